@@ -1,0 +1,2 @@
+//! A push endpoint for Alibaba Cloud MNS topics whose 201 is true.
+
