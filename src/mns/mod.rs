@@ -1,0 +1,19 @@
+//! The words of MNS: what a push is made of and how it is signed.
+//!
+//! Everything here is pure: no clock, no disk, no network, no logging. A function takes bytes and
+//! gives a value or says why it cannot. Facts of the protocol carry their source: `docs/protocol.md`.
+
+mod content_md5;
+pub mod header;
+mod json;
+mod notification;
+mod signed_request;
+mod signing_cert_url;
+mod string_to_sign;
+mod xml;
+
+pub use content_md5::{ContentMd5, Notation};
+pub use notification::{ATTRIBUTES, ContentFormat, InvalidNotification, Notification};
+pub use signed_request::{Defect, SignedRequest};
+pub use signing_cert_url::{NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl};
+pub use string_to_sign::{Form, string_to_sign};

@@ -1,0 +1,352 @@
+//! The address of a signing certificate, and which addresses may be asked at all.
+//!
+//! The address comes from an unauthenticated sender. It is compared as raw bytes with prefixes that
+//! the operator allows, before any URL library sees it: one exact scheme, host and port, then one
+//! file name. Nothing is decoded, folded or resolved, so there is nothing to be smuggled past.
+
+use std::collections::HashMap;
+use std::fmt;
+
+/// The regions that `{region}` stands for: the names that Alibaba Cloud's OSS uses in its hosts.
+///
+/// A closed list, since anybody may own a bucket in a region that MNS does not use.
+pub const REGIONS: [&str; 45] = [
+    "cn-hangzhou",
+    "cn-shanghai",
+    "cn-nanjing",
+    "cn-fuzhou",
+    "cn-wuhan-lr",
+    "cn-qingdao",
+    "cn-beijing",
+    "cn-zhangjiakou",
+    "cn-huhehaote",
+    "cn-wulanchabu",
+    "cn-shenzhen",
+    "cn-heyuan",
+    "cn-guangzhou",
+    "cn-chengdu",
+    "cn-hongkong",
+    "cn-zhengzhou-jva",
+    "cn-zhongwei",
+    "us-west-1",
+    "us-east-1",
+    "us-southeast-1",
+    "na-south-1",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ap-south-1",
+    "eu-central-1",
+    "eu-west-1",
+    "me-east-1",
+    "me-central-1",
+    "cn-hangzhou-finance",
+    "cn-shanghai-finance-1",
+    "cn-shenzhen-finance-1",
+    "cn-beijing-finance-1",
+    "cn-hzfinance",
+    "cn-szfinance",
+    "cn-hzjbp",
+    "cn-north-2-gov-1",
+    "cn-shanghai-finance-1-pub",
+    "cn-hzfinance-pub",
+    "cn-beijing-finance-1-pub",
+];
+
+/// The longest file name of a certificate, in bytes.
+const FILE_BYTES_MAX: usize = 128;
+
+/// The address of a certificate that may be fetched. Made by [`Prefixes::admit`] and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SigningCertUrl {
+    prefix: Prefix,
+    file: String,
+}
+
+/// Where certificates may lie: `https://HOST[:PORT]/[PATH/]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Prefix {
+    secure: bool,
+    authority: String,
+    path: String,
+}
+
+/// An address that no prefix allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate address is not below an allowed prefix")]
+pub struct NotAllowed;
+
+/// A configured prefix that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no certificate prefix: write https://HOST/ or https://HOST:PORT/PATH/, with the final slash")]
+pub struct PrefixError(String);
+
+/// All prefixes below which certificates may be fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Prefixes {
+    by_text: HashMap<Vec<u8>, Prefix>,
+}
+
+impl Prefix {
+    /// Reads a configured prefix; `{region}` in its host gives one prefix for each region.
+    ///
+    /// # Errors
+    /// A [`PrefixError`] that quotes the text.
+    pub fn expand<'a>(text: &str, extra_regions: impl Iterator<Item = &'a str>) -> Result<Vec<Self>, PrefixError> {
+        if !text.contains("{region}") {
+            return Ok(vec![Self::parse(text)?]);
+        }
+        let regions = REGIONS.into_iter().chain(extra_regions);
+        regions.map(|region| Self::parse(&text.replace("{region}", region))).collect()
+    }
+
+    /// Reads one prefix.
+    ///
+    /// # Errors
+    /// A [`PrefixError`] that quotes the text.
+    pub fn parse(text: &str) -> Result<Self, PrefixError> {
+        let wrong = || PrefixError(text.to_owned());
+        let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(wrong()),
+        };
+        let (authority, path) = rest.split_once('/').ok_or_else(wrong)?;
+        if !is_authority(authority) || !(path.is_empty() || path.ends_with('/')) {
+            return Err(wrong());
+        }
+        if !path.split_terminator('/').all(|segment| is_file_name(segment.as_bytes())) {
+            return Err(wrong());
+        }
+        Ok(Self { secure, authority: authority.to_owned(), path: path.to_owned() })
+    }
+
+    /// Whether the fetch is protected by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}/{}", self.authority, self.path)
+    }
+}
+
+impl Prefixes {
+    /// Those prefixes and no others.
+    pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
+        Self { by_text: prefixes.into_iter().map(|prefix| (prefix.to_string().into_bytes(), prefix)).collect() }
+    }
+
+    /// Checks an address as it was sent.
+    ///
+    /// An `http://` address on a host whose `https://` prefix is allowed is taken as that https
+    /// address: MNS wrote it so in 2016 (protocol.md 2.3), and plain HTTP is never asked for it.
+    ///
+    /// # Errors
+    /// [`NotAllowed`]
+    pub fn admit(&self, address: &[u8]) -> Result<SigningCertUrl, NotAllowed> {
+        let slash = address.iter().rposition(|byte| *byte == b'/').ok_or(NotAllowed)?;
+        let (prefix, file) = address.split_at(slash.saturating_add(1));
+        if !is_certificate_file(file) {
+            return Err(NotAllowed);
+        }
+        let prefix = match (self.by_text.get(prefix), prefix.strip_prefix(b"http://")) {
+            (Some(prefix), _) => prefix,
+            (None, Some(rest)) => self.by_text.get(&[b"https://", rest].concat()).ok_or(NotAllowed)?,
+            (None, None) => return Err(NotAllowed),
+        };
+        let file = std::str::from_utf8(file).map_err(|_not_ascii| NotAllowed)?;
+        Ok(SigningCertUrl { prefix: prefix.clone(), file: file.to_owned() })
+    }
+}
+
+impl SigningCertUrl {
+    /// Whether the fetch is protected by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.prefix.secure
+    }
+
+    /// Host, with the port where one is written.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.prefix.authority
+    }
+
+    /// The same file under another host: for networks that reach the source by another name.
+    #[must_use]
+    pub fn via(&self, authority: &str) -> String {
+        let scheme = if self.prefix.secure { "https" } else { "http" };
+        format!("{scheme}://{authority}/{}{}", self.prefix.path, self.file)
+    }
+
+    /// Where a copy is kept, relative to the certificate directory: `HOST/FILE.pem`.
+    ///
+    /// A plain-HTTP address without a port gets `HOST:80`, so that what came unprotected is never
+    /// taken for what came over TLS. A path below the host is part of the file's name.
+    #[must_use]
+    pub fn kept_as(&self) -> String {
+        let Prefix { secure, authority, path } = &self.prefix;
+        let port = if *secure || authority.contains(':') { "" } else { ":80" };
+        format!("{authority}{port}/{}{}", path.replace('/', "+"), self.file)
+    }
+}
+
+impl fmt::Display for SigningCertUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.prefix, self.file)
+    }
+}
+
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let host_is_good = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let labels = host.split('.').all(|label| !label.is_empty());
+            labels && host.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+        }
+    };
+    host_is_good && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// Letters, digits, `.`, `_`, `-`; never first a dot, so that no name climbs.
+fn is_file_name(name: &[u8]) -> bool {
+    let allowed = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    (1..=FILE_BYTES_MAX).contains(&name.len()) && name.first() != Some(&b'.') && name.iter().all(allowed)
+}
+
+fn is_certificate_file(name: &[u8]) -> bool {
+    is_file_name(name) && name.ends_with(b".pem")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn defaults() -> Prefixes {
+        let templates =
+            ["https://mnstest.oss-cn-hangzhou.aliyuncs.com/", "https://mns-cert.oss-{region}.aliyuncs.com/"];
+        Prefixes::new(templates.into_iter().flat_map(|text| Prefix::expand(text, std::iter::empty()).unwrap()))
+    }
+
+    #[test]
+    fn the_addresses_of_the_manual_are_admitted_and_http_becomes_https() {
+        for (sent, asked) in [
+            (
+                "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem",
+                "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem",
+            ),
+            (
+                "http://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem",
+                "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem",
+            ),
+            (
+                "https://mns-cert.oss-cn-shanghai.aliyuncs.com/x509-2.pem",
+                "https://mns-cert.oss-cn-shanghai.aliyuncs.com/x509-2.pem",
+            ),
+        ] {
+            assert_eq!(defaults().admit(sent.as_bytes()).unwrap().to_string(), asked);
+        }
+    }
+
+    #[test]
+    fn look_alikes_are_refused() {
+        for address in [
+            "",
+            "/",
+            "x.pem",
+            "https://",
+            "https:///x.pem",
+            "ftp://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com.evil.example/x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com@evil.example/x.pem",
+            "https://evil@mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com:443/x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com./x.pem",
+            "https://MNSTEST.oss-cn-hangzhou.aliyuncs.com/x.pem",
+            "HTTPS://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/a/x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com//x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/../x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/.x.pem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem?",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem#",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x%2epem",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem\n",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem\0",
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com\\x.pem",
+            "https://mns-cert.oss-cn-nowhere.aliyuncs.com/x.pem",
+            "https://mns-cert.oss-evil.oss-cn-hangzhou.aliyuncs.com/x.pem",
+            "https://mns-certs.oss-cn-hangzhou.aliyuncs.com/x.pem",
+            "file:///etc/passwd.pem",
+        ] {
+            assert_eq!(defaults().admit(address.as_bytes()), Err(NotAllowed), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_without_its_final_slash_or_with_anything_odd_is_an_error() {
+        for text in [
+            "https://a.example",
+            "a.example/",
+            "https:///",
+            "https://a b/",
+            "https://A.example/",
+            "https://u@a/",
+            "https://a.example:0/",
+            "https://a.example:99999/",
+            "https://a.example/x",
+            "https://a.example/../",
+            "https://a..example/",
+            "https://[::g]/",
+        ] {
+            assert!(Prefix::parse(text).is_err(), "{text}");
+        }
+        for text in ["http://127.0.0.1:9001/", "https://[::1]:8443/", "https://a.example/certs/v1/", "http://[::1]/"] {
+            assert_eq!(Prefix::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_came_over_plain_http_is_kept_apart_from_what_came_over_tls() {
+        let prefixes = Prefixes::new(
+            ["http://a.example/", "https://b.example/", "https://b.example/c/"]
+                .map(|text| Prefix::parse(text).unwrap()),
+        );
+        let kept = |address: &str| prefixes.admit(address.as_bytes()).unwrap().kept_as();
+        assert_eq!(kept("http://a.example/x.pem"), "a.example:80/x.pem");
+        assert_eq!(kept("https://b.example/x.pem"), "b.example/x.pem");
+        assert_eq!(kept("https://b.example/c/x.pem"), "b.example/c+x.pem");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_on_another_host_is_admitted(address in "(https?://)?[a-z.@:/%?#\\\\-]{0,40}(mnstest\\.oss-cn-hangzhou\\.aliyuncs\\.com|mns-cert\\.oss-[a-z0-9-]{1,20}\\.aliyuncs\\.com)?[ -~]{0,30}(/[a-z.]{1,8}\\.pem)?") {
+            if let Ok(url) = defaults().admit(address.as_bytes()) {
+                // An independent reading of the address: scheme, host up to the first slash, file.
+                let rest = address.split_once("://").unwrap().1;
+                let (host, file) = rest.split_once('/').unwrap();
+                let cert_host = |region: &&str| host == format!("mns-cert.oss-{region}.aliyuncs.com");
+                let known = host == "mnstest.oss-cn-hangzhou.aliyuncs.com" || REGIONS.iter().any(cert_host);
+                prop_assert!(known, "{}", host);
+                prop_assert!(!file.contains(['/', '?', '#', '%', '@', '\\']));
+                prop_assert_eq!(url.to_string(), format!("https://{host}/{file}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The XML form of a notification (protocol.md 1.4). The only user of `quick-xml`.
+//!
+//! Elements are known by their local name, in any order and any namespace, since the manual, the
+//! samples and real pushes disagree on all of that. Text is taken whole (text, CDATA and
+//! references, comments left out), decoded once, and never trimmed; line ends stay as they were
+//! sent, so that the message is the one whose digest `MessageMD5` states. Nothing recurses.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
+
+/// Reads a `<Notification>` document.
+pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
+    let mut reader = Reader::from_str(text);
+    let root = read_root(&mut reader)?;
+    let mut envelope = Envelope::default();
+    if let Root::Open = root {
+        while let Some(element) = next_element(&mut reader)? {
+            let name = element.start.local_name();
+            let value = if element.empty {
+                Cow::Borrowed("")
+            } else if crate::mns::ATTRIBUTES.contains(&name.as_ref()) {
+                read_text(&mut reader)?
+            } else {
+                reader.read_to_end(element.start.name()).map_err(malformed)?;
+                continue;
+            };
+            envelope.set(name.as_ref(), value)?;
+        }
+    }
+    refuse_anything_after(&mut reader)?;
+    envelope.into_notification(ContentFormat::Xml)
+}
+
+enum Root {
+    Open,
+    Empty,
+}
+
+struct Element<'a> {
+    start: BytesStart<'a>,
+    empty: bool,
+}
+
+fn read_root(reader: &mut Reader<&[u8]>) -> Result<Root, InvalidNotification> {
+    loop {
+        let (start, root) = match next(reader)? {
+            Event::Start(start) => (start, Root::Open),
+            Event::Empty(start) => (start, Root::Empty),
+            Event::Decl(declaration) => match declaration.encoding() {
+                None => continue,
+                Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8") => {
+                    continue;
+                }
+                Some(Ok(_)) => return Err(InvalidNotification::NotUtf8),
+                Some(Err(error)) => return Err(malformed(error)),
+            },
+            Event::Comment(_) | Event::PI(_) => continue,
+            Event::Text(text) if text.trim_ascii().is_empty() => continue,
+            Event::Eof => return Err(malformed("it has no root element")),
+            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::End(_) | Event::DocType(_) => {
+                return Err(malformed("there is text before the root element"));
+            }
+        };
+        return match start.local_name().as_ref() {
+            "Notification" => Ok(root),
+            other => Err(malformed(format!("its root element is {other:?}, not Notification"))),
+        };
+    }
+}
+
+/// The next child of the root; `None` at the root's end.
+fn next_element<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Option<Element<'a>>, InvalidNotification> {
+    loop {
+        match next(reader)? {
+            Event::Start(start) => return Ok(Some(Element { start, empty: false })),
+            Event::Empty(start) => return Ok(Some(Element { start, empty: true })),
+            Event::End(_) => return Ok(None),
+            Event::Eof => return Err(malformed("it ends before </Notification>")),
+            // Text between elements means nothing.
+            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::Comment(_) | Event::PI(_) => {}
+            Event::Decl(_) | Event::DocType(_) => return Err(malformed("a declaration stands inside the root")),
+        }
+    }
+}
+
+/// The text up to the end of the element that was just opened.
+fn read_text<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Cow<'a, str>, InvalidNotification> {
+    let mut whole = Cow::Borrowed("");
+    loop {
+        match next(reader)? {
+            Event::Text(text) => push(&mut whole, text.into_inner()),
+            Event::CData(text) => push(&mut whole, text.into_inner()),
+            Event::GeneralRef(reference) => push(&mut whole, resolve(&reference)?),
+            Event::Comment(_) | Event::PI(_) => {}
+            Event::End(_) => return Ok(whole),
+            Event::Eof => return Err(malformed("it ends inside an element")),
+            Event::Start(_) | Event::Empty(_) | Event::Decl(_) | Event::DocType(_) => {
+                return Err(malformed("an attribute of the notification holds further elements"));
+            }
+        }
+    }
+}
+
+fn push<'a>(whole: &mut Cow<'a, str>, part: Cow<'a, str>) {
+    if whole.is_empty() {
+        *whole = part;
+    } else {
+        whole.to_mut().push_str(&part);
+    }
+}
+
+fn resolve(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, InvalidNotification> {
+    if let Some(character) = reference.resolve_char_ref().map_err(malformed)? {
+        return Ok(Cow::Owned(character.to_string()));
+    }
+    match resolve_predefined_entity(reference) {
+        Some(text) => Ok(Cow::Borrowed(text)),
+        None => Err(malformed("it refers to an entity that XML does not define")),
+    }
+}
+
+fn refuse_anything_after(reader: &mut Reader<&[u8]>) -> Result<(), InvalidNotification> {
+    loop {
+        match next(reader)? {
+            Event::Eof => return Ok(()),
+            Event::Comment(_) | Event::PI(_) => {}
+            Event::Text(text) if text.trim_ascii().is_empty() => {}
+            Event::Start(_)
+            | Event::Empty(_)
+            | Event::End(_)
+            | Event::Text(_)
+            | Event::CData(_)
+            | Event::GeneralRef(_)
+            | Event::Decl(_)
+            | Event::DocType(_) => {
+                return Err(malformed("something stands after </Notification>"));
+            }
+        }
+    }
+}
+
+/// The next event; a document type is refused wherever it stands.
+fn next<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Event<'a>, InvalidNotification> {
+    match reader.read_event().map_err(malformed)? {
+        Event::DocType(_) => Err(InvalidNotification::DocumentType),
+        event => Ok(event),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "takes what map_err gives")]
+fn malformed(error: impl ToString) -> InvalidNotification {
+    InvalidNotification::Malformed(error.to_string())
+}
+
+/// Lays a notification out as real pushes are: two blanks of indentation, quotes as they are, and
+/// the tag only where there is one.
+pub(super) fn encode(notification: &Notification<'_>) -> String {
+    let mut text = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Notification xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\n",
+    );
+    for (name, value) in [
+        ("TopicOwner", &notification.topic_owner),
+        ("TopicName", &notification.topic_name),
+        ("Subscriber", &notification.subscriber),
+        ("SubscriptionName", &notification.subscription_name),
+        ("MessageId", &notification.message_id),
+        ("MessageMD5", &notification.message_md5),
+        ("Message", &notification.message),
+        ("MessageTag", &notification.message_tag),
+        ("PublishTime", &notification.publish_time),
+    ] {
+        if name == "MessageTag" && value.is_empty() {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value);
+        let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        #[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+        let _ = writeln!(text, "  <{name}>{escaped}</{name}>");
+    }
+    text.push_str("</Notification>");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "<TopicOwner>1</TopicOwner><TopicName>t</TopicName><Subscriber>1</Subscriber>\
+        <SubscriptionName>s</SubscriptionName><MessageId>i</MessageId><MessageMD5>m</MessageMD5>\
+        <PublishTime>0</PublishTime>";
+
+    fn message_of(element: &str) -> Result<String, InvalidNotification> {
+        let text = format!("<Notification>{REST}{element}</Notification>");
+        let notification = decode(&text)?;
+        Ok(String::from_utf8(notification.message.into_owned()).unwrap())
+    }
+
+    #[test]
+    fn text_is_decoded_once_and_taken_whole() {
+        for (element, message) in [
+            ("<Message>plain</Message>", "plain"),
+            ("<Message></Message>", ""),
+            ("<Message/>", ""),
+            ("<Message>   </Message>", "   "),
+            ("<Message>\r\n</Message>", "\r\n"),
+            ("<Message>{\"a\":\"b\"} &lt;x&gt; &amp;amp; 中文</Message>", "{\"a\":\"b\"} <x> &amp; 中文"),
+            ("<Message>a<![CDATA[<b>&amp;]]>c<!--no-->d</Message>", "a<b>&amp;cd"),
+            ("<Message>&#20013;&#x6587;&quot;&apos;</Message>", "中文\"'"),
+            ("<m:Message xmlns:m='x'>n</m:Message>", "n"),
+        ] {
+            assert_eq!(message_of(element).as_deref(), Ok(message), "{element}");
+        }
+    }
+
+    #[test]
+    fn unknown_elements_misspelt_namespaces_and_missing_declarations_do_not_matter() {
+        for (before, after) in [
+            (
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Notification xlmns=\"http://mns.aliyuncs.com/doc/v1/\">",
+                "",
+            ),
+            ("<n:Notification>", "<SigningCertURL>https://a/</SigningCertURL><X><Y><Message>no</Message></Y></X>"),
+            ("<!-- c --><Notification>", "<Empty/>"),
+        ] {
+            let end = if before.starts_with("<n:") { "</n:Notification>\n" } else { "</Notification> <!-- -->" };
+            let text = format!("{before}{REST}<Message>yes</Message>{after}{end}");
+            assert_eq!(decode(&text).unwrap().message.as_ref(), b"yes", "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_notification_is_refused() {
+        for text in [
+            "<Notification>",
+            "<Notification/>",
+            "<Other></Other>",
+            "<a><Notification/></a>",
+            "<",
+            "<?xml?>",
+            "<Notification></Notification><Notification></Notification>",
+            "<Notification></Notification>x",
+            "<Notification></Other>",
+            "x<Notification></Notification>",
+        ] {
+            assert!(decode(text).is_err(), "{text}");
+        }
+        for element in [
+            "<Message>before<b>in</b></Message>",
+            "<Message>&nope;</Message>",
+            "<Message>&#0;</Message>",
+            "<Message>&</Message>",
+        ] {
+            assert!(matches!(message_of(element), Err(InvalidNotification::Malformed(_))), "{element}");
+        }
+        assert_eq!(message_of(""), Err(InvalidNotification::ElementMissing("Message")));
+        assert_eq!(message_of("<Message/><Message/>"), Err(InvalidNotification::ElementDoubled("Message")));
+        assert_eq!(
+            message_of("<Message/><MessageTag>a</MessageTag><MessageTag/>"),
+            Err(InvalidNotification::ElementDoubled("MessageTag"))
+        );
+    }
+
+    #[test]
+    fn a_document_type_or_a_foreign_encoding_is_refused() {
+        let bomb = format!("<!DOCTYPE N [<!ENTITY a \"b\">]><Notification>{REST}<Message>&a;</Message></Notification>");
+        assert_eq!(decode(&bomb), Err(InvalidNotification::DocumentType));
+        let gbk = format!("<?xml version=\"1.0\" encoding=\"GBK\"?><Notification>{REST}<Message/></Notification>");
+        assert_eq!(decode(&gbk), Err(InvalidNotification::NotUtf8));
+    }
+
+    #[test]
+    fn deep_nesting_costs_no_stack() {
+        let deep = format!("<X>{}{}</X><Message>ok</Message>", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        assert_eq!(message_of(&deep).as_deref(), Ok("ok"));
+    }
+}
