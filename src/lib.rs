@@ -1,3 +1,8 @@
 //! A push endpoint for Alibaba Cloud MNS topics whose 201 is true.
 
 pub mod mns;
+
+pub mod clock;
+mod report;
+mod roots;
+pub mod trust;

@@ -1,0 +1,66 @@
+//! Which genuine pushes are meant for us.
+//!
+//! The signing key is MNS's and serves all of its customers: anyone with an account can subscribe our
+//! address to a topic of theirs. So a valid signature says "MNS", and this says "ours".
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::mns::Notification;
+
+/// Owners, topics and sources that are listened to; an empty set listens to everyone.
+#[derive(Debug, Clone, Default)]
+pub struct Admission {
+    owners: HashSet<Vec<u8>>,
+    topics: HashSet<Vec<u8>>,
+    sources: Vec<IpNet>,
+}
+
+/// A genuine push that is not for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAdmitted {
+    /// Its topic belongs to an account that is not configured.
+    #[error("the topic's owner is not one of accept.topic_owners")]
+    Owner,
+    /// Its topic is not configured.
+    #[error("the topic is not one of accept.topics")]
+    Topic,
+    /// It came from an address that is not configured.
+    #[error("the peer's address is not in accept.sources")]
+    Source,
+}
+
+impl Admission {
+    /// Listens to these.
+    #[must_use]
+    pub fn new(owners: Vec<String>, topics: Vec<String>, sources: Vec<IpNet>) -> Self {
+        let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
+        Self { owners: bytes(owners), topics: bytes(topics), sources }
+    }
+
+    /// Whether every account's pushes are taken.
+    #[must_use]
+    pub fn takes_every_owner(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    /// Lets a notification through that is meant for us.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`]
+    pub fn admit<'a>(&self, notification: Notification<'a>, peer: IpAddr) -> Result<Notification<'a>, NotAdmitted> {
+        let peer = peer.to_canonical();
+        if !self.sources.is_empty() && !self.sources.iter().any(|net| net.contains(&peer)) {
+            return Err(NotAdmitted::Source);
+        }
+        if !self.owners.is_empty() && !self.owners.contains(notification.topic_owner.as_ref()) {
+            return Err(NotAdmitted::Owner);
+        }
+        if !self.topics.is_empty() && !self.topics.contains(notification.topic_name.as_ref()) {
+            return Err(NotAdmitted::Topic);
+        }
+        Ok(notification)
+    }
+}

@@ -1,0 +1,408 @@
+//! The certificates in use, by address.
+//!
+//! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a rotation), so what is held
+//! never expires. What can go wrong is bounded: one fetch at a time for an address, failures
+//! remembered for two seconds, a new look at an address whose key stopped fitting at most once a
+//! minute, and at most 256 addresses.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::mns::SigningCertUrl;
+use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCertificate};
+
+/// How many addresses are known at once. MNS has one for each region and rotation.
+const ADDRESSES_MAX: usize = 256;
+/// For how long a failed fetch answers for the next ones.
+const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
+/// The least time between two fetches of an address for which a certificate is held.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+/// Keys below this size get a warning: they can be factored with rented machines.
+const STRONG_KEY_BITS: usize = 1024;
+
+type Outcome = Result<Arc<SigningCertificate>, FetchError>;
+
+/// Holds certificates and fetches those that are missing.
+pub struct CertificateCache {
+    source: Arc<dyn CertificateSource>,
+    store: CertificateStore,
+    fetch_timeout: Duration,
+    slots: ArcSwap<HashMap<SigningCertUrl, Arc<Slot>>>,
+    /// Taken to add or remove a slot; never to read one.
+    growing: Mutex<()>,
+    uses: AtomicU64,
+}
+
+/// What is known of one address.
+#[derive(Default)]
+struct Slot {
+    held: ArcSwapOption<SigningCertificate>,
+    state: Mutex<State>,
+    /// A number that grows with each use that verified a push; 0 until the first.
+    verified_at: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    flight: Option<watch::Receiver<Option<Outcome>>>,
+    fetched_at: Option<Instant>,
+    failed: Option<(Instant, FetchError)>,
+}
+
+impl CertificateCache {
+    /// An empty cache over a source and a store. `fetch_timeout` bounds a fetch, whatever the source does.
+    pub fn new(source: Arc<dyn CertificateSource>, store: CertificateStore, fetch_timeout: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            store,
+            fetch_timeout,
+            slots: ArcSwap::default(),
+            growing: Mutex::new(()),
+            uses: AtomicU64::new(0),
+        })
+    }
+
+    /// The certificate of an address: the one held, else from the source, else from disk.
+    ///
+    /// Dropping the future leaves the fetch running for those who ask next.
+    ///
+    /// # Errors
+    /// Neither the source nor the disk has it.
+    pub async fn get(self: &Arc<Self>, url: &SigningCertUrl) -> Result<Arc<SigningCertificate>, FetchError> {
+        let slot = self.slot(url);
+        if let Some(certificate) = slot.held.load_full() {
+            return Ok(certificate);
+        }
+        let flight = {
+            let mut state = lock(&slot.state);
+            match (&state.flight, &state.failed, slot.held.load_full()) {
+                (_, _, Some(certificate)) => return Ok(certificate),
+                (Some(flight), _, None) => flight.clone(),
+                (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => return Err(error.clone()),
+                (None, _, None) => self.take_off(url, &slot, &mut state),
+            }
+        };
+        landing(flight).await
+    }
+
+    /// Looks at an address again, because a signature failed under `unfit`: its key may have changed.
+    ///
+    /// `None` where that was done less than a minute ago.
+    ///
+    /// # Errors
+    /// The source cannot say; the held certificate stays.
+    pub async fn renew(
+        self: &Arc<Self>,
+        url: &SigningCertUrl,
+        unfit: &Arc<SigningCertificate>,
+    ) -> Result<Option<Arc<SigningCertificate>>, FetchError> {
+        let slot = self.slot(url);
+        let flight = {
+            let mut state = lock(&slot.state);
+            match (&state.flight, slot.held.load_full()) {
+                (Some(flight), _) => flight.clone(),
+                (None, Some(held)) if !Arc::ptr_eq(&held, unfit) => return Ok(Some(held)),
+                (None, _) if state.fetched_at.is_some_and(|at| at.elapsed() < RENEWAL_PAUSE) => return Ok(None),
+                (None, _) => self.take_off(url, &slot, &mut state),
+            }
+        };
+        landing(flight).await.map(Some)
+    }
+
+    /// Remembers that a push was verified under this address: it stays when room is needed.
+    pub fn note_verified(&self, url: &SigningCertUrl) {
+        if let Some(slot) = self.slots.load().get(url) {
+            let use_number = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            slot.verified_at.store(use_number, Ordering::Relaxed);
+        }
+    }
+
+    fn slot(&self, url: &SigningCertUrl) -> Arc<Slot> {
+        if let Some(slot) = self.slots.load().get(url) {
+            return slot.clone();
+        }
+        let _growing = lock(&self.growing);
+        let mut slots = HashMap::clone(&self.slots.load());
+        let slot = slots.entry(url.clone()).or_default().clone();
+        if slots.len() > ADDRESSES_MAX {
+            let others = slots.iter().filter(|(known, _)| *known != url);
+            let oldest = others.min_by_key(|(_, slot)| slot.verified_at.load(Ordering::Relaxed));
+            if let Some(oldest) = oldest.map(|(known, _)| known.clone()) {
+                slots.remove(&oldest);
+            }
+        }
+        self.slots.store(Arc::new(slots));
+        slot
+    }
+
+    /// Starts the one fetch of an address. The task ends by itself within the fetch's time limit.
+    fn take_off(
+        self: &Arc<Self>,
+        url: &SigningCertUrl,
+        slot: &Arc<Slot>,
+        state: &mut State,
+    ) -> watch::Receiver<Option<Outcome>> {
+        let (sender, receiver) = watch::channel(None);
+        state.flight = Some(receiver.clone());
+        state.fetched_at = Some(Instant::now());
+        let (cache, url, slot) = (self.clone(), url.clone(), slot.clone());
+        tokio::spawn(async move {
+            let outcome = cache.obtain(&url, &slot).await;
+            {
+                let mut state = lock(&slot.state);
+                state.flight = None;
+                match &outcome {
+                    Ok(certificate) => {
+                        slot.held.store(Some(certificate.clone()));
+                        state.failed = None;
+                    }
+                    Err(error) => state.failed = Some((Instant::now(), error.clone())),
+                }
+            }
+            sender.send_replace(Some(outcome));
+        });
+        receiver
+    }
+
+    async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot) -> Outcome {
+        let held = slot.held.load_full();
+        let fetched = tokio::time::timeout(self.fetch_timeout, self.source.fetch(url)).await;
+        let bytes = fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)));
+        match bytes.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
+            Ok(certificate) => {
+                tell_new(url, &certificate, held.as_deref());
+                let certificate = Arc::new(certificate);
+                self.keep(url, &certificate);
+                Ok(certificate)
+            }
+            Err(error) => {
+                warn!(%url, %error, "Could not fetch a signing certificate");
+                if held.is_none() { self.load(url).await.ok_or(error) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn load(self: &Arc<Self>, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+        let (store, address) = (self.store.clone(), url.clone());
+        match tokio::task::spawn_blocking(move || store.load(&address)).await {
+            Ok(Ok(Some(certificate))) => {
+                tell_new(url, &certificate, None);
+                info!(%url, path = %self.store.path(url).display(), "Using the signing certificate kept on disk");
+                Some(Arc::new(certificate))
+            }
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => {
+                warn!(%url, %error, "Ignored a certificate on disk");
+                None
+            }
+            Err(error) => {
+                warn!(%url, %error, "Could not look for a certificate on disk");
+                None
+            }
+        }
+    }
+
+    /// Writes the certificate in the background: a push does not wait for it.
+    fn keep(self: &Arc<Self>, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) {
+        let (store, url, certificate) = (self.store.clone(), url.clone(), certificate.clone());
+        tokio::task::spawn_blocking(move || match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
+            Ok(Ok(path)) => info!(%url, path = %path.display(), "Kept a signing certificate"),
+            Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
+            Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
+        });
+    }
+}
+
+async fn landing(mut flight: watch::Receiver<Option<Outcome>>) -> Outcome {
+    match flight.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(outcome)) => outcome.clone(),
+        Ok(None) | Err(_) => Err(FetchError::Abandoned),
+    }
+}
+
+fn tell_new(url: &SigningCertUrl, certificate: &SigningCertificate, held: Option<&SigningCertificate>) {
+    let key_bits = certificate.key_bits();
+    match held {
+        Some(held) if held.has_key_of(certificate) => return,
+        Some(_) => warn!(%url, key_bits, "The signing key at a known address has changed"),
+        None => info!(%url, key_bits, "Loaded a signing certificate"),
+    }
+    if key_bits < STRONG_KEY_BITS {
+        warn!(
+            %url, key_bits,
+            not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
+            "The signing key is weak: whoever factors it can sign any push. MNS uses such keys; see accept.topic_owners and docs/design/trust.md"
+        );
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::mns::{Prefix, Prefixes};
+    use crate::trust::source::Fetching;
+
+    const OLD: &[u8] = include_bytes!("../../certs/mns-2015.pem");
+
+    /// Answers after a while with what it was last given, and counts.
+    struct Script {
+        answer: Mutex<Result<Vec<u8>, FetchError>>,
+        delay: Duration,
+        calls: AtomicUsize,
+    }
+
+    impl CertificateSource for Script {
+        fn fetch<'a>(&'a self, _url: &'a SigningCertUrl) -> Fetching<'a> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async {
+                tokio::time::sleep(self.delay).await;
+                lock(&self.answer).clone()
+            })
+        }
+    }
+
+    struct Bench {
+        script: Arc<Script>,
+        cache: Arc<CertificateCache>,
+        dir: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new(delay_ms: u64, answer: Result<Vec<u8>, FetchError>) -> Self {
+            Self::in_dir(tempfile::tempdir().unwrap(), delay_ms, answer)
+        }
+
+        fn in_dir(dir: tempfile::TempDir, delay_ms: u64, answer: Result<Vec<u8>, FetchError>) -> Self {
+            let delay = Duration::from_millis(delay_ms);
+            let script = Arc::new(Script { answer: Mutex::new(answer), delay, calls: AtomicUsize::new(0) });
+            let store = CertificateStore::new(dir.path().to_owned());
+            let cache = CertificateCache::new(script.clone(), store, Duration::from_secs(2));
+            Self { script, cache, dir }
+        }
+
+        fn calls(&self) -> usize {
+            self.script.calls.load(Ordering::SeqCst)
+        }
+
+        fn answer(&self, answer: Result<Vec<u8>, FetchError>) {
+            *lock(&self.script.answer) = answer;
+        }
+    }
+
+    fn url(file: &str) -> SigningCertUrl {
+        let prefixes = Prefixes::new([Prefix::parse("https://a.example/").unwrap()]);
+        prefixes.admit(format!("https://a.example/{file}.pem").as_bytes()).unwrap()
+    }
+
+    fn down() -> FetchError {
+        FetchError::Unreachable("down".to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_first_requests_cause_one_fetch() {
+        let bench = Bench::new(50, Ok(OLD.to_vec()));
+        let asked: Vec<_> = (0..100)
+            .map(|_| {
+                let cache = bench.cache.clone();
+                tokio::spawn(async move { cache.get(&url("x")).await })
+            })
+            .collect();
+        for answer in asked {
+            assert_eq!(answer.await.unwrap().unwrap().key_bits(), 512);
+        }
+        assert_eq!(bench.calls(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_outlives_the_request_that_started_it() {
+        let bench = Bench::new(50, Ok(OLD.to_vec()));
+        let given_up = tokio::time::timeout(Duration::from_millis(10), bench.cache.get(&url("x"))).await;
+        assert!(given_up.is_err());
+        bench.cache.get(&url("x")).await.unwrap();
+        assert_eq!(bench.calls(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_answers_for_a_while_and_then_the_source_is_asked_again() {
+        let bench = Bench::new(0, Err(down()));
+        for _ in 0..3 {
+            assert_eq!(bench.cache.get(&url("x")).await.err(), Some(down()));
+        }
+        assert_eq!(bench.calls(), 1);
+        bench.answer(Ok(OLD.to_vec()));
+        tokio::time::advance(FAILURE_REMEMBERED).await;
+        bench.cache.get(&url("x")).await.unwrap();
+        assert_eq!(bench.calls(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_stalls_is_given_up() {
+        let bench = Bench::new(3_600_000, Ok(OLD.to_vec()));
+        assert_eq!(bench.cache.get(&url("x")).await.err(), Some(FetchError::TimedOut(Duration::from_secs(2))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_certificate_is_a_failure() {
+        let bench = Bench::new(0, Ok(b"<html>".to_vec()));
+        assert!(matches!(bench.cache.get(&url("x")).await, Err(FetchError::Invalid(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_is_renewed_at_most_once_in_a_pause_and_keeps_its_certificate_when_that_fails() {
+        let bench = Bench::new(0, Ok(OLD.to_vec()));
+        let held = bench.cache.get(&url("x")).await.unwrap();
+        assert!(bench.cache.renew(&url("x"), &held).await.unwrap().is_none());
+        tokio::time::advance(RENEWAL_PAUSE).await;
+        let renewed = bench.cache.renew(&url("x"), &held).await.unwrap().unwrap();
+        assert!(bench.cache.renew(&url("x"), &renewed).await.unwrap().is_none());
+        assert!(Arc::ptr_eq(&bench.cache.renew(&url("x"), &held).await.unwrap().unwrap(), &renewed));
+        assert_eq!(bench.calls(), 2);
+        bench.answer(Err(down()));
+        tokio::time::advance(RENEWAL_PAUSE).await;
+        assert_eq!(bench.cache.renew(&url("x"), &renewed).await.err(), Some(down()));
+        assert!(Arc::ptr_eq(&bench.cache.get(&url("x")).await.unwrap(), &renewed));
+    }
+
+    #[tokio::test]
+    async fn a_certificate_on_disk_serves_while_the_source_is_down() {
+        let first = Bench::new(0, Ok(OLD.to_vec()));
+        first.cache.get(&url("x")).await.unwrap();
+        let kept = first.dir.path().join("a.example/x.pem");
+        while !kept.exists() {
+            tokio::task::yield_now().await;
+        }
+        let second = Bench::in_dir(first.dir, 0, Err(down()));
+        second.cache.get(&url("x")).await.unwrap();
+        assert_eq!(second.cache.get(&url("y")).await.err(), Some(down()));
+        std::fs::write(second.dir.path().join("a.example/z.pem"), "torn").unwrap();
+        assert_eq!(second.cache.get(&url("z")).await.err(), Some(down()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_are_bounded_and_those_that_verified_stay() {
+        let bench = Bench::new(0, Ok(OLD.to_vec()));
+        bench.cache.get(&url("good")).await.unwrap();
+        bench.cache.note_verified(&url("good"));
+        bench.answer(Err(down()));
+        for number in 0..ADDRESSES_MAX * 2 {
+            assert!(bench.cache.get(&url(&number.to_string())).await.is_err());
+        }
+        assert_eq!(bench.cache.slots.load().len(), ADDRESSES_MAX);
+        let calls = bench.calls();
+        bench.cache.get(&url("good")).await.unwrap();
+        assert_eq!(bench.calls(), calls);
+    }
+}

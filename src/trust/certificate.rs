@@ -1,0 +1,166 @@
+//! A certificate that MNS signs with, and the one thing it is for: checking a signature.
+//!
+//! The real one is RSA with 512 bits, self-signed, and expired since 2016, and it signs to this day
+//! (protocol.md 2.2). So nothing is asked of a certificate but its key: trust comes from where it was
+//! fetched. RSA and SHA-1 are named here and in the emulator's signer only.
+
+use std::ops::RangeInclusive;
+use std::time::SystemTime;
+
+use rsa::pkcs1::RsaPublicKeyRef;
+use rsa::pkcs1v15::{Signature, VerifyingKey};
+use rsa::signature::hazmat::PrehashVerifier;
+use rsa::traits::PublicKeyParts;
+use rsa::{BoxedUint, PublicKey};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sha1::{Digest, Sha1};
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, EncodePem};
+use x509_cert::spki::ObjectIdentifier;
+
+/// The sizes of keys that are understood, in bits.
+pub const KEY_BITS: RangeInclusive<usize> = 512..=8192;
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// An X.509 certificate with an RSA key, parsed once.
+#[derive(Debug)]
+pub struct SigningCertificate {
+    key: VerifyingKey<Sha1>,
+    certificate: Certificate,
+}
+
+/// Bytes that are no certificate we can check signatures with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCertificate {
+    /// Neither PEM nor DER of an X.509 certificate.
+    #[error("it is no X.509 certificate in PEM or DER: {0}")]
+    Malformed(String),
+    /// A key of another kind.
+    #[error("its key is not RSA")]
+    NotRsa,
+    /// An RSA key outside of [`KEY_BITS`], or a broken one.
+    #[error("its RSA key cannot be used: {0}")]
+    Key(String),
+}
+
+impl SigningCertificate {
+    /// Reads a certificate in PEM (text around it is skipped) or DER.
+    ///
+    /// # Errors
+    /// An [`InvalidCertificate`]. Expiry, issuer and extensions are no reasons.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidCertificate> {
+        let malformed = |error: &dyn ToString| InvalidCertificate::Malformed(error.to_string());
+        let from_pem = CertificateDer::from_pem_slice(bytes);
+        let der = from_pem.as_deref().unwrap_or(bytes);
+        let certificate = Certificate::from_der(der).map_err(|error| malformed(&error))?;
+        let info = certificate.tbs_certificate().subject_public_key_info();
+        if info.algorithm.oid != RSA_ENCRYPTION {
+            return Err(InvalidCertificate::NotRsa);
+        }
+        let parts = RsaPublicKeyRef::from_der(info.subject_public_key.raw_bytes())
+            .map_err(|error| InvalidCertificate::Key(error.to_string()))?;
+        let modulus = BoxedUint::from_be_slice_vartime(parts.modulus.as_bytes());
+        let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
+        let key = PublicKey::new_with_size_limits(modulus, exponent, KEY_BITS)
+            .map_err(|error| InvalidCertificate::Key(error.to_string()))?;
+        Ok(Self { key: VerifyingKey::new(key), certificate })
+    }
+
+    /// Whether `signature` is that of `text` under this key: RSASSA-PKCS1-v1_5 with SHA-1.
+    #[must_use]
+    pub fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
+        Signature::try_from(signature)
+            .is_ok_and(|signature| self.key.verify_prehash(&Sha1::digest(text), &signature).is_ok())
+    }
+
+    /// The size of the key, in bits.
+    #[must_use]
+    pub fn key_bits(&self) -> usize {
+        usize::try_from(self.key.as_ref().n().bit_width_vartime()).unwrap_or(usize::MAX)
+    }
+
+    /// The end of the validity that the certificate claims. Told, never judged.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.certificate.tbs_certificate().validity().not_after.to_system_time()
+    }
+
+    /// Whether both hold the same key.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key.as_ref() == other.key.as_ref()
+    }
+
+    /// The certificate as PEM text.
+    ///
+    /// # Errors
+    /// [`InvalidCertificate::Malformed`] where it cannot be encoded again, which a parsed one can.
+    pub fn to_pem(&self) -> Result<String, InvalidCertificate> {
+        self.certificate
+            .to_pem(x509_cert::der::pem::LineEnding::LF)
+            .map_err(|error| InvalidCertificate::Malformed(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    const REAL: &[u8] = include_bytes!("../../certs/mns-2015.pem");
+    const TEXT: &[u8] = include_bytes!("../../tests/vectors/simplified-2023/string-to-sign.txt");
+    const SIGNATURE: &str = include_str!("../../tests/vectors/simplified-2023/signature.b64");
+
+    #[test]
+    fn the_real_certificate_loads_and_verifies_a_real_push() {
+        let certificate = SigningCertificate::parse(REAL).unwrap();
+        let signature = STANDARD.decode(SIGNATURE.trim()).unwrap();
+        assert_eq!(certificate.key_bits(), 512);
+        assert!(certificate.verifies(TEXT, &signature));
+    }
+
+    #[test]
+    fn a_changed_byte_anywhere_does_not_verify() {
+        let certificate = SigningCertificate::parse(REAL).unwrap();
+        let signature = STANDARD.decode(SIGNATURE.trim()).unwrap();
+        for place in 0..TEXT.len() {
+            let mut text = TEXT.to_vec();
+            text[place] ^= 1;
+            assert!(!certificate.verifies(&text, &signature), "byte {place} of the text");
+        }
+        for place in 0..signature.len() {
+            let mut signature = signature.clone();
+            signature[place] ^= 1;
+            assert!(!certificate.verifies(TEXT, &signature), "byte {place} of the signature");
+        }
+        for text in [[TEXT, b"\n"].concat(), [TEXT, b"/"].concat(), [TEXT, b"?x=1"].concat()] {
+            assert!(!certificate.verifies(&text, &signature));
+        }
+        for signature in [&[][..], &signature[1..], &[&[0], &signature[..]].concat(), &[0; 64], &[0xff; 2000]] {
+            assert!(!certificate.verifies(TEXT, signature));
+        }
+    }
+
+    #[test]
+    fn pem_with_text_around_it_and_der_are_read() {
+        let noisy = [b"subject: notify\r\n", REAL, b"\nmore"].concat();
+        let certificate = SigningCertificate::parse(&noisy).unwrap();
+        let der = CertificateDer::from_pem_slice(REAL).unwrap();
+        assert!(certificate.has_key_of(&SigningCertificate::parse(&der).unwrap()));
+        let again = SigningCertificate::parse(certificate.to_pem().unwrap().as_bytes()).unwrap();
+        assert!(certificate.has_key_of(&again));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told_apart() {
+        for bytes in [&b""[..], b"<html>", &REAL[..100]] {
+            assert!(matches!(SigningCertificate::parse(bytes), Err(InvalidCertificate::Malformed(_))));
+        }
+        let elliptic = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
+        assert_eq!(SigningCertificate::parse(elliptic.as_bytes()).err(), Some(InvalidCertificate::NotRsa));
+    }
+}

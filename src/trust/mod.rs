@@ -1,0 +1,20 @@
+//! Who sent this: from the claim that a request makes to the proof that MNS made it.
+//!
+//! [`Verifier::verify`] gives a [`Verified`], the only road to a notification. What it needs is a
+//! certificate: the [`CertificateCache`] holds those in use, a [`CertificateSource`] has them, and a
+//! [`CertificateStore`] keeps good ones for the next start. `docs/design/trust.md` says what this
+//! proves and what it cannot.
+
+mod admission;
+mod cache;
+mod certificate;
+mod source;
+mod store;
+mod verifier;
+
+pub use admission::{Admission, NotAdmitted};
+pub use cache::CertificateCache;
+pub use certificate::{InvalidCertificate, KEY_BITS, SigningCertificate};
+pub use source::{CertificateSource, FetchError, FetchOptions, Fetching, HttpsSource, SourceError};
+pub use store::{CertificateStore, Kept, StoreError};
+pub use verifier::{LATE, Policy, Timeliness, Untrusted, Verified, Verifier};

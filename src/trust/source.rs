@@ -1,0 +1,148 @@
+//! Where certificates come from: one HTTPS request, bounded in every direction.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use reqwest::redirect;
+use reqwest::{Client, ClientBuilder, Proxy};
+
+use crate::mns::SigningCertUrl;
+use crate::report::Report;
+use crate::roots;
+use crate::trust::InvalidCertificate;
+
+/// The largest certificate that is read, in bytes.
+const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+
+/// Has the certificates. A seam: tests put their own in its place and count the calls.
+pub trait CertificateSource: Send + Sync {
+    /// The bytes at an address, PEM or DER.
+    ///
+    /// # Errors
+    /// A [`FetchError`]; the answer comes within the source's time limit.
+    fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a>;
+}
+
+/// A fetch under way.
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
+
+/// Why there is no certificate: the world's doing, so the push is neither true nor false.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// No answer in time.
+    #[error("the source did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// No connection, no TLS, or a broken answer.
+    #[error("the source cannot be reached: {0}")]
+    Unreachable(String),
+    /// An answer other than 200. Redirects are never followed.
+    #[error("the source answered {0}")]
+    Status(u16),
+    /// More than a certificate can be.
+    #[error("the source sent more than {CERTIFICATE_BYTES_MAX} bytes")]
+    TooLarge,
+    /// What came is no certificate.
+    #[error("the source sent something else: {0}")]
+    Invalid(#[from] InvalidCertificate),
+    /// The fetch ended without a result: a defect of ours.
+    #[error("the fetch was abandoned")]
+    Abandoned,
+}
+
+/// How to reach the source.
+#[derive(Debug, Clone)]
+pub struct FetchOptions {
+    /// For the whole fetch, name look-up to last byte.
+    pub timeout: Duration,
+    /// Hosts that are reached under another name.
+    pub via: HashMap<String, String>,
+    /// An HTTP proxy; by default the environment's.
+    pub proxy: Option<String>,
+}
+
+/// The source cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The proxy's address cannot be used.
+    #[error("cannot prepare an HTTP client: see signing.proxy")]
+    Client(#[from] reqwest::Error),
+    /// The TLS library cannot be used.
+    #[error("cannot prepare TLS")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Fetches over the network, with TLS where the address says https.
+#[derive(Debug)]
+pub struct HttpsSource {
+    client: Client,
+    direct: Client,
+    options: FetchOptions,
+}
+
+impl HttpsSource {
+    /// Prepares the clients; nothing is sent.
+    ///
+    /// # Errors
+    /// [`SourceError`]
+    pub fn new(options: FetchOptions) -> Result<Self, SourceError> {
+        let tls = roots::tls_client()?;
+        let bounded = || bounded(&options, &tls);
+        let client = match &options.proxy {
+            Some(proxy) => bounded().proxy(Proxy::all(proxy.as_str())?).build()?,
+            None => bounded().build()?,
+        };
+        let direct = bounded().no_proxy().build()?;
+        Ok(Self { client, direct, options })
+    }
+
+    async fn get(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
+        let authority = self.options.via.get(url.authority()).map_or(url.authority(), String::as_str);
+        // A proxy is of no use on the way to this machine.
+        let client = if is_loopback(authority) { &self.direct } else { &self.client };
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                FetchError::TimedOut(self.options.timeout)
+            } else {
+                FetchError::Unreachable(Report(&error).to_string())
+            }
+        };
+        let mut response = client.get(url.via(authority)).send().await.map_err(failed)?;
+        if response.status() != http::StatusCode::OK {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > CERTIFICATE_BYTES_MAX {
+                return Err(FetchError::TooLarge);
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl CertificateSource for HttpsSource {
+    fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a> {
+        Box::pin(self.get(url))
+    }
+}
+
+fn bounded(options: &FetchOptions, tls: &rustls::ClientConfig) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls.clone())
+        .timeout(options.timeout)
+        .redirect(redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("mns-endpoint/", env!("CARGO_PKG_VERSION")))
+}
+
+fn is_loopback(authority: &str) -> bool {
+    match authority.parse::<http::uri::Authority>() {
+        Ok(authority) => {
+            let host = authority.host().trim_matches(['[', ']']);
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,132 @@
+//! Good certificates on disk, so that a restart works while their source is down.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::mns::SigningCertUrl;
+use crate::trust::SigningCertificate;
+
+/// A directory of certificates, each at `HOST/FILE.pem`.
+#[derive(Debug, Clone)]
+pub struct CertificateStore {
+    dir: PathBuf,
+}
+
+/// A file of the store.
+#[derive(Debug)]
+pub struct Kept {
+    /// Below the directory.
+    pub path: PathBuf,
+    /// What stands in it.
+    pub certificate: Result<SigningCertificate, StoreError>,
+}
+
+/// The directory cannot be used: always survivable, since the source has the certificates too.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {cause}", path.display())]
+pub struct StoreError {
+    doing: &'static str,
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl CertificateStore {
+    /// A store in `dir`, which need not exist yet.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Where the certificate of an address lies or would lie.
+    #[must_use]
+    pub fn path(&self, url: &SigningCertUrl) -> PathBuf {
+        self.dir.join(url.kept_as())
+    }
+
+    /// Makes the directory and tries whether it can be written.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        let probe = self.dir.join(".probe");
+        fs::create_dir_all(&self.dir).map_err(|cause| StoreError::new("make the directory", &self.dir, cause))?;
+        fs::write(&probe, b"").map_err(|cause| StoreError::new("write", &probe, cause))?;
+        fs::remove_file(&probe).map_err(|cause| StoreError::new("remove", &probe, cause))
+    }
+
+    /// The certificate kept for an address; `None` where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no certificate.
+    pub fn load(&self, url: &SigningCertUrl) -> Result<Option<SigningCertificate>, StoreError> {
+        let path = self.path(url);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(StoreError::new("read", &path, cause)),
+        };
+        match SigningCertificate::parse(&bytes) {
+            Ok(certificate) => Ok(Some(certificate)),
+            Err(error) => Err(StoreError::new("use", &path, io::Error::other(error))),
+        }
+    }
+
+    /// Keeps the PEM text of a certificate, whole or not at all.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn keep(&self, url: &SigningCertUrl, pem: &str) -> Result<PathBuf, StoreError> {
+        let path = self.path(url);
+        let parent = path.parent().unwrap_or(&self.dir);
+        let draft = path.with_extension("pem.new");
+        fs::create_dir_all(parent).map_err(|cause| StoreError::new("make the directory", parent, cause))?;
+        fs::write(&draft, pem).map_err(|cause| StoreError::new("write", &draft, cause))?;
+        fs::rename(&draft, &path).map_err(|cause| StoreError::new("put in place", &path, cause))?;
+        Ok(path)
+    }
+
+    /// Every certificate kept.
+    ///
+    /// # Errors
+    /// A directory cannot be read. A missing one counts as empty.
+    pub fn list(&self) -> Result<Vec<Kept>, StoreError> {
+        let mut found = Vec::new();
+        for host in entries(&self.dir)? {
+            if !host.is_dir() {
+                continue;
+            }
+            for path in entries(&host)? {
+                if path.extension().is_some_and(|extension| extension == "pem") {
+                    let certificate = fs::read(&path)
+                        .and_then(|bytes| SigningCertificate::parse(&bytes).map_err(io::Error::other))
+                        .map_err(|cause| StoreError::new("use", &path, cause));
+                    let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
+                    found.push(Kept { path: below, certificate });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl StoreError {
+    fn new(doing: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self { doing, path: path.to_owned(), cause }
+    }
+}
+
+/// What lies in a directory, sorted. A missing one is empty.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(StoreError::new("read", dir, cause)),
+    };
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|cause| StoreError::new("read", dir, cause))?;
+    paths.sort();
+    Ok(paths)
+}
