@@ -3,6 +3,7 @@
 pub mod mns;
 
 pub mod clock;
+pub mod journal;
 mod report;
 mod roots;
 pub mod trust;

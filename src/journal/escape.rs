@@ -1,0 +1,195 @@
+//! How bytes that a peer chose become text that cannot lie.
+//!
+//! In the endpoint log a value may run over several lines. Further lines are indented by four blanks, so no
+//! line inside a value is empty or begins like a record; other control characters and invalid UTF-8
+//! become `\xhh`; and a backslash becomes `\x5c` only where it would otherwise read as such an
+//! escape. [`unescape`] gives the exact bytes back. In the access log a value is one quoted field.
+
+/// The start of every further line of a value.
+const INDENT: &[u8] = b"\n    ";
+
+/// Appends a value of the endpoint log.
+pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
+    escape(out, value, |byte| byte == b'\n', |_| false);
+}
+
+/// Appends one quoted field of the access log, quotes included.
+pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(b'"');
+    escape(out, value, |_| false, |byte| matches!(byte, b'"' | b'\\'));
+    out.push(b'"');
+}
+
+/// A value as JSON text: escaped where it is not UTF-8, by the same rule as in text, then as a JSON string.
+///
+/// Control characters are left to JSON, which has its own escapes for them.
+pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
+    let mut out = Vec::with_capacity(value.len());
+    for chunk in value.utf8_chunks() {
+        let valid = chunk.valid().as_bytes();
+        for (place, byte) in valid.iter().enumerate() {
+            // What follows an escaped byte can complete an escape, too; so look at the whole rest.
+            let rest = valid.get(place..).unwrap_or_default();
+            if *byte == b'\\' && begins_escape(rest) {
+                push_hex(&mut out, *byte);
+            } else {
+                out.push(*byte);
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| push_hex(&mut out, *byte));
+    }
+    serde_json::Value::String(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// The bytes that a value of the endpoint log stands for.
+#[must_use]
+pub fn unescape(text: &[u8]) -> Vec<u8> {
+    unescape_bytes(&dedent(text))
+}
+
+/// Turns `\xhh` back into bytes and nothing else: for values of the JSON form and the access log.
+#[must_use]
+pub fn unescape_bytes(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        match (hex_escape(rest), rest.get(4..)) {
+            (Some(byte), Some(after)) => {
+                out.push(byte);
+                rest = after;
+            }
+            (Some(_) | None, _) => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+fn dedent(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        out.push(*first);
+        rest = if rest.starts_with(INDENT) { rest.get(INDENT.len()..).unwrap_or_default() } else { after };
+    }
+    out
+}
+
+fn escape(out: &mut Vec<u8>, value: &[u8], breaks_line: impl Fn(u8) -> bool, also: impl Fn(u8) -> bool) {
+    for chunk in value.utf8_chunks() {
+        let valid = chunk.valid();
+        let mut start = 0;
+        for (place, character) in valid.char_indices() {
+            let bytes = valid.as_bytes().get(place..).unwrap_or_default();
+            let first = bytes.first().copied().unwrap_or_default();
+            let special = character.is_control() || also(first) || (first == b'\\' && begins_escape(bytes));
+            if !special {
+                continue;
+            }
+            out.extend_from_slice(valid.as_bytes().get(start..place).unwrap_or_default());
+            start = place.saturating_add(character.len_utf8());
+            if breaks_line(first) {
+                out.extend_from_slice(INDENT);
+            } else {
+                bytes.iter().take(character.len_utf8()).for_each(|byte| push_hex(out, *byte));
+            }
+        }
+        out.extend_from_slice(valid.as_bytes().get(start..).unwrap_or_default());
+        chunk.invalid().iter().for_each(|byte| push_hex(out, *byte));
+    }
+}
+
+fn begins_escape(bytes: &[u8]) -> bool {
+    hex_escape(bytes).is_some()
+}
+
+/// The byte that `\xhh` at the start stands for.
+fn hex_escape(bytes: &[u8]) -> Option<u8> {
+    let [b'\\', b'x', high, low, ..] = bytes else { return None };
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    Some(nibble(*high)? << 4 | nibble(*low)?)
+}
+
+fn push_hex(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?');
+    out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn escaped(value: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        escape_into(&mut out, value);
+        out
+    }
+
+    #[test]
+    fn values_are_written_as_the_contract_says() {
+        for (value, text) in [
+            (
+                &b"plain \"quoted\" \\ back\\slash \xe4\xb8\xad"[..],
+                &b"plain \"quoted\" \\ back\\slash \xe4\xb8\xad"[..],
+            ),
+            (b"two\nlines\n\nand a break\n", b"two\n    lines\n    \n    and a break\n    "),
+            (b"\r\t\x1b[1m\0\x7f", b"\\x0d\\x09\\x1b[1m\\x00\\x7f"),
+            (b"\xc2\x85\xff\xfe", b"\\xc2\\x85\\xff\\xfe"),
+            (b"\\x41 \\x4 \\xzz \\\\x41", b"\\x5cx41 \\x4 \\xzz \\\\x5cx41"),
+        ] {
+            assert_eq!(escaped(value), text, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_access_log_is_one_quoted_line() {
+        let mut out = Vec::new();
+        quote_into(&mut out, b"a\"b\\c\nd\xff");
+        assert_eq!(out, b"\"a\\x22b\\x5cc\\x0ad\\xff\"");
+    }
+
+    fn inside(quoted: &[u8]) -> &[u8] {
+        quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap()
+    }
+
+    fn tricky() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            any::<u8>().prop_map(|byte| vec![byte]),
+            "[\\\\x0-9a-f\n\r \\[]{1,6}".prop_map(String::into_bytes),
+            any::<String>().prop_map(String::into_bytes),
+            Just(b"\n\n[2016-05-17 17:10:56] [root] [INFO] Notify Message Succeed!".to_vec()),
+        ];
+        proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_turns_back_into_itself(value in tricky()) {
+            prop_assert_eq!(&unescape(&escaped(&value)), &value);
+            let json = json_string(&value);
+            prop_assert_eq!(&unescape_bytes(json.as_str().unwrap().as_bytes()), &value);
+            let mut quoted = Vec::new();
+            quote_into(&mut quoted, &value);
+            prop_assert_eq!(unescape_bytes(inside(&quoted)), value);
+        }
+
+        #[test]
+        fn no_line_of_a_value_is_empty_or_stands_at_the_margin(value in tricky()) {
+            let text = escaped(&value);
+            for line in text.split(|byte| *byte == b'\n').skip(1) {
+                prop_assert!(line.starts_with(b"    "));
+            }
+            prop_assert!(std::str::from_utf8(&text).is_ok());
+            prop_assert!(text.iter().all(|byte| *byte >= b' ' && *byte != 0x7f || *byte == b'\n'));
+            let mut quoted = Vec::new();
+            quote_into(&mut quoted, &value);
+            let inside = inside(&quoted);
+            prop_assert!(!inside.contains(&b'"') && inside.iter().all(|byte| *byte >= b' '));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What is on disk: the access log and the endpoint log of one port, written together.
+//!
+//! A [`Record`] and an [`AccessLine`] turn into an [`Entry`], [`Journal::append`] hands the entry to
+//! the one thread that owns both files, and a [`Receipt`] comes back when both are synced. No
+//! other code can make a receipt, and no answer of 201 can be made without one.
+//! `docs/design/journal.md` has the format, the commit rule and what is assumed of the disk.
+
+mod access;
+mod escape;
+mod record;
+mod recovery;
+mod stamp;
+mod storage;
+mod writer;
+
+pub use access::{AccessField, AccessLine};
+pub use escape::{unescape, unescape_bytes};
+pub use record::{Level, Place, Record, RecordRequest};
+pub use recovery::{Recovered, TornTail};
+pub use stamp::Stamp;
+pub use storage::{FileOptions, FileStorage, Log, Medium, OpenError, Storage};
+pub use writer::{Entry, Journal, JournalError, Limits, Receipt};
+
+/// How the records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The manual's text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

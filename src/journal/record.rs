@@ -1,0 +1,181 @@
+//! A record of the endpoint log.
+//!
+//! In text a record is a first line with five bracketed fields, further lines, and one empty line:
+//! the empty line ends it, and nothing inside can contain one. In JSON it is one object on one line.
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+use crate::journal::escape::{escape_into, json_string};
+use crate::journal::{Format, Stamp};
+
+/// The width to which the names of attributes are padded.
+const NAME_WIDTH: usize = 30;
+
+/// What happened, as the endpoint log tells it.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    /// When and by which thread.
+    pub stamp: &'a Stamp,
+    /// How bad it is.
+    pub level: Level,
+    /// Which kind of record it is.
+    pub place: Place,
+    /// The text of the first line; `None` where the request stands there.
+    pub title: Option<&'a str>,
+    /// Names and values, in order.
+    pub attributes: &'a [(&'a str, &'a [u8])],
+    /// The request, or what is shown of it.
+    pub request: Option<RecordRequest<'a>>,
+}
+
+/// A request in a record.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordRequest<'a> {
+    /// All headers, in order.
+    pub headers: &'a HeaderMap,
+    /// The peer, where no attribute names it.
+    pub peer: Option<&'a str>,
+    /// The body or its first bytes; `None` leaves it out.
+    pub body: Option<&'a [u8]>,
+}
+
+/// The level of a record: a word of its format, not of the diagnostic log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// Odd or refused.
+    Warning,
+}
+
+/// The place of a record: one constant for each kind, so that no pattern breaks at an upgrade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A request that was accepted.
+    Request,
+    /// Its outcome.
+    Succeed,
+    /// 403
+    Forbidden,
+    /// 400
+    Invalid,
+    /// 503
+    Unavailable,
+    /// Any other refusal.
+    Refused,
+    /// The start of the program.
+    Start,
+}
+
+impl Record<'_> {
+    /// Appends the record in a format.
+    pub fn write(&self, out: &mut Vec<u8>, format: Format) {
+        match format {
+            Format::Text => self.write_text(out),
+            Format::Json => self.write_json(out),
+        }
+    }
+
+    fn write_text(&self, out: &mut Vec<u8>) {
+        for field in [self.stamp.endpoint.as_str(), "root", self.level.name(), self.place.name(), &self.stamp.thread] {
+            out.push(b'[');
+            out.extend_from_slice(field.as_bytes());
+            out.extend_from_slice(b"] ");
+        }
+        if let Some(title) = self.title {
+            out.extend_from_slice(title.as_bytes());
+            out.push(b'\n');
+        }
+        for (name, value) in self.attributes {
+            out.extend_from_slice(format!("{name:<NAME_WIDTH$}: ").as_bytes());
+            escape_into(out, value);
+            out.push(b'\n');
+        }
+        if let Some(request) = self.request {
+            request.write_text(out);
+        }
+        out.push(b'\n');
+    }
+
+    fn write_json(&self, out: &mut Vec<u8>) {
+        let mut record = Map::new();
+        record.insert("time".to_owned(), Value::from(self.stamp.rfc3339.as_str()));
+        record.insert("logger".to_owned(), Value::from("root"));
+        record.insert("level".to_owned(), Value::from(self.level.name()));
+        record.insert("place".to_owned(), Value::from(self.place.name()));
+        record.insert("thread".to_owned(), Value::from(self.stamp.thread.as_str()));
+        record.insert("event".to_owned(), Value::from(self.title.unwrap_or("Request")));
+        for (name, value) in self.attributes {
+            record.insert((*name).to_owned(), json_string(value));
+        }
+        if let Some(request) = self.request {
+            request.write_json(&mut record);
+        }
+        out.extend_from_slice(Value::Object(record).to_string().as_bytes());
+        out.push(b'\n');
+    }
+}
+
+impl RecordRequest<'_> {
+    fn write_text(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"Headers:");
+        for (place, (name, value)) in self.headers.iter().enumerate() {
+            if place > 0 {
+                escape_into(out, b"\n");
+            }
+            escape_into(out, name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            escape_into(out, value.as_bytes());
+        }
+        out.push(b'\n');
+        if let Some(peer) = self.peer {
+            out.extend_from_slice(format!("Peer: {peer}\n").as_bytes());
+        }
+        if let Some(body) = self.body {
+            out.extend_from_slice(b"Body:");
+            escape_into(out, body);
+            out.push(b'\n');
+        }
+    }
+
+    fn write_json(&self, record: &mut Map<String, Value>) {
+        let mut headers = Map::new();
+        for name in self.headers.keys() {
+            let mut values: Vec<Value> =
+                self.headers.get_all(name).iter().map(|value| json_string(value.as_bytes())).collect();
+            let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+            headers.insert(name.as_str().to_owned(), value);
+        }
+        record.insert("Headers".to_owned(), Value::Object(headers));
+        if let Some(peer) = self.peer {
+            record.insert("Peer".to_owned(), Value::from(peer));
+        }
+        if let Some(body) = self.body {
+            record.insert("Body".to_owned(), json_string(body));
+        }
+    }
+}
+
+impl Level {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+        }
+    }
+}
+
+impl Place {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Request => "receive.rs:1",
+            Self::Succeed => "receive.rs:2",
+            Self::Forbidden => "receive.rs:3",
+            Self::Invalid => "receive.rs:4",
+            Self::Unavailable => "receive.rs:5",
+            Self::Refused => "receive.rs:7",
+            Self::Start => "serve.rs:1",
+        }
+    }
+}

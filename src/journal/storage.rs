@@ -1,0 +1,240 @@
+//! The disk, as thin as it can be: two files that grow at their end and are synced together.
+//!
+//! A seam: tests put a storage in its place that fails, tears and forgets. Every call that makes
+//! bytes durable in this program is in this file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FsWord;
+
+/// Which of the two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
+pub enum Log {
+    /// `endpoint_log.PORT`
+    Endpoint,
+    /// `access_log.PORT`
+    Access,
+}
+
+/// Two append-only files.
+pub trait Storage: Send {
+    /// The length of a file, in bytes.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn len(&self, log: Log) -> io::Result<u64>;
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    /// The disk's, or the end of the file.
+    fn read_at(&self, log: Log, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Appends all of `bytes`; after an error any part of them may stand at the end.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts a file back to `len` bytes.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn truncate(&mut self, log: Log, len: u64) -> io::Result<()>;
+
+    /// Makes both files durable, as they are. After an error nothing is known of what is on disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Puts what a crash left behind into a file of its own, durably.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()>;
+}
+
+/// Where the files are and who may read them.
+#[derive(Debug, Clone)]
+pub struct FileOptions {
+    /// The directory of both files.
+    pub dir: PathBuf,
+    /// The port in their names.
+    pub port: u16,
+    /// The permissions of new files, before the umask.
+    pub mode: u32,
+}
+
+/// The two files, locked against every other process.
+#[derive(Debug)]
+pub struct FileStorage {
+    options: FileOptions,
+    endpoint: File,
+    access: File,
+    dir: File,
+    _lock: File,
+}
+
+/// The files cannot be used. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be made or written.
+    #[error("cannot {doing} {}: {cause}; mend it with: {remedy}", path.display())]
+    Unwritable {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The command that mends it.
+        remedy: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another process has the lock.
+    #[error("the logs of port {port} in {} are in use by another process: give this one another logs.dir or port", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+        /// The port.
+        port: u16,
+    },
+    /// What stands in the files cannot be read, cut or synced.
+    #[error("cannot recover the logs in {}: {cause}", dir.display())]
+    Recovery {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl FileStorage {
+    /// Opens both files for appending, makes what is missing, and syncs the directory.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn open(options: FileOptions) -> Result<Self, OpenError> {
+        let FileOptions { dir, port, mode } = &options;
+        fs::create_dir_all(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
+        let open = |name: String| {
+            let path = dir.join(name);
+            let file = OpenOptions::new().read(true).append(true).create(true).mode(*mode).open(&path);
+            file.map_err(|cause| unwritable("open", &path, dir, cause))
+        };
+        let lock = open(format!("endpoint_log.{port}.lock"))?;
+        if lock.try_lock().is_err() {
+            return Err(OpenError::Locked { dir: dir.clone(), port: *port });
+        }
+        let endpoint = open(format!("endpoint_log.{port}"))?;
+        let access = open(format!("access_log.{port}"))?;
+        let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
+        sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
+        Ok(Self { endpoint, access, dir: dir_file, _lock: lock, options })
+    }
+
+    fn file(&self, log: Log) -> &File {
+        match log {
+            Log::Endpoint => &self.endpoint,
+            Log::Access => &self.access,
+        }
+    }
+}
+
+impl Storage for FileStorage {
+    fn len(&self, log: Log) -> io::Result<u64> {
+        Ok(self.file(log).metadata()?.len())
+    }
+
+    fn read_at(&self, log: Log, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file(log).read_exact_at(buffer, offset)
+    }
+
+    fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
+        self.file(log).write_all(bytes)
+    }
+
+    fn truncate(&mut self, log: Log, len: u64) -> io::Result<()> {
+        self.file(log).set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        sync_data(&self.endpoint)?;
+        sync_data(&self.access)
+    }
+
+    fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()> {
+        let FileOptions { dir, port, mode } = &self.options;
+        let path = dir.join(format!("{}.{port}.torn", log.name()));
+        let mut file = OpenOptions::new().append(true).create(true).mode(*mode).open(path)?;
+        file.write_all(torn)?;
+        sync_data(&file)?;
+        sync_all(&self.dir)
+    }
+}
+
+impl Log {
+    /// The file's name, without the port.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Endpoint => "endpoint_log",
+            Self::Access => "access_log",
+        }
+    }
+}
+
+/// What a directory lies on, as far as it matters to a promise of durability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum Medium {
+    /// A file system of a disk, or one that we do not know to be none.
+    #[strum(to_string = "disk")]
+    Disk,
+    /// The writable layer of a container: gone with it.
+    #[strum(to_string = "overlay")]
+    Overlay,
+    /// Memory: gone with the power.
+    #[strum(to_string = "tmpfs")]
+    Memory,
+    /// Another machine's disk, whose syncs may mean less.
+    #[strum(to_string = "network")]
+    Network,
+}
+
+impl Medium {
+    /// Looks at the file system of an existing directory; what cannot be told counts as a disk.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        rustix::fs::statfs(dir).map_or(Self::Disk, |found| Self::of_magic(found.f_type))
+    }
+
+    /// The numbers are those of `statfs(2)`.
+    fn of_magic(magic: FsWord) -> Self {
+        match magic {
+            0x794c_7630 => Self::Overlay,
+            0x0102_1994 | 0x8584_58f6 => Self::Memory,
+            0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400 | 0x6573_5546 => Self::Network,
+            _ => Self::Disk,
+        }
+    }
+}
+
+fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> OpenError {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let dir = dir.display();
+    let remedy = format!("sudo mkdir -p '{dir}' && sudo chown -R {user}:{group} '{dir}'");
+    OpenError::Unwritable { doing, path: path.to_owned(), remedy, cause }
+}
+
+#[expect(clippy::disallowed_methods, reason = "durability lives here")]
+fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
+#[expect(clippy::disallowed_methods, reason = "durability lives here")]
+fn sync_all(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
