@@ -4,6 +4,7 @@ pub mod mns;
 
 pub mod clock;
 pub mod journal;
+pub mod net;
 mod report;
 mod roots;
 pub mod trust;

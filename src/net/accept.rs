@@ -1,0 +1,234 @@
+//! The accept loop: one slot for each connection, one task for each slot.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+use tracing::{debug, warn};
+
+use crate::net::Limits;
+use crate::net::activity::{Activity, Registered, Registry};
+use crate::net::limits::{
+    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT, TURNED_AWAY_MAX,
+};
+
+/// How a request came, as an extension of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// When the first byte of the request came.
+    pub first_byte: Instant,
+}
+
+/// What ends before there is a request to log.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
+    pub broken_heads: AtomicU64,
+    /// Connections told 503 because every slot was busy.
+    pub turned_away: AtomicU64,
+}
+
+/// Binds an address. `[::]` is dual stack.
+///
+/// # Errors
+/// The address is in use or not ours.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections until `stop`, then waits for those that are open.
+///
+/// Every connection is a task of `tasks`; after `stop` each one ends with the answer that it is making.
+/// The caller bounds the wait. An error of accept never ends the loop.
+pub async fn serve<S>(
+    listeners: Vec<TcpListener>,
+    service: S,
+    limits: Limits,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+) where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let acceptor = Acceptor {
+        service,
+        slots: Arc::new(Semaphore::new(limits.connections_max)),
+        turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        registry: Arc::default(),
+        limits,
+        counters,
+        tasks: TaskTracker::new(),
+        stop,
+    };
+    let loops = TaskTracker::new();
+    for listener in listeners {
+        loops.spawn(acceptor.clone().run(listener));
+    }
+    loops.close();
+    loops.wait().await;
+    acceptor.tasks.close();
+    acceptor.tasks.wait().await;
+}
+
+#[derive(Clone)]
+struct Acceptor<S> {
+    service: S,
+    limits: Limits,
+    slots: Arc<Semaphore>,
+    turned_away: Arc<Semaphore>,
+    registry: Arc<Registry>,
+    counters: Arc<Counters>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<S> Acceptor<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    async fn run(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => match self.slot().await {
+                    Some(slot) => self.open(stream, peer, slot),
+                    None => self.turn_away(stream),
+                },
+                Err(error) if is_peers_doing(&error) => {}
+                Err(error) => {
+                    warn!(%error, "Cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// A free slot, or that of the longest idle connection; `None` where all are busy.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            return Some(slot);
+        }
+        if !self.registry.close_longest_idle() {
+            return None;
+        }
+        timeout(SLOT_TIMEOUT, self.slots.clone().acquire_owned()).await.ok()?.ok()
+    }
+
+    fn open(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+        // Without it the last segment of a small answer waits for an acknowledgement.
+        drop(stream.set_nodelay(true));
+        let activity = Arc::new(Activity::new(self.stop.child_token()));
+        let registered = self.registry.add(activity.clone());
+        let connection = self.clone().connection(stream, peer, activity, (slot, registered));
+        self.tasks.spawn(connection);
+    }
+
+    async fn connection(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        activity: Arc<Activity>,
+        _held: (OwnedSemaphorePermit, Registered),
+    ) {
+        let io = crate::net::stream::TimedStream::new(stream, activity.clone(), &self.limits);
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let arrival = Arrival { peer, first_byte: activity.begin_request() };
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(arrival);
+            let answer = self.service.clone().call(request);
+            let activity = activity.clone();
+            async move {
+                let answer = answer.await;
+                activity.end_request();
+                answer
+            }
+        });
+        let mut http = http1::Builder::new();
+        http.header_read_timeout(None)
+            .max_header_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .half_close(true)
+            .pipeline_flush(true);
+        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = activity.close.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            self.note_broken(peer, &error);
+        }
+    }
+
+    fn note_broken(&self, peer: SocketAddr, error: &hyper::Error) {
+        if error.is_parse() || error.is_incomplete_message() || is_timeout(error) {
+            self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
+        }
+        debug!(%peer, %error, "A connection ended early");
+    }
+
+    /// Tells a connection that there is no room for it, without letting it wait for a slot.
+    fn turn_away(&self, mut stream: TcpStream) {
+        const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
+            connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
+        self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
+        let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
+        self.tasks.spawn(timeout(LINGER_TIMEOUT, async move {
+            let _permit = permit;
+            let mut scratch = [0; 4096];
+            let mut swallowed: usize = 0;
+            if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
+                while let Ok(read @ 1..) = stream.read(&mut scratch).await
+                    && swallowed < LINGER_BYTES_MAX
+                {
+                    swallowed = swallowed.saturating_add(read);
+                }
+            }
+        }));
+    }
+}
+
+fn is_peers_doing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+fn is_timeout(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}

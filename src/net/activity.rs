@@ -1,0 +1,143 @@
+//! What a connection is doing, seen from its stream, its requests and the accept loop.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Shared by the parts of one connection; changed without a lock.
+#[derive(Debug)]
+pub(super) struct Activity {
+    phase: AtomicU8,
+    since_ms: AtomicU64,
+    /// Asks the connection to end after what it is doing.
+    pub(super) close: CancellationToken,
+}
+
+/// The phases of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Nothing of the next request has come.
+    Idle = 0,
+    /// Some of a head has come.
+    Head = 1,
+    /// A request is being answered.
+    Busy = 2,
+}
+
+impl Activity {
+    pub(super) fn new(close: CancellationToken) -> Self {
+        Self { phase: AtomicU8::new(Phase::Idle as u8), since_ms: AtomicU64::new(now_ms()), close }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            _ => Phase::Busy,
+        }
+    }
+
+    /// When the phase began.
+    pub(super) fn since(&self) -> Instant {
+        instant(self.since_ms.load(Ordering::Acquire))
+    }
+
+    /// Bytes have come. In an idle connection they are the first of a head.
+    pub(super) fn note_read(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// A head is complete. Gives the time of the request's first byte.
+    pub(super) fn begin_request(&self) -> Instant {
+        let first_byte = match self.phase() {
+            Phase::Head => self.since(),
+            // Pipelined: its bytes came while the last request was being answered.
+            Phase::Idle | Phase::Busy => Instant::now(),
+        };
+        self.enter(Phase::Busy);
+        first_byte
+    }
+
+    /// The answer is made.
+    pub(super) fn end_request(&self) {
+        self.enter(Phase::Idle);
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.since_ms.store(now_ms(), Ordering::Release);
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+}
+
+/// All open connections, to find the one that has been idle for longest.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    connections: Mutex<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    next: u64,
+    open: HashMap<u64, Arc<Activity>>,
+}
+
+/// Removes its connection from the registry when dropped.
+#[derive(Debug)]
+pub(super) struct Registered {
+    registry: Arc<Registry>,
+    number: u64,
+}
+
+impl Registry {
+    pub(super) fn add(self: &Arc<Self>, activity: Arc<Activity>) -> Registered {
+        let mut connections = self.lock();
+        let number = connections.next;
+        connections.next = number.wrapping_add(1);
+        connections.open.insert(number, activity);
+        Registered { registry: self.clone(), number }
+    }
+
+    /// Asks the longest idle connection to end. `false` where all are busy.
+    pub(super) fn close_longest_idle(&self) -> bool {
+        let connections = self.lock();
+        let idle = connections
+            .open
+            .values()
+            .filter(|activity| activity.phase() == Phase::Idle && !activity.close.is_cancelled());
+        match idle.min_by_key(|activity| activity.since_ms.load(Ordering::Acquire)) {
+            Some(activity) => {
+                activity.close.cancel();
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.lock().open.remove(&self.number);
+    }
+}
+
+/// The zero of [`Activity::since_ms`].
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now_ms() -> u64 {
+    u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn instant(ms: u64) -> Instant {
+    EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(*EPOCH)
+}

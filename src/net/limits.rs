@@ -1,0 +1,56 @@
+//! Every bound on a connection, with its unit.
+
+use std::time::Duration;
+
+/// The bounds on connections and on what comes before a request is handed over.
+///
+/// MNS gives up after 5 s. A request spends at most 3 s up to the journal (`server::BUDGET`), which leaves
+/// the rest to the commit and the way back.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// From the first byte of a head to its last.
+    pub head_timeout: Duration,
+    /// Between two requests of a connection, and before its first.
+    pub idle_timeout: Duration,
+}
+
+/// The largest head, in bytes: past it the HTTP library answers 431.
+pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The most headers: past it the HTTP library answers 431.
+pub(super) const HEADERS_MAX: usize = 100;
+/// How long a peer may leave an answer unread.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closing connection swallows what its peer still sends, so that the peer can read the answer.
+pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much it swallows, in bytes.
+pub(super) const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Connections that are told 503 at the same time because every slot is busy.
+pub(super) const TURNED_AWAY_MAX: usize = 64;
+/// How long a new connection waits for the slot of an idle one that was closed for it.
+pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
+/// The pause after the system refused to accept, as when it is out of file descriptors.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait in the kernel.
+pub(super) const BACKLOG: i32 = 4096;
+
+/// Files that a process needs besides its connections.
+const OTHER_FILES: u64 = 64;
+
+/// Raises the soft limit on open files so that `connections` fit; gives how many do.
+#[must_use]
+pub fn raise_file_limit(connections: usize) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        limit.current = Some(reachable.max(limit.current.unwrap_or_default()));
+        if setrlimit(Resource::Nofile, limit).is_err() {
+            tracing::debug!("The limit on open files may not be raised: what there is has to do");
+        }
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(1, connections)
+}

@@ -1,0 +1,141 @@
+//! A socket that gives up on a slow peer and says goodbye properly.
+//!
+//! Reading: an idle connection may be silent for `idle_timeout`, a head that has begun must be
+//! complete within `head_timeout`; while a request is answered, its own deadlines hold. Writing: an
+//! answer must be taken within a bound. Closing: the sending side is shut and what still comes is
+//! swallowed for a moment, since a close with unread bytes resets the connection and can take the answer away.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::net::Limits;
+use crate::net::activity::{Activity, Phase};
+use crate::net::limits::{LINGER_BYTES_MAX, LINGER_TIMEOUT, WRITE_TIMEOUT};
+
+/// A stream with deadlines.
+pub(super) struct TimedStream<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+    reading: Pin<Box<Sleep>>,
+    writing: Option<Pin<Box<Sleep>>>,
+    closing: Option<Closing>,
+}
+
+struct Closing {
+    deadline: Pin<Box<Sleep>>,
+    swallowed: usize,
+}
+
+impl<S> TimedStream<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>, limits: &Limits) -> Self {
+        Self {
+            stream,
+            activity,
+            head_timeout: limits.head_timeout,
+            idle_timeout: limits.idle_timeout,
+            reading: Box::pin(sleep_until(Instant::now())),
+            writing: None,
+            closing: None,
+        }
+    }
+
+    /// Ready when the peer has been silent for too long in this phase.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let allowed = match self.activity.phase() {
+            Phase::Idle => self.idle_timeout,
+            Phase::Head => self.head_timeout,
+            Phase::Busy => return Poll::Pending,
+        };
+        let since = self.activity.since();
+        let deadline = since.checked_add(allowed).unwrap_or(since);
+        if self.reading.deadline() != deadline {
+            self.reading.as_mut().reset(deadline);
+        }
+        self.reading.as_mut().poll(cx)
+    }
+
+    /// Ready when the peer has left an answer unread for too long.
+    fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = || Instant::now().checked_add(WRITE_TIMEOUT).unwrap_or_else(Instant::now);
+        self.writing.get_or_insert_with(|| Box::pin(sleep_until(deadline()))).as_mut().poll(cx)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
+            Poll::Ready(result) => {
+                if buffer.filled().len() > before {
+                    this.activity.note_read();
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(this.poll_silence(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_write(cx, bytes) {
+            Poll::Ready(result) => {
+                this.writing = None;
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(this.poll_unread(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        // hyper does not read again before it waits, so the silence after an answer is timed from here.
+        // When the time is up the task wakes, reads, and is told.
+        let _armed = this.poll_silence(cx).is_ready();
+        Pin::new(&mut this.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.closing.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+        }
+        if this.activity.close.is_cancelled() {
+            // Closed by us between requests: nothing unread is to be expected, and its slot is wanted.
+            return Poll::Ready(Ok(()));
+        }
+        let deadline = || Instant::now().checked_add(LINGER_TIMEOUT).unwrap_or_else(Instant::now);
+        let closing =
+            this.closing.get_or_insert_with(|| Closing { deadline: Box::pin(sleep_until(deadline())), swallowed: 0 });
+        let mut scratch = [0; 4096];
+        while closing.swallowed < LINGER_BYTES_MAX {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len()),
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    ready!(closing.deadline.as_mut().poll(cx));
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
