@@ -8,3 +8,6 @@ pub mod net;
 mod report;
 mod roots;
 pub mod trust;
+
+pub mod emulator;
+pub mod server;

@@ -1,0 +1,17 @@
+//! Serves a certificate, as the bucket does that real ones lie in.
+
+use axum::Router;
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+
+use crate::emulator::Signer;
+
+/// Answers `GET /FILE` with the signer's certificate, and nothing else.
+pub fn certificate_host(signer: &Signer) -> Router {
+    let pem = signer.certificate_pem().to_owned();
+    let answer = move || {
+        let pem = pem.clone();
+        async move { ([(CONTENT_TYPE, "application/x-x509-ca-cert")], pem) }
+    };
+    Router::new().route(&format!("/{}", signer.certificate_file()), get(answer))
+}

@@ -1,0 +1,220 @@
+//! Delivering a push: one connection to an endpoint, byte for byte what MNS sends.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// How long MNS waits for an answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The largest body of an answer, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The path where an endpoint's address has none.
+const DEFAULT_PATH: &str = "/notifications";
+
+/// An endpoint's address.
+#[derive(Debug, Clone)]
+pub struct Target {
+    host: String,
+    port: u16,
+    secure: bool,
+    path: String,
+    authority: String,
+}
+
+/// No address of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no endpoint: write http://HOST[:PORT][/PATH] or the same with https")]
+pub struct TargetError(String);
+
+/// What an endpoint answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+    reusable: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The endpoint cannot be reached.
+    #[error("cannot connect to {authority}")]
+    Connect {
+        /// The endpoint.
+        authority: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the connection broke before an answer came")]
+    Broken(#[source] io::Error),
+    /// No answer in time.
+    #[error("no answer within {ANSWER_TIMEOUT:?}")]
+    TimedOut,
+    /// Something else than HTTP came.
+    #[error("the answer is no HTTP")]
+    NotHttp,
+}
+
+/// A connection that is kept while the endpoint keeps it.
+pub struct Connection {
+    target: Target,
+    tls: Arc<rustls::ClientConfig>,
+    stream: Option<BufReader<Box<dyn Duplex>>>,
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+impl Target {
+    /// Reads an endpoint's address as MNS does: without a path it is `/notifications`.
+    ///
+    /// # Errors
+    /// [`TargetError`]
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let wrong = || TargetError(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_not_a_uri| wrong())?;
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(wrong()),
+        };
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let has_path = text.matches('/').count() > 2;
+        let path = uri.path_and_query().filter(|_| has_path).map_or(DEFAULT_PATH, |path| path.as_str());
+        Ok(Self {
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            secure,
+            path: path.to_owned(),
+            authority: authority.to_string(),
+        })
+    }
+
+    /// The path with its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The value of Host.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl Connection {
+    /// A connection to be made with the first delivery. `tls` is used for https.
+    #[must_use]
+    pub fn new(target: Target, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self { target, tls, stream: None }
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// A dropped future leaves the connection in an unknown state: drop it too.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]. The request may have arrived all the same.
+    pub async fn deliver(&mut self, request: &[u8]) -> Result<Answer, DeliveryError> {
+        let answer = timeout(ANSWER_TIMEOUT, self.exchange(request)).await.unwrap_or(Err(DeliveryError::TimedOut));
+        if !answer.as_ref().is_ok_and(|answer| answer.reusable) {
+            self.stream = None;
+        }
+        answer
+    }
+
+    async fn exchange(&mut self, request: &[u8]) -> Result<Answer, DeliveryError> {
+        let stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => BufReader::new(connect(&self.target, &self.tls).await?),
+        };
+        let stream = self.stream.insert(stream);
+        stream.write_all(request).await.map_err(DeliveryError::Broken)?;
+        stream.flush().await.map_err(DeliveryError::Broken)?;
+        loop {
+            let answer = read_answer(stream).await?;
+            if answer.status != 100 {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+async fn connect(target: &Target, tls: &Arc<rustls::ClientConfig>) -> Result<Box<dyn Duplex>, DeliveryError> {
+    let Target { host, port, secure, authority, .. } = target;
+    let failed = |source| DeliveryError::Connect { authority: authority.clone(), source };
+    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    if !secure {
+        return Ok(Box::new(stream));
+    }
+    let name = ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
+    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(failed)?;
+    Ok(Box::new(stream))
+}
+
+async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer, DeliveryError> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= HEAD_BYTES_MAX {
+            return Err(DeliveryError::NotHttp);
+        }
+        head.push(stream.read_u8().await.map_err(DeliveryError::Broken)?);
+    }
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(&head).map_err(|_not_http| DeliveryError::NotHttp)?;
+    let status = parsed.code.ok_or(DeliveryError::NotHttp)?;
+    let value = |name: &str| {
+        let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        header.map(|header| String::from_utf8_lossy(header.value).into_owned())
+    };
+    let closes =
+        parsed.version == Some(0) || value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    let length = value("content-length").and_then(|length| length.parse::<usize>().ok());
+    let mut body = Vec::new();
+    match length {
+        Some(length) if length <= BODY_BYTES_MAX => {
+            body.resize(length, 0);
+            stream.read_exact(&mut body).await.map_err(DeliveryError::Broken)?;
+        }
+        // Without a length the body is of no interest, and the connection ends with it.
+        Some(_) | None => {}
+    }
+    let reusable = !closes && (status == 100 || length.is_some_and(|length| length <= BODY_BYTES_MAX));
+    Ok(Answer { status, body, reusable })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_path_is_that_of_notifications() {
+        for (text, path) in [
+            ("http://127.0.0.1:8080", "/notifications"),
+            ("http://a.example/", "/"),
+            ("http://a.example/api/test?x=1", "/api/test?x=1"),
+            ("https://[::1]:8443/x", "/x"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().path(), path, "{text}");
+        }
+        for text in ["", "a.example", "ftp://a.example/", "http://"] {
+            assert_eq!(Target::parse(text).err(), Some(TargetError(text.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A key that signs as MNS's does, and the certificate that goes with it.
+
+use std::time::Duration;
+
+use rsa::PrivateKey;
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::pkcs1v15::SigningKey;
+use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
+use rsa::signature::{SignatureEncoding, Signer as _};
+use rsa::traits::PublicKeyParts;
+use sha1::{Digest, Sha1};
+use x509_cert::builder::profile::BuilderProfile;
+use x509_cert::builder::{Builder, CertificateBuilder, Result as BuilderResult};
+use x509_cert::certificate::TbsCertificate;
+use x509_cert::der::{Decode, EncodePem};
+use x509_cert::ext::Extension;
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
+use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
+use x509_cert::time::Validity;
+
+use crate::trust::KEY_BITS;
+
+/// How long a made certificate claims to be valid. Nobody looks.
+const VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How many hex digits of the certificate's digest name its file.
+const FINGERPRINT_DIGITS: usize = 16;
+
+/// A private key with its self-signed certificate.
+pub struct Signer {
+    key: SigningKey<Sha1>,
+    bits: u32,
+    certificate_pem: String,
+}
+
+/// No such key.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// A size that no signing certificate may have.
+    #[error("a key of {0} bits is not possible: {KEY_BITS:?} are")]
+    Size(usize),
+    /// The key cannot be made or used.
+    #[error("the key cannot be made or used: {0}")]
+    Key(String),
+    /// The key's certificate cannot be made.
+    #[error("the certificate cannot be made: {0}")]
+    Certificate(String),
+}
+
+impl Signer {
+    /// Makes a key of `bits` bits and its certificate. Large keys take seconds.
+    ///
+    /// # Errors
+    /// [`SignerError`]
+    pub fn generate(bits: usize) -> Result<Self, SignerError> {
+        if !KEY_BITS.contains(&bits) {
+            return Err(SignerError::Size(bits));
+        }
+        // The checked constructor refuses 512 bits, the size of the real key.
+        let key = PrivateKey::new_unchecked(&mut rand::rng(), bits);
+        Self::certify(key.map_err(|error| SignerError::Key(error.to_string()))?)
+    }
+
+    /// Reads a private key in PEM, PKCS#8 or PKCS#1.
+    ///
+    /// # Errors
+    /// [`SignerError`]
+    pub fn from_pem(pem: &str) -> Result<Self, SignerError> {
+        let key = PrivateKey::from_pkcs8_pem(pem);
+        let key = key.or_else(|error| PrivateKey::from_pkcs1_pem(pem).map_err(|_not_pkcs1| error));
+        Self::certify(key.map_err(|error| SignerError::Key(error.to_string()))?)
+    }
+
+    fn certify(key: PrivateKey) -> Result<Self, SignerError> {
+        let bits = key.n().bit_width_vartime();
+        let public_key = key.to_public_key();
+        let key = SigningKey::new(key);
+        let certificate_pem =
+            self_signed(&key, &public_key).map_err(|error| SignerError::Certificate(error.to_string()))?;
+        Ok(Self { key, bits, certificate_pem })
+    }
+
+    /// The signature of a text: RSASSA-PKCS1-v1_5 with SHA-1.
+    ///
+    /// # Errors
+    /// [`SignerError::Key`] where the key cannot sign, as a broken one.
+    pub fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SignerError> {
+        match self.key.try_sign(text) {
+            Ok(signature) => Ok(signature.to_vec()),
+            Err(error) => Err(SignerError::Key(error.to_string())),
+        }
+    }
+
+    /// The size of the key, in bits.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// The certificate.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// A file name that changes with the certificate, as MNS's does.
+    #[must_use]
+    pub fn certificate_file(&self) -> String {
+        let digest = Sha1::digest(self.certificate_pem.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("x509_{}.pem", hex.get(..FINGERPRINT_DIGITS).unwrap_or(&hex))
+    }
+
+    /// The private key as PKCS#8 PEM.
+    ///
+    /// # Errors
+    /// [`SignerError::Key`]
+    pub fn to_key_pem(&self) -> Result<String, SignerError> {
+        let pem = self.key.to_pkcs8_pem(LineEnding::LF).map_err(|error| SignerError::Key(error.to_string()))?;
+        Ok(pem.as_str().to_owned())
+    }
+}
+
+/// A bare certificate: a name and nothing else.
+struct Plain(Name);
+
+impl BuilderProfile for Plain {
+    fn get_issuer(&self, subject: &Name) -> Name {
+        subject.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.0.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        _subject_key: SubjectPublicKeyInfoRef<'_>,
+        _issuer_key: SubjectPublicKeyInfoRef<'_>,
+        _certificate: &TbsCertificate,
+    ) -> BuilderResult<Vec<Extension>> {
+        Ok(Vec::new())
+    }
+}
+
+fn self_signed(key: &SigningKey<Sha1>, public_key: &rsa::PublicKey) -> Result<String, Box<dyn std::error::Error>> {
+    let name: Name = "CN=notify,OU=emulator,O=mns-endpoint".parse()?;
+    let info = public_key.to_public_key_der()?;
+    let info = SubjectPublicKeyInfo::from_der(info.as_bytes())?;
+    let serial = SerialNumber::from(rand::random::<u32>());
+    let builder = CertificateBuilder::new(Plain(name), serial, Validity::from_now(VALIDITY)?, info)?;
+    let certificate = builder.build::<_, rsa::pkcs1v15::Signature>(key)?;
+    Ok(certificate.to_pem(LineEnding::LF)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::SigningCertificate;
+
+    #[test]
+    fn what_is_signed_verifies_under_the_certificate_for_every_size() {
+        for bits in [512, 1024, 2048, 4096] {
+            let signer = Signer::generate(bits).unwrap();
+            let certificate = SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
+            assert_eq!(certificate.key_bits(), bits);
+            let signature = signer.sign(b"text").unwrap();
+            assert!(certificate.verifies(b"text", &signature));
+            assert!(!certificate.verifies(b"test", &signature));
+        }
+    }
+
+    #[test]
+    fn a_key_of_512_bits_is_written_and_read() {
+        let signer = Signer::generate(512).unwrap();
+        let again = Signer::from_pem(&signer.to_key_pem().unwrap()).unwrap();
+        assert_eq!(again.bits(), 512);
+        assert_eq!(again.sign(b"text").unwrap(), signer.sign(b"text").unwrap());
+    }
+
+    #[test]
+    fn sizes_that_no_certificate_may_have_are_refused() {
+        for bits in [0, 256, 511, 16384] {
+            assert!(matches!(Signer::generate(bits), Err(SignerError::Size(_))));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a request leaves in the logs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
+use http::{HeaderName, Request, Version};
+use tokio::time::Instant;
+
+use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, Stamp};
+use crate::mns::{Notification, SignedRequest, header};
+use crate::net::Arrival;
+use crate::report::Report;
+use crate::server::respond::{Reason, Rejection};
+use crate::server::{Endpoint, Shown};
+use crate::trust::Timeliness;
+
+const STATUS_CREATED: u16 = 201;
+
+/// A request while it is answered.
+pub(super) struct Visit<'e> {
+    pub(super) endpoint: &'e Endpoint,
+    pub(super) arrival: Arrival,
+    /// The request; its body is empty until it has been read.
+    pub(super) request: Request<Bytes>,
+}
+
+impl Visit<'_> {
+    /// `budget` after the request's first byte.
+    pub(super) fn deadline(&self, budget: Duration) -> Instant {
+        self.arrival.first_byte.checked_add(budget).unwrap_or(self.arrival.first_byte)
+    }
+
+    /// The request, its outcome and its access line, as they stand in the logs once a 201 is sent.
+    pub(super) fn accepted(&self, notification: &Notification<'_>, timeliness: Timeliness) -> Entry {
+        let settings = &self.endpoint.settings;
+        let stamp = self.stamp();
+        let mut entry = Entry::default();
+        if settings.shown != Shown::Off {
+            let peer = self.arrival.peer.to_string();
+            let body = (settings.shown == Shown::Full).then_some(self.request.body().as_ref());
+            let request = RecordRequest { headers: self.request.headers(), peer: Some(&peer), body };
+            let record = Record {
+                stamp: &stamp,
+                level: Level::Info,
+                place: Place::Request,
+                title: None,
+                attributes: &[],
+                request: Some(request),
+            };
+            record.write(&mut entry.endpoint, settings.format);
+        }
+        let remark = remark(notification, timeliness);
+        let mut attributes = notification.attributes().to_vec();
+        attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
+        let outcome = Record {
+            stamp: &stamp,
+            level: if remark.is_some() { Level::Warning } else { Level::Info },
+            place: Place::Succeed,
+            title: Some("Notify Message Succeed!"),
+            attributes: &attributes,
+            request: None,
+        };
+        outcome.write(&mut entry.endpoint, settings.format);
+        let line = AccessLine {
+            reason: remark.map(Reason::key),
+            message_id: Some(&notification.message_id),
+            ..self.access_line(&stamp, STATUS_CREATED)
+        };
+        self.write_access(&line, &mut entry);
+        entry
+    }
+
+    /// The record and the access line of a refusal.
+    pub(super) fn refused(&self, rejection: &Rejection) -> Entry {
+        let settings = &self.endpoint.settings;
+        let stamp = self.stamp();
+        let headers = self.request.headers();
+        let reason = rejection.reason();
+        let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
+        let date = headers.get(header::MNS_DATE).or_else(|| headers.get(header::DATE));
+        let our_time = httpdate::fmt_http_date(self.endpoint.clock.now());
+        let peer = self.arrival.peer.to_string();
+        let string_to_sign = self.string_to_sign(rejection);
+        let hint = format!("{}; {}", Report(rejection), reason.hint());
+        let mut attributes: Vec<(&str, &[u8])> = vec![
+            ("Reason", reason.key().as_bytes()),
+            ("CertificateAddress", &address),
+            ("Date", date.map_or(b"", |date| date.as_bytes())),
+            ("OurTime", our_time.as_bytes()),
+            ("Peer", peer.as_bytes()),
+        ];
+        attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
+        attributes.push(("Hint", hint.as_bytes()));
+        let body = self.request.body();
+        let shown = body.get(..settings.refused_body_bytes).unwrap_or(body);
+        let has_mns_headers = headers.keys().any(|name| name.as_str().starts_with(header::MNS_PREFIX));
+        let record = Record {
+            stamp: &stamp,
+            level: rejection.level(has_mns_headers),
+            place: rejection.place(),
+            title: Some(rejection.title()),
+            attributes: &attributes,
+            request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
+        };
+        let mut entry = Entry::default();
+        record.write(&mut entry.endpoint, settings.format);
+        let line = AccessLine { reason: Some(reason.key()), ..self.access_line(&stamp, rejection.status()) };
+        self.write_access(&line, &mut entry);
+        entry
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp::new(self.endpoint.clock.now(), &self.endpoint.zone)
+    }
+
+    fn string_to_sign(&self, rejection: &Rejection) -> Option<Vec<u8>> {
+        let signed = SignedRequest::of(&self.request).ok();
+        signed.filter(|_| rejection.is_after_signature()).map(|signed| signed.string_to_sign())
+    }
+
+    fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {
+        let target = self.request.uri().to_string();
+        let line = AccessLine { target: target.as_bytes(), ..line.clone() };
+        line.write(&mut entry.access, self.endpoint.settings.format, &self.endpoint.settings.access_fields);
+    }
+
+    fn access_line<'a>(&'a self, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
+        let value = |name: HeaderName| self.request.headers().get(name).map(|value| value.as_bytes());
+        AccessLine {
+            stamp,
+            method: self.request.method().as_str().as_bytes(),
+            status,
+            target: b"",
+            version: version(self.request.version()),
+            content_length: value(CONTENT_LENGTH),
+            host: value(HOST),
+            user_agent: value(USER_AGENT),
+            request_id: value(header::REQUEST_ID),
+            mns_version: value(header::VERSION),
+            peer: self.arrival.peer,
+            duration: self.arrival.first_byte.elapsed(),
+            reason: None,
+            message_id: None,
+        }
+    }
+}
+
+/// What is odd about an accepted notification.
+fn remark(notification: &Notification<'_>, timeliness: Timeliness) -> Option<Reason> {
+    if !notification.message_md5_holds() {
+        return Some(Reason::MessageMd5Mismatch);
+    }
+    match timeliness {
+        Timeliness::Late => Some(Reason::DateLate),
+        Timeliness::Prompt => None,
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        // This server speaks no other.
+        _ => "HTTP/?",
+    }
+}

@@ -1,0 +1,101 @@
+//! The endpoint: the one path from a request to its answer.
+//!
+//! [`router`] gives the service that `net` serves. Each request takes the straight path of
+//! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
+
+mod entry;
+mod receive;
+mod respond;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::journal::{AccessField, Format, Journal};
+use crate::trust::{Admission, Verifier};
+
+pub use respond::{Reason, Rejection};
+
+/// Everything is done within this time of a request's first byte, up to the hand-over to the journal.
+/// MNS gives up at 5 s.
+pub const BUDGET: Duration = Duration::from_secs(3);
+
+/// The parts of a running endpoint.
+pub struct Endpoint {
+    /// Proves who sent a request.
+    pub verifier: Verifier,
+    /// Says which genuine ones are meant for us.
+    pub admission: Admission,
+    /// Keeps them.
+    pub journal: Journal,
+    /// What is served, and how it is logged.
+    pub settings: Settings,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The zone of the times in the logs.
+    pub zone: TimeZone,
+    /// Cancelled when no new connections are wanted.
+    pub draining: CancellationToken,
+}
+
+/// What is served, and how it is logged.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where MNS posts.
+    pub paths: Paths,
+    /// Where load balancers ask for our health.
+    pub health_path: Option<String>,
+    /// The largest body, in bytes.
+    pub body_bytes_max: usize,
+    /// From the end of the head to the end of the body.
+    pub body_timeout: Duration,
+    /// The form of both logs.
+    pub format: Format,
+    /// How much of an accepted request stands before its outcome.
+    pub shown: Shown,
+    /// How much of a refused body is logged, in bytes.
+    pub refused_body_bytes: usize,
+    /// What stands in the access log after the manual's fields.
+    pub access_fields: Vec<AccessField>,
+}
+
+/// The paths that are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paths {
+    /// Every path.
+    Any,
+    /// These, byte for byte.
+    These(Vec<String>),
+}
+
+/// How much of an accepted request stands in the endpoint log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shown {
+    /// Headers and body.
+    Full,
+    /// Headers.
+    Headers,
+    /// Nothing: the outcome stands alone.
+    Off,
+}
+
+impl Paths {
+    fn serve(&self, path: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(paths) => paths.iter().any(|served| served == path),
+        }
+    }
+}
+
+/// The service of an endpoint.
+///
+/// One handler for every path and method: what is not served is refused and logged like anything else.
+pub fn router(endpoint: Arc<Endpoint>) -> Router {
+    Router::new().fallback(receive::answer).with_state(endpoint)
+}

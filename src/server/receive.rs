@@ -1,0 +1,102 @@
+//! The straight path: head, body, proof, notification, admission, disk, 201.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{Method, request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout_at;
+
+use crate::journal::Receipt;
+use crate::mns::SignedRequest;
+use crate::net::Arrival;
+use crate::server::entry::Visit;
+use crate::server::respond::{self, Rejection};
+use crate::server::{BUDGET, Endpoint};
+
+/// Answers one request.
+///
+/// Where the peer leaves, this future is dropped: before the hand-over to the journal nothing has
+/// happened, and after it the record is written all the same, so that a retry is a duplicate and
+/// never a loss.
+pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    if is_health_check(&endpoint, &head) {
+        return respond::health(endpoint.journal.is_writable() && !endpoint.draining.is_cancelled());
+    }
+    let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
+        return respond::refused(&Rejection::Unplaced);
+    };
+    let checked = check_head(&endpoint, &head);
+    let mut visit = Visit { endpoint: &endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
+    let outcome = match checked {
+        Ok(()) => match read_body(&visit, body).await {
+            Ok(body) => {
+                *visit.request.body_mut() = body;
+                receive(&visit).await
+            }
+            Err(rejection) => Err(rejection),
+        },
+        Err(rejection) => Err(rejection),
+    };
+    match outcome {
+        Ok(receipt) => respond::created(&receipt),
+        Err(rejection) => {
+            endpoint.journal.note(visit.refused(&rejection));
+            respond::refused(&rejection)
+        }
+    }
+}
+
+/// From a whole request to the proof that it is on disk.
+async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
+    let endpoint = visit.endpoint;
+    let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
+    let deadline = visit.deadline(BUDGET);
+    let verified = timeout_at(deadline, endpoint.verifier.verify(&signed)).await.map_err(Rejection::late)??;
+    let notification = endpoint.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
+    let entry = visit.accepted(&notification, verified.timeliness());
+    Ok(endpoint.journal.append(entry).await?)
+}
+
+fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
+    let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    is_read && endpoint.settings.health_path.as_deref() == Some(head.uri.path())
+}
+
+/// What can be refused before the body is read.
+fn check_head(endpoint: &Endpoint, head: &request::Parts) -> Result<(), Rejection> {
+    let settings = &endpoint.settings;
+    if !settings.paths.serve(head.uri.path()) {
+        return Err(Rejection::PathNotServed);
+    }
+    if head.method != Method::POST {
+        return Err(Rejection::MethodNotAllowed);
+    }
+    if head.headers.contains_key(CONTENT_ENCODING) {
+        return Err(Rejection::ContentEncoding);
+    }
+    let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match announced.map(usize::try_from) {
+        Some(Ok(length)) if length <= settings.body_bytes_max => Ok(()),
+        Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
+        None => Ok(()),
+    }
+}
+
+async fn read_body(visit: &Visit<'_>, body: Body) -> Result<Bytes, Rejection> {
+    let settings = &visit.endpoint.settings;
+    let now = tokio::time::Instant::now();
+    let deadline = now.checked_add(settings.body_timeout).unwrap_or(now).min(visit.deadline(BUDGET));
+    let limited = Limited::new(body, settings.body_bytes_max);
+    match timeout_at(deadline, limited.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::BodyTooLarge),
+        Ok(Err(_)) => Err(Rejection::BodyBroken),
+        Err(_) => Err(Rejection::BodyTooSlow),
+    }
+}

@@ -1,0 +1,376 @@
+//! Why there is no 201, and the one place where that becomes an answer.
+//!
+//! What the peer reads is fixed text. The reason goes to the logs under a stable key, which
+//! `docs/errors.md` explains. A status here is 4xx or 5xx by its type: MNS takes a 3xx for a delivery.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use strum::IntoStaticStr;
+use tokio::time::error::Elapsed;
+
+use crate::journal::{JournalError, Level, Place, Receipt};
+use crate::mns::{Defect, InvalidNotification};
+use crate::trust::{NotAdmitted, Untrusted};
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// It is not proved that MNS sent it.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// It is not meant for us.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// Its body is no notification.
+    #[error(transparent)]
+    Invalid(#[from] InvalidNotification),
+    /// It cannot be kept now.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Our doing: the time for it ran out.
+    #[error("the time for one request ran out")]
+    OutOfTime,
+    /// The peer's doing: another path than those served.
+    #[error("the path is not one of server.paths")]
+    PathNotServed,
+    /// The peer's doing: not a POST.
+    #[error("the method is not POST")]
+    MethodNotAllowed,
+    /// The peer's doing: MNS never encodes its content.
+    #[error("the body has a Content-Encoding")]
+    ContentEncoding,
+    /// The peer's doing.
+    #[error("the body is larger than server.max_body")]
+    BodyTooLarge,
+    /// The peer's doing: the body did not come in time.
+    #[error("the body did not come within server.body_timeout")]
+    BodyTooSlow,
+    /// The peer's doing: the body ended early or its chunks are broken.
+    #[error("the body did not come whole")]
+    BodyBroken,
+    /// Our doing: the request did not come through our accept loop.
+    #[error("the request has no peer")]
+    Unplaced,
+}
+
+/// The stable key of a refusal, or of a remark on an accepted request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/errors.md tells what each one means; a test keeps it complete")]
+pub enum Reason {
+    HeaderMissing,
+    HeaderDoubled,
+    HeaderUndecodable,
+    DateAhead,
+    DateTooOld,
+    ContentMd5Missing,
+    ContentMd5Mismatch,
+    CertificateAddressRefused,
+    CertificateUnavailable,
+    KeyTooSmall,
+    SignatureWrong,
+    OwnerNotAccepted,
+    TopicNotAccepted,
+    SourceNotAccepted,
+    BodyNotRecognised,
+    BodyMalformed,
+    BodyNotUtf8,
+    DocumentType,
+    ElementMissing,
+    ElementDoubled,
+    JournalFull,
+    JournalRefused,
+    JournalFailed,
+    OutOfTime,
+    PathNotServed,
+    MethodNotAllowed,
+    ContentEncoding,
+    BodyTooLarge,
+    BodyTooSlow,
+    BodyBroken,
+    Unplaced,
+    /// A remark: accepted all the same.
+    MessageMd5Mismatch,
+    /// A remark: accepted all the same.
+    DateLate,
+}
+
+/// The answers that are no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Forbidden,
+    Invalid,
+    Unavailable,
+    NotFound,
+    MethodNotAllowed,
+    TooLarge,
+    TooSlow,
+    UnsupportedMediaType,
+}
+
+impl Rejection {
+    pub(super) fn defect(defect: Defect) -> Self {
+        Self::Untrusted(Untrusted::Defect(defect))
+    }
+
+    pub(super) fn late(_elapsed: Elapsed) -> Self {
+        Self::OutOfTime
+    }
+
+    /// The key under which it is logged and counted.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Untrusted(untrusted) => Reason::of_untrusted(untrusted),
+            Self::NotAdmitted(NotAdmitted::Owner) => Reason::OwnerNotAccepted,
+            Self::NotAdmitted(NotAdmitted::Topic) => Reason::TopicNotAccepted,
+            Self::NotAdmitted(NotAdmitted::Source) => Reason::SourceNotAccepted,
+            Self::Invalid(InvalidNotification::NotRecognised) => Reason::BodyNotRecognised,
+            Self::Invalid(InvalidNotification::Malformed(_)) => Reason::BodyMalformed,
+            Self::Invalid(InvalidNotification::NotUtf8) => Reason::BodyNotUtf8,
+            Self::Invalid(InvalidNotification::DocumentType) => Reason::DocumentType,
+            Self::Invalid(InvalidNotification::ElementMissing(_)) => Reason::ElementMissing,
+            Self::Invalid(InvalidNotification::ElementDoubled(_)) => Reason::ElementDoubled,
+            Self::Journal(JournalError::Full) => Reason::JournalFull,
+            Self::Journal(JournalError::Refused) => Reason::JournalRefused,
+            Self::Journal(JournalError::Failed) => Reason::JournalFailed,
+            Self::OutOfTime => Reason::OutOfTime,
+            Self::PathNotServed => Reason::PathNotServed,
+            Self::MethodNotAllowed => Reason::MethodNotAllowed,
+            Self::ContentEncoding => Reason::ContentEncoding,
+            Self::BodyTooLarge => Reason::BodyTooLarge,
+            Self::BodyTooSlow => Reason::BodyTooSlow,
+            Self::BodyBroken => Reason::BodyBroken,
+            Self::Unplaced => Reason::Unplaced,
+        }
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.refusal().status().as_u16()
+    }
+
+    /// The first line of its record.
+    pub(super) fn title(&self) -> &'static str {
+        match self.refusal() {
+            Refusal::Forbidden => "Access Forbidden!",
+            Refusal::Invalid => "Invalid Notify Message!",
+            Refusal::Unavailable => "Service Unavailable!",
+            Refusal::NotFound => "Not Found!",
+            Refusal::MethodNotAllowed => "Method Not Allowed!",
+            Refusal::TooLarge => "Payload Too Large!",
+            Refusal::TooSlow => "Request Timeout!",
+            Refusal::UnsupportedMediaType => "Unsupported Media Type!",
+        }
+    }
+
+    /// The place of its record.
+    pub(super) fn place(&self) -> Place {
+        match self.refusal() {
+            Refusal::Forbidden => Place::Forbidden,
+            Refusal::Invalid => Place::Invalid,
+            Refusal::Unavailable => Place::Unavailable,
+            Refusal::NotFound
+            | Refusal::MethodNotAllowed
+            | Refusal::TooLarge
+            | Refusal::TooSlow
+            | Refusal::UnsupportedMediaType => Place::Refused,
+        }
+    }
+
+    /// The level of its record. A stranger on a wrong path is no warning; a push of MNS there is.
+    pub(super) fn level(&self, has_mns_headers: bool) -> Level {
+        match self.refusal() {
+            Refusal::NotFound | Refusal::MethodNotAllowed if !has_mns_headers => Level::Info,
+            Refusal::NotFound
+            | Refusal::MethodNotAllowed
+            | Refusal::Forbidden
+            | Refusal::Invalid
+            | Refusal::Unavailable
+            | Refusal::TooLarge
+            | Refusal::TooSlow
+            | Refusal::UnsupportedMediaType => Level::Warning,
+        }
+    }
+
+    /// Whether the signature had been looked at.
+    pub(super) fn is_after_signature(&self) -> bool {
+        match self {
+            Self::Untrusted(Untrusted::SignatureWrong | Untrusted::KeyTooSmall(_)) => true,
+            Self::NotAdmitted(_) | Self::Invalid(_) | Self::Journal(_) => true,
+            Self::Untrusted(_)
+            | Self::OutOfTime
+            | Self::PathNotServed
+            | Self::MethodNotAllowed
+            | Self::ContentEncoding
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken
+            | Self::Unplaced => false,
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Untrusted(Untrusted::CertificateUnavailable(_))
+            | Self::Journal(_)
+            | Self::OutOfTime
+            | Self::Unplaced => Refusal::Unavailable,
+            Self::Untrusted(_) | Self::NotAdmitted(_) => Refusal::Forbidden,
+            Self::Invalid(_) | Self::BodyBroken => Refusal::Invalid,
+            Self::PathNotServed => Refusal::NotFound,
+            Self::MethodNotAllowed => Refusal::MethodNotAllowed,
+            Self::ContentEncoding => Refusal::UnsupportedMediaType,
+            Self::BodyTooLarge => Refusal::TooLarge,
+            Self::BodyTooSlow => Refusal::TooSlow,
+        }
+    }
+}
+
+impl Reason {
+    fn of_untrusted(untrusted: &Untrusted) -> Self {
+        match untrusted {
+            Untrusted::Defect(Defect::HeaderMissing(_)) => Self::HeaderMissing,
+            Untrusted::Defect(Defect::HeaderDoubled(_)) => Self::HeaderDoubled,
+            Untrusted::Defect(Defect::HeaderUndecodable(_)) => Self::HeaderUndecodable,
+            Untrusted::DateAhead(_) => Self::DateAhead,
+            Untrusted::DateTooOld(_) => Self::DateTooOld,
+            Untrusted::ContentMd5Missing => Self::ContentMd5Missing,
+            Untrusted::ContentMd5Mismatch => Self::ContentMd5Mismatch,
+            Untrusted::AddressNotAllowed(_) => Self::CertificateAddressRefused,
+            Untrusted::CertificateUnavailable(_) => Self::CertificateUnavailable,
+            Untrusted::KeyTooSmall(_) => Self::KeyTooSmall,
+            Untrusted::SignatureWrong => Self::SignatureWrong,
+        }
+    }
+
+    /// The stable key.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        self.into()
+    }
+
+    /// The likely cause and what to do.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::HeaderMissing => "not a push of MNS, or a proxy removed the header",
+            Self::HeaderDoubled => "not a push of MNS, or a proxy added the header again",
+            Self::HeaderUndecodable => "not a push of MNS, or a proxy rewrote the header",
+            Self::DateAhead => "check this machine's clock; signing.max_clock_skew allows more",
+            Self::DateTooOld => {
+                "check this machine's clock; an old request sent again, or a very late retry: signing.max_age allows more"
+            }
+            Self::ContentMd5Missing => {
+                "signing.require_content_md5 = false accepts it, and then anyone may put another body under its signature"
+            }
+            Self::ContentMd5Mismatch => "a proxy changed the body, or an old request was sent again with another one",
+            Self::CertificateAddressRefused => {
+                "if the address is MNS's, add its prefix to signing.certificate_prefixes or its region to signing.extra_regions; for the emulator and push start serve with --trust"
+            }
+            Self::CertificateUnavailable => {
+                "check the way to the address: signing.fetch_via, signing.proxy, DNS; or put the certificate in place with: mns-endpoint certificate add URL FILE"
+            }
+            Self::KeyTooSmall => "signing.min_key_bits asks for more than MNS uses",
+            Self::SignatureWrong => {
+                "forged, or a proxy changed the path, the query, Content-Type or an x-mns header: see mns-endpoint explain"
+            }
+            Self::OwnerNotAccepted => "add the account to accept.topic_owners if its pushes are meant for you",
+            Self::TopicNotAccepted => "add the topic to accept.topics if its pushes are meant for you",
+            Self::SourceNotAccepted => "add the network to accept.sources if pushes come from there",
+            Self::BodyNotRecognised
+            | Self::BodyMalformed
+            | Self::BodyNotUtf8
+            | Self::DocumentType
+            | Self::ElementMissing
+            | Self::ElementDoubled => "the signature holds, so MNS sent this body: please report it with the bytes",
+            Self::JournalFull => "the disk is slower than the pushes that come: MNS sends them again",
+            Self::JournalRefused => "the disk is full or failing: make room in logs.dir; MNS sends the push again",
+            Self::JournalFailed => "the disk failed a sync: see the diagnostic log, then restart",
+            Self::OutOfTime => "the certificate source or this machine is too slow: MNS sends the push again",
+            Self::PathNotServed => "the subscription's address has another path: add it to server.paths",
+            Self::MethodNotAllowed => "only POST is answered here",
+            Self::ContentEncoding => "a proxy compressed the body, or it is not a push of MNS",
+            Self::BodyTooLarge => "no push of MNS is that large; server.max_body allows more",
+            Self::BodyTooSlow => "the network or a proxy is too slow; server.body_timeout allows more, up to 3s",
+            Self::BodyBroken => "the peer or a proxy ended the body early",
+            Self::Unplaced => "a defect of this program: please report it",
+            Self::MessageMd5Mismatch => {
+                "MNS states another MessageMD5 than the message has; the body's own digest was signed"
+            }
+            Self::DateLate => "a retry with its first Date, or this machine's clock is wrong",
+        }
+    }
+}
+
+impl Refusal {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    fn body(self) -> &'static str {
+        match self {
+            Self::Forbidden => "Access Forbidden",
+            Self::Invalid => "Invalid Notify Message",
+            Self::Unavailable => "Service Unavailable",
+            Self::NotFound => "Not Found",
+            Self::MethodNotAllowed => "Method Not Allowed",
+            Self::TooLarge => "Payload Too Large",
+            Self::TooSlow => "Request Timeout",
+            Self::UnsupportedMediaType => "Unsupported Media Type",
+        }
+    }
+
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("5"))),
+            Self::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static("POST"))),
+            // What is left of the body must not be taken for the next request.
+            Self::TooLarge | Self::TooSlow => Some((CONNECTION, HeaderValue::from_static("close"))),
+            Self::Forbidden | Self::Invalid | Self::NotFound | Self::UnsupportedMediaType => None,
+        }
+    }
+}
+
+/// 201: it is on disk.
+pub(super) fn created(_proof: &Receipt) -> Response {
+    text(StatusCode::CREATED, "Notify Message Succeed!")
+}
+
+/// The answer to a refused request.
+pub(super) fn refused(rejection: &Rejection) -> Response {
+    let refusal = rejection.refusal();
+    let mut response = text(refusal.status(), refusal.body());
+    if let Some((name, value)) = refusal.header() {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// The answer to a load balancer.
+pub(super) fn health(is_healthy: bool) -> Response {
+    if is_healthy {
+        text(StatusCode::OK, "OK\n")
+    } else {
+        text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n")
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
