@@ -1,4 +1,17 @@
 //! A push endpoint for Alibaba Cloud MNS topics whose 201 is true.
+//!
+//! Start with [`server`]: a request is read, proved ([`trust`]), decoded ([`mns`]), and made durable
+//! ([`journal`]) before it is answered. The modules below stand in layer order, and a module imports only
+//! from layers above it on this page:
+//!
+//! | layer | modules |
+//! |---|---|
+//! | words | [`mns`] |
+//! | services | [`clock`], [`trust`], [`journal`], [`net`] |
+//! | roles | [`server`], [`emulator`] |
+//! | assembly | [`config`], [`command`] |
+//!
+//! `docs/ARCHITECTURE.md` is the map.
 
 pub mod mns;
 
@@ -11,3 +24,8 @@ pub mod trust;
 
 pub mod emulator;
 pub mod server;
+
+pub mod command;
+pub mod config;
+mod signals;
+mod telemetry;

@@ -1,0 +1,103 @@
+//! `certificate add` and `certificate list`: the certificates kept on disk.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+
+use crate::command::Configuration;
+use crate::mns::{Prefix, Prefixes, SigningCertUrl};
+use crate::trust::{CertificateStore, Kept, SigningCertificate};
+
+/// Put signing certificates in place by hand, and list those kept.
+///
+/// For networks from which the certificates' source cannot be reached: fetch the file elsewhere, and add it
+/// under the address that pushes name in x-mns-signing-cert-url.
+#[derive(Debug, Args)]
+pub(super) struct Certificate {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Keep a certificate under the address that pushes name.
+    #[command(after_help = "Example:
+  mns-endpoint certificate add https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]
+    Add {
+        #[command(flatten)]
+        configuration: Configuration,
+        /// The address that pushes name.
+        url: String,
+        /// The certificate, PEM or DER.
+        file: PathBuf,
+    },
+    /// List the certificates that are kept.
+    #[command(after_help = "Example:
+  mns-endpoint certificate list")]
+    List {
+        #[command(flatten)]
+        configuration: Configuration,
+    },
+}
+
+impl Certificate {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        match &self.action {
+            Action::Add { configuration, url, file } => add(configuration, url, file),
+            Action::List { configuration } => list(configuration),
+        }
+    }
+}
+
+fn add(configuration: &Configuration, url: &str, file: &PathBuf) -> anyhow::Result<ExitCode> {
+    let config = configuration.load(&[])?;
+    let mut out = std::io::stdout().lock();
+    let address = match config.prefixes.admit(url.as_bytes()) {
+        Ok(address) => address,
+        Err(_) => {
+            let address = outside_of_prefixes(url)?;
+            writeln!(out, "Note: serve does not accept this address; add its prefix to signing.certificate_prefixes.")?;
+            address
+        }
+    };
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let certificate = SigningCertificate::parse(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
+    let path = CertificateStore::new(config.certificate_dir).keep(&address, &certificate.to_pem()?)?;
+    writeln!(out, "Kept a certificate of {} bits for {address} in {}", certificate.key_bits(), path.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An address that is well-formed, though no prefix allows it.
+fn outside_of_prefixes(url: &str) -> anyhow::Result<SigningCertUrl> {
+    let parsed = url.rsplit_once('/').and_then(|(prefix, _)| Prefix::parse(&format!("{prefix}/")).ok());
+    match parsed.map(|prefix| Prefixes::new([prefix]).admit(url.as_bytes())) {
+        Some(Ok(address)) => Ok(address),
+        Some(Err(_)) | None => bail!("{url:?} is no address of a certificate: write https://HOST/FILE.pem"),
+    }
+}
+
+fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    let config = configuration.load(&[])?;
+    let kept = CertificateStore::new(config.certificate_dir.clone()).list()?;
+    let mut out = std::io::stdout().lock();
+    if kept.is_empty() {
+        writeln!(out, "No certificates are kept in {}", config.certificate_dir.display())?;
+    }
+    let mut code = ExitCode::SUCCESS;
+    for Kept { path, certificate } in kept {
+        match certificate {
+            Ok(certificate) => {
+                let until = humantime::format_rfc3339_seconds(certificate.not_after());
+                writeln!(out, "{}  RSA {} bits, valid until {until}", path.display(), certificate.key_bits())?;
+            }
+            Err(error) => {
+                writeln!(out, "{}  UNUSABLE: {error}", path.display())?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,60 @@
+//! A captured request: the raw bytes of one HTTP/1 request.
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request};
+
+/// The most headers of a capture.
+const HEADERS_MAX: usize = 256;
+
+/// Reads head and body. Line ends may be CR LF or LF. A body is as long as Content-Length says, or the rest.
+pub(super) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let head_bytes = match parsed.parse(bytes)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial => bail!("the head has no end: an empty line must stand between head and body"),
+    };
+    let mut request = Request::builder()
+        .method(parsed.method.context("it has no method")?)
+        .uri(parsed.path.context("it has no target")?);
+    for header in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(header.name.as_bytes())?;
+        request = request.header(name, HeaderValue::from_bytes(header.value)?);
+    }
+    let rest = bytes.get(head_bytes..).unwrap_or_default();
+    let announced = request.headers_ref().and_then(|headers| headers.get(http::header::CONTENT_LENGTH));
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let body = match announced {
+        Some(length) if length > rest.len() => {
+            bail!("the body has {} bytes, but Content-Length says {length}: the capture was cut", rest.len())
+        }
+        Some(length) => rest.get(..length).unwrap_or(rest),
+        None => rest,
+    };
+    Ok(request.body(Bytes::copy_from_slice(body))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_and_body_are_read_with_either_line_end() {
+        for end in ["\r\n", "\n"] {
+            let text = ["POST /x?y HTTP/1.1", "Content-md5: A", "Content-length: 5", "", "hello, and more"].join(end);
+            let request = read(text.as_bytes()).unwrap();
+            assert_eq!(request.uri(), "/x?y");
+            assert_eq!(request.headers()["content-md5"], "A");
+            assert_eq!(request.body().as_ref(), b"hello");
+        }
+    }
+
+    #[test]
+    fn what_was_cut_is_told() {
+        let cut = read(b"POST / HTTP/1.1\r\nContent-length: 5\r\n\r\nhell").unwrap_err();
+        assert!(cut.to_string().contains("the capture was cut"));
+        assert!(read(b"POST / HTTP/1.1\r\nHost: a").unwrap_err().to_string().contains("no end"));
+        assert!(read(b"hello").is_err());
+    }
+}

@@ -1,0 +1,115 @@
+//! The commands, one file each, and how they end.
+
+#![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
+
+mod certificate;
+mod explain;
+mod health;
+mod push;
+mod serve;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Sources};
+use crate::journal::OpenError;
+
+/// Wrong configuration, as `sysexits.h` has it.
+const EXIT_CONFIG: u8 = 78;
+
+/// A push endpoint for Alibaba Cloud MNS topics: a 201 means verified, meant for you, and on disk.
+#[derive(Debug, Parser)]
+#[command(name = "mns-endpoint", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive notifications.
+    Serve(serve::Serve),
+    /// Sign test notifications as MNS does and post them.
+    Push(push::Push),
+    /// Say what is wrong with a captured request.
+    Explain(explain::Explain),
+    /// Put signing certificates in place by hand, and list those kept.
+    Certificate(certificate::Certificate),
+    /// Ask a running endpoint for its health.
+    Health(health::Health),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default, Args)]
+struct Configuration {
+    /// The configuration file [default: config/endpoint.toml, else /etc/mns-endpoint/endpoint.toml].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Addresses to listen on, separated by commas, all with one port (server.listen).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The directory of both logs (logs.dir).
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<String>,
+    /// Set any key, as in --set server.max_body=1MiB; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+impl Configuration {
+    fn load(&self, trust: &[String]) -> Result<Config, ConfigError> {
+        let mut flags = self.set.clone();
+        flags.extend(self.listen.clone().map(|listen| ("server.listen".to_owned(), listen)));
+        flags.extend(self.log_dir.clone().map(|dir| ("logs.dir".to_owned(), dir)));
+        let sources = Sources {
+            file: self.config.clone(),
+            // Names and values that are not text cannot be ours.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            flags,
+            trust: trust.to_vec(),
+        };
+        Config::load(&sources)
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, as in server.max_body=1MiB")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+impl Arguments {
+    /// Reads the command line; prints help or a mistake and ends where there is nothing to run.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::parse()
+    }
+}
+
+/// Runs one command. The code is 0 for done, 1 for failed, 78 for a wrong configuration; 2, for wrong
+/// usage, comes from [`Arguments::read`].
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let outcome = match arguments.command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Push(push) => push.run().await,
+        Command::Explain(explain) => explain.run().await,
+        Command::Certificate(certificate) => certificate.run(),
+        Command::Health(health) => health.run().await,
+    };
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+/// Tells an error with its causes on stderr, and gives the code to end with.
+#[must_use]
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    // Nobody is left to be told where stderr is gone.
+    drop(writeln!(std::io::stderr(), "mns-endpoint: {error:#}"));
+    let is_configuration = error
+        .chain()
+        .any(|cause| cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. })));
+    if is_configuration { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+}

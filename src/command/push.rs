@@ -1,0 +1,346 @@
+//! `push`: signs notifications as MNS does, posts them, and says what came of each.
+
+use std::borrow::Cow;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::emulator::{self, Answer, Connection, DeliveryError, Signer, Target};
+use crate::mns::{ContentFormat, ContentMd5, Notification};
+use crate::net::{self, Counters};
+use crate::report::Report;
+use crate::roots;
+
+/// Answers that may wait to be printed.
+const ANSWERS_WAITING_MAX: usize = 1024;
+/// Connections to the certificate at once.
+const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
+
+/// Sign test notifications as MNS does and post them.
+///
+/// Makes a key, serves its certificate on --cert-listen while it runs, and prints each answer with its
+/// time and a verdict. The endpoint must trust the certificate: start it with serve --trust. Ends with 0
+/// if every answer was a 2xx.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint push http://127.0.0.1:8080/notifications
+  mns-endpoint push http://127.0.0.1:8080 --format simplified --body 'hello' --tag important
+  mns-endpoint push http://127.0.0.1:8080 --count 1000 --concurrency 32
+  mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
+pub(super) struct Push {
+    /// The endpoint; without a path it is /notifications, as for MNS.
+    url: String,
+    /// NotifyContentFormat.
+    #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
+    format: Format,
+    /// The message [default: the manual's "I am test message N."].
+    #[arg(long, conflicts_with = "body_file")]
+    body: Option<String>,
+    /// A file that holds the message; - reads stdin.
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+    /// The message's tag.
+    #[arg(long, default_value = "")]
+    tag: String,
+    /// The topic's name; the subscription's name is this with -Sub.
+    #[arg(long, default_value = "MySampleTopic")]
+    topic: String,
+    /// The account id of the topic's owner and of the subscriber.
+    #[arg(long, default_value = "1269128356620446")]
+    owner: String,
+    /// How many notifications, each with an id of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// How many at the same time, each on a connection of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    concurrency: u16,
+    /// The size of the key that is made. The real one has 512.
+    #[arg(long, default_value_t = 512, conflicts_with = "key")]
+    bits: usize,
+    /// A private key in PEM to sign with.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The certificate's address; then it is not served by this command.
+    #[arg(long, value_name = "URL")]
+    cert_url: Option<String>,
+    /// Where the certificate is served.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
+    cert_listen: SocketAddr,
+    /// Send this recorded request byte for byte, instead of making one.
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Xml,
+    Json,
+    Simplified,
+}
+
+/// Makes the requests.
+enum Maker {
+    Recorded(Vec<u8>),
+    Signed { signer: Box<Signer>, certificate_url: String, message: Option<Vec<u8>> },
+}
+
+/// One request and what came of it.
+struct Outcome {
+    message_id: String,
+    answer: Result<Answer, DeliveryError>,
+    took: Duration,
+}
+
+impl Push {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let target = Target::parse(&self.url)?;
+        let stop = CancellationToken::new();
+        let (maker, host) = self.maker(&stop).await?;
+        let trust = maker.trust();
+        let maker = Arc::new(maker);
+        let started = Instant::now();
+        let mut outcomes = self.start_senders(&target, &maker)?;
+        let mut counts = std::collections::BTreeMap::<String, usize>::new();
+        let mut out = std::io::stdout().lock();
+        let mut all_succeeded = true;
+        while let Some(outcome) = outcomes.recv().await {
+            let outcome = outcome?;
+            let (status, verdict) = outcome.verdict(trust.as_deref());
+            all_succeeded &= outcome.is_success();
+            writeln!(
+                out,
+                "{status}  {:>7.1} ms  {}  {verdict}",
+                outcome.took.as_secs_f64() * 1000.0,
+                outcome.message_id
+            )?;
+            let count = counts.entry(status).or_default();
+            *count = count.saturating_add(1);
+        }
+        let took = started.elapsed().as_secs_f64();
+        let summary: Vec<String> = counts.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        writeln!(
+            out,
+            "{} requests in {took:.2} s, {:.0}/s; {}",
+            self.count,
+            f64::from(self.count) / took,
+            summary.join(", ")
+        )?;
+        stop.cancel();
+        if let Some(host) = host {
+            host.await.context("the certificate's server failed")?;
+        }
+        Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// What makes the requests, and the task that serves the certificate.
+    async fn maker(&self, stop: &CancellationToken) -> anyhow::Result<(Maker, Option<tokio::task::JoinHandle<()>>)> {
+        if let Some(file) = &self.capture {
+            return Ok((Maker::Recorded(read(file)?), None));
+        }
+        let message = self.message()?;
+        let bits = self.bits;
+        let signer = match &self.key {
+            Some(file) => {
+                let pem = String::from_utf8(read(file)?).with_context(|| format!("{} is no PEM", file.display()))?;
+                Signer::from_pem(&pem).with_context(|| format!("cannot use {}", file.display()))?
+            }
+            None => tokio::task::spawn_blocking(move || Signer::generate(bits)).await??,
+        };
+        let (certificate_url, host) = match &self.cert_url {
+            Some(url) => (url.clone(), None),
+            None => self.serve_certificate(&signer, stop)?,
+        };
+        Ok((Maker::Signed { signer: Box::new(signer), certificate_url, message }, host))
+    }
+
+    fn serve_certificate(
+        &self,
+        signer: &Signer,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<(String, Option<tokio::task::JoinHandle<()>>)> {
+        let listener = net::bind(self.cert_listen).with_context(|| {
+            format!("cannot serve the certificate on {}: give another address with --cert-listen", self.cert_listen)
+        })?;
+        let url = format!("http://{}/{}", listener.local_addr()?, signer.certificate_file());
+        let limits = net::Limits {
+            connections_max: CERTIFICATE_CONNECTIONS_MAX,
+            head_timeout: emulator::ANSWER_TIMEOUT,
+            idle_timeout: emulator::ANSWER_TIMEOUT,
+        };
+        let router = emulator::certificate_host(signer);
+        let host =
+            tokio::spawn(net::serve(vec![listener], router, limits, Arc::new(Counters::default()), stop.clone()));
+        Ok((url, Some(host)))
+    }
+
+    fn message(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        match (&self.body, &self.body_file) {
+            (Some(body), _) => Ok(Some(body.clone().into_bytes())),
+            (None, Some(file)) => Ok(Some(read(file)?)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// One task for each connection; each takes the next number until all are taken.
+    fn start_senders(
+        &self,
+        target: &Target,
+        maker: &Arc<Maker>,
+    ) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
+        let tls = Arc::new(roots::tls_client()?);
+        let next = Arc::new(AtomicUsize::new(0));
+        let count = usize::try_from(self.count)?;
+        let (sender, outcomes) = mpsc::channel(ANSWERS_WAITING_MAX);
+        let plan = Arc::new(self.plan(target));
+        for _ in 0..self.concurrency {
+            let mut connection = Connection::new(target.clone(), tls.clone());
+            let (maker, next, sender, plan) = (maker.clone(), next.clone(), sender.clone(), plan.clone());
+            tokio::spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    let outcome = match maker.make(&plan, number) {
+                        Ok((request, message_id)) => {
+                            let started = Instant::now();
+                            let answer = connection.deliver(&request).await;
+                            Ok(Outcome { message_id, answer, took: started.elapsed() })
+                        }
+                        Err(error) => Err(error),
+                    };
+                    if sender.send(outcome).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn plan(&self, target: &Target) -> Plan {
+        Plan {
+            format: match self.format {
+                Format::Xml => ContentFormat::Xml,
+                Format::Json => ContentFormat::Json,
+                Format::Simplified => ContentFormat::Simplified,
+            },
+            path: target.path().to_owned(),
+            host: target.authority().to_owned(),
+            owner: self.owner.clone(),
+            topic: self.topic.clone(),
+            subscription: format!("{}-Sub", self.topic),
+            tag: self.tag.clone(),
+        }
+    }
+}
+
+/// What all notifications of a run have in common.
+struct Plan {
+    format: ContentFormat,
+    path: String,
+    host: String,
+    owner: String,
+    topic: String,
+    subscription: String,
+    tag: String,
+}
+
+impl Maker {
+    /// The next request and the id of its message.
+    fn make(&self, plan: &Plan, number: usize) -> anyhow::Result<(Vec<u8>, String)> {
+        let (signer, certificate_url, message) = match self {
+            Self::Recorded(bytes) => return Ok((bytes.clone(), "recorded".to_owned())),
+            Self::Signed { signer, certificate_url, message } => (signer, certificate_url, message),
+        };
+        let message = message.clone().unwrap_or_else(|| format!("I am test message {number}.").into_bytes());
+        if plan.format != ContentFormat::Simplified && std::str::from_utf8(&message).is_err() {
+            bail!("the message is not UTF-8: only --format simplified can carry it");
+        }
+        let now = SystemClock.now();
+        let message_id = emulator::new_message_id();
+        let publish_time = now.duration_since(std::time::SystemTime::UNIX_EPOCH)?.as_millis().to_string();
+        let bytes = |text: &'_ str| Cow::Owned(text.as_bytes().to_vec());
+        let notification = Notification {
+            format: plan.format,
+            message_md5: bytes(&ContentMd5::of(&message).upper_hex()),
+            topic_owner: bytes(&plan.owner),
+            publish_time: bytes(&publish_time),
+            subscriber: bytes(&plan.owner),
+            message_tag: bytes(&plan.tag),
+            subscription_name: bytes(&plan.subscription),
+            message_id: bytes(&message_id),
+            message: Cow::Owned(message),
+            topic_name: bytes(&plan.topic),
+        };
+        let push = emulator::Push {
+            notification: &notification,
+            target: &plan.path,
+            host: &plan.host,
+            certificate_url,
+            date: now,
+            request_id: &emulator::new_request_id(now),
+            notation: emulator::Push::usual_notation(plan.format),
+        };
+        Ok((push.signed(signer)?, message_id))
+    }
+
+    /// The prefix under which the endpoint must trust certificates.
+    fn trust(&self) -> Option<String> {
+        match self {
+            Self::Recorded(_) => None,
+            Self::Signed { certificate_url, .. } => {
+                certificate_url.rsplit_once('/').map(|(prefix, _)| format!("{prefix}/"))
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn is_success(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status))
+    }
+
+    /// The status and what it means, for the one who reads the terminal.
+    fn verdict(&self, trust: Option<&str>) -> (String, String) {
+        match &self.answer {
+            Ok(answer) => (answer.status.to_string(), verdict_of(answer.status, trust)),
+            Err(error) => ("---".to_owned(), format!("no answer: {}; MNS would try again", Report(error))),
+        }
+    }
+}
+
+fn verdict_of(status: u16, trust: Option<&str>) -> String {
+    match status {
+        200..300 => "accepted".to_owned(),
+        300..400 => "a redirect: MNS may take it for a delivery, and the message is lost".to_owned(),
+        403 => {
+            let trust = trust
+                .map_or_else(String::new, |url| format!("; to trust this sender start it with: serve --trust {url}"));
+            format!("refused: the endpoint log has the reason{trust}")
+        }
+        400 => "refused: the body is no notification".to_owned(),
+        404 => "refused: the path is not served; see server.paths".to_owned(),
+        500.. => "not now: MNS would try again".to_owned(),
+        _ => "refused: the endpoint log has the reason".to_owned(),
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).context("cannot read stdin")?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}

@@ -1,0 +1,278 @@
+//! `serve`: binds, recovers the logs, tells its address, serves until a signal, and closes.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::tz::TimeZone;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
+
+use crate::clock::{Clock, SystemClock};
+use crate::command::Configuration;
+use crate::config::{self, Config, DEFAULT_PATH};
+use crate::journal::{
+    Entry, FileOptions, FileStorage, Journal, Level, Limits, Medium, Place, Record, Recovered, Stamp,
+};
+use crate::net::{self, Counters};
+use crate::server::{self, Endpoint, Paths};
+use crate::signals::StopSignals;
+use crate::telemetry;
+use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
+
+/// How long the last records may take to reach the disk once the connections are closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Receive notifications.
+///
+/// Every notification that is answered 201 was signed by MNS, is meant for you, and is on disk in
+/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish what is being answered and end with 0.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint serve
+  mns-endpoint serve --listen '[::]:8080' --set accept.topic_owners=1269128356620446
+  mns-endpoint serve --listen 127.0.0.1:8080 --trust http://127.0.0.1:9001/    (for push)")]
+pub(super) struct Serve {
+    #[command(flatten)]
+    configuration: Configuration,
+    /// Trust every signing certificate under URL for this run: for push and the emulator only.
+    #[arg(long, value_name = "URL")]
+    trust: Vec<String>,
+}
+
+impl Serve {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let config = self.configuration.load(&self.trust)?;
+        let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
+        let mut signals = StopSignals::install().context("cannot listen to signals")?;
+        let (listeners, address) = bind(&config.listen)?;
+        let storage = FileStorage::open(FileOptions {
+            dir: config.log_dir.clone(),
+            port: address.port(),
+            mode: config.log_mode,
+        })?;
+        let _telemetry = telemetry::start(config.diagnostics.then_some(config.log_dir.as_path()))
+            .context("cannot write the diagnostic log")?;
+        let mut stdout = Stdout::new(config.stdout);
+        let (journal, recovered) = Journal::start(Box::new(storage), Limits::default(), stdout.take_tee())
+            .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
+        self.warn_of_what_is_odd(&config, &recovered);
+        let endpoint = Arc::new(assemble(&config, journal, zone)?);
+        announce(&config, &endpoint, address, &zone_name)?;
+        serve_until_stopped(&config, listeners, &endpoint, &mut signals).await?;
+        stdout.tell_dropped();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn warn_of_what_is_odd(&self, config: &Config, recovered: &Recovered) {
+        for url in &self.trust {
+            warn!(%url, "TRUSTING every signing certificate under this address for this run: never do this in production");
+        }
+        for prefix in &config.insecure_prefixes {
+            warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits on the way can sign");
+        }
+        for tail in &recovered.torn {
+            let log = tail.log.name();
+            warn!(
+                log,
+                offset = tail.offset,
+                bytes = tail.bytes,
+                "A crash left an unfinished record: it was cut off into the .torn file beside the log"
+            );
+        }
+        let medium = Medium::of(&config.log_dir);
+        if medium != Medium::Disk {
+            warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what is written there may not survive");
+        }
+        if config.admission.takes_every_owner() {
+            warn!(
+                "accept.topic_owners is empty: anyone with an account may subscribe this address to a topic of theirs"
+            );
+        }
+        if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
+            warn!(%error, "Certificates cannot be kept: after a restart their source must be up");
+        }
+    }
+}
+
+/// Binds all addresses before anything else, the first one's port for all.
+fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
+    let mut listeners = Vec::new();
+    let mut first: Option<SocketAddr> = None;
+    for address in addresses {
+        let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
+        let listener = net::bind(address).with_context(|| {
+            format!("cannot listen on {address}: stop what uses it, or set server.listen to another address")
+        })?;
+        let bound = listener.local_addr().context("cannot tell the address that is listened on")?;
+        first.get_or_insert(bound);
+        listeners.push(listener);
+    }
+    match first {
+        Some(first) => Ok((listeners, first)),
+        None => bail!("server.listen names no address"),
+    }
+}
+
+fn assemble(config: &Config, journal: Journal, zone: TimeZone) -> anyhow::Result<Endpoint> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let source = HttpsSource::new(config.fetch.clone())?;
+    let store = CertificateStore::new(config.certificate_dir.clone());
+    let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
+    Ok(Endpoint {
+        verifier: Verifier::new(config.policy.clone(), config.prefixes.clone(), cache, clock.clone()),
+        admission: config.admission.clone(),
+        journal,
+        settings: config.server.clone(),
+        clock,
+        zone,
+        draining: CancellationToken::new(),
+    })
+}
+
+/// Tells the address to give to a subscription, on stdout and in the endpoint log.
+fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) -> anyhow::Result<()> {
+    let (address, is_public) = match &config.public_url {
+        Some(url) => (url.clone(), true),
+        None => {
+            let ip = reachable_ip(bound.ip());
+            let path = match &endpoint.settings.paths {
+                Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
+                Paths::Any => "",
+            };
+            (format!("http://{}{path}", SocketAddr::new(ip, bound.port())), !is_private(ip))
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Start Endpoint! Address: {address}")?;
+    writeln!(out, "Configuration: {}, time zone: {zone}, sync: always", config.origin)?;
+    if !is_public {
+        writeln!(out, "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.")?;
+    }
+    out.flush()?;
+    let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);
+    let title = format!("Start Endpoint! Address: {address}");
+    let record = Record {
+        stamp: &stamp,
+        level: Level::Info,
+        place: Place::Start,
+        title: Some(&title),
+        attributes: &[],
+        request: None,
+    };
+    let mut entry = Entry::default();
+    record.write(&mut entry.endpoint, endpoint.settings.format);
+    endpoint.journal.note(entry);
+    Ok(())
+}
+
+/// Serves until a signal or until the journal fails, then drains and closes.
+async fn serve_until_stopped(
+    config: &Config,
+    listeners: Vec<TcpListener>,
+    endpoint: &Arc<Endpoint>,
+    signals: &mut StopSignals,
+) -> anyhow::Result<()> {
+    let mut limits = config.net.clone();
+    limits.connections_max = net::raise_file_limit(limits.connections_max);
+    if limits.connections_max < config.net.connections_max {
+        warn!(
+            connections = limits.connections_max,
+            wanted = config.net.connections_max,
+            "The limit on open files is too low for server.max_connections: raise it with ulimit -n or LimitNOFILE="
+        );
+    }
+    let stop = CancellationToken::new();
+    let counters = Arc::new(Counters::default());
+    let router = server::router(endpoint.clone());
+    let serving = tokio::spawn(net::serve(listeners, router, limits, counters.clone(), stop.clone()));
+    let failed = tokio::select! {
+        signal = signals.next() => {
+            info!(signal, "Stopping: finishing what is being answered");
+            false
+        }
+        () = endpoint.journal.failed() => true,
+    };
+    endpoint.draining.cancel();
+    stop.cancel();
+    let closing = async {
+        if timeout(config.drain, serving).await.is_err() {
+            warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
+        }
+        timeout(CLOSE_TIMEOUT, endpoint.journal.close()).await
+    };
+    let closed = tokio::select! {
+        closed = closing => closed,
+        signal = signals.next() => bail!("ended at once by a second {signal}"),
+    };
+    let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
+    let turned_away = counters.turned_away.load(Ordering::Relaxed);
+    info!(broken_heads, turned_away, refusals_not_logged = endpoint.journal.notes_dropped(), "Stopped");
+    match closed {
+        Ok(Ok(())) if !failed => Ok(()),
+        Ok(Ok(()) | Err(_)) => {
+            bail!("the journal failed: what was answered 201 is on disk; restart on a disk that works")
+        }
+        Err(_) => bail!("the last records did not reach the disk within {CLOSE_TIMEOUT:?}"),
+    }
+}
+
+/// The address by which others reach us: the one listened on, else that of the default route.
+fn reachable_ip(listening: IpAddr) -> IpAddr {
+    if !listening.is_unspecified() {
+        return listening;
+    }
+    // Connecting a datagram socket sends nothing: it only asks the routing table. The address is reserved
+    // for documentation.
+    let probe = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    probe.map_or(listening, |address| address.ip())
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            let is_shared = first == 100 && (64..128).contains(&second);
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+/// Access lines on stdout.
+struct Stdout {
+    tee: Option<tracing_appender::non_blocking::NonBlocking>,
+    dropped: Option<ErrorCounter>,
+    _guard: Option<WorkerGuard>,
+}
+
+impl Stdout {
+    fn new(wanted: bool) -> Self {
+        let Some((tee, guard)) = wanted.then(telemetry::lossy_stdout) else {
+            return Self { tee: None, dropped: None, _guard: None };
+        };
+        Self { dropped: Some(tee.error_counter()), tee: Some(tee), _guard: Some(guard) }
+    }
+
+    fn take_tee(&mut self) -> Option<Box<dyn std::io::Write + Send>> {
+        self.tee.take().map(|tee| Box::new(tee) as Box<dyn std::io::Write + Send>)
+    }
+
+    fn tell_dropped(&self) {
+        let dropped = self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
+        if dropped > 0 {
+            warn!(batches = dropped, "Stdout was too slow: access lines were left out there; the access log has all");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The layers: built-in defaults, then a file, then the environment, then flags.
+
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Map};
+use figment::{Error, Figment, Metadata, Profile, Provider};
+
+use crate::config::ConfigError;
+use crate::config::raw::RawConfig;
+
+/// What begins the name of a variable that may hold a key.
+const PREFIX: &str = "MNS_ENDPOINT_";
+/// What stands between the levels of a key. A variable without it is not ours: Kubernetes sets
+/// `MNS_ENDPOINT_PORT` and others for a service named `mns-endpoint`.
+const LEVEL: &str = "__";
+/// Where a file is looked for, in this order.
+const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`; else the usual places.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// Flags as keys and values: the last word.
+    pub flags: Vec<(String, String)>,
+    /// `--trust`: prefixes that are trusted for this run.
+    pub trust: Vec<String>,
+}
+
+/// One key set outside of the file.
+struct Setting {
+    name: String,
+    toml: String,
+}
+
+impl Provider for Setting {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        Toml::string(&self.toml).data()
+    }
+}
+
+/// Reads all layers. Gives the values and the name of the file, or of the defaults.
+pub(super) fn read(sources: &Sources) -> Result<(RawConfig, String), ConfigError> {
+    let (file, origin) = match &sources.file {
+        Some(file) if !file.is_file() => {
+            return Err(ConfigError::Unreadable(format!("--config: there is no file {}", file.display())));
+        }
+        Some(file) => (Some(file.clone()), file.display().to_string()),
+        None => match FILES.iter().map(Path::new).find(|path| path.is_file()) {
+            Some(path) => (Some(path.to_owned()), path.display().to_string()),
+            None => (None, "built-in defaults".to_owned()),
+        },
+    };
+    let mut figment = Figment::new();
+    if let Some(file) = &file {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| ConfigError::Unreadable(format!("cannot read {}: {error}", file.display())))?;
+        figment = figment.merge(Setting { name: file.display().to_string(), toml: text });
+    }
+    let variables = sources.environment.iter().filter_map(|(name, value)| {
+        let key = name.strip_prefix(PREFIX).filter(|rest| rest.contains(LEVEL))?;
+        Some((name.clone(), key.to_lowercase().replace(LEVEL, "."), value))
+    });
+    for (name, key, value) in variables {
+        figment = figment.merge(setting(format!("the environment variable {name}"), &key, value)?);
+    }
+    for (key, value) in &sources.flags {
+        figment = figment.merge(setting(format!("the flag for {key}"), key, value)?);
+    }
+    let raw = figment.extract().map_err(|error| unreadable(&error))?;
+    Ok((raw, origin))
+}
+
+/// A value is TOML where it can be, else the bare text.
+fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError> {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if key.is_empty() || !key.split('.').all(|part| !part.is_empty() && part.bytes().all(bare)) {
+        return Err(ConfigError::Unreadable(format!("{name}: {key:?} is no key such as server.listen")));
+    }
+    let as_toml = format!("{key} = {value}");
+    let parses = !value.contains('\n') && Toml::string(&as_toml).data().is_ok();
+    let toml = if parses { as_toml } else { format!("{key} = {}", serde_json::Value::from(value)) };
+    Ok(Setting { name, toml })
+}
+
+fn unreadable(error: &Error) -> ConfigError {
+    let key = error.path.join(".");
+    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| format!(" (in {})", metadata.name));
+    let problem = match &error.kind {
+        figment::error::Kind::UnknownField(_, known) => {
+            format!("there is no such key; possible here: {}", known.join(", "))
+        }
+        kind => kind.to_string(),
+    };
+    let colon = if key.is_empty() { "" } else { ": " };
+    ConfigError::Unreadable(format!("{key}{colon}{problem}{place}"))
+}

@@ -1,0 +1,278 @@
+//! The configuration: a file, the environment and flags become the settings of each part.
+//!
+//! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is bound
+//! or a file is made. A mistake names the key, the value, what is allowed and where it stands.
+
+mod layers;
+mod raw;
+mod values;
+mod zone;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use layers::Sources;
+pub use zone::local_zone;
+
+use crate::config::raw::RawConfig;
+use crate::journal::{AccessField, Format};
+use crate::mns::{Prefix, Prefixes};
+use crate::net;
+use crate::server::{self, Paths};
+use crate::trust::{Admission, FetchOptions, KEY_BITS, Policy};
+
+/// The port and path of the manual.
+pub const DEFAULT_PATH: &str = "/notifications";
+
+/// A checked configuration, one part for each part of the program.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from, or the built-in defaults.
+    pub origin: String,
+    /// The addresses to listen on, all with one port.
+    pub listen: Vec<SocketAddr>,
+    /// The address to give to a subscription, where it cannot be found.
+    pub public_url: Option<String>,
+    /// How long open requests may take after a signal to stop.
+    pub drain: Duration,
+    /// Bounds on connections.
+    pub net: net::Limits,
+    /// What is served and how it is logged.
+    pub server: server::Settings,
+    /// What is asked of a push.
+    pub policy: Policy,
+    /// Where certificates may come from.
+    pub prefixes: Prefixes,
+    /// Those of the prefixes that are fetched without TLS.
+    pub insecure_prefixes: Vec<Prefix>,
+    /// How certificates are fetched.
+    pub fetch: FetchOptions,
+    /// Where good certificates are kept.
+    pub certificate_dir: PathBuf,
+    /// Which pushes are meant for us.
+    pub admission: Admission,
+    /// The directory of both logs.
+    pub log_dir: PathBuf,
+    /// The permissions of new logs.
+    pub log_mode: u32,
+    /// Whether access lines are printed.
+    pub stdout: bool,
+    /// Whether the diagnostic log also goes to a file.
+    pub diagnostics: bool,
+}
+
+/// A mistake in the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that is not of its kind, or a key that does not exist.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A value that is of its kind but cannot be.
+    #[error("{key} = {value:?}: {problem}")]
+    Impossible {
+        /// The path of the key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads all layers and checks every value.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let (raw, origin) = layers::read(sources)?;
+        Self::check(raw, origin, &sources.trust)
+    }
+
+    fn check(raw: RawConfig, origin: String, trust: &[String]) -> Result<Self, ConfigError> {
+        let RawConfig { server, signing, accept, logs } = raw;
+        let paths = check_paths(&server.paths.0)?;
+        let (prefixes, insecure_prefixes) = check_prefixes(&signing, trust)?;
+        if accept.require_owner && accept.topic_owners.0.is_empty() {
+            let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
+            return Err(impossible("accept.require_owner", "true", problem));
+        }
+        Ok(Self {
+            origin,
+            listen: check_listen(&server.listen.0)?,
+            public_url: check_public_url(&server.public_url, &paths)?,
+            drain: positive("server.drain", server.drain.0)?,
+            net: net::Limits {
+                connections_max: at_least_one("server.max_connections", server.max_connections)?,
+                head_timeout: positive("server.head_timeout", server.head_timeout.0)?,
+                idle_timeout: positive("server.idle_timeout", server.idle_timeout.0)?,
+            },
+            server: server::Settings {
+                paths,
+                health_path: check_health_path(server.health_path)?,
+                body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
+                body_timeout: positive("server.body_timeout", server.body_timeout.0)?,
+                format: match logs.format {
+                    raw::Format::Text => Format::Text,
+                    raw::Format::Json => Format::Json,
+                },
+                shown: logs.request,
+                refused_body_bytes: logs.refused_body.0,
+                access_fields: check_access_fields(&logs.access_fields.0)?,
+            },
+            policy: Policy {
+                max_clock_skew: signing.max_clock_skew.0,
+                max_age: signing.max_age.0,
+                require_content_md5: signing.require_content_md5,
+                min_key_bits: check_key_bits(signing.min_key_bits)?,
+            },
+            prefixes,
+            insecure_prefixes,
+            fetch: FetchOptions {
+                timeout: check_fetch_timeout(signing.fetch_timeout.0)?,
+                via: signing.fetch_via.into_iter().collect(),
+                proxy: (!signing.proxy.is_empty()).then_some(signing.proxy),
+            },
+            certificate_dir: signing.certificate_dir,
+            admission: Admission::new(accept.topic_owners.0, accept.topics.0, check_sources(&accept.sources.0)?),
+            log_dir: logs.dir,
+            log_mode: logs.mode.0,
+            stdout: logs.stdout == raw::Stdout::Access,
+            diagnostics: logs.diagnostics,
+        })
+    }
+}
+
+fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
+    const KEY: &str = "server.listen";
+    let parse = |text: &String| {
+        let allowed = "write an address and a port, as in 0.0.0.0:8080 or [::]:8080";
+        text.parse::<SocketAddr>().map_err(|_not_an_address| impossible(KEY, text, allowed))
+    };
+    let addresses = list.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = addresses.first() else {
+        return Err(impossible(KEY, "", "at least one address is needed"));
+    };
+    if addresses.iter().any(|address| address.port() != first.port()) {
+        return Err(impossible(
+            KEY,
+            &list.join(","),
+            "all addresses must have the same port: the logs are named after it",
+        ));
+    }
+    Ok(addresses)
+}
+
+fn check_paths(list: &[String]) -> Result<Paths, ConfigError> {
+    const KEY: &str = "server.paths";
+    if list.iter().any(|path| path == "*") {
+        return Ok(Paths::Any);
+    }
+    if list.is_empty() {
+        return Err(impossible(KEY, "", "at least one path is needed; \"*\" serves every path"));
+    }
+    match list.iter().find(|path| !is_path(path)) {
+        Some(path) => Err(impossible(KEY, path, "a path begins with / and has no query, fragment or blank")),
+        None => Ok(Paths::These(list.to_vec())),
+    }
+}
+
+fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
+    match path {
+        path if path.is_empty() => Ok(None),
+        path if is_path(&path) => Ok(Some(path)),
+        path => Err(impossible("server.health_path", &path, "a path begins with /; \"\" switches it off")),
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
+}
+
+fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigError> {
+    const KEY: &str = "server.public_url";
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let parsed = url.parse::<http::Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+    });
+    let Some(uri) = parsed else {
+        return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
+    };
+    let path = if uri.path() == "/" { DEFAULT_PATH } else { uri.path() };
+    match paths {
+        Paths::These(paths) if !paths.iter().any(|served| served == path) => {
+            Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
+        }
+        Paths::These(_) | Paths::Any => Ok(Some(url.to_owned())),
+    }
+}
+
+fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result<(Prefixes, Vec<Prefix>), ConfigError> {
+    let mut all = Vec::new();
+    for text in &signing.certificate_prefixes.0 {
+        let extra = signing.extra_regions.0.iter().map(String::as_str);
+        let expanded = Prefix::expand(text, extra);
+        all.extend(expanded.map_err(|error| impossible("signing.certificate_prefixes", text, &error.to_string()))?);
+    }
+    for text in trust {
+        let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
+        all.push(Prefix::parse(&slashed).map_err(|error| impossible("--trust", text, &error.to_string()))?);
+    }
+    let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
+    Ok((Prefixes::new(all), insecure))
+}
+
+fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
+    const KEY: &str = "signing.fetch_timeout";
+    if timeout >= server::BUDGET {
+        let problem = format!("a request has {:?} in all before MNS gives up: less is needed", server::BUDGET);
+        return Err(impossible(KEY, &format!("{timeout:?}"), &problem));
+    }
+    positive(KEY, timeout)
+}
+
+fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
+    if KEY_BITS.contains(&bits) {
+        return Ok(bits);
+    }
+    let problem = format!("{} to {} are possible; the real key has 512", KEY_BITS.start(), KEY_BITS.end());
+    Err(impossible("signing.min_key_bits", &bits.to_string(), &problem))
+}
+
+fn check_sources(list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
+    let parse = |text: &String| {
+        let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
+        address.or_else(|_| text.parse()).map_err(|_not_a_network| {
+            impossible("accept.sources", text, "write an address or a network, as in 100.64.0.0/10")
+        })
+    };
+    list.iter().map(parse).collect()
+}
+
+fn check_access_fields(list: &[String]) -> Result<Vec<AccessField>, ConfigError> {
+    use strum::VariantNames;
+    let parse = |text: &String| {
+        text.parse::<AccessField>().map_err(|_unknown| {
+            impossible("logs.access_fields", text, &format!("{} are possible", AccessField::VARIANTS.join(", ")))
+        })
+    };
+    list.iter().map(parse).collect()
+}
+
+fn positive(key: &'static str, span: Duration) -> Result<Duration, ConfigError> {
+    if span.is_zero() { Err(impossible(key, "0s", "it must be more than nothing")) } else { Ok(span) }
+}
+
+fn at_least_one(key: &'static str, number: usize) -> Result<usize, ConfigError> {
+    if number == 0 { Err(impossible(key, "0", "it must be at least 1")) } else { Ok(number) }
+}
+
+fn impossible(key: &'static str, value: &str, problem: &str) -> ConfigError {
+    ConfigError::Impossible { key, value: value.to_owned(), problem: problem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The configuration as it is written: the keys, their kinds and their defaults.
+//!
+//! `config/endpoint.toml` shows the same with a comment each; a test keeps the two alike.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::config::values::{Mode, Names, OrOff, Size, Span};
+use crate::server::Shown;
+
+/// All keys.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawConfig {
+    pub(super) server: Server,
+    pub(super) signing: Signing,
+    pub(super) accept: Accept,
+    pub(super) logs: Logs,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Server {
+    pub(super) listen: Names,
+    pub(super) paths: Names,
+    pub(super) health_path: String,
+    pub(super) public_url: String,
+    pub(super) max_connections: usize,
+    pub(super) head_timeout: Span,
+    pub(super) body_timeout: Span,
+    pub(super) idle_timeout: Span,
+    pub(super) max_body: Size,
+    pub(super) drain: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Signing {
+    pub(super) certificate_prefixes: Names,
+    pub(super) extra_regions: Names,
+    pub(super) certificate_dir: PathBuf,
+    pub(super) fetch_timeout: Span,
+    pub(super) fetch_via: BTreeMap<String, String>,
+    pub(super) proxy: String,
+    pub(super) max_clock_skew: OrOff<Duration>,
+    pub(super) max_age: OrOff<Duration>,
+    pub(super) require_content_md5: bool,
+    pub(super) min_key_bits: usize,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Accept {
+    pub(super) topic_owners: Names,
+    pub(super) topics: Names,
+    pub(super) sources: Names,
+    pub(super) require_owner: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Logs {
+    pub(super) dir: PathBuf,
+    pub(super) mode: Mode,
+    pub(super) format: Format,
+    pub(super) request: Shown,
+    pub(super) access_fields: Names,
+    pub(super) stdout: Stdout,
+    pub(super) refused_body: Size,
+    pub(super) diagnostics: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stdout {
+    Access,
+    Off,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: Names::of(["0.0.0.0:8080"]),
+            paths: Names::of([super::DEFAULT_PATH]),
+            health_path: "/healthz".to_owned(),
+            public_url: String::new(),
+            max_connections: 10_000,
+            head_timeout: Span(Duration::from_secs(5)),
+            body_timeout: Span(Duration::from_secs(3)),
+            idle_timeout: Span(Duration::from_secs(75)),
+            max_body: Size(512 * 1024),
+            drain: Span(Duration::from_secs(8)),
+        }
+    }
+}
+
+impl Default for Signing {
+    fn default() -> Self {
+        Self {
+            certificate_prefixes: Names::of([
+                "https://mnstest.oss-cn-hangzhou.aliyuncs.com/",
+                "https://mns-cert.oss-{region}.aliyuncs.com/",
+            ]),
+            extra_regions: Names::default(),
+            certificate_dir: PathBuf::from("certs/signing"),
+            fetch_timeout: Span(Duration::from_secs(2)),
+            fetch_via: BTreeMap::new(),
+            proxy: String::new(),
+            max_clock_skew: OrOff(Some(Duration::from_secs(15 * 60))),
+            max_age: OrOff(Some(Duration::from_secs(25 * 3600))),
+            require_content_md5: true,
+            min_key_bits: 512,
+        }
+    }
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("logs"),
+            mode: Mode(0o640),
+            format: Format::Text,
+            request: Shown::Full,
+            access_fields: Names::default(),
+            stdout: Stdout::Access,
+            refused_body: Size(4 * 1024),
+            diagnostics: false,
+        }
+    }
+}

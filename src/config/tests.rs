@@ -1,0 +1,130 @@
+use super::*;
+
+fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
+    let pairs = |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let file = Some(PathBuf::from("config/endpoint.toml"));
+    Sources { file, environment: pairs(environment), flags: pairs(flags), trust: Vec::new() }
+}
+
+fn load(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+    Config::load(&sources(environment, flags)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_shipped_file_holds_the_defaults() {
+    let (shipped, origin) = layers::read(&sources(&[], &[])).unwrap();
+    assert_eq!(shipped, RawConfig::default());
+    assert_eq!(origin, "config/endpoint.toml");
+}
+
+#[test]
+fn the_shipped_file_shows_every_key() {
+    let shipped = std::fs::read_to_string("config/endpoint.toml").unwrap();
+    let debug = format!("{:?}", RawConfig::default());
+    let keys = debug.split([' ', '{', '(']).filter_map(|word| word.strip_suffix(':'));
+    let keys: Vec<&str> = keys
+        .filter(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()))
+        .collect();
+    assert!(keys.len() > 25, "{keys:?}");
+    for key in keys {
+        let section = format!("[{key}]");
+        assert!(shipped.lines().any(|line| line.starts_with(&format!("{key} = ")) || line == section), "{key}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_flags_override_both() {
+    let config = load(&[("MNS_ENDPOINT_SERVER__LISTEN", "127.0.0.1:1")], &[]).unwrap();
+    assert_eq!(config.listen, ["127.0.0.1:1".parse().unwrap()]);
+    let config = load(&[("MNS_ENDPOINT_SERVER__LISTEN", "127.0.0.1:1")], &[("server.listen", "127.0.0.1:2")]).unwrap();
+    assert_eq!(config.listen, ["127.0.0.1:2".parse().unwrap()]);
+}
+
+#[test]
+fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
+    for text in ["/a,/b", "/a, /b", "[\"/a\", \"/b\"]"] {
+        let config = load(&[("MNS_ENDPOINT_SERVER__PATHS", text)], &[]).unwrap();
+        assert_eq!(config.server.paths, Paths::These(vec!["/a".to_owned(), "/b".to_owned()]), "{text}");
+    }
+    let config = load(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", "1269128356620446")], &[]).unwrap();
+    assert!(!config.admission.takes_every_owner());
+}
+
+#[test]
+fn what_kubernetes_injects_is_not_configuration() {
+    let injected = [
+        ("MNS_ENDPOINT_PORT", "tcp://10.0.0.1:8080"),
+        ("MNS_ENDPOINT_SERVICE_HOST", "10.0.0.1"),
+        ("MNS_ENDPOINT_SERVICE_PORT", "8080"),
+        ("MNS_ENDPOINT_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("MNS_ENDPOINT_PORT_8080_TCP_PROTO", "tcp"),
+    ];
+    assert!(load(&injected, &[]).is_ok());
+}
+
+#[test]
+fn values_keep_their_kind_wherever_they_are_written() {
+    for (key, value) in [
+        ("logs.mode", "0600"),
+        ("logs.mode", "\"0600\""),
+        ("signing.max_age", "off"),
+        ("signing.max_age", "\"15m\""),
+        ("signing.fetch_via", "{ \"a.example\" = \"b.example\" }"),
+        ("accept.topics", ""),
+        ("logs.format", "json"),
+        ("signing.require_content_md5", "false"),
+        ("server.max_body", "1MiB"),
+        ("logs.refused_body", "0"),
+    ] {
+        let variable = format!("MNS_ENDPOINT_{}", key.to_uppercase().replace('.', "__"));
+        assert_eq!(load(&[(&variable, value)], &[]).err(), None, "{variable}={value}");
+        assert_eq!(load(&[], &[(key, value)]).err(), None, "--set {key}={value}");
+    }
+}
+
+#[test]
+fn a_mistake_names_the_key_the_value_and_the_place() {
+    for (key, value, expected) in [
+        ("server.liste", "x", "server.liste: there is no such key; possible here: listen, paths"),
+        ("sever.listen", "x", "sever: there is no such key; possible here: server, signing, accept, logs"),
+        ("server.listen", "8080", "server.listen = \"8080\": write an address and a port"),
+        ("server.listen", "0.0.0.0:1,0.0.0.0:2", "all addresses must have the same port"),
+        ("server.head_timeout", "5", "server.head_timeout: \"5\" is no span of time such as 5s"),
+        ("server.head_timeout", "0s", "server.head_timeout = \"0s\": it must be more than nothing"),
+        ("server.max_body", "5 bananas", "server.max_body: \"5 bananas\" is no size such as 512KiB"),
+        ("server.max_connections", "many", "server.max_connections: invalid type: found string \"many\""),
+        ("server.paths", "notifications", "server.paths = \"notifications\": a path begins with /"),
+        ("server.public_url", "http://a.example/x", "MNS would post to /x, which is not one of server.paths"),
+        ("signing.certificate_prefixes", "https://a.example", "signing.certificate_prefixes = \"https://a.example\""),
+        ("signing.fetch_timeout", "3s", "signing.fetch_timeout = \"3s\": a request has 3s in all"),
+        ("signing.min_key_bits", "256", "signing.min_key_bits = \"256\": 512 to 8192 are possible"),
+        ("accept.sources", "300.0.0.0/8", "accept.sources = \"300.0.0.0/8\""),
+        ("accept.require_owner", "true", "accept.topic_owners is empty"),
+        ("logs.mode", "rw", "logs.mode: \"rw\" is no file mode"),
+        ("logs.format", "xml", "logs.format: unknown variant: found `xml`"),
+        (
+            "logs.access_fields",
+            "age",
+            "logs.access_fields = \"age\": peer, duration_ms, reason, message_id are possible",
+        ),
+        ("", "x", "is no key such as server.listen"),
+    ] {
+        let error = load(&[], &[(key, value)]).unwrap_err();
+        assert!(error.contains(expected), "{error:?} has no {expected:?}");
+    }
+    let error = load(&[("MNS_ENDPOINT_SERVER__MAX_BODY", "x")], &[]).unwrap_err();
+    assert!(error.ends_with("(in the environment variable MNS_ENDPOINT_SERVER__MAX_BODY)"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let missing = Sources { file: Some(PathBuf::from("config/none.toml")), ..Sources::default() };
+    assert!(Config::load(&missing).unwrap_err().to_string().contains("config/none.toml"));
+}
+
+#[test]
+fn an_unknown_time_zone_is_a_mistake() {
+    assert_eq!(local_zone(Some("Asia/Shanghai")).unwrap().1, "Asia/Shanghai");
+    assert_eq!(local_zone(Some("CST-8")).unwrap().1, "CST-8");
+    assert!(local_zone(Some("Mars/Olympus")).unwrap_err().to_string().starts_with("TZ = \"Mars/Olympus\""));
+}

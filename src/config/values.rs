@@ -1,0 +1,162 @@
+//! The kinds of values: spans, sizes, lists, permissions.
+//!
+//! Each reads the text of a file, of the environment and of a flag alike.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+
+/// A span of time with its unit: `5s`, `15m`, `100ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+/// A span, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OrOff<T>(pub(super) Option<T>);
+
+/// A number of bytes with its unit: `512KiB`, `64MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(pub(super) usize);
+
+/// A list, or one text with commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+/// Permissions in octal: `0640`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mode(pub(super) u32);
+
+impl Names {
+    pub(super) fn of<const N: usize>(names: [&str; N]) -> Self {
+        Self(names.map(str::to_owned).to_vec())
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = humantime::parse_duration(text);
+        span.map(Self).map_err(|error| format!("{text:?} is no span of time such as 5s, 15m or 100ms: {error}"))
+    }
+}
+
+impl FromStr for OrOff<Duration> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            span => match span.parse() {
+                Ok(Span(span)) => Ok(Self(Some(span))),
+                Err(error) => Err(format!("{error}; \"off\" is possible too")),
+            },
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = text.parse::<bytesize::ByteSize>().ok().and_then(|size| usize::try_from(size.0).ok());
+        bytes.map(Self).ok_or_else(|| format!("{text:?} is no size such as 512KiB or 64MiB"))
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self).ok_or_else(|| format!("{text:?} is no file mode such as \"0640\""))
+    }
+}
+
+/// Reads a text through `FromStr`.
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = String>> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text with its unit")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        number.to_string().parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        number.to_string().parse().map_err(E::custom)
+    }
+}
+
+macro_rules! deserialize_from_text {
+    ($($kind:ty),*) => {
+        $(impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(TextVisitor(PhantomData))
+            }
+        })*
+    };
+}
+
+deserialize_from_text!(Span, OrOff<Duration>, Size, Mode);
+
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts, or one text with commas")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Names, E> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Ok(Names(names.map(str::to_owned).collect()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Names, E> {
+        Ok(Names(vec![number.to_string()]))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Names, E> {
+        Ok(Names(vec![number.to_string()]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = list.next_element::<Name>()? {
+            names.push(name.0);
+        }
+        Ok(Names(names))
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NamesVisitor)
+    }
+}
+
+/// One element of a list; an account id may be written without quotes.
+struct Name(String);
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+deserialize_from_text!(Name);

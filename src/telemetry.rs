@@ -1,0 +1,49 @@
+//! The diagnostic log: what the program tells about itself, on stderr and on demand in a daily file.
+//!
+//! `RUST_LOG` sets what is told, `info` by default. Notifications are data and never go this way.
+
+use std::path::Path;
+
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
+
+/// Lines of the diagnostic log that may wait for the disk; more are dropped.
+const LINES_MAX: usize = 10_000;
+/// Access lines that may wait for stdout, in writes of a batch each; more are dropped and counted.
+const STDOUT_BATCHES_MAX: usize = 1024;
+
+/// Flushes the diagnostic file when dropped.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    _file: Option<WorkerGuard>,
+}
+
+/// Starts the diagnostic log. `daily_dir` also puts it in `diagnostics.DATE` there.
+pub(crate) fn start(daily_dir: Option<&Path>) -> Result<Telemetry, InitError> {
+    let (writer, file) = match daily_dir {
+        None => (BoxMakeWriter::new(std::io::stderr), None),
+        Some(dir) => {
+            let daily =
+                RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("diagnostics").build(dir)?;
+            let (file, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).finish(daily);
+            (BoxMakeWriter::new(std::io::stderr.and(file)), Some(guard))
+        }
+    };
+    subscribe(writer);
+    Ok(Telemetry { _file: file })
+}
+
+fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false);
+    // A second start in one process, as in tests, keeps the first.
+    drop(format.with_writer(writer).try_init());
+}
+
+/// Stdout for access lines: a thread of its own writes them, and nobody waits for it.
+pub(crate) fn lossy_stdout() -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default().lossy(true).buffered_lines_limit(STDOUT_BATCHES_MAX).finish(std::io::stdout())
+}
