@@ -1,0 +1,14 @@
+//! Every test that needs a socket, a process or the repository itself, in one binary: one link.
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "helpers of tests fail by panicking, and are read beside their callers"
+)]
+
+mod receive;
+mod support;

@@ -1,0 +1,94 @@
+//! The bucket that certificates lie in, and all the ways in which it can fail.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// How the host answers.
+#[derive(Clone)]
+pub enum Mode {
+    /// With these bytes.
+    Serve(Vec<u8>),
+    /// With this whole answer, head included.
+    Raw(Vec<u8>),
+    /// Not at all, while the connection stays open.
+    Stall,
+    /// By closing the connection.
+    Hang,
+}
+
+/// Serves `http://ADDRESS/anything` on a port of its own and counts the requests.
+pub struct CertificateHost {
+    pub address: SocketAddr,
+    mode: Arc<Mutex<Mode>>,
+    requests: Arc<AtomicUsize>,
+}
+
+impl CertificateHost {
+    pub fn start(mode: Mode) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, requests) = (Arc::new(Mutex::new(mode)), Arc::new(AtomicUsize::new(0)));
+        let (mode_of_thread, requests_of_thread) = (mode.clone(), requests.clone());
+        // Ends with the process: it only waits for connections.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (mode, requests) = (mode_of_thread.clone(), requests_of_thread.clone());
+                std::thread::spawn(move || answer(stream, &mode, &requests));
+            }
+        });
+        Self { address, mode, requests }
+    }
+
+    pub fn serving(signer: &mns_endpoint::emulator::Signer) -> Self {
+        Self::start(Mode::Serve(signer.certificate_pem().as_bytes().to_vec()))
+    }
+
+    pub fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    /// How many requests came so far.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// The prefix to trust.
+    pub fn prefix(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// The address of a certificate here.
+    pub fn url(&self, file: &str) -> String {
+        format!("http://{}/{file}", self.address)
+    }
+}
+
+fn answer(mut stream: TcpStream, mode: &Mutex<Mode>, requests: &AtomicUsize) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    requests.fetch_add(1, Ordering::SeqCst);
+    let mode = mode.lock().unwrap().clone();
+    let bytes = match mode {
+        Mode::Serve(body) => {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            [head.into_bytes(), body].concat()
+        }
+        Mode::Raw(bytes) => bytes,
+        Mode::Stall => {
+            // Until the client gives up.
+            while stream.read(&mut byte).unwrap_or(0) > 0 {}
+            return;
+        }
+        Mode::Hang => return,
+    };
+    // A client that has seen enough may have left.
+    stream.write_all(&bytes).ok();
+}

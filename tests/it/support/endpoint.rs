@@ -1,0 +1,151 @@
+//! A real `mns-endpoint serve` in a directory of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::support::{Answer, exchange};
+
+/// The program, with no configuration from outside.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mns-endpoint"));
+    command.env_clear().env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    command
+}
+
+/// How an endpoint is started.
+#[derive(Default, Clone)]
+pub struct Options {
+    /// Keys and values for `--set`.
+    pub set: Vec<(String, String)>,
+    /// Prefixes for `--trust`.
+    pub trust: Vec<String>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Options {
+    pub fn trusting(prefix: impl Into<String>) -> Self {
+        Self { trust: vec![prefix.into()], ..Self::default() }
+    }
+
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.set.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running endpoint. Killed where a test forgets it.
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// The lines of the start, as printed.
+    pub start_lines: Vec<String>,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    dir: TempDir,
+}
+
+impl Endpoint {
+    pub fn start(options: &Options) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), options)
+    }
+
+    /// Starts in a directory in which another one may have run.
+    pub fn start_in(dir: TempDir, options: &Options) -> Self {
+        let mut command = program();
+        command.current_dir(dir.path()).args(["serve", "--log-dir", "logs"]);
+        if !options.set.iter().any(|(key, _)| key == "server.listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        for (key, value) in &options.set {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        for prefix in &options.trust {
+            command.arg("--trust").arg(prefix);
+        }
+        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+        let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut start_lines = Vec::new();
+        for _ in 0..2 {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            let told = std::fs::read_to_string(dir.path().join("stderr")).unwrap();
+            assert!(line.ends_with('\n'), "no start line, but: {told}");
+            start_lines.push(line.trim_end().to_owned());
+        }
+        let address = start_lines[0].split("://").nth(1).unwrap();
+        let address = address.split('/').next().unwrap().parse().unwrap();
+        Self { address, start_lines, child, stdout, dir }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.path().join("logs").join(format!("{name}.{}", self.address.port()))
+    }
+
+    pub fn endpoint_log(&self) -> String {
+        std::fs::read_to_string(self.log_path("endpoint_log")).unwrap()
+    }
+
+    pub fn access_log(&self) -> String {
+        std::fs::read_to_string(self.log_path("access_log")).unwrap()
+    }
+
+    /// What the diagnostic log says.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.path().join("stderr")).unwrap()
+    }
+
+    pub fn exchange(&self, bytes: &[u8]) -> Answer {
+        exchange(self.address, bytes)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Ends it as a supervisor does; it must end with 0. Gives the rest of stdout and the directory.
+    pub fn stop(self) -> (String, TempDir) {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+
+    /// Waits until it has ended, as it must with 0.
+    pub fn end(mut self) -> (String, TempDir) {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.stderr());
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        (rest, dir)
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

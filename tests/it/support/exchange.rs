@@ -1,0 +1,63 @@
+//! Requests over a real socket.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub body: String,
+}
+
+/// Opens a connection and writes.
+pub fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream
+}
+
+/// One request on a connection of its own.
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
+    read_answer(&mut send(address, bytes))
+}
+
+/// Several requests on one connection, each after the answer to the one before.
+pub fn exchange_all(address: SocketAddr, requests: &[Vec<u8>]) -> Vec<Answer> {
+    let mut stream = send(address, &[]);
+    requests
+        .iter()
+        .map(|request| {
+            stream.write_all(request).unwrap();
+            read_answer(&mut stream)
+        })
+        .collect()
+}
+
+/// The next answer of a connection.
+pub fn read_answer(stream: &mut TcpStream) -> Answer {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = stream.read(&mut byte).unwrap();
+        assert!(read > 0, "the connection ended after {:?}", String::from_utf8_lossy(&head));
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers: HashMap<String, String> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    if status != 100 {
+        stream.read_exact(&mut body).unwrap();
+    }
+    Answer { status, headers, body: String::from_utf8(body).unwrap() }
+}

@@ -1,0 +1,29 @@
+//! What the tests share: a real endpoint process, a certificate host, and requests made by hand.
+
+mod certificate_host;
+mod draft;
+mod endpoint;
+mod exchange;
+mod keys;
+mod logs;
+
+pub use certificate_host::{CertificateHost, Mode};
+pub use draft::Draft;
+pub use endpoint::{Endpoint, Options, program};
+pub use exchange::{Answer, exchange, exchange_all, read_answer, send};
+pub use keys::{foreign_key, key};
+pub use logs::{Entry, attribute, records};
+
+use std::time::{Duration, Instant};
+
+/// Waits for something that another process or thread does. Bounded; polls, since files cannot be awaited.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "did not happen within 20 s: {what}");
+        std::thread::yield_now();
+    }
+}
