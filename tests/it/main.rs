@@ -10,5 +10,8 @@
     reason = "helpers of tests fail by panicking, and are read beside their callers"
 )]
 
+mod certificates;
+mod durability;
+mod journal;
 mod receive;
 mod support;

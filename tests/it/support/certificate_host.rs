@@ -1,9 +1,12 @@
 //! The bucket that certificates lie in, and all the ways in which it can fail.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How the host answers.
 #[derive(Clone)]
@@ -27,6 +30,20 @@ pub struct CertificateHost {
 
 impl CertificateHost {
     pub fn start(mode: Mode) -> Self {
+        Self::listen(mode, None)
+    }
+
+    /// Serves `https://localhost:PORT/anything`; gives the PEM of the root to trust as well.
+    pub fn start_tls(mode: Mode) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        (Self::listen(mode, Some(Arc::new(config))), made.cert.pem())
+    }
+
+    fn listen(mode: Mode, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, requests) = (Arc::new(Mutex::new(mode)), Arc::new(AtomicUsize::new(0)));
@@ -35,7 +52,14 @@ impl CertificateHost {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (mode, requests) = (mode_of_thread.clone(), requests_of_thread.clone());
-                std::thread::spawn(move || answer(stream, &mode, &requests));
+                let tls = tls.clone();
+                std::thread::spawn(move || match tls {
+                    None => answer(stream, &mode, &requests),
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).unwrap();
+                        answer(StreamOwned::new(connection, stream), &mode, &requests);
+                    }
+                });
             }
         });
         Self { address, mode, requests }
@@ -65,7 +89,7 @@ impl CertificateHost {
     }
 }
 
-fn answer(mut stream: TcpStream, mode: &Mutex<Mode>, requests: &AtomicUsize) {
+fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, requests: &AtomicUsize) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,0 +1,151 @@
+//! Certificates over the network: one fetch, no trust in the source's whims, and a copy for bad days.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+
+use crate::support::{CertificateHost, Draft, Endpoint, Mode, Options, eventually, exchange, foreign_key, key};
+
+const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
+
+fn push(url: &str) -> Draft {
+    Draft::new(ContentFormat::Xml, "m", url)
+}
+
+fn certificate(bits: usize) -> Mode {
+    Mode::Serve(key(bits).certificate_pem().as_bytes().to_vec())
+}
+
+#[test]
+fn a_hundred_first_requests_at_once_cause_one_fetch() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let address = endpoint.address;
+    let barrier = Arc::new(std::sync::Barrier::new(100));
+    let senders: Vec<_> = (0..100)
+        .map(|_| {
+            let (barrier, wire) = (barrier.clone(), push(&host.url("x.pem")).sign(&key(512)).wire());
+            std::thread::spawn(move || {
+                barrier.wait();
+                exchange(address, &wire).status
+            })
+        })
+        .collect();
+    let statuses: Vec<u16> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    assert_eq!(statuses, [201; 100]);
+    assert_eq!(host.requests(), 1);
+}
+
+#[test]
+fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
+    let host = CertificateHost::serving(&foreign_key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let url = host.url("x.pem");
+    assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 201);
+    host.set(certificate(512));
+    assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 201);
+    assert!(endpoint.stderr().contains("The signing key at a known address has changed"), "{}", endpoint.stderr());
+    // The old key is out, and asking again is limited: one fetch, one renewal.
+    assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
+    assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
+    assert_eq!(host.requests(), 2);
+}
+
+#[test]
+fn a_source_that_stalls_gives_503_in_time_for_mns() {
+    let host = CertificateHost::start(Mode::Stall);
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let started = Instant::now();
+    let answer = endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire());
+    assert_eq!((answer.status, answer.body.as_str()), (503, "Service Unavailable"));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    // Those who come next do not wait for the same silence again; the source is asked once more later.
+    let started = Instant::now();
+    assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 503);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    host.set(certificate(512));
+    eventually("the source is asked again and the push accepted", || {
+        (endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status == 201).then_some(())
+    });
+}
+
+#[test]
+fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix());
+    let wire = || push(&host.url("x.pem")).sign(&key(512)).wire();
+    let endpoint = Endpoint::start(&options);
+    assert_eq!(endpoint.exchange(&wire()).status, 201);
+    let kept = endpoint.path().join("certs/signing").join(host.address.to_string()).join("x.pem");
+    eventually("the certificate is kept", || kept.exists().then_some(()));
+    let (_printed, dir) = endpoint.stop();
+    host.set(Mode::Hang);
+    let restarted = Endpoint::start_in(dir, &options);
+    assert_eq!(restarted.exchange(&wire()).status, 201);
+    assert_eq!(restarted.exchange(&push(&host.url("y.pem")).sign(&key(512)).wire()).status, 503);
+    // The same while the source does not answer at all.
+    let (_printed, dir) = restarted.stop();
+    host.set(Mode::Stall);
+    let restarted = Endpoint::start_in(dir, &options);
+    assert_eq!(restarted.exchange(&wire()).status, 201);
+}
+
+#[test]
+fn an_official_address_is_fetched_with_tls_even_where_the_push_says_http() {
+    let (host, root) = CertificateHost::start_tls(certificate(512));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("root.pem"), root).unwrap();
+    let via = format!("{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}", host.address.port());
+    let options = Options::default().set("signing.fetch_via", &via).env("SSL_CERT_FILE", "root.pem");
+    let endpoint = Endpoint::start_in(dir, &options);
+    for scheme in ["http", "https"] {
+        let url = format!("{scheme}://{OFFICIAL_HOST}/x509_public_certificate.pem");
+        assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 201, "{scheme}");
+    }
+    assert_eq!(host.requests(), 1, "both are one address");
+    let kept = endpoint.path().join("certs/signing").join(OFFICIAL_HOST).join("x509_public_certificate.pem");
+    eventually("the certificate is kept", || kept.exists().then_some(()));
+}
+
+#[test]
+fn a_source_whose_tls_certificate_is_not_trusted_is_not_believed() {
+    let (host, _root) = CertificateHost::start_tls(certificate(512));
+    let via = format!("{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}", host.address.port());
+    let endpoint = Endpoint::start(&Options::default().set("signing.fetch_via", &via));
+    let url = format!("https://{OFFICIAL_HOST}/x509_public_certificate.pem");
+    assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 503);
+    assert_eq!(host.requests(), 0);
+}
+
+#[test]
+fn a_certificate_directory_that_cannot_be_written_is_only_a_warning() {
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix()).set("signing.certificate_dir", "/dev/null/certificates");
+    let endpoint = Endpoint::start(&options);
+    assert!(endpoint.stderr().contains("Certificates cannot be kept"), "{}", endpoint.stderr());
+    assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201);
+}
+
+#[test]
+fn a_proxy_is_asked_where_one_is_set() {
+    // An HTTP proxy gets the whole address in its request line; this one answers for the source.
+    let pem = key(512).certificate_pem().as_bytes().to_vec();
+    let proxy = CertificateHost::start(Mode::Serve(pem));
+    let options =
+        Options::trusting("http://certificates.test/").set("signing.proxy", &format!("http://{}", proxy.address));
+    let endpoint = Endpoint::start(&options);
+    let url = "http://certificates.test/x.pem";
+    assert_eq!(endpoint.exchange(&push(url).sign(&key(512)).wire()).status, 201);
+    assert_eq!(proxy.requests(), 1);
+    // The environment's proxy serves as well; this machine itself is never asked through one.
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix())
+        .env("http_proxy", &format!("http://{}", proxy.address))
+        .set("signing.certificate_prefixes", "http://certificates.test/");
+    let endpoint = Endpoint::start(&options);
+    assert_eq!(endpoint.exchange(&push(url).sign(&key(512)).wire()).status, 201);
+    assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201);
+    assert_eq!((proxy.requests(), host.requests()), (2, 1));
+}
