@@ -179,3 +179,90 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use http::{HeaderName, HeaderValue};
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::{unescape, unescape_bytes};
+
+    /// What a peer may put anywhere, with a taste for what looks like a record.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            any::<u8>().prop_map(|byte| vec![byte]),
+            any::<String>().prop_map(String::into_bytes),
+            Just(b"\n\n".to_vec()),
+            Just(b"\nMessage                       : forged".to_vec()),
+            Just(b"\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n".to_vec()),
+            Just(b"\\x41\\x0a".to_vec()),
+        ];
+        proptest::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
+    }
+
+    fn written(message: &[u8], tag: &[u8], headers: &HeaderMap, format: Format) -> String {
+        let stamp = Stamp::new(SystemTime::UNIX_EPOCH, &TimeZone::UTC);
+        let level = Level::Info;
+        let request = RecordRequest { headers, peer: Some("127.0.0.1:1"), body: Some(message) };
+        let first = Record {
+            stamp: &stamp,
+            level,
+            place: Place::Request,
+            title: None,
+            attributes: &[],
+            request: Some(request),
+        };
+        let attributes: [(&str, &[u8]); 2] = [("MessageTag", tag), ("Message", message)];
+        let title = Some("Notify Message Succeed!");
+        let second =
+            Record { stamp: &stamp, level, place: Place::Succeed, title, attributes: &attributes, request: None };
+        let mut out = Vec::new();
+        first.write(&mut out, format);
+        second.write(&mut out, format);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The value behind a name that stands at the start of a line, up to the next line at the margin.
+    fn value<'a>(record: &'a str, name: &str) -> &'a str {
+        let (_, rest) = record.split_once(&format!("\n{name}")).unwrap();
+        let mut breaks = rest.match_indices('\n').map(|(place, _)| rest.split_at(place));
+        breaks.find(|(_, after)| !after.starts_with("\n    ")).map_or(rest, |(value, _)| value)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_forges_a_record_or_a_line_and_every_text_turns_back(
+            message in hostile(),
+            tag in hostile(),
+            header in "[ -~\\x80-\\xff\t]{0,40}",
+        ) {
+            let mut headers = HeaderMap::new();
+            let header = HeaderValue::from_bytes(header.trim().as_bytes()).unwrap();
+            headers.insert(HeaderName::from_static("x-mns-message-tag"), header.clone());
+            headers.insert(HeaderName::from_static("user-agent"), header.clone());
+            let text = written(&message, &tag, &headers, Format::Text);
+            let records: Vec<&str> = text.split_terminator("\n\n").collect();
+            prop_assert_eq!(records.len(), 2);
+            let at_margin: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("    ")).collect();
+            prop_assert_eq!(at_margin.len(), 6, "{}", text);
+            prop_assert_eq!(unescape(value(records[0], "Body:").as_bytes()), &message[..]);
+            let padded = |name: &str| format!("{name:<30}: ");
+            prop_assert_eq!(unescape(value(records[1], &padded("Message")).as_bytes()), &message[..]);
+            prop_assert_eq!(unescape(value(records[1], &padded("MessageTag")).as_bytes()), &tag[..]);
+            let lines = unescape(records[0].split_once("Headers:").unwrap().1.split_once("\nPeer: ").unwrap().0.as_bytes());
+            let expected = [b"x-mns-message-tag: ", header.as_bytes(), b"\nuser-agent: ", header.as_bytes()].concat();
+            prop_assert_eq!(lines, expected);
+
+            let json = written(&message, &tag, &headers, Format::Json);
+            let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            prop_assert_eq!(objects.len(), 2);
+            prop_assert_eq!(unescape_bytes(objects[0]["Body"].as_str().unwrap().as_bytes()), &message[..]);
+            prop_assert_eq!(unescape_bytes(objects[1]["Message"].as_str().unwrap().as_bytes()), message);
+            prop_assert_eq!(unescape_bytes(objects[1]["MessageTag"].as_str().unwrap().as_bytes()), tag);
+        }
+    }
+}

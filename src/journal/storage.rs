@@ -119,13 +119,13 @@ impl FileStorage {
     /// [`OpenError`]
     pub fn open(options: FileOptions) -> Result<Self, OpenError> {
         let FileOptions { dir, port, mode } = &options;
-        fs::create_dir_all(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
+        make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
         let open = |name: String| {
             let path = dir.join(name);
             let file = OpenOptions::new().read(true).append(true).create(true).mode(*mode).open(&path);
             file.map_err(|cause| unwritable("open", &path, dir, cause))
         };
-        let lock = open(format!("endpoint_log.{port}.lock"))?;
+        let lock = open(format!(".endpoint_log.{port}.lock"))?;
         if lock.try_lock().is_err() {
             return Err(OpenError::Locked { dir: dir.clone(), port: *port });
         }
@@ -227,6 +227,18 @@ fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) ->
     let dir = dir.display();
     let remedy = format!("sudo mkdir -p '{dir}' && sudo chown -R {user}:{group} '{dir}'");
     OpenError::Unwritable { doing, path: path.to_owned(), remedy, cause }
+}
+
+/// Makes a directory that a crash does not take away again: what was made is synced into its parent.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(dir)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_all(&File::open(parent.unwrap_or(Path::new(".")))?)?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "durability lives here")]

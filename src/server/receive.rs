@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{Method, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::journal::Receipt;
 use crate::mns::SignedRequest;
@@ -90,13 +90,14 @@ fn check_head(endpoint: &Endpoint, head: &request::Parts) -> Result<(), Rejectio
 
 async fn read_body(visit: &Visit<'_>, body: Body) -> Result<Bytes, Rejection> {
     let settings = &visit.endpoint.settings;
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     let deadline = now.checked_add(settings.body_timeout).unwrap_or(now).min(visit.deadline(BUDGET));
     let limited = Limited::new(body, settings.body_bytes_max);
     match timeout_at(deadline, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::BodyTooLarge),
         Ok(Err(_)) => Err(Rejection::BodyBroken),
+        // Whichever limit it met, it was the peer that was slow.
         Err(_) => Err(Rejection::BodyTooSlow),
     }
 }

@@ -3,7 +3,6 @@
     clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,
     unreachable_pub,
@@ -12,6 +11,7 @@
 
 mod certificates;
 mod durability;
+mod golden;
 mod journal;
 mod receive;
 mod support;

@@ -5,19 +5,22 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use mns_endpoint::emulator::Signer;
 
-static KEYS: LazyLock<Mutex<HashMap<(usize, bool), Arc<Signer>>>> = LazyLock::new(Mutex::default);
+type Keys = LazyLock<Mutex<HashMap<usize, Arc<Signer>>>>;
+
+static OURS: Keys = LazyLock::new(Mutex::default);
+static FOREIGN: Keys = LazyLock::new(Mutex::default);
 
 /// The key of that size with which tests sign.
 pub fn key(bits: usize) -> Arc<Signer> {
-    made(bits, false)
+    made(&OURS, bits)
 }
 
 /// Another key of that size.
 pub fn foreign_key(bits: usize) -> Arc<Signer> {
-    made(bits, true)
+    made(&FOREIGN, bits)
 }
 
-fn made(bits: usize, foreign: bool) -> Arc<Signer> {
-    let mut keys = KEYS.lock().unwrap();
-    keys.entry((bits, foreign)).or_insert_with(|| Arc::new(Signer::generate(bits).unwrap())).clone()
+fn made(keys: &Keys, bits: usize) -> Arc<Signer> {
+    let mut keys = keys.lock().unwrap();
+    keys.entry(bits).or_insert_with(|| Arc::new(Signer::generate(bits).unwrap())).clone()
 }

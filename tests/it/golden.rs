@@ -1,0 +1,242 @@
+//! Every kind of record and line, byte for byte: what scripts grep must not change by accident.
+//!
+//! The endpoint runs in this process with a clock that stands still and a source of its own, so that
+//! only ports and thread numbers differ between runs. `UPDATE_GOLDEN=1 cargo test --test it golden` writes
+//! the files anew: read the difference before it is committed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::tz::TimeZone;
+use mns_endpoint::clock::Clock;
+use mns_endpoint::emulator::Signer;
+use mns_endpoint::journal::{
+    AccessField, FileOptions, FileStorage, Format, Journal, Level, Limits, Place, Record, Stamp,
+};
+use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
+use mns_endpoint::net::{self, Counters};
+use mns_endpoint::server::{self, Endpoint, Paths, Settings, Shown};
+use mns_endpoint::trust::{
+    Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Draft, exchange, records};
+
+const PREFIX: &str = "https://certificates.test/";
+/// 17 May 2016, 17:10:56 in Shanghai.
+const NOW: Duration = Duration::from_secs(1_463_476_256);
+const DATE: &str = "Tue, 17 May 2016 09:10:56 GMT";
+
+struct StoppedClock;
+
+impl Clock for StoppedClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + NOW
+    }
+}
+
+/// Has `x.pem` and nothing else.
+struct OneCertificate(Vec<u8>);
+
+impl CertificateSource for OneCertificate {
+    fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a> {
+        let found = url.to_string() == format!("{PREFIX}x.pem");
+        Box::pin(async move { if found { Ok(self.0.clone()) } else { Err(FetchError::Status(404)) } })
+    }
+}
+
+fn signer() -> Signer {
+    Signer::from_pem(include_str!("../vectors/keys/test-512.pem")).unwrap()
+}
+
+fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
+    let storage = FileStorage::open(FileOptions { dir: dir.join("logs"), port: 8080, mode: 0o640 }).unwrap();
+    let source = Arc::new(OneCertificate(signer().certificate_pem().as_bytes().to_vec()));
+    let cache = CertificateCache::new(source, CertificateStore::new(dir.join("certs")), Duration::from_secs(2));
+    let policy = Policy {
+        max_clock_skew: Some(Duration::from_secs(900)),
+        max_age: Some(Duration::from_secs(25 * 3600)),
+        require_content_md5: true,
+        min_key_bits: 512,
+    };
+    let prefixes = Prefixes::new([Prefix::parse(PREFIX).unwrap()]);
+    let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
+    Endpoint {
+        verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
+        admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
+        journal: Journal::start(Box::new(storage), Limits::default(), None).unwrap().0,
+        settings: Settings {
+            paths: Paths::These(vec!["/notifications".to_owned()]),
+            health_path: None,
+            body_bytes_max: 2048,
+            body_timeout: Duration::from_secs(3),
+            format,
+            shown,
+            refused_body_bytes: 100,
+            access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
+        },
+        clock,
+        zone: TimeZone::get("Asia/Shanghai").unwrap(),
+        draining: CancellationToken::new(),
+    }
+}
+
+fn push(format: ContentFormat, message: &[u8]) -> Draft {
+    let id = "F6EA56633844DBFC-1-154BDFB8059-200000004";
+    let mut draft = Draft::new(format, message, &format!("{PREFIX}x.pem"));
+    let made = draft.message_id.clone();
+    let body = draft.body.clone();
+    if format == ContentFormat::Simplified {
+        draft = draft.set("x-mns-message-id", id);
+    } else {
+        draft = refit(draft, String::from_utf8(body).unwrap().replace(&made, id));
+    }
+    draft.set("Date", DATE).set("x-mns-request-id", "573AE020B2B71CFC6801A6EF")
+}
+
+fn refit(draft: Draft, body: impl Into<Vec<u8>>) -> Draft {
+    draft.swap_body(body).notation(mns_endpoint::mns::Notation::Hex)
+}
+
+/// One request of each kind.
+fn requests() -> Vec<Vec<u8>> {
+    let signer = signer();
+    let xml = || push(ContentFormat::Xml, b"I am test message 0.");
+    let elsewhere = |url: &str| {
+        use base64::Engine as _;
+        let url = base64::engine::general_purpose::STANDARD.encode(url);
+        xml().set("x-mns-signing-cert-url", url)
+    };
+    let hostile =
+        b"two\nlines\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify\t\xff \\x41 \\ \xe4\xb8\xad";
+    let tagged =
+        String::from_utf8(xml().body).unwrap().replace("<Message>", "<MessageTag>important</MessageTag><Message>");
+    let no_id = String::from_utf8(xml().body).unwrap().replace("MessageId>", "MessageID>");
+    let other_owner = String::from_utf8(xml().body).unwrap().replace("1269128356620446", "1");
+    let wrong_md5 = String::from_utf8(xml().body).unwrap().replace("<MessageMD5>", "<MessageMD5>0");
+    let drafts = [
+        refit(xml(), tagged).sign(&signer),
+        push(ContentFormat::Json, "{\"a\":\"中文\"}".as_bytes()).sign(&signer),
+        push(ContentFormat::Simplified, hostile).sign(&signer),
+        xml().set("Date", "Tue, 17 May 2016 08:10:56 GMT").sign(&signer),
+        refit(xml(), wrong_md5).sign(&signer),
+        xml().sign(&signer).to("/notifications?x='1'").set("User-Agent", b"a\"b\\c \xff"),
+        xml(),
+        xml().sign(&signer).swap_body("another body"),
+        elsewhere("https://evil.test/x.pem").sign(&signer),
+        elsewhere("https://certificates.test/y.pem").sign(&signer),
+        refit(xml(), other_owner).sign(&signer),
+        refit(xml(), no_id).sign(&signer),
+        xml().to("/elsewhere").sign(&signer),
+        Draft { headers: Vec::new(), ..xml() }.method("GET").to("/favicon.ico").swap_body(""),
+        xml().method("PUT").sign(&signer),
+        xml().set("Content-Encoding", "gzip").sign(&signer),
+        xml().set("Content-length", "2049"),
+    ];
+    drafts.iter().map(Draft::wire).collect()
+}
+
+/// Both logs after one request of each kind.
+fn logs(format: Format, shown: Shown) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let endpoint = Arc::new(endpoint(format, shown, dir.path()));
+    let stop = CancellationToken::new();
+    let limits =
+        net::Limits { connections_max: 10, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(5) };
+    let listener = runtime.block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) }).unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let router = server::router(endpoint.clone());
+    let serving =
+        runtime.spawn(net::serve(vec![listener], router, limits, Arc::new(Counters::default()), stop.clone()));
+    for request in requests() {
+        exchange(address, &request);
+    }
+    stop.cancel();
+    runtime.block_on(async {
+        serving.await.unwrap();
+        endpoint.journal.close().await.unwrap();
+    });
+    let read = |name: &str| std::fs::read_to_string(dir.path().join("logs").join(name)).unwrap();
+    (read("endpoint_log.8080"), read("access_log.8080"))
+}
+
+/// Ports and thread numbers become constants.
+fn normalised(text: &str) -> String {
+    let text = regex::Regex::new(r"127\.0\.0\.1:\d+").unwrap().replace_all(text, "127.0.0.1:41234").into_owned();
+    let thread = regex::Regex::new(r"(?m)^(\[[^\]]*\] \[root\] \[\w+\] \[[^\]]*\]) \[\d+\]").unwrap();
+    let text = thread.replace_all(&text, "$1 [1096657216]").into_owned();
+    regex::Regex::new(r#""thread":"\d+""#).unwrap().replace_all(&text, r#""thread":"1096657216""#).into_owned()
+}
+
+#[track_caller]
+fn assert_golden(name: &str, found: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let found = normalised(found);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    for (number, (line, expected)) in found.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(line, expected, "{name}, line {}", number + 1);
+    }
+    assert_eq!(found, golden, "{name} differs in its length or line ends");
+}
+
+#[test]
+fn the_text_logs_are_as_written_down() {
+    let (endpoint_log, access_log) = logs(Format::Text, Shown::Full);
+    assert_golden("endpoint_log.txt", &endpoint_log);
+    assert_golden("access_log.txt", &access_log);
+}
+
+#[test]
+fn the_json_logs_are_as_written_down() {
+    let (endpoint_log, access_log) = logs(Format::Json, Shown::Full);
+    for line in endpoint_log.lines().chain(access_log.lines()) {
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).unwrap();
+    }
+    assert_golden("endpoint_log.json", &endpoint_log);
+    assert_golden("access_log.json", &access_log);
+}
+
+#[test]
+fn less_of_an_accepted_request_is_shown_on_demand() {
+    let (headers, _) = logs(Format::Text, Shown::Headers);
+    let (off, _) = logs(Format::Text, Shown::Off);
+    let requests =
+        |log: &str| records(log).into_iter().filter(|entry| entry.place == "receive.rs:1").collect::<Vec<_>>();
+    assert_eq!((requests(&headers).len(), requests(&off).len()), (5, 0));
+    assert!(requests(&headers).iter().all(|entry| !entry.text.contains("\nBody:") && entry.text.contains("\nPeer: ")));
+}
+
+#[test]
+fn the_pattern_of_the_first_line_splits_the_log_into_its_records() {
+    let (log, access_log) = logs(Format::Text, Shown::Full);
+    let places: Vec<String> = records(&log).into_iter().map(|entry| entry.place).collect();
+    let accepted = ["receive.rs:1", "receive.rs:2"].repeat(5);
+    let refused = [3, 3, 3, 3, 5, 3, 4, 7, 7, 7, 7, 7].map(|number| format!("receive.rs:{number}"));
+    let expected: Vec<String> = accepted.into_iter().map(str::to_owned).chain(refused).collect();
+    assert_eq!(places, expected);
+    assert_eq!(access_log.lines().count(), requests().len());
+}
+
+#[test]
+fn the_record_of_the_start_is_as_written_down() {
+    let stamp = Stamp::new(StoppedClock.now(), &TimeZone::get("Asia/Shanghai").unwrap());
+    let record = Record {
+        stamp: &stamp,
+        level: Level::Info,
+        place: Place::Start,
+        title: Some("Start Endpoint! Address: http://10.0.0.5:8080"),
+        attributes: &[],
+        request: None,
+    };
+    let mut text = Vec::new();
+    record.write(&mut text, Format::Text);
+    record.write(&mut text, Format::Json);
+    assert_golden("start.txt", &String::from_utf8(text).unwrap());
+}
