@@ -7,7 +7,12 @@ use mns_endpoint::command::{self, Arguments};
 fn main() -> ExitCode {
     let arguments = Arguments::read();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(command::run(arguments)),
+        Ok(runtime) => {
+            let code = runtime.block_on(command::run(arguments));
+            // A thread that hangs in the disk must not keep the process from ending.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => command::failed(&error.into()),
     }
 }

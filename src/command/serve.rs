@@ -29,7 +29,8 @@ use crate::telemetry;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 
 /// How long the last records may take to reach the disk once the connections are closed.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// With `server.drain` it stays below the 10 s after which a container is killed.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Receive notifications.
 ///
@@ -244,7 +245,12 @@ fn is_private(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => {
             let [first, second, ..] = ip.octets();
             let is_shared = first == 100 && (64..128).contains(&second);
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || is_shared
+            ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_documentation()
+                || is_shared
         }
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }

@@ -201,7 +201,8 @@ fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigEr
     let Some(uri) = parsed else {
         return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
     };
-    let path = if uri.path() == "/" { DEFAULT_PATH } else { uri.path() };
+    // As for MNS: an address without a path has the default one, and http://HOST/ has one.
+    let path = if url.matches('/').count() > 2 { uri.path() } else { DEFAULT_PATH };
     match paths {
         Paths::These(paths) if !paths.iter().any(|served| served == path) => {
             Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))

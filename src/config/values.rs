@@ -109,7 +109,14 @@ macro_rules! deserialize_from_text {
     };
 }
 
-deserialize_from_text!(Span, OrOff<Duration>, Size, Mode);
+deserialize_from_text!(Span, OrOff<Duration>, Size);
+
+impl<'de> Deserialize<'de> for Mode {
+    /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
 
 struct NamesVisitor;
 

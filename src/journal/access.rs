@@ -33,7 +33,7 @@ pub struct AccessLine<'a> {
     pub mns_version: Option<&'a [u8]>,
     /// The peer's address.
     pub peer: SocketAddr,
-    /// From the first byte of the request to the answer.
+    /// From the first byte of the request to the hand-over to the journal.
     pub duration: Duration,
     /// The key of what was odd or wrong.
     pub reason: Option<&'a str>,
@@ -47,7 +47,7 @@ pub struct AccessLine<'a> {
 pub enum AccessField {
     /// The peer's address and port.
     Peer,
-    /// Whole milliseconds from the first byte to the answer.
+    /// Whole milliseconds from the first byte to the hand-over to the journal.
     DurationMs,
     /// The reason key of a refusal or a remark.
     Reason,
@@ -103,7 +103,11 @@ impl AccessLine<'_> {
         line.insert("mns_version".to_owned(), text(self.mns_version));
         for name in extra {
             let key: &'static str = (*name).into();
-            line.insert(key.to_owned(), text(self.extra(*name).as_deref()));
+            let value = match name {
+                AccessField::DurationMs => u64::try_from(self.duration.as_millis()).map_or(Value::Null, Value::from),
+                AccessField::Peer | AccessField::Reason | AccessField::MessageId => text(self.extra(*name).as_deref()),
+            };
+            line.insert(key.to_owned(), value);
         }
         out.extend_from_slice(Value::Object(line).to_string().as_bytes());
     }

@@ -7,6 +7,7 @@
 
 mod access;
 mod escape;
+mod queue;
 mod record;
 mod recovery;
 mod stamp;
@@ -15,11 +16,12 @@ mod writer;
 
 pub use access::{AccessField, AccessLine};
 pub use escape::{unescape, unescape_bytes};
+pub use queue::{Entry, Journal, JournalError, Limits, REFUSAL_TOLD};
 pub use record::{Level, Place, Record, RecordRequest};
 pub use recovery::{Recovered, TornTail};
 pub use stamp::Stamp;
 pub use storage::{FileOptions, FileStorage, Log, Medium, OpenError, Storage};
-pub use writer::{Entry, Journal, JournalError, Limits, Receipt};
+pub use writer::Receipt;
 
 /// How the records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

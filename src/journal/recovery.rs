@@ -10,7 +10,8 @@ use strum::IntoEnumIterator as _;
 use crate::journal::{Log, Storage};
 
 /// How much of a file's end is looked at first; doubled until it holds the end of a whole record.
-const WINDOW_BYTES: u64 = 1024 * 1024;
+/// Far more than what may stand there unsynced: see `SYNC_AFTER_BYTES` and the largest entry.
+const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What was found when the logs were opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -102,14 +102,6 @@ pub enum OpenError {
         /// The port.
         port: u16,
     },
-    /// What stands in the files cannot be read, cut or synced.
-    #[error("cannot recover the logs in {}: {cause}", dir.display())]
-    Recovery {
-        /// The directory.
-        dir: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
 }
 
 impl FileStorage {

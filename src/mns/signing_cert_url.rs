@@ -191,12 +191,16 @@ impl SigningCertUrl {
 
     /// Where a copy is kept, relative to the certificate directory: `HOST/FILE.pem`.
     ///
-    /// A plain-HTTP address without a port gets `HOST:80`, so that what came unprotected is never
-    /// taken for what came over TLS. A path below the host is part of the file's name.
+    /// A plain-HTTP address always has its port there and one with TLS never has just that, so that what
+    /// came unprotected is not taken for what came over TLS. A path is part of the file's name.
     #[must_use]
     pub fn kept_as(&self) -> String {
         let Prefix { secure, authority, path } = &self.prefix;
-        let port = if *secure || authority.contains(':') { "" } else { ":80" };
+        let port = match (secure, has_port(authority)) {
+            (true, false) | (false, true) => "",
+            (true, true) => "+tls",
+            (false, false) => ":80",
+        };
         format!("{authority}{port}/{}{}", path.replace('/', "+"), self.file)
     }
 }
@@ -205,6 +209,11 @@ impl fmt::Display for SigningCertUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.prefix, self.file)
     }
+}
+
+fn has_port(authority: &str) -> bool {
+    // The colons of an IPv6 address stand in brackets.
+    authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
 }
 
 fn is_authority(text: &str) -> bool {
@@ -325,11 +334,19 @@ mod tests {
     #[test]
     fn what_came_over_plain_http_is_kept_apart_from_what_came_over_tls() {
         let prefixes = Prefixes::new(
-            ["http://a.example/", "https://b.example/", "https://b.example/c/"]
-                .map(|text| Prefix::parse(text).unwrap()),
+            [
+                "http://a.example/",
+                "http://a.example:81/",
+                "https://a.example:81/",
+                "https://b.example/",
+                "https://b.example/c/",
+            ]
+            .map(|text| Prefix::parse(text).unwrap()),
         );
         let kept = |address: &str| prefixes.admit(address.as_bytes()).unwrap().kept_as();
         assert_eq!(kept("http://a.example/x.pem"), "a.example:80/x.pem");
+        assert_eq!(kept("http://a.example:81/x.pem"), "a.example:81/x.pem");
+        assert_eq!(kept("https://a.example:81/x.pem"), "a.example:81+tls/x.pem");
         assert_eq!(kept("https://b.example/x.pem"), "b.example/x.pem");
         assert_eq!(kept("https://b.example/c/x.pem"), "b.example/c+x.pem");
     }

@@ -175,11 +175,7 @@ where
             }
         });
         let mut http = http1::Builder::new();
-        http.header_read_timeout(None)
-            .max_header_size(HEAD_BYTES_MAX)
-            .max_headers(HEADERS_MAX)
-            .half_close(true)
-            .pipeline_flush(true);
+        http.header_read_timeout(None).max_header_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX).half_close(true);
         let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

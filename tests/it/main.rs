@@ -15,3 +15,4 @@ mod golden;
 mod journal;
 mod receive;
 mod support;
+mod tidy;

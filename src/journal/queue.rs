@@ -1,0 +1,245 @@
+//! The handle to the journal: what may wait for the writer, and what it is told.
+//!
+//! Pushes and refusals share one queue, in order, and each have room of their own in it: a flood of
+//! refusals never turns a genuine push away.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::journal::Storage;
+use crate::journal::recovery::{self, Recovered};
+use crate::journal::writer::{Receipt, Writer};
+
+/// For how long a refused write counts against [`Journal::is_writable`].
+pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
+/// What the journal takes before it says no.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Entries not yet committed that answers wait for; as many again may be refusals.
+    pub entries_max: usize,
+    /// Their bytes; again as many for refusals.
+    pub bytes_max: usize,
+    /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they save.
+    pub batch_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { entries_max: 8192, bytes_max: 64 * 1024 * 1024, batch_bytes: 256 * 1024 }
+    }
+}
+
+/// Records of the endpoint log and lines of the access log that are written together or not at all.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// Whole records.
+    pub endpoint: Vec<u8>,
+    /// Whole lines.
+    pub access: Vec<u8>,
+}
+
+/// Why an entry is not on disk: ours or the disk's doing, never the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The queue is full; nothing was handed over.
+    #[error("the journal's queue is full")]
+    Full,
+    /// The write failed and was taken back.
+    #[error("the disk refused the record")]
+    Refused,
+    /// A sync failed before: nothing is written until the next start.
+    #[error("the journal has failed and takes nothing more")]
+    Failed,
+}
+
+/// The handle to the writer thread.
+pub struct Journal {
+    queue: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+pub(super) struct Shared {
+    /// Entries that answers wait for.
+    pub(super) appends: Queued,
+    /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a push.
+    pub(super) notes: Queued,
+    notes_dropped: AtomicU64,
+    /// Milliseconds from `started` to the last refused write; 0 for none.
+    refused_ms: AtomicU64,
+    started: Instant,
+    pub(super) failed: CancellationToken,
+}
+
+/// What is in the queue and not yet written.
+#[derive(Default)]
+pub(super) struct Queued {
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+pub(super) enum Command {
+    Write(Entry, Option<Waiting>),
+    Close,
+}
+
+pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
+
+impl Journal {
+    /// Recovers what stands in the files and starts the writer. `tee` gets a copy of every access line
+    /// that was written; it must not block.
+    ///
+    /// # Errors
+    /// The files cannot be read, cut or synced, or no thread can be started.
+    pub fn start(
+        mut storage: Box<dyn Storage>,
+        limits: Limits,
+        tee: Option<Box<dyn io::Write + Send>>,
+    ) -> io::Result<(Self, Recovered)> {
+        let recovered = recovery::recover(storage.as_mut())?;
+        // Room for as many notes as appends, and one close.
+        let (queue, commands) = mpsc::channel(limits.entries_max.saturating_mul(2).saturating_add(1));
+        let shared = Arc::new(Shared::new());
+        let writer = Writer::new(storage, shared.clone(), tee, limits.batch_bytes)?;
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(commands))?;
+        Ok((Self { queue, shared, limits, thread: Mutex::new(Some(thread)) }, recovered))
+    }
+
+    /// Hands an entry over and waits until it is on disk.
+    ///
+    /// A future dropped before it returns takes nothing back: the entry is written all the same.
+    ///
+    /// # Errors
+    /// [`JournalError`]. The entry is then not in the files.
+    pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
+        let (sender, receipt) = oneshot::channel();
+        self.send(entry, Some(sender))?;
+        // The writer answers every command that it takes, unless it panicked.
+        receipt.await.unwrap_or(Err(JournalError::Failed))
+    }
+
+    /// Hands an entry over that no answer waits for. Where there is no room it is dropped and counted.
+    pub fn note(&self, entry: Entry) {
+        if self.send(entry, None).is_err() {
+            self.shared.note_dropped(1);
+        }
+    }
+
+    /// Whether entries can be expected to reach the disk: nothing has failed for good, and no write was
+    /// refused in the last [`REFUSAL_TOLD`]. After that time it is worth another try.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        !self.queue.is_closed() && !self.shared.failed.is_cancelled() && !self.shared.refused_lately()
+    }
+
+    /// Done when the journal has failed for good.
+    pub async fn failed(&self) {
+        self.shared.failed.cancelled().await;
+    }
+
+    /// Refusals that were not logged for want of room.
+    #[must_use]
+    pub fn notes_dropped(&self) -> u64 {
+        self.shared.notes_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Writes and syncs what was handed over, then ends the thread. Later entries fail.
+    ///
+    /// # Errors
+    /// The journal had failed, or its thread panicked.
+    pub async fn close(&self) -> Result<(), JournalError> {
+        // A closed queue means that the thread has ended already.
+        drop(self.queue.send(Command::Close).await);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                return Err(JournalError::Failed);
+            }
+        }
+        if self.shared.failed.is_cancelled() { Err(JournalError::Failed) } else { Ok(()) }
+    }
+
+    fn send(&self, entry: Entry, waiting: Option<Waiting>) -> Result<(), JournalError> {
+        let bytes = entry.bytes();
+        let queued = if waiting.is_some() { &self.shared.appends } else { &self.shared.notes };
+        if !queued.take(bytes, &self.limits) {
+            return Err(JournalError::Full);
+        }
+        self.queue.try_send(Command::Write(entry, waiting)).map_err(|error| {
+            queued.give_back(1, bytes);
+            match error {
+                mpsc::error::TrySendError::Full(_) => JournalError::Full,
+                mpsc::error::TrySendError::Closed(_) => JournalError::Failed,
+            }
+        })
+    }
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            appends: Queued::default(),
+            notes: Queued::default(),
+            notes_dropped: AtomicU64::new(0),
+            refused_ms: AtomicU64::new(0),
+            started: Instant::now(),
+            failed: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn note_dropped(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        if self.notes_dropped.fetch_add(count, Ordering::Relaxed) == 0 && count > 0 {
+            warn!("Refusals cannot all be logged; those left out are counted, and told when serve stops");
+        }
+    }
+
+    /// A write was refused; `false` where that is no news.
+    pub(super) fn note_refused(&self) -> bool {
+        let is_news = !self.refused_lately();
+        self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+        is_news
+    }
+
+    fn refused_lately(&self) -> bool {
+        let refused = self.refused_ms.load(Ordering::Relaxed);
+        refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) < REFUSAL_TOLD.as_millis()
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Queued {
+    /// Takes room for one entry, if there is.
+    fn take(&self, bytes: usize, limits: &Limits) -> bool {
+        let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
+        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = entries_before < limits.entries_max && bytes_before.saturating_add(bytes) <= limits.bytes_max;
+        if !fits {
+            self.give_back(1, bytes);
+        }
+        fits
+    }
+
+    pub(super) fn give_back(&self, entries: usize, bytes: usize) {
+        self.entries.fetch_sub(entries, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Entry {
+    pub(super) fn bytes(&self) -> usize {
+        self.endpoint.len().saturating_add(self.access.len())
+    }
+}

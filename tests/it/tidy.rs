@@ -1,0 +1,211 @@
+//! The repository's own rules: layers, fences around crates, and pages that match the code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mns_endpoint::server::Reason;
+use strum::IntoEnumIterator as _;
+
+/// The modules in layers: each imports from its own name and from layers above it in this table.
+const LAYERS: [&[&str]; 5] = [
+    &["mns"],
+    &["clock", "report", "roots"],
+    &["trust", "journal", "net"],
+    &["server", "emulator"],
+    &["config", "command", "telemetry", "signals"],
+];
+
+/// A crate and the files that may name it.
+const FENCES: [(&str, &[&str]); 13] = [
+    ("quick_xml", &["mns/xml.rs"]),
+    ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs"]),
+    ("axum", &["net/accept.rs", "server/", "emulator/certificate_host.rs"]),
+    ("hyper", &["net/"]),
+    ("reqwest", &["trust/source.rs", "command/health.rs"]),
+    ("rsa", &["trust/certificate.rs", "emulator/signer.rs"]),
+    ("sha1", &["trust/certificate.rs", "emulator/signer.rs"]),
+    ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs"]),
+    ("md5", &["mns/content_md5.rs"]),
+    ("figment", &["config/layers.rs"]),
+    ("clap", &["command/"]),
+    ("anyhow", &["command/", "main.rs"]),
+    ("socket2", &["net/accept.rs"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below `src`: its path from there, and its text without its tests.
+fn sources() -> Vec<(String, String)> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut paths = Vec::new();
+    walk(&root().join("src"), &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+        (name, text)
+    };
+    paths.into_iter().filter(|path| path.file_name().is_some_and(|name| name != "tests.rs")).map(read).collect()
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+#[test]
+fn imports_point_down_and_never_sideways() {
+    let import = regex::Regex::new(r"crate::(\w+)").unwrap();
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        let module = name.split(['/', '.']).next().unwrap();
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let own = layer(module).unwrap_or_else(|| panic!("{name}: its module stands in no layer"));
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for found in import.captures_iter(line) {
+                let other = &found[1];
+                seen += 1;
+                let below = layer(other).is_some_and(|layer| layer < own);
+                let beside = module == "command" && layer(other).is_some();
+                if other != module && !below && !beside {
+                    wrong.push(format!("{name}:{}: {module} must not import {other}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} imports were seen: this test is blind");
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn crates_are_named_in_their_places_only() {
+    let mut wrong = Vec::new();
+    for (name, places) in FENCES {
+        let used = regex::Regex::new(&format!(r"(^|[^\w:]){name}::")).unwrap();
+        let mut found = 0;
+        for (file, text) in sources() {
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            if lines.into_iter().any(|line| used.is_match(line)) {
+                found += 1;
+                if !places.iter().any(|place| file.starts_with(place)) {
+                    wrong.push(format!("{file} must not name {name}"));
+                }
+            }
+        }
+        assert!(found > 0, "nobody names {name}: its fence can go");
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn the_words_of_mns_have_no_clock_disk_network_or_log() {
+    let outside =
+        regex::Regex::new(r"\b(tokio|tracing|std::fs|std::net::(Tcp|Udp)|SystemTime::now|Instant)\b").unwrap();
+    for (name, text) in sources().into_iter().filter(|(name, _)| name.starts_with("mns/")) {
+        assert!(!outside.is_match(&text), "{name}: {:?}", outside.find(&text).unwrap().as_str());
+    }
+}
+
+#[test]
+fn only_the_verified_road_leads_to_a_decoded_notification() {
+    let callers: Vec<String> = sources()
+        .into_iter()
+        .filter(|(name, text)| !name.starts_with("mns/") && text.contains("Notification::decode"))
+        .map(|(name, _)| name)
+        .collect();
+    // explain shows what stands in a capture; it answers nobody.
+    assert_eq!(callers, ["command/explain/mod.rs", "trust/verifier.rs"]);
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    for (name, text) in sources() {
+        let first = text.lines().find(|line| !line.starts_with("#![")).unwrap_or_default();
+        assert!(first.starts_with("//! ") || name == "config/tests.rs", "{name} opens with {first:?}");
+    }
+}
+
+#[test]
+fn the_map_names_every_file() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    for (name, _) in sources() {
+        assert!(map.contains(&format!("`{name}`")), "docs/ARCHITECTURE.md does not name `{name}`");
+    }
+    let named = regex::Regex::new(r"`((?:mns|trust|journal|net|server|emulator|config|command)/[\w/]+\.rs)`").unwrap();
+    for found in named.captures_iter(&map) {
+        assert!(
+            root().join("src").join(&found[1]).is_file(),
+            "docs/ARCHITECTURE.md names {}, which is gone",
+            &found[1]
+        );
+    }
+}
+
+#[test]
+fn every_reason_key_is_explained() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let row = regex::Regex::new(r"(?m)^\| `(\w+)` ").unwrap();
+    let mut explained: Vec<String> = row.captures_iter(&page).map(|found| found[1].to_owned()).collect();
+    let mut keys: Vec<String> = Reason::iter().map(|reason| reason.key().to_owned()).collect();
+    explained.sort();
+    keys.sort();
+    assert_eq!(explained, keys);
+}
+
+#[test]
+fn every_crate_has_its_line_in_the_map() {
+    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let dependencies = dependencies.split("\n[").next().unwrap();
+    let names: Vec<&str> = dependencies.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(map.contains(&format!("| `{name}` ")), "docs/ARCHITECTURE.md has no line for the crate {name}");
+    }
+}
+
+#[test]
+fn the_image_runs_without_root_and_from_pinned_images() {
+    let dockerfile = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    assert!(dockerfile.contains("\nUSER 10001:10001\n"));
+    for line in dockerfile.lines().filter(|line| line.starts_with("FROM ")) {
+        let image = line.split(' ').nth(1).unwrap();
+        let (_, tag) = image.split_once(':').unwrap_or((image, ""));
+        assert!(image == "scratch" || (tag != "latest" && tag.contains('.')), "{line}");
+    }
+    for needed in ["EXPOSE 8080", "VOLUME [\"/logs\", \"/state\"]", "HEALTHCHECK "] {
+        assert!(dockerfile.contains(needed), "{needed}");
+    }
+}
+
+#[test]
+fn the_shipped_configurations_load() {
+    let mut seen = 0;
+    for entry in fs::read_dir(root().join("config")).unwrap() {
+        let path = entry.unwrap().path();
+        let sources = mns_endpoint::config::Sources { file: Some(path.clone()), ..Default::default() };
+        let loaded = mns_endpoint::config::Config::load(&sources);
+        assert!(loaded.is_ok(), "{}: {}", path.display(), loaded.unwrap_err());
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn nothing_unfinished_is_left() {
+    let unfinished = regex::Regex::new(r"\b(TODO|FIXME|XXX)\b").unwrap();
+    for (name, text) in sources() {
+        assert!(!unfinished.is_match(&text), "{name}");
+    }
+}
