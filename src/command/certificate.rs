@@ -4,18 +4,24 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::command::Configuration;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::trust::{CertificateStore, Kept, SigningCertificate};
 
+const NO_ADDRESS: &str = "write the address as https://HOST/FILE.pem, and the file after it";
+
 /// Put signing certificates in place by hand, and list those kept.
 ///
 /// For networks from which the certificates' source cannot be reached: fetch the file elsewhere, and add it
 /// under the address that pushes name in x-mns-signing-cert-url.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint certificate add \\
+    https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem
+  mns-endpoint certificate list")]
 pub(super) struct Certificate {
     #[command(subcommand)]
     action: Action,
@@ -25,11 +31,13 @@ pub(super) struct Certificate {
 enum Action {
     /// Keep a certificate under the address that pushes name.
     #[command(after_help = "Example:
-  mns-endpoint certificate add https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]
+  mns-endpoint certificate add \\
+    https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]
     Add {
         #[command(flatten)]
         configuration: Configuration,
-        /// The address that pushes name.
+        /// The address that pushes name: https://HOST/FILE.pem.
+        #[arg(value_parser = address)]
         url: String,
         /// The certificate, PEM or DER.
         file: PathBuf,
@@ -58,30 +66,33 @@ fn add(configuration: &Configuration, url: &str, file: &PathBuf) -> anyhow::Resu
     let address = match config.prefixes.admit(url.as_bytes()) {
         Ok(address) => address,
         Err(_) => {
-            let address = outside_of_prefixes(url)?;
+            let address = outside_of_prefixes(url).context(NO_ADDRESS)?;
             writeln!(out, "Note: serve does not accept this address; add its prefix to signing.certificate_prefixes.")?;
             address
         }
     };
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let certificate = SigningCertificate::parse(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
-    let path = CertificateStore::new(config.certificate_dir).keep(&address, &certificate.to_pem()?)?;
+    let kept = CertificateStore::new(config.certificate_dir).keep(&address, &certificate.to_pem()?);
+    let path = kept.context("signing.certificate_dir")?;
     writeln!(out, "Kept a certificate of {} bits for {address} in {}", certificate.key_bits(), path.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// An address that is well-formed, though no prefix allows it.
-fn outside_of_prefixes(url: &str) -> anyhow::Result<SigningCertUrl> {
-    let parsed = url.rsplit_once('/').and_then(|(prefix, _)| Prefix::parse(&format!("{prefix}/")).ok());
-    match parsed.map(|prefix| Prefixes::new([prefix]).admit(url.as_bytes())) {
-        Some(Ok(address)) => Ok(address),
-        Some(Err(_)) | None => bail!("{url:?} is no address of a certificate: write https://HOST/FILE.pem"),
-    }
+fn outside_of_prefixes(url: &str) -> Option<SigningCertUrl> {
+    let (prefix, _file) = url.rsplit_once('/')?;
+    let prefix = Prefix::parse(&format!("{prefix}/")).ok()?;
+    Prefixes::new([prefix]).admit(url.as_bytes()).ok()
+}
+
+fn address(text: &str) -> Result<String, &'static str> {
+    outside_of_prefixes(text).map(|_well_formed| text.to_owned()).ok_or(NO_ADDRESS)
 }
 
 fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let config = configuration.load(&[])?;
-    let kept = CertificateStore::new(config.certificate_dir.clone()).list()?;
+    let kept = CertificateStore::new(config.certificate_dir.clone()).list().context("signing.certificate_dir")?;
     let mut out = std::io::stdout().lock();
     if kept.is_empty() {
         writeln!(out, "No certificates are kept in {}", config.certificate_dir.display())?;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
 use crate::command::Configuration;
@@ -40,8 +40,10 @@ impl Health {
             .timeout(TIMEOUT)
             .no_proxy()
             .build()?;
-        let answer =
-            client.get(&url).send().await.with_context(|| format!("no answer from {url}: is serve running?"))?;
+        let answer = client.get(&url).send().await.map_err(|error| {
+            let error = anyhow::Error::from(error);
+            anyhow!("no answer from {url}: {}; is serve running there?", error.root_cause())
+        })?;
         let status = answer.status();
         if status != http::StatusCode::OK {
             bail!("{url} answered {status}: see the diagnostic log of serve");

@@ -16,29 +16,34 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::OpenError;
+use crate::trust::StoreError;
 
 /// Wrong configuration, as `sysexits.h` has it.
 const EXIT_CONFIG: u8 = 78;
 
 /// A push endpoint for Alibaba Cloud MNS topics: a 201 means verified, meant for you, and on disk.
 #[derive(Debug, Parser)]
-#[command(name = "mns-endpoint", version, max_term_width = 100)]
+#[command(
+    name = "mns-endpoint",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  mns-endpoint serve --trust http://127.0.0.1:9001/
+  mns-endpoint push http://127.0.0.1:8080/notifications    (in another terminal)
+  mns-endpoint push --help"
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
+// What each does stands at its struct: a comment here would take the place of the whole text.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Receive notifications.
     Serve(serve::Serve),
-    /// Sign test notifications as MNS does and post them.
     Push(push::Push),
-    /// Say what is wrong with a captured request.
     Explain(explain::Explain),
-    /// Put signing certificates in place by hand, and list those kept.
     Certificate(certificate::Certificate),
-    /// Ask a running endpoint for its health.
     Health(health::Health),
 }
 
@@ -108,8 +113,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     // Nobody is left to be told where stderr is gone.
     drop(writeln!(std::io::stderr(), "mns-endpoint: {error:#}"));
-    let is_configuration = error
-        .chain()
-        .any(|cause| cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. })));
+    let is_configuration = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. }))
+            || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
+    });
     if is_configuration { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
 }

@@ -1,13 +1,13 @@
 //! `serve`: binds, recovers the logs, tells its address, serves until a signal, and closes.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
@@ -110,8 +110,14 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAdd
     let mut first: Option<SocketAddr> = None;
     for address in addresses {
         let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
-        let listener = net::bind(address).with_context(|| {
-            format!("cannot listen on {address}: stop what uses it, or set server.listen to another address")
+        let listener = net::bind(address).map_err(|error| {
+            let remedy = match error.kind() {
+                ErrorKind::AddrInUse => "stop what uses it, or choose another port with --listen (server.listen)",
+                ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 stands for all that it has",
+                ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+                _ => "see --listen (server.listen)",
+            };
+            anyhow!("cannot listen on {address}: {error}; {remedy}")
         })?;
         let bound = listener.local_addr().context("cannot tell the address that is listened on")?;
         first.get_or_insert(bound);

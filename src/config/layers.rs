@@ -49,9 +49,6 @@ impl Provider for Setting {
 /// Reads all layers. Gives the values and the name of the file, or of the defaults.
 pub(super) fn read(sources: &Sources) -> Result<(RawConfig, String), ConfigError> {
     let (file, origin) = match &sources.file {
-        Some(file) if !file.is_file() => {
-            return Err(ConfigError::Unreadable(format!("--config: there is no file {}", file.display())));
-        }
         Some(file) => (Some(file.clone()), file.display().to_string()),
         None => match FILES.iter().map(Path::new).find(|path| path.is_file()) {
             Some(path) => (Some(path.to_owned()), path.display().to_string()),
@@ -60,8 +57,9 @@ pub(super) fn read(sources: &Sources) -> Result<(RawConfig, String), ConfigError
     };
     let mut figment = Figment::new();
     if let Some(file) = &file {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ConfigError::Unreadable(format!("cannot read {}: {error}", file.display())))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ConfigError::Unreadable(format!("cannot read the configuration {}: {error}", file.display()))
+        })?;
         figment = figment.merge(Setting { name: file.display().to_string(), toml: text });
     }
     let variables = sources.environment.iter().filter_map(|(name, value)| {

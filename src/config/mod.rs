@@ -8,7 +8,8 @@ mod raw;
 mod values;
 mod zone;
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -131,12 +132,12 @@ impl Config {
             insecure_prefixes,
             fetch: FetchOptions {
                 timeout: check_fetch_timeout(signing.fetch_timeout.0)?,
-                via: signing.fetch_via.into_iter().collect(),
-                proxy: (!signing.proxy.is_empty()).then_some(signing.proxy),
+                via: check_fetch_via(signing.fetch_via)?,
+                proxy: check_proxy(signing.proxy)?,
             },
-            certificate_dir: signing.certificate_dir,
+            certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
             admission: Admission::new(accept.topic_owners.0, accept.topics.0, check_sources(&accept.sources.0)?),
-            log_dir: logs.dir,
+            log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
             diagnostics: logs.diagnostics,
@@ -154,6 +155,11 @@ fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
     let Some(first) = addresses.first() else {
         return Err(impossible(KEY, "", "at least one address is needed"));
     };
+    if addresses.iter().any(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
+        && addresses.iter().any(SocketAddr::is_ipv4)
+    {
+        return Err(impossible(KEY, &list.join(","), "[::] takes IPv4 as well: leave the IPv4 addresses out"));
+    }
     if addresses.iter().any(|address| address.port() != first.port()) {
         return Err(impossible(
             KEY,
@@ -220,10 +226,38 @@ fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result<(Prefixes,
     }
     for text in trust {
         let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
-        all.push(Prefix::parse(&slashed).map_err(|error| impossible("--trust", text, &error.to_string()))?);
+        let prefix = Prefix::parse(&slashed).ok().filter(|_| !text.ends_with(".pem"));
+        all.push(
+            prefix
+                .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?,
+        );
     }
     let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
     Ok((Prefixes::new(all), insecure))
+}
+
+fn check_fetch_via(hosts: BTreeMap<String, String>) -> Result<HashMap<String, String>, ConfigError> {
+    let is_host = |text: &&String| text.parse::<http::uri::Authority>().is_ok_and(|host| !host.as_str().contains('@'));
+    if let Some(text) = hosts.iter().flat_map(|(host, via)| [host, via]).find(|text| !is_host(text)) {
+        return Err(impossible("signing.fetch_via", text, "write HOST or HOST:PORT, without https://"));
+    }
+    Ok(hosts.into_iter().collect())
+}
+
+fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
+    let is_proxy = |uri: http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    match url {
+        url if url.is_empty() => Ok(None),
+        url if url.parse().is_ok_and(is_proxy) => Ok(Some(url)),
+        url => Err(impossible("signing.proxy", &url, "write http://HOST:PORT; \"\" takes the environment's")),
+    }
+}
+
+fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {
+    if dir.as_os_str().is_empty() {
+        return Err(impossible(key, "", "a directory is needed; \".\" is the working directory"));
+    }
+    Ok(dir)
 }
 
 fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {

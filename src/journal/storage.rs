@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FsWord;
 
+use crate::report::remedy;
+
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
 pub enum Log {
@@ -215,10 +217,7 @@ impl Medium {
 }
 
 fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> OpenError {
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let dir = dir.display();
-    let remedy = format!("sudo mkdir -p '{dir}' && sudo chown -R {user}:{group} '{dir}'");
-    OpenError::Unwritable { doing, path: path.to_owned(), remedy, cause }
+    OpenError::Unwritable { doing, path: path.to_owned(), remedy: remedy(dir, &cause), cause }
 }
 
 /// Makes a directory that a crash does not take away again: what was made is synced into its parent.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::mns::SigningCertUrl;
+use crate::report::remedy;
 use crate::trust::SigningCertificate;
 
 /// A directory of certificates, each at `HOST/FILE.pem`.
@@ -24,11 +25,29 @@ pub struct Kept {
 
 /// The directory cannot be used: always survivable, since the source has the certificates too.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing} {}: {cause}", path.display())]
-pub struct StoreError {
-    doing: &'static str,
-    path: PathBuf,
-    cause: io::Error,
+pub enum StoreError {
+    /// What lies there cannot be read, or is no certificate.
+    #[error("cannot {doing} {}: {cause}", path.display())]
+    Unusable {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Nothing can be put there.
+    #[error("cannot {doing} {}: {cause}; mend it with: {remedy}", path.display())]
+    Unwritable {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The command that mends it.
+        remedy: String,
+        /// What the system said.
+        cause: io::Error,
+    },
 }
 
 impl CertificateStore {
@@ -50,9 +69,9 @@ impl CertificateStore {
     /// What stands in the way.
     pub fn probe(&self) -> Result<(), StoreError> {
         let probe = self.dir.join(".probe");
-        fs::create_dir_all(&self.dir).map_err(|cause| StoreError::new("make the directory", &self.dir, cause))?;
-        fs::write(&probe, b"").map_err(|cause| StoreError::new("write", &probe, cause))?;
-        fs::remove_file(&probe).map_err(|cause| StoreError::new("remove", &probe, cause))
+        fs::create_dir_all(&self.dir).map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;
+        fs::write(&probe, b"").map_err(|cause| self.unwritable("write", &probe, cause))?;
+        fs::remove_file(&probe).map_err(|cause| self.unwritable("remove", &probe, cause))
     }
 
     /// The certificate kept for an address; `None` where there is none.
@@ -64,11 +83,11 @@ impl CertificateStore {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(StoreError::new("read", &path, cause)),
+            Err(cause) => return Err(unusable("read", &path, cause)),
         };
         match SigningCertificate::parse(&bytes) {
             Ok(certificate) => Ok(Some(certificate)),
-            Err(error) => Err(StoreError::new("use", &path, io::Error::other(error))),
+            Err(error) => Err(unusable("use", &path, io::Error::other(error))),
         }
     }
 
@@ -80,9 +99,9 @@ impl CertificateStore {
         let path = self.path(url);
         let parent = path.parent().unwrap_or(&self.dir);
         let draft = path.with_extension("pem.new");
-        fs::create_dir_all(parent).map_err(|cause| StoreError::new("make the directory", parent, cause))?;
-        fs::write(&draft, pem).map_err(|cause| StoreError::new("write", &draft, cause))?;
-        fs::rename(&draft, &path).map_err(|cause| StoreError::new("put in place", &path, cause))?;
+        fs::create_dir_all(parent).map_err(|cause| self.unwritable("make the directory", parent, cause))?;
+        fs::write(&draft, pem).map_err(|cause| self.unwritable("write", &draft, cause))?;
+        fs::rename(&draft, &path).map_err(|cause| self.unwritable("put in place", &path, cause))?;
         Ok(path)
     }
 
@@ -100,7 +119,7 @@ impl CertificateStore {
                 if path.extension().is_some_and(|extension| extension == "pem") {
                     let certificate = fs::read(&path)
                         .and_then(|bytes| SigningCertificate::parse(&bytes).map_err(io::Error::other))
-                        .map_err(|cause| StoreError::new("use", &path, cause));
+                        .map_err(|cause| unusable("use", &path, cause));
                     let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
                     found.push(Kept { path: below, certificate });
                 }
@@ -108,12 +127,14 @@ impl CertificateStore {
         }
         Ok(found)
     }
+
+    fn unwritable(&self, doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
+        StoreError::Unwritable { doing, path: path.to_owned(), remedy: remedy(&self.dir, &cause), cause }
+    }
 }
 
-impl StoreError {
-    fn new(doing: &'static str, path: &Path, cause: io::Error) -> Self {
-        Self { doing, path: path.to_owned(), cause }
-    }
+fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
+    StoreError::Unusable { doing, path: path.to_owned(), cause }
 }
 
 /// What lies in a directory, sorted. A missing one is empty.
@@ -121,12 +142,12 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(cause) => return Err(StoreError::new("read", dir, cause)),
+        Err(cause) => return Err(unusable("read", dir, cause)),
     };
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|cause| StoreError::new("read", dir, cause))?;
+        .map_err(|cause| unusable("read", dir, cause))?;
     paths.sort();
     Ok(paths)
 }
