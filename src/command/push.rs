@@ -39,7 +39,8 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
   mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
 pub(super) struct Push {
     /// The endpoint; without a path it is /notifications, as for MNS.
-    url: String,
+    #[arg(value_parser = Target::parse)]
+    url: Target,
     /// NotifyContentFormat.
     #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
     format: Format,
@@ -65,8 +66,8 @@ pub(super) struct Push {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: u16,
     /// The size of the key that is made. The real one has 512.
-    #[arg(long, default_value_t = 512, conflicts_with = "key")]
-    bits: usize,
+    #[arg(long, default_value_t = 512, conflicts_with = "key", value_parser = clap::value_parser!(u16).range(512..=8192))]
+    bits: u16,
     /// A private key in PEM to sign with.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -74,10 +75,12 @@ pub(super) struct Push {
     #[arg(long, value_name = "URL")]
     cert_url: Option<String>,
     /// Where the certificate is served.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001", conflicts_with = "cert_url",
+        value_parser = reachable)]
     cert_listen: SocketAddr,
     /// Send this recorded request byte for byte, instead of making one.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all =
+        ["format", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
     capture: Option<PathBuf>,
 }
 
@@ -103,13 +106,12 @@ struct Outcome {
 
 impl Push {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let target = Target::parse(&self.url)?;
         let stop = CancellationToken::new();
         let (maker, host) = self.maker(&stop).await?;
         let trust = maker.trust();
         let maker = Arc::new(maker);
         let started = Instant::now();
-        let mut outcomes = self.start_senders(&target, &maker)?;
+        let mut outcomes = self.start_senders(&maker)?;
         let mut counts = std::collections::BTreeMap::<String, usize>::new();
         let mut out = std::io::stdout().lock();
         let mut all_succeeded = true;
@@ -145,10 +147,14 @@ impl Push {
     /// What makes the requests, and the task that serves the certificate.
     async fn maker(&self, stop: &CancellationToken) -> anyhow::Result<(Maker, Option<tokio::task::JoinHandle<()>>)> {
         if let Some(file) = &self.capture {
-            return Ok((Maker::Recorded(read(file)?), None));
+            let recorded = read(file)?;
+            if recorded.is_empty() {
+                bail!("there is nothing to send in {}", file.display());
+            }
+            return Ok((Maker::Recorded(recorded), None));
         }
         let message = self.message()?;
-        let bits = self.bits;
+        let bits = usize::from(self.bits);
         let signer = match &self.key {
             Some(file) => {
                 let pem = String::from_utf8(read(file)?).with_context(|| format!("{} is no PEM", file.display()))?;
@@ -169,7 +175,7 @@ impl Push {
         stop: &CancellationToken,
     ) -> anyhow::Result<(String, Option<tokio::task::JoinHandle<()>>)> {
         let listener = net::bind(self.cert_listen).with_context(|| {
-            format!("cannot serve the certificate on {}: give another address with --cert-listen", self.cert_listen)
+            format!("cannot serve the certificate on {}: choose another --cert-listen", self.cert_listen)
         })?;
         let url = format!("http://{}/{}", listener.local_addr()?, signer.certificate_file());
         let limits = net::Limits {
@@ -192,18 +198,14 @@ impl Push {
     }
 
     /// One task for each connection; each takes the next number until all are taken.
-    fn start_senders(
-        &self,
-        target: &Target,
-        maker: &Arc<Maker>,
-    ) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
+    fn start_senders(&self, maker: &Arc<Maker>) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
         let tls = Arc::new(roots::tls_client()?);
         let next = Arc::new(AtomicUsize::new(0));
         let count = usize::try_from(self.count)?;
         let (sender, outcomes) = mpsc::channel(ANSWERS_WAITING_MAX);
-        let plan = Arc::new(self.plan(target));
+        let plan = Arc::new(self.plan());
         for _ in 0..self.concurrency {
-            let mut connection = Connection::new(target.clone(), tls.clone());
+            let mut connection = Connection::new(self.url.clone(), tls.clone());
             let (maker, next, sender, plan) = (maker.clone(), next.clone(), sender.clone(), plan.clone());
             tokio::spawn(async move {
                 loop {
@@ -228,15 +230,15 @@ impl Push {
         Ok(outcomes)
     }
 
-    fn plan(&self, target: &Target) -> Plan {
+    fn plan(&self) -> Plan {
         Plan {
             format: match self.format {
                 Format::Xml => ContentFormat::Xml,
                 Format::Json => ContentFormat::Json,
                 Format::Simplified => ContentFormat::Simplified,
             },
-            path: target.path().to_owned(),
-            host: target.authority().to_owned(),
+            path: self.url.path().to_owned(),
+            host: self.url.authority().to_owned(),
             owner: self.owner.clone(),
             topic: self.topic.clone(),
             subscription: format!("{}-Sub", self.topic),
@@ -333,6 +335,17 @@ fn verdict_of(status: u16, trust: Option<&str>) -> String {
         404 => "refused: the path is not served; see server.paths".to_owned(),
         500.. => "not now: MNS would try again".to_owned(),
         _ => "refused: the endpoint log has the reason".to_owned(),
+    }
+}
+
+/// An address to serve the certificate on, which is also the one that the endpoint is told.
+fn reachable(text: &str) -> Result<SocketAddr, &'static str> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => {
+            Err("the endpoint fetches the certificate from this address: give one that it can reach")
+        }
+        Ok(address) => Ok(address),
+        Err(_) => Err("write an address and a port, as in 127.0.0.1:9001"),
     }
 }
 

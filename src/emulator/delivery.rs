@@ -56,6 +56,14 @@ pub enum DeliveryError {
         /// What the system said.
         source: io::Error,
     },
+    /// What listens there speaks no TLS, or its certificate is not trusted.
+    #[error("no TLS with {authority} (without TLS it is http://)")]
+    Tls {
+        /// The endpoint.
+        authority: String,
+        /// What the TLS library said.
+        source: io::Error,
+    },
     /// The connection broke.
     #[error("the connection broke before an answer came")]
     Broken(#[source] io::Error),
@@ -63,7 +71,7 @@ pub enum DeliveryError {
     #[error("no answer within {ANSWER_TIMEOUT:?}")]
     TimedOut,
     /// Something else than HTTP came.
-    #[error("the answer is no HTTP")]
+    #[error("the answer is no HTTP: is this the endpoint's port?")]
     NotHttp,
 }
 
@@ -91,7 +99,11 @@ impl Target {
             Some("https") => true,
             Some(_) | None => return Err(wrong()),
         };
-        let authority = uri.authority().ok_or_else(wrong)?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
+        // The library takes a port past 65535 for none: another one would be asked than was meant.
+        if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
+            return Err(wrong());
+        }
         let has_path = text.matches('/').count() > 2;
         let path = uri.path_and_query().filter(|_| has_path).map_or(DEFAULT_PATH, |path| path.as_str());
         Ok(Self {
@@ -163,7 +175,10 @@ async fn connect(target: &Target, tls: &Arc<rustls::ClientConfig>) -> Result<Box
         return Ok(Box::new(stream));
     }
     let name = ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
-    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(failed)?;
+    let stream = TlsConnector::from(tls.clone())
+        .connect(name, stream)
+        .await
+        .map_err(|source| DeliveryError::Tls { authority: authority.clone(), source })?;
     Ok(Box::new(stream))
 }
 
@@ -213,7 +228,9 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text).unwrap().path(), path, "{text}");
         }
-        for text in ["", "a.example", "ftp://a.example/", "http://"] {
+        for text in
+            ["", "a.example", "127.0.0.1:8080", "ftp://a.example/", "http://", "http://a.example:99999/", "http://u@a/"]
+        {
             assert_eq!(Target::parse(text).err(), Some(TargetError(text.to_owned())));
         }
     }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request};
 
 use crate::emulator::signer::{Signer, SignerError};
 use crate::mns::{ContentFormat, ContentMd5, Form, Notation, Notification, string_to_sign};
@@ -75,13 +75,13 @@ impl<'a> Push<'a> {
     /// The whole request, signed, as it goes over the wire.
     ///
     /// # Errors
-    /// The key cannot sign, or a value cannot stand in a header.
+    /// The key cannot sign, or a header cannot carry a value.
     pub fn signed(&self, signer: &Signer) -> Result<Vec<u8>, SignerError> {
         let body = self.notification.encode();
         let headers = self.headers(&body);
         let mut request = Request::post(self.target);
         for (name, value) in &headers {
-            request = request.header(*name, value.as_slice());
+            request = request.header(*name, header_value(name, value)?);
         }
         let request = request.body(Bytes::new()).map_err(|error| SignerError::Key(error.to_string()))?;
         let signature = signer.sign(&string_to_sign(&request, Form::Documented))?;
@@ -102,6 +102,15 @@ impl<'a> Push<'a> {
         wire.extend_from_slice(&body);
         Ok(wire)
     }
+}
+
+/// Blanks at the ends would be lost on the way, and with them the signature.
+fn header_value(name: &'static str, value: &[u8]) -> Result<HeaderValue, SignerError> {
+    let wrong = || SignerError::Header { name, value: String::from_utf8_lossy(value).into_owned() };
+    if value.trim_ascii() != value {
+        return Err(wrong());
+    }
+    HeaderValue::from_bytes(value).map_err(|_not_a_value| wrong())
 }
 
 fn content_type(format: ContentFormat) -> &'static str {

@@ -42,6 +42,14 @@ pub enum SignerError {
     /// The key cannot be made or used.
     #[error("the key cannot be made or used: {0}")]
     Key(String),
+    /// A value of the push that no header can carry unchanged.
+    #[error("the header {name} cannot hold {value:?}")]
+    Header {
+        /// The header.
+        name: &'static str,
+        /// The value.
+        value: String,
+    },
     /// The key's certificate cannot be made.
     #[error("the certificate cannot be made: {0}")]
     Certificate(String),
