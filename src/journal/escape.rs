@@ -13,6 +13,14 @@ pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
     escape(out, value, |byte| byte == b'\n', |_| false);
 }
 
+/// Text of a peer for a terminal: as in the endpoint log, so that it moves no cursor and forges no line.
+#[must_use]
+pub fn escaped(value: &[u8]) -> String {
+    let mut out = Vec::new();
+    escape_into(&mut out, value);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends one quoted field of the access log, quotes included.
 pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');

@@ -15,7 +15,7 @@ mod storage;
 mod writer;
 
 pub use access::{AccessField, AccessLine};
-pub use escape::{unescape, unescape_bytes};
+pub use escape::{escaped, unescape, unescape_bytes};
 pub use queue::{Entry, Journal, JournalError, Limits, REFUSAL_TOLD};
 pub use record::{Level, Place, Record, RecordRequest};
 pub use recovery::{Recovered, TornTail};

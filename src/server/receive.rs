@@ -16,7 +16,7 @@ use crate::mns::SignedRequest;
 use crate::net::Arrival;
 use crate::server::entry::Visit;
 use crate::server::respond::{self, Rejection};
-use crate::server::{BUDGET, Endpoint};
+use crate::server::{BUDGET, Endpoint, Settings};
 
 /// Answers one request.
 ///
@@ -31,7 +31,7 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);
     };
-    let checked = check_head(&endpoint, &head);
+    let checked = endpoint.settings.check_head(&head);
     let mut visit = Visit { endpoint: &endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
     let outcome = match checked {
         Ok(()) => match read_body(&visit, body).await {
@@ -68,23 +68,27 @@ fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
     is_read && endpoint.settings.health_path.as_deref() == Some(head.uri.path())
 }
 
-/// What can be refused before the body is read.
-fn check_head(endpoint: &Endpoint, head: &request::Parts) -> Result<(), Rejection> {
-    let settings = &endpoint.settings;
-    if !settings.paths.serve(head.uri.path()) {
-        return Err(Rejection::PathNotServed);
-    }
-    if head.method != Method::POST {
-        return Err(Rejection::MethodNotAllowed);
-    }
-    if head.headers.contains_key(CONTENT_ENCODING) {
-        return Err(Rejection::ContentEncoding);
-    }
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    match announced.map(usize::try_from) {
-        Some(Ok(length)) if length <= settings.body_bytes_max => Ok(()),
-        Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
-        None => Ok(()),
+impl Settings {
+    /// Looks at what can be refused before the body is read.
+    ///
+    /// # Errors
+    /// The first [`Rejection`] found.
+    pub fn check_head(&self, head: &request::Parts) -> Result<(), Rejection> {
+        if !self.paths.serve(head.uri.path()) {
+            return Err(Rejection::PathNotServed);
+        }
+        if head.method != Method::POST {
+            return Err(Rejection::MethodNotAllowed);
+        }
+        if head.headers.contains_key(CONTENT_ENCODING) {
+            return Err(Rejection::ContentEncoding);
+        }
+        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match announced.map(usize::try_from) {
+            Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
+            Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
+            None => Ok(()),
+        }
     }
 }
 

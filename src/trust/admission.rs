@@ -55,6 +55,14 @@ impl Admission {
         if !self.sources.is_empty() && !self.sources.iter().any(|net| net.contains(&peer)) {
             return Err(NotAdmitted::Source);
         }
+        self.admit_from_anywhere(notification)
+    }
+
+    /// The same, wherever it came from.
+    ///
+    /// # Errors
+    /// [`NotAdmitted::Owner`], [`NotAdmitted::Topic`]
+    pub fn admit_from_anywhere<'a>(&self, notification: Notification<'a>) -> Result<Notification<'a>, NotAdmitted> {
         if !self.owners.is_empty() && !self.owners.contains(notification.topic_owner.as_ref()) {
             return Err(NotAdmitted::Owner);
         }

@@ -62,10 +62,10 @@ pub enum Untrusted {
     #[error(transparent)]
     Defect(#[from] Defect),
     /// The peer's doing, or a clock is wrong.
-    #[error("the date is {0:?} ahead of our clock")]
+    #[error("the date is {} ahead of our clock", in_seconds(.0))]
     DateAhead(Duration),
     /// The peer's doing, or a clock is wrong.
-    #[error("the date is {0:?} behind our clock")]
+    #[error("the date is {} behind our clock", in_seconds(.0))]
     DateTooOld(Duration),
     /// The peer's doing: nothing ties the body to the signature.
     #[error("the header content-md5 is missing")]
@@ -175,6 +175,10 @@ impl<'r> Verified<'r> {
     pub fn timeliness(&self) -> Timeliness {
         self.timeliness
     }
+}
+
+fn in_seconds(span: &Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(span.as_secs()))
 }
 
 #[cfg(test)]

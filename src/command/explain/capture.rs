@@ -11,7 +11,8 @@ const HEADERS_MAX: usize = 256;
 pub(super) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
-    let head_bytes = match parsed.parse(bytes)? {
+    let status = parsed.parse(bytes).context("it must begin as in POST /notifications HTTP/1.1, a header a line");
+    let head_bytes = match status? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => bail!("the head has no end: an empty line must stand between head and body"),
     };

@@ -16,10 +16,11 @@ use http::Request;
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::Configuration;
 use crate::config::Config;
+use crate::journal::escaped;
 use crate::mns::{Notification, SignedRequest, SigningCertUrl};
 use crate::report::Report;
-use crate::server::{Paths, Rejection};
-use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness};
+use crate::server::Rejection;
+use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness, Untrusted};
 
 /// Say what is wrong with a captured request.
 ///
@@ -42,8 +43,8 @@ pub(super) struct Explain {
     /// Fetch the certificate from its address, if that is allowed.
     #[arg(long)]
     fetch: bool,
-    /// Judge the Date as of this time (RFC 3339) instead of now.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339_weak)]
+    /// Judge the Date as of this time instead of now, as in 2023-03-29T08:41:30Z.
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<SystemTime>,
     /// A path that a proxy may have cut off; may be repeated.
     #[arg(long, value_name = "PATH", value_parser = path)]
@@ -57,6 +58,8 @@ pub(super) struct Explain {
 struct Checks<'o, W> {
     out: &'o mut W,
     decisive: Option<(&'static str, u16)>,
+    /// What most likely broke, as sentences without their full stop.
+    causes: Vec<String>,
 }
 
 impl Explain {
@@ -75,68 +78,71 @@ impl Explain {
         out: &mut W,
     ) -> anyhow::Result<ExitCode> {
         let (headers, body) = (request.headers().len(), request.body().len());
-        writeln!(out, "Request: {} {}, {headers} headers, {body} bytes of body\n", request.method(), request.uri())?;
-        let mut checks = Checks { out, decisive: None };
-        let path_is_served = match &config.server.paths {
-            Paths::Any => true,
-            Paths::These(paths) => paths.iter().any(|path| path == request.uri().path()),
-        };
-        checks.verdict("path", if path_is_served { Ok(String::new()) } else { Err(Rejection::PathNotServed) })?;
+        let target = escaped(request.uri().to_string().as_bytes());
+        writeln!(out, "Request: {} {target}, {headers} headers, {body} bytes of body\n", request.method())?;
+        let mut checks = Checks { out, decisive: None, causes: Vec::new() };
+        checks.check_head(config, request)?;
         let signed = match SignedRequest::of(request) {
             Ok(signed) => signed,
             Err(defect) => {
                 checks.verdict("headers", Err(Rejection::Untrusted(defect.into())))?;
-                return checks.conclude(None);
+                return checks.conclude();
             }
         };
         checks.verdict("headers", Ok(String::new()))?;
         let now = self.at.unwrap_or_else(|| SystemClock.now());
         let date = config.policy.check_date(signed.date(), now);
+        if date.is_err() {
+            checks.causes.push(clock_is_off(signed.date(), now));
+        }
         checks.verdict("date", date.map(|timeliness| told(timeliness, signed.date())).map_err(Rejection::from))?;
         let md5 = config.policy.check_content_md5(&signed);
+        if md5 == Err(Untrusted::ContentMd5Mismatch) {
+            checks.causes.push(body_is_another(body));
+        }
         checks.verdict("content-md5", md5.map(|()| String::new()).map_err(Rejection::from))?;
         let address = config.prefixes.admit(signed.certificate_address());
-        let shown = String::from_utf8_lossy(signed.certificate_address()).into_owned();
+        let shown = escaped(signed.certificate_address());
         let url = address.as_ref().ok().cloned();
         checks.verdict("address", address.map(|_| shown).map_err(|error| Rejection::Untrusted(error.into())))?;
-        let cause = self.check_signature(config, &signed, url.as_ref(), &mut checks).await?;
-        checks.check_notification(request)?;
+        self.check_signature(config, &signed, url.as_ref(), &mut checks).await?;
+        checks.check_notification(config, request)?;
         writeln!(checks.out, "\nString to sign:")?;
-        for line in String::from_utf8_lossy(&signed.string_to_sign()).split('\n') {
-            writeln!(checks.out, "    {line}")?;
+        for line in signed.string_to_sign().split(|byte| *byte == b'\n') {
+            writeln!(checks.out, "    {}", escaped(line))?;
         }
         writeln!(checks.out)?;
-        checks.conclude(cause)
+        checks.conclude()
     }
 
-    /// Looks at the signature; where it is wrong, gives the change under which it would be right.
+    /// Looks at the signature; where it is wrong, looks for the change under which it would be right.
     async fn check_signature<W: Write>(
         &self,
         config: &Config,
         signed: &SignedRequest<'_>,
         url: Option<&SigningCertUrl>,
         checks: &mut Checks<'_, W>,
-    ) -> anyhow::Result<Option<String>> {
+    ) -> anyhow::Result<()> {
         let Some((certificate, origin)) = self.certificate(config, url).await? else {
-            checks.unknown(
+            return checks.unknown(
                 "signature",
                 "no certificate at hand: give one with --certificate, or let it be fetched with --fetch",
-            )?;
-            return Ok(None);
+            );
         };
         let fits = format!("under a key of {} bits from {origin}", certificate.key_bits());
         let other = signed.other_string_to_sign();
         if certificate.verifies(&signed.string_to_sign(), signed.signature())
             || other.is_some_and(|text| certificate.verifies(&text, signed.signature()))
         {
-            checks.verdict("signature", Ok(fits))?;
-            return Ok(None);
+            let bits = certificate.key_bits();
+            let is_large_enough = bits >= config.policy.min_key_bits;
+            let key = if is_large_enough { Ok(fits) } else { Err(Untrusted::KeyTooSmall(bits).into()) };
+            return checks.verdict("signature", key);
         }
-        checks.verdict("signature", Err(Rejection::Untrusted(crate::trust::Untrusted::SignatureWrong)))?;
         let found = cause::find(signed, &certificate, &self.path_prefix);
-        Ok(Some(
-            found.unwrap_or_else(|| format!("none of the usual changes explains it: forged, or not signed {fits}")),
-        ))
+        let unfound = || format!("none of the usual changes explains the signature: forged, or not signed {fits}");
+        checks.causes.push(found.unwrap_or_else(unfound));
+        checks.verdict("signature", Err(Rejection::Untrusted(Untrusted::SignatureWrong)))
     }
 
     async fn certificate(
@@ -166,10 +172,15 @@ impl Explain {
 impl<W: Write> Checks<'_, W> {
     fn verdict(&mut self, name: &str, outcome: Result<String, Rejection>) -> anyhow::Result<()> {
         match outcome {
-            Ok(detail) => writeln!(self.out, "{name:<13} ok       {detail}")?,
+            Ok(detail) => writeln!(self.out, "{}", format!("{name:<13} ok       {detail}").trim_end())?,
             Err(rejection) => {
                 let reason = rejection.reason();
-                writeln!(self.out, "{name:<13} REFUSED  {}: {}", reason.key(), Report(&rejection))?;
+                writeln!(
+                    self.out,
+                    "{name:<13} REFUSED  {}: {}",
+                    reason.key(),
+                    escaped(Report(&rejection).to_string().as_bytes())
+                )?;
                 writeln!(self.out, "{:<13}          {}", "", reason.hint())?;
                 self.decisive.get_or_insert((reason.key(), rejection.status()));
             }
@@ -183,31 +194,55 @@ impl<W: Write> Checks<'_, W> {
         Ok(())
     }
 
-    fn check_notification(&mut self, request: &Request<Bytes>) -> anyhow::Result<()> {
-        let decoded = Notification::decode(request);
-        let told = decoded.map(|notification| {
-            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-            let (topic, owner) = (text(&notification.topic_name), text(&notification.topic_owner));
-            let md5 = if notification.message_md5_holds() { "" } else { ", MessageMD5 is not that of the message" };
-            format!(
-                "{}, topic {topic} of {owner}, message {}{md5}",
-                notification.format,
-                text(&notification.message_id)
-            )
-        });
-        self.verdict("notification", told.map_err(Rejection::from))
+    fn check_head(&mut self, config: &Config, request: &Request<Bytes>) -> anyhow::Result<()> {
+        let (head, _body) = request.clone().into_parts();
+        let checked = config.server.check_head(&head);
+        let name = match &checked {
+            Err(Rejection::MethodNotAllowed) => "method",
+            Err(Rejection::ContentEncoding) => "encoding",
+            Err(Rejection::BodyTooLarge) => "size",
+            Ok(()) | Err(_) => "path",
+        };
+        self.verdict(name, checked.map(|()| String::new()))
     }
 
-    fn conclude(self, cause: Option<String>) -> anyhow::Result<ExitCode> {
+    fn check_notification(&mut self, config: &Config, request: &Request<Bytes>) -> anyhow::Result<()> {
+        let notification = match Notification::decode(request) {
+            Ok(notification) => notification,
+            Err(error) => return self.verdict("notification", Err(error.into())),
+        };
+        let topic = format!("topic {} of {}", escaped(&notification.topic_name), escaped(&notification.topic_owner));
+        let (format, message) = (notification.format, escaped(&notification.message_id));
+        let md5 = if notification.message_md5_holds() { "" } else { ", MessageMD5 is not that of the message" };
+        self.verdict("notification", Ok(format!("{format}, {topic}, message {message}{md5}")))?;
+        let admitted = config.admission.admit_from_anywhere(notification);
+        self.verdict("admission", admitted.map(|_| String::new()).map_err(Rejection::from))
+    }
+
+    fn conclude(self) -> anyhow::Result<ExitCode> {
         let Some((key, status)) = self.decisive else {
             writeln!(self.out, "Verdict: serve would accept it, as far as the request itself goes.")?;
             return Ok(ExitCode::SUCCESS);
         };
         writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?;
-        if let Some(cause) = cause {
-            writeln!(self.out, "Most likely:  {cause}.")?;
+        for cause in self.causes {
+            writeln!(self.out, "Most likely:  {}.", escaped(cause.as_bytes()))?;
         }
         Ok(ExitCode::FAILURE)
+    }
+}
+
+fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
+    let (date, now) = (humantime::format_rfc3339_seconds(date), humantime::format_rfc3339_seconds(now));
+    format!(
+        "signed at {date}, judged at {now}: a clock is wrong, or the capture is old; --at {date} leaves its age out"
+    )
+}
+
+fn body_is_another(captured_bytes: usize) -> String {
+    match captured_bytes {
+        0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
+        _ => format!("the body was changed on the way: {captured_bytes} bytes came whose digest was not signed"),
     }
 }
 
@@ -217,6 +252,10 @@ fn told(timeliness: Timeliness, date: SystemTime) -> String {
         Timeliness::Prompt => date,
         Timeliness::Late => format!("{date}, late"),
     }
+}
+
+fn time(text: &str) -> Result<SystemTime, &'static str> {
+    humantime::parse_rfc3339_weak(text).map_err(|_not_a_time| "write a time in UTC, as in 2023-03-29T08:41:30Z")
 }
 
 fn path(text: &str) -> Result<String, String> {
