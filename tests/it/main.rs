@@ -10,6 +10,9 @@
 )]
 
 mod certificates;
+mod cli;
+mod cli_explain;
+mod cli_push;
 mod durability;
 mod golden;
 mod journal;

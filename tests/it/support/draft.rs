@@ -77,6 +77,28 @@ impl Draft {
             .set("x-mns-signing-cert-url", STANDARD.encode(certificate_url))
     }
 
+    /// A request as it came, read back.
+    pub fn read(wire: &[u8]) -> Self {
+        let end = wire.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = std::str::from_utf8(&wire[..end]).unwrap();
+        let (first, rest) = head.split_once("\r\n").unwrap();
+        let mut words = first.split(' ').map(str::to_owned);
+        let headers = rest.split("\r\n").map(|line| line.split_once(": ").unwrap());
+        Self {
+            method: words.next().unwrap(),
+            target: words.next().unwrap(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect(),
+            body: wire[end + 4..].to_vec(),
+            message_id: String::new(),
+        }
+    }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_slice())
+    }
+
     /// Sets a header in place of those with its name.
     pub fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self = self.without(name);
@@ -118,10 +140,7 @@ impl Draft {
 
     /// What MNS would sign.
     pub fn string_to_sign(&self) -> Vec<u8> {
-        let value = |name: &str| {
-            let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-            found.map_or(Vec::new(), |(_, value)| value.clone())
-        };
+        let value = |name: &str| self.header(name).unwrap_or_default().to_vec();
         let mut lines =
             vec![self.method.clone().into_bytes(), value("content-md5"), value("content-type"), value("date")];
         let mut mns: Vec<(String, &Vec<u8>)> = self

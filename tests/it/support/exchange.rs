@@ -38,6 +38,21 @@ pub fn exchange_all(address: SocketAddr, requests: &[Vec<u8>]) -> Vec<Answer> {
         .collect()
 }
 
+/// The next request of a connection, as it came.
+pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "the connection ended within a head");
+        request.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&request).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
+    [request, body].concat()
+}
+
 /// The next answer of a connection.
 pub fn read_answer(stream: &mut TcpStream) -> Answer {
     let mut head = Vec::new();

@@ -6,13 +6,15 @@ mod endpoint;
 mod exchange;
 mod keys;
 mod logs;
+mod run;
 
 pub use certificate_host::{CertificateHost, Mode};
 pub use draft::Draft;
 pub use endpoint::{Endpoint, Options, program};
-pub use exchange::{Answer, exchange, exchange_all, read_answer, send};
+pub use exchange::{Answer, exchange, exchange_all, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
 pub use logs::{Entry, attribute, records};
+pub use run::{Ended, finish, run};
 
 use std::time::{Duration, Instant};
 

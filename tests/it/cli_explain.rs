@@ -1,0 +1,209 @@
+//! `explain`: what it says of a real request, of one that is right in every way, and of each change on the way.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use mns_endpoint::mns::ContentFormat;
+
+use crate::support::{CertificateHost, Draft, Ended, foreign_key, key, run};
+
+const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/simplified-2023/request.http");
+const REAL_TEXT: &str = include_str!("../vectors/simplified-2023/string-to-sign.txt");
+const REAL_CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/mns-2015.pem");
+/// Nobody listens there, and nothing needs it: the certificate is in a file.
+const ADDRESS: &str = "http://127.0.0.1:1/x.pem";
+const TRUST: [&str; 4] = ["--certificate", "certificate.pem", "--trust", "http://127.0.0.1:1/"];
+
+fn explain(dir: &Path, wire: &[u8], args: &[&str]) -> Ended {
+    fs::write(dir.join("request.http"), wire).unwrap();
+    fs::write(dir.join("certificate.pem"), key(512).certificate_pem()).unwrap();
+    run(dir, &[&["explain", "request.http"], args].concat())
+}
+
+/// A push that is right in every way, before it is signed.
+fn draft() -> Draft {
+    Draft::new(ContentFormat::Xml, "m", ADDRESS)
+}
+
+fn hours_ago(hours: u64) -> String {
+    #[expect(clippy::disallowed_methods, reason = "the program under test has the same clock")]
+    let now = std::time::SystemTime::now();
+    httpdate::fmt_http_date(now - Duration::from_secs(hours * 3600))
+}
+
+#[test]
+fn the_real_request_has_a_true_signature_and_a_body_that_nobody_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = ["explain", REAL, "--at", "2023-03-29T08:41:30Z"];
+    let ended = run(dir.path(), &[&at[..], &["--certificate", REAL_CERTIFICATE]].concat());
+    ended.assert(1, "\nVerdict: serve would answer 403 (content_md5_mismatch).\nMost likely:  the body is missing");
+    for check in ["path", "headers", "date", "address", "signature", "notification"] {
+        ended.assert(1, &format!("\n{check:<13} ok"));
+    }
+    ended.assert(1, "\ncontent-md5   REFUSED  content_md5_mismatch: ");
+    ended.assert(1, "under a key of 512 bits from ");
+    let (_, text) = ended.stdout.split_once("\nString to sign:\n").unwrap();
+    let text = text.lines().take_while(|line| !line.is_empty()).map(|line| line.strip_prefix("    ").unwrap());
+    assert_eq!(text.collect::<Vec<_>>().join("\n"), REAL_TEXT);
+    run(dir.path(), &at).assert(1, "signature     UNKNOWN  no certificate at hand: give one with --certificate");
+    let official = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
+    run(dir.path(), &["certificate", "add", official, REAL_CERTIFICATE]).assert(0, "512 bits");
+    run(dir.path(), &at).assert(1, "signature     ok       under a key of 512 bits from certs/signing/mnstest");
+    run(dir.path(), &["explain", REAL]).assert(1, "date_too_old: the date is ");
+}
+
+#[test]
+fn a_request_that_is_right_in_every_way_ends_with_0() {
+    let dir = tempfile::tempdir().unwrap();
+    for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {
+        let draft = Draft::new(format, "m", ADDRESS).sign(&key(512));
+        let ended = explain(dir.path(), &draft.wire(), &TRUST);
+        ended.assert(0, "\nVerdict: serve would accept it, as far as the request itself goes.\n");
+        ended.assert(0, &format!("{format}, topic MyTopic1 of 1269128356620446, message {}", draft.message_id));
+        assert!(!ended.stdout.contains("REFUSED") && !ended.stdout.contains("Most likely"), "{}", ended.stdout);
+        assert!(ended.stdout.lines().all(|line| line.trim_end() == line), "{}", ended.stdout);
+    }
+    let host = CertificateHost::serving(&key(512));
+    let fetched = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem")).sign(&key(512)).wire();
+    explain(dir.path(), &fetched, &["--trust", &host.prefix(), "--fetch"]).assert(0, "signature     ok");
+    assert_eq!(host.requests(), 1);
+    explain(dir.path(), &fetched, &["--trust", &host.prefix()]).assert(1, "UNKNOWN");
+    explain(dir.path(), &fetched, &["--fetch"]).assert(1, "certificate_address_refused");
+    assert_eq!(host.requests(), 1, "only an allowed address is asked, and only on demand");
+}
+
+#[test]
+fn what_a_proxy_did_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let signed = || draft().sign(&key(512));
+    let below = || draft().to("/hooks/mns/notifications").sign(&key(512)).to("/notifications");
+    let prefix = [&TRUST[..], &["--path-prefix", "/hooks/mns"]].concat();
+    for (request, args, verdict, cause) in [
+        (
+            signed().to("/mns/notifications"),
+            &TRUST[..],
+            "404 (path_not_served)",
+            "the path was rewritten: /notifications was signed, /mns/notifications was received",
+        ),
+        (
+            below(),
+            &prefix,
+            "403 (signature_wrong)",
+            "the path was rewritten: /hooks/mns/notifications was signed, /notifications was received",
+        ),
+        (below(), &TRUST, "403 (signature_wrong)", "none of the usual changes explains the signature"),
+        (
+            signed().set("Content-Type", "text/html"),
+            &TRUST,
+            "403 (signature_wrong)",
+            "Content-Type was changed: \"text/xml;charset=utf-8\" was signed",
+        ),
+        (
+            signed().set("x-mns-via", "proxy"),
+            &TRUST,
+            "403 (signature_wrong)",
+            "the header x-mns-via was added on the way",
+        ),
+        (
+            signed().swap_body("other"),
+            &TRUST,
+            "403 (content_md5_mismatch)",
+            "the body was changed on the way: 5 bytes came whose digest was not signed",
+        ),
+        (signed().swap_body(""), &TRUST, "403 (content_md5_mismatch)", "the body is missing"),
+        (
+            draft().sign(&foreign_key(512)),
+            &TRUST,
+            "403 (signature_wrong)",
+            "none of the usual changes explains the signature: forged, or not signed under a key of 512 bits",
+        ),
+    ] {
+        let ended = explain(dir.path(), &request.wire(), args);
+        ended.assert(1, &format!("\nVerdict: serve would answer {verdict}.\nMost likely:  {cause}"));
+        assert_eq!(ended.stdout.matches("Most likely:").count(), 1, "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_clock_that_is_off_is_found_and_its_effect_can_be_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    for (hours, key_of_reason) in [(40, "date_too_old"), (0, "date_ahead")] {
+        let date = hours_ago(hours);
+        let request = draft().set("Date", &date).sign(&key(512)).wire();
+        let time = humantime::format_rfc3339_seconds(httpdate::parse_http_date(&date).unwrap()).to_string();
+        let an_hour_before = httpdate::parse_http_date(&date).unwrap() - Duration::from_secs(3600);
+        let an_hour_before = humantime::format_rfc3339_seconds(an_hour_before).to_string();
+        let args = if hours == 0 { [&TRUST[..], &["--at", &an_hour_before]].concat() } else { TRUST.to_vec() };
+        let ended = explain(dir.path(), &request, &args);
+        let cause =
+            format!("Verdict: serve would answer 403 ({key_of_reason}).\nMost likely:  signed at {time}, judged at ");
+        ended.assert(1, &cause);
+        ended.assert(1, "a clock is wrong, or the capture is old");
+        ended.assert(1, "\nsignature     ok");
+        let then = [&TRUST[..], &["--at", &time]].concat();
+        explain(dir.path(), &request, &then).assert(0, "serve would accept it");
+    }
+    let late = draft().set("Date", hours_ago(20)).sign(&key(512)).wire();
+    explain(dir.path(), &late, &TRUST).assert(0, " GMT, late\n");
+}
+
+#[test]
+fn every_other_refusal_names_its_reason_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let signed = || draft().sign(&key(512));
+    for (request, setting, verdict, told) in [
+        (signed().method("PUT"), "", "405 (method_not_allowed)", "method        REFUSED"),
+        (signed().set("Content-Encoding", "gzip"), "", "415 (content_encoding)", "encoding      REFUSED"),
+        (signed(), "server.max_body=100B", "413 (body_too_large)", "server.max_body allows more"),
+        (draft(), "", "403 (header_missing)", "the header authorization is missing"),
+        (signed().add("Date", "x"), "", "403 (header_doubled)", "the header date is there more than once"),
+        (draft().set("Authorization", "?"), "", "403 (header_undecodable)", "authorization cannot be decoded"),
+        (draft().without("Content-md5").sign(&key(512)), "", "403 (content_md5_missing)", "require_content_md5"),
+        (signed(), "signing.min_key_bits=1024", "403 (key_too_small)", "the signing key has 512 bits"),
+        (Draft::with_body("<a/>", ADDRESS).sign(&key(512)), "", "400 (", "notification  REFUSED"),
+        (signed(), "accept.topic_owners=42", "403 (owner_not_accepted)", "accept.topic_owners"),
+        (signed(), "accept.topics=Other", "403 (topic_not_accepted)", "accept.topics"),
+    ] {
+        let set = if setting.is_empty() { vec![] } else { vec!["--set", setting] };
+        let ended = explain(dir.path(), &request.wire(), &[&TRUST[..], &set].concat());
+        ended.assert(1, &format!("\nVerdict: serve would answer {verdict}"));
+        ended.assert(1, told);
+    }
+    let untrusted = explain(dir.path(), &signed().wire(), &TRUST[..2]);
+    untrusted.assert(1, "serve would answer 403 (certificate_address_refused)");
+}
+
+#[test]
+fn nothing_in_a_capture_commands_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let body = String::from_utf8(Draft::new(ContentFormat::Json, "m", ADDRESS).body).unwrap();
+    let hostile = body.replace("MyTopic1\"", "\\u001b[2J\\nVerdict: fine\"");
+    assert_ne!(hostile, body);
+    let request = Draft::with_body(hostile, ADDRESS).set("x-mns-tag", "\u{9b}2J\u{85}").sign(&key(512));
+    let ended = explain(dir.path(), &request.wire(), &TRUST);
+    ended.assert(0, "topic \\x1b[2J\n    Verdict: fine of 1269128356620446");
+    ended.assert(0, "\n    x-mns-tag:\\xc2\\x9b2J\\xc2\\x85\n");
+    assert!(!ended.stdout.contains(|letter: char| letter.is_control() && letter != '\n'), "{:?}", ended.stdout);
+}
+
+#[test]
+fn what_is_no_whole_request_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = draft().sign(&key(512)).wire();
+    let cut = whole.len() - 3;
+    for (wire, told) in [
+        (&whole[..cut], "request.http is no HTTP request: the body has "),
+        (&whole[..cut], ": the capture was cut"),
+        (&whole[..100], "the head has no end: an empty line must stand between head and body"),
+        (b"", "the head has no end"),
+        (b"-----BEGIN CERTIFICATE-----\n", "it must begin as in POST /notifications HTTP/1.1"),
+    ] {
+        explain(dir.path(), wire, &TRUST).assert(1, told);
+    }
+    run(dir.path(), &["explain", "none.http"]).assert(1, "cannot read none.http: No such file");
+    run(dir.path(), &["explain", "."]).assert(1, "cannot read .: Is a directory");
+    let request = ["explain", "request.http", "--certificate", "request.http"];
+    fs::write(dir.path().join("request.http"), &whole).unwrap();
+    run(dir.path(), &request).assert(1, "cannot use request.http: it is no X.509 certificate in PEM or DER");
+}
