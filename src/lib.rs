@@ -18,6 +18,7 @@ pub mod mns;
 pub mod clock;
 pub mod journal;
 pub mod net;
+mod remedy;
 mod report;
 mod roots;
 pub mod trust;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FsWord;
 
-use crate::report::remedy;
+use crate::remedy::remedy;
 
 /// Which of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::mns::SigningCertUrl;
-use crate::report::remedy;
+use crate::remedy::remedy;
 use crate::trust::SigningCertificate;
 
 /// A directory of certificates, each at `HOST/FILE.pem`.

@@ -9,7 +9,7 @@ use strum::IntoEnumIterator as _;
 /// The modules in layers: each imports from its own name and from layers above it in this table.
 const LAYERS: [&[&str]; 5] = [
     &["mns"],
-    &["clock", "report", "roots"],
+    &["clock", "remedy", "report", "roots"],
     &["trust", "journal", "net"],
     &["server", "emulator"],
     &["config", "command", "telemetry", "signals"],
