@@ -114,7 +114,10 @@ deserialize_from_text!(Span, OrOff<Duration>, Size);
 impl<'de> Deserialize<'de> for Mode {
     /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        let text = String::deserialize(deserializer);
+        let text =
+            text.map_err(|_number| D::Error::custom("a file mode is no number: write a text such as \"0640\""))?;
+        text.parse().map_err(D::Error::custom)
     }
 }
 

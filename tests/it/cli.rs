@@ -87,7 +87,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
 
 #[test]
 fn a_wrong_configuration_ends_with_78_and_names_the_key() {
-    let cases: [(&str, &str, &str); 15] = [
+    let cases: [(&str, &str, &str); 16] = [
         ("server.head_timeout", "5", "server.head_timeout: \"5\" is no span of time such as 5s"),
         ("server.liste", "x", "server.liste: there is no such key; possible here: listen, paths"),
         ("server.listen", "8080", "server.listen = \"8080\": write an address and a port"),
@@ -101,7 +101,8 @@ fn a_wrong_configuration_ends_with_78_and_names_the_key() {
         ("signing.proxy", "ht tp://a", "signing.proxy"),
         ("accept.require_owner", "true", "accept.topic_owners is empty"),
         ("logs.dir", "", "logs.dir = \"\": a directory is needed"),
-        ("logs.mode", "999", "logs.mode: \"999\" is no file mode such as \"0640\""),
+        ("logs.mode", "0999", "logs.mode: \"0999\" is no file mode such as \"0640\""),
+        ("logs.mode", "640", "logs.mode: a file mode is no number: write a text such as \"0640\""),
         ("logs.format", "xml", "logs.format: unknown variant"),
     ];
     let dir = tempfile::tempdir().unwrap();
