@@ -218,7 +218,7 @@ async fn serve_until_stopped(
     };
     let closed = tokio::select! {
         closed = closing => closed,
-        signal = signals.next() => bail!("ended at once by a second {signal}"),
+        signal = signals.again() => bail!("ended at once by a second {signal}"),
     };
     let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
     let turned_away = counters.turned_away.load(Ordering::Relaxed);

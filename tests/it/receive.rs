@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use mns_endpoint::mns::{ATTRIBUTES, ContentFormat, Notation};
 
 use crate::support::{
@@ -294,7 +296,7 @@ fn what_is_being_answered_at_a_signal_is_finished() {
     // The request has begun once its connection is refused to no one and its head is read; another
     // answer on the same server proves that the accept loop has come past it.
     assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status, 200);
-    endpoint.signal(rustix::process::Signal::TERM);
+    endpoint.signal(Signal::TERM);
     eventually("the diagnostic log tells the stop", || endpoint.stderr().contains("Stopping").then_some(()));
     stream.write_all(late).unwrap();
     assert_created(&read_answer(&mut stream));
@@ -302,4 +304,37 @@ fn what_is_being_answered_at_a_signal_is_finished() {
     let (_printed, _dir) = endpoint.end();
     let log = std::fs::read_to_string(path).unwrap();
     assert_eq!(attribute(&records(&log).pop().unwrap(), "Message").unwrap(), b"last");
+}
+
+#[test]
+fn a_stop_that_is_told_twice_at_once_is_one_stop() {
+    let (endpoint, host) = endpoint_for(512);
+    let draft = Draft::new(ContentFormat::Xml, "last", &host.url("x.pem")).sign(&key(512));
+    let (early, late) = draft.body.split_at(10);
+    let mut stream = send(endpoint.address, &[draft.head(), early.to_vec()].concat());
+    assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status, 200);
+    endpoint.signal(Signal::TERM);
+    endpoint.signal(Signal::TERM);
+    eventually("the stop is told", || endpoint.stderr().contains("Stopping").then_some(()));
+    stream.write_all(late).unwrap();
+    assert_created(&read_answer(&mut stream));
+    endpoint.end();
+}
+
+#[test]
+fn a_later_signal_ends_at_once_while_a_request_is_open() {
+    let (mut endpoint, host) = endpoint_for(512);
+    let draft = Draft::new(ContentFormat::Xml, "never", &host.url("x.pem")).sign(&key(512));
+    let _open = send(endpoint.address, &draft.head());
+    assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status, 200);
+    let started = Instant::now();
+    let code = eventually("it ends", || {
+        endpoint.ended().or_else(|| {
+            endpoint.signal(Signal::TERM);
+            None
+        })
+    });
+    assert_eq!(code, 1);
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(endpoint.stderr().contains("ended at once by a second SIGTERM"));
 }

@@ -134,6 +134,11 @@ impl Endpoint {
         (rest, dir)
     }
 
+    /// The code with which it has ended, if it has.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().unwrap())
+    }
+
     /// Ends it as a crash does.
     pub fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
