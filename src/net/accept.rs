@@ -174,6 +174,7 @@ where
                 answer
             }
         });
+        // Never pipeline_flush: it holds an answer back, even the last one, while bytes stand behind its request.
         let mut http = http1::Builder::new();
         http.header_read_timeout(None).max_header_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX).half_close(true);
         let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));

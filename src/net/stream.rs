@@ -139,3 +139,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_leaves_its_answers_unread_is_given_up_and_one_that_is_slow_is_not() {
+        let limits =
+            Limits { connections_max: 1, head_timeout: Duration::from_secs(1), idle_timeout: Duration::from_secs(1) };
+        let activity = Arc::new(Activity::new(CancellationToken::new()));
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let mut stream = TimedStream::new(ours, activity, &limits);
+        let slow = async {
+            for _ in 0..3 {
+                tokio::time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
+                tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut [0; 16]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(stream.write_all(&[0; 64]), slow);
+        written.unwrap();
+        let begun = Instant::now();
+        let unread = stream.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!((unread.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, WRITE_TIMEOUT.as_secs()));
+    }
+}

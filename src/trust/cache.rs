@@ -98,7 +98,7 @@ impl CertificateCache {
     /// `None` where that was done less than a minute ago.
     ///
     /// # Errors
-    /// The source cannot say; the held certificate stays.
+    /// The source cannot say, or could not less than a minute ago; the held certificate stays.
     pub async fn renew(
         self: &Arc<Self>,
         url: &SigningCertUrl,
@@ -110,7 +110,10 @@ impl CertificateCache {
             match (&state.flight, slot.held.load_full()) {
                 (Some(flight), _) => flight.clone(),
                 (None, Some(held)) if !Arc::ptr_eq(&held, unfit) => return Ok(Some(held)),
-                (None, _) if state.renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_PAUSE) => return Ok(None),
+                (None, _) if state.renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_PAUSE) => {
+                    // A look that failed has said nothing about the key.
+                    return state.failed.as_ref().map_or(Ok(None), |(_, error)| Err(error.clone()));
+                }
                 (None, _) => {
                     state.renewed_at = Some(Instant::now());
                     self.take_off(url, &slot, &mut state)
@@ -373,7 +376,10 @@ mod tests {
         assert_eq!(bench.calls(), 2);
         bench.answer(Err(down()));
         tokio::time::advance(RENEWAL_PAUSE).await;
-        assert_eq!(bench.cache.renew(&url("x"), &renewed).await.err(), Some(down()));
+        for _ in 0..2 {
+            assert_eq!(bench.cache.renew(&url("x"), &renewed).await.err(), Some(down()));
+        }
+        assert_eq!(bench.calls(), 3);
         assert!(Arc::ptr_eq(&bench.cache.get(&url("x")).await.unwrap(), &renewed));
     }
 
