@@ -1,0 +1,282 @@
+//! What a peer can take of the endpoint: time, bytes and connections, each up to a bound and no further.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+
+use crate::support::{
+    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, key, read_answer, send,
+};
+
+const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+const HALF: &[u8] = b"POST /notifications HTTP/1.1\r\nHost: x\r\n";
+/// Kept out of every assertion on 300 ms: timers may be late on a busy machine, but never early.
+const SHORT: Duration = Duration::from_millis(280);
+const LONG: Duration = Duration::from_secs(4);
+
+fn endpoint(set: &[(&str, &str)]) -> Endpoint {
+    Endpoint::start(&set.iter().fold(Options::default(), |options, (key, value)| options.set(key, value)))
+}
+
+/// What still comes until the other side closes, in whichever way.
+fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut some = [0; 4096];
+    loop {
+        match stream.read(&mut some) {
+            Ok(0) => return all,
+            Ok(read) => all.extend_from_slice(&some[..read]),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return all,
+            Err(error) => panic!("still open: {error}"),
+        }
+    }
+}
+
+/// The connection is closed without a byte, not before `SHORT` and well before any other timer.
+#[track_caller]
+fn assert_cut(stream: &mut TcpStream) {
+    let waiting = Instant::now();
+    assert_eq!(String::from_utf8_lossy(&until_closed(stream)), "");
+    let waited = waiting.elapsed();
+    assert!(waited > SHORT && waited < LONG, "{waited:?}");
+}
+
+#[track_caller]
+fn ask(stream: &mut TcpStream) {
+    stream.write_all(HEALTH).unwrap();
+    assert_eq!(read_answer(stream).status, 200);
+}
+
+/// A new connection on which an answer has come, some time after the last one.
+#[track_caller]
+fn used(endpoint: &Endpoint) -> TcpStream {
+    let mut stream = send(endpoint.address, HEALTH);
+    assert_eq!(read_answer(&mut stream).status, 200);
+    later(&stream);
+    stream
+}
+
+/// Lets the clock of the endpoint tick, which counts milliseconds.
+fn later(stream: &TcpStream) {
+    assert!(!answer_within(stream, Duration::from_millis(10)));
+}
+
+/// A connection in the middle of a body: the answer 100 proves that the request is being read.
+fn busy(endpoint: &Endpoint, draft: &Draft) -> TcpStream {
+    let mut stream = send(endpoint.address, &draft.clone().set("Expect", "100-continue").head());
+    assert_eq!(read_answer(&mut stream).status, 100);
+    stream
+}
+
+/// Nothing is in the logs but what the start left there, and this is what was counted.
+#[track_caller]
+fn assert_only_counted(endpoint: Endpoint, counted: &str) {
+    let log = endpoint.log_path("access_log");
+    let records = endpoint.log_path("endpoint_log");
+    let stderr = endpoint.path().join("stderr");
+    let (_printed, _dir) = endpoint.stop();
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "");
+    assert_eq!(crate::support::records(&std::fs::read_to_string(records).unwrap()).len(), 1);
+    let told = std::fs::read_to_string(stderr).unwrap();
+    assert!(told.contains(counted), "{told}");
+}
+
+#[test]
+fn a_head_that_is_not_complete_in_time_is_cut() {
+    let endpoint = endpoint(&[("server.head_timeout", "300ms")]);
+    for begun in [b"P".as_slice(), HALF, &[HALF, b"A: b\r\n\r"].concat()] {
+        assert_cut(&mut send(endpoint.address, begun));
+    }
+    let mut kept = used(&endpoint);
+    kept.write_all(HALF).unwrap();
+    assert_cut(&mut kept);
+    // A byte now and then buys no time.
+    let mut slow = send(endpoint.address, HALF);
+    let begun = Instant::now();
+    while slow.write_all(b"a").is_ok() && !answer_within(&slow, Duration::from_millis(20)) {
+        assert!(begun.elapsed() < LONG);
+    }
+    assert_eq!(until_closed(&mut slow), b"");
+    // What is in time is served.
+    let mut prompt = send(endpoint.address, &HEALTH[..10]);
+    later(&prompt);
+    prompt.write_all(&HEALTH[10..]).unwrap();
+    assert_eq!(read_answer(&mut prompt).status, 200);
+    drop(prompt);
+    assert_only_counted(endpoint, "broken_heads=5 ");
+}
+
+#[test]
+fn a_connection_that_stays_idle_is_closed() {
+    let endpoint = endpoint(&[("server.idle_timeout", "300ms")]);
+    assert_cut(&mut send(endpoint.address, b""));
+    let mut stream = send(endpoint.address, b"");
+    ask(&mut stream);
+    assert_cut(&mut stream);
+    let mut stream = send(endpoint.address, &HEALTH.repeat(3));
+    for _ in 0..3 {
+        assert_eq!(read_answer(&mut stream).status, 200);
+    }
+    assert_cut(&mut stream);
+    // Each answer starts the time anew.
+    let mut stream = send(endpoint.address, b"");
+    for _ in 0..5 {
+        assert!(!answer_within(&stream, Duration::from_millis(100)));
+        ask(&mut stream);
+    }
+    assert_cut(&mut stream);
+    assert_only_counted(endpoint, "broken_heads=0 ");
+}
+
+#[test]
+fn a_head_that_is_too_large_gets_431_and_a_broken_one_400_and_neither_is_logged() {
+    let endpoint = endpoint(&[]);
+    let long = |bytes: usize| [HALF, b"A: ", &b"x".repeat(bytes)].concat();
+    let many = |headers: usize| [HALF, &b"A: b\r\n".repeat(headers - 1), b"\r\n"].concat();
+    let cases: [(u16, Vec<u8>); 13] = [
+        (431, [long(33 * 1024), b"\r\n\r\n".to_vec()].concat()),
+        (431, [long(300 * 1024), b"\r\n\r\n".to_vec()].concat()),
+        (431, long(33 * 1024)),
+        (431, [b"GET /", "x".repeat(33 * 1024).as_bytes(), b" HTTP/1.1\r\n\r\n"].concat()),
+        (431, many(101)),
+        (400, b"NOT HTTP\r\n\r\n".to_vec()),
+        (400, b"POST /notifications HTTP/1.7\r\n\r\n".to_vec()),
+        (400, b"POST /notifications\r\n\r\n".to_vec()),
+        (400, b"PO\"ST /notifications HTTP/1.1\r\n\r\n".to_vec()),
+        (400, b"POST /\xff HTTP/1.1\r\n\r\n".to_vec()),
+        (400, [HALF, b"A: \0\r\n\r\n"].concat()),
+        (400, [HALF, b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"].concat()),
+        (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+    ];
+    for (status, bytes) in &cases {
+        let mut stream = send(endpoint.address, bytes);
+        let answer = read_answer(&mut stream);
+        assert_eq!((answer.status, answer.headers["connection"].as_str()), (*status, "close"), "{bytes:.60?}");
+        assert_eq!(until_closed(&mut stream), b"");
+    }
+    assert_only_counted(endpoint, &format!("broken_heads={} ", cases.len()));
+}
+
+#[test]
+fn the_largest_head_is_served() {
+    let bench = Bench::new();
+    let fill = |draft: Draft, bytes: usize| draft.set("x-fill", "x".repeat(bytes)).sign(&key(512));
+    let rest = fill(bench.draft(), 0).head().len();
+    bench.accept(&fill(bench.draft(), 32 * 1024 - rest - 8));
+    let most = (0..100 - bench.draft().headers.len() - 1).fold(bench.draft(), |draft, _| draft.add("x-fill", "1"));
+    bench.accept(&most.sign(&key(512)));
+}
+
+#[test]
+fn at_the_bound_a_new_connection_takes_the_place_of_the_longest_idle_one() {
+    let endpoint = endpoint(&[("server.max_connections", "3")]);
+    let (mut first, mut second) = (used(&endpoint), used(&endpoint));
+    // Nothing has ever come on this one.
+    let mut third = send(endpoint.address, b"");
+    later(&third);
+    ask(&mut first);
+    later(&first);
+    let mut fourth = used(&endpoint);
+    assert_eq!(until_closed(&mut second), b"");
+    let mut fifth = used(&endpoint);
+    assert_eq!(until_closed(&mut third), b"");
+    for stream in [&mut first, &mut fourth, &mut fifth] {
+        ask(stream);
+    }
+    assert_only_counted(endpoint, "broken_heads=0 turned_away=0 ");
+}
+
+#[track_caller]
+fn assert_turned_away(stream: &mut TcpStream) {
+    let Answer { status, headers, body } = read_answer(stream);
+    assert_eq!((status, body.as_str()), (503, "Service Unavailable"));
+    let mut headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    headers.sort_unstable();
+    let decided_on =
+        [("connection", "close"), ("content-length", "19"), ("content-type", "text/plain"), ("retry-after", "5")];
+    assert_eq!(headers, decided_on);
+    assert_eq!(until_closed(stream), b"");
+}
+
+#[test]
+fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
+    let bench = Bench::with(|options| options.set("server.max_connections", "2"));
+    let drafts = [bench.draft().sign(&key(512)), bench.draft().sign(&key(512))];
+    let mut all = drafts.each_ref().map(|draft| busy(&bench.endpoint, draft));
+    assert_turned_away(&mut send(bench.endpoint.address, b""));
+    assert_turned_away(&mut send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire()));
+    for (stream, draft) in all.iter_mut().zip(&drafts) {
+        stream.write_all(&draft.body).unwrap();
+        assert_eq!(read_answer(stream).status, 201);
+    }
+    // Both are idle now: there is room again.
+    assert_eq!(bench.endpoint.exchange(HEALTH).status, 200);
+    assert_eq!(bench.endpoint.access_log().lines().count(), 2);
+}
+
+#[test]
+fn clients_that_never_read_their_answers_stop_nobody() {
+    let bench = Bench::new();
+    let mut deaf: Vec<TcpStream> = (0..3).map(|_| send(bench.endpoint.address, b"")).collect();
+    for stream in &mut deaf {
+        stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        // Until nothing more is taken: the endpoint stops reading where it cannot write.
+        let requests = HEALTH.repeat(1000);
+        let written = (0..4000).take_while(|_| stream.write_all(&requests).is_ok()).count();
+        assert!(written < 4000, "the endpoint reads on and on");
+    }
+    let asked = Instant::now();
+    bench.accept(&bench.draft().sign(&key(512)));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn an_answer_is_not_held_back_by_what_comes_after_its_request() {
+    let bench = Bench::new();
+    for behind in [b"\r\n".as_slice(), b"P", HALF, b"\x16\x03\x01\r\n\r\n"] {
+        let wire = [bench.draft().sign(&key(512)).wire(), behind.to_vec()].concat();
+        assert_eq!(read_answer(&mut send(bench.endpoint.address, &wire)).status, 201, "{behind:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_goes_on_sending_can_still_read_why_it_was_refused() {
+    let endpoint = endpoint(&[]);
+    let refused = [
+        (413, "POST /notifications HTTP/1.1\r\nContent-Length: 900000"),
+        (404, "POST /other HTTP/1.1\r\nContent-Length: 900000"),
+        (405, "PUT /notifications HTTP/1.1\r\nContent-Length: 900000"),
+        (415, "POST /notifications HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 900000"),
+    ];
+    for (status, head) in refused {
+        let mut stream = send(endpoint.address, &[head.as_bytes(), b"\r\n\r\n", &[b'x'; 100_000]].concat());
+        assert!(answer_within(&stream, LONG));
+        // A close at once would answer this with a reset, which can take the answer away.
+        stream.write_all(&[b'x'; 800_000]).unwrap();
+        assert_eq!(read_answer(&mut stream).status, status);
+        assert_eq!(until_closed(&mut stream), b"", "what is left of the body is no request");
+    }
+    eventually("all are logged", || (endpoint.access_log().lines().count() == refused.len()).then_some(()));
+}
+
+#[test]
+fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
+    let bench = Bench::new();
+    let draft = Draft { body: b"a message that is not over".to_vec(), ..bench.draft_in(ContentFormat::Simplified) };
+    let draft = draft.clone().swap_body(draft.body).notation(mns_endpoint::mns::Notation::Hex).sign(&key(512));
+    for is_reset in [false, true] {
+        let mut stream = busy(&bench.endpoint, &draft);
+        stream.write_all(&draft.body[..draft.body.len() - 1]).unwrap();
+        if is_reset {
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    }
+    eventually("both are logged", || (bench.endpoint.access_log().lines().count() == 2).then_some(()));
+    bench.accept(&bench.draft().sign(&key(512)));
+    let reasons: Vec<_> = bench.log().iter().filter_map(|entry| attribute(entry, "Reason")).collect();
+    assert_eq!(reasons, [b"body_broken", b"body_broken"]);
+    assert_eq!(bench.endpoint.access_log().matches("\" \"201\" \"").count(), 1);
+    assert_eq!(bench.host.requests(), 1);
+}
