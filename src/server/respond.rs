@@ -199,7 +199,9 @@ impl Rejection {
     /// Whether the signature had been looked at.
     pub(super) fn is_after_signature(&self) -> bool {
         match self {
-            Self::Untrusted(Untrusted::SignatureWrong | Untrusted::KeyTooSmall(_)) => true,
+            Self::Untrusted(Untrusted::SignatureWrong | Untrusted::KeyTooSmall(_) | Untrusted::RenewalFailed(_)) => {
+                true
+            }
             Self::NotAdmitted(_) | Self::Invalid(_) | Self::Journal(_) => true,
             Self::Untrusted(_)
             | Self::OutOfTime
@@ -213,9 +215,27 @@ impl Rejection {
         }
     }
 
+    /// Whether some of the body is unread: what is left of it must not be taken for the next request.
+    fn leaves_body_unread(&self) -> bool {
+        match self {
+            Self::PathNotServed
+            | Self::MethodNotAllowed
+            | Self::ContentEncoding
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken => true,
+            Self::Untrusted(_)
+            | Self::NotAdmitted(_)
+            | Self::Invalid(_)
+            | Self::Journal(_)
+            | Self::OutOfTime
+            | Self::Unplaced => false,
+        }
+    }
+
     fn refusal(&self) -> Refusal {
         match self {
-            Self::Untrusted(Untrusted::CertificateUnavailable(_))
+            Self::Untrusted(Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_))
             | Self::Journal(_)
             | Self::OutOfTime
             | Self::Unplaced => Refusal::Unavailable,
@@ -241,7 +261,7 @@ impl Reason {
             Untrusted::ContentMd5Missing => Self::ContentMd5Missing,
             Untrusted::ContentMd5Mismatch => Self::ContentMd5Mismatch,
             Untrusted::AddressNotAllowed(_) => Self::CertificateAddressRefused,
-            Untrusted::CertificateUnavailable(_) => Self::CertificateUnavailable,
+            Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_) => Self::CertificateUnavailable,
             Untrusted::KeyTooSmall(_) => Self::KeyTooSmall,
             Untrusted::SignatureWrong => Self::SignatureWrong,
         }
@@ -337,9 +357,12 @@ impl Refusal {
         match self {
             Self::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("5"))),
             Self::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static("POST"))),
-            // What is left of the body must not be taken for the next request.
-            Self::TooLarge | Self::TooSlow => Some((CONNECTION, HeaderValue::from_static("close"))),
-            Self::Forbidden | Self::Invalid | Self::NotFound | Self::UnsupportedMediaType => None,
+            Self::Forbidden
+            | Self::Invalid
+            | Self::NotFound
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::UnsupportedMediaType => None,
         }
     }
 }
@@ -355,6 +378,9 @@ pub(super) fn refused(rejection: &Rejection) -> Response {
     let mut response = text(refusal.status(), refusal.body());
     if let Some((name, value)) = refusal.header() {
         response.headers_mut().insert(name, value);
+    }
+    if rejection.leaves_body_unread() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -85,6 +85,10 @@ pub enum Untrusted {
     /// The world's doing: we cannot tell.
     #[error("the signing certificate cannot be had")]
     CertificateUnavailable(#[source] FetchError),
+    /// The world's doing: the signature does not hold under the key that we have, and whether that is still the
+    /// key we cannot tell.
+    #[error("the signature does not hold under the key at hand, and whether it has changed cannot be told")]
+    RenewalFailed(#[source] FetchError),
 }
 
 impl Policy {
@@ -149,7 +153,7 @@ impl Verifier {
             certificate
         } else {
             // The key may have been changed in place.
-            match self.cache.renew(url, &certificate).await.map_err(Untrusted::CertificateUnavailable)? {
+            match self.cache.renew(url, &certificate).await.map_err(Untrusted::RenewalFailed)? {
                 Some(renewed) if holds(&renewed) => renewed,
                 Some(_) | None => return Err(Untrusted::SignatureWrong),
             }

@@ -53,16 +53,21 @@ pub fn looked_at(status: u16, reason: Reason) -> Refusal {
 /// The table of product.md, written down a second time: body, title, place, needed headers.
 type Row = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-fn row(status: u16) -> Row {
+fn row(refusal: Refusal) -> Row {
     const CLOSE: &[(&str, &str)] = &[("connection", "close")];
-    match status {
+    match refusal.status {
+        400 if refusal.reason == Reason::BodyBroken => {
+            ("Invalid Notify Message", "Invalid Notify Message!", "receive.rs:4", CLOSE)
+        }
         400 => ("Invalid Notify Message", "Invalid Notify Message!", "receive.rs:4", &[]),
         403 => ("Access Forbidden", "Access Forbidden!", "receive.rs:3", &[]),
-        404 => ("Not Found", "Not Found!", "receive.rs:7", &[]),
-        405 => ("Method Not Allowed", "Method Not Allowed!", "receive.rs:7", &[("allow", "POST")]),
+        404 => ("Not Found", "Not Found!", "receive.rs:7", CLOSE),
+        405 => {
+            ("Method Not Allowed", "Method Not Allowed!", "receive.rs:7", &[("allow", "POST"), ("connection", "close")])
+        }
         408 => ("Request Timeout", "Request Timeout!", "receive.rs:7", CLOSE),
         413 => ("Payload Too Large", "Payload Too Large!", "receive.rs:7", CLOSE),
-        415 => ("Unsupported Media Type", "Unsupported Media Type!", "receive.rs:7", &[]),
+        415 => ("Unsupported Media Type", "Unsupported Media Type!", "receive.rs:7", CLOSE),
         503 => ("Service Unavailable", "Service Unavailable!", "receive.rs:5", &[("retry-after", "5")]),
         other => panic!("{other} is in no row"),
     }
@@ -131,7 +136,7 @@ impl Bench {
         let fetched = self.host.requests();
         let mut stream = send(self.endpoint.address, &[]);
         write(&mut stream);
-        assert_answer(&read_answer(&mut stream), refusal.status);
+        assert_answer(&read_answer(&mut stream), refusal);
         let line = self.next_line(lines);
         assert_line(&line, draft, refusal.status);
         let log = self.log();
@@ -152,10 +157,10 @@ impl Bench {
 }
 
 #[track_caller]
-fn assert_answer(answer: &Answer, status: u16) {
+fn assert_answer(answer: &Answer, refusal: Refusal) {
     const DECIDED_ON: [&str; 6] = ["allow", "connection", "content-length", "content-type", "date", "retry-after"];
-    let (body, _, _, needed) = row(status);
-    assert_eq!((answer.status, answer.body.as_str()), (status, body));
+    let (body, _, _, needed) = row(refusal);
+    assert_eq!((answer.status, answer.body.as_str()), (refusal.status, body));
     assert_eq!(answer.headers["content-type"], "text/plain");
     for name in DECIDED_ON.iter().filter(|name| ["allow", "connection", "retry-after"].contains(name)) {
         let wanted = needed.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
@@ -184,7 +189,7 @@ fn assert_line(line: &str, draft: &Draft, status: u16) {
 
 #[track_caller]
 fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, shown: usize) {
-    let (_, title, place, _) = row(refusal.status);
+    let (_, title, place, _) = row(refusal);
     assert_eq!((entry.level.as_str(), entry.place.as_str()), (refusal.level, place), "{}", entry.text);
     let (fields, request) = entry.text.split_once("\nHeaders:").unwrap();
     assert_eq!(fields.lines().next(), Some(title));
