@@ -10,30 +10,36 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
-/// Lines of the diagnostic log that may wait for the disk; more are dropped.
+/// Lines of the diagnostic log that may wait for stderr or the disk; more are dropped.
 const LINES_MAX: usize = 10_000;
 /// Access lines that may wait for stdout, in writes of a batch each; more are dropped and counted.
 const STDOUT_BATCHES_MAX: usize = 1024;
 
-/// Flushes the diagnostic file when dropped.
+/// Flushes what waits when dropped.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
-    _file: Option<WorkerGuard>,
+    _writers: Vec<WorkerGuard>,
 }
 
 /// Starts the diagnostic log. `daily_dir` also puts it in `diagnostics.DATE` there.
+///
+/// Neither stderr nor the file is ever waited for: a stranger can make a warning, and a reader that has
+/// stopped must not stop us.
 pub(crate) fn start(daily_dir: Option<&Path>) -> Result<Telemetry, InitError> {
-    let (writer, file) = match daily_dir {
-        None => (BoxMakeWriter::new(std::io::stderr), None),
+    let lossy = || NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX);
+    let (stderr, guard) = lossy().finish(std::io::stderr());
+    let mut writers = vec![guard];
+    let writer = match daily_dir {
+        None => BoxMakeWriter::new(stderr),
         Some(dir) => {
-            let daily =
-                RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("diagnostics").build(dir)?;
-            let (file, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).finish(daily);
-            (BoxMakeWriter::new(std::io::stderr.and(file)), Some(guard))
+            let daily = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("diagnostics");
+            let (file, guard) = lossy().finish(daily.build(dir)?);
+            writers.push(guard);
+            BoxMakeWriter::new(stderr.and(file))
         }
     };
     subscribe(writer);
-    Ok(Telemetry { _file: file })
+    Ok(Telemetry { _writers: writers })
 }
 
 fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {

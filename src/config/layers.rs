@@ -83,9 +83,16 @@ fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError>
         return Err(ConfigError::Unreadable(format!("{name}: {key:?} is no key such as server.listen")));
     }
     let as_toml = format!("{key} = {value}");
-    let parses = !value.contains('\n') && Toml::string(&as_toml).data().is_ok();
+    let parses = is_toml(value) && Toml::string(&as_toml).data().is_ok();
     let toml = if parses { as_toml } else { format!("{key} = {}", serde_json::Value::from(value)) };
     Ok(Setting { name, toml })
+}
+
+/// Only what cannot be meant as a bare word: 0x10 and 1e3 are names of topics, not numbers.
+fn is_toml(value: &str) -> bool {
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    !value.contains('\n')
+        && (value.starts_with(['[', '{', '"', '\'']) || is_number || matches!(value, "true" | "false"))
 }
 
 fn unreadable(error: &Error) -> ConfigError {

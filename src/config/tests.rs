@@ -46,6 +46,11 @@ fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
         let config = load(&[("MNS_ENDPOINT_SERVER__PATHS", text)], &[]).unwrap();
         assert_eq!(config.server.paths, Paths::These(vec!["/a".to_owned(), "/b".to_owned()]), "{text}");
     }
+    // What a number could be read into is a name all the same.
+    for name in ["0x10", "1_000", "1e3", "2016-05-17", "true", "007", "1269128356620446", "99999999999999999999"] {
+        let raw = layers::read(&sources(&[("MNS_ENDPOINT_ACCEPT__TOPICS", name)], &[])).unwrap().0;
+        assert_eq!(raw.accept.topics.0, [name]);
+    }
     let config = load(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", "1269128356620446")], &[]).unwrap();
     assert!(!config.admission.takes_every_owner());
 }

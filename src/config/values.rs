@@ -135,6 +135,10 @@ impl<'de> Visitor<'de> for NamesVisitor {
         Ok(Names(names.map(str::to_owned).collect()))
     }
 
+    fn visit_bool<E>(self, word: bool) -> Result<Names, E> {
+        Ok(Names(vec![word.to_string()]))
+    }
+
     fn visit_i64<E>(self, number: i64) -> Result<Names, E> {
         Ok(Names(vec![number.to_string()]))
     }

@@ -10,7 +10,7 @@ const INDENT: &[u8] = b"\n    ";
 
 /// Appends a value of the endpoint log.
 pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
-    escape(out, value, |byte| byte == b'\n', |_| false);
+    escape(out, value, Controls::LinesIndented, |_| false);
 }
 
 /// Text of a peer for a terminal: as in the endpoint log, so that it moves no cursor and forges no line.
@@ -24,28 +24,16 @@ pub fn escaped(value: &[u8]) -> String {
 /// Appends one quoted field of the access log, quotes included.
 pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
-    escape(out, value, |_| false, |byte| matches!(byte, b'"' | b'\\'));
+    escape(out, value, Controls::AllEscaped, |byte| matches!(byte, b'"' | b'\\'));
     out.push(b'"');
 }
 
-/// A value as JSON text: escaped where it is not UTF-8, by the same rule as in text, then as a JSON string.
+/// A value as JSON text: escaped by the same rule as in text, then as a JSON string.
 ///
-/// Control characters are left to JSON, which has its own escapes for them.
+/// The control characters below U+0020 are left to JSON, which has its own escapes for them.
 pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
     let mut out = Vec::with_capacity(value.len());
-    for chunk in value.utf8_chunks() {
-        let valid = chunk.valid().as_bytes();
-        for (place, byte) in valid.iter().enumerate() {
-            // What follows an escaped byte can complete an escape, too; so look at the whole rest.
-            let rest = valid.get(place..).unwrap_or_default();
-            if *byte == b'\\' && begins_escape(rest) {
-                push_hex(&mut out, *byte);
-            } else {
-                out.push(*byte);
-            }
-        }
-        chunk.invalid().iter().for_each(|byte| push_hex(&mut out, *byte));
-    }
+    escape(&mut out, value, Controls::LeftToJson, |_| false);
     serde_json::Value::String(String::from_utf8_lossy(&out).into_owned())
 }
 
@@ -85,20 +73,33 @@ fn dedent(text: &[u8]) -> Vec<u8> {
     out
 }
 
-fn escape(out: &mut Vec<u8>, value: &[u8], breaks_line: impl Fn(u8) -> bool, also: impl Fn(u8) -> bool) {
+/// What becomes of control characters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Controls {
+    /// All are escaped.
+    AllEscaped,
+    /// A line break starts an indented line; all others are escaped.
+    LinesIndented,
+    /// Those below U+0020 stay.
+    LeftToJson,
+}
+
+fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8) -> bool) {
     for chunk in value.utf8_chunks() {
         let valid = chunk.valid();
         let mut start = 0;
         for (place, character) in valid.char_indices() {
             let bytes = valid.as_bytes().get(place..).unwrap_or_default();
             let first = bytes.first().copied().unwrap_or_default();
-            let special = character.is_control() || also(first) || (first == b'\\' && begins_escape(bytes));
+            let is_left = controls == Controls::LeftToJson && first < b' ';
+            let special =
+                (character.is_control() && !is_left) || also(first) || (first == b'\\' && begins_escape(bytes));
             if !special {
                 continue;
             }
             out.extend_from_slice(valid.as_bytes().get(start..place).unwrap_or_default());
             start = place.saturating_add(character.len_utf8());
-            if breaks_line(first) {
+            if controls == Controls::LinesIndented && first == b'\n' {
                 out.extend_from_slice(INDENT);
             } else {
                 bytes.iter().take(character.len_utf8()).for_each(|byte| push_hex(out, *byte));
@@ -180,6 +181,7 @@ mod tests {
         fn every_value_turns_back_into_itself(value in tricky()) {
             prop_assert_eq!(&unescape(&escaped(&value)), &value);
             let json = json_string(&value);
+            prop_assert!(json.as_str().unwrap().chars().all(|c| !c.is_control() || c < ' '));
             prop_assert_eq!(&unescape_bytes(json.as_str().unwrap().as_bytes()), &value);
             let mut quoted = Vec::new();
             quote_into(&mut quoted, &value);

@@ -16,7 +16,7 @@ mod writer;
 
 pub use access::{AccessField, AccessLine};
 pub use escape::{escaped, unescape, unescape_bytes};
-pub use queue::{Entry, Journal, JournalError, Limits, REFUSAL_TOLD};
+pub use queue::{Entry, Journal, JournalError, Limits, REFUSAL_TOLD, STALL_TOLD};
 pub use record::{Level, Place, Record, RecordRequest};
 pub use recovery::{Recovered, TornTail};
 pub use stamp::Stamp;

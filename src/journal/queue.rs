@@ -19,20 +19,31 @@ use crate::journal::writer::{Receipt, Writer};
 
 /// For how long a refused write counts against [`Journal::is_writable`].
 pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
+/// How long a commit may be under way before [`Journal::is_writable`] says no. MNS has given up by then.
+pub const STALL_TOLD: Duration = Duration::from_secs(5);
+
 /// What the journal takes before it says no.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Entries not yet committed that answers wait for; as many again may be refusals.
     pub entries_max: usize,
-    /// Their bytes; again as many for refusals.
+    /// Their bytes.
     pub bytes_max: usize,
+    /// The bytes of refusals not yet written. They stand in the same queue, so they are few enough for the
+    /// slowest of disks: a push waits behind them.
+    pub refused_bytes_max: usize,
     /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they save.
     pub batch_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entries_max: 8192, bytes_max: 64 * 1024 * 1024, batch_bytes: 256 * 1024 }
+        Self {
+            entries_max: 8192,
+            bytes_max: 64 * 1024 * 1024,
+            refused_bytes_max: 4 * 1024 * 1024,
+            batch_bytes: 256 * 1024,
+        }
     }
 }
 
@@ -75,6 +86,8 @@ pub(super) struct Shared {
     notes_dropped: AtomicU64,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
+    /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
+    committing_ms: AtomicU64,
     started: Instant,
     pub(super) failed: CancellationToken,
 }
@@ -133,11 +146,15 @@ impl Journal {
         }
     }
 
-    /// Whether entries can be expected to reach the disk: nothing has failed for good, and no write was
-    /// refused in the last [`REFUSAL_TOLD`]. After that time it is worth another try.
+    /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit has been under
+    /// way for [`STALL_TOLD`], and no write was refused in the last [`REFUSAL_TOLD`]. After that time it is worth
+    /// another try.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        !self.queue.is_closed() && !self.shared.failed.is_cancelled() && !self.shared.refused_lately()
+        !self.queue.is_closed()
+            && !self.shared.failed.is_cancelled()
+            && !self.shared.refused_lately()
+            && !self.shared.is_stalled()
     }
 
     /// Done when the journal has failed for good.
@@ -170,8 +187,11 @@ impl Journal {
 
     fn send(&self, entry: Entry, waiting: Option<Waiting>) -> Result<(), JournalError> {
         let bytes = entry.bytes();
-        let queued = if waiting.is_some() { &self.shared.appends } else { &self.shared.notes };
-        if !queued.take(bytes, &self.limits) {
+        let (queued, bytes_max) = match waiting {
+            Some(_) => (&self.shared.appends, self.limits.bytes_max),
+            None => (&self.shared.notes, self.limits.refused_bytes_max),
+        };
+        if !queued.take(bytes, self.limits.entries_max, bytes_max) {
             return Err(JournalError::Full);
         }
         self.queue.try_send(Command::Write(entry, waiting)).map_err(|error| {
@@ -191,6 +211,7 @@ impl Shared {
             notes: Queued::default(),
             notes_dropped: AtomicU64::new(0),
             refused_ms: AtomicU64::new(0),
+            committing_ms: AtomicU64::new(0),
             started: Instant::now(),
             failed: CancellationToken::new(),
         }
@@ -210,6 +231,20 @@ impl Shared {
         is_news
     }
 
+    pub(super) fn begin_commit(&self) {
+        self.committing_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn end_commit(&self) {
+        self.committing_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// The commit at hand has not come back from the disk for a while.
+    fn is_stalled(&self) -> bool {
+        let since = self.committing_ms.load(Ordering::Relaxed);
+        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) >= STALL_TOLD.as_millis()
+    }
+
     fn refused_lately(&self) -> bool {
         let refused = self.refused_ms.load(Ordering::Relaxed);
         refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) < REFUSAL_TOLD.as_millis()
@@ -222,10 +257,10 @@ impl Shared {
 
 impl Queued {
     /// Takes room for one entry, if there is.
-    fn take(&self, bytes: usize, limits: &Limits) -> bool {
+    fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
         let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
         let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = entries_before < limits.entries_max && bytes_before.saturating_add(bytes) <= limits.bytes_max;
+        let fits = entries_before < entries_max && bytes_before.saturating_add(bytes) <= bytes_max;
         if !fits {
             self.give_back(1, bytes);
         }

@@ -43,7 +43,9 @@ pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
             recovered.torn.push(TornTail { log, offset, bytes: len.saturating_sub(offset) });
         }
     }
-    storage.sync()?;
+    for log in Log::iter() {
+        storage.sync(log)?;
+    }
     Ok(recovered)
 }
 

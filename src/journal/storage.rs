@@ -1,4 +1,4 @@
-//! The disk, as thin as it can be: two files that grow at their end and are synced together.
+//! The disk, as thin as it can be: two files that grow at their end and are synced.
 //!
 //! A seam: tests put a storage in its place that fails, tears and forgets. Every call that makes
 //! bytes durable in this program is in this file.
@@ -47,11 +47,11 @@ pub trait Storage: Send {
     /// The disk's.
     fn truncate(&mut self, log: Log, len: u64) -> io::Result<()>;
 
-    /// Makes both files durable, as they are. After an error nothing is known of what is on disk.
+    /// Makes a file durable, as it is. After an error nothing is known of what is on disk.
     ///
     /// # Errors
     /// The disk's.
-    fn sync(&mut self) -> io::Result<()>;
+    fn sync(&mut self, log: Log) -> io::Result<()>;
 
     /// Puts what a crash left behind into a file of its own, durably.
     ///
@@ -155,9 +155,8 @@ impl Storage for FileStorage {
         self.file(log).set_len(len)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        sync_data(&self.endpoint)?;
-        sync_data(&self.access)
+    fn sync(&mut self, log: Log) -> io::Result<()> {
+        sync_data(self.file(log))
     }
 
     fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! The thread that owns the files, and the only maker of receipts.
 //!
 //! A batch is what arrived while the last one was being synced: one write to each file, one sync of
-//! both, then every answer that waited.
+//! each, then every answer that waited. The endpoint log goes first, so that no access line is ever on
+//! disk without its record.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::journal::queue::{Command, Entry, JournalError, Shared, Waiting};
 use crate::journal::{Log, Storage};
 
 /// Refusals are synced once there are so many bytes of them, with or without a push among them.
-const SYNC_AFTER_BYTES: u64 = 1024 * 1024;
+const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 
 /// Proof that an entry is on disk: both files were synced with it in them.
 #[derive(Debug)]
@@ -32,10 +33,6 @@ impl Lengths {
     fn of(storage: &dyn Storage) -> io::Result<Self> {
         Ok(Self { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? })
     }
-
-    fn bytes(self) -> u64 {
-        self.endpoint.saturating_add(self.access)
-    }
 }
 
 /// What is written with one sync.
@@ -52,10 +49,10 @@ struct Batch {
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
     storage: Box<dyn Storage>,
-    /// Up to here whole records were written.
+    /// The files before the batch at hand.
     lengths: Lengths,
-    /// Up to here they were synced.
-    synced: Lengths,
+    /// Written since the last sync, in bytes.
+    unsynced: usize,
     shared: Arc<Shared>,
     tee: Option<Box<dyn io::Write + Send>>,
     batch_bytes: usize,
@@ -70,11 +67,12 @@ impl Writer {
         batch_bytes: usize,
     ) -> io::Result<Self> {
         let lengths = Lengths::of(storage.as_ref())?;
-        Ok(Self { storage, lengths, synced: lengths, shared, tee, batch_bytes })
+        Ok(Self { storage, lengths, unsynced: 0, shared, tee, batch_bytes })
     }
 
     /// Commits batch after batch until it is told to close, or until nobody is left to tell it.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let _fails_with_a_panic = FailWithPanic(self.shared.clone());
         let mut batch = Batch::default();
         while let Some(first) = commands.blocking_recv() {
             batch.add(first);
@@ -92,7 +90,9 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &mut Batch) {
+        self.shared.begin_commit();
         let result = self.write(batch);
+        self.shared.end_commit();
         self.shared.appends.give_back(batch.waiting.len(), batch.appended_bytes);
         self.shared.notes.give_back(batch.notes, batch.noted_bytes);
         if result.is_err() {
@@ -115,25 +115,25 @@ impl Writer {
         if self.shared.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
-        if let Err(cause) = self.append(&batch.entry) {
-            return Err(self.take_back(&cause));
+        // Measured anew each time: someone else may have cut a file.
+        match Lengths::of(self.storage.as_ref()) {
+            Ok(lengths) => self.lengths = lengths,
+            Err(cause) => return Err(self.take_back(&cause)),
         }
         // Refusals do not wait for the disk: the next commit takes them along, or they are many.
-        let unsynced = self.lengths.bytes().saturating_sub(self.synced.bytes());
-        if batch.waiting.is_empty() && !batch.closing && unsynced < SYNC_AFTER_BYTES {
-            return Ok(());
+        self.unsynced = self.unsynced.saturating_add(batch.entry.bytes());
+        let syncs = !batch.waiting.is_empty() || batch.closing || self.unsynced >= SYNC_AFTER_BYTES;
+        for (log, bytes) in [(Log::Endpoint, &batch.entry.endpoint), (Log::Access, &batch.entry.access)] {
+            if let Err(cause) = self.storage.append(log, bytes) {
+                return Err(self.take_back(&cause));
+            }
+            if syncs && let Err(cause) = self.storage.sync(log) {
+                return Err(self.fail(&cause));
+            }
         }
-        if let Err(cause) = self.storage.sync() {
-            return Err(self.fail(&cause));
+        if syncs {
+            self.unsynced = 0;
         }
-        self.synced = self.lengths;
-        Ok(())
-    }
-
-    fn append(&mut self, entry: &Entry) -> io::Result<()> {
-        self.storage.append(Log::Endpoint, &entry.endpoint)?;
-        self.storage.append(Log::Access, &entry.access)?;
-        self.lengths = Lengths::of(self.storage.as_ref())?;
         Ok(())
     }
 
@@ -155,12 +155,12 @@ impl Writer {
         }
     }
 
-    /// After a failed sync nothing is known of what is on disk, and another sync would not tell: what was
-    /// written since the last good one is cut off, since it will be answered 503.
+    /// After a failed sync nothing is known of what is on disk, and another sync would not tell: the batch is
+    /// cut off, since it will be answered 503.
     fn fail(&mut self, cause: &io::Error) -> JournalError {
         error!(%cause, "The disk failed a sync: nothing more is written until the next start");
-        if let Err(error) = self.cut_to(self.synced) {
-            error!(%error, "What was written since the last sync cannot be cut off: the logs may say 201 where 503 was answered");
+        if let Err(error) = self.cut_to(self.lengths) {
+            error!(%error, "What was being written cannot be cut off: the logs may say 201 where 503 was answered");
         }
         self.shared.failed.cancel();
         JournalError::Failed
@@ -174,6 +174,17 @@ impl Writer {
             }
         }
         Ok(())
+    }
+}
+
+/// Should this thread ever panic, nobody may go on as if there was a journal.
+struct FailWithPanic(Arc<Shared>);
+
+impl Drop for FailWithPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.cancel();
+        }
     }
 }
 

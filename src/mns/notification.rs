@@ -91,7 +91,7 @@ impl<'a> Notification<'a> {
     ///
     /// Without `x-mns-message-id` the body is XML (`<`) or JSON (`{`). With it, the body is an envelope
     /// only if it decodes as one whose `MessageId` is that of the header, which no publisher can
-    /// know beforehand; anything else is SIMPLIFIED.
+    /// know beforehand, and if no other header contradicts it; anything else is SIMPLIFIED.
     ///
     /// # Errors
     /// An [`InvalidNotification`]; never for SIMPLIFIED.
@@ -99,11 +99,24 @@ impl<'a> Notification<'a> {
         let body = request.body();
         match request.headers().get(header::MESSAGE_ID) {
             None => Self::decode_envelope(body),
-            Some(id) => match Self::decode_envelope(body) {
-                Ok(envelope) if envelope.message_id.as_ref() == id.as_bytes() => Ok(envelope),
+            Some(_) => match Self::decode_envelope(body) {
+                Ok(envelope) if envelope.agrees_with(request.headers()) => Ok(envelope),
                 Ok(_) | Err(_) => Ok(Self::simplified(request.headers(), body)),
             },
         }
+    }
+
+    /// Whether each attribute that stands in a header has the same value there.
+    fn agrees_with(&self, headers: &HeaderMap) -> bool {
+        [
+            (header::MESSAGE_ID, &self.message_id),
+            (header::TOPIC_OWNER, &self.topic_owner),
+            (header::TOPIC_NAME, &self.topic_name),
+            (header::SUBSCRIBER, &self.subscriber),
+            (header::SUBSCRIPTION_NAME, &self.subscription_name),
+        ]
+        .into_iter()
+        .all(|(name, value)| headers.get(name).is_none_or(|header| header.as_bytes() == value.as_ref()))
     }
 
     fn decode_envelope(body: &'a [u8]) -> Result<Self, InvalidNotification> {
@@ -270,6 +283,12 @@ mod tests {
         assert_eq!(decoded.message.as_ref(), inner.encode());
         let own = request(inner.encode(), Some("F6EA56633844DBFC-1-154BDFB8059-200000004"));
         assert_eq!(Notification::decode(&own).unwrap(), inner);
+        // Whoever guesses the id still cannot speak for another owner or topic than the signed headers name.
+        for name in ["x-mns-topic-owner", "x-mns-topic-name", "x-mns-subscriber", "x-mns-subscription-name"] {
+            let mut guessed = request(inner.encode(), Some("F6EA56633844DBFC-1-154BDFB8059-200000004"));
+            guessed.headers_mut().insert(name, "666".parse().unwrap());
+            assert_eq!(Notification::decode(&guessed).unwrap().format, ContentFormat::Simplified, "{name}");
+        }
     }
 
     #[test]

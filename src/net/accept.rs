@@ -24,7 +24,7 @@ use tower::Service;
 use tracing::{debug, warn};
 
 use crate::net::Limits;
-use crate::net::activity::{Activity, Registered, Registry};
+use crate::net::activity::{Activity, Phase, Registered, Registry};
 use crate::net::limits::{
     ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT, TURNED_AWAY_MAX,
 };
@@ -181,6 +181,10 @@ where
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = activity.close.cancelled() => {
+                // One that gives way in the middle of its head would not end by itself; at a stop it may finish.
+                if activity.phase() == Phase::Head && !self.stop.is_cancelled() {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

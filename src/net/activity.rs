@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::net::limits::HEAD_PATIENCE;
+
 /// Shared by the parts of one connection; changed without a lock.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -47,9 +49,10 @@ impl Activity {
         instant(self.since_ms.load(Ordering::Acquire))
     }
 
-    /// Bytes have come. In an idle connection they are the first of a head.
-    pub(super) fn note_read(&self) {
-        if self.phase() == Phase::Idle {
+    /// Bytes have come. In an idle connection they are the first of a head, but for line breaks, which may stand
+    /// behind a body and mean nothing (RFC 9112, 2.2).
+    pub(super) fn note_read(&self, bytes: &[u8]) {
+        if self.phase() == Phase::Idle && !bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             self.enter(Phase::Head);
         }
     }
@@ -104,14 +107,16 @@ impl Registry {
         Registered { registry: self.clone(), number }
     }
 
-    /// Asks the longest idle connection to end. `false` where all are busy.
+    /// Asks the connection to end that has been idle for longest; where none is, the one that has been sending a
+    /// head for longest and past [`HEAD_PATIENCE`]. `false` where all are busy.
     pub(super) fn close_longest_idle(&self) -> bool {
         let connections = self.lock();
-        let idle = connections
-            .open
-            .values()
-            .filter(|activity| activity.phase() == Phase::Idle && !activity.close.is_cancelled());
-        match idle.min_by_key(|activity| activity.since_ms.load(Ordering::Acquire)) {
+        let open = || connections.open.values().filter(|activity| !activity.close.is_cancelled());
+        let since = |activity: &&Arc<Activity>| activity.since_ms.load(Ordering::Acquire);
+        let idle = open().filter(|activity| activity.phase() == Phase::Idle).min_by_key(since);
+        let slow =
+            |activity: &&Arc<Activity>| activity.phase() == Phase::Head && activity.since().elapsed() > HEAD_PATIENCE;
+        match idle.or_else(|| open().filter(slow).min_by_key(since)) {
             Some(activity) => {
                 activity.close.cancel();
                 true

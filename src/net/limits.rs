@@ -28,6 +28,8 @@ pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Connections that are told 503 at the same time because every slot is busy.
 pub(super) const TURNED_AWAY_MAX: usize = 64;
+/// How long a head may take before its connection gives way to a new one where all slots are taken.
+pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a new connection waits for the slot of an idle one that was closed for it.
 pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
 /// The pause after the system refused to accept, as when it is out of file descriptors.
@@ -36,7 +38,7 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const BACKLOG: i32 = 4096;
 
 /// Files that a process needs besides its connections.
-const OTHER_FILES: u64 = 64;
+const OTHER_FILES: u64 = 256;
 
 /// Raises the soft limit on open files so that `connections` fit; gives how many do.
 #[must_use]

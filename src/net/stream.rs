@@ -75,9 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(result) => {
-                if buffer.filled().len() > before {
-                    this.activity.note_read();
-                }
+                this.activity.note_read(buffer.filled().get(before..).unwrap_or_default());
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -116,10 +114,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         if this.closing.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
-        if this.activity.close.is_cancelled() {
-            // Closed by us between requests: nothing unread is to be expected, and its slot is wanted.
-            return Poll::Ready(Ok(()));
-        }
         let deadline = || Instant::now().checked_add(LINGER_TIMEOUT).unwrap_or_else(Instant::now);
         let closing =
             this.closing.get_or_insert_with(|| Closing { deadline: Box::pin(sleep_until(deadline())), swallowed: 0 });
@@ -130,6 +124,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len()),
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+                // Closed by us while nothing is on its way: its slot is wanted.
+                Poll::Pending if this.activity.close.is_cancelled() => return Poll::Ready(Ok(())),
                 Poll::Pending => {
                     ready!(closing.deadline.as_mut().poll(cx));
                     return Poll::Ready(Ok(()));

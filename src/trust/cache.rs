@@ -3,7 +3,7 @@
 //! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a rotation), so what is held
 //! never expires. What can go wrong is bounded: one fetch at a time for an address, failures
 //! remembered for two seconds, a new look at an address whose key stopped fitting at most once a
-//! minute, and at most 256 addresses.
+//! minute, at most 16 fetches at once, and at most 256 addresses.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::mns::SigningCertUrl;
 use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCertificate};
@@ -25,6 +25,11 @@ const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
 /// The least time between two renewals of an address. The first fetch is none: a key that changes right
 /// after it is picked up at once.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
+/// How many addresses are fetched at the same time. Strangers can name as many as they like; the others are
+/// looked for on disk only.
+const FETCHES_MAX: usize = 16;
+/// The least time between two warnings of a failed fetch.
+const WARNING_PAUSE: Duration = Duration::from_secs(10);
 /// Keys below this size get a warning: they can be factored with rented machines.
 const STRONG_KEY_BITS: usize = 1024;
 
@@ -39,6 +44,15 @@ pub struct CertificateCache {
     /// Taken to add or remove a slot; never to read one.
     growing: Mutex<()>,
     uses: AtomicU64,
+    fetches: Semaphore,
+    failures: Mutex<Failures>,
+}
+
+/// Failed fetches that have not been warned of yet.
+#[derive(Default)]
+struct Failures {
+    warned_at: Option<Instant>,
+    left_out: u64,
 }
 
 /// What is known of one address.
@@ -67,6 +81,8 @@ impl CertificateCache {
             slots: ArcSwap::default(),
             growing: Mutex::new(()),
             uses: AtomicU64::new(0),
+            fetches: Semaphore::new(FETCHES_MAX),
+            failures: Mutex::default(),
         })
     }
 
@@ -83,7 +99,7 @@ impl CertificateCache {
         }
         let flight = {
             let mut state = lock(&slot.state);
-            match (&state.flight, &state.failed, slot.held.load_full()) {
+            match (state.flight(), &state.failed, slot.held.load_full()) {
                 (_, _, Some(certificate)) => return Ok(certificate),
                 (Some(flight), _, None) => flight.clone(),
                 (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => return Err(error.clone()),
@@ -107,7 +123,7 @@ impl CertificateCache {
         let slot = self.slot(url);
         let flight = {
             let mut state = lock(&slot.state);
-            match (&state.flight, slot.held.load_full()) {
+            match (state.flight(), slot.held.load_full()) {
                 (Some(flight), _) => flight.clone(),
                 (None, Some(held)) if !Arc::ptr_eq(&held, unfit) => return Ok(Some(held)),
                 (None, _) if state.renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_PAUSE) => {
@@ -179,9 +195,7 @@ impl CertificateCache {
 
     async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot) -> Outcome {
         let held = slot.held.load_full();
-        let fetched = tokio::time::timeout(self.fetch_timeout, self.source.fetch(url)).await;
-        let bytes = fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)));
-        match bytes.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
+        match self.fetch(url).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
             Ok(certificate) => {
                 tell_new(url, &certificate, held.as_deref());
                 let certificate = Arc::new(certificate);
@@ -189,9 +203,28 @@ impl CertificateCache {
                 Ok(certificate)
             }
             Err(error) => {
-                warn!(%url, %error, "Could not fetch a signing certificate");
+                self.warn_of_failure(url, &error);
                 if held.is_none() { self.load(url).await.ok_or(error) } else { Err(error) }
             }
+        }
+    }
+
+    async fn fetch(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
+        let Ok(_permit) = self.fetches.try_acquire() else { return Err(FetchError::TooMany) };
+        let fetched = tokio::time::timeout(self.fetch_timeout, self.source.fetch(url)).await;
+        fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)))
+    }
+
+    /// A stranger can cause as many failures as they like, so not each is worth a warning.
+    fn warn_of_failure(&self, url: &SigningCertUrl, error: &FetchError) {
+        let mut failures = lock(&self.failures);
+        if failures.warned_at.is_some_and(|at| at.elapsed() < WARNING_PAUSE) {
+            failures.left_out = failures.left_out.saturating_add(1);
+            debug!(%url, %error, "Could not fetch a signing certificate");
+        } else {
+            let left_out = std::mem::take(&mut failures.left_out);
+            failures.warned_at = Some(Instant::now());
+            warn!(%url, %error, left_out, "Could not fetch a signing certificate");
         }
     }
 
@@ -223,6 +256,13 @@ impl CertificateCache {
             Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
             Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
         });
+    }
+}
+
+impl State {
+    /// The fetch under way. One whose task is gone without a result is none.
+    fn flight(&self) -> Option<&watch::Receiver<Option<Outcome>>> {
+        self.flight.as_ref().filter(|flight| flight.has_changed().is_ok() || flight.borrow().is_some())
     }
 }
 
@@ -396,6 +436,27 @@ mod tests {
         assert_eq!(second.cache.get(&url("y")).await.err(), Some(down()));
         std::fs::write(second.dir.path().join("a.example/z.pem"), "torn").unwrap();
         assert_eq!(second.cache.get(&url("z")).await.err(), Some(down()));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_fetches_leaves_what_is_on_disk_within_reach() {
+        let bench = Bench::new(3_600_000, Err(down()));
+        let kept = bench.dir.path().join("a.example/kept.pem");
+        std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        std::fs::write(kept, OLD).unwrap();
+        let crowd: Vec<_> = (0..FETCHES_MAX)
+            .map(|number| {
+                let cache = bench.cache.clone();
+                tokio::spawn(async move { cache.get(&url(&number.to_string())).await })
+            })
+            .collect();
+        while bench.calls() < FETCHES_MAX {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.cache.get(&url("one-too-many")).await.err(), Some(FetchError::TooMany));
+        bench.cache.get(&url("kept")).await.unwrap();
+        assert_eq!(bench.calls(), FETCHES_MAX);
+        crowd.into_iter().for_each(|fetch| fetch.abort());
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,9 @@ pub enum FetchError {
     /// What came is no certificate.
     #[error("the source sent something else: {0}")]
     Invalid(#[from] InvalidCertificate),
+    /// Not asked: others are being fetched.
+    #[error("too many certificates are being fetched at the moment")]
+    TooMany,
     /// The fetch ended without a result: a defect of ours.
     #[error("the fetch was abandoned")]
     Abandoned,

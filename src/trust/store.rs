@@ -98,7 +98,8 @@ impl CertificateStore {
     pub fn keep(&self, url: &SigningCertUrl, pem: &str) -> Result<PathBuf, StoreError> {
         let path = self.path(url);
         let parent = path.parent().unwrap_or(&self.dir);
-        let draft = path.with_extension("pem.new");
+        // A name of its own: two fetches of one address may be kept at the same time.
+        let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
         fs::create_dir_all(parent).map_err(|cause| self.unwritable("make the directory", parent, cause))?;
         fs::write(&draft, pem).map_err(|cause| self.unwritable("write", &draft, cause))?;
         fs::rename(&draft, &path).map_err(|cause| self.unwritable("put in place", &path, cause))?;

@@ -280,3 +280,52 @@ fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
     assert_eq!(bench.endpoint.access_log().matches("\" \"201\" \"").count(), 1);
     assert_eq!(bench.host.requests(), 1);
 }
+
+#[test]
+fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
+    let endpoint = endpoint(&[("server.max_connections", "3")]);
+    let _three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, b"P")).collect();
+    let started = Instant::now();
+    // Turned away with 503 at first; long before the three are cut by server.head_timeout it is served.
+    eventually("a health check is answered", || {
+        let mut stream = send(endpoint.address, HEALTH);
+        (read_answer(&mut stream).status == 200).then_some(())
+    });
+    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
+    let bench = Bench::with(|options| options.set("server.head_timeout", "300ms"));
+    let draft = bench.draft().sign(&key(512));
+    let mut stream = send(bench.endpoint.address, &[draft.wire(), b"\r\n".to_vec()].concat());
+    assert_eq!(read_answer(&mut stream).status, 201);
+    // Past the time for a head the connection is still there, and serves.
+    stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&bench.draft().sign(&key(512)).wire()).unwrap();
+    assert_eq!(read_answer(&mut stream).status, 201);
+}
+
+#[test]
+fn a_reader_of_stderr_that_has_stopped_stops_nobody() {
+    let mut child = crate::support::program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-dir"])
+        .arg(tempfile::tempdir().unwrap().path())
+        .env("RUST_LOG", "trace")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+    let address = line.trim().rsplit("//").next().unwrap().parse().unwrap();
+    // Each request makes some lines: far more than the 64 KiB that a pipe holds.
+    let mut stream = send(address, &[]);
+    for _ in 0..2000 {
+        ask(&mut stream);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -23,6 +23,9 @@ pub(super) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
         let name = HeaderName::from_bytes(header.name.as_bytes())?;
         request = request.header(name, HeaderValue::from_bytes(header.value)?);
     }
+    if request.headers_ref().is_some_and(|headers| headers.contains_key(http::header::TRANSFER_ENCODING)) {
+        bail!("the body is chunked: capture it decoded, with a Content-Length in place of Transfer-Encoding");
+    }
     let rest = bytes.get(head_bytes..).unwrap_or_default();
     let announced = request.headers_ref().and_then(|headers| headers.get(http::header::CONTENT_LENGTH));
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -56,6 +59,8 @@ mod tests {
         let cut = read(b"POST / HTTP/1.1\r\nContent-length: 5\r\n\r\nhell").unwrap_err();
         assert!(cut.to_string().contains("the capture was cut"));
         assert!(read(b"POST / HTTP/1.1\r\nHost: a").unwrap_err().to_string().contains("no end"));
+        let chunked = read(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").unwrap_err();
+        assert!(chunked.to_string().contains("chunked"));
         assert!(read(b"hello").is_err());
     }
 }
