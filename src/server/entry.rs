@@ -11,7 +11,8 @@ use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, Sta
 use crate::mns::{Notification, SignedRequest, header};
 use crate::net::Arrival;
 use crate::report::Report;
-use crate::server::respond::{Reason, Rejection};
+use crate::server::reason::Reason;
+use crate::server::respond::Rejection;
 use crate::server::{Endpoint, Shown};
 use crate::trust::Timeliness;
 

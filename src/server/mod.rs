@@ -4,6 +4,7 @@
 //! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
 
 mod entry;
+mod reason;
 mod receive;
 mod respond;
 
@@ -18,7 +19,8 @@ use crate::clock::Clock;
 use crate::journal::{AccessField, Format, Journal};
 use crate::trust::{Admission, Verifier};
 
-pub use respond::{Reason, Rejection};
+pub use reason::Reason;
+pub use respond::Rejection;
 
 /// Everything is done within this time of a request's first byte, up to the hand-over to the journal.
 /// MNS gives up at 5 s.

@@ -1,24 +1,26 @@
 //! `push`: signs notifications as MNS does, posts them, and says what came of each.
 
-use std::borrow::Cow;
+mod maker;
+mod outcome;
+
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock as _, SystemClock};
-use crate::emulator::{self, Answer, Connection, DeliveryError, Signer, Target};
-use crate::mns::{ContentFormat, ContentMd5, Notification};
+use crate::command::push::maker::{Maker, Plan};
+use crate::command::push::outcome::Outcome;
+use crate::emulator::{self, Connection, Signer, Target};
+use crate::mns::ContentFormat;
 use crate::net::{self, Counters};
-use crate::report::Report;
 use crate::roots;
 
 /// Answers that may wait to be printed.
@@ -89,19 +91,6 @@ enum Format {
     Xml,
     Json,
     Simplified,
-}
-
-/// Makes the requests.
-enum Maker {
-    Recorded(Vec<u8>),
-    Signed { signer: Box<Signer>, certificate_url: String, message: Option<Vec<u8>> },
-}
-
-/// One request and what came of it.
-struct Outcome {
-    message_id: String,
-    answer: Result<Answer, DeliveryError>,
-    took: Duration,
 }
 
 impl Push {
@@ -244,97 +233,6 @@ impl Push {
             subscription: format!("{}-Sub", self.topic),
             tag: self.tag.clone(),
         }
-    }
-}
-
-/// What all notifications of a run have in common.
-struct Plan {
-    format: ContentFormat,
-    path: String,
-    host: String,
-    owner: String,
-    topic: String,
-    subscription: String,
-    tag: String,
-}
-
-impl Maker {
-    /// The next request and the id of its message.
-    fn make(&self, plan: &Plan, number: usize) -> anyhow::Result<(Vec<u8>, String)> {
-        let (signer, certificate_url, message) = match self {
-            Self::Recorded(bytes) => return Ok((bytes.clone(), "recorded".to_owned())),
-            Self::Signed { signer, certificate_url, message } => (signer, certificate_url, message),
-        };
-        let message = message.clone().unwrap_or_else(|| format!("I am test message {number}.").into_bytes());
-        if plan.format != ContentFormat::Simplified && std::str::from_utf8(&message).is_err() {
-            bail!("the message is not UTF-8: only --format simplified can carry it");
-        }
-        let now = SystemClock.now();
-        let message_id = emulator::new_message_id();
-        let publish_time = now.duration_since(std::time::SystemTime::UNIX_EPOCH)?.as_millis().to_string();
-        let bytes = |text: &'_ str| Cow::Owned(text.as_bytes().to_vec());
-        let notification = Notification {
-            format: plan.format,
-            message_md5: bytes(&ContentMd5::of(&message).upper_hex()),
-            topic_owner: bytes(&plan.owner),
-            publish_time: bytes(&publish_time),
-            subscriber: bytes(&plan.owner),
-            message_tag: bytes(&plan.tag),
-            subscription_name: bytes(&plan.subscription),
-            message_id: bytes(&message_id),
-            message: Cow::Owned(message),
-            topic_name: bytes(&plan.topic),
-        };
-        let push = emulator::Push {
-            notification: &notification,
-            target: &plan.path,
-            host: &plan.host,
-            certificate_url,
-            date: now,
-            request_id: &emulator::new_request_id(now),
-            notation: emulator::Push::usual_notation(plan.format),
-        };
-        Ok((push.signed(signer)?, message_id))
-    }
-
-    /// The prefix under which the endpoint must trust certificates.
-    fn trust(&self) -> Option<String> {
-        match self {
-            Self::Recorded(_) => None,
-            Self::Signed { certificate_url, .. } => {
-                certificate_url.rsplit_once('/').map(|(prefix, _)| format!("{prefix}/"))
-            }
-        }
-    }
-}
-
-impl Outcome {
-    fn is_success(&self) -> bool {
-        self.answer.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status))
-    }
-
-    /// The status and what it means, for the one who reads the terminal.
-    fn verdict(&self, trust: Option<&str>) -> (String, String) {
-        match &self.answer {
-            Ok(answer) => (answer.status.to_string(), verdict_of(answer.status, trust)),
-            Err(error) => ("---".to_owned(), format!("no answer: {}; MNS would try again", Report(error))),
-        }
-    }
-}
-
-fn verdict_of(status: u16, trust: Option<&str>) -> String {
-    match status {
-        200..300 => "accepted".to_owned(),
-        300..400 => "a redirect: MNS may take it for a delivery, and the message is lost".to_owned(),
-        403 => {
-            let trust = trust
-                .map_or_else(String::new, |url| format!("; to trust this sender start it with: serve --trust {url}"));
-            format!("refused: the endpoint log has the reason{trust}")
-        }
-        400 => "refused: the body is no notification".to_owned(),
-        404 => "refused: the path is not served; see server.paths".to_owned(),
-        500.. => "not now: MNS would try again".to_owned(),
-        _ => "refused: the endpoint log has the reason".to_owned(),
     }
 }
 

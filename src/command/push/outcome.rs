@@ -1,0 +1,43 @@
+//! What came of a request, for the one who reads the terminal.
+
+use std::time::Duration;
+
+use crate::emulator::{Answer, DeliveryError};
+use crate::report::Report;
+
+/// One request and what came of it.
+pub(super) struct Outcome {
+    pub(super) message_id: String,
+    pub(super) answer: Result<Answer, DeliveryError>,
+    pub(super) took: Duration,
+}
+
+impl Outcome {
+    pub(super) fn is_success(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status))
+    }
+
+    /// The status and what it means, for the one who reads the terminal.
+    pub(super) fn verdict(&self, trust: Option<&str>) -> (String, String) {
+        match &self.answer {
+            Ok(answer) => (answer.status.to_string(), verdict_of(answer.status, trust)),
+            Err(error) => ("---".to_owned(), format!("no answer: {}; MNS would try again", Report(error))),
+        }
+    }
+}
+
+fn verdict_of(status: u16, trust: Option<&str>) -> String {
+    match status {
+        200..300 => "accepted".to_owned(),
+        300..400 => "a redirect: MNS may take it for a delivery, and the message is lost".to_owned(),
+        403 => {
+            let trust = trust
+                .map_or_else(String::new, |url| format!("; to trust this sender start it with: serve --trust {url}"));
+            format!("refused: the endpoint log has the reason{trust}")
+        }
+        400 => "refused: the body is no notification".to_owned(),
+        404 => "refused: the path is not served; see server.paths".to_owned(),
+        500.. => "not now: MNS would try again".to_owned(),
+        _ => "refused: the endpoint log has the reason".to_owned(),
+    }
+}
