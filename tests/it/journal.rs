@@ -378,3 +378,23 @@ fn what_is_found_at_the_start_is_synced_before_it_counts() {
         assert_eq!(disk.aside, b"[b]\ntob");
     });
 }
+
+#[test]
+fn each_file_is_really_synced_by_the_real_storage() {
+    use mns_endpoint::journal::{FileOptions, FileStorage};
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    // A pipe takes writes and has no disk: the kernel refuses to sync it, and says so to whoever asks.
+    for (pipe, of_pipe, other) in
+        [("endpoint_log.1", Log::Endpoint, Log::Access), ("access_log.1", Log::Access, Log::Endpoint)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        mknodat(CWD, dir.path().join(pipe), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let options = FileOptions { dir: dir.path().to_owned(), port: 1, mode: 0o640 };
+        let mut storage = FileStorage::open(options).unwrap();
+        storage.append(of_pipe, b"x").unwrap();
+        assert_eq!(storage.sync(of_pipe).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{pipe}");
+        storage.sync(other).unwrap();
+        // So no journal starts on it.
+        assert!(Journal::start(Box::new(storage), Limits::default(), None).is_err());
+    }
+}
