@@ -1,7 +1,7 @@
 //! The part of MNS: signing notifications and pushing them.
 //!
 //! A [`Signer`] has a key and its certificate, a [`Push`] lays a notification out as MNS does and
-//! signs it, a [`Connection`] delivers it, and [`certificate_host`] serves the certificate.
+//! signs it, a [`Connection`] delivers it, and [`certificate_host()`] serves the certificate.
 
 mod certificate_host;
 mod delivery;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use mns_endpoint::mns::ContentFormat;
 
-use crate::support::{CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, key, records};
+use crate::support::{CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, key, records, run};
 
 fn push(host: &CertificateHost, message: &str) -> Draft {
     Draft::new(ContentFormat::Xml, message, &host.url("x.pem")).sign(&key(512))
@@ -106,6 +106,7 @@ fn what_a_crash_tore_is_set_aside_and_the_log_goes_on_behind_it() {
     assert_eq!(accepted(&again.endpoint_log()), [first.message_id, second.message_id]);
     assert_eq!(again.access_log().lines().count(), 2);
     assert_eq!(std::fs::read(again.log_path("endpoint_log").with_extension(format!("{port}.torn"))).unwrap(), torn);
+    assert!(!again.endpoint_log().contains('\0'), "the torn end is still there");
     let told = again.stderr();
     assert!(
         told.contains("A crash left an unfinished record") && told.contains(&format!("bytes={}", torn.len())),
@@ -116,13 +117,7 @@ fn what_a_crash_tore_is_set_aside_and_the_log_goes_on_behind_it() {
 #[test]
 fn two_processes_cannot_share_a_log() {
     let endpoint = Endpoint::start(&Options::default());
-    let second = crate::support::program()
-        .current_dir(endpoint.path())
-        .args(["serve", "--log-dir", "logs", "--listen"])
-        .arg(format!("127.0.0.2:{}", endpoint.address.port()))
-        .output()
-        .unwrap();
-    assert_eq!(second.status.code(), Some(1));
-    let told = String::from_utf8(second.stderr).unwrap();
-    assert!(told.contains("in use by another process"), "{told}");
+    let other_address = format!("127.0.0.2:{}", endpoint.address.port());
+    let second = run(endpoint.path(), &["serve", "--log-dir", "logs", "--listen", &other_address]);
+    second.assert(1, "in use by another process");
 }
