@@ -438,6 +438,27 @@ mod tests {
         assert_eq!(second.cache.get(&url("z")).await.err(), Some(down()));
     }
 
+    /// Has a defect.
+    struct Panics(AtomicUsize);
+
+    impl CertificateSource for Panics {
+        fn fetch<'a>(&'a self, _url: &'a SigningCertUrl) -> Fetching<'a> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { panic!("a defect") })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_panics_does_not_close_its_address_for_good() {
+        let source = Arc::new(Panics(AtomicUsize::new(0)));
+        let store = CertificateStore::new(tempfile::tempdir().unwrap().path().to_owned());
+        let cache = CertificateCache::new(source.clone(), store, Duration::from_secs(2));
+        for calls in 1..=3 {
+            assert_eq!(cache.get(&url("x")).await.err(), Some(FetchError::Abandoned));
+            assert_eq!(source.0.load(Ordering::SeqCst), calls);
+        }
+    }
+
     #[tokio::test]
     async fn a_crowd_of_fetches_leaves_what_is_on_disk_within_reach() {
         let bench = Bench::new(3_600_000, Err(down()));

@@ -1,13 +1,14 @@
 //! The journal over a disk that fails: what it promises, and what it then refuses to promise.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Storage};
 
 /// A disk in memory with faults. `durable` is what a power cut leaves.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that a test switches on")]
 struct Disk {
     endpoint: File,
     access: File,
@@ -17,6 +18,8 @@ struct Disk {
     fail_truncate: bool,
     syncs: usize,
     appends: usize,
+    /// A defect: the next append panics.
+    panics: bool,
     /// While set, a sync waits.
     stalled: bool,
     aside: Vec<u8>,
@@ -35,7 +38,7 @@ struct FaultyStorage {
 
 impl FaultyStorage {
     fn with<T>(&self, change: impl FnOnce(&mut Disk) -> T) -> T {
-        let result = change(&mut self.disk.0.lock().unwrap());
+        let result = change(&mut self.disk.0.lock().unwrap_or_else(PoisonError::into_inner));
         self.disk.1.notify_all();
         result
     }
@@ -67,6 +70,7 @@ impl Storage for FaultyStorage {
 
     fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
         self.with(|disk| {
+            assert!(!disk.panics, "a defect");
             disk.appends += 1;
             let taken = disk.room.unwrap_or(bytes.len()).min(bytes.len());
             if let Some(room) = &mut disk.room {
@@ -251,6 +255,17 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
     storage.with(|disk| {
         assert_eq!((disk.endpoint.live.as_slice(), disk.access.live.as_slice()), (&b"[a]\n\n"[..], &b"a\n"[..]))
     });
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_is_a_failure_for_good() {
+    let storage = FaultyStorage::default();
+    let journal = start(&storage);
+    storage.with(|disk| disk.panics = true);
+    assert_eq!(journal.append(entry("a")).await.err(), Some(JournalError::Failed));
+    tokio::time::timeout(Duration::from_secs(5), journal.failed()).await.unwrap();
+    assert!(!journal.is_writable());
+    assert_eq!(journal.close().await, Err(JournalError::Failed));
 }
 
 #[tokio::test]
