@@ -45,7 +45,7 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 201);
     host.set(certificate(512));
     assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 201);
-    assert!(endpoint.stderr().contains("The signing key at a known address has changed"), "{}", endpoint.stderr());
+    endpoint.assert_tells("The signing key at a known address has changed");
     // The old key is out, and asking again is limited: one fetch, one renewal.
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
@@ -124,7 +124,7 @@ fn a_certificate_directory_that_cannot_be_written_is_only_a_warning() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix()).set("signing.certificate_dir", "/dev/null/certificates");
     let endpoint = Endpoint::start(&options);
-    assert!(endpoint.stderr().contains("Certificates cannot be kept"), "{}", endpoint.stderr());
+    endpoint.assert_tells("Certificates cannot be kept");
     assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201);
 }
 

@@ -107,7 +107,7 @@ fn what_a_crash_tore_is_set_aside_and_the_log_goes_on_behind_it() {
     assert_eq!(again.access_log().lines().count(), 2);
     assert_eq!(std::fs::read(again.log_path("endpoint_log").with_extension(format!("{port}.torn"))).unwrap(), torn);
     assert!(!again.endpoint_log().contains('\0'), "the torn end is still there");
-    let told = again.stderr();
+    let told = again.told();
     assert!(
         told.contains("A crash left an unfinished record") && told.contains(&format!("bytes={}", torn.len())),
         "{told}"

@@ -297,7 +297,7 @@ fn what_is_being_answered_at_a_signal_is_finished() {
     // answer on the same server proves that the accept loop has come past it.
     assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status, 200);
     endpoint.signal(Signal::TERM);
-    eventually("the diagnostic log tells the stop", || endpoint.stderr().contains("Stopping").then_some(()));
+    endpoint.assert_tells("Stopping");
     stream.write_all(late).unwrap();
     assert_created(&read_answer(&mut stream));
     let path = endpoint.log_path("endpoint_log");
@@ -315,7 +315,7 @@ fn a_stop_that_is_told_twice_at_once_is_one_stop() {
     assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status, 200);
     endpoint.signal(Signal::TERM);
     endpoint.signal(Signal::TERM);
-    eventually("the stop is told", || endpoint.stderr().contains("Stopping").then_some(()));
+    endpoint.assert_tells("Stopping");
     stream.write_all(late).unwrap();
     assert_created(&read_answer(&mut stream));
     endpoint.end();

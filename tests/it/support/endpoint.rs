@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{Answer, exchange};
+use crate::support::{Answer, eventually, exchange};
 
 /// The program, with no configuration from outside.
 pub fn program() -> Command {
@@ -105,7 +105,19 @@ impl Endpoint {
         std::fs::read_to_string(self.log_path("access_log")).unwrap()
     }
 
-    /// What the diagnostic log says.
+    /// Waits until the diagnostic log has said something: it is written in the background.
+    #[track_caller]
+    pub fn assert_tells(&self, text: &str) {
+        eventually(&format!("{text:?} is told"), || self.stderr().contains(text).then_some(()));
+    }
+
+    /// Ends it, and gives all that the diagnostic log has said.
+    pub fn told(self) -> String {
+        let (_printed, dir) = self.stop();
+        std::fs::read_to_string(dir.path().join("stderr")).unwrap()
+    }
+
+    /// What the diagnostic log says so far.
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(self.path().join("stderr")).unwrap()
     }
