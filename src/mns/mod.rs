@@ -3,7 +3,10 @@
 //! Everything here is pure: no clock, no disk, no network, no logging. A function takes bytes and
 //! gives a value or says why it cannot. Facts of the protocol carry their source: `docs/protocol.md`.
 
+pub mod api;
+mod authorization;
 mod content_md5;
+mod document;
 pub mod header;
 mod json;
 mod notification;
@@ -12,7 +15,9 @@ mod signing_cert_url;
 mod string_to_sign;
 mod xml;
 
+pub use authorization::{AccessKey, Authorization};
 pub use content_md5::{ContentMd5, Notation};
+pub use document::{Element, MalformedDocument};
 pub use notification::{ATTRIBUTES, ContentFormat, InvalidNotification, Notification};
 pub use signed_request::{Defect, SignedRequest};
 pub use signing_cert_url::{NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl};

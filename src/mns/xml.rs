@@ -1,4 +1,4 @@
-//! The XML form of a notification (protocol.md 1.4). The only user of `quick-xml`.
+//! The XML form of a notification (protocol.md 1.4).
 //!
 //! Elements are known by their local name, in any order and any namespace, since the manual, the
 //! samples and real pushes disagree on all of that. Text is taken whole (text, CDATA and

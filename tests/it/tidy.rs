@@ -17,13 +17,13 @@ const LAYERS: [&[&str]; 5] = [
 
 /// A crate and the files that may name it.
 const FENCES: [(&str, &[&str]); 13] = [
-    ("quick_xml", &["mns/xml.rs"]),
+    ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs"]),
     ("axum", &["net/accept.rs", "server/", "emulator/certificate_host.rs"]),
     ("hyper", &["net/"]),
     ("reqwest", &["trust/source.rs", "command/health.rs"]),
     ("rsa", &["trust/certificate.rs", "emulator/signer.rs"]),
-    ("sha1", &["trust/certificate.rs", "emulator/signer.rs"]),
+    ("sha1", &["trust/certificate.rs", "emulator/signer.rs", "mns/authorization.rs"]),
     ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs"]),
     ("md5", &["mns/content_md5.rs"]),
     ("figment", &["config/layers.rs"]),
