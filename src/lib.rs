@@ -8,7 +8,7 @@
 //! |---|---|
 //! | words | [`mns`] |
 //! | services | [`clock`], [`trust`], [`journal`], [`net`] |
-//! | roles | [`server`], [`emulator`] |
+//! | roles | [`server`], [`client`], [`emulator`] |
 //! | assembly | [`config`], [`command`] |
 //!
 //! `docs/ARCHITECTURE.md` is the map.
@@ -23,6 +23,7 @@ mod report;
 mod roots;
 pub mod trust;
 
+pub mod client;
 pub mod emulator;
 pub mod server;
 

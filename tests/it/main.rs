@@ -14,6 +14,7 @@ mod certificates;
 mod cli;
 mod cli_explain;
 mod cli_push;
+mod client;
 mod durability;
 mod golden;
 mod hostile;

@@ -1,5 +1,6 @@
 //! What the tests share: a real endpoint process, a certificate host, and requests made by hand.
 
+mod api_host;
 mod bench;
 mod certificate_host;
 mod draft;
@@ -9,6 +10,7 @@ mod keys;
 mod logs;
 mod run;
 
+pub use api_host::ApiHost;
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
 pub use certificate_host::{CertificateHost, Mode};
 pub use draft::Draft;
