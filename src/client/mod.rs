@@ -125,6 +125,16 @@ impl Base {
     }
 }
 
+impl Base {
+    /// The host, without its port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let end =
+            self.authority.rfind(':').filter(|end| !self.authority.get(*end..).is_some_and(|rest| rest.contains(']')));
+        end.and_then(|end| self.authority.get(..end)).unwrap_or(&self.authority)
+    }
+}
+
 impl Client {
     /// A client; nothing is sent yet.
     ///

@@ -5,8 +5,12 @@
 mod certificate;
 mod explain;
 mod health;
+mod publish;
 mod push;
 mod serve;
+mod service;
+mod subscription;
+mod topic;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -43,6 +47,9 @@ enum Command {
     Serve(serve::Serve),
     Push(push::Push),
     Explain(explain::Explain),
+    Topic(topic::Topic),
+    Subscription(subscription::Subscription),
+    Publish(publish::Publish),
     Certificate(certificate::Certificate),
     Health(health::Health),
 }
@@ -103,6 +110,9 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Push(push) => push.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
+        Command::Topic(topic) => topic.run().await,
+        Command::Subscription(subscription) => subscription.run().await,
+        Command::Publish(publish) => publish.run().await,
         Command::Health(health) => health.run().await,
     };
     outcome.unwrap_or_else(|error| failed(&error))

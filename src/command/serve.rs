@@ -155,7 +155,7 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
                 Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
                 Paths::Any => "",
             };
-            (format!("http://{}{path}", SocketAddr::new(ip, bound.port())), !is_private(ip))
+            (format!("http://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
         }
     };
     let mut out = std::io::stdout().lock();
@@ -244,22 +244,6 @@ fn reachable_ip(listening: IpAddr) -> IpAddr {
         socket.local_addr()
     });
     probe.map_or(listening, |address| address.ip())
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            let is_shared = first == 100 && (64..128).contains(&second);
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_documentation()
-                || is_shared
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
 }
 
 /// Access lines on stdout.

@@ -121,6 +121,12 @@ impl Target {
         &self.path
     }
 
+    /// The host, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The value of Host.
     #[must_use]
     pub fn authority(&self) -> &str {

@@ -5,7 +5,9 @@
 mod accept;
 mod activity;
 mod limits;
+mod reach;
 mod stream;
 
 pub use accept::{Arrival, Counters, bind, serve};
 pub use limits::{Limits, raise_file_limit};
+pub use reach::is_private;

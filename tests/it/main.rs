@@ -12,6 +12,7 @@
 
 mod certificates;
 mod cli;
+mod cli_client;
 mod cli_explain;
 mod cli_push;
 mod client;

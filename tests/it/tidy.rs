@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 5] = [
 /// A crate and the files that may name it.
 const FENCES: [(&str, &[&str]); 13] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
-    ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs"]),
+    ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs", "command/"]),
     ("axum", &["net/accept.rs", "server/", "emulator/certificate_host.rs"]),
     ("hyper", &["net/"]),
     ("reqwest", &["trust/source.rs", "client/mod.rs", "command/health.rs"]),

@@ -1,0 +1,99 @@
+//! `publish`: the manual's three messages, or one of your own.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::json;
+
+use crate::command::service::{Output, Service, code, fail, name};
+use crate::command::topic::DEFAULT_TOPIC;
+use crate::journal::escaped;
+
+/// Publish messages to a topic.
+///
+/// Publishes the manual's three "I am test message N.", or one message from --body or --body-file. A message is
+/// sent once: after a broken connection it may have arrived all the same, so a second try could double it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint publish MyTopic1
+  mns-endpoint publish MyTopic1 --body 'hello' --tag important
+  echo hello | mns-endpoint publish MyTopic1 --body-file -")]
+pub(super) struct Publish {
+    /// The topic's name.
+    #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+    topic: String,
+    /// How many of the manual's messages [default: 3].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["body", "body_file"])]
+    count: Option<u32>,
+    /// The message.
+    #[arg(long, conflicts_with = "body_file")]
+    body: Option<String>,
+    /// A file that holds the message, UTF-8; - reads stdin.
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+    /// The message's tag, at most 16 characters.
+    #[arg(long, default_value = "")]
+    tag: String,
+    #[command(flatten)]
+    service: Service,
+}
+
+const DEFAULT_COUNT: u32 = 3;
+
+impl Publish {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let client = self.service.client()?;
+        let messages = self.messages()?;
+        let topic = &self.topic;
+        let mut out = std::io::stdout().lock();
+        if self.service.output == Output::Text {
+            writeln!(
+                out,
+                "==========Publish Message To Topic==========\nTopicName:{topic}\nMessageCount:{}\n",
+                messages.len()
+            )?;
+        }
+        for message in &messages {
+            let published = match client.publish(topic, message, &self.tag).await {
+                Ok(published) => published,
+                Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create it."),
+                Err(error) => return fail("Publish Message Fail.", &error),
+            };
+            let id = &published.message_id;
+            match self.service.output {
+                Output::Text => {
+                    let body = escaped(message.as_bytes());
+                    writeln!(out, "Publish Message Succeed. MessageBody:{body} MessageID:{id}")?;
+                }
+                Output::Json => {
+                    let told = json!({ "TopicName": topic, "MessageId": id, "MessageBodyMD5": published.body_md5 });
+                    writeln!(out, "{told}")?;
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn messages(&self) -> anyhow::Result<Vec<String>> {
+        match (&self.body, &self.body_file) {
+            (Some(body), _) => Ok(vec![body.clone()]),
+            (None, Some(file)) => Ok(vec![read(file)?]),
+            (None, None) => {
+                let count = self.count.unwrap_or(DEFAULT_COUNT);
+                Ok((0..count).map(|number| format!("I am test message {number}.")).collect())
+            }
+        }
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read stdin as UTF-8")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {} as UTF-8", file.display()))
+}

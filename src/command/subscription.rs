@@ -1,0 +1,255 @@
+//! `subscription create|show|list|delete`: the manual's scripts for subscriptions.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::client::{Client, Created};
+use crate::command::service::{self, Output, Service, code, fail, is_local, name};
+use crate::command::topic::DEFAULT_TOPIC;
+use crate::emulator::Target;
+use crate::mns::ContentFormat;
+use crate::mns::api::{NotifyStrategy, SubscriptionAttributes};
+
+const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
+
+/// Create, show, list and delete subscriptions.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint subscription create http://mns.example.com:8080 MyTopic1 MyTopic1-Sub1
+  mns-endpoint subscription show MyTopic1 MyTopic1-Sub1
+  mns-endpoint subscription list MyTopic1")]
+pub(super) struct Subscription {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Subscribe an endpoint to a topic.
+    ///
+    /// The strategy is EXPONENTIAL_DECAY_RETRY unless told otherwise: MNS then tries for a day. With
+    /// BACKOFF_RETRY, the service's own default, it gives up after three more tries, that is after about a
+    /// minute, and the message is lost.
+    #[command(after_help = "Example:
+  mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified")]
+    Create {
+        /// Where messages are pushed to: what serve prints as its address.
+        endpoint: String,
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        /// The subscription's name.
+        #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
+        subscription: String,
+        /// NotifyContentFormat.
+        #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
+        format: Format,
+        /// NotifyStrategy.
+        #[arg(long, value_enum, default_value_t = Strategy::ExponentialDecayRetry, ignore_case = true)]
+        strategy: Strategy,
+        /// Only messages with this tag.
+        #[arg(long, default_value = "", value_name = "TAG")]
+        filter_tag: String,
+        /// The queue that takes what could not be delivered (DlqPolicy).
+        #[arg(long, value_name = "QUEUE", value_parser = name)]
+        dlq: Option<String>,
+        /// A subscription that is there already is fine, whatever its attributes.
+        #[arg(long)]
+        if_not_exists: bool,
+        /// Subscribe an address that the service cannot reach all the same.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Show a subscription's attributes.
+    #[command(after_help = "Example:\n  mns-endpoint subscription show MyTopic1 MyTopic1-Sub1")]
+    Show {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        /// The subscription's name.
+        #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
+        subscription: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// List a topic's subscriptions.
+    #[command(after_help = "Example:\n  mns-endpoint subscription list MyTopic1")]
+    List {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        /// Only subscriptions whose names begin so.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Delete a subscription.
+    #[command(after_help = "Example:\n  mns-endpoint subscription delete MyTopic1 MyTopic1-Sub1")]
+    Delete {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        /// The subscription's name.
+        #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
+        subscription: String,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Xml,
+    Json,
+    Simplified,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Strategy {
+    BackoffRetry,
+    ExponentialDecayRetry,
+}
+
+impl Subscription {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        match &self.action {
+            Action::Create {
+                endpoint,
+                topic,
+                subscription,
+                format,
+                strategy,
+                filter_tag,
+                dlq,
+                if_not_exists,
+                force,
+                service,
+            } => {
+                refuse_unreachable(endpoint, *force || service.is_local()?)?;
+                let attributes = SubscriptionAttributes {
+                    endpoint: endpoint.clone(),
+                    filter_tag: filter_tag.clone(),
+                    notify_strategy: match strategy {
+                        Strategy::BackoffRetry => NotifyStrategy::BackoffRetry,
+                        Strategy::ExponentialDecayRetry => NotifyStrategy::ExponentialDecayRetry,
+                    },
+                    notify_content_format: match format {
+                        Format::Xml => ContentFormat::Xml,
+                        Format::Json => ContentFormat::Json,
+                        Format::Simplified => ContentFormat::Simplified,
+                    },
+                    dead_letter_queue: dlq.clone(),
+                };
+                let place = (topic.as_str(), subscription.as_str());
+                create(&service.client()?, service.output, place, &attributes, *if_not_exists).await?;
+            }
+            Action::Show { topic, subscription, service } => {
+                show(&service.client()?, service.output, topic, subscription).await?;
+            }
+            Action::List { topic, prefix, service } => match service.client()?.subscriptions(topic, prefix).await {
+                Ok(names) => service::print_names(service.output, "Subscriptions", &names)?,
+                Err(error) => return fail("List Subscriptions Fail!", &error),
+            },
+            Action::Delete { topic, subscription, service } => {
+                delete(&service.client()?, service.output, topic, subscription).await?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// MNS pushes over the internet: an address that is not in it gets nothing.
+fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
+    // Queues, mail and text messages are endpoints too, and none of ours.
+    let is_other_kind = ["acs:", "mail:", "sms:"].iter().any(|scheme| endpoint.starts_with(scheme));
+    if is_meant || is_other_kind {
+        return Ok(());
+    }
+    let target = Target::parse(endpoint)?;
+    if is_local(target.host()) {
+        bail!(
+            "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give the public one, or \
+             --force to subscribe it all the same"
+        );
+    }
+    Ok(())
+}
+
+async fn create(
+    client: &Client,
+    output: Output,
+    (topic, subscription): (&str, &str),
+    attributes: &SubscriptionAttributes,
+    if_not_exists: bool,
+) -> anyhow::Result<()> {
+    let created = match client.subscribe(topic, subscription, attributes).await {
+        Ok(created) => created == Created::New,
+        Err(error) if code(&error) == "SubscriptionAlreadyExist" && if_not_exists => false,
+        Err(error) if code(&error) == "SubscriptionAlreadyExist" => {
+            bail!("Subscription already exist, please unsubscribe or use it directly.")
+        }
+        Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create topic."),
+        Err(error) => return fail("Create Subscription Fail!", &error),
+    };
+    let endpoint = &attributes.endpoint;
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => {
+            writeln!(
+                out,
+                "Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}\n"
+            )?;
+        }
+        Output::Json => {
+            let told = json!({
+                "TopicName": topic, "SubscriptionName": subscription, "Endpoint": endpoint, "Created": created,
+            });
+            writeln!(out, "{told}")?;
+        }
+    }
+    Ok(())
+}
+
+async fn show(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
+    let shown = match client.subscription(topic, subscription).await {
+        Ok(shown) => shown,
+        Err(error) => return fail("Show Subscription Fail!", &error),
+    };
+    let told = json!({
+        "SubscriptionName": shown.name,
+        "TopicName": shown.topic_name,
+        "TopicOwner": shown.topic_owner,
+        "Subscriber": shown.subscriber,
+        "Endpoint": shown.attributes.endpoint,
+        "FilterTag": shown.attributes.filter_tag,
+        "NotifyStrategy": shown.attributes.notify_strategy.to_string(),
+        "NotifyContentFormat": shown.attributes.notify_content_format.to_string(),
+        "DeadLetterTargetQueue": shown.attributes.dead_letter_queue,
+        "CreateTime": shown.create_time,
+        "LastModifyTime": shown.last_modify_time,
+    });
+    service::print(output, &told)
+}
+
+async fn delete(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
+    if let Err(error) = client.unsubscribe(topic, subscription).await {
+        return fail("Delete Subscription Fail!", &error);
+    }
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => writeln!(out, "Delete Subscription Succeed! TopicName:{topic} SubName:{subscription}\n")?,
+        Output::Json => {
+            let told = json!({ "TopicName": topic, "SubscriptionName": subscription, "Deleted": true });
+            writeln!(out, "{told}")?;
+        }
+    }
+    Ok(())
+}

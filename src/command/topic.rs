@@ -1,0 +1,157 @@
+//! `topic create|show|list|delete`: the manual's scripts for topics.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::client::{Client, Created};
+use crate::command::service::{Output, Service, code, fail, name};
+use crate::mns::api::TopicAttributes;
+
+/// The manual's topic.
+pub(super) const DEFAULT_TOPIC: &str = "MySampleTopic";
+
+/// Create, show, list and delete topics.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint topic create MyTopic1
+  mns-endpoint topic show MyTopic1 --output json
+  mns-endpoint topic list --endpoint http://127.0.0.1:9000")]
+pub(super) struct Topic {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create a topic.
+    #[command(after_help = "Example:\n  mns-endpoint topic create MyTopic1 --if-not-exists")]
+    Create {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        /// A topic that is there already is fine, whatever its attributes.
+        #[arg(long)]
+        if_not_exists: bool,
+        /// The largest message, in bytes: 1024 to 65536 [default: the service's, 65536].
+        #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=65536))]
+        maximum_message_size: Option<u32>,
+        /// Let the service log its operations on the topic.
+        #[arg(long)]
+        logging: bool,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Show a topic's attributes and its subscriptions.
+    #[command(after_help = "Example:\n  mns-endpoint topic show MyTopic1")]
+    Show {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// List topics.
+    #[command(after_help = "Example:\n  mns-endpoint topic list --prefix My")]
+    List {
+        /// Only topics whose names begin so.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        service: Service,
+    },
+    /// Delete a topic with its messages and subscriptions.
+    #[command(after_help = "Example:\n  mns-endpoint topic delete MyTopic1")]
+    Delete {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        #[command(flatten)]
+        service: Service,
+    },
+}
+
+impl Topic {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        match &self.action {
+            Action::Create { topic, if_not_exists, maximum_message_size, logging, service } => {
+                let attributes = TopicAttributes {
+                    maximum_message_size: *maximum_message_size,
+                    logging_enabled: logging.then_some(true),
+                };
+                create(&service.client()?, service.output, topic, &attributes, *if_not_exists).await?;
+            }
+            Action::Show { topic, service } => show(&service.client()?, service.output, topic).await?,
+            Action::List { prefix, service } => list(&service.client()?, service.output, prefix).await?,
+            Action::Delete { topic, service } => delete(&service.client()?, service.output, topic).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn create(
+    client: &Client,
+    output: Output,
+    topic: &str,
+    attributes: &TopicAttributes,
+    if_not_exists: bool,
+) -> anyhow::Result<()> {
+    let created = match client.create_topic(topic, attributes).await {
+        Ok(created) => created == Created::New,
+        Err(error) if code(&error) == "TopicAlreadyExist" && if_not_exists => false,
+        Err(error) if code(&error) == "TopicAlreadyExist" => {
+            bail!("Topic already exist, please delete it before creating or use it directly.")
+        }
+        Err(error) => return fail("Create Topic Fail!", &error),
+    };
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => writeln!(out, "Create Topic Succeed! TopicName:{topic}\n")?,
+        Output::Json => writeln!(out, "{}", json!({ "TopicName": topic, "Created": created }))?,
+    }
+    Ok(())
+}
+
+async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
+    let shown = match client.topic(topic).await {
+        Ok(shown) => shown,
+        Err(error) => return fail("Show Topic Fail!", &error),
+    };
+    let subscriptions = match client.subscriptions(topic, "").await {
+        Ok(subscriptions) => subscriptions,
+        Err(error) => return fail("List Subscriptions Fail!", &error),
+    };
+    let told = json!({
+        "TopicName": shown.name,
+        "CreateTime": shown.create_time,
+        "LastModifyTime": shown.last_modify_time,
+        "MaximumMessageSize": shown.maximum_message_size,
+        "MessageRetentionPeriod": shown.message_retention_period,
+        "MessageCount": shown.message_count,
+        "LoggingEnabled": shown.logging_enabled,
+        "Subscriptions": subscriptions,
+    });
+    super::service::print(output, &told)
+}
+
+async fn list(client: &Client, output: Output, prefix: &str) -> anyhow::Result<()> {
+    match client.topics(prefix).await {
+        Ok(topics) => super::service::print_names(output, "Topics", &topics),
+        Err(error) => fail("List Topics Fail!", &error),
+    }
+}
+
+async fn delete(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
+    if let Err(error) = client.delete_topic(topic).await {
+        return fail("Delete Topic Fail!", &error);
+    }
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => writeln!(out, "Delete Topic Succeed! TopicName:{topic}\n")?,
+        Output::Json => writeln!(out, "{}", json!({ "TopicName": topic, "Deleted": true }))?,
+    }
+    Ok(())
+}

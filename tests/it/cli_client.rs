@@ -1,0 +1,207 @@
+//! The client commands as a terminal shows them, against a service that says what it is told to.
+
+use std::fs;
+use std::process::Command;
+
+use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
+use mns_endpoint::mns::{AccessKey, Authorization, Element};
+
+use crate::support::{ApiHost, Ended, finish, program};
+
+const CREATED: (&str, &str) = ("201 Created", "");
+const DONE: (&str, &str) = ("204 No Content", "");
+
+fn error(code: &str) -> String {
+    let texts = [("Code", code), ("Message", "No."), ("RequestId", "573A"), ("HostId", "h")];
+    Element::of_children("Error", texts.map(|(name, text)| Element::of_text(name, text)).into()).document()
+}
+
+fn command(host: &ApiHost, args: &[&str]) -> Command {
+    let mut command = program();
+    command.args(args).env("MNS_ACCOUNT_ENDPOINT", format!("http://{}", host.address));
+    command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id").env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret");
+    command
+}
+
+fn run(host: &ApiHost, args: &[&str]) -> Ended {
+    finish(&mut command(host, args), b"")
+}
+
+fn targets(host: &ApiHost) -> Vec<String> {
+    host.requests().iter().map(|request| format!("{} {}", request.method(), request.uri())).collect()
+}
+
+#[test]
+fn the_lines_of_the_manual_are_printed() {
+    let message = Element::of_children(
+        "Message",
+        vec![Element::of_text("MessageId", "ID"), Element::of_text("MessageBodyMD5", "MD5")],
+    );
+    let published = ("201 Created", message.document());
+    let published = (published.0, published.1.as_str());
+    let host = ApiHost::start(&[CREATED, CREATED, published, published, published, DONE, DONE]);
+    for (args, told) in [
+        (vec!["topic", "create", "MyTopic1"], "Create Topic Succeed! TopicName:MyTopic1\n\n"),
+        (
+            vec!["subscription", "create", "http://127.0.0.1:80", "MyTopic1", "Sub1"],
+            "Create Subscription Succeed! TopicName:MyTopic1 SubName:Sub1 Endpoint:http://127.0.0.1:80\n\n",
+        ),
+        (
+            vec!["publish", "MyTopic1"],
+            "==========Publish Message To Topic==========\nTopicName:MyTopic1\nMessageCount:3\n\n\
+             Publish Message Succeed. MessageBody:I am test message 0. MessageID:ID\n\
+             Publish Message Succeed. MessageBody:I am test message 1. MessageID:ID\n\
+             Publish Message Succeed. MessageBody:I am test message 2. MessageID:ID\n",
+        ),
+        (
+            vec!["subscription", "delete"],
+            "Delete Subscription Succeed! TopicName:MySampleTopic SubName:MySampleTopic-Sub\n\n",
+        ),
+        (vec!["topic", "delete"], "Delete Topic Succeed! TopicName:MySampleTopic\n\n"),
+    ] {
+        let ended = run(&host, &args);
+        assert_eq!((ended.code, ended.stdout.as_str()), (0, told), "{ended:?}");
+    }
+    assert_eq!(
+        targets(&host),
+        [
+            "PUT /topics/MyTopic1",
+            "PUT /topics/MyTopic1/subscriptions/Sub1",
+            "POST /topics/MyTopic1/messages",
+            "POST /topics/MyTopic1/messages",
+            "POST /topics/MyTopic1/messages",
+            "DELETE /topics/MySampleTopic/subscriptions/MySampleTopic-Sub",
+            "DELETE /topics/MySampleTopic"
+        ]
+    );
+    let asked = SubscriptionAttributes::of_element(&Element::parse(host.requests()[1].body()).unwrap()).unwrap();
+    assert_eq!(asked.notify_strategy, NotifyStrategy::ExponentialDecayRetry, "the one that does not give up");
+}
+
+#[test]
+fn refusals_end_with_1_and_say_what_to_do() {
+    for (args, code, exit, told) in [
+        (
+            vec!["topic", "create"],
+            "TopicAlreadyExist",
+            1,
+            "Topic already exist, please delete it before creating or use it directly.",
+        ),
+        (vec!["topic", "create", "--if-not-exists"], "TopicAlreadyExist", 0, "Create Topic Succeed!"),
+        (
+            vec!["topic", "delete"],
+            "AccessDenied",
+            1,
+            "Delete Topic Fail! Exception:409 AccessDenied: No. (request 573A); the key's owner",
+        ),
+        (vec!["topic", "show", "T"], "TopicNotExist", 1, "create it first: mns-endpoint topic create"),
+        (
+            vec!["subscription", "create", "http://192.0.2.1"],
+            "TopicNotExist",
+            1,
+            "Topic not exist, please create topic.",
+        ),
+        (
+            vec!["subscription", "create", "http://a.example"],
+            "SubscriptionAlreadyExist",
+            1,
+            "please unsubscribe or use it directly.",
+        ),
+        (vec!["publish"], "TopicNotExist", 1, "Topic not exist, please create it."),
+        (vec!["publish"], "SignatureDoesNotMatch", 1, "check ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
+    ] {
+        let host = ApiHost::start(&[("409 Conflict", &error(code))]);
+        run(&host, &args).assert(exit, told);
+    }
+}
+
+#[test]
+fn what_is_listed_and_shown_is_lines_or_json() {
+    let topics = "<Topics><Topic><TopicURL>http://a/topics/T1</TopicURL></Topic><Topic><TopicURL>http://a/topics/T2</TopicURL></Topic></Topics>";
+    let topic = "<Topic><TopicName>T1</TopicName><CreateTime>1</CreateTime><LastModifyTime>2</LastModifyTime>\
+        <MaximumMessageSize>65536</MaximumMessageSize><MessageRetentionPeriod>86400</MessageRetentionPeriod>\
+        <MessageCount>0</MessageCount><LoggingEnabled>True</LoggingEnabled></Topic>";
+    let subscriptions = "<Subscriptions><Subscription><SubscriptionURL>http://a/topics/T1/subscriptions/S1</SubscriptionURL></Subscription></Subscriptions>";
+    let list = || ApiHost::start(&[("200 OK", topics)]);
+    assert_eq!(run(&list(), &["topic", "list"]).stdout, "T1\nT2\n");
+    assert_eq!(run(&list(), &["topic", "list", "--output", "json"]).stdout, "{\"Topics\":[\"T1\",\"T2\"]}\n");
+    let show = || ApiHost::start(&[("200 OK", topic), ("200 OK", subscriptions)]);
+    let shown = run(&show(), &["topic", "show", "T1"]).stdout;
+    assert!(
+        shown.starts_with("TopicName                     : T1\n")
+            && shown.ends_with("Subscriptions                 : S1\n"),
+        "{shown}"
+    );
+    let shown: serde_json::Value =
+        serde_json::from_str(&run(&show(), &["topic", "show", "T1", "--output", "json"]).stdout).unwrap();
+    assert_eq!((shown["MaximumMessageSize"].as_u64(), shown["Subscriptions"][0].as_str()), (Some(65536), Some("S1")));
+}
+
+#[test]
+fn keys_come_from_the_sdks_file_or_from_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let signed_by = |host: &ApiHost, secret: &str| {
+        let request = host.requests().pop().unwrap();
+        let key = AccessKey { id: "id".to_owned(), secret: secret.to_owned() };
+        key.authorized(&request, &Authorization::parse(request.headers()["authorization"].as_bytes()).unwrap())
+    };
+    for (token, sent) in [("$SecurityToken", None), ("", None), ("tok", Some("tok"))] {
+        let host = ApiHost::start(&[DONE]);
+        let text = format!(
+            "[Base]\nAccessKeyId = id\nAccessKeySecret = of-file\nEndpoint = http://{}/\n[Optional]\nSecurityToken = {token}\n",
+            host.address
+        );
+        fs::write(dir.path().join("sample.cfg"), text).unwrap();
+        let mut from_file = program();
+        from_file.current_dir(dir.path()).args(["topic", "delete", "T", "--sdk-config", "sample.cfg"]);
+        finish(&mut from_file, b"").assert(0, "Delete Topic Succeed!");
+        assert!(signed_by(&host, "of-file"));
+        let header = host.requests()[0].headers().get("security-token").map(|token| token.to_str().unwrap().to_owned());
+        assert_eq!(header.as_deref(), sent);
+    }
+    let host = ApiHost::start(&[DONE]);
+    run(&host, &["topic", "delete", "T"]).assert(0, "Delete Topic Succeed!");
+    assert!(signed_by(&host, "secret"));
+    let told = finish(program().args(["topic", "list"]), b"");
+    told.assert(1, "no endpoint: set MNS_ACCOUNT_ENDPOINT, or Endpoint in a file given with --sdk-config");
+}
+
+#[test]
+fn an_endpoint_that_mns_cannot_reach_is_refused_unless_it_is_meant() {
+    // The service is another machine, played by a proxy, so that nothing leaves this one.
+    let remote = |host: &ApiHost, args: &[&str]| {
+        let mut command = command(host, &["subscription", "create"]);
+        command.args(args).args(["T", "S", "--endpoint", "http://1.mns.cn-hangzhou.aliyuncs.com"]);
+        finish(command.env("http_proxy", format!("http://{}", host.address)), b"")
+    };
+    let host = ApiHost::start(&[CREATED, CREATED]);
+    for endpoint in
+        ["http://127.0.0.1:8080", "http://10.1.2.3/x", "http://[::1]:8080", "http://localhost", "https://192.168.1.1"]
+    {
+        remote(&host, &[endpoint]).assert(1, "is an address that MNS cannot reach");
+    }
+    remote(&host, &["127.0.0.1:8080"]).assert(1, "");
+    assert_eq!(host.requests().len(), 0);
+    remote(&host, &["http://127.0.0.1:8080", "--force"]).assert(0, "Create Subscription Succeed!");
+    remote(&host, &["http://mns.example.com:8080"]).assert(0, "Create Subscription Succeed!");
+}
+
+#[test]
+fn a_message_may_come_from_a_file_or_from_stdin() {
+    let answer = "<Message><MessageId>ID</MessageId><MessageBodyMD5>MD5</MessageBodyMD5></Message>";
+    let host = ApiHost::start(&[("201 Created", answer); 2]);
+    let told = finish(
+        &mut command(&host, &["publish", "T", "--body-file", "-", "--tag", "t", "--output", "json"]),
+        b"from\nstdin",
+    );
+    assert_eq!(told.stdout, "{\"TopicName\":\"T\",\"MessageId\":\"ID\",\"MessageBodyMD5\":\"MD5\"}\n");
+    run(&host, &["publish", "T", "--body", "\u{1b}[2J"]).assert(0, "MessageBody:\\x1b[2J MessageID:ID");
+    let messages: Vec<Element> =
+        host.requests().iter().map(|request| Element::parse(request.body()).unwrap()).collect();
+    assert_eq!(
+        (messages[0].text_of("MessageBody"), messages[0].text_of("MessageTag")),
+        (Some("from\nstdin"), Some("t"))
+    );
+    finish(&mut command(&host, &["publish", "T", "--body-file", "-"]), b"\xff").assert(1, "cannot read stdin as UTF-8");
+    finish(&mut command(&host, &["publish", "a/b"]), b"").assert(2, "a name has letters, digits and hyphens");
+}
