@@ -11,7 +11,9 @@ use http::{HeaderName, Method, Request, Uri};
 
 use crate::client::retry::{Retries, is_worth_another_try};
 use crate::clock::Clock;
-use crate::mns::api::{ApiError, Subscription, SubscriptionAttributes, Topic, TopicAttributes, UnexpectedDocument};
+use crate::mns::api::{
+    ApiError, Subscription, SubscriptionAttributes, SubscriptionChange, Topic, TopicAttributes, UnexpectedDocument,
+};
 use crate::mns::{AccessKey, Element, MalformedDocument, header};
 use crate::roots;
 
@@ -213,6 +215,20 @@ impl Client {
         let target = format!("/topics/{topic}/subscriptions/{subscription}");
         let body = attributes.to_element().document();
         Ok(created(&self.call(Method::PUT, &target, &[], body, Retries::Some).await?))
+    }
+
+    /// Changes a subscription.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn set_subscription(
+        &self,
+        topic: &str,
+        subscription: &str,
+        change: &SubscriptionChange,
+    ) -> Result<(), ClientError> {
+        let target = format!("/topics/{topic}/subscriptions/{subscription}?metaoverride=true");
+        self.call(Method::PUT, &target, &[], change.to_element().document(), Retries::Some).await.map(drop)
     }
 
     /// Describes a subscription.

@@ -1,4 +1,4 @@
-//! `subscription create|show|list|delete`: the manual's scripts for subscriptions.
+//! `subscription create|show|list|update|delete`: the manual's scripts for subscriptions.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,11 +12,11 @@ use crate::command::service::{self, Output, Service, code, fail, is_local, name}
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::emulator::Target;
 use crate::mns::ContentFormat;
-use crate::mns::api::{NotifyStrategy, SubscriptionAttributes};
+use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
 
 const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
 
-/// Create, show, list and delete subscriptions.
+/// Create, show, list, change and delete subscriptions.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint subscription create http://mns.example.com:8080 MyTopic1 MyTopic1-Sub1
@@ -90,6 +90,25 @@ enum Action {
         #[command(flatten)]
         service: Service,
     },
+    /// Change what happens to what cannot be delivered.
+    #[command(after_help = "Example:
+  mns-endpoint subscription update MyTopic1 MyTopic1-Sub1 --strategy EXPONENTIAL_DECAY_RETRY")]
+    Update {
+        /// The topic's name.
+        #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
+        topic: String,
+        /// The subscription's name.
+        #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
+        subscription: String,
+        /// NotifyStrategy.
+        #[arg(long, value_enum, ignore_case = true, required_unless_present = "dlq")]
+        strategy: Option<Strategy>,
+        /// The queue that takes what could not be delivered (DlqPolicy).
+        #[arg(long, value_name = "QUEUE", value_parser = name)]
+        dlq: Option<String>,
+        #[command(flatten)]
+        service: Service,
+    },
     /// Delete a subscription.
     #[command(after_help = "Example:\n  mns-endpoint subscription delete MyTopic1 MyTopic1-Sub1")]
     Delete {
@@ -137,10 +156,7 @@ impl Subscription {
                 let attributes = SubscriptionAttributes {
                     endpoint: endpoint.clone(),
                     filter_tag: filter_tag.clone(),
-                    notify_strategy: match strategy {
-                        Strategy::BackoffRetry => NotifyStrategy::BackoffRetry,
-                        Strategy::ExponentialDecayRetry => NotifyStrategy::ExponentialDecayRetry,
-                    },
+                    notify_strategy: (*strategy).into(),
                     notify_content_format: match format {
                         Format::Xml => ContentFormat::Xml,
                         Format::Json => ContentFormat::Json,
@@ -158,11 +174,26 @@ impl Subscription {
                 Ok(names) => service::print_names(service.output, "Subscriptions", &names)?,
                 Err(error) => return fail("List Subscriptions Fail!", &error),
             },
+            Action::Update { topic, subscription, strategy, dlq, service } => {
+                let notify_strategy = strategy.map(NotifyStrategy::from);
+                let change = SubscriptionChange { notify_strategy, dead_letter_queue: dlq.clone() };
+                let place = (topic.as_str(), subscription.as_str());
+                update(&service.client()?, service.output, place, &change).await?;
+            }
             Action::Delete { topic, subscription, service } => {
                 delete(&service.client()?, service.output, topic, subscription).await?;
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl From<Strategy> for NotifyStrategy {
+    fn from(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::BackoffRetry => Self::BackoffRetry,
+            Strategy::ExponentialDecayRetry => Self::ExponentialDecayRetry,
+        }
     }
 }
 
@@ -237,6 +268,26 @@ async fn show(client: &Client, output: Output, topic: &str, subscription: &str) 
         "LastModifyTime": shown.last_modify_time,
     });
     service::print(output, &told)
+}
+
+async fn update(
+    client: &Client,
+    output: Output,
+    (topic, subscription): (&str, &str),
+    change: &SubscriptionChange,
+) -> anyhow::Result<()> {
+    if let Err(error) = client.set_subscription(topic, subscription, change).await {
+        return fail("Update Subscription Fail!", &error);
+    }
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => writeln!(out, "Update Subscription Succeed! TopicName:{topic} SubName:{subscription}\n")?,
+        Output::Json => {
+            let told = json!({ "TopicName": topic, "SubscriptionName": subscription, "Updated": true });
+            writeln!(out, "{told}")?;
+        }
+    }
+    Ok(())
 }
 
 async fn delete(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {

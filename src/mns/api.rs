@@ -48,6 +48,15 @@ pub struct SubscriptionAttributes {
     pub dead_letter_queue: Option<String>,
 }
 
+/// What can be changed of a subscription. `None` leaves it as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubscriptionChange {
+    /// What happens when a push fails.
+    pub notify_strategy: Option<NotifyStrategy>,
+    /// The queue that takes what could not be delivered.
+    pub dead_letter_queue: Option<String>,
+}
+
 /// A subscription as the service describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
@@ -182,13 +191,12 @@ impl SubscriptionAttributes {
     /// [`UnexpectedDocument`]
     pub fn of_element(element: &Element) -> Result<Self, UnexpectedDocument> {
         root(element, "Subscription")?;
-        let dead_letter_queue = element.child("DlqPolicy").and_then(|policy| policy.text_of("DeadLetterTargetQueue"));
         Ok(Self {
             endpoint: needed(element, "Endpoint")?,
             filter_tag: optional(element, "FilterTag")?.unwrap_or_default(),
             notify_strategy: optional(element, "NotifyStrategy")?.unwrap_or(NotifyStrategy::BackoffRetry),
             notify_content_format: optional(element, "NotifyContentFormat")?.unwrap_or(ContentFormat::Xml),
-            dead_letter_queue: dead_letter_queue.filter(|queue| !queue.is_empty()).map(str::to_owned),
+            dead_letter_queue: dead_letter_queue(element),
         })
     }
 
@@ -199,11 +207,30 @@ impl SubscriptionAttributes {
             Element::of_text("NotifyStrategy", self.notify_strategy.to_string()),
             Element::of_text("NotifyContentFormat", self.notify_content_format.to_string()),
         ];
-        elements.extend(self.dead_letter_queue.as_ref().map(|queue| {
-            let policy = [("Enabled", "true".to_owned()), ("DeadLetterTargetQueue", queue.clone())];
-            of_texts("DlqPolicy", policy)
-        }));
+        elements.extend(self.dead_letter_queue.as_deref().map(dead_letter_policy));
         elements
+    }
+}
+
+impl SubscriptionChange {
+    /// As the body of `SetSubscriptionAttributes`.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        let strategy = self.notify_strategy.map(|strategy| Element::of_text("NotifyStrategy", strategy.to_string()));
+        let policy = self.dead_letter_queue.as_deref().map(dead_letter_policy);
+        Element::of_children("Subscription", strategy.into_iter().chain(policy).collect())
+    }
+
+    /// Reads that body.
+    ///
+    /// # Errors
+    /// [`UnexpectedDocument`]
+    pub fn of_element(element: &Element) -> Result<Self, UnexpectedDocument> {
+        root(element, "Subscription")?;
+        Ok(Self {
+            notify_strategy: optional(element, "NotifyStrategy")?,
+            dead_letter_queue: dead_letter_queue(element),
+        })
     }
 }
 
@@ -309,6 +336,15 @@ fn of_texts<const N: usize>(name: &str, texts: [(&str, String); N]) -> Element {
     Element::of_children(name, texts.map(|(name, text)| Element::of_text(name, text)).into())
 }
 
+fn dead_letter_policy(queue: &str) -> Element {
+    of_texts("DlqPolicy", [("Enabled", "true".to_owned()), ("DeadLetterTargetQueue", queue.to_owned())])
+}
+
+fn dead_letter_queue(element: &Element) -> Option<String> {
+    let queue = element.child("DlqPolicy").and_then(|policy| policy.text_of("DeadLetterTargetQueue"));
+    queue.filter(|queue| !queue.is_empty()).map(str::to_owned)
+}
+
 fn root(element: &Element, wanted: &'static str) -> Result<(), UnexpectedDocument> {
     if element.name == wanted {
         return Ok(());
@@ -385,6 +421,11 @@ mod tests {
                 last_modify_time: 2,
             };
             assert_eq!(Subscription::of_element(&again(&subscription.to_element())).unwrap(), subscription);
+            let change = SubscriptionChange {
+                notify_strategy: Some(NotifyStrategy::BackoffRetry),
+                dead_letter_queue: queue.map(str::to_owned),
+            };
+            assert_eq!(SubscriptionChange::of_element(&again(&change.to_element())).unwrap(), change);
             let asked = attributes(queue);
             assert_eq!(SubscriptionAttributes::of_element(&again(&asked.to_element())).unwrap(), asked);
         }

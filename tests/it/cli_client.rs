@@ -39,7 +39,7 @@ fn the_lines_of_the_manual_are_printed() {
     );
     let published = ("201 Created", message.document());
     let published = (published.0, published.1.as_str());
-    let host = ApiHost::start(&[CREATED, CREATED, published, published, published, DONE, DONE]);
+    let host = ApiHost::start(&[CREATED, CREATED, published, published, published, DONE, DONE, DONE]);
     for (args, told) in [
         (vec!["topic", "create", "MyTopic1"], "Create Topic Succeed! TopicName:MyTopic1\n\n"),
         (
@@ -52,6 +52,10 @@ fn the_lines_of_the_manual_are_printed() {
              Publish Message Succeed. MessageBody:I am test message 0. MessageID:ID\n\
              Publish Message Succeed. MessageBody:I am test message 1. MessageID:ID\n\
              Publish Message Succeed. MessageBody:I am test message 2. MessageID:ID\n",
+        ),
+        (
+            vec!["subscription", "update", "MyTopic1", "Sub1", "--strategy", "backoff_retry", "--dlq", "dead"],
+            "Update Subscription Succeed! TopicName:MyTopic1 SubName:Sub1\n\n",
         ),
         (
             vec!["subscription", "delete"],
@@ -70,6 +74,7 @@ fn the_lines_of_the_manual_are_printed() {
             "POST /topics/MyTopic1/messages",
             "POST /topics/MyTopic1/messages",
             "POST /topics/MyTopic1/messages",
+            "PUT /topics/MyTopic1/subscriptions/Sub1?metaoverride=true",
             "DELETE /topics/MySampleTopic/subscriptions/MySampleTopic-Sub",
             "DELETE /topics/MySampleTopic"
         ]
