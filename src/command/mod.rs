@@ -15,15 +15,19 @@ mod topic;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::OpenError;
+use crate::telemetry;
 use crate::trust::StoreError;
 
 /// Wrong configuration, as `sysexits.h` has it.
 const EXIT_CONFIG: u8 = 78;
+/// How long the last line on stderr may take.
+const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A push endpoint for Alibaba Cloud MNS topics: a 201 means verified, meant for you, and on disk.
 #[derive(Debug, Parser)]
@@ -121,8 +125,9 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 /// Tells an error with its causes on stderr, and gives the code to end with.
 #[must_use]
 pub fn failed(error: &anyhow::Error) -> ExitCode {
-    // Nobody is left to be told where stderr is gone.
-    drop(writeln!(std::io::stderr(), "mns-endpoint: {error:#}"));
+    let told = format!("mns-endpoint: {error:#}\n");
+    // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it too.
+    telemetry::within(LAST_WORD_TIMEOUT, move || drop(std::io::stderr().write_all(told.as_bytes())));
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. }))

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
+use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::clock::{Clock, SystemClock};
 use crate::command::Configuration;
@@ -250,7 +250,7 @@ fn reachable_ip(listening: IpAddr) -> IpAddr {
 struct Stdout {
     tee: Option<tracing_appender::non_blocking::NonBlocking>,
     dropped: Option<ErrorCounter>,
-    _guard: Option<WorkerGuard>,
+    _guard: Option<telemetry::Writers>,
 }
 
 impl Stdout {

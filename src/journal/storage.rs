@@ -3,7 +3,7 @@
 //! A seam: tests put a storage in its place that fails, tears and forgets. Every call that makes
 //! bytes durable in this program is in this file.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -120,8 +120,10 @@ impl FileStorage {
             file.map_err(|cause| unwritable("open", &path, dir, cause))
         };
         let lock = open(format!(".endpoint_log.{port}.lock"))?;
-        if lock.try_lock().is_err() {
-            return Err(OpenError::Locked { dir: dir.clone(), port: *port });
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port: *port }),
+            Err(TryLockError::Error(cause)) => return Err(unwritable("lock a file in", dir, dir, cause)),
         }
         let endpoint = open(format!("endpoint_log.{port}"))?;
         let access = open(format!("access_log.{port}"))?;

@@ -118,7 +118,8 @@ impl Writer {
         // Measured anew each time: someone else may have cut a file.
         match Lengths::of(self.storage.as_ref()) {
             Ok(lengths) => self.lengths = lengths,
-            Err(cause) => return Err(self.take_back(&cause)),
+            // Nothing of the batch is written, so there is nothing to cut.
+            Err(cause) => return Err(self.refuse(&cause)),
         }
         // Refusals do not wait for the disk: the next commit takes them along, or they are many.
         self.unsynced = self.unsynced.saturating_add(batch.entry.bytes());
@@ -137,16 +138,17 @@ impl Writer {
         Ok(())
     }
 
+    fn refuse(&self, cause: &io::Error) -> JournalError {
+        if self.shared.note_refused() {
+            warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and the next one tried");
+        }
+        JournalError::Refused
+    }
+
     /// After a failed write: cuts both files back to their last whole record.
     fn take_back(&mut self, cause: &io::Error) -> JournalError {
-        let is_news = self.shared.note_refused();
         match self.cut_to(self.lengths) {
-            Ok(()) => {
-                if is_news {
-                    warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and the next one tried");
-                }
-                JournalError::Refused
-            }
+            Ok(()) => self.refuse(cause),
             Err(error) => {
                 error!(%cause, %error, "The disk refused a write and what was written cannot be cut back");
                 self.shared.failed.cancel();

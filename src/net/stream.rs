@@ -78,6 +78,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
                 this.activity.note_read(buffer.filled().get(before..).unwrap_or_default());
                 Poll::Ready(result)
             }
+            // Asked to end between two requests: for hyper that is the end of the stream. By itself it would
+            // wait for the rest of what may be a head.
+            Poll::Pending if this.activity.close.is_cancelled() && this.activity.phase() == Phase::Idle => {
+                Poll::Ready(Ok(()))
+            }
             Poll::Pending => {
                 ready!(this.poll_silence(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

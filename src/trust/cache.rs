@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::mns::SigningCertUrl;
@@ -185,6 +185,8 @@ impl CertificateCache {
                         slot.held.store(Some(certificate.clone()));
                         state.failed = None;
                     }
+                    // The source was not asked, so there is nothing to remember.
+                    Err(FetchError::TooMany) => state.renewed_at = None,
                     Err(error) => state.failed = Some((Instant::now(), error.clone())),
                 }
             }
@@ -195,6 +197,13 @@ impl CertificateCache {
 
     async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot) -> Outcome {
         let held = slot.held.load_full();
+        // Where others are being fetched, what is on disk need not wait for them.
+        if held.is_none()
+            && self.fetches.available_permits() == 0
+            && let Some(kept) = self.load(url).await
+        {
+            return Ok(kept);
+        }
         match self.fetch(url).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
             Ok(certificate) => {
                 tell_new(url, &certificate, held.as_deref());
@@ -210,8 +219,10 @@ impl CertificateCache {
     }
 
     async fn fetch(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
-        let Ok(_permit) = self.fetches.try_acquire() else { return Err(FetchError::TooMany) };
-        let fetched = tokio::time::timeout(self.fetch_timeout, self.source.fetch(url)).await;
+        let now = Instant::now();
+        let deadline = now.checked_add(self.fetch_timeout).unwrap_or(now);
+        let Ok(_permit) = timeout_at(deadline, self.fetches.acquire()).await else { return Err(FetchError::TooMany) };
+        let fetched = timeout_at(deadline, self.source.fetch(url)).await;
         fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)))
     }
 
@@ -459,6 +470,17 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_finds_no_room_is_none() {
+        let bench = Bench::new(0, Ok(OLD.to_vec()));
+        let held = bench.cache.get(&url("x")).await.unwrap();
+        let all = bench.cache.fetches.acquire_many(u32::try_from(FETCHES_MAX).unwrap()).await.unwrap();
+        assert_eq!(bench.cache.renew(&url("x"), &held).await.err(), Some(FetchError::TooMany));
+        drop(all);
+        assert!(bench.cache.renew(&url("x"), &held).await.unwrap().is_some());
+        assert_eq!(bench.calls(), 2);
+    }
+
     #[tokio::test]
     async fn a_crowd_of_fetches_leaves_what_is_on_disk_within_reach() {
         let bench = Bench::new(3_600_000, Err(down()));
@@ -474,8 +496,9 @@ mod tests {
         while bench.calls() < FETCHES_MAX {
             tokio::task::yield_now().await;
         }
-        assert_eq!(bench.cache.get(&url("one-too-many")).await.err(), Some(FetchError::TooMany));
-        bench.cache.get(&url("kept")).await.unwrap();
+        // At once, while another address waits for room.
+        let kept = tokio::time::timeout(Duration::from_secs(1), bench.cache.get(&url("kept"))).await;
+        kept.unwrap().unwrap();
         assert_eq!(bench.calls(), FETCHES_MAX);
         crowd.into_iter().for_each(|fetch| fetch.abort());
     }

@@ -15,6 +15,8 @@ struct Disk {
     /// The next writes take only so many bytes and then fail.
     room: Option<usize>,
     fail_sync: bool,
+    /// The next look at a length fails.
+    fail_len: bool,
     fail_truncate: bool,
     syncs: usize,
     appends: usize,
@@ -59,7 +61,12 @@ impl Disk {
 
 impl Storage for FaultyStorage {
     fn len(&self, log: Log) -> io::Result<u64> {
-        Ok(self.with(|disk| disk.file(log).live.len()) as u64)
+        self.with(|disk| {
+            if std::mem::take(&mut disk.fail_len) {
+                return Err(io::Error::other("len failed"));
+            }
+            Ok(disk.file(log).live.len() as u64)
+        })
     }
 
     fn read_at(&self, log: Log, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -196,6 +203,18 @@ async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
         journal.append(entry("c")).await.unwrap();
         assert_eq!(storage.text(), "[a]\n\n[c]\n\n");
     }
+}
+
+#[tokio::test]
+async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
+    let storage = FaultyStorage::default();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| disk.fail_len = true);
+    assert_eq!(journal.append(entry("c")).await.err(), Some(JournalError::Refused));
+    journal.append(entry("d")).await.unwrap();
+    assert_eq!(storage.text(), "[a]\n\n[b]\n\n[d]\n\n");
 }
 
 #[tokio::test]

@@ -288,15 +288,22 @@ fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
 
 #[test]
 fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
-    let endpoint = endpoint(&[("server.max_connections", "3")]);
-    let _three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, b"P")).collect();
-    let started = Instant::now();
-    // Turned away with 503 at first; long before the three are cut by server.head_timeout it is served.
-    eventually("a health check is answered", || {
-        let mut stream = send(endpoint.address, HEALTH);
-        (read_answer(&mut stream).status == 200).then_some(())
-    });
-    assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+    for begun in [&b"P"[..], b"\r\n", b"\r\nP"] {
+        let endpoint = endpoint(&[("server.max_connections", "3")]);
+        let _three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, begun)).collect();
+        let started = Instant::now();
+        // Turned away with 503 at first; long before the three are cut by server.head_timeout it is served.
+        for _ in 0..3 {
+            eventually("a health check is answered", || {
+                let mut stream = send(endpoint.address, HEALTH);
+                (read_answer(&mut stream).status == 200).then_some(())
+            });
+        }
+        assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
+        // Nor do they hold up a stop.
+        endpoint.stop();
+        assert!(started.elapsed() < LONG + Duration::from_secs(6), "{:?}", started.elapsed());
+    }
 }
 
 #[test]
@@ -313,24 +320,77 @@ fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
     assert_eq!(read_answer(&mut stream).status, 201);
 }
 
+/// A server whose stdout and stderr nobody reads after the first line, until a bound.
+struct Unread(std::process::Child);
+
+impl Unread {
+    fn start() -> (Self, std::net::SocketAddr) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = crate::support::program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-dir"])
+            .arg(dir.path())
+            .env("RUST_LOG", "debug")
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+        let address = line.trim().rsplit("//").next().unwrap().parse().unwrap();
+        (Self(child), address)
+    }
+
+    /// Asks it to stop, again and again; gives its code.
+    fn stop(&mut self, again: bool) -> i32 {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let stop = || rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        stop();
+        eventually("it ends", || {
+            let ended = self.0.try_wait().unwrap();
+            if ended.is_none() && again {
+                stop();
+            }
+            ended
+        })
+        .code()
+        .unwrap()
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 #[test]
 fn a_reader_of_stderr_that_has_stopped_stops_nobody() {
-    let mut child = crate::support::program()
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-dir"])
-        .arg(tempfile::tempdir().unwrap().path())
-        .env("RUST_LOG", "debug")
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
-    let address = line.trim().rsplit("//").next().unwrap().parse().unwrap();
+    let (mut server, address) = Unread::start();
     // Each broken head makes a line: together far more than the 64 KiB that a pipe holds.
     for _ in 0..1500 {
         drop(until_closed(&mut send(address, b"broken\r\n\r\n")));
     }
     ask(&mut send(address, &[]));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Nor does its last word on stderr keep it.
+    let started = Instant::now();
+    let _open = send(address, b"POST /notifications HTTP/1.1\r\nContent-Length: 5\r\n\r\n");
+    ask(&mut send(address, &[]));
+    assert_eq!(server.stop(true), 1);
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
+    let (mut server, address) = Unread::start();
+    // More lines than the pipe and the queue before it hold.
+    let mut stream = send(address, &[]);
+    for _ in 0..3000 {
+        stream.write_all(b"POST /notifications HTTP/1.1\r\nContent-Length: 0\r\n\r\n").unwrap();
+        assert_eq!(read_answer(&mut stream).status, 403);
+    }
+    let started = Instant::now();
+    assert_eq!(server.stop(false), 0);
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
