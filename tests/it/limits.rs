@@ -290,7 +290,9 @@ fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
 fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
     for begun in [&b"P"[..], b"\r\n", b"\r\nP"] {
         let endpoint = endpoint(&[("server.max_connections", "3")]);
-        let _three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, begun)).collect();
+        let three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, begun)).collect();
+        // Silence, in which the server reads what it was sent.
+        assert!(three.iter().all(|stream| !answer_within(stream, Duration::from_millis(100))));
         let started = Instant::now();
         // Turned away with 503 at first; long before the three are cut by server.head_timeout it is served.
         for _ in 0..3 {
