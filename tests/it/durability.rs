@@ -48,7 +48,7 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
         let senders: Vec<_> = (0..SENDERS)
             .map(|_| {
                 let (acknowledged, stop) = (acknowledged.clone(), stop.clone());
-                let drafts: Vec<Draft> = (0..400).map(|_| push(&host, "m")).collect();
+                let drafts: Vec<Draft> = (0..80).map(|_| push(&host, "m")).collect();
                 std::thread::spawn(move || {
                     for draft in drafts {
                         if stop.load(Ordering::SeqCst) {
