@@ -2,6 +2,7 @@
 
 mod retry;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +125,12 @@ impl Base {
             }
             Some(_) | None => Err(wrong()),
         }
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -1,13 +1,15 @@
 //! `publish`: the manual's three messages, or one of your own.
 
-use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
+use crate::client::{Client, Published};
+use crate::command::input;
 use crate::command::service::{Output, Service, code, fail, name};
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::journal::escaped;
@@ -41,59 +43,62 @@ pub(super) struct Publish {
     service: Service,
 }
 
+/// How many messages the manual publishes.
 const DEFAULT_COUNT: u32 = 3;
 
 impl Publish {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let client = self.service.client()?;
-        let messages = self.messages()?;
-        let topic = &self.topic;
-        let mut out = std::io::stdout().lock();
-        if self.service.output == Output::Text {
-            writeln!(
-                out,
-                "==========Publish Message To Topic==========\nTopicName:{topic}\nMessageCount:{}\n",
-                messages.len()
-            )?;
-        }
-        for message in &messages {
-            let published = match client.publish(topic, message, &self.tag).await {
-                Ok(published) => published,
-                Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create it."),
-                Err(error) => return fail("Publish Message Fail.", &error),
-            };
-            let id = &published.message_id;
-            match self.service.output {
-                Output::Text => {
-                    let body = escaped(message.as_bytes());
-                    writeln!(out, "Publish Message Succeed. MessageBody:{body} MessageID:{id}")?;
-                }
-                Output::Json => {
-                    let told = json!({ "TopicName": topic, "MessageId": id, "MessageBodyMD5": published.body_md5 });
-                    writeln!(out, "{told}")?;
-                }
-            }
-        }
+        publish(&client, self.service.output, &self.topic, &self.messages()?, &self.tag).await?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn messages(&self) -> anyhow::Result<Vec<String>> {
         match (&self.body, &self.body_file) {
             (Some(body), _) => Ok(vec![body.clone()]),
-            (None, Some(file)) => Ok(vec![read(file)?]),
-            (None, None) => {
-                let count = self.count.unwrap_or(DEFAULT_COUNT);
-                Ok((0..count).map(|number| format!("I am test message {number}.")).collect())
-            }
+            (None, Some(file)) => Ok(vec![input::read_text(file)?]),
+            (None, None) => Ok(test_messages(self.count.unwrap_or(DEFAULT_COUNT))),
         }
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read stdin as UTF-8")?;
-        return Ok(text);
+/// The manual's messages.
+pub(super) fn test_messages(count: u32) -> Vec<String> {
+    (0..count).map(|number| format!("I am test message {number}.")).collect()
+}
+
+/// Publishes messages one after another and says so of each; gives what became of them.
+pub(super) async fn publish(
+    client: &Client,
+    output: Output,
+    topic: &str,
+    messages: &[String],
+    tag: &str,
+) -> anyhow::Result<Vec<Published>> {
+    let mut out = std::io::stdout();
+    if output == Output::Text {
+        let count = messages.len();
+        writeln!(out, "==========Publish Message To Topic==========\nTopicName:{topic}\nMessageCount:{count}\n")?;
     }
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {} as UTF-8", file.display()))
+    let mut all = Vec::new();
+    for message in messages {
+        let published = match client.publish(topic, message, tag).await {
+            Ok(published) => published,
+            Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create it."),
+            Err(error) => return fail("Publish Message Fail.", &error),
+        };
+        let id = &published.message_id;
+        match output {
+            Output::Text => {
+                let body = escaped(message.as_bytes());
+                writeln!(out, "Publish Message Succeed. MessageBody:{body} MessageID:{id}")?;
+            }
+            Output::Json => {
+                let told = json!({ "TopicName": topic, "MessageId": id, "MessageBodyMD5": published.body_md5 });
+                writeln!(out, "{told}")?;
+            }
+        }
+        all.push(published);
+    }
+    Ok(all)
 }

@@ -1,5 +1,6 @@
 //! Delivering a push: one connection to an endpoint, byte for byte what MNS sends.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use http::Uri;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 /// How long MNS waits for an answer.
@@ -82,9 +83,9 @@ pub struct Connection {
     stream: Option<BufReader<Box<dyn Duplex>>>,
 }
 
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
 
 impl Target {
     /// Reads an endpoint's address as MNS does: without a path it is `/notifications`.
@@ -134,6 +135,21 @@ impl Target {
     }
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+impl Answer {
+    /// Whether MNS counts it as a delivery.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 impl Connection {
     /// A connection to be made with the first delivery. `tls` is used for https.
     #[must_use]
@@ -148,28 +164,74 @@ impl Connection {
     /// # Errors
     /// [`DeliveryError`]. The request may have arrived all the same.
     pub async fn deliver(&mut self, request: &[u8]) -> Result<Answer, DeliveryError> {
-        let answer = timeout(ANSWER_TIMEOUT, self.exchange(request)).await.unwrap_or(Err(DeliveryError::TimedOut));
+        self.deliver_in(&[request], Duration::ZERO).await
+    }
+
+    /// Sends a request in pieces, with a pause between two of them, and waits for its answer.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`], and with the same limit of time for all of it.
+    pub async fn deliver_in(&mut self, pieces: &[&[u8]], pause: Duration) -> Result<Answer, DeliveryError> {
+        let exchange = self.exchange(pieces, pause);
+        let answer = timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or(Err(DeliveryError::TimedOut));
         if !answer.as_ref().is_ok_and(|answer| answer.reusable) {
             self.stream = None;
         }
         answer
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> Result<Answer, DeliveryError> {
+    /// Sends the beginning of a request and closes the connection.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`].
+    pub async fn send_part(&mut self, part: &[u8]) -> Result<(), DeliveryError> {
+        let sent = timeout(ANSWER_TIMEOUT, async {
+            let stream = self.connected().await?;
+            send(stream, &[part], Duration::ZERO).await?;
+            stream.shutdown().await.map_err(DeliveryError::Broken)
+        });
+        let sent = sent.await.unwrap_or(Err(DeliveryError::TimedOut));
+        self.stream = None;
+        sent
+    }
+
+    async fn exchange(&mut self, pieces: &[&[u8]], pause: Duration) -> Result<Answer, DeliveryError> {
+        let is_kept = self.stream.is_some();
+        let stream = self.connected().await?;
+        let answer = match send(stream, pieces, pause).await {
+            Ok(()) => read_answer(stream).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            // A kept connection may have been closed by the endpoint in the meantime: that is no failure of it.
+            Err(DeliveryError::Broken(_)) if is_kept => {
+                self.stream = None;
+                let stream = self.connected().await?;
+                send(stream, pieces, pause).await?;
+                read_answer(stream).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn connected(&mut self) -> Result<&mut BufReader<Box<dyn Duplex>>, DeliveryError> {
         let stream = match self.stream.take() {
             Some(stream) => stream,
             None => BufReader::new(connect(&self.target, &self.tls).await?),
         };
-        let stream = self.stream.insert(stream);
-        stream.write_all(request).await.map_err(DeliveryError::Broken)?;
-        stream.flush().await.map_err(DeliveryError::Broken)?;
-        loop {
-            let answer = read_answer(stream).await?;
-            if answer.status != 100 {
-                return Ok(answer);
-            }
-        }
+        Ok(self.stream.insert(stream))
     }
+}
+
+async fn send(stream: &mut BufReader<Box<dyn Duplex>>, pieces: &[&[u8]], pause: Duration) -> Result<(), DeliveryError> {
+    for (index, piece) in pieces.iter().enumerate() {
+        if index > 0 {
+            sleep(pause).await;
+        }
+        stream.write_all(piece).await.map_err(DeliveryError::Broken)?;
+        stream.flush().await.map_err(DeliveryError::Broken)?;
+    }
+    Ok(())
 }
 
 async fn connect(target: &Target, tls: &Arc<rustls::ClientConfig>) -> Result<Box<dyn Duplex>, DeliveryError> {
@@ -188,7 +250,17 @@ async fn connect(target: &Target, tls: &Arc<rustls::ClientConfig>) -> Result<Box
     Ok(Box::new(stream))
 }
 
+/// The final answer, behind those that are not.
 async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer, DeliveryError> {
+    loop {
+        let answer = read_one_answer(stream).await?;
+        if answer.status != 100 {
+            return Ok(answer);
+        }
+    }
+}
+
+async fn read_one_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer, DeliveryError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= HEAD_BYTES_MAX {

@@ -72,11 +72,11 @@ impl<'a> Push<'a> {
         headers
     }
 
-    /// The whole request, signed, as it goes over the wire.
+    /// The request with its signature.
     ///
     /// # Errors
     /// The key cannot sign, or a header cannot carry a value.
-    pub fn signed(&self, signer: &Signer) -> Result<Vec<u8>, SignerError> {
+    pub fn signed(&self, signer: &Signer) -> Result<SignedPush, SignerError> {
         let body = self.notification.encode();
         let headers = self.headers(&body);
         let mut request = Request::post(self.target);
@@ -85,22 +85,45 @@ impl<'a> Push<'a> {
         }
         let request = request.body(Bytes::new()).map_err(|error| SignerError::Key(error.to_string()))?;
         let signature = signer.sign(&string_to_sign(&request, Form::Documented))?;
+        let (target, host) = (self.target.to_owned(), self.host.to_owned());
+        Ok(SignedPush { target, host, headers, signature, body })
+    }
+}
+
+/// A push with its signature, as it goes over the wire.
+///
+/// The fields are open so that what is no push of MNS can be made too.
+#[derive(Debug, Clone)]
+pub struct SignedPush {
+    target: String,
+    host: String,
+    headers: Vec<(&'static str, Vec<u8>)>,
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl SignedPush {
+    /// The whole request.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<u8> {
         let mut wire = format!("POST {} HTTP/1.1\r\n", self.target).into_bytes();
         let last = [
-            ("Authorization", STANDARD.encode(signature).into_bytes()),
+            ("Authorization", STANDARD.encode(&self.signature).into_bytes()),
             ("Host", self.host.as_bytes().to_vec()),
-            ("Content-length", body.len().to_string().into_bytes()),
+            ("Content-length", self.body.len().to_string().into_bytes()),
             ("Accept", b"*/*".to_vec()),
         ];
-        for (name, value) in headers.iter().chain(&last) {
+        for (name, value) in self.headers.iter().chain(&last) {
             wire.extend_from_slice(name.as_bytes());
             wire.extend_from_slice(b": ");
             wire.extend_from_slice(value);
             wire.extend_from_slice(b"\r\n");
         }
         wire.extend_from_slice(b"\r\n");
-        wire.extend_from_slice(&body);
-        Ok(wire)
+        wire.extend_from_slice(&self.body);
+        wire
     }
 }
 

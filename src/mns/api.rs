@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::mns::{ContentFormat, Element};
 
 /// What a topic is given when it is made or changed. `None` leaves it to the service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopicAttributes {
     /// The largest message, in bytes.
     pub maximum_message_size: Option<u32>,

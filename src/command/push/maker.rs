@@ -61,7 +61,7 @@ impl Maker {
             request_id: &emulator::new_request_id(now),
             notation: emulator::Push::usual_notation(plan.format),
         };
-        Ok((push.signed(signer)?, message_id))
+        Ok((push.signed(signer)?.to_wire(), message_id))
     }
 
     /// The prefix under which the endpoint must trust certificates.

@@ -3,9 +3,9 @@
 mod maker;
 mod outcome;
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +16,8 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::input;
+use crate::command::key::Key;
 use crate::command::push::maker::{Maker, Plan};
 use crate::command::push::outcome::Outcome;
 use crate::emulator::{self, Connection, Signer, Target};
@@ -67,12 +69,8 @@ pub(super) struct Push {
     /// How many at the same time, each on a connection of its own.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: u16,
-    /// The size of the key that is made. The real one has 512.
-    #[arg(long, default_value_t = 512, conflicts_with = "key", value_parser = clap::value_parser!(u16).range(512..=8192))]
-    bits: u16,
-    /// A private key in PEM to sign with.
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    #[command(flatten)]
+    key: Key,
     /// The certificate's address; then it is not served by this command.
     #[arg(long, value_name = "URL")]
     cert_url: Option<String>,
@@ -136,21 +134,14 @@ impl Push {
     /// What makes the requests, and the task that serves the certificate.
     async fn maker(&self, stop: &CancellationToken) -> anyhow::Result<(Maker, Option<tokio::task::JoinHandle<()>>)> {
         if let Some(file) = &self.capture {
-            let recorded = read(file)?;
+            let recorded = input::read(file)?;
             if recorded.is_empty() {
                 bail!("there is nothing to send in {}", file.display());
             }
             return Ok((Maker::Recorded(recorded), None));
         }
         let message = self.message()?;
-        let bits = usize::from(self.bits);
-        let signer = match &self.key {
-            Some(file) => {
-                let pem = String::from_utf8(read(file)?).with_context(|| format!("{} is no PEM", file.display()))?;
-                Signer::from_pem(&pem).with_context(|| format!("cannot use {}", file.display()))?
-            }
-            None => tokio::task::spawn_blocking(move || Signer::generate(bits)).await??,
-        };
+        let signer = self.key.signer().await?;
         let (certificate_url, host) = match &self.cert_url {
             Some(url) => (url.clone(), None),
             None => self.serve_certificate(&signer, stop)?,
@@ -181,7 +172,7 @@ impl Push {
     fn message(&self) -> anyhow::Result<Option<Vec<u8>>> {
         match (&self.body, &self.body_file) {
             (Some(body), _) => Ok(Some(body.clone().into_bytes())),
-            (None, Some(file)) => Ok(Some(read(file)?)),
+            (None, Some(file)) => Ok(Some(input::read(file)?)),
             (None, None) => Ok(None),
         }
     }
@@ -245,13 +236,4 @@ fn reachable(text: &str) -> Result<SocketAddr, &'static str> {
         Ok(address) => Ok(address),
         Err(_) => Err("write an address and a port, as in 127.0.0.1:9001"),
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("cannot read stdin")?;
-        return Ok(bytes);
-    }
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }

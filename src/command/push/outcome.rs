@@ -14,7 +14,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn is_success(&self) -> bool {
-        self.answer.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status))
+        self.answer.as_ref().is_ok_and(Answer::is_success)
     }
 
     /// The status and what it means, for the one who reads the terminal.

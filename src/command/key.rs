@@ -1,0 +1,34 @@
+//! The key that `push` and `emulator` sign with.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::command::input;
+use crate::emulator::Signer;
+
+/// A key of a file, or one that is made.
+#[derive(Debug, Args)]
+pub(super) struct Key {
+    /// The size of the key that is made. The real one has 512.
+    #[arg(long, default_value_t = 512, conflicts_with = "key", value_parser = clap::value_parser!(u16).range(512..=8192))]
+    bits: u16,
+    /// A private key in PEM to sign with.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl Key {
+    /// The key that was asked for.
+    pub(super) async fn signer(&self) -> anyhow::Result<Signer> {
+        let Some(file) = &self.key else { return self.another().await };
+        Signer::from_pem(&input::read_text(file)?).with_context(|| format!("cannot use {}", file.display()))
+    }
+
+    /// A new key. Large ones take seconds, on a thread of their own.
+    pub(super) async fn another(&self) -> anyhow::Result<Signer> {
+        let bits = usize::from(self.bits);
+        Ok(tokio::task::spawn_blocking(move || Signer::generate(bits)).await??)
+    }
+}
