@@ -3,8 +3,11 @@
 #![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
 
 mod certificate;
+mod emulator;
 mod explain;
 mod health;
+mod input;
+mod key;
 mod publish;
 mod push;
 mod serve;
@@ -50,6 +53,7 @@ pub struct Arguments {
 enum Command {
     Serve(serve::Serve),
     Push(push::Push),
+    Emulator(emulator::EmulatorCommand),
     Explain(explain::Explain),
     Topic(topic::Topic),
     Subscription(subscription::Subscription),
@@ -112,6 +116,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run().await,
         Command::Push(push) => push.run().await,
+        Command::Emulator(emulator) => emulator.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
         Command::Topic(topic) => topic.run().await,

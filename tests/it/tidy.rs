@@ -16,19 +16,20 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 13] = [
+const FENCES: [(&str, &[&str]); 14] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
-    ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs", "command/"]),
-    ("axum", &["net/accept.rs", "server/", "emulator/certificate_host.rs"]),
+    ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs", "emulator/api.rs", "command/"]),
+    ("axum", &["net/accept.rs", "server/", "emulator/"]),
     ("hyper", &["net/"]),
     ("reqwest", &["trust/source.rs", "client/mod.rs", "command/health.rs"]),
     ("rsa", &["trust/certificate.rs", "emulator/signer.rs"]),
-    ("sha1", &["trust/certificate.rs", "emulator/signer.rs", "mns/authorization.rs"]),
+    ("sha1", &["trust/certificate.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
     ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs"]),
     ("md5", &["mns/content_md5.rs"]),
     ("figment", &["config/layers.rs"]),
     ("clap", &["command/"]),
     ("anyhow", &["command/", "main.rs"]),
+    ("redb", &["emulator/account/"]),
     ("socket2", &["net/accept.rs"]),
 ];
 

@@ -1,0 +1,224 @@
+//! `emulator`: a local MNS until a signal, on one address.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::time::{Instant, Interval, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::client::Base;
+use crate::clock::SystemClock;
+use crate::command::key::Key;
+use crate::emulator::{Chaos, Emulator, Options, Status};
+use crate::mns::AccessKey;
+use crate::net::{self, Counters, Limits};
+use crate::signals::StopSignals;
+use crate::telemetry;
+
+/// What `--chaos` without a list does.
+const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signature=0.01,bad-md5=0.01,foreign-cert=0.01,\
+    truncate=0.01,drop-answer=0.05";
+/// The account whose topics these are, where the host of a request names none: that of the manual.
+pub(super) const OWNER: &str = "1269128356620446";
+/// The bounds on connections to the API.
+pub(super) const LIMITS: Limits =
+    Limits { connections_max: 1024, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(75) };
+/// How long open requests may take when it stops.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Play MNS on this machine: topics, subscriptions, publishing and pushing, without an account or a network.
+///
+/// The topic half of the REST API of 2015-06-06 and the pusher, with a key of its own. Certificates, and a
+/// status document at /status, are served on the same address. docs/emulator.md says what is faithful and
+/// what is not.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint emulator
+  mns-endpoint emulator --data /var/lib/emulator --time-warp 60
+  mns-endpoint emulator --listen 0.0.0.0:9000 --public-url http://emulator:9000    (in a container)
+  mns-endpoint emulator --chaos --seed 7
+  mns-endpoint emulator --chaos drop-answer=0.5,truncate=0.1")]
+pub(super) struct EmulatorCommand {
+    /// The address of the API, the certificates and the status document.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+    /// The address by which others reach it [default: http:// and the address that is listened on].
+    #[arg(long, value_name = "URL", value_parser = Base::parse)]
+    public_url: Option<Base>,
+    /// The access key of the account.
+    #[arg(long, value_name = "ID:SECRET", default_value = "emulator:emulator", value_parser = access_key)]
+    access_key: AccessKey,
+    /// Let everyone use the API, with any key or none.
+    #[arg(long, conflicts_with = "access_key")]
+    no_auth: bool,
+    /// The account id, where the host of a request names none as ID.mns.REGION.aliyuncs.com does.
+    #[arg(long, value_name = "ID", default_value = OWNER)]
+    account_id: String,
+    #[command(flatten)]
+    key: Key,
+    /// Sign with a new key every so often, as in 30s; the certificate's address changes with it.
+    #[arg(long, value_name = "EVERY", value_parser = period)]
+    rotate_key: Option<Duration>,
+    /// Divide every waiting time of the pusher: retries, its back-off, the pauses of --chaos.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    time_warp: u32,
+    /// Keep topics, subscriptions and undelivered messages in DIR [default: in memory].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Let things go wrong: a list of KIND=RATE, or nothing for a little of everything.
+    #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
+    chaos: Option<Chaos>,
+    /// The dice of --chaos: the same number gives the same chaos.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+impl EmulatorCommand {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut signals = StopSignals::install().context("cannot listen to signals")?;
+        let _telemetry = telemetry::start(None).context("cannot start the diagnostic log")?;
+        let listener = net::bind(self.listen)
+            .with_context(|| format!("cannot listen on {}: choose another --listen", self.listen))?;
+        let bound = listener.local_addr()?;
+        let base = match &self.public_url {
+            Some(base) => base.to_string(),
+            None if bound.ip().is_unspecified() => {
+                bail!("{bound} is no address that an endpoint could fetch a certificate from: add --public-url URL")
+            }
+            None => format!("http://{bound}"),
+        };
+        let options = Options {
+            base: base.clone(),
+            access_key: (!self.no_auth).then(|| self.access_key.clone()),
+            owner: self.account_id.clone(),
+            signer: self.key.signer().await?,
+            chaos: self.chaos.clone().unwrap_or_else(Chaos::none).with_seed(self.seed),
+            time_warp: self.time_warp,
+            data: self.data.clone(),
+        };
+        let emulator = Emulator::start(options, Arc::new(SystemClock)).await?;
+        self.announce(&base, &emulator)?;
+        let stop = CancellationToken::new();
+        let counters = Arc::new(Counters::default());
+        let serving = tokio::spawn(net::serve(vec![listener], emulator.router(), LIMITS, counters, stop.clone()));
+        let mut changes = self.rotate_key.map(|every| interval_at(later(every), every));
+        loop {
+            tokio::select! {
+                signal = signals.next() => {
+                    info!(signal, "Stopping");
+                    break;
+                }
+                () = tick(changes.as_mut()) => self.change_key(&emulator).await,
+            }
+        }
+        stop.cancel();
+        if timeout(DRAIN, serving).await.is_err() {
+            warn!("Some requests were still open");
+        }
+        let status = emulator.status().await?;
+        emulator.close().await;
+        self.tell_the_end(&status)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn change_key(&self, emulator: &Emulator) {
+        match self.key.another().await {
+            Ok(signer) => {
+                emulator.change_key(signer);
+                info!(certificate = emulator.certificate_url(), "Signing with a new key");
+            }
+            Err(error) => warn!(%error, "The key stays as it is"),
+        }
+    }
+
+    fn announce(&self, base: &str, emulator: &Emulator) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        let (key, account) = (&self.access_key, &self.account_id);
+        writeln!(out, "Start Emulator! Address: {base}")?;
+        writeln!(out, "Certificate: {}", emulator.certificate_url())?;
+        match &self.data {
+            Some(dir) => writeln!(out, "Account: {account}, kept in {}", dir.display())?,
+            None => writeln!(out, "Account: {account}, kept in memory: gone when this ends (see --data)")?,
+        }
+        writeln!(out, "\nIn another terminal, an endpoint that trusts it:")?;
+        writeln!(out, "  mns-endpoint serve --listen 127.0.0.1:8080 --trust {base}/")?;
+        writeln!(out, "and in a third one the manual's steps:")?;
+        writeln!(out, "  export MNS_ACCOUNT_ENDPOINT={base}")?;
+        writeln!(
+            out,
+            "  export ALIBABA_CLOUD_ACCESS_KEY_ID={} ALIBABA_CLOUD_ACCESS_KEY_SECRET={}",
+            key.id, key.secret
+        )?;
+        writeln!(out, "  mns-endpoint topic create")?;
+        writeln!(out, "  mns-endpoint subscription create http://127.0.0.1:8080")?;
+        writeln!(out, "  mns-endpoint publish\n")?;
+        out.flush()
+    }
+
+    /// What is left, and what went wrong on purpose.
+    fn tell_the_end(&self, status: &Status) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        for subscription in &status.subscriptions {
+            let (topic, name) = (&subscription.topic, &subscription.subscription);
+            let (delivered, failed) = (subscription.delivered, subscription.failed_pushes);
+            let (undelivered, given_up) = (subscription.undelivered, subscription.given_up);
+            writeln!(
+                out,
+                "{topic}/{name}: {delivered} delivered, {undelivered} undelivered, {given_up} given up, {failed} pushes failed"
+            )?;
+        }
+        if self.chaos.is_some() {
+            tell_chaos(&mut out, status)?;
+        }
+        Ok(())
+    }
+}
+
+/// The counts of chaos, in two lines.
+pub(super) fn tell_chaos(out: &mut impl std::io::Write, status: &Status) -> std::io::Result<()> {
+    let list = |counts: &mut dyn Iterator<Item = (String, u64)>| {
+        counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let troubles = list(&mut status.chaos.iter().map(|(name, count)| (name.clone(), *count)));
+    let forgeries = list(&mut status.forgeries.iter().map(|(name, count)| ((*name).to_owned(), *count)));
+    writeln!(out, "Chaos: {troubles}")?;
+    writeln!(out, "Forgeries: {forgeries}")
+}
+
+/// Waits for the next tick, or for ever.
+async fn tick(interval: Option<&mut Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn later(by: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(by).unwrap_or(now)
+}
+
+/// A span that is not nothing.
+fn period(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("give a time, as in 30s".to_owned()),
+        Ok(period) => Ok(period),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn access_key(text: &str) -> Result<AccessKey, &'static str> {
+    match text.split_once(':') {
+        Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
+            Ok(AccessKey { id: id.to_owned(), secret: secret.to_owned() })
+        }
+        Some(_) | None => Err("write ID:SECRET, as in emulator:emulator"),
+    }
+}

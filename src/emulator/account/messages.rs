@@ -1,0 +1,230 @@
+//! Messages: published once, kept until each subscription has them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use redb::{ReadableTable, WriteTransaction};
+
+use crate::emulator::account::tables::{
+    COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, document, subscriptions_of,
+};
+use crate::emulator::account::topics::topic_of;
+use crate::emulator::account::{Account, AccountError, Commit, Key, subscriptions};
+use crate::emulator::push::new_message_id;
+use crate::emulator::refusal::Refusal;
+use crate::emulator::{Target, unix_time};
+use crate::mns::api::Subscription;
+
+/// Undelivered messages of all subscriptions together: past it nothing is published.
+const DELIVERIES_MAX: u64 = 1_000_000;
+
+/// What a publisher gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct NewMessage {
+    /// The message, as it is.
+    pub(in crate::emulator) body: String,
+    /// Its tag, or nothing.
+    pub(in crate::emulator) tag: String,
+}
+
+/// A message that was published, and the subscriptions that shall get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct Queued {
+    /// The message's id.
+    pub(in crate::emulator) message_id: String,
+    /// The subscriptions' names.
+    pub(in crate::emulator) subscriptions: Vec<String>,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct Message {
+    /// Its id.
+    pub(in crate::emulator) id: String,
+    /// Its tag, or nothing.
+    pub(in crate::emulator) tag: String,
+    /// The message.
+    pub(in crate::emulator) body: String,
+    /// Milliseconds since 1970.
+    pub(in crate::emulator) publish_time: u64,
+}
+
+/// One message that one subscription has not got yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct Delivery {
+    /// The message's number in its topic, from 0.
+    pub(in crate::emulator) number: u64,
+    /// When its next push is due, in milliseconds since 1970.
+    due_ms: u64,
+    /// The pushes of it that failed.
+    pub(in crate::emulator) failures: u32,
+    /// What is delivered.
+    pub(in crate::emulator) message: Message,
+}
+
+/// What a subscription has to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct Due {
+    /// The subscription.
+    pub(in crate::emulator) subscription: Subscription,
+    /// Deliveries whose time has come, the oldest first.
+    pub(in crate::emulator) deliveries: Vec<Delivery>,
+    /// How long until the next one is due, where one is.
+    pub(in crate::emulator) next: Option<Duration>,
+}
+
+/// What came of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::emulator) enum Outcome {
+    /// The subscription has the message, or never gets it.
+    Done,
+    /// Another push is due after this time.
+    Again(Duration),
+}
+
+impl Account {
+    /// Keeps a message for every subscription whose filter lets it pass.
+    pub(in crate::emulator) async fn publish(&self, topic: String, new: NewMessage) -> Result<Queued, AccountError> {
+        subscriptions::check_tag(&new.tag)?;
+        let now = milliseconds(unix_time(self.now()));
+        self.write(Commit::Durable, move |transaction| {
+            let bytes_max = topic_of(transaction, &topic)?.maximum_message_size;
+            if u32::try_from(new.body.len()).map_or(true, |bytes| bytes > bytes_max) {
+                return Err(Refusal::InvalidArgument(format!("The message has more than {bytes_max} bytes.")).into());
+            }
+            let message_id = new_message_id();
+            let number = next_number(transaction, &topic)?;
+            let mut subscriptions = Vec::new();
+            subscriptions_of(transaction, &topic, |name, text| {
+                let attributes = document(text, Subscription::of_element)?.attributes;
+                let passes = attributes.filter_tag.is_empty() || attributes.filter_tag == new.tag;
+                // Queues, mail and short messages are subscriptions to look at: nothing is delivered to them.
+                if passes && Target::parse(&attributes.endpoint).is_ok() {
+                    subscriptions.push(name.to_owned());
+                }
+                Ok(())
+            })?;
+            let mut deliveries = transaction.open_table(DELIVERIES)?;
+            for name in &subscriptions {
+                deliveries.insert((topic.as_str(), name.as_str(), now, number), 0)?;
+            }
+            if redb::ReadableTableMetadata::len(&deliveries)? > DELIVERIES_MAX {
+                let told = format!("More than {DELIVERIES_MAX} messages are not delivered: nothing more is taken.");
+                return Err(Refusal::InvalidArgument(told).into());
+            }
+            if !subscriptions.is_empty() {
+                let row = (topic.as_str(), number);
+                let copies = u32::try_from(subscriptions.len()).unwrap_or(u32::MAX);
+                transaction.open_table(COPIES)?.insert(row, copies)?;
+                let message = (message_id.as_str(), new.tag.as_str(), new.body.as_str(), now);
+                transaction.open_table(MESSAGES)?.insert(row, message)?;
+            }
+            Ok(Queued { message_id, subscriptions })
+        })
+        .await
+    }
+
+    /// What a subscription has to do, leaving out the messages in `flying`, at most `limit` of them; `None`
+    /// where there is no such subscription.
+    pub(in crate::emulator) async fn due(
+        &self,
+        key: Key,
+        flying: BTreeSet<u64>,
+        limit: usize,
+    ) -> Result<Option<Due>, AccountError> {
+        let now = milliseconds(unix_time(self.now()));
+        self.read(move |transaction| {
+            let (topic, name) = (key.topic.as_str(), key.name.as_str());
+            let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+            let Some(found) = subscriptions.get((topic, name))? else { return Ok(None) };
+            let subscription = document(found.value(), Subscription::of_element)?;
+            let messages = transaction.open_table(MESSAGES)?;
+            let mut due = Due { subscription, deliveries: Vec::new(), next: None };
+            let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
+            for row in transaction.open_table(DELIVERIES)?.range(all)? {
+                let (at, failures) = row?;
+                let (_, _, due_ms, number) = at.value();
+                if flying.contains(&number) {
+                    continue;
+                }
+                if due_ms > now || due.deliveries.len() >= limit {
+                    due.next = Some(Duration::from_millis(due_ms.saturating_sub(now)));
+                    break;
+                }
+                let Some(message) = messages.get((topic, number))? else { continue };
+                let (id, tag, body, publish_time) = message.value();
+                let message = Message { id: id.to_owned(), tag: tag.to_owned(), body: body.to_owned(), publish_time };
+                due.deliveries.push(Delivery { number, due_ms, failures: failures.value(), message });
+            }
+            Ok(Some(due))
+        })
+        .await
+    }
+
+    /// Writes down what came of a push. A delivery that is gone meanwhile stays gone.
+    pub(in crate::emulator) async fn settle(
+        &self,
+        key: Key,
+        delivery: &Delivery,
+        outcome: Outcome,
+    ) -> Result<(), AccountError> {
+        let (number, due_ms, failures) = (delivery.number, delivery.due_ms, delivery.failures);
+        let now = unix_time(self.now());
+        self.write(Commit::Lazy, move |transaction| {
+            let (topic, name) = (key.topic.as_str(), key.name.as_str());
+            let mut deliveries = transaction.open_table(DELIVERIES)?;
+            if deliveries.remove((topic, name, due_ms, number))?.is_none() {
+                return Ok(());
+            }
+            match outcome {
+                Outcome::Done => forget_copy(transaction, topic, number),
+                Outcome::Again(after) => {
+                    let due_ms = milliseconds(now.saturating_add(after));
+                    deliveries.insert((topic, name, due_ms, number), failures.saturating_add(1))?;
+                    Ok(())
+                }
+            }
+        })
+        .await
+    }
+
+    /// How many messages a subscription has not got yet.
+    pub(in crate::emulator) async fn undelivered(&self, key: Key) -> Result<u64, AccountError> {
+        self.read(move |transaction| {
+            let (topic, name) = (key.topic.as_str(), key.name.as_str());
+            let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
+            let mut count: u64 = 0;
+            for row in transaction.open_table(DELIVERIES)?.range(all)? {
+                row?;
+                count = count.saturating_add(1);
+            }
+            Ok(count)
+        })
+        .await
+    }
+}
+
+/// One subscription less waits for a message; with the last one the message goes.
+pub(super) fn forget_copy(transaction: &WriteTransaction, topic: &str, number: u64) -> Result<(), AccountError> {
+    let row = (topic, number);
+    let mut copies = transaction.open_table(COPIES)?;
+    let left = copies.get(row)?.map_or(0, |copies| copies.value()).saturating_sub(1);
+    if left > 0 {
+        copies.insert(row, left)?;
+        return Ok(());
+    }
+    copies.remove(row)?;
+    transaction.open_table(MESSAGES)?.remove(row)?;
+    Ok(())
+}
+
+fn next_number(transaction: &WriteTransaction, topic: &str) -> Result<u64, AccountError> {
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    let number = numbers.get(topic)?.map_or(0, |number| number.value());
+    numbers.insert(topic, number.saturating_add(1))?;
+    Ok(number)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,104 @@
+//! What names the service takes, and how it lists them.
+
+use crate::emulator::refusal::Refusal;
+
+/// The longest name, in bytes. The sources say 120, 255 and 256 (protocol.md 4.3).
+const NAME_BYTES_MAX: usize = 255;
+/// The most entries of a page.
+pub(in crate::emulator) const PAGE_ENTRIES_MAX: usize = 1000;
+
+/// Whose name it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Topic,
+    Subscription,
+}
+
+/// What part of a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct Page {
+    /// Only names that begin so.
+    pub(in crate::emulator) prefix: String,
+    /// Only names behind this one: the last of the page before.
+    pub(in crate::emulator) marker: String,
+    /// At most so many.
+    pub(in crate::emulator) entries_max: usize,
+}
+
+/// A page of a list, and where the next one begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::emulator) struct Pages<T> {
+    /// The entries, in the order of their names.
+    pub(in crate::emulator) entries: Vec<T>,
+    /// The marker of the next page, where there is one.
+    pub(in crate::emulator) next_marker: Option<String>,
+}
+
+/// Letters, digits and hyphens, first a letter or digit.
+pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if name.len() > NAME_BYTES_MAX {
+        return Err(match of {
+            Of::Topic => Refusal::TopicNameLengthError,
+            Of::Subscription => Refusal::SubscriptionNameLengthError,
+        });
+    }
+    if name.bytes().all(is_allowed) && name.bytes().next().is_some_and(|byte| byte != b'-') {
+        return Ok(());
+    }
+    Err(match of {
+        Of::Topic => Refusal::TopicNameInvalid,
+        Of::Subscription => Refusal::SubscriptionNameInvalid,
+    })
+}
+
+impl Page {
+    /// The page of `entries`, which come in the order of their names.
+    pub(super) fn of<T>(&self, entries: impl Iterator<Item = (String, T)>) -> Pages<T> {
+        let mut wanted =
+            entries.filter(|(name, _)| name.starts_with(&self.prefix) && name.as_str() > self.marker.as_str());
+        let mut pages = Pages { entries: Vec::new(), next_marker: None };
+        let mut last = None;
+        for (name, entry) in wanted.by_ref().take(self.entries_max) {
+            pages.entries.push(entry);
+            last = Some(name);
+        }
+        pages.next_marker = wanted.next().and(last);
+        pages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(prefix: &str, marker: &str, entries_max: usize) -> (String, Option<String>) {
+        let page = Page { prefix: prefix.to_owned(), marker: marker.to_owned(), entries_max };
+        let names = ["a1", "a2", "a3", "b1"].map(|name| (name.to_owned(), name));
+        let pages = page.of(names.into_iter());
+        (pages.entries.join(" "), pages.next_marker)
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_the_last_one_says_so() {
+        assert_eq!(page("", "", 1000), ("a1 a2 a3 b1".to_owned(), None));
+        assert_eq!(page("", "", 2), ("a1 a2".to_owned(), Some("a2".to_owned())));
+        assert_eq!(page("", "a2", 2), ("a3 b1".to_owned(), None));
+        assert_eq!(page("a", "a1", 1), ("a2".to_owned(), Some("a2".to_owned())));
+        assert_eq!(page("a", "a2", 1), ("a3".to_owned(), None));
+        assert_eq!(page("c", "", 10), (String::new(), None));
+    }
+
+    #[test]
+    fn names_are_letters_digits_and_hyphens() {
+        for name in ["a", "0", "My-Topic-1", &"x".repeat(255)] {
+            assert_eq!(check(name, Of::Topic), Ok(()), "{name}");
+        }
+        for name in ["", "-a", "a_b", "a b", "a.b", "\u{4e2d}", "a%2f"] {
+            assert_eq!(check(name, Of::Topic), Err(Refusal::TopicNameInvalid), "{name}");
+            assert_eq!(check(name, Of::Subscription), Err(Refusal::SubscriptionNameInvalid), "{name}");
+        }
+        assert_eq!(check(&"x".repeat(256), Of::Topic), Err(Refusal::TopicNameLengthError));
+        assert_eq!(check(&"x".repeat(256), Of::Subscription), Err(Refusal::SubscriptionNameLengthError));
+    }
+}

@@ -1,0 +1,210 @@
+//! Subscriptions: made, changed, described, listed and deleted.
+
+use redb::ReadableTable;
+
+use crate::emulator::account::names::{self, Of, Page, Pages};
+use crate::emulator::account::tables::{DELIVERIES, SUBSCRIPTIONS, document, subscriptions_of};
+use crate::emulator::account::topics::topic_of;
+use crate::emulator::account::{Account, AccountError, Commit, messages};
+use crate::emulator::refusal::Refusal;
+use crate::emulator::{Creation, Target, unix_time};
+use crate::mns::api::{Subscription, SubscriptionAttributes, SubscriptionChange};
+
+/// The most subscriptions of a topic (protocol.md 4.3).
+const SUBSCRIPTIONS_MAX: usize = 100;
+/// Endpoints that the service knows and the emulator only keeps: queues, mail and short messages.
+const OTHER_ENDPOINTS: [&str; 3] = ["acs:mns:", "mail:directmail:", "sms:directsms:"];
+/// Hosts that the service keeps for itself, in its own spelling.
+const RESERVED_HOST: &str = "mns-reserverd-";
+/// The longest tag, in characters.
+pub(super) const TAG_CHARACTERS_MAX: usize = 16;
+
+/// Which subscription of which topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::emulator) struct Key {
+    /// The topic's name.
+    pub(in crate::emulator) topic: String,
+    /// The subscription's name.
+    pub(in crate::emulator) name: String,
+}
+
+impl Account {
+    /// Makes a subscription, unless it is there with the same attributes.
+    pub(in crate::emulator) async fn subscribe(
+        &self,
+        key: Key,
+        owner: String,
+        attributes: SubscriptionAttributes,
+    ) -> Result<Creation, AccountError> {
+        names::check(&key.name, Of::Subscription)?;
+        check_endpoint(&attributes.endpoint)?;
+        check_tag(&attributes.filter_tag)?;
+        let now = unix_time(self.now()).as_secs();
+        self.write(Commit::Durable, move |transaction| {
+            topic_of(transaction, &key.topic)?;
+            let mut count: usize = 0;
+            subscriptions_of(transaction, &key.topic, |_, _| {
+                count = count.saturating_add(1);
+                Ok(())
+            })?;
+            let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+            let row = (key.topic.as_str(), key.name.as_str());
+            if let Some(found) = subscriptions.get(row)? {
+                let found = document(found.value(), Subscription::of_element)?;
+                let is_same = found.attributes == attributes;
+                return if is_same { Ok(Creation::Unchanged) } else { Err(Refusal::SubscriptionAlreadyExist.into()) };
+            }
+            if count >= SUBSCRIPTIONS_MAX {
+                let told = format!("A topic has at most {SUBSCRIPTIONS_MAX} subscriptions.");
+                return Err(Refusal::InvalidArgument(told).into());
+            }
+            let made = Subscription {
+                name: key.name.clone(),
+                topic_name: key.topic.clone(),
+                topic_owner: owner.clone(),
+                subscriber: owner,
+                attributes,
+                create_time: now,
+                last_modify_time: now,
+            };
+            subscriptions.insert(row, made.to_element().document().as_str())?;
+            Ok(Creation::New)
+        })
+        .await
+    }
+
+    /// Changes what `change` names.
+    pub(in crate::emulator) async fn set_subscription(
+        &self,
+        key: Key,
+        change: SubscriptionChange,
+    ) -> Result<(), AccountError> {
+        let now = unix_time(self.now()).as_secs();
+        self.write(Commit::Durable, move |transaction| {
+            let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+            let row = (key.topic.as_str(), key.name.as_str());
+            let found = subscriptions.get(row)?.ok_or(Refusal::SubscriptionNotExist)?.value().to_owned();
+            let mut changed = document(&found, Subscription::of_element)?;
+            if let Some(strategy) = change.notify_strategy {
+                changed.attributes.notify_strategy = strategy;
+            }
+            if change.dead_letter_queue.is_some() {
+                changed.attributes.dead_letter_queue = change.dead_letter_queue;
+            }
+            changed.last_modify_time = now;
+            subscriptions.insert(row, changed.to_element().document().as_str())?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Describes a subscription.
+    pub(in crate::emulator) async fn subscription(&self, key: Key) -> Result<Subscription, AccountError> {
+        self.read(move |transaction| {
+            topic_of(transaction, &key.topic)?;
+            let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+            let found = subscriptions.get((key.topic.as_str(), key.name.as_str()))?;
+            document(found.ok_or(Refusal::SubscriptionNotExist)?.value(), Subscription::of_element)
+        })
+        .await
+    }
+
+    /// Lists the subscriptions of a topic.
+    pub(in crate::emulator) async fn subscriptions(
+        &self,
+        topic: String,
+        page: Page,
+    ) -> Result<Pages<String>, AccountError> {
+        self.read(move |transaction| {
+            topic_of(transaction, &topic)?;
+            let mut found = Vec::new();
+            subscriptions_of(transaction, &topic, |name, _| {
+                found.push((name.to_owned(), name.to_owned()));
+                Ok(())
+            })?;
+            Ok(page.of(found.into_iter()))
+        })
+        .await
+    }
+
+    /// Every subscription there is.
+    pub(in crate::emulator) async fn all_subscriptions(&self) -> Result<Vec<Subscription>, AccountError> {
+        self.read(|transaction| {
+            let mut found = Vec::new();
+            for row in transaction.open_table(SUBSCRIPTIONS)?.iter()? {
+                found.push(document(row?.1.value(), Subscription::of_element)?);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Deletes a subscription with what it has not got yet.
+    pub(in crate::emulator) async fn unsubscribe(&self, key: Key) -> Result<(), AccountError> {
+        self.write(Commit::Durable, move |transaction| {
+            let (topic, name) = (key.topic.as_str(), key.name.as_str());
+            transaction.open_table(SUBSCRIPTIONS)?.remove((topic, name))?;
+            let mut numbers = Vec::new();
+            let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
+            transaction.open_table(DELIVERIES)?.retain_in(all, |(_, _, _, number), _| {
+                numbers.push(number);
+                false
+            })?;
+            numbers.into_iter().try_for_each(|number| messages::forget_copy(transaction, topic, number))
+        })
+        .await
+    }
+}
+
+fn check_endpoint(endpoint: &str) -> Result<(), Refusal> {
+    if OTHER_ENDPOINTS.iter().any(|scheme| endpoint.starts_with(scheme)) {
+        return Ok(());
+    }
+    let target = Target::parse(endpoint).map_err(|error| Refusal::EndpointInvalid(error.to_string()))?;
+    if target.host().starts_with(RESERVED_HOST) {
+        return Err(Refusal::EndpointInvalid(format!("hosts that begin with {RESERVED_HOST} are the service's own")));
+    }
+    Ok(())
+}
+
+/// A tag that a header can carry as it is.
+pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
+    if tag.chars().count() > TAG_CHARACTERS_MAX {
+        return Err(Refusal::InvalidArgument(format!("A tag has at most {TAG_CHARACTERS_MAX} characters.")));
+    }
+    if tag.trim() != tag || tag.chars().any(char::is_control) {
+        return Err(Refusal::InvalidArgument("A tag has no blanks at its ends and no control characters.".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_those_that_the_service_knows() {
+        for endpoint in [
+            "http://a.example",
+            "https://a.example:8443/x?y",
+            "acs:mns:cn-hangzhou:1:queues/q",
+            "mail:directmail:a@b",
+            "sms:directsms:anonymous",
+        ] {
+            assert_eq!(check_endpoint(endpoint), Ok(()), "{endpoint}");
+        }
+        for endpoint in ["", "a.example", "ftp://a", "http://mns-reserverd-a.example/", "http://u@a/"] {
+            assert!(matches!(check_endpoint(endpoint), Err(Refusal::EndpointInvalid(_))), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn tags_are_short_and_fit_a_header() {
+        for tag in ["", "important", "\u{91cd}\u{8981}", "1234567890123456", "a b"] {
+            assert_eq!(check_tag(tag), Ok(()), "{tag}");
+        }
+        for tag in ["12345678901234567", " a", "a ", "a\nb", "\u{7f}"] {
+            assert!(check_tag(tag).is_err(), "{tag:?}");
+        }
+    }
+}

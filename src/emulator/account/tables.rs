@@ -1,0 +1,49 @@
+//! The tables of the account's database.
+//!
+//! Topics and subscriptions are kept as the documents of the API, so that there is one form of each.
+
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+
+use crate::emulator::account::AccountError;
+use crate::mns::Element;
+
+/// A topic's name → its `<Topic>`.
+pub(super) const TOPICS: TableDefinition<'_, &str, &str> = TableDefinition::new("topics");
+/// Topic, subscription → its `<Subscription>`.
+pub(super) const SUBSCRIPTIONS: TableDefinition<'_, (&str, &str), &str> = TableDefinition::new("subscriptions");
+/// A topic → the number of its next message.
+pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+/// Topic, message number → id, tag, message, milliseconds since 1970.
+pub(super) const MESSAGES: TableDefinition<'_, (&str, u64), (&str, &str, &str, u64)> = TableDefinition::new("messages");
+/// Topic, message number → the subscriptions that do not have it yet.
+pub(super) const COPIES: TableDefinition<'_, (&str, u64), u32> = TableDefinition::new("copies");
+/// Topic, subscription, when the next push is due in milliseconds since 1970, message number → pushes that failed.
+pub(super) const DELIVERIES: TableDefinition<'_, (&str, &str, u64, u64), u32> = TableDefinition::new("deliveries");
+
+/// Calls `each` with every subscription of a topic, in the order of their names.
+pub(super) fn subscriptions_of(
+    transaction: &WriteTransaction,
+    topic: &str,
+    mut each: impl FnMut(&str, &str) -> Result<(), AccountError>,
+) -> Result<(), AccountError> {
+    let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+    for row in subscriptions.range((topic, "")..)? {
+        let (key, document) = row?;
+        let (of, name) = key.value();
+        if of != topic {
+            break;
+        }
+        each(name, document.value())?;
+    }
+    Ok(())
+}
+
+/// Reads a document that this account wrote.
+pub(super) fn document<T, E: std::fmt::Display>(
+    text: &str,
+    read: impl FnOnce(&Element) -> Result<T, E>,
+) -> Result<T, AccountError> {
+    let corrupted = |what: String| AccountError::Database(redb::Error::Corrupted(what));
+    let element = Element::parse(text.as_bytes()).map_err(|error| corrupted(error.to_string()))?;
+    read(&element).map_err(|error| corrupted(error.to_string()))
+}

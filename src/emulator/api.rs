@@ -1,0 +1,241 @@
+//! The REST API over HTTP: who asks, what for, and the answer in the service's layout (protocol.md 4.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, LOCATION, SERVER};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use tokio::time::timeout;
+use tracing::{error, info};
+
+use crate::emulator::account::{AccountError, Key, NewMessage, Page, Pages};
+use crate::emulator::authentication::authenticate;
+use crate::emulator::operation::Operation;
+use crate::emulator::refusal::Refusal;
+use crate::emulator::{Creation, Emulator, account, new_request_id};
+use crate::mns::api::{ApiError, SubscriptionAttributes, SubscriptionChange, TopicAttributes, UnexpectedDocument};
+use crate::mns::{ContentMd5, Element, header};
+use crate::report::Report;
+
+/// The largest request, in bytes: 64 KiB of ampersands are 320 KiB of XML.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+/// How long a request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const PREFIX: HeaderName = HeaderName::from_static("x-mns-prefix");
+const MARKER: HeaderName = HeaderName::from_static("x-mns-marker");
+const RET_NUMBER: HeaderName = HeaderName::from_static("x-mns-ret-number");
+const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
+
+/// What the service says to a request that it does not refuse.
+struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    document: Option<Element>,
+}
+
+/// The API, and before it what no client of MNS asks for: the status document and the certificates.
+pub(super) fn router(emulator: Arc<Emulator>) -> Router {
+    Router::new().route("/status", get(status)).fallback(answer).with_state(emulator)
+}
+
+async fn status(State(emulator): State<Arc<Emulator>>) -> Response {
+    match emulator.status().await.map(|status| serde_json::to_string_pretty(&status)) {
+        Ok(Ok(text)) => plain(StatusCode::OK, "application/json", text),
+        Ok(Err(_)) | Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "the account failed".to_owned()),
+    }
+}
+
+fn plain(status: StatusCode, content_type: &'static str, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -> Response {
+    if let Some(pem) = emulator.sender.keyring.certificate(request.uri().path()) {
+        return plain(StatusCode::OK, "application/x-pem-file", pem);
+    }
+    let request_id = new_request_id(emulator.clock.now());
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let base = format!("http://{host}");
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answer = perform(&emulator, &base, request).await.unwrap_or_else(|refusal| {
+        let (code, message) = (refusal.code().to_owned(), refusal.to_string());
+        let error = ApiError { code, message, request_id: request_id.clone(), host_id: base.clone() };
+        Answer { status: refusal.status(), location: None, document: Some(error.to_element()) }
+    });
+    info!(%method, path, status = answer.status.as_u16(), request_id, "Answered");
+    answer.into_response(&request_id)
+}
+
+async fn perform(emulator: &Emulator, base: &str, request: Request<Body>) -> Result<Answer, Refusal> {
+    let request = whole(request).await?;
+    authenticate(&request, emulator.access_key.as_ref(), emulator.clock.now())?;
+    let operation = Operation::of(request.method(), request.uri().path(), request.uri().query())?;
+    match carry_out(emulator, base, operation, &request).await {
+        Ok(answer) => Ok(answer),
+        Err(AccountError::Refused(refusal)) => Err(refusal),
+        Err(failure @ (AccountError::Database(_) | AccountError::Closed)) => {
+            error!(error = %Report(&failure), "A request failed");
+            Err(Refusal::InternalError)
+        }
+    }
+}
+
+async fn whole(request: Request<Body>) -> Result<Request<Bytes>, Refusal> {
+    let (head, body) = request.into_parts();
+    let body = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
+    let told = |_| Refusal::InvalidArgument(format!("The body has more than {BODY_BYTES_MAX} bytes, or broke off."));
+    let late = |_| Refusal::InvalidArgument(format!("The body did not come within {BODY_TIMEOUT:?}."));
+    Ok(Request::from_parts(head, body.map_err(late)?.map_err(told)?))
+}
+
+async fn carry_out(
+    emulator: &Emulator,
+    base: &str,
+    operation: Operation,
+    request: &Request<Bytes>,
+) -> Result<Answer, AccountError> {
+    let account = &emulator.account;
+    match operation {
+        Operation::CreateTopic(topic) => {
+            let attributes = read(request, TopicAttributes::of_element)?;
+            let location = format!("{base}/topics/{topic}");
+            Ok(Answer::created(account.create_topic(topic, attributes).await?, location))
+        }
+        Operation::SetTopicAttributes(topic) => {
+            account.set_topic(topic, read(request, TopicAttributes::of_element)?).await?;
+            Ok(Answer::done())
+        }
+        Operation::GetTopicAttributes(topic) => Ok(Answer::of(account.topic(topic).await?.to_element())),
+        Operation::DeleteTopic(topic) => {
+            account.delete_topic(topic).await?;
+            Ok(Answer::done())
+        }
+        Operation::ListTopic => {
+            let topics = account.topics(page(request)?).await?;
+            let with_meta = text(request, &WITH_META).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            let entry = |topic: crate::mns::api::Topic| {
+                let url = Element::of_text("TopicURL", format!("{base}/topics/{}", topic.name));
+                let meta = if with_meta { topic.to_element().children } else { Vec::new() };
+                Element::of_children("Topic", std::iter::once(url).chain(meta).collect())
+            };
+            Ok(Answer::list("Topics", topics, entry))
+        }
+        Operation::Subscribe(key) => {
+            let attributes = read(request, SubscriptionAttributes::of_element)?;
+            let location = format!("{base}/topics/{}/subscriptions/{}", key.topic, key.name);
+            let owner = emulator.account_of(base).to_owned();
+            let made = account.subscribe(key.clone(), owner, attributes).await?;
+            emulator.pusher.wake(key);
+            Ok(Answer::created(made, location))
+        }
+        Operation::SetSubscriptionAttributes(key) => {
+            account.set_subscription(key, read(request, SubscriptionChange::of_element)?).await?;
+            Ok(Answer::done())
+        }
+        Operation::GetSubscriptionAttributes(key) => Ok(Answer::of(account.subscription(key).await?.to_element())),
+        Operation::Unsubscribe(key) => {
+            account.unsubscribe(key).await?;
+            Ok(Answer::done())
+        }
+        Operation::ListSubscriptionByTopic(topic) => {
+            let names = account.subscriptions(topic.clone(), page(request)?).await?;
+            let entry = |name: String| {
+                let url = format!("{base}/topics/{topic}/subscriptions/{name}");
+                Element::of_children("Subscription", vec![Element::of_text("SubscriptionURL", url)])
+            };
+            Ok(Answer::list("Subscriptions", names, entry))
+        }
+        Operation::PublishMessage(topic) => publish(emulator, topic, request).await,
+    }
+}
+
+async fn publish(emulator: &Emulator, topic: String, request: &Request<Bytes>) -> Result<Answer, AccountError> {
+    let new = read(request, |message| {
+        let body = message.text_of("MessageBody").ok_or(UnexpectedDocument::Missing("MessageBody"))?.to_owned();
+        Ok(NewMessage { body, tag: message.text_of("MessageTag").unwrap_or_default().to_owned() })
+    })?;
+    let md5 = ContentMd5::of(new.body.as_bytes()).upper_hex();
+    let queued = emulator.account.publish(topic.clone(), new).await?;
+    for name in queued.subscriptions {
+        emulator.pusher.wake(Key { topic: topic.clone(), name });
+    }
+    let texts = [("MessageId", queued.message_id), ("MessageBodyMD5", md5)];
+    let children = texts.map(|(name, text)| Element::of_text(name, text)).into();
+    Ok(Answer { status: StatusCode::CREATED, ..Answer::of(Element::of_children("Message", children)) })
+}
+
+impl Answer {
+    fn done() -> Self {
+        Self { status: StatusCode::NO_CONTENT, location: None, document: None }
+    }
+
+    fn of(document: Element) -> Self {
+        Self { status: StatusCode::OK, location: None, document: Some(document) }
+    }
+
+    fn created(creation: Creation, location: String) -> Self {
+        let status = match creation {
+            Creation::New => StatusCode::CREATED,
+            Creation::Unchanged => StatusCode::NO_CONTENT,
+        };
+        Self { status, location: Some(location), document: None }
+    }
+
+    fn list<T>(name: &str, pages: Pages<T>, entry: impl Fn(T) -> Element) -> Self {
+        let mut children: Vec<Element> = pages.entries.into_iter().map(entry).collect();
+        // An empty marker breaks the vendor's Python SDK: the last page has none.
+        children.extend(pages.next_marker.map(|marker| Element::of_text("NextMarker", marker)));
+        Self::of(Element::of_children(name, children))
+    }
+
+    fn into_response(self, request_id: &str) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(SERVER, HeaderValue::from_static("AliyunMQS"));
+        headers.insert(header::VERSION, HeaderValue::from_static("2015-06-06"));
+        headers.extend(HeaderValue::from_str(request_id).map(|id| (header::REQUEST_ID, id)).ok());
+        headers.extend(self.location.and_then(|url| HeaderValue::try_from(url).ok()).map(|url| (LOCATION, url)));
+        if let Some(document) = self.document {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=utf-8"));
+            *response.body_mut() = Body::from(document.document());
+        }
+        response
+    }
+}
+
+fn read<T>(
+    request: &Request<Bytes>,
+    read: impl FnOnce(&Element) -> Result<T, UnexpectedDocument>,
+) -> Result<T, Refusal> {
+    let element = Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
+    read(&element).map_err(|error| match error {
+        UnexpectedDocument::Root { .. } | UnexpectedDocument::Missing(_) => Refusal::MalformedXML(error.to_string()),
+        UnexpectedDocument::Value { .. } => Refusal::InvalidArgument(format!("{error}.")),
+    })
+}
+
+fn page(request: &Request<Bytes>) -> Result<Page, Refusal> {
+    let entries_max = match text(request, &RET_NUMBER) {
+        None => account::PAGE_ENTRIES_MAX,
+        Some(number) => {
+            let number = number.parse().ok().filter(|number| (1..=account::PAGE_ENTRIES_MAX).contains(number));
+            number.ok_or_else(|| Refusal::InvalidArgument("x-mns-ret-number is from 1 to 1000.".to_owned()))?
+        }
+    };
+    let own = |name| text(request, name).unwrap_or_default().to_owned();
+    Ok(Page { prefix: own(&PREFIX), marker: own(&MARKER), entries_max })
+}
+
+fn text<'a>(request: &'a Request<Bytes>, name: &HeaderName) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}

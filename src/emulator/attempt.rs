@@ -1,0 +1,250 @@
+//! One attempt to deliver one message: the push, and what chaos does to it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::emulator::account::Delivery;
+use crate::emulator::chaos::{Chaos, Occasion, Struck, Trouble};
+use crate::emulator::keyring::{Issued, Keyring};
+use crate::emulator::{Connection, DeliveryError, Push, SignedPush, SignerError, Target, new_request_id};
+use crate::mns::api::Subscription;
+use crate::mns::{ContentMd5, Notification};
+use crate::report::Report;
+
+/// The longest that a message which others shall overtake is held back.
+const REORDER_HOLD_MAX: Duration = Duration::from_secs(3);
+/// The pieces of a slow request.
+const SLOW_PIECES: usize = 4;
+/// The pause between two of them.
+const SLOW_PAUSE: Duration = Duration::from_millis(250);
+/// What a stranger would like to be believed.
+pub const FORGED_MESSAGE: &str = "This message is forged.";
+
+/// How each forgery is made.
+type Forge = fn(&Attempt) -> Result<SignedPush, SignerError>;
+/// What a stranger tries.
+const FORGERIES: [(Trouble, Forge); 3] = [
+    (Trouble::BadSignature, Attempt::with_bad_signature),
+    (Trouble::BadMd5, Attempt::with_another_body),
+    (Trouble::ForeignCert, Attempt::with_foreign_key),
+];
+
+/// What all attempts share.
+pub(super) struct Sender {
+    pub(super) keyring: Keyring,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) chaos: Chaos,
+    pub(super) struck: Struck,
+    pub(super) forgeries: Forgeries,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    /// Every waiting time is divided by it.
+    pub(super) time_warp: u32,
+}
+
+/// What became of the requests that a stranger sent.
+#[derive(Debug, Default)]
+pub(super) struct Forgeries {
+    /// Refused, as they should be.
+    pub(super) refused: AtomicU64,
+    /// Answered with a 2xx: the endpoint believed them.
+    pub(super) believed: AtomicU64,
+    /// Not answered at all.
+    pub(super) unanswered: AtomicU64,
+}
+
+/// One attempt.
+pub(super) struct Attempt {
+    pub(super) sender: Arc<Sender>,
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) target: Target,
+    pub(super) connection: Connection,
+    pub(super) delivery: Delivery,
+}
+
+/// An attempt that has come to its end.
+pub(super) struct Made {
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) delivery: Delivery,
+    pub(super) connection: Connection,
+    pub(super) begun: Instant,
+    pub(super) result: Result<u16, Failure>,
+}
+
+/// Why a message has to be pushed again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// An answer that is no success.
+    #[error("the endpoint answered {0}")]
+    Answered(u16),
+    /// No answer.
+    #[error(transparent)]
+    Unanswered(#[from] DeliveryError),
+    /// The request was cut off on purpose.
+    #[error("chaos: the request was cut off")]
+    Truncated,
+    /// The answer was lost on purpose.
+    #[error("chaos: the answer was lost")]
+    AnswerDropped,
+    /// The push cannot be made.
+    #[error(transparent)]
+    Unsigned(#[from] SignerError),
+}
+
+impl Sender {
+    /// A waiting time of the service, as long as it is here.
+    pub(super) fn warped(&self, wait: Duration) -> Duration {
+        wait.checked_div(self.time_warp).unwrap_or(wait)
+    }
+}
+
+impl Attempt {
+    /// Makes the attempt. A dropped future leaves nothing behind: the message stays due.
+    pub(super) async fn make(mut self) -> Made {
+        let begun = Instant::now();
+        let result = self.run().await;
+        self.tell(&result, begun.elapsed());
+        let Self { subscription, delivery, connection, .. } = self;
+        Made { subscription, delivery, connection, begun, result }
+    }
+
+    async fn run(&mut self) -> Result<u16, Failure> {
+        if self.strikes(Trouble::Reorder) {
+            let fraction = self.sender.chaos.fraction("hold", &self.occasion());
+            sleep(self.sender.warped(REORDER_HOLD_MAX.mul_f64(fraction))).await;
+        }
+        for (trouble, forged) in FORGERIES {
+            if self.strikes(trouble) {
+                self.send_forged(trouble, &forged(self)?).await;
+            }
+        }
+        let request = self.push(&self.message(), &self.sender.keyring.current())?.to_wire();
+        if self.strikes(Trouble::Truncate) {
+            let half = request.get(..request.len().div_euclid(2)).unwrap_or_default();
+            self.connection.send_part(half).await?;
+            return Err(Failure::Truncated);
+        }
+        let answer = if self.strikes(Trouble::Slow) {
+            let pieces: Vec<&[u8]> = request.chunks(request.len().div_ceil(SLOW_PIECES).max(1)).collect();
+            self.connection.deliver_in(&pieces, self.sender.warped(SLOW_PAUSE)).await?
+        } else {
+            self.connection.deliver(&request).await?
+        };
+        if !answer.is_success() {
+            return Err(Failure::Answered(answer.status));
+        }
+        if self.strikes(Trouble::Duplicate) {
+            let again = self.push(&self.message(), &self.sender.keyring.current())?.to_wire();
+            // Whatever comes of it, the endpoint has the message.
+            drop(self.connection.deliver(&again).await);
+        }
+        if self.strikes(Trouble::DropAnswer) {
+            return Err(Failure::AnswerDropped);
+        }
+        Ok(answer.status)
+    }
+
+    /// A message of a stranger, whose signature is wrong by one bit.
+    fn with_bad_signature(&self) -> Result<SignedPush, SignerError> {
+        let mut push = self.push(&self.notification(FORGED_MESSAGE), &self.sender.keyring.current())?;
+        push.signature.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+        Ok(push)
+    }
+
+    /// The signed headers with a body of a stranger.
+    fn with_another_body(&self) -> Result<SignedPush, SignerError> {
+        let mut push = self.push(&self.message(), &self.sender.keyring.current())?;
+        push.body = self.notification(FORGED_MESSAGE).encode();
+        Ok(push)
+    }
+
+    /// A message of a stranger, signed with a key of theirs.
+    fn with_foreign_key(&self) -> Result<SignedPush, SignerError> {
+        self.push(&self.notification(FORGED_MESSAGE), self.sender.keyring.foreign())
+    }
+
+    /// Sends what a stranger would send, on a connection of its own.
+    async fn send_forged(&self, trouble: Trouble, forged: &SignedPush) {
+        let mut connection = Connection::new(self.target.clone(), self.sender.tls.clone());
+        let answer = connection.deliver(&forged.to_wire()).await;
+        let forgeries = &self.sender.forgeries;
+        let count = match &answer {
+            Ok(answer) if answer.is_success() => {
+                warn!(%trouble, status = answer.status, endpoint = %self.target, "The endpoint BELIEVED a forgery");
+                &forgeries.believed
+            }
+            Ok(_) => &forgeries.refused,
+            Err(_) => &forgeries.unanswered,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn message(&self) -> Notification<'_> {
+        self.notification(&self.delivery.message.body)
+    }
+
+    fn notification<'a>(&'a self, message: &'a str) -> Notification<'a> {
+        let (subscription, own) = (&self.subscription, &self.delivery.message);
+        let bytes = |text: &'a str| Cow::Borrowed(text.as_bytes());
+        Notification {
+            format: subscription.attributes.notify_content_format,
+            message_md5: Cow::Owned(ContentMd5::of(message.as_bytes()).upper_hex().into_bytes()),
+            topic_owner: bytes(&subscription.topic_owner),
+            publish_time: Cow::Owned(own.publish_time.to_string().into_bytes()),
+            subscriber: bytes(&subscription.subscriber),
+            message_tag: bytes(&own.tag),
+            subscription_name: bytes(&subscription.name),
+            message_id: bytes(&own.id),
+            message: bytes(message),
+            topic_name: bytes(&subscription.topic_name),
+        }
+    }
+
+    /// A push of this very moment: each one has a date and a request id of its own.
+    fn push(&self, notification: &Notification<'_>, issued: &Issued) -> Result<SignedPush, SignerError> {
+        let date = self.sender.clock.now();
+        let push = Push {
+            notification,
+            target: self.target.path(),
+            host: self.target.authority(),
+            certificate_url: &issued.certificate_url,
+            date,
+            request_id: &new_request_id(date),
+            notation: Push::usual_notation(notification.format),
+        };
+        push.signed(&issued.signer)
+    }
+
+    fn strikes(&self, trouble: Trouble) -> bool {
+        let strikes = self.sender.chaos.strikes(trouble, &self.occasion());
+        if strikes {
+            self.sender.struck.note(trouble);
+        }
+        strikes
+    }
+
+    fn occasion(&self) -> Occasion<'_> {
+        Occasion {
+            topic: &self.subscription.topic_name,
+            subscription: &self.subscription.name,
+            number: self.delivery.number,
+            failures: self.delivery.failures,
+        }
+    }
+
+    fn tell(&self, result: &Result<u16, Failure>, took: Duration) {
+        let Subscription { topic_name: topic, name: subscription, .. } = self.subscription.as_ref();
+        let (message_id, attempt) = (&self.delivery.message.id, self.delivery.failures.saturating_add(1));
+        match result {
+            Ok(status) => info!(topic, subscription, message_id, attempt, status, ?took, "Delivered"),
+            Err(failure) => {
+                warn!(topic, subscription, message_id, attempt, reason = %Report(failure), ?took, "Not delivered");
+            }
+        }
+    }
+}

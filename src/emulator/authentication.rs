@@ -1,0 +1,120 @@
+//! Whether a request to the API comes from the owner of the access key (protocol.md 4.1).
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderName, Request};
+
+use crate::emulator::refusal::Refusal;
+use crate::mns::{AccessKey, Authorization, ContentMd5, header};
+
+/// How far a request's Date may be from our time.
+const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Checks what the service checks of every request, in its order: version, digest, date, key, signature.
+/// Without a `key` everyone may do everything.
+pub(super) fn authenticate(request: &Request<Bytes>, key: Option<&AccessKey>, now: SystemTime) -> Result<(), Refusal> {
+    let text = |name: HeaderName| request.headers().get(name).map(http::HeaderValue::as_bytes);
+    match text(header::VERSION) {
+        None => return Err(Refusal::MissingVersionHeader),
+        Some(b"2015-06-06") => {}
+        Some(_) => return Err(Refusal::InvalidVersionHeader),
+    }
+    if let Some(digest) = text(header::CONTENT_MD5)
+        && ContentMd5::parse(digest) != Some(ContentMd5::of(request.body()))
+    {
+        return Err(Refusal::InvalidDigest);
+    }
+    let Some(key) = key else { return Ok(()) };
+    let authorization = text(header::AUTHORIZATION).ok_or(Refusal::MissingAuthorizationHeader)?;
+    let authorization = Authorization::parse(authorization).ok_or(Refusal::InvalidAuthorizationHeader)?;
+    let date = text(header::DATE).or_else(|| text(header::MNS_DATE)).ok_or(Refusal::MissingDateHeader)?;
+    let date = std::str::from_utf8(date).ok().and_then(|date| httpdate::parse_http_date(date).ok());
+    let date = date.ok_or(Refusal::InvalidDateHeader)?;
+    let skew = now.duration_since(date).unwrap_or_else(|ahead| ahead.duration());
+    if skew > SKEW_MAX {
+        return Err(Refusal::TimeExpired);
+    }
+    if authorization.access_key_id != key.id {
+        return Err(Refusal::InvalidAccessKeyId);
+    }
+    if !key.authorized(request, &authorization) {
+        return Err(Refusal::SignatureDoesNotMatch);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mns::Notation;
+
+    fn key(secret: &str) -> AccessKey {
+        AccessKey { id: "emulator".to_owned(), secret: secret.to_owned() }
+    }
+
+    const NOW: u64 = 1_795_517_139;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap()
+    }
+
+    /// A good request, changed by `change` before it is signed.
+    fn checked(change: impl FnOnce(&mut Request<Bytes>)) -> Result<(), Refusal> {
+        let request = Request::put("/topics/T")
+            .header("date", date(NOW))
+            .header("x-mns-version", "2015-06-06")
+            .body(Bytes::from_static(b"<Topic/>"));
+        let mut request = request.unwrap();
+        change(&mut request);
+        let signed = key("emulator").authorize(&request).to_string().parse().unwrap();
+        request.headers_mut().entry("authorization").or_insert(signed);
+        authenticate(&request, Some(&key("emulator")), at(NOW))
+    }
+
+    fn date(seconds: u64) -> String {
+        httpdate::fmt_http_date(at(seconds))
+    }
+
+    fn set(name: &'static str, value: &str) -> impl FnOnce(&mut Request<Bytes>) {
+        move |request| drop(request.headers_mut().insert(name, value.parse().unwrap()))
+    }
+
+    #[test]
+    fn what_the_owner_signed_passes() {
+        assert_eq!(checked(|_| {}), Ok(()));
+        for notation in [Notation::Hex, Notation::Base64Hex, Notation::Base64] {
+            assert_eq!(checked(set("content-md5", &ContentMd5::of(b"<Topic/>").written(notation))), Ok(()));
+        }
+        assert_eq!(checked(set("date", &date(NOW - 900))), Ok(()));
+        assert_eq!(checked(set("date", &date(NOW + 900))), Ok(()));
+    }
+
+    #[test]
+    fn each_check_has_its_code() {
+        let without = |name: &'static str| move |request: &mut Request<Bytes>| drop(request.headers_mut().remove(name));
+        assert_eq!(checked(without("x-mns-version")), Err(Refusal::MissingVersionHeader));
+        assert_eq!(checked(set("x-mns-version", "2014-07-08")), Err(Refusal::InvalidVersionHeader));
+        assert_eq!(checked(set("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")), Err(Refusal::InvalidDigest));
+        assert_eq!(checked(set("content-md5", "x")), Err(Refusal::InvalidDigest));
+        assert_eq!(checked(set("authorization", "Basic YTpi")), Err(Refusal::InvalidAuthorizationHeader));
+        assert_eq!(checked(without("date")), Err(Refusal::MissingDateHeader));
+        assert_eq!(checked(set("date", "yesterday")), Err(Refusal::InvalidDateHeader));
+        assert_eq!(checked(set("date", &date(NOW - 901))), Err(Refusal::TimeExpired));
+        assert_eq!(checked(set("date", &date(NOW + 901))), Err(Refusal::TimeExpired));
+        assert_eq!(checked(set("authorization", "MNS other:YTpi")), Err(Refusal::InvalidAccessKeyId));
+        assert_eq!(checked(set("authorization", "MNS emulator:YTpi")), Err(Refusal::SignatureDoesNotMatch));
+        let foreign = |request: &mut Request<Bytes>| {
+            let signed = key("other").authorize(request).to_string().parse().unwrap();
+            request.headers_mut().insert("authorization", signed);
+        };
+        assert_eq!(checked(foreign), Err(Refusal::SignatureDoesNotMatch));
+    }
+
+    #[test]
+    fn without_a_key_everyone_may() {
+        let request = Request::get("/topics").header("x-mns-version", "2015-06-06").body(Bytes::new()).unwrap();
+        assert_eq!(authenticate(&request, None, at(NOW)), Ok(()));
+        assert_eq!(authenticate(&request, Some(&key("emulator")), at(NOW)), Err(Refusal::MissingAuthorizationHeader));
+    }
+}
