@@ -23,7 +23,7 @@ use crate::signals::StopSignals;
 use crate::telemetry;
 
 /// What `--chaos` without a list does.
-const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signature=0.01,bad-md5=0.01,foreign-cert=0.01,\
+pub(super) const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signature=0.01,bad-md5=0.01,foreign-cert=0.01,\
     truncate=0.01,drop-answer=0.05";
 /// The account whose topics these are, where the host of a request names none: that of the manual.
 pub(super) const OWNER: &str = "1269128356620446";

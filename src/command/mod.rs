@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
 
 mod certificate;
+mod demo;
 mod emulator;
 mod explain;
 mod health;
@@ -39,6 +40,7 @@ const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
     version,
     max_term_width = 100,
     after_help = "Examples:
+  mns-endpoint demo                                        (everything at once, in this process)
   mns-endpoint serve --trust http://127.0.0.1:9001/
   mns-endpoint push http://127.0.0.1:8080/notifications    (in another terminal)
   mns-endpoint push --help"
@@ -54,6 +56,7 @@ enum Command {
     Serve(serve::Serve),
     Push(push::Push),
     Emulator(emulator::EmulatorCommand),
+    Demo(demo::Demo),
     Explain(explain::Explain),
     Topic(topic::Topic),
     Subscription(subscription::Subscription),
@@ -117,6 +120,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(serve) => serve.run().await,
         Command::Push(push) => push.run().await,
         Command::Emulator(emulator) => emulator.run().await,
+        Command::Demo(demo) => demo.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
         Command::Topic(topic) => topic.run().await,

@@ -129,7 +129,7 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAdd
     }
 }
 
-fn assemble(config: &Config, journal: Journal, zone: TimeZone) -> anyhow::Result<Endpoint> {
+pub(super) fn assemble(config: &Config, journal: Journal, zone: TimeZone) -> anyhow::Result<Endpoint> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let source = HttpsSource::new(config.fetch.clone())?;
     let store = CertificateStore::new(config.certificate_dir.clone());

@@ -14,7 +14,7 @@ use crate::emulator::Target;
 use crate::mns::ContentFormat;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
 
-const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
+pub(super) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
 
 /// Create, show, list, change and delete subscriptions.
 #[derive(Debug, Args)]
@@ -214,7 +214,7 @@ fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn create(
+pub(super) async fn create(
     client: &Client,
     output: Output,
     (topic, subscription): (&str, &str),

@@ -92,7 +92,7 @@ impl Topic {
     }
 }
 
-async fn create(
+pub(super) async fn create(
     client: &Client,
     output: Output,
     topic: &str,
@@ -144,7 +144,7 @@ async fn list(client: &Client, output: Output, prefix: &str) -> anyhow::Result<(
     }
 }
 
-async fn delete(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
+pub(super) async fn delete(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
     if let Err(error) = client.delete_topic(topic).await {
         return fail("Delete Topic Fail!", &error);
     }

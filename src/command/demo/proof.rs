@@ -1,0 +1,81 @@
+//! What the logs say has arrived.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+
+use crate::command::demo::stage::Stage;
+use crate::emulator::FORGED_MESSAGE;
+
+/// The title of a record of a message that was taken.
+const SUCCEED: &str = "Notify Message Succeed!";
+/// The title of one that was there already.
+const DUPLICATE: &str = "Notify Message Duplicate!";
+/// What stands in the access line of a message that was taken.
+const CREATED: &str = "\"POST\" \"201\" ";
+
+/// What stands in both logs.
+pub(super) struct Proof {
+    /// Each message id with the number of its records.
+    arrived: BTreeMap<String, usize>,
+    /// Records with a message that MNS never sent.
+    forged: usize,
+    /// Access lines that say 201.
+    created: usize,
+}
+
+impl Proof {
+    /// Reads both logs.
+    pub(super) fn read(stage: &Stage) -> anyhow::Result<Self> {
+        let read = |name| {
+            let path = stage.log(name);
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let created = read("access_log")?.lines().filter(|line| line.contains(CREATED)).count();
+        let mut proof = Self { arrived: BTreeMap::new(), forged: 0, created };
+        for record in read("endpoint_log")?.split("\n\n") {
+            let title = record.lines().next().unwrap_or_default();
+            if !title.ends_with(SUCCEED) && !title.ends_with(DUPLICATE) {
+                continue;
+            }
+            let message_id = attribute(record, "MessageId").context("a record without a MessageId")?;
+            let count = proof.arrived.entry(message_id.to_owned()).or_default();
+            *count = count.saturating_add(1);
+            if attribute(record, "Message") == Some(FORGED_MESSAGE) {
+                proof.forged = proof.forged.saturating_add(1);
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Every one of these is in both logs.
+    pub(super) fn demand_all(&self, published: &[String]) -> anyhow::Result<()> {
+        let missing: Vec<&str> =
+            published.iter().filter(|id| !self.arrived.contains_key(*id)).map(String::as_str).collect();
+        if let Some(first) = missing.first() {
+            bail!("{} of {} messages are not in the endpoint log; one is {first}", missing.len(), published.len());
+        }
+        if self.created < published.len() {
+            bail!("the access log has {} lines that say 201, for {} messages", self.created, published.len());
+        }
+        Ok(())
+    }
+
+    /// No record holds what a stranger sent.
+    pub(super) fn demand_nothing_forged(&self) -> anyhow::Result<()> {
+        if self.forged > 0 {
+            bail!("{} records hold a message that is forged", self.forged);
+        }
+        Ok(())
+    }
+
+    /// How many messages are there more than once.
+    pub(super) fn repeated(&self) -> usize {
+        self.arrived.values().filter(|count| **count > 1).count()
+    }
+}
+
+/// The value of a line `Name      : value`.
+fn attribute<'r>(record: &'r str, name: &str) -> Option<&'r str> {
+    record.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(": "))
+}

@@ -1,0 +1,139 @@
+//! The two servers of the demo: a local MNS and an endpoint that trusts it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::{Base, Client};
+use crate::clock::SystemClock;
+use crate::command::emulator::{LIMITS, OWNER};
+use crate::command::serve;
+use crate::config::{self, Config, Sources};
+use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
+use crate::journal::{FileOptions, FileStorage, Journal, Limits};
+use crate::mns::AccessKey;
+use crate::net::{self, Counters};
+use crate::server::{self, Endpoint};
+
+/// Both servers, each on a free port of this machine.
+pub(super) struct Stage {
+    emulator: Arc<Emulator>,
+    emulator_address: SocketAddr,
+    endpoint: Arc<Endpoint>,
+    endpoint_address: SocketAddr,
+    log_dir: PathBuf,
+    stop: CancellationToken,
+    serving: [JoinHandle<()>; 2],
+}
+
+impl Stage {
+    /// Starts both; the logs go to `dir`.
+    pub(super) async fn set(dir: &Path, chaos: Chaos, time_warp: u32) -> anyhow::Result<Self> {
+        let (emulator_listener, emulator_address) = listen()?;
+        let (endpoint_listener, endpoint_address) = listen()?;
+        let base = format!("http://{emulator_address}");
+        let signer = tokio::task::spawn_blocking(|| Signer::generate(512)).await??;
+        let options = Options {
+            base: base.clone(),
+            access_key: Some(access_key()),
+            owner: OWNER.to_owned(),
+            signer,
+            chaos,
+            time_warp,
+            data: None,
+        };
+        let emulator = Emulator::start(options, Arc::new(SystemClock)).await?;
+        let config = config(dir, &base)?;
+        let (zone, _) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
+        let endpoint = Arc::new(open_endpoint(&config, endpoint_address.port(), zone)?);
+        let stop = CancellationToken::new();
+        let counters = || Arc::new(Counters::default());
+        let serving = [
+            tokio::spawn(net::serve(vec![emulator_listener], emulator.router(), LIMITS, counters(), stop.clone())),
+            tokio::spawn(net::serve(
+                vec![endpoint_listener],
+                server::router(endpoint.clone()),
+                config.net.clone(),
+                counters(),
+                stop.clone(),
+            )),
+        ];
+        let log_dir = config.log_dir;
+        Ok(Self { emulator, emulator_address, endpoint, endpoint_address, log_dir, stop, serving })
+    }
+
+    /// The address of the local MNS.
+    pub(super) fn emulator_url(&self) -> String {
+        format!("http://{}", self.emulator_address)
+    }
+
+    /// The address to subscribe.
+    pub(super) fn endpoint_url(&self) -> String {
+        format!("http://{}", self.endpoint_address)
+    }
+
+    /// One of both logs.
+    pub(super) fn log(&self, name: &str) -> PathBuf {
+        self.log_dir.join(format!("{name}.{}", self.endpoint_address.port()))
+    }
+
+    /// A client of the local MNS.
+    pub(super) fn client(&self) -> anyhow::Result<Client> {
+        let base = Base::parse(&self.emulator_url())?;
+        Ok(Client::new(base, access_key(), None, Arc::new(SystemClock))?)
+    }
+
+    /// What the local MNS has delivered.
+    pub(super) async fn status(&self) -> anyhow::Result<Status> {
+        Ok(self.emulator.status().await?)
+    }
+
+    /// Stops both.
+    pub(super) async fn clear(self) -> anyhow::Result<()> {
+        self.emulator.close().await;
+        self.stop.cancel();
+        for serving in self.serving {
+            serving.await?;
+        }
+        self.endpoint.journal.close().await.context("the journal failed")
+    }
+}
+
+fn access_key() -> AccessKey {
+    AccessKey { id: "emulator".to_owned(), secret: "emulator".to_owned() }
+}
+
+fn listen() -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = net::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("cannot listen on 127.0.0.1")?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// The built-in defaults, whatever this machine's configuration says.
+fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
+    let text = |path: PathBuf| path.into_os_string().into_string().ok().context("the directory's name is no text");
+    let sources = Sources {
+        file: Some(PathBuf::from("/dev/null")),
+        environment: Vec::new(),
+        flags: vec![
+            ("logs.dir".to_owned(), text(dir.to_owned())?),
+            ("logs.stdout".to_owned(), "off".to_owned()),
+            ("signing.certificate_dir".to_owned(), text(dir.join("certificates"))?),
+        ],
+        trust: vec![format!("{base}/")],
+    };
+    Ok(Config::load(&sources)?)
+}
+
+fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<Endpoint> {
+    let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
+    let storage = FileStorage::open(options)?;
+    let (journal, _) = Journal::start(Box::new(storage), Limits::default(), None)?;
+    serve::assemble(config, journal, zone)
+}
