@@ -27,7 +27,7 @@ impl ApiHost {
         std::thread::spawn(move || {
             while let Some((status, body)) = answers.pop_front() {
                 let (mut stream, _) = listener.accept().unwrap();
-                let request = read(&mut stream);
+                let request = read(&mut stream).unwrap();
                 asked.lock().unwrap().push(request);
                 if !status.is_empty() {
                     let head =
@@ -44,11 +44,12 @@ impl ApiHost {
     }
 }
 
-fn read(stream: &mut TcpStream) -> Request<Bytes> {
+/// The next request; `None` where the connection ends before it is whole.
+pub fn read(stream: &mut TcpStream) -> Option<Request<Bytes>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).unwrap();
+        stream.read_exact(&mut byte).ok()?;
         head.push(byte[0]);
     }
     let mut headers = [httparse::EMPTY_HEADER; 64];
@@ -60,6 +61,6 @@ fn read(stream: &mut TcpStream) -> Request<Bytes> {
     }
     let length = request.headers_ref().unwrap().get("content-length");
     let mut body = vec![0; length.map_or(0, |length| length.to_str().unwrap().parse().unwrap())];
-    stream.read_exact(&mut body).unwrap();
-    request.body(Bytes::from(body)).unwrap()
+    stream.read_exact(&mut body).ok()?;
+    Some(request.body(Bytes::from(body)).unwrap())
 }

@@ -7,8 +7,10 @@ mod draft;
 mod endpoint;
 mod exchange;
 mod keys;
+mod local_mns;
 mod logs;
 mod run;
+mod subscriber;
 
 pub use api_host::ApiHost;
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
@@ -17,8 +19,10 @@ pub use draft::Draft;
 pub use endpoint::{Endpoint, Options, program};
 pub use exchange::{Answer, exchange, exchange_all, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
+pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records};
 pub use run::{Ended, finish, run};
+pub use subscriber::Subscriber;
 
 use std::time::{Duration, Instant};
 

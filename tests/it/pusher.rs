@@ -1,0 +1,294 @@
+//! The emulator's pusher, against endpoints that fail in every way: schedules, limits, restarts, chaos.
+
+use std::time::Duration;
+
+use mns_endpoint::mns::api::NotifyStrategy;
+
+use crate::support::{Endpoint, LocalMns, Options, Subscriber, attribute, data, eventually, records, to};
+
+use NotifyStrategy::{BackoffRetry, ExponentialDecayRetry};
+
+fn waits(subscriber: &Subscriber) -> Vec<Duration> {
+    let at: Vec<_> = subscriber.pushed().iter().map(|pushed| pushed.at).collect();
+    at.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+/// The ids of the messages that an endpoint has accepted, in order.
+fn accepted(endpoint: &Endpoint) -> Vec<String> {
+    let all = records(&endpoint.endpoint_log());
+    let taken = all.iter().filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
+    taken.map(|entry| String::from_utf8(attribute(entry, "MessageId").unwrap()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn backoff_retry_tries_three_times_more_and_gives_up() {
+    let subscriber = Subscriber::start(|_| Some(500));
+    let mns = LocalMns::start(&["--time-warp", "50"]);
+    mns.subscribe(&subscriber.url(), BackoffRetry).await.publish("T", "m", "").await.unwrap();
+    mns.await_count("given_up", 1);
+    assert_eq!((mns.count("undelivered"), mns.count("failed_pushes")), (0, 4));
+    let waits = waits(&subscriber);
+    assert_eq!(waits.len(), 3);
+    for wait in waits {
+        // 10 to 20 s, fifty times as fast, and what a busy machine adds or takes on the way.
+        assert!((Duration::from_millis(180)..Duration::from_millis(1500)).contains(&wait), "{wait:?}");
+    }
+    let (ids, dates) = (subscriber.header("x-mns-message-id"), subscriber.header("x-mns-request-id"));
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let mut fresh = dates.clone();
+    fresh.sort();
+    fresh.dedup();
+    assert_eq!(fresh.len(), 4, "each try has a request id of its own: {dates:?}");
+    assert!(mns.stop().contains("T/S: 0 delivered, 0 undelivered, 1 given up, 4 pushes failed"));
+}
+
+#[tokio::test]
+async fn exponential_decay_retry_doubles_its_wait() {
+    let subscriber = Subscriber::start(|_| Some(403));
+    let mns = LocalMns::start(&["--time-warp", "50"]);
+    mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
+    eventually("seven pushes have come", || (subscriber.pushed().len() >= 7).then_some(()));
+    for (index, wait) in waits(&subscriber).into_iter().take(6).enumerate() {
+        let due = Duration::from_secs(1 << index) / 50;
+        let late = due + due / 2 + Duration::from_millis(500);
+        assert!(wait + Duration::from_millis(15) >= due && wait < late, "retry {index} came after {wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn exponential_decay_retry_gives_up_after_176_retries() {
+    let subscriber = Subscriber::start(|_| Some(500));
+    let mns = LocalMns::start(&["--time-warp", "20000"]);
+    mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
+    mns.await_count("given_up", 1);
+    assert_eq!((mns.count("failed_pushes"), subscriber.pushed().len()), (177, 177));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_for_a_while_gets_every_message() {
+    let subscriber = Subscriber::start(|number| Some(if number < 40 { 503 } else { 204 }));
+    let mns = LocalMns::start(&["--time-warp", "200"]);
+    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    let mut published = Vec::new();
+    for number in 0..10 {
+        published.push(client.publish("T", &format!("{number}"), "").await.unwrap().message_id);
+    }
+    mns.await_count("undelivered", 0);
+    assert_eq!((mns.count("delivered"), mns.count("failed_pushes")), (10, 40));
+    let mut taken: Vec<String> = subscriber.header("x-mns-message-id")[40..].to_vec();
+    taken.sort();
+    published.sort();
+    assert_eq!(taken, published);
+}
+
+#[tokio::test]
+async fn a_failing_endpoint_slows_its_subscription_down() {
+    let subscriber = Subscriber::start(|_| Some(500));
+    let mns = LocalMns::start(&["--time-warp", "1000"]);
+    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    for number in 0..40 {
+        client.publish("T", &format!("{number}"), "").await.unwrap();
+    }
+    eventually("the slowest pace is reached", || (mns.count("gap_ms") == 60_000).then_some(()));
+    let before = subscriber.pushed().len();
+    eventually("it goes on all the same", || (subscriber.pushed().len() > before + 10).then_some(()));
+    // Ten gaps of 60 ms; what is late on its way is not counted twice.
+    let slowest: Duration = waits(&subscriber)[before..before + 10].iter().sum();
+    assert!(slowest >= Duration::from_millis(540), "{slowest:?}");
+    // Others are not slowed down.
+    let healthy = Subscriber::start(|_| Some(200));
+    client.create_topic("U", &Default::default()).await.unwrap();
+    client.subscribe("U", "S", &to(&healthy.url(), BackoffRetry)).await.unwrap();
+    client.publish("U", "m", "").await.unwrap();
+    eventually("another subscription gets its message", || (healthy.pushed().len() == 1).then_some(()));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_answers_is_given_five_seconds() {
+    let subscriber = Subscriber::start(|number| (number > 0).then_some(201));
+    let mns = LocalMns::start(&["--time-warp", "1000"]);
+    mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
+    mns.await_count("delivered", 1);
+    let waits = waits(&subscriber);
+    assert_eq!(waits.len(), 1);
+    assert!((Duration::from_millis(4900)..Duration::from_secs(7)).contains(&waits[0]), "{waits:?}");
+    let reason = mns.status()["subscriptions"][0]["last_failure"].as_str().unwrap().to_owned();
+    assert!(reason.contains("no answer within 5s"), "{reason}");
+}
+
+#[tokio::test]
+async fn at_most_32_pushes_of_a_subscription_are_in_flight() {
+    let subscriber = Subscriber::start(|_| None);
+    let mns = LocalMns::start(&[]);
+    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    for number in 0..40 {
+        client.publish("T", &format!("{number}"), "").await.unwrap();
+    }
+    eventually("32 have come", || (subscriber.pushed().len() >= 32).then_some(()));
+    assert_eq!(mns.count("undelivered"), 40);
+    assert_eq!(subscriber.pushed().len(), 32);
+}
+
+#[tokio::test]
+async fn every_2xx_is_a_delivery_and_no_3xx() {
+    let subscriber = Subscriber::start(|number| [Some(301), Some(299), Some(200)][number.min(2)]);
+    let mns = LocalMns::start(&["--time-warp", "1000"]);
+    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    client.publish("T", "m", "").await.unwrap();
+    mns.await_count("delivered", 1);
+    assert_eq!(mns.count("failed_pushes"), 1);
+    assert_eq!(subscriber.pushed().len(), 2);
+}
+
+#[tokio::test]
+async fn a_filter_lets_its_own_tag_pass_and_no_other() {
+    let subscriber = Subscriber::start(|_| Some(201));
+    let mns = LocalMns::start(&[]);
+    let client = mns.client();
+    client.create_topic("T", &Default::default()).await.unwrap();
+    let mut attributes = to(&subscriber.url(), BackoffRetry);
+    attributes.filter_tag = "important".to_owned();
+    client.subscribe("T", "S", &attributes).await.unwrap();
+    for (message, tag) in [("none", ""), ("other", "import"), ("own", "important"), ("longer", "importantly")] {
+        client.publish("T", message, tag).await.unwrap();
+    }
+    client.publish("T", "last", "important").await.unwrap();
+    mns.await_count("delivered", 2);
+    let bodies: Vec<_> = subscriber.pushed().into_iter().map(|pushed| pushed.request.into_body()).collect();
+    assert_eq!(bodies.len(), 2);
+    assert!(bodies.contains(&"own".into()) && bodies.contains(&"last".into()), "{bodies:?}");
+    assert_eq!(subscriber.header("x-mns-message-tag"), ["important", "important"]);
+}
+
+#[tokio::test]
+async fn a_restart_after_kill_9_delivers_all_that_was_published() {
+    const BEFORE: usize = 150;
+    let dir = tempfile::tempdir().unwrap();
+    let mns = LocalMns::start(&data(dir.path()));
+    let address = mns.address.clone();
+    let endpoint = Endpoint::start(&Options::trusting(mns.prefix()));
+    let client = mns.subscribe(&format!("http://{}", endpoint.address), ExponentialDecayRetry).await;
+    client
+        .set_topic(
+            "T",
+            &mns_endpoint::mns::api::TopicAttributes { maximum_message_size: Some(2048), logging_enabled: None },
+        )
+        .await
+        .unwrap();
+    let mut published = Vec::new();
+    for number in 0..BEFORE {
+        published.push(client.publish("T", &format!("{number}"), "").await.unwrap().message_id);
+    }
+    // The endpoint goes away, so that messages pile up and are in the middle of their retries.
+    endpoint.signal(rustix::process::Signal::STOP);
+    for number in 0..BEFORE {
+        published.push(client.publish("T", &format!("late {number}"), "").await.unwrap().message_id);
+    }
+    assert!(mns.count("undelivered") > 0);
+    mns.kill();
+    endpoint.signal(rustix::process::Signal::CONT);
+    let again = LocalMns::listen(&address, &data(dir.path()));
+    eventually("every message is in the log", || {
+        let found = accepted(&endpoint);
+        published.iter().all(|id| found.contains(id)).then_some(())
+    });
+    again.await_count("undelivered", 0);
+    let topic = again.client().topic("T").await.unwrap();
+    assert_eq!((topic.maximum_message_size, topic.message_count), (2048, 0));
+}
+
+#[tokio::test]
+async fn a_change_of_key_loses_nothing_and_old_certificates_are_served() {
+    let mns = LocalMns::start(&["--rotate-key", "100ms"]);
+    let endpoint = Endpoint::start(&Options::trusting(mns.prefix()));
+    let client = mns.subscribe(&format!("http://{}", endpoint.address), ExponentialDecayRetry).await;
+    let first = mns.status()["certificate_url"].as_str().unwrap().to_owned();
+    let mut published = 0;
+    let mut addresses = std::collections::BTreeSet::new();
+    while addresses.len() < 4 {
+        client.publish("T", "m", "").await.unwrap();
+        published += 1;
+        addresses.insert(mns.status()["certificate_url"].as_str().unwrap().to_owned());
+    }
+    mns.await_count("undelivered", 0);
+    assert_eq!((mns.count("delivered"), mns.count("failed_pushes")), (published, 0), "{}", endpoint.stderr());
+    let path = first.rsplit('/').next().unwrap();
+    let request = format!("GET /{path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let answer = crate::support::exchange(mns.address.parse().unwrap(), request.as_bytes());
+    assert!(answer.status == 200 && answer.body.starts_with("-----BEGIN CERTIFICATE-----"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn strangers_are_refused_each_for_their_own_reason_and_the_message_comes_behind_them() {
+    for (kind, reason) in [
+        ("bad-signature", "signature_wrong"),
+        ("bad-md5", "content_md5_mismatch"),
+        ("foreign-cert", "certificate_address_refused"),
+    ] {
+        let mns = LocalMns::start(&["--chaos", &format!("{kind}=1")]);
+        let endpoint = Endpoint::start(&Options::trusting(mns.prefix()));
+        let client = mns.subscribe(&format!("http://{}", endpoint.address), BackoffRetry).await;
+        let id = client.publish("T", "m", "").await.unwrap().message_id;
+        mns.await_count("delivered", 1);
+        assert_eq!(accepted(&endpoint), [id]);
+        let refused: Vec<_> = eventually("the refusal is logged", || {
+            let all = records(&endpoint.endpoint_log());
+            let refused: Vec<_> = all.into_iter().filter(|entry| entry.text.starts_with("Access Forbidden!")).collect();
+            (!refused.is_empty()).then_some(refused)
+        });
+        assert_eq!(refused.len(), 1);
+        assert_eq!(attribute(&refused[0], "Reason").unwrap(), reason.as_bytes(), "{kind}");
+        assert!(mns.stop().contains("Forgeries: believed 0, refused 1, unanswered 0"));
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_believes_strangers_is_told_so() {
+    let subscriber = Subscriber::start(|_| Some(200));
+    let mns = LocalMns::start(&["--chaos", "bad-signature=1,bad-md5=1,foreign-cert=1"]);
+    mns.subscribe(&subscriber.url(), BackoffRetry).await.publish("T", "m", "").await.unwrap();
+    mns.await_count("delivered", 1);
+    assert!(mns.stderr().contains("The endpoint BELIEVED a forgery"), "{}", mns.stderr());
+    let bodies: Vec<_> = subscriber.pushed().into_iter().map(|pushed| pushed.request.into_body()).collect();
+    assert_eq!(bodies, ["This message is forged.", "This message is forged.", "This message is forged.", "m"]);
+    assert!(mns.stop().contains("Forgeries: believed 3, refused 0, unanswered 0"));
+}
+
+#[tokio::test]
+async fn lost_answers_and_cut_requests_make_a_message_come_again() {
+    // With 1 no message would ever be delivered.
+    let subscriber = Subscriber::start(|_| Some(201));
+    let mns = LocalMns::start(&[
+        "--time-warp",
+        "1000",
+        "--chaos",
+        "drop-answer=0.5,truncate=0.2,duplicate=0.2",
+        "--seed",
+        "3",
+    ]);
+    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    for number in 0..60 {
+        client.publish("T", &format!("{number}"), "").await.unwrap();
+    }
+    mns.await_count("delivered", 60);
+    let chaos = mns.status()["chaos"].clone();
+    let count = |kind: &str| chaos[kind].as_u64().unwrap();
+    assert!(count("drop-answer") > 20 && count("truncate") > 5 && count("duplicate") > 10, "{chaos}");
+    let came = u64::try_from(subscriber.pushed().len()).unwrap();
+    assert_eq!(came, 60 + count("drop-answer") + count("duplicate"), "a cut request is none");
+    assert_eq!(mns.count("failed_pushes"), count("drop-answer") + count("truncate"));
+}
+
+#[tokio::test]
+async fn reordered_messages_are_overtaken_and_slow_ones_arrive() {
+    let subscriber = Subscriber::start(|_| Some(201));
+    let mns = LocalMns::start(&["--time-warp", "10", "--chaos", "reorder=0.3,slow=0.2"]);
+    let client = mns.subscribe(&subscriber.url(), BackoffRetry).await;
+    for number in 0..40 {
+        client.publish("T", &format!("{number}"), "").await.unwrap();
+    }
+    mns.await_count("delivered", 40);
+    let times = subscriber.header("x-mns-publish-time");
+    assert!(!times.is_sorted(), "nothing overtook anything: {times:?}");
+    assert_eq!(mns.count("failed_pushes"), 0);
+}
