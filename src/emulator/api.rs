@@ -160,6 +160,9 @@ async fn carry_out(
 
 async fn publish(emulator: &Emulator, topic: String, request: &Request<Bytes>) -> Result<Answer, AccountError> {
     let new = read(request, |message| {
+        if message.name != "Message" {
+            return Err(UnexpectedDocument::Root { found: message.name.clone(), wanted: "Message" });
+        }
         let body = message.text_of("MessageBody").ok_or(UnexpectedDocument::Missing("MessageBody"))?.to_owned();
         Ok(NewMessage { body, tag: message.text_of("MessageTag").unwrap_or_default().to_owned() })
     })?;
@@ -218,10 +221,8 @@ fn read<T>(
     read: impl FnOnce(&Element) -> Result<T, UnexpectedDocument>,
 ) -> Result<T, Refusal> {
     let element = Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
-    read(&element).map_err(|error| match error {
-        UnexpectedDocument::Root { .. } | UnexpectedDocument::Missing(_) => Refusal::MalformedXML(error.to_string()),
-        UnexpectedDocument::Value { .. } => Refusal::InvalidArgument(format!("{error}.")),
-    })
+    // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against the schema.
+    read(&element).map_err(|error| Refusal::InvalidArgument(format!("The XML you provided is not valid: {error}.")))
 }
 
 fn page(request: &Request<Bytes>) -> Result<Page, Refusal> {

@@ -17,7 +17,7 @@ pub(super) enum Refusal {
     InvalidRequestURL(String),
     #[error("x-mns-version is not 2015-06-06.")]
     InvalidVersionHeader,
-    #[error("The XML you provided is not well-formed or lacks something: {0}.")]
+    #[error("The XML you provided is not well-formed: {0}.")]
     MalformedXML(String),
     #[error("The Authorization header is missing.")]
     MissingAuthorizationHeader,

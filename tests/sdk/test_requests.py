@@ -118,7 +118,6 @@ def test_a_digest_of_something_else_is_refused(monkeypatch, account, name, refus
     [
         b"<Topic",
         b"<Topic></Message>",
-        b"<Message/>",
         b"<Topic/><Topic/>",
         b"<!DOCTYPE Topic [<!ENTITY a 'b'>]><Topic/>",
         b"<Topic>&a;</Topic>",
@@ -134,11 +133,31 @@ def test_a_topic_that_is_no_document_is_refused(monkeypatch, account, name, refu
 
 
 @pytest.mark.parametrize(
-    "document", [b"<Message", b"<Message/>", b"<Message><MessageTag>a</MessageTag></Message>", b"<Topic/>"]
+    ("document", "code"),
+    [
+        (b"<Message", "MalformedXML"),
+        (b"<Message/>", "InvalidArgument"),
+        (b"<Message><MessageTag>a</MessageTag></Message>", "InvalidArgument"),
+        (b"<Topic><MessageBody>a</MessageBody></Topic>", "InvalidArgument"),
+    ],
 )
-def test_a_message_that_is_no_document_is_refused(topic, monkeypatch, refused, document):
+def test_a_message_that_is_none_is_refused(topic, monkeypatch, refused, document, code):
     monkeypatch.setattr(mns.mns_client.TopicMessageEncoder, "encode", staticmethod(lambda _: document))
-    refused("MalformedXML", topic.publish_message, TopicMessage("x"))
+    refused(code, topic.publish_message, TopicMessage("x"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"<Message/>",
+        b"<Topic><LoggingEnabled>perhaps</LoggingEnabled></Topic>",
+        b"<Topic><MaximumMessageSize>1 KiB</MaximumMessageSize></Topic>",
+    ],
+)
+def test_a_topic_that_is_none_is_refused(account, name, monkeypatch, refused, document):
+    monkeypatch.setattr(mns.mns_client.TopicEncoder, "encode", staticmethod(lambda _: document))
+    refused("InvalidArgument", account.get_topic(name).create, TopicMeta())
+    refused("TopicNotExist", account.get_topic(name).get_attributes)
 
 
 def test_the_older_order_of_elements_is_taken(emulator, endpoint, topic, name, subscribe, monkeypatch):

@@ -123,7 +123,7 @@ def test_an_endpoint_that_is_none_is_refused(topic, refused, endpoint):
 
 def test_a_subscription_without_an_endpoint_is_refused(topic, refused):
     # The SDK leaves out what is empty, so that an element is missing.
-    refused("MalformedXML", topic.get_subscription("S").subscribe, SubscriptionMeta())
+    refused("InvalidArgument", topic.get_subscription("S").subscribe, SubscriptionMeta())
 
 
 @pytest.mark.parametrize("wrong", [{"notify_strategy": "NEVER"}, {"notify_content_format": "xml"}])
