@@ -237,8 +237,22 @@ def hasty(tmp_path):
     emulator.stop()
 
 
-def test_a_message_waits_for_an_endpoint_that_is_down(hasty, tmp_path):
-    endpoint = Endpoint(tmp_path / "endpoint", hasty.url)
+@pytest.fixture
+def start(hasty, tmp_path):
+    """Starts an endpoint, on a port that it had before or on a new one."""
+    started = []
+
+    def start(port=0):
+        started.append(Endpoint(tmp_path / "endpoint", hasty.url, port))
+        return started[-1]
+
+    yield start
+    for endpoint in started:
+        endpoint.stop()
+
+
+def test_a_message_waits_for_an_endpoint_that_is_down(hasty, start):
+    endpoint = start()
     topic = hasty.account().get_topic("T")
     topic.create(TopicMeta())
     topic.get_subscription("S").subscribe(SubscriptionMeta(endpoint.url, "EXPONENTIAL_DECAY_RETRY", "JSON"))
@@ -246,9 +260,8 @@ def test_a_message_waits_for_an_endpoint_that_is_down(hasty, tmp_path):
     answer = topic.publish_message(TopicMessage("later"))
     status = hasty.wait_until("T", "S", lambda now: now["failed_pushes"] >= 3)
     assert (status["delivered"], status["undelivered"]) == (0, 1)
-    endpoint = Endpoint(tmp_path / "endpoint", hasty.url, endpoint.port)
+    endpoint = start(endpoint.port)
     status = hasty.wait_until("T", "S", lambda now: now["undelivered"] == 0)
-    endpoint.stop()
     assert (status["delivered"], status["given_up"]) == (1, 0)
     (received,) = endpoint.received("T")
     check_received(received, answer, "later", topic="T", subscription="S")

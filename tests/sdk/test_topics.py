@@ -227,6 +227,8 @@ def test_what_is_asked_of_an_absent_topic_is_refused(account, name, nobody, refu
     refused("TopicNotExist", topic.list_subscription)
     refused("TopicNotExist", topic.get_subscription("S").subscribe, SubscriptionMeta(nobody))
     refused("TopicNotExist", topic.get_subscription("S").get_attributes)
+    # No other code is documented for this operation.
+    refused("SubscriptionNotExist", topic.get_subscription("S").set_attributes, SubscriptionMeta())
     assert account.list_topic(prefix=name) == ([], "")
 
 
