@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::client::Base;
 use crate::clock::SystemClock;
 use crate::command::key::Key;
+use crate::command::service::is_local;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
 use crate::net::{self, Counters, Limits};
@@ -33,9 +34,10 @@ pub(super) const LIMITS: Limits =
 /// How long open requests may take when it stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Play MNS on this machine: topics, subscriptions, publishing and pushing, without an account or a network.
+/// Play MNS on this machine: no account, no network.
 ///
-/// The topic half of the REST API of 2015-06-06 and the pusher, with a key of its own. Certificates, and a
+/// Topics, subscriptions, publishing and pushing: the topic half of the REST API of 2015-06-06, with a key of its
+/// own. Certificates, and a
 /// status document at /status, are served on the same address. docs/emulator.md says what is faithful and
 /// what is not.
 #[derive(Debug, Args)]
@@ -157,7 +159,9 @@ impl EmulatorCommand {
             key.id, key.secret
         )?;
         writeln!(out, "  mns-endpoint topic create")?;
-        writeln!(out, "  mns-endpoint subscription create http://127.0.0.1:8080")?;
+        // MNS could not reach an address of this machine; this emulator can.
+        let force = if Base::parse(base).is_ok_and(|base| is_local(base.host())) { "" } else { " --force" };
+        writeln!(out, "  mns-endpoint subscription create http://127.0.0.1:8080{force}")?;
         writeln!(out, "  mns-endpoint publish\n")?;
         out.flush()
     }

@@ -17,5 +17,6 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// All of a file, as text.
 pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
-    String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", file.display()))
+    let name = || if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
+    String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", name()))
 }

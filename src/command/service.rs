@@ -160,6 +160,7 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
         (Output::Text, Some(members)) => {
             for (name, value) in members {
                 let text = match value {
+                    serde_json::Value::Null => String::new(),
                     serde_json::Value::String(text) => escaped(text.as_bytes()),
                     serde_json::Value::Array(list) => {
                         let texts = list.iter().map(|value| escaped(value.as_str().unwrap_or_default().as_bytes()));

@@ -116,7 +116,8 @@ async fn carry_out(
         }
         Operation::GetTopicAttributes(topic) => Ok(Answer::of(account.topic(topic).await?.to_element())),
         Operation::DeleteTopic(topic) => {
-            account.delete_topic(topic).await?;
+            account.delete_topic(topic.clone()).await?;
+            emulator.pusher.wake_all_of(&topic);
             Ok(Answer::done())
         }
         Operation::ListTopic => {
@@ -143,7 +144,8 @@ async fn carry_out(
         }
         Operation::GetSubscriptionAttributes(key) => Ok(Answer::of(account.subscription(key).await?.to_element())),
         Operation::Unsubscribe(key) => {
-            account.unsubscribe(key).await?;
+            account.unsubscribe(key.clone()).await?;
+            emulator.pusher.wake(key);
             Ok(Answer::done())
         }
         Operation::ListSubscriptionByTopic(topic) => {

@@ -22,7 +22,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const DEFAULT_PATH: &str = "/notifications";
 
 /// An endpoint's address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     host: String,
     port: u16,
@@ -155,6 +155,12 @@ impl Connection {
     #[must_use]
     pub fn new(target: Target, tls: Arc<rustls::ClientConfig>) -> Self {
         Self { target, tls, stream: None }
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Sends a request and waits for its answer.

@@ -24,6 +24,8 @@ use crate::emulator::{Connection, Target};
 use crate::mns::api::Subscription;
 use crate::report::Report;
 
+/// How long a task leaves the account alone that could not read it.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
 /// How long a task sleeps that has nothing to do and is not woken.
 const REST: Duration = Duration::from_secs(3600);
 
@@ -79,6 +81,13 @@ impl Pusher {
         workers.insert(key, Worker { wake, progress });
     }
 
+    /// Something has changed for each subscription of a topic.
+    pub(super) fn wake_all_of(&self, topic: &str) {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_topic = workers.iter().filter(|(key, _)| key.topic == topic);
+        of_topic.for_each(|(_, worker)| worker.wake.send_replace(()));
+    }
+
     /// What was done for a subscription.
     pub(super) fn progress(&self, key: &Key) -> Option<Arc<Progress>> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,13 +113,19 @@ impl Pusher {
                 Err(AccountError::Closed) => return,
                 Err(failure @ (AccountError::Database(_) | AccountError::Refused(_))) => {
                     error!(error = %Report(&failure), "The pusher cannot read what is due");
-                    return;
+                    ERROR_PAUSE
                 }
             };
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 _ = changes.changed() => {}
-                Some(made) = run.attempts.join_next() => run.settle(&self, made).await,
+                Some(made) = run.attempts.join_next() => match made {
+                    Ok(made) => run.settle(&self, made).await,
+                    Err(error) => {
+                        error!(%error, "An attempt to deliver a message broke down: what is in flight is pushed again");
+                        run = Run::new(key.clone(), run.progress.clone());
+                    }
+                },
                 () = sleep(wait) => {}
             }
         }
@@ -168,6 +183,8 @@ impl Run {
             return REST;
         };
         let has_begun = !due.deliveries.is_empty();
+        // The subscription may have been made anew, with another endpoint.
+        self.idle.retain(|connection| *connection.target() == target);
         for delivery in due.deliveries {
             self.flying.insert(delivery.number);
             let connection = self.idle.pop();
@@ -186,11 +203,8 @@ impl Run {
         due.next.map_or(REST, |next| next.max(self.next_push.saturating_duration_since(now)))
     }
 
-    async fn settle(&mut self, pusher: &Pusher, made: Result<Made, tokio::task::JoinError>) {
-        let Ok(Made { delivery, connection, begun, result, subscription }) = made else {
-            error!("An attempt to deliver a message panicked");
-            return;
-        };
+    async fn settle(&mut self, pusher: &Pusher, made: Made) {
+        let Made { delivery, connection, begun, result, subscription } = made;
         self.flying.remove(&delivery.number);
         self.idle.push(connection);
         let now = Instant::now();

@@ -23,7 +23,7 @@ use crate::trust::KEY_BITS;
 
 /// How long a made certificate claims to be valid. Nobody looks.
 const VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How many hex digits of the certificate's digest name its file.
+/// How many hex digits of the key's digest name the certificate's file.
 const FINGERPRINT_DIGITS: usize = 16;
 
 /// A private key with its self-signed certificate.
@@ -31,6 +31,7 @@ pub struct Signer {
     key: SigningKey<Sha1>,
     bits: u32,
     certificate_pem: String,
+    fingerprint: String,
 }
 
 /// No such key.
@@ -83,9 +84,10 @@ impl Signer {
         let bits = key.n().bit_width_vartime();
         let public_key = key.to_public_key();
         let key = SigningKey::new(key);
-        let certificate_pem =
-            self_signed(&key, &public_key).map_err(|error| SignerError::Certificate(error.to_string()))?;
-        Ok(Self { key, bits, certificate_pem })
+        let failed = |error: Box<dyn std::error::Error>| SignerError::Certificate(error.to_string());
+        let certificate_pem = self_signed(&key, &public_key).map_err(failed)?;
+        let fingerprint = fingerprint(&public_key).map_err(|error| SignerError::Certificate(error.to_string()))?;
+        Ok(Self { key, bits, certificate_pem, fingerprint })
     }
 
     /// The signature of a text: RSASSA-PKCS1-v1_5 with SHA-1.
@@ -111,12 +113,10 @@ impl Signer {
         &self.certificate_pem
     }
 
-    /// A file name that changes with the certificate, as MNS's does.
+    /// A file name that changes with the key, as MNS's does.
     #[must_use]
     pub fn certificate_file(&self) -> String {
-        let digest = Sha1::digest(self.certificate_pem.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("x509_{}.pem", hex.get(..FINGERPRINT_DIGITS).unwrap_or(&hex))
+        format!("x509_{}.pem", self.fingerprint)
     }
 
     /// The private key as PKCS#8 PEM.
@@ -151,6 +151,12 @@ impl BuilderProfile for Plain {
     }
 }
 
+fn fingerprint(public_key: &rsa::PublicKey) -> rsa::pkcs8::spki::Result<String> {
+    let digest = Sha1::digest(public_key.to_public_key_der()?.as_bytes());
+    let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    Ok(hex.chars().take(FINGERPRINT_DIGITS).collect())
+}
+
 fn self_signed(key: &SigningKey<Sha1>, public_key: &rsa::PublicKey) -> Result<String, Box<dyn std::error::Error>> {
     let name: Name = "CN=notify,OU=emulator,O=mns-endpoint".parse()?;
     let info = public_key.to_public_key_der()?;
@@ -183,6 +189,7 @@ mod tests {
         let signer = Signer::generate(512).unwrap();
         let again = Signer::from_pem(&signer.to_key_pem().unwrap()).unwrap();
         assert_eq!(again.bits(), 512);
+        assert_eq!(again.certificate_file(), signer.certificate_file(), "the address stays with the key");
         assert_eq!(again.sign(b"text").unwrap(), signer.sign(b"text").unwrap());
     }
 

@@ -53,7 +53,7 @@ pub struct SubscriptionAttributes {
 pub struct SubscriptionChange {
     /// What happens when a push fails.
     pub notify_strategy: Option<NotifyStrategy>,
-    /// The queue that takes what could not be delivered.
+    /// The queue that takes what could not be delivered; empty for none.
     pub dead_letter_queue: Option<String>,
 }
 
@@ -196,7 +196,7 @@ impl SubscriptionAttributes {
             filter_tag: optional(element, "FilterTag")?.unwrap_or_default(),
             notify_strategy: optional(element, "NotifyStrategy")?.unwrap_or(NotifyStrategy::BackoffRetry),
             notify_content_format: optional(element, "NotifyContentFormat")?.unwrap_or(ContentFormat::Xml),
-            dead_letter_queue: dead_letter_queue(element),
+            dead_letter_queue: dead_letter_queue(element).filter(|queue| !queue.is_empty()),
         })
     }
 
@@ -337,12 +337,16 @@ fn of_texts<const N: usize>(name: &str, texts: [(&str, String); N]) -> Element {
 }
 
 fn dead_letter_policy(queue: &str) -> Element {
-    of_texts("DlqPolicy", [("Enabled", "true".to_owned()), ("DeadLetterTargetQueue", queue.to_owned())])
+    let enabled = if queue.is_empty() { "false" } else { "true" };
+    of_texts("DlqPolicy", [("Enabled", enabled.to_owned()), ("DeadLetterTargetQueue", queue.to_owned())])
 }
 
+/// The queue of a policy: empty where it is switched off, `None` where there is no policy.
 fn dead_letter_queue(element: &Element) -> Option<String> {
-    let queue = element.child("DlqPolicy").and_then(|policy| policy.text_of("DeadLetterTargetQueue"));
-    queue.filter(|queue| !queue.is_empty()).map(str::to_owned)
+    let policy = element.child("DlqPolicy")?;
+    let is_off = policy.text_of("Enabled").is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
+    let queue = policy.text_of("DeadLetterTargetQueue").unwrap_or_default();
+    Some(if is_off { String::new() } else { queue.to_owned() })
 }
 
 fn root(element: &Element, wanted: &'static str) -> Result<(), UnexpectedDocument> {

@@ -207,6 +207,6 @@ fn a_message_may_come_from_a_file_or_from_stdin() {
         (messages[0].text_of("MessageBody"), messages[0].text_of("MessageTag")),
         (Some("from\nstdin"), Some("t"))
     );
-    finish(&mut command(&host, &["publish", "T", "--body-file", "-"]), b"\xff").assert(1, "cannot read stdin as UTF-8");
+    finish(&mut command(&host, &["publish", "T", "--body-file", "-"]), b"\xff").assert(1, "stdin is not UTF-8");
     finish(&mut command(&host, &["publish", "a/b"]), b"").assert(2, "a name has letters, digits and hyphens");
 }

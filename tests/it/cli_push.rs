@@ -124,7 +124,7 @@ fn a_key_that_is_none_is_told() {
     fs::write(dir.path().join("binary"), b"\xff").unwrap();
     for (file, told) in [
         ("certificate.pem", "cannot use certificate.pem: the key cannot be made or used"),
-        ("binary", "binary is no PEM"),
+        ("binary", "binary is not UTF-8"),
         ("none", "cannot read none: No such file"),
     ] {
         run(dir.path(), &["push", "http://127.0.0.1:1", "--key", file]).assert(1, told);

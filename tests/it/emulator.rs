@@ -87,6 +87,9 @@ async fn subscriptions_are_made_changed_listed_and_deleted() {
         ..attributes
     };
     assert_eq!(found.attributes, changed);
+    let off = SubscriptionChange { notify_strategy: None, dead_letter_queue: Some(String::new()) };
+    client.set_subscription("T", "S", &off).await.unwrap();
+    assert_eq!(client.subscription("T", "S").await.unwrap().attributes.dead_letter_queue, None);
     for name in ["S2", "S3"] {
         client.subscribe("T", name, &to("acs:mns:cn-hangzhou:42:queues/q", BACKOFF)).await.unwrap();
     }
@@ -138,16 +141,16 @@ fn broken_requests_are_refused_with_the_services_codes() {
         (topic, "", 400, "MalformedXML"),
         (topic, "<Topic>", 400, "MalformedXML"),
         (topic, "<!DOCTYPE a><Topic/>", 400, "MalformedXML"),
-        (topic, "<Subscription/>", 400, "MalformedXML"),
+        (topic, "<Subscription/>", 400, "InvalidArgument"),
         (topic, "<Topic><MaximumMessageSize>big</MaximumMessageSize></Topic>", 400, "InvalidArgument"),
-        ("POST /topics/T/messages HTTP/1.1\r\nhost: a", "<Message/>", 400, "MalformedXML"),
+        ("POST /topics/T/messages HTTP/1.1\r\nhost: a", "<Message/>", 400, "InvalidArgument"),
         (
             "POST /topics/T/messages HTTP/1.1\r\nhost: a",
             "<Message><MessageBody>m</MessageBody><MessageTag> t</MessageTag></Message>",
             400,
             "InvalidArgument",
         ),
-        ("PUT /topics/T/subscriptions/S HTTP/1.1\r\nhost: a", "<Subscription/>", 400, "MalformedXML"),
+        ("PUT /topics/T/subscriptions/S HTTP/1.1\r\nhost: a", "<Subscription/>", 400, "InvalidArgument"),
         ("GET /topics HTTP/1.1\r\nhost: a\r\nx-mns-ret-number: 1001", "", 400, "InvalidArgument"),
         ("GET /topics HTTP/1.1\r\nhost: a\r\nx-mns-ret-number: 0", "", 400, "InvalidArgument"),
         ("GET /topics HTTP/1.1\r\nhost: a\r\ncontent-md5: AAAAAAAAAAAAAAAAAAAAAA==", "", 400, "InvalidDigest"),
@@ -256,7 +259,6 @@ fn mistakes_of_the_start_say_what_to_do() {
     emulator(&["--time-warp", "0"]).assert(2, "0 is not in 1..");
     emulator(&["--rotate-key", "0s"]).assert(2, "give a time, as in 30s");
     emulator(&["--bits", "100"]).assert(2, "100 is not in 512..=8192");
-    std::fs::write(dir.path().join("emulator.redb.x"), "").unwrap();
     let broken = tempfile::tempdir().unwrap();
     std::fs::write(broken.path().join("emulator.redb"), "no database").unwrap();
     let args = ["--listen", "127.0.0.1:0", "--data", broken.path().to_str().unwrap()];

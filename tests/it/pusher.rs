@@ -84,17 +84,17 @@ async fn an_endpoint_that_fails_for_a_while_gets_every_message() {
 #[tokio::test]
 async fn a_failing_endpoint_slows_its_subscription_down() {
     let subscriber = Subscriber::start(|_| Some(500));
-    let mns = LocalMns::start(&["--time-warp", "1000"]);
+    let mns = LocalMns::start(&["--time-warp", "100"]);
     let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
     for number in 0..40 {
         client.publish("T", &format!("{number}"), "").await.unwrap();
     }
     eventually("the slowest pace is reached", || (mns.count("gap_ms") == 60_000).then_some(()));
     let before = subscriber.pushed().len();
-    eventually("it goes on all the same", || (subscriber.pushed().len() > before + 10).then_some(()));
-    // Ten gaps of 60 ms; what is late on its way is not counted twice.
-    let slowest: Duration = waits(&subscriber)[before..before + 10].iter().sum();
-    assert!(slowest >= Duration::from_millis(540), "{slowest:?}");
+    eventually("it goes on all the same", || (subscriber.pushed().len() > before + 3).then_some(()));
+    // Three gaps of 600 ms; what is late on its way is not counted twice.
+    let slowest: Duration = waits(&subscriber)[before..before + 3].iter().sum();
+    assert!(slowest >= Duration::from_millis(1700), "{slowest:?}");
     // Others are not slowed down.
     let healthy = Subscriber::start(|_| Some(200));
     client.create_topic("U", &Default::default()).await.unwrap();
@@ -138,6 +138,32 @@ async fn every_2xx_is_a_delivery_and_no_3xx() {
     mns.await_count("delivered", 1);
     assert_eq!(mns.count("failed_pushes"), 1);
     assert_eq!(subscriber.pushed().len(), 2);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_endpoint_closed_is_no_failure() {
+    let subscriber = Subscriber::closing(|_| Some(201));
+    let mns = LocalMns::start(&[]);
+    let client = mns.subscribe(&subscriber.url(), BackoffRetry).await;
+    for count in 1..=5 {
+        client.publish("T", "m", "").await.unwrap();
+        mns.await_count("delivered", count);
+    }
+    assert_eq!((mns.count("failed_pushes"), subscriber.pushed().len()), (0, 5));
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_made_anew_goes_to_its_new_endpoint() {
+    let (old, new) = (Subscriber::start(|_| Some(201)), Subscriber::start(|_| Some(201)));
+    let mns = LocalMns::start(&[]);
+    let client = mns.subscribe(&old.url(), BackoffRetry).await;
+    client.publish("T", "first", "").await.unwrap();
+    mns.await_count("delivered", 1);
+    client.unsubscribe("T", "S").await.unwrap();
+    client.subscribe("T", "S", &to(&new.url(), BackoffRetry)).await.unwrap();
+    client.publish("T", "second", "").await.unwrap();
+    eventually("the second message has come", || (!new.pushed().is_empty()).then_some(()));
+    assert_eq!((old.pushed().len(), new.pushed()[0].request.body().as_ref()), (1, b"second".as_slice()));
 }
 
 #[tokio::test]

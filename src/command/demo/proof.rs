@@ -31,9 +31,13 @@ impl Proof {
             let path = stage.log(name);
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
         };
-        let created = read("access_log")?.lines().filter(|line| line.contains(CREATED)).count();
+        Self::of(&read("access_log")?, &read("endpoint_log")?)
+    }
+
+    fn of(access_log: &str, endpoint_log: &str) -> anyhow::Result<Self> {
+        let created = access_log.lines().filter(|line| line.contains(CREATED)).count();
         let mut proof = Self { arrived: BTreeMap::new(), forged: 0, created };
-        for record in read("endpoint_log")?.split("\n\n") {
+        for record in endpoint_log.split("\n\n") {
             let title = record.lines().next().unwrap_or_default();
             if !title.ends_with(SUCCEED) && !title.ends_with(DUPLICATE) {
                 continue;
@@ -78,4 +82,43 @@ impl Proof {
 /// The value of a line `Name      : value`.
 fn attribute<'r>(record: &'r str, name: &str) -> Option<&'r str> {
     record.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "[24/Nov/2026 13:42:37]\"POST\" \"201\" \"/notifications\"\n";
+
+    fn record(title: &str, id: &str, message: &str) -> String {
+        format!(
+            "[t] [root] [INFO] [p] [1] {title}\nMessageId                     : {id}\nMessage                       : {message}\n\n"
+        )
+    }
+
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_missing_in_either_log_is_told() {
+        let log =
+            [record(SUCCEED, "A", "m"), record("Access Forbidden!", "C", "m"), record(DUPLICATE, "A", "m")].concat();
+        let proof = Proof::of(&LINE.repeat(2), &log).unwrap();
+        assert!(proof.demand_all(&ids(&["A"])).is_ok());
+        assert_eq!(proof.repeated(), 1);
+        let missing = proof.demand_all(&ids(&["A", "C"])).unwrap_err().to_string();
+        assert_eq!(missing, "1 of 2 messages are not in the endpoint log; one is C");
+        let short = Proof::of("", &log).unwrap().demand_all(&ids(&["A"])).unwrap_err().to_string();
+        assert!(short.contains("0 lines that say 201, for 1 messages"), "{short}");
+    }
+
+    #[test]
+    fn what_is_forged_is_told() {
+        assert!(Proof::of("", &record(SUCCEED, "A", "m")).unwrap().demand_nothing_forged().is_ok());
+        assert!(
+            Proof::of("", &record("Access Forbidden!", "A", FORGED_MESSAGE)).unwrap().demand_nothing_forged().is_ok()
+        );
+        assert!(Proof::of("", &record(SUCCEED, "A", FORGED_MESSAGE)).unwrap().demand_nothing_forged().is_err());
+    }
 }

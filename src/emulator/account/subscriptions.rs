@@ -88,8 +88,8 @@ impl Account {
             if let Some(strategy) = change.notify_strategy {
                 changed.attributes.notify_strategy = strategy;
             }
-            if change.dead_letter_queue.is_some() {
-                changed.attributes.dead_letter_queue = change.dead_letter_queue;
+            if let Some(queue) = change.dead_letter_queue {
+                changed.attributes.dead_letter_queue = (!queue.is_empty()).then_some(queue);
             }
             changed.last_modify_time = now;
             subscriptions.insert(row, changed.to_element().document().as_str())?;

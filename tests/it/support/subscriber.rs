@@ -17,6 +17,13 @@ pub struct Pushed {
     pub request: Request<Bytes>,
 }
 
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Open,
+    Closed,
+}
+
 /// Answers every request on every connection.
 pub struct Subscriber {
     pub address: SocketAddr,
@@ -26,6 +33,15 @@ pub struct Subscriber {
 impl Subscriber {
     /// `answer` gives the status for the request of that number, from 0; `None` is no answer at all.
     pub fn start(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
+        Self::serving(answer, Kept::Open)
+    }
+
+    /// Closes each connection after its first answer, without saying so in it.
+    pub fn closing(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
+        Self::serving(answer, Kept::Closed)
+    }
+
+    fn serving(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static, kept: Kept) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let pushed = Arc::new(Mutex::new(Vec::new()));
@@ -34,7 +50,7 @@ impl Subscriber {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, seen) = (answer.clone(), seen.clone());
-                std::thread::spawn(move || serve(stream, &*answer, &seen));
+                std::thread::spawn(move || serve(stream, &*answer, &seen, kept));
             }
         });
         Self { address, pushed }
@@ -56,7 +72,7 @@ impl Subscriber {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, seen: &Mutex<Vec<Pushed>>) {
+fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, seen: &Mutex<Vec<Pushed>>, kept: Kept) {
     while let Some(request) = read(&mut stream) {
         let number = {
             let mut seen = seen.lock().unwrap();
@@ -64,7 +80,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, seen: &Mu
             seen.len() - 1
         };
         let Some(status) = answer(number) else { continue };
-        if write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").is_err() {
+        if write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").is_err() || kept == Kept::Closed {
             return;
         }
     }
