@@ -1,16 +1,24 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP ends nothing.
+//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to reopen the logs.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
 
 /// Signals within this time of the first are the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
 
-/// Both signals that ask a process to stop.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To stop; by the signal of this name.
+    Stop(&'static str),
+    /// To open the logs anew.
+    Reopen,
+}
+
+/// The signals that ask a process for something.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     terminate: Signal,
@@ -28,7 +36,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for one that asks again, after the first: some supervisors tell a stop twice in a row, to the
+    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice in a row, to the
     /// process and to its group, and mean one.
     pub(crate) async fn again(&mut self) -> &'static str {
         let first = Instant::now();
@@ -37,13 +45,22 @@ impl StopSignals {
         self.next().await
     }
 
+    /// Waits for the next one.
+    pub(crate) async fn asked(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hangup.recv() => Asked::Reopen,
+        }
+    }
+
     /// Waits for the next one that asks to stop and gives its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => warn!("SIGHUP: nothing is read again while running; restart to change the configuration"),
+            match self.asked().await {
+                Asked::Stop(name) => return name,
+                // There are no logs, or they are closed soon.
+                Asked::Reopen => {}
             }
         }
     }

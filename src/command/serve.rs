@@ -19,12 +19,10 @@ use tracing_appender::non_blocking::ErrorCounter;
 use crate::clock::{Clock, SystemClock};
 use crate::command::Configuration;
 use crate::config::{self, Config, DEFAULT_PATH};
-use crate::journal::{
-    Entry, FileOptions, FileStorage, Journal, Level, Limits, Medium, Place, Record, Recovered, Stamp,
-};
+use crate::journal::{Entry, FileOptions, FileStorage, Journal, Level, Medium, Place, Record, Recovered, Stamp};
 use crate::net::{self, Counters};
 use crate::server::{self, Endpoint, Paths};
-use crate::signals::StopSignals;
+use crate::signals::{Asked, StopSignals};
 use crate::telemetry;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 
@@ -63,7 +61,7 @@ impl Serve {
         let _telemetry = telemetry::start(config.diagnostics.then_some(config.log_dir.as_path()))
             .context("cannot write the diagnostic log")?;
         let mut stdout = Stdout::new(config.stdout);
-        let (journal, recovered) = Journal::start(Box::new(storage), Limits::default(), stdout.take_tee())
+        let (journal, recovered) = Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
         self.warn_of_what_is_odd(&config, &recovered);
         let endpoint = Arc::new(assemble(&config, journal, zone)?);
@@ -86,6 +84,7 @@ impl Serve {
                 log,
                 offset = tail.offset,
                 bytes = tail.bytes,
+                kept = tail.is_kept,
                 "A crash left an unfinished record: it was cut off into the .torn file beside the log"
             );
         }
@@ -160,7 +159,7 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
     };
     let mut out = std::io::stdout().lock();
     writeln!(out, "Start Endpoint! Address: {address}")?;
-    writeln!(out, "Configuration: {}, time zone: {zone}, sync: always", config.origin)?;
+    writeln!(out, "Configuration: {}, time zone: {zone}, sync: {}", config.origin, config.journal.sync)?;
     if !is_public {
         writeln!(out, "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.")?;
     }
@@ -201,13 +200,7 @@ async fn serve_until_stopped(
     let counters = Arc::new(Counters::default());
     let router = server::router(endpoint.clone());
     let serving = tokio::spawn(net::serve(listeners, router, limits, counters.clone(), stop.clone()));
-    let failed = tokio::select! {
-        signal = signals.next() => {
-            info!(signal, "Stopping: finishing what is being answered");
-            false
-        }
-        () = endpoint.journal.failed() => true,
-    };
+    let failed = serve_on(endpoint, signals).await;
     endpoint.draining.cancel();
     stop.cancel();
     let closing = async {
@@ -229,6 +222,25 @@ async fn serve_until_stopped(
             bail!("the journal failed: what was answered 201 is on disk; restart on a disk that works")
         }
         Err(_) => bail!("the last records did not reach the disk within {CLOSE_TIMEOUT:?}"),
+    }
+}
+
+/// Waits for what ends the serving: a signal, or the journal, and then it gives `true`.
+async fn serve_on(endpoint: &Endpoint, signals: &mut StopSignals) -> bool {
+    loop {
+        tokio::select! {
+            asked = signals.asked() => match asked {
+                Asked::Stop(signal) => {
+                    info!(signal, "Stopping: finishing what is being answered");
+                    return false;
+                }
+                Asked::Reopen => {
+                    info!("SIGHUP: opening the logs anew where they were moved");
+                    endpoint.journal.reopen();
+                }
+            },
+            () = endpoint.journal.failed() => return true,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub use layers::Sources;
 pub use zone::local_zone;
 
 use crate::config::raw::RawConfig;
-use crate::journal::{AccessField, Format};
+use crate::journal::{AccessField, Format, Limits, Settings};
 use crate::mns::{Prefix, Prefixes};
 use crate::net;
 use crate::server::{self, Paths};
@@ -57,6 +57,8 @@ pub struct Config {
     pub log_dir: PathBuf,
     /// The permissions of new logs.
     pub log_mode: u32,
+    /// How both logs are kept.
+    pub journal: Settings,
     /// Whether access lines are printed.
     pub stdout: bool,
     /// Whether the diagnostic log also goes to a file.
@@ -137,6 +139,7 @@ impl Config {
             },
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
             admission: Admission::new(accept.topic_owners.0, accept.topics.0, check_sources(&accept.sources.0)?),
+            journal: check_journal(&logs)?,
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
@@ -295,6 +298,21 @@ fn check_access_fields(list: &[String]) -> Result<Vec<AccessField>, ConfigError>
         })
     };
     list.iter().map(parse).collect()
+}
+
+fn check_journal(logs: &raw::Logs) -> Result<Settings, ConfigError> {
+    let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    let rotate_bytes = match logs.rotate_size.0 {
+        Some(size) => Some(bytes(at_least_one("logs.rotate_size", size.0)?)),
+        None => None,
+    };
+    Ok(Settings {
+        limits: Limits::default(),
+        sync: logs.sync.0,
+        rotate_bytes,
+        keep: logs.keep.0,
+        low_water_bytes: bytes(logs.low_water.0),
+    })
 }
 
 fn positive(key: &'static str, span: Duration) -> Result<Duration, ConfigError> {

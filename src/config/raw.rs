@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::values::{Mode, Names, OrOff, Size, Span};
+use crate::config::values::{Mode, Names, OrOff, Size, Span, When};
+use crate::journal::SyncMode;
 use crate::server::Shown;
 
 /// All keys.
@@ -69,6 +70,10 @@ pub(super) struct Logs {
     pub(super) request: Shown,
     pub(super) access_fields: Names,
     pub(super) stdout: Stdout,
+    pub(super) sync: When,
+    pub(super) rotate_size: OrOff<Size>,
+    pub(super) keep: OrOff<Duration>,
+    pub(super) low_water: Size,
     pub(super) refused_body: Size,
     pub(super) diagnostics: bool,
 }
@@ -133,6 +138,10 @@ impl Default for Logs {
             request: Shown::Full,
             access_fields: Names::default(),
             stdout: Stdout::Access,
+            sync: When(SyncMode::Always),
+            rotate_size: OrOff(Some(Size(100 * 1024 * 1024))),
+            keep: OrOff(Some(Duration::from_secs(7 * 24 * 3600))),
+            low_water: Size(512 * 1024 * 1024),
             refused_body: Size(4 * 1024),
             diagnostics: false,
         }

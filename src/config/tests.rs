@@ -80,6 +80,11 @@ fn values_keep_their_kind_wherever_they_are_written() {
         ("signing.require_content_md5", "false"),
         ("server.max_body", "1MiB"),
         ("logs.refused_body", "0"),
+        ("logs.sync", "interval:100ms"),
+        ("logs.sync", "os"),
+        ("logs.rotate_size", "off"),
+        ("logs.keep", "off"),
+        ("logs.low_water", "0"),
     ] {
         let variable = format!("MNS_ENDPOINT_{}", key.to_uppercase().replace('.', "__"));
         assert_eq!(load(&[(&variable, value)], &[]).err(), None, "{variable}={value}");
@@ -106,6 +111,14 @@ fn a_mistake_names_the_key_the_value_and_the_place() {
         ("accept.sources", "300.0.0.0/8", "accept.sources = \"300.0.0.0/8\""),
         ("accept.require_owner", "true", "accept.topic_owners is empty"),
         ("logs.mode", "rw", "logs.mode: \"rw\" is no file mode"),
+        ("logs.sync", "sometimes", "logs.sync: \"sometimes\" is none of \"always\", \"interval:100ms\""),
+        ("logs.sync", "interval:0s", "logs.sync: \"interval:0s\" is none of"),
+        ("logs.rotate_size", "0", "logs.rotate_size = \"0\": it must be at least 1"),
+        (
+            "logs.rotate_size",
+            "big",
+            "logs.rotate_size: \"big\" is no size such as 512KiB or 64MiB; \"off\" is possible too",
+        ),
         ("logs.format", "xml", "logs.format: unknown variant: found `xml`"),
         (
             "logs.access_fields",

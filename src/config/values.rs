@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
+use crate::journal::SyncMode;
+
 /// A span of time with its unit: `5s`, `15m`, `100ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
@@ -20,6 +22,10 @@ pub(super) struct OrOff<T>(pub(super) Option<T>);
 /// A number of bytes with its unit: `512KiB`, `64MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);
+
+/// When the logs are synced: `always`, `interval:100ms`, `os`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct When(pub(super) SyncMode);
 
 /// A list, or one text with commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,12 +54,41 @@ impl FromStr for OrOff<Duration> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self(None)),
-            span => match span.parse() {
-                Ok(Span(span)) => Ok(Self(Some(span))),
-                Err(error) => Err(format!("{error}; \"off\" is possible too")),
+        or_off(text, |span| span.parse().map(|Span(span)| span))
+    }
+}
+
+impl FromStr for OrOff<Size> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        or_off(text, str::parse)
+    }
+}
+
+fn or_off<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<OrOff<T>, String> {
+    match text {
+        "off" => Ok(OrOff(None)),
+        value => match parse(value) {
+            Ok(value) => Ok(OrOff(Some(value))),
+            Err(error) => Err(format!("{error}; \"off\" is possible too")),
+        },
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let problem = || format!("{text:?} is none of \"always\", \"interval:100ms\" (any span) and \"os\"");
+        match (text, text.strip_prefix("interval:")) {
+            ("always", _) => Ok(Self(SyncMode::Always)),
+            ("os", _) => Ok(Self(SyncMode::Os)),
+            (_, Some(span)) => match span.parse() {
+                Ok(Span(span)) if !span.is_zero() => Ok(Self(SyncMode::Interval(span))),
+                Ok(Span(_)) | Err(_) => Err(problem()),
             },
+            (_, None) => Err(problem()),
         }
     }
 }
@@ -109,7 +144,7 @@ macro_rules! deserialize_from_text {
     };
 }
 
-deserialize_from_text!(Span, OrOff<Duration>, Size);
+deserialize_from_text!(Span, OrOff<Duration>, OrOff<Size>, Size, When);
 
 impl<'de> Deserialize<'de> for Mode {
     /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.

@@ -7,18 +7,23 @@
 
 mod access;
 mod escape;
+mod files;
+mod pair;
 mod queue;
 mod record;
 mod recovery;
+mod settings;
 mod stamp;
 mod storage;
 mod writer;
 
 pub use access::{AccessField, AccessLine};
 pub use escape::{escaped, unescape, unescape_bytes};
+pub use files::Names;
 pub use queue::{Entry, Journal, JournalError, Limits, REFUSAL_TOLD, STALL_TOLD};
 pub use record::{Level, Place, Record, RecordRequest};
 pub use recovery::{Recovered, TornTail};
+pub use settings::{Settings, SyncMode};
 pub use stamp::Stamp;
 pub use storage::{FileOptions, FileStorage, Log, Medium, OpenError, Storage};
 pub use writer::Receipt;

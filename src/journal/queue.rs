@@ -4,18 +4,20 @@
 //! refusals never turns a genuine push away.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::journal::Storage;
+use crate::journal::pair::Pair;
 use crate::journal::recovery::{self, Recovered};
 use crate::journal::writer::{Receipt, Writer};
+use crate::journal::{Log, Settings, Storage};
 
 /// For how long a refused write counts against [`Journal::is_writable`].
 pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
@@ -72,7 +74,7 @@ pub enum JournalError {
 
 /// The handle to the writer thread.
 pub struct Journal {
-    queue: mpsc::Sender<Command>,
+    queue: mpsc::SyncSender<Command>,
     shared: Arc<Shared>,
     limits: Limits,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -83,12 +85,18 @@ pub(super) struct Shared {
     pub(super) appends: Queued,
     /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a push.
     pub(super) notes: Queued,
+    /// Requests to reopen: one stands for all.
+    pub(super) reopens: Queued,
     notes_dropped: AtomicU64,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
     /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
     committing_ms: AtomicU64,
     started: Instant,
+    /// Less space is free than there should be.
+    low: AtomicBool,
+    /// The thread has ended.
+    ended: AtomicBool,
     pub(super) failed: CancellationToken,
 }
 
@@ -101,6 +109,7 @@ pub(super) struct Queued {
 
 pub(super) enum Command {
     Write(Entry, Option<Waiting>),
+    Reopen,
     Close,
 }
 
@@ -114,15 +123,17 @@ impl Journal {
     /// The files cannot be read, cut or synced, or no thread can be started.
     pub fn start(
         mut storage: Box<dyn Storage>,
-        limits: Limits,
+        settings: Settings,
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
         let recovered = recovery::recover(storage.as_mut())?;
-        // Room for as many notes as appends, and one close.
-        let (queue, commands) = mpsc::channel(limits.entries_max.saturating_mul(2).saturating_add(1));
+        let limits = settings.limits.clone();
+        // Room for as many notes as appends, one request to reopen and one close.
+        let (queue, commands) = mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new());
-        let writer = Writer::new(storage, shared.clone(), tee, limits.batch_bytes)?;
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(commands))?;
+        let pair = Pair::new(storage, settings.sync, settings.rotate_bytes)?;
+        let writer = Writer::new(pair, shared.clone(), tee, settings);
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&commands))?;
         Ok((Self { queue, shared, limits, thread: Mutex::new(Some(thread)) }, recovered))
     }
 
@@ -146,15 +157,30 @@ impl Journal {
         }
     }
 
+    /// Asks to look at once whether the names of the files lead elsewhere by now, as after a rename by logrotate, and to
+    /// go on with the files that are found or made there. Nothing is cut off; where that fails the old files stay in use.
+    pub fn reopen(&self) {
+        if self.shared.reopens.take(0, 1, 0) {
+            // A queue without a receiver has no files either.
+            drop(self.queue.try_send(Command::Reopen));
+        }
+    }
+
     /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit has been under
     /// way for [`STALL_TOLD`], and no write was refused in the last [`REFUSAL_TOLD`]. After that time it is worth
     /// another try.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        !self.queue.is_closed()
+        !self.shared.ended.load(Ordering::Relaxed)
             && !self.shared.failed.is_cancelled()
             && !self.shared.refused_lately()
             && !self.shared.is_stalled()
+    }
+
+    /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago.
+    #[must_use]
+    pub fn is_low(&self) -> bool {
+        self.shared.low.load(Ordering::Relaxed)
     }
 
     /// Done when the journal has failed for good.
@@ -173,8 +199,8 @@ impl Journal {
     /// # Errors
     /// The journal had failed, or its thread panicked.
     pub async fn close(&self) -> Result<(), JournalError> {
-        // A closed queue means that the thread has ended already.
-        drop(self.queue.send(Command::Close).await);
+        // There is room for one; a second one, or a queue without a receiver, changes nothing.
+        drop(self.queue.try_send(Command::Close));
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -197,8 +223,8 @@ impl Journal {
         self.queue.try_send(Command::Write(entry, waiting)).map_err(|error| {
             queued.give_back(1, bytes);
             match error {
-                mpsc::error::TrySendError::Full(_) => JournalError::Full,
-                mpsc::error::TrySendError::Closed(_) => JournalError::Failed,
+                mpsc::TrySendError::Full(_) => JournalError::Full,
+                mpsc::TrySendError::Disconnected(_) => JournalError::Failed,
             }
         })
     }
@@ -209,10 +235,13 @@ impl Shared {
         Self {
             appends: Queued::default(),
             notes: Queued::default(),
+            reopens: Queued::default(),
             notes_dropped: AtomicU64::new(0),
             refused_ms: AtomicU64::new(0),
             committing_ms: AtomicU64::new(0),
             started: Instant::now(),
+            low: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             failed: CancellationToken::new(),
         }
     }
@@ -229,6 +258,15 @@ impl Shared {
         let is_news = !self.refused_lately();
         self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
         is_news
+    }
+
+    /// Says whether space is low; gives what was said before.
+    pub(super) fn set_low(&self, is_low: bool) -> bool {
+        self.low.swap(is_low, Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn begin_commit(&self) {
@@ -274,6 +312,13 @@ impl Queued {
 }
 
 impl Entry {
+    pub(super) fn of(&self, log: Log) -> &[u8] {
+        match log {
+            Log::Endpoint => &self.endpoint,
+            Log::Access => &self.access,
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.endpoint.len().saturating_add(self.access.len())
     }

@@ -27,26 +27,37 @@ pub struct TornTail {
     pub log: Log,
     /// Where it was cut: its new length.
     pub offset: u64,
-    /// How many bytes were set aside.
+    /// How many bytes were cut off.
     pub bytes: u64,
+    /// Whether they were kept in the `.torn` file; a full disk has no room for them.
+    pub is_kept: bool,
 }
 
 /// Cuts both logs back to their last whole record and makes what remains durable.
 pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     for log in Log::iter() {
-        let len = storage.len(log)?;
-        let (offset, torn) = find_torn(storage, log, len)?;
-        if !torn.is_empty() {
-            storage.set_aside(log, &torn)?;
-            storage.truncate(log, offset)?;
-            recovered.torn.push(TornTail { log, offset, bytes: len.saturating_sub(offset) });
-        }
+        recovered.torn.extend(close_off(storage, log)?);
     }
     for log in Log::iter() {
         storage.sync(log)?;
     }
     Ok(recovered)
+}
+
+/// Cuts one log back to its last whole record.
+///
+/// What is cut off was never acknowledged, so it goes even where there is no room to keep it: a start must not fail
+/// because of what a crash left.
+pub(super) fn close_off(storage: &mut dyn Storage, log: Log) -> io::Result<Option<TornTail>> {
+    let len = storage.len(log)?;
+    let (offset, torn) = find_torn(storage, log, len)?;
+    if torn.is_empty() {
+        return Ok(None);
+    }
+    let is_kept = storage.set_aside(log, &torn).is_ok();
+    storage.truncate(log, offset)?;
+    Ok(Some(TornTail { log, offset, bytes: len.saturating_sub(offset), is_kept }))
 }
 
 /// Where the last whole record ends, and what stands behind it.

@@ -5,11 +5,14 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::FsWord;
+use strum::IntoEnumIterator as _;
 
+use crate::journal::files::Names;
 use crate::remedy::remedy;
 
 /// Which of the two files.
@@ -58,6 +61,49 @@ pub trait Storage: Send {
     /// # Errors
     /// The disk's.
     fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()>;
+
+    /// Whether the name of a file leads to another file or to none by now: somebody renamed or deleted it.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn is_moved(&self, log: Log) -> io::Result<bool>;
+
+    /// Goes on with the file that the name leads to, made where there is none. After an error the old one stays in use.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn reopen(&mut self, log: Log) -> io::Result<()>;
+
+    /// Renames a file to the newest of the rotated ones and goes on with an empty one. After an error the old one
+    /// stays in use, under either name.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn rotate(&mut self, log: Log) -> io::Result<()>;
+
+    /// Makes it durable which names there are and what they lead to.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sync_names(&mut self) -> io::Result<()>;
+
+    /// Renames a file so that nothing ever reads it by itself.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn suspect(&mut self, log: Log) -> io::Result<()>;
+
+    /// Deletes rotated files of both logs to which nothing was written since `before`; gives their number.
+    ///
+    /// # Errors
+    /// The disk's; some may be deleted.
+    fn prune(&mut self, before: SystemTime) -> io::Result<usize>;
+
+    /// The space that is left for more.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn free_bytes(&self) -> io::Result<u64>;
 }
 
 /// Where the files are and who may read them.
@@ -74,7 +120,8 @@ pub struct FileOptions {
 /// The two files, locked against every other process.
 #[derive(Debug)]
 pub struct FileStorage {
-    options: FileOptions,
+    names: Names,
+    mode: u32,
     endpoint: File,
     access: File,
     dir: File,
@@ -112,24 +159,29 @@ impl FileStorage {
     /// # Errors
     /// [`OpenError`]
     pub fn open(options: FileOptions) -> Result<Self, OpenError> {
-        let FileOptions { dir, port, mode } = &options;
+        let FileOptions { dir, port, mode } = options;
+        let names = Names { dir, port };
+        let dir = &names.dir;
         make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
-        let open = |name: String| {
-            let path = dir.join(name);
-            let file = OpenOptions::new().read(true).append(true).create(true).mode(*mode).open(&path);
-            file.map_err(|cause| unwritable("open", &path, dir, cause))
-        };
-        let lock = open(format!(".endpoint_log.{port}.lock"))?;
+        let open = |path: PathBuf| open(&path, mode).map_err(|cause| unwritable("open", &path, dir, cause));
+        let lock = open(names.lock())?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port: *port }),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port }),
             Err(TryLockError::Error(cause)) => return Err(unwritable("lock a file in", dir, dir, cause)),
         }
-        let endpoint = open(format!("endpoint_log.{port}"))?;
-        let access = open(format!("access_log.{port}"))?;
+        let endpoint = open(names.live(Log::Endpoint))?;
+        let access = open(names.live(Log::Access))?;
         let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
         sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
-        Ok(Self { endpoint, access, dir: dir_file, _lock: lock, options })
+        Ok(Self { endpoint, access, dir: dir_file, _lock: lock, names, mode })
+    }
+
+    fn replace(&mut self, log: Log, file: File) {
+        match log {
+            Log::Endpoint => self.endpoint = file,
+            Log::Access => self.access = file,
+        }
     }
 
     fn file(&self, log: Log) -> &File {
@@ -162,12 +214,63 @@ impl Storage for FileStorage {
     }
 
     fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()> {
-        let FileOptions { dir, port, mode } = &self.options;
-        let path = dir.join(format!("{}.{port}.torn", log.name()));
-        let mut file = OpenOptions::new().append(true).create(true).mode(*mode).open(path)?;
+        let mut file = open(&self.names.torn(log), self.mode)?;
         file.write_all(torn)?;
         sync_data(&file)?;
         sync_all(&self.dir)
+    }
+
+    fn is_moved(&self, log: Log) -> io::Result<bool> {
+        let identity = |found: fs::Metadata| (found.dev(), found.ino());
+        match fs::metadata(self.names.live(log)) {
+            Ok(there) => Ok(identity(there) != identity(self.file(log).metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn reopen(&mut self, log: Log) -> io::Result<()> {
+        let file = open(&self.names.live(log), self.mode)?;
+        self.replace(log, file);
+        Ok(())
+    }
+
+    fn rotate(&mut self, log: Log) -> io::Result<()> {
+        let (live, rotated) = (self.names.live(log), self.names.rotated(log, self.names.next_number(log)?));
+        fs::rename(&live, &rotated)?;
+        self.reopen(log).inspect_err(|_| {
+            // Should this fail too, the file is found to be moved the next time, which is as good.
+            drop(fs::rename(&rotated, &live));
+        })
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        sync_all(&self.dir)
+    }
+
+    fn suspect(&mut self, log: Log) -> io::Result<()> {
+        let mut paths = (0..).map(|number| self.names.suspect(log, number));
+        let free = paths.find(|path| !path.exists()).unwrap_or_else(|| self.names.suspect(log, u64::MAX));
+        fs::rename(self.names.live(log), free)
+    }
+
+    fn prune(&mut self, before: SystemTime) -> io::Result<usize> {
+        let mut deleted = 0_usize;
+        for log in Log::iter() {
+            for number in self.names.rotated_numbers(log)? {
+                let path = self.names.rotated(log, number);
+                if fs::metadata(&path)?.modified()? < before {
+                    fs::remove_file(&path)?;
+                    deleted = deleted.saturating_add(1);
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::fstatvfs(&self.dir)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 }
 
@@ -219,6 +322,11 @@ impl Medium {
 
 fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> OpenError {
     OpenError::Unwritable { doing, path: path.to_owned(), remedy: remedy(dir, &cause), cause }
+}
+
+/// Opens a file for appending, made where there is none.
+fn open(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(mode).open(path)
 }
 
 /// Makes a directory that a crash does not take away again: what was made is synced into its parent.

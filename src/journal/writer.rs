@@ -1,38 +1,33 @@
 //! The thread that owns the files, and the only maker of receipts.
 //!
 //! A batch is what arrived while the last one was being synced: one write to each file, one sync of
-//! each, then every answer that waited. The endpoint log goes first, so that no access line is ever on
-//! disk without its record.
+//! each, then every answer that waited. Once a second, busy or idle, it looks after the files.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tracing::{info, warn};
 
+use crate::clock::{Clock as _, SystemClock};
+use crate::journal::pair::{Fault, Pair};
 use crate::journal::queue::{Command, Entry, JournalError, Shared, Waiting};
-use crate::journal::{Log, Storage};
+use crate::journal::{Settings, SyncMode};
 
 /// Refusals are synced once there are so many bytes of them, with or without a push among them.
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
+/// How often free space and the names of the files are looked at.
+const CHORES_EVERY: Duration = Duration::from_secs(1);
+/// How often old files are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Proof that an entry is on disk: both files were synced with it in them.
+///
+/// With `logs.sync` other than `always` it means what that mode promises: that the system has been given both.
 #[derive(Debug)]
 pub struct Receipt {
     _made_by_the_writer: (),
-}
-
-/// The lengths up to which both files hold whole records.
-#[derive(Clone, Copy)]
-struct Lengths {
-    endpoint: u64,
-    access: u64,
-}
-
-impl Lengths {
-    fn of(storage: &dyn Storage) -> io::Result<Self> {
-        Ok(Self { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? })
-    }
 }
 
 /// What is written with one sync.
@@ -43,48 +38,59 @@ struct Batch {
     appended_bytes: usize,
     notes: usize,
     noted_bytes: usize,
+    reopens: usize,
     closing: bool,
 }
 
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
-    storage: Box<dyn Storage>,
-    /// The files before the batch at hand.
-    lengths: Lengths,
-    /// Written since the last sync, in bytes.
-    unsynced: usize,
+    pair: Pair,
     shared: Arc<Shared>,
     tee: Option<Box<dyn io::Write + Send>>,
-    batch_bytes: usize,
+    settings: Settings,
+    chores_due: Instant,
+    prune_due: Instant,
 }
 
 impl Writer {
     /// A writer behind what stands in the files, which is durable already.
     pub(super) fn new(
-        storage: Box<dyn Storage>,
+        pair: Pair,
         shared: Arc<Shared>,
         tee: Option<Box<dyn io::Write + Send>>,
-        batch_bytes: usize,
-    ) -> io::Result<Self> {
-        let lengths = Lengths::of(storage.as_ref())?;
-        Ok(Self { storage, lengths, unsynced: 0, shared, tee, batch_bytes })
+        settings: Settings,
+    ) -> Self {
+        let now = Instant::now();
+        let mut writer = Self { pair, shared, tee, settings, chores_due: now, prune_due: now };
+        // So that it is known from the first request on.
+        writer.look_at_the_space();
+        writer
     }
 
     /// Commits batch after batch until it is told to close, or until nobody is left to tell it.
-    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let _fails_with_a_panic = FailWithPanic(self.shared.clone());
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let _ended = Ended(self.shared.clone());
         let mut batch = Batch::default();
-        while let Some(first) = commands.blocking_recv() {
-            batch.add(first);
-            while !batch.closing && batch.entry.bytes() < self.batch_bytes {
-                match commands.try_recv() {
-                    Ok(command) => batch.add(command),
-                    Err(_) => break,
+        while !batch.closing {
+            match commands.recv_timeout(self.idle_for()) {
+                Ok(first) => {
+                    batch.add(first);
+                    self.gather(&mut batch, commands);
+                    self.commit(&mut batch);
                 }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.commit(&mut batch);
-            if batch.closing {
-                return;
+            self.do_what_is_due();
+        }
+    }
+
+    /// Takes what else is there, without waiting.
+    fn gather(&self, batch: &mut Batch, commands: &Receiver<Command>) {
+        while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
+            match commands.try_recv() {
+                Ok(command) => batch.add(command),
+                Err(_) => return,
             }
         }
     }
@@ -102,6 +108,7 @@ impl Writer {
             // An error here is a peer that has left; its record stays.
             drop(waiting.send(result.map(|()| Receipt { _made_by_the_writer: () })));
         }
+        self.shared.reopens.give_back(batch.reopens, 0);
         if result.is_ok()
             && let Some(tee) = &mut self.tee
         {
@@ -115,78 +122,108 @@ impl Writer {
         if self.shared.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
-        // Measured anew each time: someone else may have cut a file.
-        match Lengths::of(self.storage.as_ref()) {
-            Ok(lengths) => self.lengths = lengths,
-            // Nothing of the batch is written, so there is nothing to cut.
-            Err(cause) => return Err(self.refuse(&cause)),
+        if batch.reopens > 0 {
+            self.pair.retry_now();
         }
-        // Refusals do not wait for the disk: the next commit takes them along, or they are many.
-        self.unsynced = self.unsynced.saturating_add(batch.entry.bytes());
-        let syncs = !batch.waiting.is_empty() || batch.closing || self.unsynced >= SYNC_AFTER_BYTES;
-        for (log, bytes) in [(Log::Endpoint, &batch.entry.endpoint), (Log::Access, &batch.entry.access)] {
-            if let Err(cause) = self.storage.append(log, bytes) {
-                return Err(self.take_back(&cause));
-            }
-            if syncs && let Err(cause) = self.storage.sync(log) {
-                return Err(self.fail(&cause));
-            }
-        }
-        if syncs {
-            self.unsynced = 0;
-        }
-        Ok(())
+        let syncs = batch.closing || self.syncs(batch);
+        let written = self.pair.write(&batch.entry, syncs);
+        written.map_err(|fault| self.tell(&fault))
     }
 
-    fn refuse(&self, cause: &io::Error) -> JournalError {
-        if self.shared.note_refused() {
-            warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and the next one tried");
+    /// Whether the files are synced with a batch.
+    fn syncs(&self, batch: &Batch) -> bool {
+        match self.settings.sync {
+            // Refusals do not wait for the disk: the next push takes them along, or they are many.
+            SyncMode::Always => {
+                let unsynced = self.pair.unsynced().saturating_add(batch.entry.bytes());
+                !batch.waiting.is_empty() || unsynced >= SYNC_AFTER_BYTES
+            }
+            SyncMode::Interval(_) => self.pair.sync_due().is_some_and(|due| due <= Instant::now()),
+            SyncMode::Os => false,
         }
-        JournalError::Refused
     }
 
-    /// After a failed write: cuts both files back to their last whole record.
-    fn take_back(&mut self, cause: &io::Error) -> JournalError {
-        match self.cut_to(self.lengths) {
-            Ok(()) => self.refuse(cause),
-            Err(error) => {
-                error!(%cause, %error, "The disk refused a write and what was written cannot be cut back");
+    fn tell(&self, fault: &Fault) -> JournalError {
+        match fault {
+            Fault::Refused(cause) => {
+                if self.shared.note_refused() {
+                    warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and the next one tried");
+                }
+                JournalError::Refused
+            }
+            Fault::Broken(_told) => {
                 self.shared.failed.cancel();
                 JournalError::Failed
             }
         }
     }
 
-    /// After a failed sync nothing is known of what is on disk, and another sync would not tell: the batch is
-    /// cut off, since it will be answered 503.
-    fn fail(&mut self, cause: &io::Error) -> JournalError {
-        error!(%cause, "The disk failed a sync: nothing more is written until the next start");
-        if let Err(error) = self.cut_to(self.lengths) {
-            error!(%error, "What was being written cannot be cut off: the logs may say 201 where 503 was answered");
-        }
-        self.shared.failed.cancel();
-        JournalError::Failed
+    /// How long to wait for the next command at most.
+    fn idle_for(&self) -> Duration {
+        let due = self.pair.sync_due().map_or(self.chores_due, |due| due.min(self.chores_due));
+        due.saturating_duration_since(Instant::now())
     }
 
-    /// A file that someone else made shorter is left as it is: cutting it would fill it with zeros.
-    fn cut_to(&mut self, lengths: Lengths) -> io::Result<()> {
-        for (log, len) in [(Log::Endpoint, lengths.endpoint), (Log::Access, lengths.access)] {
-            if self.storage.len(log)? > len {
-                self.storage.truncate(log, len)?;
-            }
+    fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.shared.failed.is_cancelled() {
+            self.chores_due = later(now, CHORES_EVERY);
+            return;
         }
-        Ok(())
+        let mut done = Ok(());
+        if self.pair.sync_due().is_some_and(|due| due <= now) {
+            self.shared.begin_commit();
+            done = self.pair.sync_both();
+            self.shared.end_commit();
+        }
+        if done.is_ok() && self.chores_due <= now {
+            self.chores_due = later(now, CHORES_EVERY);
+            self.look_at_the_space();
+            self.prune(now);
+            done = self.pair.look();
+        }
+        if let Err(fault) = done {
+            self.tell(&fault);
+        }
+    }
+
+    fn look_at_the_space(&mut self) {
+        let Ok(free) = self.pair.free_bytes() else { return };
+        let low_water = self.settings.low_water_bytes;
+        match (self.shared.set_low(free < low_water), free < low_water) {
+            (false, true) => warn!(
+                free,
+                low_water, "Less space is free than logs.low_water: refusals lose their details, and health is 503"
+            ),
+            (true, false) => info!(free, low_water, "There is more free space than logs.low_water again"),
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    fn prune(&mut self, now: Instant) {
+        if self.prune_due > now {
+            return;
+        }
+        self.prune_due = later(now, PRUNE_EVERY);
+        if let Some(before) = self.settings.keep.and_then(|keep| SystemClock.now().checked_sub(keep)) {
+            self.pair.prune(before);
+        }
     }
 }
 
-/// Should this thread ever panic, nobody may go on as if there was a journal.
-struct FailWithPanic(Arc<Shared>);
+fn later(now: Instant, span: Duration) -> Instant {
+    now.checked_add(span).unwrap_or(now)
+}
 
-impl Drop for FailWithPanic {
+/// Nobody may go on as if there was a journal when this thread has ended, least of all after a panic.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.failed.cancel();
         }
+        self.0.end();
     }
 }
 
@@ -207,6 +244,7 @@ impl Batch {
                 self.entry.endpoint.extend_from_slice(&entry.endpoint);
                 self.entry.access.extend_from_slice(&entry.access);
             }
+            Command::Reopen => self.reopens = self.reopens.saturating_add(1),
             Command::Close => self.closing = true,
         }
     }
@@ -216,6 +254,6 @@ impl Batch {
         self.entry.endpoint.clear();
         self.entry.access.clear();
         self.waiting.clear();
-        (self.appended_bytes, self.notes, self.noted_bytes) = (0, 0, 0);
+        (self.appended_bytes, self.notes, self.noted_bytes, self.reopens) = (0, 0, 0, 0);
     }
 }

@@ -26,7 +26,8 @@ use crate::server::{BUDGET, Endpoint, Settings};
 pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     if is_health_check(&endpoint, &head) {
-        return respond::health(endpoint.journal.is_writable() && !endpoint.draining.is_cancelled());
+        let is_well = endpoint.journal.is_writable() && !endpoint.journal.is_low();
+        return respond::health(is_well && !endpoint.draining.is_cancelled());
     }
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);

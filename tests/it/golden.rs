@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
-    AccessField, FileOptions, FileStorage, Format, Journal, Level, Limits, Place, Record, Stamp,
+    self, AccessField, FileOptions, FileStorage, Format, Journal, Level, Place, Record, Stamp,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
@@ -67,7 +67,7 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
     Endpoint {
         verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
         admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
-        journal: Journal::start(Box::new(storage), Limits::default(), None).unwrap().0,
+        journal: Journal::start(Box::new(storage), journal::Settings::default(), None).unwrap().0,
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
             health_path: None,

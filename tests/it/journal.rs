@@ -1,127 +1,25 @@
 //! The journal over a disk that fails: what it promises, and what it then refuses to promise.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mns_endpoint::journal::{Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Storage};
+use mns_endpoint::journal::{
+    Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings, Storage, SyncMode,
+};
 
-/// A disk in memory with faults. `durable` is what a power cut leaves.
-#[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fault that a test switches on")]
-struct Disk {
-    endpoint: File,
-    access: File,
-    /// The next writes take only so many bytes and then fail.
-    room: Option<usize>,
-    fail_sync: bool,
-    /// The next look at a length fails.
-    fail_len: bool,
-    fail_truncate: bool,
-    syncs: usize,
-    appends: usize,
-    /// A defect: the next append panics.
-    panics: bool,
-    /// While set, a sync waits.
-    stalled: bool,
-    aside: Vec<u8>,
-}
-
-#[derive(Default, Clone)]
-struct File {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-}
-
-#[derive(Default, Clone)]
-struct FaultyStorage {
-    disk: Arc<(Mutex<Disk>, std::sync::Condvar)>,
-}
-
-impl FaultyStorage {
-    fn with<T>(&self, change: impl FnOnce(&mut Disk) -> T) -> T {
-        let result = change(&mut self.disk.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.disk.1.notify_all();
-        result
-    }
-
-    fn text(&self) -> String {
-        self.with(|disk| String::from_utf8(disk.endpoint.live.clone()).unwrap())
-    }
-}
-
-impl Disk {
-    fn file(&mut self, log: Log) -> &mut File {
-        match log {
-            Log::Endpoint => &mut self.endpoint,
-            Log::Access => &mut self.access,
-        }
-    }
-}
-
-impl Storage for FaultyStorage {
-    fn len(&self, log: Log) -> io::Result<u64> {
-        self.with(|disk| {
-            if std::mem::take(&mut disk.fail_len) {
-                return Err(io::Error::other("len failed"));
-            }
-            Ok(disk.file(log).live.len() as u64)
-        })
-    }
-
-    fn read_at(&self, log: Log, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let start = usize::try_from(offset).unwrap();
-        self.with(|disk| buffer.copy_from_slice(&disk.file(log).live[start..start + buffer.len()]));
-        Ok(())
-    }
-
-    fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
-        self.with(|disk| {
-            assert!(!disk.panics, "a defect");
-            disk.appends += 1;
-            let taken = disk.room.unwrap_or(bytes.len()).min(bytes.len());
-            if let Some(room) = &mut disk.room {
-                *room -= taken;
-            }
-            disk.file(log).live.extend_from_slice(&bytes[..taken]);
-            if taken == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
-        })
-    }
-
-    fn truncate(&mut self, log: Log, len: u64) -> io::Result<()> {
-        self.with(|disk| {
-            if disk.fail_truncate {
-                return Err(io::Error::other("truncate failed"));
-            }
-            disk.file(log).live.truncate(usize::try_from(len).unwrap());
-            Ok(())
-        })
-    }
-
-    fn sync(&mut self, log: Log) -> io::Result<()> {
-        let (disk, changed) = &*self.disk;
-        let mut disk = changed.wait_while(disk.lock().unwrap(), |disk| disk.stalled).unwrap();
-        disk.syncs += 1;
-        if disk.fail_sync {
-            return Err(io::Error::other("sync failed"));
-        }
-        let file = disk.file(log);
-        file.durable = file.live.clone();
-        Ok(())
-    }
-
-    fn set_aside(&mut self, _log: Log, torn: &[u8]) -> io::Result<()> {
-        self.with(|disk| disk.aside.extend_from_slice(torn));
-        Ok(())
-    }
-}
+use crate::support::{Disk, FaultyStorage, eventually};
 
 fn start(storage: &FaultyStorage) -> Journal {
     start_with(storage, Limits::default())
 }
 
 fn start_with(storage: &FaultyStorage, limits: Limits) -> Journal {
-    Journal::start(Box::new(storage.clone()), limits, None).unwrap().0
+    start_set(storage, Settings { limits, ..Settings::default() })
+}
+
+fn start_set(storage: &FaultyStorage, settings: Settings) -> Journal {
+    Journal::start(Box::new(storage.clone()), settings, None).unwrap().0
 }
 
 fn entry(name: &str) -> Entry {
@@ -129,7 +27,7 @@ fn entry(name: &str) -> Entry {
 }
 
 /// Waits until the disk is as wanted: the writer is a thread of its own.
-async fn until(storage: &FaultyStorage, wanted: impl Fn(&Disk) -> bool) {
+async fn until(storage: &FaultyStorage, wanted: impl Fn(&mut Disk) -> bool) {
     tokio::time::timeout(Duration::from_secs(10), async {
         while !storage.with(|disk| wanted(disk)) {
             tokio::task::yield_now().await;
@@ -141,26 +39,26 @@ async fn until(storage: &FaultyStorage, wanted: impl Fn(&Disk) -> bool) {
 
 #[tokio::test]
 async fn a_receipt_comes_after_both_files_are_synced() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
-        assert_eq!(disk.endpoint.durable, b"[a]\n\n");
-        assert_eq!(disk.access.durable, b"a\n");
+        assert_eq!(disk.endpoint().durable, b"[a]\n\n");
+        assert_eq!(disk.access().durable, b"a\n");
     });
     storage.with(|disk| disk.stalled = true);
     let waiting = journal.append(entry("b"));
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(50), &mut waiting).await;
     assert!(early.is_err(), "a receipt before the sync");
-    storage.with(|disk| assert_eq!(disk.access.live, b"a\n", "a line before its record is on disk"));
+    storage.with(|disk| assert_eq!(disk.access().live, b"a\n", "a line before its record is on disk"));
     storage.with(|disk| disk.stalled = false);
     waiting.await.unwrap();
 }
 
 #[tokio::test]
 async fn what_arrives_during_a_sync_is_one_batch() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = Arc::new(start(&storage));
     storage.with(|disk| disk.stalled = true);
     let (syncs, appends) = storage.with(|disk| (disk.syncs, disk.appends));
@@ -190,14 +88,17 @@ async fn what_arrives_during_a_sync_is_one_batch() {
 #[tokio::test]
 async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
     for room in 0..8 {
-        let storage = FaultyStorage::default();
+        let storage = FaultyStorage::new();
         let journal = start(&storage);
         journal.append(entry("a")).await.unwrap();
         storage.with(|disk| disk.room = Some(room));
         assert_eq!(journal.append(entry("bb")).await.err(), Some(JournalError::Refused), "room for {room} bytes");
         assert!(!journal.is_writable());
         storage.with(|disk| {
-            assert_eq!((disk.endpoint.live.as_slice(), disk.access.live.as_slice()), (&b"[a]\n\n"[..], &b"a\n"[..]));
+            assert_eq!(
+                (disk.endpoint().live.clone(), disk.access().live.clone()),
+                (b"[a]\n\n".to_vec(), b"a\n".to_vec())
+            );
             disk.room = None;
         });
         journal.append(entry("c")).await.unwrap();
@@ -207,7 +108,7 @@ async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
 
 #[tokio::test]
 async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     journal.append(entry("b")).await.unwrap();
@@ -219,7 +120,7 @@ async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
 
 #[tokio::test]
 async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     assert!(journal.is_writable());
     storage.with(|disk| disk.room = Some(0));
@@ -236,7 +137,7 @@ async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
 
 #[tokio::test]
 async fn a_commit_that_hangs_in_the_disk_is_told() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = Arc::new(start(&storage));
     storage.with(|disk| disk.stalled = true);
     let waiting = tokio::spawn({
@@ -256,7 +157,7 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
 
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.fail_sync = true);
@@ -272,13 +173,13 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
     // What was answered 503 stands in neither file.
     storage.with(|disk| {
-        assert_eq!((disk.endpoint.live.as_slice(), disk.access.live.as_slice()), (&b"[a]\n\n"[..], &b"a\n"[..]))
+        assert_eq!((disk.endpoint().live.clone(), disk.access().live.clone()), (b"[a]\n\n".to_vec(), b"a\n".to_vec()))
     });
 }
 
 #[tokio::test]
 async fn a_writer_that_panics_is_a_failure_for_good() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     storage.with(|disk| disk.panics = true);
     assert_eq!(journal.append(entry("a")).await.err(), Some(JournalError::Failed));
@@ -289,7 +190,7 @@ async fn a_writer_that_panics_is_a_failure_for_good() {
 
 #[tokio::test]
 async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     storage.with(|disk| {
         disk.room = Some(3);
@@ -302,7 +203,7 @@ async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
 
 #[tokio::test]
 async fn a_record_handed_over_survives_its_requester() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
@@ -311,12 +212,12 @@ async fn a_record_handed_over_survives_its_requester() {
     until(&storage, |disk| disk.appends > appends).await;
     storage.with(|disk| disk.stalled = false);
     journal.close().await.unwrap();
-    assert_eq!(storage.with(|disk| disk.endpoint.durable.clone()), b"[a]\n\n");
+    assert_eq!(storage.with(|disk| disk.endpoint().durable.clone()), b"[a]\n\n");
 }
 
 #[tokio::test]
 async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their_own() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let limits = Limits { entries_max: 4, bytes_max: 1000, refused_bytes_max: 1000, batch_bytes: 1 };
     let journal = Arc::new(start_with(&storage, limits));
     storage.with(|disk| disk.stalled = true);
@@ -351,7 +252,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
 
 #[tokio::test]
 async fn a_flood_of_refusals_turns_no_push_away() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let limits = Limits { entries_max: 4, bytes_max: 1000, refused_bytes_max: 1000, batch_bytes: 1 };
     let journal = Arc::new(start_with(&storage, limits));
     storage.with(|disk| disk.stalled = true);
@@ -377,38 +278,38 @@ async fn a_flood_of_refusals_turns_no_push_away() {
 
 #[tokio::test]
 async fn many_refusals_are_synced_without_a_push_among_them() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     for _ in 0..16 {
         journal.note(Entry { endpoint: vec![b'x'; 128 * 1024], access: Vec::new() });
     }
-    until(&storage, |disk| disk.endpoint.durable.len() >= 1024 * 1024).await;
+    until(&storage, |disk| disk.endpoint().durable.len() >= 1024 * 1024).await;
 }
 
 #[tokio::test]
 async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     let journal = start(&storage);
     let syncs = storage.with(|disk| disk.syncs);
     journal.note(entry("refused"));
-    until(&storage, |disk| !disk.access.live.is_empty()).await;
+    until(&storage, |disk| !disk.access().live.is_empty()).await;
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
     journal.close().await.unwrap();
-    assert_eq!(storage.with(|disk| disk.access.durable.clone()), b"refused\n");
+    assert_eq!(storage.with(|disk| disk.access().durable.clone()), b"refused\n");
 }
 
 #[test]
 fn what_is_found_at_the_start_is_synced_before_it_counts() {
-    let storage = FaultyStorage::default();
+    let storage = FaultyStorage::new();
     storage.with(|disk| {
-        disk.endpoint.live = b"[a]\n\n[b]\nto".to_vec();
-        disk.access.live = b"a\nb".to_vec();
+        disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
+        disk.access().live = b"a\nb".to_vec();
     });
-    let (_journal, recovered) = Journal::start(Box::new(storage.clone()), Limits::default(), None).unwrap();
+    let (_journal, recovered) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
     assert_eq!(recovered.torn.len(), 2);
     storage.with(|disk| {
-        assert_eq!(disk.endpoint.durable, b"[a]\n\n");
-        assert_eq!(disk.access.durable, b"a\n");
+        assert_eq!(disk.endpoint().durable, b"[a]\n\n");
+        assert_eq!(disk.access().durable, b"a\n");
         assert_eq!(disk.aside, b"[b]\ntob");
     });
 }
@@ -429,6 +330,236 @@ fn each_file_is_really_synced_by_the_real_storage() {
         assert_eq!(storage.sync(of_pipe).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{pipe}");
         storage.sync(other).unwrap();
         // So no journal starts on it.
-        assert!(Journal::start(Box::new(storage), Limits::default(), None).is_err());
+        assert!(Journal::start(Box::new(storage), Settings::default(), None).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_put_aside_before_it_grows_too_large() {
+    let storage = FaultyStorage::new();
+    let journal = start_set(&storage, Settings { rotate_bytes: Some(12), ..Settings::default() });
+    for name in ["a", "b", "c", "d", "e"] {
+        journal.append(entry(name)).await.unwrap();
+    }
+    storage.with(|disk| {
+        let text = |name: &str| String::from_utf8(disk.named(name).unwrap().durable.clone()).unwrap();
+        assert_eq!(text("endpoint_log.1"), "[a]\n\n[b]\n\n");
+        assert_eq!(text("endpoint_log.2"), "[c]\n\n[d]\n\n");
+        assert_eq!(text("endpoint_log"), "[e]\n\n");
+        assert_eq!(text("access_log"), "a\nb\nc\nd\ne\n", "each file by its own size");
+    });
+}
+
+#[tokio::test]
+async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
+    let storage = FaultyStorage::new();
+    let journal = start_set(&storage, Settings { rotate_bytes: Some(1), ..Settings::default() });
+    journal.append(entry("a")).await.unwrap();
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| {
+        assert_eq!(disk.named("endpoint_log.1").unwrap().live, b"[a]\n\n");
+        assert_eq!(disk.named("endpoint_log").unwrap().live, b"[b]\n\n");
+        assert_eq!(disk.names.len(), 4);
+    });
+}
+
+#[tokio::test]
+async fn refusals_are_synced_before_their_file_goes_out_of_sight() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.note(entry("a"));
+    until(&storage, |disk| !disk.access().live.is_empty()).await;
+    storage.with(|disk| disk.rename("endpoint_log", "old"));
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| {
+        assert_eq!(disk.named("old").unwrap().durable, b"[a]\n\n");
+        assert_eq!(disk.named("endpoint_log").unwrap().durable, b"[b]\n\n");
+    });
+}
+
+#[tokio::test]
+async fn the_old_file_stays_in_use_while_no_new_one_can_be_opened() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| {
+        disk.rename("endpoint_log", "old");
+        disk.fail_open = true;
+    });
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| {
+        assert_eq!(disk.named("old").unwrap().durable, b"[a]\n\n[b]\n\n");
+        disk.fail_open = false;
+    });
+    // A second passes by itself; a signal does not wait for it.
+    journal.reopen();
+    journal.append(entry("c")).await.unwrap();
+    storage.with(|disk| assert_eq!(disk.named("endpoint_log").unwrap().durable, b"[c]\n\n"));
+}
+
+#[tokio::test]
+async fn an_idle_journal_lets_go_of_a_renamed_file() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| disk.rename("access_log", "old"));
+    until(&storage, |disk| disk.named("access_log").is_some()).await;
+    assert!(journal.is_writable());
+}
+
+#[tokio::test]
+async fn a_new_file_whose_name_is_not_durable_is_a_failure_for_good() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| {
+        disk.rename("endpoint_log", "old");
+        disk.fail_sync_names = true;
+    });
+    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
+    for (len, left) in [(0, ""), (5, "[a]\n\n"), (7, "[a]\n\n"), (10, "[a]\n\n[b]\n\n")] {
+        let storage = FaultyStorage::new();
+        let journal = start(&storage);
+        journal.append(entry("a")).await.unwrap();
+        journal.append(entry("b")).await.unwrap();
+        storage.with(|disk| disk.cut("endpoint_log", len, false));
+        journal.append(entry("c")).await.unwrap();
+        assert_eq!(storage.text(), format!("{left}[c]\n\n"), "cut to {len}");
+        // And what is refused afterwards is taken back to there, without zeros.
+        storage.with(|disk| disk.room = Some(3));
+        assert_eq!(journal.append(entry("d")).await.err(), Some(JournalError::Refused));
+        assert_eq!(storage.text(), format!("{left}[c]\n\n"), "cut to {len}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_the_files_end_where_they_were_last_synced() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    journal.note(entry("refused"));
+    until(&storage, |disk| disk.access().live.ends_with(b"refused\n")).await;
+    storage.with(|disk| disk.fail_sync = true);
+    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    storage.with(|disk| {
+        assert_eq!((disk.endpoint().live.clone(), disk.access().live.clone()), (b"[a]\n\n".to_vec(), b"a\n".to_vec()));
+    });
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_cut_after_a_failed_sync_is_suspect() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| (disk.fail_sync, disk.fail_truncate) = (true, true));
+    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    let left = storage.with(|disk| disk.after_kill());
+    assert!(
+        left.named("endpoint_log").is_none() && left.names.keys().any(|name| name.starts_with("endpoint_log.suspect"))
+    );
+    assert_eq!(left.named("access_log").unwrap().live, b"a\n", "nothing had been written to this one");
+    let again = FaultyStorage::on(left);
+    start(&again).append(entry("c")).await.unwrap();
+    assert_eq!(again.text(), "[c]\n\n");
+}
+
+#[tokio::test]
+async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
+    let storage = FaultyStorage::new();
+    storage.with(|disk| {
+        disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
+        disk.room = Some(0);
+    });
+    let (_journal, recovered) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    assert!(!recovered.torn[0].is_kept);
+    assert_eq!(storage.text(), "[a]\n\n");
+}
+
+#[tokio::test]
+async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
+    let storage = FaultyStorage::new();
+    storage.with(|disk| disk.free = Some(99));
+    let journal = start_set(&storage, Settings { low_water_bytes: 100, ..Settings::default() });
+    assert!(journal.is_low(), "known from the start on");
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| disk.free = Some(100));
+    eventually("there is enough space again", || (!journal.is_low()).then_some(()));
+    storage.with(|disk| disk.free = Some(0));
+    eventually("space is low without any traffic", || journal.is_low().then_some(()));
+    assert!(journal.is_writable());
+}
+
+#[tokio::test]
+async fn with_an_interval_a_receipt_comes_first_and_the_sync_within_the_interval() {
+    let span = Duration::from_millis(200);
+    let storage = FaultyStorage::new();
+    let journal = start_set(&storage, Settings { sync: SyncMode::Interval(span), ..Settings::default() });
+    let written = Instant::now();
+    journal.append(entry("a")).await.unwrap();
+    let early = storage.with(|disk| disk.access().durable.is_empty());
+    assert!(early || written.elapsed() >= span, "synced before the interval was over");
+    until(&storage, |disk| disk.endpoint().durable == b"[a]\n\n" && disk.access().durable == b"a\n").await;
+    assert!(written.elapsed() >= span);
+    let syncs = storage.with(|disk| disk.syncs);
+    // Under steady load too, though no wait ever times out then.
+    while storage.with(|disk| disk.syncs) == syncs {
+        journal.append(entry("b")).await.unwrap();
+        assert!(written.elapsed() < Duration::from_secs(10));
+    }
+    // What was acknowledged stays even where its sync fails.
+    journal.append(entry("c")).await.unwrap();
+    storage.with(|disk| disk.fail_sync = true);
+    tokio::time::timeout(Duration::from_secs(5), journal.failed()).await.unwrap();
+    assert!(storage.text().ends_with("[c]\n\n"));
+}
+
+#[tokio::test]
+async fn with_os_nothing_is_synced_before_the_close() {
+    let storage = FaultyStorage::new();
+    let journal = start_set(&storage, Settings { sync: SyncMode::Os, ..Settings::default() });
+    let syncs = storage.with(|disk| disk.syncs);
+    for _ in 0..100 {
+        journal.append(entry("a")).await.unwrap();
+    }
+    assert_eq!(storage.with(|disk| disk.syncs), syncs);
+    journal.close().await.unwrap();
+    storage.with(|disk| assert_eq!(disk.access().durable.len(), 200));
+}
+
+#[tokio::test]
+async fn a_close_ends_the_thread_whatever_was_asked_before() {
+    let storage = FaultyStorage::new();
+    let limits = Limits { entries_max: 1, ..Limits::default() };
+    let journal = start_with(&storage, limits);
+    for _ in 0..100 {
+        journal.reopen();
+    }
+    tokio::time::timeout(Duration::from_secs(10), journal.close()).await.unwrap().unwrap();
+    assert!(!journal.is_writable());
+}
+
+#[test]
+fn rotated_files_are_deleted_by_age_and_no_others() {
+    use mns_endpoint::clock::{Clock as _, SystemClock};
+    use mns_endpoint::journal::{FileOptions, FileStorage};
+    let dir = tempfile::tempdir().unwrap();
+    let mut storage = FileStorage::open(FileOptions { dir: dir.path().to_owned(), port: 1, mode: 0o640 }).unwrap();
+    let now = SystemClock.now();
+    let old = ["endpoint_log.1.1", "access_log.1.1", "endpoint_log.1.torn", "endpoint_log.1.2.gz", "endpoint_log.10.1"];
+    for name in old {
+        std::fs::write(dir.path().join(name), "x").unwrap();
+        let file = std::fs::File::options().append(true).open(dir.path().join(name)).unwrap();
+        file.set_modified(now - Duration::from_secs(100)).unwrap();
+    }
+    std::fs::write(dir.path().join("endpoint_log.1.3"), "x").unwrap();
+    assert_eq!(storage.prune(now - Duration::from_secs(101)).unwrap(), 0);
+    assert_eq!(storage.prune(now - Duration::from_secs(50)).unwrap(), 2);
+    let left = old[2..].iter().chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);
+    for name in left {
+        assert!(dir.path().join(name).exists(), "{name}");
     }
 }

@@ -16,7 +16,7 @@ use crate::command::emulator::{LIMITS, OWNER};
 use crate::command::serve;
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
-use crate::journal::{FileOptions, FileStorage, Journal, Limits};
+use crate::journal::{FileOptions, FileStorage, Journal};
 use crate::mns::AccessKey;
 use crate::net::{self, Counters};
 use crate::server::{self, Endpoint};
@@ -134,6 +134,6 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
 fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<Endpoint> {
     let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
     let storage = FileStorage::open(options)?;
-    let (journal, _) = Journal::start(Box::new(storage), Limits::default(), None)?;
+    let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
     serve::assemble(config, journal, zone)
 }

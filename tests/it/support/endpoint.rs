@@ -62,7 +62,10 @@ impl Endpoint {
     /// Starts in a directory in which another one may have run.
     pub fn start_in(dir: TempDir, options: &Options) -> Self {
         let mut command = program();
-        command.current_dir(dir.path()).args(["serve", "--log-dir", "logs"]);
+        command.current_dir(dir.path()).arg("serve");
+        if !options.set.iter().any(|(key, _)| key == "logs.dir") {
+            command.args(["--log-dir", "logs"]);
+        }
         if !options.set.iter().any(|(key, _)| key == "server.listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }

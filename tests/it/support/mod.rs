@@ -3,6 +3,7 @@
 mod api_host;
 mod bench;
 mod certificate_host;
+mod disk;
 mod draft;
 mod endpoint;
 mod exchange;
@@ -15,6 +16,7 @@ mod subscriber;
 pub use api_host::ApiHost;
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
 pub use certificate_host::{CertificateHost, Mode};
+pub use disk::{Disk, FaultyStorage};
 pub use draft::Draft;
 pub use endpoint::{Endpoint, Options, program};
 pub use exchange::{Answer, exchange, exchange_all, read_answer, read_request, send};

@@ -1,0 +1,107 @@
+//! The names of a port's files: what is written, what was rotated, what was put aside.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use crate::journal::Log;
+
+/// Where the files of one port lie.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// The directory of all of them.
+    pub dir: PathBuf,
+    /// The port in their names.
+    pub port: u16,
+}
+
+impl Names {
+    /// The file that is written: `endpoint_log.PORT`.
+    #[must_use]
+    pub fn live(&self, log: Log) -> PathBuf {
+        self.beside(log, "")
+    }
+
+    /// A file that was full: `endpoint_log.PORT.N`. Of two, the one with the smaller number is the older.
+    #[must_use]
+    pub fn rotated(&self, log: Log, number: u64) -> PathBuf {
+        self.beside(log, &format!(".{number}"))
+    }
+
+    /// What crashes tore: `endpoint_log.PORT.torn`.
+    #[must_use]
+    pub fn torn(&self, log: Log) -> PathBuf {
+        self.beside(log, ".torn")
+    }
+
+    /// A file that may hold what was never acknowledged: `endpoint_log.PORT.suspect`, with a number behind it where
+    /// there are several.
+    #[must_use]
+    pub fn suspect(&self, log: Log, number: u64) -> PathBuf {
+        match number {
+            0 => self.beside(log, ".suspect"),
+            number => self.beside(log, &format!(".suspect.{number}")),
+        }
+    }
+
+    /// The file that keeps a second process away.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.dir.join(format!(".endpoint_log.{}.lock", self.port))
+    }
+
+    /// The numbers of the rotated files, the oldest first.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn rotated_numbers(&self, log: Log) -> io::Result<Vec<u64>> {
+        Ok(self.numbers(log)?.into_iter().filter_map(|(number, rest)| rest.is_empty().then_some(number)).collect())
+    }
+
+    /// A number that no rotated file has, not even one that somebody has packed since (`.7.gz`).
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn next_number(&self, log: Log) -> io::Result<u64> {
+        Ok(self.numbers(log)?.last().map_or(1, |(number, _)| number.saturating_add(1)))
+    }
+
+    /// The numbers behind the log's name, each with what follows it, in order.
+    fn numbers(&self, log: Log) -> io::Result<Vec<(u64, String)>> {
+        let start = format!("{}.{}.", log.name(), self.port);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&start)) else { continue };
+            let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+            let (digits, rest) = rest.split_at(digits);
+            if let Ok(number) = digits.parse() {
+                found.push((number, rest.to_owned()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn beside(&self, log: Log, end: &str) -> PathBuf {
+        self.dir.join(format!("{}.{}{end}", log.name(), self.port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rotated_files_are_told_from_all_others_and_no_number_comes_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names { dir: dir.path().to_owned(), port: 80 };
+        assert_eq!(names.next_number(Log::Endpoint).unwrap(), 1);
+        for name in ["", ".10", ".9", ".torn", ".suspect", ".suspect.77", ".12.gz", ".x", ".007x", "80.44"] {
+            fs::write(dir.path().join(format!("endpoint_log.80{name}")), "").unwrap();
+        }
+        fs::write(names.rotated(Log::Access, 99), "").unwrap();
+        assert_eq!(names.rotated_numbers(Log::Endpoint).unwrap(), [9, 10]);
+        assert_eq!(names.next_number(Log::Endpoint).unwrap(), 13);
+    }
+}

@@ -1,0 +1,239 @@
+//! The two files as one: written, synced, cut back, followed and rotated in step, whatever fails.
+//!
+//! `written` is where the last whole batch ends, `floor` where a cut must stop: nothing before it may go. With
+//! [`SyncMode::Always`] the floor is the last synced length; with the other modes whatever was written was also
+//! acknowledged.
+
+use std::io;
+use std::time::{Duration, Instant, SystemTime};
+
+use strum::IntoEnumIterator as _;
+use tracing::{error, info, warn};
+
+use crate::journal::queue::Entry;
+use crate::journal::{Log, Storage, SyncMode, recovery};
+
+/// A file that could not be rotated or reopened is tried again after this time.
+const SWITCH_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a batch is not in the files.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The disk refused it and nothing of it is left; the next one may fare better.
+    Refused(io::Error),
+    /// What is on disk is not known any more, so nothing may be written.
+    Broken(io::Error),
+}
+
+/// A length of each file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lengths {
+    endpoint: u64,
+    access: u64,
+}
+
+impl Lengths {
+    fn of(self, log: Log) -> u64 {
+        match log {
+            Log::Endpoint => self.endpoint,
+            Log::Access => self.access,
+        }
+    }
+
+    fn set(&mut self, log: Log, len: u64) {
+        match log {
+            Log::Endpoint => self.endpoint = len,
+            Log::Access => self.access = len,
+        }
+    }
+}
+
+/// Both files of a port.
+pub(super) struct Pair {
+    storage: Box<dyn Storage>,
+    sync: SyncMode,
+    rotate_bytes: Option<u64>,
+    written: Lengths,
+    floor: Lengths,
+    /// Bytes that were written since the last sync, and since when there are any.
+    unsynced: usize,
+    unsynced_since: Option<Instant>,
+    switch_after: Option<Instant>,
+}
+
+impl Pair {
+    /// Two files that were recovered: all that stands in them is durable.
+    pub(super) fn new(storage: Box<dyn Storage>, sync: SyncMode, rotate_bytes: Option<u64>) -> io::Result<Self> {
+        let written = Lengths { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? };
+        let (unsynced, unsynced_since, switch_after) = (0, None, None);
+        Ok(Self { storage, sync, rotate_bytes, written, floor: written, unsynced, unsynced_since, switch_after })
+    }
+
+    /// Writes a batch to both files, and syncs both where asked to.
+    ///
+    /// The endpoint log is synced before the access log is written, so that no access line is ever on disk without
+    /// its record.
+    pub(super) fn write(&mut self, entry: &Entry, syncs: bool) -> Result<(), Fault> {
+        for log in Log::iter() {
+            self.follow(log, entry.of(log).len())?;
+        }
+        for log in Log::iter() {
+            if let Err(cause) = self.storage.append(log, entry.of(log)) {
+                return Err(self.take_back(cause));
+            }
+            if syncs {
+                self.sync_file(log)?;
+            }
+        }
+        for log in Log::iter() {
+            let added = u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX);
+            self.written.set(log, self.written.of(log).saturating_add(added));
+        }
+        if syncs {
+            self.all_is_synced();
+        } else {
+            self.unsynced = self.unsynced.saturating_add(entry.bytes());
+            self.unsynced_since = self.unsynced_since.or_else(|| (self.unsynced > 0).then(Instant::now));
+        }
+        if self.sync != SyncMode::Always {
+            self.floor = self.written;
+        }
+        Ok(())
+    }
+
+    /// Follows what others did to the files, without a write.
+    pub(super) fn look(&mut self) -> Result<(), Fault> {
+        Log::iter().try_for_each(|log| self.follow(log, 0))
+    }
+
+    /// A rotation or reopening that failed may be tried at once.
+    pub(super) fn retry_now(&mut self) {
+        self.switch_after = None;
+    }
+
+    /// Bytes that a sync would make durable.
+    pub(super) fn unsynced(&self) -> usize {
+        self.unsynced
+    }
+
+    /// When the files are to be synced although no batch asks for it.
+    pub(super) fn sync_due(&self) -> Option<Instant> {
+        match self.sync {
+            SyncMode::Interval(span) => self.unsynced_since.and_then(|since| since.checked_add(span)),
+            SyncMode::Always | SyncMode::Os => None,
+        }
+    }
+
+    /// Syncs both files.
+    pub(super) fn sync_both(&mut self) -> Result<(), Fault> {
+        Log::iter().try_for_each(|log| self.sync_file(log))?;
+        self.all_is_synced();
+        Ok(())
+    }
+
+    /// The space that is left for the files.
+    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+        self.storage.free_bytes()
+    }
+
+    /// Deletes rotated files to which nothing was written since `before`.
+    pub(super) fn prune(&mut self, before: SystemTime) {
+        match self.storage.prune(before) {
+            Ok(0) => {}
+            Ok(files) => info!(files, "Deleted rotated logs that were older than logs.keep"),
+            Err(error) => warn!(%error, "Cannot delete rotated logs that are older than logs.keep"),
+        }
+    }
+
+    /// Where somebody changed the length of a file it is measured anew; where its name leads elsewhere, or where it
+    /// would grow too large, another file is used from now on.
+    fn follow(&mut self, log: Log, incoming: usize) -> Result<(), Fault> {
+        let len = self.storage.len(log).map_err(Fault::Refused)?;
+        let expected = self.written.of(log);
+        if len != expected {
+            warn!(log = log.name(), expected, len, "Somebody else changed the length of a log: measured anew");
+            self.adopt(log)?;
+        }
+        if self.switch_after.is_some_and(|after| Instant::now() < after) {
+            return Ok(());
+        }
+        // Where that cannot be told, the file at hand still takes records.
+        let is_moved = self.storage.is_moved(log).unwrap_or(false);
+        let after = self.written.of(log).saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
+        let is_full = self.written.of(log) > 0 && self.rotate_bytes.is_some_and(|bytes_max| after > bytes_max);
+        match (is_moved, is_full) {
+            (true, _) => self.switch(log, |storage| storage.reopen(log)),
+            (false, true) => self.switch(log, |storage| storage.rotate(log)),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Leaves a file, whole and synced, for another. Where there is no other the old one stays in use.
+    fn switch(&mut self, log: Log, open: impl Fn(&mut dyn Storage) -> io::Result<()>) -> Result<(), Fault> {
+        self.sync_file(log)?;
+        if let Err(error) = open(self.storage.as_mut()) {
+            if self.switch_after.is_none() {
+                warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use until that works");
+            }
+            self.switch_after = Instant::now().checked_add(SWITCH_RETRY);
+            return Ok(());
+        }
+        self.switch_after = None;
+        info!(log = log.name(), "Opened a new log");
+        if let Err(cause) = self.storage.sync_names() {
+            return Err(self.give_up(cause));
+        }
+        self.adopt(log)
+    }
+
+    /// Takes a file as it is: a torn end is closed off, and what stands before it is durable before anything follows.
+    fn adopt(&mut self, log: Log) -> Result<(), Fault> {
+        if let Some(tail) = recovery::close_off(self.storage.as_mut(), log).map_err(Fault::Refused)? {
+            warn!(log = log.name(), offset = tail.offset, bytes = tail.bytes, "A log ended within a record: cut off");
+        }
+        self.sync_file(log)?;
+        let len = self.storage.len(log).map_err(Fault::Refused)?;
+        self.written.set(log, len);
+        self.floor.set(log, len);
+        Ok(())
+    }
+
+    fn all_is_synced(&mut self) {
+        self.floor = self.written;
+        (self.unsynced, self.unsynced_since) = (0, None);
+    }
+
+    /// A sync that failed is never tried again: the kernel may have thrown the data away, and call the next one a
+    /// success.
+    fn sync_file(&mut self, log: Log) -> Result<(), Fault> {
+        self.storage.sync(log).map_err(|cause| self.give_up(cause))
+    }
+
+    /// After a failed write: cuts both files back to their last whole batch.
+    fn take_back(&mut self, cause: io::Error) -> Fault {
+        let cut = Log::iter().try_for_each(|log| self.cut(log, self.written.of(log)));
+        if cut.is_ok() { Fault::Refused(cause) } else { self.give_up(cause) }
+    }
+
+    /// Nothing is written after this. What was not acknowledged is cut off; a file where even that fails is put out of
+    /// the way, so that nothing in it ever counts.
+    fn give_up(&mut self, cause: io::Error) -> Fault {
+        error!(%cause, "The disk failed for good: nothing more is written until the next start");
+        for log in Log::iter() {
+            let Err(error) = self.cut(log, self.floor.of(log)) else { continue };
+            error!(log = log.name(), %error, "What was being written cannot be cut off: renaming the file to .suspect");
+            if let Err(error) = self.storage.suspect(log) {
+                error!(log = log.name(), %error, "It cannot be renamed: the log may say 201 where 503 was answered");
+            }
+        }
+        if let Err(error) = self.storage.sync_names() {
+            error!(%error, "The directory of the logs cannot be synced");
+        }
+        Fault::Broken(cause)
+    }
+
+    /// A file that someone else made shorter is left as it is: cutting it would fill it with zeros.
+    fn cut(&mut self, log: Log, len: u64) -> io::Result<()> {
+        if self.storage.len(log)? > len { self.storage.truncate(log, len) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the journal is told to do: how durable a receipt is, and when a file is full, old or in want of room.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::journal::Limits;
+
+/// How the files are kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What may wait for the writer.
+    pub limits: Limits,
+    /// What a receipt means.
+    pub sync: SyncMode,
+    /// A file is put aside before it grows beyond this; `None` never does.
+    pub rotate_bytes: Option<u64>,
+    /// Rotated files are deleted once nothing was written to them for so long; `None` keeps them.
+    pub keep: Option<Duration>,
+    /// Less free space than this is told by [`is_low`](crate::journal::Journal::is_low).
+    pub low_water_bytes: u64,
+}
+
+/// When files are synced, and so what a power cut can take. The end of the process takes nothing in any mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Before a receipt: nothing that was acknowledged.
+    Always,
+    /// So long after a write at the latest: what was acknowledged in that time.
+    Interval(Duration),
+    /// When the system does: what was acknowledged in the last half minute or so.
+    Os,
+}
+
+impl fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("always"),
+            Self::Interval(span) => write!(f, "interval:{span:?}"),
+            Self::Os => f.write_str("os"),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            sync: SyncMode::Always,
+            rotate_bytes: Some(100 * 1024 * 1024),
+            keep: Some(Duration::from_secs(7 * 24 * 3600)),
+            low_water_bytes: 512 * 1024 * 1024,
+        }
+    }
+}

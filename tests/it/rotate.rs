@@ -1,0 +1,255 @@
+//! The logs of a running endpoint are rotated, renamed, cut and deleted, and nothing that was acknowledged is lost.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+use rustix::process::Signal;
+
+use crate::support::{
+    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all, key, records,
+};
+
+fn push(host: &CertificateHost) -> Draft {
+    Draft::new(ContentFormat::Xml, "m", &host.url("x.pem")).sign(&key(512))
+}
+
+fn accepted(log: &str) -> Vec<String> {
+    let succeeded = records(log).into_iter().filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
+    succeeded.map(|entry| String::from_utf8(attribute(&entry, "MessageId").unwrap()).unwrap()).collect()
+}
+
+/// The files of a log, the oldest first: those with numbers, then the one that is written.
+fn files(endpoint: &Endpoint, log: &str) -> Vec<PathBuf> {
+    let live = endpoint.log_path(log);
+    let numbered = (1..).map(|number| PathBuf::from(format!("{}.{number}", live.display())));
+    numbered.take_while(|path| path.exists()).chain([live.clone()]).collect()
+}
+
+/// Said also where the test passes, whose prints are kept back.
+fn tell(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix()).set("logs.rotate_size", "8KiB").set("logs.keep", "off");
+    let endpoint = Endpoint::start(&options);
+    let drafts: Vec<Draft> = (0..60).map(|_| push(&host)).collect();
+    for draft in &drafts {
+        assert_eq!(endpoint.exchange(&draft.wire()).status, 201);
+    }
+    let paths = files(&endpoint, "endpoint_log");
+    assert!(paths.len() > 5, "{paths:?}");
+    // Each file by itself has whole records only: `records` checks that.
+    let found: Vec<String> = paths.iter().flat_map(|path| accepted(&text(path))).collect();
+    let sent: Vec<String> = drafts.into_iter().map(|draft| draft.message_id).collect();
+    assert_eq!(found, sent);
+    for path in paths.iter().chain(&files(&endpoint, "access_log")) {
+        assert!(fs::metadata(path).unwrap().len() <= 8 * 1024, "{}", path.display());
+    }
+    let lines: usize = files(&endpoint, "access_log").iter().map(|path| text(path).lines().count()).sum();
+    assert_eq!(lines, 60);
+    // A restart goes on with the numbers.
+    let count = files(&endpoint, "endpoint_log").len();
+    let port = endpoint.address.port();
+    let (_printed, dir) = endpoint.stop();
+    let again = Endpoint::start_in(dir, &options.set("server.listen", &format!("127.0.0.1:{port}")));
+    for _ in 0..10 {
+        assert_eq!(again.exchange(&push(&host).wire()).status, 201);
+    }
+    let found: Vec<String> = files(&again, "endpoint_log").iter().flat_map(|path| accepted(&text(path))).collect();
+    assert_eq!((found.len(), &found[..60]), (70, sent.as_slice()));
+    assert!(files(&again, "endpoint_log").len() > count);
+}
+
+#[test]
+fn renames_and_signals_under_load_lose_split_and_double_nothing() {
+    let seconds = std::env::var("ROTATE_SECONDS").ok().map_or(3, |seconds| seconds.parse().unwrap());
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.rotate_size", "off"));
+    let (address, stop) = (endpoint.address, Arc::new(AtomicBool::new(false)));
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let url = host.url("x.pem");
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, acknowledged, url) = (stop.clone(), acknowledged.clone(), url.clone());
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let drafts: Vec<Draft> =
+                        (0..20).map(|_| Draft::new(ContentFormat::Xml, "m", &url).sign(&key(512))).collect();
+                    let wires: Vec<Vec<u8>> = drafts.iter().map(Draft::wire).collect();
+                    for (answer, draft) in exchange_all(address, &wires).iter().zip(drafts) {
+                        assert_eq!(answer.status, 201);
+                        acknowledged.lock().unwrap().push(draft.message_id);
+                    }
+                }
+            })
+        })
+        .collect();
+    let (started, mut renames) = (Instant::now(), 0);
+    while started.elapsed() < Duration::from_secs(seconds) {
+        renames += 1;
+        for log in ["endpoint_log", "access_log"] {
+            let live = endpoint.log_path(log);
+            fs::rename(&live, format!("{}.{renames}", live.display())).unwrap();
+        }
+        endpoint.signal(Signal::HUP);
+        let next = started + Duration::from_millis(50) * renames;
+        eventually("both are opened anew", || {
+            let are_there = ["endpoint_log", "access_log"].iter().all(|log| endpoint.log_path(log).exists());
+            (are_there && Instant::now() >= next).then_some(())
+        });
+    }
+    stop.store(true, Ordering::SeqCst);
+    for sender in senders {
+        sender.join().unwrap();
+    }
+    let mut found: Vec<String> =
+        files(&endpoint, "endpoint_log").iter().flat_map(|path| accepted(&text(path))).collect();
+    let mut sent = acknowledged.lock().unwrap().clone();
+    let lines: usize = files(&endpoint, "access_log").iter().map(|path| text(path).lines().count()).sum();
+    tell(&format!("{} pushes over {renames} renames", sent.len()));
+    assert!(sent.len() > 100 && renames > 10, "{} {renames}", sent.len());
+    found.sort();
+    sent.sort();
+    assert!(found == sent, "{} found, {} sent", found.len(), sent.len());
+    assert_eq!(lines, sent.len());
+}
+
+#[test]
+fn a_log_that_is_deleted_comes_back_with_the_next_push() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
+    fs::remove_file(endpoint.log_path("endpoint_log")).unwrap();
+    let second = push(&host);
+    assert_eq!(endpoint.exchange(&second.wire()).status, 201);
+    assert_eq!(accepted(&endpoint.endpoint_log()), [second.message_id]);
+}
+
+#[test]
+fn the_old_log_is_kept_where_no_new_one_can_be_opened() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let drafts = [push(&host), push(&host), push(&host)];
+    assert_eq!(endpoint.exchange(&drafts[0].wire()).status, 201);
+    let (live, old) = (endpoint.log_path("endpoint_log"), endpoint.path().join("old"));
+    fs::rename(&live, &old).unwrap();
+    // Not even root opens a directory for writing.
+    fs::create_dir(&live).unwrap();
+    assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
+    assert_eq!(accepted(&text(&old)), [drafts[0].message_id.as_str(), &drafts[1].message_id]);
+    endpoint.assert_tells("Cannot open a new log");
+    fs::remove_dir(&live).unwrap();
+    endpoint.signal(Signal::HUP);
+    eventually("a new log is opened", || live.is_file().then_some(()));
+    assert_eq!(endpoint.exchange(&drafts[2].wire()).status, 201);
+    assert_eq!(accepted(&endpoint.endpoint_log()), [drafts[2].message_id.as_str()]);
+}
+
+#[test]
+fn a_copytruncate_is_survived_without_zeros() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let drafts = [push(&host), push(&host)];
+    assert_eq!(endpoint.exchange(&drafts[0].wire()).status, 201);
+    let (live, copy) = (endpoint.log_path("endpoint_log"), endpoint.path().join("copy"));
+    fs::copy(&live, &copy).unwrap();
+    fs::File::options().write(true).open(&live).unwrap().set_len(0).unwrap();
+    assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
+    assert_eq!(accepted(&text(&copy)), [drafts[0].message_id.as_str()]);
+    assert_eq!(accepted(&endpoint.endpoint_log()), [drafts[1].message_id.as_str()]);
+    endpoint.assert_tells("Somebody else changed the length of a log");
+}
+
+#[test]
+fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.low_water", "1EiB"));
+    let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(endpoint.exchange(health).status, 503);
+    assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
+    endpoint.assert_tells("Less space is free than logs.low_water");
+}
+
+/// A file system of its own, as small as a test needs it. Unmounted at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Result<Self, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .output();
+        match mount {
+            Ok(output) if output.status.success() => Ok(Self(dir)),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(self.0.path()).status().ok();
+    }
+}
+
+#[test]
+fn a_full_disk_gets_no_201_and_heals_without_a_restart() {
+    let disk = match SmallDisk::mount("256k") {
+        Ok(disk) => disk,
+        Err(error) => {
+            return tell(&format!("SKIPPED: a full disk could not be tested, no tmpfs can be mounted: {error}"));
+        }
+    };
+    let host = CertificateHost::serving(&key(512));
+    let options =
+        Options::trusting(host.prefix()).set("logs.low_water", "0").set("logs.dir", disk.0.path().to_str().unwrap());
+    let endpoint = Endpoint::start(&options);
+    let log = disk.0.path().join(format!("endpoint_log.{}", endpoint.address.port()));
+    let filler = disk.0.path().join("filler");
+    let mut acknowledged = Vec::new();
+    let mut send = || {
+        let draft = push(&host);
+        let status = exchange(endpoint.address, &draft.wire()).status;
+        if status == 201 {
+            acknowledged.push(draft.message_id);
+        }
+        status
+    };
+    assert_eq!(send(), 201);
+    // The rest of the disk but for some pages, which the next pushes take.
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    file.set_len(file.metadata().unwrap().len() - 16 * 1024).unwrap();
+    drop(file);
+    let first_refused = eventually("the disk is full", || {
+        let status = send();
+        (status != 201).then_some(status)
+    });
+    assert_eq!(first_refused, 503);
+    for _ in 0..20 {
+        assert_eq!(send(), 503, "while the disk is full");
+    }
+    let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(endpoint.exchange(health).status, 503);
+    fs::remove_file(&filler).unwrap();
+    for _ in 0..5 {
+        assert_eq!(send(), 201, "with room again");
+    }
+    assert_eq!(accepted(&text(&log)), acknowledged);
+    drop(endpoint);
+}
