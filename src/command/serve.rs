@@ -21,7 +21,7 @@ use crate::command::Configuration;
 use crate::config::{self, Config, DEFAULT_PATH};
 use crate::journal::{Entry, FileOptions, FileStorage, Journal, Level, Medium, Place, Record, Recovered, Stamp};
 use crate::net::{self, Counters};
-use crate::server::{self, Endpoint, Paths};
+use crate::server::{self, Endpoint, Paths, RefusedRate};
 use crate::signals::{Asked, StopSignals};
 use crate::telemetry;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
@@ -137,6 +137,7 @@ pub(super) fn assemble(config: &Config, journal: Journal, zone: TimeZone) -> any
         verifier: Verifier::new(config.policy.clone(), config.prefixes.clone(), cache, clock.clone()),
         admission: config.admission.clone(),
         journal,
+        refused: RefusedRate::new(config.server.refused_per_second),
         settings: config.server.clone(),
         clock,
         zone,
@@ -200,6 +201,7 @@ async fn serve_until_stopped(
     let counters = Arc::new(Counters::default());
     let router = server::router(endpoint.clone());
     let serving = tokio::spawn(net::serve(listeners, router, limits, counters.clone(), stop.clone()));
+    let telling = tokio::spawn(server::tell_left_out_each_second(endpoint.clone(), stop.clone()));
     let failed = serve_on(endpoint, signals).await;
     endpoint.draining.cancel();
     stop.cancel();
@@ -207,6 +209,8 @@ async fn serve_until_stopped(
         if timeout(config.drain, serving).await.is_err() {
             warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
         }
+        drop(telling.await);
+        endpoint.tell_left_out();
         timeout(CLOSE_TIMEOUT, endpoint.journal.close()).await
     };
     let closed = tokio::select! {

@@ -17,7 +17,7 @@ pub use layers::Sources;
 pub use zone::local_zone;
 
 use crate::config::raw::RawConfig;
-use crate::journal::{AccessField, Format, Limits, Settings};
+use crate::journal::{AccessField, Duplicates, Format, Limits, Settings};
 use crate::mns::{Prefix, Prefixes};
 use crate::net;
 use crate::server::{self, Paths};
@@ -122,6 +122,7 @@ impl Config {
                 },
                 shown: logs.request,
                 refused_body_bytes: logs.refused_body.0,
+                refused_per_second: logs.refused_rate.0.map(|rate| rate.0),
                 access_fields: check_access_fields(&logs.access_fields.0)?,
             },
             policy: Policy {
@@ -139,7 +140,7 @@ impl Config {
             },
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
             admission: Admission::new(accept.topic_owners.0, accept.topics.0, check_sources(&accept.sources.0)?),
-            journal: check_journal(&logs)?,
+            journal: check_journal(&logs, accept.duplicates)?,
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
@@ -300,7 +301,7 @@ fn check_access_fields(list: &[String]) -> Result<Vec<AccessField>, ConfigError>
     list.iter().map(parse).collect()
 }
 
-fn check_journal(logs: &raw::Logs) -> Result<Settings, ConfigError> {
+fn check_journal(logs: &raw::Logs, duplicates: Duplicates) -> Result<Settings, ConfigError> {
     let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
     let rotate_bytes = match logs.rotate_size.0 {
         Some(size) => Some(bytes(at_least_one("logs.rotate_size", size.0)?)),
@@ -312,6 +313,7 @@ fn check_journal(logs: &raw::Logs) -> Result<Settings, ConfigError> {
         rotate_bytes,
         keep: logs.keep.0,
         low_water_bytes: bytes(logs.low_water.0),
+        duplicates,
     })
 }
 

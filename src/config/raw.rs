@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::values::{Mode, Names, OrOff, Size, Span, When};
-use crate::journal::SyncMode;
+use crate::config::values::{Mode, Names, OrOff, Rate, Size, Span, When};
+use crate::journal::{Duplicates, SyncMode};
 use crate::server::Shown;
 
 /// All keys.
@@ -52,13 +52,14 @@ pub(super) struct Signing {
     pub(super) min_key_bits: usize,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Accept {
     pub(super) topic_owners: Names,
     pub(super) topics: Names,
     pub(super) sources: Names,
     pub(super) require_owner: bool,
+    pub(super) duplicates: Duplicates,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -75,6 +76,7 @@ pub(super) struct Logs {
     pub(super) keep: OrOff<Duration>,
     pub(super) low_water: Size,
     pub(super) refused_body: Size,
+    pub(super) refused_rate: OrOff<Rate>,
     pub(super) diagnostics: bool,
 }
 
@@ -129,6 +131,18 @@ impl Default for Signing {
     }
 }
 
+impl Default for Accept {
+    fn default() -> Self {
+        Self {
+            topic_owners: Names::default(),
+            topics: Names::default(),
+            sources: Names::default(),
+            require_owner: false,
+            duplicates: Duplicates::Mark,
+        }
+    }
+}
+
 impl Default for Logs {
     fn default() -> Self {
         Self {
@@ -143,6 +157,7 @@ impl Default for Logs {
             keep: OrOff(Some(Duration::from_secs(7 * 24 * 3600))),
             low_water: Size(512 * 1024 * 1024),
             refused_body: Size(4 * 1024),
+            refused_rate: OrOff(Some(Rate(50))),
             diagnostics: false,
         }
     }

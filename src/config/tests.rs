@@ -85,6 +85,9 @@ fn values_keep_their_kind_wherever_they_are_written() {
         ("logs.rotate_size", "off"),
         ("logs.keep", "off"),
         ("logs.low_water", "0"),
+        ("logs.refused_rate", "off"),
+        ("logs.refused_rate", "0/s"),
+        ("accept.duplicates", "drop"),
     ] {
         let variable = format!("MNS_ENDPOINT_{}", key.to_uppercase().replace('.', "__"));
         assert_eq!(load(&[(&variable, value)], &[]).err(), None, "{variable}={value}");
@@ -111,6 +114,8 @@ fn a_mistake_names_the_key_the_value_and_the_place() {
         ("accept.sources", "300.0.0.0/8", "accept.sources = \"300.0.0.0/8\""),
         ("accept.require_owner", "true", "accept.topic_owners is empty"),
         ("logs.mode", "rw", "logs.mode: \"rw\" is no file mode"),
+        ("logs.refused_rate", "50", "logs.refused_rate: \"50\" is no rate such as 50/s"),
+        ("accept.duplicates", "no", "accept.duplicates: unknown variant: found `no`"),
         ("logs.sync", "sometimes", "logs.sync: \"sometimes\" is none of \"always\", \"interval:100ms\""),
         ("logs.sync", "interval:0s", "logs.sync: \"interval:0s\" is none of"),
         ("logs.rotate_size", "0", "logs.rotate_size = \"0\": it must be at least 1"),

@@ -27,6 +27,10 @@ pub(super) struct Size(pub(super) usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct When(pub(super) SyncMode);
 
+/// So many a second: `50/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rate(pub(super) u64);
+
 /// A list, or one text with commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names(pub(super) Vec<String>);
@@ -59,6 +63,23 @@ impl FromStr for OrOff<Duration> {
 }
 
 impl FromStr for OrOff<Size> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        or_off(text, str::parse)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix("/s").and_then(|number| number.parse().ok());
+        number.map(Self).ok_or_else(|| format!("{text:?} is no rate such as 50/s"))
+    }
+}
+
+impl FromStr for OrOff<Rate> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -144,7 +165,7 @@ macro_rules! deserialize_from_text {
     };
 }
 
-deserialize_from_text!(Span, OrOff<Duration>, OrOff<Size>, Size, When);
+deserialize_from_text!(Span, OrOff<Duration>, OrOff<Size>, OrOff<Rate>, Size, When);
 
 impl<'de> Deserialize<'de> for Mode {
     /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.

@@ -50,6 +50,12 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.lock", self.port))
     }
 
+    /// What is known of duplicates.
+    #[must_use]
+    pub fn seen(&self) -> PathBuf {
+        self.dir.join(format!(".endpoint_log.{}.seen", self.port))
+    }
+
     /// The numbers of the rotated files, the oldest first.
     ///
     /// # Errors

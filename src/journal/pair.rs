@@ -11,6 +11,7 @@ use strum::IntoEnumIterator as _;
 use tracing::{error, info, warn};
 
 use crate::journal::queue::Entry;
+use crate::journal::seen::Seen;
 use crate::journal::{Log, Storage, SyncMode, recovery};
 
 /// A file that could not be rotated or reopened is tried again after this time.
@@ -59,14 +60,20 @@ pub(super) struct Pair {
     unsynced: usize,
     unsynced_since: Option<Instant>,
     switch_after: Option<Instant>,
+    /// Bytes of the endpoint log since the last snapshot; a new file counts as many.
+    unsaved: u64,
 }
+
+/// So many bytes of the endpoint log are read again by a start at most, and a file more where it was killed.
+const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 
 impl Pair {
     /// Two files that were recovered: all that stands in them is durable.
     pub(super) fn new(storage: Box<dyn Storage>, sync: SyncMode, rotate_bytes: Option<u64>) -> io::Result<Self> {
         let written = Lengths { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? };
         let (unsynced, unsynced_since, switch_after) = (0, None, None);
-        Ok(Self { storage, sync, rotate_bytes, written, floor: written, unsynced, unsynced_since, switch_after })
+        let (floor, unsaved) = (written, 0);
+        Ok(Self { storage, sync, rotate_bytes, written, floor, unsynced, unsynced_since, switch_after, unsaved })
     }
 
     /// Writes a batch to both files, and syncs both where asked to.
@@ -88,6 +95,7 @@ impl Pair {
         for log in Log::iter() {
             let added = u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX);
             self.written.set(log, self.written.of(log).saturating_add(added));
+            self.unsaved = self.unsaved.saturating_add(if log == Log::Endpoint { added } else { 0 });
         }
         if syncs {
             self.all_is_synced();
@@ -122,6 +130,23 @@ impl Pair {
             SyncMode::Interval(span) => self.unsynced_since.and_then(|since| since.checked_add(span)),
             SyncMode::Always | SyncMode::Os => None,
         }
+    }
+
+    /// Whether it is time for a snapshot of what is known of duplicates.
+    pub(super) fn is_save_due(&self) -> bool {
+        self.unsaved >= SAVE_AFTER_BYTES
+    }
+
+    /// Saves such a snapshot. What it tells of is durable first: a power cut must not leave a duplicate of nothing.
+    pub(super) fn save(&mut self, seen: &Seen) -> Result<(), Fault> {
+        if self.unsynced > 0 {
+            self.sync_both()?;
+        }
+        self.unsaved = 0;
+        if let Err(error) = seen.save(self.storage.as_mut()) {
+            warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs for it");
+        }
+        Ok(())
     }
 
     /// Syncs both files.
@@ -180,6 +205,9 @@ impl Pair {
         }
         self.switch_after = None;
         info!(log = log.name(), "Opened a new log");
+        if log == Log::Endpoint {
+            self.unsaved = SAVE_AFTER_BYTES;
+        }
         if let Err(cause) = self.storage.sync_names() {
             return Err(self.give_up(cause));
         }

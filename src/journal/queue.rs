@@ -16,8 +16,9 @@ use tracing::warn;
 
 use crate::journal::pair::Pair;
 use crate::journal::recovery::{self, Recovered};
+use crate::journal::seen::{Fingerprint, Fingerprints, Seen};
 use crate::journal::writer::{Receipt, Writer};
-use crate::journal::{Log, Settings, Storage};
+use crate::journal::{Duplicates, Log, Settings, Storage};
 
 /// For how long a refused write counts against [`Journal::is_writable`].
 pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
@@ -56,6 +57,16 @@ pub struct Entry {
     pub endpoint: Vec<u8>,
     /// Whole lines.
     pub access: Vec<u8>,
+    /// Where it tells of an accepted notification, which one.
+    pub once: Option<Once>,
+}
+
+/// Which notification an entry tells of, so that a second one of it is known as a duplicate.
+#[derive(Debug, Clone, Copy)]
+pub struct Once {
+    pub(super) fingerprint: Fingerprint,
+    /// Where the record of its outcome begins in the entry.
+    pub(super) outcome_at: usize,
 }
 
 /// Why an entry is not on disk: ours or the disk's doing, never the peer's.
@@ -77,6 +88,8 @@ pub struct Journal {
     queue: mpsc::SyncSender<Command>,
     shared: Arc<Shared>,
     limits: Limits,
+    /// `None` where duplicates are not told.
+    fingerprints: Option<Fingerprints>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -88,6 +101,7 @@ pub(super) struct Shared {
     /// Requests to reopen: one stands for all.
     pub(super) reopens: Queued,
     notes_dropped: AtomicU64,
+    pub(super) duplicates: AtomicU64,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
     /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
@@ -131,10 +145,12 @@ impl Journal {
         // Room for as many notes as appends, one request to reopen and one close.
         let (queue, commands) = mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new());
+        let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
+        let fingerprints = seen.as_ref().map(Seen::key);
         let pair = Pair::new(storage, settings.sync, settings.rotate_bytes)?;
-        let writer = Writer::new(pair, shared.clone(), tee, settings);
+        let writer = Writer::new(pair, seen, shared.clone(), tee, settings);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&commands))?;
-        Ok((Self { queue, shared, limits, thread: Mutex::new(Some(thread)) }, recovered))
+        Ok((Self { queue, shared, limits, fingerprints, thread: Mutex::new(Some(thread)) }, recovered))
     }
 
     /// Hands an entry over and waits until it is on disk.
@@ -148,6 +164,21 @@ impl Journal {
         self.send(entry, Some(sender))?;
         // The writer answers every command that it takes, unless it panicked.
         receipt.await.unwrap_or(Err(JournalError::Failed))
+    }
+
+    /// Marks an entry as that of a notification: owner, topic, subscription and message id; its outcome is the record
+    /// that begins at `outcome_at`. `None` where duplicates are not told.
+    ///
+    /// Whether it is a duplicate is decided by the writer, when all that was handed over before is on disk or refused.
+    #[must_use]
+    pub fn once(&self, identity: [&[u8]; 4], outcome_at: usize) -> Option<Once> {
+        self.fingerprints.map(|fingerprints| Once { fingerprint: fingerprints.of(identity), outcome_at })
+    }
+
+    /// Notifications that were durable already when they came again.
+    #[must_use]
+    pub fn duplicates(&self) -> u64 {
+        self.shared.duplicates.load(Ordering::Relaxed)
     }
 
     /// Hands an entry over that no answer waits for. Where there is no room it is dropped and counted.
@@ -237,6 +268,7 @@ impl Shared {
             notes: Queued::default(),
             reopens: Queued::default(),
             notes_dropped: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
             refused_ms: AtomicU64::new(0),
             committing_ms: AtomicU64::new(0),
             started: Instant::now(),
@@ -280,12 +312,12 @@ impl Shared {
     /// The commit at hand has not come back from the disk for a while.
     fn is_stalled(&self) -> bool {
         let since = self.committing_ms.load(Ordering::Relaxed);
-        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) >= STALL_TOLD.as_millis()
+        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) > STALL_TOLD.as_millis()
     }
 
     fn refused_lately(&self) -> bool {
         let refused = self.refused_ms.load(Ordering::Relaxed);
-        refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) < REFUSAL_TOLD.as_millis()
+        refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_TOLD.as_millis()
     }
 
     fn elapsed_ms(&self) -> u64 {

@@ -10,7 +10,11 @@ use crate::journal::escape::{escape_into, json_string};
 use crate::journal::{Format, Stamp};
 
 /// The width to which the names of attributes are padded.
-const NAME_WIDTH: usize = 30;
+pub(super) const NAME_WIDTH: usize = 30;
+/// The title of an accepted notification.
+pub const SUCCEED: &str = "Notify Message Succeed!";
+/// The title of one that is durable already.
+pub(super) const DUPLICATE: &str = "Notify Message Duplicate!";
 
 /// What happened, as the endpoint log tells it.
 #[derive(Debug, Clone)]
@@ -62,6 +66,10 @@ pub enum Place {
     Invalid,
     /// 503
     Unavailable,
+    /// The outcome of a request whose notification is on disk already.
+    Duplicate,
+    /// Refusals that are only counted.
+    LeftOut,
     /// Any other refusal.
     Refused,
     /// The start of the program.
@@ -157,6 +165,18 @@ impl RecordRequest<'_> {
     }
 }
 
+/// Turns the record of a success, which begins at `start`, into that of a duplicate: only place and title differ, and
+/// both stand before anything that a peer chose.
+pub(super) fn make_duplicate(records: &mut Vec<u8>, start: usize) {
+    for (old, new) in [(Place::Succeed.name(), Place::Duplicate.name()), (SUCCEED, DUPLICATE)] {
+        let outcome = records.get(start..).unwrap_or_default();
+        if let Some(found) = outcome.windows(old.len()).position(|bytes| bytes == old.as_bytes()) {
+            let place = start.saturating_add(found);
+            records.splice(place..place.saturating_add(old.len()), new.bytes());
+        }
+    }
+}
+
 impl Level {
     fn name(self) -> &'static str {
         match self {
@@ -174,7 +194,9 @@ impl Place {
             Self::Forbidden => "receive.rs:3",
             Self::Invalid => "receive.rs:4",
             Self::Unavailable => "receive.rs:5",
+            Self::Duplicate => "receive.rs:6",
             Self::Refused => "receive.rs:7",
+            Self::LeftOut => "receive.rs:8",
             Self::Start => "serve.rs:1",
         }
     }
@@ -231,6 +253,24 @@ mod tests {
         let (_, rest) = record.split_once(&format!("\n{name}")).unwrap();
         let mut breaks = rest.match_indices('\n').map(|(place, _)| rest.split_at(place));
         breaks.find(|(_, after)| !after.starts_with("\n    ")).map_or(rest, |(value, _)| value)
+    }
+
+    #[test]
+    fn a_duplicate_differs_from_a_success_in_its_place_and_title_only() {
+        let stamp = Stamp::new(SystemTime::UNIX_EPOCH, &TimeZone::UTC);
+        for format in [Format::Text, Format::Json] {
+            let write = |place, title, out: &mut Vec<u8>| {
+                let attributes: [(&str, &[u8]); 1] = [("Message", b"Notify Message Succeed! receive.rs:2")];
+                let (level, title) = (Level::Info, Some(title));
+                Record { stamp: &stamp, level, place, title, attributes: &attributes, request: None }
+                    .write(out, format);
+            };
+            let (mut made, mut wanted) = (b"request\n\n".to_vec(), b"request\n\n".to_vec());
+            write(Place::Succeed, SUCCEED, &mut made);
+            write(Place::Duplicate, DUPLICATE, &mut wanted);
+            make_duplicate(&mut made, 9);
+            assert_eq!(String::from_utf8(made).unwrap(), String::from_utf8(wanted).unwrap());
+        }
     }
 
     proptest! {

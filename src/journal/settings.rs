@@ -18,6 +18,20 @@ pub struct Settings {
     pub keep: Option<Duration>,
     /// Less free space than this is told by [`is_low`](crate::journal::Journal::is_low).
     pub low_water_bytes: u64,
+    /// What becomes of a notification that is durable already.
+    pub duplicates: Duplicates,
+}
+
+/// What becomes of a notification that is durable already, for its subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Duplicates {
+    /// It is logged as a duplicate.
+    Mark,
+    /// It leaves an access line only.
+    Drop,
+    /// It is not told from others.
+    Off,
 }
 
 /// When files are synced, and so what a power cut can take. The end of the process takes nothing in any mode.
@@ -49,6 +63,7 @@ impl Default for Settings {
             rotate_bytes: Some(100 * 1024 * 1024),
             keep: Some(Duration::from_secs(7 * 24 * 3600)),
             low_water_bytes: 512 * 1024 * 1024,
+            duplicates: Duplicates::Mark,
         }
     }
 }

@@ -99,12 +99,41 @@ pub trait Storage: Send {
     /// The disk's; some may be deleted.
     fn prune(&mut self, before: SystemTime) -> io::Result<usize>;
 
+    /// The numbers of the rotated files of a log, the oldest first.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn rotated(&self, log: Log) -> io::Result<Vec<u64>>;
+
+    /// Opens a rotated file, or without a number the one that is written, for reading.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>>;
+
+    /// What was saved last.
+    ///
+    /// # Errors
+    /// The disk's, or nothing was.
+    fn load_seen(&self) -> io::Result<Vec<u8>>;
+
+    /// Saves what is known of duplicates. After a crash it may be gone or broken, which its checksum tells.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()>;
+
     /// The space that is left for more.
     ///
     /// # Errors
     /// The disk's.
     fn free_bytes(&self) -> io::Result<u64>;
 }
+
+/// A file that is read from any place on.
+pub trait Reading: io::Read + io::Seek {}
+
+impl<T: io::Read + io::Seek> Reading for T {}
 
 /// Where the files are and who may read them.
 #[derive(Debug, Clone)]
@@ -266,6 +295,26 @@ impl Storage for FileStorage {
             }
         }
         Ok(deleted)
+    }
+
+    fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
+        self.names.rotated_numbers(log)
+    }
+
+    fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
+        let path = number.map_or_else(|| self.names.live(log), |number| self.names.rotated(log, number));
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn load_seen(&self) -> io::Result<Vec<u8>> {
+        fs::read(self.names.seen())
+    }
+
+    fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (path, draft) = (self.names.seen(), self.names.seen().with_extension("seen.new"));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(self.mode).open(&draft)?;
+        file.write_all(bytes)?;
+        fs::rename(draft, path)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use tracing::{info, warn};
 use crate::clock::{Clock as _, SystemClock};
 use crate::journal::pair::{Fault, Pair};
 use crate::journal::queue::{Command, Entry, JournalError, Shared, Waiting};
-use crate::journal::{Settings, SyncMode};
+use crate::journal::seen::{Fingerprint, Seen};
+use crate::journal::{Duplicates, Settings, SyncMode, record};
 
 /// Refusals are synced once there are so many bytes of them, with or without a push among them.
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
@@ -35,6 +37,8 @@ pub struct Receipt {
 struct Batch {
     entry: Entry,
     waiting: Vec<Waiting>,
+    /// What becomes known with it.
+    new: Vec<Fingerprint>,
     appended_bytes: usize,
     notes: usize,
     noted_bytes: usize,
@@ -45,6 +49,8 @@ struct Batch {
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
     pair: Pair,
+    /// `None` where duplicates are not told.
+    seen: Option<Seen>,
     shared: Arc<Shared>,
     tee: Option<Box<dyn io::Write + Send>>,
     settings: Settings,
@@ -56,12 +62,13 @@ impl Writer {
     /// A writer behind what stands in the files, which is durable already.
     pub(super) fn new(
         pair: Pair,
+        seen: Option<Seen>,
         shared: Arc<Shared>,
         tee: Option<Box<dyn io::Write + Send>>,
         settings: Settings,
     ) -> Self {
         let now = Instant::now();
-        let mut writer = Self { pair, shared, tee, settings, chores_due: now, prune_due: now };
+        let mut writer = Self { pair, seen, shared, tee, settings, chores_due: now, prune_due: now };
         // So that it is known from the first request on.
         writer.look_at_the_space();
         writer
@@ -74,7 +81,7 @@ impl Writer {
         while !batch.closing {
             match commands.recv_timeout(self.idle_for()) {
                 Ok(first) => {
-                    batch.add(first);
+                    self.add(&mut batch, first);
                     self.gather(&mut batch, commands);
                     self.commit(&mut batch);
                 }
@@ -89,9 +96,34 @@ impl Writer {
     fn gather(&self, batch: &mut Batch, commands: &Receiver<Command>) {
         while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
             match commands.try_recv() {
-                Ok(command) => batch.add(command),
+                Ok(command) => self.add(batch, command),
                 Err(_) => return,
             }
+        }
+    }
+
+    /// Adds a command to a batch. A notification that is durable, or becomes durable with the same batch, is turned into a
+    /// duplicate here: nothing else is under way, so there is no doubt.
+    fn add(&self, batch: &mut Batch, mut command: Command) {
+        if let Command::Write(entry, waiting) = &mut command {
+            batch.count(entry.bytes(), waiting.is_some());
+            if let (Some(seen), Some(once)) = (&self.seen, entry.once) {
+                if seen.contains(once.fingerprint) || batch.new.contains(&once.fingerprint) {
+                    self.shared.duplicates.fetch_add(1, Ordering::Relaxed);
+                    self.make_duplicate(entry, once.outcome_at);
+                } else {
+                    batch.new.push(once.fingerprint);
+                }
+            }
+        }
+        batch.take(command);
+    }
+
+    fn make_duplicate(&self, entry: &mut Entry, outcome_at: usize) {
+        match self.settings.duplicates {
+            Duplicates::Mark => record::make_duplicate(&mut entry.endpoint, outcome_at),
+            Duplicates::Drop => entry.endpoint.clear(),
+            Duplicates::Off => {}
         }
     }
 
@@ -109,6 +141,14 @@ impl Writer {
             drop(waiting.send(result.map(|()| Receipt { _made_by_the_writer: () })));
         }
         self.shared.reopens.give_back(batch.reopens, 0);
+        if let (Ok(()), Some(seen)) = (result, &mut self.seen) {
+            batch.new.iter().for_each(|fingerprint| seen.insert(*fingerprint));
+            if (batch.closing || self.pair.is_save_due())
+                && let Err(fault) = self.pair.save(seen)
+            {
+                self.tell(&fault);
+            }
+        }
         if result.is_ok()
             && let Some(tee) = &mut self.tee
         {
@@ -228,19 +268,20 @@ impl Drop for Ended {
 }
 
 impl Batch {
-    fn add(&mut self, command: Command) {
+    /// Counts the bytes that were handed over.
+    fn count(&mut self, bytes: usize, is_waited_for: bool) {
+        if is_waited_for {
+            self.appended_bytes = self.appended_bytes.saturating_add(bytes);
+        } else {
+            self.noted_bytes = self.noted_bytes.saturating_add(bytes);
+            self.notes = self.notes.saturating_add(1);
+        }
+    }
+
+    fn take(&mut self, command: Command) {
         match command {
             Command::Write(entry, waiting) => {
-                match waiting {
-                    Some(waiting) => {
-                        self.appended_bytes = self.appended_bytes.saturating_add(entry.bytes());
-                        self.waiting.push(waiting);
-                    }
-                    None => {
-                        self.noted_bytes = self.noted_bytes.saturating_add(entry.bytes());
-                        self.notes = self.notes.saturating_add(1);
-                    }
-                }
+                self.waiting.extend(waiting);
                 self.entry.endpoint.extend_from_slice(&entry.endpoint);
                 self.entry.access.extend_from_slice(&entry.access);
             }
@@ -254,6 +295,7 @@ impl Batch {
         self.entry.endpoint.clear();
         self.entry.access.clear();
         self.waiting.clear();
+        self.new.clear();
         (self.appended_bytes, self.notes, self.noted_bytes, self.reopens) = (0, 0, 0, 0);
     }
 }

@@ -146,6 +146,12 @@ impl<'a> Notification<'a> {
         }
     }
 
+    /// What makes two deliveries one notification: owner, topic, subscription and message id.
+    #[must_use]
+    pub fn identity(&self) -> [&[u8]; 4] {
+        [&self.topic_owner, &self.topic_name, &self.subscription_name, &self.message_id]
+    }
+
     /// The attributes with their names, in the order of [`ATTRIBUTES`].
     #[must_use]
     pub fn attributes(&self) -> [(&'static str, &[u8]); 9] {

@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderName, Request, Version};
 use tokio::time::Instant;
 
-use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, Stamp};
+use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
 use crate::mns::{Notification, SignedRequest, header};
 use crate::net::Arrival;
 use crate::report::Report;
@@ -51,6 +51,7 @@ impl Visit<'_> {
             };
             record.write(&mut entry.endpoint, settings.format);
         }
+        entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
         let remark = remark(notification, timeliness);
         let mut attributes = notification.attributes().to_vec();
         attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
@@ -58,7 +59,7 @@ impl Visit<'_> {
             stamp: &stamp,
             level: if remark.is_some() { Level::Warning } else { Level::Info },
             place: Place::Succeed,
-            title: Some("Notify Message Succeed!"),
+            title: Some(SUCCEED),
             attributes: &attributes,
             request: None,
         };
@@ -72,10 +73,21 @@ impl Visit<'_> {
         entry
     }
 
-    /// The record and the access line of a refusal.
+    /// The access line of a refusal, and its record where there is room for one.
     pub(super) fn refused(&self, rejection: &Rejection) -> Entry {
-        let settings = &self.endpoint.settings;
         let stamp = self.stamp();
+        let mut entry = Entry::default();
+        if self.endpoint.refused.admits(self.endpoint.journal.is_low()) {
+            self.write_refusal(rejection, &stamp, &mut entry);
+        }
+        let reason = Some(rejection.reason().key());
+        let line = AccessLine { reason, ..self.access_line(&stamp, rejection.status()) };
+        self.write_access(&line, &mut entry);
+        entry
+    }
+
+    fn write_refusal(&self, rejection: &Rejection, stamp: &Stamp, entry: &mut Entry) {
+        let settings = &self.endpoint.settings;
         let headers = self.request.headers();
         let reason = rejection.reason();
         let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
@@ -97,18 +109,14 @@ impl Visit<'_> {
         let shown = body.get(..settings.refused_body_bytes).unwrap_or(body);
         let has_mns_headers = headers.keys().any(|name| name.as_str().starts_with(header::MNS_PREFIX));
         let record = Record {
-            stamp: &stamp,
+            stamp,
             level: rejection.level(has_mns_headers),
             place: rejection.place(),
             title: Some(rejection.title()),
             attributes: &attributes,
             request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
         };
-        let mut entry = Entry::default();
         record.write(&mut entry.endpoint, settings.format);
-        let line = AccessLine { reason: Some(reason.key()), ..self.access_line(&stamp, rejection.status()) };
-        self.write_access(&line, &mut entry);
-        entry
     }
 
     fn stamp(&self) -> Stamp {

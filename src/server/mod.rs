@@ -6,6 +6,7 @@
 mod entry;
 mod reason;
 mod receive;
+mod refused_rate;
 mod respond;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::journal::{AccessField, Format, Journal};
 use crate::trust::{Admission, Verifier};
 
 pub use reason::Reason;
+pub use refused_rate::{RefusedRate, tell_left_out_each_second};
 pub use respond::Rejection;
 
 /// Everything is done within this time of a request's first byte, up to the hand-over to the journal.
@@ -36,6 +38,8 @@ pub struct Endpoint {
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
+    /// How many refusals are logged in full.
+    pub refused: RefusedRate,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The zone of the times in the logs.
@@ -61,6 +65,8 @@ pub struct Settings {
     pub shown: Shown,
     /// How much of a refused body is logged, in bytes.
     pub refused_body_bytes: usize,
+    /// How many refusals a second are logged with their details; `None` knows no bound.
+    pub refused_per_second: Option<u64>,
     /// What stands in the access log after the manual's fields.
     pub access_fields: Vec<AccessField>,
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mns_endpoint::journal::{Entry, Journal, Log, Settings, SyncMode};
+use mns_endpoint::journal::{Entry, Journal, Log, Once, Settings, SyncMode};
 use proptest::prelude::*;
 use strum::IntoEnumIterator as _;
 
@@ -17,6 +17,8 @@ use crate::support::FaultyStorage;
 enum Step {
     /// So many pushes at once.
     Append(usize),
+    /// One of the last acknowledged pushes comes again.
+    Again(usize),
     /// A refusal.
     Note,
     /// The next writes take so many bytes, then the disk is full.
@@ -56,6 +58,7 @@ fn crash() -> impl Strategy<Value = Crash> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (1_usize..6).prop_map(Step::Append),
+        3 => (0_usize..20).prop_map(Step::Again),
         2 => Just(Step::Note),
         2 => (0_usize..200).prop_map(|room| Step::Room(Some(room))),
         2 => Just(Step::Room(None)),
@@ -83,11 +86,17 @@ fn settings() -> impl Strategy<Value = Settings> {
     (sync, rotate).prop_map(|(sync, rotate_bytes)| Settings { sync, rotate_bytes, ..Settings::default() })
 }
 
+const SUCCEED: &str = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
+const DUPLICATE: &str = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:6] [1] Notify Message Duplicate!\n";
+
 /// The record or line with a number; its length depends on it.
 fn written(log: Log, number: usize) -> Vec<u8> {
     let filler = "x".repeat(number * 7 % 40);
     match log {
-        Log::Endpoint => format!("[{number:06}] {filler}\n    {filler}\n\n").into_bytes(),
+        Log::Endpoint => {
+            format!("{SUCCEED}{:<30}: {number:06}\n{:<30}: {filler}\n    {filler}\n\n", "MessageId", "Message")
+                .into_bytes()
+        }
         Log::Access => format!("{number:06} {filler}\n").into_bytes(),
     }
 }
@@ -97,13 +106,21 @@ fn read(log: Log, text: &[u8]) -> (Vec<usize>, usize) {
     let (mut numbers, mut place) = (Vec::new(), 0);
     loop {
         let rest = &text[place..];
-        let skip = usize::from(log == Log::Endpoint);
+        let is_duplicate = log == Log::Endpoint && rest.starts_with(DUPLICATE.as_bytes());
+        let head = if is_duplicate { DUPLICATE } else { SUCCEED };
+        let skip = if log == Log::Endpoint { head.len() + 32 } else { 0 };
         let number = rest.get(skip..skip + 6).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let Some(number) = number.filter(|number| rest.starts_with(&written(log, *number))) else {
+        let record = number.map(|number| (number, written(log, number)));
+        let record = record.map(|(number, record)| match is_duplicate {
+            true => (number, [DUPLICATE.as_bytes(), &record[SUCCEED.len()..]].concat()),
+            false => (number, record),
+        });
+        let Some((number, record)) = record.filter(|(_, record)| rest.starts_with(record)) else {
             return (numbers, place);
         };
-        numbers.push(number);
-        place += written(log, number).len();
+        // What is told to be a duplicate is no second record.
+        numbers.extend((!is_duplicate).then_some(number));
+        place += record.len();
     }
 }
 
@@ -115,6 +132,8 @@ struct World {
     next: usize,
     renamed: usize,
     acknowledged: BTreeSet<usize>,
+    /// Access lines of duplicates that were acknowledged.
+    lines: BTreeSet<usize>,
     /// What somebody cut off a log without a copy, by log.
     taken: [BTreeSet<usize>; 2],
     crash: Crash,
@@ -126,14 +145,40 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let journal = start(&storage, &settings);
         let taken = [BTreeSet::new(), BTreeSet::new()];
-        let (acknowledged, crash) = (BTreeSet::new(), Crash::Kill);
-        Self { runtime, settings, storage, journal, next: 0, renamed: 0, acknowledged, taken, crash }
+        let (acknowledged, lines, crash) = (BTreeSet::new(), BTreeSet::new(), Crash::Kill);
+        Self { runtime, settings, storage, journal, next: 0, renamed: 0, acknowledged, lines, taken, crash }
     }
 
     fn entry(&mut self) -> (usize, Entry) {
         let number = self.next;
         self.next += 1;
-        (number, Entry { endpoint: written(Log::Endpoint, number), access: written(Log::Access, number) })
+        let once = self.once(number);
+        (number, Entry { endpoint: written(Log::Endpoint, number), access: written(Log::Access, number), once })
+    }
+
+    fn once(&self, number: usize) -> Option<Once> {
+        self.journal.once([b"", b"", b"", format!("{number:06}").as_bytes()], 0)
+    }
+
+    /// An acknowledged push comes again, its record in a file that a start reads: it must be told to be a duplicate,
+    /// which the check for doubles sees. Its access line has a number of its own.
+    fn again(&mut self, back: usize) {
+        let Some(number) = self.acknowledged.iter().rev().nth(back).copied() else { return };
+        let is_kept = self.storage.with(|disk| {
+            let read_at_a_start = |name: &str| {
+                name.strip_prefix("endpoint_log").is_some_and(|end| end.is_empty() || end[1..].parse::<u64>().is_ok())
+            };
+            let mut files = disk.names.iter().filter(|(name, _)| read_at_a_start(name));
+            files.any(|(_, file)| read(Log::Endpoint, &disk.files[*file].live).0.contains(&number))
+        });
+        if is_kept {
+            let (line, entry) = self.entry();
+            let entry = Entry { endpoint: written(Log::Endpoint, number), once: self.once(number), ..entry };
+            let journal = self.journal.clone();
+            if self.runtime.block_on(journal.append(entry)).is_ok() {
+                self.lines.insert(line);
+            }
+        }
     }
 
     fn append(&mut self, count: usize) {
@@ -157,6 +202,7 @@ impl World {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Append(count) => self.append(count),
+            Step::Again(back) => self.again(back),
             Step::Note => {
                 let (_, entry) = self.entry();
                 self.journal.note(entry);
@@ -247,7 +293,9 @@ impl World {
             let is_in_order = found.is_sorted_by(|one, next| one < next);
             assert!(is_in_order, "{}: out of order or twice: {found:?}", log.name());
             let found: BTreeSet<usize> = found.into_iter().collect();
-            let lost = self.acknowledged.iter().find(|number| !found.contains(number) && !taken.contains(number));
+            let lines = self.lines.iter().filter(|_| log == Log::Access);
+            let lost =
+                self.acknowledged.iter().chain(lines).find(|number| !found.contains(number) && !taken.contains(number));
             assert_eq!(lost, None, "{}: acknowledged and lost", log.name());
         }
     }

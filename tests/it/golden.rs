@@ -13,11 +13,11 @@ use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
-    self, AccessField, FileOptions, FileStorage, Format, Journal, Level, Place, Record, Stamp,
+    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Place, Record, Stamp,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
-use mns_endpoint::server::{self, Endpoint, Paths, Settings, Shown};
+use mns_endpoint::server::{self, Endpoint, Paths, RefusedRate, Settings, Shown};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
 };
@@ -54,6 +54,8 @@ fn signer() -> Signer {
 
 fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
     let storage = FileStorage::open(FileOptions { dir: dir.join("logs"), port: 8080, mode: 0o640 }).unwrap();
+    // All formats have one id, so that what they share can be seen.
+    let kept = journal::Settings { duplicates: Duplicates::Off, ..journal::Settings::default() };
     let source = Arc::new(OneCertificate(signer().certificate_pem().as_bytes().to_vec()));
     let cache = CertificateCache::new(source, CertificateStore::new(dir.join("certs")), Duration::from_secs(2));
     let policy = Policy {
@@ -67,7 +69,8 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
     Endpoint {
         verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
         admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
-        journal: Journal::start(Box::new(storage), journal::Settings::default(), None).unwrap().0,
+        journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
+        refused: RefusedRate::new(None),
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
             health_path: None,
@@ -76,6 +79,7 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
             format,
             shown,
             refused_body_bytes: 100,
+            refused_per_second: None,
             access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
         },
         clock,

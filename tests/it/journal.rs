@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{
-    Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings, Storage, SyncMode,
+    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings, Storage, SyncMode,
 };
 
 use crate::support::{Disk, FaultyStorage, eventually};
@@ -23,7 +23,7 @@ fn start_set(storage: &FaultyStorage, settings: Settings) -> Journal {
 }
 
 fn entry(name: &str) -> Entry {
-    Entry { endpoint: format!("[{name}]\n\n").into_bytes(), access: format!("{name}\n").into_bytes() }
+    Entry { endpoint: format!("[{name}]\n\n").into_bytes(), access: format!("{name}\n").into_bytes(), once: None }
 }
 
 /// Waits until the disk is as wanted: the writer is a thread of its own.
@@ -228,7 +228,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
     };
     let held = spawn("held");
     until(&storage, |disk| disk.appends > appends).await;
-    let large = Entry { endpoint: vec![b'x'; 1001], access: Vec::new() };
+    let large = Entry { endpoint: vec![b'x'; 1001], access: Vec::new(), once: None };
     assert_eq!(journal.append(large).await.err(), Some(JournalError::Full));
     let queued: Vec<_> = ["1", "2", "3"].into_iter().map(spawn).collect();
     for _ in 0..10 {
@@ -281,7 +281,7 @@ async fn many_refusals_are_synced_without_a_push_among_them() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
     for _ in 0..16 {
-        journal.note(Entry { endpoint: vec![b'x'; 128 * 1024], access: Vec::new() });
+        journal.note(Entry { endpoint: vec![b'x'; 128 * 1024], access: Vec::new(), once: None });
     }
     until(&storage, |disk| disk.endpoint().durable.len() >= 1024 * 1024).await;
 }
@@ -562,4 +562,129 @@ fn rotated_files_are_deleted_by_age_and_no_others() {
     for name in left {
         assert!(dir.path().join(name).exists(), "{name}");
     }
+}
+
+/// The outcome of a notification, as a real one is logged.
+fn notification(journal: &Journal, id: &str) -> Entry {
+    let head = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!";
+    let endpoint = format!("{head}\n{:<30}: {id}\n\n", "MessageId");
+    let once = journal.once([b"", b"", b"", id.as_bytes()], 0);
+    Entry { endpoint: endpoint.into_bytes(), access: format!("{id}\n").into_bytes(), once }
+}
+
+/// What was said of each notification, in order.
+fn told(text: &str) -> Vec<String> {
+    let records = text.split_terminator("\n\n").map(|record| {
+        let what = if record.contains("[receive.rs:6] [1] Notify Message Duplicate!") { "again" } else { "first" };
+        assert!(what == "again" || record.contains("[receive.rs:2] [1] Notify Message Succeed!"), "{record}");
+        format!("{what} {}", record.rsplit(": ").next().unwrap())
+    });
+    records.collect()
+}
+
+#[tokio::test]
+async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_the_same_batch_or_the_next() {
+    let storage = FaultyStorage::new();
+    let journal = Arc::new(start(&storage));
+    storage.with(|disk| disk.stalled = true);
+    let spawn = |id: &'static str| {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.append(notification(&journal, id)).await.map(drop) })
+    };
+    let appends = storage.with(|disk| disk.appends);
+    let first = spawn("a");
+    until(&storage, |disk| disk.appends > appends).await;
+    // "a" is in the batch that is being synced, "b" twice in the next.
+    let rest = ["a", "b", "b"].map(spawn);
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        !first.is_finished() && rest.iter().all(|copy| !copy.is_finished()),
+        "acknowledged before anything is durable"
+    );
+    storage.with(|disk| disk.stalled = false);
+    first.await.unwrap().unwrap();
+    for copy in rest {
+        copy.await.unwrap().unwrap();
+    }
+    assert_eq!(told(&storage.text()), ["first a", "again a", "first b", "again b"]);
+    assert_eq!(journal.duplicates(), 2);
+}
+
+#[tokio::test]
+async fn what_did_not_become_durable_is_no_duplicate_when_it_comes_again() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    storage.with(|disk| disk.room = Some(10));
+    assert!(journal.append(notification(&journal, "a")).await.is_err());
+    storage.with(|disk| disk.room = None);
+    journal.append(notification(&journal, "a")).await.unwrap();
+    assert_eq!(told(&storage.text()), ["first a"]);
+}
+
+#[tokio::test]
+async fn a_dropped_duplicate_leaves_its_access_line_only_and_off_tells_nothing_apart() {
+    for (duplicates, expected) in [(Duplicates::Drop, vec!["first a"]), (Duplicates::Off, vec!["first a", "first a"])] {
+        let storage = FaultyStorage::new();
+        let journal = start_set(&storage, Settings { duplicates, ..Settings::default() });
+        for _ in 0..2 {
+            journal.append(notification(&journal, "a")).await.unwrap();
+        }
+        assert_eq!(told(&storage.text()), expected);
+        storage.with(|disk| assert_eq!(disk.access().durable, b"a\na\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has() {
+    let settings = Settings { rotate_bytes: Some(300), ..Settings::default() };
+    let storage = FaultyStorage::new();
+    let journal = start_set(&storage, settings.clone());
+    let ids: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+    for id in &ids {
+        journal.append(notification(&journal, id)).await.unwrap();
+    }
+    // The snapshot is saved after the receipt: once something else was written it is there.
+    let access = storage.with(|disk| disk.access().live.len());
+    journal.note(Entry { endpoint: Vec::new(), ..entry("behind") });
+    until(&storage, |disk| disk.access().live.len() > access).await;
+    let killed = storage.with(|disk| disk.after_kill());
+    let all = killed.names.keys().filter(|name| name.starts_with("endpoint")).count();
+    assert!(all > 3 && killed.seen.is_some());
+    // After a kill: from the snapshot of the last rotation. Without one, as with the logs of an older build, from all.
+    let broken = killed.seen.clone().map(|mut seen| {
+        seen[40] ^= 1;
+        seen
+    });
+    for (seen, reads) in [(killed.seen.clone(), 1), (None, all), (broken, all)] {
+        let mut left = killed.after_kill();
+        left.seen = seen;
+        let again = FaultyStorage::on(left);
+        let journal = start_set(&again, settings.clone());
+        assert_eq!(again.with(|disk| disk.reads.len()), reads);
+        for id in &ids {
+            journal.append(notification(&journal, id)).await.unwrap();
+        }
+        assert_eq!(journal.duplicates(), 9);
+    }
+    // After a close nothing at all is left to read but the end of the live file.
+    journal.close().await.unwrap();
+    let closed = FaultyStorage::on(storage.with(|disk| disk.after_kill()));
+    closed.with(|disk| disk.rename("endpoint_log", "endpoint_log.99"));
+    let journal = start_set(&closed, settings);
+    journal.append(notification(&journal, "8")).await.unwrap();
+    assert_eq!(journal.duplicates(), 1, "known by the snapshot, wherever the file went");
+}
+
+#[tokio::test]
+async fn a_suspect_file_is_not_read_for_duplicates() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    storage.with(|disk| (disk.fail_sync, disk.fail_truncate) = (true, true));
+    assert!(journal.append(notification(&journal, "a")).await.is_err());
+    let again = FaultyStorage::on(storage.with(|disk| disk.after_kill()));
+    let journal = start(&again);
+    journal.append(notification(&journal, "a")).await.unwrap();
+    assert_eq!(told(&again.text()), ["first a"]);
 }

@@ -17,6 +17,7 @@ mod cli_explain;
 mod cli_push;
 mod client;
 mod demo;
+mod duplicates;
 mod durability;
 mod emulator;
 mod faults;

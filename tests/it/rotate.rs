@@ -33,7 +33,7 @@ fn files(endpoint: &Endpoint, log: &str) -> Vec<PathBuf> {
 
 /// Said also where the test passes, whose prints are kept back.
 fn tell(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }
 
 fn text(path: &Path) -> String {
@@ -181,6 +181,40 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     assert_eq!(endpoint.exchange(health).status, 503);
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
     endpoint.assert_tells("Less space is free than logs.low_water");
+    // A refusal leaves its line and no details, but for the record that says so.
+    assert_eq!(endpoint.exchange(&push(&host).without("Authorization").wire()).status, 403);
+    let left_out = eventually("what was left out is told", || {
+        let log = endpoint.endpoint_log();
+        log.ends_with("\n\n")
+            .then(|| records(&log))
+            .filter(|log| log.last().is_some_and(|last| last.place == "receive.rs:8"))
+    });
+    assert!(left_out.iter().all(|record| record.place != "receive.rs:3"));
+    assert_eq!(attribute(left_out.last().unwrap(), "Count").unwrap(), b"1");
+    assert_eq!(endpoint.access_log().matches("\"POST\" \"403\"").count(), 1);
+}
+
+#[test]
+fn a_flood_of_refusals_is_logged_up_to_its_rate_and_counted_beyond() {
+    let endpoint = Endpoint::start(&Options::default().set("logs.refused_rate", "5/s"));
+    let wire = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec();
+    let started = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(endpoint.exchange(&wire).status, 404);
+    }
+    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
+    let address = endpoint.address;
+    let (_printed, dir) = endpoint.stop();
+    let log = |name: &str| fs::read_to_string(dir.path().join(format!("logs/{name}.{}", address.port()))).unwrap();
+    assert_eq!(log("access_log").lines().count(), 200, "each has its line");
+    let records = records(&log("endpoint_log"));
+    let full = records.iter().filter(|record| record.place == "receive.rs:7").count();
+    assert!((5..=5 * seconds).contains(&full), "{full} in {seconds} s");
+    let summaries = records.iter().filter(|record| record.place == "receive.rs:8");
+    let counts = summaries.map(|record| String::from_utf8(attribute(record, "Count").unwrap()).unwrap());
+    let counts: Vec<usize> = counts.map(|count| count.parse().unwrap()).collect();
+    assert!(counts.len() <= seconds, "more than one summary a second");
+    assert_eq!(counts.iter().sum::<usize>() + full, 200);
 }
 
 /// A file system of its own, as small as a test needs it. Unmounted at the end.

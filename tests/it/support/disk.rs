@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use mns_endpoint::journal::{Log, Storage};
+use mns_endpoint::journal::{Log, Reading, Storage};
 use strum::IntoEnumIterator as _;
 
 /// The content of a file.
@@ -40,6 +40,8 @@ pub struct Disk {
     pub fail_sync_names: bool,
     pub syncs: usize,
     pub appends: usize,
+    /// Which files were read from, by number.
+    pub reads: Vec<Option<u64>>,
     /// A defect: the next append panics.
     pub panics: bool,
     /// While set, a sync waits.
@@ -48,6 +50,8 @@ pub struct Disk {
     /// After so many calls the machine stands still: nothing more is done.
     pub calls_left: Option<usize>,
     pub aside: Vec<u8>,
+    /// What is known of duplicates, as it was saved.
+    pub seen: Option<Vec<u8>>,
 }
 
 /// A handle to a disk; clones share it.
@@ -164,6 +168,7 @@ impl Disk {
             files: self.files.clone(),
             names: self.names.clone(),
             unsynced_names: self.unsynced_names.clone(),
+            seen: self.seen.clone(),
             ..Self::default()
         }
     }
@@ -190,6 +195,11 @@ impl Disk {
             left.files.push(File { durable: content.clone(), live: content, copies: file.copies.clone() });
         }
         left.sync_names();
+        // Never synced: it may be gone, or broken.
+        left.seen = self.seen.clone().filter(|_| random(3) > 0);
+        if let Some(seen) = left.seen.as_mut().filter(|_| random(3) == 0) {
+            seen.truncate(random(seen.len()));
+        }
         left
     }
 }
@@ -324,6 +334,37 @@ impl Storage for FaultyStorage {
 
     fn prune(&mut self, _before: SystemTime) -> io::Result<usize> {
         Ok(0)
+    }
+
+    fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
+        let start = format!("{}.", log.name());
+        self.with(|disk| {
+            let numbers = disk.names.keys().filter_map(|name| name.strip_prefix(&start)?.parse().ok());
+            let mut numbers: Vec<u64> = numbers.collect();
+            numbers.sort();
+            Ok(numbers)
+        })
+    }
+
+    fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
+        let name = number.map_or(log.name().to_owned(), |number| format!("{}.{number}", log.name()));
+        self.with(|disk| {
+            let text = disk.named(&name).ok_or(io::ErrorKind::NotFound)?.live.clone();
+            disk.reads.push(number);
+            Ok(Box::new(io::Cursor::new(text)) as Box<dyn Reading>)
+        })
+    }
+
+    fn load_seen(&self) -> io::Result<Vec<u8>> {
+        self.with(|disk| disk.seen.clone().ok_or(io::ErrorKind::NotFound.into()))
+    }
+
+    fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.with(|disk| {
+            disk.call()?;
+            disk.seen = Some(bytes.to_vec());
+            Ok(())
+        })
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -1,0 +1,286 @@
+//! The notifications that are durable already: fingerprints of the last million, to tell duplicates by.
+//!
+//! They are kept under a random key, so that no publisher can choose two messages with one fingerprint. A snapshot
+//! beside the log says up to where of it they were taken, and a start reads what stands behind. The snapshot is a help,
+//! never needed: where it is missing, broken or does not fit the logs, the logs are read.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io::{self, BufReader, SeekFrom};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+use tracing::warn;
+
+use crate::journal::reader::{self, Found, Records};
+use crate::journal::{Log, Storage};
+
+/// How many are remembered. They take some 50 MiB.
+const SEEN_MAX: usize = 1_000_000;
+/// How much of the log before a place is used to know the place again.
+const LANDMARK_BYTES: u64 = 4096;
+const MAGIC: &[u8; 16] = b"mns-endpoint se1";
+
+/// What makes two notifications the same: owner, topic, subscription and id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenKey {
+    owner: Vec<u8>,
+    topic: Vec<u8>,
+    subscription: Vec<u8>,
+    message: Vec<u8>,
+}
+
+impl SeenKey {
+    /// Owner, topic, subscription, message id.
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 4] {
+        [&self.owner, &self.topic, &self.subscription, &self.message]
+    }
+
+    pub(super) fn slot(&mut self, attribute: &[u8]) -> Option<&mut Vec<u8>> {
+        match attribute {
+            b"TopicOwner" => Some(&mut self.owner),
+            b"TopicName" => Some(&mut self.topic),
+            b"SubscriptionName" => Some(&mut self.subscription),
+            b"MessageId" => Some(&mut self.message),
+            _ => None,
+        }
+    }
+}
+
+/// A keyed digest of a [`SeenKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Fingerprint(u128);
+
+/// Makes fingerprints.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fingerprints([u8; 16]);
+
+impl Fingerprints {
+    pub(super) fn of(self, parts: [&[u8]; 4]) -> Fingerprint {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        for part in parts {
+            // With its length, so that no two lists of parts run together alike.
+            hasher.write(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hasher.write(part);
+        }
+        Fingerprint(hasher.finish128().as_u128())
+    }
+}
+
+/// A fingerprint is random already: its first bits are its hash.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, fingerprint: u128) {
+        let [a, b, c, d, e, f, g, h, ..] = fingerprint.to_ne_bytes();
+        self.0 = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+    }
+}
+
+/// The last fingerprints, in order.
+#[derive(Debug)]
+pub(super) struct Seen {
+    key: Fingerprints,
+    known: HashSet<Fingerprint, BuildHasherDefault<AsItIs>>,
+    order: VecDeque<Fingerprint>,
+}
+
+/// A place in the endpoint log, known by what stands before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Landmark {
+    offset: u64,
+    before: Fingerprint,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self::with_key(rand::random())
+    }
+
+    fn with_key(key: [u8; 16]) -> Self {
+        Self { key: Fingerprints(key), known: HashSet::default(), order: VecDeque::new() }
+    }
+
+    pub(super) fn key(&self) -> Fingerprints {
+        self.key
+    }
+
+    pub(super) fn contains(&self, fingerprint: Fingerprint) -> bool {
+        self.known.contains(&fingerprint)
+    }
+
+    pub(super) fn insert(&mut self, fingerprint: Fingerprint) {
+        if !self.known.insert(fingerprint) {
+            return;
+        }
+        self.order.push_back(fingerprint);
+        if self.order.len() > SEEN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// What the snapshot and the logs know. Whatever cannot be read is told and left out: a start never fails for it.
+    pub(super) fn load(storage: &dyn Storage) -> Self {
+        let snapshot = storage.load_seen().ok().and_then(|bytes| Self::decode(&bytes));
+        let mut files = storage.rotated(Log::Endpoint).unwrap_or_else(|error| {
+            warn!(%error, "Cannot list rotated logs: duplicates of what they hold are not told");
+            Vec::new()
+        });
+        let mut numbers: Vec<Option<u64>> = files.drain(..).map(Some).collect();
+        numbers.push(None);
+        let (mut seen, landmark) = snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
+        // From the newest back to where the snapshot was taken, or to the last million.
+        let mut newest_first = Vec::new();
+        let mut count = 0_usize;
+        for number in numbers.into_iter().rev() {
+            let found = read_file(storage, number, seen.key, landmark).unwrap_or_else(|error| {
+                warn!(%error, ?number, "Cannot read a log: duplicates of what it holds are not told");
+                (Vec::new(), false)
+            });
+            count = count.saturating_add(found.0.len());
+            newest_first.push(found.0);
+            if found.1 || count >= SEEN_MAX {
+                break;
+            }
+        }
+        newest_first.into_iter().rev().flatten().for_each(|fingerprint| seen.insert(fingerprint));
+        seen
+    }
+
+    /// Writes a snapshot that stands for the live endpoint log up to its end.
+    pub(super) fn save(&self, storage: &mut dyn Storage) -> io::Result<()> {
+        let offset = storage.len(Log::Endpoint)?;
+        let mut before = vec![0; usize::try_from(offset.min(LANDMARK_BYTES)).map_err(io::Error::other)?];
+        storage.read_at(Log::Endpoint, &mut before, offset.saturating_sub(LANDMARK_BYTES))?;
+        storage.save_seen(&self.encode(Landmark { offset, before: self.landmark(&before) }))
+    }
+
+    fn landmark(&self, before: &[u8]) -> Fingerprint {
+        self.key.of([before, b"", b"", b"landmark"])
+    }
+
+    fn encode(&self, landmark: Landmark) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.order.len().saturating_mul(16).saturating_add(80));
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.key.0);
+        out.extend_from_slice(&u128::from(landmark.offset).to_le_bytes());
+        for fingerprint in std::iter::once(&landmark.before).chain(&self.order) {
+            out.extend_from_slice(&fingerprint.0.to_le_bytes());
+        }
+        let checksum = self.key.of([&out, b"", b"", b"checksum"]);
+        out.extend_from_slice(&checksum.0.to_le_bytes());
+        out
+    }
+
+    /// `None` where it is not whole.
+    fn decode(bytes: &[u8]) -> Option<(Self, Landmark)> {
+        let (content, checksum) = bytes.split_last_chunk::<16>()?;
+        let (words, []) = content.as_chunks::<16>() else { return None };
+        let [magic, key, offset, before, rest @ ..] = words else { return None };
+        let mut seen = Self::with_key(*key);
+        if magic != MAGIC || seen.key.of([content, b"", b"", b"checksum"]).0.to_le_bytes() != *checksum {
+            return None;
+        }
+        let word = |bytes: &[u8; 16]| u128::from_le_bytes(*bytes);
+        rest.iter().for_each(|bytes| seen.insert(Fingerprint(word(bytes))));
+        let landmark = Landmark { offset: u64::try_from(word(offset)).ok()?, before: Fingerprint(word(before)) };
+        Some((seen, landmark))
+    }
+}
+
+/// The fingerprints in a file, and whether the landmark was found in it: then those behind it only.
+fn read_file(
+    storage: &dyn Storage,
+    number: Option<u64>,
+    key: Fingerprints,
+    landmark: Option<Landmark>,
+) -> io::Result<(Vec<Fingerprint>, bool)> {
+    let mut input = BufReader::with_capacity(1024 * 1024, storage.read(Log::Endpoint, number)?);
+    let is_here = match landmark {
+        Some(landmark) => stands_at(&mut input, landmark, key)?,
+        None => false,
+    };
+    if !is_here {
+        io::Seek::seek(&mut input, SeekFrom::Start(0))?;
+    }
+    let mut records = Records::new(Log::Endpoint, input);
+    let mut found = Vec::new();
+    while let Found::Whole(record) = records.read()? {
+        found.extend(reader::accepted(record).map(|identity| key.of(identity.parts())));
+    }
+    Ok((found, is_here))
+}
+
+/// Goes to the landmark, if this is the file that has it. The beginning of a file looks like that of any other.
+fn stands_at<R: io::Read + io::Seek>(input: &mut R, landmark: Landmark, key: Fingerprints) -> io::Result<bool> {
+    if landmark.offset == 0 || input.seek(SeekFrom::End(0))? < landmark.offset {
+        return Ok(false);
+    }
+    let len = landmark.offset.min(LANDMARK_BYTES);
+    let mut before = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    input.seek(SeekFrom::Start(landmark.offset.saturating_sub(len)))?;
+    input.read_exact(&mut before)?;
+    Ok(key.of([&before, b"", b"", b"landmark"]) == landmark.before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint(seen: &Seen, number: usize) -> Fingerprint {
+        seen.key().of([b"1", b"t", b"s", number.to_string().as_bytes()])
+    }
+
+    #[test]
+    fn the_last_million_is_remembered_and_no_more() {
+        let mut seen = Seen::new();
+        for number in 0..=SEEN_MAX {
+            seen.insert(fingerprint(&seen, number));
+        }
+        assert!(!seen.contains(fingerprint(&seen, 0)));
+        assert!(seen.contains(fingerprint(&seen, 1)) && seen.contains(fingerprint(&seen, SEEN_MAX)));
+        assert_eq!((seen.known.len(), seen.order.len()), (SEEN_MAX, SEEN_MAX));
+    }
+
+    #[test]
+    fn a_snapshot_turns_back_into_itself_and_a_damaged_one_into_nothing() {
+        let mut seen = Seen::new();
+        (0..10).for_each(|number| seen.insert(fingerprint(&seen, number)));
+        let landmark = Landmark { offset: 7, before: seen.landmark(b"before") };
+        let bytes = seen.encode(landmark);
+        let (again, found) = Seen::decode(&bytes).unwrap();
+        assert_eq!((again.order, found), (seen.order, landmark));
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            assert!(Seen::decode(&damaged).is_none(), "byte {place}");
+            assert!(Seen::decode(&bytes[..place]).is_none(), "cut at {place}");
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_together_and_each_counts() {
+        let key = Fingerprints([7; 16]);
+        let all = [
+            [&b"a"[..], b"b", b"c", b"d"],
+            [b"ab", b"", b"c", b"d"],
+            [b"a", b"b", b"cd", b""],
+            [b"", b"b", b"c", b"d"],
+            [b"a", b"b", b"", b"d"],
+        ];
+        let different: HashSet<Fingerprint> = all.into_iter().map(|parts| key.of(parts)).collect();
+        assert_eq!(different.len(), all.len());
+        assert_ne!(key.of(all[0]), Fingerprints([8; 16]).of(all[0]));
+    }
+}

@@ -1,0 +1,95 @@
+//! How many refusals are logged in full, so that no stranger fills the disk or rotates the genuine records away.
+//!
+//! Beyond the rate, and while space is low, a refusal leaves its access line only; once a second one record tells how
+//! many there were.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::{Entry, Level, Place, Record, Stamp};
+use crate::server::Endpoint;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HINT: &str = "more than logs.refused_rate came in a second, or less space is free than logs.low_water: the access log has a line for each";
+
+/// Counts the refusals of the second at hand.
+#[derive(Debug)]
+pub struct RefusedRate {
+    per_second: Option<u64>,
+    this_second: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl RefusedRate {
+    /// So many are logged in full each second; `None` knows no bound.
+    #[must_use]
+    pub fn new(per_second: Option<u64>) -> Self {
+        Self { per_second, this_second: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// Whether one more may be logged in full; if not it is counted.
+    pub(super) fn admits(&self, is_space_low: bool) -> bool {
+        let before = self.this_second.fetch_add(1, Ordering::Relaxed);
+        let is_admitted = !is_space_low && self.per_second.is_none_or(|max| before < max);
+        if !is_admitted {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+
+    /// Begins the next second; gives how many were left out since this was asked last.
+    fn turn(&self) -> u64 {
+        self.this_second.store(0, Ordering::Relaxed);
+        self.left_out.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Endpoint {
+    /// Begins the next second of [`RefusedRate`], and logs what was left out in the last one.
+    pub fn tell_left_out(&self) {
+        let count = self.refused.turn();
+        if count == 0 {
+            return;
+        }
+        let (count, stamp) = (count.to_string(), Stamp::new(self.clock.now(), &self.zone));
+        let record = Record {
+            stamp: &stamp,
+            level: Level::Warning,
+            place: Place::LeftOut,
+            title: Some("Refusals Left Out!"),
+            attributes: &[("Count", count.as_bytes()), ("Hint", HINT.as_bytes())],
+            request: None,
+        };
+        let mut entry = Entry::default();
+        record.write(&mut entry.endpoint, self.settings.format);
+        self.journal.note(entry);
+    }
+}
+
+/// Calls [`Endpoint::tell_left_out`] once a second until the stop.
+pub async fn tell_left_out_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
+    let mut second = tokio::time::interval(SECOND);
+    while stop.run_until_cancelled(second.tick()).await.is_some() {
+        endpoint.tell_left_out();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_a_second_are_logged_in_full_and_the_others_counted() {
+        let rate = RefusedRate::new(Some(2));
+        assert_eq!([rate.admits(false), rate.admits(false), rate.admits(false)], [true, true, false]);
+        assert_eq!((rate.turn(), rate.turn()), (1, 0));
+        assert!(rate.admits(false), "the next second begins anew");
+        assert!(!rate.admits(true), "none while space is low");
+        assert_eq!(rate.turn(), 1);
+        assert!((0..1000).all(|_| RefusedRate::new(None).admits(false)));
+        assert!(!RefusedRate::new(Some(0)).admits(false));
+    }
+}
