@@ -9,6 +9,7 @@ mod explain;
 mod health;
 mod input;
 mod key;
+mod logs;
 mod publish;
 mod push;
 mod serve;
@@ -62,6 +63,7 @@ enum Command {
     Subscription(subscription::Subscription),
     Publish(publish::Publish),
     Certificate(certificate::Certificate),
+    Logs(logs::Logs),
     Health(health::Health),
 }
 
@@ -123,6 +125,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
+        Command::Logs(logs) => logs.run(),
         Command::Topic(topic) => topic.run().await,
         Command::Subscription(subscription) => subscription.run().await,
         Command::Publish(publish) => publish.run().await,

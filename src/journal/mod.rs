@@ -17,6 +17,7 @@ mod seen;
 mod settings;
 mod stamp;
 mod storage;
+mod verify;
 mod writer;
 
 pub use access::{AccessField, AccessLine};
@@ -30,6 +31,7 @@ pub use seen::SeenKey;
 pub use settings::{Duplicates, Settings, SyncMode};
 pub use stamp::Stamp;
 pub use storage::{FileOptions, FileStorage, Log, Medium, OpenError, Reading, Storage};
+pub use verify::{Verdict, verify};
 pub use writer::Receipt;
 
 /// How the records are written.

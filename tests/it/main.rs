@@ -14,6 +14,7 @@ mod certificates;
 mod cli;
 mod cli_client;
 mod cli_explain;
+mod cli_logs;
 mod cli_push;
 mod client;
 mod demo;
