@@ -688,3 +688,37 @@ async fn a_suspect_file_is_not_read_for_duplicates() {
     journal.append(notification(&journal, "a")).await.unwrap();
     assert_eq!(told(&again.text()), ["first a"]);
 }
+
+#[tokio::test]
+async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
+    let storage = FaultyStorage::new();
+    let settings = Settings { sync: SyncMode::Os, rotate_bytes: Some(1), ..Settings::default() };
+    let journal = start_set(&storage, settings);
+    for id in ["a", "b"] {
+        journal.append(notification(&journal, id)).await.unwrap();
+    }
+    // The rotation before "b" makes a snapshot due, which knows "b" too.
+    until(&storage, |disk| disk.seen.is_some()).await;
+    storage.with(|disk| {
+        let live = disk.endpoint().clone();
+        assert_eq!(live.durable, live.live);
+    });
+}
+
+#[tokio::test]
+async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snapshot() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(notification(&journal, "a")).await.unwrap();
+    journal.close().await.unwrap();
+    let mut left = storage.with(|disk| disk.after_kill());
+    let other = ["x", "y"].map(|id| notification(&journal, id).endpoint).concat();
+    let file = left.names["endpoint_log"];
+    left.files[file].live = other;
+    let again = FaultyStorage::on(left);
+    let journal = start(&again);
+    for id in ["a", "x", "y"] {
+        journal.append(notification(&journal, id)).await.unwrap();
+    }
+    assert_eq!(journal.duplicates(), 3, "the snapshot's, and those of the log that is there");
+}
