@@ -237,6 +237,10 @@ impl World {
     }
 
     fn cut(&mut self, log: Log, part: usize, copies: bool) {
+        if part > 0 {
+            // Not while a refusal is written: docs/design/journal.md says what a cut in that moment leaves.
+            self.append(1);
+        }
         let before: Vec<u8> =
             self.storage.with(|disk| disk.named(log.name()).map_or(Vec::new(), |file| file.live.clone()));
         let len = before.len() * part / 100;
