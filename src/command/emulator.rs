@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::command::key::Key;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters, Limits};
+use crate::net::{self, Counters, Front, Limits};
 use crate::signals::StopSignals;
 use crate::telemetry;
 
@@ -107,7 +107,7 @@ impl EmulatorCommand {
         self.announce(&base, &emulator)?;
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
-        let serving = tokio::spawn(net::serve(vec![listener], emulator.router(), LIMITS, counters, stop.clone()));
+        let serving = tokio::spawn(net::serve(vec![listener], emulator.router(), Front::plain(LIMITS), counters, stop.clone()));
         let mut changes = self.rotate_key.map(|every| interval_at(later(every), every));
         loop {
             tokio::select! {

@@ -25,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::OpenError;
+use crate::net::TlsError;
 use crate::telemetry;
 use crate::trust::StoreError;
 
@@ -139,6 +140,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     telemetry::within(LAST_WORD_TIMEOUT, move || drop(std::io::stderr().write_all(told.as_bytes())));
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
+            || cause.is::<TlsError>()
             || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });

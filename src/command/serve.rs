@@ -22,7 +22,7 @@ use crate::config::{self, Config, DEFAULT_PATH};
 use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, Level, Limits, Medium, Place, Record, Recovered, Stamp,
 };
-use crate::net::{self, Counters};
+use crate::net::{self, Counters, Front, Tls};
 use crate::server::{self, Endpoint, Paths};
 use crate::signals::StopSignals;
 use crate::telemetry;
@@ -54,6 +54,7 @@ impl Serve {
         let config = self.configuration.load(&self.trust)?;
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         let mut signals = StopSignals::install().context("cannot listen to signals")?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let (listeners, address) = bind(&config.listen)?;
         let storage = FileStorage::open(FileOptions {
             dir: config.log_dir.clone(),
@@ -68,7 +69,7 @@ impl Serve {
         self.warn_of_what_is_odd(&config, &recovered);
         let endpoint = Arc::new(assemble(&config, journal, zone)?);
         announce(&config, &endpoint, address, &zone_name)?;
-        serve_until_stopped(&config, listeners, &endpoint, &mut signals).await?;
+        serve_until_stopped(&config, listeners, tls, &endpoint, &mut signals).await?;
         stdout.tell_dropped();
         Ok(ExitCode::SUCCESS)
     }
@@ -155,7 +156,8 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
                 Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
                 Paths::Any => "",
             };
-            (format!("http://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
+            let scheme = if config.tls.is_some() { "https" } else { "http" };
+            (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
         }
     };
     let mut out = std::io::stdout().lock();
@@ -185,6 +187,7 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
 async fn serve_until_stopped(
     config: &Config,
     listeners: Vec<TcpListener>,
+    tls: Option<Arc<Tls>>,
     endpoint: &Arc<Endpoint>,
     signals: &mut StopSignals,
 ) -> anyhow::Result<()> {
@@ -200,7 +203,8 @@ async fn serve_until_stopped(
     let stop = CancellationToken::new();
     let counters = Arc::new(Counters::default());
     let router = server::router(endpoint.clone());
-    let serving = tokio::spawn(net::serve(listeners, router, limits, counters.clone(), stop.clone()));
+    let front = Front { limits, tls };
+    let serving = tokio::spawn(net::serve(listeners, router, front, counters.clone(), stop.clone()));
     let failed = tokio::select! {
         signal = signals.next() => {
             info!(signal, "Stopping: finishing what is being answered");
@@ -222,7 +226,14 @@ async fn serve_until_stopped(
     };
     let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
     let turned_away = counters.turned_away.load(Ordering::Relaxed);
-    info!(broken_heads, turned_away, refusals_not_logged = endpoint.journal.notes_dropped(), "Stopped");
+    let failed_handshakes = counters.failed_handshakes.load(Ordering::Relaxed);
+    info!(
+        broken_heads,
+        turned_away,
+        failed_handshakes,
+        refusals_not_logged = endpoint.journal.notes_dropped(),
+        "Stopped"
+    );
     match closed {
         Ok(Ok(())) if !failed => Ok(()),
         Ok(Ok(()) | Err(_)) => {

@@ -39,6 +39,8 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds on connections.
     pub net: net::Limits,
+    /// Where certificate and key lie; `None` for plain HTTP.
+    pub tls: Option<net::TlsFiles>,
     /// What is served and how it is logged.
     pub server: server::Settings,
     /// What is asked of a push.
@@ -109,6 +111,7 @@ impl Config {
                 head_timeout: positive("server.head_timeout", server.head_timeout.0)?,
                 idle_timeout: positive("server.idle_timeout", server.idle_timeout.0)?,
             },
+            tls: check_tls(server.tls)?,
             server: server::Settings {
                 paths,
                 health_path: check_health_path(server.health_path)?,
@@ -214,6 +217,17 @@ fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigEr
             Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
         }
         Paths::These(_) | Paths::Any => Ok(Some(url.to_owned())),
+    }
+}
+
+fn check_tls(tls: raw::Tls) -> Result<Option<net::TlsFiles>, ConfigError> {
+    let raw::Tls { certificate, private_key } = tls;
+    let problem = "certificate and private_key go together: name both, or none for plain HTTP";
+    match (certificate.as_os_str().is_empty(), private_key.as_os_str().is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(net::TlsFiles { certificate, private_key })),
+        (true, false) => Err(impossible("server.tls.certificate", "", problem)),
+        (false, true) => Err(impossible("server.tls.private_key", "", problem)),
     }
 }
 

@@ -34,6 +34,14 @@ pub(super) struct Server {
     pub(super) idle_timeout: Span,
     pub(super) max_body: Size,
     pub(super) drain: Span,
+    pub(super) tls: Tls,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub(super) certificate: PathBuf,
+    pub(super) private_key: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -100,6 +108,7 @@ impl Default for Server {
             idle_timeout: Span(Duration::from_secs(75)),
             max_body: Size(512 * 1024),
             drain: Span(Duration::from_secs(8)),
+            tls: Tls::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -23,11 +23,12 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
-use crate::net::Limits;
 use crate::net::activity::{Activity, Phase, Registered, Registry};
 use crate::net::limits::{
     ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT, TURNED_AWAY_MAX,
 };
+use crate::net::stream::TimedStream;
+use crate::net::{Limits, Tls};
 
 /// How a request came, as an extension of it.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +39,28 @@ pub struct Arrival {
     pub first_byte: Instant,
 }
 
+/// What stands before the service.
+#[derive(Clone)]
+pub struct Front {
+    /// The bounds on connections.
+    pub limits: Limits,
+    /// Speaks TLS on every connection, where there is one.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl Front {
+    /// HTTP without TLS.
+    #[must_use]
+    pub fn plain(limits: Limits) -> Self {
+        Self { limits, tls: None }
+    }
+}
+
 /// What ends before there is a request to log.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// TLS handshakes that failed or took too long.
+    pub failed_handshakes: AtomicU64,
     /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
     pub broken_heads: AtomicU64,
     /// Connections told 503 because every slot was busy.
@@ -70,7 +90,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
-    limits: Limits,
+    front: Front,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) where
@@ -79,15 +99,18 @@ pub async fn serve<S>(
 {
     let acceptor = Acceptor {
         service,
-        slots: Arc::new(Semaphore::new(limits.connections_max)),
+        slots: Arc::new(Semaphore::new(front.limits.connections_max)),
         turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
         registry: Arc::default(),
-        limits,
+        front,
         counters,
         tasks: TaskTracker::new(),
         stop,
     };
     let loops = TaskTracker::new();
+    if let Some(tls) = acceptor.front.tls.clone() {
+        loops.spawn(tls.watch(acceptor.stop.clone()));
+    }
     for listener in listeners {
         loops.spawn(acceptor.clone().run(listener));
     }
@@ -100,7 +123,7 @@ pub async fn serve<S>(
 #[derive(Clone)]
 struct Acceptor<S> {
     service: S,
-    limits: Limits,
+    front: Front,
     slots: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
     registry: Arc<Registry>,
@@ -161,7 +184,28 @@ where
         activity: Arc<Activity>,
         _held: (OwnedSemaphorePermit, Registered),
     ) {
-        let io = crate::net::stream::TimedStream::new(stream, activity.clone(), &self.limits);
+        let Some(tls) = &self.front.tls else {
+            return self.serve_http(stream, peer, activity).await;
+        };
+        // Until the handshake is done the connection counts as idle: it gives way to others.
+        let secured = tokio::select! {
+            secured = tls.accept(stream) => secured,
+            () = activity.close.cancelled() => return,
+        };
+        match secured {
+            Ok(stream) => self.serve_http(stream, peer, activity).await,
+            Err(error) => {
+                self.counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                debug!(%peer, %error, "A TLS handshake failed");
+            }
+        }
+    }
+
+    async fn serve_http<T>(&self, stream: T, peer: SocketAddr, activity: Arc<Activity>)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let io = TimedStream::new(stream, activity.clone(), &self.front.limits);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let arrival = Arrival { peer, first_byte: activity.begin_request() };
             let mut request = request.map(Body::new);
@@ -202,23 +246,35 @@ where
     }
 
     /// Tells a connection that there is no room for it, without letting it wait for a slot.
-    fn turn_away(&self, mut stream: TcpStream) {
-        const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
-            connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
+    fn turn_away(&self, stream: TcpStream) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
+        let tls = self.front.tls.clone();
         self.tasks.spawn(timeout(LINGER_TIMEOUT, async move {
             let _permit = permit;
-            let mut scratch = [0; 4096];
-            let mut swallowed: usize = 0;
-            if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
-                while let Ok(read @ 1..) = stream.read(&mut scratch).await
-                    && swallowed < LINGER_BYTES_MAX
-                {
-                    swallowed = swallowed.saturating_add(read);
+            match tls {
+                None => say_busy(stream).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        say_busy(stream).await;
+                    }
                 }
             }
         }));
+    }
+}
+
+async fn say_busy(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
+        connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
+    let mut scratch = [0; 4096];
+    let mut swallowed: usize = 0;
+    if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
+        while let Ok(read @ 1..) = stream.read(&mut scratch).await
+            && swallowed < LINGER_BYTES_MAX
+        {
+            swallowed = swallowed.saturating_add(read);
+        }
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Limits {
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The most headers: past it the HTTP library answers 431.
 pub(super) const HEADERS_MAX: usize = 100;
+/// From the first byte of a TLS handshake that is wanted to its last.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the files of the TLS certificate are looked at. A change takes effect after two looks.
+pub(super) const TLS_LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How long a peer may leave an answer unread.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a closing connection swallows what its peer still sends, so that the peer can read the answer.

@@ -7,7 +7,9 @@ mod activity;
 mod limits;
 mod reach;
 mod stream;
+mod tls;
 
-pub use accept::{Arrival, Counters, bind, serve};
+pub use accept::{Arrival, Counters, Front, bind, serve};
 pub use limits::{Limits, raise_file_limit};
 pub use reach::is_private;
+pub use tls::{Tls, TlsError, TlsFiles};

@@ -31,6 +31,8 @@ pub(super) struct TimedStream<S> {
 
 struct Closing {
     deadline: Pin<Box<Sleep>>,
+    /// Our side is shut.
+    is_said: bool,
     swallowed: usize,
 }
 
@@ -107,17 +109,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        // With TLS an answer may still lie in the library's buffer.
+        match Pin::new(&mut this.stream).poll_flush(cx) {
+            Poll::Ready(result) => {
+                this.writing = None;
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(this.poll_unread(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.closing.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-        }
         let deadline = || Instant::now().checked_add(LINGER_TIMEOUT).unwrap_or_else(Instant::now);
-        let closing =
-            this.closing.get_or_insert_with(|| Closing { deadline: Box::pin(sleep_until(deadline())), swallowed: 0 });
+        let closing = this.closing.get_or_insert_with(|| Closing {
+            deadline: Box::pin(sleep_until(deadline())),
+            is_said: false,
+            swallowed: 0,
+        });
+        if !closing.is_said {
+            match Pin::new(&mut this.stream).poll_shutdown(cx) {
+                Poll::Ready(result) => result?,
+                // The goodbye of TLS waits for a peer that reads nothing.
+                Poll::Pending => return closing.deadline.as_mut().poll(cx).map(Ok),
+            }
+            closing.is_said = true;
+        }
         let mut scratch = [0; 4096];
         while closing.swallowed < LINGER_BYTES_MAX {
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -143,6 +164,42 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+
+    /// A stream as that of TLS: it takes what is written, and waits in flush and shutdown for a peer to read.
+    struct Buffering;
+
+    impl AsyncRead for Buffering {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Buffering {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_buffer_that_the_peer_never_takes_ends_a_flush_and_a_goodbye() {
+        let second = Duration::from_secs(1);
+        let limits = Limits { connections_max: 1, head_timeout: second, idle_timeout: second };
+        let mut stream = TimedStream::new(Buffering, Arc::new(Activity::new(CancellationToken::new())), &limits);
+        stream.write_all(&[0; 64]).await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
+        stream.shutdown().await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs() + LINGER_TIMEOUT.as_secs());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_leaves_its_answers_unread_is_given_up_and_one_that_is_slow_is_not() {

@@ -150,8 +150,13 @@ fn logs(format: Format, shown: Shown) -> (String, String) {
     let listener = runtime.block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) }).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let router = server::router(endpoint.clone());
-    let serving =
-        runtime.spawn(net::serve(vec![listener], router, limits, Arc::new(Counters::default()), stop.clone()));
+    let serving = runtime.spawn(net::serve(
+        vec![listener],
+        router,
+        net::Front::plain(limits),
+        Arc::new(Counters::default()),
+        stop.clone(),
+    ));
     for request in requests() {
         exchange(address, &request);
     }

@@ -24,7 +24,7 @@ const FENCES: [(&str, &[&str]); 14] = [
     ("reqwest", &["trust/source.rs", "client/mod.rs", "command/health.rs"]),
     ("rsa", &["trust/certificate.rs", "emulator/signer.rs"]),
     ("sha1", &["trust/certificate.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
-    ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs"]),
+    ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs", "net/tls.rs"]),
     ("md5", &["mns/content_md5.rs"]),
     ("figment", &["config/layers.rs"]),
     ("clap", &["command/"]),

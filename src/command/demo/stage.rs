@@ -18,7 +18,7 @@ use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal, Limits};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters};
+use crate::net::{self, Counters, Front};
 use crate::server::{self, Endpoint};
 
 /// Both servers, each on a free port of this machine.
@@ -55,11 +55,11 @@ impl Stage {
         let stop = CancellationToken::new();
         let counters = || Arc::new(Counters::default());
         let serving = [
-            tokio::spawn(net::serve(vec![emulator_listener], emulator.router(), LIMITS, counters(), stop.clone())),
+            tokio::spawn(net::serve(vec![emulator_listener], emulator.router(), Front::plain(LIMITS), counters(), stop.clone())),
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
                 server::router(endpoint.clone()),
-                config.net.clone(),
+                Front::plain(config.net.clone()),
                 counters(),
                 stop.clone(),
             )),

@@ -11,6 +11,7 @@ mod local_mns;
 mod logs;
 mod run;
 mod subscriber;
+mod tls;
 
 pub use api_host::ApiHost;
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
@@ -23,6 +24,7 @@ pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records};
 pub use run::{Ended, finish, run};
 pub use subscriber::Subscriber;
+pub use tls::{Identity, secure, secure_with};
 
 use std::time::{Duration, Instant};
 
