@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP ends nothing.
+//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read everything again.
 
 use std::io;
 use std::time::Duration;
@@ -10,15 +10,24 @@ use tracing::warn;
 /// Signals within this time of the first are the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
 
-/// Both signals that ask a process to stop.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To stop; with the name of the signal.
+    Stop(&'static str),
+    /// To read the configuration again and to open the logs again.
+    Reload,
+}
+
+/// The signals that ask for something.
 #[derive(Debug)]
-pub(crate) struct StopSignals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl StopSignals {
+impl Signals {
     /// From now on the signals no longer end the process by themselves.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
@@ -28,22 +37,30 @@ impl StopSignals {
         })
     }
 
-    /// Waits for one that asks again, after the first: some supervisors tell a stop twice in a row, to the
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.terminate.recv() => Request::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Request::Stop("SIGINT"),
+            _ = self.hangup.recv() => Request::Reload,
+        }
+    }
+
+    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice in a row, to the
     /// process and to its group, and mean one.
     pub(crate) async fn again(&mut self) -> &'static str {
         let first = Instant::now();
         let settled = first.checked_add(ONE_STOP).unwrap_or(first);
-        while timeout_at(settled, self.next()).await.is_ok() {}
-        self.next().await
+        while timeout_at(settled, self.stop()).await.is_ok() {}
+        self.stop().await
     }
 
-    /// Waits for the next one that asks to stop and gives its name.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    /// Waits for one that asks to stop and gives its name.
+    pub(crate) async fn stop(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => warn!("SIGHUP: nothing is read again while running; restart to change the configuration"),
+            match self.next().await {
+                Request::Stop(signal) => return signal,
+                Request::Reload => warn!("SIGHUP: nothing is read again now"),
             }
         }
     }

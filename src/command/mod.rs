@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
 
 mod certificate;
+mod check;
 mod demo;
 mod emulator;
 mod explain;
@@ -11,6 +12,7 @@ mod input;
 mod key;
 mod publish;
 mod push;
+mod running;
 mod serve;
 mod service;
 mod subscription;

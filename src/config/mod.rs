@@ -8,7 +8,7 @@ mod raw;
 mod values;
 mod zone;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +35,9 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The address to give to a subscription, where it cannot be found.
     pub public_url: Option<String>,
-    /// How long open requests may take after a signal to stop.
+    /// How long connections are still accepted after a signal to stop.
+    pub drain_delay: Duration,
+    /// How long open requests may take after that.
     pub drain: Duration,
     /// Bounds on connections.
     pub net: net::Limits,
@@ -63,6 +65,7 @@ pub struct Config {
     pub stdout: bool,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
+    keys: BTreeMap<String, String>,
 }
 
 /// A mistake in the configuration.
@@ -89,11 +92,23 @@ impl Config {
     /// # Errors
     /// The first [`ConfigError`] found.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let (raw, origin) = layers::read(sources)?;
-        Self::check(raw, origin, &sources.trust)
+        Self::check(layers::read(sources)?, &sources.trust)
     }
 
-    fn check(raw: RawConfig, origin: String, trust: &[String]) -> Result<Self, ConfigError> {
+    /// The keys that `other` has another value for and that are read at the start only.
+    #[must_use]
+    pub fn keys_for_restart(&self, other: &Self) -> Vec<String> {
+        let is_reloaded = |key: &str| {
+            let tls_stays = self.tls.is_some() == other.tls.is_some();
+            key.starts_with("signing.") || key.starts_with("accept.") || (key.starts_with("server.tls.") && tls_stays)
+        };
+        let all = self.keys.keys().chain(other.keys.keys()).collect::<BTreeSet<_>>();
+        let differs = |key: &&String| self.keys.get(*key) != other.keys.get(*key);
+        all.into_iter().filter(differs).filter(|key| !is_reloaded(key)).cloned().collect()
+    }
+
+    fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
+        let layers::Read { raw, origin, keys } = read;
         let RawConfig { server, signing, accept, logs } = raw;
         let paths = check_paths(&server.paths.0)?;
         let (prefixes, insecure_prefixes) = check_prefixes(&signing, trust)?;
@@ -105,6 +120,7 @@ impl Config {
             origin,
             listen: check_listen(&server.listen.0)?,
             public_url: check_public_url(&server.public_url, &paths)?,
+            drain_delay: server.drain_delay.0,
             drain: positive("server.drain", server.drain.0)?,
             net: net::Limits {
                 connections_max: at_least_one("server.max_connections", server.max_connections)?,
@@ -144,6 +160,7 @@ impl Config {
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
             diagnostics: logs.diagnostics,
+            keys,
         })
     }
 }

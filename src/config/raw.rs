@@ -33,6 +33,7 @@ pub(super) struct Server {
     pub(super) body_timeout: Span,
     pub(super) idle_timeout: Span,
     pub(super) max_body: Size,
+    pub(super) drain_delay: Span,
     pub(super) drain: Span,
     pub(super) tls: Tls,
 }
@@ -107,6 +108,7 @@ impl Default for Server {
             body_timeout: Span(Duration::from_secs(3)),
             idle_timeout: Span(Duration::from_secs(75)),
             max_body: Size(512 * 1024),
+            drain_delay: Span(Duration::ZERO),
             drain: Span(Duration::from_secs(8)),
             tls: Tls::default(),
         }

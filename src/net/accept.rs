@@ -140,20 +140,35 @@ where
     async fn run(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => return self.sweep(&listener).await,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match self.slot().await {
-                    Some(slot) => self.open(stream, peer, slot),
-                    None => self.turn_away(stream),
-                },
+                Ok((stream, peer)) => self.admit(stream, peer).await,
                 Err(error) if is_peers_doing(&error) => {}
                 Err(error) => {
                     warn!(%error, "Cannot accept connections");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Takes the connections that the kernel has accepted already: closing the listener would reset them.
+    async fn sweep(&self, listener: &TcpListener) {
+        for _ in 0..BACKLOG {
+            tokio::select! {
+                biased;
+                Ok((stream, peer)) = listener.accept() => self.admit(stream, peer).await,
+                () = std::future::ready(()) => return,
+            }
+        }
+    }
+
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        match self.slot().await {
+            Some(slot) => self.open(stream, peer, slot),
+            None => self.turn_away(stream),
         }
     }
 
@@ -190,7 +205,7 @@ where
         // Until the handshake is done the connection counts as idle: it gives way to others.
         let secured = tokio::select! {
             secured = tls.accept(stream) => secured,
-            () = activity.close.cancelled() => return,
+            () = activity.end_of_silence() => return,
         };
         match secured {
             Ok(stream) => self.serve_http(stream, peer, activity).await,
@@ -229,7 +244,10 @@ where
                 if activity.phase() == Phase::Head && !self.stop.is_cancelled() {
                     return;
                 }
-                connection.as_mut().graceful_shutdown();
+                // The library would close one that has not spoken yet: its stream ends it instead, in a moment.
+                if !activity.is_waited_for() {
+                    connection.as_mut().graceful_shutdown();
+                }
                 connection.await
             }
         };

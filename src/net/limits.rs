@@ -34,6 +34,8 @@ pub(super) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const TURNED_AWAY_MAX: usize = 64;
 /// How long a head may take before its connection gives way to a new one where all slots are taken.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a new connection may take for the first byte of its first request once a stop is under way.
+pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// How long a new connection waits for the slot of an idle one that was closed for it.
 pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
 /// The pause after the system refused to accept, as when it is out of file descriptors.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Limits;
 use crate::net::activity::{Activity, Phase};
-use crate::net::limits::{LINGER_BYTES_MAX, LINGER_TIMEOUT, WRITE_TIMEOUT};
+use crate::net::limits::{FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, WRITE_TIMEOUT};
 
 /// A stream with deadlines.
 pub(super) struct TimedStream<S> {
@@ -52,6 +52,7 @@ impl<S> TimedStream<S> {
     /// Ready when the peer has been silent for too long in this phase.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let allowed = match self.activity.phase() {
+            Phase::Idle if self.activity.close.is_cancelled() => self.idle_timeout.min(FIRST_REQUEST_GRACE),
             Phase::Idle => self.idle_timeout,
             Phase::Head => self.head_timeout,
             Phase::Busy => return Poll::Pending,
@@ -82,9 +83,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
             }
             // Asked to end between two requests: for hyper that is the end of the stream. By itself it would
             // wait for the rest of what may be a head.
-            Poll::Pending if this.activity.close.is_cancelled() && this.activity.phase() == Phase::Idle => {
-                Poll::Ready(Ok(()))
-            }
+            Poll::Pending if this.activity.ends_while_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 ready!(this.poll_silence(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -161,6 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
+    use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
@@ -195,9 +195,10 @@ mod tests {
         let mut stream = TimedStream::new(Buffering, Arc::new(Activity::new(CancellationToken::new())), &limits);
         stream.write_all(&[0; 64]).await.unwrap();
         let begun = Instant::now();
-        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let flushed = timeout(WRITE_TIMEOUT * 2, stream.flush()).await.unwrap();
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
-        stream.shutdown().await.unwrap();
+        timeout(LINGER_TIMEOUT * 2, stream.shutdown()).await.unwrap().unwrap();
         assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs() + LINGER_TIMEOUT.as_secs());
     }
 

@@ -11,6 +11,7 @@ mod respond;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
@@ -28,10 +29,8 @@ pub const BUDGET: Duration = Duration::from_secs(3);
 
 /// The parts of a running endpoint.
 pub struct Endpoint {
-    /// Proves who sent a request.
-    pub verifier: Verifier,
-    /// Says which genuine ones are meant for us.
-    pub admission: Admission,
+    /// Decides which requests are taken; another one may take its place while requests are answered.
+    pub gate: ArcSwap<Gate>,
     /// Keeps them.
     pub journal: Journal,
     /// What is served, and how it is logged.
@@ -42,6 +41,14 @@ pub struct Endpoint {
     pub zone: TimeZone,
     /// Cancelled when no new connections are wanted.
     pub draining: CancellationToken,
+}
+
+/// What decides which requests are taken. Each request meets one of them from its first check to its last.
+pub struct Gate {
+    /// Proves who sent a request.
+    pub verifier: Verifier,
+    /// Says which genuine ones are meant for us.
+    pub admission: Admission,
 }
 
 /// What is served, and how it is logged.

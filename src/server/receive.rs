@@ -23,16 +23,23 @@ use crate::server::{BUDGET, Endpoint, Settings};
 /// Where the peer leaves, this future is dropped: before the hand-over to the journal nothing has
 /// happened, and after it the record is written all the same, so that a retry is a duplicate and
 /// never a loss.
+///
+/// Once a stop is under way each answer is the last of its connection.
 pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
+    let response = answer_one(&endpoint, request).await;
+    if endpoint.draining.is_cancelled() { respond::last(response) } else { response }
+}
+
+async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    if is_health_check(&endpoint, &head) {
+    if is_health_check(endpoint, &head) {
         return respond::health(endpoint.journal.is_writable() && !endpoint.draining.is_cancelled());
     }
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);
     };
     let checked = endpoint.settings.check_head(&head);
-    let mut visit = Visit { endpoint: &endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
+    let mut visit = Visit { endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
     let outcome = match checked {
         Ok(()) => match read_body(&visit, body).await {
             Ok(body) => {
@@ -57,8 +64,9 @@ async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
     let endpoint = visit.endpoint;
     let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
     let deadline = visit.deadline(BUDGET);
-    let verified = timeout_at(deadline, endpoint.verifier.verify(&signed)).await.map_err(Rejection::late)??;
-    let notification = endpoint.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
+    let gate = endpoint.gate.load_full();
+    let verified = timeout_at(deadline, gate.verifier.verify(&signed)).await.map_err(Rejection::late)??;
+    let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
     let entry = visit.accepted(&notification, verified.timeliness());
     Ok(endpoint.journal.append(entry).await?)
 }

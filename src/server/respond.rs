@@ -276,6 +276,12 @@ pub(super) fn health(is_healthy: bool) -> Response {
     }
 }
 
+/// The same answer, and the connection ends with it.
+pub(super) fn last(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 fn text(status: StatusCode, body: &'static str) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
@@ -17,7 +18,7 @@ use mns_endpoint::journal::{
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
-use mns_endpoint::server::{self, Endpoint, Paths, Settings, Shown};
+use mns_endpoint::server::{self, Endpoint, Gate, Paths, Settings, Shown};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
 };
@@ -65,8 +66,10 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
     let prefixes = Prefixes::new([Prefix::parse(PREFIX).unwrap()]);
     let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
     Endpoint {
-        verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
-        admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
+        gate: ArcSwap::from_pointee(Gate {
+            verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
+            admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
+        }),
         journal: Journal::start(Box::new(storage), Limits::default(), None).unwrap().0,
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),

@@ -10,6 +10,7 @@
     reason = "helpers of tests fail by panicking, and are read beside their callers"
 )]
 
+mod activation;
 mod certificates;
 mod cli;
 mod cli_client;
@@ -17,6 +18,7 @@ mod cli_explain;
 mod cli_push;
 mod client;
 mod demo;
+mod drain;
 mod durability;
 mod emulator;
 mod golden;
@@ -28,6 +30,7 @@ mod proxies;
 mod pusher;
 mod receive;
 mod refuse;
+mod reload;
 mod support;
 mod tidy;
 mod tls;

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 14] = [
+const FENCES: [(&str, &[&str]); 15] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs", "emulator/api.rs", "command/"]),
     ("axum", &["net/accept.rs", "server/", "emulator/"]),
@@ -30,7 +30,8 @@ const FENCES: [(&str, &[&str]); 14] = [
     ("clap", &["command/"]),
     ("anyhow", &["command/", "main.rs"]),
     ("redb", &["emulator/account/"]),
-    ("socket2", &["net/accept.rs"]),
+    ("socket2", &["net/accept.rs", "net/activation.rs"]),
+    ("sd_listen_fds", &["net/activation.rs"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,9 +1,11 @@
 //! A real `mns-endpoint serve` in a directory of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -17,6 +19,16 @@ pub fn program() -> Command {
     command
 }
 
+/// The program with a socket that is already open, by the protocol of systemd.
+pub fn activated(socket: &TcpListener) -> Command {
+    let mut command = Command::new("/bin/sh");
+    // The number of the process is known only inside of it, and the socket has to be file 3.
+    let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
+    command.env_clear().env("TZ", "UTC").args(["-c", hand_over, env!("CARGO_BIN_EXE_mns-endpoint")]);
+    command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
+    command
+}
+
 /// How an endpoint is started.
 #[derive(Default, Clone)]
 pub struct Options {
@@ -26,6 +38,8 @@ pub struct Options {
     pub trust: Vec<String>,
     /// The environment.
     pub environment: Vec<(String, String)>,
+    /// A socket that is handed over as a service manager does.
+    pub socket: Option<Arc<TcpListener>>,
 }
 
 impl Options {
@@ -61,7 +75,7 @@ impl Endpoint {
 
     /// Starts in a directory in which another one may have run.
     pub fn start_in(dir: TempDir, options: &Options) -> Self {
-        let mut command = program();
+        let mut command = options.socket.as_ref().map_or_else(program, |socket| activated(socket));
         command.current_dir(dir.path()).args(["serve", "--log-dir", "logs"]);
         if !options.set.iter().any(|(key, _)| key == "server.listen") {
             command.args(["--listen", "127.0.0.1:0"]);

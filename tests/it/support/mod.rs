@@ -17,7 +17,7 @@ pub use api_host::ApiHost;
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
 pub use certificate_host::{CertificateHost, Mode};
 pub use draft::Draft;
-pub use endpoint::{Endpoint, Options, program};
+pub use endpoint::{Endpoint, Options, activated, program};
 pub use exchange::{Answer, exchange, exchange_all, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
