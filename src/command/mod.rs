@@ -65,6 +65,7 @@ enum Command {
     Subscription(subscription::Subscription),
     Publish(publish::Publish),
     Certificate(certificate::Certificate),
+    Check(check::Check),
     Health(health::Health),
 }
 
@@ -126,6 +127,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
+        Command::Check(check) => check.run(),
         Command::Topic(topic) => topic.run().await,
         Command::Subscription(subscription) => subscription.run().await,
         Command::Publish(publish) => publish.run().await,

@@ -197,20 +197,23 @@ pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Jo
     }
 }
 
+/// The address to give to a subscription, and whether others can reach it as far as we can tell.
+pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
+    if let Some(url) = &config.public_url {
+        return (url.clone(), true);
+    }
+    let ip = reachable_ip(bound.ip());
+    let path = match &config.server.paths {
+        Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
+        Paths::Any => "",
+    };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
+}
+
 /// Tells the address to give to a subscription, on stdout and in the endpoint log.
 fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) -> anyhow::Result<()> {
-    let (address, is_public) = match &config.public_url {
-        Some(url) => (url.clone(), true),
-        None => {
-            let ip = reachable_ip(bound.ip());
-            let path = match &endpoint.settings.paths {
-                Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
-                Paths::Any => "",
-            };
-            let scheme = if config.tls.is_some() { "https" } else { "http" };
-            (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
-        }
-    };
+    let (address, is_public) = public_address(config, bound);
     let mut out = std::io::stdout().lock();
     writeln!(out, "Start Endpoint! Address: {address}")?;
     writeln!(out, "Configuration: {}, time zone: {zone}, sync: always", config.origin)?;

@@ -13,6 +13,7 @@
 mod activation;
 mod certificates;
 mod cli;
+mod cli_check;
 mod cli_client;
 mod cli_explain;
 mod cli_push;
