@@ -175,6 +175,14 @@ impl Findings {
             );
             self.0.push(Finding::warning("signing.certificate_dir", text));
         }
+        if config.trusted_proxies.takes_everyone() {
+            let text = "it holds every address: anyone may say where a request comes from";
+            self.0.push(Finding::warning("server.trusted_proxies", text));
+        }
+        if !config.admission.takes_every_source() && config.trusted_proxies.is_empty() {
+            let text = "compared with the other end of the connection: where that is a proxy, name it in server.trusted_proxies";
+            self.0.push(Finding::warning("accept.sources", text));
+        }
         if config.admission.takes_every_owner() {
             let text = "empty: anyone with an account may subscribe this address to a topic of theirs";
             self.0.push(Finding::warning("accept.topic_owners", text));

@@ -94,7 +94,11 @@ impl Serve {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
-        let front = Front { limits: limits(&running.started), tls: running.tls.clone() };
+        let front = Front {
+            limits: limits(&running.started),
+            tls: running.tls.clone(),
+            proxies: running.started.trusted_proxies.clone(),
+        };
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
         let router = server::router(endpoint.clone());
         let serving = tokio::spawn(net::serve(listeners, router, front, counters.clone(), stop.clone()));

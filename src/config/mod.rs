@@ -35,6 +35,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The address to give to a subscription, where it cannot be found.
     pub public_url: Option<String>,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: net::TrustedProxies,
     /// How long connections are still accepted after a signal to stop.
     pub drain_delay: Duration,
     /// How long open requests may take after that.
@@ -120,6 +122,10 @@ impl Config {
             origin,
             listen: check_listen(&server.listen.0)?,
             public_url: check_public_url(&server.public_url, &paths)?,
+            trusted_proxies: net::TrustedProxies::new(check_networks(
+                "server.trusted_proxies",
+                &server.trusted_proxies.0,
+            )?),
             drain_delay: server.drain_delay.0,
             drain: positive("server.drain", server.drain.0)?,
             net: net::Limits {
@@ -129,6 +135,7 @@ impl Config {
             },
             tls: check_tls(server.tls)?,
             server: server::Settings {
+                path_prefix: check_path_prefix(server.public_path_prefix, &paths)?,
                 paths,
                 health_path: check_health_path(server.health_path)?,
                 body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
@@ -155,7 +162,11 @@ impl Config {
                 proxy: check_proxy(signing.proxy)?,
             },
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
-            admission: Admission::new(accept.topic_owners.0, accept.topics.0, check_sources(&accept.sources.0)?),
+            admission: Admission::new(
+                accept.topic_owners.0,
+                accept.topics.0,
+                check_networks("accept.sources", &accept.sources.0)?,
+            ),
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
@@ -209,6 +220,22 @@ fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
         path if path.is_empty() => Ok(None),
         path if is_path(&path) => Ok(Some(path)),
         path => Err(impossible("server.health_path", &path, "a path begins with /; \"\" switches it off")),
+    }
+}
+
+fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String, ConfigError> {
+    const KEY: &str = "server.public_path_prefix";
+    if prefix.is_empty() {
+        return Ok(prefix);
+    }
+    if !is_path(&prefix) || prefix.ends_with('/') {
+        return Err(impossible(KEY, &prefix, "it begins with / and does not end with one; \"\" is none"));
+    }
+    match paths {
+        Paths::These(paths) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
+            Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
+        }
+        Paths::These(_) | Paths::Any => Ok(prefix),
     }
 }
 
@@ -308,12 +335,12 @@ fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
     Err(impossible("signing.min_key_bits", &bits.to_string(), &problem))
 }
 
-fn check_sources(list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
+fn check_networks(key: &'static str, list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
     let parse = |text: &String| {
         let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
-        address.or_else(|_| text.parse()).map_err(|_not_a_network| {
-            impossible("accept.sources", text, "write an address or a network, as in 100.64.0.0/10")
-        })
+        address
+            .or_else(|_| text.parse())
+            .map_err(|_not_a_network| impossible(key, text, "write an address or a network, as in 100.64.0.0/10"))
     };
     list.iter().map(parse).collect()
 }

@@ -27,13 +27,14 @@ use crate::net::activity::{Activity, Phase, Registered, Registry};
 use crate::net::limits::{
     ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT, TURNED_AWAY_MAX,
 };
+use crate::net::proxies::canonical;
 use crate::net::stream::TimedStream;
-use crate::net::{Limits, Tls};
+use crate::net::{Limits, Tls, TrustedProxies};
 
 /// How a request came, as an extension of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
-    /// The other end of the connection.
+    /// Who sent it: the other end of the connection, or who asked there where that is a trusted proxy.
     pub peer: SocketAddr,
     /// When the first byte of the request came.
     pub first_byte: Instant,
@@ -46,13 +47,15 @@ pub struct Front {
     pub limits: Limits,
     /// Speaks TLS on every connection, where there is one.
     pub tls: Option<Arc<Tls>>,
+    /// Whose word on where a request comes from is taken.
+    pub proxies: TrustedProxies,
 }
 
 impl Front {
     /// HTTP without TLS.
     #[must_use]
     pub fn plain(limits: Limits) -> Self {
-        Self { limits, tls: None }
+        Self { limits, tls: None, proxies: TrustedProxies::default() }
     }
 }
 
@@ -184,6 +187,7 @@ where
     }
 
     fn open(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+        let peer = canonical(peer);
         // Without it the last segment of a small answer waits for an acknowledgement.
         drop(stream.set_nodelay(true));
         let activity = Arc::new(Activity::new(self.stop.child_token()));
@@ -199,6 +203,14 @@ where
         activity: Arc<Activity>,
         _held: (OwnedSemaphorePermit, Registered),
     ) {
+        let (stream, peer) = if self.front.proxies.trusts(peer) {
+            match self.open_behind_proxy(stream, peer, &activity).await {
+                Some(opened) => opened,
+                None => return,
+            }
+        } else {
+            (stream, peer)
+        };
         let Some(tls) = &self.front.tls else {
             return self.serve_http(stream, peer, activity).await;
         };
@@ -216,12 +228,34 @@ where
         }
     }
 
+    /// Waits for a trusted proxy to speak, and for its PROXY header where it sends one. `None` where it has to end.
+    async fn open_behind_proxy(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        activity: &Activity,
+    ) -> Option<(TcpStream, SocketAddr)> {
+        let opened = tokio::select! {
+            opened = timeout(self.front.limits.idle_timeout, self.front.proxies.open(&mut stream, peer)) => opened.ok()?,
+            () = activity.end_of_silence() => return None,
+        };
+        match opened {
+            Ok(client) => Some((stream, client)),
+            Err(error) => {
+                self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
+                debug!(%peer, %error, "A PROXY header is broken");
+                None
+            }
+        }
+    }
+
     async fn serve_http<T>(&self, stream: T, peer: SocketAddr, activity: Arc<Activity>)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let io = TimedStream::new(stream, activity.clone(), &self.front.limits);
         let service = service_fn(|request: hyper::Request<Incoming>| {
+            let peer = self.front.proxies.client(peer, request.headers());
             let arrival = Arrival { peer, first_byte: activity.begin_request() };
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(arrival);

@@ -20,6 +20,10 @@ pub struct Limits {
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The most headers: past it the HTTP library answers 431.
 pub(super) const HEADERS_MAX: usize = 100;
+/// From the first byte of a PROXY header to its last.
+pub(super) const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of a PROXY header behind its fixed part. Addresses take 36, certificates of clients some hundred.
+pub(super) const PROXY_BYTES_MAX: usize = 4096;
 /// From the first byte of a TLS handshake that is wanted to its last.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the files of the TLS certificate are looked at. A change takes effect after two looks.

@@ -56,6 +56,8 @@ pub struct Gate {
 pub struct Settings {
     /// Where MNS posts.
     pub paths: Paths,
+    /// What a proxy cut off the path: put back before a path is compared or a signature looked at.
+    pub path_prefix: String,
     /// Where load balancers ask for our health.
     pub health_path: Option<String>,
     /// The largest body, in bytes.

@@ -7,7 +7,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{Method, request};
+use http::uri::PathAndQuery;
+use http::{Method, Uri, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
@@ -31,9 +32,12 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
 }
 
 async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     if is_health_check(endpoint, &head) {
         return respond::health(endpoint.journal.is_writable() && !endpoint.draining.is_cancelled());
+    }
+    if !endpoint.settings.path_prefix.is_empty() {
+        head.uri = with_prefix(&endpoint.settings.path_prefix, head.uri);
     }
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);
@@ -74,6 +78,16 @@ async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
 fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     is_read && endpoint.settings.health_path.as_deref() == Some(head.uri.path())
+}
+
+/// The target as MNS wrote it, before a proxy cut off its beginning.
+fn with_prefix(prefix: &str, uri: Uri) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    let whole = parts.path_and_query.map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
+    // A target without a path, such as *, has nothing to put it back on.
+    let Some(Ok(whole)) = whole else { return uri };
+    parts.path_and_query = Some(whole);
+    Uri::from_parts(parts).unwrap_or(uri)
 }
 
 impl Settings {

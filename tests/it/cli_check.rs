@@ -35,7 +35,9 @@ fn a_good_configuration_has_no_findings_but_notes_and_leaves_nothing() {
 fn each_finding_is_told_with_its_level_and_key() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    let cases: [(&str, i32, &str); 9] = [
+    let cases: [(&str, i32, &str); 11] = [
+        ("server.trusted_proxies=0.0.0.0/0", 0, "warning  server.trusted_proxies: it holds every address"),
+        ("accept.sources=10.0.0.0/8", 0, "warning  accept.sources: compared with the other end"),
         ("server.public_url=", 0, "is private, and MNS cannot reach it"),
         ("server.max_connections=100000000", 0, "warning  server.max_connections: 100000000 are more than the limit"),
         ("server.drain_delay=10s", 0, "note     server.drain: a stop may take 18s"),

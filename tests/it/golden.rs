@@ -73,6 +73,7 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
         journal: Journal::start(Box::new(storage), Limits::default(), None).unwrap().0,
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
+            path_prefix: String::new(),
             health_path: None,
             body_bytes_max: 2048,
             body_timeout: Duration::from_secs(3),

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 15] = [
+const FENCES: [(&str, &[&str]); 16] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     ("serde_json", &["mns/json.rs", "journal/", "config/layers.rs", "emulator/api.rs", "command/"]),
     ("axum", &["net/accept.rs", "server/", "emulator/"]),
@@ -31,6 +31,7 @@ const FENCES: [(&str, &[&str]); 15] = [
     ("anyhow", &["command/", "main.rs"]),
     ("redb", &["emulator/account/"]),
     ("socket2", &["net/accept.rs", "net/activation.rs"]),
+    ("proxy_header", &["net/proxies.rs"]),
     ("sd_listen_fds", &["net/activation.rs"]),
 ];
 

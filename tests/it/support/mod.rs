@@ -24,7 +24,7 @@ pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records};
 pub use run::{Ended, finish, run};
 pub use subscriber::Subscriber;
-pub use tls::{Identity, secure, secure_with};
+pub use tls::{Identity, secure, secure_after, secure_with};
 
 use std::time::{Duration, Instant};
 

@@ -3,10 +3,11 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+
+use crate::support::send;
 
 /// A certificate of `localhost` and its key.
 pub struct Identity {
@@ -53,8 +54,19 @@ pub fn secure_with(
     address: SocketAddr,
     config: ClientConfig,
 ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    handshake(send(address, b""), config)
+}
+
+/// The same where something stands before the handshake.
+pub fn secure_after(
+    address: SocketAddr,
+    identity: &Identity,
+    front: &[u8],
+) -> StreamOwned<ClientConnection, TcpStream> {
+    handshake(send(address, front), identity.client(rustls::ALL_VERSIONS, &[])).unwrap()
+}
+
+fn handshake(mut stream: TcpStream, config: ClientConfig) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
     while connection.is_handshaking() {
