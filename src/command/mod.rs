@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
 
+mod admin_listener;
 mod certificate;
 mod check;
 mod demo;

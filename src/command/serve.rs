@@ -20,14 +20,14 @@ use tracing::{info, warn};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::clock::{Clock, SystemClock};
-use crate::command::Configuration;
 use crate::command::running::{Certificates, Running};
+use crate::command::{Configuration, admin_listener};
 use crate::config::{self, Config, DEFAULT_PATH};
 use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, JournalError, Level, Limits, Medium, Place, Record, Recovered, Stamp,
 };
 use crate::net::{self, Counters, Front, Tls};
-use crate::server::{self, Endpoint, Paths};
+use crate::server::{self, Counts, Endpoint, Paths};
 use crate::signals::{Request, Signals};
 use crate::telemetry;
 use crate::trust::CertificateStore;
@@ -62,6 +62,7 @@ impl Serve {
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let inherited = net::inherited()?;
         let is_inherited = !inherited.is_empty();
+        let admin = admin_listener::bind(&config)?;
         let (listeners, address) = if is_inherited { first_of(inherited) } else { bind(&config.listen) }?;
         let storage = FileStorage::open(FileOptions {
             dir: config.log_dir.clone(),
@@ -81,7 +82,7 @@ impl Serve {
         let endpoint = Arc::new(assemble(&config, &certificates, journal, zone));
         announce(&config, &endpoint, address, &zone_name)?;
         let running = Running { started: config, certificates, endpoint, tls };
-        self.serve_until_stopped(running, listeners, &mut signals).await?;
+        self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
         stdout.tell_dropped();
         Ok(ExitCode::SUCCESS)
     }
@@ -91,6 +92,7 @@ impl Serve {
         &self,
         mut running: Running,
         listeners: Vec<TcpListener>,
+        admin: Option<TcpListener>,
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
@@ -101,6 +103,7 @@ impl Serve {
         };
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
         let router = server::router(endpoint.clone());
+        let admin = admin_listener::start(admin, &running, &counters);
         let serving = tokio::spawn(net::serve(listeners, router, front, counters.clone(), stop.clone()));
         let failed = loop {
             tokio::select! {
@@ -119,6 +122,7 @@ impl Serve {
             closed = closing => closed,
             signal = signals.again() => bail!("ended at once by a second {signal}"),
         };
+        admin.stop().await;
         tell_counts(&counters, &endpoint.journal);
         match closed {
             Ok(Ok(())) if !failed => Ok(()),
@@ -197,6 +201,7 @@ pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Jo
         settings: config.server.clone(),
         clock,
         zone,
+        counts: Counts::default(),
         draining: CancellationToken::new(),
     }
 }

@@ -3,6 +3,7 @@
 //! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is bound
 //! or a file is made. A mistake names the key, the value, what is allowed and where it stands.
 
+mod admin;
 mod layers;
 mod raw;
 mod values;
@@ -13,6 +14,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use admin::AdminOptions;
 pub use layers::Sources;
 pub use zone::local_zone;
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub stdout: bool,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
+    /// The admin listener, where there is one.
+    pub admin: Option<AdminOptions>,
     keys: BTreeMap<String, String>,
 }
 
@@ -111,7 +115,7 @@ impl Config {
 
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
         let layers::Read { raw, origin, keys } = read;
-        let RawConfig { server, signing, accept, logs } = raw;
+        let RawConfig { server, signing, accept, logs, admin } = raw;
         let paths = check_paths(&server.paths.0)?;
         let (prefixes, insecure_prefixes) = check_prefixes(&signing, trust)?;
         if accept.require_owner && accept.topic_owners.0.is_empty() {
@@ -171,6 +175,7 @@ impl Config {
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
             diagnostics: logs.diagnostics,
+            admin: admin::check(admin)?,
             keys,
         })
     }

@@ -19,6 +19,16 @@ pub(super) struct RawConfig {
     pub(super) signing: Signing,
     pub(super) accept: Accept,
     pub(super) logs: Logs,
+    pub(super) admin: Admin,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) listen: String,
+    pub(super) token_file: PathBuf,
+    pub(super) open: Names,
+    pub(super) hosts: Names,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -135,6 +145,17 @@ impl Default for Signing {
             max_age: OrOff(Some(Duration::from_secs(25 * 3600))),
             require_content_md5: true,
             min_key_bits: 512,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9080".to_owned(),
+            token_file: PathBuf::new(),
+            open: Names::of(["/healthz", "/readyz"]),
+            hosts: Names::default(),
         }
     }
 }

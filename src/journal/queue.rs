@@ -157,6 +157,12 @@ impl Journal {
             && !self.shared.is_stalled()
     }
 
+    /// Whether its thread has ended, or has hung in one commit for [`STALL_TOLD`].
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.queue.is_closed() || self.shared.is_stalled()
+    }
+
     /// Done when the journal has failed for good.
     pub async fn failed(&self) {
         self.shared.failed.cancelled().await;

@@ -62,12 +62,25 @@ impl Front {
 /// What ends before there is a request to log.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Connections that got a slot.
+    pub opened: AtomicU64,
+    /// Those of them that have ended.
+    pub closed: AtomicU64,
     /// TLS handshakes that failed or took too long.
     pub failed_handshakes: AtomicU64,
     /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
     pub broken_heads: AtomicU64,
     /// Connections told 503 because every slot was busy.
     pub turned_away: AtomicU64,
+}
+
+/// Counts the end of a connection, however it ends.
+struct Ending(Arc<Counters>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.closed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Binds an address. `[::]` is dual stack.
@@ -192,7 +205,9 @@ where
         drop(stream.set_nodelay(true));
         let activity = Arc::new(Activity::new(self.stop.child_token()));
         let registered = self.registry.add(activity.clone());
-        let connection = self.clone().connection(stream, peer, activity, (slot, registered));
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        let ending = Ending(self.counters.clone());
+        let connection = self.clone().connection(stream, peer, activity, (slot, registered, ending));
         self.tasks.spawn(connection);
     }
 
@@ -201,7 +216,7 @@ where
         stream: TcpStream,
         peer: SocketAddr,
         activity: Arc<Activity>,
-        _held: (OwnedSemaphorePermit, Registered),
+        _held: (OwnedSemaphorePermit, Registered, Ending),
     ) {
         let (stream, peer) = if self.front.proxies.trusts(peer) {
             match self.open_behind_proxy(stream, peer, &activity).await {

@@ -52,6 +52,9 @@ impl Visit<'_> {
             record.write(&mut entry.endpoint, settings.format);
         }
         let remark = remark(notification, timeliness);
+        if let Some(reason) = remark {
+            self.endpoint.counts.note(reason);
+        }
         let mut attributes = notification.attributes().to_vec();
         attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
         let outcome = Record {

@@ -3,6 +3,7 @@
 //! [`router`] gives the service that `net` serves. Each request takes the straight path of
 //! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
 
+mod counts;
 mod entry;
 mod reason;
 mod receive;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::journal::{AccessField, Format, Journal};
 use crate::trust::{Admission, Verifier};
 
+pub use counts::{Counts, SubscriptionCount};
 pub use reason::Reason;
 pub use respond::Rejection;
 
@@ -35,6 +37,8 @@ pub struct Endpoint {
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
+    /// What is counted.
+    pub counts: Counts,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The zone of the times in the logs.

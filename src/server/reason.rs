@@ -8,7 +8,7 @@ use crate::mns::Defect;
 use crate::trust::Untrusted;
 
 /// The stable key of a refusal, or of a remark on an accepted request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumCount, strum::EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "docs/errors.md tells what each one means; a test keeps it complete")]
 pub enum Reason {

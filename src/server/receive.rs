@@ -55,8 +55,12 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         Err(rejection) => Err(rejection),
     };
     match outcome {
-        Ok(receipt) => respond::created(&receipt),
+        Ok(receipt) => {
+            endpoint.counts.answer.note(visit.arrival.first_byte.elapsed());
+            respond::created(&receipt)
+        }
         Err(rejection) => {
+            endpoint.counts.note(rejection.reason());
             endpoint.journal.note(visit.refused(&rejection));
             respond::refused(&rejection)
         }
@@ -69,10 +73,18 @@ async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
     let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
     let deadline = visit.deadline(BUDGET);
     let gate = endpoint.gate.load_full();
-    let verified = timeout_at(deadline, gate.verifier.verify(&signed)).await.map_err(Rejection::late)??;
+    let begun = Instant::now();
+    let verdict = timeout_at(deadline, gate.verifier.verify(&signed)).await;
+    endpoint.counts.verify.note(begun.elapsed());
+    let verified = verdict.map_err(Rejection::late)??;
     let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
     let entry = visit.accepted(&notification, verified.timeliness());
-    Ok(endpoint.journal.append(entry).await?)
+    let begun = Instant::now();
+    let appended = endpoint.journal.append(entry).await;
+    endpoint.counts.commit.note(begun.elapsed());
+    let receipt = appended?;
+    endpoint.counts.note_accepted(&notification, endpoint.clock.now());
+    Ok(receipt)
 }
 
 fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {

@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod admin;
 mod certificates;
 mod cli;
 mod cli_check;

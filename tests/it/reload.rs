@@ -124,13 +124,17 @@ fn the_files_of_tls_are_read_again_and_may_have_other_names() {
     old.write(dir.path());
     fs::write(dir.path().join("new.pem"), &new.certificate_pem).unwrap();
     fs::write(dir.path().join("new.key"), &new.key_pem).unwrap();
-    write(dir.path(), "https://a.example/", OWNER, &tls("server.pem", "server.key"));
+    let host = CertificateHost::serving(&key(512));
+    write(dir.path(), &host.prefix(), OWNER, &tls("server.pem", "server.key"));
     let endpoint = Endpoint::start_in(dir, &Options::default());
     assert!(secure(endpoint.address, &old).is_ok());
     for bad in [tls("new.pem", "server.key"), tls("none.pem", "new.key")] {
-        write(endpoint.path(), "https://a.example/", OWNER, &bad);
+        write(endpoint.path(), &host.prefix(), "1", &bad);
         reload(&endpoint, KEPT);
-        assert!(secure(endpoint.address, &old).is_ok());
+        // Nothing of that file has taken effect.
+        let mut stream = secure(endpoint.address, &old).unwrap();
+        stream.write_all(&Draft::new(ContentFormat::Xml, "m", &host.url("a.pem")).sign(&key(512)).wire()).unwrap();
+        assert_eq!(read_answer(&mut stream).status, 201);
     }
     write(endpoint.path(), "https://a.example/", OWNER, &tls("new.pem", "new.key"));
     reload(&endpoint, READ);

@@ -12,10 +12,14 @@ use tempfile::TempDir;
 
 use crate::support::{Answer, eventually, exchange};
 
-/// The program, with no configuration from outside.
+const ADMIN: (&str, &str) = ("MNS_ENDPOINT_ADMIN__LISTEN", "off");
+
+/// The program, with no configuration from outside but for an admin listener that is off.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mns-endpoint"));
     command.env_clear().env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    // Many run at once, and the default is one port.
+    command.env(ADMIN.0, ADMIN.1);
     command
 }
 
@@ -24,7 +28,11 @@ pub fn activated(socket: &TcpListener) -> Command {
     let mut command = Command::new("/bin/sh");
     // The number of the process is known only inside of it, and the socket has to be file 3.
     let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
-    command.env_clear().env("TZ", "UTC").args(["-c", hand_over, env!("CARGO_BIN_EXE_mns-endpoint")]);
+    command.env_clear().env("TZ", "UTC").env(ADMIN.0, ADMIN.1).args([
+        "-c",
+        hand_over,
+        env!("CARGO_BIN_EXE_mns-endpoint"),
+    ]);
     command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
     command
 }
