@@ -61,6 +61,10 @@ impl Counted {
     fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counts = &self.endpoint.counts;
         counter(encoder, "accepted", "Requests answered 201", counts.accepted.load(Ordering::Relaxed))?;
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let in_flight = &self.endpoint.in_flight;
+        gauge(encoder, "in_flight_requests", "Requests between head and answer", number(in_flight.requests()))?;
+        gauge(encoder, "in_flight_bytes", "The bytes of their bodies, as announced", number(in_flight.bytes()))?;
         let help = "Refusals, and remarks on accepted requests, by the keys of docs/errors.md";
         let mut family = encoder.encode_descriptor("reasons", help, None, MetricType::Counter)?;
         for (reason, count) in counts.reasons() {

@@ -27,7 +27,7 @@ use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, JournalError, Level, Limits, Medium, Place, Record, Recovered, Stamp,
 };
 use crate::net::{self, Counters, Front, Tls};
-use crate::server::{self, Counts, Endpoint, Paths};
+use crate::server::{self, Counts, Endpoint, InFlight, Paths};
 use crate::signals::{Request, Signals};
 use crate::telemetry;
 use crate::trust::CertificateStore;
@@ -201,6 +201,7 @@ pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Jo
         settings: config.server.clone(),
         clock,
         zone,
+        in_flight: InFlight::default(),
         counts: Counts::default(),
         draining: CancellationToken::new(),
     }

@@ -5,6 +5,7 @@
 
 mod counts;
 mod entry;
+mod in_flight;
 mod reason;
 mod receive;
 mod respond;
@@ -22,6 +23,7 @@ use crate::journal::{AccessField, Format, Journal};
 use crate::trust::{Admission, Verifier};
 
 pub use counts::{Counts, SubscriptionCount};
+pub use in_flight::InFlight;
 pub use reason::Reason;
 pub use respond::Rejection;
 
@@ -37,6 +39,8 @@ pub struct Endpoint {
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
+    /// What is in work.
+    pub in_flight: InFlight,
     /// What is counted.
     pub counts: Counts,
     /// The time of day.

@@ -43,6 +43,8 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         return respond::refused(&Rejection::Unplaced);
     };
     let checked = endpoint.settings.check_head(&head);
+    let room = endpoint.in_flight.take(endpoint.settings.expected_bytes(&head));
+    let checked = checked.and(if room.is_some() { Ok(()) } else { Err(Rejection::TooManyInFlight) });
     let mut visit = Visit { endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
     let outcome = match checked {
         Ok(()) => match read_body(&visit, body).await {
@@ -103,6 +105,12 @@ fn with_prefix(prefix: &str, uri: Uri) -> Uri {
 }
 
 impl Settings {
+    /// How many bytes of body have to be reckoned with.
+    fn expected_bytes(&self, head: &request::Parts) -> usize {
+        let bytes = announced(head).and_then(|bytes| usize::try_from(bytes).ok());
+        bytes.map_or(self.body_bytes_max, |bytes| bytes.min(self.body_bytes_max))
+    }
+
     /// Looks at what can be refused before the body is read.
     ///
     /// # Errors
@@ -117,13 +125,16 @@ impl Settings {
         if head.headers.contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
-        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        match announced.map(usize::try_from) {
+        match announced(head).map(usize::try_from) {
             Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
             Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
             None => Ok(()),
         }
     }
+}
+
+fn announced(head: &request::Parts) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn read_body(visit: &Visit<'_>, body: Body) -> Result<Bytes, Rejection> {

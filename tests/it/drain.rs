@@ -66,3 +66,18 @@ fn a_connection_that_has_not_spoken_yet_at_the_stop_is_still_answered() {
     bench.endpoint.end();
     assert!(begun.elapsed() < Duration::from_secs(3));
 }
+
+#[test]
+fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
+    let bench = Bench::new();
+    // While the process stands still, connections are made for it and the stop is told.
+    bench.endpoint.signal(Signal::STOP);
+    let mut waiting: Vec<_> = (0..400).map(|_| send(bench.endpoint.address, HEALTH)).collect();
+    bench.endpoint.signal(Signal::TERM);
+    bench.endpoint.signal(Signal::CONT);
+    for stream in &mut waiting {
+        // Well, where it was asked before the stop was heard.
+        assert!([200, 503].contains(&read_answer(stream).status));
+    }
+    bench.endpoint.end();
+}

@@ -18,7 +18,7 @@ use mns_endpoint::journal::{
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
-use mns_endpoint::server::{self, Counts, Endpoint, Gate, Paths, Settings, Shown};
+use mns_endpoint::server::{self, Counts, Endpoint, Gate, InFlight, Paths, Settings, Shown};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
 };
@@ -82,6 +82,7 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
             refused_body_bytes: 100,
             access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
         },
+        in_flight: InFlight::default(),
         counts: Counts::default(),
         clock,
         zone: TimeZone::get("Asia/Shanghai").unwrap(),
