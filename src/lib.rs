@@ -8,7 +8,7 @@
 //! |---|---|
 //! | words | [`mns`] |
 //! | services | [`clock`], [`trust`], [`journal`], [`net`] |
-//! | roles | [`server`], [`client`], [`emulator`] |
+//! | roles | [`server`], [`admin`], [`client`], [`emulator`] |
 //! | assembly | [`config`], [`command`] |
 //!
 //! `docs/ARCHITECTURE.md` is the map.
@@ -17,17 +17,20 @@ pub mod mns;
 
 pub mod clock;
 pub mod journal;
+pub mod meter;
 pub mod net;
 mod remedy;
 mod report;
 mod roots;
 pub mod trust;
 
+pub mod admin;
 pub mod client;
 pub mod emulator;
 pub mod server;
 
 pub mod command;
 pub mod config;
+mod metrics;
 mod signals;
 mod telemetry;

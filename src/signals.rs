@@ -1,10 +1,11 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to reopen the logs.
+//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read everything again.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 /// Signals within this time of the first are the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
@@ -14,19 +15,19 @@ const ONE_STOP: Duration = Duration::from_millis(200);
 pub(crate) enum Asked {
     /// To stop; by the signal of this name.
     Stop(&'static str),
-    /// To open the logs anew.
-    Reopen,
+    /// To read the configuration again, and to open the logs anew.
+    Reload,
 }
 
-/// The signals that ask a process for something.
+/// The signals that ask for something.
 #[derive(Debug)]
-pub(crate) struct StopSignals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl StopSignals {
+impl Signals {
     /// From now on the signals no longer end the process by themselves.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
@@ -36,31 +37,30 @@ impl StopSignals {
         })
     }
 
-    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice in a row, to the
-    /// process and to its group, and mean one.
-    pub(crate) async fn again(&mut self) -> &'static str {
-        let first = Instant::now();
-        let settled = first.checked_add(ONE_STOP).unwrap_or(first);
-        while timeout_at(settled, self.next()).await.is_ok() {}
-        self.next().await
-    }
-
     /// Waits for the next one.
     pub(crate) async fn asked(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
-            _ = self.hangup.recv() => Asked::Reopen,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 
-    /// Waits for the next one that asks to stop and gives its name.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice in a row, to the
+    /// process and to its group, and mean one.
+    pub(crate) async fn again(&mut self) -> &'static str {
+        let first = Instant::now();
+        let settled = first.checked_add(ONE_STOP).unwrap_or(first);
+        while timeout_at(settled, self.stop()).await.is_ok() {}
+        self.stop().await
+    }
+
+    /// Waits for one that asks to stop and gives its name.
+    pub(crate) async fn stop(&mut self) -> &'static str {
         loop {
             match self.asked().await {
-                Asked::Stop(name) => return name,
-                // There are no logs, or they are closed soon.
-                Asked::Reopen => {}
+                Asked::Stop(signal) => return signal,
+                Asked::Reload => warn!("SIGHUP: nothing is read again now"),
             }
         }
     }

@@ -19,8 +19,8 @@ use crate::command::key::Key;
 use crate::command::service::is_local;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters, Limits};
-use crate::signals::StopSignals;
+use crate::net::{self, Counters, Front, Limits};
+use crate::signals::Signals;
 use crate::telemetry;
 
 /// What `--chaos` without a list does.
@@ -84,7 +84,7 @@ pub(super) struct EmulatorCommand {
 
 impl EmulatorCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let mut signals = StopSignals::install().context("cannot listen to signals")?;
+        let mut signals = Signals::install().context("cannot listen to signals")?;
         let _telemetry = telemetry::start(None).context("cannot start the diagnostic log")?;
         let listener = net::bind(self.listen)
             .with_context(|| format!("cannot listen on {}: choose another --listen", self.listen))?;
@@ -109,11 +109,12 @@ impl EmulatorCommand {
         self.announce(&base, &emulator)?;
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
-        let serving = tokio::spawn(net::serve(vec![listener], emulator.router(), LIMITS, counters, stop.clone()));
+        let serving =
+            tokio::spawn(net::serve(vec![listener], emulator.router(), Front::plain(LIMITS), counters, stop.clone()));
         let mut changes = self.rotate_key.map(|every| interval_at(later(every), every));
         loop {
             tokio::select! {
-                signal = signals.next() => {
+                signal = signals.stop() => {
                     info!(signal, "Stopping");
                     break;
                 }

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 use crate::command::Configuration;
+use crate::config::Config;
 use crate::roots;
 
 /// How long the endpoint may take to answer.
@@ -16,31 +19,34 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ask a running endpoint for its health.
 ///
-/// Reads the same configuration as serve, asks server.health_path on this machine, and ends with 0 for a
-/// healthy endpoint, else with 1.
+/// Reads the same configuration as serve, asks /readyz of admin.listen on this machine, or server.health_path where
+/// that is off, and ends with 0 for a healthy endpoint, else with 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint health
-  mns-endpoint health --listen 127.0.0.1:8080")]
+  mns-endpoint health --set admin.listen=off --listen 127.0.0.1:8080")]
 pub(super) struct Health {
     #[command(flatten)]
     configuration: Configuration,
 }
 
+/// The token, where one is needed to ask.
+fn shown(config: &Config) -> HeaderMap {
+    let token = config.admin.as_ref().and_then(|admin| admin.access.token.as_ref());
+    let value = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
+    value.map(|value| (AUTHORIZATION, value)).into_iter().collect()
+}
+
 impl Health {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load(&[])?;
-        let Some(path) = &config.server.health_path else {
-            bail!("server.health_path is off: there is nothing to ask");
-        };
-        let listen = config.listen.first().context("server.listen names no address")?;
-        let url = format!("http://{}{path}", asked(*listen));
+        let url = asked_url(&config)?;
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(roots::tls_client()?)
             .timeout(TIMEOUT)
             .no_proxy()
             .build()?;
-        let answer = client.get(&url).send().await.map_err(|error| {
+        let answer = client.get(&url).headers(shown(&config)).send().await.map_err(|error| {
             let error = anyhow::Error::from(error);
             anyhow!("no answer from {url}: {}; is serve running there?", error.root_cause())
         })?;
@@ -51,6 +57,21 @@ impl Health {
         writeln!(std::io::stdout(), "healthy: {url}")?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Readiness on the admin listener, or where that is off, the health path.
+fn asked_url(config: &Config) -> anyhow::Result<String> {
+    if let Some(admin) = &config.admin {
+        return Ok(format!("http://{}/readyz", asked(admin.listen)));
+    }
+    let Some(path) = &config.server.health_path else {
+        bail!("admin.listen and server.health_path are off: there is nothing to ask");
+    };
+    if config.tls.is_some() {
+        bail!("admin.listen is off, and the other port speaks TLS under a name that is not known here");
+    }
+    let listen = config.listen.first().context("server.listen names no address")?;
+    Ok(format!("http://{}{path}", asked(*listen)))
 }
 
 /// Where a listener is reached from its own machine.

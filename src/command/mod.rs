@@ -2,7 +2,9 @@
 
 #![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
 
+mod admin_listener;
 mod certificate;
+mod check;
 mod demo;
 mod emulator;
 mod explain;
@@ -12,6 +14,7 @@ mod key;
 mod logs;
 mod publish;
 mod push;
+mod running;
 mod serve;
 mod service;
 mod subscription;
@@ -26,6 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::OpenError;
+use crate::net::TlsError;
 use crate::telemetry;
 use crate::trust::StoreError;
 
@@ -64,6 +68,7 @@ enum Command {
     Publish(publish::Publish),
     Certificate(certificate::Certificate),
     Logs(logs::Logs),
+    Check(check::Check),
     Health(health::Health),
 }
 
@@ -126,6 +131,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
         Command::Logs(logs) => logs.run(),
+        Command::Check(check) => check.run(),
         Command::Topic(topic) => topic.run().await,
         Command::Subscription(subscription) => subscription.run().await,
         Command::Publish(publish) => publish.run().await,
@@ -142,6 +148,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     telemetry::within(LAST_WORD_TIMEOUT, move || drop(std::io::stderr().write_all(told.as_bytes())));
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
+            || cause.is::<TlsError>()
             || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });

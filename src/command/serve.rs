@@ -8,23 +8,29 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use arc_swap::ArcSwap;
 use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::clock::{Clock, SystemClock};
-use crate::command::Configuration;
+use crate::command::running::{Certificates, Running};
+use crate::command::{Configuration, admin_listener};
 use crate::config::{self, Config, DEFAULT_PATH};
-use crate::journal::{Entry, FileOptions, FileStorage, Journal, Level, Medium, Place, Record, Recovered, Stamp};
-use crate::net::{self, Counters};
-use crate::server::{self, Endpoint, Paths, RefusedRate};
-use crate::signals::{Asked, StopSignals};
+use crate::journal::{
+    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Place, Record, Recovered, Stamp,
+};
+use crate::net::{self, Counters, Front, Tls};
+use crate::server::{self, Counts, Endpoint, InFlight, Paths, RefusedRate};
+use crate::signals::{Asked, Signals};
 use crate::telemetry;
-use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
+use crate::trust::CertificateStore;
 
 /// How long the last records may take to reach the disk once the connections are closed.
 /// With `server.drain` it stays below the 10 s after which a container is killed.
@@ -33,7 +39,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Receive notifications.
 ///
 /// Every notification that is answered 201 was signed by MNS, is meant for you, and is on disk in
-/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish what is being answered and end with 0.
+/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish what is being answered and end with 0. SIGHUP reads the
+/// configuration again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint serve
@@ -51,8 +58,12 @@ impl Serve {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load(&self.trust)?;
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
-        let mut signals = StopSignals::install().context("cannot listen to signals")?;
-        let (listeners, address) = bind(&config.listen)?;
+        let mut signals = Signals::install().context("cannot listen to signals")?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+        let inherited = net::inherited()?;
+        let is_inherited = !inherited.is_empty();
+        let admin = admin_listener::bind(&config)?;
+        let (listeners, address) = if is_inherited { first_of(inherited) } else { bind(&config.listen) }?;
         let storage = FileStorage::open(FileOptions {
             dir: config.log_dir.clone(),
             port: address.port(),
@@ -64,11 +75,66 @@ impl Serve {
         let (journal, recovered) = Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
         self.warn_of_what_is_odd(&config, &recovered);
-        let endpoint = Arc::new(assemble(&config, journal, zone)?);
+        if is_inherited {
+            info!(%address, "Listening on what the service manager has opened, not on server.listen");
+        }
+        let certificates = Certificates::new(&config)?;
+        let endpoint = Arc::new(assemble(&config, &certificates, journal, zone));
         announce(&config, &endpoint, address, &zone_name)?;
-        serve_until_stopped(&config, listeners, &endpoint, &mut signals).await?;
+        let running = Running { started: config, certificates, endpoint, tls };
+        self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
         stdout.tell_dropped();
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Serves until a signal or until the journal fails, then drains and closes.
+    async fn serve_until_stopped(
+        &self,
+        mut running: Running,
+        listeners: Vec<TcpListener>,
+        admin: Option<TcpListener>,
+        signals: &mut Signals,
+    ) -> anyhow::Result<()> {
+        let endpoint = running.endpoint.clone();
+        let front = Front {
+            limits: limits(&running.started),
+            tls: running.tls.clone(),
+            proxies: running.started.trusted_proxies.clone(),
+        };
+        let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
+        let router = server::router(endpoint.clone());
+        let admin = admin_listener::start(admin, &running, &counters);
+        let serving = tokio::spawn(net::serve(listeners, router, front, counters.clone(), stop.clone()));
+        let telling = tokio::spawn(server::tell_left_out_each_second(endpoint.clone(), stop.clone()));
+        let failed = loop {
+            tokio::select! {
+                asked = signals.asked() => match asked {
+                    Asked::Reload => {
+                        running.reload(self.configuration.load(&self.trust).map_err(Into::into));
+                        endpoint.journal.reopen();
+                    }
+                    Asked::Stop(signal) => {
+                        info!(signal, "Stopping: finishing what is being answered");
+                        break false;
+                    }
+                },
+                () = endpoint.journal.failed() => break true,
+            }
+        };
+        let closing = drain(&running.started, &endpoint, (serving, telling), &stop);
+        let closed = tokio::select! {
+            closed = closing => closed,
+            signal = signals.again() => bail!("ended at once by a second {signal}"),
+        };
+        admin.stop().await;
+        tell_counts(&counters, &endpoint.journal);
+        match closed {
+            Ok(Ok(())) if !failed => Ok(()),
+            Ok(Ok(()) | Err(_)) => {
+                bail!("the journal failed: what was answered 201 is on disk; restart on a disk that works")
+            }
+            Err(_) => bail!("the last records did not reach the disk within {CLOSE_TIMEOUT:?}"),
+        }
     }
 
     fn warn_of_what_is_odd(&self, config: &Config, recovered: &Recovered) {
@@ -105,7 +171,7 @@ impl Serve {
 
 /// Binds all addresses before anything else, the first one's port for all.
 fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
-    let mut listeners = Vec::new();
+    let mut listeners: Vec<TcpListener> = Vec::new();
     let mut first: Option<SocketAddr> = None;
     for address in addresses {
         let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
@@ -122,42 +188,48 @@ fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAdd
         first.get_or_insert(bound);
         listeners.push(listener);
     }
-    match first {
-        Some(first) => Ok((listeners, first)),
-        None => bail!("server.listen names no address"),
-    }
+    first_of(listeners)
 }
 
-pub(super) fn assemble(config: &Config, journal: Journal, zone: TimeZone) -> anyhow::Result<Endpoint> {
+/// The listeners, and the address of the first: the logs are named after its port.
+fn first_of(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
+    let first = listeners.first().context("server.listen names no address")?;
+    let address = first.local_addr().context("cannot tell the address that is listened on")?;
+    Ok((listeners, address))
+}
+
+pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Journal, zone: TimeZone) -> Endpoint {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let source = HttpsSource::new(config.fetch.clone())?;
-    let store = CertificateStore::new(config.certificate_dir.clone());
-    let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
-    Ok(Endpoint {
-        verifier: Verifier::new(config.policy.clone(), config.prefixes.clone(), cache, clock.clone()),
-        admission: config.admission.clone(),
+    Endpoint {
+        gate: ArcSwap::from_pointee(certificates.gate(config, clock.clone())),
         journal,
         refused: RefusedRate::new(config.server.refused_per_second),
         settings: config.server.clone(),
         clock,
         zone,
+        in_flight: InFlight::default(),
+        counts: Counts::default(),
         draining: CancellationToken::new(),
-    })
+    }
+}
+
+/// The address to give to a subscription, and whether others can reach it as far as we can tell.
+pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
+    if let Some(url) = &config.public_url {
+        return (url.clone(), true);
+    }
+    let ip = reachable_ip(bound.ip());
+    let path = match &config.server.paths {
+        Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
+        Paths::Any => "",
+    };
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
 }
 
 /// Tells the address to give to a subscription, on stdout and in the endpoint log.
 fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) -> anyhow::Result<()> {
-    let (address, is_public) = match &config.public_url {
-        Some(url) => (url.clone(), true),
-        None => {
-            let ip = reachable_ip(bound.ip());
-            let path = match &endpoint.settings.paths {
-                Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
-                Paths::Any => "",
-            };
-            (format!("http://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
-        }
-    };
+    let (address, is_public) = public_address(config, bound);
     let mut out = std::io::stdout().lock();
     writeln!(out, "Start Endpoint! Address: {address}")?;
     writeln!(out, "Configuration: {}, time zone: {zone}, sync: {}", config.origin, config.journal.sync)?;
@@ -181,13 +253,8 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
     Ok(())
 }
 
-/// Serves until a signal or until the journal fails, then drains and closes.
-async fn serve_until_stopped(
-    config: &Config,
-    listeners: Vec<TcpListener>,
-    endpoint: &Arc<Endpoint>,
-    signals: &mut StopSignals,
-) -> anyhow::Result<()> {
+/// The bounds on connections, as far as this process may have files open.
+fn limits(config: &Config) -> net::Limits {
     let mut limits = config.net.clone();
     limits.connections_max = net::raise_file_limit(limits.connections_max);
     if limits.connections_max < config.net.connections_max {
@@ -197,55 +264,36 @@ async fn serve_until_stopped(
             "The limit on open files is too low for server.max_connections: raise it with ulimit -n or LimitNOFILE="
         );
     }
-    let stop = CancellationToken::new();
-    let counters = Arc::new(Counters::default());
-    let router = server::router(endpoint.clone());
-    let serving = tokio::spawn(net::serve(listeners, router, limits, counters.clone(), stop.clone()));
-    let telling = tokio::spawn(server::tell_left_out_each_second(endpoint.clone(), stop.clone()));
-    let failed = serve_on(endpoint, signals).await;
-    endpoint.draining.cancel();
-    stop.cancel();
-    let closing = async {
-        if timeout(config.drain, serving).await.is_err() {
-            warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
-        }
-        drop(telling.await);
-        endpoint.tell_left_out();
-        timeout(CLOSE_TIMEOUT, endpoint.journal.close()).await
-    };
-    let closed = tokio::select! {
-        closed = closing => closed,
-        signal = signals.again() => bail!("ended at once by a second {signal}"),
-    };
-    let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
-    let turned_away = counters.turned_away.load(Ordering::Relaxed);
-    info!(broken_heads, turned_away, refusals_not_logged = endpoint.journal.notes_dropped(), "Stopped");
-    match closed {
-        Ok(Ok(())) if !failed => Ok(()),
-        Ok(Ok(()) | Err(_)) => {
-            bail!("the journal failed: what was answered 201 is on disk; restart on a disk that works")
-        }
-        Err(_) => bail!("the last records did not reach the disk within {CLOSE_TIMEOUT:?}"),
-    }
+    limits
 }
 
-/// Waits for what ends the serving: a signal, or the journal, and then it gives `true`.
-async fn serve_on(endpoint: &Endpoint, signals: &mut StopSignals) -> bool {
-    loop {
-        tokio::select! {
-            asked = signals.asked() => match asked {
-                Asked::Stop(signal) => {
-                    info!(signal, "Stopping: finishing what is being answered");
-                    return false;
-                }
-                Asked::Reopen => {
-                    info!("SIGHUP: opening the logs anew where they were moved");
-                    endpoint.journal.reopen();
-                }
-            },
-            () = endpoint.journal.failed() => return true,
-        }
+/// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests and the last
+/// records, each within its time.
+async fn drain(
+    config: &Config,
+    endpoint: &Endpoint,
+    (serving, telling): (JoinHandle<()>, JoinHandle<()>),
+    stop: &CancellationToken,
+) -> Result<Result<(), JournalError>, Elapsed> {
+    endpoint.draining.cancel();
+    tokio::select! {
+        () = sleep(config.drain_delay) => {}
+        () = endpoint.journal.failed() => {}
     }
+    stop.cancel();
+    if timeout(config.drain, serving).await.is_err() {
+        warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
+    }
+    drop(telling.await);
+    endpoint.tell_left_out();
+    timeout(CLOSE_TIMEOUT, endpoint.journal.close()).await
+}
+
+fn tell_counts(counters: &Counters, journal: &Journal) {
+    let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
+    let turned_away = counters.turned_away.load(Ordering::Relaxed);
+    let failed_handshakes = counters.failed_handshakes.load(Ordering::Relaxed);
+    info!(broken_heads, turned_away, failed_handshakes, refusals_not_logged = journal.notes_dropped(), "Stopped");
 }
 
 /// The address by which others reach us: the one listened on, else that of the default route.

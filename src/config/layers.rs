@@ -1,9 +1,10 @@
 //! The layers: built-in defaults, then a file, then the environment, then flags.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format as _, Toml};
-use figment::value::{Dict, Map};
+use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use crate::config::ConfigError;
@@ -14,6 +15,8 @@ const PREFIX: &str = "MNS_ENDPOINT_";
 /// What stands between the levels of a key. A variable without it is not ours: Kubernetes sets
 /// `MNS_ENDPOINT_PORT` and others for a service named `mns-endpoint`.
 const LEVEL: &str = "__";
+/// Every key with its default; a test keeps it complete.
+const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
 /// Where a file is looked for, in this order.
 const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
 
@@ -46,8 +49,17 @@ impl Provider for Setting {
     }
 }
 
-/// Reads all layers. Gives the values and the name of the file, or of the defaults.
-pub(super) fn read(sources: &Sources) -> Result<(RawConfig, String), ConfigError> {
+/// What stands in all layers together.
+pub(super) struct Read {
+    pub(super) raw: RawConfig,
+    /// The name of the file, or of the defaults.
+    pub(super) origin: String,
+    /// Every key with its value as text.
+    pub(super) keys: BTreeMap<String, String>,
+}
+
+/// Reads all layers.
+pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
     let (file, origin) = match &sources.file {
         Some(file) => (Some(file.clone()), file.display().to_string()),
         None => match FILES.iter().map(Path::new).find(|path| path.is_file()) {
@@ -73,7 +85,36 @@ pub(super) fn read(sources: &Sources) -> Result<(RawConfig, String), ConfigError
         figment = figment.merge(setting(format!("the flag for {key}"), key, value)?);
     }
     let raw = figment.extract().map_err(|error| unreadable(&error))?;
-    Ok((raw, origin))
+    let all = Figment::new().merge(Toml::string(DEFAULTS)).merge(&figment).data();
+    let mut keys = BTreeMap::new();
+    for (key, value) in all.map_err(|error| unreadable(&error))?.into_values().flatten() {
+        flatten(key, value, &mut keys);
+    }
+    Ok(Read { raw, origin, keys })
+}
+
+/// Puts down the keys below one, each with its value as a bare word.
+fn flatten(key: String, value: Value, keys: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Dict(_, dict) => {
+            for (name, value) in dict {
+                flatten(format!("{key}.{name}"), value, keys);
+            }
+        }
+        value => drop(keys.insert(key, bare(&value))),
+    }
+}
+
+/// The same text for a list and for its elements with commas.
+fn bare(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => text.clone(),
+        Value::Array(_, list) => list.iter().map(bare).collect::<Vec<_>>().join(","),
+        Value::Bool(_, word) => word.to_string(),
+        Value::Num(_, number) => number.to_u128().map_or_else(|| format!("{number:?}"), |number| number.to_string()),
+        Value::Char(_, letter) => letter.to_string(),
+        Value::Empty(..) | Value::Dict(..) => String::new(),
+    }
 }
 
 /// A value is TOML where it can be, else the bare text.

@@ -3,16 +3,18 @@
 //! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is bound
 //! or a file is made. A mistake names the key, the value, what is allowed and where it stands.
 
+mod admin;
 mod layers;
 mod raw;
 mod values;
 mod zone;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use admin::AdminOptions;
 pub use layers::Sources;
 pub use zone::local_zone;
 
@@ -35,10 +37,16 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The address to give to a subscription, where it cannot be found.
     pub public_url: Option<String>,
-    /// How long open requests may take after a signal to stop.
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: net::TrustedProxies,
+    /// How long connections are still accepted after a signal to stop.
+    pub drain_delay: Duration,
+    /// How long open requests may take after that.
     pub drain: Duration,
     /// Bounds on connections.
     pub net: net::Limits,
+    /// Where certificate and key lie; `None` for plain HTTP.
+    pub tls: Option<net::TlsFiles>,
     /// What is served and how it is logged.
     pub server: server::Settings,
     /// What is asked of a push.
@@ -63,6 +71,9 @@ pub struct Config {
     pub stdout: bool,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
+    /// The admin listener, where there is one.
+    pub admin: Option<AdminOptions>,
+    keys: BTreeMap<String, String>,
 }
 
 /// A mistake in the configuration.
@@ -89,12 +100,24 @@ impl Config {
     /// # Errors
     /// The first [`ConfigError`] found.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let (raw, origin) = layers::read(sources)?;
-        Self::check(raw, origin, &sources.trust)
+        Self::check(layers::read(sources)?, &sources.trust)
     }
 
-    fn check(raw: RawConfig, origin: String, trust: &[String]) -> Result<Self, ConfigError> {
-        let RawConfig { server, signing, accept, logs } = raw;
+    /// The keys that `other` has another value for and that are read at the start only.
+    #[must_use]
+    pub fn keys_for_restart(&self, other: &Self) -> Vec<String> {
+        let is_reloaded = |key: &str| {
+            let tls_stays = self.tls.is_some() == other.tls.is_some();
+            key.starts_with("signing.") || key.starts_with("accept.") || (key.starts_with("server.tls.") && tls_stays)
+        };
+        let all = self.keys.keys().chain(other.keys.keys()).collect::<BTreeSet<_>>();
+        let differs = |key: &&String| self.keys.get(*key) != other.keys.get(*key);
+        all.into_iter().filter(differs).filter(|key| !is_reloaded(key)).cloned().collect()
+    }
+
+    fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
+        let layers::Read { raw, origin, keys } = read;
+        let RawConfig { server, signing, accept, logs, admin } = raw;
         let paths = check_paths(&server.paths.0)?;
         let (prefixes, insecure_prefixes) = check_prefixes(&signing, trust)?;
         if accept.require_owner && accept.topic_owners.0.is_empty() {
@@ -105,13 +128,20 @@ impl Config {
             origin,
             listen: check_listen(&server.listen.0)?,
             public_url: check_public_url(&server.public_url, &paths)?,
+            trusted_proxies: net::TrustedProxies::new(check_networks(
+                "server.trusted_proxies",
+                &server.trusted_proxies.0,
+            )?),
+            drain_delay: server.drain_delay.0,
             drain: positive("server.drain", server.drain.0)?,
             net: net::Limits {
                 connections_max: at_least_one("server.max_connections", server.max_connections)?,
                 head_timeout: positive("server.head_timeout", server.head_timeout.0)?,
                 idle_timeout: positive("server.idle_timeout", server.idle_timeout.0)?,
             },
+            tls: check_tls(server.tls)?,
             server: server::Settings {
+                path_prefix: check_path_prefix(server.public_path_prefix, &paths)?,
                 paths,
                 health_path: check_health_path(server.health_path)?,
                 body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
@@ -139,12 +169,18 @@ impl Config {
                 proxy: check_proxy(signing.proxy)?,
             },
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
-            admission: Admission::new(accept.topic_owners.0, accept.topics.0, check_sources(&accept.sources.0)?),
+            admission: Admission::new(
+                accept.topic_owners.0,
+                accept.topics.0,
+                check_networks("accept.sources", &accept.sources.0)?,
+            ),
             journal: check_journal(&logs, accept.duplicates)?,
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             stdout: logs.stdout == raw::Stdout::Access,
             diagnostics: logs.diagnostics,
+            admin: admin::check(admin)?,
+            keys,
         })
     }
 }
@@ -196,6 +232,22 @@ fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
     }
 }
 
+fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String, ConfigError> {
+    const KEY: &str = "server.public_path_prefix";
+    if prefix.is_empty() {
+        return Ok(prefix);
+    }
+    if !is_path(&prefix) || prefix.ends_with('/') {
+        return Err(impossible(KEY, &prefix, "it begins with / and does not end with one; \"\" is none"));
+    }
+    match paths {
+        Paths::These(paths) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
+            Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
+        }
+        Paths::These(_) | Paths::Any => Ok(prefix),
+    }
+}
+
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
 }
@@ -218,6 +270,17 @@ fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigEr
             Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
         }
         Paths::These(_) | Paths::Any => Ok(Some(url.to_owned())),
+    }
+}
+
+fn check_tls(tls: raw::Tls) -> Result<Option<net::TlsFiles>, ConfigError> {
+    let raw::Tls { certificate, private_key } = tls;
+    let problem = "certificate and private_key go together: name both, or none for plain HTTP";
+    match (certificate.as_os_str().is_empty(), private_key.as_os_str().is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(net::TlsFiles { certificate, private_key })),
+        (true, false) => Err(impossible("server.tls.certificate", "", problem)),
+        (false, true) => Err(impossible("server.tls.private_key", "", problem)),
     }
 }
 
@@ -281,12 +344,12 @@ fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
     Err(impossible("signing.min_key_bits", &bits.to_string(), &problem))
 }
 
-fn check_sources(list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
+fn check_networks(key: &'static str, list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
     let parse = |text: &String| {
         let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
-        address.or_else(|_| text.parse()).map_err(|_not_a_network| {
-            impossible("accept.sources", text, "write an address or a network, as in 100.64.0.0/10")
-        })
+        address
+            .or_else(|_| text.parse())
+            .map_err(|_not_a_network| impossible(key, text, "write an address or a network, as in 100.64.0.0/10"))
     };
     list.iter().map(parse).collect()
 }

@@ -20,6 +20,16 @@ pub(super) struct RawConfig {
     pub(super) signing: Signing,
     pub(super) accept: Accept,
     pub(super) logs: Logs,
+    pub(super) admin: Admin,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) listen: String,
+    pub(super) token_file: PathBuf,
+    pub(super) open: Names,
+    pub(super) hosts: Names,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -29,12 +39,23 @@ pub(super) struct Server {
     pub(super) paths: Names,
     pub(super) health_path: String,
     pub(super) public_url: String,
+    pub(super) public_path_prefix: String,
+    pub(super) trusted_proxies: Names,
     pub(super) max_connections: usize,
     pub(super) head_timeout: Span,
     pub(super) body_timeout: Span,
     pub(super) idle_timeout: Span,
     pub(super) max_body: Size,
+    pub(super) drain_delay: Span,
     pub(super) drain: Span,
+    pub(super) tls: Tls,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub(super) certificate: PathBuf,
+    pub(super) private_key: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -101,12 +122,16 @@ impl Default for Server {
             paths: Names::of([super::DEFAULT_PATH]),
             health_path: "/healthz".to_owned(),
             public_url: String::new(),
+            public_path_prefix: String::new(),
+            trusted_proxies: Names::default(),
             max_connections: 10_000,
             head_timeout: Span(Duration::from_secs(5)),
             body_timeout: Span(Duration::from_secs(3)),
             idle_timeout: Span(Duration::from_secs(75)),
             max_body: Size(512 * 1024),
+            drain_delay: Span(Duration::ZERO),
             drain: Span(Duration::from_secs(8)),
+            tls: Tls::default(),
         }
     }
 }
@@ -139,6 +164,17 @@ impl Default for Accept {
             sources: Names::default(),
             require_owner: false,
             duplicates: Duplicates::Mark,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9080".to_owned(),
+            token_file: PathBuf::new(),
+            open: Names::of(["/healthz", "/readyz"]),
+            hosts: Names::default(),
         }
     }
 }

@@ -12,9 +12,9 @@ fn load(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, 
 
 #[test]
 fn the_shipped_file_holds_the_defaults() {
-    let (shipped, origin) = layers::read(&sources(&[], &[])).unwrap();
-    assert_eq!(shipped, RawConfig::default());
-    assert_eq!(origin, "config/endpoint.toml");
+    let shipped = layers::read(&sources(&[], &[])).unwrap();
+    assert_eq!(shipped.raw, RawConfig::default());
+    assert_eq!(shipped.origin, "config/endpoint.toml");
 }
 
 #[test]
@@ -27,8 +27,8 @@ fn the_shipped_file_shows_every_key() {
         .collect();
     assert!(keys.len() > 25, "{keys:?}");
     for key in keys {
-        let section = format!("[{key}]");
-        assert!(shipped.lines().any(|line| line.starts_with(&format!("{key} = ")) || line == section), "{key}");
+        let is_section = |line: &str| line == format!("[{key}]") || line.ends_with(&format!(".{key}]"));
+        assert!(shipped.lines().any(|line| line.starts_with(&format!("{key} = ")) || is_section(line)), "{key}");
     }
 }
 
@@ -48,7 +48,7 @@ fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
     }
     // What a number could be read into is a name all the same.
     for name in ["0x10", "1_000", "1e3", "2016-05-17", "true", "007", "1269128356620446", "99999999999999999999"] {
-        let raw = layers::read(&sources(&[("MNS_ENDPOINT_ACCEPT__TOPICS", name)], &[])).unwrap().0;
+        let raw = layers::read(&sources(&[("MNS_ENDPOINT_ACCEPT__TOPICS", name)], &[])).unwrap().raw;
         assert_eq!(raw.accept.topics.0, [name]);
     }
     let config = load(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", "1269128356620446")], &[]).unwrap();
@@ -137,6 +137,29 @@ fn a_mistake_names_the_key_the_value_and_the_place() {
     }
     let error = load(&[("MNS_ENDPOINT_SERVER__MAX_BODY", "x")], &[]).unwrap_err();
     assert!(error.ends_with("(in the environment variable MNS_ENDPOINT_SERVER__MAX_BODY)"), "{error}");
+}
+
+#[test]
+fn what_needs_a_restart_is_told_from_what_does_not() {
+    let default = load(&[], &[]).unwrap();
+    let changed = |flags: &[(&str, &str)]| default.keys_for_restart(&load(&[], flags).unwrap());
+    assert_eq!(changed(&[]), Vec::<String>::new());
+    // The same value in another notation.
+    assert_eq!(changed(&[("server.paths", "/notifications"), ("server.max_connections", "10000")]), [] as [&str; 0]);
+    let reloaded = [
+        ("signing.max_age", "15m"),
+        ("signing.fetch_via", "{ \"a.example\" = \"b.example\" }"),
+        ("accept.topic_owners", "1"),
+        ("accept.sources", "10.0.0.0/8"),
+    ];
+    assert_eq!(changed(&reloaded), [] as [&str; 0]);
+    let others = [("logs.format", "json"), ("server.listen", "[\"127.0.0.1:1\"]"), ("accept.topics", "a")];
+    assert_eq!(changed(&others), ["logs.format", "server.listen"]);
+    // Whether there is TLS at all is decided at the start; its files are not.
+    let tls = |certificate| [("server.tls.certificate", certificate), ("server.tls.private_key", "b")];
+    assert_eq!(changed(&tls("a")), ["server.tls.certificate", "server.tls.private_key"]);
+    let with_tls = load(&[], &tls("a")).unwrap();
+    assert_eq!(with_tls.keys_for_restart(&load(&[], &tls("c")).unwrap()), [] as [&str; 0]);
 }
 
 #[test]

@@ -214,6 +214,12 @@ impl Journal {
         self.shared.low.load(Ordering::Relaxed)
     }
 
+    /// Whether its thread has ended, or has hung in one commit for [`STALL_TOLD`].
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.shared.ended.load(Ordering::Relaxed) || self.shared.is_stalled()
+    }
+
     /// Done when the journal has failed for good.
     pub async fn failed(&self) {
         self.shared.failed.cancelled().await;

@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -23,28 +23,64 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
-use crate::net::Limits;
 use crate::net::activity::{Activity, Phase, Registered, Registry};
 use crate::net::limits::{
     ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT, TURNED_AWAY_MAX,
 };
+use crate::net::proxies::canonical;
+use crate::net::stream::TimedStream;
+use crate::net::{Limits, Tls, TrustedProxies};
 
 /// How a request came, as an extension of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
-    /// The other end of the connection.
+    /// Who sent it: the other end of the connection, or who asked there where that is a trusted proxy.
     pub peer: SocketAddr,
     /// When the first byte of the request came.
     pub first_byte: Instant,
 }
 
+/// What stands before the service.
+#[derive(Clone)]
+pub struct Front {
+    /// The bounds on connections.
+    pub limits: Limits,
+    /// Speaks TLS on every connection, where there is one.
+    pub tls: Option<Arc<Tls>>,
+    /// Whose word on where a request comes from is taken.
+    pub proxies: TrustedProxies,
+}
+
+impl Front {
+    /// HTTP without TLS.
+    #[must_use]
+    pub fn plain(limits: Limits) -> Self {
+        Self { limits, tls: None, proxies: TrustedProxies::default() }
+    }
+}
+
 /// What ends before there is a request to log.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Connections that got a slot.
+    pub opened: AtomicU64,
+    /// Those of them that have ended.
+    pub closed: AtomicU64,
+    /// TLS handshakes that failed or took too long.
+    pub failed_handshakes: AtomicU64,
     /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
     pub broken_heads: AtomicU64,
     /// Connections told 503 because every slot was busy.
     pub turned_away: AtomicU64,
+}
+
+/// Counts the end of a connection, however it ends.
+struct Ending(Arc<Counters>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.closed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Binds an address. `[::]` is dual stack.
@@ -70,7 +106,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
-    limits: Limits,
+    front: Front,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) where
@@ -79,15 +115,18 @@ pub async fn serve<S>(
 {
     let acceptor = Acceptor {
         service,
-        slots: Arc::new(Semaphore::new(limits.connections_max)),
+        slots: Arc::new(Semaphore::new(front.limits.connections_max)),
         turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
         registry: Arc::default(),
-        limits,
+        front,
         counters,
         tasks: TaskTracker::new(),
         stop,
     };
     let loops = TaskTracker::new();
+    if let Some(tls) = acceptor.front.tls.clone() {
+        loops.spawn(tls.watch(acceptor.stop.clone()));
+    }
     for listener in listeners {
         loops.spawn(acceptor.clone().run(listener));
     }
@@ -100,7 +139,7 @@ pub async fn serve<S>(
 #[derive(Clone)]
 struct Acceptor<S> {
     service: S,
-    limits: Limits,
+    front: Front,
     slots: Arc<Semaphore>,
     turned_away: Arc<Semaphore>,
     registry: Arc<Registry>,
@@ -117,20 +156,35 @@ where
     async fn run(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => return self.sweep(&listener).await,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match self.slot().await {
-                    Some(slot) => self.open(stream, peer, slot),
-                    None => self.turn_away(stream),
-                },
+                Ok((stream, peer)) => self.admit(stream, peer).await,
                 Err(error) if is_peers_doing(&error) => {}
                 Err(error) => {
                     warn!(%error, "Cannot accept connections");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Takes the connections that the kernel has accepted already: closing the listener would reset them.
+    async fn sweep(&self, listener: &TcpListener) {
+        for _ in 0..BACKLOG {
+            tokio::select! {
+                biased;
+                Ok((stream, peer)) = listener.accept() => self.admit(stream, peer).await,
+                () = std::future::ready(()) => return,
+            }
+        }
+    }
+
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        match self.slot().await {
+            Some(slot) => self.open(stream, peer, slot),
+            None => self.turn_away(stream),
         }
     }
 
@@ -146,11 +200,14 @@ where
     }
 
     fn open(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+        let peer = canonical(peer);
         // Without it the last segment of a small answer waits for an acknowledgement.
         drop(stream.set_nodelay(true));
         let activity = Arc::new(Activity::new(self.stop.child_token()));
         let registered = self.registry.add(activity.clone());
-        let connection = self.clone().connection(stream, peer, activity, (slot, registered));
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        let ending = Ending(self.counters.clone());
+        let connection = self.clone().connection(stream, peer, activity, (slot, registered, ending));
         self.tasks.spawn(connection);
     }
 
@@ -159,10 +216,61 @@ where
         stream: TcpStream,
         peer: SocketAddr,
         activity: Arc<Activity>,
-        _held: (OwnedSemaphorePermit, Registered),
+        _held: (OwnedSemaphorePermit, Registered, Ending),
     ) {
-        let io = crate::net::stream::TimedStream::new(stream, activity.clone(), &self.limits);
+        let (stream, peer) = if self.front.proxies.trusts(peer) {
+            match self.open_behind_proxy(stream, peer, &activity).await {
+                Some(opened) => opened,
+                None => return,
+            }
+        } else {
+            (stream, peer)
+        };
+        let Some(tls) = &self.front.tls else {
+            return self.serve_http(stream, peer, activity).await;
+        };
+        // Until the handshake is done the connection counts as idle: it gives way to others.
+        let secured = tokio::select! {
+            secured = tls.accept(stream) => secured,
+            () = activity.end_of_silence() => return,
+        };
+        match secured {
+            Ok(stream) => self.serve_http(stream, peer, activity).await,
+            Err(error) => {
+                self.counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                debug!(%peer, %error, "A TLS handshake failed");
+            }
+        }
+    }
+
+    /// Waits for a trusted proxy to speak, and for its PROXY header where it sends one. `None` where it has to end.
+    async fn open_behind_proxy(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        activity: &Activity,
+    ) -> Option<(TcpStream, SocketAddr)> {
+        let opened = tokio::select! {
+            opened = timeout(self.front.limits.idle_timeout, self.front.proxies.open(&mut stream, peer)) => opened.ok()?,
+            () = activity.end_of_silence() => return None,
+        };
+        match opened {
+            Ok(client) => Some((stream, client)),
+            Err(error) => {
+                self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
+                debug!(%peer, %error, "A PROXY header is broken");
+                None
+            }
+        }
+    }
+
+    async fn serve_http<T>(&self, stream: T, peer: SocketAddr, activity: Arc<Activity>)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let io = TimedStream::new(stream, activity.clone(), &self.front.limits);
         let service = service_fn(|request: hyper::Request<Incoming>| {
+            let peer = self.front.proxies.client(peer, request.headers());
             let arrival = Arrival { peer, first_byte: activity.begin_request() };
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(arrival);
@@ -185,7 +293,10 @@ where
                 if activity.phase() == Phase::Head && !self.stop.is_cancelled() {
                     return;
                 }
-                connection.as_mut().graceful_shutdown();
+                // The library would close one that has not spoken yet: its stream ends it instead, in a moment.
+                if !activity.is_waited_for() {
+                    connection.as_mut().graceful_shutdown();
+                }
                 connection.await
             }
         };
@@ -202,23 +313,35 @@ where
     }
 
     /// Tells a connection that there is no room for it, without letting it wait for a slot.
-    fn turn_away(&self, mut stream: TcpStream) {
-        const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
-            connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
+    fn turn_away(&self, stream: TcpStream) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
+        let tls = self.front.tls.clone();
         self.tasks.spawn(timeout(LINGER_TIMEOUT, async move {
             let _permit = permit;
-            let mut scratch = [0; 4096];
-            let mut swallowed: usize = 0;
-            if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
-                while let Ok(read @ 1..) = stream.read(&mut scratch).await
-                    && swallowed < LINGER_BYTES_MAX
-                {
-                    swallowed = swallowed.saturating_add(read);
+            match tls {
+                None => say_busy(stream).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        say_busy(stream).await;
+                    }
                 }
             }
         }));
+    }
+}
+
+async fn say_busy(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
+        connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
+    let mut scratch = [0; 4096];
+    let mut swallowed: usize = 0;
+    if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
+        while let Ok(read @ 1..) = stream.read(&mut scratch).await
+            && swallowed < LINGER_BYTES_MAX
+        {
+            swallowed = swallowed.saturating_add(read);
+        }
     }
 }
 

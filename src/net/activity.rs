@@ -1,20 +1,24 @@
 //! What a connection is doing, seen from its stream, its requests and the accept loop.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::net::limits::HEAD_PATIENCE;
+use crate::net::limits::{FIRST_REQUEST_GRACE, HEAD_PATIENCE};
 
 /// Shared by the parts of one connection; changed without a lock.
 #[derive(Debug)]
 pub(super) struct Activity {
     phase: AtomicU8,
     since_ms: AtomicU64,
+    /// A request has come.
+    is_used: AtomicBool,
+    /// Its slot is wanted.
+    gives_way: AtomicBool,
     /// Asks the connection to end after what it is doing.
     pub(super) close: CancellationToken,
 }
@@ -33,7 +37,35 @@ pub(super) enum Phase {
 
 impl Activity {
     pub(super) fn new(close: CancellationToken) -> Self {
-        Self { phase: AtomicU8::new(Phase::Idle as u8), since_ms: AtomicU64::new(now_ms()), close }
+        Self {
+            phase: AtomicU8::new(Phase::Idle as u8),
+            since_ms: AtomicU64::new(now_ms()),
+            is_used: AtomicBool::new(false),
+            gives_way: AtomicBool::new(false),
+            close,
+        }
+    }
+
+    /// Whether the connection ends if nothing more comes at once. At a stop a new one still has its
+    /// [`FIRST_REQUEST_GRACE`]: its peer has every reason to think that it is served.
+    pub(super) fn ends_while_idle(&self) -> bool {
+        self.close.is_cancelled() && self.phase() == Phase::Idle && !self.is_waited_for()
+    }
+
+    /// A new connection that need not give way.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.gives_way.load(Ordering::Acquire)
+            && !self.is_used.load(Ordering::Acquire)
+            && self.since().elapsed() < FIRST_REQUEST_GRACE
+    }
+
+    /// Done when a connection that is not spoken on yet has to end.
+    pub(super) async fn end_of_silence(&self) {
+        self.close.cancelled().await;
+        if !self.gives_way.load(Ordering::Acquire) {
+            let since = self.since();
+            sleep_until(since.checked_add(FIRST_REQUEST_GRACE).unwrap_or(since)).await;
+        }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -64,6 +96,7 @@ impl Activity {
             // Pipelined: its bytes came while the last request was being answered.
             Phase::Idle | Phase::Busy => Instant::now(),
         };
+        self.is_used.store(true, Ordering::Release);
         self.enter(Phase::Busy);
         first_byte
     }
@@ -118,6 +151,7 @@ impl Registry {
             |activity: &&Arc<Activity>| activity.phase() == Phase::Head && activity.since().elapsed() > HEAD_PATIENCE;
         match idle.or_else(|| open().filter(slow).min_by_key(since)) {
             Some(activity) => {
+                activity.gives_way.store(true, Ordering::Release);
                 activity.close.cancel();
                 true
             }

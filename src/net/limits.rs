@@ -20,6 +20,14 @@ pub struct Limits {
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The most headers: past it the HTTP library answers 431.
 pub(super) const HEADERS_MAX: usize = 100;
+/// From the first byte of a PROXY header to its last.
+pub(super) const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of a PROXY header behind its fixed part. Addresses take 36, certificates of clients some hundred.
+pub(super) const PROXY_BYTES_MAX: usize = 4096;
+/// From the first byte of a TLS handshake that is wanted to its last.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the files of the TLS certificate are looked at. A change takes effect after two looks.
+pub(super) const TLS_LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How long a peer may leave an answer unread.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a closing connection swallows what its peer still sends, so that the peer can read the answer.
@@ -30,6 +38,8 @@ pub(super) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const TURNED_AWAY_MAX: usize = 64;
 /// How long a head may take before its connection gives way to a new one where all slots are taken.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a new connection may take for the first byte of its first request once a stop is under way.
+pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// How long a new connection waits for the slot of an idle one that was closed for it.
 pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
 /// The pause after the system refused to accept, as when it is out of file descriptors.

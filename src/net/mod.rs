@@ -3,11 +3,17 @@
 //! axum's own `serve` sets no timer and no bound on connections; this accept loop has both.
 
 mod accept;
+mod activation;
 mod activity;
 mod limits;
+mod proxies;
 mod reach;
 mod stream;
+mod tls;
 
-pub use accept::{Arrival, Counters, bind, serve};
+pub use accept::{Arrival, Counters, Front, bind, serve};
+pub use activation::{NotListening, inherited};
 pub use limits::{Limits, raise_file_limit};
+pub use proxies::TrustedProxies;
 pub use reach::is_private;
+pub use tls::{Tls, TlsError, TlsFiles};

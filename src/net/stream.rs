@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Limits;
 use crate::net::activity::{Activity, Phase};
-use crate::net::limits::{LINGER_BYTES_MAX, LINGER_TIMEOUT, WRITE_TIMEOUT};
+use crate::net::limits::{FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, WRITE_TIMEOUT};
 
 /// A stream with deadlines.
 pub(super) struct TimedStream<S> {
@@ -31,6 +31,8 @@ pub(super) struct TimedStream<S> {
 
 struct Closing {
     deadline: Pin<Box<Sleep>>,
+    /// Our side is shut.
+    is_said: bool,
     swallowed: usize,
 }
 
@@ -50,6 +52,7 @@ impl<S> TimedStream<S> {
     /// Ready when the peer has been silent for too long in this phase.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let allowed = match self.activity.phase() {
+            Phase::Idle if self.activity.close.is_cancelled() => self.idle_timeout.min(FIRST_REQUEST_GRACE),
             Phase::Idle => self.idle_timeout,
             Phase::Head => self.head_timeout,
             Phase::Busy => return Poll::Pending,
@@ -80,9 +83,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
             }
             // Asked to end between two requests: for hyper that is the end of the stream. By itself it would
             // wait for the rest of what may be a head.
-            Poll::Pending if this.activity.close.is_cancelled() && this.activity.phase() == Phase::Idle => {
-                Poll::Ready(Ok(()))
-            }
+            Poll::Pending if this.activity.ends_while_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 ready!(this.poll_silence(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -107,17 +108,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        // With TLS an answer may still lie in the library's buffer.
+        match Pin::new(&mut this.stream).poll_flush(cx) {
+            Poll::Ready(result) => {
+                this.writing = None;
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(this.poll_unread(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.closing.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-        }
         let deadline = || Instant::now().checked_add(LINGER_TIMEOUT).unwrap_or_else(Instant::now);
-        let closing =
-            this.closing.get_or_insert_with(|| Closing { deadline: Box::pin(sleep_until(deadline())), swallowed: 0 });
+        let closing = this.closing.get_or_insert_with(|| Closing {
+            deadline: Box::pin(sleep_until(deadline())),
+            is_said: false,
+            swallowed: 0,
+        });
+        if !closing.is_said {
+            match Pin::new(&mut this.stream).poll_shutdown(cx) {
+                Poll::Ready(result) => result?,
+                // The goodbye of TLS waits for a peer that reads nothing.
+                Poll::Pending => return closing.deadline.as_mut().poll(cx).map(Ok),
+            }
+            closing.is_said = true;
+        }
         let mut scratch = [0; 4096];
         while closing.swallowed < LINGER_BYTES_MAX {
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -140,9 +160,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
+    use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+
+    /// A stream as that of TLS: it takes what is written, and waits in flush and shutdown for a peer to read.
+    struct Buffering;
+
+    impl AsyncRead for Buffering {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Buffering {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_buffer_that_the_peer_never_takes_ends_a_flush_and_a_goodbye() {
+        let second = Duration::from_secs(1);
+        let limits = Limits { connections_max: 1, head_timeout: second, idle_timeout: second };
+        let mut stream = TimedStream::new(Buffering, Arc::new(Activity::new(CancellationToken::new())), &limits);
+        stream.write_all(&[0; 64]).await.unwrap();
+        let begun = Instant::now();
+        let flushed = timeout(WRITE_TIMEOUT * 2, stream.flush()).await.unwrap();
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
+        timeout(LINGER_TIMEOUT * 2, stream.shutdown()).await.unwrap().unwrap();
+        assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs() + LINGER_TIMEOUT.as_secs());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_leaves_its_answers_unread_is_given_up_and_one_that_is_slow_is_not() {

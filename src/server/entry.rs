@@ -53,6 +53,9 @@ impl Visit<'_> {
         }
         entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
         let remark = remark(notification, timeliness);
+        if let Some(reason) = remark {
+            self.endpoint.counts.note(reason);
+        }
         let mut attributes = notification.attributes().to_vec();
         attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
         let outcome = Record {

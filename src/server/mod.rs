@@ -3,7 +3,9 @@
 //! [`router`] gives the service that `net` serves. Each request takes the straight path of
 //! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
 
+mod counts;
 mod entry;
+mod in_flight;
 mod reason;
 mod receive;
 mod refused_rate;
@@ -12,6 +14,7 @@ mod respond;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,8 @@ use crate::clock::Clock;
 use crate::journal::{AccessField, Format, Journal};
 use crate::trust::{Admission, Verifier};
 
+pub use counts::{Counts, SubscriptionCount};
+pub use in_flight::InFlight;
 pub use reason::Reason;
 pub use refused_rate::{RefusedRate, tell_left_out_each_second};
 pub use respond::Rejection;
@@ -30,16 +35,18 @@ pub const BUDGET: Duration = Duration::from_secs(3);
 
 /// The parts of a running endpoint.
 pub struct Endpoint {
-    /// Proves who sent a request.
-    pub verifier: Verifier,
-    /// Says which genuine ones are meant for us.
-    pub admission: Admission,
+    /// Decides which requests are taken; another one may take its place while requests are answered.
+    pub gate: ArcSwap<Gate>,
     /// Keeps them.
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
     /// How many refusals are logged in full.
     pub refused: RefusedRate,
+    /// What is in work.
+    pub in_flight: InFlight,
+    /// What is counted.
+    pub counts: Counts,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The zone of the times in the logs.
@@ -48,11 +55,21 @@ pub struct Endpoint {
     pub draining: CancellationToken,
 }
 
+/// What decides which requests are taken. Each request meets one of them from its first check to its last.
+pub struct Gate {
+    /// Proves who sent a request.
+    pub verifier: Verifier,
+    /// Says which genuine ones are meant for us.
+    pub admission: Admission,
+}
+
 /// What is served, and how it is logged.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where MNS posts.
     pub paths: Paths,
+    /// What a proxy cut off the path: put back before a path is compared or a signature looked at.
+    pub path_prefix: String,
     /// Where load balancers ask for our health.
     pub health_path: Option<String>,
     /// The largest body, in bytes.

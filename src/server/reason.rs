@@ -8,7 +8,7 @@ use crate::mns::Defect;
 use crate::trust::Untrusted;
 
 /// The stable key of a refusal, or of a remark on an accepted request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumCount, strum::EnumIter, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "docs/errors.md tells what each one means; a test keeps it complete")]
 pub enum Reason {
@@ -35,6 +35,7 @@ pub enum Reason {
     JournalFull,
     JournalRefused,
     JournalFailed,
+    TooManyInFlight,
     OutOfTime,
     PathNotServed,
     MethodNotAllowed,
@@ -109,6 +110,7 @@ impl Reason {
             Self::JournalFull => "the disk is slower than the pushes that come: MNS sends them again",
             Self::JournalRefused => "the disk is full or failing: make room in logs.dir; MNS sends the push again",
             Self::JournalFailed => "the disk failed a sync: see the diagnostic log, then restart",
+            Self::TooManyInFlight => "more comes than this machine can take: MNS sends the push again",
             Self::OutOfTime => "the certificate source or this machine is too slow: MNS sends the push again",
             Self::PathNotServed => "the subscription's address has another path: add it to server.paths",
             Self::MethodNotAllowed => "only POST is answered here",

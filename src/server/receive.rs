@@ -7,7 +7,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{Method, request};
+use http::uri::PathAndQuery;
+use http::{Method, Uri, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
@@ -23,17 +24,29 @@ use crate::server::{BUDGET, Endpoint, Settings};
 /// Where the peer leaves, this future is dropped: before the hand-over to the journal nothing has
 /// happened, and after it the record is written all the same, so that a retry is a duplicate and
 /// never a loss.
+///
+/// Once a stop is under way each answer is the last of its connection.
 pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    if is_health_check(&endpoint, &head) {
+    let response = answer_one(&endpoint, request).await;
+    if endpoint.draining.is_cancelled() { respond::last(response) } else { response }
+}
+
+async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
+    let (mut head, body) = request.into_parts();
+    if is_health_check(endpoint, &head) {
         let is_well = endpoint.journal.is_writable() && !endpoint.journal.is_low();
         return respond::health(is_well && !endpoint.draining.is_cancelled());
+    }
+    if !endpoint.settings.path_prefix.is_empty() {
+        head.uri = with_prefix(&endpoint.settings.path_prefix, head.uri);
     }
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);
     };
     let checked = endpoint.settings.check_head(&head);
-    let mut visit = Visit { endpoint: &endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
+    let room = endpoint.in_flight.take(endpoint.settings.expected_bytes(&head));
+    let checked = checked.and(if room.is_some() { Ok(()) } else { Err(Rejection::TooManyInFlight) });
+    let mut visit = Visit { endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
     let outcome = match checked {
         Ok(()) => match read_body(&visit, body).await {
             Ok(body) => {
@@ -45,8 +58,12 @@ pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Reque
         Err(rejection) => Err(rejection),
     };
     match outcome {
-        Ok(receipt) => respond::created(&receipt),
+        Ok(receipt) => {
+            endpoint.counts.answer.note(visit.arrival.first_byte.elapsed());
+            respond::created(&receipt)
+        }
         Err(rejection) => {
+            endpoint.counts.note(rejection.reason());
             endpoint.journal.note(visit.refused(&rejection));
             respond::refused(&rejection)
         }
@@ -58,10 +75,19 @@ async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
     let endpoint = visit.endpoint;
     let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
     let deadline = visit.deadline(BUDGET);
-    let verified = timeout_at(deadline, endpoint.verifier.verify(&signed)).await.map_err(Rejection::late)??;
-    let notification = endpoint.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
+    let gate = endpoint.gate.load_full();
+    let begun = Instant::now();
+    let verdict = timeout_at(deadline, gate.verifier.verify(&signed)).await;
+    endpoint.counts.verify.note(begun.elapsed());
+    let verified = verdict.map_err(Rejection::late)??;
+    let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
     let entry = visit.accepted(&notification, verified.timeliness());
-    Ok(endpoint.journal.append(entry).await?)
+    let begun = Instant::now();
+    let appended = endpoint.journal.append(entry).await;
+    endpoint.counts.commit.note(begun.elapsed());
+    let receipt = appended?;
+    endpoint.counts.note_accepted(&notification, endpoint.clock.now());
+    Ok(receipt)
 }
 
 fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
@@ -69,7 +95,23 @@ fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
     is_read && endpoint.settings.health_path.as_deref() == Some(head.uri.path())
 }
 
+/// The target as MNS wrote it, before a proxy cut off its beginning.
+fn with_prefix(prefix: &str, uri: Uri) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    let whole = parts.path_and_query.map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
+    // A target without a path, such as *, has nothing to put it back on.
+    let Some(Ok(whole)) = whole else { return uri };
+    parts.path_and_query = Some(whole);
+    Uri::from_parts(parts).unwrap_or(uri)
+}
+
 impl Settings {
+    /// How many bytes of body have to be reckoned with.
+    fn expected_bytes(&self, head: &request::Parts) -> usize {
+        let bytes = announced(head).and_then(|bytes| usize::try_from(bytes).ok());
+        bytes.map_or(self.body_bytes_max, |bytes| bytes.min(self.body_bytes_max))
+    }
+
     /// Looks at what can be refused before the body is read.
     ///
     /// # Errors
@@ -84,13 +126,16 @@ impl Settings {
         if head.headers.contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
-        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        match announced.map(usize::try_from) {
+        match announced(head).map(usize::try_from) {
             Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
             Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
             None => Ok(()),
         }
     }
+}
+
+fn announced(head: &request::Parts) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn read_body(visit: &Visit<'_>, body: Body) -> Result<Bytes, Rejection> {

@@ -29,6 +29,9 @@ pub enum Rejection {
     /// It cannot be kept now.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Our doing: as much is in work as may be.
+    #[error("too many requests are in work")]
+    TooManyInFlight,
     /// Our doing: the time for it ran out.
     #[error("the time for one request ran out")]
     OutOfTime,
@@ -94,6 +97,7 @@ impl Rejection {
             Self::Journal(JournalError::Full) => Reason::JournalFull,
             Self::Journal(JournalError::Refused) => Reason::JournalRefused,
             Self::Journal(JournalError::Failed) => Reason::JournalFailed,
+            Self::TooManyInFlight => Reason::TooManyInFlight,
             Self::OutOfTime => Reason::OutOfTime,
             Self::PathNotServed => Reason::PathNotServed,
             Self::MethodNotAllowed => Reason::MethodNotAllowed,
@@ -162,6 +166,7 @@ impl Rejection {
             }
             Self::NotAdmitted(_) | Self::Invalid(_) | Self::Journal(_) => true,
             Self::Untrusted(_)
+            | Self::TooManyInFlight
             | Self::OutOfTime
             | Self::PathNotServed
             | Self::MethodNotAllowed
@@ -176,7 +181,8 @@ impl Rejection {
     /// Whether some of the body is unread: what is left of it must not be taken for the next request.
     fn leaves_body_unread(&self) -> bool {
         match self {
-            Self::PathNotServed
+            Self::TooManyInFlight
+            | Self::PathNotServed
             | Self::MethodNotAllowed
             | Self::ContentEncoding
             | Self::BodyTooLarge
@@ -195,6 +201,7 @@ impl Rejection {
         match self {
             Self::Untrusted(Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_))
             | Self::Journal(_)
+            | Self::TooManyInFlight
             | Self::OutOfTime
             | Self::Unplaced => Refusal::Unavailable,
             Self::Untrusted(_) | Self::NotAdmitted(_) => Refusal::Forbidden,
@@ -274,6 +281,12 @@ pub(super) fn health(is_healthy: bool) -> Response {
     } else {
         text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n")
     }
+}
+
+/// The same answer, and the connection ends with it.
+pub(super) fn last(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn text(status: StatusCode, body: &'static str) -> Response {

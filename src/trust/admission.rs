@@ -46,6 +46,12 @@ impl Admission {
         self.owners.is_empty()
     }
 
+    /// Whether pushes are taken wherever they come from.
+    #[must_use]
+    pub fn takes_every_source(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// Lets a notification through that is meant for us.
     ///
     /// # Errors

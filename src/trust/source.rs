@@ -54,7 +54,7 @@ pub enum FetchError {
 }
 
 /// How to reach the source.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchOptions {
     /// For the whole fetch, name look-up to last byte.
     pub timeout: Duration,

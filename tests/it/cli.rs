@@ -292,7 +292,7 @@ fn health_tells_a_healthy_endpoint_from_none_and_from_another_server() {
     let any = format!("server.listen=0.0.0.0:{}", endpoint.address.port());
     health(&["--set", &any]).assert(0, "healthy: http://127.0.0.1:");
     health(&["--listen", &address, "--set", "server.health_path=/other"]).assert(1, "answered 404");
-    health(&["--set", "server.health_path="]).assert(1, "server.health_path is off");
+    health(&["--set", "server.health_path="]).assert(1, "server.health_path are off");
     health(&["--listen", "127.0.0.1:1"]).assert(1, "Connection refused (os error 111); is serve running there?");
     let other = CertificateHost::start(Mode::Raw(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()));
     health(&["--listen", &other.address.to_string()]).assert(1, "is serve running there?");

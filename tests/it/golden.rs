@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
@@ -17,7 +18,7 @@ use mns_endpoint::journal::{
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
-use mns_endpoint::server::{self, Endpoint, Paths, RefusedRate, Settings, Shown};
+use mns_endpoint::server::{self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
 };
@@ -67,12 +68,15 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
     let prefixes = Prefixes::new([Prefix::parse(PREFIX).unwrap()]);
     let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
     Endpoint {
-        verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
-        admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
+        gate: ArcSwap::from_pointee(Gate {
+            verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
+            admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
+        }),
         journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
         refused: RefusedRate::new(None),
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
+            path_prefix: String::new(),
             health_path: None,
             body_bytes_max: 2048,
             body_timeout: Duration::from_secs(3),
@@ -82,6 +86,8 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
             refused_per_second: None,
             access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
         },
+        in_flight: InFlight::default(),
+        counts: Counts::default(),
         clock,
         zone: TimeZone::get("Asia/Shanghai").unwrap(),
         draining: CancellationToken::new(),
@@ -154,8 +160,13 @@ fn logs(format: Format, shown: Shown) -> (String, String) {
     let listener = runtime.block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) }).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let router = server::router(endpoint.clone());
-    let serving =
-        runtime.spawn(net::serve(vec![listener], router, limits, Arc::new(Counters::default()), stop.clone()));
+    let serving = runtime.spawn(net::serve(
+        vec![listener],
+        router,
+        net::Front::plain(limits),
+        Arc::new(Counters::default()),
+        stop.clone(),
+    ));
     for request in requests() {
         exchange(address, &request);
     }

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, key, read_answer, send,
+    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, key, read_answer, send, unread,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -395,4 +396,24 @@ fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
     let started = Instant::now();
     assert_eq!(server.stop(false), 0);
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_is_past_the_bound_on_bodies_in_work_is_told_503_before_its_body_is_read() {
+    // The bound is 64 MiB, and a body whose length is not announced counts as the largest.
+    let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
+    let mut chunked = bench.draft().set("Expect", "100-continue").set("Transfer-Encoding", "chunked");
+    chunked.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+    let begin = || {
+        let mut stream = send(bench.endpoint.address, &chunked.head());
+        assert_eq!(read_answer(&mut stream).status, 100);
+        stream
+    };
+    let (first, second) = (begin(), begin());
+    let draft = bench.draft().sign(&key(512));
+    // No body goes over the wire: the answer does not wait for it.
+    bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
+    drop(first);
+    eventually("there is room again", || (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(()));
+    drop(second);
 }

@@ -10,14 +10,18 @@
     reason = "helpers of tests fail by panicking, and are read beside their callers"
 )]
 
+mod activation;
+mod admin;
 mod certificates;
 mod cli;
+mod cli_check;
 mod cli_client;
 mod cli_explain;
 mod cli_logs;
 mod cli_push;
 mod client;
 mod demo;
+mod drain;
 mod duplicates;
 mod durability;
 mod emulator;
@@ -26,9 +30,13 @@ mod golden;
 mod hostile;
 mod journal;
 mod limits;
+mod nginx;
+mod proxies;
 mod pusher;
 mod receive;
 mod refuse;
+mod reload;
 mod rotate;
 mod support;
 mod tidy;
+mod tls;

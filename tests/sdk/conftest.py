@@ -119,7 +119,7 @@ class Emulator(Process):
 class Endpoint(Process):
     def __init__(self, dir, trusted, port=0):
         self.logs = dir / "logs"
-        settings = [f"signing.certificate_dir={dir / 'certificates'}"]
+        settings = ["admin.listen=off", f"signing.certificate_dir={dir / 'certificates'}"]
         arguments = ["serve", "--listen", f"127.0.0.1:{port}", "--log-dir", self.logs, "--trust", f"{trusted}/"]
         for setting in settings:
             arguments += ["--set", setting]

@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Base, Client};
 use crate::clock::SystemClock;
 use crate::command::emulator::{LIMITS, OWNER};
+use crate::command::running::Certificates;
 use crate::command::serve;
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters};
+use crate::net::{self, Counters, Front};
 use crate::server::{self, Endpoint};
 
 /// Both servers, each on a free port of this machine.
@@ -55,11 +56,17 @@ impl Stage {
         let stop = CancellationToken::new();
         let counters = || Arc::new(Counters::default());
         let serving = [
-            tokio::spawn(net::serve(vec![emulator_listener], emulator.router(), LIMITS, counters(), stop.clone())),
+            tokio::spawn(net::serve(
+                vec![emulator_listener],
+                emulator.router(),
+                Front::plain(LIMITS),
+                counters(),
+                stop.clone(),
+            )),
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
                 server::router(endpoint.clone()),
-                config.net.clone(),
+                Front::plain(config.net.clone()),
                 counters(),
                 stop.clone(),
             )),
@@ -135,5 +142,5 @@ fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<E
     let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
     let storage = FileStorage::open(options)?;
     let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
-    serve::assemble(config, journal, zone)
+    Ok(serve::assemble(config, &Certificates::new(config)?, journal, zone))
 }

@@ -22,7 +22,7 @@ use crate::command::push::maker::{Maker, Plan};
 use crate::command::push::outcome::Outcome;
 use crate::emulator::{self, Connection, Signer, Target};
 use crate::mns::ContentFormat;
-use crate::net::{self, Counters};
+use crate::net::{self, Counters, Front};
 use crate::roots;
 
 /// Answers that may wait to be printed.
@@ -164,8 +164,13 @@ impl Push {
             idle_timeout: emulator::ANSWER_TIMEOUT,
         };
         let router = emulator::certificate_host(signer);
-        let host =
-            tokio::spawn(net::serve(vec![listener], router, limits, Arc::new(Counters::default()), stop.clone()));
+        let host = tokio::spawn(net::serve(
+            vec![listener],
+            router,
+            Front::plain(limits),
+            Arc::new(Counters::default()),
+            stop.clone(),
+        ));
         Ok((url, Some(host)))
     }
 

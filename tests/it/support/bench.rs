@@ -68,6 +68,12 @@ fn row(refusal: Refusal) -> Row {
         408 => ("Request Timeout", "Request Timeout!", "receive.rs:7", CLOSE),
         413 => ("Payload Too Large", "Payload Too Large!", "receive.rs:7", CLOSE),
         415 => ("Unsupported Media Type", "Unsupported Media Type!", "receive.rs:7", CLOSE),
+        503 if refusal.reason == Reason::TooManyInFlight => (
+            "Service Unavailable",
+            "Service Unavailable!",
+            "receive.rs:5",
+            &[("retry-after", "5"), ("connection", "close")],
+        ),
         503 => ("Service Unavailable", "Service Unavailable!", "receive.rs:5", &[("retry-after", "5")]),
         other => panic!("{other} is in no row"),
     }

@@ -1,19 +1,39 @@
 //! A real `mns-endpoint serve` in a directory of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::support::{Answer, eventually, exchange};
 
-/// The program, with no configuration from outside.
+const ADMIN: (&str, &str) = ("MNS_ENDPOINT_ADMIN__LISTEN", "off");
+
+/// The program, with no configuration from outside but for an admin listener that is off.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mns-endpoint"));
     command.env_clear().env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    // Many run at once, and the default is one port.
+    command.env(ADMIN.0, ADMIN.1);
+    command
+}
+
+/// The program with a socket that is already open, by the protocol of systemd.
+pub fn activated(socket: &TcpListener) -> Command {
+    let mut command = Command::new("/bin/sh");
+    // The number of the process is known only inside of it, and the socket has to be file 3.
+    let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
+    command.env_clear().env("TZ", "UTC").env(ADMIN.0, ADMIN.1).args([
+        "-c",
+        hand_over,
+        env!("CARGO_BIN_EXE_mns-endpoint"),
+    ]);
+    command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
     command
 }
 
@@ -26,6 +46,8 @@ pub struct Options {
     pub trust: Vec<String>,
     /// The environment.
     pub environment: Vec<(String, String)>,
+    /// A socket that is handed over as a service manager does.
+    pub socket: Option<Arc<TcpListener>>,
 }
 
 impl Options {
@@ -61,7 +83,7 @@ impl Endpoint {
 
     /// Starts in a directory in which another one may have run.
     pub fn start_in(dir: TempDir, options: &Options) -> Self {
-        let mut command = program();
+        let mut command = options.socket.as_ref().map_or_else(program, |socket| activated(socket));
         command.current_dir(dir.path()).arg("serve");
         if !options.set.iter().any(|(key, _)| key == "logs.dir") {
             command.args(["--log-dir", "logs"]);

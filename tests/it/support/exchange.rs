@@ -54,7 +54,7 @@ pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// The next answer of a connection.
-pub fn read_answer(stream: &mut TcpStream) -> Answer {
+pub fn read_answer(stream: &mut impl Read) -> Answer {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -12,19 +12,21 @@ mod local_mns;
 mod logs;
 mod run;
 mod subscriber;
+mod tls;
 
 pub use api_host::ApiHost;
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
 pub use certificate_host::{CertificateHost, Mode};
 pub use disk::{Disk, FaultyStorage};
 pub use draft::Draft;
-pub use endpoint::{Endpoint, Options, program};
+pub use endpoint::{Endpoint, Options, activated, program};
 pub use exchange::{Answer, exchange, exchange_all, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records};
 pub use run::{Ended, finish, run};
 pub use subscriber::Subscriber;
+pub use tls::{Identity, secure, secure_after, secure_with};
 
 use std::time::{Duration, Instant};
 

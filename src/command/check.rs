@@ -1,0 +1,251 @@
+//! `check`: reads the configuration as serve does, and looks at its surroundings without changing any.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use rustix::fs::{Access, access};
+use serde_json::json;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::command::serve::public_address;
+use crate::command::service::Output;
+use crate::command::{Configuration, EXIT_CONFIG};
+use crate::config::{self, Config};
+use crate::journal::Medium;
+use crate::net::{self, Tls, TlsFiles};
+use crate::remedy::remedy;
+use crate::report::Report;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A TLS certificate with fewer days left gets a warning.
+const DAYS_LEFT_MIN: u64 = 21;
+/// After this time a container is killed, unless it is told otherwise.
+const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Say what is wrong with the configuration and its surroundings.
+///
+/// Reads the configuration as serve does and looks at directories, limits, the TLS certificate and the address to
+/// give to a subscription. Nothing is made or changed. Ends with 78 where serve would not start or would not be
+/// reached, else with 0.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint check
+  mns-endpoint check --config /etc/mns-endpoint/endpoint.toml --output json")]
+pub(super) struct Check {
+    #[command(flatten)]
+    configuration: Configuration,
+    /// How the findings are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+enum Level {
+    /// The start fails, or peers turn away.
+    Error,
+    /// It works, and may not be what is meant.
+    Warning,
+    /// For the one who asked.
+    Note,
+}
+
+/// One thing that was found.
+struct Finding {
+    level: Level,
+    key: &'static str,
+    text: String,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let (origin, findings) = match self.configuration.load(&[]) {
+            Ok(config) => {
+                let findings = Findings::of(&config);
+                (config.origin, findings)
+            }
+            Err(error) => (String::new(), Findings(vec![Finding::error("configuration", error.to_string())])),
+        };
+        findings.print(self.output, &origin)?;
+        let is_wrong = findings.0.iter().any(|finding| finding.level == Level::Error);
+        Ok(if is_wrong { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS })
+    }
+}
+
+impl Finding {
+    fn error(key: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Error, key, text: text.into() }
+    }
+
+    fn warning(key: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Warning, key, text: text.into() }
+    }
+
+    fn note(key: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Note, key, text: text.into() }
+    }
+}
+
+/// All that was found, in the order of the configuration.
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn of(config: &Config) -> Self {
+        let mut findings = Self(Vec::new());
+        findings.look_at_address(config);
+        findings.look_at_limits(config);
+        if let Some(files) = &config.tls {
+            findings.look_at_tls(files);
+        }
+        findings.look_at_trust(config);
+        findings.look_at_logs(config);
+        if let Err(error) = config::local_zone(std::env::var("TZ").ok().as_deref()) {
+            findings.0.push(Finding::error("TZ", error.to_string()));
+        }
+        findings
+    }
+
+    fn look_at_address(&mut self, config: &Config) {
+        let Some(listen) = config.listen.first() else { return };
+        let (address, is_public) = public_address(config, *listen);
+        let finding = if is_public {
+            Finding::note("server.public_url", format!("the address for a subscription is {address}"))
+        } else {
+            let text = format!("{address} is private, and MNS cannot reach it: set the one that it can reach");
+            Finding::warning("server.public_url", text)
+        };
+        self.0.push(finding);
+    }
+
+    fn look_at_limits(&mut self, config: &Config) {
+        let wanted = config.net.connections_max;
+        let possible = net::raise_file_limit(wanted);
+        if possible < wanted {
+            let text = format!(
+                "{wanted} are more than the limit on open files allows: {possible}; raise it with ulimit -n or LimitNOFILE="
+            );
+            self.0.push(Finding::warning("server.max_connections", text));
+        }
+        let stop = config.drain_delay.saturating_add(config.drain);
+        if stop > CONTAINER_PATIENCE {
+            let text = format!(
+                "a stop may take {stop:?} with drain_delay: tell the supervisor, containers are killed after 10s"
+            );
+            self.0.push(Finding::note("server.drain", text));
+        }
+    }
+
+    fn look_at_tls(&mut self, files: &TlsFiles) {
+        const KEY: &str = "server.tls.certificate";
+        let not_after = match Tls::load(files.clone()) {
+            Ok(tls) => tls.not_after(),
+            Err(error) => return self.0.push(Finding::error(KEY, Report(&error).to_string())),
+        };
+        let name = files.certificate.display();
+        self.0.push(match not_after.map(days_until) {
+            None => Finding::note(KEY, format!("{name}: its end cannot be read")),
+            Some(Err(days)) => Finding::error(KEY, format!("{name} ended {days} days ago")),
+            Some(Ok(days)) if days < DAYS_LEFT_MIN => Finding::warning(KEY, format!("{name} ends in {days} days")),
+            Some(Ok(days)) => Finding::note(KEY, format!("{name} ends in {days} days")),
+        });
+    }
+
+    fn look_at_trust(&mut self, config: &Config) {
+        for prefix in &config.insecure_prefixes {
+            let text = format!("{prefix} is fetched without TLS: whoever sits on the way can sign");
+            self.0.push(Finding::warning("signing.certificate_prefixes", text));
+        }
+        if !config.policy.require_content_md5 {
+            let text = "anyone who has one signed request may put another body under it";
+            self.0.push(Finding::warning("signing.require_content_md5", text));
+        }
+        if config.policy.max_age.is_none() {
+            let text = "an old request may be sent again at any time";
+            self.0.push(Finding::warning("signing.max_age", text));
+        }
+        if let Err(error) = writable(&config.certificate_dir) {
+            let mending = remedy(&config.certificate_dir, &error);
+            let text = format!(
+                "certificates cannot be kept in {}: {error}; mend it with: {mending}",
+                config.certificate_dir.display()
+            );
+            self.0.push(Finding::warning("signing.certificate_dir", text));
+        }
+        if config.trusted_proxies.takes_everyone() {
+            let text = "it holds every address: anyone may say where a request comes from";
+            self.0.push(Finding::warning("server.trusted_proxies", text));
+        }
+        if !config.admission.takes_every_source() && config.trusted_proxies.is_empty() {
+            let text = "compared with the other end of the connection: where that is a proxy, name it in server.trusted_proxies";
+            self.0.push(Finding::warning("accept.sources", text));
+        }
+        if config.admission.takes_every_owner() {
+            let text = "empty: anyone with an account may subscribe this address to a topic of theirs";
+            self.0.push(Finding::warning("accept.topic_owners", text));
+        }
+    }
+
+    fn look_at_logs(&mut self, config: &Config) {
+        const KEY: &str = "logs.dir";
+        let dir = &config.log_dir;
+        if let Err(error) = writable(dir) {
+            let text = format!("{} cannot be written: {error}; mend it with: {}", dir.display(), remedy(dir, &error));
+            self.0.push(Finding::error(KEY, text));
+        }
+        let medium = Medium::of(existing(dir));
+        if medium != Medium::Disk {
+            let text =
+                format!("{} is not on a disk but on {medium}: what is written there may not survive", dir.display());
+            self.0.push(Finding::warning(KEY, text));
+        }
+    }
+
+    fn print(&self, output: Output, origin: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match output {
+            Output::Text => {
+                for finding in &self.0 {
+                    let level: &str = finding.level.into();
+                    writeln!(out, "{level:<8} {}: {}", finding.key, finding.text)?;
+                }
+                let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
+                let origin = if origin.is_empty() { "no configuration" } else { origin };
+                writeln!(out, "{origin}: {} errors, {} warnings", count(Level::Error), count(Level::Warning))
+            }
+            Output::Json => {
+                let findings = self.0.iter().map(
+                    |finding| json!({ "level": <&str>::from(finding.level), "key": finding.key, "text": finding.text }),
+                );
+                writeln!(out, "{}", json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() }))
+            }
+        }
+    }
+}
+
+/// Whole days from now, or since then.
+fn days_until(then: SystemTime) -> Result<u64, u64> {
+    let days = |span: Duration| span.as_secs().checked_div(DAY.as_secs()).unwrap_or_default();
+    match then.duration_since(SystemClock.now()) {
+        Ok(left) => Ok(days(left)),
+        Err(ago) => Err(days(ago.duration())),
+    }
+}
+
+/// The directory, or the nearest above it that there is.
+fn existing(dir: &Path) -> &Path {
+    let found = dir.ancestors().find(|path| path.exists());
+    found.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether files can be made there, or the directory itself where it is missing.
+fn writable(dir: &Path) -> io::Result<()> {
+    let found = existing(dir);
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(access(found, Access::WRITE_OK | Access::EXEC_OK)?)
+}

@@ -1,0 +1,83 @@
+//! What of the configuration is in use, and how a part of it changes while requests are answered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::net::Tls;
+use crate::server::{Endpoint, Gate};
+use crate::trust::{CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
+
+/// Certificates, and what decides how they are had.
+pub(super) struct Certificates {
+    cache: Arc<CertificateCache>,
+    fetch: FetchOptions,
+    dir: PathBuf,
+}
+
+/// What changes at a reload.
+pub(super) struct Running {
+    /// The configuration of the start.
+    pub(super) started: Config,
+    pub(super) certificates: Certificates,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+impl Certificates {
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        let source = HttpsSource::new(config.fetch.clone())?;
+        let store = CertificateStore::new(config.certificate_dir.clone());
+        let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
+        Ok(Self { cache, fetch: config.fetch.clone(), dir: config.certificate_dir.clone() })
+    }
+
+    /// The same where they are had in the same way: what is in the cache stays there.
+    fn again(&self, config: &Config) -> anyhow::Result<Self> {
+        if self.fetch == config.fetch && self.dir == config.certificate_dir {
+            return Ok(Self { cache: self.cache.clone(), fetch: self.fetch.clone(), dir: self.dir.clone() });
+        }
+        Self::new(config)
+    }
+
+    /// What decides which requests are taken.
+    pub(super) fn gate(&self, config: &Config, clock: Arc<dyn Clock>) -> Gate {
+        let verifier = Verifier::new(config.policy.clone(), config.prefixes.clone(), self.cache.clone(), clock);
+        Gate { verifier, admission: config.admission.clone() }
+    }
+}
+
+impl Running {
+    /// Takes what can change while requests are answered. Those under way end under what they began with.
+    /// Where anything in it cannot be used, nothing changes.
+    pub(super) fn reload(&mut self, read: anyhow::Result<Config>) {
+        match read.and_then(|config| self.take(&config).map(|()| config)) {
+            Ok(config) => {
+                let keys = self.started.keys_for_restart(&config);
+                if !keys.is_empty() {
+                    warn!(keys = keys.join(", "), "These keys have changed and need a restart");
+                }
+                info!(configuration = %config.origin, "Configuration read again: signing, accept and server.tls are as it says");
+            }
+            Err(error) => {
+                let error = format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ");
+                error!(%error, "The configuration that was read again cannot be used: what runs stays as it is");
+            }
+        }
+    }
+
+    fn take(&mut self, config: &Config) -> anyhow::Result<()> {
+        let certificates = self.certificates.again(config).context("signing")?;
+        let gate = certificates.gate(config, self.endpoint.clock.clone());
+        if let (Some(tls), Some(files)) = (&self.tls, &config.tls) {
+            tls.replace(files.clone())?;
+        }
+        self.endpoint.gate.store(Arc::new(gate));
+        self.certificates = certificates;
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! The keys of the admin listener.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::admin;
+use crate::config::{ConfigError, impossible, raw};
+
+/// What the admin listener may serve without a token.
+const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// The admin listener as it is configured.
+#[derive(Debug, Clone)]
+pub struct AdminOptions {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who may ask for what.
+    pub access: admin::Access,
+}
+
+/// Reads the token too: a listener without the one that it should have is none.
+pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError> {
+    if raw.listen == "off" {
+        return Ok(None);
+    }
+    let allowed = "write an address and a port, as in 127.0.0.1:9080; \"off\" is possible too";
+    let listen: SocketAddr =
+        raw.listen.parse().map_err(|_not_an_address| impossible("admin.listen", &raw.listen, allowed))?;
+    let token = check_token(&raw.token_file)?;
+    if token.is_none() && !listen.ip().to_canonical().is_loopback() {
+        return Err(impossible("admin.listen", &raw.listen, "other machines reach it: admin.token_file is needed"));
+    }
+    if let Some(path) = raw.open.0.iter().find(|path| !PATHS.contains(&path.as_str())) {
+        return Err(impossible("admin.open", path, "/healthz, /readyz and /metrics are possible"));
+    }
+    Ok(Some(AdminOptions { listen, access: admin::Access { token, open: raw.open.0, hosts: raw.hosts.0 } }))
+}
+
+fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {
+    const KEY: &str = "admin.token_file";
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let shown = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| impossible(KEY, &shown, &format!("the file cannot be read: {error}")))?;
+    match text.trim() {
+        "" => Err(impossible(KEY, &shown, "there is no token in it")),
+        token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(token.to_owned())),
+        _ => Err(impossible(KEY, &shown, "a token is one word of ASCII letters, digits and signs")),
+    }
+}

@@ -1,0 +1,149 @@
+//! Everything that is counted, under the names of `docs/metrics.md`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tracing::error;
+
+use crate::meter::{BOUNDS_MS, Spans};
+use crate::net::Counters;
+use crate::server::Endpoint;
+
+/// What stands before every name.
+const PREFIX: &str = "mns_endpoint";
+
+/// Reads the counts of an endpoint when somebody asks.
+struct Counted {
+    endpoint: Arc<Endpoint>,
+    connections: Arc<Counters>,
+}
+
+/// A function that gives all metrics as `OpenMetrics` text.
+pub(crate) fn text_of(
+    endpoint: Arc<Endpoint>,
+    connections: Arc<Counters>,
+) -> impl Fn() -> String + Send + Sync + 'static {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Counted { endpoint, connections }));
+    move || {
+        let mut told = String::new();
+        if let Err(error) = text::encode(&mut told, &registry) {
+            error!(%error, "Metrics cannot be written");
+        }
+        told
+    }
+}
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.requests(&mut encoder)?;
+        self.subscriptions(&mut encoder)?;
+        self.spans(&mut encoder)?;
+        self.connections(&mut encoder)?;
+        self.journal(&mut encoder)
+    }
+}
+
+impl Counted {
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = &self.endpoint.counts;
+        counter(encoder, "accepted", "Requests answered 201", counts.accepted.load(Ordering::Relaxed))?;
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let in_flight = &self.endpoint.in_flight;
+        gauge(encoder, "in_flight_requests", "Requests between head and answer", number(in_flight.requests()))?;
+        gauge(encoder, "in_flight_bytes", "The bytes of their bodies, as announced", number(in_flight.bytes()))?;
+        let help = "Refusals, and remarks on accepted requests, by the keys of docs/errors.md";
+        let mut family = encoder.encode_descriptor("reasons", help, None, MetricType::Counter)?;
+        for (reason, count) in counts.reasons() {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason.key())])?)?;
+        }
+        Ok(())
+    }
+
+    fn subscriptions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.endpoint.counts.subscriptions();
+        // A family without members has no lines to stand under its name.
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let help = "Notifications answered 201, by subscription; past 200 of them, together as other";
+        let mut family = encoder.encode_descriptor("notifications", help, None, MetricType::Counter)?;
+        for count in &counts {
+            let labels = [("topic", count.topic.as_str()), ("subscription", count.subscription.as_str())];
+            ConstCounter::new(count.accepted).encode(family.encode_family(&labels)?)?;
+        }
+        let help = "When the last notification of a subscription came, in Unix time";
+        let mut family =
+            encoder.encode_descriptor("last_notification_timestamp_seconds", help, None, MetricType::Gauge)?;
+        for count in &counts {
+            let labels = [("topic", count.topic.as_str()), ("subscription", count.subscription.as_str())];
+            gauge_of(count.last_second).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn spans(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = &self.endpoint.counts;
+        spans(encoder, "verify_seconds", "From a whole request to a verdict on its signature", &counts.verify)?;
+        spans(encoder, "commit_seconds", "From the hand-over to the journal to its answer", &counts.commit)?;
+        spans(encoder, "answer_seconds", "From the first byte of an accepted request to its 201", &counts.answer)
+    }
+
+    fn connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let count = &self.connections;
+        let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        let opened = load(&count.opened);
+        counter(encoder, "connections", "Connections that got a slot", opened)?;
+        let open = opened.saturating_sub(load(&count.closed));
+        gauge(encoder, "open_connections", "Connections that have a slot now", open)?;
+        let help = "Connections told 503 because every slot was busy";
+        counter(encoder, "connections_turned_away", help, load(&count.turned_away))?;
+        let help = "Request heads that were broken, too slow or too large, and broken PROXY headers";
+        counter(encoder, "broken_heads", help, load(&count.broken_heads))?;
+        let help = "TLS handshakes that failed or took too long";
+        counter(encoder, "failed_handshakes", help, load(&count.failed_handshakes))
+    }
+
+    fn journal(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let journal = &self.endpoint.journal;
+        let help = "Whether what is handed to the journal can be expected to reach the disk";
+        gauge(encoder, "journal_writable", help, u64::from(journal.is_writable()))?;
+        let help = "Refusals that were not logged for want of room";
+        counter(encoder, "journal_dropped_refusals", help, journal.notes_dropped())?;
+        gauge(encoder, "draining", "Whether a stop is under way", u64::from(self.endpoint.draining.is_cancelled()))
+    }
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    gauge_of(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+fn gauge_of(value: u64) -> ConstGauge {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn spans(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, spans: &Spans) -> fmt::Result {
+    let counted = spans.counted();
+    let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
+    let bounds = BOUNDS_MS.iter().map(|ms| seconds(ms.saturating_mul(1000))).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(counted.buckets.iter().copied()).collect();
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    metric.encode_histogram::<[(&str, &str); 0]>(seconds(counted.sum_us), counted.buckets.iter().sum(), &buckets, None)
+}

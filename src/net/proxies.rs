@@ -1,0 +1,150 @@
+//! Who a request comes from where it came through proxies whose word is taken.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+use proxy_header::{ParseConfig, ProxyHeader};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::net::limits::{PROXY_BYTES_MAX, PROXY_HEADER_TIMEOUT};
+
+/// The header to which each proxy adds the address that it was asked from.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Signature, version, kind and length of a PROXY header of version 2.
+const FIXED_BYTES: usize = 16;
+
+/// The networks of the proxies whose word is taken.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Takes the word of whoever asks from one of these networks.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Nobody's word is taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of the networks holds every address of a family.
+    #[must_use]
+    pub fn takes_everyone(&self) -> bool {
+        self.0.iter().any(|network| network.prefix_len() == 0)
+    }
+
+    pub(super) fn trusts(&self, peer: SocketAddr) -> bool {
+        let ip = peer.ip().to_canonical();
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Who asked first, as far as the word of trusted proxies reaches: X-Forwarded-For is read from its end, where
+    /// the nearest proxy wrote, up to the first address that is none of ours. An address without a port has port 0.
+    pub(super) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        let mut client = peer;
+        let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+        let told = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        for one in told {
+            if !self.trusts(client) {
+                break;
+            }
+            match address(one) {
+                Some(address) => client = address,
+                // What stands before it is nobody's word.
+                None => break,
+            }
+        }
+        client
+    }
+
+    /// Reads a PROXY header of version 2 where a trusted proxy sends one; gives who it says is asking.
+    ///
+    /// A connection of HTTP or TLS never begins with a line break, so the first byte tells.
+    pub(super) async fn open(&self, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 0 || first != *b"\r" {
+            return Ok(peer);
+        }
+        timeout(PROXY_HEADER_TIMEOUT, read_header(stream, peer)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+    }
+}
+
+async fn read_header(stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
+    let mut header = vec![0; FIXED_BYTES];
+    stream.read_exact(&mut header).await?;
+    let length = header.last_chunk::<2>().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+    if length > PROXY_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    header.resize(FIXED_BYTES.saturating_add(length), 0);
+    stream.read_exact(header.get_mut(FIXED_BYTES..).unwrap_or_default()).await?;
+    let only_v2 = ParseConfig { allow_v1: false, include_tlvs: false, ..ParseConfig::default() };
+    let (header, _all) = ProxyHeader::parse(&header, only_v2).map_err(|error| io::Error::other(error.to_string()))?;
+    // None where the proxy asks for itself, as a probe does.
+    Ok(header.proxied_address().map_or(peer, |proxied| canonical(proxied.source)))
+}
+
+/// An address as proxies write it: with or without a port, IPv6 with or without brackets.
+fn address(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let without_port = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+    without_port.or_else(|_| text.parse()).ok().map(canonical)
+}
+
+/// An IPv4 address that was written as IPv6 is the same address.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn client(peer: &str, lines: &[&str]) -> String {
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        }
+        TrustedProxies::new(networks.to_vec()).client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn the_word_of_trusted_proxies_is_read_from_its_end() {
+        for (peer, lines, expected) in [
+            ("10.0.0.1:5", &[][..], "10.0.0.1:5"),
+            ("10.0.0.1:5", &["203.0.113.7"], "203.0.113.7:0"),
+            ("10.0.0.1:5", &["203.0.113.7:99"], "203.0.113.7:99"),
+            // A stranger has no word.
+            ("192.0.2.1:5", &["203.0.113.7"], "192.0.2.1:5"),
+            // What the client put there itself is not believed.
+            ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7"], "203.0.113.7:0"),
+            ("10.0.0.1:5", &["1.1.1.1", "203.0.113.7"], "203.0.113.7:0"),
+            // A chain of trusted ones.
+            ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7, 10.0.0.2"], "203.0.113.7:0"),
+            ("10.0.0.1:5", &["10.0.0.3", "10.0.0.2"], "10.0.0.3:0"),
+            // What cannot be read ends the chain.
+            ("10.0.0.1:5", &["203.0.113.7, unknown"], "10.0.0.1:5"),
+            ("10.0.0.1:5", &["203.0.113.7,"], "10.0.0.1:5"),
+            ("10.0.0.1:5", &["203.0.113.7, _x, 10.0.0.2"], "10.0.0.2:0"),
+            // IPv6, and IPv4 in its clothes.
+            ("[fd00::1]:5", &["[2001:db8::1]:99"], "[2001:db8::1]:99"),
+            ("[fd00::1]:5", &["[2001:db8::1]"], "[2001:db8::1]:0"),
+            ("[fd00::1]:5", &["2001:db8::1"], "[2001:db8::1]:0"),
+            ("10.0.0.1:5", &["::ffff:203.0.113.7"], "203.0.113.7:0"),
+            ("[::ffff:10.0.0.1]:5", &["203.0.113.7"], "203.0.113.7:0"),
+        ] {
+            assert_eq!(client(peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+}

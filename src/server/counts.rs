@@ -1,0 +1,161 @@
+//! What is counted of requests: with atomics, so that counting costs next to nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use strum::{EnumCount as _, IntoEnumIterator as _};
+
+use crate::meter::Spans;
+use crate::mns::Notification;
+use crate::server::reason::Reason;
+
+/// How many subscriptions are told apart; later ones are counted together.
+const SUBSCRIPTIONS_MAX: usize = 200;
+/// The name under which the others are counted.
+const OTHERS: &str = "other";
+
+/// The counts of an endpoint.
+#[derive(Debug)]
+pub struct Counts {
+    /// Requests answered 201.
+    pub accepted: AtomicU64,
+    /// From a whole request to a verdict on its signature, a fetch of the certificate included.
+    pub verify: Spans,
+    /// From the hand-over to the journal to its answer.
+    pub commit: Spans,
+    /// From the first byte of an accepted request to its answer.
+    pub answer: Spans,
+    reasons: [AtomicU64; Reason::COUNT],
+    subscriptions: ArcSwap<Subscriptions>,
+}
+
+/// By topic, then by subscription.
+type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<Seen>>>;
+
+/// What came of one subscription.
+#[derive(Debug, Default)]
+struct Seen {
+    accepted: AtomicU64,
+    last_second: AtomicU64,
+}
+
+/// The same, for whoever reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionCount {
+    /// The topic.
+    pub topic: String,
+    /// The subscription.
+    pub subscription: String,
+    /// Notifications answered 201.
+    pub accepted: u64,
+    /// When the last of them came, in seconds of Unix time.
+    pub last_second: u64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            accepted: AtomicU64::default(),
+            verify: Spans::default(),
+            commit: Spans::default(),
+            answer: Spans::default(),
+            reasons: std::array::from_fn(|_| AtomicU64::default()),
+            subscriptions: ArcSwap::default(),
+        }
+    }
+}
+
+impl Counts {
+    /// Counts a refusal, or a remark on an accepted request.
+    pub(super) fn note(&self, reason: Reason) {
+        if let Some(count) = self.reasons.get(reason as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a notification that is on disk.
+    pub(super) fn note_accepted(&self, notification: &Notification<'_>, now: SystemTime) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        let seen = self.seen(&notification.topic_name, &notification.subscription_name);
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        seen.accepted.fetch_add(1, Ordering::Relaxed);
+        seen.last_second.fetch_max(second, Ordering::Relaxed);
+    }
+
+    fn seen(&self, topic: &[u8], subscription: &[u8]) -> Arc<Seen> {
+        let find = |all: &Subscriptions, topic: &[u8], subscription: &[u8]| {
+            all.get(topic).and_then(|of_topic| of_topic.get(subscription)).cloned()
+        };
+        if let Some(seen) = find(&self.subscriptions.load(), topic, subscription) {
+            return seen;
+        }
+        // Once for each subscription.
+        self.subscriptions.rcu(|all| {
+            let mut all = Subscriptions::clone(all);
+            let is_full = all.values().map(HashMap::len).sum::<usize>() >= SUBSCRIPTIONS_MAX;
+            let (topic, subscription) =
+                if is_full { (OTHERS.as_bytes(), OTHERS.as_bytes()) } else { (topic, subscription) };
+            all.entry(topic.to_vec()).or_default().entry(subscription.to_vec()).or_default();
+            all
+        });
+        let all = self.subscriptions.load();
+        let found = find(&all, topic, subscription);
+        found.or_else(|| find(&all, OTHERS.as_bytes(), OTHERS.as_bytes())).unwrap_or_default()
+    }
+
+    /// How often each reason was given.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::iter().zip(&self.reasons).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
+    }
+
+    /// What came of each subscription, by name.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<SubscriptionCount> {
+        let all = self.subscriptions.load();
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let mut counts = Vec::new();
+        #[expect(clippy::iter_over_hash_type, reason = "sorted right below")]
+        for (topic, of_topic) in all.iter() {
+            counts.extend(of_topic.iter().map(|(subscription, seen)| SubscriptionCount {
+                topic: text(topic),
+                subscription: text(subscription),
+                accepted: seen.accepted.load(Ordering::Relaxed),
+                last_second: seen.last_second.load(Ordering::Relaxed),
+            }));
+        }
+        counts.sort_by(|a, b| (&a.topic, &a.subscription).cmp(&(&b.topic, &b.subscription)));
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subscriptions_past_the_bound_are_counted_together() {
+        let counts = Counts::default();
+        for number in 0..SUBSCRIPTIONS_MAX + 50 {
+            let name = number.to_string();
+            for _ in 0..2 {
+                counts.seen(b"t", name.as_bytes()).accepted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let all = counts.subscriptions();
+        assert_eq!(all.len(), SUBSCRIPTIONS_MAX + 1);
+        let others = all.iter().find(|count| count.topic == OTHERS).unwrap();
+        assert_eq!((others.accepted, all[1].accepted), (100, 2));
+    }
+
+    #[test]
+    fn every_reason_has_a_count_of_its_own() {
+        let counts = Counts::default();
+        for reason in Reason::iter() {
+            counts.note(reason);
+        }
+        assert!(counts.reasons().all(|(_, count)| count == 1));
+    }
+}

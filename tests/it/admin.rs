@@ -1,0 +1,209 @@
+//! The admin listener: who may ask, what it says, and that every metric is explained.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use mns_endpoint::server::Reason;
+use rustix::process::Signal;
+
+use crate::support::{Answer, Bench, Options, eventually, exchange, finish, key, run};
+
+const PROMTOOL: &str = "/usr/bin/promtool";
+
+fn bench(set: impl FnOnce(Options) -> Options) -> (Bench, SocketAddr) {
+    let bench = Bench::with(|options| set(options.set("admin.listen", "127.0.0.1:0")));
+    let address = eventually("the admin listener is told", || {
+        let told = bench.endpoint.stderr();
+        let line = told.lines().find(|line| line.contains("Health, readiness and metrics are served"))?;
+        line.split("address=").nth(1)?.trim().parse().ok()
+    });
+    (bench, address)
+}
+
+fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    exchange(address, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes())
+}
+
+#[track_caller]
+fn metric(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+}
+
+#[test]
+fn what_comes_of_requests_is_counted() {
+    let (bench, admin) = bench(|options| options);
+    for _ in 0..3 {
+        bench.accept(&bench.draft().sign(&key(512)));
+    }
+    assert_eq!(bench.endpoint.exchange(&bench.draft().wire()).status, 403);
+    bench.accept(&bench.draft().set("Date", crate::support::date(-3600)).sign(&key(512)));
+    let text = get(admin, "/metrics", "").body;
+    assert_eq!(metric(&text, "mns_endpoint_accepted_total"), 4.0);
+    let reason = |reason: Reason| format!("mns_endpoint_reasons_total{{reason=\"{}\"}}", reason.key());
+    assert_eq!(metric(&text, &reason(Reason::HeaderMissing)), 1.0);
+    assert_eq!(metric(&text, &reason(Reason::DateLate)), 1.0);
+    assert_eq!(metric(&text, &reason(Reason::SignatureWrong)), 0.0);
+    let labels = "{topic=\"MyTopic1\",subscription=\"MyTopic1-Sub1\"}";
+    assert_eq!(metric(&text, &format!("mns_endpoint_notifications_total{labels}")), 4.0);
+    let last = metric(&text, &format!("mns_endpoint_last_notification_timestamp_seconds{labels}"));
+    #[expect(clippy::disallowed_methods, reason = "the endpoint under test has the same clock")]
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - last).abs() < 60.0, "{last}");
+    for name in ["verify", "commit", "answer"] {
+        assert_eq!(metric(&text, &format!("mns_endpoint_{name}_seconds_count")), 4.0);
+        assert_eq!(metric(&text, &format!("mns_endpoint_{name}_seconds_bucket{{le=\"+Inf\"}}")), 4.0);
+        assert!(metric(&text, &format!("mns_endpoint_{name}_seconds_sum")) > 0.0);
+    }
+    assert_eq!(metric(&text, "mns_endpoint_connections_total"), 5.0);
+    let idle = crate::support::send(bench.endpoint.address, b"");
+    eventually("an open connection is counted", || {
+        (metric(&get(admin, "/metrics", "").body, "mns_endpoint_open_connections") == 1.0).then_some(())
+    });
+    drop(idle);
+    eventually("its end is counted", || {
+        (metric(&get(admin, "/metrics", "").body, "mns_endpoint_open_connections") == 0.0).then_some(())
+    });
+}
+
+#[test]
+fn openmetrics_is_given_to_who_asks_for_it() {
+    let (_bench, admin) = bench(|options| options);
+    let plain = get(admin, "/metrics", "");
+    assert_eq!(plain.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(!plain.body.contains("# EOF") && plain.body.contains("# TYPE mns_endpoint_accepted_total counter\n"));
+    let open = get(admin, "/metrics", "Accept: application/openmetrics-text; version=1.0.0\r\n");
+    assert_eq!(open.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(open.body.ends_with("# EOF\n") && open.body.contains("# TYPE mns_endpoint_accepted counter\n"));
+}
+
+#[test]
+fn every_metric_is_explained_and_none_that_is_gone() {
+    let (bench, admin) = bench(|options| options);
+    bench.accept(&bench.draft().sign(&key(512)));
+    let text = get(admin, "/metrics", "").body;
+    let told: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).unwrap();
+    let row = regex::Regex::new(r"(?m)^\| `(mns_endpoint_\w+)` ").unwrap();
+    let explained: BTreeSet<&str> = row.captures_iter(&page).map(|found| found.get(1).unwrap().as_str()).collect();
+    assert!(told.len() > 10);
+    assert_eq!(told, explained);
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that tests nothing has to say so")]
+fn promtool_finds_nothing_in_a_scrape_under_load() {
+    if !Path::new(PROMTOOL).exists() {
+        assert!(std::env::var_os("REQUIRE_PROMTOOL").is_none(), "{PROMTOOL} is missing: apt-get install prometheus");
+        println!("SKIPPED: {PROMTOOL} is missing, so the metrics are NOT checked by it");
+        return;
+    }
+    let (bench, admin) = bench(|options| options);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                (0..50).for_each(|_| {
+                    assert_eq!(bench.endpoint.exchange(&bench.draft().sign(&key(512)).wire()).status, 201);
+                })
+            });
+        }
+        eventually("there is load", || {
+            (metric(&get(admin, "/metrics", "").body, "mns_endpoint_accepted_total") > 5.0).then_some(())
+        });
+        let text = get(admin, "/metrics", "").body;
+        let mut promtool = Command::new(PROMTOOL);
+        promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = promtool.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success() && told.is_empty(), "{told}");
+    });
+}
+
+#[test]
+fn readiness_has_its_parts_and_ends_with_the_stop() {
+    let (bench, admin) = bench(|options| options.set("server.drain_delay", "1s"));
+    assert_eq!((get(admin, "/healthz", "").status, get(admin, "/readyz", "").status), (200, 200));
+    let parts: serde_json::Value = serde_json::from_str(&get(admin, "/readyz", "").body).unwrap();
+    assert_eq!((&parts["ready"], &parts["parts"]["journal"]["state"]), (&true.into(), &"writable".into()));
+    let health = ["health", "--set", &format!("admin.listen={admin}")];
+    run(bench.endpoint.path(), &health).assert(0, &format!("healthy: http://{admin}/readyz"));
+    bench.endpoint.signal(Signal::TERM);
+    bench.endpoint.assert_tells("Stopping");
+    // Alive to the end, and not ready.
+    let ready = get(admin, "/readyz", "");
+    assert_eq!((get(admin, "/healthz", "").status, ready.status), (200, 503));
+    let parts: serde_json::Value = serde_json::from_str(&ready.body).unwrap();
+    assert_eq!(parts["parts"]["stop"]["ready"], false);
+    run(bench.endpoint.path(), &health).assert(1, "answered 503");
+    bench.endpoint.end();
+}
+
+#[test]
+fn a_token_is_needed_but_for_what_is_open() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "s3cret\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let (bench, admin) = bench(|options| options.set("admin.token_file", path));
+    for wrong in
+        ["", "Authorization: Bearer s3cre\r\n", "Authorization: Bearer s3cret1\r\n", "Authorization: s3cret\r\n"]
+    {
+        assert_eq!(get(admin, "/metrics", wrong).status, 401, "{wrong}");
+        let ready = get(admin, "/readyz", wrong);
+        assert_eq!((ready.status, ready.body.as_str()), (200, "OK\n"), "the verdict only");
+    }
+    let shown = "Authorization: Bearer s3cret\r\n";
+    assert_eq!(get(admin, "/metrics", shown).status, 200);
+    assert!(get(admin, "/readyz", shown).body.contains("\"journal\""));
+    let health = |file: &str| {
+        let (listen, file) = (format!("admin.listen={admin}"), format!("admin.token_file={file}"));
+        run(bench.endpoint.path(), &["health", "--set", &listen, "--set", "admin.open=[]", "--set", &file])
+    };
+    health(path).assert(0, "healthy");
+    for (key, value, told) in [
+        (
+            "admin.listen",
+            "0.0.0.0:0",
+            "admin.listen = \"0.0.0.0:0\": other machines reach it: admin.token_file is needed",
+        ),
+        ("admin.listen", "x:9080", "admin.listen = \"x:9080\": write an address and a port"),
+        ("admin.open", "/metric", "admin.open = \"/metric\": /healthz, /readyz and /metrics are possible"),
+        ("admin.token_file", "none", "admin.token_file = \"none\": the file cannot be read"),
+        ("admin.token_file", "/dev/null", "there is no token in it"),
+    ] {
+        let (on, set) = ("admin.listen=127.0.0.1:0", format!("{key}={value}"));
+        run(bench.endpoint.path(), &["serve", "--listen", "127.0.0.1:0", "--set", on, "--set", &set]).assert(78, told);
+    }
+}
+
+#[test]
+fn a_name_that_is_not_known_and_other_requests_are_turned_away() {
+    let (_bench, admin) = bench(|options| options.set("admin.hosts", "metrics.internal"));
+    let with_host = |host: &str| {
+        let answer = exchange(admin, format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
+        answer.status
+    };
+    for known in ["localhost", "localhost:9080", "127.0.0.1", "[::1]:9080", "10.1.2.3:80", "metrics.internal:9080"] {
+        assert_eq!(with_host(known), 200, "{known}");
+    }
+    for strange in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a b", "xmetrics.internal"] {
+        assert_eq!(with_host(strange), 421, "{strange}");
+    }
+    assert_eq!(get(admin, "/", "").status, 404);
+    assert_eq!(exchange(admin, b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").status, 405);
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let listen = format!("admin.listen={}", taken.local_addr().unwrap());
+    let mut serve = crate::support::program();
+    serve.current_dir(dir.path()).args(["serve", "--listen", "127.0.0.1:0", "--set", &listen]);
+    finish(&mut serve, b"").assert(1, "choose another address for admin.listen, or \"off\"");
+}

@@ -1,0 +1,111 @@
+//! `check`: every finding with its level, and nothing left behind.
+
+use std::fs;
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+use crate::support::{Ended, Identity, finish, program, run};
+
+fn check(dir: &Path, set: &[&str]) -> Ended {
+    let flags = set.iter().flat_map(|pair| ["--set", pair]);
+    run(dir, &["check"].into_iter().chain(flags).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn assert_line(ended: &Ended, code: i32, line: &str) {
+    assert_eq!(ended.code, code, "{ended:#?}");
+    assert!(ended.stdout.lines().any(|found| found.contains(line)), "{line:?} is not in {}", ended.stdout);
+}
+
+/// A good configuration: what is set on top of it is what is found.
+const GOOD: [&str; 2] = ["server.public_url=http://mns.example.com/notifications", "accept.topic_owners=1"];
+
+#[test]
+fn a_good_configuration_has_no_findings_but_notes_and_leaves_nothing() {
+    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let ended = check(dir.path(), &GOOD);
+    assert_line(&ended, 0, "note     server.public_url: the address for a subscription is http://mns.example.com/");
+    let summary = "built-in defaults: 0 errors, ";
+    assert!(ended.stdout.lines().last().unwrap().starts_with(summary), "{}", ended.stdout);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn each_finding_is_told_with_its_level_and_key() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let cases: [(&str, i32, &str); 11] = [
+        ("server.trusted_proxies=0.0.0.0/0", 0, "warning  server.trusted_proxies: it holds every address"),
+        ("accept.sources=10.0.0.0/8", 0, "warning  accept.sources: compared with the other end"),
+        ("server.public_url=", 0, "is private, and MNS cannot reach it"),
+        ("server.max_connections=100000000", 0, "warning  server.max_connections: 100000000 are more than the limit"),
+        ("server.drain_delay=10s", 0, "note     server.drain: a stop may take 18s"),
+        (
+            "signing.certificate_prefixes=http://a.example/",
+            0,
+            "warning  signing.certificate_prefixes: http://a.example/",
+        ),
+        ("signing.require_content_md5=false", 0, "warning  signing.require_content_md5: "),
+        ("signing.max_age=off", 0, "warning  signing.max_age: "),
+        ("accept.topic_owners=", 0, "warning  accept.topic_owners: empty"),
+        (
+            "signing.certificate_dir=file/x",
+            0,
+            "warning  signing.certificate_dir: certificates cannot be kept in file/x",
+        ),
+        ("logs.dir=file", 78, "error    logs.dir: file cannot be written: not a directory; mend it with: "),
+    ];
+    let good = check(dir.path(), &[&GOOD[..], &["server.listen=127.0.0.1:8080"]].concat());
+    for (set, code, line) in cases {
+        assert!(!good.stdout.contains(line), "{line}");
+        assert_line(&check(dir.path(), &[&GOOD[..], &["server.listen=127.0.0.1:8080", set]].concat()), code, line);
+    }
+    let memory = format!("logs.dir={}", tempfile::tempdir_in("/dev/shm").unwrap().path().display());
+    assert_line(&check(dir.path(), &[&memory]), 0, "warning  logs.dir: /dev/shm/");
+    assert_line(
+        &check(dir.path(), &["server.liste=x"]),
+        78,
+        "error    configuration: server.liste: there is no such key",
+    );
+    let mut zone = program();
+    zone.current_dir(dir.path()).arg("check").env("TZ", "Mars/Olympus");
+    assert_line(&finish(&mut zone, b""), 78, "error    TZ: TZ = \"Mars/Olympus\"");
+}
+
+#[test]
+fn the_end_of_the_tls_certificate_is_told_in_days() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = ["server.tls.certificate=server.pem", "server.tls.private_key=server.key"];
+    let write = |year: i32| {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        fs::write(dir.path().join("server.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(dir.path().join("server.key"), key.serialize_pem()).unwrap();
+    };
+    assert_line(
+        &check(dir.path(), &tls),
+        78,
+        "error    server.tls.certificate: server.tls.certificate = \"server.pem\"",
+    );
+    write(2020);
+    let ended = check(dir.path(), &tls);
+    assert_line(&ended, 78, "error    server.tls.certificate: server.pem ended ");
+    write(4000);
+    let ended = check(dir.path(), &tls);
+    assert_line(&ended, 0, "note     server.tls.certificate: server.pem ends in ");
+    fs::write(dir.path().join("server.key"), Identity::new().key_pem).unwrap();
+    assert_line(&check(dir.path(), &tls), 78, "cannot be used with server.tls.private_key");
+}
+
+#[test]
+fn json_has_the_same_findings() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = run(dir.path(), &["check", "--output", "json", "--set", "accept.topic_owners="]);
+    let found: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(found["configuration"], "built-in defaults");
+    let findings = found["findings"].as_array().unwrap();
+    let owners = findings.iter().find(|finding| finding["key"] == "accept.topic_owners").unwrap();
+    assert_eq!(owners["level"], "warning");
+}

@@ -1,0 +1,83 @@
+//! A stop behind a balancer: not healthy, still serving, then gone.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{Bench, answer_within, exchange, key, read_answer, send};
+
+const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+const DELAY: Duration = Duration::from_secs(1);
+
+#[test]
+fn during_the_delay_every_push_is_taken_and_every_connection_told_to_end() {
+    let bench = Bench::with(|options| options.set("server.drain_delay", "1s"));
+    let mut kept = send(bench.endpoint.address, HEALTH);
+    let answer = read_answer(&mut kept);
+    assert_eq!((answer.status, answer.headers.get("connection")), (200, None));
+    let begun = Instant::now();
+    bench.endpoint.signal(Signal::TERM);
+    bench.endpoint.assert_tells("Stopping");
+    kept.write_all(HEALTH).unwrap();
+    let answer = read_answer(&mut kept);
+    assert_eq!((answer.status, answer.headers["connection"].as_str()), (503, "close"));
+    for _ in 0..3 {
+        let answer = exchange(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
+        assert_eq!((answer.status, answer.headers["connection"].as_str()), (201, "close"));
+    }
+    let refused = exchange(bench.endpoint.address, &bench.draft().wire());
+    assert_eq!((refused.status, refused.headers["connection"].as_str()), (403, "close"));
+    assert!(begun.elapsed() < DELAY, "the delay was over before it was looked at");
+    bench.endpoint.end();
+    let took = begun.elapsed();
+    assert!(took >= DELAY && took < DELAY * 3, "{took:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_delay_at_once() {
+    let mut bench = Bench::with(|options| options.set("server.drain_delay", "1h"));
+    let idle = send(bench.endpoint.address, b"");
+    bench.endpoint.signal(Signal::TERM);
+    bench.endpoint.assert_tells("Stopping");
+    // The same stop told twice.
+    bench.endpoint.signal(Signal::TERM);
+    assert!(!answer_within(&idle, Duration::from_millis(300)));
+    assert_eq!(bench.endpoint.ended(), None);
+    bench.endpoint.signal(Signal::INT);
+    let code = crate::support::eventually("it has ended", || bench.endpoint.ended());
+    assert_eq!(code, 1);
+    assert!(bench.endpoint.stderr().contains("ended at once by a second SIGINT"));
+}
+
+#[test]
+fn a_connection_that_has_not_spoken_yet_at_the_stop_is_still_answered() {
+    let bench = Bench::new();
+    let mut fresh = send(bench.endpoint.address, b"");
+    let mut used = send(bench.endpoint.address, HEALTH);
+    assert_eq!(read_answer(&mut used).status, 200);
+    bench.endpoint.signal(Signal::TERM);
+    bench.endpoint.assert_tells("Stopping");
+    let begun = Instant::now();
+    // One that has been answered before is closed at once.
+    assert!(answer_within(&used, Duration::from_millis(500)));
+    fresh.write_all(&bench.draft().sign(&key(512)).wire()).unwrap();
+    assert_eq!(read_answer(&mut fresh).status, 201);
+    bench.endpoint.end();
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
+    let bench = Bench::new();
+    // While the process stands still, connections are made for it and the stop is told.
+    bench.endpoint.signal(Signal::STOP);
+    let mut waiting: Vec<_> = (0..400).map(|_| send(bench.endpoint.address, HEALTH)).collect();
+    bench.endpoint.signal(Signal::TERM);
+    bench.endpoint.signal(Signal::CONT);
+    for stream in &mut waiting {
+        // Well, where it was asked before the stop was heard.
+        assert!([200, 503].contains(&read_answer(stream).status));
+    }
+    bench.endpoint.end();
+}

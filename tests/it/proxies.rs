@@ -1,0 +1,150 @@
+//! Behind a proxy: whose word is taken on where a request comes from, and what was cut off its path.
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::server::Reason;
+
+use crate::support::{
+    Bench, Draft, Endpoint, Identity, Options, eventually, key, read_answer, secure, secure_after, send,
+};
+
+/// The bound on a PROXY header that has begun.
+const SLOW: Duration = Duration::from_secs(5);
+/// The fixed part of a PROXY header of version 2, but for its length.
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// A PROXY header by the letter of the specification, for a TCP connection from `source`.
+fn proxied(source: [u8; 4], port: u16) -> Vec<u8> {
+    let ports = [port.to_be_bytes(), 8080u16.to_be_bytes()].concat();
+    [SIGNATURE, b"\x21\x11\x00\x0c", &source, &[127, 0, 0, 1], &ports].concat()
+}
+
+/// What a proxy sends that asks for itself.
+fn local() -> Vec<u8> {
+    [SIGNATURE, b"\x20\x00\x00\x00"].concat()
+}
+
+fn bench(set: &[(&str, &str)]) -> Bench {
+    Bench::with(|options| {
+        let options = options.set("server.trusted_proxies", "127.0.0.1").set("logs.access_fields", "peer");
+        set.iter().fold(options, |options, (key, value)| options.set(key, value))
+    })
+}
+
+/// Pushes with something in front of the request; gives the status and the peer that was logged.
+#[track_caller]
+fn peer_of(bench: &Bench, front: &[u8], draft: &Draft) -> (u16, String) {
+    let lines = bench.endpoint.access_log().lines().count();
+    let mut stream = send(bench.endpoint.address, &[front, &draft.wire()].concat());
+    let own = stream.local_addr().unwrap().to_string();
+    let status = read_answer(&mut stream).status;
+    let line = bench.next_line(lines);
+    let peer = line.trim_end_matches('"').rsplit('"').next().unwrap().to_owned();
+    (status, if peer == own { "own".to_owned() } else { peer })
+}
+
+fn signed(bench: &Bench) -> Draft {
+    bench.draft().sign(&key(512))
+}
+
+#[test]
+fn a_trusted_proxy_says_where_a_request_comes_from() {
+    let bench = bench(&[("accept.sources", "203.0.113.0/24")]);
+    let from = |addresses: &str| signed(&bench).set("X-Forwarded-For", addresses);
+    assert_eq!(peer_of(&bench, b"", &from("203.0.113.7")), (201, "203.0.113.7:0".to_owned()));
+    assert_eq!(peer_of(&bench, b"", &from("203.0.113.7, 127.0.0.1")), (201, "203.0.113.7:0".to_owned()));
+    // What a stranger told the proxy is not believed.
+    assert_eq!(peer_of(&bench, b"", &from("203.0.113.7, 192.0.2.1")), (403, "192.0.2.1:0".to_owned()));
+    assert_eq!(peer_of(&bench, b"", &signed(&bench)), (403, "own".to_owned()));
+    let reasons = bench.log();
+    assert!(reasons.last().unwrap().text.contains(Reason::SourceNotAccepted.key()));
+    let header = proxied([203, 0, 113, 9], 4711);
+    assert_eq!(peer_of(&bench, &header, &signed(&bench)), (201, "203.0.113.9:4711".to_owned()));
+    // Where that one is no proxy, its own word counts for nothing.
+    assert_eq!(peer_of(&bench, &header, &from("192.0.2.1")), (201, "203.0.113.9:4711".to_owned()));
+    assert_eq!(peer_of(&bench, &local(), &signed(&bench)), (403, "own".to_owned()));
+}
+
+#[test]
+fn a_stranger_has_no_word() {
+    let bench = Bench::with(|options| {
+        let options = options.set("server.trusted_proxies", "192.0.2.0/24").set("logs.access_fields", "peer");
+        options.set("accept.sources", "127.0.0.1")
+    });
+    let told = signed(&bench).set("X-Forwarded-For", "203.0.113.7");
+    assert_eq!(peer_of(&bench, b"", &told), (201, "own".to_owned()));
+    let mut stream = send(bench.endpoint.address, &[proxied([203, 0, 113, 9], 1), signed(&bench).wire()].concat());
+    assert_eq!(read_answer(&mut stream).status, 400);
+}
+
+#[test]
+fn an_ipv4_peer_of_a_dual_stack_socket_is_one_of_ipv4() {
+    let set = |options: Options| {
+        let options = options.set("server.listen", "[::]:0").set("logs.access_fields", "peer");
+        options.set("accept.sources", "127.0.0.1").set("server.trusted_proxies", "127.0.0.0/8")
+    };
+    let mut bench = Bench::with(set);
+    bench.endpoint.address.set_ip("127.0.0.1".parse().unwrap());
+    assert_eq!(peer_of(&bench, b"", &signed(&bench)), (201, "own".to_owned()));
+    let told = signed(&bench).set("X-Forwarded-For", "127.0.0.9");
+    assert_eq!(peer_of(&bench, b"", &told), (403, "127.0.0.9:0".to_owned()));
+}
+
+#[test]
+fn a_broken_proxy_header_is_cut_and_counted_and_so_is_a_slow_one() {
+    let bench = bench(&[]);
+    let long = [SIGNATURE, b"\x21\x11\xff\xff", &[0; 5000]].concat();
+    let broken = [&proxied([1, 2, 3, 4], 5)[..14], b"\x00\x05short"].concat();
+    let other = [b"\r\n", signed(&bench).wire().as_slice()].concat();
+    let slow = proxied([1, 2, 3, 4], 5)[..20].to_vec();
+    for (bytes, is_slow) in [(long, false), (broken, false), (other, false), (slow, true)] {
+        let begun = Instant::now();
+        let mut stream = send(bench.endpoint.address, &bytes);
+        match stream.read(&mut [0]) {
+            Ok(read) => assert_eq!(read, 0),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+        let took = begun.elapsed();
+        assert!(if is_slow { took >= SLOW && took < SLOW * 2 } else { took < SLOW / 2 }, "{took:?} for {bytes:?}");
+    }
+    assert!(bench.endpoint.told().contains("broken_heads=4 "));
+}
+
+#[test]
+fn a_proxy_header_stands_before_the_handshake() {
+    let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
+    identity.write(dir.path());
+    let options = Options::default()
+        .set("server.tls.certificate", "server.pem")
+        .set("server.tls.private_key", "server.key")
+        .set("server.trusted_proxies", "127.0.0.1")
+        .set("logs.access_fields", "peer");
+    let endpoint = Endpoint::start_in(dir, &options);
+    let mut stream = secure_after(endpoint.address, &identity, &proxied([203, 0, 113, 9], 4711));
+    let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").sign(&key(512));
+    stream.write_all(&draft.wire()).unwrap();
+    assert_eq!(read_answer(&mut stream).status, 403);
+    eventually("it is logged", || endpoint.access_log().contains("\"203.0.113.9:4711\"").then_some(()));
+    // Without one the connection is its own peer's.
+    assert!(secure(endpoint.address, &identity).is_ok());
+}
+
+#[test]
+fn what_was_cut_off_the_path_is_put_back() {
+    let bench = bench(&[("server.public_path_prefix", "/a/mns"), ("server.paths", "/a/mns/notifications")]);
+    for target in ["/notifications", "/notifications?x=1&y=%2F", "/notifications?"] {
+        let whole = format!("/a/mns{target}");
+        let draft = bench.draft().to(&whole).sign(&key(512));
+        let lines = bench.endpoint.access_log().lines().count();
+        assert_eq!(bench.endpoint.exchange(&draft.clone().to(target).wire()).status, 201, "{target}");
+        assert!(bench.next_line(lines).contains(&format!("\"POST\" \"201\" \"{whole}\" ")));
+        // Signed for the address that the proxy asks.
+        assert_eq!(bench.endpoint.exchange(&bench.draft().to(target).sign(&key(512)).wire()).status, 403);
+        assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 404);
+    }
+    let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(bench.endpoint.exchange(health).status, 200);
+    assert_eq!(bench.endpoint.exchange(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+}

@@ -1,0 +1,195 @@
+//! TLS: who is let in, for how long, and under which certificate.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+use rustls::version::{TLS12, TLS13};
+
+use crate::support::{
+    CertificateHost, Draft, Endpoint, Identity, Options, answer_within, eventually, key, read_answer, run, secure,
+    secure_with, send,
+};
+
+const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+/// The last of a connection.
+const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+/// The bound on a handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+fn options() -> Options {
+    Options::default().set("server.tls.certificate", "server.pem").set("server.tls.private_key", "server.key")
+}
+
+fn start(options: &Options) -> (Endpoint, Identity) {
+    let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
+    identity.write(dir.path());
+    (Endpoint::start_in(dir, options), identity)
+}
+
+#[track_caller]
+fn assert_served(endpoint: &Endpoint, identity: &Identity) {
+    let mut stream = secure(endpoint.address, identity).unwrap();
+    stream.write_all(HEALTH).unwrap();
+    assert_eq!(read_answer(&mut stream).status, 200);
+}
+
+#[test]
+fn a_push_is_taken_over_tls_1_2_and_1_3_and_the_address_says_https() {
+    let host = CertificateHost::serving(&key(512));
+    let (endpoint, identity) = start(&Options { trust: vec![host.prefix()], ..options() });
+    assert_eq!(endpoint.start_lines[0], format!("Start Endpoint! Address: https://{}", endpoint.address));
+    for (version, alpn) in [(&TLS12, &[][..]), (&TLS13, &[]), (&TLS13, &["http/1.1"]), (&TLS13, &["h2", "http/1.1"])] {
+        let mut stream = secure_with(endpoint.address, identity.client(&[version], alpn)).unwrap();
+        assert_eq!(stream.conn.protocol_version(), Some(version.version));
+        assert_eq!(stream.conn.alpn_protocol(), alpn.last().map(|name| name.as_bytes()));
+        // Two on one connection, and a goodbye at the end of it.
+        for _ in 0..2 {
+            let draft = Draft::new(ContentFormat::Xml, "m", &host.url("a.pem")).sign(&key(512));
+            stream.write_all(&draft.wire()).unwrap();
+            assert_eq!(read_answer(&mut stream).status, 201);
+        }
+        stream.write_all(LAST).unwrap();
+        assert_eq!(read_answer(&mut stream).status, 200);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"");
+    }
+    assert_eq!(endpoint.access_log().lines().count(), 8);
+}
+
+#[test]
+fn who_speaks_no_tls_or_another_protocol_is_closed_and_counted() {
+    let (endpoint, identity) = start(&options());
+    let refused = secure_with(endpoint.address, identity.client(&[&TLS13], &["h2"])).unwrap_err();
+    assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
+    let mut plain = send(endpoint.address, HEALTH);
+    let mut said = Vec::new();
+    plain.read_to_end(&mut said).ok();
+    assert!(!String::from_utf8_lossy(&said).contains("HTTP"), "{said:?}");
+    assert_served(&endpoint, &identity);
+    assert!(endpoint.told().contains("failed_handshakes=2 "));
+}
+
+#[test]
+fn a_silent_handshake_is_cut_and_holds_nobody_up() {
+    let (endpoint, identity) = start(&options());
+    let begun = Instant::now();
+    // One says nothing, one the beginning of a record.
+    let mut silent = [send(endpoint.address, b""), send(endpoint.address, b"\x16\x03\x01\x02\x00\x01")];
+    for _ in 0..5 {
+        assert_served(&endpoint, &identity);
+    }
+    assert!(begun.elapsed() < HANDSHAKE, "others waited for the handshake");
+    for stream in &mut silent {
+        assert!(!answer_within(stream, Duration::from_millis(10)));
+    }
+    for stream in &mut silent {
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).ok();
+        assert_eq!(said, b"");
+        let waited = begun.elapsed();
+        assert!(waited + Duration::from_millis(50) > HANDSHAKE && waited < HANDSHAKE * 2, "{waited:?}");
+    }
+    assert!(endpoint.told().contains("failed_handshakes=2 "));
+}
+
+#[test]
+fn a_handshake_gives_its_slot_to_a_newcomer() {
+    let (endpoint, identity) = start(&options().set("server.max_connections", "1"));
+    let begun = Instant::now();
+    let mut silent = send(endpoint.address, b"");
+    assert!(!answer_within(&silent, Duration::from_millis(50)));
+    assert_served(&endpoint, &identity);
+    assert_eq!(silent.read(&mut [0]).unwrap_or(0), 0);
+    assert!(begun.elapsed() < HANDSHAKE);
+}
+
+#[test]
+fn where_every_slot_is_busy_the_503_comes_over_tls() {
+    let host = CertificateHost::serving(&key(512));
+    let options = Options { trust: vec![host.prefix()], ..options().set("server.max_connections", "1") };
+    let (endpoint, identity) = start(&options);
+    let draft = Draft::new(ContentFormat::Xml, "m", &host.url("a.pem"));
+    let mut busy = secure(endpoint.address, &identity).unwrap();
+    busy.write_all(&draft.set("Expect", "100-continue").head()).unwrap();
+    assert_eq!(read_answer(&mut busy).status, 100);
+    let mut other = secure(endpoint.address, &identity).unwrap();
+    assert_eq!(read_answer(&mut other).status, 503);
+}
+
+/// Whether a new connection gets that certificate.
+fn is_shown(endpoint: &Endpoint, identity: &Identity) -> bool {
+    secure(endpoint.address, identity).is_ok()
+}
+
+#[test]
+fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
+    let (endpoint, old) = start(&options());
+    let mut open = secure(endpoint.address, &old).unwrap();
+    let new = Identity::new();
+    new.write(endpoint.path());
+    eventually("the new certificate is shown", || is_shown(&endpoint, &new).then_some(()));
+    endpoint.assert_tells("Certificate and key of server.tls have changed");
+    // A connection that was open goes on.
+    open.write_all(HEALTH).unwrap();
+    assert_eq!(read_answer(&mut open).status, 200);
+    // Each takes the place of the one before.
+    for (number, spoil) in [spoil_pair, spoil_certificate, spoil_key, take_away].into_iter().enumerate() {
+        spoil(endpoint.path(), &new);
+        let told = || endpoint.stderr().matches("cannot be used: the old pair stays").count();
+        eventually("the bad pair is told", || (told() > number).then_some(()));
+        assert_served(&endpoint, &new);
+        assert_eq!(told(), number + 1);
+    }
+    let told = endpoint.stderr();
+    assert_eq!(told.matches("ERROR").count(), 4, "{told}");
+    assert!(told.contains("KeyMismatch"), "{told}");
+    assert!(told.contains("server.tls.certificate = \"server.pem\": there is no certificate in PEM"), "{told}");
+    assert!(told.contains("server.tls.private_key = \"server.key\": there is no private key in PEM"), "{told}");
+    assert!(told.contains("server.tls.private_key = \"server.key\": the file cannot be read: No such file"), "{told}");
+}
+
+fn spoil_pair(dir: &Path, _good: &Identity) {
+    fs::write(dir.join("server.pem"), Identity::new().certificate_pem).unwrap();
+}
+
+fn spoil_certificate(dir: &Path, _good: &Identity) {
+    fs::write(dir.join("server.pem"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+}
+
+fn spoil_key(dir: &Path, good: &Identity) {
+    good.write(dir);
+    fs::write(dir.join("server.key"), "").unwrap();
+}
+
+fn take_away(dir: &Path, _good: &Identity) {
+    fs::remove_file(dir.join("server.key")).unwrap();
+}
+
+#[test]
+fn a_pair_that_cannot_be_used_stops_the_start_with_the_name_of_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Identity::new();
+    let start = |certificate: &str, key: &str| {
+        let certificate = format!("server.tls.certificate={certificate}");
+        let key = format!("server.tls.private_key={key}");
+        run(dir.path(), &["serve", "--listen", "127.0.0.1:0", "--set", &certificate, "--set", &key])
+    };
+    identity.write(dir.path());
+    fs::write(dir.path().join("other.key"), Identity::new().key_pem).unwrap();
+    start("server.pem", "").assert(78, "server.tls.private_key = \"\": certificate and private_key go together");
+    start("", "server.key").assert(78, "server.tls.certificate = \"\": certificate and private_key go together");
+    start("none.pem", "server.key")
+        .assert(78, "server.tls.certificate = \"none.pem\": the file cannot be read: No such");
+    start("server.key", "server.key").assert(78, "server.tls.certificate = \"server.key\": there is no certificate");
+    start("server.pem", "server.pem").assert(78, "server.tls.private_key = \"server.pem\": there is no private key");
+    let unfit = start("server.pem", "other.key");
+    unfit.assert(
+        78,
+        "server.tls.certificate = \"server.pem\" cannot be used with server.tls.private_key = \"other.key\"",
+    );
+    assert!(!dir.path().join("logs").exists(), "the logs were opened first");
+}
