@@ -455,6 +455,23 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
+        for (enabled, of_change, of_attributes) in
+            [("true", Some("q"), Some("q")), ("", Some("q"), Some("q")), ("False", Some(""), None)]
+        {
+            let policy = format!(
+                "<DlqPolicy><Enabled>{enabled}</Enabled><DeadLetterTargetQueue>q</DeadLetterTargetQueue></DlqPolicy>"
+            );
+            let text = format!("<Subscription><Endpoint>http://a/</Endpoint>{policy}</Subscription>");
+            let element = Element::parse(text.as_bytes()).unwrap();
+            let change = SubscriptionChange::of_element(&element).unwrap();
+            assert_eq!(change.dead_letter_queue.as_deref(), of_change);
+            let attributes = SubscriptionAttributes::of_element(&element).unwrap();
+            assert_eq!(attributes.dead_letter_queue.as_deref(), of_attributes);
+        }
+    }
+
+    #[test]
     fn values_that_are_none_are_named() {
         let of = |text: &str| SubscriptionAttributes::of_element(&Element::parse(text.as_bytes()).unwrap());
         assert_eq!(of("<Subscription/>"), Err(UnexpectedDocument::Missing("Endpoint")));
