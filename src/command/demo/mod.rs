@@ -138,7 +138,7 @@ impl Demo {
         };
         tell_chaos(&mut out, &status)?;
         let proof = Proof::read(stage)?;
-        let (all, repeated) = (published.len(), proof.repeated());
+        let (all, duplicates) = (published.len(), proof.duplicates());
         proof.demand_all(&published)?;
         proof.demand_nothing_forged()?;
         let believed = status.forgeries.get("believed").copied().unwrap_or_default();
@@ -146,7 +146,10 @@ impl Demo {
         if believed > 0 || given_up > 0 {
             bail!("{believed} forgeries were answered with a 2xx, {given_up} messages were given up");
         }
-        writeln!(out, "Endpoint log: {all} of {all} messages, {repeated} of them more than once; nothing forged.")?;
+        writeln!(
+            out,
+            "Endpoint log: {all} of {all} messages, each once; {duplicates} marked as duplicates; nothing forged."
+        )?;
         writeln!(out, "Nothing is lost, in {:.1} s.", began.elapsed().as_secs_f64())?;
         Ok(())
     }

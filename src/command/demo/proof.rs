@@ -16,8 +16,10 @@ const CREATED: &str = "\"POST\" \"201\" ";
 
 /// What stands in both logs.
 pub(super) struct Proof {
-    /// Each message id with the number of its records.
+    /// Each message id with the number of its records that do not call it a duplicate.
     arrived: BTreeMap<String, usize>,
+    /// Records that do.
+    duplicates: usize,
     /// Records with a message that MNS never sent.
     forged: usize,
     /// Access lines that say 201.
@@ -36,15 +38,18 @@ impl Proof {
 
     fn of(access_log: &str, endpoint_log: &str) -> anyhow::Result<Self> {
         let created = access_log.lines().filter(|line| line.contains(CREATED)).count();
-        let mut proof = Self { arrived: BTreeMap::new(), forged: 0, created };
+        let mut proof = Self { arrived: BTreeMap::new(), duplicates: 0, forged: 0, created };
         for record in endpoint_log.split("\n\n") {
             let title = record.lines().next().unwrap_or_default();
-            if !title.ends_with(SUCCEED) && !title.ends_with(DUPLICATE) {
+            if title.ends_with(DUPLICATE) {
+                proof.duplicates = proof.duplicates.saturating_add(1);
+            } else if title.ends_with(SUCCEED) {
+                let message_id = attribute(record, "MessageId").context("a record without a MessageId")?;
+                let count = proof.arrived.entry(message_id.to_owned()).or_default();
+                *count = count.saturating_add(1);
+            } else {
                 continue;
             }
-            let message_id = attribute(record, "MessageId").context("a record without a MessageId")?;
-            let count = proof.arrived.entry(message_id.to_owned()).or_default();
-            *count = count.saturating_add(1);
             if attribute(record, "Message") == Some(FORGED_MESSAGE) {
                 proof.forged = proof.forged.saturating_add(1);
             }
@@ -52,12 +57,15 @@ impl Proof {
         Ok(proof)
     }
 
-    /// Every one of these is in both logs.
+    /// Every one of these is in both logs, and in the endpoint log once, but for what is marked as a duplicate.
     pub(super) fn demand_all(&self, published: &[String]) -> anyhow::Result<()> {
         let missing: Vec<&str> =
             published.iter().filter(|id| !self.arrived.contains_key(*id)).map(String::as_str).collect();
         if let Some(first) = missing.first() {
             bail!("{} of {} messages are not in the endpoint log; one is {first}", missing.len(), published.len());
+        }
+        if let Some((id, count)) = self.arrived.iter().find(|(_, count)| **count > 1) {
+            bail!("{id} is in the endpoint log {count} times without being called a duplicate");
         }
         if self.created < published.len() {
             bail!("the access log has {} lines that say 201, for {} messages", self.created, published.len());
@@ -73,9 +81,9 @@ impl Proof {
         Ok(())
     }
 
-    /// How many messages are there more than once.
-    pub(super) fn repeated(&self) -> usize {
-        self.arrived.values().filter(|count| **count > 1).count()
+    /// How many records are marked as duplicates.
+    pub(super) fn duplicates(&self) -> usize {
+        self.duplicates
     }
 }
 
@@ -106,7 +114,10 @@ mod tests {
             [record(SUCCEED, "A", "m"), record("Access Forbidden!", "C", "m"), record(DUPLICATE, "A", "m")].concat();
         let proof = Proof::of(&LINE.repeat(2), &log).unwrap();
         assert!(proof.demand_all(&ids(&["A"])).is_ok());
-        assert_eq!(proof.repeated(), 1);
+        assert_eq!(proof.duplicates(), 1);
+        let twice = [record(SUCCEED, "A", "m"), record(SUCCEED, "A", "m")].concat();
+        let twice = Proof::of(&LINE.repeat(2), &twice).unwrap().demand_all(&ids(&["A"])).unwrap_err().to_string();
+        assert_eq!(twice, "A is in the endpoint log 2 times without being called a duplicate");
         let missing = proof.demand_all(&ids(&["A", "C"])).unwrap_err().to_string();
         assert_eq!(missing, "1 of 2 messages are not in the endpoint log; one is C");
         let short = Proof::of("", &log).unwrap().demand_all(&ids(&["A"])).unwrap_err().to_string();
