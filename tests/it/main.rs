@@ -29,6 +29,7 @@ mod faults;
 mod golden;
 mod hostile;
 mod journal;
+mod kill9;
 mod limits;
 mod nginx;
 mod proxies;

@@ -1,0 +1,115 @@
+//! kill -9 of a real `serve` at random moments, while a real emulator pushes, retries and is published to.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mns_endpoint::client::Client;
+use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::support::{Endpoint, LocalMns, Options, attribute, eventually, records, run, to};
+
+const FORMATS: [(&str, ContentFormat); 3] =
+    [("X", ContentFormat::Xml), ("J", ContentFormat::Json), ("S", ContentFormat::Simplified)];
+/// The publisher waits while so many messages are not delivered.
+const UNDELIVERED_MAX: u64 = 150;
+const SUCCEED: &str = "] Notify Message Succeed!";
+
+fn sum(mns: &LocalMns, name: &str) -> u64 {
+    let status = mns.status();
+    status["subscriptions"].as_array().unwrap().iter().map(|of| of[name].as_u64().unwrap()).sum()
+}
+
+async fn publish_until(stop: Arc<AtomicBool>, mns: Arc<LocalMns>, client: Client) -> Vec<String> {
+    let mut published = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        if sum(&mns, "undelivered") < UNDELIVERED_MAX {
+            for number in 0..10 {
+                published.push(client.publish("T", &format!("{number}"), "").await.unwrap().message_id);
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    published
+}
+
+/// Every message is there once for each subscription, and again only as a duplicate of that; gives how often.
+fn assert_each_once(log: &str, published: &[String], told: &str) -> usize {
+    let mut taken = BTreeMap::<(String, String), usize>::new();
+    let mut duplicates = 0;
+    for entry in records(log) {
+        let key = || {
+            let text = |name| String::from_utf8(attribute(&entry, name).unwrap()).unwrap();
+            (text("SubscriptionName"), text("MessageId"))
+        };
+        if entry.text.starts_with("Notify Message Succeed!") {
+            *taken.entry(key()).or_default() += 1;
+        } else if entry.text.starts_with("Notify Message Duplicate!") {
+            assert!(taken.contains_key(&key()), "{told}: {}", entry.text);
+            duplicates += 1;
+        }
+    }
+    for id in published {
+        for (name, _) in FORMATS {
+            let count = taken.get(&(name.to_owned(), id.clone())).copied().unwrap_or_default();
+            assert_eq!(count, 1, "{told}: {id} of {name} is there {count} times");
+        }
+    }
+    assert_eq!(taken.len(), published.len() * FORMATS.len(), "{told}: nothing else is there");
+    duplicates
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_to_kill_9_under_load() {
+    let rounds: usize = std::env::var("KILL9_ROUNDS").ok().map_or(20, |rounds| rounds.parse().unwrap());
+    let seed: u64 = std::env::var("KILL9_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
+    let mut dice = StdRng::seed_from_u64(seed);
+    let told = format!("KILL9_SEED={seed}");
+    let mns = Arc::new(LocalMns::start(&["--time-warp", "200"]));
+    let options = Options::trusting(mns.prefix());
+    let mut endpoint = Endpoint::start(&options);
+    let (port, url) = (endpoint.address.port(), format!("http://{}", endpoint.address));
+    let options = options.set("server.listen", &format!("127.0.0.1:{port}"));
+    let client = mns.client();
+    client.create_topic("T", &Default::default()).await.unwrap();
+    for (name, notify_content_format) in FORMATS {
+        let attributes =
+            SubscriptionAttributes { notify_content_format, ..to(&url, NotifyStrategy::ExponentialDecayRetry) };
+        client.subscribe("T", name, &attributes).await.unwrap();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let publishing = tokio::spawn(publish_until(stop.clone(), mns.clone(), client));
+    for round in 0..rounds {
+        let path = endpoint.log_path("endpoint_log");
+        let accepted = || std::fs::read_to_string(&path).map_or(0, |log| log.matches(SUCCEED).count());
+        let enough = accepted() + dice.random_range(1..40);
+        eventually("enough is accepted", || (accepted() >= enough).then_some(()));
+        let dir = endpoint.kill();
+        // What MNS counts as delivered has a record of its own by now, whatever the kill tore.
+        let delivered = sum(&mns, "delivered");
+        let found = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).matches(SUCCEED).count();
+        assert!(
+            u64::try_from(found).unwrap() >= delivered,
+            "round {round}, {told}: {delivered} delivered, {found} found"
+        );
+        endpoint = Endpoint::start_in(dir, &options);
+    }
+    stop.store(true, Ordering::SeqCst);
+    let published = publishing.await.unwrap();
+    eventually("everything is delivered", || (sum(&mns, "undelivered") == 0).then_some(()));
+    let delivered = sum(&mns, "delivered");
+    assert_eq!(delivered, u64::try_from(published.len() * FORMATS.len()).unwrap(), "{told}");
+    let duplicates = assert_each_once(&endpoint.endpoint_log(), &published, &told);
+    let address = endpoint.address.to_string();
+    run(endpoint.path(), &["logs", "verify", "--log-dir", "logs", "--listen", &address]).assert(0, "");
+    let line = format!(
+        "{rounds} rounds of kill -9: {} published to {} subscriptions, {delivered} delivered, {duplicates} duplicates, none lost\n",
+        published.len(),
+        FORMATS.len(),
+    );
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
