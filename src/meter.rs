@@ -1,41 +1,74 @@
-//! How often something took how long: counted with atomics, without a lock and without memory for each.
+//! How often something took how long, or was how large: counted with atomics, without a lock and without memory for each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The upper ends of the buckets, in milliseconds. MNS gives up at 5 s.
-pub const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000];
+/// The upper ends of the buckets of [`Spans`], in microseconds. MNS gives up at 5 s.
+const SPANS_US: [u64; 12] =
+    [1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000];
+
+/// Numbers in buckets.
+#[derive(Debug)]
+pub struct Sizes<const N: usize> {
+    bounds: [u64; N],
+    buckets: [AtomicU64; N],
+    larger: AtomicU64,
+    sum: AtomicU64,
+}
 
 /// Spans of time in buckets.
-#[derive(Debug, Default)]
-pub struct Spans {
-    buckets: [AtomicU64; BOUNDS_MS.len()],
-    longer: AtomicU64,
-    sum_us: AtomicU64,
-}
+#[derive(Debug)]
+pub struct Spans(Sizes<12>);
 
 /// What was counted up to a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
-    /// How many fell into each bucket; the last is for those past every bound.
-    pub buckets: Vec<u64>,
-    /// All spans together, in microseconds.
-    pub sum_us: u64,
+    /// The upper end of each bucket and how many fell into it; the last has no end.
+    pub buckets: Vec<(Option<u64>, u64)>,
+    /// All together.
+    pub sum: u64,
 }
 
-impl Spans {
+impl<const N: usize> Sizes<N> {
+    /// Buckets up to these bounds, in ascending order, and one past them.
+    #[must_use]
+    pub fn up_to(bounds: [u64; N]) -> Self {
+        let buckets = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { bounds, buckets, larger: AtomicU64::new(0), sum: AtomicU64::new(0) }
+    }
+
     /// Counts one.
-    pub fn note(&self, span: Duration) {
-        let bucket = BOUNDS_MS.iter().zip(&self.buckets).find(|(bound, _)| span <= Duration::from_millis(**bound));
-        bucket.map_or(&self.longer, |(_, bucket)| bucket).fetch_add(1, Ordering::Relaxed);
-        self.sum_us.fetch_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    pub fn note(&self, size: u64) {
+        let bucket = self.bounds.iter().zip(&self.buckets).find(|(bound, _)| size <= **bound);
+        bucket.map_or(&self.larger, |(_, bucket)| bucket).fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(size, Ordering::Relaxed);
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn counted(&self) -> Counted {
-        let buckets = self.buckets.iter().chain([&self.longer]).map(|bucket| bucket.load(Ordering::Relaxed));
-        Counted { buckets: buckets.collect(), sum_us: self.sum_us.load(Ordering::Relaxed) }
+        let bounds = self.bounds.iter().map(|bound| Some(*bound)).chain([None]);
+        let counts = self.buckets.iter().chain([&self.larger]).map(|bucket| bucket.load(Ordering::Relaxed));
+        Counted { buckets: bounds.zip(counts).collect(), sum: self.sum.load(Ordering::Relaxed) }
+    }
+}
+
+impl Spans {
+    /// Counts one.
+    pub fn note(&self, span: Duration) {
+        self.0.note(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// What was counted so far, in microseconds.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        self.0.counted()
+    }
+}
+
+impl Default for Spans {
+    fn default() -> Self {
+        Self(Sizes::up_to(SPANS_US))
     }
 }
 
@@ -49,9 +82,16 @@ mod tests {
         for ms in [0, 1, 2, 3, 5000, 5001] {
             spans.note(Duration::from_millis(ms));
         }
-        assert_eq!(
-            spans.counted(),
-            Counted { buckets: vec![2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], sum_us: 10_007_000 }
-        );
+        let counted = spans.counted();
+        let counts: Vec<u64> = counted.buckets.iter().map(|(_, count)| *count).collect();
+        assert_eq!((counts, counted.sum), (vec![2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], 10_007_000));
+    }
+
+    #[test]
+    fn a_size_falls_into_the_first_bucket_that_holds_it() {
+        let sizes = Sizes::up_to([1, 8]);
+        [0, 1, 2, 8, 9].into_iter().for_each(|size| sizes.note(size));
+        let buckets = vec![(Some(1), 2), (Some(8), 2), (None, 1)];
+        assert_eq!(sizes.counted(), Counted { buckets, sum: 20 });
     }
 }

@@ -12,7 +12,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tracing::error;
 
-use crate::meter::{BOUNDS_MS, Spans};
+use crate::journal::Log;
+use crate::meter::{Counted as Buckets, Sizes, Spans};
 use crate::net::Counters;
 use crate::server::Endpoint;
 
@@ -53,6 +54,9 @@ impl Collector for Counted {
         self.subscriptions(&mut encoder)?;
         self.spans(&mut encoder)?;
         self.connections(&mut encoder)?;
+        self.certificates(&mut encoder)?;
+        self.queue(&mut encoder)?;
+        self.batches(&mut encoder)?;
         self.journal(&mut encoder)
     }
 }
@@ -61,7 +65,6 @@ impl Counted {
     fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counts = &self.endpoint.counts;
         counter(encoder, "accepted", "Requests answered 201", counts.accepted.load(Ordering::Relaxed))?;
-        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let in_flight = &self.endpoint.in_flight;
         gauge(encoder, "in_flight_requests", "Requests between head and answer", number(in_flight.requests()))?;
         gauge(encoder, "in_flight_bytes", "The bytes of their bodies, as announced", number(in_flight.bytes()))?;
@@ -70,7 +73,12 @@ impl Counted {
         for (reason, count) in counts.reasons() {
             ConstCounter::new(count).encode(family.encode_family(&[("reason", reason.key())])?)?;
         }
-        Ok(())
+        let help = "Refusals that left their access line only";
+        counter(encoder, "refusals_left_out", help, self.endpoint.refused.left_out())?;
+        let Some(seconds) = counts.skew_seconds() else { return Ok(()) };
+        let help = "Our clock less the Date of the last push that was verified";
+        let metric = encoder.encode_descriptor("clock_skew_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(seconds).encode(metric)
     }
 
     fn subscriptions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -117,6 +125,46 @@ impl Counted {
         counter(encoder, "failed_handshakes", help, load(&count.failed_handshakes))
     }
 
+    fn certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.endpoint.gate.load().verifier.certificates();
+        let help = "Addresses of signing certificates that are known, with and without a certificate";
+        let members = [("held", number(counts.held)), ("missing", number(counts.missing))];
+        gauges(encoder, "certificate_addresses", help, "state", &members)?;
+        counter(encoder, "certificate_fetches", "Fetches of signing certificates", counts.fetches)?;
+        let help = "Fetches that brought no certificate";
+        counter(encoder, "certificate_fetches_failed", help, counts.failures)
+    }
+
+    fn queue(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let journal = &self.endpoint.journal;
+        let (pushes, refusals) = (journal.waiting_pushes(), journal.waiting_refusals());
+        let help = "Entries that wait for the disk, those at hand included";
+        let members = [("push", number(pushes.entries)), ("refusal", number(refusals.entries))];
+        gauges(encoder, "journal_queue_entries", help, "kind", &members)?;
+        let help = "The bytes of these entries";
+        let members = [("push", number(pushes.bytes)), ("refusal", number(refusals.bytes))];
+        gauges(encoder, "journal_queue_bytes", help, "kind", &members)
+    }
+
+    fn batches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let meters = self.endpoint.journal.meters();
+        sizes(encoder, "journal_batch_entries", "Entries written together", &meters.batch_entries)?;
+        sizes(encoder, "journal_batch_bytes", "Their bytes in both logs", &meters.batch_bytes)?;
+        let help = "How long the disk took for what was written together, syncs included";
+        spans(encoder, "journal_batch_seconds", help, &meters.batch_time)?;
+        let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        let (access, endpoint) = (load(&meters.access_log_bytes), load(&meters.endpoint_log_bytes));
+        let members = [(Log::Access.name(), access), (Log::Endpoint.name(), endpoint)];
+        gauges(encoder, "log_bytes", "The length of the log that is written", "log", &members)?;
+        counter(encoder, "log_rotations", "Logs that were put aside because they were full", load(&meters.rotations))?;
+        let help = "Logs that were opened anew because somebody had moved them";
+        counter(encoder, "log_reopenings", help, load(&meters.reopenings))?;
+        let help = "Notifications that were on disk already when they came again";
+        counter(encoder, "duplicates", help, self.endpoint.journal.duplicates())?;
+        let help = "Notifications that are remembered to tell duplicates by";
+        gauge(encoder, "remembered_notifications", help, load(&meters.remembered))
+    }
+
     fn journal(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let journal = &self.endpoint.journal;
         let help = "Whether what is handed to the journal can be expected to reach the disk";
@@ -135,15 +183,51 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     gauge_of(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
+/// A gauge for each value of one label.
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    members: &[(&str, u64)],
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (value, count) in members {
+        gauge_of(*count).encode(family.encode_family(&[(label, *value)])?)?;
+    }
+    Ok(())
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 fn gauge_of(value: u64) -> ConstGauge {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn spans(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, spans: &Spans) -> fmt::Result {
-    let counted = spans.counted();
     let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
-    let bounds = BOUNDS_MS.iter().map(|ms| seconds(ms.saturating_mul(1000))).chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(counted.buckets.iter().copied()).collect();
+    histogram(encoder, name, help, &spans.counted(), seconds)
+}
+
+fn sizes<const N: usize>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, sizes: &Sizes<N>) -> fmt::Result {
+    // Sizes are far below 2^53, up to which this is exact.
+    #[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "the text format has floats only")]
+    let as_it_is = |size: u64| size as f64;
+    histogram(encoder, name, help, &sizes.counted(), as_it_is)
+}
+
+fn histogram(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    counted: &Buckets,
+    unit: impl Fn(u64) -> f64,
+) -> fmt::Result {
+    let bound = |bound: Option<u64>| bound.map_or(f64::INFINITY, &unit);
+    let buckets: Vec<(f64, u64)> = counted.buckets.iter().map(|(end, count)| (bound(*end), *count)).collect();
+    let count = counted.buckets.iter().map(|(_, count)| count).sum();
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    metric.encode_histogram::<[(&str, &str); 0]>(seconds(counted.sum_us), counted.buckets.iter().sum(), &buckets, None)
+    metric.encode_histogram::<[(&str, &str); 0]>(unit(counted.sum), count, &buckets, None)
 }

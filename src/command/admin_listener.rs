@@ -68,8 +68,24 @@ fn parts(endpoint: &Endpoint, tls: Option<&net::Tls>) -> Vec<Part> {
         part("stop", !endpoint.draining.is_cancelled(), "serving", "draining"),
     ];
     let end = tls.and_then(net::Tls::not_after).map(|end| humantime::format_rfc3339_seconds(end).to_string());
+    parts.push(Part { name: "sync", is_ready: None, state: sync(endpoint) });
+    // Their addresses are known from the first push on only, and a source that is down may be up for the next.
+    parts.push(Part { name: "certificates", is_ready: None, state: certificates(endpoint) });
     parts.extend(end.map(|end| Part { name: "tls", is_ready: None, state: format!("the certificate ends {end}") }));
     parts
+}
+
+/// When the logs are synced, and when they were. With nothing to sync there is none, however long that lasts.
+fn sync(endpoint: &Endpoint) -> String {
+    let ago =
+        Duration::from_millis(u64::try_from(endpoint.journal.meters().since_sync().as_millis()).unwrap_or(u64::MAX));
+    format!("{}, last {} ago", endpoint.journal.sync_mode(), humantime::format_duration(ago))
+}
+
+fn certificates(endpoint: &Endpoint) -> String {
+    let counts = endpoint.gate.load().verifier.certificates();
+    let (held, missing, fetches, failures) = (counts.held, counts.missing, counts.fetches, counts.failures);
+    format!("held: {held}, missing: {missing}, fetches: {fetches}, failed: {failures}")
 }
 
 impl AdminListener {

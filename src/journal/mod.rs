@@ -8,6 +8,7 @@
 mod access;
 mod escape;
 mod files;
+mod meters;
 mod pair;
 mod queue;
 mod reader;
@@ -23,7 +24,8 @@ mod writer;
 pub use access::{AccessField, AccessLine};
 pub use escape::{escaped, unescape, unescape_bytes};
 pub use files::Names;
-pub use queue::{Entry, Journal, JournalError, Limits, Once, REFUSAL_TOLD, STALL_TOLD};
+pub use meters::Meters;
+pub use queue::{Entry, Journal, JournalError, Limits, Once, REFUSAL_TOLD, STALL_TOLD, Waits};
 pub use reader::{Found, Records, accepted};
 pub use record::{Level, Place, Record, RecordRequest, SUCCEED};
 pub use recovery::{Recovered, TornTail};

@@ -5,11 +5,13 @@
 //! acknowledged.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use strum::IntoEnumIterator as _;
 use tracing::{error, info, warn};
 
+use crate::journal::meters::Meters;
 use crate::journal::queue::Entry;
 use crate::journal::seen::Seen;
 use crate::journal::{Log, Storage, SyncMode, recovery};
@@ -62,6 +64,9 @@ pub(super) struct Pair {
     switch_after: Option<Instant>,
     /// Bytes of the endpoint log since the last snapshot; a new file counts as many.
     unsaved: u64,
+    synced_at: Instant,
+    rotations: u64,
+    reopenings: u64,
 }
 
 /// So many bytes of the endpoint log are read again by a start at most, and a file more where it was killed.
@@ -73,7 +78,21 @@ impl Pair {
         let written = Lengths { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? };
         let (unsynced, unsynced_since, switch_after) = (0, None, None);
         let (floor, unsaved) = (written, 0);
-        Ok(Self { storage, sync, rotate_bytes, written, floor, unsynced, unsynced_since, switch_after, unsaved })
+        let (synced_at, rotations, reopenings) = (Instant::now(), 0, 0);
+        Ok(Self {
+            storage,
+            sync,
+            rotate_bytes,
+            written,
+            floor,
+            unsynced,
+            unsynced_since,
+            switch_after,
+            unsaved,
+            synced_at,
+            rotations,
+            reopenings,
+        })
     }
 
     /// Writes a batch to both files, and syncs both where asked to.
@@ -132,6 +151,15 @@ impl Pair {
         }
     }
 
+    /// Tells how it stands.
+    pub(super) fn tell(&self, meters: &Meters) {
+        meters.access_log_bytes.store(self.written.access, Ordering::Relaxed);
+        meters.endpoint_log_bytes.store(self.written.endpoint, Ordering::Relaxed);
+        meters.rotations.store(self.rotations, Ordering::Relaxed);
+        meters.reopenings.store(self.reopenings, Ordering::Relaxed);
+        meters.note_sync(self.synced_at);
+    }
+
     /// Whether it is time for a snapshot of what is known of duplicates.
     pub(super) fn is_save_due(&self) -> bool {
         self.unsaved >= SAVE_AFTER_BYTES
@@ -187,21 +215,28 @@ impl Pair {
         let after = self.written.of(log).saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
         let is_full = self.written.of(log) > 0 && self.rotate_bytes.is_some_and(|bytes_max| after > bytes_max);
         match (is_moved, is_full) {
-            (true, _) => self.switch(log, |storage| storage.reopen(log)),
-            (false, true) => self.switch(log, |storage| storage.rotate(log)),
-            (false, false) => Ok(()),
+            (true, _) => {
+                let is_new = self.switch(log, |storage| storage.reopen(log))?;
+                self.reopenings = self.reopenings.saturating_add(u64::from(is_new));
+            }
+            (false, true) => {
+                let is_new = self.switch(log, |storage| storage.rotate(log))?;
+                self.rotations = self.rotations.saturating_add(u64::from(is_new));
+            }
+            (false, false) => {}
         }
+        Ok(())
     }
 
-    /// Leaves a file, whole and synced, for another. Where there is no other the old one stays in use.
-    fn switch(&mut self, log: Log, open: impl Fn(&mut dyn Storage) -> io::Result<()>) -> Result<(), Fault> {
+    /// Leaves a file, whole and synced, for another. Where there is no other the old one stays in use: `false`.
+    fn switch(&mut self, log: Log, open: impl Fn(&mut dyn Storage) -> io::Result<()>) -> Result<bool, Fault> {
         self.sync_file(log)?;
         if let Err(error) = open(self.storage.as_mut()) {
             if self.switch_after.is_none() {
                 warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use until that works");
             }
             self.switch_after = Instant::now().checked_add(SWITCH_RETRY);
-            return Ok(());
+            return Ok(false);
         }
         self.switch_after = None;
         info!(log = log.name(), "Opened a new log");
@@ -211,7 +246,7 @@ impl Pair {
         if let Err(cause) = self.storage.sync_names() {
             return Err(self.give_up(cause));
         }
-        self.adopt(log)
+        self.adopt(log).map(|()| true)
     }
 
     /// Takes a file as it is: a torn end is closed off, and what stands before it is durable before anything follows.
@@ -229,6 +264,7 @@ impl Pair {
     fn all_is_synced(&mut self) {
         self.floor = self.written;
         (self.unsynced, self.unsynced_since) = (0, None);
+        self.synced_at = Instant::now();
     }
 
     /// A sync that failed is never tried again: the kernel may have thrown the data away, and call the next one a

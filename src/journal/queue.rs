@@ -14,11 +14,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::journal::meters::Meters;
 use crate::journal::pair::Pair;
 use crate::journal::recovery::{self, Recovered};
 use crate::journal::seen::{Fingerprint, Fingerprints, Seen};
 use crate::journal::writer::{Receipt, Writer};
-use crate::journal::{Duplicates, Log, Settings, Storage};
+use crate::journal::{Duplicates, Log, Settings, Storage, SyncMode};
 
 /// For how long a refused write counts against [`Journal::is_writable`].
 pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
@@ -88,6 +89,7 @@ pub struct Journal {
     queue: mpsc::SyncSender<Command>,
     shared: Arc<Shared>,
     limits: Limits,
+    sync: SyncMode,
     /// `None` where duplicates are not told.
     fingerprints: Option<Fingerprints>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -102,6 +104,7 @@ pub(super) struct Shared {
     pub(super) reopens: Queued,
     notes_dropped: AtomicU64,
     pub(super) duplicates: AtomicU64,
+    pub(super) meters: Meters,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
     /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
@@ -119,6 +122,15 @@ pub(super) struct Shared {
 pub(super) struct Queued {
     entries: AtomicUsize,
     bytes: AtomicUsize,
+}
+
+/// What waits for the writer, or is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// Entries.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: usize,
 }
 
 pub(super) enum Command {
@@ -141,16 +153,16 @@ impl Journal {
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
         let recovered = recovery::recover(storage.as_mut())?;
-        let limits = settings.limits.clone();
+        let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many notes as appends, one request to reopen and one close.
         let (queue, commands) = mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new());
         let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
         let fingerprints = seen.as_ref().map(Seen::key);
-        let pair = Pair::new(storage, settings.sync, settings.rotate_bytes)?;
+        let pair = Pair::new(storage, sync, settings.rotate_bytes)?;
         let writer = Writer::new(pair, seen, shared.clone(), tee, settings);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&commands))?;
-        Ok((Self { queue, shared, limits, fingerprints, thread: Mutex::new(Some(thread)) }, recovered))
+        Ok((Self { queue, shared, limits, sync, fingerprints, thread: Mutex::new(Some(thread)) }, recovered))
     }
 
     /// Hands an entry over and waits until it is on disk.
@@ -179,6 +191,30 @@ impl Journal {
     #[must_use]
     pub fn duplicates(&self) -> u64 {
         self.shared.duplicates.load(Ordering::Relaxed)
+    }
+
+    /// What the writer has done.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.shared.meters
+    }
+
+    /// When the files are synced.
+    #[must_use]
+    pub fn sync_mode(&self) -> SyncMode {
+        self.sync
+    }
+
+    /// Pushes that are not on disk yet.
+    #[must_use]
+    pub fn waiting_pushes(&self) -> Waits {
+        self.shared.appends.waits()
+    }
+
+    /// Refusals that are not written yet.
+    #[must_use]
+    pub fn waiting_refusals(&self) -> Waits {
+        self.shared.notes.waits()
     }
 
     /// Hands an entry over that no answer waits for. Where there is no room it is dropped and counted.
@@ -275,6 +311,7 @@ impl Shared {
             reopens: Queued::default(),
             notes_dropped: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
+            meters: Meters::new(),
             refused_ms: AtomicU64::new(0),
             committing_ms: AtomicU64::new(0),
             started: Instant::now(),
@@ -332,6 +369,10 @@ impl Shared {
 }
 
 impl Queued {
+    fn waits(&self) -> Waits {
+        Waits { entries: self.entries.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
     /// Takes room for one entry, if there is.
     fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
         let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);

@@ -114,6 +114,10 @@ impl Seen {
         self.key
     }
 
+    pub(super) fn len(&self) -> u64 {
+        u64::try_from(self.order.len()).unwrap_or(u64::MAX)
+    }
+
     pub(super) fn contains(&self, fingerprint: Fingerprint) -> bool {
         self.known.contains(&fingerprint)
     }

@@ -71,6 +71,7 @@ impl Writer {
         let mut writer = Self { pair, seen, shared, tee, settings, chores_due: now, prune_due: now };
         // So that it is known from the first request on.
         writer.look_at_the_space();
+        writer.tell_meters();
         writer
     }
 
@@ -129,8 +130,14 @@ impl Writer {
 
     fn commit(&mut self, batch: &mut Batch) {
         self.shared.begin_commit();
+        let begun = Instant::now();
         let result = self.write(batch);
+        let took = begun.elapsed();
         self.shared.end_commit();
+        let entries = batch.waiting.len().saturating_add(batch.notes);
+        if result.is_ok() && entries > 0 {
+            self.shared.meters.note_batch(entries, batch.entry.bytes(), took);
+        }
         self.shared.appends.give_back(batch.waiting.len(), batch.appended_bytes);
         self.shared.notes.give_back(batch.notes, batch.noted_bytes);
         if result.is_err() {
@@ -141,8 +148,10 @@ impl Writer {
             drop(waiting.send(result.map(|()| Receipt { _made_by_the_writer: () })));
         }
         self.shared.reopens.give_back(batch.reopens, 0);
+        self.pair.tell(&self.shared.meters);
         if let (Ok(()), Some(seen)) = (result, &mut self.seen) {
             batch.new.iter().for_each(|fingerprint| seen.insert(*fingerprint));
+            self.shared.meters.remembered.store(seen.len(), Ordering::Relaxed);
             if (batch.closing || self.pair.is_save_due())
                 && let Err(fault) = self.pair.save(seen)
             {
@@ -222,6 +231,7 @@ impl Writer {
             self.prune(now);
             done = self.pair.look();
         }
+        self.pair.tell(&self.shared.meters);
         if let Err(fault) = done {
             self.tell(&fault);
         }
@@ -238,6 +248,12 @@ impl Writer {
             (true, false) => info!(free, low_water, "There is more free space than logs.low_water again"),
             (false, false) | (true, true) => {}
         }
+    }
+
+    /// What is known before the first batch.
+    fn tell_meters(&self) {
+        self.pair.tell(&self.shared.meters);
+        self.shared.meters.remembered.store(self.seen.as_ref().map_or(0, Seen::len), Ordering::Relaxed);
     }
 
     fn prune(&mut self, now: Instant) {

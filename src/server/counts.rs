@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -28,9 +28,14 @@ pub struct Counts {
     pub commit: Spans,
     /// From the first byte of an accepted request to its answer.
     pub answer: Spans,
+    /// Our clock less the Date of the last push that was verified, in seconds; [`NO_SKEW`] before the first.
+    skew_seconds: AtomicI64,
     reasons: [AtomicU64; Reason::COUNT],
     subscriptions: ArcSwap<Subscriptions>,
 }
+
+/// No push was verified yet.
+const NO_SKEW: i64 = i64::MIN;
 
 /// By topic, then by subscription.
 type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<Seen>>>;
@@ -62,6 +67,7 @@ impl Default for Counts {
             verify: Spans::default(),
             commit: Spans::default(),
             answer: Spans::default(),
+            skew_seconds: AtomicI64::new(NO_SKEW),
             reasons: std::array::from_fn(|_| AtomicU64::default()),
             subscriptions: ArcSwap::default(),
         }
@@ -74,6 +80,17 @@ impl Counts {
         if let Some(count) = self.reasons.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Remembers how the clock of a verified push stands to ours.
+    pub(super) fn note_skew(&self, seconds: i64) {
+        self.skew_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Our clock less the Date of the last push that was verified, in seconds.
+    #[must_use]
+    pub fn skew_seconds(&self) -> Option<i64> {
+        Some(self.skew_seconds.load(Ordering::Relaxed)).filter(|seconds| *seconds != NO_SKEW)
     }
 
     /// Counts a notification that is on disk.

@@ -80,6 +80,7 @@ async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
     let verdict = timeout_at(deadline, gate.verifier.verify(&signed)).await;
     endpoint.counts.verify.note(begun.elapsed());
     let verified = verdict.map_err(Rejection::late)??;
+    endpoint.counts.note_skew(verified.skew_seconds());
     let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
     let entry = visit.accepted(&notification, verified.timeliness());
     let begun = Instant::now();

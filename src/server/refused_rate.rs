@@ -20,14 +20,21 @@ const HINT: &str = "more than logs.refused_rate came in a second, or less space 
 pub struct RefusedRate {
     per_second: Option<u64>,
     this_second: AtomicU64,
+    /// Since the last summary.
     left_out: AtomicU64,
+    left_out_ever: AtomicU64,
 }
 
 impl RefusedRate {
     /// So many are logged in full each second; `None` knows no bound.
     #[must_use]
     pub fn new(per_second: Option<u64>) -> Self {
-        Self { per_second, this_second: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        Self {
+            per_second,
+            this_second: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
+            left_out_ever: AtomicU64::new(0),
+        }
     }
 
     /// Whether one more may be logged in full; if not it is counted.
@@ -36,8 +43,15 @@ impl RefusedRate {
         let is_admitted = !is_space_low && self.per_second.is_none_or(|max| before < max);
         if !is_admitted {
             self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.left_out_ever.fetch_add(1, Ordering::Relaxed);
         }
         is_admitted
+    }
+
+    /// How many left their access line only.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.left_out_ever.load(Ordering::Relaxed)
     }
 
     /// Begins the next second; gives how many were left out since this was asked last.
@@ -89,6 +103,7 @@ mod tests {
         assert!(rate.admits(false), "the next second begins anew");
         assert!(!rate.admits(true), "none while space is low");
         assert_eq!(rate.turn(), 1);
+        assert_eq!(rate.left_out(), 2, "a summary takes nothing away");
         assert!((0..1000).all(|_| RefusedRate::new(None).admits(false)));
         assert!(!RefusedRate::new(Some(0)).admits(false));
     }

@@ -46,6 +46,21 @@ pub struct CertificateCache {
     uses: AtomicU64,
     fetches: Semaphore,
     failures: Mutex<Failures>,
+    fetched: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How a cache stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Addresses with a certificate.
+    pub held: usize,
+    /// Addresses that were asked for and have none.
+    pub missing: usize,
+    /// Fetches that were begun.
+    pub fetches: u64,
+    /// Those of them that brought no certificate.
+    pub failures: u64,
 }
 
 /// Failed fetches that have not been warned of yet.
@@ -83,6 +98,8 @@ impl CertificateCache {
             uses: AtomicU64::new(0),
             fetches: Semaphore::new(FETCHES_MAX),
             failures: Mutex::default(),
+            fetched: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         })
     }
 
@@ -147,6 +164,19 @@ impl CertificateCache {
         }
     }
 
+    /// How it stands.
+    #[must_use]
+    pub fn counts(&self) -> CacheCounts {
+        let slots = self.slots.load();
+        let held = slots.values().filter(|slot| slot.held.load().is_some()).count();
+        CacheCounts {
+            held,
+            missing: slots.len().saturating_sub(held),
+            fetches: self.fetched.load(Ordering::Relaxed),
+            failures: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
     fn slot(&self, url: &SigningCertUrl) -> Arc<Slot> {
         if let Some(slot) = self.slots.load().get(url) {
             return slot.clone();
@@ -204,6 +234,7 @@ impl CertificateCache {
         {
             return Ok(kept);
         }
+        self.fetched.fetch_add(1, Ordering::Relaxed);
         match self.fetch(url).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
             Ok(certificate) => {
                 tell_new(url, &certificate, held.as_deref());
@@ -212,6 +243,7 @@ impl CertificateCache {
                 Ok(certificate)
             }
             Err(error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
                 self.warn_of_failure(url, &error);
                 if held.is_none() { self.load(url).await.ok_or(error) } else { Err(error) }
             }

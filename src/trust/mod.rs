@@ -13,7 +13,7 @@ mod store;
 mod verifier;
 
 pub use admission::{Admission, NotAdmitted};
-pub use cache::CertificateCache;
+pub use cache::{CacheCounts, CertificateCache};
 pub use certificate::{InvalidCertificate, KEY_BITS, SigningCertificate};
 pub use source::{CertificateSource, FetchError, FetchOptions, Fetching, HttpsSource, SourceError};
 pub use store::{CertificateStore, Kept, StoreError};

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::mns::{
     ContentMd5, Defect, InvalidNotification, NotAllowed, Notification, Prefixes, SignedRequest, SigningCertUrl,
 };
-use crate::trust::{CertificateCache, FetchError};
+use crate::trust::{CacheCounts, CertificateCache, FetchError};
 
 /// A Date this far behind our clock is accepted and flagged.
 pub const LATE: Duration = Duration::from_secs(15 * 60);
@@ -44,6 +44,7 @@ pub struct Verifier {
 pub struct Verified<'r> {
     request: &'r Request<Bytes>,
     timeliness: Timeliness,
+    skew_seconds: i64,
 }
 
 /// How old a push was when it came.
@@ -135,12 +136,19 @@ impl Verifier {
     /// # Errors
     /// [`Untrusted`]: the first check that failed.
     pub async fn verify<'r>(&self, request: &SignedRequest<'r>) -> Result<Verified<'r>, Untrusted> {
-        let timeliness = self.policy.check_date(request.date(), self.clock.now())?;
+        let now = self.clock.now();
+        let timeliness = self.policy.check_date(request.date(), now)?;
         self.policy.check_content_md5(request)?;
         let url = self.prefixes.admit(request.certificate_address())?;
         self.check_signature(request, &url).await?;
         self.cache.note_verified(&url);
-        Ok(Verified { request: request.request(), timeliness })
+        Ok(Verified { request: request.request(), timeliness, skew_seconds: seconds_between(request.date(), now) })
+    }
+
+    /// How the certificates stand.
+    #[must_use]
+    pub fn certificates(&self) -> CacheCounts {
+        self.cache.counts()
     }
 
     async fn check_signature(&self, request: &SignedRequest<'_>, url: &SigningCertUrl) -> Result<(), Untrusted> {
@@ -165,6 +173,11 @@ impl Verifier {
     }
 }
 
+fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    to.duration_since(from).map_or_else(|ahead| seconds(ahead.duration()).saturating_neg(), seconds)
+}
+
 impl<'r> Verified<'r> {
     /// Decodes the body that was verified: the only road to a notification.
     ///
@@ -172,6 +185,12 @@ impl<'r> Verified<'r> {
     /// [`InvalidNotification`]
     pub fn notification(&self) -> Result<Notification<'r>, InvalidNotification> {
         Notification::decode(self.request)
+    }
+
+    /// Our clock less the Date of the push, in whole seconds.
+    #[must_use]
+    pub fn skew_seconds(&self) -> i64 {
+        self.skew_seconds
     }
 
     /// How old the push was.

@@ -1,0 +1,71 @@
+//! What the writer tells of its work: it stores, whoever is curious loads, and nobody waits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::meter::{Sizes, Spans};
+
+/// The upper ends of the buckets of [`Meters::batch_entries`].
+const ENTRIES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/// The upper ends of the buckets of [`Meters::batch_bytes`]: a batch is closed at 256 KiB, and its last entry may be large.
+const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20];
+
+/// What the writer has done.
+#[derive(Debug)]
+pub struct Meters {
+    /// Entries written together.
+    pub batch_entries: Sizes<11>,
+    /// Their bytes, in both logs.
+    pub batch_bytes: Sizes<8>,
+    /// How long the disk took for each batch: both writes, and both syncs where there were any.
+    pub batch_time: Spans,
+    /// The length of the access log.
+    pub access_log_bytes: AtomicU64,
+    /// The length of the endpoint log.
+    pub endpoint_log_bytes: AtomicU64,
+    /// How often a log was left for a new one because it was full.
+    pub rotations: AtomicU64,
+    /// How often a log was opened anew because its name led elsewhere.
+    pub reopenings: AtomicU64,
+    /// How many notifications are remembered to tell duplicates by.
+    pub remembered: AtomicU64,
+    started: Instant,
+    /// Milliseconds from `started` to the last sync of both logs.
+    synced_ms: AtomicU64,
+}
+
+impl Meters {
+    /// Nothing done yet; what stands in the files was synced just now.
+    pub(super) fn new() -> Self {
+        Self {
+            batch_entries: Sizes::up_to(ENTRIES),
+            batch_bytes: Sizes::up_to(BYTES),
+            batch_time: Spans::default(),
+            access_log_bytes: AtomicU64::new(0),
+            endpoint_log_bytes: AtomicU64::new(0),
+            rotations: AtomicU64::new(0),
+            reopenings: AtomicU64::new(0),
+            remembered: AtomicU64::new(0),
+            started: Instant::now(),
+            synced_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// How long ago both logs were synced.
+    #[must_use]
+    pub fn since_sync(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.synced_ms.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn note_batch(&self, entries: usize, bytes: usize, took: Duration) {
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.batch_entries.note(number(entries));
+        self.batch_bytes.note(number(bytes));
+        self.batch_time.note(took);
+    }
+
+    pub(super) fn note_sync(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.started).as_millis();
+        self.synced_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
