@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use mns_endpoint::server::Reason;
 use rustix::process::Signal;
 
-use crate::support::{Answer, Bench, Options, eventually, exchange, finish, key, run};
+use crate::support::{Answer, Bench, Options, attribute, eventually, exchange, finish, key, run};
 
 const PROMTOOL: &str = "/usr/bin/promtool";
 
@@ -67,6 +67,121 @@ fn what_comes_of_requests_is_counted() {
     eventually("its end is counted", || {
         (metric(&get(admin, "/metrics", "").body, "mns_endpoint_open_connections") == 0.0).then_some(())
     });
+}
+
+/// The metrics once they are as they should be.
+#[track_caller]
+fn once(admin: SocketAddr, name: &str, value: f64) -> String {
+    eventually("a metric has its value", || {
+        let text = get(admin, "/metrics", "").body;
+        (metric(&text, name) == value).then_some(text)
+    })
+}
+
+#[test]
+fn what_the_journal_does_is_measured() {
+    let (bench, admin) = bench(|options| options.set("logs.rotate_size", "8KiB").set("logs.refused_rate", "1/s"));
+    let drafts: Vec<_> = (0..12).map(|_| bench.draft().sign(&key(512))).collect();
+    drafts.iter().chain([&drafts[0], &drafts[1]]).for_each(|draft| {
+        assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 201);
+    });
+    for _ in 0..20 {
+        assert_eq!(bench.endpoint.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+    }
+    // Twelve pushes, two again, twenty refusals, the start, and a summary for each second with more than one refusal.
+    let summaries = |log: &str| {
+        let counts = crate::support::records(log).into_iter().filter_map(|record| attribute(&record, "Count"));
+        counts.map(|count| String::from_utf8(count).unwrap().parse::<f64>().unwrap()).collect::<Vec<f64>>()
+    };
+    let files = |name: &str| {
+        let port = bench.endpoint.address.port();
+        let all = std::fs::read_dir(bench.endpoint.path().join("logs")).unwrap().map(|file| file.unwrap().path());
+        all.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}.{port}"))).collect()
+    };
+    let (text, log) = eventually("all is written", || {
+        let paths: Vec<std::path::PathBuf> = files("endpoint_log");
+        let log: String = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let text = get(admin, "/metrics", "").body;
+        let entries = metric(&text, "mns_endpoint_journal_batch_entries_sum");
+        let left_out = metric(&text, "mns_endpoint_refusals_left_out_total");
+        let full = log.matches("[receive.rs:7]").count();
+        let told = summaries(&log);
+        let is_told = told.iter().sum::<f64>() == left_out && left_out > 0.0 && left_out + full as f64 == 20.0;
+        (is_told && entries == 35.0 + told.len() as f64).then_some((text, log))
+    });
+    assert!(log.contains("Notify Message Duplicate!"));
+    let value = |name: &str| metric(&text, &format!("mns_endpoint_{name}"));
+    assert_eq!((value("duplicates_total"), value("remembered_notifications")), (2.0, 12.0));
+    let batches = value("journal_batch_entries_count");
+    assert!(batches >= 14.0, "each push was alone: {batches}");
+    assert_eq!((value("journal_batch_bytes_count"), value("journal_batch_seconds_count")), (batches, batches));
+    assert!(value("journal_batch_seconds_sum") > 0.0);
+    let len = |path: &Path| std::fs::metadata(path).unwrap().len() as f64;
+    let both = [files("endpoint_log"), files("access_log")].concat();
+    assert_eq!(value("journal_batch_bytes_sum"), both.iter().map(|path| len(path)).sum::<f64>());
+    for log in ["endpoint_log", "access_log"] {
+        assert_eq!(value(&format!("log_bytes{{log=\"{log}\"}}")), len(&bench.endpoint.log_path(log)));
+    }
+    assert!(both.len() > 2);
+    assert_eq!((value("log_rotations_total"), value("log_reopenings_total")), (both.len() as f64 - 2.0, 0.0));
+    for kind in ["push", "refusal"] {
+        let waiting = |what: &str| value(&format!("journal_queue_{what}{{kind=\"{kind}\"}}"));
+        assert_eq!((waiting("entries"), waiting("bytes")), (0.0, 0.0));
+    }
+    // One of the two is moved, as logrotate would.
+    let path = bench.endpoint.log_path("access_log");
+    std::fs::rename(&path, path.with_extension("moved")).unwrap();
+    let text = once(admin, "mns_endpoint_log_reopenings_total", 1.0);
+    assert_eq!(metric(&text, "mns_endpoint_log_bytes{log=\"access_log\"}"), 0.0);
+}
+
+#[test]
+fn certificates_and_clocks_are_measured() {
+    let (bench, admin) = bench(|options| options);
+    assert!(!get(admin, "/metrics", "").body.contains("mns_endpoint_clock_skew_seconds"));
+    for (offset, expected) in [(-3600, 3600.0), (300, -300.0)] {
+        bench.accept(&bench.draft().set("Date", crate::support::date(offset)).sign(&key(512)));
+        let skew = metric(&get(admin, "/metrics", "").body, "mns_endpoint_clock_skew_seconds");
+        assert!((skew - expected).abs() < 30.0, "{offset}: {skew}");
+    }
+    // What is not proved to be of MNS says nothing about its clock.
+    let forged = bench.draft().set("Date", crate::support::date(-7200));
+    assert_eq!(bench.endpoint.exchange(&forged.sign(&key(1024)).wire()).status, 403);
+    bench.host.set(crate::support::Mode::Hang);
+    assert_eq!(bench.endpoint.exchange(&bench.draft().sign(&key(512)).wire()).status, 503);
+    let text = get(admin, "/metrics", "").body;
+    assert!((metric(&text, "mns_endpoint_clock_skew_seconds") + 300.0).abs() < 30.0);
+    let value = |name: &str| metric(&text, &format!("mns_endpoint_certificate_{name}"));
+    assert_eq!((value("addresses{state=\"held\"}"), value("addresses{state=\"missing\"}")), (3.0, 1.0));
+    // The forged one had its certificate looked at again.
+    assert_eq!((value("fetches_total"), value("fetches_failed_total")), (5.0, 1.0));
+    let ready = get(admin, "/readyz", "");
+    let parts: serde_json::Value = serde_json::from_str(&ready.body).unwrap();
+    let state = "held: 3, missing: 1, fetches: 5, failed: 1";
+    assert_eq!(parts["parts"]["certificates"], serde_json::json!({ "ready": null, "state": state }));
+    assert_eq!((ready.status, &parts["ready"]), (200, &true.into()), "never a part of the verdict");
+}
+
+#[test]
+fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
+    for (mode, syncs) in [("always", true), ("os", false)] {
+        let (bench, admin) = bench(|options| options.set("logs.sync", mode));
+        let age = || {
+            let parts: serde_json::Value = serde_json::from_str(&get(admin, "/readyz", "").body).unwrap();
+            assert_eq!(parts["parts"]["sync"]["ready"], serde_json::Value::Null);
+            let state = parts["parts"]["sync"]["state"].as_str().unwrap().to_owned();
+            let age = state.strip_prefix(&format!("{mode}, last ")).unwrap().strip_suffix(" ago").unwrap();
+            humantime::parse_duration(age).unwrap()
+        };
+        let old = eventually("time has passed", || Some(age()).filter(|age| age.as_millis() > 700));
+        bench.accept(&bench.draft().sign(&key(512)));
+        // The journal answers the push first, and tells then.
+        if syncs {
+            eventually("the push was synced", || (age() < old).then_some(()));
+        } else {
+            assert!(age() >= old);
+        }
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{
-    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings, Storage, SyncMode,
+    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings, Storage, SyncMode, Waits,
 };
 
 use crate::support::{Disk, FaultyStorage, eventually};
@@ -239,12 +239,20 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
         journal.note(entry(&format!("note {number}")));
     }
     assert_eq!(journal.notes_dropped(), 1, "as many refusals as pushes have room");
+    let bytes = |names: &[&str]| names.iter().map(|name| entry(name).endpoint.len() + entry(name).access.len()).sum();
+    assert_eq!(journal.waiting_pushes(), Waits { entries: 4, bytes: bytes(&["held", "1", "2", "3"]) });
+    let notes = Waits { entries: 4, bytes: bytes(&["note 0", "note 1", "note 2", "note 3"]) };
+    assert_eq!(journal.waiting_refusals(), notes);
     storage.with(|disk| disk.stalled = false);
     held.await.unwrap().unwrap();
     for append in queued {
         append.await.unwrap().unwrap();
     }
     journal.close().await.unwrap();
+    let none = Waits { entries: 0, bytes: 0 };
+    assert_eq!((journal.waiting_pushes(), journal.waiting_refusals()), (none, none));
+    let batches = journal.meters().batch_entries.counted();
+    assert_eq!((batches.sum, batches.buckets[0]), (8, (Some(1), 8)), "a batch of one byte has one entry");
     let text = storage.text();
     assert!(text.ends_with("[3]\n\n[note 0]\n\n[note 1]\n\n[note 2]\n\n[note 3]\n\n"), "{text}");
     assert!(matches!(journal.append(entry("late")).await, Err(JournalError::Failed)));
