@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
-    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Place, Record, Stamp,
+    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Place, Record, Stamp,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
@@ -24,7 +24,7 @@ use mns_endpoint::trust::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Draft, exchange, records};
+use crate::support::{Draft, attribute, exchange, records};
 
 const PREFIX: &str = "https://certificates.test/";
 /// 17 May 2016, 17:10:56 in Shanghai.
@@ -54,9 +54,19 @@ fn signer() -> Signer {
 }
 
 fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
+    endpoint_with(format, shown, dir, Limits::default(), None)
+}
+
+fn endpoint_with(
+    format: Format,
+    shown: Shown,
+    dir: &std::path::Path,
+    limits: Limits,
+    refused_per_second: Option<u64>,
+) -> Endpoint {
     let storage = FileStorage::open(FileOptions { dir: dir.join("logs"), port: 8080, mode: 0o640 }).unwrap();
     // All formats have one id, so that what they share can be seen.
-    let kept = journal::Settings { duplicates: Duplicates::Off, ..journal::Settings::default() };
+    let kept = journal::Settings { duplicates: Duplicates::Off, limits, ..journal::Settings::default() };
     let source = Arc::new(OneCertificate(signer().certificate_pem().as_bytes().to_vec()));
     let cache = CertificateCache::new(source, CertificateStore::new(dir.join("certs")), Duration::from_secs(2));
     let policy = Policy {
@@ -73,7 +83,7 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
             admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
         }),
         journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
-        refused: RefusedRate::new(None),
+        refused: RefusedRate::new(refused_per_second),
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
             path_prefix: String::new(),
@@ -83,7 +93,7 @@ fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
             format,
             shown,
             refused_body_bytes: 100,
-            refused_per_second: None,
+            refused_per_second,
             access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
         },
         in_flight: InFlight::default(),
@@ -152,8 +162,14 @@ fn requests() -> Vec<Vec<u8>> {
 /// Both logs after one request of each kind.
 fn logs(format: Format, shown: Shown) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
+    let (_statuses, endpoint_log, access_log) = logs_of(&dir, endpoint(format, shown, dir.path()), &requests());
+    (endpoint_log, access_log)
+}
+
+/// The statuses of some requests, and both logs after them.
+fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) -> (Vec<u16>, String, String) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let endpoint = Arc::new(endpoint(format, shown, dir.path()));
+    let endpoint = Arc::new(endpoint);
     let stop = CancellationToken::new();
     let limits =
         net::Limits { connections_max: 10, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(5) };
@@ -167,16 +183,14 @@ fn logs(format: Format, shown: Shown) -> (String, String) {
         Arc::new(Counters::default()),
         stop.clone(),
     ));
-    for request in requests() {
-        exchange(address, &request);
-    }
+    let statuses = requests.iter().map(|request| exchange(address, request).status).collect();
     stop.cancel();
     runtime.block_on(async {
         serving.await.unwrap();
         endpoint.journal.close().await.unwrap();
     });
     let read = |name: &str| std::fs::read_to_string(dir.path().join("logs").join(name)).unwrap();
-    (read("endpoint_log.8080"), read("access_log.8080"))
+    (statuses, read("endpoint_log.8080"), read("access_log.8080"))
 }
 
 /// Ports and thread numbers become constants.
@@ -216,6 +230,23 @@ fn the_json_logs_are_as_written_down() {
     }
     assert_golden("endpoint_log.json", &endpoint_log);
     assert_golden("access_log.json", &access_log);
+}
+
+#[test]
+fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    // No room for any push; refusals have their own.
+    let limits = Limits { bytes_max: 0, ..Limits::default() };
+    let endpoint = endpoint_with(Format::Text, Shown::Full, dir.path(), limits, Some(2));
+    let push = push(ContentFormat::Xml, b"m").sign(&signer()).wire();
+    let (statuses, endpoint_log, access_log) = logs_of(&dir, endpoint, &vec![push; 9]);
+    assert_eq!(statuses, [503; 9]);
+    // Nothing turns the second here, so the rate is all there is.
+    let records = records(&endpoint_log);
+    assert_eq!(records.iter().map(|record| record.place.as_str()).collect::<Vec<_>>(), ["receive.rs:5"; 2]);
+    assert!(records.iter().all(|record| attribute(record, "Reason").unwrap() == b"journal_full"));
+    assert_eq!(access_log.matches("\"503\" ").count(), 9);
+    assert_eq!(access_log.matches("\"journal_full\"").count(), 9);
 }
 
 #[test]

@@ -417,3 +417,33 @@ fn what_is_past_the_bound_on_bodies_in_work_is_told_503_before_its_body_is_read(
     eventually("there is room again", || (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(()));
     drop(second);
 }
+
+#[test]
+fn what_is_shed_past_the_rate_of_refusals_leaves_its_access_line_and_no_record() {
+    let bench = Bench::with(|options| options.set("server.max_body", "32MiB").set("logs.refused_rate", "2/s"));
+    let mut chunked = bench.draft().set("Expect", "100-continue").set("Transfer-Encoding", "chunked");
+    chunked.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-length"));
+    let _both = [(); 2].map(|()| {
+        let mut stream = send(bench.endpoint.address, &chunked.head());
+        assert_eq!(read_answer(&mut stream).status, 100);
+        stream
+    });
+    let head = bench.draft().sign(&key(512)).head();
+    let started = Instant::now();
+    for _ in 0..100 {
+        assert_eq!(bench.endpoint.exchange(&head).status, 503);
+    }
+    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
+    let is_shed =
+        |record: &crate::support::Entry| attribute(record, "Reason").is_some_and(|it| it == b"too_many_in_flight");
+    // What was left out is told within a second.
+    let full = eventually("each is logged or counted", || {
+        let log = bench.log();
+        let full = log.iter().filter(|record| is_shed(record)).count();
+        let told = log.iter().filter_map(|record| attribute(record, "Count"));
+        let left_out: usize = told.map(|count| String::from_utf8(count).unwrap().parse::<usize>().unwrap()).sum();
+        (full + left_out == 100).then_some(full)
+    });
+    assert!((2..=2 * seconds).contains(&full), "{full} in {seconds} s");
+    assert_eq!(bench.endpoint.access_log().matches("\"POST\" \"503\"").count(), 100);
+}
