@@ -38,6 +38,7 @@ mod receive;
 mod refuse;
 mod reload;
 mod rotate;
+mod shippers;
 mod support;
 mod tidy;
 mod tls;

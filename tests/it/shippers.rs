@@ -1,0 +1,126 @@
+//! The settings for log shippers in `deploy/`: their patterns, over every kind of record and line.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use regex::Regex;
+use serde_json::Value;
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// Every record, told by the empty line at its end and by no pattern.
+fn golden() -> Vec<String> {
+    let text = file("tests/golden/endpoint_log.txt");
+    let records: Vec<String> = text.split_terminator("\n\n").map(|record| format!("{record}\n")).collect();
+    assert!(records.len() > 20);
+    records
+}
+
+/// What a shipper makes of a log where a line for which `begins` holds starts an event.
+fn events(log: &str, begins: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut events: Vec<Vec<&str>> = Vec::new();
+    for line in log.lines() {
+        match events.last_mut() {
+            Some(event) if !begins(line) => event.push(line),
+            Some(_) | None => events.push(vec![line]),
+        }
+    }
+    events.iter().map(|lines| lines.join("\n")).collect()
+}
+
+/// The only value of a key, unquoted.
+fn yaml<'t>(text: &'t str, key: &str) -> &'t str {
+    let line = Regex::new(&format!(r"(?m)^ *{key}: (.+)$")).unwrap();
+    let found: Vec<&str> = line.captures_iter(text).map(|found| found.get(1).unwrap().as_str()).collect();
+    assert_eq!(found.len(), 1, "{key}");
+    found[0].trim_matches('\'')
+}
+
+fn logtail(log: &str) -> Value {
+    let all: Vec<Value> = serde_json::from_str(&file("deploy/logtail.json")).unwrap();
+    let path = format!("{log}.8080");
+    all.into_iter().map(|one| one["inputDetail"].clone()).find(|one| one["filePattern"] == path.as_str()).unwrap()
+}
+
+/// Logtail's patterns have to fit from end to end.
+fn whole(detail: &Value, key: &str) -> Regex {
+    Regex::new(&format!(r"\A(?:{})\z", detail[key].as_str().unwrap())).unwrap()
+}
+
+/// The fields that Logtail makes of an event, in the order of its keys.
+fn fields(detail: &Value, event: &str) -> Vec<String> {
+    let found = whole(detail, "regex").captures(event).unwrap_or_else(|| panic!("does not fit: {event}"));
+    let fields: Vec<String> = found.iter().skip(1).map(|field| field.unwrap().as_str().to_owned()).collect();
+    assert_eq!(fields.len(), detail["key"].as_array().unwrap().len());
+    fields
+}
+
+#[test]
+fn filebeat_takes_each_record_as_one_event() {
+    let text = file("deploy/filebeat.yml");
+    assert_eq!((yaml(&text, "negate"), yaml(&text, "match")), ("true", "after"));
+    let pattern = Regex::new(yaml(&text, "pattern")).unwrap();
+    let log = file("tests/golden/endpoint_log.txt");
+    assert_eq!(events(&log, |line| pattern.is_match(line)), golden());
+    let lines_max: usize = yaml(&text, "max_lines").parse().unwrap();
+    let bytes_max: usize = yaml(&text, "message_max_bytes").parse().unwrap();
+    // A body of 512 KiB: each byte a line that is indented, or each one escaped.
+    assert!(lines_max > 512 * 1024 && bytes_max > 512 * 1024 * 6, "a record could be cut");
+}
+
+#[test]
+fn filebeat_reads_the_rotated_files_and_nothing_else() {
+    let text = file("deploy/filebeat.yml");
+    let globs = Regex::new(r"(?m)^ *- /var/log/mns-endpoint/(\S+)$").unwrap();
+    let globs: BTreeSet<&str> = globs.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
+    let expected = ["access_log.8080", "access_log.8080.[0-9]*", "endpoint_log.8080", "endpoint_log.8080.[0-9]*"];
+    assert_eq!(globs, BTreeSet::from(expected));
+    // Neither what crashes tore nor what was never acknowledged, and nothing packed.
+    let names = mns_endpoint::journal::Names { dir: "/var/log/mns-endpoint".into(), port: 8080 };
+    let log = mns_endpoint::journal::Log::Endpoint;
+    let is_read = |path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let rest = name.strip_prefix("endpoint_log.8080");
+        rest == Some("")
+            || rest.is_some_and(|rest| {
+                rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+            })
+    };
+    assert!(is_read(&names.live(log)) && is_read(&names.rotated(log, 12)));
+    for path in [names.torn(log), names.suspect(log, 0), names.suspect(log, 3), names.lock(), names.seen()] {
+        assert!(!is_read(&path), "{}", path.display());
+    }
+}
+
+#[test]
+fn logtail_takes_each_record_as_one_event_with_its_fields() {
+    let detail = logtail("endpoint_log");
+    let begins = whole(&detail, "logBeginRegex");
+    let events = events(&file("tests/golden/endpoint_log.txt"), |line| begins.is_match(line));
+    assert_eq!(events, golden());
+    let mut kinds = BTreeSet::new();
+    for event in &events {
+        let fields = fields(&detail, event);
+        assert_eq!((fields[0].as_str(), fields[1].as_str()), ("2016-05-17 17:10:56", "root"));
+        kinds.insert((fields[2].clone(), fields[3].clone()));
+        assert!(event.ends_with(&fields[5]) && fields[5].contains(['!', ':']), "{event}");
+    }
+    assert!(kinds.contains(&("INFO".to_owned(), "receive.rs:2".to_owned())));
+    assert!(kinds.contains(&("WARNING".to_owned(), "receive.rs:3".to_owned())));
+}
+
+#[test]
+fn logtail_takes_an_access_line_apart_with_and_without_more_fields() {
+    let detail = logtail("access_log");
+    let golden = file("tests/golden/access_log.txt");
+    assert!(golden.lines().count() > 10);
+    for line in golden.lines() {
+        let found = fields(&detail, line);
+        assert_eq!((found[0].as_str(), found[10].matches(" \"").count()), ("17/May/2016 17:10:56", 3), "{line}");
+        assert!(found[2].parse::<u16>().is_ok_and(|status| status == 201 || status >= 400), "{line}");
+        let bare = line.strip_suffix(&found[10]).unwrap();
+        assert_eq!(fields(&detail, bare)[..10], found[..10]);
+    }
+}
