@@ -1,22 +1,26 @@
 //! A client of the REST API: topics, subscriptions and publishing, for MNS and for whatever speaks like it.
 
+mod base;
+mod error;
 mod retry;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST};
-use http::{HeaderName, Method, Request, Uri};
+use http::{HeaderName, Method, Request};
 
 use crate::client::retry::{Retries, is_worth_another_try};
 use crate::clock::Clock;
 use crate::mns::api::{
     ApiError, Subscription, SubscriptionAttributes, SubscriptionChange, Topic, TopicAttributes, UnexpectedDocument,
 };
-use crate::mns::{AccessKey, Element, MalformedDocument, header};
+use crate::mns::{AccessKey, Element, header};
 use crate::roots;
+
+pub use base::{Base, BaseError};
+pub use error::ClientError;
 
 /// For one request, name look-up to last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,18 +38,6 @@ pub struct Client {
     security_token: Option<String>,
     clock: Arc<dyn Clock>,
 }
-
-/// Where the API is: `http://ACCOUNT.mns.REGION.aliyuncs.com`, or any other scheme, host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
-    text: String,
-    authority: String,
-}
-
-/// No address of the API.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no endpoint of the API: write http://ACCOUNT.mns.REGION.aliyuncs.com, or http://127.0.0.1:9000")]
-pub struct BaseError(String);
 
 /// What a request to make something did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,83 +57,9 @@ pub struct Published {
     pub body_md5: String,
 }
 
-/// Why there is no answer, or not the one that was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The service refused.
-    #[error("{} {}: {} (request {})", status, error.code, error.message, error.request_id)]
-    Refused {
-        /// The status of its answer.
-        status: u16,
-        /// Its reasons.
-        error: ApiError,
-    },
-    /// An answer without an error document, as that of a proxy on the way.
-    #[error("the answer was {0}, without a word of MNS: is this the endpoint of the API?")]
-    Foreign(u16),
-    /// No connection, no TLS, or none in time.
-    #[error("{base} cannot be reached")]
-    Unreachable {
-        /// Where the API was looked for.
-        base: String,
-        /// What went wrong.
-        source: reqwest::Error,
-    },
-    /// The answer is larger than any of the API.
-    #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
-    TooLarge,
-    /// The answer cannot be read.
-    #[error("the answer cannot be read")]
-    Malformed(#[from] MalformedDocument),
-    /// The answer lacks something.
-    #[error("the answer is not what was asked for")]
-    Unexpected(#[from] UnexpectedDocument),
-    /// A name or message that no request can carry.
-    #[error("the request cannot be made")]
-    Request(#[from] http::Error),
-    /// The TLS library cannot be used.
-    #[error("cannot prepare TLS")]
-    Tls(#[from] rustls::Error),
-}
-
 struct Answer {
     status: u16,
     body: Vec<u8>,
-}
-
-impl Base {
-    /// Reads an address without a path.
-    ///
-    /// # Errors
-    /// [`BaseError`]
-    pub fn parse(text: &str) -> Result<Self, BaseError> {
-        let wrong = || BaseError(text.to_owned());
-        let uri: Uri = text.trim_end_matches('/').parse().map_err(|_not_a_uri| wrong())?;
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
-        let is_bare = uri.path() == "/" && uri.query().is_none();
-        match uri.scheme_str() {
-            Some(scheme @ ("http" | "https")) if is_bare => {
-                Ok(Self { text: format!("{scheme}://{authority}"), authority: authority.to_string() })
-            }
-            Some(_) | None => Err(wrong()),
-        }
-    }
-}
-
-impl fmt::Display for Base {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Base {
-    /// The host, without its port.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        let end =
-            self.authority.rfind(':').filter(|end| !self.authority.get(*end..).is_some_and(|rest| rest.contains(']')));
-        end.and_then(|end| self.authority.get(..end)).unwrap_or(&self.authority)
-    }
 }
 
 impl Client {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request};
@@ -200,6 +201,19 @@ impl fmt::Display for ContentFormat {
             Self::Json => "JSON",
             Self::Simplified => "SIMPLIFIED",
         })
+    }
+}
+
+impl FromStr for ContentFormat {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "XML" => Ok(Self::Xml),
+            "JSON" => Ok(Self::Json),
+            "SIMPLIFIED" => Ok(Self::Simplified),
+            _ => Err(()),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const FENCES: [(&str, &[&str]); 17] = [
     ("serde_json", &["mns/json.rs", "journal/", "admin/mod.rs", "config/layers.rs", "emulator/api.rs", "command/"]),
     ("axum", &["net/accept.rs", "server/", "admin/mod.rs", "emulator/"]),
     ("hyper", &["net/"]),
-    ("reqwest", &["trust/source.rs", "client/mod.rs", "command/health.rs"]),
+    ("reqwest", &["trust/source.rs", "client/mod.rs", "client/error.rs", "command/health.rs"]),
     ("rsa", &["trust/certificate.rs", "emulator/signer.rs"]),
     ("sha1", &["trust/certificate.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
     ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs", "net/tls.rs"]),

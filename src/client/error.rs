@@ -1,0 +1,44 @@
+//! Why a request to the API brought nothing.
+
+use crate::client::ANSWER_BYTES_MAX;
+use crate::mns::MalformedDocument;
+use crate::mns::api::{ApiError, UnexpectedDocument};
+
+/// Why there is no answer, or not the one that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The service refused.
+    #[error("{} {}: {} (request {})", status, error.code, error.message, error.request_id)]
+    Refused {
+        /// The status of its answer.
+        status: u16,
+        /// Its reasons.
+        error: ApiError,
+    },
+    /// An answer without an error document, as that of a proxy on the way.
+    #[error("the answer was {0}, without a word of MNS: is this the endpoint of the API?")]
+    Foreign(u16),
+    /// No connection, no TLS, or none in time.
+    #[error("{base} cannot be reached")]
+    Unreachable {
+        /// Where the API was looked for.
+        base: String,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// The answer is larger than any of the API.
+    #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
+    TooLarge,
+    /// The answer cannot be read.
+    #[error("the answer cannot be read")]
+    Malformed(#[from] MalformedDocument),
+    /// The answer lacks something.
+    #[error("the answer is not what was asked for")]
+    Unexpected(#[from] UnexpectedDocument),
+    /// A name or message that no request can carry.
+    #[error("the request cannot be made")]
+    Request(#[from] http::Error),
+    /// The TLS library cannot be used.
+    #[error("cannot prepare TLS")]
+    Tls(#[from] rustls::Error),
+}

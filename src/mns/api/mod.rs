@@ -1,0 +1,16 @@
+//! The nouns of the REST API, version 2015-06-06 (protocol.md 4.3): what goes over the wire as XML.
+
+mod error;
+mod notify_strategy;
+mod subscription;
+mod topic;
+mod value;
+
+pub use error::ApiError;
+pub use notify_strategy::NotifyStrategy;
+pub use subscription::{Subscription, SubscriptionAttributes, SubscriptionChange};
+pub use topic::{Topic, TopicAttributes};
+pub use value::UnexpectedDocument;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Subscriptions: what they are given, what of it can change, and how the service describes them.
+
+use crate::mns::api::value::{needed, of_texts, optional, root};
+use crate::mns::api::{NotifyStrategy, UnexpectedDocument};
+use crate::mns::{ContentFormat, Element};
+
+/// What is asked of a subscription when it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionAttributes {
+    /// Where messages are pushed to.
+    pub endpoint: String,
+    /// Only messages with this tag; empty for all.
+    pub filter_tag: String,
+    /// What happens when a push fails.
+    pub notify_strategy: NotifyStrategy,
+    /// How notifications are written.
+    pub notify_content_format: ContentFormat,
+    /// The queue that takes what could not be delivered.
+    pub dead_letter_queue: Option<String>,
+}
+
+/// What can be changed of a subscription. `None` leaves it as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SubscriptionChange {
+    /// What happens when a push fails.
+    pub notify_strategy: Option<NotifyStrategy>,
+    /// The queue that takes what could not be delivered; empty for none.
+    pub dead_letter_queue: Option<String>,
+}
+
+/// A subscription as the service describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its name.
+    pub name: String,
+    /// The topic's name.
+    pub topic_name: String,
+    /// Account id of the topic's owner.
+    pub topic_owner: String,
+    /// Account id of the subscription's owner.
+    pub subscriber: String,
+    /// What was asked of it.
+    pub attributes: SubscriptionAttributes,
+    /// Unix time, in seconds.
+    pub create_time: u64,
+    /// Unix time, in seconds.
+    pub last_modify_time: u64,
+}
+
+impl SubscriptionAttributes {
+    /// As the body of Subscribe.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        Element::of_children("Subscription", self.elements())
+    }
+
+    /// Reads that body: what is absent has the service's default.
+    ///
+    /// # Errors
+    /// [`UnexpectedDocument`]
+    pub fn of_element(element: &Element) -> Result<Self, UnexpectedDocument> {
+        root(element, "Subscription")?;
+        Ok(Self {
+            endpoint: needed(element, "Endpoint")?,
+            filter_tag: optional(element, "FilterTag")?.unwrap_or_default(),
+            notify_strategy: optional(element, "NotifyStrategy")?.unwrap_or(NotifyStrategy::BackoffRetry),
+            notify_content_format: optional(element, "NotifyContentFormat")?.unwrap_or(ContentFormat::Xml),
+            dead_letter_queue: dead_letter_queue(element).filter(|queue| !queue.is_empty()),
+        })
+    }
+
+    fn elements(&self) -> Vec<Element> {
+        let mut elements = vec![
+            Element::of_text("Endpoint", self.endpoint.as_str()),
+            Element::of_text("FilterTag", self.filter_tag.as_str()),
+            Element::of_text("NotifyStrategy", self.notify_strategy.to_string()),
+            Element::of_text("NotifyContentFormat", self.notify_content_format.to_string()),
+        ];
+        elements.extend(self.dead_letter_queue.as_deref().map(dead_letter_policy));
+        elements
+    }
+}
+
+impl SubscriptionChange {
+    /// As the body of `SetSubscriptionAttributes`.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        let strategy = self.notify_strategy.map(|strategy| Element::of_text("NotifyStrategy", strategy.to_string()));
+        let policy = self.dead_letter_queue.as_deref().map(dead_letter_policy);
+        Element::of_children("Subscription", strategy.into_iter().chain(policy).collect())
+    }
+
+    /// Reads that body.
+    ///
+    /// # Errors
+    /// [`UnexpectedDocument`]
+    pub fn of_element(element: &Element) -> Result<Self, UnexpectedDocument> {
+        root(element, "Subscription")?;
+        Ok(Self {
+            notify_strategy: optional(element, "NotifyStrategy")?,
+            dead_letter_queue: dead_letter_queue(element),
+        })
+    }
+}
+
+impl Subscription {
+    /// As the answer to `GetSubscriptionAttributes`.
+    #[must_use]
+    pub fn to_element(&self) -> Element {
+        let names = [
+            ("SubscriptionName", &self.name),
+            ("Subscriber", &self.subscriber),
+            ("TopicOwner", &self.topic_owner),
+            ("TopicName", &self.topic_name),
+        ];
+        let times = [("CreateTime", self.create_time), ("LastModifyTime", self.last_modify_time)];
+        let names = names.map(|(name, text)| Element::of_text(name, text.as_str()));
+        let times = times.map(|(name, time)| Element::of_text(name, time.to_string()));
+        let all = names.into_iter().chain(self.attributes.elements()).chain(times);
+        Element::of_children("Subscription", all.collect())
+    }
+
+    /// Reads that answer.
+    ///
+    /// # Errors
+    /// [`UnexpectedDocument`]
+    pub fn of_element(element: &Element) -> Result<Self, UnexpectedDocument> {
+        let attributes = SubscriptionAttributes::of_element(element)?;
+        Ok(Self {
+            name: needed(element, "SubscriptionName")?,
+            topic_name: needed(element, "TopicName")?,
+            topic_owner: needed(element, "TopicOwner")?,
+            subscriber: optional(element, "Subscriber")?.unwrap_or_default(),
+            attributes,
+            create_time: needed(element, "CreateTime")?,
+            last_modify_time: needed(element, "LastModifyTime")?,
+        })
+    }
+}
+
+fn dead_letter_policy(queue: &str) -> Element {
+    let enabled = if queue.is_empty() { "false" } else { "true" };
+    of_texts("DlqPolicy", [("Enabled", enabled.to_owned()), ("DeadLetterTargetQueue", queue.to_owned())])
+}
+
+/// The queue of a policy: empty where it is switched off, `None` where there is no policy.
+fn dead_letter_queue(element: &Element) -> Option<String> {
+    let policy = element.child("DlqPolicy")?;
+    let is_off = policy.text_of("Enabled").is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
+    let queue = policy.text_of("DeadLetterTargetQueue").unwrap_or_default();
+    Some(if is_off { String::new() } else { queue.to_owned() })
+}
