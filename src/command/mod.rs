@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod emulator;
 mod explain;
+mod format;
 mod health;
 mod input;
 mod key;

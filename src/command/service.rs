@@ -153,6 +153,16 @@ pub(super) fn fail<T>(line: &str, error: &ClientError) -> anyhow::Result<T> {
     bail!("{line} Exception:{}{}", crate::report::Report(error), hint(error))
 }
 
+/// Prints what was done: as the manual's line, which an empty one follows, or as JSON.
+pub(super) fn print_done(output: Output, line: &str, told: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    match output {
+        Output::Text => writeln!(out, "{line}\n")?,
+        Output::Json => writeln!(out, "{told}")?,
+    }
+    Ok(())
+}
+
 /// Prints an object: as padded lines, or as JSON.
 pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

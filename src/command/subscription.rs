@@ -1,6 +1,5 @@
 //! `subscription create|show|list|update|delete`: the manual's scripts for subscriptions.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -8,10 +7,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::client::{Client, Created};
+use crate::command::format::Format;
 use crate::command::service::{self, Output, Service, code, fail, is_local, name};
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::emulator::Target;
-use crate::mns::ContentFormat;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
 
 pub(super) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
@@ -124,13 +123,6 @@ enum Action {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Xml,
-    Json,
-    Simplified,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Strategy {
     BackoffRetry,
@@ -157,11 +149,7 @@ impl Subscription {
                     endpoint: endpoint.clone(),
                     filter_tag: filter_tag.clone(),
                     notify_strategy: (*strategy).into(),
-                    notify_content_format: match format {
-                        Format::Xml => ContentFormat::Xml,
-                        Format::Json => ContentFormat::Json,
-                        Format::Simplified => ContentFormat::Simplified,
-                    },
+                    notify_content_format: (*format).into(),
                     dead_letter_queue: dlq.clone(),
                 };
                 let place = (topic.as_str(), subscription.as_str());
@@ -231,22 +219,10 @@ pub(super) async fn create(
         Err(error) => return fail("Create Subscription Fail!", &error),
     };
     let endpoint = &attributes.endpoint;
-    let mut out = std::io::stdout();
-    match output {
-        Output::Text => {
-            writeln!(
-                out,
-                "Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}\n"
-            )?;
-        }
-        Output::Json => {
-            let told = json!({
-                "TopicName": topic, "SubscriptionName": subscription, "Endpoint": endpoint, "Created": created,
-            });
-            writeln!(out, "{told}")?;
-        }
-    }
-    Ok(())
+    let line = format!("Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}");
+    let told =
+        json!({ "TopicName": topic, "SubscriptionName": subscription, "Endpoint": endpoint, "Created": created });
+    service::print_done(output, &line, &told)
 }
 
 async fn show(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
@@ -279,28 +255,22 @@ async fn update(
     if let Err(error) = client.set_subscription(topic, subscription, change).await {
         return fail("Update Subscription Fail!", &error);
     }
-    let mut out = std::io::stdout();
-    match output {
-        Output::Text => writeln!(out, "Update Subscription Succeed! TopicName:{topic} SubName:{subscription}\n")?,
-        Output::Json => {
-            let told = json!({ "TopicName": topic, "SubscriptionName": subscription, "Updated": true });
-            writeln!(out, "{told}")?;
-        }
-    }
-    Ok(())
+    let line = format!("Update Subscription Succeed! TopicName:{topic} SubName:{subscription}");
+    service::print_done(
+        output,
+        &line,
+        &json!({ "TopicName": topic, "SubscriptionName": subscription, "Updated": true }),
+    )
 }
 
 async fn delete(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
     if let Err(error) = client.unsubscribe(topic, subscription).await {
         return fail("Delete Subscription Fail!", &error);
     }
-    let mut out = std::io::stdout();
-    match output {
-        Output::Text => writeln!(out, "Delete Subscription Succeed! TopicName:{topic} SubName:{subscription}\n")?,
-        Output::Json => {
-            let told = json!({ "TopicName": topic, "SubscriptionName": subscription, "Deleted": true });
-            writeln!(out, "{told}")?;
-        }
-    }
-    Ok(())
+    let line = format!("Delete Subscription Succeed! TopicName:{topic} SubName:{subscription}");
+    service::print_done(
+        output,
+        &line,
+        &json!({ "TopicName": topic, "SubscriptionName": subscription, "Deleted": true }),
+    )
 }

@@ -1,6 +1,5 @@
 //! `topic create|show|list|delete`: the manual's scripts for topics.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -8,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::client::{Client, Created};
-use crate::command::service::{Output, Service, code, fail, name};
+use crate::command::service::{self, Output, Service, code, fail, name};
 use crate::mns::api::TopicAttributes;
 
 /// The manual's topic.
@@ -107,12 +106,8 @@ pub(super) async fn create(
         }
         Err(error) => return fail("Create Topic Fail!", &error),
     };
-    let mut out = std::io::stdout();
-    match output {
-        Output::Text => writeln!(out, "Create Topic Succeed! TopicName:{topic}\n")?,
-        Output::Json => writeln!(out, "{}", json!({ "TopicName": topic, "Created": created }))?,
-    }
-    Ok(())
+    let line = format!("Create Topic Succeed! TopicName:{topic}");
+    service::print_done(output, &line, &json!({ "TopicName": topic, "Created": created }))
 }
 
 async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
@@ -134,12 +129,12 @@ async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()
         "LoggingEnabled": shown.logging_enabled,
         "Subscriptions": subscriptions,
     });
-    super::service::print(output, &told)
+    service::print(output, &told)
 }
 
 async fn list(client: &Client, output: Output, prefix: &str) -> anyhow::Result<()> {
     match client.topics(prefix).await {
-        Ok(topics) => super::service::print_names(output, "Topics", &topics),
+        Ok(topics) => service::print_names(output, "Topics", &topics),
         Err(error) => fail("List Topics Fail!", &error),
     }
 }
@@ -148,10 +143,6 @@ pub(super) async fn delete(client: &Client, output: Output, topic: &str) -> anyh
     if let Err(error) = client.delete_topic(topic).await {
         return fail("Delete Topic Fail!", &error);
     }
-    let mut out = std::io::stdout();
-    match output {
-        Output::Text => writeln!(out, "Delete Topic Succeed! TopicName:{topic}\n")?,
-        Output::Json => writeln!(out, "{}", json!({ "TopicName": topic, "Deleted": true }))?,
-    }
-    Ok(())
+    let line = format!("Delete Topic Succeed! TopicName:{topic}");
+    service::print_done(output, &line, &json!({ "TopicName": topic, "Deleted": true }))
 }

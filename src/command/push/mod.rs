@@ -12,16 +12,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::format::Format;
 use crate::command::input;
 use crate::command::key::Key;
 use crate::command::push::maker::{Maker, Plan};
 use crate::command::push::outcome::Outcome;
 use crate::emulator::{self, Connection, Signer, Target};
-use crate::mns::ContentFormat;
 use crate::net::{self, Counters, Front};
 use crate::roots;
 
@@ -82,13 +82,6 @@ pub(super) struct Push {
     #[arg(long, value_name = "FILE", conflicts_with_all =
         ["format", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
     capture: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Xml,
-    Json,
-    Simplified,
 }
 
 impl Push {
@@ -217,11 +210,7 @@ impl Push {
 
     fn plan(&self) -> Plan {
         Plan {
-            format: match self.format {
-                Format::Xml => ContentFormat::Xml,
-                Format::Json => ContentFormat::Json,
-                Format::Simplified => ContentFormat::Simplified,
-            },
+            format: self.format.into(),
             path: self.url.path().to_owned(),
             host: self.url.authority().to_owned(),
             owner: self.owner.clone(),
