@@ -10,7 +10,7 @@ use rustix::fs::{Access, access};
 use serde_json::json;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::command::serve::public_address;
+use crate::command::address::public_address;
 use crate::command::service::Output;
 use crate::command::{Configuration, EXIT_CONFIG};
 use crate::config::{self, Config};

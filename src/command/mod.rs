@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
 
+mod address;
 mod admin_listener;
 mod certificate;
 mod check;
@@ -18,6 +19,7 @@ mod push;
 mod running;
 mod serve;
 mod service;
+mod stdout;
 mod subscription;
 mod topic;
 

@@ -1,7 +1,7 @@
 //! `serve`: binds, recovers the logs, tells its address, serves until a signal, and closes.
 
 use std::io::{ErrorKind, Write as _};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,17 +17,18 @@ use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::clock::{Clock, SystemClock};
+use crate::command::address::public_address;
 use crate::command::running::{Certificates, Running};
+use crate::command::stdout::Stdout;
 use crate::command::{Configuration, admin_listener};
-use crate::config::{self, Config, DEFAULT_PATH};
+use crate::config::{self, Config};
 use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Place, Record, Recovered, Stamp,
 };
 use crate::net::{self, Counters, Front, Tls};
-use crate::server::{self, Counts, Endpoint, InFlight, Paths, RefusedRate};
+use crate::server::{self, Counts, Endpoint, InFlight, RefusedRate};
 use crate::signals::{Asked, Signals};
 use crate::telemetry;
 use crate::trust::CertificateStore;
@@ -213,20 +214,6 @@ pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Jo
     }
 }
 
-/// The address to give to a subscription, and whether others can reach it as far as we can tell.
-pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
-    if let Some(url) = &config.public_url {
-        return (url.clone(), true);
-    }
-    let ip = reachable_ip(bound.ip());
-    let path = match &config.server.paths {
-        Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
-        Paths::Any => "",
-    };
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
-}
-
 /// Tells the address to give to a subscription, on stdout and in the endpoint log.
 fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) -> anyhow::Result<()> {
     let (address, is_public) = public_address(config, bound);
@@ -294,45 +281,4 @@ fn tell_counts(counters: &Counters, journal: &Journal) {
     let turned_away = counters.turned_away.load(Ordering::Relaxed);
     let failed_handshakes = counters.failed_handshakes.load(Ordering::Relaxed);
     info!(broken_heads, turned_away, failed_handshakes, refusals_not_logged = journal.notes_dropped(), "Stopped");
-}
-
-/// The address by which others reach us: the one listened on, else that of the default route.
-fn reachable_ip(listening: IpAddr) -> IpAddr {
-    if !listening.is_unspecified() {
-        return listening;
-    }
-    // Connecting a datagram socket sends nothing: it only asks the routing table. The address is reserved
-    // for documentation.
-    let probe = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        socket.connect("192.0.2.1:9")?;
-        socket.local_addr()
-    });
-    probe.map_or(listening, |address| address.ip())
-}
-
-/// Access lines on stdout.
-struct Stdout {
-    tee: Option<tracing_appender::non_blocking::NonBlocking>,
-    dropped: Option<ErrorCounter>,
-    _guard: Option<telemetry::Writers>,
-}
-
-impl Stdout {
-    fn new(wanted: bool) -> Self {
-        let Some((tee, guard)) = wanted.then(telemetry::lossy_stdout) else {
-            return Self { tee: None, dropped: None, _guard: None };
-        };
-        Self { dropped: Some(tee.error_counter()), tee: Some(tee), _guard: Some(guard) }
-    }
-
-    fn take_tee(&mut self) -> Option<Box<dyn std::io::Write + Send>> {
-        self.tee.take().map(|tee| Box::new(tee) as Box<dyn std::io::Write + Send>)
-    }
-
-    fn tell_dropped(&self) {
-        let dropped = self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
-        if dropped > 0 {
-            warn!(batches = dropped, "Stdout was too slow: access lines were left out there; the access log has all");
-        }
-    }
 }

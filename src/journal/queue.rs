@@ -1,30 +1,23 @@
-//! The handle to the journal: what may wait for the writer, and what it is told.
+//! The handle to the journal: entries go in, receipts come back.
 //!
 //! Pushes and refusals share one queue, in order, and each have room of their own in it: a flood of
 //! refusals never turns a genuine push away.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::journal::meters::Meters;
 use crate::journal::pair::Pair;
 use crate::journal::recovery::{self, Recovered};
 use crate::journal::seen::{Fingerprint, Fingerprints, Seen};
+use crate::journal::shared::{Shared, Waits};
 use crate::journal::writer::{Receipt, Writer};
 use crate::journal::{Duplicates, Log, Settings, Storage, SyncMode};
-
-/// For how long a refused write counts against [`Journal::is_writable`].
-pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
-/// How long a commit may be under way before [`Journal::is_writable`] says no. MNS has given up by then.
-pub const STALL_TOLD: Duration = Duration::from_secs(5);
 
 /// What the journal takes before it says no.
 #[derive(Debug, Clone)]
@@ -93,44 +86,6 @@ pub struct Journal {
     /// `None` where duplicates are not told.
     fingerprints: Option<Fingerprints>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-pub(super) struct Shared {
-    /// Entries that answers wait for.
-    pub(super) appends: Queued,
-    /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a push.
-    pub(super) notes: Queued,
-    /// Requests to reopen: one stands for all.
-    pub(super) reopens: Queued,
-    notes_dropped: AtomicU64,
-    pub(super) duplicates: AtomicU64,
-    pub(super) meters: Meters,
-    /// Milliseconds from `started` to the last refused write; 0 for none.
-    refused_ms: AtomicU64,
-    /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
-    committing_ms: AtomicU64,
-    started: Instant,
-    /// Less space is free than there should be.
-    low: AtomicBool,
-    /// The thread has ended.
-    ended: AtomicBool,
-    pub(super) failed: CancellationToken,
-}
-
-/// What is in the queue and not yet written.
-#[derive(Default)]
-pub(super) struct Queued {
-    entries: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-/// What waits for the writer, or is being written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waits {
-    /// Entries.
-    pub entries: usize,
-    /// Their bytes.
-    pub bytes: usize,
 }
 
 pub(super) enum Command {
@@ -234,11 +189,11 @@ impl Journal {
     }
 
     /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit has been under
-    /// way for [`STALL_TOLD`], and no write was refused in the last [`REFUSAL_TOLD`]. After that time it is worth
+    /// way for [`STALL_TOLD`](crate::journal::STALL_TOLD), and no write was refused in the last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD). After that time it is worth
     /// another try.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        !self.shared.ended.load(Ordering::Relaxed)
+        !self.shared.has_ended()
             && !self.shared.failed.is_cancelled()
             && !self.shared.refused_lately()
             && !self.shared.is_stalled()
@@ -247,13 +202,13 @@ impl Journal {
     /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago.
     #[must_use]
     pub fn is_low(&self) -> bool {
-        self.shared.low.load(Ordering::Relaxed)
+        self.shared.is_low()
     }
 
-    /// Whether its thread has ended, or has hung in one commit for [`STALL_TOLD`].
+    /// Whether its thread has ended, or has hung in one commit for [`STALL_TOLD`](crate::journal::STALL_TOLD).
     #[must_use]
     pub fn is_stuck(&self) -> bool {
-        self.shared.ended.load(Ordering::Relaxed) || self.shared.is_stalled()
+        self.shared.has_ended() || self.shared.is_stalled()
     }
 
     /// Done when the journal has failed for good.
@@ -264,7 +219,7 @@ impl Journal {
     /// Refusals that were not logged for want of room.
     #[must_use]
     pub fn notes_dropped(&self) -> u64 {
-        self.shared.notes_dropped.load(Ordering::Relaxed)
+        self.shared.notes_dropped()
     }
 
     /// Writes and syncs what was handed over, then ends the thread. Later entries fail.
@@ -300,93 +255,6 @@ impl Journal {
                 mpsc::TrySendError::Disconnected(_) => JournalError::Failed,
             }
         })
-    }
-}
-
-impl Shared {
-    fn new() -> Self {
-        Self {
-            appends: Queued::default(),
-            notes: Queued::default(),
-            reopens: Queued::default(),
-            notes_dropped: AtomicU64::new(0),
-            duplicates: AtomicU64::new(0),
-            meters: Meters::new(),
-            refused_ms: AtomicU64::new(0),
-            committing_ms: AtomicU64::new(0),
-            started: Instant::now(),
-            low: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            failed: CancellationToken::new(),
-        }
-    }
-
-    pub(super) fn note_dropped(&self, count: usize) {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        if self.notes_dropped.fetch_add(count, Ordering::Relaxed) == 0 && count > 0 {
-            warn!("Refusals cannot all be logged; those left out are counted, and told when serve stops");
-        }
-    }
-
-    /// A write was refused; `false` where that is no news.
-    pub(super) fn note_refused(&self) -> bool {
-        let is_news = !self.refused_lately();
-        self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
-        is_news
-    }
-
-    /// Says whether space is low; gives what was said before.
-    pub(super) fn set_low(&self, is_low: bool) -> bool {
-        self.low.swap(is_low, Ordering::Relaxed)
-    }
-
-    pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn begin_commit(&self) {
-        self.committing_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
-    }
-
-    pub(super) fn end_commit(&self) {
-        self.committing_ms.store(0, Ordering::Relaxed);
-    }
-
-    /// The commit at hand has not come back from the disk for a while.
-    fn is_stalled(&self) -> bool {
-        let since = self.committing_ms.load(Ordering::Relaxed);
-        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) > STALL_TOLD.as_millis()
-    }
-
-    fn refused_lately(&self) -> bool {
-        let refused = self.refused_ms.load(Ordering::Relaxed);
-        refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_TOLD.as_millis()
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Queued {
-    fn waits(&self) -> Waits {
-        Waits { entries: self.entries.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
-    }
-
-    /// Takes room for one entry, if there is.
-    fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
-        let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
-        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = entries_before < entries_max && bytes_before.saturating_add(bytes) <= bytes_max;
-        if !fits {
-            self.give_back(1, bytes);
-        }
-        fits
-    }
-
-    pub(super) fn give_back(&self, entries: usize, bytes: usize) {
-        self.entries.fetch_sub(entries, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

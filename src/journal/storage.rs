@@ -9,7 +9,6 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::FsWord;
 use strum::IntoEnumIterator as _;
 
 use crate::journal::files::Names;
@@ -330,41 +329,6 @@ impl Log {
         match self {
             Self::Endpoint => "endpoint_log",
             Self::Access => "access_log",
-        }
-    }
-}
-
-/// What a directory lies on, as far as it matters to a promise of durability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-pub enum Medium {
-    /// A file system of a disk, or one that we do not know to be none.
-    #[strum(to_string = "disk")]
-    Disk,
-    /// The writable layer of a container: gone with it.
-    #[strum(to_string = "overlay")]
-    Overlay,
-    /// Memory: gone with the power.
-    #[strum(to_string = "tmpfs")]
-    Memory,
-    /// Another machine's disk, whose syncs may mean less.
-    #[strum(to_string = "network")]
-    Network,
-}
-
-impl Medium {
-    /// Looks at the file system of an existing directory; what cannot be told counts as a disk.
-    #[must_use]
-    pub fn of(dir: &Path) -> Self {
-        rustix::fs::statfs(dir).map_or(Self::Disk, |found| Self::of_magic(found.f_type))
-    }
-
-    /// The numbers are those of `statfs(2)`.
-    fn of_magic(magic: FsWord) -> Self {
-        match magic {
-            0x794c_7630 => Self::Overlay,
-            0x0102_1994 | 0x8584_58f6 => Self::Memory,
-            0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400 | 0x6573_5546 => Self::Network,
-            _ => Self::Disk,
         }
     }
 }

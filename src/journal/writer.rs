@@ -13,8 +13,9 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::journal::pair::{Fault, Pair};
-use crate::journal::queue::{Command, Entry, JournalError, Shared, Waiting};
+use crate::journal::queue::{Command, Entry, JournalError, Waiting};
 use crate::journal::seen::{Fingerprint, Seen};
+use crate::journal::shared::Shared;
 use crate::journal::{Duplicates, Settings, SyncMode, record};
 
 /// Refusals are synced once there are so many bytes of them, with or without a push among them.

@@ -1,0 +1,151 @@
+//! What the writer and those who hand entries over know of each other: room, failures, counts.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::journal::meters::Meters;
+
+/// For how long a refused write counts against [`Journal::is_writable`](crate::journal::Journal::is_writable).
+pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
+/// How long a commit may be under way before [`Journal::is_writable`](crate::journal::Journal::is_writable) says no. MNS has given up by then.
+pub const STALL_TOLD: Duration = Duration::from_secs(5);
+
+pub(super) struct Shared {
+    /// Entries that answers wait for.
+    pub(super) appends: Queued,
+    /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a push.
+    pub(super) notes: Queued,
+    /// Requests to reopen: one stands for all.
+    pub(super) reopens: Queued,
+    notes_dropped: AtomicU64,
+    pub(super) duplicates: AtomicU64,
+    pub(super) meters: Meters,
+    /// Milliseconds from `started` to the last refused write; 0 for none.
+    refused_ms: AtomicU64,
+    /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
+    committing_ms: AtomicU64,
+    started: Instant,
+    /// Less space is free than there should be.
+    low: AtomicBool,
+    /// The thread has ended.
+    ended: AtomicBool,
+    pub(super) failed: CancellationToken,
+}
+
+/// What is in the queue and not yet written.
+#[derive(Default)]
+pub(super) struct Queued {
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// What waits for the writer, or is being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// Entries.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: usize,
+}
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self {
+            appends: Queued::default(),
+            notes: Queued::default(),
+            reopens: Queued::default(),
+            notes_dropped: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            meters: Meters::new(),
+            refused_ms: AtomicU64::new(0),
+            committing_ms: AtomicU64::new(0),
+            started: Instant::now(),
+            low: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            failed: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn note_dropped(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        if self.notes_dropped.fetch_add(count, Ordering::Relaxed) == 0 && count > 0 {
+            warn!("Refusals cannot all be logged; those left out are counted, and told when serve stops");
+        }
+    }
+
+    pub(super) fn notes_dropped(&self) -> u64 {
+        self.notes_dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_low(&self) -> bool {
+        self.low.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// A write was refused; `false` where that is no news.
+    pub(super) fn note_refused(&self) -> bool {
+        let is_news = !self.refused_lately();
+        self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+        is_news
+    }
+
+    /// Says whether space is low; gives what was said before.
+    pub(super) fn set_low(&self, is_low: bool) -> bool {
+        self.low.swap(is_low, Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_commit(&self) {
+        self.committing_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn end_commit(&self) {
+        self.committing_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// The commit at hand has not come back from the disk for a while.
+    pub(super) fn is_stalled(&self) -> bool {
+        let since = self.committing_ms.load(Ordering::Relaxed);
+        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) > STALL_TOLD.as_millis()
+    }
+
+    pub(super) fn refused_lately(&self) -> bool {
+        let refused = self.refused_ms.load(Ordering::Relaxed);
+        refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_TOLD.as_millis()
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Queued {
+    pub(super) fn waits(&self) -> Waits {
+        Waits { entries: self.entries.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Takes room for one entry, if there is.
+    pub(super) fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
+        let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
+        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = entries_before < entries_max && bytes_before.saturating_add(bytes) <= bytes_max;
+        if !fits {
+            self.give_back(1, bytes);
+        }
+        fits
+    }
+
+    pub(super) fn give_back(&self, entries: usize, bytes: usize) {
+        self.entries.fetch_sub(entries, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
