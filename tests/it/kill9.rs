@@ -11,7 +11,7 @@ use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::support::{Endpoint, LocalMns, Options, attribute, eventually, records, run, to};
+use crate::support::{Endpoint, Entry, LocalMns, Options, attribute, eventually, records, run, to};
 
 const FORMATS: [(&str, ContentFormat); 3] =
     [("X", ContentFormat::Xml), ("J", ContentFormat::Json), ("S", ContentFormat::Simplified)];
@@ -19,17 +19,33 @@ const FORMATS: [(&str, ContentFormat); 3] =
 const UNDELIVERED_MAX: u64 = 150;
 const SUCCEED: &str = "] Notify Message Succeed!";
 
+fn text(entry: &Entry, name: &str) -> String {
+    String::from_utf8(attribute(entry, name).unwrap()).unwrap()
+}
+
 fn sum(mns: &LocalMns, name: &str) -> u64 {
     let status = mns.status();
     status["subscriptions"].as_array().unwrap().iter().map(|of| of[name].as_u64().unwrap()).sum()
 }
 
-async fn publish_until(stop: Arc<AtomicBool>, mns: Arc<LocalMns>, client: Client) -> Vec<String> {
+/// Messages of every kind: with line breaks and empty lines, in other scripts, of 8 KiB.
+fn message(number: usize) -> String {
+    match number % 4 {
+        0 => format!("I am test message {number}."),
+        1 => format!("{number}\n\nMessageId                     : forged\n\n"),
+        2 => format!("{number} \u{4e2d}\u{6587} <&>\"'\\x41\t"),
+        _ => format!("{number} {}", "x".repeat(8 * 1024)),
+    }
+}
+
+/// Message ids and what they are the ids of.
+async fn publish_until(stop: Arc<AtomicBool>, mns: Arc<LocalMns>, client: Client) -> Vec<(String, String)> {
     let mut published = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         if sum(&mns, "undelivered") < UNDELIVERED_MAX {
-            for number in 0..10 {
-                published.push(client.publish("T", &format!("{number}"), "").await.unwrap().message_id);
+            for _ in 0..10 {
+                let message = message(published.len());
+                published.push((client.publish("T", &message, "").await.unwrap().message_id, message));
             }
         }
         tokio::task::yield_now().await;
@@ -38,25 +54,23 @@ async fn publish_until(stop: Arc<AtomicBool>, mns: Arc<LocalMns>, client: Client
 }
 
 /// Every message is there once for each subscription, and again only as a duplicate of that; gives how often.
-fn assert_each_once(log: &str, published: &[String], told: &str) -> usize {
-    let mut taken = BTreeMap::<(String, String), usize>::new();
+fn assert_each_once(log: &str, published: &[(String, String)], told: &str) -> usize {
+    let mut taken = BTreeMap::<(String, String), Vec<String>>::new();
     let mut duplicates = 0;
     for entry in records(log) {
-        let key = || {
-            let text = |name| String::from_utf8(attribute(&entry, name).unwrap()).unwrap();
-            (text("SubscriptionName"), text("MessageId"))
-        };
+        let key = || (text(&entry, "SubscriptionName"), text(&entry, "MessageId"));
         if entry.text.starts_with("Notify Message Succeed!") {
-            *taken.entry(key()).or_default() += 1;
+            taken.entry(key()).or_default().push(text(&entry, "Message"));
         } else if entry.text.starts_with("Notify Message Duplicate!") {
-            assert!(taken.contains_key(&key()), "{told}: {}", entry.text);
+            let before = taken.get(&key()).unwrap_or_else(|| panic!("{told}: a duplicate of nothing: {}", entry.text));
+            assert_eq!(before, &[text(&entry, "Message")], "{told}");
             duplicates += 1;
         }
     }
-    for id in published {
+    for (id, message) in published {
         for (name, _) in FORMATS {
-            let count = taken.get(&(name.to_owned(), id.clone())).copied().unwrap_or_default();
-            assert_eq!(count, 1, "{told}: {id} of {name} is there {count} times");
+            let found = taken.get(&(name.to_owned(), id.clone())).map(Vec::as_slice).unwrap_or_default();
+            assert_eq!(found, std::slice::from_ref(message), "{told}: {id} of {name}");
         }
     }
     assert_eq!(taken.len(), published.len() * FORMATS.len(), "{told}: nothing else is there");
