@@ -67,7 +67,7 @@ impl Counted {
         counter(encoder, "accepted", "Requests answered 201", counts.accepted.load(Ordering::Relaxed))?;
         let in_flight = &self.endpoint.in_flight;
         gauge(encoder, "in_flight_requests", "Requests between head and answer", number(in_flight.requests()))?;
-        gauge(encoder, "in_flight_bytes", "The bytes of their bodies, as announced", number(in_flight.bytes()))?;
+        gauge(encoder, "in_flight_bytes", "The bytes of their bodies that have come", number(in_flight.bytes()))?;
         let help = "Refusals, and remarks on accepted requests, by the keys of docs/errors.md";
         let mut family = encoder.encode_descriptor("reasons", help, None, MetricType::Counter)?;
         for (reason, count) in counts.reasons() {

@@ -1,10 +1,12 @@
-//! How much may be in work at once. Past it a request is told 503 before its body is read.
+//! How much may be in work at once. Past it a request is told 503, as a rule before its body is read.
+//!
+//! Bytes count as they come, not as they are announced: who sends nothing takes no room from those who do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Requests between their head and their answer. Past this the wait for the disk alone is too long.
 const REQUESTS_MAX: usize = 4096;
-/// The bytes of their bodies, as announced; one that is not announced counts as the largest.
+/// The bytes of their bodies.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What is in work.
@@ -22,14 +24,13 @@ pub(super) struct Held<'a> {
 }
 
 impl InFlight {
-    /// Room for one request, if there is. One alone always has it.
-    pub(super) fn take(&self, bytes: usize) -> Option<Held<'_>> {
-        let requests_before = self.requests.fetch_add(1, Ordering::Relaxed);
-        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Room for one more request, if there is.
+    pub(super) fn begin(&self) -> Option<Held<'_>> {
+        let before = self.requests.fetch_add(1, Ordering::Relaxed);
         // Made first, so that what does not fit is given back as well.
-        let held = Held { of: self, bytes };
-        let fits = requests_before < REQUESTS_MAX && bytes_before.saturating_add(bytes) <= BYTES_MAX;
-        (fits || requests_before == 0).then_some(held)
+        let held = Held { of: self, bytes: 0 };
+        let fits = before < REQUESTS_MAX && self.bytes() < BYTES_MAX;
+        fits.then_some(held)
     }
 
     /// Requests in work.
@@ -42,6 +43,15 @@ impl InFlight {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Held<'_> {
+    /// Takes room for more of its body, if there is. One alone always has it.
+    pub(super) fn add(&mut self, bytes: usize) -> bool {
+        let before = self.of.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(bytes);
+        before.saturating_add(bytes) <= BYTES_MAX || before.saturating_add(bytes) == self.bytes
     }
 }
 
@@ -59,19 +69,24 @@ mod tests {
     #[test]
     fn requests_and_bytes_have_a_bound_each_and_all_is_given_back() {
         let in_flight = InFlight::default();
-        let small: Vec<_> = (0..REQUESTS_MAX).map(|_| in_flight.take(1).unwrap()).collect();
-        assert!(in_flight.take(1).is_none());
+        let small: Vec<_> = (0..REQUESTS_MAX).map(|_| in_flight.begin().unwrap()).collect();
+        assert!(in_flight.begin().is_none());
         drop(small);
-        let half = in_flight.take(BYTES_MAX / 2).unwrap();
-        let other = in_flight.take(BYTES_MAX / 2).unwrap();
-        assert!(in_flight.take(1).is_none());
+        let (mut half, mut other) = (in_flight.begin().unwrap(), in_flight.begin().unwrap());
+        let mut late = in_flight.begin().unwrap();
+        assert!(half.add(BYTES_MAX / 2) && other.add(BYTES_MAX / 4) && other.add(BYTES_MAX / 4));
+        assert!(!late.add(1));
+        drop(late);
+        assert!(in_flight.begin().is_none(), "before its body is read");
         drop(half);
-        assert!(in_flight.take(1).is_some());
+        assert!(in_flight.begin().unwrap().add(1));
         drop(other);
         assert_eq!((in_flight.requests(), in_flight.bytes()), (0, 0));
         // server.max_body may be set past the bound: then one at a time.
-        let huge = in_flight.take(BYTES_MAX * 2).unwrap();
-        assert!(in_flight.take(1).is_none());
+        let mut huge = in_flight.begin().unwrap();
+        assert!(huge.add(BYTES_MAX) && huge.add(BYTES_MAX));
+        assert!(in_flight.begin().is_none());
         drop(huge);
+        assert_eq!((in_flight.requests(), in_flight.bytes()), (0, 0));
     }
 }

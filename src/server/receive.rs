@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::uri::PathAndQuery;
 use http::{Method, Uri, request};
@@ -16,6 +16,7 @@ use crate::journal::Receipt;
 use crate::mns::SignedRequest;
 use crate::net::Arrival;
 use crate::server::entry::Visit;
+use crate::server::in_flight::Held;
 use crate::server::respond::{self, Rejection};
 use crate::server::{BUDGET, Endpoint, Settings};
 
@@ -44,11 +45,11 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         return respond::refused(&Rejection::Unplaced);
     };
     let checked = endpoint.settings.check_head(&head);
-    let room = endpoint.in_flight.take(endpoint.settings.expected_bytes(&head));
-    let checked = checked.and(if room.is_some() { Ok(()) } else { Err(Rejection::TooManyInFlight) });
+    let room = checked.and_then(|()| endpoint.in_flight.begin().ok_or(Rejection::TooManyInFlight));
     let mut visit = Visit { endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
-    let outcome = match checked {
-        Ok(()) => match read_body(&visit, body).await {
+    // The room is given back with the answer.
+    let outcome = match room {
+        Ok(mut room) => match read_body(&visit, body, &mut room).await {
             Ok(body) => {
                 *visit.request.body_mut() = body;
                 receive(&visit).await
@@ -107,12 +108,6 @@ fn with_prefix(prefix: &str, uri: Uri) -> Uri {
 }
 
 impl Settings {
-    /// How many bytes of body have to be reckoned with.
-    fn expected_bytes(&self, head: &request::Parts) -> usize {
-        let bytes = announced(head).and_then(|bytes| usize::try_from(bytes).ok());
-        bytes.map_or(self.body_bytes_max, |bytes| bytes.min(self.body_bytes_max))
-    }
-
     /// Looks at what can be refused before the body is read.
     ///
     /// # Errors
@@ -127,7 +122,8 @@ impl Settings {
         if head.headers.contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
-        match announced(head).map(usize::try_from) {
+        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match announced.map(usize::try_from) {
             Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
             Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
             None => Ok(()),
@@ -135,20 +131,28 @@ impl Settings {
     }
 }
 
-fn announced(head: &request::Parts) -> Option<u64> {
-    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-async fn read_body(visit: &Visit<'_>, body: Body) -> Result<Bytes, Rejection> {
+async fn read_body(visit: &Visit<'_>, body: Body, room: &mut Held<'_>) -> Result<Bytes, Rejection> {
     let settings = &visit.endpoint.settings;
     let now = Instant::now();
     let deadline = now.checked_add(settings.body_timeout).unwrap_or(now).min(visit.deadline(BUDGET));
     let limited = Limited::new(body, settings.body_bytes_max);
-    match timeout_at(deadline, limited.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::BodyTooLarge),
-        Ok(Err(_)) => Err(Rejection::BodyBroken),
-        // Whichever limit it met, it was the peer that was slow.
-        Err(_) => Err(Rejection::BodyTooSlow),
+    // Whichever limit it met, it was the peer that was slow.
+    timeout_at(deadline, collect(limited, room)).await.unwrap_or(Err(Rejection::BodyTooSlow))
+}
+
+async fn collect(mut body: Limited<Body>, room: &mut Held<'_>) -> Result<Bytes, Rejection> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => Rejection::BodyTooLarge,
+            false => Rejection::BodyBroken,
+        })?;
+        // Trailers are no part of it.
+        let Ok(data) = frame.into_data() else { continue };
+        if !room.add(data.len()) {
+            return Err(Rejection::TooManyInFlight);
+        }
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
 }
