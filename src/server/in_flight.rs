@@ -1,10 +1,10 @@
 //! How much may be in work at once. Past it a request is told 503, as a rule before its body is read.
 //!
-//! Bytes count as they come, not as they are announced: who sends nothing takes no room from those who do.
+//! Bytes count as they come and requests once they are whole: who sends nothing takes no room from those who do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Requests between their head and their answer. Past this the wait for the disk alone is too long.
+/// Requests between their last byte and their answer. Past this the wait for the disk alone is too long.
 const REQUESTS_MAX: usize = 4096;
 /// The bytes of their bodies.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -21,16 +21,14 @@ pub struct InFlight {
 pub(super) struct Held<'a> {
     of: &'a InFlight,
     bytes: usize,
+    requests: usize,
 }
 
 impl InFlight {
     /// Room for one more request, if there is.
     pub(super) fn begin(&self) -> Option<Held<'_>> {
-        let before = self.requests.fetch_add(1, Ordering::Relaxed);
-        // Made first, so that what does not fit is given back as well.
-        let held = Held { of: self, bytes: 0 };
-        let fits = before < REQUESTS_MAX && self.bytes() < BYTES_MAX;
-        fits.then_some(held)
+        let fits = self.requests() < REQUESTS_MAX && self.bytes() < BYTES_MAX;
+        fits.then_some(Held { of: self, bytes: 0, requests: 0 })
     }
 
     /// Requests in work.
@@ -47,6 +45,12 @@ impl InFlight {
 }
 
 impl Held<'_> {
+    /// Counts the request, whose last byte has come.
+    pub(super) fn note_whole(&mut self) {
+        self.of.requests.fetch_add(1, Ordering::Relaxed);
+        self.requests = self.requests.saturating_add(1);
+    }
+
     /// Takes room for more of its body, if there is. One alone always has it.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         let before = self.of.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -57,7 +61,7 @@ impl Held<'_> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.of.requests.fetch_sub(1, Ordering::Relaxed);
+        self.of.requests.fetch_sub(self.requests, Ordering::Relaxed);
         self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
@@ -69,7 +73,10 @@ mod tests {
     #[test]
     fn requests_and_bytes_have_a_bound_each_and_all_is_given_back() {
         let in_flight = InFlight::default();
-        let small: Vec<_> = (0..REQUESTS_MAX).map(|_| in_flight.begin().unwrap()).collect();
+        let mut small: Vec<_> = (0..REQUESTS_MAX + 100).map(|_| in_flight.begin().unwrap()).collect();
+        small.truncate(REQUESTS_MAX);
+        assert!(in_flight.begin().is_some(), "none of them is whole");
+        small.iter_mut().for_each(Held::note_whole);
         assert!(in_flight.begin().is_none());
         drop(small);
         let (mut half, mut other) = (in_flight.begin().unwrap(), in_flight.begin().unwrap());

@@ -51,6 +51,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
     let outcome = match room {
         Ok(mut room) => match read_body(&visit, body, &mut room).await {
             Ok(body) => {
+                room.note_whole();
                 *visit.request.body_mut() = body;
                 receive(&visit).await
             }
