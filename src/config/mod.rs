@@ -4,13 +4,15 @@
 //! or a file is made. A mistake names the key, the value, what is allowed and where it stands.
 
 mod admin;
+mod certificates;
 mod layers;
 mod raw;
+mod serving;
 mod values;
 mod zone;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,8 +24,8 @@ use crate::config::raw::RawConfig;
 use crate::journal::{AccessField, Duplicates, Format, Limits, Settings};
 use crate::mns::{Prefix, Prefixes};
 use crate::net;
-use crate::server::{self, Paths};
-use crate::trust::{Admission, FetchOptions, KEY_BITS, Policy};
+use crate::server::{self};
+use crate::trust::{Admission, FetchOptions, Policy};
 
 /// The port and path of the manual.
 pub const DEFAULT_PATH: &str = "/notifications";
@@ -118,16 +120,16 @@ impl Config {
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
         let layers::Read { raw, origin, keys } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
-        let paths = check_paths(&server.paths.0)?;
-        let (prefixes, insecure_prefixes) = check_prefixes(&signing, trust)?;
+        let paths = serving::check_paths(&server.paths.0)?;
+        let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
         if accept.require_owner && accept.topic_owners.0.is_empty() {
             let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
             return Err(impossible("accept.require_owner", "true", problem));
         }
         Ok(Self {
             origin,
-            listen: check_listen(&server.listen.0)?,
-            public_url: check_public_url(&server.public_url, &paths)?,
+            listen: serving::check_listen(&server.listen.0)?,
+            public_url: serving::check_public_url(&server.public_url, &paths)?,
             trusted_proxies: net::TrustedProxies::new(check_networks(
                 "server.trusted_proxies",
                 &server.trusted_proxies.0,
@@ -139,11 +141,11 @@ impl Config {
                 head_timeout: positive("server.head_timeout", server.head_timeout.0)?,
                 idle_timeout: positive("server.idle_timeout", server.idle_timeout.0)?,
             },
-            tls: check_tls(server.tls)?,
+            tls: serving::check_tls(server.tls)?,
             server: server::Settings {
-                path_prefix: check_path_prefix(server.public_path_prefix, &paths)?,
+                path_prefix: serving::check_path_prefix(server.public_path_prefix, &paths)?,
                 paths,
-                health_path: check_health_path(server.health_path)?,
+                health_path: serving::check_health_path(server.health_path)?,
                 body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
                 body_timeout: positive("server.body_timeout", server.body_timeout.0)?,
                 format: match logs.format {
@@ -159,14 +161,14 @@ impl Config {
                 max_clock_skew: signing.max_clock_skew.0,
                 max_age: signing.max_age.0,
                 require_content_md5: signing.require_content_md5,
-                min_key_bits: check_key_bits(signing.min_key_bits)?,
+                min_key_bits: certificates::check_key_bits(signing.min_key_bits)?,
             },
             prefixes,
             insecure_prefixes,
             fetch: FetchOptions {
-                timeout: check_fetch_timeout(signing.fetch_timeout.0)?,
-                via: check_fetch_via(signing.fetch_via)?,
-                proxy: check_proxy(signing.proxy)?,
+                timeout: certificates::check_fetch_timeout(signing.fetch_timeout.0)?,
+                via: certificates::check_fetch_via(signing.fetch_via)?,
+                proxy: certificates::check_proxy(signing.proxy)?,
             },
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
             admission: Admission::new(
@@ -185,163 +187,11 @@ impl Config {
     }
 }
 
-fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
-    const KEY: &str = "server.listen";
-    let parse = |text: &String| {
-        let allowed = "write an address and a port, as in 0.0.0.0:8080 or [::]:8080";
-        text.parse::<SocketAddr>().map_err(|_not_an_address| impossible(KEY, text, allowed))
-    };
-    let addresses = list.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = addresses.first() else {
-        return Err(impossible(KEY, "", "at least one address is needed"));
-    };
-    if addresses.iter().any(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
-        && addresses.iter().any(SocketAddr::is_ipv4)
-    {
-        return Err(impossible(KEY, &list.join(","), "[::] takes IPv4 as well: leave the IPv4 addresses out"));
-    }
-    if addresses.iter().any(|address| address.port() != first.port()) {
-        return Err(impossible(
-            KEY,
-            &list.join(","),
-            "all addresses must have the same port: the logs are named after it",
-        ));
-    }
-    Ok(addresses)
-}
-
-fn check_paths(list: &[String]) -> Result<Paths, ConfigError> {
-    const KEY: &str = "server.paths";
-    if list.iter().any(|path| path == "*") {
-        return Ok(Paths::Any);
-    }
-    if list.is_empty() {
-        return Err(impossible(KEY, "", "at least one path is needed; \"*\" serves every path"));
-    }
-    match list.iter().find(|path| !is_path(path)) {
-        Some(path) => Err(impossible(KEY, path, "a path begins with / and has no query, fragment or blank")),
-        None => Ok(Paths::These(list.to_vec())),
-    }
-}
-
-fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
-    match path {
-        path if path.is_empty() => Ok(None),
-        path if is_path(&path) => Ok(Some(path)),
-        path => Err(impossible("server.health_path", &path, "a path begins with /; \"\" switches it off")),
-    }
-}
-
-fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String, ConfigError> {
-    const KEY: &str = "server.public_path_prefix";
-    if prefix.is_empty() {
-        return Ok(prefix);
-    }
-    if !is_path(&prefix) || prefix.ends_with('/') {
-        return Err(impossible(KEY, &prefix, "it begins with / and does not end with one; \"\" is none"));
-    }
-    match paths {
-        Paths::These(paths) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
-            Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
-        }
-        Paths::These(_) | Paths::Any => Ok(prefix),
-    }
-}
-
-fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
-}
-
-fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigError> {
-    const KEY: &str = "server.public_url";
-    if url.is_empty() {
-        return Ok(None);
-    }
-    let parsed = url.parse::<http::Uri>().ok().filter(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
-    });
-    let Some(uri) = parsed else {
-        return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
-    };
-    // As for MNS: an address without a path has the default one, and http://HOST/ has one.
-    let path = if url.matches('/').count() > 2 { uri.path() } else { DEFAULT_PATH };
-    match paths {
-        Paths::These(paths) if !paths.iter().any(|served| served == path) => {
-            Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
-        }
-        Paths::These(_) | Paths::Any => Ok(Some(url.to_owned())),
-    }
-}
-
-fn check_tls(tls: raw::Tls) -> Result<Option<net::TlsFiles>, ConfigError> {
-    let raw::Tls { certificate, private_key } = tls;
-    let problem = "certificate and private_key go together: name both, or none for plain HTTP";
-    match (certificate.as_os_str().is_empty(), private_key.as_os_str().is_empty()) {
-        (true, true) => Ok(None),
-        (false, false) => Ok(Some(net::TlsFiles { certificate, private_key })),
-        (true, false) => Err(impossible("server.tls.certificate", "", problem)),
-        (false, true) => Err(impossible("server.tls.private_key", "", problem)),
-    }
-}
-
-fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result<(Prefixes, Vec<Prefix>), ConfigError> {
-    let mut all = Vec::new();
-    for text in &signing.certificate_prefixes.0 {
-        let extra = signing.extra_regions.0.iter().map(String::as_str);
-        let expanded = Prefix::expand(text, extra);
-        all.extend(expanded.map_err(|error| impossible("signing.certificate_prefixes", text, &error.to_string()))?);
-    }
-    for text in trust {
-        let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
-        let prefix = Prefix::parse(&slashed).ok().filter(|_| !text.ends_with(".pem"));
-        all.push(
-            prefix
-                .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?,
-        );
-    }
-    let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
-    Ok((Prefixes::new(all), insecure))
-}
-
-fn check_fetch_via(hosts: BTreeMap<String, String>) -> Result<HashMap<String, String>, ConfigError> {
-    let is_host = |text: &&String| text.parse::<http::uri::Authority>().is_ok_and(|host| !host.as_str().contains('@'));
-    if let Some(text) = hosts.iter().flat_map(|(host, via)| [host, via]).find(|text| !is_host(text)) {
-        return Err(impossible("signing.fetch_via", text, "write HOST or HOST:PORT, without https://"));
-    }
-    Ok(hosts.into_iter().collect())
-}
-
-fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
-    let is_proxy = |uri: http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
-    match url {
-        url if url.is_empty() => Ok(None),
-        url if url.parse().is_ok_and(is_proxy) => Ok(Some(url)),
-        url => Err(impossible("signing.proxy", &url, "write http://HOST:PORT; \"\" takes the environment's")),
-    }
-}
-
 fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {
     if dir.as_os_str().is_empty() {
         return Err(impossible(key, "", "a directory is needed; \".\" is the working directory"));
     }
     Ok(dir)
-}
-
-fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
-    const KEY: &str = "signing.fetch_timeout";
-    if timeout >= server::BUDGET {
-        let problem = format!("a request has {:?} in all before MNS gives up: less is needed", server::BUDGET);
-        return Err(impossible(KEY, &format!("{timeout:?}"), &problem));
-    }
-    positive(KEY, timeout)
-}
-
-fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
-    if KEY_BITS.contains(&bits) {
-        return Ok(bits);
-    }
-    let problem = format!("{} to {} are possible; the real key has 512", KEY_BITS.start(), KEY_BITS.end());
-    Err(impossible("signing.min_key_bits", &bits.to_string(), &problem))
 }
 
 fn check_networks(key: &'static str, list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {

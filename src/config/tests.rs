@@ -1,4 +1,5 @@
 use super::*;
+use crate::server::Paths;
 
 fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
     let pairs = |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();

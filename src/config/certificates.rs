@@ -1,0 +1,62 @@
+//! The keys of signing: where certificates come from, and how they are had.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::config::{ConfigError, impossible, positive, raw};
+use crate::mns::{Prefix, Prefixes};
+use crate::server;
+use crate::trust::KEY_BITS;
+
+pub(super) fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result<(Prefixes, Vec<Prefix>), ConfigError> {
+    let mut all = Vec::new();
+    for text in &signing.certificate_prefixes.0 {
+        let extra = signing.extra_regions.0.iter().map(String::as_str);
+        let expanded = Prefix::expand(text, extra);
+        all.extend(expanded.map_err(|error| impossible("signing.certificate_prefixes", text, &error.to_string()))?);
+    }
+    for text in trust {
+        let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
+        let prefix = Prefix::parse(&slashed).ok().filter(|_| !text.ends_with(".pem"));
+        all.push(
+            prefix
+                .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?,
+        );
+    }
+    let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
+    Ok((Prefixes::new(all), insecure))
+}
+
+pub(super) fn check_fetch_via(hosts: BTreeMap<String, String>) -> Result<HashMap<String, String>, ConfigError> {
+    let is_host = |text: &&String| text.parse::<http::uri::Authority>().is_ok_and(|host| !host.as_str().contains('@'));
+    if let Some(text) = hosts.iter().flat_map(|(host, via)| [host, via]).find(|text| !is_host(text)) {
+        return Err(impossible("signing.fetch_via", text, "write HOST or HOST:PORT, without https://"));
+    }
+    Ok(hosts.into_iter().collect())
+}
+
+pub(super) fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
+    let is_proxy = |uri: http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    match url {
+        url if url.is_empty() => Ok(None),
+        url if url.parse().is_ok_and(is_proxy) => Ok(Some(url)),
+        url => Err(impossible("signing.proxy", &url, "write http://HOST:PORT; \"\" takes the environment's")),
+    }
+}
+
+pub(super) fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
+    const KEY: &str = "signing.fetch_timeout";
+    if timeout >= server::BUDGET {
+        let problem = format!("a request has {:?} in all before MNS gives up: less is needed", server::BUDGET);
+        return Err(impossible(KEY, &format!("{timeout:?}"), &problem));
+    }
+    positive(KEY, timeout)
+}
+
+pub(super) fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
+    if KEY_BITS.contains(&bits) {
+        return Ok(bits);
+    }
+    let problem = format!("{} to {} are possible; the real key has 512", KEY_BITS.start(), KEY_BITS.end());
+    Err(impossible("signing.min_key_bits", &bits.to_string(), &problem))
+}

@@ -1,0 +1,106 @@
+//! The keys of the server: where it listens, what it serves, under which address it is known.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use crate::config::{ConfigError, DEFAULT_PATH, impossible, raw};
+use crate::net;
+use crate::server::Paths;
+
+pub(super) fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
+    const KEY: &str = "server.listen";
+    let parse = |text: &String| {
+        let allowed = "write an address and a port, as in 0.0.0.0:8080 or [::]:8080";
+        text.parse::<SocketAddr>().map_err(|_not_an_address| impossible(KEY, text, allowed))
+    };
+    let addresses = list.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = addresses.first() else {
+        return Err(impossible(KEY, "", "at least one address is needed"));
+    };
+    if addresses.iter().any(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
+        && addresses.iter().any(SocketAddr::is_ipv4)
+    {
+        return Err(impossible(KEY, &list.join(","), "[::] takes IPv4 as well: leave the IPv4 addresses out"));
+    }
+    if addresses.iter().any(|address| address.port() != first.port()) {
+        return Err(impossible(
+            KEY,
+            &list.join(","),
+            "all addresses must have the same port: the logs are named after it",
+        ));
+    }
+    Ok(addresses)
+}
+
+pub(super) fn check_paths(list: &[String]) -> Result<Paths, ConfigError> {
+    const KEY: &str = "server.paths";
+    if list.iter().any(|path| path == "*") {
+        return Ok(Paths::Any);
+    }
+    if list.is_empty() {
+        return Err(impossible(KEY, "", "at least one path is needed; \"*\" serves every path"));
+    }
+    match list.iter().find(|path| !is_path(path)) {
+        Some(path) => Err(impossible(KEY, path, "a path begins with / and has no query, fragment or blank")),
+        None => Ok(Paths::These(list.to_vec())),
+    }
+}
+
+pub(super) fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
+    match path {
+        path if path.is_empty() => Ok(None),
+        path if is_path(&path) => Ok(Some(path)),
+        path => Err(impossible("server.health_path", &path, "a path begins with /; \"\" switches it off")),
+    }
+}
+
+pub(super) fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String, ConfigError> {
+    const KEY: &str = "server.public_path_prefix";
+    if prefix.is_empty() {
+        return Ok(prefix);
+    }
+    if !is_path(&prefix) || prefix.ends_with('/') {
+        return Err(impossible(KEY, &prefix, "it begins with / and does not end with one; \"\" is none"));
+    }
+    match paths {
+        Paths::These(paths) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
+            Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
+        }
+        Paths::These(_) | Paths::Any => Ok(prefix),
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
+}
+
+pub(super) fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigError> {
+    const KEY: &str = "server.public_url";
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let parsed = url.parse::<http::Uri>().ok().filter(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+    });
+    let Some(uri) = parsed else {
+        return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
+    };
+    // As for MNS: an address without a path has the default one, and http://HOST/ has one.
+    let path = if url.matches('/').count() > 2 { uri.path() } else { DEFAULT_PATH };
+    match paths {
+        Paths::These(paths) if !paths.iter().any(|served| served == path) => {
+            Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
+        }
+        Paths::These(_) | Paths::Any => Ok(Some(url.to_owned())),
+    }
+}
+
+pub(super) fn check_tls(tls: raw::Tls) -> Result<Option<net::TlsFiles>, ConfigError> {
+    let raw::Tls { certificate, private_key } = tls;
+    let problem = "certificate and private_key go together: name both, or none for plain HTTP";
+    match (certificate.as_os_str().is_empty(), private_key.as_os_str().is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(net::TlsFiles { certificate, private_key })),
+        (true, false) => Err(impossible("server.tls.certificate", "", problem)),
+        (false, true) => Err(impossible("server.tls.private_key", "", problem)),
+    }
+}
