@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Lines of the diagnostic log that may wait for stderr or the disk; more are dropped.
 const LINES_MAX: usize = 10_000;
-/// Access lines that may wait for stdout, in writes of a batch each; more are dropped and counted.
-const STDOUT_BATCHES_MAX: usize = 1024;
+/// Access lines that may wait for stdout, in writes of a batch each, of 256 KiB at most; more are dropped and counted.
+const STDOUT_BATCHES_MAX: usize = 128;
 
 /// Flushes what waits when dropped, for a bounded time: a reader that has stopped must not keep the process.
 #[derive(Debug)]

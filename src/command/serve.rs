@@ -115,6 +115,7 @@ impl Serve {
                         endpoint.journal.reopen();
                     }
                     Asked::Stop(signal) => {
+                        endpoint.draining.cancel();
                         info!(signal, "Stopping: finishing what is being answered");
                         break false;
                     }

@@ -12,8 +12,8 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::trust::SigningCertificate;
 
 use crate::support::{
-    CertificateHost, Draft, Ended, Endpoint, Options, attribute, exchange, finish, key, program, read_request, records,
-    run,
+    CertificateHost, Draft, Ended, Endpoint, Options, attribute, eventually, exchange, finish, key, program,
+    read_request, records, run,
 };
 
 /// An endpoint that trusts a key, and that key in a file beside its logs.
@@ -162,8 +162,11 @@ fn an_endpoint_that_does_not_trust_the_sender_can_be_told_to() {
     ended.assert(1, "refused: the endpoint log has the reason");
     let flag = regex::Regex::new(r"; to trust this sender start it with: serve --trust http://127\.0\.0\.1:\d+/\n");
     assert!(flag.unwrap().is_match(&ended.stdout), "{}", ended.stdout);
-    let outcome = records(&endpoint.endpoint_log()).pop().unwrap();
-    assert_eq!(attribute(&outcome, "Reason").unwrap(), b"certificate_address_refused");
+    let log = eventually("the refusal is logged", || {
+        let log = endpoint.endpoint_log();
+        log.ends_with("\n\n").then_some(log)
+    });
+    assert_eq!(attribute(&records(&log).pop().unwrap(), "Reason").unwrap(), b"certificate_address_refused");
 }
 
 #[test]

@@ -143,6 +143,9 @@ fn what_was_cut_off_the_path_is_put_back() {
         // Signed for the address that the proxy asks.
         assert_eq!(bench.endpoint.exchange(&bench.draft().to(target).sign(&key(512)).wire()).status, 403);
         assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 404);
+        // Refusals are answered before their lines are there.
+        let is_whole = || bench.endpoint.access_log().lines().count() == lines + 3;
+        eventually("the refusals are logged", || is_whole().then_some(()));
     }
     let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(bench.endpoint.exchange(health).status, 200);
