@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use strum::IntoEnumIterator as _;
+use strum::{EnumCount as _, IntoEnumIterator as _};
 use tracing::{error, info, warn};
 
 use crate::journal::meters::Meters;
@@ -61,7 +61,8 @@ pub(super) struct Pair {
     /// Bytes that were written since the last sync, and since when there are any.
     unsynced: usize,
     unsynced_since: Option<Instant>,
-    switch_after: Option<Instant>,
+    /// A file that could not be left for another is tried again after this time.
+    switch_after: [Option<Instant>; Log::COUNT],
     /// Bytes of the endpoint log since the last snapshot; a new file counts as many.
     unsaved: u64,
     synced_at: Instant,
@@ -76,7 +77,7 @@ impl Pair {
     /// Two files that were recovered: all that stands in them is durable.
     pub(super) fn new(storage: Box<dyn Storage>, sync: SyncMode, rotate_bytes: Option<u64>) -> io::Result<Self> {
         let written = Lengths { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? };
-        let (unsynced, unsynced_since, switch_after) = (0, None, None);
+        let (unsynced, unsynced_since, switch_after) = (0, None, [None; Log::COUNT]);
         let (floor, unsaved) = (written, 0);
         let (synced_at, rotations, reopenings) = (Instant::now(), 0, 0);
         Ok(Self {
@@ -130,12 +131,14 @@ impl Pair {
 
     /// Follows what others did to the files, without a write.
     pub(super) fn look(&mut self) -> Result<(), Fault> {
-        Log::iter().try_for_each(|log| self.follow(log, 0))
+        // The one whose log is gone must not keep the other from being followed.
+        let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.follow(log, 0));
+        endpoint.and(access)
     }
 
     /// A rotation or reopening that failed may be tried at once.
     pub(super) fn retry_now(&mut self) {
-        self.switch_after = None;
+        self.switch_after = [None; Log::COUNT];
     }
 
     /// Bytes that a sync would make durable.
@@ -207,8 +210,8 @@ impl Pair {
             warn!(log = log.name(), expected, len, "Somebody else changed the length of a log: measured anew");
             self.adopt(log)?;
         }
-        if self.switch_after.is_some_and(|after| Instant::now() < after) {
-            return Ok(());
+        if self.held_off(log).is_some_and(|after| Instant::now() < after) {
+            return self.demand_name(log);
         }
         // Where that cannot be told, the file at hand still takes records.
         let is_moved = self.storage.is_moved(log).unwrap_or(false);
@@ -223,22 +226,48 @@ impl Pair {
                 let is_new = self.switch(log, |storage| storage.rotate(log))?;
                 self.rotations = self.rotations.saturating_add(u64::from(is_new));
             }
-            (false, false) => {}
+            (false, false) => return Ok(()),
         }
-        Ok(())
+        if self.held_off(log).is_some() { self.demand_name(log) } else { Ok(()) }
+    }
+
+    fn held_off(&self, log: Log) -> Option<Instant> {
+        self.switch_after.get(log.index()).copied().flatten()
+    }
+
+    fn hold_off(&mut self, log: Log, until: Option<Instant>) {
+        if let Some(after) = self.switch_after.get_mut(log.index()) {
+            *after = until;
+        }
+    }
+
+    /// The old file may stay in use under another name, but not under none: what is written to a deleted file goes
+    /// with the process.
+    fn demand_name(&self, log: Log) -> Result<(), Fault> {
+        match self.storage.has_name(log) {
+            Ok(false) => Err(Fault::Refused(io::Error::new(
+                io::ErrorKind::NotFound,
+                "somebody deleted the log, and no new one can be opened",
+            ))),
+            // Where that cannot be told, the file at hand still takes records.
+            Ok(true) | Err(_) => Ok(()),
+        }
     }
 
     /// Leaves a file, whole and synced, for another. Where there is no other the old one stays in use: `false`.
     fn switch(&mut self, log: Log, open: impl Fn(&mut dyn Storage) -> io::Result<()>) -> Result<bool, Fault> {
         self.sync_file(log)?;
         if let Err(error) = open(self.storage.as_mut()) {
-            if self.switch_after.is_none() {
+            if self.held_off(log).is_none() {
                 warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use until that works");
             }
-            self.switch_after = Instant::now().checked_add(SWITCH_RETRY);
+            self.hold_off(log, Instant::now().checked_add(SWITCH_RETRY));
             return Ok(false);
         }
-        self.switch_after = None;
+        self.hold_off(log, None);
+        // From here on a cut is one of the new file: what stands in it may be acknowledged.
+        self.written.set(log, u64::MAX);
+        self.floor.set(log, u64::MAX);
         info!(log = log.name(), "Opened a new log");
         if log == Log::Endpoint {
             self.unsaved = SAVE_AFTER_BYTES;

@@ -66,8 +66,9 @@ pub struct Once {
 /// Why an entry is not on disk: ours or the disk's doing, never the peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    /// The queue is full; nothing was handed over.
-    #[error("the journal's queue is full")]
+    /// The queue is full, or nothing has left it for [`STALL_TOLD`](crate::journal::STALL_TOLD); nothing was handed
+    /// over.
+    #[error("the journal's queue is full, or its disk does not answer")]
     Full,
     /// The write failed and was taken back.
     #[error("the disk refused the record")]
@@ -120,6 +121,19 @@ impl Journal {
         Ok((Self { queue, shared, limits, sync, fingerprints, thread: Mutex::new(Some(thread)) }, recovered))
     }
 
+    /// Whether a push can be handed over at this moment, so that one which cannot costs no more than its head.
+    ///
+    /// # Errors
+    /// What [`append`](Self::append) would say.
+    pub fn check_room(&self) -> Result<(), JournalError> {
+        if self.shared.failed.is_cancelled() {
+            return Err(JournalError::Failed);
+        }
+        let Waits { entries, bytes } = self.shared.appends.waits();
+        let is_full = entries >= self.limits.entries_max || bytes >= self.limits.bytes_max;
+        if is_full || self.shared.is_stalled() { Err(JournalError::Full) } else { Ok(()) }
+    }
+
     /// Hands an entry over and waits until it is on disk.
     ///
     /// A future dropped before it returns takes nothing back: the entry is written all the same.
@@ -128,6 +142,7 @@ impl Journal {
     /// [`JournalError`]. The entry is then not in the files.
     pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
         let (sender, receipt) = oneshot::channel();
+        self.check_room()?;
         self.send(entry, Some(sender))?;
         // The writer answers every command that it takes, unless it panicked.
         receipt.await.unwrap_or(Err(JournalError::Failed))
@@ -203,6 +218,12 @@ impl Journal {
     #[must_use]
     pub fn is_low(&self) -> bool {
         self.shared.is_low()
+    }
+
+    /// Whether less than a quarter of that is free: what is left is for pushes only.
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.shared.is_scarce()
     }
 
     /// Whether its thread has ended, or has hung in one commit for [`STALL_TOLD`](crate::journal::STALL_TOLD).

@@ -146,15 +146,15 @@ impl Seen {
         let (mut seen, landmark) = snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
         // From the newest back to where the snapshot was taken, or to the last million.
         let mut newest_first = Vec::new();
-        let mut count = 0_usize;
+        let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
             let found = read_file(storage, number, seen.key, landmark).unwrap_or_else(|error| {
                 warn!(%error, ?number, "Cannot read a log: duplicates of what it holds are not told");
                 (Vec::new(), false)
             });
-            count = count.saturating_add(found.0.len());
+            distinct.extend(&found.0);
             newest_first.push(found.0);
-            if found.1 || count >= SEEN_MAX {
+            if found.1 || distinct.len() >= SEEN_MAX {
                 break;
             }
         }

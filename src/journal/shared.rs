@@ -10,8 +10,11 @@ use crate::journal::meters::Meters;
 
 /// For how long a refused write counts against [`Journal::is_writable`](crate::journal::Journal::is_writable).
 pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
-/// How long a commit may be under way before [`Journal::is_writable`](crate::journal::Journal::is_writable) says no. MNS has given up by then.
-pub const STALL_TOLD: Duration = Duration::from_secs(5);
+/// All the time that the disk has for a commit, or for whatever else the writer asks of it.
+///
+/// Past it nothing more is handed over and [`Journal::is_writable`](crate::journal::Journal::is_writable) says no. A
+/// request has no more either.
+pub const STALL_TOLD: Duration = Duration::from_secs(3);
 
 pub(super) struct Shared {
     /// Entries that answers wait for.
@@ -25,11 +28,13 @@ pub(super) struct Shared {
     pub(super) meters: Meters,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
-    /// Milliseconds from `started` to the beginning of the commit at hand; 0 for none.
-    committing_ms: AtomicU64,
+    /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits for some.
+    working_ms: AtomicU64,
     started: Instant,
     /// Less space is free than there should be.
     low: AtomicBool,
+    /// So little that what is left is for pushes only.
+    scarce: AtomicBool,
     /// The thread has ended.
     ended: AtomicBool,
     pub(super) failed: CancellationToken,
@@ -61,9 +66,10 @@ impl Shared {
             duplicates: AtomicU64::new(0),
             meters: Meters::new(),
             refused_ms: AtomicU64::new(0),
-            committing_ms: AtomicU64::new(0),
+            working_ms: AtomicU64::new(0),
             started: Instant::now(),
             low: AtomicBool::new(false),
+            scarce: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failed: CancellationToken::new(),
         }
@@ -82,6 +88,14 @@ impl Shared {
 
     pub(super) fn is_low(&self) -> bool {
         self.low.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_scarce(&self) -> bool {
+        self.scarce.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_scarce(&self, is_scarce: bool) {
+        self.scarce.store(is_scarce, Ordering::Relaxed);
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -104,17 +118,17 @@ impl Shared {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn begin_commit(&self) {
-        self.committing_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    pub(super) fn begin_work(&self) {
+        self.working_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
 
-    pub(super) fn end_commit(&self) {
-        self.committing_ms.store(0, Ordering::Relaxed);
+    pub(super) fn end_work(&self) {
+        self.working_ms.store(0, Ordering::Relaxed);
     }
 
-    /// The commit at hand has not come back from the disk for a while.
+    /// The work at hand has not come back from the disk for a while.
     pub(super) fn is_stalled(&self) -> bool {
-        let since = self.committing_ms.load(Ordering::Relaxed);
+        let since = self.working_ms.load(Ordering::Relaxed);
         since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) > STALL_TOLD.as_millis()
     }
 

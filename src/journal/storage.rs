@@ -15,7 +15,7 @@ use crate::journal::files::Names;
 use crate::remedy::remedy;
 
 /// Which of the two files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumCount)]
 pub enum Log {
     /// `endpoint_log.PORT`
     Endpoint,
@@ -66,6 +66,12 @@ pub trait Storage: Send {
     /// # Errors
     /// The disk's.
     fn is_moved(&self, log: Log) -> io::Result<bool>;
+
+    /// Whether the file has a name at all, be it another one: without one it is gone when it is closed.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn has_name(&self, log: Log) -> io::Result<bool>;
 
     /// Goes on with the file that the name leads to, made where there is none. After an error the old one stays in use.
     ///
@@ -153,7 +159,7 @@ pub struct FileStorage {
     endpoint: File,
     access: File,
     dir: File,
-    _lock: File,
+    lock: File,
 }
 
 /// The files cannot be used. Each message says what to do.
@@ -202,7 +208,7 @@ impl FileStorage {
         let access = open(names.live(Log::Access))?;
         let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
         sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
-        Ok(Self { endpoint, access, dir: dir_file, _lock: lock, names, mode })
+        Ok(Self { endpoint, access, dir: dir_file, lock, names, mode })
     }
 
     fn replace(&mut self, log: Log, file: File) {
@@ -218,6 +224,23 @@ impl FileStorage {
             Log::Access => &self.access,
         }
     }
+
+    /// Where the directory was moved away and made anew, the new one is locked, synced and measured from now on.
+    fn follow_dir(&mut self) -> io::Result<()> {
+        let dir = File::open(&self.names.dir)?;
+        if identity(&dir.metadata()?) != identity(&self.dir.metadata()?) {
+            let lock = open(&self.names.lock(), self.mode)?;
+            lock.try_lock()?;
+            sync_name(&self.names.dir)?;
+            (self.dir, self.lock) = (dir, lock);
+        }
+        Ok(())
+    }
+}
+
+/// What makes two files the same.
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 impl Storage for FileStorage {
@@ -249,15 +272,19 @@ impl Storage for FileStorage {
     }
 
     fn is_moved(&self, log: Log) -> io::Result<bool> {
-        let identity = |found: fs::Metadata| (found.dev(), found.ino());
         match fs::metadata(self.names.live(log)) {
-            Ok(there) => Ok(identity(there) != identity(self.file(log).metadata()?)),
+            Ok(there) => Ok(identity(&there) != identity(&self.file(log).metadata()?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
         }
     }
 
+    fn has_name(&self, log: Log) -> io::Result<bool> {
+        Ok(self.file(log).metadata()?.nlink() > 0)
+    }
+
     fn reopen(&mut self, log: Log) -> io::Result<()> {
+        self.follow_dir()?;
         let file = open(&self.names.live(log), self.mode)?;
         self.replace(log, file);
         Ok(())
@@ -323,6 +350,14 @@ impl Storage for FileStorage {
 }
 
 impl Log {
+    /// Its place in a list of both.
+    pub(super) fn index(self) -> usize {
+        match self {
+            Self::Endpoint => 0,
+            Self::Access => 1,
+        }
+    }
+
     /// The file's name, without the port.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -347,11 +382,13 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<&Path> = missing.collect();
     fs::create_dir_all(dir)?;
-    for made in missing {
-        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
-        sync_all(&File::open(parent.unwrap_or(Path::new(".")))?)?;
-    }
-    Ok(())
+    missing.into_iter().try_for_each(sync_name)
+}
+
+/// Makes the name of a directory durable.
+fn sync_name(dir: &Path) -> io::Result<()> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_all(&File::open(parent.unwrap_or(Path::new(".")))?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "durability lives here")]

@@ -166,9 +166,9 @@ fn look_line(line: &str) -> Result<Seen, &'static str> {
 
 fn look_text(record: &[u8], text: &str) -> Result<Seen, &'static str> {
     let mut lines = text.lines();
-    let mut fields = lines.next().unwrap_or_default().splitn(6, "] ");
-    let time = fields.next().and_then(|time| time.strip_prefix('[')).ok_or("it has no time")?;
-    let title = fields.nth(4).ok_or("its first line has not five fields in brackets")?;
+    let first = lines.next().unwrap_or_default();
+    let time = first.split_once("] ").and_then(|(time, _)| time.strip_prefix('[')).ok_or("it has no time")?;
+    let title = reader::title(first).ok_or("its first line has not five fields in brackets")?;
     // Every other line is indented, or begins with a name.
     if lines.any(|line| line.starts_with('[')) {
         return Err("another record begins within it");

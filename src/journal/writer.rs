@@ -22,6 +22,8 @@ use crate::journal::{Duplicates, Settings, SyncMode, record};
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 /// How often free space and the names of the files are looked at.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
+/// Below this part of `low_water` space is scarce.
+const SCARCE_PART: u64 = 4;
 /// How often old files are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -44,6 +46,7 @@ struct Batch {
     notes: usize,
     noted_bytes: usize,
     reopens: usize,
+    duplicates: u64,
     closing: bool,
 }
 
@@ -83,14 +86,16 @@ impl Writer {
         while !batch.closing {
             match commands.recv_timeout(self.idle_for()) {
                 Ok(first) => {
+                    self.shared.begin_work();
                     self.add(&mut batch, first);
                     self.gather(&mut batch, commands);
                     self.commit(&mut batch);
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.shared.begin_work(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.do_what_is_due();
+            self.shared.end_work();
         }
     }
 
@@ -111,7 +116,7 @@ impl Writer {
             batch.count(entry.bytes(), waiting.is_some());
             if let (Some(seen), Some(once)) = (&self.seen, entry.once) {
                 if seen.contains(once.fingerprint) || batch.new.contains(&once.fingerprint) {
-                    self.shared.duplicates.fetch_add(1, Ordering::Relaxed);
+                    batch.duplicates = batch.duplicates.saturating_add(1);
                     self.make_duplicate(entry, once.outcome_at);
                 } else {
                     batch.new.push(once.fingerprint);
@@ -130,19 +135,18 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &mut Batch) {
-        self.shared.begin_commit();
         let begun = Instant::now();
         let result = self.write(batch);
         let took = begun.elapsed();
-        self.shared.end_commit();
         let entries = batch.waiting.len().saturating_add(batch.notes);
         if result.is_ok() && entries > 0 {
             self.shared.meters.note_batch(entries, batch.entry.bytes(), took);
         }
         self.shared.appends.give_back(batch.waiting.len(), batch.appended_bytes);
         self.shared.notes.give_back(batch.notes, batch.noted_bytes);
-        if result.is_err() {
-            self.shared.note_dropped(batch.notes);
+        match result {
+            Ok(()) => drop(self.shared.duplicates.fetch_add(batch.duplicates, Ordering::Relaxed)),
+            Err(_) => self.shared.note_dropped(batch.notes),
         }
         for waiting in batch.waiting.drain(..) {
             // An error here is a peer that has left; its record stays.
@@ -210,7 +214,9 @@ impl Writer {
 
     /// How long to wait for the next command at most.
     fn idle_for(&self) -> Duration {
-        let due = self.pair.sync_due().map_or(self.chores_due, |due| due.min(self.chores_due));
+        // A sync that failed is not tried again.
+        let sync_due = self.pair.sync_due().filter(|_| !self.shared.failed.is_cancelled());
+        let due = sync_due.map_or(self.chores_due, |due| due.min(self.chores_due));
         due.saturating_duration_since(Instant::now())
     }
 
@@ -222,9 +228,7 @@ impl Writer {
         }
         let mut done = Ok(());
         if self.pair.sync_due().is_some_and(|due| due <= now) {
-            self.shared.begin_commit();
             done = self.pair.sync_both();
-            self.shared.end_commit();
         }
         if done.is_ok() && self.chores_due <= now {
             self.chores_due = later(now, CHORES_EVERY);
@@ -241,6 +245,7 @@ impl Writer {
     fn look_at_the_space(&mut self) {
         let Ok(free) = self.pair.free_bytes() else { return };
         let low_water = self.settings.low_water_bytes;
+        self.shared.set_scarce(free < low_water.div_euclid(SCARCE_PART));
         match (self.shared.set_low(free < low_water), free < low_water) {
             (false, true) => warn!(
                 free,
@@ -314,5 +319,6 @@ impl Batch {
         self.waiting.clear();
         self.new.clear();
         (self.appended_bytes, self.notes, self.noted_bytes, self.reopens) = (0, 0, 0, 0);
+        self.duplicates = 0;
     }
 }

@@ -150,9 +150,30 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
         assert!(started.elapsed() < STALL_TOLD * 2);
     }
     assert!(started.elapsed() >= STALL_TOLD);
+    assert_eq!(journal.check_room(), Err(JournalError::Full), "what would only wait");
     storage.with(|disk| disk.stalled = false);
     waiting.await.unwrap().unwrap();
-    assert!(journal.is_writable());
+    until(&storage, |_| journal.is_writable()).await;
+}
+
+#[tokio::test]
+async fn a_journal_without_work_that_hangs_in_the_disk_is_told() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    // It leaves the old file synced for a new one, in its own time.
+    storage.with(|disk| {
+        disk.stalled = true;
+        disk.rename("endpoint_log", "old");
+    });
+    let started = Instant::now();
+    while journal.is_writable() {
+        tokio::task::yield_now().await;
+        assert!(started.elapsed() < STALL_TOLD * 3);
+    }
+    storage.with(|disk| disk.stalled = false);
+    until(&storage, |_| journal.is_writable()).await;
+    journal.append(entry("b")).await.unwrap();
 }
 
 #[tokio::test]
@@ -406,6 +427,61 @@ async fn the_old_file_stays_in_use_while_no_new_one_can_be_opened() {
 }
 
 #[tokio::test]
+async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() {
+    for log in [Log::Endpoint, Log::Access] {
+        let storage = FaultyStorage::new();
+        let journal = start(&storage);
+        journal.append(entry("a")).await.unwrap();
+        storage.with(|disk| {
+            disk.delete(log.name());
+            disk.fail_open_of = Some(log);
+        });
+        // At the first try, and while the next one is held off.
+        for _ in 0..3 {
+            assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Refused), "{log:?}");
+        }
+        assert!(!journal.is_writable());
+        storage.with(|disk| disk.fail_open_of = None);
+        journal.reopen();
+        journal.append(entry("c")).await.unwrap();
+        storage.with(|disk| assert!(disk.named(log.name()).unwrap().durable.ends_with(b"\n")));
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_opened_anew_holds_up_the_other_one_not() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| {
+        disk.rename("endpoint_log", "old");
+        disk.fail_open_of = Some(Log::Endpoint);
+    });
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| disk.rename("access_log", "old access"));
+    journal.append(entry("c")).await.unwrap();
+    storage.with(|disk| {
+        assert_eq!(disk.named("access_log").unwrap().durable, b"c\n");
+        assert_eq!(disk.named("old").unwrap().durable, b"[a]\n\n[b]\n\n[c]\n\n");
+    });
+}
+
+#[tokio::test]
+async fn a_new_file_is_never_cut_back_to_the_length_of_the_old_one() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| {
+        disk.rename("endpoint_log", "old");
+        // Another process of ours has made it meanwhile, and acknowledged what is in it.
+        disk.make("endpoint_log", b"[x]\n\n[y]\n\n[z]\n\n");
+        disk.fail_sync_names = true;
+    });
+    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    storage.with(|disk| assert_eq!(disk.named("endpoint_log").unwrap().live, b"[x]\n\n[y]\n\n[z]\n\n"));
+}
+
+#[tokio::test]
 async fn an_idle_journal_lets_go_of_a_renamed_file() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
@@ -629,6 +705,10 @@ async fn what_did_not_become_durable_is_no_duplicate_when_it_comes_again() {
     storage.with(|disk| disk.room = None);
     journal.append(notification(&journal, "a")).await.unwrap();
     assert_eq!(told(&storage.text()), ["first a"]);
+    // Nor is a duplicate counted that is not there.
+    storage.with(|disk| disk.room = Some(10));
+    assert!(journal.append(notification(&journal, "a")).await.is_err());
+    assert_eq!(journal.duplicates(), 0);
 }
 
 #[tokio::test]

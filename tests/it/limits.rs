@@ -324,7 +324,7 @@ fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
 }
 
 /// A server whose stdout and stderr nobody reads after the first line, until a bound.
-struct Unread(std::process::Child);
+struct Unread(std::process::Child, #[expect(dead_code, reason = "it goes with its owner")] tempfile::TempDir);
 
 impl Unread {
     fn start() -> (Self, std::net::SocketAddr) {
@@ -340,7 +340,7 @@ impl Unread {
         let mut line = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
         let address = line.trim().rsplit("//").next().unwrap().parse().unwrap();
-        (Self(child), address)
+        (Self(child, dir), address)
     }
 
     /// Asks it to stop, again and again; gives its code.

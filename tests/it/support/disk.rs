@@ -37,6 +37,8 @@ pub struct Disk {
     pub fail_truncate: bool,
     /// No file can be made or opened.
     pub fail_open: bool,
+    /// This one cannot be made or opened.
+    pub fail_open_of: Option<Log>,
     pub fail_sync_names: bool,
     pub syncs: usize,
     pub appends: usize,
@@ -118,6 +120,19 @@ impl Disk {
         let start = format!("{}.", log.name());
         let numbers = self.names.keys().filter_map(|name| name.strip_prefix(&start)?.parse::<usize>().ok());
         numbers.max().unwrap_or(0) + 1
+    }
+
+    /// Takes a name away, as somebody else does.
+    pub fn delete(&mut self, name: &str) {
+        self.names.remove(name);
+        self.unsynced_names.push(self.names.clone());
+    }
+
+    /// Makes a file, as somebody else does.
+    pub fn make(&mut self, name: &str, content: &[u8]) {
+        self.files.push(File { live: content.to_vec(), durable: content.to_vec(), copies: Vec::new() });
+        self.names.insert(name.to_owned(), self.files.len() - 1);
+        self.unsynced_names.push(self.names.clone());
     }
 
     /// Cuts the file that a name leads to, as somebody else does, who copied the rest away first or not.
@@ -288,10 +303,17 @@ impl Storage for FaultyStorage {
         })
     }
 
+    fn has_name(&self, log: Log) -> io::Result<bool> {
+        self.with(|disk| {
+            disk.call()?;
+            Ok(disk.names.values().any(|file| *file == disk.open[index(log)]))
+        })
+    }
+
     fn reopen(&mut self, log: Log) -> io::Result<()> {
         self.with(|disk| {
             disk.call()?;
-            if disk.fail_open {
+            if disk.fail_open || disk.fail_open_of == Some(log) {
                 return Err(io::Error::other("open failed"));
             }
             disk.open(log);
@@ -304,7 +326,7 @@ impl Storage for FaultyStorage {
             disk.call()?;
             let number = disk.next_number(log);
             disk.rename(log.name(), &format!("{}.{number}", log.name()));
-            if disk.fail_open {
+            if disk.fail_open || disk.fail_open_of == Some(log) {
                 return Err(io::Error::other("open failed"));
             }
             disk.open(log);
