@@ -66,13 +66,13 @@ impl Counted {
         let counts = &self.endpoint.counts;
         counter(encoder, "accepted", "Requests answered 201", counts.accepted.load(Ordering::Relaxed))?;
         let in_flight = &self.endpoint.in_flight;
+        gauge(encoder, "in_flight_requests", "Requests that wait for the disk", number(in_flight.requests()))?;
         gauge(
             encoder,
-            "in_flight_requests",
-            "Whole requests that wait for their answer",
-            number(in_flight.requests()),
+            "in_flight_bytes",
+            "The bytes of all bodies that have come and are not answered",
+            number(in_flight.bytes()),
         )?;
-        gauge(encoder, "in_flight_bytes", "The bytes of their bodies that have come", number(in_flight.bytes()))?;
         let help = "Refusals, and remarks on accepted requests, by the keys of docs/errors.md";
         let mut family = encoder.encode_descriptor("reasons", help, None, MetricType::Counter)?;
         for (reason, count) in counts.reasons() {

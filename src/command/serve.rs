@@ -205,7 +205,7 @@ pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Jo
     Endpoint {
         gate: ArcSwap::from_pointee(certificates.gate(config, clock.clone())),
         journal,
-        refused: RefusedRate::new(config.server.refused_per_second),
+        refused: RefusedRate::new(config.server.refused_per_second, config.server.refused_body_bytes),
         settings: config.server.clone(),
         clock,
         zone,

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use strum::{EnumCount as _, IntoEnumIterator as _};
 
+use crate::journal::escaped;
 use crate::meter::Spans;
 use crate::mns::Notification;
 use crate::server::reason::Reason;
@@ -109,6 +110,9 @@ impl Counts {
         if let Some(seen) = find(&self.subscriptions.load(), topic, subscription) {
             return seen;
         }
+        if let Some(others) = self.others() {
+            return others;
+        }
         // Once for each subscription.
         self.subscriptions.rcu(|all| {
             let mut all = Subscriptions::clone(all);
@@ -123,6 +127,11 @@ impl Counts {
         found.or_else(|| find(&all, OTHERS.as_bytes(), OTHERS.as_bytes())).unwrap_or_default()
     }
 
+    /// What the rest is counted under, once there are too many to tell apart.
+    fn others(&self) -> Option<Arc<Seen>> {
+        self.subscriptions.load().get(OTHERS.as_bytes())?.get(OTHERS.as_bytes()).cloned()
+    }
+
     /// How often each reason was given.
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
         Reason::iter().zip(&self.reasons).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
@@ -132,13 +141,12 @@ impl Counts {
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionCount> {
         let all = self.subscriptions.load();
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         let mut counts = Vec::new();
         #[expect(clippy::iter_over_hash_type, reason = "sorted right below")]
         for (topic, of_topic) in all.iter() {
             counts.extend(of_topic.iter().map(|(subscription, seen)| SubscriptionCount {
-                topic: text(topic),
-                subscription: text(subscription),
+                topic: escaped(topic),
+                subscription: escaped(subscription),
                 accepted: seen.accepted.load(Ordering::Relaxed),
                 last_second: seen.last_second.load(Ordering::Relaxed),
             }));

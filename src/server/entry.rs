@@ -17,6 +17,8 @@ use crate::server::{Endpoint, Shown};
 use crate::trust::Timeliness;
 
 const STATUS_CREATED: u16 = 201;
+/// How much of a field stands in the access line of a refusal, in bytes.
+const REFUSED_FIELD_BYTES: usize = 1024;
 
 /// A request while it is answered.
 pub(super) struct Visit<'e> {
@@ -33,7 +35,7 @@ impl Visit<'_> {
     }
 
     /// The request, its outcome and its access line, as they stand in the logs once a 201 is sent.
-    pub(super) fn accepted(&self, notification: &Notification<'_>, timeliness: Timeliness) -> Entry {
+    pub(super) fn accepted(&self, notification: &Notification<'_>, remark: Option<Reason>) -> Entry {
         let settings = &self.endpoint.settings;
         let stamp = self.stamp();
         let mut entry = Entry::default();
@@ -52,10 +54,6 @@ impl Visit<'_> {
             record.write(&mut entry.endpoint, settings.format);
         }
         entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
-        let remark = remark(notification, timeliness);
-        if let Some(reason) = remark {
-            self.endpoint.counts.note(reason);
-        }
         let mut attributes = notification.attributes().to_vec();
         attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
         let outcome = Record {
@@ -76,17 +74,25 @@ impl Visit<'_> {
         entry
     }
 
-    /// The access line of a refusal, and its record where there is room for one.
-    pub(super) fn refused(&self, rejection: &Rejection) -> Entry {
+    /// The access line of a refusal, and its record where there is room for one. `None` where what space is left is
+    /// for pushes only.
+    pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
+        let Endpoint { refused, journal, .. } = self.endpoint;
         let stamp = self.stamp();
         let mut entry = Entry::default();
-        if self.endpoint.refused.admits(self.endpoint.journal.is_low()) {
+        if refused.admits(journal.is_low()) {
             self.write_refusal(rejection, &stamp, &mut entry);
+            if !refused.admits_bytes(entry.endpoint.len()) {
+                entry.endpoint.clear();
+            }
+        }
+        if journal.is_scarce() {
+            return None;
         }
         let reason = Some(rejection.reason().key());
         let line = AccessLine { reason, ..self.access_line(&stamp, rejection.status()) };
         self.write_access(&line, &mut entry);
-        entry
+        Some(entry)
     }
 
     fn write_refusal(&self, rejection: &Rejection, stamp: &Stamp, entry: &mut Entry) {
@@ -133,12 +139,13 @@ impl Visit<'_> {
 
     fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {
         let target = self.request.uri().to_string();
-        let line = AccessLine { target: target.as_bytes(), ..line.clone() };
+        let method = shown(self.request.method().as_str().as_bytes(), line.status);
+        let line = AccessLine { method, target: shown(target.as_bytes(), line.status), ..line.clone() };
         line.write(&mut entry.access, self.endpoint.settings.format, &self.endpoint.settings.access_fields);
     }
 
     fn access_line<'a>(&'a self, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
-        let value = |name: HeaderName| self.request.headers().get(name).map(|value| value.as_bytes());
+        let value = |name: HeaderName| self.request.headers().get(name).map(|value| shown(value.as_bytes(), status));
         AccessLine {
             stamp,
             method: self.request.method().as_str().as_bytes(),
@@ -158,8 +165,14 @@ impl Visit<'_> {
     }
 }
 
+/// A field of the access log: whole where the request was accepted. A stranger's fills no more of the log than it took
+/// to send.
+fn shown(field: &[u8], status: u16) -> &[u8] {
+    if status == STATUS_CREATED { field } else { field.get(..REFUSED_FIELD_BYTES).unwrap_or(field) }
+}
+
 /// What is odd about an accepted notification.
-fn remark(notification: &Notification<'_>, timeliness: Timeliness) -> Option<Reason> {
+pub(super) fn remark(notification: &Notification<'_>, timeliness: Timeliness) -> Option<Reason> {
     if !notification.message_md5_holds() {
         return Some(Reason::MessageMd5Mismatch);
     }

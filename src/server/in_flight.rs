@@ -1,12 +1,13 @@
 //! How much may be in work at once. Past it a request is told 503, as a rule before its body is read.
 //!
-//! Bytes count as they come and requests once they are whole: who sends nothing takes no room from those who do.
+//! Bytes count as they come, and requests once they are proved genuine and wait for the disk: who sends nothing, or has
+//! a certificate fetched that is none, takes no room from those who are served.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Requests between their last byte and their answer. Past this the wait for the disk alone is too long.
+/// Requests that wait for the disk. Past this the wait alone is too long.
 const REQUESTS_MAX: usize = 4096;
-/// The bytes of their bodies.
+/// The bytes of all bodies that have come and are not answered.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What is in work.
@@ -31,13 +32,13 @@ impl InFlight {
         fits.then_some(Held { of: self, bytes: 0, requests: 0 })
     }
 
-    /// Requests in work.
+    /// Requests that wait for the disk.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The bytes of their bodies.
+    /// The bytes of all bodies that have come and are not answered.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -45,10 +46,10 @@ impl InFlight {
 }
 
 impl Held<'_> {
-    /// Counts the request, whose last byte has come.
-    pub(super) fn note_whole(&mut self) {
-        self.of.requests.fetch_add(1, Ordering::Relaxed);
+    /// Takes its place among those that wait for the disk, if there is one.
+    pub(super) fn wait_for_disk(&mut self) -> bool {
         self.requests = self.requests.saturating_add(1);
+        self.of.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX
     }
 
     /// Takes room for more of its body, if there is. One alone always has it.
@@ -75,9 +76,10 @@ mod tests {
         let in_flight = InFlight::default();
         let mut small: Vec<_> = (0..REQUESTS_MAX + 100).map(|_| in_flight.begin().unwrap()).collect();
         small.truncate(REQUESTS_MAX);
-        assert!(in_flight.begin().is_some(), "none of them is whole");
-        small.iter_mut().for_each(Held::note_whole);
-        assert!(in_flight.begin().is_none());
+        let mut late = in_flight.begin().expect("none of them is known to be genuine");
+        assert!(small.iter_mut().all(Held::wait_for_disk));
+        assert!(in_flight.begin().is_none() && !late.wait_for_disk());
+        drop(late);
         drop(small);
         let (mut half, mut other) = (in_flight.begin().unwrap(), in_flight.begin().unwrap());
         let mut late = in_flight.begin().unwrap();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::journal::Receipt;
 use crate::mns::SignedRequest;
 use crate::net::Arrival;
-use crate::server::entry::Visit;
+use crate::server::entry::{self, Visit};
 use crate::server::in_flight::Held;
 use crate::server::respond::{self, Rejection};
 use crate::server::{BUDGET, Endpoint, Settings};
@@ -44,16 +44,14 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);
     };
-    let checked = endpoint.settings.check_head(&head);
-    let room = checked.and_then(|()| endpoint.in_flight.begin().ok_or(Rejection::TooManyInFlight));
+    let room = make_room(endpoint, &head);
     let mut visit = Visit { endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
     // The room is given back with the answer.
     let outcome = match room {
         Ok(mut room) => match read_body(&visit, body, &mut room).await {
             Ok(body) => {
-                room.note_whole();
                 *visit.request.body_mut() = body;
-                receive(&visit).await
+                receive(&visit, &mut room).await
             }
             Err(rejection) => Err(rejection),
         },
@@ -66,14 +64,23 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         }
         Err(rejection) => {
             endpoint.counts.note(rejection.reason());
-            endpoint.journal.note(visit.refused(&rejection));
+            if let Some(entry) = visit.refused(&rejection) {
+                endpoint.journal.note(entry);
+            }
             respond::refused(&rejection)
         }
     }
 }
 
+/// What is known before the body is read: whether it is worth reading, and whether there is room for it.
+fn make_room<'a>(endpoint: &'a Endpoint, head: &request::Parts) -> Result<Held<'a>, Rejection> {
+    endpoint.settings.check_head(head)?;
+    endpoint.journal.check_room()?;
+    endpoint.in_flight.begin().ok_or(Rejection::TooManyInFlight)
+}
+
 /// From a whole request to the proof that it is on disk.
-async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
+async fn receive(visit: &Visit<'_>, room: &mut Held<'_>) -> Result<Receipt, Rejection> {
     let endpoint = visit.endpoint;
     let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
     let deadline = visit.deadline(BUDGET);
@@ -84,11 +91,18 @@ async fn receive(visit: &Visit<'_>) -> Result<Receipt, Rejection> {
     let verified = verdict.map_err(Rejection::late)??;
     endpoint.counts.note_skew(verified.skew_seconds());
     let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
-    let entry = visit.accepted(&notification, verified.timeliness());
+    let remark = entry::remark(&notification, verified.timeliness());
+    let entry = visit.accepted(&notification, remark);
+    if !room.wait_for_disk() {
+        return Err(Rejection::TooManyInFlight);
+    }
     let begun = Instant::now();
     let appended = endpoint.journal.append(entry).await;
     endpoint.counts.commit.note(begun.elapsed());
     let receipt = appended?;
+    if let Some(reason) = remark {
+        endpoint.counts.note(reason);
+    }
     endpoint.counts.note_accepted(&notification, endpoint.clock.now());
     Ok(receipt)
 }

@@ -13,13 +13,18 @@ use crate::journal::{Entry, Level, Place, Record, Stamp};
 use crate::server::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HINT: &str = "more than logs.refused_rate came in a second, or less space is free than logs.low_water: the access log has a line for each";
+const HINT: &str = "more than logs.refused_rate came in a second, or less space is free than logs.low_water: the access log has a line for each, but while less than a quarter of logs.low_water is free";
 
-/// Counts the refusals of the second at hand.
+/// What a refusal's head may take beside `refused_body`, on average over those of a second, in bytes.
+const HEAD_BYTES: u64 = 16 * 1024;
+
+/// Counts the refusals of the second at hand, and their bytes: a peer chooses how large they are.
 #[derive(Debug)]
 pub struct RefusedRate {
     per_second: Option<u64>,
+    bytes_each: u64,
     this_second: AtomicU64,
+    bytes_this_second: AtomicU64,
     /// Since the last summary.
     left_out: AtomicU64,
     left_out_ever: AtomicU64,
@@ -28,10 +33,12 @@ pub struct RefusedRate {
 impl RefusedRate {
     /// So many are logged in full each second; `None` knows no bound.
     #[must_use]
-    pub fn new(per_second: Option<u64>) -> Self {
+    pub fn new(per_second: Option<u64>, refused_body_bytes: usize) -> Self {
         Self {
             per_second,
+            bytes_each: u64::try_from(refused_body_bytes).unwrap_or(u64::MAX).saturating_add(HEAD_BYTES),
             this_second: AtomicU64::new(0),
+            bytes_this_second: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             left_out_ever: AtomicU64::new(0),
         }
@@ -41,10 +48,7 @@ impl RefusedRate {
     pub(super) fn admits(&self, is_space_low: bool) -> bool {
         let before = self.this_second.fetch_add(1, Ordering::Relaxed);
         let is_admitted = !is_space_low && self.per_second.is_none_or(|max| before < max);
-        if !is_admitted {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-            self.left_out_ever.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count(is_admitted);
         is_admitted
     }
 
@@ -54,9 +58,30 @@ impl RefusedRate {
         self.left_out_ever.load(Ordering::Relaxed)
     }
 
+    /// Whether a record of that size may be logged as well; if not it is counted.
+    pub(super) fn admits_bytes(&self, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.bytes_this_second.fetch_add(bytes, Ordering::Relaxed);
+        let bytes_max = self.per_second.map(|max| max.saturating_mul(self.bytes_each));
+        let is_admitted = bytes_max.is_none_or(|max| before < max);
+        self.count(is_admitted);
+        is_admitted
+    }
+
+    fn count(&self, is_admitted: bool) {
+        let left_out = u64::from(!is_admitted);
+        self.left_out.fetch_add(left_out, Ordering::Relaxed);
+        self.left_out_ever.fetch_add(left_out, Ordering::Relaxed);
+    }
+
+    fn begin_second(&self) {
+        self.this_second.store(0, Ordering::Relaxed);
+        self.bytes_this_second.store(0, Ordering::Relaxed);
+    }
+
     /// Begins the next second; gives how many were left out since this was asked last.
     fn turn(&self) -> u64 {
-        self.this_second.store(0, Ordering::Relaxed);
+        self.begin_second();
         self.left_out.swap(0, Ordering::Relaxed)
     }
 }
@@ -64,6 +89,10 @@ impl RefusedRate {
 impl Endpoint {
     /// Begins the next second of [`RefusedRate`], and logs what was left out in the last one.
     pub fn tell_left_out(&self) {
+        // What space is left is for pushes only: they are told once there is more.
+        if self.journal.is_scarce() {
+            return self.refused.begin_second();
+        }
         let count = self.refused.turn();
         if count == 0 {
             return;
@@ -97,14 +126,18 @@ mod tests {
 
     #[test]
     fn so_many_a_second_are_logged_in_full_and_the_others_counted() {
-        let rate = RefusedRate::new(Some(2));
+        let rate = RefusedRate::new(Some(2), 4096);
         assert_eq!([rate.admits(false), rate.admits(false), rate.admits(false)], [true, true, false]);
         assert_eq!((rate.turn(), rate.turn()), (1, 0));
         assert!(rate.admits(false), "the next second begins anew");
         assert!(!rate.admits(true), "none while space is low");
         assert_eq!(rate.turn(), 1);
         assert_eq!(rate.left_out(), 2, "a summary takes nothing away");
-        assert!((0..1000).all(|_| RefusedRate::new(None).admits(false)));
-        assert!(!RefusedRate::new(Some(0)).admits(false));
+        let bytes_max = 2 * (4096 + 16 * 1024);
+        assert!(rate.admits_bytes(bytes_max) && !rate.admits_bytes(1));
+        assert_eq!(rate.turn(), 1);
+        assert!(rate.admits_bytes(1));
+        assert!((0..1000).all(|_| RefusedRate::new(None, 0).admits(false)));
+        assert!(!RefusedRate::new(Some(0), 0).admits(false));
     }
 }

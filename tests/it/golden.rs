@@ -83,7 +83,7 @@ fn endpoint_with(
             admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
         }),
         journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
-        refused: RefusedRate::new(refused_per_second),
+        refused: RefusedRate::new(refused_per_second, 100),
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
             path_prefix: String::new(),

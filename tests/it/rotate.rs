@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mns_endpoint::journal::{FileOptions, FileStorage, OpenError};
 use mns_endpoint::mns::ContentFormat;
 use rustix::process::Signal;
 
@@ -139,6 +140,35 @@ fn a_log_that_is_deleted_comes_back_with_the_next_push() {
 }
 
 #[test]
+fn logs_whose_directory_is_replaced_go_on_in_the_new_one() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let drafts = [push(&host), push(&host)];
+    let (live, old) = (endpoint.path().join("logs"), endpoint.path().join("old"));
+    fs::rename(&live, &old).unwrap();
+    // A file that nobody else can find any more is written while it has a name.
+    assert_eq!(endpoint.exchange(&drafts[0].wire()).status, 201);
+    let moved = old.join(endpoint.log_path("endpoint_log").file_name().unwrap());
+    assert_eq!(accepted(&text(&moved)), [drafts[0].message_id.as_str()]);
+    fs::create_dir(&live).unwrap();
+    endpoint.signal(Signal::HUP);
+    eventually("new logs are opened", || {
+        ["endpoint_log", "access_log"].iter().all(|log| endpoint.log_path(log).is_file()).then_some(())
+    });
+    assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
+    assert_eq!(accepted(&endpoint.endpoint_log()), [drafts[1].message_id.as_str()]);
+    // And it is the new one that is locked.
+    let port = endpoint.address.port();
+    let locked = FileOptions { dir: live.clone(), port, mode: 0o640 };
+    assert!(matches!(FileStorage::open(locked), Err(OpenError::Locked { .. })));
+    fs::remove_dir_all(&live).unwrap();
+    assert_eq!(endpoint.exchange(&push(&host).wire()).status, 503, "a directory that is gone keeps nothing");
+    fs::create_dir(&live).unwrap();
+    endpoint.signal(Signal::HUP);
+    eventually("new logs are opened", || endpoint.log_path("endpoint_log").is_file().then_some(()));
+}
+
+#[test]
 fn the_old_log_is_kept_where_no_new_one_can_be_opened() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
@@ -176,7 +206,10 @@ fn a_copytruncate_is_survived_without_zeros() {
 #[test]
 fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     let host = CertificateHost::serving(&key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.low_water", "1EiB"));
+    let dir = tempfile::tempdir().unwrap();
+    let free = rustix::fs::statvfs(dir.path()).map(|found| found.f_bavail * found.f_frsize).unwrap();
+    let low = Options::trusting(host.prefix()).set("logs.low_water", &(free * 2).to_string());
+    let endpoint = Endpoint::start_in(dir, &low);
     let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(endpoint.exchange(health).status, 503);
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
@@ -192,6 +225,45 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     assert!(left_out.iter().all(|record| record.place != "receive.rs:3"));
     assert_eq!(attribute(left_out.last().unwrap(), "Count").unwrap(), b"1");
     assert_eq!(endpoint.access_log().matches("\"POST\" \"403\"").count(), 1);
+}
+
+#[test]
+fn where_space_is_scarce_refusals_leave_nothing_and_pushes_are_accepted() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.low_water", "1EiB"));
+    for _ in 0..3 {
+        assert_eq!(endpoint.exchange(&push(&host).without("Authorization").wire()).status, 403);
+    }
+    assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
+    // What was refused stood before it in the same queue.
+    assert_eq!(endpoint.access_log().lines().count(), 1);
+    assert!(records(&endpoint.endpoint_log()).iter().all(|record| record.place != "receive.rs:3"));
+}
+
+#[test]
+fn what_a_stranger_sends_fills_no_more_of_the_log_than_it_took_to_send() {
+    let endpoint = Endpoint::start(&Options::default().set("logs.refused_rate", "2/s"));
+    // Each of these bytes is four in the log.
+    let huge = [
+        &[b'X'; 8192][..],
+        b" /notifications HTTP/1.1\r\nContent-Length: 0\r\nUser-Agent: ",
+        &[0xff; 20_000],
+        b"\r\n\r\n",
+    ];
+    let (wire, started) = (huge.concat(), Instant::now());
+    for _ in 0..100 {
+        assert_eq!(endpoint.exchange(&wire).status, 405);
+    }
+    let lines = eventually("all are logged", || {
+        let log = endpoint.access_log();
+        (log.lines().count() == 100).then_some(log)
+    });
+    let longest = lines.lines().map(str::len).max().unwrap();
+    assert!((5120..6000).contains(&longest), "{longest}");
+    // A record that is begun within the bound is written whole; a second has one such.
+    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
+    let bytes = endpoint.endpoint_log().len();
+    assert!(bytes > 20_000 && bytes < seconds * (2 * (4096 + 16 * 1024) + 5 * 20_000), "{bytes} in {seconds} s");
 }
 
 #[test]
