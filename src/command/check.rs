@@ -27,9 +27,10 @@ const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Say what is wrong with the configuration and its surroundings.
 ///
-/// Reads the configuration as serve does and looks at directories, limits, the TLS certificate and the address to
-/// give to a subscription. Nothing is made or changed. Ends with 78 where serve would not start or would not be
-/// reached, else with 0.
+/// Reads the configuration as serve does and looks at the address to give to a subscription, the limit on open files,
+/// the TLS certificate, checks and lists that are off, both directories and TZ. Nothing is made or changed. Whether an
+/// address is free and whether another process has the logs is not looked at. Ends with 78 where one finding is an
+/// error: serve would not start, or its TLS certificate has ended. Else it ends with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
