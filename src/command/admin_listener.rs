@@ -68,7 +68,8 @@ fn parts(endpoint: &Endpoint, tls: Option<&net::Tls>) -> Vec<Part> {
         part("stop", !endpoint.draining.is_cancelled(), "serving", "draining"),
     ];
     let end = tls.and_then(net::Tls::not_after).map(|end| humantime::format_rfc3339_seconds(end).to_string());
-    parts.push(Part { name: "sync", is_ready: None, state: sync(endpoint) });
+    // Recent enough: none is under way for longer than a request has.
+    parts.push(Part { name: "sync", is_ready: Some(!endpoint.journal.is_stuck()), state: sync(endpoint) });
     // Their addresses are known from the first push on only, and a source that is down may be up for the next.
     parts.push(Part { name: "certificates", is_ready: None, state: certificates(endpoint) });
     parts.extend(end.map(|end| Part { name: "tls", is_ready: None, state: format!("the certificate ends {end}") }));
