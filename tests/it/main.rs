@@ -32,6 +32,7 @@ mod journal;
 mod kill9;
 mod limits;
 mod nginx;
+mod overload;
 mod proxies;
 mod pusher;
 mod receive;

@@ -147,6 +147,11 @@ impl Endpoint {
         std::fs::read_to_string(self.path().join("stderr")).unwrap()
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn exchange(&self, bytes: &[u8]) -> Answer {
         exchange(self.address, bytes)
     }
