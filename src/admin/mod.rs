@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
+use subtle::ConstantTimeEq as _;
 
 /// The type of `OpenMetrics` text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -91,7 +92,7 @@ impl Access {
     fn is_shown(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.token else { return true };
         let shown = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
-        shown.strip_prefix(b"Bearer ").is_some_and(|shown| is_same(shown, token.as_bytes()))
+        shown.strip_prefix(b"Bearer ").is_some_and(|shown| shown.ct_eq(token.as_bytes()).into())
     }
 
     fn knows_host(&self, headers: &HeaderMap) -> bool {
@@ -104,12 +105,6 @@ impl Access {
                 || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
         })
     }
-}
-
-/// Compares in a time that tells nothing but the length.
-fn is_same(shown: &[u8], wanted: &[u8]) -> bool {
-    let differing = shown.iter().zip(wanted).fold(0, |differing, (a, b)| differing | (a ^ b));
-    shown.len() == wanted.len() && differing == 0
 }
 
 fn verdict(is_well: bool) -> Response {

@@ -4,17 +4,31 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::config::{Config, DEFAULT_PATH};
 use crate::net;
-use crate::server::Paths;
+use crate::server::{Paths, SecretPath};
 
-/// The address to give to a subscription, and whether others can reach it as far as we can tell.
+/// The address to give to a subscription, and whether others can reach it as far as we can tell. A secret path is not
+/// shown.
 pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
+    let hidden = config.secret_path_file.as_ref().map(|_file| SecretPath::hidden());
+    address_with(config, bound, hidden.as_deref())
+}
+
+/// The same with its secret path.
+pub(super) fn secret_address(config: &Config, bound: SocketAddr, secret: &SecretPath) -> String {
+    address_with(config, bound, Some(&secret.revealed())).0
+}
+
+fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (String, bool) {
+    let prefix = &config.server.path_prefix;
     if let Some(url) = &config.public_url {
-        return (url.clone(), true);
+        let whole = secret.map(|secret| format!("{}{prefix}{secret}", url.trim_end_matches('/')));
+        return (whole.unwrap_or_else(|| url.clone()), true);
     }
     let ip = reachable_ip(bound.ip());
-    let path = match &config.server.paths {
-        Paths::These(paths) => paths.first().filter(|path| *path != DEFAULT_PATH).map_or("", String::as_str),
-        Paths::Any => "",
+    let path = match (secret, &config.server.paths) {
+        (Some(secret), _) => format!("{prefix}{secret}"),
+        (None, Paths::These(paths)) => paths.first().filter(|path| *path != DEFAULT_PATH).cloned().unwrap_or_default(),
+        (None, Paths::Any | Paths::Secret(_)) => String::new(),
     };
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))

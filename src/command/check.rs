@@ -1,16 +1,18 @@
 //! `check`: reads the configuration as serve does, and looks at its surroundings without changing any.
 
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context as _;
 use clap::Args;
 use rustix::fs::{Access, access};
 use serde_json::json;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::command::address::public_address;
+use crate::command::address::{public_address, secret_address};
 use crate::command::service::Output;
 use crate::command::{Configuration, EXIT_CONFIG};
 use crate::config::{self, Config};
@@ -18,6 +20,7 @@ use crate::journal::Medium;
 use crate::net::{self, Tls, TlsFiles};
 use crate::remedy::remedy;
 use crate::report::Report;
+use crate::server::SecretPath;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A TLS certificate with fewer days left gets a warning.
@@ -34,6 +37,7 @@ const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
+  mns-endpoint check --show-address                        (with the secret path, for subscription create)
   mns-endpoint check --config /etc/mns-endpoint/endpoint.toml --output json")]
 pub(super) struct Check {
     #[command(flatten)]
@@ -41,7 +45,13 @@ pub(super) struct Check {
     /// How the findings are printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// Print nothing but the address to give to a subscription, its secret path (server.secret_path_file) written out.
+    #[arg(long, conflicts_with = "output")]
+    show_address: bool,
 }
+
+/// The permissions of all but the owner.
+const OTHERS: u32 = 0o077;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -64,6 +74,10 @@ struct Finding {
 
 impl Check {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        if self.show_address {
+            writeln!(io::stdout(), "{}", whole_address(&self.configuration.load(&[])?)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let (origin, findings) = match self.configuration.load(&[]) {
             Ok(config) => {
                 let findings = Findings::of(&config);
@@ -98,6 +112,9 @@ impl Findings {
     fn of(config: &Config) -> Self {
         let mut findings = Self(Vec::new());
         findings.look_at_address(config);
+        if let Some(file) = &config.secret_path_file {
+            findings.look_at_secret_path(config, file);
+        }
         findings.look_at_limits(config);
         if let Some(files) = &config.tls {
             findings.look_at_tls(files);
@@ -120,6 +137,28 @@ impl Findings {
             Finding::warning("server.public_url", text)
         };
         self.0.push(finding);
+    }
+
+    fn look_at_secret_path(&mut self, config: &Config, file: &Path) {
+        const KEY: &str = "server.secret_path_file";
+        let name = file.display();
+        self.0.push(match SecretPath::read(file) {
+            Err(error) => Finding::error(KEY, error.to_string()),
+            Ok(None) => Finding::note(KEY, format!("{name} is not there yet: the next start makes it")),
+            Ok(Some(path)) if path.segments() > 1 => {
+                let text = format!("{name} holds two segments: take the second out once no subscription has it");
+                Finding::note(KEY, text)
+            }
+            Ok(Some(_)) => Finding::note(KEY, format!("{name} is in use; --show-address prints the whole address")),
+        });
+        if std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0) {
+            let text = format!("others may read {name}; mend it with: chmod 600 {name}");
+            self.0.push(Finding::warning(KEY, text));
+        }
+        if config.tls.is_none() && config.trusted_proxies.is_empty() {
+            let text = "without TLS the path goes over the network for all to read: see server.tls";
+            self.0.push(Finding::warning(KEY, text));
+        }
     }
 
     fn look_at_limits(&mut self, config: &Config) {
@@ -225,6 +264,14 @@ impl Findings {
             }
         }
     }
+}
+
+/// The address for a subscription, with its secret.
+fn whole_address(config: &Config) -> anyhow::Result<String> {
+    let listen = *config.listen.first().context("server.listen names no address")?;
+    let Some(file) = &config.secret_path_file else { return Ok(public_address(config, listen).0) };
+    let path = SecretPath::read(file)?.with_context(|| format!("{} is made by the first serve", file.display()))?;
+    Ok(secret_address(config, listen, &path))
 }
 
 /// Whole days from now, or since then.

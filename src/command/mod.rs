@@ -33,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::OpenError;
 use crate::net::TlsError;
+use crate::server::SecretPathError;
 use crate::telemetry;
 use crate::trust::StoreError;
 
@@ -152,6 +153,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<TlsError>()
+            || cause.is::<SecretPathError>()
             || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });

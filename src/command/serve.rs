@@ -57,8 +57,9 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let config = self.configuration.load(&self.trust)?;
+        let mut config = self.configuration.load(&self.trust)?;
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
+        config.reveal_path()?;
         let mut signals = Signals::install().context("cannot listen to signals")?;
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let inherited = net::inherited()?;
@@ -223,6 +224,9 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
     writeln!(out, "Configuration: {}, time zone: {zone}, sync: {}", config.origin, config.journal.sync)?;
     if !is_public {
         writeln!(out, "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.")?;
+    }
+    if config.secret_path_file.is_some() {
+        writeln!(out, "Its path is secret: to print it whole, run: mns-endpoint check --show-address")?;
     }
     out.flush()?;
     let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);

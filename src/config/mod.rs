@@ -24,7 +24,7 @@ use crate::config::raw::RawConfig;
 use crate::journal::{AccessField, Duplicates, Format, Limits, Settings};
 use crate::mns::{Prefix, Prefixes};
 use crate::net;
-use crate::server::{self};
+use crate::server::{self, Paths, SecretPath, SecretPathError};
 use crate::trust::{Admission, FetchOptions, Policy};
 
 /// The port and path of the manual.
@@ -37,6 +37,8 @@ pub struct Config {
     pub origin: String,
     /// The addresses to listen on, all with one port.
     pub listen: Vec<SocketAddr>,
+    /// The file of the path that takes the place of [`server::Settings::paths`], where there is one.
+    pub secret_path_file: Option<PathBuf>,
     /// The address to give to a subscription, where it cannot be found.
     pub public_url: Option<String>,
     /// Whose word on where a request comes from is taken.
@@ -117,10 +119,23 @@ impl Config {
         all.into_iter().filter(differs).filter(|key| !is_reloaded(key)).cloned().collect()
     }
 
+    /// Reads the secret path, where there is one, and makes it where it is not there yet. From then on it is served.
+    ///
+    /// # Errors
+    /// [`SecretPathError`]
+    pub fn reveal_path(&mut self) -> Result<(), SecretPathError> {
+        if let Some(file) = &self.secret_path_file {
+            self.server.paths = Paths::Secret(SecretPath::read_or_make(file)?);
+        }
+        Ok(())
+    }
+
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
         let layers::Read { raw, origin, keys } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
-        let paths = serving::check_paths(&server.paths.0)?;
+        let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
+        // Which it is stands in the file, and nothing is read or made before everything is checked.
+        let paths = if secret_path_file.is_some() { Paths::Any } else { serving::check_paths(&server.paths.0)? };
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
         if accept.require_owner && accept.topic_owners.0.is_empty() {
             let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
@@ -129,7 +144,8 @@ impl Config {
         Ok(Self {
             origin,
             listen: serving::check_listen(&server.listen.0)?,
-            public_url: serving::check_public_url(&server.public_url, &paths)?,
+            public_url: serving::check_public_url(&server.public_url, &paths, secret_path_file.is_some())?,
+            secret_path_file,
             trusted_proxies: net::TrustedProxies::new(check_networks(
                 "server.trusted_proxies",
                 &server.trusted_proxies.0,

@@ -37,6 +37,7 @@ pub(super) struct Admin {
 pub(super) struct Server {
     pub(super) listen: Names,
     pub(super) paths: Names,
+    pub(super) secret_path_file: PathBuf,
     pub(super) health_path: String,
     pub(super) public_url: String,
     pub(super) public_path_prefix: String,
@@ -120,6 +121,7 @@ impl Default for Server {
         Self {
             listen: Names::of(["0.0.0.0:8080"]),
             paths: Names::of([super::DEFAULT_PATH]),
+            secret_path_file: PathBuf::new(),
             health_path: "/healthz".to_owned(),
             public_url: String::new(),
             public_path_prefix: String::new(),

@@ -65,7 +65,7 @@ pub(super) fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String,
         Paths::These(paths) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
             Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
         }
-        Paths::These(_) | Paths::Any => Ok(prefix),
+        Paths::These(_) | Paths::Any | Paths::Secret(_) => Ok(prefix),
     }
 }
 
@@ -73,7 +73,7 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
 }
 
-pub(super) fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String>, ConfigError> {
+pub(super) fn check_public_url(url: &str, paths: &Paths, is_secret: bool) -> Result<Option<String>, ConfigError> {
     const KEY: &str = "server.public_url";
     if url.is_empty() {
         return Ok(None);
@@ -84,13 +84,16 @@ pub(super) fn check_public_url(url: &str, paths: &Paths) -> Result<Option<String
     let Some(uri) = parsed else {
         return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
     };
+    if is_secret && uri.path() != "/" {
+        return Err(impossible(KEY, url, "leave its path out: server.secret_path_file makes it"));
+    }
     // As for MNS: an address without a path has the default one, and http://HOST/ has one.
     let path = if url.matches('/').count() > 2 { uri.path() } else { DEFAULT_PATH };
     match paths {
         Paths::These(paths) if !paths.iter().any(|served| served == path) => {
             Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
         }
-        Paths::These(_) | Paths::Any => Ok(Some(url.to_owned())),
+        Paths::These(_) | Paths::Any | Paths::Secret(_) => Ok(Some(url.to_owned())),
     }
 }
 

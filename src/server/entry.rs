@@ -42,7 +42,8 @@ impl Visit<'_> {
         if settings.shown != Shown::Off {
             let peer = self.arrival.peer.to_string();
             let body = (settings.shown == Shown::Full).then_some(self.request.body().as_ref());
-            let request = RecordRequest { headers: self.request.headers(), peer: Some(&peer), body };
+            let headers = settings.paths.hide_in(self.request.headers());
+            let request = RecordRequest { headers: &headers, peer: Some(&peer), body };
             let record = Record {
                 stamp: &stamp,
                 level: Level::Info,
@@ -97,7 +98,7 @@ impl Visit<'_> {
 
     fn write_refusal(&self, rejection: &Rejection, stamp: &Stamp, entry: &mut Entry) {
         let settings = &self.endpoint.settings;
-        let headers = self.request.headers();
+        let headers = settings.paths.hide_in(self.request.headers());
         let reason = rejection.reason();
         let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
         let date = headers.get(header::MNS_DATE).or_else(|| headers.get(header::DATE));
@@ -112,6 +113,7 @@ impl Visit<'_> {
             ("OurTime", our_time.as_bytes()),
             ("Peer", peer.as_bytes()),
         ];
+        let string_to_sign = string_to_sign.as_deref().map(|text| settings.paths.hide(text));
         attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
         attributes.push(("Hint", hint.as_bytes()));
         let body = self.request.body();
@@ -123,7 +125,7 @@ impl Visit<'_> {
             place: rejection.place(),
             title: Some(rejection.title()),
             attributes: &attributes,
-            request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
+            request: Some(RecordRequest { headers: &headers, peer: None, body: Some(shown) }),
         };
         record.write(&mut entry.endpoint, settings.format);
     }
@@ -138,10 +140,12 @@ impl Visit<'_> {
     }
 
     fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {
+        let settings = &self.endpoint.settings;
         let target = self.request.uri().to_string();
+        let target = settings.paths.hide(target.as_bytes());
         let method = shown(self.request.method().as_str().as_bytes(), line.status);
-        let line = AccessLine { method, target: shown(target.as_bytes(), line.status), ..line.clone() };
-        line.write(&mut entry.access, self.endpoint.settings.format, &self.endpoint.settings.access_fields);
+        let line = AccessLine { method, target: shown(&target, line.status), ..line.clone() };
+        line.write(&mut entry.access, settings.format, &settings.access_fields);
     }
 
     fn access_line<'a>(&'a self, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {

@@ -10,12 +10,15 @@ mod reason;
 mod receive;
 mod refused_rate;
 mod respond;
+mod secret_path;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use http::HeaderMap;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +31,7 @@ pub use in_flight::InFlight;
 pub use reason::Reason;
 pub use refused_rate::{RefusedRate, tell_left_out_each_second};
 pub use respond::Rejection;
+pub use secret_path::{SecretPath, SecretPathError};
 
 /// Everything is done within this time of a request's first byte, up to the hand-over to the journal.
 /// MNS gives up at 5 s.
@@ -95,6 +99,8 @@ pub enum Paths {
     Any,
     /// These, byte for byte.
     These(Vec<String>),
+    /// One that is known to MNS and the owner alone, behind what a proxy cut off.
+    Secret(SecretPath),
 }
 
 /// How much of an accepted request stands in the endpoint log.
@@ -109,11 +115,30 @@ pub enum Shown {
     Off,
 }
 
+impl Settings {
+    fn serves(&self, path: &str) -> bool {
+        match &self.paths {
+            Paths::Any => true,
+            Paths::These(paths) => paths.iter().any(|served| served == path),
+            Paths::Secret(secret) => path.strip_prefix(&self.path_prefix).is_some_and(|path| secret.serves(path)),
+        }
+    }
+}
+
 impl Paths {
-    fn serve(&self, path: &str) -> bool {
+    /// A text as it may be shown.
+    fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         match self {
-            Self::Any => true,
-            Self::These(paths) => paths.iter().any(|served| served == path),
+            Self::Any | Self::These(_) => Cow::Borrowed(text),
+            Self::Secret(secret) => secret.hide(text),
+        }
+    }
+
+    /// Headers as they may be shown.
+    fn hide_in<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
+        match self {
+            Self::Any | Self::These(_) => Cow::Borrowed(headers),
+            Self::Secret(secret) => secret.hide_in(headers),
         }
     }
 }

@@ -112,7 +112,9 @@ impl Reason {
             Self::JournalFailed => "the disk failed a sync: see the diagnostic log, then restart",
             Self::TooManyInFlight => "more comes than this machine can take: MNS sends the push again",
             Self::OutOfTime => "the certificate source or this machine is too slow: MNS sends the push again",
-            Self::PathNotServed => "the subscription's address has another path: add it to server.paths",
+            Self::PathNotServed => {
+                "the subscription's address has another path: add it to server.paths, or see server.secret_path_file"
+            }
             Self::MethodNotAllowed => "only POST is answered here",
             Self::ContentEncoding => "a proxy compressed the body, or it is not a push of MNS",
             Self::BodyTooLarge => "no push of MNS is that large; server.max_body allows more",

@@ -128,7 +128,7 @@ impl Settings {
     /// # Errors
     /// The first [`Rejection`] found.
     pub fn check_head(&self, head: &request::Parts) -> Result<(), Rejection> {
-        if !self.paths.serve(head.uri.path()) {
+        if !self.serves(head.uri.path()) {
             return Err(Rejection::PathNotServed);
         }
         if head.method != Method::POST {

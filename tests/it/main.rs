@@ -39,6 +39,7 @@ mod receive;
 mod refuse;
 mod reload;
 mod rotate;
+mod secret_path;
 mod shippers;
 mod support;
 mod tidy;

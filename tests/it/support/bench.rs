@@ -96,7 +96,7 @@ impl Bench {
         let host = CertificateHost::serving(&key(512));
         let endpoint = Endpoint::start(&set(Options::trusting(host.prefix()).set("logs.refused_rate", "off")));
         // The record of the start is not waited for by the program.
-        eventually("the start is logged", || endpoint.endpoint_log().ends_with("\n\n").then_some(()));
+        eventually("the start is logged", || endpoint.endpoint_log().ends_with('\n').then_some(()));
         Self { endpoint, host, shown: 4096 }
     }
 

@@ -1,0 +1,291 @@
+//! A path that only MNS and the owner know.
+//!
+//! The path is part of what MNS signs, and MNS alone is told it: over TLS a stranger who has the signing key still has no
+//! path to post to. So it is compared in constant time, and no output shows it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::remedy::remedy;
+
+/// What stands before the segment.
+const PREFIX: &str = "/n/";
+/// What stands for the segment in every output.
+const HIDDEN: &str = "***";
+/// The shortest segment that is taken: 128 bits and more, whatever alphabet they were written in.
+const SEGMENT_BYTES_MIN: usize = 32;
+/// The longest one.
+const SEGMENT_BYTES_MAX: usize = 256;
+/// The one in use, and the one before it.
+const SEGMENTS_MAX: usize = 2;
+/// The random bytes of a segment that is made.
+const RANDOM_BYTES: usize = 32;
+/// What is read of the file at most, in bytes.
+const FILE_BYTES_MAX: u64 = 4096;
+
+/// The segments that are served: the first is the one to give to a subscription.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretPath {
+    segments: Vec<String>,
+}
+
+/// The file of the secret path cannot be used. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretPathError {
+    /// It cannot be read, or not be made where there is none.
+    #[error("cannot {doing} {}, which server.secret_path_file names: {cause}; mend it with: {remedy}", path.display())]
+    Unusable {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The command that mends it.
+        remedy: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// What it holds is no secret path.
+    #[error(
+        "{}, which server.secret_path_file names: line {line} is no segment of {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} letters, digits, - and _; delete the file and the next start makes one", path.display()
+    )]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+    },
+    /// It holds none, or too many.
+    #[error(
+        "{}, which server.secret_path_file names, holds {count} segments: one is needed, and a second one below it may be the one before", path.display()
+    )]
+    Miscounted {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
+}
+
+impl SecretPath {
+    /// Reads the file. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`SecretPathError`]
+    pub fn read(file: &Path) -> Result<Option<Self>, SecretPathError> {
+        let mut text = String::new();
+        let read = File::open(file).and_then(|open| open.take(FILE_BYTES_MAX).read_to_string(&mut text));
+        match read {
+            Ok(_) => Self::parse(&text, file).map(Some),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(unusable("read", file, cause)),
+        }
+    }
+
+    /// Reads the file, and makes it where there is none: 256 random bits that are on disk before they are served.
+    ///
+    /// # Errors
+    /// [`SecretPathError`]
+    pub fn read_or_make(file: &Path) -> Result<Self, SecretPathError> {
+        if let Some(found) = Self::read(file)? {
+            return Ok(found);
+        }
+        let segment = URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>());
+        make(file, &segment).map_err(|cause| unusable("make", file, cause))?;
+        Ok(Self { segments: vec![segment] })
+    }
+
+    fn parse(text: &str, file: &Path) -> Result<Self, SecretPathError> {
+        let mut segments = Vec::new();
+        for (line, segment) in (1..).zip(text.lines().map(str::trim)).filter(|(_, segment)| !segment.is_empty()) {
+            let is_one = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment.len())
+                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            if !is_one {
+                return Err(SecretPathError::Malformed { path: file.to_owned(), line });
+            }
+            segments.push(segment.to_owned());
+        }
+        match segments.len() {
+            1..=SEGMENTS_MAX => Ok(Self { segments }),
+            count => Err(SecretPathError::Miscounted { path: file.to_owned(), count }),
+        }
+    }
+
+    /// The path to give to a subscription, with its secret. For the one who asks for it by name.
+    #[must_use]
+    pub fn revealed(&self) -> String {
+        format!("{PREFIX}{}", self.segments.first().map_or(HIDDEN, String::as_str))
+    }
+
+    /// The same for everyone else.
+    #[must_use]
+    pub fn hidden() -> String {
+        format!("{PREFIX}{HIDDEN}")
+    }
+
+    /// How many segments are served.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Whether a path is served; how long that takes tells its length and no more.
+    pub(super) fn serves(&self, path: &str) -> bool {
+        let Some(asked) = path.strip_prefix(PREFIX) else { return false };
+        let equal = |segment: &String| segment.as_bytes().ct_eq(asked.as_bytes());
+        self.segments.iter().map(equal).fold(Choice::from(0), |any, one| any | one).into()
+    }
+
+    /// A text without the secret.
+    pub(super) fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        self.segments.iter().fold(Cow::Borrowed(text), |text, segment| match position(&text, segment.as_bytes()) {
+            Some(_) => Cow::Owned(replace(&text, segment.as_bytes())),
+            None => text,
+        })
+    }
+
+    /// Headers without the secret: a proxy may tell in one which path was asked for.
+    pub(super) fn hide_in<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
+        let shows = |value: &HeaderValue| matches!(self.hide(value.as_bytes()), Cow::Owned(_));
+        if !headers.values().any(shows) {
+            return Cow::Borrowed(headers);
+        }
+        let mut hidden = headers.clone();
+        for value in hidden.values_mut() {
+            let Cow::Owned(text) = self.hide(value.as_bytes()) else { continue };
+            *value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(HIDDEN));
+        }
+        Cow::Owned(hidden)
+    }
+}
+
+impl fmt::Debug for SecretPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretPath").field("segments", &self.segments.len()).finish()
+    }
+}
+
+fn position(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+fn replace(text: &[u8], part: &[u8]) -> Vec<u8> {
+    let (mut shown, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((before, after)) = position(rest, part).and_then(|at| rest.split_at_checked(at)) {
+        shown.extend_from_slice(before);
+        shown.extend_from_slice(HIDDEN.as_bytes());
+        rest = after.get(part.len()..).unwrap_or_default();
+    }
+    shown.extend_from_slice(rest);
+    shown
+}
+
+/// Makes the file for its owner alone. One that somebody else made meanwhile stays as it is.
+fn make(file: &Path, segment: &str) -> io::Result<()> {
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let part = file.with_extension("part");
+    let mut made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    made.write_all(format!("{segment}\n").as_bytes())?;
+    sync_all(&made)?;
+    // Unlike a rename this fails where there is a file by now.
+    let linked = fs::hard_link(&part, file);
+    fs::remove_file(&part)?;
+    linked?;
+    sync_all(&File::open(dir)?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an address that is given to MNS must outlast a power cut")]
+fn sync_all(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> SecretPathError {
+    let remedy = remedy(path.parent().unwrap_or(path), &cause);
+    SecretPathError::Unusable { doing, path: path.to_owned(), remedy, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1";
+    const TWO: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb2";
+
+    fn parse(text: &str) -> Result<SecretPath, SecretPathError> {
+        SecretPath::parse(text, Path::new("f"))
+    }
+
+    #[test]
+    fn a_path_is_served_byte_for_byte_and_two_at_once() {
+        let both = parse(&format!("\n {ONE} \n\n{TWO}\n")).unwrap();
+        assert_eq!((both.revealed(), both.segments()), (format!("/n/{ONE}"), 2));
+        for served in [ONE, TWO] {
+            assert!(both.serves(&format!("/n/{served}")));
+        }
+        let upper = ONE.to_uppercase();
+        for other in ["", "***", &ONE[1..], &format!("{ONE}/"), &format!("{ONE}x"), &format!("x{ONE}"), &upper] {
+            assert!(!both.serves(&format!("/n/{other}")), "{other}");
+        }
+        for other in
+            [ONE.to_owned(), format!("/{ONE}"), format!("/N/{ONE}"), format!("/n//{ONE}"), format!("//n/{ONE}")]
+        {
+            assert!(!both.serves(&other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_not_taken() {
+        for (text, problem) in [
+            ("", "holds 0 segments"),
+            (&format!("{ONE}\n{TWO}\n{ONE}"), "holds 3 segments"),
+            ("short", "line 1 is no segment"),
+            (&format!("{ONE}\n{ONE}/x"), "line 2 is no segment"),
+            (&ONE.repeat(6), "line 1 is no segment"),
+        ] {
+            assert!(parse(text).unwrap_err().to_string().contains(problem), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_text_shows_it() {
+        let path = parse(&format!("{ONE}\n{TWO}")).unwrap();
+        let text = format!("POST /n/{ONE}?x={TWO}{ONE}\n");
+        assert_eq!(path.hide(text.as_bytes()).as_ref(), b"POST /n/***?x=******\n");
+        assert!(matches!(path.hide(b"POST /n/x"), Cow::Borrowed(_)));
+        assert_eq!(format!("{path:?}"), "SecretPath { segments: 2 }");
+        let mut headers = HeaderMap::new();
+        headers.append("x-original-uri", HeaderValue::try_from(format!("/n/{ONE}")).unwrap());
+        headers.append("host", HeaderValue::from_static("x"));
+        let hidden = path.hide_in(&headers);
+        assert_eq!((&hidden["x-original-uri"], &hidden["host"]), (&"/n/***".parse().unwrap(), &"x".parse().unwrap()));
+        headers.remove("x-original-uri");
+        assert!(matches!(path.hide_in(&headers), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn the_first_start_makes_it_for_its_owner_alone_and_the_next_one_reads_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("state/path");
+        assert!(SecretPath::read(&file).unwrap().is_none());
+        let made = SecretPath::read_or_make(&file).unwrap();
+        assert_eq!(made.revealed().len(), "/n/".len() + 43);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path().join("state")).unwrap().count(), 1);
+        assert_eq!(SecretPath::read_or_make(&file).unwrap(), made);
+        assert_ne!(SecretPath::read_or_make(&dir.path().join("other")).unwrap(), made);
+        assert!(make(&file, ONE).is_err(), "what is there is never replaced");
+        assert_eq!(SecretPath::read(&file).unwrap(), Some(made));
+        fs::create_dir(dir.path().join("dir")).unwrap();
+        assert!(SecretPath::read_or_make(&dir.path().join("dir")).unwrap_err().to_string().contains("cannot read"));
+    }
+}
