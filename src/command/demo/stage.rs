@@ -131,6 +131,8 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
         flags: vec![
             ("logs.dir".to_owned(), text(dir.to_owned())?),
             ("logs.stdout".to_owned(), "off".to_owned()),
+            // The proof reads one file of each.
+            ("logs.rotate_size".to_owned(), "off".to_owned()),
             ("signing.certificate_dir".to_owned(), text(dir.join("certificates"))?),
         ],
         trust: vec![format!("{base}/")],
@@ -143,4 +145,15 @@ fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<E
     let storage = FileStorage::open(options)?;
     let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
     Ok(serve::assemble(config, &Certificates::new(config)?, journal, zone))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_log_is_one_file_however_much_is_published() {
+        let config = config(Path::new("logs"), "http://127.0.0.1:9000").unwrap();
+        assert_eq!(config.journal.rotate_bytes, None);
+    }
 }
