@@ -6,6 +6,8 @@ use std::path::Path;
 use crate::admin;
 use crate::config::{ConfigError, impossible, raw};
 
+/// The key of the file that the token stands in.
+pub(super) const TOKEN_FILE: &str = "admin.token_file";
 /// What the admin listener may serve without a token.
 const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -37,16 +39,15 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
 }
 
 fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {
-    const KEY: &str = "admin.token_file";
     if file.as_os_str().is_empty() {
         return Ok(None);
     }
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file)
-        .map_err(|error| impossible(KEY, &shown, &format!("the file cannot be read: {error}")))?;
+        .map_err(|error| impossible(TOKEN_FILE, &shown, &format!("the file cannot be read: {error}")))?;
     match text.trim() {
-        "" => Err(impossible(KEY, &shown, "there is no token in it")),
+        "" => Err(impossible(TOKEN_FILE, &shown, "there is no token in it")),
         token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(token.to_owned())),
-        _ => Err(impossible(KEY, &shown, "a token is one word of ASCII letters, digits and signs")),
+        _ => Err(impossible(TOKEN_FILE, &shown, "a token is one word of ASCII letters, digits and signs")),
     }
 }

@@ -112,10 +112,18 @@ impl Config {
     pub fn keys_for_restart(&self, other: &Self) -> Vec<String> {
         let is_reloaded = |key: &str| {
             let tls_stays = self.tls.is_some() == other.tls.is_some();
-            key.starts_with("signing.") || key.starts_with("accept.") || (key.starts_with("server.tls.") && tls_stays)
+            let is_admission = key.starts_with("accept.") && key != "accept.duplicates";
+            key.starts_with("signing.") || is_admission || (key.starts_with("server.tls.") && tls_stays)
+        };
+        // A file of the same name may hold another token.
+        let is_other_token = match (&self.admin, &other.admin) {
+            (Some(ours), Some(theirs)) => ours.access.token != theirs.access.token,
+            _ => false,
         };
         let all = self.keys.keys().chain(other.keys.keys()).collect::<BTreeSet<_>>();
-        let differs = |key: &&String| self.keys.get(*key) != other.keys.get(*key);
+        let differs = |key: &&String| {
+            self.keys.get(*key) != other.keys.get(*key) || (*key == admin::TOKEN_FILE && is_other_token)
+        };
         all.into_iter().filter(differs).filter(|key| !is_reloaded(key)).cloned().collect()
     }
 

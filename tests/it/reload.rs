@@ -88,9 +88,12 @@ fn accept_and_signing_take_effect_and_a_bad_file_does_not() {
 fn keys_that_are_read_at_the_start_only_are_named() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = start(&host.prefix(), OWNER, "");
-    write(endpoint.path(), &host.prefix(), OWNER, "[logs]\nformat = \"json\"\n[server]\nmax_body = \"1KiB\"");
+    let more = "duplicates = \"drop\"\n[logs]\nformat = \"json\"\n[server]\nmax_body = \"1KiB\"";
+    write(endpoint.path(), &host.prefix(), OWNER, more);
     reload(&endpoint, READ);
-    endpoint.assert_tells("These keys have changed and need a restart keys=\"logs.format, server.max_body\"");
+    endpoint.assert_tells(
+        "These keys have changed and need a restart keys=\"accept.duplicates, logs.format, server.max_body\"",
+    );
     assert_eq!(push(&endpoint, &host), 201);
     assert!(endpoint.endpoint_log().starts_with('['), "the format has changed");
     write(endpoint.path(), &host.prefix(), OWNER, "");
