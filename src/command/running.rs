@@ -23,6 +23,8 @@ pub(super) struct Certificates {
 pub(super) struct Running {
     /// The configuration of the start.
     pub(super) started: Config,
+    /// The file that is read again: once there is one it has to stay.
+    pub(super) file: Option<PathBuf>,
     pub(super) certificates: Certificates,
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) tls: Option<Arc<Tls>>,
@@ -52,20 +54,23 @@ impl Certificates {
 }
 
 impl Running {
-    /// Takes what can change while requests are answered. Those under way end under what they began with.
-    /// Where anything in it cannot be used, nothing changes.
-    pub(super) fn reload(&mut self, read: anyhow::Result<Config>) {
+    /// Takes what can change while requests are answered, and gives what it took it from. Those under way end under
+    /// what they began with. Where anything in it cannot be used, nothing changes.
+    pub(super) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {
             Ok(config) => {
                 let keys = self.started.keys_for_restart(&config);
                 if !keys.is_empty() {
                     warn!(keys = keys.join(", "), "These keys have changed and need a restart");
                 }
+                self.file.clone_from(&config.file);
                 info!(configuration = %config.origin, "Configuration read again: signing, accept and server.tls are as it says");
+                Some(config)
             }
             Err(error) => {
                 let error = format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ");
                 error!(%error, "The configuration that was read again cannot be used: what runs stays as it is");
+                None
             }
         }
     }

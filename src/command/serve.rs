@@ -76,14 +76,15 @@ impl Serve {
         let mut stdout = Stdout::new(config.stdout);
         let (journal, recovered) = Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
-        self.warn_of_what_is_odd(&config, &recovered);
+        warn_of_the_logs(&config, &recovered);
+        self.warn_of_what_is_odd(&config);
         if is_inherited {
             info!(%address, "Listening on what the service manager has opened, not on server.listen");
         }
         let certificates = Certificates::new(&config)?;
         let endpoint = Arc::new(assemble(&config, &certificates, journal, zone));
         announce(&config, &endpoint, address, &zone_name)?;
-        let running = Running { started: config, certificates, endpoint, tls };
+        let running = Running { file: config.file.clone(), started: config, certificates, endpoint, tls };
         self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
         stdout.tell_dropped();
         Ok(ExitCode::SUCCESS)
@@ -112,7 +113,7 @@ impl Serve {
             tokio::select! {
                 asked = signals.asked() => match asked {
                     Asked::Reload => {
-                        running.reload(self.configuration.load(&self.trust).map_err(Into::into));
+                        self.reload(&mut running);
                         endpoint.journal.reopen();
                     }
                     Asked::Stop(signal) => {
@@ -140,26 +141,21 @@ impl Serve {
         }
     }
 
-    fn warn_of_what_is_odd(&self, config: &Config, recovered: &Recovered) {
+    /// Reads the configuration again, from the same file.
+    fn reload(&self, running: &mut Running) {
+        let again = Configuration { config: running.file.clone(), ..self.configuration.clone() };
+        if let Some(config) = running.reload(again.load(&self.trust).map_err(Into::into)) {
+            self.warn_of_what_is_odd(&config);
+        }
+    }
+
+    /// Of what a reload takes too.
+    fn warn_of_what_is_odd(&self, config: &Config) {
         for url in &self.trust {
             warn!(%url, "TRUSTING every signing certificate under this address for this run: never do this in production");
         }
         for prefix in &config.insecure_prefixes {
             warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits on the way can sign");
-        }
-        for tail in &recovered.torn {
-            let log = tail.log.name();
-            warn!(
-                log,
-                offset = tail.offset,
-                bytes = tail.bytes,
-                kept = tail.is_kept,
-                "A crash left an unfinished record: it was cut off into the .torn file beside the log"
-            );
-        }
-        let medium = Medium::of(&config.log_dir);
-        if medium != Medium::Disk {
-            warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what is written there may not survive");
         }
         if config.admission.takes_every_owner() {
             warn!(
@@ -169,6 +165,24 @@ impl Serve {
         if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
             warn!(%error, "Certificates cannot be kept: after a restart their source must be up");
         }
+    }
+}
+
+/// What crashes left of the logs, and what they lie on.
+fn warn_of_the_logs(config: &Config, recovered: &Recovered) {
+    for tail in &recovered.torn {
+        let log = tail.log.name();
+        warn!(
+            log,
+            offset = tail.offset,
+            bytes = tail.bytes,
+            kept = tail.is_kept,
+            "A crash left an unfinished record: it was cut off into the .torn file beside the log"
+        );
+    }
+    let medium = Medium::of(&config.log_dir);
+    if medium != Medium::Disk {
+        warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what is written there may not survive");
     }
 }
 

@@ -52,6 +52,8 @@ impl Provider for Setting {
 /// What stands in all layers together.
 pub(super) struct Read {
     pub(super) raw: RawConfig,
+    /// The file, where there is one.
+    pub(super) file: Option<PathBuf>,
     /// The name of the file, or of the defaults.
     pub(super) origin: String,
     /// Every key with its value as text.
@@ -90,7 +92,7 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
     for (key, value) in all.map_err(|error| unreadable(&error))?.into_values().flatten() {
         flatten(key, value, &mut keys);
     }
-    Ok(Read { raw, origin, keys })
+    Ok(Read { raw, file, origin, keys })
 }
 
 /// Puts down the keys below one, each with its value as a bare word.

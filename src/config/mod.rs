@@ -33,7 +33,9 @@ pub const DEFAULT_PATH: &str = "/notifications";
 /// A checked configuration, one part for each part of the program.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file it was read from, or the built-in defaults.
+    /// The file it was read from, where there was one.
+    pub file: Option<PathBuf>,
+    /// The name of that file, or of the built-in defaults.
     pub origin: String,
     /// The addresses to listen on, all with one port.
     pub listen: Vec<SocketAddr>,
@@ -139,7 +141,7 @@ impl Config {
     }
 
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
-        let layers::Read { raw, origin, keys } = read;
+        let layers::Read { raw, file, origin, keys } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
         // Which it is stands in the file, and nothing is read or made before everything is checked.
@@ -150,6 +152,7 @@ impl Config {
             return Err(impossible("accept.require_owner", "true", problem));
         }
         Ok(Self {
+            file,
             origin,
             listen: serving::check_listen(&server.listen.0)?,
             public_url: serving::check_public_url(&server.public_url, &paths, secret_path_file.is_some())?,

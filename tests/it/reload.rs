@@ -38,6 +38,15 @@ fn reload(endpoint: &Endpoint, told: &str) {
     eventually(&format!("{told:?} is told"), || (count() > before).then_some(()));
 }
 
+/// Asks for a reload, which changes nothing and tells why.
+#[track_caller]
+fn assert_kept(endpoint: &Endpoint, named: &str) {
+    reload(endpoint, KEPT);
+    let told = endpoint.stderr();
+    let line = told.lines().rfind(|line| line.contains(KEPT)).unwrap();
+    assert!(line.contains("ERROR") && line.contains(named), "{line}");
+}
+
 const READ: &str = "Configuration read again";
 const KEPT: &str = "cannot be used: what runs stays as it is";
 
@@ -75,13 +84,47 @@ fn accept_and_signing_take_effect_and_a_bad_file_does_not() {
         ("[signing]", "duplicate key"),
     ] {
         write(endpoint.path(), &host.prefix(), "1", bad);
-        reload(&endpoint, KEPT);
-        let told = endpoint.stderr();
-        let line = told.lines().rfind(|line| line.contains(KEPT)).unwrap();
-        assert!(line.contains("ERROR") && line.contains(named), "{line}");
+        assert_kept(&endpoint, named);
         assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (403, 201));
     }
+    // The defaults, which take every owner, do not step in for a file that is gone.
     fs::remove_file(endpoint.path().join("config/endpoint.toml")).unwrap();
+    assert_kept(&endpoint, "config/endpoint.toml");
+    assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (403, 201));
+    write(endpoint.path(), &host.prefix(), OWNER, "");
+    reload(&endpoint, READ);
+    assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (201, 403));
+}
+
+#[test]
+fn a_file_that_is_found_at_a_reload_has_to_stay_too() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    assert!(endpoint.start_lines[1].starts_with("Configuration: built-in defaults, "), "{:?}", endpoint.start_lines);
+    assert_eq!(push(&endpoint, &host), 201);
+    write(endpoint.path(), &host.prefix(), "1", "");
+    reload(&endpoint, READ);
+    assert_eq!(push(&endpoint, &host), 403);
+    fs::remove_file(endpoint.path().join("config/endpoint.toml")).unwrap();
+    assert_kept(&endpoint, "config/endpoint.toml");
+    assert_eq!(push(&endpoint, &host), 403);
+}
+
+#[test]
+fn what_is_odd_is_warned_about_again() {
+    const OWNERS: &str = "accept.topic_owners is empty";
+    const PLAIN: &str = "Signing certificates are fetched without TLS from here";
+    const TRUST: &str = "TRUSTING every signing certificate under this address";
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "https://a.example/", OWNER, "");
+    let endpoint = Endpoint::start_in(dir, &Options::trusting("https://b.example/"));
+    let count =
+        |told: &str, warning| told.lines().filter(|line| line.contains(" WARN ") && line.contains(warning)).count();
+    let text = "[signing]\ncertificate_prefixes = [\"http://a.example/\"]\n";
+    fs::write(endpoint.path().join("config/endpoint.toml"), text).unwrap();
+    reload(&endpoint, READ);
+    let told = endpoint.told();
+    assert_eq!([OWNERS, PLAIN, TRUST].map(|warning| count(&told, warning)), [1, 1, 2], "{told}");
 }
 
 #[test]
