@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::client::Base;
 use crate::clock::SystemClock;
-use crate::command::key::Key;
+use crate::command::key::{self, Key};
 use crate::command::service::is_local;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
@@ -118,7 +118,7 @@ impl EmulatorCommand {
                     info!(signal, "Stopping");
                     break;
                 }
-                () = tick(changes.as_mut()) => self.change_key(&emulator).await,
+                () = tick(changes.as_mut()) => change_key(&emulator).await,
             }
         }
         stop.cancel();
@@ -129,16 +129,6 @@ impl EmulatorCommand {
         emulator.close().await;
         self.tell_the_end(&status)?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    async fn change_key(&self, emulator: &Emulator) {
-        match self.key.another().await {
-            Ok(signer) => {
-                emulator.change_key(signer);
-                info!(certificate = emulator.certificate_url(), "Signing with a new key");
-            }
-            Err(error) => warn!(%error, "The key stays as it is"),
-        }
     }
 
     fn announce(&self, base: &str, emulator: &Emulator) -> std::io::Result<()> {
@@ -183,6 +173,17 @@ impl EmulatorCommand {
             tell_chaos(&mut out, status)?;
         }
         Ok(())
+    }
+}
+
+/// Signs with another key of the same size.
+async fn change_key(emulator: &Emulator) {
+    match key::another(emulator.key_bits()).await {
+        Ok(signer) => {
+            emulator.change_key(signer);
+            info!(certificate = emulator.certificate_url(), "Signing with a new key");
+        }
+        Err(error) => warn!(%error, "The key stays as it is"),
     }
 }
 

@@ -22,13 +22,12 @@ pub(super) struct Key {
 impl Key {
     /// The key that was asked for.
     pub(super) async fn signer(&self) -> anyhow::Result<Signer> {
-        let Some(file) = &self.key else { return self.another().await };
+        let Some(file) = &self.key else { return another(usize::from(self.bits)).await };
         Signer::from_pem(&input::read_text(file)?).with_context(|| format!("cannot use {}", file.display()))
     }
+}
 
-    /// A new key. Large ones take seconds, on a thread of their own.
-    pub(super) async fn another(&self) -> anyhow::Result<Signer> {
-        let bits = usize::from(self.bits);
-        Ok(tokio::task::spawn_blocking(move || Signer::generate(bits)).await??)
-    }
+/// A new key of that size. Large ones take seconds, on a thread of their own.
+pub(super) async fn another(bits: usize) -> anyhow::Result<Signer> {
+    Ok(tokio::task::spawn_blocking(move || Signer::generate(bits)).await??)
 }

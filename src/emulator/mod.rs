@@ -136,6 +136,12 @@ impl Emulator {
         self.sender.keyring.current().certificate_url.clone()
     }
 
+    /// The size of the key at hand, in bits.
+    #[must_use]
+    pub fn key_bits(&self) -> usize {
+        usize::try_from(self.sender.keyring.current().signer.bits()).unwrap_or_default()
+    }
+
     /// Signs with another key from now on, whose certificate has another address.
     pub fn change_key(&self, signer: Signer) {
         self.sender.keyring.change(signer);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mns_endpoint::mns::api::NotifyStrategy;
 
-use crate::support::{Endpoint, LocalMns, Options, Subscriber, attribute, data, eventually, records, to};
+use crate::support::{Endpoint, LocalMns, Options, Subscriber, attribute, data, eventually, key, records, to};
 
 use NotifyStrategy::{BackoffRetry, ExponentialDecayRetry};
 
@@ -221,6 +221,19 @@ async fn a_restart_after_kill_9_delivers_all_that_was_published() {
     again.await_count("undelivered", 0);
     let topic = again.client().topic("T").await.unwrap();
     assert_eq!((topic.maximum_message_size, topic.message_count), (2048, 0));
+}
+
+#[test]
+fn a_change_of_key_keeps_its_size() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), key(1024).to_key_pem().unwrap()).unwrap();
+    let mns = LocalMns::start(&["--key", file.path().to_str().unwrap(), "--rotate-key", "100ms"]);
+    let first = key(1024).certificate_file();
+    let changed = eventually("the key has changed", || {
+        let status = mns.status();
+        (!status["certificate_url"].as_str().unwrap().ends_with(&first)).then_some(status)
+    });
+    assert_eq!(changed["key_bits"], 1024);
 }
 
 #[tokio::test]
