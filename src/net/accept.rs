@@ -25,7 +25,8 @@ use tracing::{debug, warn};
 
 use crate::net::activity::{Activity, Phase, Registered, Registry};
 use crate::net::limits::{
-    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT, TURNED_AWAY_MAX,
+    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT,
+    TURNED_AWAY_MAX, TURNED_AWAY_PROXY_TIMEOUT,
 };
 use crate::net::proxies::canonical;
 use crate::net::stream::TimedStream;
@@ -184,7 +185,7 @@ where
     async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         match self.slot().await {
             Some(slot) => self.open(stream, peer, slot),
-            None => self.turn_away(stream),
+            None => self.turn_away(stream, peer),
         }
     }
 
@@ -313,12 +314,18 @@ where
     }
 
     /// Tells a connection that there is no room for it, without letting it wait for a slot.
-    fn turn_away(&self, stream: TcpStream) {
+    fn turn_away(&self, mut stream: TcpStream, peer: SocketAddr) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
-        let tls = self.front.tls.clone();
+        let Front { tls, proxies, .. } = self.front.clone();
         self.tasks.spawn(timeout(LINGER_TIMEOUT, async move {
             let _permit = permit;
+            // One that stays silent is told all the same.
+            if proxies.trusts(peer)
+                && let Ok(Err(_)) = timeout(TURNED_AWAY_PROXY_TIMEOUT, proxies.open(&mut stream, peer)).await
+            {
+                return;
+            }
             match tls {
                 None => say_busy(stream).await,
                 Some(tls) => {

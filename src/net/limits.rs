@@ -36,6 +36,9 @@ pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Connections that are told 503 at the same time because every slot is busy.
 pub(super) const TURNED_AWAY_MAX: usize = 64;
+/// How long a trusted proxy may take for its PROXY header before it is told so. Less than [`LINGER_TIMEOUT`], which
+/// bounds the whole of it.
+pub(super) const TURNED_AWAY_PROXY_TIMEOUT: Duration = Duration::from_millis(300);
 /// How long a head may take before its connection gives way to a new one where all slots are taken.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a new connection may take for the first byte of its first request once a stop is under way.

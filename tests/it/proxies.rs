@@ -132,6 +132,41 @@ fn a_proxy_header_stands_before_the_handshake() {
 }
 
 #[test]
+fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
+    let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
+    identity.write(dir.path());
+    let options = Options::default()
+        .set("server.tls.certificate", "server.pem")
+        .set("server.tls.private_key", "server.key")
+        .set("server.trusted_proxies", "127.0.0.1")
+        .set("server.max_connections", "1");
+    let endpoint = Endpoint::start_in(dir, &options);
+    let header = proxied([203, 0, 113, 9], 4711);
+    let mut busy = secure_after(endpoint.address, &identity, &header);
+    let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").set("Expect", "100-continue");
+    busy.write_all(&draft.head()).unwrap();
+    assert_eq!(read_answer(&mut busy).status, 100);
+    for front in [&header[..], &local(), b""] {
+        let mut turned_away = secure_after(endpoint.address, &identity, front);
+        assert_eq!(read_answer(&mut turned_away).status, 503);
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_speak_is_told_so_all_the_same() {
+    let bench = bench(&[("server.max_connections", "1")]);
+    let draft = bench.draft().sign(&key(512)).set("Expect", "100-continue");
+    let mut busy = send(bench.endpoint.address, &draft.head());
+    assert_eq!(read_answer(&mut busy).status, 100);
+    let header = proxied([203, 0, 113, 9], 4711);
+    for begun in [b"", &header[..20], &header] {
+        let asked = Instant::now();
+        assert_eq!(read_answer(&mut send(bench.endpoint.address, begun)).status, 503);
+        assert!(asked.elapsed() < SLOW / 2, "{:?} for {begun:?}", asked.elapsed());
+    }
+}
+
+#[test]
 fn what_was_cut_off_the_path_is_put_back() {
     let bench = bench(&[("server.public_path_prefix", "/a/mns"), ("server.paths", "/a/mns/notifications")]);
     for target in ["/notifications", "/notifications?x=1&y=%2F", "/notifications?"] {
