@@ -1,7 +1,9 @@
 //! `logs verify`: whether every record is whole and in order, and what crashes cut off.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{BufReader, Write};
+use std::io::{BufReader, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -42,16 +44,14 @@ impl Verify {
 }
 
 fn verify_log(names: &Names, log: Log, out: &mut impl Write) -> anyhow::Result<bool> {
-    let numbers = names.rotated_numbers(log).with_context(|| format!("cannot read {}", names.dir.display()))?;
-    let rotated = numbers.into_iter().map(|number| names.rotated(log, number));
-    let mut is_sound = true;
-    for path in rotated.chain([names.live(log)]) {
-        let cannot = || format!("cannot read {}", path.display());
-        let verdict = journal::verify(log, BufReader::new(File::open(&path).with_context(cannot)?));
-        let verdict = verdict.with_context(cannot)?;
-        tell(&path, &verdict, path == names.live(log), out)?;
-        is_sound &= verdict.problems_count == 0;
-    }
+    let mut read = HashSet::new();
+    let mut is_sound = verify_rotated(names, log, &mut read, out)?;
+    let live = names.live(log);
+    let file = File::open(&live).with_context(|| cannot_read(&live))?;
+    read.insert(identity(&file)?);
+    is_sound &= verify_file(&live, log, file, true, out)?;
+    // What was live may have got a number since the numbers were listed.
+    is_sound &= verify_rotated(names, log, &mut read, out)?;
     let torn = fs::metadata(names.torn(log)).map_or(0, |found| found.len());
     if torn > 0 {
         writeln!(out, "{}: {torn} bytes that crashes cut off, none of them acknowledged", names.torn(log).display())?;
@@ -60,6 +60,44 @@ fn verify_log(names: &Names, log: Log, out: &mut impl Write) -> anyhow::Result<b
         writeln!(out, "{}: put aside after a failed sync; its end was not acknowledged", path.display())?;
     }
     Ok(is_sound)
+}
+
+/// Checks the rotated files that have not been read yet.
+fn verify_rotated(
+    names: &Names,
+    log: Log,
+    read: &mut HashSet<(u64, u64)>,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    let mut is_sound = true;
+    for number in names.rotated_numbers(log).with_context(|| cannot_read(&names.dir))? {
+        let path = names.rotated(log, number);
+        let file = match File::open(&path) {
+            // Deleted for its age since, or packed.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.with_context(|| cannot_read(&path))?,
+        };
+        if read.insert(identity(&file)?) {
+            is_sound &= verify_file(&path, log, file, false, out)?;
+        }
+    }
+    Ok(is_sound)
+}
+
+fn verify_file(path: &Path, log: Log, file: File, is_live: bool, out: &mut impl Write) -> anyhow::Result<bool> {
+    let verdict = journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
+    tell(path, &verdict, is_live, out)?;
+    Ok(verdict.problems_count == 0)
+}
+
+/// Which file it is, whatever its name becomes.
+fn identity(file: &File) -> std::io::Result<(u64, u64)> {
+    let found = file.metadata()?;
+    Ok((found.dev(), found.ino()))
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("cannot read {}", path.display())
 }
 
 fn tell(path: &Path, verdict: &Verdict, is_live: bool, out: &mut impl Write) -> std::io::Result<()> {
@@ -86,5 +124,76 @@ fn tell(path: &Path, verdict: &Verdict, is_live: bool, out: &mut impl Write) -> 
             "{path}: {bytes} bytes of a record that is being written, or that a crash left: the next start cuts it off"
         ),
         (bytes, false) => writeln!(out, "{path}: {bytes} bytes of an unfinished record at its end, not acknowledged"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes what is told, and does something to the files after each line.
+    struct Beside<F> {
+        told: String,
+        act: F,
+    }
+
+    impl<F: FnMut(&str)> Write for Beside<F> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.told.push_str(std::str::from_utf8(bytes).unwrap());
+            if self.told.ends_with('\n') {
+                (self.act)(self.told.lines().last().unwrap());
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The numbers of the files that were read, in order, 0 for the live one, while `act` is done after each line.
+    fn read_beside(names: &Names, act: impl FnMut(&str)) -> Vec<u64> {
+        let mut out = Beside { told: String::new(), act };
+        assert!(verify_log(names, Log::Access, &mut out).unwrap());
+        let live = names.live(Log::Access).display().to_string();
+        let end = |line: &str| line.strip_prefix(&live).unwrap().split_once(": ").unwrap().0.replace('.', "");
+        out.told.lines().map(end).map(|number| number.parse().unwrap_or(0)).collect()
+    }
+
+    fn rotate(names: &Names) {
+        let number = names.next_number(Log::Access).unwrap();
+        fs::rename(names.live(Log::Access), names.rotated(Log::Access, number)).unwrap();
+        fs::write(names.live(Log::Access), "").unwrap();
+    }
+
+    #[test]
+    fn files_that_go_and_come_while_the_others_are_read_are_no_trouble() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names { dir: dir.path().to_owned(), port: 80 };
+        fs::write(names.live(Log::Access), "").unwrap();
+        (0..3).for_each(|_| rotate(&names));
+        let told = |line: &str, end: &str| line.contains(&format!("access_log.80{end}: "));
+        // Deleted for its age before it could be read.
+        let read = read_beside(&names, |line| {
+            if told(line, ".1") {
+                fs::remove_file(names.rotated(Log::Access, 2)).unwrap();
+            }
+        });
+        assert_eq!(read, [1, 3, 0]);
+        // What was live got a number before it was read under its old name.
+        let read = read_beside(&names, |line| {
+            if told(line, ".3") {
+                rotate(&names);
+                rotate(&names);
+            }
+        });
+        assert_eq!(read, [1, 3, 0, 4, 5]);
+        // It got one afterwards: it is the same file.
+        let read = read_beside(&names, |line| {
+            if told(line, "") {
+                rotate(&names);
+            }
+        });
+        assert_eq!(read, [1, 3, 4, 5, 0]);
     }
 }
