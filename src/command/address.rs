@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::Config;
+use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::{Paths, SecretPath};
 

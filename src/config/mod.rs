@@ -27,9 +27,6 @@ use crate::net;
 use crate::server::{self, Paths, SecretPath, SecretPathError};
 use crate::trust::{Admission, FetchOptions, Policy};
 
-/// The port and path of the manual.
-pub const DEFAULT_PATH: &str = "/notifications";
-
 /// A checked configuration, one part for each part of the program.
 #[derive(Debug, Clone)]
 pub struct Config {

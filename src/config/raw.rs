@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::config::values::{Mode, Names, OrOff, Rate, Size, Span, When};
 use crate::journal::{Duplicates, SyncMode};
+use crate::mns::DEFAULT_PATH;
 use crate::server::Shown;
 
 /// All keys.
@@ -120,7 +121,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: Names::of(["0.0.0.0:8080"]),
-            paths: Names::of([super::DEFAULT_PATH]),
+            paths: Names::of([DEFAULT_PATH]),
             secret_path_file: PathBuf::new(),
             health_path: "/healthz".to_owned(),
             public_url: String::new(),

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::config::{ConfigError, DEFAULT_PATH, impossible, raw};
+use crate::config::{ConfigError, impossible, raw};
+use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::Paths;
 

@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use crate::mns::DEFAULT_PATH;
+
 /// How long MNS waits for an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The largest body of an answer, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The path where an endpoint's address has none.
-const DEFAULT_PATH: &str = "/notifications";
 
 /// An endpoint's address.
 #[derive(Debug, Clone, PartialEq, Eq)]

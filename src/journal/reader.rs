@@ -4,12 +4,13 @@ use std::io::{self, BufRead};
 
 use serde_json::Value;
 
+use crate::journal::Log;
 use crate::journal::escape::{unescape, unescape_bytes};
 use crate::journal::record::{DUPLICATE, NAME_WIDTH, SUCCEED};
-use crate::journal::{Log, SeenKey};
+use crate::journal::seen::SeenKey;
 
 /// The records of one file, one after the other.
-pub struct Records<R> {
+pub(super) struct Records<R> {
     input: R,
     log: Log,
     record: Vec<u8>,
@@ -17,7 +18,7 @@ pub struct Records<R> {
 
 /// What comes next in a file.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub(super) enum Found<'a> {
     /// A record of the endpoint log or a line of the access log, with what ends it.
     Whole(&'a [u8]),
     /// The file ends within a record.
@@ -28,15 +29,12 @@ pub enum Found<'a> {
 
 impl<R: BufRead> Records<R> {
     /// Reads from where `input` stands, which is the beginning of a record.
-    pub fn new(log: Log, input: R) -> Self {
+    pub(super) fn new(log: Log, input: R) -> Self {
         Self { input, log, record: Vec::new() }
     }
 
     /// The next record.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn read(&mut self) -> io::Result<Found<'_>> {
+    pub(super) fn read(&mut self) -> io::Result<Found<'_>> {
         self.record.clear();
         loop {
             let before = self.record.len();
@@ -57,8 +55,7 @@ impl<R: BufRead> Records<R> {
 /// Which notification a record of the endpoint log tells of, where it says that one was accepted.
 ///
 /// A log may change its form from one record to the next: text and JSON are told apart by the first byte.
-#[must_use]
-pub fn accepted(record: &[u8]) -> Option<SeenKey> {
+pub(super) fn accepted(record: &[u8]) -> Option<SeenKey> {
     if record.starts_with(b"{") { accepted_json(record) } else { accepted_text(record) }
 }
 

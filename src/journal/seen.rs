@@ -22,7 +22,7 @@ const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
 /// What makes two notifications the same: owner, topic, subscription and id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SeenKey {
+pub(super) struct SeenKey {
     owner: Vec<u8>,
     topic: Vec<u8>,
     subscription: Vec<u8>,
@@ -31,8 +31,7 @@ pub struct SeenKey {
 
 impl SeenKey {
     /// Owner, topic, subscription, message id.
-    #[must_use]
-    pub fn parts(&self) -> [&[u8]; 4] {
+    pub(super) fn parts(&self) -> [&[u8]; 4] {
         [&self.owner, &self.topic, &self.subscription, &self.message]
     }
 

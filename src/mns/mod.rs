@@ -22,3 +22,6 @@ pub use notification::{ATTRIBUTES, ContentFormat, InvalidNotification, Notificat
 pub use signed_request::{Defect, SignedRequest};
 pub use signing_cert_url::{NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl};
 pub use string_to_sign::{Form, string_to_sign};
+
+/// Where MNS posts to an endpoint whose address has no path: that of the manual.
+pub const DEFAULT_PATH: &str = "/notifications";
