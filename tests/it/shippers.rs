@@ -1,10 +1,12 @@
 //! The settings for log shippers in `deploy/`: their patterns, over every kind of record and line.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use mns_endpoint::journal::{Log, Names};
 use regex::Regex;
 use serde_json::Value;
+use strum::IntoEnumIterator as _;
 
 fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -73,25 +75,52 @@ fn filebeat_takes_each_record_as_one_event() {
 #[test]
 fn filebeat_reads_the_rotated_files_and_nothing_else() {
     let text = file("deploy/filebeat.yml");
-    let globs = Regex::new(r"(?m)^ *- /var/log/mns-endpoint/(\S+)$").unwrap();
-    let globs: BTreeSet<&str> = globs.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
-    let expected = ["access_log.8080", "access_log.8080.[0-9]*", "endpoint_log.8080", "endpoint_log.8080.[0-9]*"];
-    assert_eq!(globs, BTreeSet::from(expected));
-    // Neither what crashes tore nor what was never acknowledged, and nothing packed.
-    let names = mns_endpoint::journal::Names { dir: "/var/log/mns-endpoint".into(), port: 8080 };
-    let log = mns_endpoint::journal::Log::Endpoint;
-    let is_read = |path: &Path| {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        let rest = name.strip_prefix("endpoint_log.8080");
-        rest == Some("")
-            || rest.is_some_and(|rest| {
-                rest.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-            })
-    };
-    assert!(is_read(&names.live(log)) && is_read(&names.rotated(log, 12)));
-    for path in [names.torn(log), names.suspect(log, 0), names.suspect(log, 3), names.lock(), names.seen()] {
-        assert!(!is_read(&path), "{}", path.display());
+    let inputs: Vec<&str> = text.split("- type: filestream").skip(1).collect();
+    assert_eq!(inputs.len(), Log::iter().count());
+    let dir = Path::new("/var/log/mns-endpoint");
+    let names = Names { dir: dir.to_owned(), port: 8080 };
+    let beside = |path: PathBuf, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    for log in Log::iter() {
+        let read = [names.live(log), names.rotated(log, 1), names.rotated(log, 12), names.rotated(log, 907)];
+        for path in &read {
+            let readers = inputs.iter().filter(|input| is_read(input, path)).count();
+            assert_eq!(readers, 1, "{}", path.display());
+        }
+        // Neither what crashes tore nor what was never acknowledged, nothing packed and nothing of other ports.
+        let not_read = [
+            names.torn(log),
+            names.suspect(log, 0),
+            names.suspect(log, 3),
+            names.lock(),
+            names.seen(),
+            beside(names.seen(), ".new"),
+            beside(names.live(log), ".seen"),
+            beside(names.rotated(log, 12), ".gz"),
+            Names { dir: dir.to_owned(), port: 80 }.rotated(log, 8080),
+            Names { dir: dir.to_owned(), port: 18080 }.live(log),
+        ];
+        for path in &not_read {
+            assert!(!inputs.iter().any(|input| is_read(input, path)), "{}", path.display());
+        }
     }
+}
+
+/// Whether an input of Filebeat has a glob for this path and excludes it by no pattern.
+fn is_read(input: &str, path: &Path) -> bool {
+    let path = path.to_str().unwrap();
+    let globs = Regex::new(r"(?m)^ *- (/\S+)$").unwrap();
+    let mut globs = globs.captures_iter(input).map(|found| glob(&found[1])).peekable();
+    assert!(globs.peek().is_some(), "an input without paths");
+    let list = yaml(input, "prospector.scanner.exclude_files");
+    let excluded = Regex::new(r"'([^']+)'").unwrap();
+    let mut excluded = excluded.captures_iter(list).map(|found| Regex::new(&found[1]).unwrap());
+    globs.any(|glob| glob.is_match(path)) && !excluded.any(|pattern| pattern.is_match(path))
+}
+
+/// A glob of Go as a pattern, as far as these go: `*` for what is within a directory, and classes of characters.
+fn glob(glob: &str) -> Regex {
+    assert!(!glob.contains(['?', '\\', '{']), "{glob}");
+    Regex::new(&format!(r"\A{}\z", glob.replace('.', r"\.").replace('*', "[^/]*"))).unwrap()
 }
 
 #[test]
