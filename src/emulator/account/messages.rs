@@ -6,7 +6,7 @@ use std::time::Duration;
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::emulator::account::tables::{
-    COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, document, subscriptions_of,
+    COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, TOPICS, document, subscriptions_of,
 };
 use crate::emulator::account::topics::topic_of;
 use crate::emulator::account::{Account, AccountError, Commit, Key, subscriptions};
@@ -88,14 +88,14 @@ impl Account {
         subscriptions::check_tag(&new.tag)?;
         let now = milliseconds(unix_time(self.now()));
         self.write(Commit::Durable, move |transaction| {
-            let bytes_max = topic_of(transaction, &topic)?.maximum_message_size;
+            let bytes_max = topic_of(&transaction.open_table(TOPICS)?, &topic)?.maximum_message_size;
             if u32::try_from(new.body.len()).map_or(true, |bytes| bytes > bytes_max) {
                 return Err(Refusal::InvalidArgument(format!("The message has more than {bytes_max} bytes.")).into());
             }
             let message_id = new_message_id();
             let number = next_number(transaction, &topic)?;
             let mut subscriptions = Vec::new();
-            subscriptions_of(transaction, &topic, |name, text| {
+            subscriptions_of(&transaction.open_table(SUBSCRIPTIONS)?, &topic, |name, text| {
                 let attributes = document(text, Subscription::of_element)?.attributes;
                 let passes = attributes.filter_tag.is_empty() || attributes.filter_tag == new.tag;
                 // Queues, mail and short messages are subscriptions to look at: nothing is delivered to them.

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, Durability, WriteTransaction};
+use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -147,14 +147,9 @@ impl Account {
     /// Looks something up.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&WriteTransaction) -> Result<T, AccountError> + Send + 'static,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, AccountError> {
-        self.ask(move |books| {
-            // Tables are made by the first transaction that opens them, which only a writing one may do.
-            let transaction = books.database.begin_write()?;
-            work(&transaction)
-        })
-        .await
+        self.ask(move |books| books.read(work)).await
     }
 
     async fn ask<T: Send + 'static>(
@@ -173,6 +168,10 @@ impl Account {
 }
 
 impl Books {
+    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, AccountError>) -> Result<T, AccountError> {
+        work(&self.database.begin_read()?)
+    }
+
     fn write<T>(
         &mut self,
         commit: Commit,
@@ -194,14 +193,42 @@ fn open_database(dir: Option<&Path>) -> Result<Database, OpenError> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     let Some(dir) = dir else {
-        let made = builder.create_with_backend(InMemoryBackend::new());
-        return made.map_err(|cause| OpenError::Unusable { path: "memory".to_owned(), cause: cause.to_string() });
+        let unusable = |cause: redb::Error| OpenError::Unusable { path: "memory".to_owned(), cause: cause.to_string() };
+        let made = builder.create_with_backend(InMemoryBackend::new()).map_err(|error| unusable(error.into()))?;
+        return tables::make(&made).map(|()| made).map_err(unusable);
     };
     let path = dir.join(FILE);
     let unusable = |cause: String| OpenError::Unusable { path: path.display().to_string(), cause };
     std::fs::create_dir_all(dir).map_err(|error| unusable(error.to_string()))?;
-    builder.create(&path).map_err(|error| match error {
+    let database = builder.create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.display().to_string()),
         other => unusable(other.to_string()),
-    })
+    })?;
+    tables::make(&database).map(|()| database).map_err(|error| unusable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use redb::ReadableTableMetadata as _;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_account_is_read_while_something_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        for dir in [None, Some(dir.path())] {
+            let books = Arc::new(Books { database: open_database(dir).unwrap(), lazy_commits: 0 });
+            let writing = books.database.begin_write().unwrap();
+            let (sender, told) = std::sync::mpsc::channel();
+            let reader = books.clone();
+            std::thread::spawn(move || {
+                let count = reader.read(|transaction| Ok(transaction.open_table(tables::DELIVERIES)?.len()?));
+                sender.send(count.unwrap()).unwrap();
+            });
+            assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(0));
+            drop(writing);
+        }
+    }
 }

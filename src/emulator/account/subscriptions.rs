@@ -3,7 +3,7 @@
 use redb::ReadableTable;
 
 use crate::emulator::account::names::{self, Of, Page, Pages};
-use crate::emulator::account::tables::{DELIVERIES, SUBSCRIPTIONS, document, subscriptions_of};
+use crate::emulator::account::tables::{DELIVERIES, SUBSCRIPTIONS, TOPICS, document, subscriptions_of};
 use crate::emulator::account::topics::topic_of;
 use crate::emulator::account::{Account, AccountError, Commit, messages};
 use crate::emulator::refusal::Refusal;
@@ -41,13 +41,13 @@ impl Account {
         check_tag(&attributes.filter_tag)?;
         let now = unix_time(self.now()).as_secs();
         self.write(Commit::Durable, move |transaction| {
-            topic_of(transaction, &key.topic)?;
+            topic_of(&transaction.open_table(TOPICS)?, &key.topic)?;
+            let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let mut count: usize = 0;
-            subscriptions_of(transaction, &key.topic, |_, _| {
+            subscriptions_of(&subscriptions, &key.topic, |_, _| {
                 count = count.saturating_add(1);
                 Ok(())
             })?;
-            let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let row = (key.topic.as_str(), key.name.as_str());
             if let Some(found) = subscriptions.get(row)? {
                 let found = document(found.value(), Subscription::of_element)?;
@@ -101,7 +101,7 @@ impl Account {
     /// Describes a subscription.
     pub(in crate::emulator) async fn subscription(&self, key: Key) -> Result<Subscription, AccountError> {
         self.read(move |transaction| {
-            topic_of(transaction, &key.topic)?;
+            topic_of(&transaction.open_table(TOPICS)?, &key.topic)?;
             let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let found = subscriptions.get((key.topic.as_str(), key.name.as_str()))?;
             document(found.ok_or(Refusal::SubscriptionNotExist)?.value(), Subscription::of_element)
@@ -116,9 +116,9 @@ impl Account {
         page: Page,
     ) -> Result<Pages<String>, AccountError> {
         self.read(move |transaction| {
-            topic_of(transaction, &topic)?;
+            topic_of(&transaction.open_table(TOPICS)?, &topic)?;
             let mut found = Vec::new();
-            subscriptions_of(transaction, &topic, |name, _| {
+            subscriptions_of(&transaction.open_table(SUBSCRIPTIONS)?, &topic, |name, _| {
                 found.push((name.to_owned(), name.to_owned()));
                 Ok(())
             })?;

@@ -2,7 +2,7 @@
 //!
 //! Topics and subscriptions are kept as the documents of the API, so that there is one form of each.
 
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableTable, TableDefinition};
 
 use crate::emulator::account::AccountError;
 use crate::mns::Element;
@@ -20,13 +20,24 @@ pub(super) const COPIES: TableDefinition<'_, (&str, u64), u32> = TableDefinition
 /// Topic, subscription, when the next push is due in milliseconds since 1970, message number → pushes that failed.
 pub(super) const DELIVERIES: TableDefinition<'_, (&str, &str, u64, u64), u32> = TableDefinition::new("deliveries");
 
+/// Makes the tables that are missing: only a transaction that writes may do so, and none that reads has to.
+pub(super) fn make(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(TOPICS)?;
+    transaction.open_table(SUBSCRIPTIONS)?;
+    transaction.open_table(NUMBERS)?;
+    transaction.open_table(MESSAGES)?;
+    transaction.open_table(COPIES)?;
+    transaction.open_table(DELIVERIES)?;
+    Ok(transaction.commit()?)
+}
+
 /// Calls `each` with every subscription of a topic, in the order of their names.
 pub(super) fn subscriptions_of(
-    transaction: &WriteTransaction,
+    subscriptions: &impl ReadableTable<(&'static str, &'static str), &'static str>,
     topic: &str,
     mut each: impl FnMut(&str, &str) -> Result<(), AccountError>,
 ) -> Result<(), AccountError> {
-    let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
     for row in subscriptions.range((topic, "")..)? {
         let (key, document) = row?;
         let (of, name) = key.value();

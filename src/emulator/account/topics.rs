@@ -1,6 +1,6 @@
 //! Topics: made, changed, described, listed and deleted.
 
-use redb::{ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable};
 
 use crate::emulator::account::names::{self, Of, Page, Pages};
 use crate::emulator::account::tables::{COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, TOPICS, document};
@@ -64,9 +64,10 @@ impl Account {
     ) -> Result<(), AccountError> {
         let now = unix_time(self.now()).as_secs();
         self.write(Commit::Durable, move |transaction| {
-            let topic = with(topic_of(transaction, &name)?, attributes)?;
+            let mut topics = transaction.open_table(TOPICS)?;
+            let topic = with(topic_of(&topics, &name)?, attributes)?;
             let topic = Topic { last_modify_time: now, ..topic };
-            transaction.open_table(TOPICS)?.insert(name.as_str(), topic.to_element().document().as_str())?;
+            topics.insert(name.as_str(), topic.to_element().document().as_str())?;
             Ok(())
         })
         .await
@@ -74,7 +75,7 @@ impl Account {
 
     /// Describes a topic; its messages are those that are not delivered yet.
     pub(in crate::emulator) async fn topic(&self, name: String) -> Result<Topic, AccountError> {
-        self.read(move |transaction| counted(transaction, topic_of(transaction, &name)?)).await
+        self.read(move |transaction| counted(transaction, topic_of(&transaction.open_table(TOPICS)?, &name)?)).await
     }
 
     /// Lists topics.
@@ -108,8 +109,10 @@ impl Account {
 }
 
 /// A topic of the account.
-pub(super) fn topic_of(transaction: &WriteTransaction, name: &str) -> Result<Topic, AccountError> {
-    let topics = transaction.open_table(TOPICS)?;
+pub(super) fn topic_of(
+    topics: &impl ReadableTable<&'static str, &'static str>,
+    name: &str,
+) -> Result<Topic, AccountError> {
     let found = topics.get(name)?.ok_or(Refusal::TopicNotExist)?;
     document(found.value(), Topic::of_element)
 }
@@ -123,7 +126,7 @@ fn with(topic: Topic, attributes: TopicAttributes) -> Result<Topic, Refusal> {
     Ok(Topic { maximum_message_size, logging_enabled, ..topic })
 }
 
-fn counted(transaction: &WriteTransaction, topic: Topic) -> Result<Topic, AccountError> {
+fn counted(transaction: &ReadTransaction, topic: Topic) -> Result<Topic, AccountError> {
     let messages = transaction.open_table(MESSAGES)?;
     let name = topic.name.as_str();
     let mut message_count: u64 = 0;
