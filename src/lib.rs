@@ -34,3 +34,44 @@ pub mod config;
 mod metrics;
 mod signals;
 mod telemetry;
+
+/// What the targets of `fuzz/` reach of the parts that are nobody else's. It is in no other build.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use bytes::Bytes;
+    use http::{HeaderMap, Request};
+
+    use crate::command::explain::capture;
+    use crate::journal::{Log, recovery};
+    use crate::net::{TrustedProxies, proxies};
+
+    /// A captured request, as `explain` reads it.
+    #[must_use]
+    pub fn capture(bytes: &[u8]) -> Option<Request<Bytes>> {
+        capture::read(bytes).ok()
+    }
+
+    /// Where the last whole record of a file ends, as a start finds it.
+    #[must_use]
+    pub fn whole_end(log: Log, file: &[u8]) -> Option<usize> {
+        recovery::whole_end(log, file, true)
+    }
+
+    /// Who a PROXY header says is asking.
+    ///
+    /// # Errors
+    /// What it says cannot be read.
+    pub async fn proxy_header(mut bytes: &[u8], peer: SocketAddr) -> io::Result<SocketAddr> {
+        proxies::read_header(&mut bytes, peer).await
+    }
+
+    /// Who asked first, by X-Forwarded-For.
+    #[must_use]
+    pub fn client(proxies: &TrustedProxies, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        proxies.client(peer, headers)
+    }
+}

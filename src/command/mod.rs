@@ -8,7 +8,7 @@ mod certificate;
 mod check;
 mod demo;
 mod emulator;
-mod explain;
+pub(crate) mod explain;
 mod format;
 mod health;
 mod input;

@@ -14,7 +14,7 @@ mod pair;
 mod queue;
 mod reader;
 mod record;
-mod recovery;
+pub(crate) mod recovery;
 mod seen;
 mod settings;
 mod shared;

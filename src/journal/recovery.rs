@@ -80,7 +80,7 @@ fn find_torn(storage: &dyn Storage, log: Log, len: u64) -> io::Result<(u64, Vec<
 /// The end of the last whole record in a file's tail; `None` where the tail is too short to tell.
 ///
 /// No record contains a NUL, so at the first one the disk stopped telling the truth.
-fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<usize> {
+pub(crate) fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<usize> {
     let sound = tail.iter().position(|byte| *byte == 0).unwrap_or(tail.len());
     let tail = tail.get(..sound).unwrap_or_default();
     let after_break = |at: usize| at.saturating_add(1);

@@ -6,7 +6,7 @@ mod accept;
 mod activation;
 mod activity;
 mod limits;
-mod proxies;
+pub(crate) mod proxies;
 mod reach;
 mod stream;
 mod tls;

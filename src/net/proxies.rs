@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::HeaderMap;
 use ipnet::IpNet;
 use proxy_header::{ParseConfig, ProxyHeader};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -47,7 +47,7 @@ impl TrustedProxies {
 
     /// Who asked first, as far as the word of trusted proxies reaches: X-Forwarded-For is read from its end, where
     /// the nearest proxy wrote, up to the first address that is none of ours. An address without a port has port 0.
-    pub(super) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+    pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         let mut client = peer;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
         let told = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
@@ -76,7 +76,8 @@ impl TrustedProxies {
     }
 }
 
-async fn read_header(stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
+/// Reads the header, and no byte behind it.
+pub(crate) async fn read_header(stream: &mut (impl AsyncRead + Unpin), peer: SocketAddr) -> io::Result<SocketAddr> {
     let mut header = vec![0; FIXED_BYTES];
     stream.read_exact(&mut header).await?;
     let length = header.last_chunk::<2>().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Request};
 const HEADERS_MAX: usize = 256;
 
 /// Reads head and body. Line ends may be CR LF or LF. A body is as long as Content-Length says, or the rest.
-pub(super) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
+pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     let status = parsed.parse(bytes).context("it must begin as in POST /notifications HTTP/1.1, a header a line");

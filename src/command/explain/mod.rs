@@ -1,6 +1,6 @@
 //! `explain`: what is wrong with a captured request.
 
-mod capture;
+pub(crate) mod capture;
 mod cause;
 
 use std::io::Write;
