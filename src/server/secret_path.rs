@@ -232,7 +232,7 @@ mod tests {
             assert!(both.serves(&format!("/n/{served}")));
         }
         let upper = ONE.to_uppercase();
-        for other in ["", "***", &ONE[1..], &format!("{ONE}/"), &format!("{ONE}x"), &format!("x{ONE}"), &upper] {
+        for other in ["", "***", "a", &format!("{ONE}/"), &format!("{ONE}x"), &format!("x{ONE}"), &upper] {
             assert!(!both.serves(&format!("/n/{other}")), "{other}");
         }
         for other in

@@ -105,13 +105,17 @@ fn no_output_shows_a_secret_whatever_is_sent() {
             let body = exchange(admin, ask.as_bytes()).body;
             assert!(!body.is_empty() && !body.contains(&secret) && !body.contains(TOKEN), "{path}: {body}");
         }
+        let port = bench.endpoint.address.port();
         bench.endpoint.signal(Signal::HUP);
         bench.endpoint.assert_tells("Configuration read again");
         let (printed, dir) = bench.endpoint.stop();
         fs::write(dir.path().join("stdout"), printed).unwrap();
         let files = all_below(dir.path());
         let text = |name: &str| {
-            let found = files.iter().find(|(path, _)| path.contains(name)).unwrap_or_else(|| panic!("no {name}"));
+            let found = files
+                .iter()
+                .find(|(path, _)| path.ends_with(&format!("/{name}.{port}")))
+                .unwrap_or_else(|| panic!("no {name}"));
             String::from_utf8_lossy(&found.1).into_owned()
         };
         assert!(text("access_log").matches("/n/***").count() >= 4, "{}", text("access_log"));
