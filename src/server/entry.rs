@@ -8,7 +8,7 @@ use http::{HeaderName, Request, Version};
 use tokio::time::Instant;
 
 use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
-use crate::mns::{Notification, SignedRequest, header};
+use crate::mns::{self, Notification, SignedRequest, header};
 use crate::net::Arrival;
 use crate::report::Report;
 use crate::server::reason::Reason;
@@ -57,6 +57,10 @@ impl Visit<'_> {
         entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
         let mut attributes = notification.attributes().to_vec();
         attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
+        let is_late = remark == Some(Reason::DateLate);
+        let request_time = if is_late { self.request_time() } else { None };
+        attributes.extend(is_late.then(|| ("Date", self.date())));
+        attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
         let outcome = Record {
             stamp: &stamp,
             level: if remark.is_some() { Level::Warning } else { Level::Info },
@@ -101,18 +105,15 @@ impl Visit<'_> {
         let headers = settings.paths.hide_in(self.request.headers());
         let reason = rejection.reason();
         let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
-        let date = headers.get(header::MNS_DATE).or_else(|| headers.get(header::DATE));
+        let request_time = self.request_time();
         let our_time = httpdate::fmt_http_date(self.endpoint.clock.now());
         let peer = self.arrival.peer.to_string();
         let string_to_sign = self.string_to_sign(rejection);
         let hint = format!("{}; {}", Report(rejection), reason.hint());
-        let mut attributes: Vec<(&str, &[u8])> = vec![
-            ("Reason", reason.key().as_bytes()),
-            ("CertificateAddress", &address),
-            ("Date", date.map_or(b"", |date| date.as_bytes())),
-            ("OurTime", our_time.as_bytes()),
-            ("Peer", peer.as_bytes()),
-        ];
+        let mut attributes: Vec<(&str, &[u8])> =
+            vec![("Reason", reason.key().as_bytes()), ("CertificateAddress", &address), ("Date", self.date())];
+        attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
+        attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
         let string_to_sign = string_to_sign.as_deref().map(|text| settings.paths.hide(text));
         attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
         attributes.push(("Hint", hint.as_bytes()));
@@ -128,6 +129,19 @@ impl Visit<'_> {
             request: Some(RecordRequest { headers: &headers, peer: None, body: Some(shown) }),
         };
         record.write(&mut entry.endpoint, settings.format);
+    }
+
+    /// The date that was signed, as it came.
+    fn date(&self) -> &[u8] {
+        let headers = self.request.headers();
+        let date = headers.get(header::MNS_DATE).or_else(|| headers.get(header::DATE));
+        date.map(|date| date.as_bytes()).unwrap_or_default()
+    }
+
+    /// The time in the request's id, in the form of a date.
+    fn request_time(&self) -> Option<String> {
+        let id = self.request.headers().get(header::REQUEST_ID)?;
+        mns::request_time(id.as_bytes()).map(httpdate::fmt_http_date)
     }
 
     fn stamp(&self) -> Stamp {

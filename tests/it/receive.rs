@@ -144,11 +144,15 @@ fn a_late_push_and_a_wrong_message_md5_are_accepted_with_a_remark() {
     let twenty_hours = Duration::from_secs(20 * 3600);
     #[expect(clippy::disallowed_methods, reason = "the endpoint under test has the same clock")]
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() - twenty_hours);
-    let late = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem")).set("Date", date).sign(&key(512));
+    let late = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem")).set("Date", date);
+    let late = late.set("x-mns-request-id", "573AE020B2B71CFC6801A6EF").sign(&key(512));
     assert_created(&endpoint.exchange(&late.wire()));
     let outcome = last_outcome(&endpoint);
     assert_eq!(attribute(&outcome, "Reason").unwrap(), b"date_late");
     assert_eq!(outcome.level, "WARNING");
+    // Whether a retry has a new date, or a new id, will show here.
+    assert_eq!(attribute(&outcome, "Date").unwrap(), late.header("Date").unwrap());
+    assert_eq!(attribute(&outcome, "RequestTime").unwrap(), b"Tue, 17 May 2016 09:10:56 GMT");
     let draft = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem"));
     let body = String::from_utf8(draft.body).unwrap().replace("<MessageMD5>", "<MessageMD5>0");
     let wrong = Draft::with_body(body, &host.url("x.pem")).sign(&key(512));

@@ -201,8 +201,13 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
     assert_eq!(fields.lines().next(), Some(title));
     let names: Vec<&str> = fields.lines().filter(|line| line.get(30..32) == Some(": ")).collect();
     let names: Vec<&str> = names.iter().map(|line| line[..30].trim_end()).collect();
-    let needed = ["Reason", "CertificateAddress", "Date", "OurTime", "Peer", "StringToSign", "Hint"];
-    let needed: Vec<&str> = needed.into_iter().filter(|name| *name != "StringToSign" || refusal.looked_at).collect();
+    let request_time = value(draft, "x-mns-request-id").map(|id| {
+        let seconds = u64::from_str_radix(std::str::from_utf8(&id[..8]).unwrap(), 16).unwrap();
+        httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    });
+    let needed = ["Reason", "CertificateAddress", "Date", "RequestTime", "OurTime", "Peer", "StringToSign", "Hint"];
+    let needed = needed.into_iter().filter(|name| *name != "StringToSign" || refusal.looked_at);
+    let needed: Vec<&str> = needed.filter(|name| *name != "RequestTime" || request_time.is_some()).collect();
     assert_eq!(names, needed);
     let is = |name: &str, wanted: &[u8]| {
         let found = attribute(entry, name).unwrap();
@@ -213,6 +218,9 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
     is("CertificateAddress", &address.unwrap_or_default());
     is("Date", value(draft, "x-mns-date").or(value(draft, "date")).unwrap_or_default());
     is("Peer", peer.as_bytes());
+    if let Some(time) = request_time {
+        is("RequestTime", time.as_bytes());
+    }
     let our_time = String::from_utf8(attribute(entry, "OurTime").unwrap()).unwrap();
     let age = date_of(0).1.duration_since(httpdate::parse_http_date(&our_time).unwrap()).unwrap();
     assert!(age < Duration::from_secs(60), "{our_time}");
