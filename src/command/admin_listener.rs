@@ -20,6 +20,8 @@ use crate::server::Endpoint;
 /// The bounds on callers: they are few.
 const LIMITS: Limits =
     Limits { connections_max: 64, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(75) };
+/// The part of `/readyz` that tells what came so far.
+pub(super) const SEEN: &str = "seen";
 /// How long an answer that is being made may take at the end.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -72,6 +74,7 @@ fn parts(endpoint: &Endpoint, tls: Option<&net::Tls>) -> Vec<Part> {
     parts.push(Part { name: "sync", is_ready: Some(!endpoint.journal.is_stuck()), state: sync(endpoint) });
     // Their addresses are known from the first push on only, and a source that is down may be up for the next.
     parts.push(Part { name: "certificates", is_ready: None, state: certificates(endpoint) });
+    parts.push(Part { name: SEEN, is_ready: None, state: seen(endpoint) });
     parts.extend(end.map(|end| Part { name: "tls", is_ready: None, state: format!("the certificate ends {end}") }));
     parts
 }
@@ -81,6 +84,13 @@ fn sync(endpoint: &Endpoint) -> String {
     let ago =
         Duration::from_millis(u64::try_from(endpoint.journal.meters().since_sync().as_millis()).unwrap_or(u64::MAX));
     format!("{}, last {} ago", endpoint.journal.sync_mode(), humantime::format_duration(ago))
+}
+
+/// What came so far, as it would stand in the configuration.
+fn seen(endpoint: &Endpoint) -> String {
+    let mut topics: Vec<String> = endpoint.counts.subscriptions().into_iter().map(|count| count.topic).collect();
+    topics.dedup();
+    format!("topic_owners = {:?}, topics = {topics:?}", endpoint.counts.owners())
 }
 
 fn certificates(endpoint: &Endpoint) -> String {

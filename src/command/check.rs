@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::address::{public_address, secret_address};
 use crate::command::service::Output;
-use crate::command::{Configuration, EXIT_CONFIG};
+use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
 use crate::config::{self, Config};
 use crate::journal::Medium;
 use crate::net::{self, Tls, TlsFiles};
@@ -31,8 +31,9 @@ const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
 /// Say what is wrong with the configuration and its surroundings.
 ///
 /// Reads the configuration as serve does and looks at the address to give to a subscription, the limit on open files,
-/// the TLS certificate, checks and lists that are off, both directories and TZ. Nothing is made or changed. Whether an
-/// address is free and whether another process has the logs is not looked at. Ends with 78 where one finding is an
+/// the TLS certificate, checks and lists that are off, both directories and TZ. A serve that runs under this configuration
+/// is asked which owners and topics came so far, for accept. Nothing is made or changed. Whether an address is free and
+/// whether another process has the logs is not looked at. Ends with 78 where one finding is an
 /// error: serve would not start, or its TLS certificate has ended. Else it ends with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -73,14 +74,19 @@ struct Finding {
 }
 
 impl Check {
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
             writeln!(io::stdout(), "{}", whole_address(&self.configuration.load(&[])?)?)?;
             return Ok(ExitCode::SUCCESS);
         }
         let (origin, findings) = match self.configuration.load(&[]) {
             Ok(config) => {
-                let findings = Findings::of(&config);
+                let mut findings = Findings::of(&config);
+                if let Some(seen) = health::ready_part(&config, admin_listener::SEEN).await {
+                    findings
+                        .0
+                        .push(Finding::note("accept", format!("what came so far to the serve that runs: {seen}")));
+                }
                 (config.origin, findings)
             }
             Err(error) => (String::new(), Findings(vec![Finding::error("configuration", error.to_string())])),

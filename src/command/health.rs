@@ -41,15 +41,7 @@ impl Health {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load(&[])?;
         let url = asked_url(&config)?;
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(roots::tls_client()?)
-            .timeout(TIMEOUT)
-            .no_proxy()
-            .build()?;
-        let answer = client.get(&url).headers(shown(&config)).send().await.map_err(|error| {
-            let error = anyhow::Error::from(error);
-            anyhow!("no answer from {url}: {}; is serve running there?", error.root_cause())
-        })?;
+        let answer = ask(&config, &url).await?;
         let status = answer.status();
         if status != http::StatusCode::OK {
             bail!("{url} answered {status}: see the diagnostic log of serve");
@@ -57,6 +49,27 @@ impl Health {
         writeln!(std::io::stdout(), "healthy: {url}")?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Asks the endpoint that runs under this configuration on this machine.
+async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(roots::tls_client()?)
+        .timeout(TIMEOUT)
+        .no_proxy()
+        .build()?;
+    client.get(url).headers(shown(config)).send().await.map_err(|error| {
+        let error = anyhow::Error::from(error);
+        anyhow!("no answer from {url}: {}; is serve running there?", error.root_cause())
+    })
+}
+
+/// One part of what that endpoint's `/readyz` tells, where it can be asked.
+pub(super) async fn ready_part(config: &Config, name: &str) -> Option<String> {
+    config.admin.as_ref()?;
+    let answer = ask(config, &asked_url(config).ok()?).await.ok()?;
+    let told: serde_json::Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+    Some(told.get("parts")?.get(name)?.get("state")?.as_str()?.to_owned())
 }
 
 /// Readiness on the admin listener, or where that is off, the health path.

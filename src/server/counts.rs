@@ -1,6 +1,6 @@
 //! What is counted of requests: with atomics, so that counting costs next to nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -15,6 +15,8 @@ use crate::server::reason::Reason;
 
 /// How many subscriptions are told apart; later ones are counted together.
 const SUBSCRIPTIONS_MAX: usize = 200;
+/// How many owners of topics are told apart; later ones are not told.
+const OWNERS_MAX: usize = 50;
 /// The name under which the others are counted.
 const OTHERS: &str = "other";
 
@@ -33,6 +35,7 @@ pub struct Counts {
     skew_seconds: AtomicI64,
     reasons: [AtomicU64; Reason::COUNT],
     subscriptions: ArcSwap<Subscriptions>,
+    owners: ArcSwap<BTreeSet<Vec<u8>>>,
 }
 
 /// No push was verified yet.
@@ -71,6 +74,7 @@ impl Default for Counts {
             skew_seconds: AtomicI64::new(NO_SKEW),
             reasons: std::array::from_fn(|_| AtomicU64::default()),
             subscriptions: ArcSwap::default(),
+            owners: ArcSwap::default(),
         }
     }
 }
@@ -97,10 +101,32 @@ impl Counts {
     /// Counts a notification that is on disk.
     pub(super) fn note_accepted(&self, notification: &Notification<'_>, now: SystemTime) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.note_owner(&notification.topic_owner);
         let seen = self.seen(&notification.topic_name, &notification.subscription_name);
         let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         seen.accepted.fetch_add(1, Ordering::Relaxed);
         seen.last_second.fetch_max(second, Ordering::Relaxed);
+    }
+
+    fn note_owner(&self, owner: &[u8]) {
+        let is_told = |owners: &BTreeSet<Vec<u8>>| owners.contains(owner) || owners.len() >= OWNERS_MAX;
+        if is_told(&self.owners.load()) {
+            return;
+        }
+        // Once for each owner.
+        self.owners.rcu(|owners| {
+            let mut owners = BTreeSet::clone(owners);
+            if !is_told(&owners) {
+                owners.insert(owner.to_vec());
+            }
+            owners
+        });
+    }
+
+    /// The owners of the topics of which notifications were accepted, in order.
+    #[must_use]
+    pub fn owners(&self) -> Vec<String> {
+        self.owners.load().iter().map(|owner| escaped(owner)).collect()
     }
 
     fn seen(&self, topic: &[u8], subscription: &[u8]) -> Arc<Seen> {
@@ -173,6 +199,15 @@ mod tests {
         assert_eq!(all.len(), SUBSCRIPTIONS_MAX + 1);
         let others = all.iter().find(|count| count.topic == OTHERS).unwrap();
         assert_eq!((others.accepted, all[1].accepted), (100, 2));
+    }
+
+    #[test]
+    fn owners_are_told_once_each_up_to_the_bound() {
+        let counts = Counts::default();
+        for number in (0..OWNERS_MAX + 10).chain([0, 1]) {
+            counts.note_owner(format!("{number:03}").as_bytes());
+        }
+        assert_eq!(counts.owners(), (0..OWNERS_MAX).map(|number| format!("{number:03}")).collect::<Vec<_>>());
     }
 
     #[test]

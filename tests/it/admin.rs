@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 use rustix::process::Signal;
 
@@ -182,6 +183,34 @@ fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
             assert!(age() >= old);
         }
     }
+}
+
+#[test]
+fn what_came_so_far_is_told_to_those_with_the_token_and_to_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "letmein").unwrap();
+    let token = token.display().to_string();
+    let (bench, admin) = bench(|options| options.set("admin.token_file", &token));
+    for (topic, owner) in [("MyTopic1", "2"), ("MyTopic0", "1"), ("MyTopic1", "1")] {
+        let draft = bench.draft_in(ContentFormat::Simplified).set("x-mns-topic-name", topic);
+        bench.accept(&draft.set("x-mns-topic-owner", owner).sign(&key(512)));
+    }
+    // A forgery is none of it.
+    let forged = bench.draft_in(ContentFormat::Simplified).set("x-mns-topic-owner", "3").sign(&key(1024));
+    assert_eq!(bench.endpoint.exchange(&forged.wire()).status, 403);
+    let seen = r#"topic_owners = ["1", "2"], topics = ["MyTopic0", "MyTopic1"]"#;
+    let parts = get(admin, "/readyz", "Authorization: Bearer letmein\r\n").body;
+    let parts: serde_json::Value = serde_json::from_str(&parts).unwrap();
+    assert_eq!(parts["parts"]["seen"], serde_json::json!({ "ready": null, "state": seen }));
+    assert!(!get(admin, "/readyz", "").body.contains("MyTopic"));
+    let address = format!("admin.listen={admin}");
+    let file = format!("admin.token_file={token}");
+    let check = |set: &[&str]| run(dir.path(), &[&["check"], set].concat()).stdout;
+    let found = check(&["--set", &address, "--set", &file]);
+    let note = format!("note     accept: what came so far to the serve that runs: {seen}");
+    assert!(found.contains(&note), "{found}");
+    assert!(!check(&["--set", &address]).contains("so far"), "without the token");
 }
 
 #[test]
