@@ -41,6 +41,7 @@ mod reload;
 mod rotate;
 mod secret_path;
 mod shippers;
+mod strict;
 mod support;
 mod tidy;
 mod tls;
