@@ -4,13 +4,12 @@ use std::io::{self, BufRead};
 
 use serde_json::Value;
 
-use crate::journal::Log;
 use crate::journal::escape::{unescape, unescape_bytes};
 use crate::journal::record::{DUPLICATE, NAME_WIDTH, SUCCEED};
-use crate::journal::seen::SeenKey;
+use crate::journal::{Log, SeenKey};
 
 /// The records of one file, one after the other.
-pub(super) struct Records<R> {
+pub struct Records<R> {
     input: R,
     log: Log,
     record: Vec<u8>,
@@ -18,7 +17,7 @@ pub(super) struct Records<R> {
 
 /// What comes next in a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub enum Found<'a> {
     /// A record of the endpoint log or a line of the access log, with what ends it.
     Whole(&'a [u8]),
     /// The file ends within a record.
@@ -29,12 +28,15 @@ pub(super) enum Found<'a> {
 
 impl<R: BufRead> Records<R> {
     /// Reads from where `input` stands, which is the beginning of a record.
-    pub(super) fn new(log: Log, input: R) -> Self {
+    pub fn new(log: Log, input: R) -> Self {
         Self { input, log, record: Vec::new() }
     }
 
     /// The next record.
-    pub(super) fn read(&mut self) -> io::Result<Found<'_>> {
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn read(&mut self) -> io::Result<Found<'_>> {
         self.record.clear();
         loop {
             let before = self.record.len();
@@ -55,7 +57,8 @@ impl<R: BufRead> Records<R> {
 /// Which notification a record of the endpoint log tells of, where it says that one was accepted.
 ///
 /// A log may change its form from one record to the next: text and JSON are told apart by the first byte.
-pub(super) fn accepted(record: &[u8]) -> Option<SeenKey> {
+#[must_use]
+pub fn accepted(record: &[u8]) -> Option<SeenKey> {
     if record.starts_with(b"{") { accepted_json(record) } else { accepted_text(record) }
 }
 

@@ -22,7 +22,7 @@ const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
 /// What makes two notifications the same: owner, topic, subscription and id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct SeenKey {
+pub struct SeenKey {
     owner: Vec<u8>,
     topic: Vec<u8>,
     subscription: Vec<u8>,
@@ -31,7 +31,8 @@ pub(super) struct SeenKey {
 
 impl SeenKey {
     /// Owner, topic, subscription, message id.
-    pub(super) fn parts(&self) -> [&[u8]; 4] {
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 4] {
         [&self.owner, &self.topic, &self.subscription, &self.message]
     }
 
