@@ -7,7 +7,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`mns`] |
-//! | services | [`clock`], [`trust`], [`journal`], [`net`] |
+//! | services | [`clock`], [`trust`], [`journal`], [`quarantine`], [`net`] |
 //! | roles | [`server`], [`admin`], [`client`], [`emulator`] |
 //! | assembly | [`config`], [`command`] |
 //!
@@ -19,6 +19,7 @@ pub mod clock;
 pub mod journal;
 pub mod meter;
 pub mod net;
+pub mod quarantine;
 mod remedy;
 mod report;
 mod roots;
@@ -45,13 +46,13 @@ pub mod fuzzing {
     use bytes::Bytes;
     use http::{HeaderMap, Request};
 
-    use crate::command::explain::capture;
+    use crate::command::capture;
     use crate::journal::{Log, recovery};
     use crate::net::{TrustedProxies, proxies};
 
     /// A captured request, as `explain` reads it.
     #[must_use]
-    pub fn capture(bytes: &[u8]) -> Option<Request<Bytes>> {
+    pub fn capture(bytes: &[u8]) -> Option<(Request<Bytes>, &[u8])> {
         capture::read(bytes).ok()
     }
 

@@ -57,7 +57,8 @@ impl Collector for Counted {
         self.certificates(&mut encoder)?;
         self.queue(&mut encoder)?;
         self.batches(&mut encoder)?;
-        self.journal(&mut encoder)
+        self.journal(&mut encoder)?;
+        self.quarantine(&mut encoder)
     }
 }
 
@@ -177,6 +178,17 @@ impl Counted {
         let help = "Refusals that were not logged for want of room";
         counter(encoder, "journal_dropped_refusals", help, journal.notes_dropped())?;
         gauge(encoder, "draining", "Whether a stop is under way", u64::from(self.endpoint.draining.is_cancelled()))
+    }
+
+    fn quarantine(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let quarantine = &self.endpoint.quarantine;
+        counter(encoder, "quarantine_kept", "Refused requests that were put in quarantine", quarantine.kept())?;
+        let help = "Refused requests that there was no room for in quarantine";
+        counter(encoder, "quarantine_dropped", help, quarantine.dropped())?;
+        let help = "Requests in quarantine that made room for younger ones";
+        counter(encoder, "quarantine_pushed_out", help, quarantine.pushed_out())?;
+        gauge(encoder, "quarantine_requests", "Requests in quarantine", number(quarantine.files()))?;
+        gauge(encoder, "quarantine_bytes", "The room that they take", quarantine.bytes())
     }
 }
 

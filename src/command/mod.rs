@@ -4,11 +4,12 @@
 
 mod address;
 mod admin_listener;
+pub(crate) mod capture;
 mod certificate;
 mod check;
 mod demo;
 mod emulator;
-pub(crate) mod explain;
+mod explain;
 mod format;
 mod health;
 mod input;

@@ -25,9 +25,10 @@ use crate::command::stdout::Stdout;
 use crate::command::{Configuration, admin_listener};
 use crate::config::{self, Config};
 use crate::journal::{
-    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Place, Record, Recovered, Stamp,
+    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Names, Place, Record, Recovered, Stamp,
 };
 use crate::net::{self, Counters, Front, Tls};
+use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Counts, Endpoint, InFlight, RefusedRate};
 use crate::signals::{Asked, Signals};
 use crate::telemetry;
@@ -82,7 +83,8 @@ impl Serve {
             info!(%address, "Listening on what the service manager has opened, not on server.listen");
         }
         let certificates = Certificates::new(&config)?;
-        let endpoint = Arc::new(assemble(&config, &certificates, journal, zone));
+        let quarantine = quarantine(&config, address.port());
+        let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
         announce(&config, &endpoint, address, &zone_name)?;
         let running = Running { file: config.file.clone(), started: config, certificates, endpoint, tls };
         self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
@@ -215,13 +217,30 @@ fn first_of(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListener>, So
     Ok((listeners, address))
 }
 
-pub(super) fn assemble(config: &Config, certificates: &Certificates, journal: Journal, zone: TimeZone) -> Endpoint {
+/// Where refused requests are kept. Where that cannot be, pushes are served all the same.
+fn quarantine(config: &Config, port: u16) -> Quarantine {
+    let dir = Names { dir: config.log_dir.clone(), port }.quarantine();
+    let options = quarantine::Options { dir, mode: config.log_mode, bytes_max: config.quarantine_bytes };
+    Quarantine::start(options).unwrap_or_else(|error| {
+        warn!(%error, "Refused requests cannot be kept: see logs.quarantine_bytes");
+        Quarantine::off()
+    })
+}
+
+pub(super) fn assemble(
+    config: &Config,
+    certificates: &Certificates,
+    journal: Journal,
+    quarantine: Quarantine,
+    zone: TimeZone,
+) -> Endpoint {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Endpoint {
         gate: ArcSwap::from_pointee(certificates.gate(config, clock.clone())),
         journal,
         refused: RefusedRate::new(config.server.refused_per_second, config.server.refused_body_bytes),
         settings: config.server.clone(),
+        quarantine,
         clock,
         zone,
         in_flight: InFlight::default(),
@@ -292,7 +311,9 @@ async fn drain(
     }
     drop(telling.await);
     endpoint.tell_left_out();
-    timeout(CLOSE_TIMEOUT, endpoint.journal.close()).await
+    let closing = timeout(CLOSE_TIMEOUT, endpoint.journal.close());
+    let (closed, _) = tokio::join!(closing, timeout(CLOSE_TIMEOUT, endpoint.quarantine.close()));
+    closed
 }
 
 fn tell_counts(counters: &Counters, journal: &Journal) {

@@ -68,6 +68,8 @@ pub struct Config {
     pub log_dir: PathBuf,
     /// The permissions of new logs.
     pub log_mode: u32,
+    /// How much room refused requests have; 0 keeps none.
+    pub quarantine_bytes: u64,
     /// How both logs are kept.
     pub journal: Settings,
     /// Whether access lines are printed.
@@ -203,6 +205,7 @@ impl Config {
             journal: check_journal(&logs, accept.duplicates)?,
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
+            quarantine_bytes: u64::try_from(logs.quarantine_bytes.0).unwrap_or(u64::MAX),
             stdout: logs.stdout == raw::Stdout::Access,
             diagnostics: logs.diagnostics,
             admin: admin::check(admin)?,

@@ -100,6 +100,7 @@ pub(super) struct Logs {
     pub(super) low_water: Size,
     pub(super) refused_body: Size,
     pub(super) refused_rate: OrOff<Rate>,
+    pub(super) quarantine_bytes: Size,
     pub(super) diagnostics: bool,
 }
 
@@ -197,6 +198,7 @@ impl Default for Logs {
             low_water: Size(512 * 1024 * 1024),
             refused_body: Size(4 * 1024),
             refused_rate: OrOff(Some(Rate(50))),
+            quarantine_bytes: Size(64 * 1024 * 1024),
             diagnostics: false,
         }
     }

@@ -88,6 +88,7 @@ fn values_keep_their_kind_wherever_they_are_written() {
         ("logs.low_water", "0"),
         ("logs.refused_rate", "off"),
         ("logs.refused_rate", "0/s"),
+        ("logs.quarantine_bytes", "0"),
         ("accept.duplicates", "drop"),
     ] {
         let variable = format!("MNS_ENDPOINT_{}", key.to_uppercase().replace('.', "__"));

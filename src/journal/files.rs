@@ -1,4 +1,4 @@
-//! The names of a port's files: what is written, what was rotated, what was put aside.
+//! The names of a port's files: what is written, what was rotated, what was put aside, what was refused.
 
 use std::fs;
 use std::io;
@@ -42,6 +42,12 @@ impl Names {
             0 => self.beside(log, ".suspect"),
             number => self.beside(log, &format!(".suspect.{number}")),
         }
+    }
+
+    /// The directory of refused requests.
+    #[must_use]
+    pub fn quarantine(&self) -> PathBuf {
+        self.dir.join(format!("quarantine.{}", self.port))
     }
 
     /// The file that keeps a second process away.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
 use crate::mns::{self, Notification, SignedRequest, header};
 use crate::net::Arrival;
+use crate::quarantine::{self, Note};
 use crate::report::Report;
 use crate::server::reason::Reason;
 use crate::server::respond::Rejection;
@@ -26,6 +27,8 @@ pub(super) struct Visit<'e> {
     pub(super) arrival: Arrival,
     /// The request; its body is empty until it has been read.
     pub(super) request: Request<Bytes>,
+    /// Whether it has been read.
+    pub(super) has_body: bool,
 }
 
 impl Visit<'_> {
@@ -79,15 +82,17 @@ impl Visit<'_> {
         entry
     }
 
-    /// The access line of a refusal, and its record where there is room for one. `None` where what space is left is
-    /// for pushes only.
+    /// The access line of a refusal, and its record where there is room for one: then the request is kept as well. `None`
+    /// where what space is left is for pushes only.
     pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
         let Endpoint { refused, journal, .. } = self.endpoint;
         let stamp = self.stamp();
         let mut entry = Entry::default();
         if refused.admits(journal.is_low()) {
             self.write_refusal(rejection, &stamp, &mut entry);
-            if !refused.admits_bytes(entry.endpoint.len()) {
+            if refused.admits_bytes(entry.endpoint.len()) {
+                self.quarantine(rejection);
+            } else {
                 entry.endpoint.clear();
             }
         }
@@ -98,6 +103,22 @@ impl Visit<'_> {
         let line = AccessLine { reason, ..self.access_line(&stamp, rejection.status()) };
         self.write_access(&line, &mut entry);
         Some(entry)
+    }
+
+    /// Keeps the request for `explain` and `logs recover`, where all of it has come.
+    fn quarantine(&self, rejection: &Rejection) {
+        let Endpoint { quarantine, refused, clock, .. } = self.endpoint;
+        if !self.has_body || !quarantine.is_on() {
+            return;
+        }
+        let reason = rejection.reason().key().to_owned();
+        let note = Note { came: clock.now(), peer: self.arrival.peer, reason };
+        let capture = quarantine::capture(&self.request, &note);
+        if refused.admits_kept_bytes(capture.len()) {
+            quarantine.keep(rejection.standing(), capture);
+        } else {
+            quarantine.note_dropped();
+        }
     }
 
     fn write_refusal(&self, rejection: &Rejection, stamp: &Stamp, entry: &mut Entry) {

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::journal::{AccessField, Format, Journal};
+use crate::quarantine::Quarantine;
 use crate::trust::{Admission, Verifier};
 
 pub use counts::{Counts, SubscriptionCount};
@@ -47,6 +48,8 @@ pub struct Endpoint {
     pub settings: Settings,
     /// How many refusals are logged in full.
     pub refused: RefusedRate,
+    /// Keeps refused requests.
+    pub quarantine: Quarantine,
     /// What is in work.
     pub in_flight: InFlight,
     /// What is counted.

@@ -45,12 +45,14 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         return respond::refused(&Rejection::Unplaced);
     };
     let room = make_room(endpoint, &head);
-    let mut visit = Visit { endpoint, arrival, request: http::Request::from_parts(head, Bytes::new()) };
+    let request = http::Request::from_parts(head, Bytes::new());
+    let mut visit = Visit { endpoint, arrival, request, has_body: false };
     // The room is given back with the answer.
     let outcome = match room {
         Ok(mut room) => match read_body(&visit, body, &mut room).await {
             Ok(body) => {
                 *visit.request.body_mut() = body;
+                visit.has_body = true;
                 receive(&visit, &mut room).await
             }
             Err(rejection) => Err(rejection),

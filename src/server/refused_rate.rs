@@ -25,6 +25,7 @@ pub struct RefusedRate {
     bytes_each: u64,
     this_second: AtomicU64,
     bytes_this_second: AtomicU64,
+    kept_bytes_this_second: AtomicU64,
     /// Since the last summary.
     left_out: AtomicU64,
     left_out_ever: AtomicU64,
@@ -39,6 +40,7 @@ impl RefusedRate {
             bytes_each: u64::try_from(refused_body_bytes).unwrap_or(u64::MAX).saturating_add(HEAD_BYTES),
             this_second: AtomicU64::new(0),
             bytes_this_second: AtomicU64::new(0),
+            kept_bytes_this_second: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             left_out_ever: AtomicU64::new(0),
         }
@@ -60,12 +62,20 @@ impl RefusedRate {
 
     /// Whether a record of that size may be logged as well; if not it is counted.
     pub(super) fn admits_bytes(&self, bytes: usize) -> bool {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let before = self.bytes_this_second.fetch_add(bytes, Ordering::Relaxed);
-        let bytes_max = self.per_second.map(|max| max.saturating_mul(self.bytes_each));
-        let is_admitted = bytes_max.is_none_or(|max| before < max);
+        let is_admitted = self.has_room_in(&self.bytes_this_second, bytes);
         self.count(is_admitted);
         is_admitted
+    }
+
+    /// Whether a request of that size, whose record is logged, may be kept as well: as many bytes a second as of records.
+    pub(super) fn admits_kept_bytes(&self, bytes: usize) -> bool {
+        self.has_room_in(&self.kept_bytes_this_second, bytes)
+    }
+
+    fn has_room_in(&self, this_second: &AtomicU64, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = this_second.fetch_add(bytes, Ordering::Relaxed);
+        self.per_second.is_none_or(|max| before < max.saturating_mul(self.bytes_each))
     }
 
     fn count(&self, is_admitted: bool) {
@@ -77,6 +87,7 @@ impl RefusedRate {
     fn begin_second(&self) {
         self.this_second.store(0, Ordering::Relaxed);
         self.bytes_this_second.store(0, Ordering::Relaxed);
+        self.kept_bytes_this_second.store(0, Ordering::Relaxed);
     }
 
     /// Begins the next second; gives how many were left out since this was asked last.
@@ -137,6 +148,9 @@ mod tests {
         assert!(rate.admits_bytes(bytes_max) && !rate.admits_bytes(1));
         assert_eq!(rate.turn(), 1);
         assert!(rate.admits_bytes(1));
+        assert!(rate.admits_kept_bytes(bytes_max) && !rate.admits_kept_bytes(1), "on their own");
+        assert_eq!(rate.turn(), 0, "their records are logged");
+        assert!(rate.admits_kept_bytes(1));
         assert!((0..1000).all(|_| RefusedRate::new(None, 0).admits(false)));
         assert!(!RefusedRate::new(Some(0), 0).admits(false));
     }

@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 
 use crate::journal::{JournalError, Level, Place, Receipt};
 use crate::mns::{Defect, InvalidNotification};
+use crate::quarantine::Standing;
 use crate::server::reason::Reason;
 use crate::trust::{NotAdmitted, Untrusted};
 
@@ -175,6 +176,26 @@ impl Rejection {
             | Self::BodyTooSlow
             | Self::BodyBroken
             | Self::Unplaced => false,
+        }
+    }
+
+    /// What is known of the sender of a request that came whole.
+    pub(super) fn standing(&self) -> Standing {
+        match self {
+            Self::Untrusted(Untrusted::KeyTooSmall(_))
+            | Self::NotAdmitted(_)
+            | Self::Invalid(_)
+            | Self::Journal(_)
+            | Self::TooManyInFlight => Standing::Genuine,
+            Self::Untrusted(_)
+            | Self::OutOfTime
+            | Self::PathNotServed
+            | Self::MethodNotAllowed
+            | Self::ContentEncoding
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::BodyBroken
+            | Self::Unplaced => Standing::Unproved,
         }
     }
 

@@ -18,6 +18,7 @@ use mns_endpoint::journal::{
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
+use mns_endpoint::quarantine::Quarantine;
 use mns_endpoint::server::{self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
@@ -96,6 +97,7 @@ fn endpoint_with(
             refused_per_second,
             access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
         },
+        quarantine: Quarantine::off(),
         in_flight: InFlight::default(),
         counts: Counts::default(),
         clock,

@@ -35,6 +35,7 @@ mod nginx;
 mod overload;
 mod proxies;
 mod pusher;
+mod quarantine;
 mod receive;
 mod refuse;
 mod reload;

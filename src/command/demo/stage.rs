@@ -20,6 +20,7 @@ use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal};
 use crate::mns::AccessKey;
 use crate::net::{self, Counters, Front};
+use crate::quarantine::Quarantine;
 use crate::server::{self, Endpoint};
 
 /// Both servers, each on a free port of this machine.
@@ -144,7 +145,7 @@ fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<E
     let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
     let storage = FileStorage::open(options)?;
     let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
-    Ok(serve::assemble(config, &Certificates::new(config)?, journal, zone))
+    Ok(serve::assemble(config, &Certificates::new(config)?, journal, Quarantine::off(), zone))
 }
 
 #[cfg(test)]

@@ -107,14 +107,14 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
-    use crate::command::explain::capture;
+    use crate::command::capture;
 
     const REAL: &[u8] = include_bytes!("../../../tests/vectors/simplified-2023/request.http");
     const CERTIFICATE: &[u8] = include_bytes!("../../../certs/mns-2015.pem");
 
     /// The real request of 2023 after a change, and what is found.
     fn found(change: impl FnOnce(&mut Request<Bytes>)) -> Option<String> {
-        let mut request = capture::read(REAL).unwrap();
+        let (mut request, _) = capture::read(REAL).unwrap();
         change(&mut request);
         let certificate = SigningCertificate::parse(CERTIFICATE).unwrap();
         find(&SignedRequest::of(&request).unwrap(), &certificate, &[])

@@ -1,6 +1,5 @@
 //! `explain`: what is wrong with a captured request.
 
-pub(crate) mod capture;
 mod cause;
 
 use std::io::Write;
@@ -14,10 +13,11 @@ use clap::Args;
 use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::command::Configuration;
+use crate::command::{Configuration, capture};
 use crate::config::Config;
 use crate::journal::escaped;
 use crate::mns::{Notification, SignedRequest, SigningCertUrl};
+use crate::quarantine::Note;
 use crate::report::Report;
 use crate::server::Rejection;
 use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness, Untrusted};
@@ -26,7 +26,7 @@ use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, Signin
 ///
 /// Reads the raw bytes of one HTTP request, shows the string to sign that was computed, makes each check that
 /// serve makes, and says what most likely broke. Nothing is sent unless --fetch is given. Ends with 0 if
-/// serve would accept the request.
+/// serve would accept the request. The date of a request in quarantine is judged as of when it came.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint explain request.http
@@ -66,20 +66,27 @@ impl Explain {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load(&self.trust)?;
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
-        let request = capture::read(&bytes).with_context(|| format!("{} is no HTTP request", self.file.display()))?;
+        let read = capture::read(&bytes).with_context(|| format!("{} is no HTTP request", self.file.display()));
+        let (request, behind) = read?;
         let mut out = std::io::stdout().lock();
-        self.explain(&config, &request, &mut out).await
+        self.explain(&config, &request, Note::parse(behind).as_ref(), &mut out).await
     }
 
     async fn explain<W: Write>(
         &self,
         config: &Config,
         request: &Request<Bytes>,
+        note: Option<&Note>,
         out: &mut W,
     ) -> anyhow::Result<ExitCode> {
         let (headers, body) = (request.headers().len(), request.body().len());
         let target = escaped(request.uri().to_string().as_bytes());
-        writeln!(out, "Request: {} {target}, {headers} headers, {body} bytes of body\n", request.method())?;
+        writeln!(out, "Request: {} {target}, {headers} headers, {body} bytes of body", request.method())?;
+        if let Some(Note { came, peer, reason }) = note {
+            let came = humantime::format_rfc3339_seconds(*came);
+            writeln!(out, "Refused: at {came}, from {peer}, {}", escaped(reason.as_bytes()))?;
+        }
+        writeln!(out)?;
         let mut checks = Checks { out, decisive: None, causes: Vec::new() };
         checks.check_head(config, request)?;
         let signed = match SignedRequest::of(request) {
@@ -90,7 +97,7 @@ impl Explain {
             }
         };
         checks.verdict("headers", Ok(String::new()))?;
-        let now = self.at.unwrap_or_else(|| SystemClock.now());
+        let now = self.at.or(note.map(|note| note.came)).unwrap_or_else(|| SystemClock.now());
         let date = config.policy.check_date(signed.date(), now);
         if date.is_err() {
             checks.causes.push(clock_is_off(signed.date(), now));
@@ -106,7 +113,7 @@ impl Explain {
         let url = address.as_ref().ok().cloned();
         checks.verdict("address", address.map(|_| shown).map_err(|error| Rejection::Untrusted(error.into())))?;
         self.check_signature(config, &signed, url.as_ref(), &mut checks).await?;
-        checks.check_notification(config, request)?;
+        checks.check_notification(config, request, note)?;
         writeln!(checks.out, "\nString to sign:")?;
         for line in signed.string_to_sign().split(|byte| *byte == b'\n') {
             writeln!(checks.out, "    {}", escaped(line))?;
@@ -206,7 +213,12 @@ impl<W: Write> Checks<'_, W> {
         self.verdict(name, checked.map(|()| String::new()))
     }
 
-    fn check_notification(&mut self, config: &Config, request: &Request<Bytes>) -> anyhow::Result<()> {
+    fn check_notification(
+        &mut self,
+        config: &Config,
+        request: &Request<Bytes>,
+        note: Option<&Note>,
+    ) -> anyhow::Result<()> {
         let notification = match Notification::decode(request) {
             Ok(notification) => notification,
             Err(error) => return self.verdict("notification", Err(error.into())),
@@ -215,7 +227,10 @@ impl<W: Write> Checks<'_, W> {
         let (format, message) = (notification.format, escaped(&notification.message_id));
         let md5 = if notification.message_md5_holds() { "" } else { ", MessageMD5 is not that of the message" };
         self.verdict("notification", Ok(format!("{format}, {topic}, message {message}{md5}")))?;
-        let admitted = config.admission.admit_from_anywhere(notification);
+        let admitted = match note {
+            Some(note) => config.admission.admit(notification, note.peer.ip()),
+            None => config.admission.admit_from_anywhere(notification),
+        };
         self.verdict("admission", admitted.map(|_| String::new()).map_err(Rejection::from))
     }
 

@@ -1,4 +1,4 @@
-//! A captured request: the raw bytes of one HTTP/1 request.
+//! A captured request: the raw bytes of one HTTP/1 request, and what may stand behind it.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -7,8 +7,9 @@ use http::{HeaderName, HeaderValue, Request};
 /// The most headers of a capture.
 const HEADERS_MAX: usize = 256;
 
-/// Reads head and body. Line ends may be CR LF or LF. A body is as long as Content-Length says, or the rest.
-pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
+/// Reads head and body; gives the request and what stands behind it. Line ends may be CR LF or LF. A body is as long as
+/// Content-Length says, or the rest.
+pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<(Request<Bytes>, &[u8])> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     let status = parsed.parse(bytes).context("it must begin as in POST /notifications HTTP/1.1, a header a line");
@@ -29,14 +30,11 @@ pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<Request<Bytes>> {
     let rest = bytes.get(head_bytes..).unwrap_or_default();
     let announced = request.headers_ref().and_then(|headers| headers.get(http::header::CONTENT_LENGTH));
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let body = match announced {
-        Some(length) if length > rest.len() => {
-            bail!("the body has {} bytes, but Content-Length says {length}: the capture was cut", rest.len())
-        }
-        Some(length) => rest.get(..length).unwrap_or(rest),
-        None => rest,
+    let length = announced.unwrap_or(rest.len());
+    let Some((body, behind)) = rest.split_at_checked(length) else {
+        bail!("the body has {} bytes, but Content-Length says {length}: the capture was cut", rest.len())
     };
-    Ok(request.body(Bytes::copy_from_slice(body))?)
+    Ok((request.body(Bytes::copy_from_slice(body))?, behind))
 }
 
 #[cfg(test)]
@@ -47,10 +45,10 @@ mod tests {
     fn head_and_body_are_read_with_either_line_end() {
         for end in ["\r\n", "\n"] {
             let text = ["POST /x?y HTTP/1.1", "Content-md5: A", "Content-length: 5", "", "hello, and more"].join(end);
-            let request = read(text.as_bytes()).unwrap();
+            let (request, behind) = read(text.as_bytes()).unwrap();
             assert_eq!(request.uri(), "/x?y");
             assert_eq!(request.headers()["content-md5"], "A");
-            assert_eq!(request.body().as_ref(), b"hello");
+            assert_eq!((request.body().as_ref(), behind), (&b"hello"[..], &b", and more"[..]));
         }
     }
 

@@ -1,0 +1,91 @@
+//! A refused request as a file: raw HTTP as `explain` reads it, and behind the body what is known of it.
+//!
+//! The head has one Content-Length, that of the body which came, so whatever a peer sent, the note is told from it. The
+//! note is written last: a file without a whole one was torn by a crash.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Request, Version};
+
+/// What is known of a refused request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When it came, by our clock.
+    pub came: SystemTime,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The key of the reason.
+    pub reason: String,
+}
+
+/// The bytes of the file.
+#[must_use]
+pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
+    let version = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let mut out = format!("{} {} {version}\r\n", request.method(), request.uri()).into_bytes();
+    for (name, value) in request.headers() {
+        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
+    }
+    out.extend_from_slice(format!("content-length: {}\r\n\r\n", request.body().len()).as_bytes());
+    out.extend_from_slice(request.body());
+    out.extend_from_slice(note.to_string().as_bytes());
+    out
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let came = humantime::format_rfc3339_nanos(self.came);
+        write!(f, "\n\nCame: {came}\nPeer: {}\nReason: {}\n", self.peer, self.reason)
+    }
+}
+
+impl Note {
+    /// Reads what stands behind the body of a capture; `None` where it is not there, or not whole.
+    #[must_use]
+    pub fn parse(rest: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(rest).ok()?.strip_prefix("\n\nCame: ")?;
+        let (came, text) = text.split_once("\nPeer: ")?;
+        let (peer, text) = text.split_once("\nReason: ")?;
+        let reason = text.strip_suffix('\n')?.to_owned();
+        Some(Self { came: humantime::parse_rfc3339(came).ok()?, peer: peer.parse().ok()?, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note() -> Note {
+        let came = humantime::parse_rfc3339("2026-11-24T10:40:38.123456789Z").unwrap();
+        Note { came, peer: "[::1]:443".parse().unwrap(), reason: "owner_not_accepted".to_owned() }
+    }
+
+    #[test]
+    fn a_request_is_written_as_it_came_with_one_length_and_a_note() {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/a?b=%20c")
+            .header("x-b", "1")
+            .header("transfer-encoding", "chunked");
+        let request =
+            request.header("content-length", "99").header("x-a", "").body(Bytes::from_static(b"\0body\n")).unwrap();
+        let expected = "POST /a?b=%20c HTTP/1.1\r\nx-b: 1\r\nx-a: \r\ncontent-length: 6\r\n\r\n\0body\n\n\nCame: 2026-11-24T10:40:38.123456789Z\nPeer: [::1]:443\nReason: owner_not_accepted\n";
+        assert_eq!(String::from_utf8(capture(&request, &note())).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_note_is_read_back_whole_or_not_at_all() {
+        let text = note().to_string();
+        assert_eq!(Note::parse(text.as_bytes()), Some(note()));
+        for end in 0..text.len() {
+            assert_eq!(Note::parse(&text.as_bytes()[..end]), None, "cut at {end}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The directory of the quarantine: a file for each request, named by a number, the oldest out first.
+//!
+//! Requests that were proved to be MNS's have one half of the room, the others the other half; what one of the two leaves
+//! empty the other may use. So no stranger pushes a genuine request out of its half.
+
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A file takes whole blocks of a disk, so that is what it counts.
+const BLOCK_BYTES: u64 = 4096;
+/// Only the owner of the process looks into it.
+const DIR_MODE: u32 = 0o700;
+
+/// What is known of who sent a refused request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Standing {
+    /// MNS: its signature holds.
+    Genuine,
+    /// Anybody.
+    Unproved,
+}
+
+/// The files that are kept, and their room.
+#[derive(Debug)]
+pub(super) struct Files {
+    dir: PathBuf,
+    mode: u32,
+    bytes_max: u64,
+    genuine: Kept,
+    unproved: Kept,
+    next_number: u64,
+    pushed_out: u64,
+}
+
+/// The files of one [`Standing`], the oldest first: their numbers and the room they take.
+#[derive(Debug, Default)]
+struct Kept {
+    files: VecDeque<(u64, u64)>,
+    bytes: u64,
+}
+
+/// The kept requests in a directory, the oldest first. One that is missing has none.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(numbers(dir)?.into_iter().map(|(number, standing)| path(dir, number, standing)).collect())
+}
+
+impl Files {
+    /// Takes up what is there already.
+    pub(super) fn open(dir: PathBuf, mode: u32, bytes_max: u64) -> io::Result<Self> {
+        let (genuine, unproved) = (Kept::default(), Kept::default());
+        let mut files = Self { dir, mode, bytes_max, genuine, unproved, next_number: 1, pushed_out: 0 };
+        for (number, standing) in numbers(&files.dir)? {
+            let len = fs::symlink_metadata(path(&files.dir, number, standing))?.len();
+            files.kept(standing).add(number, room_of(len));
+            files.next_number = number.saturating_add(1);
+        }
+        Ok(files)
+    }
+
+    /// Keeps one more, in place of the oldest ones where there is no room.
+    pub(super) fn add(&mut self, standing: Standing, capture: &[u8]) -> io::Result<()> {
+        let room = room_of(u64::try_from(capture.len()).unwrap_or(u64::MAX));
+        if room > self.half() {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than half of logs.quarantine_bytes"));
+        }
+        self.make_room(standing, room)?;
+        make_dir(&self.dir)?;
+        let number = self.next_number;
+        self.next_number = number.saturating_add(1);
+        let path = path(&self.dir, number, standing);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&path)?;
+        // What is there of it takes room as well, until it can be removed.
+        self.kept(standing).add(number, room);
+        file.write_all(capture).inspect_err(|_| {
+            if fs::remove_file(&path).is_ok() {
+                self.kept(standing).remove_newest();
+            }
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.genuine.files.len().saturating_add(self.unproved.files.len())
+    }
+
+    /// The room that they take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.genuine.bytes.saturating_add(self.unproved.bytes)
+    }
+
+    /// How many have made room for younger ones.
+    pub(super) fn pushed_out(&self) -> u64 {
+        self.pushed_out
+    }
+
+    fn make_room(&mut self, standing: Standing, room: u64) -> io::Result<()> {
+        while self.bytes().saturating_add(room) > self.bytes_max {
+            let is_own_half_full = self.kept(standing).bytes.saturating_add(room) > self.half();
+            let victim = if is_own_half_full { standing } else { standing.other() };
+            let Some((number, _)) = self.kept(victim).files.front().copied() else { return Ok(()) };
+            match fs::remove_file(path(&self.dir, number, victim)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                // Somebody may have removed it before.
+                Ok(()) | Err(_) => self.kept(victim).remove_oldest(),
+            }
+            self.pushed_out = self.pushed_out.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn half(&self) -> u64 {
+        self.bytes_max.div_euclid(2)
+    }
+
+    fn kept(&mut self, standing: Standing) -> &mut Kept {
+        match standing {
+            Standing::Genuine => &mut self.genuine,
+            Standing::Unproved => &mut self.unproved,
+        }
+    }
+}
+
+impl Kept {
+    fn add(&mut self, number: u64, room: u64) {
+        self.files.push_back((number, room));
+        self.bytes = self.bytes.saturating_add(room);
+    }
+
+    fn remove_oldest(&mut self) {
+        let gone = self.files.pop_front();
+        self.bytes = self.bytes.saturating_sub(gone.map_or(0, |(_, room)| room));
+    }
+
+    fn remove_newest(&mut self) {
+        let gone = self.files.pop_back();
+        self.bytes = self.bytes.saturating_sub(gone.map_or(0, |(_, room)| room));
+    }
+}
+
+impl Standing {
+    fn other(self) -> Self {
+        match self {
+            Self::Genuine => Self::Unproved,
+            Self::Unproved => Self::Genuine,
+        }
+    }
+}
+
+/// Nothing of what a peer sent is in a name.
+fn path(dir: &Path, number: u64, standing: Standing) -> PathBuf {
+    let standing: &'static str = standing.into();
+    dir.join(format!("{number:010}.{standing}.http"))
+}
+
+/// The kept requests of a directory in the order of their numbers; what else lies there is nobody's business.
+fn numbers(dir: &Path) -> io::Result<Vec<(u64, Standing)>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let parts = name.to_str().and_then(|name| name.strip_suffix(".http")?.split_once('.'));
+        if let Some((number, standing)) = parts
+            && let (Ok(number), Ok(standing)) = (number.parse(), standing.parse())
+            && path(dir, number, standing).file_name() == Some(&name)
+        {
+            found.push((number, standing));
+        }
+    }
+    found.sort_by_key(|(number, _)| *number);
+    Ok(found)
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(DIR_MODE).create(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn room_of(bytes: u64) -> u64 {
+    bytes.div_ceil(BLOCK_BYTES).max(1).saturating_mul(BLOCK_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK: &[u8] = &[b'x'; 4096];
+
+    fn files(dir: &Path, blocks: u64) -> Files {
+        Files::open(dir.join("q"), 0o640, blocks * BLOCK_BYTES).unwrap()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let paths = list(&dir.join("q")).unwrap();
+        paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().replace("000000000", "")).collect()
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_a_small_file_counts_a_block() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = files(dir.path(), 3);
+        for _ in 0..5 {
+            kept.add(Standing::Unproved, b"small").unwrap();
+        }
+        assert_eq!(names(dir.path()), ["3.unproved.http", "4.unproved.http", "5.unproved.http"]);
+        assert_eq!((kept.len(), kept.bytes(), kept.pushed_out()), (3, 3 * BLOCK_BYTES, 2));
+        assert_eq!(kept.add(Standing::Unproved, &BLOCK.repeat(4)).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(kept.len(), 3, "nothing makes room for what does not fit");
+        // A restart with less room.
+        let mut kept = files(dir.path(), 2);
+        kept.add(Standing::Unproved, BLOCK).unwrap();
+        assert_eq!(names(dir.path()), ["5.unproved.http", "6.unproved.http"]);
+    }
+
+    #[test]
+    fn a_flood_of_the_unproved_leaves_the_genuine_their_half() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = files(dir.path(), 4);
+        for _ in 0..3 {
+            kept.add(Standing::Genuine, BLOCK).unwrap();
+        }
+        for _ in 0..100 {
+            kept.add(Standing::Unproved, BLOCK).unwrap();
+        }
+        let left = names(dir.path());
+        assert_eq!(left[..2], ["2.genuine.http", "3.genuine.http"]);
+        assert_eq!(left.len(), 4);
+        kept.add(Standing::Unproved, &BLOCK.repeat(3)).unwrap_err();
+        assert_eq!(names(dir.path())[..2], left[..2]);
+    }
+
+    #[test]
+    fn strange_files_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("q")).unwrap();
+        for name in ["1.genuine.http", "0000000001.other.http", "0000000002.genuine.http.gz", "readme"] {
+            fs::write(dir.path().join("q").join(name), "").unwrap();
+        }
+        let mut kept = files(dir.path(), 2);
+        assert_eq!(kept.len(), 0);
+        kept.add(Standing::Genuine, BLOCK).unwrap();
+        kept.add(Standing::Genuine, BLOCK).unwrap();
+        kept.add(Standing::Genuine, BLOCK).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("q")).unwrap().count(), 6);
+    }
+}

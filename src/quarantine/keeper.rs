@@ -1,0 +1,190 @@
+//! The handle to the quarantine, and the thread that writes.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::{io, thread};
+
+use tracing::warn;
+
+use crate::quarantine::Standing;
+use crate::quarantine::files::Files;
+
+/// Captures that wait for the thread.
+const WAITING_MAX: usize = 64;
+/// Past so many bytes of them no more is taken.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Where captures are kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Their directory; made when there is something to keep.
+    pub dir: PathBuf,
+    /// The permissions of the files, before the umask.
+    pub mode: u32,
+    /// The room of all of them; 0 keeps none.
+    pub bytes_max: u64,
+}
+
+/// The handle to the thread that keeps refused requests.
+#[derive(Debug)]
+pub struct Quarantine {
+    /// `None` where nothing is kept.
+    queue: Option<SyncSender<Command>>,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Keep(Standing, Vec<u8>),
+    Close,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting_bytes: AtomicUsize,
+    kept: AtomicU64,
+    dropped: AtomicU64,
+    pushed_out: AtomicU64,
+    files: AtomicUsize,
+    bytes: AtomicU64,
+    has_warned: AtomicBool,
+}
+
+impl Quarantine {
+    /// One that keeps nothing.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { queue: None, shared: Arc::default(), thread: Mutex::default() }
+    }
+
+    /// Takes up what is in the directory and starts the thread.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read, or no thread can be started.
+    pub fn start(options: Options) -> io::Result<Self> {
+        if options.bytes_max == 0 {
+            return Ok(Self::off());
+        }
+        let files = Files::open(options.dir, options.mode, options.bytes_max)?;
+        let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
+        let shared = Arc::new(Shared::default());
+        shared.tell(&files);
+        let of_thread = shared.clone();
+        let thread = thread::Builder::new().name("quarantine".to_owned());
+        let thread = thread.spawn(move || of_thread.run(files, &commands))?;
+        Ok(Self { queue: Some(queue), shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Whether anything is kept at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Hands a capture over. Nobody waits for it; where too much waits it is dropped and counted.
+    pub fn keep(&self, standing: Standing, capture: Vec<u8>) {
+        let Some(queue) = &self.queue else { return };
+        let bytes = capture.len();
+        let before = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before >= WAITING_BYTES_MAX || queue.try_send(Command::Keep(standing, capture)).is_err() {
+            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.note_dropped();
+        }
+    }
+
+    /// Counts a capture that is not kept.
+    pub fn note_dropped(&self) {
+        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that were kept.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.shared.kept.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were not kept although they could have been.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Requests that made room for younger ones.
+    #[must_use]
+    pub fn pushed_out(&self) -> u64 {
+        self.shared.pushed_out.load(Ordering::Relaxed)
+    }
+
+    /// Requests that are kept now.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.shared.files.load(Ordering::Relaxed)
+    }
+
+    /// The room that they take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Writes what was handed over, then ends the thread. Takes as long as the disk does.
+    pub async fn close(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(queue), Some(thread)) = (self.queue.clone(), thread) {
+            let close = move || {
+                // An error is a thread that has ended already.
+                drop(queue.send(Command::Close));
+                drop(thread.join());
+            };
+            drop(tokio::task::spawn_blocking(close).await);
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, mut files: Files, commands: &Receiver<Command>) {
+        while let Ok(Command::Keep(standing, capture)) = commands.recv() {
+            match files.add(standing, &capture) {
+                Ok(()) => drop(self.kept.fetch_add(1, Ordering::Relaxed)),
+                Err(error) => {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                    if !self.has_warned.swap(true, Ordering::Relaxed) {
+                        warn!(%error, "A refused request cannot be kept in quarantine; further ones are only counted");
+                    }
+                }
+            }
+            self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
+            self.tell(&files);
+        }
+    }
+
+    fn tell(&self, files: &Files) {
+        self.files.store(files.len(), Ordering::Relaxed);
+        self.bytes.store(files.bytes(), Ordering::Relaxed);
+        self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
+        let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
+        let quarantine = Quarantine { queue: Some(queue), shared: Arc::default(), thread: Mutex::default() };
+        for _ in 0..WAITING_MAX + 3 {
+            quarantine.keep(Standing::Unproved, b"small".to_vec());
+        }
+        assert_eq!(quarantine.dropped(), 3);
+        assert_eq!(commands.try_iter().count(), WAITING_MAX);
+        for _ in 0..6 {
+            quarantine.keep(Standing::Unproved, vec![0; WAITING_BYTES_MAX / 4]);
+        }
+        assert_eq!((quarantine.dropped(), commands.try_iter().count()), (5, 4));
+    }
+}

@@ -1,0 +1,177 @@
+//! What is refused is kept, so that it can be looked at and taken back; no stranger gains room by it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::quarantine::{self, Note};
+
+use crate::support::{CertificateHost, Draft, Endpoint, Options, foreign_key, key, records, run};
+
+const FORMATS: [ContentFormat; 3] = [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified];
+
+/// The owner that every genuine push is refused for.
+fn wrong(host: &CertificateHost) -> Options {
+    Options::trusting(host.prefix()).set("accept.topic_owners", "1").set("logs.refused_rate", "off")
+}
+
+fn dir_of(endpoint: &Endpoint) -> PathBuf {
+    endpoint.path().join(format!("logs/quarantine.{}", endpoint.address.port()))
+}
+
+fn push(host: &CertificateHost, format: ContentFormat, message: &[u8]) -> Draft {
+    Draft::new(format, message, &host.url("x.pem")).sign(&key(512))
+}
+
+fn forged(host: &CertificateHost) -> Draft {
+    Draft::new(ContentFormat::Xml, "forged", &host.url("x.pem")).sign(&foreign_key(512))
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+/// Ends an endpoint, and so waits for what it keeps; gives its directory and what is in quarantine.
+fn stopped(endpoint: Endpoint) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let quarantine = dir_of(&endpoint);
+    let dir = endpoint.stop().1;
+    (dir, quarantine::list(&quarantine).unwrap())
+}
+
+#[test]
+fn a_refused_request_is_kept_as_it_came_and_explain_says_what_broke() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&wrong(&host));
+    let quarantine = dir_of(&endpoint);
+    let drafts = FORMATS.map(|format| push(&host, format, b"two\n\nlines \xc3\xa9"));
+    for draft in &drafts {
+        assert_eq!(endpoint.exchange(&draft.wire()).status, 403);
+    }
+    let (dir, kept) = stopped(endpoint);
+    assert_eq!(kept.len(), 3);
+    assert_eq!(fs::metadata(&quarantine).unwrap().permissions().mode() & 0o777, 0o700);
+    for (path, draft) in kept.iter().zip(&drafts) {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
+        let read = Draft::read(&fs::read(path).unwrap());
+        assert_eq!((&read.method, &read.target), (&draft.method, &draft.target));
+        let lower = |draft: &Draft| {
+            let rest = draft.clone().without("content-length").headers;
+            rest.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect::<Vec<_>>()
+        };
+        assert_eq!(lower(&read), lower(draft), "all headers, in their order");
+        assert_eq!(read.header("content-length"), draft.header("content-length"));
+        let note = Note::parse(read.body.strip_prefix(draft.body.as_slice()).unwrap()).unwrap();
+        assert_eq!((note.reason.as_str(), note.peer.ip().to_string().as_str()), ("owner_not_accepted", "127.0.0.1"));
+        let explain = ["explain", path.to_str().unwrap(), "--trust", &host.prefix()];
+        let ended = run(dir.path(), &[&explain[..], &["--set", "accept.topic_owners=1"]].concat());
+        ended.assert(1, "\nVerdict: serve would answer 403 (owner_not_accepted).");
+        ended.assert(1, "\nRefused: at 20");
+        ended.assert(1, "from 127.0.0.1:");
+        ended.assert(1, "\nsignature     ok");
+        run(dir.path(), &explain).assert(0, "serve would accept it");
+        // The note knows whom it came from.
+        let elsewhere = [&explain[..], &["--set", "accept.sources=10.0.0.0/8"]].concat();
+        run(dir.path(), &elsewhere).assert(1, "(source_not_accepted)");
+    }
+}
+
+#[test]
+fn what_came_in_chunks_is_kept_with_its_length() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&wrong(&host));
+    let draft = push(&host, ContentFormat::Simplified, b"12345");
+    let chunked = Draft { body: b"2\r\n12\r\n3\r\n345\r\n0\r\n\r\n".to_vec(), ..draft.without("content-length") };
+    assert_eq!(endpoint.exchange(&chunked.set("Transfer-Encoding", "chunked").wire()).status, 403);
+    let (dir, kept) = stopped(endpoint);
+    run(dir.path(), &["explain", kept[0].to_str().unwrap(), "--trust", &host.prefix()]).assert(0, "5 bytes of body");
+}
+
+#[test]
+fn only_refusals_whose_body_came_are_kept() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.refused_rate", "off"));
+    let draft = || push(&host, ContentFormat::Xml, b"m");
+    for (draft, status) in [
+        (draft(), 201),
+        (draft().to("/elsewhere"), 404),
+        (draft().method("PUT"), 405),
+        (draft().set("Content-Encoding", "gzip"), 415),
+        (draft().set("Content-length", "600000"), 413),
+        (forged(&host), 403),
+        (Draft::with_body("<a/>", &host.url("x.pem")).sign(&key(512)), 400),
+    ] {
+        assert_eq!(endpoint.exchange(&draft.wire()).status, status);
+    }
+    let (_dir, kept) = stopped(endpoint);
+    let names: Vec<&str> = kept.iter().map(|path| name(path)).collect();
+    assert_eq!(names, ["0000000001.unproved.http", "0000000002.genuine.http"]);
+}
+
+#[test]
+fn nothing_is_kept_without_room_and_while_space_is_low() {
+    let host = CertificateHost::serving(&key(512));
+    for (key, value) in [("logs.quarantine_bytes", "0"), ("logs.low_water", "1000PiB")] {
+        let endpoint = Endpoint::start(&wrong(&host).set(key, value));
+        let quarantine = dir_of(&endpoint);
+        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
+        let _dir = endpoint.stop().1;
+        assert!(!quarantine.exists(), "{key}");
+    }
+}
+
+#[test]
+fn no_name_is_made_of_what_a_peer_sent_and_the_oldest_strangers_go_first() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&wrong(&host).set("logs.quarantine_bytes", "64KiB"));
+    let hostile = |number: usize| {
+        let target = format!("/notifications?/../../{number}.http");
+        forged(&host)
+            .to(&target)
+            .set("x-mns-request-id", "../../x")
+            .set("x-mns-message-id", "/tmp/x\0".trim_end_matches('\0'))
+    };
+    for _ in 0..3 {
+        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
+    }
+    for number in 0..40 {
+        assert_eq!(endpoint.exchange(&hostile(number).wire()).status, 403);
+    }
+    let quarantine = dir_of(&endpoint);
+    let (dir, kept) = stopped(endpoint);
+    let expected = (1..=3).map(|number| format!("{number:010}.genuine.http"));
+    let expected: Vec<String> = expected.chain((31..=43).map(|number| format!("{number:010}.unproved.http"))).collect();
+    assert_eq!(kept.iter().map(|path| name(path)).collect::<Vec<_>>(), expected, "64 KiB are 16 blocks");
+    assert_eq!(fs::read_dir(&quarantine).unwrap().count(), 16);
+    let mut all: Vec<String> =
+        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    all.sort();
+    assert_eq!(all, ["certs", "logs", "stderr"]);
+}
+
+#[test]
+fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
+    let host = CertificateHost::serving(&key(512));
+    let full =
+        |log: &str| records(log).into_iter().filter(|record| record.text.starts_with("Access Forbidden!")).count();
+    let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "3/s"));
+    let begun = Instant::now();
+    for _ in 0..30 {
+        assert_eq!(endpoint.exchange(&forged(&host).wire()).status, 403);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+    let log = endpoint.log_path("endpoint_log");
+    let (_dir, kept) = stopped(endpoint);
+    assert_eq!(kept.len(), full(&fs::read_to_string(log).unwrap()));
+    assert!((1..=3 * seconds).contains(&kept.len()), "{} in {seconds} s", kept.len());
+    // 20 × (4 + 16) KiB are 400 KiB: two of these in a second at most.
+    let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "20/s"));
+    let begun = Instant::now();
+    for _ in 0..12 {
+        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Simplified, &[b'x'; 300_000]).wire()).status, 403);
+    }
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
+    let (_dir, kept) = stopped(endpoint);
+    assert!((1..=2 * seconds).contains(&kept.len()), "{} in {seconds} s", kept.len());
+}
