@@ -135,7 +135,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
-        Command::Logs(logs) => logs.run(),
+        Command::Logs(logs) => logs.run().await,
         Command::Check(check) => check.run().await,
         Command::Topic(topic) => topic.run().await,
         Command::Subscription(subscription) => subscription.run().await,

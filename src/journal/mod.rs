@@ -30,7 +30,7 @@ pub use medium::Medium;
 pub use meters::Meters;
 pub use queue::{Entry, Journal, JournalError, Limits, Once};
 pub use reader::{Found, Records, accepted};
-pub use record::{Level, Place, Record, RecordRequest, SUCCEED};
+pub use record::{Level, Place, RECOVERED, Record, RecordRequest, SUCCEED};
 pub use recovery::{Recovered, TornTail};
 pub use seen::SeenKey;
 pub use settings::{Duplicates, Settings, SyncMode};

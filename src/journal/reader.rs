@@ -5,8 +5,11 @@ use std::io::{self, BufRead};
 use serde_json::Value;
 
 use crate::journal::escape::{unescape, unescape_bytes};
-use crate::journal::record::{DUPLICATE, NAME_WIDTH, SUCCEED};
+use crate::journal::record::{DUPLICATE, NAME_WIDTH, RECOVERED, SUCCEED};
 use crate::journal::{Log, SeenKey};
+
+/// What the outcome of an accepted notification begins with.
+const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
 
 /// The records of one file, one after the other.
 pub struct Records<R> {
@@ -65,7 +68,7 @@ pub fn accepted(record: &[u8]) -> Option<SeenKey> {
 fn accepted_text(record: &[u8]) -> Option<SeenKey> {
     let mut lines = record.split(|byte| *byte == b'\n');
     let first = lines.next()?;
-    if ![SUCCEED, DUPLICATE].contains(&title(std::str::from_utf8(first).ok()?)?) {
+    if !ACCEPTED.contains(&title(std::str::from_utf8(first).ok()?)?) {
         return None;
     }
     let mut key = SeenKey::default();
@@ -106,8 +109,7 @@ fn set(key: &mut SeenKey, attribute: Option<(&[u8], Vec<u8>)>) {
 
 fn accepted_json(record: &[u8]) -> Option<SeenKey> {
     let Value::Object(record) = serde_json::from_slice(record).ok()? else { return None };
-    let event = record.get("event")?.as_str()?;
-    if event != SUCCEED && event != DUPLICATE {
+    if !ACCEPTED.contains(&record.get("event")?.as_str()?) {
         return None;
     }
     let mut key = SeenKey::default();
@@ -156,6 +158,8 @@ mod tests {
         assert_eq!(key.parts(), [&b"1"[..], b"t", b"", b"a\nb\r"]);
         let json = b"{\"event\":\"Notify Message Succeed!\",\"TopicOwner\":\"1\",\"MessageId\":\"a\\nb\\\\x0d\",\"TopicName\":\"t\"}\n";
         assert_eq!(accepted(json).unwrap().parts(), key.parts());
+        let recovered = text.replace(SUCCEED, RECOVERED);
+        assert_eq!(accepted(recovered.as_bytes()).unwrap(), key);
         let refused = text.replace(SUCCEED, "Access Forbidden!");
         assert!(accepted(refused.as_bytes()).is_none());
         // What a peer wrote into the first header of a request.

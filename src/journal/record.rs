@@ -15,6 +15,8 @@ pub(super) const NAME_WIDTH: usize = 30;
 pub const SUCCEED: &str = "Notify Message Succeed!";
 /// The title of one that is durable already.
 pub(super) const DUPLICATE: &str = "Notify Message Duplicate!";
+/// The title of one that was refused by mistake and taken back.
+pub const RECOVERED: &str = "Notify Message Recovered!";
 
 /// What happened, as the endpoint log tells it.
 #[derive(Debug, Clone)]
@@ -72,6 +74,8 @@ pub enum Place {
     LeftOut,
     /// Any other refusal.
     Refused,
+    /// A notification that was refused by mistake and taken back.
+    Recovered,
     /// The start of the program.
     Start,
 }
@@ -197,6 +201,7 @@ impl Place {
             Self::Duplicate => "receive.rs:6",
             Self::Refused => "receive.rs:7",
             Self::LeftOut => "receive.rs:8",
+            Self::Recovered => "recover.rs:1",
             Self::Start => "serve.rs:1",
         }
     }

@@ -21,7 +21,7 @@ const LANDMARK_BYTES: u64 = 4096;
 const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
 /// What makes two notifications the same: owner, topic, subscription and id.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SeenKey {
     owner: Vec<u8>,
     topic: Vec<u8>,
@@ -30,6 +30,13 @@ pub struct SeenKey {
 }
 
 impl SeenKey {
+    /// That of a notification with these parts.
+    #[must_use]
+    pub fn of([owner, topic, subscription, message]: [&[u8]; 4]) -> Self {
+        let [owner, topic, subscription, message] = [owner, topic, subscription, message].map(<[u8]>::to_vec);
+        Self { owner, topic, subscription, message }
+    }
+
     /// Owner, topic, subscription, message id.
     #[must_use]
     pub fn parts(&self) -> [&[u8]; 4] {

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::journal::reader::{Found, Records};
-use crate::journal::record::{DUPLICATE, SUCCEED};
+use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 use crate::journal::{Log, reader};
 
 /// Records are made up to this long before they are written, side by side: the times of two may be that much out of order.
@@ -29,6 +29,8 @@ pub struct Verdict {
     pub accepted: u64,
     /// Those that say that it was on disk already.
     pub duplicates: u64,
+    /// Those that say that it was refused by mistake and taken back.
+    pub recovered: u64,
     /// Requests without their outcome: a crash cut it off before it was acknowledged.
     pub without_outcome: u64,
     /// How often the time goes back: a clock that was set, or the end of summer time.
@@ -91,6 +93,7 @@ enum Kind {
     Request,
     Accepted,
     Duplicate,
+    Recovered,
     Other,
 }
 
@@ -100,9 +103,10 @@ impl Verdict {
         match seen.kind {
             Kind::Accepted => add(&mut self.accepted),
             Kind::Duplicate => add(&mut self.duplicates),
+            Kind::Recovered => add(&mut self.recovered),
             Kind::Request | Kind::Other => {}
         }
-        if last.is_request && matches!(seen.kind, Kind::Request | Kind::Other) {
+        if last.is_request && matches!(seen.kind, Kind::Request | Kind::Recovered | Kind::Other) {
             add(&mut self.without_outcome);
         }
         let (is_json, seconds) = seen.seconds;
@@ -181,6 +185,7 @@ fn kind(title: &str, is_request: bool, record: &[u8]) -> Result<Kind, &'static s
     let kind = match title {
         SUCCEED => Kind::Accepted,
         DUPLICATE => Kind::Duplicate,
+        RECOVERED => Kind::Recovered,
         _ if is_request => return Ok(Kind::Request),
         _ => return Ok(Kind::Other),
     };
@@ -216,12 +221,13 @@ mod tests {
 
     #[test]
     fn a_sound_log_is_counted() {
-        let text = [REQUEST, &outcome(SUCCEED, "10:00:00"), REQUEST, &outcome(DUPLICATE, "10:00:01")].concat();
+        let [first, second, third] = [SUCCEED, DUPLICATE, RECOVERED].map(|title| outcome(title, "10:00:00"));
+        let text = [REQUEST, &first, REQUEST, &second, &third].concat();
         let verdict = of(Log::Endpoint, &text);
         assert_eq!(verdict.problems, []);
-        let counts =
-            [verdict.records, verdict.accepted, verdict.duplicates, verdict.without_outcome, verdict.torn_bytes];
-        assert_eq!(counts, [4, 1, 1, 0, 0]);
+        let counts = [verdict.records, verdict.accepted, verdict.duplicates, verdict.recovered];
+        assert_eq!(counts, [5, 1, 1, 1]);
+        assert_eq!((verdict.without_outcome, verdict.torn_bytes), (0, 0));
         let access = of(Log::Access, &LINE.repeat(3));
         assert_eq!((access.records, access.accepted, access.problems_count), (3, 3, 0));
     }

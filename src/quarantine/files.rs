@@ -198,7 +198,7 @@ mod tests {
     const BLOCK: &[u8] = &[b'x'; 4096];
 
     fn files(dir: &Path, blocks: u64) -> Files {
-        Files::open(dir.join("q"), 0o640, blocks * BLOCK_BYTES).unwrap()
+        Files::open(dir.join("q"), 0o640, room_of(blocks.saturating_mul(BLOCK_BYTES))).unwrap()
     }
 
     fn names(dir: &Path) -> Vec<String> {

@@ -38,9 +38,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         let is_well = endpoint.journal.is_writable() && !endpoint.journal.is_low();
         return respond::health(is_well && !endpoint.draining.is_cancelled());
     }
-    if !endpoint.settings.path_prefix.is_empty() {
-        head.uri = with_prefix(&endpoint.settings.path_prefix, head.uri);
-    }
+    head.uri = endpoint.settings.with_prefix(head.uri);
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
         return respond::refused(&Rejection::Unplaced);
     };
@@ -114,17 +112,22 @@ fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
     is_read && endpoint.settings.health_path.as_deref() == Some(head.uri.path())
 }
 
-/// The target as MNS wrote it, before a proxy cut off its beginning.
-fn with_prefix(prefix: &str, uri: Uri) -> Uri {
-    let mut parts = uri.clone().into_parts();
-    let whole = parts.path_and_query.map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
-    // A target without a path, such as *, has nothing to put it back on.
-    let Some(Ok(whole)) = whole else { return uri };
-    parts.path_and_query = Some(whole);
-    Uri::from_parts(parts).unwrap_or(uri)
-}
-
 impl Settings {
+    /// The target as MNS wrote it, before a proxy cut off its beginning.
+    #[must_use]
+    pub fn with_prefix(&self, uri: Uri) -> Uri {
+        let prefix = self.path_prefix.as_str();
+        if prefix.is_empty() {
+            return uri;
+        }
+        let mut parts = uri.clone().into_parts();
+        let whole = parts.path_and_query.map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
+        // A target without a path, such as *, has nothing to put it back on.
+        let Some(Ok(whole)) = whole else { return uri };
+        parts.path_and_query = Some(whole);
+        Uri::from_parts(parts).unwrap_or(uri)
+    }
+
     /// Looks at what can be refused before the body is read.
     ///
     /// # Errors

@@ -37,6 +37,7 @@ mod proxies;
 mod pusher;
 mod quarantine;
 mod receive;
+mod recover;
 mod refuse;
 mod reload;
 mod rotate;

@@ -1,15 +1,18 @@
 //! `logs`: what can be done with the files of an endpoint, beside a running one or without.
 
+mod recover;
+mod review;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// Check the logs of an endpoint.
+/// Check the logs of an endpoint, and take back what was refused by mistake.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  mns-endpoint logs verify")]
+#[command(after_help = "Examples:
+  mns-endpoint logs verify
+  mns-endpoint logs recover --dry-run")]
 pub(super) struct Logs {
     #[command(subcommand)]
     action: Action,
@@ -18,12 +21,14 @@ pub(super) struct Logs {
 #[derive(Debug, Subcommand)]
 enum Action {
     Verify(verify::Verify),
+    Recover(recover::Recover),
 }
 
 impl Logs {
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.action {
             Action::Verify(verify) => verify.run(),
+            Action::Recover(recover) => recover.run().await,
         }
     }
 }

@@ -101,10 +101,11 @@ fn cannot_read(path: &Path) -> String {
 }
 
 fn tell(path: &Path, verdict: &Verdict, is_live: bool, out: &mut impl Write) -> std::io::Result<()> {
-    let Verdict { records, accepted, duplicates, .. } = verdict;
+    let Verdict { records, accepted, duplicates, recovered, .. } = verdict;
     let path = path.display();
     let sound = if verdict.problems_count == 0 { "all whole" } else { "NOT all whole" };
-    writeln!(out, "{path}: {records} records, {accepted} accepted, {duplicates} duplicates, {sound}")?;
+    let recovered = if *recovered > 0 { format!("{recovered} recovered, ") } else { String::new() };
+    writeln!(out, "{path}: {records} records, {accepted} accepted, {duplicates} duplicates, {recovered}{sound}")?;
     for (offset, problem) in &verdict.problems {
         writeln!(out, "{path}: the record at byte {offset} is broken: {problem}")?;
     }

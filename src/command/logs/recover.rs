@@ -1,0 +1,252 @@
+//! `logs recover`: what was refused by mistake goes into the endpoint log after all.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::command::Configuration;
+use crate::command::logs::review::Review;
+use crate::config::{self, Config};
+use crate::journal::{
+    self, Duplicates, Entry, FileOptions, FileStorage, Format, Found, Journal, Level, Log, Names, OpenError, Place,
+    RECOVERED, Record, Records, SeenKey, Settings, Stamp, SyncMode, escaped,
+};
+use crate::mns::Notification;
+use crate::quarantine::{self, Note};
+use crate::report::Report;
+use crate::server::Rejection;
+
+/// Take back what was refused by mistake.
+///
+/// Judges every request in quarantine again, as serve would with the configuration of today, but its date as of when it
+/// came. What passes is appended to the endpoint log as "Notify Message Recovered!", unless the log has it already, and
+/// leaves the quarantine once that is on disk; what does not pass stays there. Writes to the logs of the port of
+/// server.listen, so serve must not run: stop it, run this, and start it again. Ends with 0 where all files were judged.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint logs recover --dry-run    (changes nothing, and may run beside serve)
+  mns-endpoint logs recover --config /etc/mns-endpoint/endpoint.toml")]
+pub(super) struct Recover {
+    #[command(flatten)]
+    configuration: Configuration,
+    /// Show what would be recovered; change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Trust certificates under URL, as with serve --trust.
+    #[arg(long, value_name = "URL")]
+    trust: Vec<String>,
+}
+
+/// What came of one file.
+enum Outcome {
+    Recovered(String),
+    /// In a run that changes nothing.
+    Passes(String),
+    Known(String),
+    Refused(Rejection),
+    NotWhole,
+}
+
+/// How many came to what.
+#[derive(Default)]
+struct Tally {
+    recovered: usize,
+    known: usize,
+    refused: usize,
+    not_whole: usize,
+}
+
+/// The logs, open for writing.
+struct Target {
+    journal: Journal,
+    format: Format,
+    zone: TimeZone,
+}
+
+impl Recover {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let config = self.configuration.load(&self.trust)?;
+        let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
+        let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
+            bail!("server.listen names no port")
+        };
+        let names = Names { dir: config.log_dir.clone(), port };
+        let dir = names.quarantine();
+        let paths = quarantine::list(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        let mut out = io::stdout().lock();
+        let tally = if paths.is_empty() {
+            Tally::default()
+        } else if self.dry_run {
+            show(&Review::new(config)?, &names, &paths, &mut out).await?
+        } else {
+            let target = Target::open(&config, port, zone)?;
+            let taken = target.take_all(&Review::new(config)?, &paths, &mut out).await;
+            let closed = target.journal.close().await;
+            let tally = taken?;
+            closed.context("the last records are not on disk for sure")?;
+            tally
+        };
+        let would = if self.dry_run { "would be " } else { "" };
+        let Tally { recovered, known, refused, not_whole } = tally;
+        writeln!(
+            out,
+            "{}: {recovered} {would}recovered, {known} in the log already, {refused} refused again, {not_whole} not whole",
+            dir.display()
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Target {
+    fn open(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<Self> {
+        let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
+        let storage = FileStorage::open(options).map_err(|error| match error {
+            OpenError::Locked { .. } => anyhow!(
+                "serve writes to the logs of port {port}: stop it, run this again, and start it; MNS sends again what comes meanwhile"
+            ),
+            error @ OpenError::Unwritable { .. } => error.into(),
+        })?;
+        // Whatever serve is told: what leaves the quarantine is on disk, and nothing is there twice.
+        let settings = Settings { sync: SyncMode::Always, duplicates: Duplicates::Drop, ..config.journal.clone() };
+        let started = Journal::start(Box::new(storage), settings, None);
+        let (journal, _torn) =
+            started.with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
+        Ok(Self { journal, format: config.server.format, zone })
+    }
+
+    async fn take_all(&self, review: &Review, paths: &[PathBuf], out: &mut impl Write) -> anyhow::Result<Tally> {
+        let mut tally = Tally::default();
+        for path in paths {
+            let outcome = match review.read(path)? {
+                None => Outcome::NotWhole,
+                Some((request, note)) => match review.judge(&request, &note).await {
+                    Ok(notification) => self.take(&notification, &note).await?,
+                    Err(rejection) => Outcome::Refused(rejection),
+                },
+            };
+            if matches!(outcome, Outcome::Recovered(_) | Outcome::Known(_)) {
+                fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+            tally.tell(path, &outcome, out)?;
+        }
+        Ok(tally)
+    }
+
+    /// Appends a notification, unless the log has it; it is on disk when this returns.
+    async fn take(&self, notification: &Notification<'_>, note: &Note) -> anyhow::Result<Outcome> {
+        let before = self.journal.duplicates();
+        let appended = self.journal.append(self.entry(notification, note)).await;
+        appended.context("nothing more can be appended; what was told as recovered is on disk")?;
+        let shown = shown(notification);
+        let is_new = self.journal.duplicates() == before;
+        Ok(if is_new { Outcome::Recovered(shown) } else { Outcome::Known(shown) })
+    }
+
+    /// A record and no access line: nobody was answered.
+    fn entry(&self, notification: &Notification<'_>, note: &Note) -> Entry {
+        let came = humantime::format_rfc3339_millis(note.came).to_string();
+        let peer = note.peer.to_string();
+        let mut attributes = notification.attributes().to_vec();
+        attributes.extend([("Reason", note.reason.as_bytes()), ("Came", came.as_bytes()), ("Peer", peer.as_bytes())]);
+        let record = Record {
+            stamp: &Stamp::new(SystemClock.now(), &self.zone),
+            level: Level::Info,
+            place: Place::Recovered,
+            title: Some(RECOVERED),
+            attributes: &attributes,
+            request: None,
+        };
+        let mut entry = Entry { once: self.journal.once(notification.identity(), 0), ..Entry::default() };
+        record.write(&mut entry.endpoint, self.format);
+        entry
+    }
+}
+
+/// The same without a change: what passes is looked up in the logs as they are.
+async fn show(review: &Review, names: &Names, paths: &[PathBuf], out: &mut impl Write) -> anyhow::Result<Tally> {
+    let mut found = Vec::new();
+    for path in paths {
+        found.push(match review.read(path)? {
+            None => (Outcome::NotWhole, None),
+            Some((request, note)) => match review.judge(&request, &note).await {
+                Ok(notification) => {
+                    let key = SeenKey::of(notification.identity());
+                    (Outcome::Passes(shown(&notification)), Some(key))
+                }
+                Err(rejection) => (Outcome::Refused(rejection), None),
+            },
+        });
+    }
+    let wanted = found.iter().filter_map(|(_, key)| key.clone()).collect();
+    let mut known = in_the_logs(names, &wanted).with_context(|| format!("cannot read {}", names.dir.display()))?;
+    let mut tally = Tally::default();
+    for (path, (outcome, key)) in paths.iter().zip(found) {
+        let is_known = key.is_some_and(|key| !known.insert(key));
+        let outcome = match outcome {
+            Outcome::Passes(shown) if is_known => Outcome::Known(shown),
+            outcome => outcome,
+        };
+        tally.tell(path, &outcome, out)?;
+    }
+    Ok(tally)
+}
+
+/// Which of these notifications the endpoint log tells of, rotated files included.
+fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<SeenKey>> {
+    let rotated = names.rotated_numbers(Log::Endpoint)?.into_iter().map(|number| names.rotated(Log::Endpoint, number));
+    let mut known = HashSet::new();
+    for path in rotated.chain([names.live(Log::Endpoint)]) {
+        let file = match File::open(path) {
+            // Somebody has moved it away, as logrotate does.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file?,
+        };
+        let mut records = Records::new(Log::Endpoint, BufReader::new(file));
+        while let Found::Whole(record) = records.read()? {
+            known.extend(journal::accepted(record).filter(|key| wanted.contains(key)));
+        }
+    }
+    Ok(known)
+}
+
+fn shown(notification: &Notification<'_>) -> String {
+    let [topic, subscription, message] =
+        [&notification.topic_name, &notification.subscription_name, &notification.message_id].map(|text| escaped(text));
+    format!("message {message} of topic {topic} for {subscription}")
+}
+
+impl Tally {
+    fn tell(&mut self, path: &Path, outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+        let count = match outcome {
+            Outcome::Recovered(_) | Outcome::Passes(_) => &mut self.recovered,
+            Outcome::Known(_) => &mut self.known,
+            Outcome::Refused(_) => &mut self.refused,
+            Outcome::NotWhole => &mut self.not_whole,
+        };
+        *count = count.saturating_add(1);
+        writeln!(out, "{}: {outcome}", path.display())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recovered(shown) => write!(f, "recovered: {shown}"),
+            Self::Passes(shown) => write!(f, "would be recovered: {shown}"),
+            Self::Known(shown) => write!(f, "in the log already: {shown}"),
+            Self::Refused(rejection) => {
+                let told = escaped(Report(rejection).to_string().as_bytes());
+                write!(f, "refused again, {}: {told}", rejection.reason().key())
+            }
+            Self::NotWhole => f.write_str("not whole: left as it is"),
+        }
+    }
+}
