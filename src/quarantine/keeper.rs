@@ -148,7 +148,9 @@ impl Quarantine {
 impl Shared {
     fn run(&self, mut files: Files, commands: &Receiver<Command>) {
         while let Ok(Command::Keep(standing, capture)) = commands.recv() {
-            match files.add(standing, &capture) {
+            let added = files.add(standing, &capture);
+            self.tell(&files);
+            match added {
                 Ok(()) => drop(self.kept.fetch_add(1, Ordering::Relaxed)),
                 Err(error) => {
                     self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -158,7 +160,6 @@ impl Shared {
                 }
             }
             self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
-            self.tell(&files);
         }
     }
 
@@ -186,5 +187,20 @@ mod tests {
             quarantine.keep(Standing::Unproved, vec![0; WAITING_BYTES_MAX / 4]);
         }
         assert_eq!((quarantine.dropped(), commands.try_iter().count()), (5, 4));
+    }
+
+    #[tokio::test]
+    async fn what_was_handed_over_is_written_before_the_close() {
+        let dir = tempfile::tempdir().unwrap();
+        let quarantine = dir.path().join("q");
+        let options = Options { dir: quarantine.clone(), mode: 0o640, bytes_max: 1024 * 1024 };
+        let keeper = Quarantine::start(options).unwrap();
+        (0..WAITING_MAX).for_each(|_| keeper.keep(Standing::Genuine, b"small".to_vec()));
+        keeper.close().await;
+        let files = std::fs::read_dir(&quarantine).unwrap().count();
+        assert_eq!((files, keeper.files(), keeper.kept()), (WAITING_MAX, WAITING_MAX, 64));
+        keeper.keep(Standing::Genuine, b"late".to_vec());
+        assert_eq!(keeper.dropped(), 1);
+        keeper.close().await;
     }
 }

@@ -70,6 +70,19 @@ fn what_comes_of_requests_is_counted() {
     });
 }
 
+#[test]
+fn what_is_kept_in_quarantine_is_counted() {
+    let (bench, admin) = bench(|options| options.set("logs.quarantine_bytes", "16KiB"));
+    let large = bench.draft().swap_body(vec![b'x'; 9000]);
+    for draft in [large, bench.draft(), bench.draft(), bench.draft(), bench.draft(), bench.draft()] {
+        assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 403);
+    }
+    let text = once(admin, "mns_endpoint_quarantine_kept_total", 5.0);
+    for (name, value) in [("dropped_total", 1.0), ("pushed_out_total", 1.0), ("requests", 4.0), ("bytes", 16384.0)] {
+        assert_eq!(metric(&text, &format!("mns_endpoint_quarantine_{name}")), value, "{name}");
+    }
+}
+
 /// The metrics once they are as they should be.
 #[track_caller]
 fn once(admin: SocketAddr, name: &str, value: f64) -> String {
