@@ -32,12 +32,12 @@ use crate::server::Rejection;
 /// server.listen, so serve must not run: stop it, run this, and start it again. Ends with 0 where all files were judged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mns-endpoint logs recover --dry-run    (changes nothing, and may run beside serve)
+  mns-endpoint logs recover --dry-run    (changes no file of logs.dir, and may run beside serve)
   mns-endpoint logs recover --config /etc/mns-endpoint/endpoint.toml")]
 pub(super) struct Recover {
     #[command(flatten)]
     configuration: Configuration,
-    /// Show what would be recovered; change nothing.
+    /// Show what would be recovered; leave logs and quarantine as they are.
     #[arg(long)]
     dry_run: bool,
     /// Trust certificates under URL, as with serve --trust.
@@ -48,7 +48,7 @@ pub(super) struct Recover {
 /// What came of one file.
 enum Outcome {
     Recovered(String),
-    /// In a run that changes nothing.
+    /// With --dry-run.
     Passes(String),
     Known(String),
     Refused(Rejection),
