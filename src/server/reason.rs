@@ -5,7 +5,7 @@
 use strum::IntoStaticStr;
 
 use crate::mns::Defect;
-use crate::trust::Untrusted;
+use crate::trust::{FetchError, Untrusted};
 
 /// The stable key of a refusal, or of a remark on an accepted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumCount, strum::EnumIter, IntoStaticStr)]
@@ -20,6 +20,7 @@ pub enum Reason {
     ContentMd5Missing,
     ContentMd5Mismatch,
     CertificateAddressRefused,
+    CertificateOverBudget,
     CertificateUnavailable,
     KeyTooSmall,
     SignatureWrong,
@@ -61,6 +62,8 @@ impl Reason {
             Untrusted::ContentMd5Missing => Self::ContentMd5Missing,
             Untrusted::ContentMd5Mismatch => Self::ContentMd5Mismatch,
             Untrusted::AddressNotAllowed(_) => Self::CertificateAddressRefused,
+            Untrusted::CertificateUnavailable(FetchError::OverBudget)
+            | Untrusted::RenewalFailed(FetchError::OverBudget) => Self::CertificateOverBudget,
             Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_) => Self::CertificateUnavailable,
             Untrusted::KeyTooSmall(_) => Self::KeyTooSmall,
             Untrusted::SignatureWrong => Self::SignatureWrong,
@@ -90,6 +93,9 @@ impl Reason {
             Self::ContentMd5Mismatch => "a proxy changed the body, or an old request was sent again with another one",
             Self::CertificateAddressRefused => {
                 "if the address is MNS's, add its prefix to signing.certificate_prefixes or its region to signing.extra_regions; for the emulator and push start serve with --trust"
+            }
+            Self::CertificateOverBudget => {
+                "a stranger makes up addresses, and MNS sends a genuine push again. Name a proxy in front in server.trusted_proxies, or put the certificate in place with: mns-endpoint certificate add URL FILE"
             }
             Self::CertificateUnavailable => {
                 "check the way to the address: signing.fetch_via, signing.proxy, DNS; or put the certificate in place with: mns-endpoint certificate add URL FILE"

@@ -86,7 +86,7 @@ async fn receive(visit: &Visit<'_>, room: &mut Held<'_>) -> Result<Receipt, Reje
     let deadline = visit.deadline(BUDGET);
     let gate = endpoint.gate.load_full();
     let begun = Instant::now();
-    let verdict = timeout_at(deadline, gate.verifier.verify(&signed)).await;
+    let verdict = timeout_at(deadline, gate.verifier.verify(&signed, visit.arrival.peer.ip())).await;
     endpoint.counts.verify.note(begun.elapsed());
     let verified = verdict.map_err(Rejection::late)??;
     endpoint.counts.note_skew(verified.skew_seconds());

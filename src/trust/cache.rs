@@ -3,23 +3,25 @@
 //! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a rotation), so what is held
 //! never expires. What can go wrong is bounded: one fetch at a time for an address, failures
 //! remembered for two seconds, a new look at an address whose key stopped fitting at most once a
-//! minute, at most 16 fetches at once, and at most 256 addresses.
+//! minute, at most 16 fetches at once, at most 256 addresses that have verified a push and as many that have not, and
+//! a budget for the fetches of the latter.
 
-use std::collections::HashMap;
+use std::mem;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::mns::SigningCertUrl;
+use crate::trust::addresses::Addresses;
+use crate::trust::fetch_budget::FetchBudget;
+use crate::trust::slot::{Flight, Outcome, Slot, State, landing};
 use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCertificate};
 
-/// How many addresses are known at once. MNS has one for each region and rotation.
-const ADDRESSES_MAX: usize = 256;
 /// For how long a failed fetch answers for the next ones.
 const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
 /// The least time between two renewals of an address. The first fetch is none: a key that changes right
@@ -33,17 +35,13 @@ const WARNING_PAUSE: Duration = Duration::from_secs(10);
 /// Keys below this size get a warning: they can be factored with rented machines.
 const STRONG_KEY_BITS: usize = 1024;
 
-type Outcome = Result<Arc<SigningCertificate>, FetchError>;
-
 /// Holds certificates and fetches those that are missing.
 pub struct CertificateCache {
     source: Arc<dyn CertificateSource>,
     store: CertificateStore,
     fetch_timeout: Duration,
-    slots: ArcSwap<HashMap<SigningCertUrl, Arc<Slot>>>,
-    /// Taken to add or remove a slot; never to read one.
-    growing: Mutex<()>,
-    uses: AtomicU64,
+    addresses: Addresses,
+    budget: FetchBudget,
     fetches: Semaphore,
     failures: Mutex<Failures>,
     fetched: AtomicU64,
@@ -70,60 +68,49 @@ struct Failures {
     left_out: u64,
 }
 
-/// What is known of one address.
-#[derive(Default)]
-struct Slot {
-    held: ArcSwapOption<SigningCertificate>,
-    state: Mutex<State>,
-    /// A number that grows with each use that verified a push; 0 until the first.
-    verified_at: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    flight: Option<watch::Receiver<Option<Outcome>>>,
-    renewed_at: Option<Instant>,
-    failed: Option<(Instant, FetchError)>,
-}
-
 impl CertificateCache {
     /// An empty cache over a source and a store. `fetch_timeout` bounds a fetch, whatever the source does.
     pub fn new(source: Arc<dyn CertificateSource>, store: CertificateStore, fetch_timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             source,
-            store,
             fetch_timeout,
-            slots: ArcSwap::default(),
-            growing: Mutex::new(()),
-            uses: AtomicU64::new(0),
+            addresses: Addresses::default(),
+            budget: FetchBudget::default(),
             fetches: Semaphore::new(FETCHES_MAX),
             failures: Mutex::default(),
+            store,
             fetched: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         })
     }
 
-    /// The certificate of an address: the one held, else from the source, else from disk.
+    /// The certificate of an address: the one held, else from the source, else from disk. A fetch for an address that
+    /// has verified no push is paid from the budget of `peer`.
     ///
     /// Dropping the future leaves the fetch running for those who ask next.
     ///
     /// # Errors
-    /// Neither the source nor the disk has it.
-    pub async fn get(self: &Arc<Self>, url: &SigningCertUrl) -> Result<Arc<SigningCertificate>, FetchError> {
-        let slot = self.slot(url);
+    /// Neither the source nor the disk has it, or only the disk could be asked and has none.
+    pub async fn get(self: &Arc<Self>, url: &SigningCertUrl, peer: IpAddr) -> Outcome {
+        let Some(slot) = self.addresses.get_or_pay(url, || self.budget.take(peer)) else {
+            return self.unfetched(url, FetchError::OverBudget).await;
+        };
         if let Some(certificate) = slot.held.load_full() {
             return Ok(certificate);
         }
         let flight = {
-            let mut state = lock(&slot.state);
+            let mut state = slot.state();
             match (state.flight(), &state.failed, slot.held.load_full()) {
                 (_, _, Some(certificate)) => return Ok(certificate),
-                (Some(flight), _, None) => flight.clone(),
+                (Some(flight), _, None) => Ok(flight.clone()),
                 (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => return Err(error.clone()),
-                (None, _, None) => self.take_off(url, &slot, &mut state),
+                (None, _, None) => self.take_off(url, &slot, &mut state, peer),
             }
         };
-        landing(flight).await
+        match flight {
+            Ok(flight) => landing(flight).await,
+            Err(error) => self.unfetched(url, error).await,
+        }
     }
 
     /// Looks at an address again, because a signature failed under `unfit`: its key may have changed.
@@ -136,10 +123,11 @@ impl CertificateCache {
         self: &Arc<Self>,
         url: &SigningCertUrl,
         unfit: &Arc<SigningCertificate>,
+        peer: IpAddr,
     ) -> Result<Option<Arc<SigningCertificate>>, FetchError> {
-        let slot = self.slot(url);
+        let slot = self.addresses.get_or_pay(url, || self.budget.take(peer)).ok_or(FetchError::OverBudget)?;
         let flight = {
-            let mut state = lock(&slot.state);
+            let mut state = slot.state();
             match (state.flight(), slot.held.load_full()) {
                 (Some(flight), _) => flight.clone(),
                 (None, Some(held)) if !Arc::ptr_eq(&held, unfit) => return Ok(Some(held)),
@@ -148,67 +136,63 @@ impl CertificateCache {
                     return state.failed.as_ref().map_or(Ok(None), |(_, error)| Err(error.clone()));
                 }
                 (None, _) => {
+                    let flight = self.take_off(url, &slot, &mut state, peer)?;
                     state.renewed_at = Some(Instant::now());
-                    self.take_off(url, &slot, &mut state)
+                    flight
                 }
             }
         };
         landing(flight).await.map(Some)
     }
 
-    /// Remembers that a push was verified under this address: it stays when room is needed.
-    pub fn note_verified(&self, url: &SigningCertUrl) {
-        if let Some(slot) = self.slots.load().get(url) {
-            let use_number = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            slot.verified_at.store(use_number, Ordering::Relaxed);
+    /// Remembers that a push was verified under this certificate: it is kept, and its address stays when room is
+    /// needed, and `peer` need not have paid for it.
+    ///
+    /// Where it has verified one before, this takes no lock and no memory.
+    pub fn note_verified(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>, peer: IpAddr) {
+        if self.addresses.note_use(url, certificate) {
+            return;
+        }
+        if !self.addresses.get(url).is_some_and(|slot| slot.is_known()) {
+            self.budget.give_back(peer);
+        }
+        if self.vouch(url, certificate) {
+            self.keep(url, certificate);
         }
     }
 
     /// How it stands.
     #[must_use]
     pub fn counts(&self) -> CacheCounts {
-        let slots = self.slots.load();
-        let held = slots.values().filter(|slot| slot.held.load().is_some()).count();
+        let (held, missing) = self.addresses.counts();
         CacheCounts {
             held,
-            missing: slots.len().saturating_sub(held),
+            missing,
             fetches: self.fetched.load(Ordering::Relaxed),
             failures: self.failed.load(Ordering::Relaxed),
         }
     }
 
-    fn slot(&self, url: &SigningCertUrl) -> Arc<Slot> {
-        if let Some(slot) = self.slots.load().get(url) {
-            return slot.clone();
-        }
-        let _growing = lock(&self.growing);
-        let mut slots = HashMap::clone(&self.slots.load());
-        let slot = slots.entry(url.clone()).or_default().clone();
-        if slots.len() > ADDRESSES_MAX {
-            let others = slots.iter().filter(|(known, _)| *known != url);
-            let oldest = others.min_by_key(|(_, slot)| slot.verified_at.load(Ordering::Relaxed));
-            if let Some(oldest) = oldest.map(|(known, _)| known.clone()) {
-                slots.remove(&oldest);
-            }
-        }
-        self.slots.store(Arc::new(slots));
-        slot
-    }
-
-    /// Starts the one fetch of an address. The task ends by itself within the fetch's time limit.
+    /// Starts the one fetch of an address, if it is a known one or the fetch can be paid for. The task ends by itself
+    /// within the fetch's time limit.
     fn take_off(
         self: &Arc<Self>,
         url: &SigningCertUrl,
         slot: &Arc<Slot>,
         state: &mut State,
-    ) -> watch::Receiver<Option<Outcome>> {
+        peer: IpAddr,
+    ) -> Result<Flight, FetchError> {
+        if !(slot.is_known() || mem::take(&mut state.is_paid) || self.budget.take(peer)) {
+            // Why the last one failed says more.
+            return Err(state.failed.as_ref().map_or(FetchError::OverBudget, |(_, error)| error.clone()));
+        }
         let (sender, receiver) = watch::channel(None);
         state.flight = Some(receiver.clone());
         let (cache, url, slot) = (self.clone(), url.clone(), slot.clone());
         tokio::spawn(async move {
             let outcome = cache.obtain(&url, &slot).await;
             {
-                let mut state = lock(&slot.state);
+                let mut state = slot.state();
                 state.flight = None;
                 match &outcome {
                     Ok(certificate) => {
@@ -222,7 +206,7 @@ impl CertificateCache {
             }
             sender.send_replace(Some(outcome));
         });
-        receiver
+        Ok(receiver)
     }
 
     async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot) -> Outcome {
@@ -237,10 +221,8 @@ impl CertificateCache {
         self.fetched.fetch_add(1, Ordering::Relaxed);
         match self.fetch(url).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
             Ok(certificate) => {
-                tell_new(url, &certificate, held.as_deref());
-                let certificate = Arc::new(certificate);
-                self.keep(url, &certificate);
-                Ok(certificate)
+                info!(%url, key_bits = certificate.key_bits(), "Fetched a signing certificate");
+                Ok(Arc::new(certificate))
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
@@ -258,6 +240,17 @@ impl CertificateCache {
         fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)))
     }
 
+    /// What is on disk of an address that is not fetched.
+    async fn unfetched(&self, url: &SigningCertUrl, error: FetchError) -> Outcome {
+        match self.load(url).await {
+            Some(kept) => Ok(kept),
+            None => {
+                self.warn_of_failure(url, &error);
+                Err(error)
+            }
+        }
+    }
+
     /// A stranger can cause as many failures as they like, so not each is worth a warning.
     fn warn_of_failure(&self, url: &SigningCertUrl, error: &FetchError) {
         let mut failures = lock(&self.failures);
@@ -265,19 +258,22 @@ impl CertificateCache {
             failures.left_out = failures.left_out.saturating_add(1);
             debug!(%url, %error, "Could not fetch a signing certificate");
         } else {
-            let left_out = std::mem::take(&mut failures.left_out);
+            let left_out = mem::take(&mut failures.left_out);
             failures.warned_at = Some(Instant::now());
             warn!(%url, %error, left_out, "Could not fetch a signing certificate");
         }
     }
 
-    async fn load(self: &Arc<Self>, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+    /// The certificate on disk. It is there since it verified a push, or was put there by hand: its address is known.
+    async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         let (store, address) = (self.store.clone(), url.clone());
         match tokio::task::spawn_blocking(move || store.load(&address)).await {
             Ok(Ok(Some(certificate))) => {
-                tell_new(url, &certificate, None);
-                info!(%url, path = %self.store.path(url).display(), "Using the signing certificate kept on disk");
-                Some(Arc::new(certificate))
+                let path = self.store.path(url);
+                info!(%url, path = %path.display(), "Using the signing certificate kept on disk");
+                let certificate = Arc::new(certificate);
+                self.vouch(url, &certificate);
+                Some(certificate)
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => {
@@ -291,8 +287,22 @@ impl CertificateCache {
         }
     }
 
+    /// Puts a certificate among those that have verified a push; says whether its key is new there.
+    fn vouch(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> bool {
+        let before = self.addresses.vouch(url, certificate);
+        let is_new = !before.as_ref().is_some_and(|before| before.has_key_of(certificate));
+        if is_new {
+            match before {
+                Some(_) => warn!(%url, "The signing key at a known address has changed"),
+                None => info!(%url, "A push was verified under a signing certificate for the first time"),
+            }
+            warn_where_weak(url, certificate);
+        }
+        is_new
+    }
+
     /// Writes the certificate in the background: a push does not wait for it.
-    fn keep(self: &Arc<Self>, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) {
+    fn keep(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) {
         let (store, url, certificate) = (self.store.clone(), url.clone(), certificate.clone());
         tokio::task::spawn_blocking(move || match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
             Ok(Ok(path)) => info!(%url, path = %path.display(), "Kept a signing certificate"),
@@ -302,27 +312,8 @@ impl CertificateCache {
     }
 }
 
-impl State {
-    /// The fetch under way. One whose task is gone without a result is none.
-    fn flight(&self) -> Option<&watch::Receiver<Option<Outcome>>> {
-        self.flight.as_ref().filter(|flight| flight.has_changed().is_ok() || flight.borrow().is_some())
-    }
-}
-
-async fn landing(mut flight: watch::Receiver<Option<Outcome>>) -> Outcome {
-    match flight.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(outcome)) => outcome.clone(),
-        Ok(None) | Err(_) => Err(FetchError::Abandoned),
-    }
-}
-
-fn tell_new(url: &SigningCertUrl, certificate: &SigningCertificate, held: Option<&SigningCertificate>) {
+fn warn_where_weak(url: &SigningCertUrl, certificate: &SigningCertificate) {
     let key_bits = certificate.key_bits();
-    match held {
-        Some(held) if held.has_key_of(certificate) => return,
-        Some(_) => warn!(%url, key_bits, "The signing key at a known address has changed"),
-        None => info!(%url, key_bits, "Loaded a signing certificate"),
-    }
     if key_bits < STRONG_KEY_BITS {
         warn!(
             %url, key_bits,
@@ -342,9 +333,12 @@ mod tests {
 
     use super::*;
     use crate::mns::{Prefix, Prefixes};
+    use crate::trust::addresses::ADDRESSES_MAX;
+    use crate::trust::certificate::samples::{OLD, OTHER};
+    use crate::trust::fetch_budget::PEER_FETCHES;
     use crate::trust::source::Fetching;
 
-    const OLD: &[u8] = include_bytes!("../../certs/mns-2015.pem");
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     /// Answers after a while with what it was last given, and counts.
     struct Script {
@@ -382,6 +376,29 @@ mod tests {
             Self { script, cache, dir }
         }
 
+        async fn get(&self, file: &str) -> Outcome {
+            self.cache.get(&url(file), PEER).await
+        }
+
+        /// A push verifies under what is held of an address.
+        async fn verify(&self, file: &str) {
+            let held = self.get(file).await.unwrap();
+            self.cache.note_verified(&url(file), &held, PEER);
+        }
+
+        /// So many strangers spend all fetches.
+        fn spend_all(&self) {
+            let strangers = (0..10_000_u32).map(|number| IpAddr::from(number.to_be_bytes()));
+            strangers.take_while(|stranger| self.cache.budget.take(*stranger)).for_each(drop);
+        }
+
+        async fn kept(&self, file: &str) {
+            let path = self.dir.path().join(format!("a.example/{file}.pem"));
+            while !path.exists() {
+                tokio::task::yield_now().await;
+            }
+        }
+
         fn calls(&self) -> usize {
             self.script.calls.load(Ordering::SeqCst)
         }
@@ -406,7 +423,7 @@ mod tests {
         let asked: Vec<_> = (0..100)
             .map(|_| {
                 let cache = bench.cache.clone();
-                tokio::spawn(async move { cache.get(&url("x")).await })
+                tokio::spawn(async move { cache.get(&url("x"), PEER).await })
             })
             .collect();
         for answer in asked {
@@ -418,9 +435,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fetch_outlives_the_request_that_started_it() {
         let bench = Bench::new(50, Ok(OLD.to_vec()));
-        let given_up = tokio::time::timeout(Duration::from_millis(10), bench.cache.get(&url("x"))).await;
+        let given_up = tokio::time::timeout(Duration::from_millis(10), bench.get("x")).await;
         assert!(given_up.is_err());
-        bench.cache.get(&url("x")).await.unwrap();
+        bench.get("x").await.unwrap();
         assert_eq!(bench.calls(), 1);
     }
 
@@ -428,57 +445,56 @@ mod tests {
     async fn a_failure_answers_for_a_while_and_then_the_source_is_asked_again() {
         let bench = Bench::new(0, Err(down()));
         for _ in 0..3 {
-            assert_eq!(bench.cache.get(&url("x")).await.err(), Some(down()));
+            assert_eq!(bench.get("x").await.err(), Some(down()));
         }
         assert_eq!(bench.calls(), 1);
         bench.answer(Ok(OLD.to_vec()));
         tokio::time::advance(FAILURE_REMEMBERED).await;
-        bench.cache.get(&url("x")).await.unwrap();
+        bench.get("x").await.unwrap();
         assert_eq!(bench.calls(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_stalls_is_given_up() {
         let bench = Bench::new(3_600_000, Ok(OLD.to_vec()));
-        assert_eq!(bench.cache.get(&url("x")).await.err(), Some(FetchError::TimedOut(Duration::from_secs(2))));
+        assert_eq!(bench.get("x").await.err(), Some(FetchError::TimedOut(Duration::from_secs(2))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_no_certificate_is_a_failure() {
         let bench = Bench::new(0, Ok(b"<html>".to_vec()));
-        assert!(matches!(bench.cache.get(&url("x")).await, Err(FetchError::Invalid(_))));
+        assert!(matches!(bench.get("x").await, Err(FetchError::Invalid(_))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_address_is_renewed_at_most_once_in_a_pause_and_keeps_its_certificate_when_that_fails() {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
-        let held = bench.cache.get(&url("x")).await.unwrap();
-        let renewed = bench.cache.renew(&url("x"), &held).await.unwrap().unwrap();
-        assert!(bench.cache.renew(&url("x"), &renewed).await.unwrap().is_none());
-        assert!(Arc::ptr_eq(&bench.cache.renew(&url("x"), &held).await.unwrap().unwrap(), &renewed));
+        let held = bench.get("x").await.unwrap();
+        let renewed = bench.cache.renew(&url("x"), &held, PEER).await.unwrap().unwrap();
+        assert!(bench.cache.renew(&url("x"), &renewed, PEER).await.unwrap().is_none());
+        assert!(Arc::ptr_eq(&bench.cache.renew(&url("x"), &held, PEER).await.unwrap().unwrap(), &renewed));
         assert_eq!(bench.calls(), 2);
         bench.answer(Err(down()));
         tokio::time::advance(RENEWAL_PAUSE).await;
         for _ in 0..2 {
-            assert_eq!(bench.cache.renew(&url("x"), &renewed).await.err(), Some(down()));
+            assert_eq!(bench.cache.renew(&url("x"), &renewed, PEER).await.err(), Some(down()));
         }
         assert_eq!(bench.calls(), 3);
-        assert!(Arc::ptr_eq(&bench.cache.get(&url("x")).await.unwrap(), &renewed));
+        assert!(Arc::ptr_eq(&bench.get("x").await.unwrap(), &renewed));
     }
 
     #[tokio::test]
     async fn a_certificate_on_disk_serves_while_the_source_is_down() {
         let first = Bench::new(0, Ok(OLD.to_vec()));
-        first.cache.get(&url("x")).await.unwrap();
-        let kept = first.dir.path().join("a.example/x.pem");
-        while !kept.exists() {
-            tokio::task::yield_now().await;
-        }
+        first.get("unproven").await.unwrap();
+        first.verify("x").await;
+        first.kept("x").await;
+        assert!(!first.dir.path().join("a.example/unproven.pem").exists());
         let second = Bench::in_dir(first.dir, 0, Err(down()));
-        second.cache.get(&url("x")).await.unwrap();
-        assert_eq!(second.cache.get(&url("y")).await.err(), Some(down()));
+        second.get("x").await.unwrap();
+        assert_eq!(second.get("y").await.err(), Some(down()));
         std::fs::write(second.dir.path().join("a.example/z.pem"), "torn").unwrap();
-        assert_eq!(second.cache.get(&url("z")).await.err(), Some(down()));
+        assert_eq!(second.get("z").await.err(), Some(down()));
     }
 
     /// Has a defect.
@@ -497,7 +513,7 @@ mod tests {
         let store = CertificateStore::new(tempfile::tempdir().unwrap().path().to_owned());
         let cache = CertificateCache::new(source.clone(), store, Duration::from_secs(2));
         for calls in 1..=3 {
-            assert_eq!(cache.get(&url("x")).await.err(), Some(FetchError::Abandoned));
+            assert_eq!(cache.get(&url("x"), PEER).await.err(), Some(FetchError::Abandoned));
             assert_eq!(source.0.load(Ordering::SeqCst), calls);
         }
     }
@@ -505,11 +521,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_renewal_that_finds_no_room_is_none() {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
-        let held = bench.cache.get(&url("x")).await.unwrap();
+        let held = bench.get("x").await.unwrap();
         let all = bench.cache.fetches.acquire_many(u32::try_from(FETCHES_MAX).unwrap()).await.unwrap();
-        assert_eq!(bench.cache.renew(&url("x"), &held).await.err(), Some(FetchError::TooMany));
+        assert_eq!(bench.cache.renew(&url("x"), &held, PEER).await.err(), Some(FetchError::TooMany));
         drop(all);
-        assert!(bench.cache.renew(&url("x"), &held).await.unwrap().is_some());
+        assert!(bench.cache.renew(&url("x"), &held, PEER).await.unwrap().is_some());
         assert_eq!(bench.calls(), 2);
     }
 
@@ -522,31 +538,96 @@ mod tests {
         let crowd: Vec<_> = (0..FETCHES_MAX)
             .map(|number| {
                 let cache = bench.cache.clone();
-                tokio::spawn(async move { cache.get(&url(&number.to_string())).await })
+                tokio::spawn(async move { cache.get(&url(&number.to_string()), PEER).await })
             })
             .collect();
         while bench.calls() < FETCHES_MAX {
             tokio::task::yield_now().await;
         }
         // At once, while another address waits for room.
-        let kept = tokio::time::timeout(Duration::from_secs(1), bench.cache.get(&url("kept"))).await;
+        let kept = tokio::time::timeout(Duration::from_secs(1), bench.get("kept")).await;
         kept.unwrap().unwrap();
         assert_eq!(bench.calls(), FETCHES_MAX);
         crowd.into_iter().for_each(|fetch| fetch.abort());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn addresses_are_bounded_and_those_that_verified_stay() {
+    async fn newcomers_are_bounded_and_none_pushes_out_what_has_verified() {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
-        bench.cache.get(&url("good")).await.unwrap();
-        bench.cache.note_verified(&url("good"));
-        bench.answer(Err(down()));
-        for number in 0..ADDRESSES_MAX * 2 {
-            assert!(bench.cache.get(&url(&number.to_string())).await.is_err());
+        for number in 0..ADDRESSES_MAX {
+            bench.verify(&format!("good{number}")).await;
+            tokio::time::advance(PEER_FETCHES.refill).await;
         }
-        assert_eq!(bench.cache.slots.load().len(), ADDRESSES_MAX);
+        for number in 0..ADDRESSES_MAX * 2 {
+            bench.get(&number.to_string()).await.unwrap();
+            tokio::time::advance(PEER_FETCHES.refill).await;
+        }
+        let both_halves = ADDRESSES_MAX * 2;
+        assert_eq!(bench.cache.counts().held, both_halves);
         let calls = bench.calls();
-        bench.cache.get(&url("good")).await.unwrap();
-        assert_eq!(bench.calls(), calls);
+        for number in 0..ADDRESSES_MAX {
+            bench.get(&format!("good{number}")).await.unwrap();
+        }
+        assert_eq!(bench.calls(), calls, "all of them are held");
+        // One more takes the place of the one whose last use is the longest ago, and of no other.
+        bench.verify("good0").await;
+        bench.verify("late").await;
+        assert_eq!(bench.cache.counts().held, both_halves - 1, "it was a newcomer first");
+        let held = |file: &str| bench.cache.addresses.get(&url(file)).is_some();
+        assert!(held("good0") && !held("good1") && held("good2") && held("late"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_makes_up_addresses_spends_its_own_fetches_only() {
+        let bench = Bench::new(0, Err(down()));
+        let burst = usize::try_from(PEER_FETCHES.burst).unwrap();
+        for number in 0..burst * 3 {
+            let expected = if number < burst { down() } else { FetchError::OverBudget };
+            assert_eq!(bench.get(&number.to_string()).await.err(), Some(expected));
+        }
+        assert_eq!(bench.calls(), burst);
+        assert_eq!(bench.cache.counts().missing, burst, "what is not paid for takes no place");
+        bench.answer(Ok(OLD.to_vec()));
+        bench.cache.get(&url("genuine"), "192.0.2.2".parse().unwrap()).await.unwrap();
+        // That was not made up, so it costs nothing.
+        for number in 0..burst * 3 {
+            let (file, peer) = (format!("genuine{number}"), "192.0.2.3".parse().unwrap());
+            let held = bench.cache.get(&url(&file), peer).await.unwrap();
+            bench.cache.note_verified(&url(&file), &held, peer);
+        }
+        // What it has paid for once it pays for again, and is told why it had failed.
+        tokio::time::advance(FAILURE_REMEMBERED).await;
+        assert_eq!(bench.get("0").await.err(), Some(down()));
+        tokio::time::advance(PEER_FETCHES.refill).await;
+        bench.get("0").await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_has_verified_is_renewed_however_little_is_left() {
+        let bench = Bench::new(0, Ok(OLD.to_vec()));
+        let stranger = bench.get("stranger").await.unwrap();
+        bench.verify("x").await;
+        bench.spend_all();
+        let held = bench.get("x").await.unwrap();
+        assert!(bench.cache.renew(&url("x"), &held, PEER).await.unwrap().is_some());
+        let calls = bench.calls();
+        let over = bench.cache.renew(&url("stranger"), &stranger, PEER).await;
+        assert_eq!((over.err(), bench.calls()), (Some(FetchError::OverBudget), calls));
+        // A look that did not take place is none: the next one need not wait.
+        tokio::time::advance(PEER_FETCHES.refill).await;
+        assert!(bench.cache.renew(&url("stranger"), &stranger, PEER).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_on_disk_is_used_without_a_fetch_and_renewed_however_little_is_left() {
+        let first = Bench::new(0, Ok(OLD.to_vec()));
+        first.verify("x").await;
+        first.kept("x").await;
+        let second = Bench::in_dir(first.dir, 0, Ok(OTHER.to_vec()));
+        second.spend_all();
+        let kept = second.get("x").await.unwrap();
+        assert_eq!((second.calls(), second.get("y").await.err()), (0, Some(FetchError::OverBudget)));
+        let renewed = second.cache.renew(&url("x"), &kept, PEER).await.unwrap().unwrap();
+        assert!(!renewed.has_key_of(&kept));
     }
 }

@@ -104,6 +104,13 @@ impl SigningCertificate {
     }
 }
 
+/// Certificates that tests of this layer share.
+#[cfg(test)]
+pub(super) mod samples {
+    pub(crate) const OLD: &[u8] = include_bytes!("../../certs/mns-2015.pem");
+    pub(crate) const OTHER: &[u8] = include_bytes!("../../tests/vectors/keys/test-512-certificate.pem");
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
@@ -111,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    const REAL: &[u8] = include_bytes!("../../certs/mns-2015.pem");
+    const REAL: &[u8] = samples::OLD;
     const TEXT: &[u8] = include_bytes!("../../tests/vectors/simplified-2023/string-to-sign.txt");
     const SIGNATURE: &str = include_str!("../../tests/vectors/simplified-2023/signature.b64");
 

@@ -5,9 +5,12 @@
 //! [`CertificateStore`] keeps good ones for the next start. `docs/design/trust.md` says what this
 //! proves and what it cannot.
 
+mod addresses;
 mod admission;
 mod cache;
 mod certificate;
+mod fetch_budget;
+mod slot;
 mod source;
 mod store;
 mod verifier;
@@ -15,6 +18,7 @@ mod verifier;
 pub use admission::{Admission, NotAdmitted};
 pub use cache::{CacheCounts, CertificateCache};
 pub use certificate::{InvalidCertificate, KEY_BITS, SigningCertificate};
+pub use fetch_budget::{ALL_FETCHES, FetchRate, PEER_FETCHES, SITE_FETCHES};
 pub use source::{CertificateSource, FetchError, FetchOptions, Fetching, HttpsSource, SourceError};
 pub use store::{CertificateStore, Kept, StoreError};
 pub use verifier::{LATE, Policy, Timeliness, Untrusted, Verified, Verifier};

@@ -48,6 +48,9 @@ pub enum FetchError {
     /// Not asked: others are being fetched.
     #[error("too many certificates are being fetched at the moment")]
     TooMany,
+    /// Not asked: whoever sent the push, or everybody together, has named too many new addresses.
+    #[error("it is not held, and more addresses of that kind were named lately than are fetched")]
+    OverBudget,
     /// The fetch ended without a result: a defect of ours.
     #[error("the fetch was abandoned")]
     Abandoned,

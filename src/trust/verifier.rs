@@ -3,6 +3,7 @@
 //! Cheap checks come first, in this order: headers, Date, Content-MD5, address. Only then is a
 //! certificate asked for, and the signature checked last.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::mns::{
     ContentMd5, Defect, InvalidNotification, NotAllowed, Notification, Prefixes, SignedRequest, SigningCertUrl,
 };
-use crate::trust::{CacheCounts, CertificateCache, FetchError};
+use crate::trust::{CacheCounts, CertificateCache, FetchError, SigningCertificate};
 
 /// A Date this far behind our clock is accepted and flagged.
 pub const LATE: Duration = Duration::from_secs(15 * 60);
@@ -129,20 +130,21 @@ impl Verifier {
         Self { policy, prefixes, cache, clock }
     }
 
-    /// Proves that MNS sent a request, body included.
+    /// Proves that MNS sent a request, body included. `peer` pays for a fetch that strangers could cause.
     ///
     /// Nothing is left behind where the future is dropped, but for a fetch that ends by itself.
     ///
     /// # Errors
     /// [`Untrusted`]: the first check that failed.
-    pub async fn verify<'r>(&self, request: &SignedRequest<'r>) -> Result<Verified<'r>, Untrusted> {
+    pub async fn verify<'r>(&self, request: &SignedRequest<'r>, peer: IpAddr) -> Result<Verified<'r>, Untrusted> {
         let now = self.clock.now();
         let timeliness = self.policy.check_date(request.date(), now)?;
         self.policy.check_content_md5(request)?;
         let url = self.prefixes.admit(request.certificate_address())?;
-        self.check_signature(request, &url).await?;
-        self.cache.note_verified(&url);
-        Ok(Verified { request: request.request(), timeliness, skew_seconds: seconds_between(request.date(), now) })
+        let certificate = self.check_signature(request, &url, peer).await?;
+        self.cache.note_verified(&url, &certificate, peer);
+        let skew_seconds = seconds_between(request.date(), now);
+        Ok(Verified { request: request.request(), timeliness, skew_seconds })
     }
 
     /// How the certificates stand.
@@ -151,9 +153,14 @@ impl Verifier {
         self.cache.counts()
     }
 
-    async fn check_signature(&self, request: &SignedRequest<'_>, url: &SigningCertUrl) -> Result<(), Untrusted> {
-        let certificate = self.cache.get(url).await.map_err(Untrusted::CertificateUnavailable)?;
-        let holds = |certificate: &crate::trust::SigningCertificate| {
+    async fn check_signature(
+        &self,
+        request: &SignedRequest<'_>,
+        url: &SigningCertUrl,
+        peer: IpAddr,
+    ) -> Result<Arc<SigningCertificate>, Untrusted> {
+        let certificate = self.cache.get(url, peer).await.map_err(Untrusted::CertificateUnavailable)?;
+        let holds = |certificate: &SigningCertificate| {
             certificate.verifies(&request.string_to_sign(), request.signature())
                 || request.other_string_to_sign().is_some_and(|text| certificate.verifies(&text, request.signature()))
         };
@@ -161,14 +168,14 @@ impl Verifier {
             certificate
         } else {
             // The key may have been changed in place.
-            match self.cache.renew(url, &certificate).await.map_err(Untrusted::RenewalFailed)? {
+            match self.cache.renew(url, &certificate, peer).await.map_err(Untrusted::RenewalFailed)? {
                 Some(renewed) if holds(&renewed) => renewed,
                 Some(_) | None => return Err(Untrusted::SignatureWrong),
             }
         };
         match certificate.key_bits() {
             bits if bits < self.policy.min_key_bits => Err(Untrusted::KeyTooSmall(bits)),
-            _ => Ok(()),
+            _ => Ok(certificate),
         }
     }
 }

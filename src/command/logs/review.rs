@@ -59,7 +59,7 @@ impl Review {
         self.config.server.check_head(&head)?;
         let signed = SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
         let gate = self.certificates.gate(&self.config, Arc::new(Then(note.came)));
-        let verified = gate.verifier.verify(&signed).await?;
+        let verified = gate.verifier.verify(&signed, note.peer.ip()).await?;
         Ok(gate.admission.admit(verified.notification()?, note.peer.ip())?)
     }
 }

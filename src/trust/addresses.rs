@@ -1,0 +1,107 @@
+//! The addresses in use, in two halves that never push each other out: those that have verified a push, and newcomers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::mns::SigningCertUrl;
+use crate::trust::SigningCertificate;
+use crate::trust::slot::Slot;
+
+/// How many addresses each half has. MNS has one for each region and rotation.
+pub(super) const ADDRESSES_MAX: usize = 256;
+
+type Slots = HashMap<Arc<SigningCertUrl>, Arc<Slot>>;
+
+/// The slots by address.
+#[derive(Default)]
+pub(super) struct Addresses {
+    slots: ArcSwap<Slots>,
+    /// Taken to add or remove a slot; never to read one.
+    growing: Mutex<()>,
+    uses: AtomicU64,
+}
+
+impl Addresses {
+    pub(super) fn get(&self, url: &SigningCertUrl) -> Option<Arc<Slot>> {
+        self.slots.load().get(url).cloned()
+    }
+
+    /// The slot of an address that may be new; a new one must be paid for. It takes the place of the oldest newcomer.
+    pub(super) fn get_or_pay(&self, url: &SigningCertUrl, pay: impl FnOnce() -> bool) -> Option<Arc<Slot>> {
+        self.get(url).or_else(|| {
+            self.grow(url, |slots| match slots.get(url) {
+                // Another request was faster.
+                Some(slot) => Some(slot.clone()),
+                None if pay() => Some(Arc::new(Slot::paid())),
+                None => None,
+            })
+        })
+    }
+
+    /// Counts a use that verified a push, where the certificate is known to do so. Takes no lock.
+    pub(super) fn note_use(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> bool {
+        let slots = self.slots.load();
+        let Some(slot) = slots.get(url) else { return false };
+        let is_proven = slot.proven.load().as_ref().is_some_and(|proven| Arc::ptr_eq(proven, certificate));
+        if is_proven {
+            self.use_now(slot);
+        }
+        is_proven
+    }
+
+    /// Puts an address among the known, with its certificate: a push was verified under it, here or before it was kept.
+    /// It takes the place of the known one whose last use is the longest ago. Gives what was proven there before.
+    pub(super) fn vouch(
+        &self,
+        url: &SigningCertUrl,
+        certificate: &Arc<SigningCertificate>,
+    ) -> Option<Arc<SigningCertificate>> {
+        let mut before = None;
+        self.grow(url, |slots| {
+            let slot = slots.get(url).cloned().unwrap_or_default();
+            before = slot.proven.swap(Some(certificate.clone()));
+            if slot.held.load().is_none() {
+                slot.held.store(Some(certificate.clone()));
+            }
+            Some(slot)
+        });
+        before
+    }
+
+    /// How many have a certificate, and how many have none.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let slots = self.slots.load();
+        let held = slots.values().filter(|slot| slot.held.load().is_some()).count();
+        (held, slots.len().saturating_sub(held))
+    }
+
+    fn grow(&self, url: &SigningCertUrl, slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>) -> Option<Arc<Slot>> {
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = Slots::clone(&self.slots.load());
+        let slot = slot(&slots)?;
+        self.use_now(&slot);
+        slots.insert(Arc::new(url.clone()), slot.clone());
+        make_room(&mut slots, slot.is_known());
+        self.slots.store(Arc::new(slots));
+        Some(slot)
+    }
+
+    fn use_now(&self, slot: &Slot) {
+        let number = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        slot.used_at.store(number, Ordering::Relaxed);
+    }
+}
+
+/// Takes the one out whose last use is the longest ago, where one half has one too many.
+fn make_room(slots: &mut Slots, is_known: bool) {
+    let half = || slots.iter().filter(|(_, slot)| slot.is_known() == is_known);
+    if half().count() > ADDRESSES_MAX {
+        let oldest = half().min_by_key(|(_, slot)| slot.used_at.load(Ordering::Relaxed));
+        if let Some(oldest) = oldest.map(|(url, _)| url.clone()) {
+            slots.remove(&oldest);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How many certificates strangers may have us fetch.
+//!
+//! Anybody can make up an address that is not held, and each would cost a fetch. So such a fetch is paid from the
+//! bucket of whoever asked and from that of all together; where either is empty nothing is fetched, and nothing is paid.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::time::Instant;
+
+/// A bucket of fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchRate {
+    /// So many at once, fetches.
+    pub burst: u32,
+    /// After so long there is one more.
+    pub refill: Duration,
+}
+
+/// Of one peer: an IPv4 address or an IPv6 network of 64 bits.
+pub const PEER_FETCHES: FetchRate = FetchRate { burst: 32, refill: Duration::from_secs(10) };
+/// Of an IPv6 network of 48 bits, for one customer may have such a one, and 65,536 peers in it.
+pub const SITE_FETCHES: FetchRate = FetchRate { burst: 64, refill: Duration::from_secs(5) };
+/// Of everybody together.
+pub const ALL_FETCHES: FetchRate = FetchRate { burst: 256, refill: Duration::from_millis(500) };
+
+/// The buckets.
+///
+/// A bucket that is full again is forgotten, and only what was granted is remembered. So the bucket of all bounds
+/// memory too: there are never more of the others than fetches that it grants while one of them fills.
+#[derive(Debug, Default)]
+pub(super) struct FetchBudget {
+    buckets: Mutex<Buckets>,
+}
+
+/// When each bucket will be full again.
+#[derive(Debug, Default)]
+struct Buckets {
+    all: Option<Instant>,
+    networks: HashMap<IpNet, Instant>,
+}
+
+impl FetchBudget {
+    /// Pays for one fetch, if there is enough.
+    pub(super) fn take(&self, peer: IpAddr) -> bool {
+        self.buckets().take(peer, Instant::now()).is_some()
+    }
+
+    /// Gives one back to a peer: its address has verified a push, so it was not made up.
+    pub(super) fn give_back(&self, peer: IpAddr) {
+        self.buckets().give_back(peer);
+    }
+
+    fn buckets(&self) -> MutexGuard<'_, Buckets> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buckets {
+    fn take(&mut self, peer: IpAddr, now: Instant) -> Option<()> {
+        let networks = networks(peer).into_iter().map(|(network, rate)| {
+            let full_at = self.networks.get(&network).copied();
+            Some((network, rate.take(full_at, now)?))
+        });
+        let networks = networks.collect::<Option<Vec<_>>>()?;
+        self.all = Some(ALL_FETCHES.take(self.all, now)?);
+        self.networks.retain(|_, full_at| *full_at > now);
+        self.networks.extend(networks);
+        Some(())
+    }
+
+    fn give_back(&mut self, peer: IpAddr) {
+        self.all = self.all.and_then(|full_at| full_at.checked_sub(ALL_FETCHES.refill));
+        for (network, rate) in networks(peer) {
+            let sooner = self.networks.get(&network).and_then(|full_at| full_at.checked_sub(rate.refill));
+            self.networks.extend(sooner.map(|full_at| (network, full_at)));
+        }
+    }
+}
+
+impl FetchRate {
+    /// When a bucket is full again after one more was taken from it; `None` where it is empty.
+    fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
+        let full_at = full_at.unwrap_or(now).max(now).checked_add(self.refill)?;
+        (full_at.duration_since(now) <= self.refill.saturating_mul(self.burst)).then_some(full_at)
+    }
+}
+
+/// The networks whose buckets a peer pays from.
+fn networks(peer: IpAddr) -> Vec<(IpNet, FetchRate)> {
+    let peer = peer.to_canonical();
+    let rates: &[(u8, FetchRate)] = match peer {
+        IpAddr::V4(_) => &[(32, PEER_FETCHES)],
+        IpAddr::V6(_) => &[(64, PEER_FETCHES), (48, SITE_FETCHES)],
+    };
+    rates.iter().filter_map(|(bits, rate)| Some((IpNet::new(peer, *bits).ok()?.trunc(), *rate))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(budget: &FetchBudget, peers: impl IntoIterator<Item = String>) -> usize {
+        peers.into_iter().filter(|peer| budget.take(peer.parse().unwrap())).count()
+    }
+
+    fn fetches(rate: FetchRate) -> usize {
+        usize::try_from(rate.burst).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_spends_its_own_bucket_and_no_more_of_that_of_all() {
+        let budget = FetchBudget::default();
+        let one = |peer: &str| std::iter::repeat_n(peer.to_owned(), 10_000);
+        assert_eq!(granted(&budget, one("192.0.2.1")), fetches(PEER_FETCHES));
+        assert_eq!(granted(&budget, one("::ffff:192.0.2.1")), 0, "the same peer on a socket of both families");
+        // What it asked for in vain took nothing from the others.
+        let others = (0..255).map(|number| format!("198.51.100.{number}"));
+        assert_eq!(granted(&budget, others), fetches(ALL_FETCHES) - fetches(PEER_FETCHES));
+        tokio::time::advance(PEER_FETCHES.refill).await;
+        assert_eq!(granted(&budget, one("192.0.2.1")), 1);
+        tokio::time::advance(PEER_FETCHES.refill * 1000).await;
+        assert_eq!(granted(&budget, one("192.0.2.1")), fetches(PEER_FETCHES), "it fills, and does not run over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let budget = FetchBudget::default();
+        let one = || std::iter::repeat_n("2001:db8::1".to_owned(), 10_000);
+        budget.give_back("2001:db8::1".parse().unwrap());
+        assert_eq!(granted(&budget, one()), fetches(PEER_FETCHES));
+        budget.give_back("2001:db8::2".parse().unwrap());
+        assert_eq!(granted(&budget, one()), 1);
+        (0..1000).for_each(|_| budget.give_back("2001:db8::1".parse().unwrap()));
+        assert_eq!(granted(&budget, one()), fetches(PEER_FETCHES));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_peers_together_are_bounded_and_the_bucket_of_all_fills_again() {
+        let budget = FetchBudget::default();
+        let crowd = |net: u8| (0..5000).map(move |number| format!("10.{net}.{}.{}", number / 250, number % 250));
+        assert_eq!(granted(&budget, crowd(1)), fetches(ALL_FETCHES));
+        tokio::time::advance(ALL_FETCHES.refill * 3).await;
+        assert_eq!(granted(&budget, crowd(2)), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ipv6_peer_is_its_network_and_many_networks_of_one_site_are_not_many_peers() {
+        let budget = FetchBudget::default();
+        let host = (0..5000).map(|number| format!("2001:db8::{number:x}"));
+        assert_eq!(granted(&budget, host), fetches(PEER_FETCHES));
+        let site = (0..5000).map(|number| format!("2001:db8:1:{number:x}::1"));
+        assert_eq!(granted(&budget, site), fetches(SITE_FETCHES));
+        assert_eq!(granted(&budget, ["2001:db8:2::1".to_owned()]), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_of_peers_is_bounded() {
+        let budget = FetchBudget::default();
+        let fills = SITE_FETCHES.refill * SITE_FETCHES.burst;
+        let in_that_time = fills.as_millis() / ALL_FETCHES.refill.as_millis();
+        let bound = (usize::try_from(in_that_time).unwrap() + fetches(ALL_FETCHES)) * 2;
+        let mut most = 0;
+        for number in 0..20_000 {
+            let (high, low) = (number / 65_536, number % 65_536);
+            granted(&budget, [format!("2001:{high:x}:{low:x}::1"), format!("10.0.{}.{}", low / 256, low % 256)]);
+            most = most.max(budget.buckets.lock().unwrap().networks.len());
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(most <= bound, "{most} of {bound}");
+        tokio::time::advance(fills).await;
+        granted(&budget, ["192.0.2.1".to_owned()]);
+        assert_eq!(budget.buckets.lock().unwrap().networks.len(), 1, "those that are full again are forgotten");
+    }
+}
