@@ -137,6 +137,8 @@ impl Counted {
         let members = [("held", number(counts.held)), ("missing", number(counts.missing))];
         gauges(encoder, "certificate_addresses", help, "state", &members)?;
         counter(encoder, "certificate_fetches", "Fetches of signing certificates", counts.fetches)?;
+        let help = "Pushes that were verified under a key not seen before";
+        counter(encoder, "signing_key_changes", help, counts.key_changes)?;
         let help = "Fetches that brought no certificate";
         counter(encoder, "certificate_fetches_failed", help, counts.failures)
     }

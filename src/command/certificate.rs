@@ -98,7 +98,7 @@ fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
         writeln!(out, "No certificates are kept in {}", config.certificate_dir.display())?;
     }
     let mut code = ExitCode::SUCCESS;
-    for Kept { path, certificate } in kept {
+    for Kept { path, certificate, .. } in kept {
         match certificate {
             Ok(certificate) => {
                 let until = humantime::format_rfc3339_seconds(certificate.not_after());

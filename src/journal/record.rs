@@ -72,6 +72,8 @@ pub enum Place {
     Duplicate,
     /// Refusals that are only counted.
     LeftOut,
+    /// A push was verified under a key that was not expected.
+    KeyChanged,
     /// Any other refusal.
     Refused,
     /// A notification that was refused by mistake and taken back.
@@ -202,6 +204,7 @@ impl Place {
             Self::Refused => "receive.rs:7",
             Self::LeftOut => "receive.rs:8",
             Self::Recovered => "recover.rs:1",
+            Self::KeyChanged => "receive.rs:9",
             Self::Start => "serve.rs:1",
         }
     }

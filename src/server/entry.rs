@@ -15,11 +15,12 @@ use crate::report::Report;
 use crate::server::reason::Reason;
 use crate::server::respond::Rejection;
 use crate::server::{Endpoint, Shown};
-use crate::trust::Timeliness;
+use crate::trust::{KeyChange, Timeliness};
 
 const STATUS_CREATED: u16 = 201;
 /// How much of a field stands in the access line of a refusal, in bytes.
 const REFUSED_FIELD_BYTES: usize = 1024;
+const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
 /// A request while it is answered.
 pub(super) struct Visit<'e> {
@@ -163,6 +164,32 @@ impl Visit<'_> {
     fn request_time(&self) -> Option<String> {
         let id = self.request.headers().get(header::REQUEST_ID)?;
         mns::request_time(id.as_bytes()).map(httpdate::fmt_http_date)
+    }
+
+    /// A record of a key that was not expected, where what space is left is not for pushes only.
+    pub(super) fn tell_key_change(&self, change: &KeyChange) {
+        if self.endpoint.journal.is_scarce() {
+            return;
+        }
+        let (peer, key_bits) = (self.arrival.peer.to_string(), change.key_bits.to_string());
+        let record = Record {
+            stamp: &self.stamp(),
+            level: Level::Warning,
+            place: Place::KeyChanged,
+            title: Some("Signing Key Changed!"),
+            attributes: &[
+                ("CertificateAddress", change.address.as_bytes()),
+                ("KeyBits", key_bits.as_bytes()),
+                ("OldKey", change.old_key.as_bytes()),
+                ("NewKey", change.new_key.as_bytes()),
+                ("Peer", peer.as_bytes()),
+                ("Hint", KEY_HINT.as_bytes()),
+            ],
+            request: None,
+        };
+        let mut entry = Entry::default();
+        record.write(&mut entry.endpoint, self.endpoint.settings.format);
+        self.endpoint.journal.note(entry);
     }
 
     fn stamp(&self) -> Stamp {

@@ -90,6 +90,9 @@ async fn receive(visit: &Visit<'_>, room: &mut Held<'_>) -> Result<Receipt, Reje
     endpoint.counts.verify.note(begun.elapsed());
     let verified = verdict.map_err(Rejection::late)??;
     endpoint.counts.note_skew(verified.skew_seconds());
+    if let Some(change) = verified.key_change() {
+        visit.tell_key_change(change);
+    }
     let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
     let remark = entry::remark(&notification, verified.timeliness());
     let entry = visit.accepted(&notification, remark);

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 use crate::mns::SigningCertUrl;
 use crate::trust::addresses::Addresses;
 use crate::trust::fetch_budget::FetchBudget;
+use crate::trust::known_keys::{KeyChange, KnownKeys, News};
 use crate::trust::slot::{Flight, Outcome, Slot, State, landing};
 use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCertificate};
 
@@ -44,8 +45,10 @@ pub struct CertificateCache {
     budget: FetchBudget,
     fetches: Semaphore,
     failures: Mutex<Failures>,
+    known_keys: Mutex<KnownKeys>,
     fetched: AtomicU64,
     failed: AtomicU64,
+    key_changes: AtomicU64,
 }
 
 /// How a cache stands.
@@ -59,6 +62,8 @@ pub struct CacheCounts {
     pub fetches: u64,
     /// Those of them that brought no certificate.
     pub failures: u64,
+    /// Pushes that were verified under another key than was expected.
+    pub key_changes: u64,
 }
 
 /// Failed fetches that have not been warned of yet.
@@ -78,9 +83,11 @@ impl CertificateCache {
             budget: FetchBudget::default(),
             fetches: Semaphore::new(FETCHES_MAX),
             failures: Mutex::default(),
+            known_keys: Mutex::new(KnownKeys::kept_in(&store)),
             store,
             fetched: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            key_changes: AtomicU64::new(0),
         })
     }
 
@@ -146,19 +153,30 @@ impl CertificateCache {
     }
 
     /// Remembers that a push was verified under this certificate: it is kept, and its address stays when room is
-    /// needed, and `peer` need not have paid for it.
+    /// needed, and `peer` need not have paid for it. Gives the change where another key was expected, once.
     ///
     /// Where it has verified one before, this takes no lock and no memory.
-    pub fn note_verified(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>, peer: IpAddr) {
+    pub fn note_verified(
+        &self,
+        url: &SigningCertUrl,
+        certificate: &Arc<SigningCertificate>,
+        peer: IpAddr,
+    ) -> Option<KeyChange> {
         if self.addresses.note_use(url, certificate) {
-            return;
+            return None;
         }
         if !self.addresses.get(url).is_some_and(|slot| slot.is_known()) {
             self.budget.give_back(peer);
         }
-        if self.vouch(url, certificate) {
+        let news = self.vouch(url, certificate);
+        if news != News::Known {
             self.keep(url, certificate);
         }
+        let News::Changed(change) = news else { return None };
+        self.key_changes.fetch_add(1, Ordering::Relaxed);
+        let KeyChange { key_bits, old_key, new_key, .. } = &change;
+        warn!(%url, key_bits, old_key, new_key, "The signing key has changed: a push was verified under one not seen before");
+        Some(change)
     }
 
     /// How it stands.
@@ -170,6 +188,7 @@ impl CertificateCache {
             missing,
             fetches: self.fetched.load(Ordering::Relaxed),
             failures: self.failed.load(Ordering::Relaxed),
+            key_changes: self.key_changes.load(Ordering::Relaxed),
         }
     }
 
@@ -272,6 +291,7 @@ impl CertificateCache {
                 let path = self.store.path(url);
                 info!(%url, path = %path.display(), "Using the signing certificate kept on disk");
                 let certificate = Arc::new(certificate);
+                // Whoever put it there knows of its key.
                 self.vouch(url, &certificate);
                 Some(certificate)
             }
@@ -287,18 +307,13 @@ impl CertificateCache {
         }
     }
 
-    /// Puts a certificate among those that have verified a push; says whether its key is new there.
-    fn vouch(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> bool {
+    /// Puts a certificate among those that have verified a push.
+    fn vouch(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> News {
         let before = self.addresses.vouch(url, certificate);
-        let is_new = !before.as_ref().is_some_and(|before| before.has_key_of(certificate));
-        if is_new {
-            match before {
-                Some(_) => warn!(%url, "The signing key at a known address has changed"),
-                None => info!(%url, "A push was verified under a signing certificate for the first time"),
-            }
+        if before.is_none_or(|before| before.fingerprint() != certificate.fingerprint()) {
             warn_where_weak(url, certificate);
         }
-        is_new
+        lock(&self.known_keys).note(url, certificate)
     }
 
     /// Writes the certificate in the background: a push does not wait for it.
@@ -381,9 +396,9 @@ mod tests {
         }
 
         /// A push verifies under what is held of an address.
-        async fn verify(&self, file: &str) {
+        async fn verify(&self, file: &str) -> Option<KeyChange> {
             let held = self.get(file).await.unwrap();
-            self.cache.note_verified(&url(file), &held, PEER);
+            self.cache.note_verified(&url(file), &held, PEER)
         }
 
         /// So many strangers spend all fetches.
@@ -628,6 +643,26 @@ mod tests {
         let kept = second.get("x").await.unwrap();
         assert_eq!((second.calls(), second.get("y").await.err()), (0, Some(FetchError::OverBudget)));
         let renewed = second.cache.renew(&url("x"), &kept, PEER).await.unwrap().unwrap();
-        assert!(!renewed.has_key_of(&kept));
+        assert_ne!(renewed.fingerprint(), kept.fingerprint());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_key_than_before_is_told_once_at_its_address_elsewhere_and_after_a_restart() {
+        let bench = Bench::new(0, Ok(OLD.to_vec()));
+        assert_eq!((bench.verify("x").await, bench.verify("x").await), (None, None));
+        bench.answer(Ok(OTHER.to_vec()));
+        let held = bench.get("x").await.unwrap();
+        bench.cache.renew(&url("x"), &held, PEER).await.unwrap().unwrap();
+        let change = bench.verify("x").await.unwrap();
+        assert_eq!((change.address.as_str(), change.key_bits), ("https://a.example/x.pem", 512));
+        assert_eq!((bench.verify("x").await, bench.verify("y").await), (None, None));
+        assert_eq!(bench.cache.counts().key_changes, 1);
+        bench.kept("x").await;
+        bench.kept("y").await;
+        let again = Bench::in_dir(bench.dir, 0, Ok(OTHER.to_vec()));
+        assert_eq!(again.verify("x").await, None);
+        again.answer(Ok(OLD.to_vec()));
+        let change = again.verify("z").await.unwrap();
+        assert_eq!(change.old_key, SigningCertificate::parse(OTHER).unwrap().fingerprint());
     }
 }

@@ -15,8 +15,9 @@ use rsa::{BoxedUint, PublicKey};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, EncodePem};
+use x509_cert::der::{Decode, Encode, EncodePem};
 use x509_cert::spki::ObjectIdentifier;
 
 /// The sizes of keys that are understood, in bits.
@@ -28,6 +29,7 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 #[derive(Debug)]
 pub struct SigningCertificate {
     key: VerifyingKey<Sha1>,
+    fingerprint: String,
     certificate: Certificate,
 }
 
@@ -65,7 +67,9 @@ impl SigningCertificate {
         let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
         let key = PublicKey::new_with_size_limits(modulus, exponent, KEY_BITS)
             .map_err(|error| InvalidCertificate::Key(error.to_string()))?;
-        Ok(Self { key: VerifyingKey::new(key), certificate })
+        let info = info.to_der().map_err(|error| malformed(&error))?;
+        let fingerprint = Sha256::digest(&info).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { key: VerifyingKey::new(key), fingerprint, certificate })
     }
 
     /// Whether `signature` is that of `text` under this key: RSASSA-PKCS1-v1_5 with SHA-1.
@@ -87,10 +91,10 @@ impl SigningCertificate {
         self.certificate.tbs_certificate().validity().not_after.to_system_time()
     }
 
-    /// Whether both hold the same key.
+    /// What tells the key from every other: the SHA-256 of its `SubjectPublicKeyInfo`, in hex.
     #[must_use]
-    pub fn has_key_of(&self, other: &Self) -> bool {
-        self.key.as_ref() == other.key.as_ref()
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The certificate as PEM text.
@@ -157,9 +161,13 @@ mod tests {
         let noisy = [b"subject: notify\r\n", REAL, b"\nmore"].concat();
         let certificate = SigningCertificate::parse(&noisy).unwrap();
         let der = CertificateDer::from_pem_slice(REAL).unwrap();
-        assert!(certificate.has_key_of(&SigningCertificate::parse(&der).unwrap()));
+        // openssl x509 -in certs/mns-2015.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum
+        assert_eq!(certificate.fingerprint(), "9526635d2a5b881f7eb04b36f5e49ae3616b5b67147d284b587c914df0b0dd0b");
         let again = SigningCertificate::parse(certificate.to_pem().unwrap().as_bytes()).unwrap();
-        assert!(certificate.has_key_of(&again));
+        for same in [SigningCertificate::parse(&der).unwrap(), again] {
+            assert_eq!(certificate.fingerprint(), same.fingerprint());
+        }
+        assert_ne!(certificate.fingerprint(), SigningCertificate::parse(samples::OTHER).unwrap().fingerprint());
     }
 
     #[test]

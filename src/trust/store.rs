@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::mns::SigningCertUrl;
 use crate::remedy::remedy;
@@ -19,6 +20,8 @@ pub struct CertificateStore {
 pub struct Kept {
     /// Below the directory.
     pub path: PathBuf,
+    /// When it was written, where the system tells.
+    pub kept_at: Option<SystemTime>,
     /// What stands in it.
     pub certificate: Result<SigningCertificate, StoreError>,
 }
@@ -122,7 +125,8 @@ impl CertificateStore {
                         .and_then(|bytes| SigningCertificate::parse(&bytes).map_err(io::Error::other))
                         .map_err(|cause| unusable("use", &path, cause));
                     let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
-                    found.push(Kept { path: below, certificate });
+                    let kept_at = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+                    found.push(Kept { path: below, kept_at, certificate });
                 }
             }
         }

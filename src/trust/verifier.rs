@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::mns::{
     ContentMd5, Defect, InvalidNotification, NotAllowed, Notification, Prefixes, SignedRequest, SigningCertUrl,
 };
-use crate::trust::{CacheCounts, CertificateCache, FetchError, SigningCertificate};
+use crate::trust::{CacheCounts, CertificateCache, FetchError, KeyChange, SigningCertificate};
 
 /// A Date this far behind our clock is accepted and flagged.
 pub const LATE: Duration = Duration::from_secs(15 * 60);
@@ -46,6 +46,7 @@ pub struct Verified<'r> {
     request: &'r Request<Bytes>,
     timeliness: Timeliness,
     skew_seconds: i64,
+    key_change: Option<KeyChange>,
 }
 
 /// How old a push was when it came.
@@ -142,9 +143,9 @@ impl Verifier {
         self.policy.check_content_md5(request)?;
         let url = self.prefixes.admit(request.certificate_address())?;
         let certificate = self.check_signature(request, &url, peer).await?;
-        self.cache.note_verified(&url, &certificate, peer);
+        let key_change = self.cache.note_verified(&url, &certificate, peer);
         let skew_seconds = seconds_between(request.date(), now);
-        Ok(Verified { request: request.request(), timeliness, skew_seconds })
+        Ok(Verified { request: request.request(), timeliness, skew_seconds, key_change })
     }
 
     /// How the certificates stand.
@@ -198,6 +199,12 @@ impl<'r> Verified<'r> {
     #[must_use]
     pub fn skew_seconds(&self) -> i64 {
         self.skew_seconds
+    }
+
+    /// What is to be told of the key it was verified under.
+    #[must_use]
+    pub fn key_change(&self) -> Option<&KeyChange> {
+        self.key_change.as_ref()
     }
 
     /// How old the push was.

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mns_endpoint::emulator::Signer;
 use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::trust::SigningCertificate;
 
-use crate::support::{CertificateHost, Draft, Endpoint, Mode, Options, eventually, exchange, foreign_key, key};
+use crate::support::{
+    CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, eventually, exchange, foreign_key, key, records,
+};
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
 
@@ -45,11 +49,34 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 201);
     host.set(certificate(512));
     assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 201);
-    endpoint.assert_tells("The signing key at a known address has changed");
+    endpoint.assert_tells("The signing key has changed: a push was verified under one not seen before");
+    let changes = || -> Vec<Entry> {
+        records(&endpoint.endpoint_log()).into_iter().filter(|entry| entry.place == "receive.rs:9").collect()
+    };
+    let change = &eventually("the change is in the log", || changes().into_iter().next());
+    assert_eq!((change.level.as_str(), change.text.lines().next()), ("WARNING", Some("Signing Key Changed!")));
+    let fingerprint = |signer: &Signer| {
+        let certificate = SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
+        certificate.fingerprint().as_bytes().to_vec()
+    };
+    for (name, value) in [
+        ("CertificateAddress", url.clone().into_bytes()),
+        ("KeyBits", b"512".to_vec()),
+        ("OldKey", fingerprint(&foreign_key(512))),
+        ("NewKey", fingerprint(&key(512))),
+    ] {
+        assert_eq!(attribute(change, name), Some(value), "{name}");
+    }
     // The old key is out, and asking again is limited: one fetch, one renewal.
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
     assert_eq!(host.requests(), 2);
+    // The same key at another address is no news, another one there is.
+    assert_eq!(endpoint.exchange(&push(&host.url("y.pem")).sign(&key(512)).wire()).status, 201);
+    host.set(certificate(1024));
+    assert_eq!(endpoint.exchange(&push(&host.url("z.pem")).sign(&key(1024)).wire()).status, 201);
+    eventually("two changes are told", || (changes().len() == 2).then_some(()));
+    assert_eq!(attribute(&changes()[1], "KeyBits").unwrap(), b"1024");
 }
 
 #[test]

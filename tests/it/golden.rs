@@ -40,18 +40,27 @@ impl Clock for StoppedClock {
     }
 }
 
-/// Has `x.pem` and nothing else.
-struct OneCertificate(Vec<u8>);
+/// Has `x.pem`, its successor `z.pem`, and nothing else.
+struct TwoCertificates([Vec<u8>; 2]);
 
-impl CertificateSource for OneCertificate {
+impl CertificateSource for TwoCertificates {
     fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a> {
-        let found = url.to_string() == format!("{PREFIX}x.pem");
-        Box::pin(async move { if found { Ok(self.0.clone()) } else { Err(FetchError::Status(404)) } })
+        let Self([x, z]) = self;
+        let found = match url.to_string().strip_prefix(PREFIX) {
+            Some("x.pem") => Ok(x.clone()),
+            Some("z.pem") => Ok(z.clone()),
+            _ => Err(FetchError::Status(404)),
+        };
+        Box::pin(async { found })
     }
 }
 
 fn signer() -> Signer {
     Signer::from_pem(include_str!("../vectors/keys/test-512.pem")).unwrap()
+}
+
+fn next_signer() -> Signer {
+    Signer::from_pem(include_str!("../vectors/keys/test-512-second.pem")).unwrap()
 }
 
 fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
@@ -68,7 +77,8 @@ fn endpoint_with(
     let storage = FileStorage::open(FileOptions { dir: dir.join("logs"), port: 8080, mode: 0o640 }).unwrap();
     // All formats have one id, so that what they share can be seen.
     let kept = journal::Settings { duplicates: Duplicates::Off, limits, ..journal::Settings::default() };
-    let source = Arc::new(OneCertificate(signer().certificate_pem().as_bytes().to_vec()));
+    let certificates = [signer(), next_signer()].map(|signer| signer.certificate_pem().as_bytes().to_vec());
+    let source = Arc::new(TwoCertificates(certificates));
     let cache = CertificateCache::new(source, CertificateStore::new(dir.join("certs")), Duration::from_secs(2));
     let policy = Policy {
         max_clock_skew: Some(Duration::from_secs(900)),
@@ -157,6 +167,7 @@ fn requests() -> Vec<Vec<u8>> {
         xml().method("PUT").sign(&signer),
         xml().set("Content-Encoding", "gzip").sign(&signer),
         xml().set("Content-length", "2049"),
+        elsewhere("https://certificates.test/z.pem").sign(&next_signer()),
     ];
     drafts.iter().map(Draft::wire).collect()
 }
@@ -257,7 +268,7 @@ fn less_of_an_accepted_request_is_shown_on_demand() {
     let (off, _) = logs(Format::Text, Shown::Off);
     let requests =
         |log: &str| records(log).into_iter().filter(|entry| entry.place == "receive.rs:1").collect::<Vec<_>>();
-    assert_eq!((requests(&headers).len(), requests(&off).len()), (5, 0));
+    assert_eq!((requests(&headers).len(), requests(&off).len()), (6, 0));
     assert!(requests(&headers).iter().all(|entry| !entry.text.contains("\nBody:") && entry.text.contains("\nPeer: ")));
 }
 
@@ -267,7 +278,8 @@ fn the_pattern_of_the_first_line_splits_the_log_into_its_records() {
     let places: Vec<String> = records(&log).into_iter().map(|entry| entry.place).collect();
     let accepted = ["receive.rs:1", "receive.rs:2"].repeat(5);
     let refused = [3, 3, 3, 3, 5, 3, 4, 7, 7, 7, 7, 7].map(|number| format!("receive.rs:{number}"));
-    let expected: Vec<String> = accepted.into_iter().map(str::to_owned).chain(refused).collect();
+    let renewed = ["receive.rs:9", "receive.rs:1", "receive.rs:2"].map(str::to_owned);
+    let expected: Vec<String> = accepted.into_iter().map(str::to_owned).chain(refused).chain(renewed).collect();
     assert_eq!(places, expected);
     assert_eq!(access_log.lines().count(), requests().len());
 }

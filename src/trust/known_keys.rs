@@ -1,0 +1,158 @@
+//! The keys that have verified pushes, by address: so that another one is noticed, after a restart too.
+
+use std::collections::VecDeque;
+
+use crate::mns::SigningCertUrl;
+use crate::trust::{CertificateStore, SigningCertificate};
+
+/// How many are remembered. MNS renews a key once in years.
+const KEYS_MAX: usize = 1024;
+
+/// The keys, the one that was verified first in front.
+#[derive(Debug, Default)]
+pub(super) struct KnownKeys {
+    keys: VecDeque<KnownKey>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KnownKey {
+    /// As a copy of the certificate is kept.
+    address: String,
+    fingerprint: String,
+}
+
+/// A push was verified under a key that had not verified one before, while another had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The certificate's address.
+    pub address: String,
+    /// The size of the new key, in bits.
+    pub key_bits: usize,
+    /// The key before: that of the address, else the one that came last.
+    pub old_key: String,
+    /// The new key.
+    pub new_key: String,
+}
+
+/// What a key that verified a push tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It was known at this address.
+    Known,
+    /// It is new at this address, and nothing to wonder about.
+    First,
+    /// Another was expected.
+    Changed(KeyChange),
+}
+
+impl KnownKeys {
+    /// Those whose certificates are kept on disk, the oldest first.
+    pub(super) fn kept_in(store: &CertificateStore) -> Self {
+        let mut known = Self::default();
+        // What cannot be read is told where it is needed; without it a change goes unnoticed, and nothing else.
+        let mut kept = store.list().unwrap_or_default();
+        kept.sort_by_key(|kept| kept.kept_at);
+        for kept in kept {
+            if let (Some(address), Ok(certificate)) = (kept.path.to_str(), kept.certificate) {
+                known.remember(address.to_owned(), certificate.fingerprint().to_owned());
+            }
+        }
+        known
+    }
+
+    /// Remembers that a push was verified under a key.
+    pub(super) fn note(&mut self, url: &SigningCertUrl, certificate: &SigningCertificate) -> News {
+        let (address, new_key) = (url.kept_as(), certificate.fingerprint().to_owned());
+        let here = self.keys.iter().find(|known| known.address == address);
+        let before = match here {
+            Some(known) if known.fingerprint == new_key => return News::Known,
+            Some(known) => Some(known),
+            None if self.keys.iter().any(|known| known.fingerprint == new_key) => None,
+            None => self.keys.back(),
+        };
+        let old_key = before.map(|known| known.fingerprint.clone());
+        self.remember(address, new_key.clone());
+        let key_bits = certificate.key_bits();
+        old_key.map_or(News::First, |old_key| {
+            News::Changed(KeyChange { address: url.to_string(), key_bits, old_key, new_key })
+        })
+    }
+
+    fn remember(&mut self, address: String, fingerprint: String) {
+        self.keys.retain(|known| known.address != address);
+        self.keys.push_back(KnownKey { address, fingerprint });
+        if self.keys.len() > KEYS_MAX {
+            self.keys.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::mns::{Prefix, Prefixes};
+    use crate::trust::certificate::samples::{OLD, OTHER};
+
+    fn url(file: &str) -> SigningCertUrl {
+        let prefixes = Prefixes::new([Prefix::parse("https://a.example/").unwrap()]);
+        prefixes.admit(format!("https://a.example/{file}.pem").as_bytes()).unwrap()
+    }
+
+    fn certificate(pem: &[u8]) -> SigningCertificate {
+        SigningCertificate::parse(pem).unwrap()
+    }
+
+    fn change(file: &str, old: &[u8], new: &[u8]) -> News {
+        News::Changed(KeyChange {
+            address: url(file).to_string(),
+            key_bits: 512,
+            old_key: certificate(old).fingerprint().to_owned(),
+            new_key: certificate(new).fingerprint().to_owned(),
+        })
+    }
+
+    #[test]
+    fn another_key_is_told_once_at_its_address_or_at_a_new_one() {
+        let (old, other) = (certificate(OLD), certificate(OTHER));
+        let mut known = KnownKeys::default();
+        assert_eq!(known.note(&url("x"), &old), News::First);
+        assert_eq!(known.note(&url("x"), &old), News::Known);
+        assert_eq!(known.note(&url("y"), &old), News::First, "a known key at a new address");
+        assert_eq!(known.note(&url("x"), &other), change("x", OLD, OTHER));
+        assert_eq!(known.note(&url("x"), &other), News::Known);
+        assert_eq!(known.note(&url("x"), &old), change("x", OTHER, OLD), "back again");
+        let mut known = KnownKeys::default();
+        known.note(&url("x"), &old);
+        assert_eq!(known.note(&url("y"), &other), change("y", OLD, OTHER));
+        assert_eq!(known.note(&url("z"), &old), News::First);
+    }
+
+    #[test]
+    fn what_is_kept_on_disk_is_known_in_the_order_in_which_it_came() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CertificateStore::new(dir.path().to_owned());
+        for (file, pem, age) in [("a", OTHER, 10), ("b", OLD, 20)] {
+            let path = store.keep(&url(file), str::from_utf8(pem).unwrap()).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age);
+            fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        let mut known = KnownKeys::kept_in(&store);
+        let order: Vec<&str> = known.keys.iter().map(|known| known.address.as_str()).collect();
+        assert_eq!(order, ["a.example/b.pem", "a.example/a.pem"]);
+        assert_eq!(known.note(&url("b"), &certificate(OTHER)), change("b", OLD, OTHER));
+        assert_eq!(known.note(&url("a"), &certificate(OTHER)), News::Known);
+    }
+
+    #[test]
+    fn so_many_keys_are_remembered_and_no_more() {
+        let mut known = KnownKeys::default();
+        let old = certificate(OLD);
+        for number in 0..KEYS_MAX * 2 {
+            known.note(&url(&number.to_string()), &old);
+        }
+        assert_eq!(known.keys.len(), KEYS_MAX);
+    }
+}
