@@ -274,41 +274,6 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_refused() {
-        for address in [
-            "",
-            "/",
-            "x.pem",
-            "https://",
-            "https:///x.pem",
-            "ftp://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com.evil.example/x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com@evil.example/x.pem",
-            "https://evil@mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com:443/x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com./x.pem",
-            "https://MNSTEST.oss-cn-hangzhou.aliyuncs.com/x.pem",
-            "HTTPS://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/a/x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com//x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/../x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/.x.pem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem?",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem#",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x%2epem",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem\n",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem\0",
-            "https://mnstest.oss-cn-hangzhou.aliyuncs.com\\x.pem",
-            "https://mns-cert.oss-cn-nowhere.aliyuncs.com/x.pem",
-            "https://mns-cert.oss-evil.oss-cn-hangzhou.aliyuncs.com/x.pem",
-            "https://mns-certs.oss-cn-hangzhou.aliyuncs.com/x.pem",
-            "file:///etc/passwd.pem",
-        ] {
-            assert_eq!(defaults().admit(address.as_bytes()), Err(NotAllowed), "{address:?}");
-        }
-    }
-
-    #[test]
     fn a_prefix_without_its_final_slash_or_with_anything_odd_is_an_error() {
         for text in [
             "https://a.example",

@@ -11,6 +11,7 @@
 )]
 
 mod activation;
+mod addresses;
 mod admin;
 mod certificates;
 mod cli;

@@ -81,7 +81,8 @@ fn a_body_that_no_signed_digest_ties_to_its_push_is_refused() {
 }
 
 #[test]
-fn an_address_that_only_looks_allowed_is_never_asked() {
+fn an_address_that_is_not_allowed_is_refused_and_leads_to_nobody() {
+    // tests/it/addresses.rs has all of them; these would lead to somebody who listens.
     let bench = Bench::new();
     let other = CertificateHost::serving(&key(512));
     let (good, evil) = (bench.host.address, other.address);
@@ -89,35 +90,13 @@ fn an_address_that_only_looks_allowed_is_never_asked() {
     for address in [
         format!("http://{evil}/x.pem"),
         format!("http://{good}@{evil}/x.pem"),
-        format!("http://user@{good}/x.pem"),
-        format!("http://user:password@{good}/x.pem"),
-        format!("http://{good}\\@{evil}/x.pem"),
         format!("http://{evil}#@{good}/x.pem"),
-        format!("http://{evil}?@{good}/x.pem"),
+        format!("http://{good}\\@{evil}/x.pem"),
+        format!("http://user@{good}/x.pem"),
         format!("http://localhost:{port}/x.pem"),
-        format!("http://127.1:{port}/x.pem"),
-        format!("http://2130706433:{port}/x.pem"),
         format!("http://[::ffff:127.0.0.1]:{port}/x.pem"),
-        format!("http://127.0.0.1.:{port}/x.pem"),
-        format!("http://127.0.0.1:0{port}/x.pem"),
-        format!("HTTP://{good}/x.pem"),
-        format!("https://{good}/x.pem"),
-        format!("//{good}/x.pem"),
-        format!(" http://{good}/x.pem"),
         format!("http://{good}/x.pem\n"),
-        format!("http://{good}/x.pem\0"),
-        format!("http://{good}/x.pem#"),
-        format!("http://{good}/#/x.pem"),
-        format!("http://{good}/x.pem?y"),
         format!("http://{good}/redirect?to=x.pem"),
-        format!("http://{good}//x.pem"),
-        format!("http://{good}/a/x.pem"),
-        format!("http://{good}/../x.pem"),
-        format!("http://{good}/%2e%2e%2fx.pem"),
-        format!("http://{good}/.x.pem"),
-        format!("http://{good}/x.cer"),
-        format!("http://{good}"),
-        "file:///etc/passwd.pem".to_owned(),
     ] {
         let draft = Draft::new(ContentFormat::Xml, "m", &address).sign(&key(512));
         bench.check(&draft, cheap(403, Reason::CertificateAddressRefused));
