@@ -27,6 +27,7 @@ mod duplicates;
 mod durability;
 mod emulator;
 mod faults;
+mod flood;
 mod golden;
 mod hostile;
 mod journal;

@@ -1,0 +1,181 @@
+//! A flood of forged pushes that name ever new certificates: few are fetched, little is logged, and genuine pushes of
+//! the same seconds are all taken.
+//!
+//! `FLOOD_REQUESTS=` sets how many there are.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use mns_endpoint::emulator::Signer;
+use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::trust::{ALL_FETCHES, FetchRate, PEER_FETCHES};
+use socket2::{Domain, Socket, Type};
+
+use crate::support::{
+    CertificateHost, Draft, Endpoint, Mode, Options, attribute, foreign_key, key, read_answer, records,
+};
+
+/// Connections that the flood comes over.
+const SENDERS: usize = 8;
+/// The default of `logs.refused_rate`, a second, and what each may take with the defaults, in bytes.
+const REFUSED_RATE: usize = 50;
+const REFUSED_BYTES: usize = (4 + 16) * 1024;
+/// What an access line of these requests takes at most, in bytes.
+const ACCESS_LINE_BYTES: usize = 256;
+
+/// What came of a flood.
+struct Flood {
+    statuses: BTreeMap<u16, usize>,
+    /// The ids of genuine pushes that were answered 201.
+    acknowledged: Vec<String>,
+    /// New certificates that genuine pushes brought.
+    new: usize,
+    fetches: usize,
+    grown: [usize; 2],
+    took: Duration,
+    log: String,
+}
+
+fn requests() -> usize {
+    std::env::var("FLOOD_REQUESTS").map_or(5000, |count| count.parse().unwrap())
+}
+
+/// A connection from one of this machine's addresses.
+fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
+/// Sends one forged request after the other, each under an address of its own, from one peer after the other.
+fn send_forged(endpoint: &Endpoint, host: &CertificateHost, peers: u8, next: &AtomicUsize) -> BTreeMap<u16, usize> {
+    let forged = Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
+    let mut statuses = BTreeMap::new();
+    let mut streams = BTreeMap::new();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= requests() {
+            return statuses;
+        }
+        let peer = u8::try_from(number % usize::from(peers)).unwrap();
+        let connected = || BufReader::new(connect(Ipv4Addr::new(127, 0, 2, peer), endpoint.address));
+        let stream = streams.entry(peer).or_insert_with(connected);
+        let url = STANDARD.encode(host.url(&format!("forged-{number}.pem")));
+        stream.get_mut().write_all(&forged.clone().set("x-mns-signing-cert-url", url).wire()).unwrap();
+        *statuses.entry(read_answer(stream).status).or_default() += 1;
+    }
+}
+
+/// Pushes until the flood has ended: under a known certificate, whose key changes meanwhile, and a few new ones.
+fn push_genuine(
+    endpoint: &Endpoint,
+    host: &CertificateHost,
+    new_max: usize,
+    ended: &AtomicBool,
+) -> (Vec<String>, usize) {
+    let mut acknowledged = Vec::new();
+    let mut push = |file: &str, signer: &Signer| {
+        let draft = Draft::new(ContentFormat::Xml, "genuine", &host.url(file)).sign(signer);
+        assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "{file}, after {}", acknowledged.len());
+        acknowledged.push(draft.message_id);
+    };
+    let mut new = 0;
+    for number in 0.. {
+        match number {
+            0..10 => push("known.pem", &key(512)),
+            10 => host.set(Mode::Serve(foreign_key(512).certificate_pem().as_bytes().to_vec())),
+            _ if number % 10 == 0 && new < new_max => {
+                new += 1;
+                push(&format!("new-{number}.pem"), &foreign_key(512));
+            }
+            _ if ended.load(Ordering::Relaxed) => break,
+            _ => push("known.pem", &foreign_key(512)),
+        }
+    }
+    (acknowledged, new)
+}
+
+fn flood(peers: u8, new_max: usize) -> Flood {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let first = Draft::new(ContentFormat::Xml, "first", &host.url("known.pem")).sign(&key(512));
+    assert_eq!(endpoint.exchange(&first.wire()).status, 201);
+    let lengths = |endpoint: &Endpoint| [endpoint.endpoint_log().len(), endpoint.access_log().len()];
+    let (before, began) = (lengths(&endpoint), Instant::now());
+    let (next, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (statuses, (mut acknowledged, new)) = std::thread::scope(|scope| {
+        let forge = || scope.spawn(|| send_forged(&endpoint, &host, peers, &next));
+        let forgers: Vec<_> = (0..SENDERS).map(|_| forge()).collect();
+        let genuine = scope.spawn(|| push_genuine(&endpoint, &host, new_max, &ended));
+        let mut statuses = BTreeMap::new();
+        for (status, count) in forgers.into_iter().flat_map(|forger| forger.join().unwrap()) {
+            *statuses.entry(status).or_default() += count;
+        }
+        ended.store(true, Ordering::Relaxed);
+        (statuses, genuine.join().unwrap())
+    });
+    let took = began.elapsed();
+    acknowledged.push(first.message_id);
+    let port = endpoint.address.port();
+    let (_printed, dir) = endpoint.stop();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(format!("logs/{name}.{port}"))).unwrap();
+    let (log, access_log) = (read("endpoint_log"), read("access_log"));
+    let grown = [log.len() - before[0], access_log.len() - before[1]];
+    Flood { statuses, acknowledged, new, fetches: host.requests(), grown, took, log }
+}
+
+impl Flood {
+    /// What holds for each: `rate` is the bucket that bounds it.
+    #[track_caller]
+    #[expect(clippy::print_stdout, reason = "the figures are asked for by whoever runs it by hand")]
+    fn assert_harmless(&self, what: &str, rate: FetchRate) {
+        let Self { statuses, acknowledged, new, fetches, grown, took, log } = self;
+        let log = records(log);
+        let refused = log.iter().filter(|entry| ["receive.rs:3", "receive.rs:5"].contains(&entry.place.as_str()));
+        let refused: Vec<usize> = refused.map(|entry| entry.text.len()).collect();
+        let (count, bytes) = (refused.len(), refused.iter().sum::<usize>());
+        println!(
+            "{what}: {} forged in {took:.1?} answered {statuses:?}; {} genuine, {new} of them with a new certificate, \
+            all 201; {fetches} fetches; endpoint log +{} bytes, {bytes} of them in {count} refusals; access log +{} bytes",
+            requests(),
+            acknowledged.len(),
+            grown[0],
+            grown[1],
+        );
+        assert_eq!(statuses.values().sum::<usize>(), requests());
+        assert!(statuses.keys().all(|status| [403, 503].contains(status)), "{statuses:?}");
+
+        let refills = usize::try_from(took.as_millis() / rate.refill.as_millis()).unwrap();
+        let strangers = usize::try_from(rate.burst).unwrap() + refills;
+        // And the first certificate, its renewal, and the new ones.
+        assert!(*fetches <= strangers + 2 + new, "{fetches} fetches");
+
+        let ids: HashSet<Vec<u8>> = log.iter().filter_map(|entry| attribute(entry, "MessageId")).collect();
+        assert!(acknowledged.iter().all(|id| ids.contains(id.as_bytes())), "an acknowledged record is gone");
+        let changes = log.iter().filter(|entry| entry.place == "receive.rs:9");
+        assert_eq!(changes.count(), 1, "one key has changed");
+
+        let seconds = usize::try_from(took.as_secs()).unwrap() + 2;
+        assert!(count <= REFUSED_RATE * seconds, "{count} refusals in {seconds} s");
+        assert!(bytes <= REFUSED_RATE * seconds * REFUSED_BYTES, "{bytes} bytes in {seconds} s");
+        assert!(grown[1] <= (requests() + acknowledged.len()) * ACCESS_LINE_BYTES, "{} bytes", grown[1]);
+    }
+}
+
+#[test]
+fn one_peer_floods_and_certificates_that_are_new_and_genuine_are_fetched_all_the_same() {
+    let flood = flood(1, 20);
+    flood.assert_harmless("one peer", PEER_FETCHES);
+    assert!(flood.new > 0, "none was new");
+}
+
+#[test]
+fn many_peers_flood_and_a_known_certificate_is_renewed_all_the_same() {
+    flood(250, 0).assert_harmless("250 peers", ALL_FETCHES);
+}
