@@ -661,7 +661,7 @@ mod tests {
         bench.kept("y").await;
         let again = Bench::in_dir(bench.dir, 0, Ok(OTHER.to_vec()));
         assert_eq!(again.verify("x").await, None);
-        again.answer(Ok(OLD.to_vec()));
+        let again = Bench::in_dir(again.dir, 0, Ok(OLD.to_vec()));
         let change = again.verify("z").await.unwrap();
         assert_eq!(change.old_key, SigningCertificate::parse(OTHER).unwrap().fingerprint());
     }

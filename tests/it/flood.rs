@@ -72,11 +72,12 @@ fn send_forged(endpoint: &Endpoint, host: &CertificateHost, peers: u8, next: &At
     }
 }
 
-/// Pushes until the flood has ended: under a known certificate, whose key changes meanwhile, and a few new ones.
+/// Pushes until the flood has ended: under a known certificate, whose key changes in the middle, and a few new ones.
 fn push_genuine(
     endpoint: &Endpoint,
     host: &CertificateHost,
     new_max: usize,
+    next: &AtomicUsize,
     ended: &AtomicBool,
 ) -> (Vec<String>, usize) {
     let mut acknowledged = Vec::new();
@@ -85,18 +86,19 @@ fn push_genuine(
         assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "{file}, after {}", acknowledged.len());
         acknowledged.push(draft.message_id);
     };
-    let mut new = 0;
-    for number in 0.. {
-        match number {
-            0..10 => push("known.pem", &key(512)),
-            10 => host.set(Mode::Serve(foreign_key(512).certificate_pem().as_bytes().to_vec())),
-            _ if number % 10 == 0 && new < new_max => {
-                new += 1;
-                push(&format!("new-{number}.pem"), &foreign_key(512));
-            }
-            _ if ended.load(Ordering::Relaxed) => break,
-            _ => push("known.pem", &foreign_key(512)),
+    let (mut new, mut signer) = (0, key(512));
+    while next.load(Ordering::Relaxed) < requests() / 2 {
+        push("known.pem", &signer);
+    }
+    signer = foreign_key(512);
+    host.set(Mode::Serve(signer.certificate_pem().as_bytes().to_vec()));
+    push("known.pem", &signer);
+    while !ended.load(Ordering::Relaxed) {
+        if new < new_max {
+            new += 1;
+            push(&format!("new-{new}.pem"), &signer);
         }
+        push("known.pem", &signer);
     }
     (acknowledged, new)
 }
@@ -112,7 +114,7 @@ fn flood(peers: u8, new_max: usize) -> Flood {
     let (statuses, (mut acknowledged, new)) = std::thread::scope(|scope| {
         let forge = || scope.spawn(|| send_forged(&endpoint, &host, peers, &next));
         let forgers: Vec<_> = (0..SENDERS).map(|_| forge()).collect();
-        let genuine = scope.spawn(|| push_genuine(&endpoint, &host, new_max, &ended));
+        let genuine = scope.spawn(|| push_genuine(&endpoint, &host, new_max, &next, &ended));
         let mut statuses = BTreeMap::new();
         for (status, count) in forgers.into_iter().flat_map(|forger| forger.join().unwrap()) {
             *statuses.entry(status).or_default() += count;

@@ -1,6 +1,7 @@
 //! A path that only MNS and the owner know: what is served under it, and that nothing shows it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use mns_endpoint::server::Reason;
@@ -121,7 +122,12 @@ fn no_output_shows_a_secret_whatever_is_sent() {
         assert!(text("access_log").matches("/n/***").count() >= 4, "{}", text("access_log"));
         assert!(text("endpoint_log").contains(Reason::SignatureWrong.key()));
         assert!(text("endpoint_log").matches("/n/***").count() > 8, "{}", text("endpoint_log"));
-        for (path, content) in files.iter().filter(|(path, _)| !path.ends_with("state/path")) {
+        // A request in quarantine is whole, so that it can be verified again: for the owner of the process alone.
+        let (kept, shown): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| path.contains("/quarantine."));
+        assert_eq!(kept.len(), 1, "the forgery");
+        let quarantine = dir.path().join(format!("logs/quarantine.{port}"));
+        assert_eq!(fs::metadata(quarantine).unwrap().permissions().mode() & 0o777, 0o700);
+        for (path, content) in shown.into_iter().filter(|(path, _)| !path.ends_with("state/path")) {
             for hidden in [secret.as_str(), TOKEN] {
                 let is_shown = content.windows(hidden.len()).any(|window| window == hidden.as_bytes());
                 assert!(!is_shown, "{path} shows a secret");
