@@ -2,23 +2,19 @@
 //!
 //! The real one is RSA with 512 bits, self-signed, and expired since 2016, and it signs to this day
 //! (protocol.md 2.2). So nothing is asked of a certificate but its key: trust comes from where it was
-//! fetched. RSA and SHA-1 are named here and in the emulator's signer only.
+//! fetched. RSA and SHA-1 are named in `public_key` and in the emulator's signer only.
 
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
-use rsa::pkcs1::RsaPublicKeyRef;
-use rsa::pkcs1v15::{Signature, VerifyingKey};
-use rsa::signature::hazmat::PrehashVerifier;
-use rsa::traits::PublicKeyParts;
-use rsa::{BoxedUint, PublicKey};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode, EncodePem};
 use x509_cert::spki::ObjectIdentifier;
+
+use crate::trust::public_key::PublicKey;
 
 /// The sizes of keys that are understood, in bits.
 pub const KEY_BITS: RangeInclusive<usize> = 512..=8192;
@@ -28,7 +24,7 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 /// An X.509 certificate with an RSA key, parsed once.
 #[derive(Debug)]
 pub struct SigningCertificate {
-    key: VerifyingKey<Sha1>,
+    key: PublicKey,
     fingerprint: String,
     certificate: Certificate,
 }
@@ -61,28 +57,22 @@ impl SigningCertificate {
         if info.algorithm.oid != RSA_ENCRYPTION {
             return Err(InvalidCertificate::NotRsa);
         }
-        let parts = RsaPublicKeyRef::from_der(info.subject_public_key.raw_bytes())
-            .map_err(|error| InvalidCertificate::Key(error.to_string()))?;
-        let modulus = BoxedUint::from_be_slice_vartime(parts.modulus.as_bytes());
-        let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
-        let key = PublicKey::new_with_size_limits(modulus, exponent, KEY_BITS)
-            .map_err(|error| InvalidCertificate::Key(error.to_string()))?;
+        let key = PublicKey::parse(info.subject_public_key.raw_bytes())?;
         let info = info.to_der().map_err(|error| malformed(&error))?;
         let fingerprint = Sha256::digest(&info).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { key: VerifyingKey::new(key), fingerprint, certificate })
+        Ok(Self { key, fingerprint, certificate })
     }
 
     /// Whether `signature` is that of `text` under this key: RSASSA-PKCS1-v1_5 with SHA-1.
     #[must_use]
     pub fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
-        Signature::try_from(signature)
-            .is_ok_and(|signature| self.key.verify_prehash(&Sha1::digest(text), &signature).is_ok())
+        self.key.verifies(text, signature)
     }
 
     /// The size of the key, in bits.
     #[must_use]
     pub fn key_bits(&self) -> usize {
-        usize::try_from(self.key.as_ref().n().bit_width_vartime()).unwrap_or(usize::MAX)
+        self.key.bits()
     }
 
     /// The end of the validity that the certificate claims. Told, never judged.
@@ -95,6 +85,11 @@ impl SigningCertificate {
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    #[cfg(test)]
+    pub(super) fn public_key_der(&self) -> Vec<u8> {
+        self.certificate.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes().to_vec()
     }
 
     /// The certificate as PEM text.

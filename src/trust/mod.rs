@@ -11,6 +11,7 @@ mod cache;
 mod certificate;
 mod fetch_budget;
 mod known_keys;
+mod public_key;
 mod slot;
 mod source;
 mod store;

@@ -16,16 +16,18 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 18] = [
+const FENCES: [(&str, &[&str]); 20] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     ("serde_json", &["mns/json.rs", "journal/", "admin/mod.rs", "config/layers.rs", "emulator/api.rs", "command/"]),
     ("axum", &["net/accept.rs", "server/", "admin/mod.rs", "emulator/"]),
     ("hyper", &["net/"]),
     ("reqwest", &["trust/source.rs", "client/mod.rs", "client/error.rs", "command/health.rs"]),
-    ("rsa", &["trust/certificate.rs", "emulator/signer.rs"]),
-    ("sha1", &["trust/certificate.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
+    ("rsa", &["trust/public_key.rs", "emulator/signer.rs"]),
+    ("aws_lc_rs", &["trust/public_key.rs"]),
+    ("crypto_bigint", &["trust/public_key.rs"]),
+    ("sha1", &["trust/public_key.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
     ("sha2", &["trust/certificate.rs"]),
-    ("x509_cert", &["trust/certificate.rs", "emulator/signer.rs", "net/tls.rs"]),
+    ("x509_cert", &["trust/certificate.rs", "trust/public_key.rs", "emulator/signer.rs", "net/tls.rs"]),
     ("md5", &["mns/content_md5.rs"]),
     ("figment", &["config/layers.rs"]),
     ("clap", &["command/"]),
