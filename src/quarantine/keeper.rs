@@ -1,5 +1,7 @@
 //! The handle to the quarantine, and the thread that writes.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -14,6 +16,8 @@ use crate::quarantine::files::Files;
 
 /// Captures that wait for the thread.
 const WAITING_MAX: usize = 64;
+/// So many signatures are remembered, so that a request which is sent again is not kept again.
+const SIGNATURES_MAX: usize = 65_536;
 /// Past so many bytes of them no more is taken.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -35,6 +39,9 @@ pub struct Quarantine {
     queue: Option<SyncSender<Command>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Of the signatures since the start a number each, under a key that nobody knows.
+    signatures: Mutex<HashSet<u64>>,
+    numbering: RandomState,
 }
 
 #[derive(Debug)]
@@ -58,7 +65,7 @@ impl Quarantine {
     /// One that keeps nothing.
     #[must_use]
     pub fn off() -> Self {
-        Self { queue: None, shared: Arc::default(), thread: Mutex::default() }
+        Self::new(None, Arc::default(), None)
     }
 
     /// Takes up what is in the directory and starts the thread.
@@ -76,7 +83,21 @@ impl Quarantine {
         let of_thread = shared.clone();
         let thread = thread::Builder::new().name("quarantine".to_owned());
         let thread = thread.spawn(move || of_thread.run(files, &commands))?;
-        Ok(Self { queue: Some(queue), shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self::new(Some(queue), shared, Some(thread)))
+    }
+
+    fn new(queue: Option<SyncSender<Command>>, shared: Arc<Shared>, thread: Option<JoinHandle<()>>) -> Self {
+        let (signatures, numbering) = (Mutex::default(), RandomState::new());
+        Self { queue, shared, thread: Mutex::new(thread), signatures, numbering }
+    }
+
+    /// Whether no request with that signature of MNS was seen here before: whoever has one may send it again and again.
+    pub fn is_new(&self, signature: &[u8]) -> bool {
+        let mut signatures = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        if signatures.len() >= SIGNATURES_MAX {
+            signatures.clear();
+        }
+        signatures.insert(self.numbering.hash_one(signature))
     }
 
     /// Whether anything is kept at all.
@@ -177,7 +198,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
-        let quarantine = Quarantine { queue: Some(queue), shared: Arc::default(), thread: Mutex::default() };
+        let quarantine = Quarantine::new(Some(queue), Arc::default(), None);
         for _ in 0..WAITING_MAX + 3 {
             quarantine.keep(Standing::Unproved, b"small".to_vec());
         }

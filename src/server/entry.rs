@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderName, Request, Version};
+use http::{HeaderMap, HeaderName, Request, Version};
 use tokio::time::Instant;
 
 use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
 use crate::mns::{self, Notification, SignedRequest, header};
 use crate::net::Arrival;
-use crate::quarantine::{self, Note};
+use crate::quarantine::{self, Note, Standing};
 use crate::report::Report;
 use crate::server::reason::Reason;
 use crate::server::respond::Rejection;
@@ -18,8 +18,10 @@ use crate::server::{Endpoint, Shown};
 use crate::trust::{KeyChange, Timeliness};
 
 const STATUS_CREATED: u16 = 201;
-/// How much of a field stands in the access line of a refusal, in bytes.
-const REFUSED_FIELD_BYTES: usize = 1024;
+/// How much room a field may take in the access line of a refusal, in bytes.
+const REFUSED_FIELD_BYTES: usize = 512;
+/// What is written of a byte that is escaped: `\xhh`.
+const ESCAPED_BYTES: usize = 4;
 const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
 /// A request while it is answered.
@@ -42,11 +44,11 @@ impl Visit<'_> {
     pub(super) fn accepted(&self, notification: &Notification<'_>, remark: Option<Reason>) -> Entry {
         let settings = &self.endpoint.settings;
         let stamp = self.stamp();
+        let headers = settings.paths.hide_in(self.request.headers());
         let mut entry = Entry::default();
         if settings.shown != Shown::Off {
             let peer = self.arrival.peer.to_string();
             let body = (settings.shown == Shown::Full).then_some(self.request.body().as_ref());
-            let headers = settings.paths.hide_in(self.request.headers());
             let request = RecordRequest { headers: &headers, peer: Some(&peer), body };
             let record = Record {
                 stamp: &stamp,
@@ -77,7 +79,7 @@ impl Visit<'_> {
         let line = AccessLine {
             reason: remark.map(Reason::key),
             message_id: Some(&notification.message_id),
-            ..self.access_line(&stamp, STATUS_CREATED)
+            ..self.access_line(&headers, &stamp, STATUS_CREATED)
         };
         self.write_access(&line, &mut entry);
         entry
@@ -86,36 +88,49 @@ impl Visit<'_> {
     /// The access line of a refusal, and its record where there is room for one: then the request is kept as well. `None`
     /// where what space is left is for pushes only.
     pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
-        let Endpoint { refused, journal, .. } = self.endpoint;
+        let Endpoint { refused, journal, settings, .. } = self.endpoint;
         let stamp = self.stamp();
         let mut entry = Entry::default();
-        if refused.admits(journal.is_low()) {
+        let mut is_logged = refused.admits(journal.is_low());
+        if is_logged {
             self.write_refusal(rejection, &stamp, &mut entry);
-            if refused.admits_bytes(entry.endpoint.len()) {
-                self.quarantine(rejection);
-            } else {
+            is_logged = refused.admits_bytes(entry.endpoint.len());
+            if !is_logged {
                 entry.endpoint.clear();
             }
         }
+        self.quarantine(rejection, is_logged);
         if journal.is_scarce() {
             return None;
         }
         let reason = Some(rejection.reason().key());
-        let line = AccessLine { reason, ..self.access_line(&stamp, rejection.status()) };
+        let headers = settings.paths.hide_in(self.request.headers());
+        let line = AccessLine { reason, ..self.access_line(&headers, &stamp, rejection.status()) };
         self.write_access(&line, &mut entry);
         Some(entry)
     }
 
-    /// Keeps the request for `explain` and `logs recover`, where all of it has come.
-    fn quarantine(&self, rejection: &Rejection) {
-        let Endpoint { quarantine, refused, clock, .. } = self.endpoint;
-        if !self.has_body || !quarantine.is_on() {
+    /// Keeps the request for `explain` and `logs recover`, where all of it has come. One of MNS's is kept once, and
+    /// whatever strangers send at the same time; others only where they are logged in full.
+    fn quarantine(&self, rejection: &Rejection, is_logged: bool) {
+        let Endpoint { quarantine, refused, clock, journal, .. } = self.endpoint;
+        if !self.has_body || !quarantine.is_on() || journal.is_low() {
+            return;
+        }
+        let is_wanted = match rejection.standing() {
+            Standing::Genuine => {
+                let signed = SignedRequest::of(&self.request);
+                signed.is_ok_and(|signed| quarantine.is_new(signed.signature()))
+            }
+            Standing::Unproved => is_logged,
+        };
+        if !is_wanted {
             return;
         }
         let reason = rejection.reason().key().to_owned();
         let note = Note { came: clock.now(), peer: self.arrival.peer, reason };
         let capture = quarantine::capture(&self.request, &note);
-        if refused.admits_kept_bytes(capture.len()) {
+        if refused.admits_kept_bytes(rejection.standing(), capture.len()) {
             quarantine.keep(rejection.standing(), capture);
         } else {
             quarantine.note_dropped();
@@ -210,8 +225,8 @@ impl Visit<'_> {
         line.write(&mut entry.access, settings.format, &settings.access_fields);
     }
 
-    fn access_line<'a>(&'a self, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
-        let value = |name: HeaderName| self.request.headers().get(name).map(|value| shown(value.as_bytes(), status));
+    fn access_line<'a>(&'a self, headers: &'a HeaderMap, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
+        let value = |name: HeaderName| headers.get(name).map(|value| shown(value.as_bytes(), status));
         AccessLine {
             stamp,
             method: self.request.method().as_str().as_bytes(),
@@ -231,10 +246,23 @@ impl Visit<'_> {
     }
 }
 
-/// A field of the access log: whole where the request was accepted. A stranger's fills no more of the log than it took
-/// to send.
+/// A field of the access log: whole where the request was accepted. A stranger's is cut to a bounded room.
 fn shown(field: &[u8], status: u16) -> &[u8] {
-    if status == STATUS_CREATED { field } else { field.get(..REFUSED_FIELD_BYTES).unwrap_or(field) }
+    if status == STATUS_CREATED {
+        return field;
+    }
+    // What may be escaped counts as if it was.
+    let room = |byte: &u8| match byte {
+        b'"' | b'\\' => ESCAPED_BYTES,
+        b' '..=b'~' => 1,
+        _ => ESCAPED_BYTES,
+    };
+    let taken = field.iter().map(room).scan(0_usize, |sum, room| {
+        *sum = sum.saturating_add(room);
+        Some(*sum)
+    });
+    let fitting = taken.take_while(|sum| *sum <= REFUSED_FIELD_BYTES).count();
+    field.get(..fitting).unwrap_or(field)
 }
 
 /// What is odd about an accepted notification.

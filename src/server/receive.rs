@@ -40,7 +40,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
     }
     head.uri = endpoint.settings.with_prefix(head.uri);
     let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
-        return respond::refused(&Rejection::Unplaced);
+        return respond::refused(&Rejection::Unplaced, false);
     };
     let room = make_room(endpoint, &head);
     let request = http::Request::from_parts(head, Bytes::new());
@@ -67,7 +67,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
             if let Some(entry) = visit.refused(&rejection) {
                 endpoint.journal.note(entry);
             }
-            respond::refused(&rejection)
+            respond::refused(&rejection, visit.has_body)
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Entry, Level, Place, Record, Stamp};
+use crate::quarantine::Standing;
 use crate::server::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ pub struct RefusedRate {
     bytes_each: u64,
     this_second: AtomicU64,
     bytes_this_second: AtomicU64,
-    kept_bytes_this_second: AtomicU64,
+    kept_bytes_this_second: [AtomicU64; 2],
     /// Since the last summary.
     left_out: AtomicU64,
     left_out_ever: AtomicU64,
@@ -40,7 +41,7 @@ impl RefusedRate {
             bytes_each: u64::try_from(refused_body_bytes).unwrap_or(u64::MAX).saturating_add(HEAD_BYTES),
             this_second: AtomicU64::new(0),
             bytes_this_second: AtomicU64::new(0),
-            kept_bytes_this_second: AtomicU64::new(0),
+            kept_bytes_this_second: Default::default(),
             left_out: AtomicU64::new(0),
             left_out_ever: AtomicU64::new(0),
         }
@@ -67,9 +68,14 @@ impl RefusedRate {
         is_admitted
     }
 
-    /// Whether a request of that size, whose record is logged, may be kept as well: as many bytes a second as of records.
-    pub(super) fn admits_kept_bytes(&self, bytes: usize) -> bool {
-        self.has_room_in(&self.kept_bytes_this_second, bytes)
+    /// Whether a request of that size may be kept as well: as many bytes a second as of records, and as many again of
+    /// those that MNS signed.
+    pub(super) fn admits_kept_bytes(&self, standing: Standing, bytes: usize) -> bool {
+        let [genuine, unproved] = &self.kept_bytes_this_second;
+        match standing {
+            Standing::Genuine => self.has_room_in(genuine, bytes),
+            Standing::Unproved => self.has_room_in(unproved, bytes),
+        }
     }
 
     fn has_room_in(&self, this_second: &AtomicU64, bytes: usize) -> bool {
@@ -87,7 +93,7 @@ impl RefusedRate {
     fn begin_second(&self) {
         self.this_second.store(0, Ordering::Relaxed);
         self.bytes_this_second.store(0, Ordering::Relaxed);
-        self.kept_bytes_this_second.store(0, Ordering::Relaxed);
+        self.kept_bytes_this_second.iter().for_each(|bytes| bytes.store(0, Ordering::Relaxed));
     }
 
     /// Begins the next second; gives how many were left out since this was asked last.
@@ -148,9 +154,12 @@ mod tests {
         assert!(rate.admits_bytes(bytes_max) && !rate.admits_bytes(1));
         assert_eq!(rate.turn(), 1);
         assert!(rate.admits_bytes(1));
-        assert!(rate.admits_kept_bytes(bytes_max) && !rate.admits_kept_bytes(1), "on their own");
+        for standing in [Standing::Unproved, Standing::Genuine] {
+            let kept = |bytes| rate.admits_kept_bytes(standing, bytes);
+            assert!(kept(bytes_max) && !kept(1), "on their own");
+        }
         assert_eq!(rate.turn(), 0, "their records are logged");
-        assert!(rate.admits_kept_bytes(1));
+        assert!(rate.admits_kept_bytes(Standing::Genuine, 1));
         assert!((0..1000).all(|_| RefusedRate::new(None, 0).admits(false)));
         assert!(!RefusedRate::new(Some(0), 0).admits(false));
     }

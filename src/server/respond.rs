@@ -199,25 +199,6 @@ impl Rejection {
         }
     }
 
-    /// Whether some of the body is unread: what is left of it must not be taken for the next request.
-    fn leaves_body_unread(&self) -> bool {
-        match self {
-            Self::TooManyInFlight
-            | Self::PathNotServed
-            | Self::MethodNotAllowed
-            | Self::ContentEncoding
-            | Self::BodyTooLarge
-            | Self::BodyTooSlow
-            | Self::BodyBroken => true,
-            Self::Untrusted(_)
-            | Self::NotAdmitted(_)
-            | Self::Invalid(_)
-            | Self::Journal(_)
-            | Self::OutOfTime
-            | Self::Unplaced => false,
-        }
-    }
-
     fn refusal(&self) -> Refusal {
         match self {
             Self::Untrusted(Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_))
@@ -283,13 +264,14 @@ pub(super) fn created(_proof: &Receipt) -> Response {
 }
 
 /// The answer to a refused request.
-pub(super) fn refused(rejection: &Rejection) -> Response {
+/// Where the body is unread the connection ends: what is left of it must not be taken for the next request.
+pub(super) fn refused(rejection: &Rejection, has_body: bool) -> Response {
     let refusal = rejection.refusal();
     let mut response = text(refusal.status(), refusal.body());
     if let Some((name, value)) = refusal.header() {
         response.headers_mut().insert(name, value);
     }
-    if rejection.leaves_body_unread() {
+    if !has_body {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

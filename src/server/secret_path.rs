@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -21,6 +21,8 @@ use crate::remedy::remedy;
 const PREFIX: &str = "/n/";
 /// What stands for the segment in every output.
 const HIDDEN: &str = "***";
+/// The same for the one before it, so that it can be told when nothing comes under that any more.
+const HIDDEN_BEFORE: &str = "***2";
 /// The shortest segment that is taken: 128 bits and more, whatever alphabet they were written in.
 const SEGMENT_BYTES_MIN: usize = 32;
 /// The longest one.
@@ -99,8 +101,15 @@ impl SecretPath {
             return Ok(found);
         }
         let segment = URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>());
-        make(file, &segment).map_err(|cause| unusable("make", file, cause))?;
-        Ok(Self { segments: vec![segment] })
+        let made = match make(file, &segment) {
+            // Another start was faster: the file says what is served.
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Self::read(file)?,
+            made => {
+                made.map_err(|cause| unusable("make", file, cause))?;
+                Some(Self { segments: vec![segment] })
+            }
+        };
+        made.ok_or_else(|| unusable("read", file, io::ErrorKind::NotFound.into()))
     }
 
     fn parse(text: &str, file: &Path) -> Result<Self, SecretPathError> {
@@ -146,8 +155,9 @@ impl SecretPath {
 
     /// A text without the secret.
     pub(super) fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        self.segments.iter().fold(Cow::Borrowed(text), |text, segment| match position(&text, segment.as_bytes()) {
-            Some(_) => Cow::Owned(replace(&text, segment.as_bytes())),
+        let hidden = self.segments.iter().zip([HIDDEN, HIDDEN_BEFORE]);
+        hidden.fold(Cow::Borrowed(text), |text, (segment, hidden)| match position(&text, segment.as_bytes()) {
+            Some(_) => Cow::Owned(replace(&text, segment.as_bytes(), hidden.as_bytes())),
             None => text,
         })
     }
@@ -177,11 +187,11 @@ fn position(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-fn replace(text: &[u8], part: &[u8]) -> Vec<u8> {
+fn replace(text: &[u8], part: &[u8], with: &[u8]) -> Vec<u8> {
     let (mut shown, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((before, after)) = position(rest, part).and_then(|at| rest.split_at_checked(at)) {
         shown.extend_from_slice(before);
-        shown.extend_from_slice(HIDDEN.as_bytes());
+        shown.extend_from_slice(with);
         rest = after.get(part.len()..).unwrap_or_default();
     }
     shown.extend_from_slice(rest);
@@ -192,14 +202,12 @@ fn replace(text: &[u8], part: &[u8]) -> Vec<u8> {
 fn make(file: &Path, segment: &str) -> io::Result<()> {
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let part = file.with_extension("part");
-    let mut made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    // A temporary file is its owner's alone.
+    let mut made = tempfile::NamedTempFile::new_in(dir)?;
     made.write_all(format!("{segment}\n").as_bytes())?;
-    sync_all(&made)?;
+    sync_all(made.as_file())?;
     // Unlike a rename this fails where there is a file by now.
-    let linked = fs::hard_link(&part, file);
-    fs::remove_file(&part)?;
-    linked?;
+    made.persist_noclobber(file)?;
     sync_all(&File::open(dir)?)
 }
 
@@ -215,6 +223,8 @@ fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> SecretPathErr
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const ONE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1";
@@ -259,7 +269,7 @@ mod tests {
     fn no_text_shows_it() {
         let path = parse(&format!("{ONE}\n{TWO}")).unwrap();
         let text = format!("POST /n/{ONE}?x={TWO}{ONE}\n");
-        assert_eq!(path.hide(text.as_bytes()).as_ref(), b"POST /n/***?x=******\n");
+        assert_eq!(path.hide(text.as_bytes()).as_ref(), b"POST /n/***?x=***2***\n");
         assert!(matches!(path.hide(b"POST /n/x"), Cow::Borrowed(_)));
         assert_eq!(format!("{path:?}"), "SecretPath { segments: 2 }");
         let mut headers = HeaderMap::new();

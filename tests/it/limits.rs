@@ -444,27 +444,3 @@ fn bodies_that_are_announced_and_do_not_come_take_no_room_from_those_that_do() {
     bench.accept(&bench.draft().sign(&key(512)));
     drop(silent);
 }
-
-#[test]
-fn what_is_shed_past_the_rate_of_refusals_leaves_its_access_line_and_no_record() {
-    let bench = Bench::with(|options| options.set("server.max_body", "32MiB").set("logs.refused_rate", "2/s"));
-    let _held = fill(&bench);
-    let head = bench.draft().sign(&key(512)).head();
-    let started = Instant::now();
-    // The bodies have 3 s: a busy machine asks less often in that time. The look whether there is room was shed too.
-    let shed = 1 + (0..100).take_while(|_| bench.endpoint.exchange(&head).status == 503).count();
-    assert!(shed > 10, "{shed}");
-    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
-    let is_shed =
-        |record: &crate::support::Entry| attribute(record, "Reason").is_some_and(|it| it == b"too_many_in_flight");
-    // What was left out is told within a second.
-    let full = eventually("each is logged or counted", || {
-        let log = bench.log();
-        let full = log.iter().filter(|record| is_shed(record)).count();
-        let told = log.iter().filter_map(|record| attribute(record, "Count"));
-        let left_out: usize = told.map(|count| String::from_utf8(count).unwrap().parse::<usize>().unwrap()).sum();
-        (full + left_out >= shed).then_some(full)
-    });
-    assert!((2..=2 * seconds).contains(&full), "{full} in {seconds} s");
-    assert!(bench.endpoint.access_log().matches("\"POST\" \"503\"").count() >= shed);
-}

@@ -175,3 +175,22 @@ fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
     let (_dir, kept) = stopped(endpoint);
     assert!((1..=2 * seconds).contains(&kept.len()), "{} in {seconds} s", kept.len());
 }
+
+#[test]
+fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint =
+        Endpoint::start(&wrong(&host).set("logs.refused_rate", "2/s").set("logs.quarantine_bytes", "256KiB"));
+    let replayed = push(&host, ContentFormat::Xml, b"replayed").wire();
+    let stranger = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    for _ in 0..8 {
+        for _ in 0..20 {
+            assert_eq!(endpoint.exchange(stranger).status, 404);
+            assert_eq!(endpoint.exchange(&replayed).status, 403);
+        }
+        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
+    }
+    let (_dir, kept) = stopped(endpoint);
+    // More than the room for them would have been taken by the one that was sent 160 times.
+    assert_eq!(kept.iter().filter(|path| name(path).contains("genuine")).count(), 9);
+}

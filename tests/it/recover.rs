@@ -9,8 +9,8 @@ use mns_endpoint::mns::{ATTRIBUTES, ContentFormat};
 use mns_endpoint::quarantine;
 
 use crate::support::{
-    CertificateHost, Draft, Ended, Endpoint, Entry, Options, attribute, eventually, finish, foreign_key, key, records,
-    run,
+    CertificateHost, Draft, Ended, Endpoint, Entry, Options, attribute, date, eventually, finish, foreign_key, key,
+    records, run,
 };
 
 const RECOVERED: &str = "Notify Message Recovered!";
@@ -98,8 +98,9 @@ fn an_hour_of_wrong_refusals_is_taken_back_once() {
     let mut drafts = Vec::new();
     let site = Site::after(&[WRONG], |host| {
         drafts = MESSAGES.map(|(format, message)| push(host, format, message)).to_vec();
-        // MNS sends each again, and a stranger comes by.
-        [drafts.clone(), drafts.clone(), vec![forged(host)]].concat()
+        // MNS sends each again, signed anew, and a stranger comes by.
+        let again = drafts.iter().map(|draft| draft.clone().set("Date", date(-1)).sign(&key(512))).collect();
+        [drafts.clone(), again, vec![forged(host)]].concat()
     });
     let (before, access_log) = (site.log("endpoint_log"), site.log("access_log"));
     let dry = site.recover(&["--dry-run"]);
