@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
@@ -109,6 +110,18 @@ impl Configuration {
             trust: trust.to_vec(),
         };
         Config::load(&sources)
+    }
+
+    /// The same for judging what was sent to serve: with its secret path, which only serve makes.
+    fn load_revealed(&self, trust: &[String]) -> anyhow::Result<Config> {
+        let mut config = self.load(trust)?;
+        if let Some(missing) = config.reveal_made_path()? {
+            bail!(
+                "server.secret_path_file: {} is made by the first serve, and without it no path is served",
+                missing.display()
+            );
+        }
+        Ok(config)
     }
 }
 

@@ -13,7 +13,7 @@ mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use admin::AdminOptions;
@@ -128,7 +128,8 @@ impl Config {
         all.into_iter().filter(differs).filter(|key| !is_reloaded(key)).cloned().collect()
     }
 
-    /// Reads the secret path, where there is one, and makes it where it is not there yet. From then on it is served.
+    /// Reads the secret path, where there is one, and makes it where it is not there yet. From then on it is served;
+    /// before, nothing is.
     ///
     /// # Errors
     /// [`SecretPathError`]
@@ -139,12 +140,23 @@ impl Config {
         Ok(())
     }
 
+    /// The same without making it, for whoever judges what a `serve` has been sent. Gives the file that is not there.
+    ///
+    /// # Errors
+    /// [`SecretPathError`]
+    pub fn reveal_made_path(&mut self) -> Result<Option<&Path>, SecretPathError> {
+        let Some(file) = &self.secret_path_file else { return Ok(None) };
+        let Some(path) = SecretPath::read(file)? else { return Ok(Some(file)) };
+        self.server.paths = Paths::Secret(path);
+        Ok(None)
+    }
+
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
         let layers::Read { raw, file, origin, keys } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
-        // Which it is stands in the file, and nothing is read or made before everything is checked.
-        let paths = if secret_path_file.is_some() { Paths::Any } else { serving::check_paths(&server.paths.0)? };
+        let is_secret = secret_path_file.is_some();
+        let listed = if is_secret { None } else { Some(serving::check_paths(&server.paths.0)?) };
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
         if accept.require_owner && accept.topic_owners.0.is_empty() {
             let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
@@ -154,7 +166,7 @@ impl Config {
             file,
             origin,
             listen: serving::check_listen(&server.listen.0)?,
-            public_url: serving::check_public_url(&server.public_url, &paths, secret_path_file.is_some())?,
+            public_url: serving::check_public_url(&server.public_url, listed.as_ref())?,
             secret_path_file,
             trusted_proxies: net::TrustedProxies::new(check_networks(
                 "server.trusted_proxies",
@@ -169,8 +181,9 @@ impl Config {
             },
             tls: serving::check_tls(server.tls)?,
             server: server::Settings {
-                path_prefix: serving::check_path_prefix(server.public_path_prefix, &paths)?,
-                paths,
+                path_prefix: serving::check_path_prefix(server.public_path_prefix, listed.as_ref())?,
+                // Which one is secret stands in the file. Until that is read nothing is served.
+                paths: listed.unwrap_or_else(|| Paths::These(Vec::new())),
                 health_path: serving::check_health_path(server.health_path)?,
                 body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
                 body_timeout: positive("server.body_timeout", server.body_timeout.0)?,

@@ -54,7 +54,8 @@ pub(super) fn check_health_path(path: String) -> Result<Option<String>, ConfigEr
     }
 }
 
-pub(super) fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String, ConfigError> {
+/// `paths` are those of server.paths, `None` where the one that is served is secret.
+pub(super) fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, ConfigError> {
     const KEY: &str = "server.public_path_prefix";
     if prefix.is_empty() {
         return Ok(prefix);
@@ -63,10 +64,10 @@ pub(super) fn check_path_prefix(prefix: String, paths: &Paths) -> Result<String,
         return Err(impossible(KEY, &prefix, "it begins with / and does not end with one; \"\" is none"));
     }
     match paths {
-        Paths::These(paths) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
+        Some(Paths::These(paths)) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
             Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
         }
-        Paths::These(_) | Paths::Any | Paths::Secret(_) => Ok(prefix),
+        _ => Ok(prefix),
     }
 }
 
@@ -74,7 +75,8 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
 }
 
-pub(super) fn check_public_url(url: &str, paths: &Paths, is_secret: bool) -> Result<Option<String>, ConfigError> {
+/// `paths` as above.
+pub(super) fn check_public_url(url: &str, paths: Option<&Paths>) -> Result<Option<String>, ConfigError> {
     const KEY: &str = "server.public_url";
     if url.is_empty() {
         return Ok(None);
@@ -85,16 +87,16 @@ pub(super) fn check_public_url(url: &str, paths: &Paths, is_secret: bool) -> Res
     let Some(uri) = parsed else {
         return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
     };
-    if is_secret && uri.path() != "/" {
+    if paths.is_none() && uri.path() != "/" {
         return Err(impossible(KEY, url, "leave its path out: server.secret_path_file makes it"));
     }
     // As for MNS: an address without a path has the default one, and http://HOST/ has one.
     let path = if url.matches('/').count() > 2 { uri.path() } else { DEFAULT_PATH };
     match paths {
-        Paths::These(paths) if !paths.iter().any(|served| served == path) => {
+        Some(Paths::These(paths)) if !paths.iter().any(|served| served == path) => {
             Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
         }
-        Paths::These(_) | Paths::Any | Paths::Secret(_) => Ok(Some(url.to_owned())),
+        _ => Ok(Some(url.to_owned())),
     }
 }
 

@@ -137,6 +137,33 @@ fn no_output_shows_a_secret_whatever_is_sent() {
 }
 
 #[test]
+fn what_came_under_a_path_that_is_no_longer_served_is_not_taken_back() {
+    let bench = bench(|options| options.set("accept.topic_owners", "1"));
+    let path = format!("/n/{}", segment(&bench.endpoint));
+    assert_eq!(status(&bench, &path), 403);
+    let (address, prefix) = (bench.endpoint.address.to_string(), bench.host.prefix());
+    let dir = bench.endpoint.stop().1;
+    let file = dir.path().join("state/path");
+    let kept = format!("logs/quarantine.{}/0000000001.genuine.http", address.split(':').nth(1).unwrap());
+    let flags = ["--listen", &address, "--trust", &prefix, "--set", "server.secret_path_file=state/path"];
+    let recover = || run(dir.path(), &[&["logs", "recover"], &flags[..]].concat());
+    let explain = || run(dir.path(), &[&["explain", &kept], &flags[..]].concat());
+    let old = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    for ended in [recover(), explain()] {
+        ended.assert(1, "state/path is made by the first serve, and without it no path is served");
+    }
+    assert!(!file.exists(), "only serve makes it");
+    fs::write(&file, format!("{TWO}\n")).unwrap();
+    explain().assert(1, "Verdict: serve would answer 404 (path_not_served)");
+    recover().assert(0, ".http: refused again, path_not_served: ");
+    assert!(dir.path().join(&kept).exists());
+    fs::write(&file, format!("{TWO}\n{old}")).unwrap();
+    explain().assert(0, "path          ok");
+    recover().assert(0, ": 1 recovered, ");
+}
+
+#[test]
 fn check_prints_the_address_whole_on_demand_only() {
     let dir = tempfile::tempdir().unwrap();
     let set = |more: &[&str]| {

@@ -64,7 +64,7 @@ struct Checks<'o, W> {
 
 impl Explain {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let config = self.configuration.load(&self.trust)?;
+        let config = self.configuration.load_revealed(&self.trust)?;
         let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
         let read = capture::read(&bytes).with_context(|| format!("{} is no HTTP request", self.file.display()));
         let (request, behind) = read?;

@@ -73,7 +73,7 @@ struct Target {
 
 impl Recover {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let config = self.configuration.load(&self.trust)?;
+        let config = self.configuration.load_revealed(&self.trust)?;
         let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
             bail!("server.listen names no port")
