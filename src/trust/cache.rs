@@ -76,11 +76,30 @@ struct Failures {
 impl CertificateCache {
     /// An empty cache over a source and a store. `fetch_timeout` bounds a fetch, whatever the source does.
     pub fn new(source: Arc<dyn CertificateSource>, store: CertificateStore, fetch_timeout: Duration) -> Arc<Self> {
+        Self::with_budget(source, store, fetch_timeout, FetchBudget::default())
+    }
+
+    /// The same for requests that came long ago, and to which nobody can add: every address is asked for, so the source
+    /// has to know a bound.
+    pub fn without_budget(
+        source: Arc<dyn CertificateSource>,
+        store: CertificateStore,
+        fetch_timeout: Duration,
+    ) -> Arc<Self> {
+        Self::with_budget(source, store, fetch_timeout, FetchBudget::unlimited())
+    }
+
+    fn with_budget(
+        source: Arc<dyn CertificateSource>,
+        store: CertificateStore,
+        fetch_timeout: Duration,
+        budget: FetchBudget,
+    ) -> Arc<Self> {
         Arc::new(Self {
             source,
             fetch_timeout,
             addresses: Addresses::default(),
-            budget: FetchBudget::default(),
+            budget,
             fetches: Semaphore::new(FETCHES_MAX),
             failures: Mutex::default(),
             known_keys: Mutex::new(KnownKeys::kept_in(&store)),

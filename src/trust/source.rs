@@ -51,6 +51,9 @@ pub enum FetchError {
     /// Not asked: whoever sent the push, or everybody together, has named too many new addresses.
     #[error("it is not held, and more addresses of that kind were named lately than are fetched")]
     OverBudget,
+    /// Not asked: the host has failed too often already.
+    #[error("it is not held, and its host brought no certificate too often in this run to be asked again")]
+    GivenUp,
     /// The fetch ended without a result: a defect of ours.
     #[error("the fetch was abandoned")]
     Abandoned,

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::mns::{ATTRIBUTES, ContentFormat};
 use mns_endpoint::quarantine;
 
 use crate::support::{
-    CertificateHost, Draft, Ended, Endpoint, Entry, Options, attribute, date, eventually, finish, foreign_key, key,
+    CertificateHost, Draft, Ended, Endpoint, Entry, Mode, Options, attribute, date, eventually, finish, foreign_key, key,
     records, run,
 };
 
@@ -256,4 +258,52 @@ fn a_running_endpoint_goes_on_to_keep_what_it_refuses() {
         eventually("it is kept", || (quarantine::list(&quarantine).unwrap().len() == 1).then_some(()));
         fs::remove_file(quarantine.join(format!("{number:010}.genuine.http"))).unwrap();
     }
+}
+
+/// As if so many forged requests had come before the first of the others, each with an address that nobody has.
+fn forge(site: &Site, count: usize) {
+    let (last, rest) = site.kept().split_last().map(|(last, rest)| (last.clone(), rest.to_vec())).unwrap();
+    let text = fs::read_to_string(&last).unwrap();
+    fs::remove_file(last).unwrap();
+    for path in rest {
+        let name = path.file_name().unwrap().to_str().unwrap().replacen('0', "9", 1);
+        fs::rename(&path, path.with_file_name(name)).unwrap();
+    }
+    let old = STANDARD.encode(site.host.url("forged.pem"));
+    assert!(text.contains(&old));
+    for number in 1..=count {
+        let text = text.replace(&old, &STANDARD.encode(site.host.url(&format!("{number}.pem"))));
+        fs::write(site.quarantine().join(format!("{number:010}.unproved.http")), text).unwrap();
+    }
+}
+
+fn forged_elsewhere(host: &CertificateHost) -> Draft {
+    Draft::new(ContentFormat::Xml, "forged", &host.url("forged.pem")).sign(&foreign_key(512))
+}
+
+#[test]
+fn no_number_of_forged_addresses_keeps_a_genuine_one_from_being_fetched() {
+    // More than serve fetches for one peer.
+    const FORGED: usize = 40;
+    let site = Site::after(&[], |host| {
+        let below = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem")).to("/mns/notifications").sign(&key(512));
+        vec![below.to("/notifications"), forged_elsewhere(host)]
+    });
+    forge(&site, FORGED);
+    let prefix = ["--set", "server.public_path_prefix=/mns", "--set", "server.paths=/mns/notifications"];
+    site.assert_recovers(&prefix, [1, 0, FORGED, 0]);
+}
+
+#[test]
+fn a_silent_certificate_host_is_given_up_and_what_is_on_disk_suffices() {
+    let site = Site::after(&[WRONG], |host| vec![push(host, ContentFormat::Xml, b"m"), forged_elsewhere(host)]);
+    forge(&site, 40);
+    site.host.set(Mode::Stall);
+    let before = site.host.requests();
+    let told = site.recover(&["--set", "signing.fetch_timeout=200ms"]);
+    told.assert(0, ": 1 recovered, 0 in the log already, 40 refused again, 0 not whole\n");
+    told.assert(0, "0000000040.unproved.http: refused again, certificate_unavailable: ");
+    told.assert(0, "its host brought no certificate too often in this run");
+    assert_eq!(site.host.requests() - before, 3, "of the genuine one first, and of two forged ones");
+    assert_eq!(site.kept().len(), 40, "what could not be judged stays");
 }

@@ -1,5 +1,6 @@
 //! `logs`: what can be done with the files of an endpoint, beside a running one or without.
 
+mod patience;
 mod recover;
 mod review;
 mod verify;

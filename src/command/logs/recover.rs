@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::Configuration;
-use crate::command::logs::review::Review;
+use crate::command::logs::review::{Capture, Review, Verdict};
 use crate::config::{self, Config};
 use crate::journal::{
     self, Duplicates, Entry, FileOptions, FileStorage, Format, Found, Journal, Level, Log, Names, OpenError, Place,
@@ -55,6 +55,8 @@ enum Outcome {
     NotWhole,
 }
 
+type Judged<'r> = (&'r Capture, Verdict<'r>);
+
 /// How many came to what.
 #[derive(Default)]
 struct Tally {
@@ -81,14 +83,17 @@ impl Recover {
         let names = Names { dir: config.log_dir.clone(), port };
         let dir = names.quarantine();
         let paths = quarantine::list(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        let review = Review::new(config.clone())?;
+        let captures = review.read(paths)?;
+        // This may ask for certificates and takes its time, so the logs are not held meanwhile.
+        let judged = review.judge(&captures).await;
         let mut out = io::stdout().lock();
-        let tally = if paths.is_empty() {
-            Tally::default()
-        } else if self.dry_run {
-            show(&Review::new(config)?, &names, &paths, &mut out).await?
+        let is_any_taken = judged.iter().any(|(_, verdict)| matches!(verdict, Verdict::Passes(..)));
+        let tally = if self.dry_run || !is_any_taken {
+            show(judged, &names, &mut out)?
         } else {
             let target = Target::open(&config, port, zone)?;
-            let taken = target.take_all(&Review::new(config)?, &paths, &mut out).await;
+            let taken = target.take_all(judged, &mut out).await;
             let closed = target.journal.close().await;
             let tally = taken?;
             closed.context("the last records are not on disk for sure")?;
@@ -122,20 +127,18 @@ impl Target {
         Ok(Self { journal, format: config.server.format, zone })
     }
 
-    async fn take_all(&self, review: &Review, paths: &[PathBuf], out: &mut impl Write) -> anyhow::Result<Tally> {
+    async fn take_all(&self, judged: Vec<Judged<'_>>, out: &mut impl Write) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
-        for path in paths {
-            let outcome = match review.read(path)? {
-                None => Outcome::NotWhole,
-                Some((request, note)) => match review.judge(&request, &note).await {
-                    Ok(notification) => self.take(&notification, &note).await?,
-                    Err(rejection) => Outcome::Refused(rejection),
-                },
+        for (capture, verdict) in judged {
+            let outcome = match verdict {
+                Verdict::Passes(notification, note) => self.take(&notification, note).await?,
+                Verdict::Refused(rejection) => Outcome::Refused(rejection),
+                Verdict::NotWhole => Outcome::NotWhole,
             };
             if matches!(outcome, Outcome::Recovered(_) | Outcome::Known(_)) {
-                fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+                remove(&capture.path).with_context(|| format!("cannot remove {}", capture.path.display()))?;
             }
-            tally.tell(path, &outcome, out)?;
+            tally.tell(&capture.path, &outcome, out)?;
         }
         Ok(tally)
     }
@@ -171,32 +174,33 @@ impl Target {
 }
 
 /// The same without a change: what passes is looked up in the logs as they are.
-async fn show(review: &Review, names: &Names, paths: &[PathBuf], out: &mut impl Write) -> anyhow::Result<Tally> {
-    let mut found = Vec::new();
-    for path in paths {
-        found.push(match review.read(path)? {
-            None => (Outcome::NotWhole, None),
-            Some((request, note)) => match review.judge(&request, &note).await {
-                Ok(notification) => {
-                    let key = SeenKey::of(notification.identity());
-                    (Outcome::Passes(shown(&notification)), Some(key))
-                }
-                Err(rejection) => (Outcome::Refused(rejection), None),
-            },
-        });
-    }
-    let wanted = found.iter().filter_map(|(_, key)| key.clone()).collect();
+fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow::Result<Tally> {
+    let key = |verdict: &Verdict<'_>| match verdict {
+        Verdict::Passes(notification, _) => Some(SeenKey::of(notification.identity())),
+        Verdict::Refused(_) | Verdict::NotWhole => None,
+    };
+    let wanted = judged.iter().filter_map(|(_, verdict)| key(verdict)).collect();
     let mut known = in_the_logs(names, &wanted).with_context(|| format!("cannot read {}", names.dir.display()))?;
     let mut tally = Tally::default();
-    for (path, (outcome, key)) in paths.iter().zip(found) {
-        let is_known = key.is_some_and(|key| !known.insert(key));
-        let outcome = match outcome {
-            Outcome::Passes(shown) if is_known => Outcome::Known(shown),
-            outcome => outcome,
+    for (capture, verdict) in judged {
+        let is_known = key(&verdict).is_some_and(|key| !known.insert(key));
+        let outcome = match verdict {
+            Verdict::Passes(notification, _) if is_known => Outcome::Known(shown(&notification)),
+            Verdict::Passes(notification, _) => Outcome::Passes(shown(&notification)),
+            Verdict::Refused(rejection) => Outcome::Refused(rejection),
+            Verdict::NotWhole => Outcome::NotWhole,
         };
-        tally.tell(path, &outcome, out)?;
+        tally.tell(&capture.path, &outcome, out)?;
     }
     Ok(tally)
+}
+
+/// Takes a file out of the quarantine, unless a `serve` did so since it was read.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Which of these notifications the endpoint log tells of, rotated files included.

@@ -1,6 +1,7 @@
-//! A request in quarantine, judged again as `serve` would judge it today.
+//! The requests in quarantine, judged again as `serve` would judge them today.
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,16 +11,31 @@ use http::Request;
 
 use crate::clock::Clock;
 use crate::command::capture;
-use crate::command::running::Certificates;
+use crate::command::logs::patience::Patience;
 use crate::config::Config;
 use crate::mns::{Notification, SignedRequest};
-use crate::quarantine::Note;
+use crate::quarantine::{Note, Standing};
 use crate::server::Rejection;
+use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 
 /// What is asked of a request today.
 pub(super) struct Review {
     config: Config,
-    certificates: Certificates,
+    certificates: Arc<CertificateCache>,
+}
+
+/// A file in quarantine.
+pub(super) struct Capture {
+    pub(super) path: PathBuf,
+    /// `None` where a crash tore it, or somebody else made it.
+    read: Option<(Request<Bytes>, Note)>,
+}
+
+/// What a file is today.
+pub(super) enum Verdict<'r> {
+    Passes(Notification<'r>, &'r Note),
+    Refused(Rejection),
+    NotWhole,
 }
 
 /// The time at which a request came: that is what its Date is compared with.
@@ -33,33 +49,71 @@ impl Clock for Then {
 
 impl Review {
     pub(super) fn new(config: Config) -> anyhow::Result<Self> {
-        Ok(Self { certificates: Certificates::new(&config)?, config })
+        let source = Patience::new(HttpsSource::new(config.fetch.clone())?);
+        let store = CertificateStore::new(config.certificate_dir.clone());
+        let certificates = CertificateCache::without_budget(Arc::new(source), store, config.fetch.timeout);
+        Ok(Self { config, certificates })
     }
 
-    /// Reads a file; `None` where a crash tore it, or somebody else made it.
-    pub(super) fn read(&self, path: &Path) -> anyhow::Result<Option<(Request<Bytes>, Note)>> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let Ok((mut request, behind)) = capture::read(&bytes) else { return Ok(None) };
+    /// Reads the files, which are no more than `logs.quarantine_bytes`. A `serve` may push one out meanwhile.
+    pub(super) fn read(&self, paths: Vec<PathBuf>) -> anyhow::Result<Vec<Capture>> {
+        let mut captures = Vec::new();
+        for path in paths {
+            match std::fs::read(&path) {
+                Ok(bytes) => captures.push(Capture { read: self.parse(&bytes), path }),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            }
+        }
+        Ok(captures)
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Option<(Request<Bytes>, Note)> {
+        let (mut request, behind) = capture::read(bytes).ok()?;
         // Where it came before a prefix was configured, that is still to be put back.
         let prefix = self.config.server.path_prefix.as_str();
         let rest = request.uri().path().strip_prefix(prefix);
         if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             *request.uri_mut() = self.config.server.with_prefix(request.uri().clone());
         }
-        Ok(Note::parse(behind).map(|note| (request, note)))
+        Note::parse(behind).map(|note| (request, note))
+    }
+
+    /// Judges them, those first that were proved to be from MNS: no stranger's file is in their way. Gives a verdict for
+    /// each, in the order of the files.
+    pub(super) async fn judge<'r>(&self, captures: &'r [Capture]) -> Vec<(&'r Capture, Verdict<'r>)> {
+        let mut waiting: Vec<_> = captures.iter().enumerate().collect();
+        waiting.sort_by_key(|(_, capture)| !is_genuine(&capture.path));
+        let mut judged = Vec::new();
+        for (place, capture) in waiting {
+            let verdict = match &capture.read {
+                None => Verdict::NotWhole,
+                Some((request, note)) => match self.check(request, note).await {
+                    Ok(notification) => Verdict::Passes(notification, note),
+                    Err(rejection) => Verdict::Refused(rejection),
+                },
+            };
+            judged.push((place, capture, verdict));
+        }
+        judged.sort_by_key(|(place, ..)| *place);
+        judged.into_iter().map(|(_, capture, verdict)| (capture, verdict)).collect()
     }
 
     /// The checks of `serve`, in its order.
-    pub(super) async fn judge<'r>(
-        &self,
-        request: &'r Request<Bytes>,
-        note: &Note,
-    ) -> Result<Notification<'r>, Rejection> {
+    async fn check<'r>(&self, request: &'r Request<Bytes>, note: &Note) -> Result<Notification<'r>, Rejection> {
+        let config = &self.config;
         let (head, _body) = request.clone().into_parts();
-        self.config.server.check_head(&head)?;
+        config.server.check_head(&head)?;
         let signed = SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
-        let gate = self.certificates.gate(&self.config, Arc::new(Then(note.came)));
-        let verified = gate.verifier.verify(&signed, note.peer.ip()).await?;
-        Ok(gate.admission.admit(verified.notification()?, note.peer.ip())?)
+        let clock = Arc::new(Then(note.came));
+        let verifier = Verifier::new(config.policy.clone(), config.prefixes.clone(), self.certificates.clone(), clock);
+        let verified = verifier.verify(&signed, note.peer.ip()).await?;
+        Ok(config.admission.admit(verified.notification()?, note.peer.ip())?)
     }
+}
+
+/// Whether the name of a file says that its signature held.
+fn is_genuine(path: &Path) -> bool {
+    let standing = path.file_stem().and_then(|stem| Path::new(stem).extension()?.to_str()?.parse().ok());
+    standing == Some(Standing::Genuine)
 }

@@ -1,0 +1,113 @@
+//! A source of certificates that gives up on a host that brings none.
+//!
+//! Who sent what lies in quarantine may have made up as many addresses as they liked, so what is fetched for them is bounded
+//! by host and not by sender: whoever judges does so once, and has to come to an end.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::mns::SigningCertUrl;
+use crate::trust::{CertificateSource, FetchError, Fetching};
+
+/// How many fetches at one host may bring no answer: each takes as long as a fetch may take.
+const SILENCES_MAX: usize = 3;
+/// How many may be answered with something else than a certificate. That is quick, and the next address may be a true one.
+const REFUSALS_MAX: usize = 256;
+
+/// Asks another source, until a host has failed too often.
+pub(super) struct Patience<S> {
+    source: S,
+    hosts: Mutex<HashMap<String, Failed>>,
+}
+
+/// The addresses of one host that brought no certificate.
+#[derive(Default)]
+struct Failed(HashMap<SigningCertUrl, FetchError>);
+
+impl<S: CertificateSource> Patience<S> {
+    pub(super) fn new(source: S) -> Self {
+        Self { source, hosts: Mutex::default() }
+    }
+
+    async fn ask(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
+        self.hosts().entry(url.authority().to_owned()).or_default().begin(url)?;
+        let fetched = self.source.fetch(url).await;
+        if let Some(failed) = self.hosts().get_mut(url.authority()) {
+            failed.end(url, fetched.as_ref().err());
+        }
+        fetched
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, HashMap<String, Failed>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: CertificateSource> CertificateSource for Patience<S> {
+    fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a> {
+        Box::pin(self.ask(url))
+    }
+}
+
+impl Failed {
+    /// Counts a fetch as one without an answer: whoever waits for it may stop waiting, and then nobody ends it.
+    fn begin(&mut self, url: &SigningCertUrl) -> Result<(), FetchError> {
+        if let Some(error) = self.0.get(url) {
+            return Err(error.clone());
+        }
+        let silences = self.0.values().filter(|error| is_silence(error)).count();
+        if silences >= SILENCES_MAX || self.0.len().saturating_sub(silences) >= REFUSALS_MAX {
+            return Err(FetchError::GivenUp);
+        }
+        self.0.insert(url.clone(), FetchError::GivenUp);
+        Ok(())
+    }
+
+    fn end(&mut self, url: &SigningCertUrl, error: Option<&FetchError>) {
+        match error {
+            Some(error) => self.0.insert(url.clone(), error.clone()),
+            None => self.0.remove(url),
+        };
+    }
+}
+
+fn is_silence(error: &FetchError) -> bool {
+    matches!(error, FetchError::TimedOut(_) | FetchError::Unreachable(_) | FetchError::GivenUp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::mns::{Prefix, Prefixes};
+
+    struct Script(Result<Vec<u8>, FetchError>, AtomicUsize);
+
+    impl CertificateSource for Script {
+        fn fetch<'a>(&'a self, _url: &'a SigningCertUrl) -> Fetching<'a> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { self.0.clone() })
+        }
+    }
+
+    /// Asks two hosts for so many addresses each, all of them twice; gives how often the source was asked.
+    async fn asked(answer: Result<Vec<u8>, FetchError>, addresses: usize) -> usize {
+        let hosts = ["http://a/", "http://b/"];
+        let prefixes = Prefixes::new(hosts.map(|host| Prefix::parse(host).unwrap()));
+        let patience = Patience::new(Script(answer, AtomicUsize::new(0)));
+        for (host, number) in hosts.iter().flat_map(|host| (0..addresses * 2).map(move |number| (host, number / 2))) {
+            let url = prefixes.admit(format!("{host}{number}.pem").as_bytes()).unwrap();
+            let _outcome = patience.fetch(&url).await;
+        }
+        patience.source.1.load(Ordering::SeqCst)
+    }
+
+    #[tokio::test]
+    async fn each_host_is_given_up_after_its_own_failures() {
+        assert_eq!(asked(Err(FetchError::Unreachable("no".to_owned())), 10).await, 2 * SILENCES_MAX);
+        assert_eq!(asked(Err(FetchError::Status(404)), 10).await, 20);
+        assert_eq!(asked(Err(FetchError::Status(404)), 1000).await, 2 * REFUSALS_MAX);
+        assert_eq!(asked(Ok(vec![1]), 1000).await, 4000);
+    }
+}
