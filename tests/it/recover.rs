@@ -226,6 +226,35 @@ fn each_mistake_is_mended_by_its_setting_and_by_no_other() {
 }
 
 #[test]
+fn only_the_owner_of_the_logs_may_append_to_them() {
+    let site = Site::after(&[WRONG], |host| vec![push(host, ContentFormat::Xml, b"m")]);
+    let logs = site.dir.path().join("logs");
+    // Where the tests run as root any directory can be given away, else there are directories of root's.
+    let is_root = rustix::process::geteuid().is_root();
+    let (foreign, owner) = if is_root { (logs.as_path(), 65_534) } else { (Path::new("/etc"), 0) };
+    if is_root {
+        std::os::unix::fs::chown(&logs, Some(owner), None).unwrap();
+    }
+    let before = site.log("endpoint_log");
+    let in_foreign = ["--log-dir", foreign.to_str().unwrap()];
+    site.recover(&in_foreign).assert(1, &format!("run it with sudo -u '#{owner}'"));
+    assert_eq!((site.log("endpoint_log"), site.kept().len()), (before, 1));
+    site.recover(&[&in_foreign[..], &["--dry-run"]].concat()).assert(0, &foreign.display().to_string());
+    if is_root {
+        std::os::unix::fs::chown(&logs, Some(0), None).unwrap();
+    }
+    site.assert_recovers(&[], [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_quarantine_that_is_not_there_is_named() {
+    let site = Site::after(&[], |_| Vec::new());
+    let told = site.recover(&["--log-dir", "elsewhere"]);
+    told.assert(0, &format!("elsewhere/quarantine.{}: there is no such directory", site.port()));
+    assert!(!site.dir.path().join("elsewhere").exists());
+}
+
+#[test]
 fn a_torn_file_is_left_and_a_disk_that_refuses_takes_nothing_out_of_quarantine() {
     let site = Site::after(&[WRONG], |host| (0..3).map(|_| push(host, ContentFormat::Xml, b"m")).collect());
     let torn = &site.kept()[1];

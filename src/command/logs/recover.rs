@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ use crate::server::Rejection;
 /// Judges every request in quarantine again, as serve would with the configuration of today, but its date as of when it
 /// came. What passes is appended to the endpoint log as "Notify Message Recovered!", unless the log has it already, and
 /// leaves the quarantine once that is on disk; what does not pass stays there. Writes to the logs of the port of
-/// server.listen, so serve must not run: stop it, run this, and start it again. Ends with 0 where all files were judged.
+/// server.listen, so serve must not run: stop it, run this as its user, and start it again. Ends with 0 where all files were judged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs recover --dry-run    (changes no file of logs.dir, and may run beside serve)
@@ -81,8 +82,19 @@ impl Recover {
             bail!("server.listen names no port")
         };
         let names = Names { dir: config.log_dir.clone(), port };
+        if !self.dry_run {
+            refuse_other_than_owner(&names.dir)?;
+        }
         let dir = names.quarantine();
         let paths = quarantine::list(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        if paths.is_empty() && !dir.exists() {
+            writeln!(
+                io::stdout(),
+                "{}: there is no such directory; nothing was refused here, or server.listen and logs.dir are not those of serve",
+                dir.display()
+            )?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let review = Review::new(config.clone())?;
         let captures = review.read(paths)?;
         // This may ask for certificates and takes its time, so the logs are not held meanwhile.
@@ -193,6 +205,23 @@ fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow:
         tally.tell(&capture.path, &outcome, out)?;
     }
     Ok(tally)
+}
+
+/// What another user appends and makes, `serve` could not open after.
+fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
+    let owner = match fs::metadata(dir) {
+        Ok(found) => found.uid(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", dir.display())),
+    };
+    let user = rustix::process::geteuid().as_raw();
+    if user != owner {
+        bail!(
+            "{} belongs to the user {owner}, and this is {user}, whose files serve could not open: run it with sudo -u '#{owner}'",
+            dir.display()
+        );
+    }
+    Ok(())
 }
 
 /// Takes a file out of the quarantine, unless a `serve` did so since it was read.
