@@ -226,6 +226,24 @@ fn each_mistake_is_mended_by_its_setting_and_by_no_other() {
 }
 
 #[test]
+fn a_proxy_that_is_named_later_is_seen_through() {
+    let set = ["--set", "accept.sources=10.0.0.0/8"];
+    let named = [&set[..], &["--set", "server.trusted_proxies=127.0.0.0/8"]].concat();
+    for (client, is_ours) in [("192.0.2.1, 10.1.2.3", true), ("10.1.2.3, 192.0.2.1", false)] {
+        let site = Site::after(&[("accept.sources", "10.0.0.0/8")], |host| {
+            vec![push(host, ContentFormat::Xml, b"m").add("X-Forwarded-For", client)]
+        });
+        let kept = site.kept()[0].display().to_string();
+        let explain =
+            |more: &[&str]| run(site.dir.path(), &[&["explain", &kept, "--trust", &site.host.prefix()], more].concat());
+        explain(&set).assert(1, "serve would answer 403 (source_not_accepted)");
+        explain(&named).assert(i32::from(!is_ours), "\nVerdict: ");
+        site.assert_recovers(&set, [0, 0, 1, 0]);
+        site.assert_recovers(&named, [usize::from(is_ours), 0, usize::from(!is_ours), 0]);
+    }
+}
+
+#[test]
 fn only_the_owner_of_the_logs_may_append_to_them() {
     let site = Site::after(&[WRONG], |host| vec![push(host, ContentFormat::Xml, b"m")]);
     let logs = site.dir.path().join("logs");

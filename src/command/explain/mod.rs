@@ -228,7 +228,11 @@ impl<W: Write> Checks<'_, W> {
         let md5 = if notification.message_md5_holds() { "" } else { ", MessageMD5 is not that of the message" };
         self.verdict("notification", Ok(format!("{format}, {topic}, message {message}{md5}")))?;
         let admitted = match note {
-            Some(note) => config.admission.admit(notification, note.peer.ip()),
+            Some(note) => {
+                // A proxy that was named since is seen through.
+                let client = config.trusted_proxies.client(note.peer, request.headers());
+                config.admission.admit(notification, client.ip())
+            }
             None => config.admission.admit_from_anywhere(notification),
         };
         self.verdict("admission", admitted.map(|_| String::new()).map_err(Rejection::from))

@@ -107,8 +107,10 @@ impl Review {
         let signed = SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
         let clock = Arc::new(Then(note.came));
         let verifier = Verifier::new(config.policy.clone(), config.prefixes.clone(), self.certificates.clone(), clock);
-        let verified = verifier.verify(&signed, note.peer.ip()).await?;
-        Ok(config.admission.admit(verified.notification()?, note.peer.ip())?)
+        // A proxy that was named since is seen through.
+        let client = config.trusted_proxies.client(note.peer, request.headers()).ip();
+        let verified = verifier.verify(&signed, client).await?;
+        Ok(config.admission.admit(verified.notification()?, client)?)
     }
 }
 
