@@ -155,8 +155,7 @@ impl Config {
         let layers::Read { raw, file, origin, keys } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
-        let is_secret = secret_path_file.is_some();
-        let listed = if is_secret { None } else { Some(serving::check_paths(&server.paths.0)?) };
+        let listed = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
         if accept.require_owner && accept.topic_owners.0.is_empty() {
             let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";

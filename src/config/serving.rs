@@ -32,17 +32,21 @@ pub(super) fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigErr
     Ok(addresses)
 }
 
-pub(super) fn check_paths(list: &[String]) -> Result<Paths, ConfigError> {
+/// `None` where the path that is served is secret: these are not looked at then.
+pub(super) fn check_paths(list: &[String], is_secret: bool) -> Result<Option<Paths>, ConfigError> {
     const KEY: &str = "server.paths";
+    if is_secret {
+        return Ok(None);
+    }
     if list.iter().any(|path| path == "*") {
-        return Ok(Paths::Any);
+        return Ok(Some(Paths::Any));
     }
     if list.is_empty() {
         return Err(impossible(KEY, "", "at least one path is needed; \"*\" serves every path"));
     }
     match list.iter().find(|path| !is_path(path)) {
         Some(path) => Err(impossible(KEY, path, "a path begins with / and has no query, fragment or blank")),
-        None => Ok(Paths::These(list.to_vec())),
+        None => Ok(Some(Paths::These(list.to_vec()))),
     }
 }
 
@@ -54,7 +58,7 @@ pub(super) fn check_health_path(path: String) -> Result<Option<String>, ConfigEr
     }
 }
 
-/// `paths` are those of server.paths, `None` where the one that is served is secret.
+/// `paths` as above.
 pub(super) fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, ConfigError> {
     const KEY: &str = "server.public_path_prefix";
     if prefix.is_empty() {

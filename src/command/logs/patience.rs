@@ -96,9 +96,11 @@ mod tests {
         let hosts = ["http://a/", "http://b/"];
         let prefixes = Prefixes::new(hosts.map(|host| Prefix::parse(host).unwrap()));
         let patience = Patience::new(Script(answer, AtomicUsize::new(0)));
-        for (host, number) in hosts.iter().flat_map(|host| (0..addresses * 2).map(move |number| (host, number / 2))) {
-            let url = prefixes.admit(format!("{host}{number}.pem").as_bytes()).unwrap();
-            let _outcome = patience.fetch(&url).await;
+        for host in hosts {
+            for number in (0..addresses).flat_map(|number| [number, number]) {
+                let url = prefixes.admit(format!("{host}{number}.pem").as_bytes()).unwrap();
+                let _outcome = patience.fetch(&url).await;
+            }
         }
         patience.source.1.load(Ordering::SeqCst)
     }
