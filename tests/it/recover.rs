@@ -11,8 +11,8 @@ use mns_endpoint::mns::{ATTRIBUTES, ContentFormat};
 use mns_endpoint::quarantine;
 
 use crate::support::{
-    CertificateHost, Draft, Ended, Endpoint, Entry, Mode, Options, attribute, date, eventually, finish, foreign_key, key,
-    records, run,
+    CertificateHost, Draft, Ended, Endpoint, Entry, Mode, Options, attribute, date, eventually, finish, foreign_key,
+    key, records, run,
 };
 
 const RECOVERED: &str = "Notify Message Recovered!";
