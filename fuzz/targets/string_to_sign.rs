@@ -8,7 +8,7 @@ use mns_endpoint::fuzzing;
 use mns_endpoint::mns::{Defect, Form, SignedRequest, header, string_to_sign};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some(request) = fuzzing::capture(bytes) else { return };
+    let Some((request, _)) = fuzzing::capture(bytes) else { return };
     let _ = SignedRequest::claimed_certificate_address(&request);
     let seen = SignedRequest::of(&request);
     if let Ok(signed) = &seen {
