@@ -84,28 +84,47 @@ enum Controls {
     LeftToJson,
 }
 
+/// Runs of plain ASCII, which is nearly all that comes, are copied at once.
 fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8) -> bool) {
-    for chunk in value.utf8_chunks() {
-        let valid = chunk.valid();
-        let mut start = 0;
-        for (place, character) in valid.char_indices() {
-            let bytes = valid.as_bytes().get(place..).unwrap_or_default();
-            let first = bytes.first().copied().unwrap_or_default();
-            let is_left = controls == Controls::LeftToJson && first < b' ';
-            let special =
-                (character.is_control() && !is_left) || also(first) || (first == b'\\' && begins_escape(bytes));
-            if !special {
-                continue;
-            }
-            out.extend_from_slice(valid.as_bytes().get(start..place).unwrap_or_default());
-            start = place.saturating_add(character.len_utf8());
-            if controls == Controls::LinesIndented && first == b'\n' {
-                out.extend_from_slice(INDENT);
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'\\' && !also(byte);
+    let mut rest = value;
+    while let Some(first) = rest.first() {
+        let length = match first {
+            first if is_plain(*first) => run(rest, is_plain),
+            // No character begins or ends within one of these runs.
+            0x80.. => run(rest, |byte| byte >= 0x80),
+            _ => 1,
+        };
+        let (part, next) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        match first {
+            first if is_plain(*first) => out.extend_from_slice(part),
+            0x80.. => escape_beyond_ascii(out, part),
+            b'\n' if controls == Controls::LinesIndented => out.extend_from_slice(INDENT),
+            0..b' ' if controls == Controls::LeftToJson => out.push(*first),
+            b'\\' if !also(b'\\') && !begins_escape(rest) => out.push(*first),
+            other => push_hex(out, *other),
+        }
+        rest = next;
+    }
+}
+
+/// How many bytes from the start are of a kind.
+fn run(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !is_one(*byte)).unwrap_or(bytes.len())
+}
+
+/// Valid UTF-8 stays as it is, but for control characters.
+fn escape_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8]) {
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let mut buffer = [0; 4];
+            let encoded = character.encode_utf8(&mut buffer).as_bytes();
+            if character.is_control() {
+                encoded.iter().for_each(|byte| push_hex(out, *byte));
             } else {
-                bytes.iter().take(character.len_utf8()).for_each(|byte| push_hex(out, *byte));
+                out.extend_from_slice(encoded);
             }
         }
-        out.extend_from_slice(valid.as_bytes().get(start..).unwrap_or_default());
         chunk.invalid().iter().for_each(|byte| push_hex(out, *byte));
     }
 }
