@@ -282,6 +282,23 @@ mod tests {
     }
 
     #[test]
+    fn of_many_first_starts_each_serves_what_the_file_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, gate) = (dir.path().join("path"), std::sync::Barrier::new(8));
+        let start = || {
+            gate.wait();
+            SecretPath::read_or_make(&file).unwrap()
+        };
+        let served: Vec<_> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            starts.into_iter().map(|start| start.join().unwrap()).collect()
+        });
+        let said = SecretPath::read(&file).unwrap().unwrap();
+        assert!(served.iter().all(|served| *served == said));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn the_first_start_makes_it_for_its_owner_alone_and_the_next_one_reads_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();

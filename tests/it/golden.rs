@@ -25,7 +25,7 @@ use mns_endpoint::trust::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Draft, attribute, exchange, records};
+use crate::support::{Answer, Draft, attribute, exchange, records};
 
 const PREFIX: &str = "https://certificates.test/";
 /// 17 May 2016, 17:10:56 in Shanghai.
@@ -175,12 +175,12 @@ fn requests() -> Vec<Vec<u8>> {
 /// Both logs after one request of each kind.
 fn logs(format: Format, shown: Shown) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
-    let (_statuses, endpoint_log, access_log) = logs_of(&dir, endpoint(format, shown, dir.path()), &requests());
+    let (_answers, endpoint_log, access_log) = logs_of(&dir, endpoint(format, shown, dir.path()), &requests());
     (endpoint_log, access_log)
 }
 
-/// The statuses of some requests, and both logs after them.
-fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) -> (Vec<u16>, String, String) {
+/// The answers to some requests, and both logs after them.
+fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) -> (Vec<Answer>, String, String) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let endpoint = Arc::new(endpoint);
     let stop = CancellationToken::new();
@@ -196,14 +196,14 @@ fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) ->
         Arc::new(Counters::default()),
         stop.clone(),
     ));
-    let statuses = requests.iter().map(|request| exchange(address, request).status).collect();
+    let answers = requests.iter().map(|request| exchange(address, request)).collect();
     stop.cancel();
     runtime.block_on(async {
         serving.await.unwrap();
         endpoint.journal.close().await.unwrap();
     });
     let read = |name: &str| std::fs::read_to_string(dir.path().join("logs").join(name)).unwrap();
-    (statuses, read("endpoint_log.8080"), read("access_log.8080"))
+    (answers, read("endpoint_log.8080"), read("access_log.8080"))
 }
 
 /// Ports and thread numbers become constants.
@@ -252,8 +252,9 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
     let limits = Limits { bytes_max: 0, ..Limits::default() };
     let endpoint = endpoint_with(Format::Text, Shown::Full, dir.path(), limits, Some(2));
     let push = push(ContentFormat::Xml, b"m").sign(&signer()).wire();
-    let (statuses, endpoint_log, access_log) = logs_of(&dir, endpoint, &vec![push; 9]);
-    assert_eq!(statuses, [503; 9]);
+    let (answers, endpoint_log, access_log) = logs_of(&dir, endpoint, &vec![push; 9]);
+    // The body is not read before, so it is not taken for the next request after.
+    assert!(answers.iter().all(|answer| answer.status == 503 && answer.headers["connection"] == "close"));
     // Nothing turns the second here, so the rate is all there is.
     let records = records(&endpoint_log);
     assert_eq!(records.iter().map(|record| record.place.as_str()).collect::<Vec<_>>(), ["receive.rs:5"; 2]);

@@ -93,8 +93,12 @@ fn no_output_shows_a_secret_whatever_is_sent() {
             line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
         });
         // A proxy may tell what it was asked for.
-        let told =
-            |draft: crate::support::Draft| draft.add("X-Original-URI", &path).add("Referer", format!("http://x{path}"));
+        let told = |draft: crate::support::Draft| {
+            draft
+                .add("X-Original-URI", &path)
+                .set("User-Agent", format!("proxy of {path}"))
+                .add("Referer", format!("http://x{path}"))
+        };
         let accepted = told(bench.draft().to(&path)).sign(&key(512));
         let forged = told(bench.draft().to(&path)).sign(&key(1024));
         let nearby = told(bench.draft().to(&format!("{path}/x"))).sign(&key(512));
