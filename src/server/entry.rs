@@ -90,10 +90,11 @@ impl Visit<'_> {
     pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
         let Endpoint { refused, journal, settings, .. } = self.endpoint;
         let stamp = self.stamp();
+        let headers = settings.paths.hide_in(self.request.headers());
         let mut entry = Entry::default();
         let mut is_logged = refused.admits(journal.is_low());
         if is_logged {
-            self.write_refusal(rejection, &stamp, &mut entry);
+            self.write_refusal(rejection, &headers, &stamp, &mut entry);
             is_logged = refused.admits_bytes(entry.endpoint.len());
             if !is_logged {
                 entry.endpoint.clear();
@@ -104,7 +105,6 @@ impl Visit<'_> {
             return None;
         }
         let reason = Some(rejection.reason().key());
-        let headers = settings.paths.hide_in(self.request.headers());
         let line = AccessLine { reason, ..self.access_line(&headers, &stamp, rejection.status()) };
         self.write_access(&line, &mut entry);
         Some(entry)
@@ -137,9 +137,8 @@ impl Visit<'_> {
         }
     }
 
-    fn write_refusal(&self, rejection: &Rejection, stamp: &Stamp, entry: &mut Entry) {
+    fn write_refusal(&self, rejection: &Rejection, headers: &HeaderMap, stamp: &Stamp, entry: &mut Entry) {
         let settings = &self.endpoint.settings;
-        let headers = settings.paths.hide_in(self.request.headers());
         let reason = rejection.reason();
         let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
         let request_time = self.request_time();
@@ -163,7 +162,7 @@ impl Visit<'_> {
             place: rejection.place(),
             title: Some(rejection.title()),
             attributes: &attributes,
-            request: Some(RecordRequest { headers: &headers, peer: None, body: Some(shown) }),
+            request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
         };
         record.write(&mut entry.endpoint, settings.format);
     }
