@@ -7,6 +7,7 @@
 
 mod access;
 mod escape;
+mod file_storage;
 mod files;
 mod medium;
 mod meters;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use access::{AccessField, AccessLine};
 pub use escape::{escaped, unescape, unescape_bytes};
+pub use file_storage::{FileOptions, FileStorage, OpenError};
 pub use files::Names;
 pub use medium::Medium;
 pub use meters::Meters;
@@ -36,7 +38,7 @@ pub use seen::SeenKey;
 pub use settings::{Duplicates, Settings, SyncMode};
 pub use shared::{REFUSAL_TOLD, STALL_TOLD, Waits};
 pub use stamp::Stamp;
-pub use storage::{FileOptions, FileStorage, Log, OpenError, Reading, Storage};
+pub use storage::{Log, Reading, Storage};
 pub use verify::{Verdict, verify};
 pub use writer::Receipt;
 

@@ -1,0 +1,257 @@
+//! The two files on a real disk, locked against every other process.
+//!
+//! Every call that makes the logs durable is in this file.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use strum::IntoEnumIterator as _;
+
+use crate::journal::files::Names;
+use crate::journal::{Log, Reading, Storage};
+use crate::remedy::remedy;
+
+/// Where the files are and who may read them.
+#[derive(Debug, Clone)]
+pub struct FileOptions {
+    /// The directory of both files.
+    pub dir: PathBuf,
+    /// The port in their names.
+    pub port: u16,
+    /// The permissions of new files, before the umask.
+    pub mode: u32,
+}
+
+/// The two files, locked against every other process.
+#[derive(Debug)]
+pub struct FileStorage {
+    names: Names,
+    mode: u32,
+    endpoint: File,
+    access: File,
+    dir: File,
+    lock: File,
+}
+
+/// The files cannot be used. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be made or written.
+    #[error("cannot {doing} {}: {cause}; mend it with: {remedy}", path.display())]
+    Unwritable {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The command that mends it.
+        remedy: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another process has the lock.
+    #[error("the logs of port {port} in {} are in use by another process: give this one another logs.dir or port", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl FileStorage {
+    /// Opens both files for appending, makes what is missing, and syncs the directory.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn open(options: FileOptions) -> Result<Self, OpenError> {
+        let FileOptions { dir, port, mode } = options;
+        let names = Names { dir, port };
+        let dir = &names.dir;
+        make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
+        let open = |path: PathBuf| open(&path, mode).map_err(|cause| unwritable("open", &path, dir, cause));
+        let lock = open(names.lock())?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port }),
+            Err(TryLockError::Error(cause)) => return Err(unwritable("lock a file in", dir, dir, cause)),
+        }
+        let endpoint = open(names.live(Log::Endpoint))?;
+        let access = open(names.live(Log::Access))?;
+        let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
+        sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
+        Ok(Self { endpoint, access, dir: dir_file, lock, names, mode })
+    }
+
+    fn replace(&mut self, log: Log, file: File) {
+        match log {
+            Log::Endpoint => self.endpoint = file,
+            Log::Access => self.access = file,
+        }
+    }
+
+    fn file(&self, log: Log) -> &File {
+        match log {
+            Log::Endpoint => &self.endpoint,
+            Log::Access => &self.access,
+        }
+    }
+
+    /// Where the directory was moved away and made anew, the new one is locked, synced and measured from now on.
+    fn follow_dir(&mut self) -> io::Result<()> {
+        let dir = File::open(&self.names.dir)?;
+        if identity(&dir.metadata()?) != identity(&self.dir.metadata()?) {
+            let lock = open(&self.names.lock(), self.mode)?;
+            lock.try_lock()?;
+            sync_name(&self.names.dir)?;
+            (self.dir, self.lock) = (dir, lock);
+        }
+        Ok(())
+    }
+}
+
+/// What makes two files the same.
+fn identity(found: &fs::Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+impl Storage for FileStorage {
+    fn len(&self, log: Log) -> io::Result<u64> {
+        Ok(self.file(log).metadata()?.len())
+    }
+
+    fn read_at(&self, log: Log, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file(log).read_exact_at(buffer, offset)
+    }
+
+    fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
+        self.file(log).write_all(bytes)
+    }
+
+    fn truncate(&mut self, log: Log, len: u64) -> io::Result<()> {
+        self.file(log).set_len(len)
+    }
+
+    fn sync(&mut self, log: Log) -> io::Result<()> {
+        sync_data(self.file(log))
+    }
+
+    fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()> {
+        let mut file = open(&self.names.torn(log), self.mode)?;
+        file.write_all(torn)?;
+        sync_data(&file)?;
+        sync_all(&self.dir)
+    }
+
+    fn is_moved(&self, log: Log) -> io::Result<bool> {
+        match fs::metadata(self.names.live(log)) {
+            Ok(there) => Ok(identity(&there) != identity(&self.file(log).metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn has_name(&self, log: Log) -> io::Result<bool> {
+        Ok(self.file(log).metadata()?.nlink() > 0)
+    }
+
+    fn reopen(&mut self, log: Log) -> io::Result<()> {
+        self.follow_dir()?;
+        let file = open(&self.names.live(log), self.mode)?;
+        self.replace(log, file);
+        Ok(())
+    }
+
+    fn rotate(&mut self, log: Log) -> io::Result<()> {
+        let (live, rotated) = (self.names.live(log), self.names.rotated(log, self.names.next_number(log)?));
+        fs::rename(&live, &rotated)?;
+        self.reopen(log).inspect_err(|_| {
+            // Should this fail too, the file is found to be moved the next time, which is as good.
+            drop(fs::rename(&rotated, &live));
+        })
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        sync_all(&self.dir)
+    }
+
+    fn suspect(&mut self, log: Log) -> io::Result<()> {
+        let mut paths = (0..).map(|number| self.names.suspect(log, number));
+        let free = paths.find(|path| !path.exists()).unwrap_or_else(|| self.names.suspect(log, u64::MAX));
+        fs::rename(self.names.live(log), free)
+    }
+
+    fn prune(&mut self, before: SystemTime) -> io::Result<usize> {
+        let mut deleted = 0_usize;
+        for log in Log::iter() {
+            for number in self.names.rotated_numbers(log)? {
+                let path = self.names.rotated(log, number);
+                if fs::metadata(&path)?.modified()? < before {
+                    fs::remove_file(&path)?;
+                    deleted = deleted.saturating_add(1);
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
+        self.names.rotated_numbers(log)
+    }
+
+    fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
+        let path = number.map_or_else(|| self.names.live(log), |number| self.names.rotated(log, number));
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn load_seen(&self) -> io::Result<Vec<u8>> {
+        fs::read(self.names.seen())
+    }
+
+    fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (path, draft) = (self.names.seen(), self.names.seen().with_extension("seen.new"));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(self.mode).open(&draft)?;
+        file.write_all(bytes)?;
+        fs::rename(draft, path)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::fstatvfs(&self.dir)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+}
+
+fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> OpenError {
+    OpenError::Unwritable { doing, path: path.to_owned(), remedy: remedy(dir, &cause), cause }
+}
+
+/// Opens a file for appending, made where there is none.
+fn open(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(mode).open(path)
+}
+
+/// Makes a directory that a crash does not take away again: what was made is synced into its parent.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing: Vec<&Path> = missing.collect();
+    fs::create_dir_all(dir)?;
+    missing.into_iter().try_for_each(sync_name)
+}
+
+/// Makes the name of a directory durable.
+fn sync_name(dir: &Path) -> io::Result<()> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_all(&File::open(parent.unwrap_or(Path::new(".")))?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "durability lives here")]
+fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
+#[expect(clippy::disallowed_methods, reason = "durability lives here")]
+fn sync_all(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
