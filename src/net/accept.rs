@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -24,12 +24,10 @@ use tower::Service;
 use tracing::{debug, warn};
 
 use crate::net::activity::{Activity, Phase, Registered, Registry};
-use crate::net::limits::{
-    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, LINGER_BYTES_MAX, LINGER_TIMEOUT, SLOT_TIMEOUT,
-    TURNED_AWAY_MAX, TURNED_AWAY_PROXY_TIMEOUT,
-};
+use crate::net::limits::{ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, SLOT_TIMEOUT};
 use crate::net::proxies::canonical;
 use crate::net::stream::TimedStream;
+use crate::net::turned_away::TurnedAway;
 use crate::net::{Limits, Tls, TrustedProxies};
 
 /// How a request came, as an extension of it.
@@ -117,7 +115,7 @@ pub async fn serve<S>(
     let acceptor = Acceptor {
         service,
         slots: Arc::new(Semaphore::new(front.limits.connections_max)),
-        turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        turned_away: TurnedAway::new(front.tls.clone(), front.proxies.clone()),
         registry: Arc::default(),
         front,
         counters,
@@ -142,7 +140,7 @@ struct Acceptor<S> {
     service: S,
     front: Front,
     slots: Arc<Semaphore>,
-    turned_away: Arc<Semaphore>,
+    turned_away: TurnedAway,
     registry: Arc<Registry>,
     counters: Arc<Counters>,
     tasks: TaskTracker,
@@ -314,40 +312,10 @@ where
     }
 
     /// Tells a connection that there is no room for it, without letting it wait for a slot.
-    fn turn_away(&self, mut stream: TcpStream, peer: SocketAddr) {
+    fn turn_away(&self, stream: TcpStream, peer: SocketAddr) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
-        let Ok(permit) = self.turned_away.clone().try_acquire_owned() else { return };
-        let Front { tls, proxies, .. } = self.front.clone();
-        self.tasks.spawn(timeout(LINGER_TIMEOUT, async move {
-            let _permit = permit;
-            // One that stays silent is told all the same.
-            if proxies.trusts(peer)
-                && let Ok(Err(_)) = timeout(TURNED_AWAY_PROXY_TIMEOUT, proxies.open(&mut stream, peer)).await
-            {
-                return;
-            }
-            match tls {
-                None => say_busy(stream).await,
-                Some(tls) => {
-                    if let Ok(stream) = tls.accept(stream).await {
-                        say_busy(stream).await;
-                    }
-                }
-            }
-        }));
-    }
-}
-
-async fn say_busy(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
-        connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
-    let mut scratch = [0; 4096];
-    let mut swallowed: usize = 0;
-    if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
-        while let Ok(read @ 1..) = stream.read(&mut scratch).await
-            && swallowed < LINGER_BYTES_MAX
-        {
-            swallowed = swallowed.saturating_add(read);
+        if let Some(told) = self.turned_away.tell(stream, peer) {
+            self.tasks.spawn(told);
         }
     }
 }

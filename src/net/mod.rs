@@ -10,6 +10,7 @@ pub(crate) mod proxies;
 mod reach;
 mod stream;
 mod tls;
+mod turned_away;
 
 pub use accept::{Arrival, Counters, Front, bind, serve};
 pub use activation::{NotListening, inherited};
