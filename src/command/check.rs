@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::Args;
 use rustix::fs::{Access, access};
-use serde_json::json;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::address::{public_address, secret_address};
+use crate::command::findings::{Finding, Findings, Level};
 use crate::command::service::Output;
 use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
 use crate::config::{self, Config};
@@ -54,25 +54,6 @@ pub(super) struct Check {
 /// The permissions of all but the owner.
 const OTHERS: u32 = 0o077;
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-enum Level {
-    /// The start fails, or peers turn away.
-    Error,
-    /// It works, and may not be what is meant.
-    Warning,
-    /// For the one who asked.
-    Note,
-}
-
-/// One thing that was found.
-struct Finding {
-    level: Level,
-    key: &'static str,
-    text: String,
-}
-
 impl Check {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
@@ -96,23 +77,6 @@ impl Check {
         Ok(if is_wrong { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS })
     }
 }
-
-impl Finding {
-    fn error(key: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Error, key, text: text.into() }
-    }
-
-    fn warning(key: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Warning, key, text: text.into() }
-    }
-
-    fn note(key: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Note, key, text: text.into() }
-    }
-}
-
-/// All that was found, in the order of the configuration.
-struct Findings(Vec<Finding>);
 
 impl Findings {
     fn of(config: &Config) -> Self {
@@ -247,27 +211,6 @@ impl Findings {
             let text =
                 format!("{} is not on a disk but on {medium}: what is written there may not survive", dir.display());
             self.0.push(Finding::warning(KEY, text));
-        }
-    }
-
-    fn print(&self, output: Output, origin: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match output {
-            Output::Text => {
-                for finding in &self.0 {
-                    let level: &str = finding.level.into();
-                    writeln!(out, "{level:<8} {}: {}", finding.key, finding.text)?;
-                }
-                let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
-                let origin = if origin.is_empty() { "no configuration" } else { origin };
-                writeln!(out, "{origin}: {} errors, {} warnings", count(Level::Error), count(Level::Warning))
-            }
-            Output::Json => {
-                let findings = self.0.iter().map(
-                    |finding| json!({ "level": <&str>::from(finding.level), "key": finding.key, "text": finding.text }),
-                );
-                writeln!(out, "{}", json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() }))
-            }
         }
     }
 }

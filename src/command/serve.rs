@@ -1,13 +1,13 @@
 //! `serve`: binds, recovers the logs, tells its address, serves until a signal, and closes.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -22,7 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::command::address::public_address;
 use crate::command::running::{Certificates, Running};
 use crate::command::stdout::Stdout;
-use crate::command::{Configuration, admin_listener};
+use crate::command::{Configuration, admin_listener, listeners};
 use crate::config::{self, Config};
 use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Names, Place, Record, Recovered, Stamp,
@@ -66,7 +66,8 @@ impl Serve {
         let inherited = net::inherited()?;
         let is_inherited = !inherited.is_empty();
         let admin = admin_listener::bind(&config)?;
-        let (listeners, address) = if is_inherited { first_of(inherited) } else { bind(&config.listen) }?;
+        let (listeners, address) =
+            if is_inherited { listeners::first_of(inherited) } else { listeners::bind(&config.listen) }?;
         let storage = FileStorage::open(FileOptions {
             dir: config.log_dir.clone(),
             port: address.port(),
@@ -102,7 +103,7 @@ impl Serve {
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
         let front = Front {
-            limits: limits(&running.started),
+            limits: listeners::limits(&running.started),
             tls: running.tls.clone(),
             proxies: running.started.trusted_proxies.clone(),
         };
@@ -188,35 +189,6 @@ fn warn_of_the_logs(config: &Config, recovered: &Recovered) {
     }
 }
 
-/// Binds all addresses before anything else, the first one's port for all.
-fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut first: Option<SocketAddr> = None;
-    for address in addresses {
-        let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
-        let listener = net::bind(address).map_err(|error| {
-            let remedy = match error.kind() {
-                ErrorKind::AddrInUse => "stop what uses it, or choose another port with --listen (server.listen)",
-                ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 stands for all that it has",
-                ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
-                _ => "see --listen (server.listen)",
-            };
-            anyhow!("cannot listen on {address}: {error}; {remedy}")
-        })?;
-        let bound = listener.local_addr().context("cannot tell the address that is listened on")?;
-        first.get_or_insert(bound);
-        listeners.push(listener);
-    }
-    first_of(listeners)
-}
-
-/// The listeners, and the address of the first: the logs are named after its port.
-fn first_of(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
-    let first = listeners.first().context("server.listen names no address")?;
-    let address = first.local_addr().context("cannot tell the address that is listened on")?;
-    Ok((listeners, address))
-}
-
 /// Where refused requests are kept. Where that cannot be, pushes are served all the same.
 fn quarantine(config: &Config, port: u16) -> Quarantine {
     let dir = Names { dir: config.log_dir.clone(), port }.quarantine();
@@ -276,20 +248,6 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
     record.write(&mut entry.endpoint, endpoint.settings.format);
     endpoint.journal.note(entry);
     Ok(())
-}
-
-/// The bounds on connections, as far as this process may have files open.
-fn limits(config: &Config) -> net::Limits {
-    let mut limits = config.net.clone();
-    limits.connections_max = net::raise_file_limit(limits.connections_max);
-    if limits.connections_max < config.net.connections_max {
-        warn!(
-            connections = limits.connections_max,
-            wanted = config.net.connections_max,
-            "The limit on open files is too low for server.max_connections: raise it with ulimit -n or LimitNOFILE="
-        );
-    }
-    limits
 }
 
 /// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests and the last

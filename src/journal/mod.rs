@@ -6,6 +6,7 @@
 //! `docs/design/journal.md` has the format, the commit rule and what is assumed of the disk.
 
 mod access;
+mod batch;
 mod escape;
 mod file_storage;
 mod files;

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::journal::batch::Batch;
 use crate::journal::pair::{Fault, Pair};
-use crate::journal::queue::{Command, Entry, JournalError, Waiting};
-use crate::journal::seen::{Fingerprint, Seen};
+use crate::journal::queue::{Command, Entry, JournalError};
+use crate::journal::seen::Seen;
 use crate::journal::shared::Shared;
 use crate::journal::{Duplicates, Settings, SyncMode, record};
 
@@ -33,21 +34,6 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Receipt {
     _made_by_the_writer: (),
-}
-
-/// What is written with one sync.
-#[derive(Default)]
-struct Batch {
-    entry: Entry,
-    waiting: Vec<Waiting>,
-    /// What becomes known with it.
-    new: Vec<Fingerprint>,
-    appended_bytes: usize,
-    notes: usize,
-    noted_bytes: usize,
-    reopens: usize,
-    duplicates: u64,
-    closing: bool,
 }
 
 /// Owns the files; see [`Writer::run`].
@@ -286,39 +272,5 @@ impl Drop for Ended {
             self.0.failed.cancel();
         }
         self.0.end();
-    }
-}
-
-impl Batch {
-    /// Counts the bytes that were handed over.
-    fn count(&mut self, bytes: usize, is_waited_for: bool) {
-        if is_waited_for {
-            self.appended_bytes = self.appended_bytes.saturating_add(bytes);
-        } else {
-            self.noted_bytes = self.noted_bytes.saturating_add(bytes);
-            self.notes = self.notes.saturating_add(1);
-        }
-    }
-
-    fn take(&mut self, command: Command) {
-        match command {
-            Command::Write(entry, waiting) => {
-                self.waiting.extend(waiting);
-                self.entry.endpoint.extend_from_slice(&entry.endpoint);
-                self.entry.access.extend_from_slice(&entry.access);
-            }
-            Command::Reopen => self.reopens = self.reopens.saturating_add(1),
-            Command::Close => self.closing = true,
-        }
-    }
-
-    /// Empties it for the next one; its buffers stay.
-    fn clear(&mut self) {
-        self.entry.endpoint.clear();
-        self.entry.access.clear();
-        self.waiting.clear();
-        self.new.clear();
-        (self.appended_bytes, self.notes, self.noted_bytes, self.reopens) = (0, 0, 0, 0);
-        self.duplicates = 0;
     }
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -24,6 +24,7 @@ use tower::Service;
 use tracing::{debug, warn};
 
 use crate::net::activity::{Activity, Phase, Registered, Registry};
+use crate::net::counters::{Counters, Ending};
 use crate::net::limits::{ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, SLOT_TIMEOUT};
 use crate::net::proxies::canonical;
 use crate::net::stream::TimedStream;
@@ -55,30 +56,6 @@ impl Front {
     #[must_use]
     pub fn plain(limits: Limits) -> Self {
         Self { limits, tls: None, proxies: TrustedProxies::default() }
-    }
-}
-
-/// What ends before there is a request to log.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Connections that got a slot.
-    pub opened: AtomicU64,
-    /// Those of them that have ended.
-    pub closed: AtomicU64,
-    /// TLS handshakes that failed or took too long.
-    pub failed_handshakes: AtomicU64,
-    /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
-    pub broken_heads: AtomicU64,
-    /// Connections told 503 because every slot was busy.
-    pub turned_away: AtomicU64,
-}
-
-/// Counts the end of a connection, however it ends.
-struct Ending(Arc<Counters>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.closed.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,7 @@
 mod accept;
 mod activation;
 mod activity;
+mod counters;
 mod limits;
 pub(crate) mod proxies;
 mod reach;
@@ -12,8 +13,9 @@ mod stream;
 mod tls;
 mod turned_away;
 
-pub use accept::{Arrival, Counters, Front, bind, serve};
+pub use accept::{Arrival, Front, bind, serve};
 pub use activation::{NotListening, inherited};
+pub use counters::Counters;
 pub use limits::{Limits, raise_file_limit};
 pub use proxies::TrustedProxies;
 pub use reach::is_private;

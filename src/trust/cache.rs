@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::mns::SigningCertUrl;
 use crate::trust::addresses::Addresses;
+use crate::trust::failures::Failures;
 use crate::trust::fetch_budget::FetchBudget;
 use crate::trust::known_keys::{KeyChange, KnownKeys, News};
 use crate::trust::slot::{Flight, Outcome, Slot, State, landing};
@@ -31,8 +32,6 @@ const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 /// How many addresses are fetched at the same time. Strangers can name as many as they like; the others are
 /// looked for on disk only.
 const FETCHES_MAX: usize = 16;
-/// The least time between two warnings of a failed fetch.
-const WARNING_PAUSE: Duration = Duration::from_secs(10);
 /// Keys below this size get a warning: they can be factored with rented machines.
 const STRONG_KEY_BITS: usize = 1024;
 
@@ -44,7 +43,7 @@ pub struct CertificateCache {
     addresses: Addresses,
     budget: FetchBudget,
     fetches: Semaphore,
-    failures: Mutex<Failures>,
+    failures: Failures,
     known_keys: Mutex<KnownKeys>,
     fetched: AtomicU64,
     failed: AtomicU64,
@@ -64,13 +63,6 @@ pub struct CacheCounts {
     pub failures: u64,
     /// Pushes that were verified under another key than was expected.
     pub key_changes: u64,
-}
-
-/// Failed fetches that have not been warned of yet.
-#[derive(Default)]
-struct Failures {
-    warned_at: Option<Instant>,
-    left_out: u64,
 }
 
 impl CertificateCache {
@@ -101,7 +93,7 @@ impl CertificateCache {
             addresses: Addresses::default(),
             budget,
             fetches: Semaphore::new(FETCHES_MAX),
-            failures: Mutex::default(),
+            failures: Failures::default(),
             known_keys: Mutex::new(KnownKeys::kept_in(&store)),
             store,
             fetched: AtomicU64::new(0),
@@ -264,7 +256,7 @@ impl CertificateCache {
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                self.warn_of_failure(url, &error);
+                self.failures.warn(url, &error);
                 if held.is_none() { self.load(url).await.ok_or(error) } else { Err(error) }
             }
         }
@@ -283,22 +275,9 @@ impl CertificateCache {
         match self.load(url).await {
             Some(kept) => Ok(kept),
             None => {
-                self.warn_of_failure(url, &error);
+                self.failures.warn(url, &error);
                 Err(error)
             }
-        }
-    }
-
-    /// A stranger can cause as many failures as they like, so not each is worth a warning.
-    fn warn_of_failure(&self, url: &SigningCertUrl, error: &FetchError) {
-        let mut failures = lock(&self.failures);
-        if failures.warned_at.is_some_and(|at| at.elapsed() < WARNING_PAUSE) {
-            failures.left_out = failures.left_out.saturating_add(1);
-            debug!(%url, %error, "Could not fetch a signing certificate");
-        } else {
-            let left_out = mem::take(&mut failures.left_out);
-            failures.warned_at = Some(Instant::now());
-            warn!(%url, %error, left_out, "Could not fetch a signing certificate");
         }
     }
 

@@ -9,6 +9,7 @@ mod addresses;
 mod admission;
 mod cache;
 mod certificate;
+mod failures;
 mod fetch_budget;
 mod known_keys;
 mod public_key;

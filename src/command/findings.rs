@@ -1,0 +1,66 @@
+//! What `check` has found, and how it is printed.
+
+use std::io::{self, Write as _};
+
+use serde_json::json;
+
+use crate::command::service::Output;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub(super) enum Level {
+    /// The start fails, or peers turn away.
+    Error,
+    /// It works, and may not be what is meant.
+    Warning,
+    /// For the one who asked.
+    Note,
+}
+
+/// One thing that was found.
+pub(super) struct Finding {
+    pub(super) level: Level,
+    key: &'static str,
+    text: String,
+}
+
+/// All that was found, in the order of the configuration.
+pub(super) struct Findings(pub(super) Vec<Finding>);
+
+impl Finding {
+    pub(super) fn error(key: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Error, key, text: text.into() }
+    }
+
+    pub(super) fn warning(key: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Warning, key, text: text.into() }
+    }
+
+    pub(super) fn note(key: &'static str, text: impl Into<String>) -> Self {
+        Self { level: Level::Note, key, text: text.into() }
+    }
+}
+
+impl Findings {
+    pub(super) fn print(&self, output: Output, origin: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match output {
+            Output::Text => {
+                for finding in &self.0 {
+                    let level: &str = finding.level.into();
+                    writeln!(out, "{level:<8} {}: {}", finding.key, finding.text)?;
+                }
+                let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
+                let origin = if origin.is_empty() { "no configuration" } else { origin };
+                writeln!(out, "{origin}: {} errors, {} warnings", count(Level::Error), count(Level::Warning))
+            }
+            Output::Json => {
+                let findings = self.0.iter().map(
+                    |finding| json!({ "level": <&str>::from(finding.level), "key": finding.key, "text": finding.text }),
+                );
+                writeln!(out, "{}", json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() }))
+            }
+        }
+    }
+}

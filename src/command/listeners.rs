@@ -1,0 +1,54 @@
+//! Where `serve` listens, and how many connections it may have.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, anyhow};
+use tokio::net::TcpListener;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::net;
+
+/// Binds all addresses before anything else, the first one's port for all.
+pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut first: Option<SocketAddr> = None;
+    for address in addresses {
+        let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
+        let listener = net::bind(address).map_err(|error| {
+            let remedy = match error.kind() {
+                ErrorKind::AddrInUse => "stop what uses it, or choose another port with --listen (server.listen)",
+                ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 stands for all that it has",
+                ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
+                _ => "see --listen (server.listen)",
+            };
+            anyhow!("cannot listen on {address}: {error}; {remedy}")
+        })?;
+        let bound = listener.local_addr().context("cannot tell the address that is listened on")?;
+        first.get_or_insert(bound);
+        listeners.push(listener);
+    }
+    first_of(listeners)
+}
+
+/// The listeners, and the address of the first: the logs are named after its port.
+pub(super) fn first_of(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
+    let first = listeners.first().context("server.listen names no address")?;
+    let address = first.local_addr().context("cannot tell the address that is listened on")?;
+    Ok((listeners, address))
+}
+
+/// The bounds on connections, as far as this process may have files open.
+pub(super) fn limits(config: &Config) -> net::Limits {
+    let mut limits = config.net.clone();
+    limits.connections_max = net::raise_file_limit(limits.connections_max);
+    if limits.connections_max < config.net.connections_max {
+        warn!(
+            connections = limits.connections_max,
+            wanted = config.net.connections_max,
+            "The limit on open files is too low for server.max_connections: raise it with ulimit -n or LimitNOFILE="
+        );
+    }
+    limits
+}

@@ -1,0 +1,54 @@
+//! What is written with one sync, and who waits for it.
+
+use crate::journal::queue::{Command, Entry, Waiting};
+use crate::journal::seen::Fingerprint;
+
+/// What is written with one sync.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) entry: Entry,
+    pub(super) waiting: Vec<Waiting>,
+    /// What becomes known with it.
+    pub(super) new: Vec<Fingerprint>,
+    pub(super) appended_bytes: usize,
+    pub(super) notes: usize,
+    pub(super) noted_bytes: usize,
+    pub(super) reopens: usize,
+    pub(super) duplicates: u64,
+    pub(super) closing: bool,
+}
+
+impl Batch {
+    /// Counts the bytes that were handed over.
+    pub(super) fn count(&mut self, bytes: usize, is_waited_for: bool) {
+        if is_waited_for {
+            self.appended_bytes = self.appended_bytes.saturating_add(bytes);
+        } else {
+            self.noted_bytes = self.noted_bytes.saturating_add(bytes);
+            self.notes = self.notes.saturating_add(1);
+        }
+    }
+
+    /// Adds what a command asks for.
+    pub(super) fn take(&mut self, command: Command) {
+        match command {
+            Command::Write(entry, waiting) => {
+                self.waiting.extend(waiting);
+                self.entry.endpoint.extend_from_slice(&entry.endpoint);
+                self.entry.access.extend_from_slice(&entry.access);
+            }
+            Command::Reopen => self.reopens = self.reopens.saturating_add(1),
+            Command::Close => self.closing = true,
+        }
+    }
+
+    /// Empties it for the next one; its buffers stay.
+    pub(super) fn clear(&mut self) {
+        self.entry.endpoint.clear();
+        self.entry.access.clear();
+        self.waiting.clear();
+        self.new.clear();
+        (self.appended_bytes, self.notes, self.noted_bytes, self.reopens) = (0, 0, 0, 0);
+        self.duplicates = 0;
+    }
+}

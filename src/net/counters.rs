@@ -1,0 +1,28 @@
+//! What is counted of connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What ends before there is a request to log.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections that got a slot.
+    pub opened: AtomicU64,
+    /// Those of them that have ended.
+    pub closed: AtomicU64,
+    /// TLS handshakes that failed or took too long.
+    pub failed_handshakes: AtomicU64,
+    /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
+    pub broken_heads: AtomicU64,
+    /// Connections told 503 because every slot was busy.
+    pub turned_away: AtomicU64,
+}
+
+/// Counts the end of a connection, however it ends.
+pub(super) struct Ending(pub(super) Arc<Counters>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.closed.fetch_add(1, Ordering::Relaxed);
+    }
+}
