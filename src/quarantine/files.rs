@@ -1,7 +1,7 @@
 //! The directory of the quarantine: a file for each request, named by a number, the oldest out first.
 //!
 //! Requests that were proved to be MNS's have one half of the room, the others the other half; what one of the two leaves
-//! empty the other may use. So no stranger pushes a genuine request out of its half.
+//! empty the other may use. So whoever has no signatures of MNS pushes no genuine request out of its half.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, OpenOptions};
