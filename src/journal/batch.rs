@@ -29,6 +29,11 @@ impl Batch {
         }
     }
 
+    /// How many entries it has.
+    pub(super) fn entries(&self) -> usize {
+        self.waiting.len().saturating_add(self.notes)
+    }
+
     /// Adds what a command asks for.
     pub(super) fn take(&mut self, command: Command) {
         match command {

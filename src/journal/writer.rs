@@ -23,6 +23,12 @@ use crate::journal::{Duplicates, Settings, SyncMode, record};
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 /// How often free space and the names of the files are looked at.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
+/// With fewer than [`GATHERED`] entries a commit begins so long after the last one at the earliest: two syncs cost more than
+/// all else that a push does, and pushes that come one by one would have a pair each. One that comes after a pause is
+/// committed at once.
+const COMMIT_SPACING: Duration = Duration::from_millis(1);
+/// So many entries are worth a commit of their own.
+const GATHERED: usize = 16;
 /// Below this part of `low_water` space is scarce.
 const SCARCE_PART: u64 = 4;
 /// How often old files are looked for.
@@ -44,6 +50,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     tee: Option<Box<dyn io::Write + Send>>,
     settings: Settings,
+    /// When the last commit began.
+    begun: Instant,
     chores_due: Instant,
     prune_due: Instant,
 }
@@ -58,7 +66,7 @@ impl Writer {
         settings: Settings,
     ) -> Self {
         let now = Instant::now();
-        let mut writer = Self { pair, seen, shared, tee, settings, chores_due: now, prune_due: now };
+        let mut writer = Self { pair, seen, shared, tee, settings, begun: now, chores_due: now, prune_due: now };
         // So that it is known from the first request on.
         writer.look_at_the_space();
         writer.tell_meters();
@@ -85,13 +93,22 @@ impl Writer {
         }
     }
 
-    /// Takes what else is there, without waiting.
+    /// Takes what else is there. Where the last commit has only just begun it waits for more.
     fn gather(&self, batch: &mut Batch, commands: &Receiver<Command>) {
+        let due = later(self.begun, self.spacing());
         while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
-            match commands.try_recv() {
-                Ok(command) => self.add(batch, command),
-                Err(_) => return,
-            }
+            let patience =
+                if batch.entries() < GATHERED { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let Ok(command) = commands.try_recv().or_else(|_| commands.recv_timeout(patience)) else { return };
+            self.add(batch, command);
+        }
+    }
+
+    /// How far apart commits begin, where few wait.
+    fn spacing(&self) -> Duration {
+        match self.settings.sync {
+            SyncMode::Always => COMMIT_SPACING,
+            SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }
     }
 
@@ -121,10 +138,10 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &mut Batch) {
-        let begun = Instant::now();
+        self.begun = Instant::now();
         let result = self.write(batch);
-        let took = begun.elapsed();
-        let entries = batch.waiting.len().saturating_add(batch.notes);
+        let took = self.begun.elapsed();
+        let entries = batch.entries();
         if result.is_ok() && entries > 0 {
             self.shared.meters.note_batch(entries, batch.entry.bytes(), took);
         }

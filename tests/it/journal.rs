@@ -86,6 +86,24 @@ async fn what_arrives_during_a_sync_is_one_batch() {
 }
 
 #[tokio::test]
+async fn commits_of_few_begin_apart_and_only_where_they_sync() {
+    let took = |sync: SyncMode| async move {
+        let storage = FaultyStorage::new();
+        let journal = start_set(&storage, Settings { sync, ..Settings::default() });
+        let begun = Instant::now();
+        for number in 0..100 {
+            journal.append(entry(&number.to_string())).await.unwrap();
+        }
+        begun.elapsed()
+    };
+    // 100 commits one after the other: the last begins 99 times the spacing after the first.
+    let spaced = took(SyncMode::Always).await;
+    assert!(spaced >= Duration::from_millis(99), "{spaced:?}");
+    let unspaced = took(SyncMode::Os).await;
+    assert!(unspaced < spaced, "{unspaced:?}, {spaced:?}");
+}
+
+#[tokio::test]
 async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
     for room in 0..8 {
         let storage = FaultyStorage::new();
