@@ -101,7 +101,7 @@ fn an_hour_of_wrong_refusals_is_taken_back_once() {
     let site = Site::after(&[WRONG], |host| {
         drafts = MESSAGES.map(|(format, message)| push(host, format, message)).to_vec();
         // MNS sends each again, signed anew, and a stranger comes by.
-        let again = drafts.iter().map(|draft| draft.clone().set("Date", date(-1)).sign(&key(512))).collect();
+        let again = drafts.iter().map(|draft| draft.clone().set("Date", date(-30)).sign(&key(512))).collect();
         [drafts.clone(), again, vec![forged(host)]].concat()
     });
     let (before, access_log) = (site.log("endpoint_log"), site.log("access_log"));
