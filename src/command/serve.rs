@@ -108,9 +108,9 @@ impl Serve {
             proxies: running.started.trusted_proxies.clone(),
         };
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
-        let router = server::router(endpoint.clone());
+        let service = server::service(endpoint.clone());
         let admin = admin_listener::start(admin, &running, &counters);
-        let serving = tokio::spawn(net::serve(listeners, router, front, counters.clone(), stop.clone()));
+        let serving = tokio::spawn(net::serve(listeners, service, front, counters.clone(), stop.clone()));
         let telling = tokio::spawn(server::tell_left_out_each_second(endpoint.clone(), stop.clone()));
         let failed = loop {
             tokio::select! {

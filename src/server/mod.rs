@@ -1,6 +1,6 @@
 //! The endpoint: the one path from a request to its answer.
 //!
-//! [`router`] gives the service that `net` serves. Each request takes the straight path of
+//! [`service`] gives the service that `net` serves. Each request takes the straight path of
 //! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
 
 mod counts;
@@ -13,14 +13,18 @@ mod respond;
 mod secret_path;
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler as _;
+use axum::response::Response;
 use http::HeaderMap;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 use crate::clock::Clock;
 use crate::journal::{AccessField, Format, Journal};
@@ -149,6 +153,8 @@ impl Paths {
 /// The service of an endpoint.
 ///
 /// One handler for every path and method: what is not served is refused and logged like anything else.
-pub fn router(endpoint: Arc<Endpoint>) -> Router {
-    Router::new().fallback(receive::answer).with_state(endpoint)
+pub fn service(
+    endpoint: Arc<Endpoint>,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
+    receive::answer.with_state(endpoint)
 }

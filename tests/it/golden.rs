@@ -188,10 +188,10 @@ fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) ->
         net::Limits { connections_max: 10, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(5) };
     let listener = runtime.block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) }).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
-    let router = server::router(endpoint.clone());
+    let service = server::service(endpoint.clone());
     let serving = runtime.spawn(net::serve(
         vec![listener],
-        router,
+        service,
         net::Front::plain(limits),
         Arc::new(Counters::default()),
         stop.clone(),

@@ -66,7 +66,7 @@ impl Stage {
             )),
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
-                server::router(endpoint.clone()),
+                server::service(endpoint.clone()),
                 Front::plain(config.net.clone()),
                 counters(),
                 stop.clone(),
