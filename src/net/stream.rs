@@ -59,10 +59,15 @@ impl<S> TimedStream<S> {
         };
         let since = self.activity.since();
         let deadline = since.checked_add(allowed).unwrap_or(since);
-        if self.reading.deadline() != deadline {
+        // A deadline is moved back with each request, and hardly ever met: the timer is set anew only where it would come
+        // too late, or has come too early.
+        while self.reading.deadline() > deadline || self.reading.as_mut().poll(cx).is_ready() {
+            if self.reading.deadline() == deadline {
+                return Poll::Ready(());
+            }
             self.reading.as_mut().reset(deadline);
         }
-        self.reading.as_mut().poll(cx)
+        Poll::Pending
     }
 
     /// Ready when the peer has left an answer unread for too long.
