@@ -6,7 +6,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::journal::escape::{escape_into, json_string};
+use crate::journal::escape::{INDENT, escape_into, json_string};
 use crate::journal::{Format, Stamp};
 
 /// The width to which the names of attributes are padded.
@@ -102,7 +102,9 @@ impl Record<'_> {
             out.push(b'\n');
         }
         for (name, value) in self.attributes {
-            out.extend_from_slice(format!("{name:<NAME_WIDTH$}: ").as_bytes());
+            out.extend_from_slice(name.as_bytes());
+            out.resize(out.len().saturating_add(NAME_WIDTH.saturating_sub(name.len())), b' ');
+            out.extend_from_slice(b": ");
             escape_into(out, value);
             out.push(b'\n');
         }
@@ -136,15 +138,18 @@ impl RecordRequest<'_> {
         out.extend_from_slice(b"Headers:");
         for (place, (name, value)) in self.headers.iter().enumerate() {
             if place > 0 {
-                escape_into(out, b"\n");
+                out.extend_from_slice(INDENT);
             }
-            escape_into(out, name.as_str().as_bytes());
+            // A name is a token (RFC 9110, 5.6.2): nothing in it is ever escaped.
+            out.extend_from_slice(name.as_str().as_bytes());
             out.extend_from_slice(b": ");
             escape_into(out, value.as_bytes());
         }
         out.push(b'\n');
         if let Some(peer) = self.peer {
-            out.extend_from_slice(format!("Peer: {peer}\n").as_bytes());
+            out.extend_from_slice(b"Peer: ");
+            out.extend_from_slice(peer.as_bytes());
+            out.push(b'\n');
         }
         if let Some(body) = self.body {
             out.extend_from_slice(b"Body:");

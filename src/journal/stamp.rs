@@ -1,13 +1,14 @@
 //! When and where a record was made, as each log writes it.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// Time and thread of a record, formatted once a second for each thread.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Stamp {
     second: i64,
     /// `17/May/2016 17:10:56`
@@ -24,14 +25,14 @@ impl Stamp {
     ///
     /// One thread must use one zone: the last second's text is kept for the next record.
     #[must_use]
-    pub fn new(time: SystemTime, zone: &TimeZone) -> Self {
+    pub fn new(time: SystemTime, zone: &TimeZone) -> Arc<Self> {
         thread_local! {
-            static LAST: RefCell<Option<Stamp>> = const { RefCell::new(None) };
+            static LAST: RefCell<Option<Arc<Stamp>>> = const { RefCell::new(None) };
         }
         let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
         LAST.with_borrow_mut(|last| match last {
             Some(stamp) if stamp.second == timestamp.as_second() => stamp.clone(),
-            Some(_) | None => last.insert(Self::format(timestamp, zone)).clone(),
+            Some(_) | None => last.insert(Arc::new(Self::format(timestamp, zone))).clone(),
         })
     }
 

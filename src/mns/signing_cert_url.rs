@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The regions that `{region}` stands for: the names that Alibaba Cloud's OSS uses in its hosts.
 ///
@@ -64,7 +65,7 @@ const FILE_BYTES_MAX: usize = 128;
 /// The address of a certificate that may be fetched. Made by [`Prefixes::admit`] and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SigningCertUrl {
-    prefix: Prefix,
+    prefix: Arc<Prefix>,
     file: String,
 }
 
@@ -89,7 +90,7 @@ pub struct PrefixError(String);
 /// All prefixes below which certificates may be fetched.
 #[derive(Debug, Clone, Default)]
 pub struct Prefixes {
-    by_text: HashMap<Vec<u8>, Prefix>,
+    by_text: HashMap<Vec<u8>, Arc<Prefix>>,
 }
 
 impl Prefix {
@@ -143,7 +144,8 @@ impl fmt::Display for Prefix {
 impl Prefixes {
     /// Those prefixes and no others.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
-        Self { by_text: prefixes.into_iter().map(|prefix| (prefix.to_string().into_bytes(), prefix)).collect() }
+        let by_text = prefixes.into_iter().map(|prefix| (prefix.to_string().into_bytes(), Arc::new(prefix)));
+        Self { by_text: by_text.collect() }
     }
 
     /// Checks an address as it was sent.
@@ -195,7 +197,7 @@ impl SigningCertUrl {
     /// came unprotected is not taken for what came over TLS. A path is part of the file's name.
     #[must_use]
     pub fn kept_as(&self) -> String {
-        let Prefix { secure, authority, path } = &self.prefix;
+        let Prefix { secure, authority, path } = self.prefix.as_ref();
         let port = match (secure, has_port(authority)) {
             (true, false) | (false, true) => "",
             (true, true) => "+tls",

@@ -1,10 +1,12 @@
 //! What a request leaves in the logs.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, Request, Version};
+use http::{HeaderMap, HeaderName, Request, Uri, Version};
 use tokio::time::Instant;
 
 use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
@@ -22,6 +24,12 @@ const STATUS_CREATED: u16 = 201;
 const REFUSED_FIELD_BYTES: usize = 512;
 /// What is written of a byte that is escaped: `\xhh`.
 const ESCAPED_BYTES: usize = 4;
+/// What stands in a record beside what came, in bytes: names, times, separators.
+const HEAD_ROOM: usize = 1024;
+/// An access line, in bytes.
+const ACCESS_ROOM: usize = 384;
+/// The attributes that are added to those of a notification.
+const REMARKS_MAX: usize = 3;
 const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
 /// A request while it is answered.
@@ -45,7 +53,7 @@ impl Visit<'_> {
         let settings = &self.endpoint.settings;
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
-        let mut entry = Entry::default();
+        let mut entry = self.room_for_an_entry();
         if settings.shown != Shown::Off {
             let peer = self.arrival.peer.to_string();
             let body = (settings.shown == Shown::Full).then_some(self.request.body().as_ref());
@@ -61,7 +69,8 @@ impl Visit<'_> {
             record.write(&mut entry.endpoint, settings.format);
         }
         entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
-        let mut attributes = notification.attributes().to_vec();
+        let mut attributes = Vec::with_capacity(mns::ATTRIBUTES.len().saturating_add(REMARKS_MAX));
+        attributes.extend(notification.attributes());
         attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
         let is_late = remark == Some(Reason::DateLate);
         let request_time = if is_late { self.request_time() } else { None };
@@ -83,6 +92,18 @@ impl Visit<'_> {
         };
         self.write_access(&line, &mut entry);
         entry
+    }
+
+    /// An entry with memory for about what an accepted request leaves: it is then taken once, not grown into.
+    fn room_for_an_entry(&self) -> Entry {
+        let headers =
+            self.request.headers().iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+        let head = headers.fold(HEAD_ROOM, usize::saturating_add);
+        Entry {
+            endpoint: Vec::with_capacity(head.saturating_add(self.request.body().len().saturating_mul(2))),
+            access: Vec::with_capacity(ACCESS_ROOM),
+            once: None,
+        }
     }
 
     /// The access line of a refusal, and its record where there is room for one: then the request is kept as well. `None`
@@ -206,7 +227,7 @@ impl Visit<'_> {
         self.endpoint.journal.note(entry);
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> Arc<Stamp> {
         Stamp::new(self.endpoint.clock.now(), &self.endpoint.zone)
     }
 
@@ -217,7 +238,7 @@ impl Visit<'_> {
 
     fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {
         let settings = &self.endpoint.settings;
-        let target = self.request.uri().to_string();
+        let target = written(self.request.uri());
         let target = settings.paths.hide(target.as_bytes());
         let method = shown(self.request.method().as_str().as_bytes(), line.status);
         let line = AccessLine { method, target: shown(&target, line.status), ..line.clone() };
@@ -272,6 +293,14 @@ pub(super) fn remark(notification: &Notification<'_>, timeliness: Timeliness) ->
     match timeliness {
         Timeliness::Late => Some(Reason::DateLate),
         Timeliness::Prompt => None,
+    }
+}
+
+/// A target as it stood in the request line.
+fn written(uri: &Uri) -> Cow<'_, str> {
+    match (uri.authority(), uri.path_and_query()) {
+        (None, Some(target)) => Cow::Borrowed(target.as_str()),
+        (Some(_), _) | (None, None) => Cow::Owned(uri.to_string()),
     }
 }
 
