@@ -1,7 +1,7 @@
 //! Writes signed pushes to a file, so that making them costs a measurement nothing: each as its length in a line of its
 //! own, then its bytes. Beside it the certificate, in PEM.
 //!
-//! `presigned COUNT BITS MESSAGE_BYTES CERTIFICATE_URL FILE`
+//! `presigned COUNT BITS MESSAGE_BYTES CERTIFICATE_URL FILE [forged]`; forged ones are signed with another key.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,11 +14,12 @@ use mns_endpoint::mns::{ContentFormat, ContentMd5, Notification};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [count, bits, message_bytes, certificate_url, file] = arguments.as_slice() else {
-        anyhow::bail!("usage: presigned COUNT BITS MESSAGE_BYTES CERTIFICATE_URL FILE");
+    let [count, bits, message_bytes, certificate_url, file, forged @ ..] = arguments.as_slice() else {
+        anyhow::bail!("usage: presigned COUNT BITS MESSAGE_BYTES CERTIFICATE_URL FILE [forged]");
     };
-    let signer = Signer::generate(bits.parse()?)?;
-    std::fs::write(format!("{file}.pem"), signer.certificate_pem()).context("cannot write the certificate")?;
+    let genuine = Signer::generate(bits.parse()?)?;
+    std::fs::write(format!("{file}.pem"), genuine.certificate_pem()).context("cannot write the certificate")?;
+    let signer = if forged.is_empty() { genuine } else { Signer::generate(bits.parse()?)? };
     let message = vec![b'm'; message_bytes.parse()?];
     let mut out = BufWriter::new(File::create(file)?);
     for _ in 0..count.parse::<u64>()? {
