@@ -23,12 +23,14 @@ use crate::journal::{Duplicates, Settings, SyncMode, record};
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 /// How often free space and the names of the files are looked at.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
-/// With fewer than [`GATHERED`] entries a commit begins so long after the last one at the earliest: two syncs cost more than
-/// all else that a push does, and pushes that come one by one would have a pair each. One that comes after a pause is
-/// committed at once.
+/// Where pushes come from several sides, a commit of fewer than [`GATHERED`] entries begins so long after the last one at the
+/// earliest: two syncs cost more than all else that a push does, and pushes that come one by one would have a pair each.
+/// One that comes after a pause is committed at once.
 const COMMIT_SPACING: Duration = Duration::from_millis(1);
 /// So many entries are worth a commit of their own.
 const GATHERED: usize = 16;
+/// For how long it is remembered that pushes came from several sides. Who sends one after the other would only wait.
+const CROWD_REMEMBERED: Duration = Duration::from_secs(1);
 /// Below this part of `low_water` space is scarce.
 const SCARCE_PART: u64 = 4;
 /// How often old files are looked for.
@@ -52,6 +54,8 @@ pub(super) struct Writer {
     settings: Settings,
     /// When the last commit began.
     begun: Instant,
+    /// Until when pushes are taken to come from several sides.
+    crowded_until: Instant,
     chores_due: Instant,
     prune_due: Instant,
 }
@@ -66,7 +70,8 @@ impl Writer {
         settings: Settings,
     ) -> Self {
         let now = Instant::now();
-        let mut writer = Self { pair, seen, shared, tee, settings, begun: now, chores_due: now, prune_due: now };
+        let mut writer =
+            Self { pair, seen, shared, tee, settings, begun: now, crowded_until: now, chores_due: now, prune_due: now };
         // So that it is known from the first request on.
         writer.look_at_the_space();
         writer.tell_meters();
@@ -107,8 +112,8 @@ impl Writer {
     /// How far apart commits begin, where few wait.
     fn spacing(&self) -> Duration {
         match self.settings.sync {
-            SyncMode::Always => COMMIT_SPACING,
-            SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
+            SyncMode::Always if Instant::now() < self.crowded_until => COMMIT_SPACING,
+            SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }
     }
 
@@ -142,6 +147,10 @@ impl Writer {
         let result = self.write(batch);
         let took = self.begun.elapsed();
         let entries = batch.entries();
+        // Two that wait at the same time are of two.
+        if self.shared.appends.waits().entries > 1 {
+            self.crowded_until = later(self.begun, CROWD_REMEMBERED);
+        }
         if result.is_ok() && entries > 0 {
             self.shared.meters.note_batch(entries, batch.entry.bytes(), took);
         }

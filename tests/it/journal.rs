@@ -85,22 +85,45 @@ async fn what_arrives_during_a_sync_is_one_batch() {
     assert_eq!(storage.with(|disk| disk.syncs), syncs + 4, "two files, two batches");
 }
 
+/// How long 100 commits take, one after the other.
+async fn a_hundred(journal: &Journal) -> Duration {
+    let begun = Instant::now();
+    for number in 0..100 {
+        journal.append(entry(&number.to_string())).await.unwrap();
+    }
+    begun.elapsed()
+}
+
 #[tokio::test]
-async fn commits_of_few_begin_apart_and_only_where_they_sync() {
-    let took = |sync: SyncMode| async move {
-        let storage = FaultyStorage::new();
-        let journal = start_set(&storage, Settings { sync, ..Settings::default() });
-        let begun = Instant::now();
-        for number in 0..100 {
-            journal.append(entry(&number.to_string())).await.unwrap();
-        }
-        begun.elapsed()
-    };
-    // 100 commits one after the other: the last begins 99 times the spacing after the first.
-    let spaced = took(SyncMode::Always).await;
+async fn commits_of_few_begin_apart_where_several_send() {
+    let storage = FaultyStorage::new();
+    let journal = Arc::new(start(&storage));
+    // The last begins 99 times the spacing after the first, where there is any. A busy machine gets several tries.
+    let mut alone = Duration::MAX;
+    for _ in 0..10 {
+        alone = alone.min(a_hundred(&journal).await);
+    }
+    assert!(alone < Duration::from_millis(99), "{alone:?}");
+    // A second one comes while the first is committed.
+    storage.with(|disk| disk.stalled = true);
+    let appends = storage.with(|disk| disk.appends);
+    let first = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.append(entry("first")).await }
+    });
+    until(&storage, |disk| disk.appends > appends).await;
+    let second = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.append(entry("second")).await }
+    });
+    while journal.waiting_pushes().entries < 2 {
+        tokio::task::yield_now().await;
+    }
+    storage.with(|disk| disk.stalled = false);
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    let spaced = a_hundred(&journal).await;
     assert!(spaced >= Duration::from_millis(99), "{spaced:?}");
-    let unspaced = took(SyncMode::Os).await;
-    assert!(unspaced < spaced, "{unspaced:?}, {spaced:?}");
 }
 
 #[tokio::test]
