@@ -1,6 +1,7 @@
 //! Values of a peer in both logs, which forge nothing and turn back into themselves; and any bytes as a log.
 #![no_main]
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -141,6 +142,6 @@ fn split(log: Log, file: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
     }
 }
 
-fn stamp() -> Stamp {
+fn stamp() -> Arc<Stamp> {
     Stamp::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256), &TimeZone::UTC)
 }
