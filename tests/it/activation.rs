@@ -18,8 +18,15 @@ const GAP: Duration = Duration::from_secs(1);
 const RESTARTS: usize = 3;
 const SENDERS: usize = 4;
 
-/// What came of each push: its id, its status and how long it took.
-type Sent = Mutex<Vec<(String, u16, Duration)>>;
+/// What came of each push.
+type Sent = Mutex<Vec<Pushed>>;
+
+struct Pushed {
+    id: String,
+    status: u16,
+    begun: Instant,
+    took: Duration,
+}
 
 /// Stops the senders, also where the test fails.
 struct Stopping<'a>(&'a AtomicBool);
@@ -39,7 +46,8 @@ fn send_until(stop: &AtomicBool, address: std::net::SocketAddr, host: &Certifica
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(&draft.wire()).unwrap();
         let answer = read_answer(&mut stream);
-        sent.lock().unwrap().push((draft.message_id, answer.status, begun.elapsed()));
+        let took = begun.elapsed();
+        sent.lock().unwrap().push(Pushed { id: draft.message_id, status: answer.status, begun, took });
     }
 }
 
@@ -51,6 +59,8 @@ fn a_restart_under_load_refuses_no_connection_and_loses_nothing() {
     let host = CertificateHost::serving(&key(512));
     let options = Options { socket: Some(socket), ..Options::trusting(host.prefix()) };
     let (sent, stop) = (Sent::default(), AtomicBool::new(false));
+    // When each stop began, when it had ended, and when the next start was done.
+    let mut restarts = Vec::new();
     let mut endpoint = Endpoint::start(&options);
     assert_eq!(endpoint.address, address);
     let count = || sent.lock().unwrap().len();
@@ -60,8 +70,11 @@ fn a_restart_under_load_refuses_no_connection_and_loses_nothing() {
         for _ in 0..RESTARTS {
             let before = count();
             eventually("some pushes are answered", || (count() >= before + 20).then_some(()));
+            let begun = Instant::now();
             let (_printed, dir) = endpoint.stop();
+            let stopped = Instant::now();
             endpoint = Endpoint::start_in(dir, &options);
+            restarts.push((begun, stopped - begun, stopped.elapsed()));
         }
         let before = count();
         eventually("some more are answered", || (count() >= before + 20).then_some(()));
@@ -73,12 +86,12 @@ fn a_restart_under_load_refuses_no_connection_and_loses_nothing() {
     });
     let log = endpoint.endpoint_log();
     let sent = sent.into_inner().unwrap();
-    for (id, status, took) in &sent {
+    for Pushed { id, status, begun, took } in &sent {
         assert_eq!(*status, 201, "{id}");
-        assert!(*took < GAP, "{id} took {took:?}");
+        assert!(*took < GAP, "{id} took {took:?} from {begun:?} on; restarts (begun, stop, start): {restarts:?}");
         assert_eq!(log.matches(&format!(": {id}\n")).count(), 1, "{id}");
     }
-    let longest = sent.iter().map(|(_, _, took)| *took).max().unwrap();
+    let longest = sent.iter().map(|pushed| pushed.took).max().unwrap();
     println!("{} pushes over {RESTARTS} restarts; the longest answer took {longest:?}", sent.len());
 }
 
