@@ -1,16 +1,17 @@
 //! The straight path: head, body, proof, notification, admission, disk, 201.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::uri::PathAndQuery;
 use http::{Method, Uri, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::journal::Receipt;
 use crate::mns::SignedRequest;
@@ -19,6 +20,12 @@ use crate::server::entry::{self, Visit};
 use crate::server::in_flight::Held;
 use crate::server::respond::{self, Rejection};
 use crate::server::{BUDGET, Endpoint, Settings};
+
+/// How long the body of a push that there is no room for may take to come. Where all of it comes its connection stays: a
+/// new one for each push would cost more than all else that is done for it.
+const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
+/// How much of it is read, in bytes: more than the largest push of MNS has.
+const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 
 /// Answers one request.
 ///
@@ -46,16 +53,19 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
     let request = http::Request::from_parts(head, Bytes::new());
     let mut visit = Visit { endpoint, arrival, request, has_body: false };
     // The room is given back with the answer.
-    let outcome = match room {
+    let (outcome, unwanted) = match room {
         Ok(mut room) => match read_body(&visit, body, &mut room).await {
             Ok(body) => {
                 *visit.request.body_mut() = body;
                 visit.has_body = true;
-                receive(&visit, &mut room).await
+                (receive(&visit, &mut room).await, None)
             }
-            Err(rejection) => Err(rejection),
+            Err(rejection) => (Err(rejection), None),
         },
-        Err(rejection) => Err(rejection),
+        Err(rejection) => {
+            let unwanted = rejection.is_for_want_of_room().then_some(body);
+            (Err(rejection), unwanted)
+        }
     };
     match outcome {
         Ok(receipt) => {
@@ -67,9 +77,32 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
             if let Some(entry) = visit.refused(&rejection) {
                 endpoint.journal.note(entry);
             }
-            respond::refused(&rejection, visit.has_body)
+            let is_whole = match unwanted {
+                Some(body) => swallow(&visit, body).await,
+                None => visit.has_body,
+            };
+            respond::refused(&rejection, is_whole)
         }
     }
+}
+
+/// Reads a body that there is no room for; `false` where not all of it comes soon.
+async fn swallow(visit: &Visit<'_>, body: Body) -> bool {
+    let is_much = usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
+    // Who waits to be asked for it has not sent it.
+    if is_much || visit.request.headers().contains_key(EXPECT) {
+        return false;
+    }
+    let mut body = Limited::new(body, UNWANTED_BYTES_MAX);
+    let whole = async {
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    timeout(UNWANTED_PATIENCE, whole).await.unwrap_or(false)
 }
 
 /// What is known before the body is read: whether it is worth reading, and whether there is room for it.

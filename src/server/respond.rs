@@ -159,6 +159,11 @@ impl Rejection {
         }
     }
 
+    /// Whether there was no room for it, here or in the journal.
+    pub(super) fn is_for_want_of_room(&self) -> bool {
+        matches!(self, Self::Journal(_) | Self::TooManyInFlight)
+    }
+
     /// Whether the signature had been looked at.
     pub(super) fn is_after_signature(&self) -> bool {
         match self {
@@ -264,14 +269,14 @@ pub(super) fn created(_proof: &Receipt) -> Response {
 }
 
 /// The answer to a refused request.
-/// Where the body is unread the connection ends: what is left of it must not be taken for the next request.
-pub(super) fn refused(rejection: &Rejection, has_body: bool) -> Response {
+/// Where that did not come whole the connection ends: what is left of it must not be taken for the next request.
+pub(super) fn refused(rejection: &Rejection, is_whole: bool) -> Response {
     let refusal = rejection.refusal();
     let mut response = text(refusal.status(), refusal.body());
     if let Some((name, value)) = refusal.header() {
         response.headers_mut().insert(name, value);
     }
-    if !has_body {
+    if !is_whole {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -8,7 +8,8 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, key, read_answer, send, unread,
+    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, exchange_all, key, read_answer,
+    send, unread,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -423,10 +424,37 @@ fn what_is_past_the_bound_on_bodies_in_work_is_told_503_before_its_body_is_read(
     let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
     let held = fill(&bench);
     let draft = bench.draft().sign(&key(512));
-    // No body goes over the wire: the answer does not wait for it.
+    // No body goes over the wire: the answer does not wait for it, or hardly.
     bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
     drop(held);
     eventually("there is room again", || (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(()));
+}
+
+/// The statuses of requests on one connection that there is no room for, and what each answer says of the connection.
+fn refused_for_want_of_room(bench: &Bench, wires: &[Vec<u8>]) -> Vec<Option<String>> {
+    // Room is held for 3 s at most: where this machine is too busy, it is held again.
+    eventually("all are refused", || {
+        let held = fill(bench);
+        let answers = exchange_all(bench.endpoint.address, wires);
+        drop(held);
+        let refused = answers.iter().all(|answer| answer.status == 503);
+        refused.then(|| answers.iter().map(|answer| answer.headers.get("connection").cloned()).collect())
+    })
+}
+
+#[test]
+fn a_connection_outlives_a_push_that_there_is_no_room_for_where_its_body_has_come() {
+    let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
+    let push = bench.draft().sign(&key(512)).wire();
+    let announced = |length: usize| bench.draft().set("Content-length", length.to_string());
+    let long = |length: usize| [announced(length).head(), vec![b'x'; length]].concat();
+    let chunked = bench.draft().without("Content-length").set("Transfer-Encoding", "chunked").head();
+    let chunked = [chunked, b"3\r\nabc\r\n0\r\n\r\n".to_vec()].concat();
+    assert_eq!(refused_for_want_of_room(&bench, &[push, long(100_000), chunked, long(0)]), [const { None }; 4]);
+    // More than is swallowed, and one that waits to be asked for it.
+    for wire in [long(200_000), announced(5).set("Expect", "100-continue").head()] {
+        assert_eq!(refused_for_want_of_room(&bench, &[wire]), [Some("close".to_owned())]);
+    }
 }
 
 #[test]
