@@ -23,10 +23,9 @@ use crate::journal::{Duplicates, Settings, SyncMode, record};
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 /// How often free space and the names of the files are looked at.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
-/// Where pushes come from several sides, a commit of fewer than [`GATHERED`] entries begins so long after the last one at the
-/// earliest: two syncs cost more than all else that a push does, and pushes that come one by one would have a pair each.
-/// One that comes after a pause is committed at once.
-const COMMIT_SPACING: Duration = Duration::from_millis(1);
+/// Where pushes come from several sides, a commit of fewer than [`GATHERED`] entries waits so long for more: two syncs cost
+/// more than all else that a push does, and pushes that come one by one would have a pair each.
+const GATHER_WINDOW: Duration = Duration::from_micros(800);
 /// So many entries are worth a commit of their own.
 const GATHERED: usize = 16;
 /// For how long it is remembered that pushes came from several sides. Who sends one after the other would only wait.
@@ -52,8 +51,6 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     tee: Option<Box<dyn io::Write + Send>>,
     settings: Settings,
-    /// When the last commit began.
-    begun: Instant,
     /// Until when pushes are taken to come from several sides.
     crowded_until: Instant,
     chores_due: Instant,
@@ -71,7 +68,7 @@ impl Writer {
     ) -> Self {
         let now = Instant::now();
         let mut writer =
-            Self { pair, seen, shared, tee, settings, begun: now, crowded_until: now, chores_due: now, prune_due: now };
+            Self { pair, seen, shared, tee, settings, crowded_until: now, chores_due: now, prune_due: now };
         // So that it is known from the first request on.
         writer.look_at_the_space();
         writer.tell_meters();
@@ -98,9 +95,9 @@ impl Writer {
         }
     }
 
-    /// Takes what else is there. Where the last commit has only just begun it waits for more.
+    /// Takes what else is there, and where several send what comes in a moment.
     fn gather(&self, batch: &mut Batch, commands: &Receiver<Command>) {
-        let due = later(self.begun, self.spacing());
+        let due = later(Instant::now(), self.window());
         while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
             let patience =
                 if batch.entries() < GATHERED { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
@@ -109,10 +106,10 @@ impl Writer {
         }
     }
 
-    /// How far apart commits begin, where few wait.
-    fn spacing(&self) -> Duration {
+    /// How long a commit waits for more, where few wait for it.
+    fn window(&self) -> Duration {
         match self.settings.sync {
-            SyncMode::Always if Instant::now() < self.crowded_until => COMMIT_SPACING,
+            SyncMode::Always if Instant::now() < self.crowded_until => GATHER_WINDOW,
             SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }
     }
@@ -143,13 +140,13 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &mut Batch) {
-        self.begun = Instant::now();
+        let begun = Instant::now();
         let result = self.write(batch);
-        let took = self.begun.elapsed();
+        let took = begun.elapsed();
         let entries = batch.entries();
         // Two that wait at the same time are of two.
         if self.shared.appends.waits().entries > 1 {
-            self.crowded_until = later(self.begun, CROWD_REMEMBERED);
+            self.crowded_until = later(begun, CROWD_REMEMBERED);
         }
         if result.is_ok() && entries > 0 {
             self.shared.meters.note_batch(entries, batch.entry.bytes(), took);
