@@ -15,7 +15,7 @@ use crate::net::Arrival;
 use crate::quarantine::{self, Note, Standing};
 use crate::report::Report;
 use crate::server::reason::Reason;
-use crate::server::respond::Rejection;
+use crate::server::rejection::Rejection;
 use crate::server::{Endpoint, Shown};
 use crate::trust::{KeyChange, Timeliness};
 

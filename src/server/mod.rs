@@ -9,6 +9,7 @@ mod in_flight;
 mod reason;
 mod receive;
 mod refused_rate;
+mod rejection;
 mod respond;
 mod secret_path;
 
@@ -35,7 +36,7 @@ pub use counts::{Counts, SubscriptionCount};
 pub use in_flight::InFlight;
 pub use reason::Reason;
 pub use refused_rate::{RefusedRate, tell_left_out_each_second};
-pub use respond::Rejection;
+pub use rejection::Rejection;
 pub use secret_path::{SecretPath, SecretPathError};
 
 /// Everything is done within this time of a request's first byte, up to the hand-over to the journal.

@@ -18,7 +18,8 @@ use crate::mns::SignedRequest;
 use crate::net::Arrival;
 use crate::server::entry::{self, Visit};
 use crate::server::in_flight::Held;
-use crate::server::respond::{self, Rejection};
+use crate::server::rejection::Rejection;
+use crate::server::respond;
 use crate::server::{BUDGET, Endpoint, Settings};
 
 /// How long the body of a push that there is no room for may take to come. Where all of it comes its connection stays: a

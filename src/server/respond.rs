@@ -1,63 +1,15 @@
-//! Why there is no 201, and the one place where that becomes an answer.
+//! The one place where a receipt or a rejection becomes an answer.
 //!
-//! What the peer reads is fixed text. The reason goes to the logs under a stable key, which
-//! `docs/errors.md` explains. A status here is 4xx or 5xx by its type: MNS takes a 3xx for a delivery.
+//! What the peer reads is fixed text. A status of a refusal is 4xx or 5xx by its type: MNS takes a 3xx for a delivery.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
-use tokio::time::error::Elapsed;
 
-use crate::journal::{JournalError, Level, Place, Receipt};
-use crate::mns::{Defect, InvalidNotification};
-use crate::quarantine::Standing;
-use crate::server::reason::Reason;
-use crate::trust::{NotAdmitted, Untrusted};
-
-/// Why a request is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum Rejection {
-    /// It is not proved that MNS sent it.
-    #[error(transparent)]
-    Untrusted(#[from] Untrusted),
-    /// It is not meant for us.
-    #[error(transparent)]
-    NotAdmitted(#[from] NotAdmitted),
-    /// Its body is no notification.
-    #[error(transparent)]
-    Invalid(#[from] InvalidNotification),
-    /// It cannot be kept now.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Our doing: as much is in work as may be.
-    #[error("too many requests are in work")]
-    TooManyInFlight,
-    /// Our doing: the time for it ran out.
-    #[error("the time for one request ran out")]
-    OutOfTime,
-    /// The peer's doing: another path than those served.
-    #[error("the path is not one of server.paths")]
-    PathNotServed,
-    /// The peer's doing: not a POST.
-    #[error("the method is not POST")]
-    MethodNotAllowed,
-    /// The peer's doing: MNS never encodes its content.
-    #[error("the body has a Content-Encoding")]
-    ContentEncoding,
-    /// The peer's doing.
-    #[error("the body is larger than server.max_body")]
-    BodyTooLarge,
-    /// The peer's doing: the body did not come in time.
-    #[error("the body did not come within server.body_timeout")]
-    BodyTooSlow,
-    /// The peer's doing: the body ended early or its chunks are broken.
-    #[error("the body did not come whole")]
-    BodyBroken,
-    /// Our doing: the request did not come through our accept loop.
-    #[error("the request has no peer")]
-    Unplaced,
-}
+use crate::journal::{Level, Place, Receipt};
+use crate::server::rejection::Rejection;
+use crate::trust::Untrusted;
 
 /// The answers that are no success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,43 +25,6 @@ enum Refusal {
 }
 
 impl Rejection {
-    pub(super) fn defect(defect: Defect) -> Self {
-        Self::Untrusted(Untrusted::Defect(defect))
-    }
-
-    pub(super) fn late(_elapsed: Elapsed) -> Self {
-        Self::OutOfTime
-    }
-
-    /// The key under which it is logged and counted.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Untrusted(untrusted) => Reason::of_untrusted(untrusted),
-            Self::NotAdmitted(NotAdmitted::Owner) => Reason::OwnerNotAccepted,
-            Self::NotAdmitted(NotAdmitted::Topic) => Reason::TopicNotAccepted,
-            Self::NotAdmitted(NotAdmitted::Source) => Reason::SourceNotAccepted,
-            Self::Invalid(InvalidNotification::NotRecognised) => Reason::BodyNotRecognised,
-            Self::Invalid(InvalidNotification::Malformed(_)) => Reason::BodyMalformed,
-            Self::Invalid(InvalidNotification::NotUtf8) => Reason::BodyNotUtf8,
-            Self::Invalid(InvalidNotification::DocumentType) => Reason::DocumentType,
-            Self::Invalid(InvalidNotification::ElementMissing(_)) => Reason::ElementMissing,
-            Self::Invalid(InvalidNotification::ElementDoubled(_)) => Reason::ElementDoubled,
-            Self::Journal(JournalError::Full) => Reason::JournalFull,
-            Self::Journal(JournalError::Refused) => Reason::JournalRefused,
-            Self::Journal(JournalError::Failed) => Reason::JournalFailed,
-            Self::TooManyInFlight => Reason::TooManyInFlight,
-            Self::OutOfTime => Reason::OutOfTime,
-            Self::PathNotServed => Reason::PathNotServed,
-            Self::MethodNotAllowed => Reason::MethodNotAllowed,
-            Self::ContentEncoding => Reason::ContentEncoding,
-            Self::BodyTooLarge => Reason::BodyTooLarge,
-            Self::BodyTooSlow => Reason::BodyTooSlow,
-            Self::BodyBroken => Reason::BodyBroken,
-            Self::Unplaced => Reason::Unplaced,
-        }
-    }
-
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -156,51 +71,6 @@ impl Rejection {
             | Refusal::TooLarge
             | Refusal::TooSlow
             | Refusal::UnsupportedMediaType => Level::Warning,
-        }
-    }
-
-    /// Whether there was no room for it, here or in the journal.
-    pub(super) fn is_for_want_of_room(&self) -> bool {
-        matches!(self, Self::Journal(_) | Self::TooManyInFlight)
-    }
-
-    /// Whether the signature had been looked at.
-    pub(super) fn is_after_signature(&self) -> bool {
-        match self {
-            Self::Untrusted(Untrusted::SignatureWrong | Untrusted::KeyTooSmall(_) | Untrusted::RenewalFailed(_)) => {
-                true
-            }
-            Self::NotAdmitted(_) | Self::Invalid(_) | Self::Journal(_) => true,
-            Self::Untrusted(_)
-            | Self::TooManyInFlight
-            | Self::OutOfTime
-            | Self::PathNotServed
-            | Self::MethodNotAllowed
-            | Self::ContentEncoding
-            | Self::BodyTooLarge
-            | Self::BodyTooSlow
-            | Self::BodyBroken
-            | Self::Unplaced => false,
-        }
-    }
-
-    /// What is known of the sender of a request that came whole.
-    pub(super) fn standing(&self) -> Standing {
-        match self {
-            Self::Untrusted(Untrusted::KeyTooSmall(_))
-            | Self::NotAdmitted(_)
-            | Self::Invalid(_)
-            | Self::Journal(_)
-            | Self::TooManyInFlight => Standing::Genuine,
-            Self::Untrusted(_)
-            | Self::OutOfTime
-            | Self::PathNotServed
-            | Self::MethodNotAllowed
-            | Self::ContentEncoding
-            | Self::BodyTooLarge
-            | Self::BodyTooSlow
-            | Self::BodyBroken
-            | Self::Unplaced => Standing::Unproved,
         }
     }
 
