@@ -30,11 +30,21 @@ pub struct FileOptions {
 pub struct FileStorage {
     names: Names,
     mode: u32,
-    endpoint: File,
-    access: File,
+    endpoint: LiveFile,
+    access: LiveFile,
     dir: File,
     lock: File,
 }
+
+/// A file that is being written, and which one it is: asked once, since each commit looks whether its name leads elsewhere.
+#[derive(Debug)]
+struct LiveFile {
+    file: File,
+    identity: Identity,
+}
+
+/// What makes two files the same: the device and the inode, which is no other file's while it is open.
+type Identity = (u64, u64);
 
 /// The files cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -71,32 +81,36 @@ impl FileStorage {
         let names = Names { dir, port };
         let dir = &names.dir;
         make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
-        let open = |path: PathBuf| open(&path, mode).map_err(|cause| unwritable("open", &path, dir, cause));
-        let lock = open(names.lock())?;
+        let named = |path: &Path, cause| unwritable("open", path, dir, cause);
+        let lock = open(&names.lock(), mode).map_err(|cause| named(&names.lock(), cause))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port }),
             Err(TryLockError::Error(cause)) => return Err(unwritable("lock a file in", dir, dir, cause)),
         }
-        let endpoint = open(names.live(Log::Endpoint))?;
-        let access = open(names.live(Log::Access))?;
+        let live = |path: PathBuf| LiveFile::open(&path, mode).map_err(|cause| named(&path, cause));
+        let (endpoint, access) = (live(names.live(Log::Endpoint))?, live(names.live(Log::Access))?);
         let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
         sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
         Ok(Self { endpoint, access, dir: dir_file, lock, names, mode })
     }
 
-    fn replace(&mut self, log: Log, file: File) {
+    fn replace(&mut self, log: Log, live: LiveFile) {
         match log {
-            Log::Endpoint => self.endpoint = file,
-            Log::Access => self.access = file,
+            Log::Endpoint => self.endpoint = live,
+            Log::Access => self.access = live,
         }
     }
 
-    fn file(&self, log: Log) -> &File {
+    fn live(&self, log: Log) -> &LiveFile {
         match log {
             Log::Endpoint => &self.endpoint,
             Log::Access => &self.access,
         }
+    }
+
+    fn file(&self, log: Log) -> &File {
+        &self.live(log).file
     }
 
     /// Where the directory was moved away and made anew, the new one is locked, synced and measured from now on.
@@ -112,8 +126,15 @@ impl FileStorage {
     }
 }
 
-/// What makes two files the same.
-fn identity(found: &fs::Metadata) -> (u64, u64) {
+impl LiveFile {
+    fn open(path: &Path, mode: u32) -> io::Result<Self> {
+        let file = open(path, mode)?;
+        let identity = identity(&file.metadata()?);
+        Ok(Self { file, identity })
+    }
+}
+
+fn identity(found: &fs::Metadata) -> Identity {
     (found.dev(), found.ino())
 }
 
@@ -147,7 +168,7 @@ impl Storage for FileStorage {
 
     fn is_moved(&self, log: Log) -> io::Result<bool> {
         match fs::metadata(self.names.live(log)) {
-            Ok(there) => Ok(identity(&there) != identity(&self.file(log).metadata()?)),
+            Ok(there) => Ok(identity(&there) != self.live(log).identity),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
         }
@@ -159,8 +180,8 @@ impl Storage for FileStorage {
 
     fn reopen(&mut self, log: Log) -> io::Result<()> {
         self.follow_dir()?;
-        let file = open(&self.names.live(log), self.mode)?;
-        self.replace(log, file);
+        let live = LiveFile::open(&self.names.live(log), self.mode)?;
+        self.replace(log, live);
         Ok(())
     }
 
