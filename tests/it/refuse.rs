@@ -112,12 +112,11 @@ fn a_peer_that_names_ever_new_certificates_is_told_to_wait_and_nothing_is_fetche
     bench.check(&foreign, Refusal { fetches: 2, ..looked_at(403, Reason::SignatureWrong) });
     bench.host.set(Mode::Hang);
     for _ in 3..PEER_FETCHES.burst {
-        assert_eq!(bench.endpoint.exchange(&bench.draft().sign(&key(512)).wire()).status, 503);
+        assert_eq!(bench.ask(&bench.draft().sign(&key(512))).0.status, 503);
     }
     let asked = bench.host.requests();
     // At an address that is new. The bucket may have got one more meanwhile.
-    let last = bench.draft().sign(&key(512));
-    bench.endpoint.exchange(&last.wire());
+    bench.ask(&bench.draft().sign(&key(512)));
     assert!(bench.host.requests() <= asked + 1);
     bench.check(&bench.draft().sign(&key(512)), cheap(503, Reason::CertificateOverBudget));
     bench.accept(&known);
