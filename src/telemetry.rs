@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Lines of the diagnostic log that may wait for stderr or the disk; more are dropped.
 const LINES_MAX: usize = 10_000;
-/// Access lines that may wait for stdout, in writes of a batch each, of 256 KiB at most; more are dropped and counted.
-const STDOUT_BATCHES_MAX: usize = 128;
+/// Access lines that may wait for stdout, in writes of a batch or a few, of 256 KiB at most; more are dropped and counted.
+const STDOUT_WRITES_MAX: usize = 128;
 
 /// Flushes what waits when dropped, for a bounded time: a reader that has stopped must not keep the process.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
 
 /// Stdout for access lines: a thread of its own writes them, and nobody waits for it.
 pub(crate) fn lossy_stdout() -> (NonBlocking, Writers) {
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(STDOUT_BATCHES_MAX);
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(STDOUT_WRITES_MAX);
     let (stdout, guard) = builder.finish(std::io::stdout());
     (stdout, Writers(vec![guard]))
 }

@@ -27,7 +27,7 @@ impl Stdout {
     pub(super) fn tell_dropped(&self) {
         let dropped = self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
         if dropped > 0 {
-            warn!(batches = dropped, "Stdout was too slow: access lines were left out there; the access log has all");
+            warn!(writes = dropped, "Stdout was too slow: access lines were left out there; the access log has all");
         }
     }
 }

@@ -22,6 +22,7 @@ mod settings;
 mod shared;
 mod stamp;
 mod storage;
+mod tee;
 mod verify;
 mod writer;
 

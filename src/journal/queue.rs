@@ -16,6 +16,7 @@ use crate::journal::pair::Pair;
 use crate::journal::recovery::{self, Recovered};
 use crate::journal::seen::{Fingerprint, Fingerprints, Seen};
 use crate::journal::shared::{Shared, Waits};
+use crate::journal::tee::Tee;
 use crate::journal::writer::{Receipt, Writer};
 use crate::journal::{Duplicates, Log, Settings, Storage, SyncMode};
 
@@ -116,7 +117,7 @@ impl Journal {
         let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
         let fingerprints = seen.as_ref().map(Seen::key);
         let pair = Pair::new(storage, sync, settings.rotate_bytes)?;
-        let writer = Writer::new(pair, seen, shared.clone(), tee, settings);
+        let writer = Writer::new(pair, seen, shared.clone(), Tee::new(tee), settings);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&commands))?;
         Ok((Self { queue, shared, limits, sync, fingerprints, thread: Mutex::new(Some(thread)) }, recovered))
     }

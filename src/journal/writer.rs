@@ -3,7 +3,6 @@
 //! A batch is what arrived while the last one was being synced: one write to each file, one sync of
 //! each, then every answer that waited. Once a second, busy or idle, it looks after the files.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,6 +16,7 @@ use crate::journal::pair::{Fault, Pair};
 use crate::journal::queue::{Command, Entry, JournalError};
 use crate::journal::seen::Seen;
 use crate::journal::shared::Shared;
+use crate::journal::tee::Tee;
 use crate::journal::{Duplicates, Settings, SyncMode, record};
 
 /// Refusals are synced once there are so many bytes of them, with or without a push among them.
@@ -49,7 +49,7 @@ pub(super) struct Writer {
     /// `None` where duplicates are not told.
     seen: Option<Seen>,
     shared: Arc<Shared>,
-    tee: Option<Box<dyn io::Write + Send>>,
+    tee: Tee,
     settings: Settings,
     /// Until when pushes are taken to come from several sides.
     crowded_until: Instant,
@@ -59,13 +59,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer behind what stands in the files, which is durable already.
-    pub(super) fn new(
-        pair: Pair,
-        seen: Option<Seen>,
-        shared: Arc<Shared>,
-        tee: Option<Box<dyn io::Write + Send>>,
-        settings: Settings,
-    ) -> Self {
+    pub(super) fn new(pair: Pair, seen: Option<Seen>, shared: Arc<Shared>, tee: Tee, settings: Settings) -> Self {
         let now = Instant::now();
         let mut writer =
             Self { pair, seen, shared, tee, settings, crowded_until: now, chores_due: now, prune_due: now };
@@ -80,7 +74,11 @@ impl Writer {
         let _ended = Ended(self.shared.clone());
         let mut batch = Batch::default();
         while !batch.closing {
-            match commands.recv_timeout(self.idle_for()) {
+            let next = commands.try_recv().or_else(|_nothing_waits| {
+                self.tee.hand_over();
+                commands.recv_timeout(self.idle_for())
+            });
+            match next {
                 Ok(first) => {
                     self.shared.begin_work();
                     self.add(&mut batch, first);
@@ -93,6 +91,7 @@ impl Writer {
             self.do_what_is_due();
             self.shared.end_work();
         }
+        self.tee.hand_over();
     }
 
     /// Takes what else is there, and where several send what comes in a moment.
@@ -172,11 +171,8 @@ impl Writer {
                 self.tell(&fault);
             }
         }
-        if result.is_ok()
-            && let Some(tee) = &mut self.tee
-        {
-            // Lossy by contract: the tee counts what it drops.
-            drop(tee.write_all(&batch.entry.access));
+        if result.is_ok() {
+            self.tee.add(&batch.entry.access);
         }
         batch.clear();
     }

@@ -1,7 +1,7 @@
 //! The journal over a disk that fails: what it promises, and what it then refuses to promise.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{
@@ -83,6 +83,53 @@ async fn what_arrives_during_a_sync_is_one_batch() {
         append.await.unwrap().unwrap();
     }
     assert_eq!(storage.with(|disk| disk.syncs), syncs + 4, "two files, two batches");
+}
+
+/// Keeps what is written to it, as stdout would show it.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Vec<u8>>>);
+
+impl Shown {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Shown {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(lines);
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
+    let (storage, shown) = (FaultyStorage::new(), Shown::default());
+    let started = Journal::start(Box::new(storage.clone()), Settings::default(), Some(Box::new(shown.clone())));
+    let journal = Arc::new(started.unwrap().0);
+    journal.append(entry("a")).await.unwrap();
+    eventually("nothing waits", || (shown.text() == "a\n").then_some(()));
+    storage.with(|disk| disk.room = Some(3));
+    assert_eq!(journal.append(entry("refused")).await.unwrap_err(), JournalError::Refused);
+    storage.with(|disk| (disk.room, disk.stalled) = (None, true));
+    let appends = storage.with(|disk| disk.appends);
+    let last = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.append(entry("b")).await }
+    });
+    until(&storage, |disk| disk.appends > appends).await;
+    assert_eq!(shown.text(), "a\n", "what is not committed");
+    // The order to close waits while that is committed, so the writer never has nothing to do.
+    let closing = tokio::spawn(async move { journal.close().await });
+    tokio::task::yield_now().await;
+    storage.with(|disk| disk.stalled = false);
+    last.await.unwrap().unwrap();
+    closing.await.unwrap().unwrap();
+    assert_eq!(shown.text(), "a\nb\n");
 }
 
 /// How long 100 commits take, one after the other.
