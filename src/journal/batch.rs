@@ -29,6 +29,11 @@ impl Batch {
         }
     }
 
+    /// Whether notes are all that there is.
+    pub(super) fn is_of_notes(&self) -> bool {
+        self.notes > 0 && self.waiting.is_empty() && self.reopens == 0 && !self.closing
+    }
+
     /// How many entries it has.
     pub(super) fn entries(&self) -> usize {
         self.waiting.len().saturating_add(self.notes)

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 
 use tokio::sync::oneshot;
 
@@ -87,6 +87,7 @@ pub struct Journal {
     sync: SyncMode,
     /// `None` where duplicates are not told.
     fingerprints: Option<Fingerprints>,
+    writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -119,7 +120,8 @@ impl Journal {
         let pair = Pair::new(storage, sync, settings.rotate_bytes)?;
         let writer = Writer::new(pair, seen, shared.clone(), Tee::new(tee), settings);
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&commands))?;
-        Ok((Self { queue, shared, limits, sync, fingerprints, thread: Mutex::new(Some(thread)) }, recovered))
+        let (writer, thread) = (thread.thread().clone(), Mutex::new(Some(thread)));
+        Ok((Self { queue, shared, limits, sync, fingerprints, writer, thread }, recovered))
     }
 
     /// Whether a push can be handed over at this moment, so that one which cannot costs no more than its head.
@@ -201,6 +203,7 @@ impl Journal {
         if self.shared.reopens.take(0, 1, 0) {
             // A queue without a receiver has no files either.
             drop(self.queue.try_send(Command::Reopen));
+            self.writer.unpark();
         }
     }
 
@@ -251,6 +254,7 @@ impl Journal {
     pub async fn close(&self) -> Result<(), JournalError> {
         // There is room for one; a second one, or a queue without a receiver, changes nothing.
         drop(self.queue.try_send(Command::Close));
+        self.writer.unpark();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -270,7 +274,13 @@ impl Journal {
         if !queued.take(bytes, self.limits.entries_max, bytes_max) {
             return Err(JournalError::Full);
         }
-        self.queue.try_send(Command::Write(entry, waiting)).map_err(|error| {
+        let is_waited_for = waiting.is_some();
+        let sent = self.queue.try_send(Command::Write(entry, waiting));
+        if is_waited_for {
+            // It may be gathering notes, which wake nobody.
+            self.writer.unpark();
+        }
+        sent.map_err(|error| {
             queued.give_back(1, bytes);
             match error {
                 mpsc::TrySendError::Full(_) => JournalError::Full,

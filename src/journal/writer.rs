@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -26,6 +27,9 @@ const CHORES_EVERY: Duration = Duration::from_secs(1);
 /// Where pushes come from several sides, a commit of fewer than [`GATHERED`] entries waits so long for more: two syncs cost
 /// more than all else that a push does, and pushes that come one by one would have a pair each.
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
+/// For how long refusals are gathered while no push comes: nobody waits for them, and to look at both files costs more than
+/// they do.
+const NOTES_WINDOW: Duration = Duration::from_millis(5);
 /// So many entries are worth a commit of their own.
 const GATHERED: usize = 16;
 /// For how long it is remembered that pushes came from several sides. Who sends one after the other would only wait.
@@ -96,11 +100,29 @@ impl Writer {
 
     /// Takes what else is there, and where several send what comes in a moment.
     fn gather(&self, batch: &mut Batch, commands: &Receiver<Command>) {
+        self.gather_notes(batch, commands);
         let due = later(Instant::now(), self.window());
         while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
             let patience =
                 if batch.entries() < GATHERED { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             let Ok(command) = commands.try_recv().or_else(|_| commands.recv_timeout(patience)) else { return };
+            self.add(batch, command);
+        }
+    }
+
+    /// While there are only notes, waits for more of them, but not in the queue: there each one would wake it. Whoever hands
+    /// over anything else does.
+    fn gather_notes(&self, batch: &mut Batch, commands: &Receiver<Command>) {
+        let due = later(Instant::now(), NOTES_WINDOW);
+        while batch.is_of_notes() && batch.entry.bytes() < self.settings.limits.batch_bytes {
+            let Ok(command) = commands.try_recv() else {
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return;
+                }
+                thread::park_timeout(left);
+                continue;
+            };
             self.add(batch, command);
         }
     }
@@ -287,7 +309,7 @@ struct Ended(Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.failed.cancel();
         }
         self.0.end();

@@ -85,6 +85,47 @@ async fn what_arrives_during_a_sync_is_one_batch() {
     assert_eq!(storage.with(|disk| disk.syncs), syncs + 4, "two files, two batches");
 }
 
+/// How long refusals are gathered.
+const NOTES_WINDOW: Duration = Duration::from_millis(5);
+
+#[tokio::test]
+async fn refusals_that_come_one_by_one_are_written_together() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    // A busy machine gets several tries.
+    let mut fewest = usize::MAX;
+    for _ in 0..20 {
+        let appends = storage.with(|disk| disk.appends);
+        let begun = Instant::now();
+        for number in 0..10 {
+            journal.note(entry("refused"));
+            while begun.elapsed() < NOTES_WINDOW / 20 * number {}
+        }
+        until(&storage, |_| journal.waiting_refusals().entries == 0).await;
+        fewest = fewest.min(storage.with(|disk| disk.appends) - appends);
+    }
+    assert_eq!(fewest, 2, "one for each file");
+}
+
+#[tokio::test]
+async fn no_push_waits_while_refusals_are_gathered() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    // A busy machine gets several tries.
+    let mut shortest = Duration::MAX;
+    for _ in 0..20 {
+        journal.note(entry("refused"));
+        // The writer has taken it, and waits for more.
+        let taken = Instant::now();
+        while taken.elapsed() < NOTES_WINDOW / 5 {}
+        let begun = Instant::now();
+        journal.append(entry("push")).await.unwrap();
+        shortest = shortest.min(begun.elapsed());
+    }
+    assert!(shortest < NOTES_WINDOW / 5, "{shortest:?}");
+    assert!(storage.text().starts_with("[refused]\n\n[push]\n\n"), "in the order in which they came");
+}
+
 /// Keeps what is written to it, as stdout would show it.
 #[derive(Clone, Default)]
 struct Shown(Arc<Mutex<Vec<u8>>>);
