@@ -87,6 +87,7 @@ pub struct Journal {
     sync: SyncMode,
     /// `None` where duplicates are not told.
     fingerprints: Option<Fingerprints>,
+    /// Woken where anything but a note is handed over: it may be gathering notes.
     writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -277,7 +278,6 @@ impl Journal {
         let is_waited_for = waiting.is_some();
         let sent = self.queue.try_send(Command::Write(entry, waiting));
         if is_waited_for {
-            // It may be gathering notes, which wake nobody.
             self.writer.unpark();
         }
         sent.map_err(|error| {

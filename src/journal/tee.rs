@@ -7,7 +7,6 @@ const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
 
 /// Hands the lines of several batches over at once while one batch follows the other: each time wakes the thread behind
 /// it, and the next commit waits for that.
-#[derive(Default)]
 pub(super) struct Tee {
     /// Must not block. `None` where nobody wants a copy.
     out: Option<Box<dyn io::Write + Send>>,
