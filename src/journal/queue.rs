@@ -87,7 +87,7 @@ pub struct Journal {
     sync: SyncMode,
     /// `None` where duplicates are not told.
     fingerprints: Option<Fingerprints>,
-    /// Woken where anything but a note is handed over: it may be gathering notes.
+    /// Woken for a push: it may be gathering notes. What else there is has time until that is done.
     writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -204,7 +204,6 @@ impl Journal {
         if self.shared.reopens.take(0, 1, 0) {
             // A queue without a receiver has no files either.
             drop(self.queue.try_send(Command::Reopen));
-            self.writer.unpark();
         }
     }
 
@@ -255,7 +254,6 @@ impl Journal {
     pub async fn close(&self) -> Result<(), JournalError> {
         // There is room for one; a second one, or a queue without a receiver, changes nothing.
         drop(self.queue.try_send(Command::Close));
-        self.writer.unpark();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;

@@ -110,8 +110,8 @@ impl Writer {
         }
     }
 
-    /// While there are only notes, waits for more of them, but not in the queue: there each one would wake it. Whoever hands
-    /// over anything else does.
+    /// While there are only notes, waits for more of them, but not in the queue: there each one would wake it. A push
+    /// does.
     fn gather_notes(&self, batch: &mut Batch, commands: &Receiver<Command>) {
         let due = later(Instant::now(), NOTES_WINDOW);
         while batch.is_of_notes() && batch.entry.bytes() < self.settings.limits.batch_bytes {

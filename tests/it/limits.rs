@@ -406,7 +406,7 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
     let mut probes = 0;
     let mut is_full = || {
         probes += 1;
-        let target = format!("{}?probe={probes}", draft.target);
+        let target = format!("{}?probe={}-{probes}", draft.target, draft.message_id);
         let answer = bench.endpoint.exchange(&Draft { target: target.clone(), ..draft.clone() }.wire());
         (answer.status == 503).then_some(target)
     };
