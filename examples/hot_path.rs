@@ -16,7 +16,7 @@ use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::journal::{self, FileOptions, FileStorage, Format, Journal, SyncMode};
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
-use mns_endpoint::net::Arrival;
+use mns_endpoint::net::{Arrival, Connection};
 use mns_endpoint::quarantine::Quarantine;
 use mns_endpoint::server::{self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown};
 use mns_endpoint::trust::{
@@ -79,7 +79,7 @@ fn next(rest: &mut &[u8]) -> anyhow::Result<Request<Body>> {
             .append(HeaderName::from_bytes(header.name.as_bytes())?, HeaderValue::from_bytes(header.value)?);
     }
     let peer = SocketAddr::from(([127, 0, 0, 1], 40000));
-    request.extensions_mut().insert(Arrival { peer, first_byte: Instant::now() });
+    request.extensions_mut().insert(Arrival { peer, first_byte: Instant::now(), connection: Connection::detached() });
     Ok(request)
 }
 

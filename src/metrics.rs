@@ -125,6 +125,15 @@ impl Counted {
         gauge(encoder, "open_connections", "Connections that have a slot now", open)?;
         let help = "Connections told 503 because every slot was busy";
         counter(encoder, "connections_turned_away", help, load(&count.turned_away))?;
+        let help =
+            "Connections that were closed so that another one gets their slot, or because heads took too much memory";
+        let of_each = [("proved", load(&count.evicted_proved)), ("unproved", load(&count.evicted_unproved))];
+        let mut family = encoder.encode_descriptor("connections_evicted", help, None, MetricType::Counter)?;
+        for (kind, count) in of_each {
+            ConstCounter::new(count).encode(family.encode_family(&[("kind", kind)])?)?;
+        }
+        let help = "Memory for request heads whose connections wait for their peers";
+        gauge(encoder, "head_bytes", help, load(&count.head_bytes))?;
         let help = "Request heads that were broken, too slow or too large, and broken PROXY headers";
         counter(encoder, "broken_heads", help, load(&count.broken_heads))?;
         let help = "TLS handshakes that failed or took too long";

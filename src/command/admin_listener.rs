@@ -18,8 +18,7 @@ use crate::net::{self, Counters, Front, Limits};
 use crate::server::Endpoint;
 
 /// The bounds on callers: they are few.
-const LIMITS: Limits =
-    Limits { connections_max: 64, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(75) };
+const LIMITS: Limits = Limits::of_connections(64);
 /// The part of `/readyz` that tells what came so far.
 pub(super) const SEEN: &str = "seen";
 /// How long an answer that is being made may take at the end.

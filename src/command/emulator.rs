@@ -29,8 +29,7 @@ pub(super) const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad
 /// The account whose topics these are, where the host of a request names none: that of the manual.
 pub(super) const OWNER: &str = "1269128356620446";
 /// The bounds on connections to the API.
-pub(super) const LIMITS: Limits =
-    Limits { connections_max: 1024, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(75) };
+pub(super) const LIMITS: Limits = Limits::of_connections(1024);
 /// How long open requests may take when it stops.
 const DRAIN: Duration = Duration::from_secs(2);
 

@@ -106,6 +106,7 @@ impl Serve {
             limits: listeners::limits(&running.started),
             tls: running.tls.clone(),
             proxies: running.started.trusted_proxies.clone(),
+            health_path: running.started.server.health_path.clone(),
         };
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
         let service = server::service(endpoint.clone());

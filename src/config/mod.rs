@@ -154,6 +154,7 @@ impl Config {
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
         let layers::Read { raw, file, origin, keys } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
+        let net = serving::check_limits(&server)?;
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
         let listed = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
@@ -173,11 +174,7 @@ impl Config {
             )?),
             drain_delay: server.drain_delay.0,
             drain: positive("server.drain", server.drain.0)?,
-            net: net::Limits {
-                connections_max: at_least_one("server.max_connections", server.max_connections)?,
-                head_timeout: positive("server.head_timeout", server.head_timeout.0)?,
-                idle_timeout: positive("server.idle_timeout", server.idle_timeout.0)?,
-            },
+            net,
             tls: serving::check_tls(server.tls)?,
             server: server::Settings {
                 path_prefix: serving::check_path_prefix(server.public_path_prefix, listed.as_ref())?,

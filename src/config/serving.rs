@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::config::{ConfigError, impossible, raw};
+use crate::config::{ConfigError, at_least_one, impossible, positive, raw};
 use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::Paths;
@@ -73,6 +73,20 @@ pub(super) fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result
         }
         _ => Ok(prefix),
     }
+}
+
+/// The bounds on connections.
+pub(super) fn check_limits(server: &raw::Server) -> Result<net::Limits, ConfigError> {
+    let heads_max = server.heads_max.0;
+    if heads_max < net::HEAD_BYTES_MAX {
+        return Err(impossible("server.heads_max", &heads_max.to_string(), "at least one head of 32KiB must fit"));
+    }
+    Ok(net::Limits {
+        connections_max: at_least_one("server.max_connections", server.max_connections)?,
+        head_timeout: positive("server.head_timeout", server.head_timeout.0)?,
+        idle_timeout: positive("server.idle_timeout", server.idle_timeout.0)?,
+        head_bytes_max: u64::try_from(heads_max).unwrap_or(u64::MAX),
+    })
 }
 
 fn is_path(path: &str) -> bool {

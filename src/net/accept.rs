@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -16,28 +16,69 @@ use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
-use crate::net::activity::{Activity, Phase, Registered, Registry};
+use crate::net::activity::{Activity, Phase};
 use crate::net::counters::{Counters, Ending};
 use crate::net::limits::{ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, SLOT_TIMEOUT};
 use crate::net::proxies::canonical;
+use crate::net::slots::{NoSlot, Slot, Slots};
 use crate::net::stream::TimedStream;
 use crate::net::turned_away::TurnedAway;
 use crate::net::{Limits, Tls, TrustedProxies};
 
 /// How a request came, as an extension of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Arrival {
     /// Who sent it: the other end of the connection, or who asked there where that is a trusted proxy.
     pub peer: SocketAddr,
     /// When the first byte of the request came.
     pub first_byte: Instant,
+    /// The connection that it came on.
+    pub connection: Connection,
+}
+
+/// What the service reports of the request at hand, so that the connection of a genuine push does not give way to others.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    activity: Arc<Activity>,
+    slots: Arc<Slots>,
+}
+
+impl Connection {
+    /// One for a request that came through no accept loop, as a benchmark's.
+    #[must_use]
+    pub fn detached() -> Self {
+        let slots = Slots::new(1, 0, Arc::default());
+        Self { activity: Arc::new(Activity::new(0, slots.clone(), CancellationToken::new())), slots }
+    }
+
+    /// The body has come, and it is not known yet whether MNS sent the request.
+    pub fn note_whole(&self) {
+        self.activity.note_whole();
+    }
+
+    /// MNS signed the head of the request; its body is still to come.
+    pub fn note_proved_head(&self) {
+        self.activity.note_proved_head();
+    }
+
+    /// The request is a verified push of `peer`. Takes no lock but for the first one, and once a minute.
+    pub fn note_verified(&self, peer: IpAddr) {
+        if self.activity.note_verified() {
+            self.slots.note_verified_peer(peer);
+        }
+    }
+
+    /// Whether a request on this connection was a verified push.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.activity.is_verified()
+    }
 }
 
 /// What stands before the service.
@@ -49,13 +90,15 @@ pub struct Front {
     pub tls: Option<Arc<Tls>>,
     /// Whose word on where a request comes from is taken.
     pub proxies: TrustedProxies,
+    /// A GET or HEAD of this path is answered although every slot is taken.
+    pub health_path: Option<String>,
 }
 
 impl Front {
     /// HTTP without TLS.
     #[must_use]
     pub fn plain(limits: Limits) -> Self {
-        Self { limits, tls: None, proxies: TrustedProxies::default() }
+        Self { limits, tls: None, proxies: TrustedProxies::default(), health_path: None }
     }
 }
 
@@ -91,9 +134,8 @@ pub async fn serve<S>(
 {
     let acceptor = Acceptor {
         service,
-        slots: Arc::new(Semaphore::new(front.limits.connections_max)),
-        turned_away: TurnedAway::new(front.tls.clone(), front.proxies.clone()),
-        registry: Arc::default(),
+        slots: Slots::new(front.limits.connections_max, front.limits.head_bytes_max, counters.clone()),
+        turned_away: TurnedAway::new(&front),
         front,
         counters,
         tasks: TaskTracker::new(),
@@ -116,9 +158,8 @@ pub async fn serve<S>(
 struct Acceptor<S> {
     service: S,
     front: Front,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     turned_away: TurnedAway,
-    registry: Arc<Registry>,
     counters: Arc<Counters>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -158,42 +199,37 @@ where
     }
 
     async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        match self.slot().await {
+        let peer = canonical(peer);
+        match self.slot(peer).await {
             Some(slot) => self.open(stream, peer, slot),
             None => self.turn_away(stream, peer),
         }
     }
 
-    /// A free slot, or that of the longest idle connection; `None` where all are busy.
-    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Some(slot);
+    /// A free slot, or that of a connection that gives way; `None` if all are proved and busy.
+    async fn slot(&self, peer: SocketAddr) -> Option<Slot> {
+        let now = Instant::now();
+        let deadline = now.checked_add(SLOT_TIMEOUT).unwrap_or(now);
+        loop {
+            let peer = (!self.front.proxies.trusts(peer)).then_some(peer.ip());
+            match self.slots.take(peer, self.stop.child_token()) {
+                Ok(slot) => return Some(slot),
+                Err(NoSlot::AllBusy) => return None,
+                Err(NoSlot::Leaving) => timeout_at(deadline, self.slots.left()).await.ok()?,
+            }
         }
-        if !self.registry.close_longest_idle() {
-            return None;
-        }
-        timeout(SLOT_TIMEOUT, self.slots.clone().acquire_owned()).await.ok()?.ok()
     }
 
-    fn open(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
-        let peer = canonical(peer);
+    fn open(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
         // Without it the last segment of a small answer waits for an acknowledgement.
         drop(stream.set_nodelay(true));
-        let activity = Arc::new(Activity::new(self.stop.child_token()));
-        let registered = self.registry.add(activity.clone());
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let ending = Ending(self.counters.clone());
-        let connection = self.clone().connection(stream, peer, activity, (slot, registered, ending));
-        self.tasks.spawn(connection);
+        self.tasks.spawn(self.clone().connection(stream, peer, slot, ending));
     }
 
-    async fn connection(
-        self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        activity: Arc<Activity>,
-        _held: (OwnedSemaphorePermit, Registered, Ending),
-    ) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, slot: Slot, _ending: Ending) {
+        let activity = slot.activity.clone();
         let (stream, peer) = if self.front.proxies.trusts(peer) {
             match self.open_behind_proxy(stream, peer, &activity).await {
                 Some(opened) => opened,
@@ -205,7 +241,7 @@ where
         let Some(tls) = &self.front.tls else {
             return self.serve_http(stream, peer, activity).await;
         };
-        // Until the handshake is done the connection counts as idle: it gives way to others.
+        // Until the handshake is done nothing counts as progress.
         let secured = tokio::select! {
             secured = tls.accept(stream) => secured,
             () = activity.end_of_silence() => return,
@@ -231,7 +267,10 @@ where
             () = activity.end_of_silence() => return None,
         };
         match opened {
-            Ok(client) => Some((stream, client)),
+            Ok(client) => {
+                self.slots.note_peer(activity.number, client.ip());
+                Some((stream, client))
+            }
             Err(error) => {
                 self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
                 debug!(%peer, %error, "A PROXY header is broken");
@@ -246,8 +285,7 @@ where
     {
         let io = TimedStream::new(stream, activity.clone(), &self.front.limits);
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let peer = self.front.proxies.client(peer, request.headers());
-            let arrival = Arrival { peer, first_byte: activity.begin_request() };
+            let arrival = self.arrival(peer, &activity, &request);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(arrival);
             let answer = self.service.clone().call(request);
@@ -265,8 +303,9 @@ where
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = activity.close.cancelled() => {
-                // One that gives way in the middle of its head would not end by itself; at a stop it may finish.
-                if activity.phase() == Phase::Head && !self.stop.is_cancelled() {
+                // One that gives way ends at once, but for an answer that is true by the time it is made. At a stop it may
+                // finish.
+                if activity.gives_way() && !matches!(activity.phase(), Phase::Idle | Phase::Commit) {
                     return;
                 }
                 // The library would close one that has not spoken yet: its stream ends it instead, in a moment.
@@ -281,6 +320,17 @@ where
         }
     }
 
+    /// A head is complete.
+    fn arrival(&self, peer: SocketAddr, activity: &Arc<Activity>, request: &hyper::Request<Incoming>) -> Arrival {
+        let client = self.front.proxies.client(peer, request.headers());
+        if client != peer && !activity.is_verified() {
+            self.slots.note_peer(activity.number, client.ip());
+        }
+        let first_byte = activity.begin_request(request.body().size_hint().exact());
+        let connection = Connection { activity: activity.clone(), slots: self.slots.clone() };
+        Arrival { peer: client, first_byte, connection }
+    }
+
     fn note_broken(&self, peer: SocketAddr, error: &hyper::Error) {
         if error.is_parse() || error.is_incomplete_message() || is_timeout(error) {
             self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
@@ -291,7 +341,7 @@ where
     /// Tells a connection that there is no room for it, without letting it wait for a slot.
     fn turn_away(&self, stream: TcpStream, peer: SocketAddr) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
-        if let Some(told) = self.turned_away.tell(stream, peer) {
+        if let Some(told) = self.turned_away.tell(stream, peer, self.service.clone()) {
             self.tasks.spawn(told);
         }
     }

@@ -1,180 +1,379 @@
-//! What a connection is doing, seen from its stream, its requests and the accept loop.
+//! What one connection is doing, seen from its stream, its requests and the accept loop.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use strum::FromRepr;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::net::limits::{FIRST_REQUEST_GRACE, HEAD_PATIENCE};
+use crate::net::limits::{FIRST_REQUEST_GRACE, PROGRESS_BYTES_PER_SECOND, PROGRESS_GRACE};
+use crate::net::slots::{Group, Slots};
 
 /// Shared by the parts of one connection; changed without a lock.
 #[derive(Debug)]
 pub(super) struct Activity {
+    pub(super) number: u64,
+    slots: Arc<Slots>,
     phase: AtomicU8,
+    /// When the phase began, in ms of [`now_ms`].
     since_ms: AtomicU64,
-    /// A request has come.
-    is_used: AtomicBool,
-    /// Its slot is wanted.
+    /// What the peer has sent in this phase, in bytes.
+    progress: AtomicU64,
+    wire: Wire,
+    /// It has carried a verified push.
+    is_verified: AtomicBool,
+    /// The head of the request at hand is signed by MNS, and no other connection is waiting for the body of the same.
+    is_head_proved: AtomicBool,
+    /// When its peer was last noted as one that sends verified pushes, in ms of [`now_ms`]; 0 before the first.
+    noted_ms: AtomicU64,
+    /// What was read until the head of the request at hand was complete, in bytes.
+    head: AtomicU64,
+    /// The group under which [`Slots`] has it.
+    filed: AtomicU8,
+    /// What [`Slots`] counts as held by its head, in bytes.
+    counted: AtomicU64,
+    /// Another connection has its slot.
     gives_way: AtomicBool,
     /// Asks the connection to end after what it is doing.
     pub(super) close: CancellationToken,
 }
 
+/// Where a request ends in what has been read. Kept for connections without a verified push only.
+#[derive(Debug, Default)]
+struct Wire {
+    /// Since the first byte of the head, in bytes.
+    read: AtomicU64,
+    /// How many of them are the head; 0 while its end has not been seen.
+    head: AtomicU64,
+    /// The last bytes that were read, oldest in the highest place: the end of a head may come in two reads.
+    tail: AtomicU64,
+    /// The body as announced, in bytes; [`UNKNOWN`] in chunks.
+    body: AtomicU64,
+}
+
+/// A length that is not announced.
+const UNKNOWN: u64 = u64::MAX;
+/// What ends a head.
+const HEAD_END: &[u8; 4] = b"\r\n\r\n";
+
 /// The phases of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
 #[repr(u8)]
 pub(super) enum Phase {
+    /// Nothing has come yet, but for what a proxy or TLS says first.
+    Opening,
     /// Nothing of the next request has come.
-    Idle = 0,
+    Idle,
+    /// A request is answered, and more had come with it: the beginning of the next one, or nothing that counts.
+    Behind,
     /// Some of a head has come.
-    Head = 1,
-    /// A request is being answered.
-    Busy = 2,
+    Head,
+    /// A head is complete; its body may be still to come.
+    Body,
+    /// The request is whole, and it is not known yet whether MNS sent it: its certificate is being fetched.
+    Whole,
+    /// It is verified and waits for the disk.
+    Commit,
+    /// The answer is made; the peer has not taken all of it.
+    Answer,
+    /// The last answer is sent; what still comes is swallowed.
+    Closing,
 }
 
 impl Activity {
-    pub(super) fn new(close: CancellationToken) -> Self {
+    pub(super) fn new(number: u64, slots: Arc<Slots>, close: CancellationToken) -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Idle as u8),
+            number,
+            slots,
+            phase: AtomicU8::new(Phase::Opening as u8),
             since_ms: AtomicU64::new(now_ms()),
-            is_used: AtomicBool::new(false),
+            progress: AtomicU64::new(0),
+            wire: Wire::default(),
+            is_verified: AtomicBool::new(false),
+            is_head_proved: AtomicBool::new(false),
+            noted_ms: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+            filed: AtomicU8::new(Group::UnprovedWorking as u8),
+            counted: AtomicU64::new(0),
             gives_way: AtomicBool::new(false),
             close,
         }
     }
 
+    pub(super) fn phase(&self) -> Phase {
+        Phase::from_repr(self.phase.load(Ordering::Acquire)).unwrap_or(Phase::Opening)
+    }
+
+    /// When the phase began.
+    pub(super) fn since(&self) -> Instant {
+        instant(self.since_ms())
+    }
+
+    /// The same, in ms of [`now_ms`].
+    pub(super) fn since_ms(&self) -> u64 {
+        self.since_ms.load(Ordering::Acquire)
+    }
+
+    /// From when on it counts as making no progress, in ms of [`now_ms`]. Grows with what the peer sends.
+    pub(super) fn slow_at_ms(&self) -> u64 {
+        let grace = match self.phase() {
+            // Waits for us, not for its peer.
+            Phase::Commit => return u64::MAX,
+            // It has its answer.
+            Phase::Closing => Duration::ZERO,
+            Phase::Opening | Phase::Idle | Phase::Behind | Phase::Head | Phase::Body | Phase::Whole | Phase::Answer => {
+                PROGRESS_GRACE
+            }
+        };
+        let earned_ms = self.progress.load(Ordering::Relaxed).saturating_mul(1000) / PROGRESS_BYTES_PER_SECOND;
+        self.since_ms().saturating_add(millis(grace)).saturating_add(earned_ms)
+    }
+
+    /// Where it belongs among those that may give way.
+    pub(super) fn group(&self) -> Group {
+        let phase = self.phase();
+        let is_proved = match phase {
+            Phase::Commit => true,
+            // What counts is the request at hand: a connection that has carried a push may stall like any other.
+            Phase::Body | Phase::Whole => self.is_head_proved.load(Ordering::Acquire),
+            Phase::Opening | Phase::Idle | Phase::Behind | Phase::Head | Phase::Answer | Phase::Closing => {
+                self.is_verified()
+            }
+        };
+        match (is_proved, phase == Phase::Idle) {
+            (false, false) => Group::UnprovedWorking,
+            (false, true) => Group::UnprovedIdle,
+            (true, false) => Group::ProvedWorking,
+            (true, true) => Group::ProvedIdle,
+        }
+    }
+
+    /// What orders it in its group: the first in order gives way first.
+    pub(super) fn order(&self, group: Group) -> u64 {
+        match group {
+            Group::UnprovedWorking | Group::ProvedWorking => self.slow_at_ms(),
+            Group::UnprovedIdle | Group::ProvedIdle => self.since_ms(),
+        }
+    }
+
+    /// [`Slots`] has it in this group and counts these bytes for its head.
+    pub(super) fn set_filed(&self, group: Group, head_bytes: u64) {
+        self.filed.store(group as u8, Ordering::Release);
+        self.counted.store(head_bytes, Ordering::Release);
+    }
+
+    /// The connection waits for its peer. Reports to [`Slots`] where it belongs now; takes no lock if that has not changed.
+    pub(super) fn wait(&self) {
+        let is_filed = self.filed.load(Ordering::Acquire) == self.group() as u8;
+        if !is_filed || self.counted.load(Ordering::Acquire) != self.head_bytes() {
+            self.slots.file(self.number);
+        }
+    }
+
+    /// What is held of heads that are not answered yet, in bytes: what was read of them, as the HTTP library keeps all of it.
+    pub(super) fn head_bytes(&self) -> u64 {
+        match self.phase() {
+            Phase::Head => self.progress.load(Ordering::Relaxed),
+            Phase::Body | Phase::Whole => self.head.load(Ordering::Relaxed),
+            Phase::Behind => self.wire.behind(),
+            Phase::Opening | Phase::Idle | Phase::Commit | Phase::Answer | Phase::Closing => 0,
+        }
+    }
+
+    /// Bytes have come. Between two requests they are the first of a head, but for line breaks, which may stand
+    /// behind a body and mean nothing (RFC 9112, 2.2).
+    pub(super) fn note_read(&self, bytes: &[u8]) {
+        match self.phase() {
+            Phase::Opening | Phase::Idle | Phase::Behind => {
+                if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                    return;
+                }
+                self.wire.begin();
+                self.enter(Phase::Head);
+            }
+            Phase::Head | Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {}
+        }
+        self.progress.fetch_add(length(bytes), Ordering::Relaxed);
+        if !self.is_verified() {
+            self.wire.note(bytes, self.phase() == Phase::Head);
+        }
+    }
+
+    /// A head is complete; its body has `body` bytes, `None` where that is not announced. Gives the time of the request's
+    /// first byte.
+    pub(super) fn begin_request(&self, body: Option<u64>) -> Instant {
+        let first_byte = match self.phase() {
+            Phase::Head => {
+                self.head.store(self.progress.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.since()
+            }
+            // Pipelined: its bytes came with those of the last request.
+            Phase::Opening
+            | Phase::Idle
+            | Phase::Behind
+            | Phase::Body
+            | Phase::Whole
+            | Phase::Commit
+            | Phase::Answer
+            | Phase::Closing => {
+                self.head.store(self.wire.begin_behind(), Ordering::Relaxed);
+                Instant::now()
+            }
+        };
+        self.wire.body.store(body.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        self.is_head_proved.store(false, Ordering::Release);
+        self.enter(Phase::Body);
+        first_byte
+    }
+
+    /// The request at hand is whole.
+    pub(super) fn note_whole(&self) {
+        self.enter(Phase::Whole);
+    }
+
+    /// The head of the request at hand is MNS's, and its body is still to come.
+    pub(super) fn note_proved_head(&self) {
+        self.is_head_proved.store(true, Ordering::Release);
+        self.wait();
+    }
+
+    /// The request at hand is a verified push. `true` where its peer should be noted: now and then.
+    pub(super) fn note_verified(&self) -> bool {
+        self.enter(Phase::Commit);
+        if !self.is_verified.swap(true, Ordering::AcqRel) {
+            self.slots.file(self.number);
+        }
+        let (now, noted) = (now_ms().max(1), self.noted_ms.load(Ordering::Relaxed));
+        let is_due = noted == 0 || now.saturating_sub(noted) >= millis(NOTE_PEER_EVERY);
+        if is_due {
+            self.noted_ms.store(now, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// Whether it has carried a verified push.
+    pub(super) fn is_verified(&self) -> bool {
+        self.is_verified.load(Ordering::Acquire)
+    }
+
+    /// The answer is made.
+    pub(super) fn end_request(&self) {
+        self.enter(Phase::Answer);
+    }
+
+    /// What was written is taken.
+    pub(super) fn note_flushed(&self) {
+        if self.phase() == Phase::Answer {
+            // Of a connection that has carried a push that is not kept: its silence is that between two requests.
+            let ends_here = self.is_verified() || self.wire.behind() == 0;
+            self.enter(if ends_here { Phase::Idle } else { Phase::Behind });
+        }
+    }
+
+    /// The last answer is sent.
+    pub(super) fn note_closing(&self) {
+        if self.phase() != Phase::Closing {
+            self.enter(Phase::Closing);
+        }
+    }
+
+    /// Its slot is another connection's.
+    pub(super) fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Release);
+        self.close.cancel();
+    }
+
+    /// Whether its slot is another connection's.
+    pub(super) fn gives_way(&self) -> bool {
+        self.gives_way.load(Ordering::Acquire)
+    }
+
     /// Whether the connection ends if nothing more comes at once. At a stop a new one still has its
     /// [`FIRST_REQUEST_GRACE`]: its peer has every reason to think that it is served.
     pub(super) fn ends_while_idle(&self) -> bool {
-        self.close.is_cancelled() && self.phase() == Phase::Idle && !self.is_waited_for()
+        let is_idle = matches!(self.phase(), Phase::Opening | Phase::Idle | Phase::Behind);
+        self.close.is_cancelled() && is_idle && !self.is_waited_for()
     }
 
     /// A new connection that need not give way.
     pub(super) fn is_waited_for(&self) -> bool {
-        !self.gives_way.load(Ordering::Acquire)
-            && !self.is_used.load(Ordering::Acquire)
-            && self.since().elapsed() < FIRST_REQUEST_GRACE
+        !self.gives_way() && self.phase() == Phase::Opening && self.since().elapsed() < FIRST_REQUEST_GRACE
     }
 
     /// Done when a connection that is not spoken on yet has to end.
     pub(super) async fn end_of_silence(&self) {
         self.close.cancelled().await;
-        if !self.gives_way.load(Ordering::Acquire) {
+        if !self.gives_way() {
             let since = self.since();
             sleep_until(since.checked_add(FIRST_REQUEST_GRACE).unwrap_or(since)).await;
         }
     }
 
-    pub(super) fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            _ => Phase::Busy,
-        }
-    }
-
-    /// When the phase began.
-    pub(super) fn since(&self) -> Instant {
-        instant(self.since_ms.load(Ordering::Acquire))
-    }
-
-    /// Bytes have come. In an idle connection they are the first of a head, but for line breaks, which may stand
-    /// behind a body and mean nothing (RFC 9112, 2.2).
-    pub(super) fn note_read(&self, bytes: &[u8]) {
-        if self.phase() == Phase::Idle && !bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
-            self.enter(Phase::Head);
-        }
-    }
-
-    /// A head is complete. Gives the time of the request's first byte.
-    pub(super) fn begin_request(&self) -> Instant {
-        let first_byte = match self.phase() {
-            Phase::Head => self.since(),
-            // Pipelined: its bytes came while the last request was being answered.
-            Phase::Idle | Phase::Busy => Instant::now(),
-        };
-        self.is_used.store(true, Ordering::Release);
-        self.enter(Phase::Busy);
-        first_byte
-    }
-
-    /// The answer is made.
-    pub(super) fn end_request(&self) {
-        self.enter(Phase::Idle);
-    }
-
     fn enter(&self, phase: Phase) {
+        self.progress.store(0, Ordering::Relaxed);
         self.since_ms.store(now_ms(), Ordering::Release);
         self.phase.store(phase as u8, Ordering::Release);
     }
 }
 
-/// All open connections, to find the one that has been idle for longest.
-#[derive(Debug, Default)]
-pub(super) struct Registry {
-    connections: Mutex<Connections>,
-}
+/// How often a connection notes that its peer sends verified pushes: far more often than that is forgotten.
+const NOTE_PEER_EVERY: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Default)]
-struct Connections {
-    next: u64,
-    open: HashMap<u64, Arc<Activity>>,
-}
-
-/// Removes its connection from the registry when dropped.
-#[derive(Debug)]
-pub(super) struct Registered {
-    registry: Arc<Registry>,
-    number: u64,
-}
-
-impl Registry {
-    pub(super) fn add(self: &Arc<Self>, activity: Arc<Activity>) -> Registered {
-        let mut connections = self.lock();
-        let number = connections.next;
-        connections.next = number.wrapping_add(1);
-        connections.open.insert(number, activity);
-        Registered { registry: self.clone(), number }
-    }
-
-    /// Asks the connection to end that has been idle for longest; where none is, the one that has been sending a
-    /// head for longest and past [`HEAD_PATIENCE`]. `false` where all are busy.
-    pub(super) fn close_longest_idle(&self) -> bool {
-        let connections = self.lock();
-        let open = || connections.open.values().filter(|activity| !activity.close.is_cancelled());
-        let since = |activity: &&Arc<Activity>| activity.since_ms.load(Ordering::Acquire);
-        let idle = open().filter(|activity| activity.phase() == Phase::Idle).min_by_key(since);
-        let slow =
-            |activity: &&Arc<Activity>| activity.phase() == Phase::Head && activity.since().elapsed() > HEAD_PATIENCE;
-        match idle.or_else(|| open().filter(slow).min_by_key(since)) {
-            Some(activity) => {
-                activity.gives_way.store(true, Ordering::Release);
-                activity.close.cancel();
-                true
-            }
-            None => false,
+impl Wire {
+    fn begin(&self) {
+        for count in [&self.read, &self.head, &self.tail] {
+            count.store(0, Ordering::Relaxed);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The next request was read with the last one, where it ends is not known; gives what of it was read at most.
+    fn begin_behind(&self) -> u64 {
+        let behind = self.behind();
+        self.begin();
+        self.read.store(behind, Ordering::Relaxed);
+        behind
+    }
+
+    fn note(&self, bytes: &[u8], is_head: bool) {
+        let before = self.read.fetch_add(length(bytes), Ordering::Relaxed);
+        if !is_head || self.head.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        // The end of the head, with up to three of its bytes in the read before.
+        let mut last = u32::try_from(self.tail.load(Ordering::Relaxed)).unwrap_or_default();
+        for (at, byte) in (1..).zip(bytes) {
+            last = (last << 8) | u32::from(*byte);
+            if last == u32::from_be_bytes(*HEAD_END) {
+                self.head.store(before.saturating_add(at), Ordering::Relaxed);
+                return;
+            }
+        }
+        self.tail.store(u64::from(last), Ordering::Relaxed);
+    }
+
+    /// How much was read behind the request that was answered, in bytes; all of it if the end of the request is not known.
+    fn behind(&self) -> u64 {
+        let [read, head, body] = [&self.read, &self.head, &self.body].map(|count| count.load(Ordering::Relaxed));
+        if head > 0 { head.checked_add(body).map_or(read, |end| read.saturating_sub(end)) } else { read }
     }
 }
 
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.registry.lock().open.remove(&self.number);
-    }
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// The zero of [`Activity::since_ms`].
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The zero of [`now_ms`].
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-fn now_ms() -> u64 {
-    u64::try_from(EPOCH.elapsed().as_millis()).unwrap_or(u64::MAX)
+/// Time since the first connection, in ms.
+pub(super) fn now_ms() -> u64 {
+    millis(EPOCH.elapsed())
 }
 
 fn instant(ms: u64) -> Instant {

@@ -14,10 +14,26 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between two requests of a connection, and before its first.
     pub idle_timeout: Duration,
+    /// All heads that are being read or are not answered yet, together, in bytes. Past it connections with a head give
+    /// way, in the order of the page `net/slots.rs`.
+    pub head_bytes_max: u64,
+}
+
+impl Limits {
+    /// The defaults for so many connections.
+    #[must_use]
+    pub const fn of_connections(connections_max: usize) -> Self {
+        Self {
+            connections_max,
+            head_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
+            head_bytes_max: 64 * 1024 * 1024,
+        }
+    }
 }
 
 /// The largest head, in bytes: past it the HTTP library answers 431.
-pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// The most headers: past it the HTTP library answers 431.
 pub(super) const HEADERS_MAX: usize = 100;
 /// From the first byte of a PROXY header to its last.
@@ -39,11 +55,27 @@ pub(super) const TURNED_AWAY_MAX: usize = 64;
 /// How long a trusted proxy may take for its PROXY header before it is told so. Less than [`LINGER_TIMEOUT`], which
 /// bounds the whole of it.
 pub(super) const TURNED_AWAY_PROXY_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long a head may take before its connection gives way to a new one where all slots are taken.
-pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a connection may be without progress in one phase (the first byte, the head, the body, the certificate, the
+/// answer) before it is the first to give way.
+pub(super) const PROGRESS_GRACE: Duration = Duration::from_secs(1);
+/// What counts as progress, in bytes a second: each byte extends the grace by its share. The largest legal push has
+/// 3 s, so one that is slower than this fails anyway.
+pub(super) const PROGRESS_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// Connections that gave way and have not ended. They are open besides those that have a slot.
+pub(super) const LEAVING_MAX: usize = 64;
+/// Unproved connections that a peer may have before it can be the loudest.
+pub(super) const LOUD_CONNECTIONS_MIN: usize = 8;
+/// How long an address that has sent a verified push is never taken for the loudest.
+pub(super) const VERIFIED_PEER_KEPT: Duration = Duration::from_secs(3600);
+/// How many such addresses are remembered.
+pub(super) const VERIFIED_PEERS_MAX: usize = 1024;
+/// How long a connection that there is no slot for may take for its head. A health check in it is answered.
+pub(super) const TURNED_AWAY_HEAD_TIMEOUT: Duration = Duration::from_millis(300);
+/// The largest head of a health check, in bytes.
+pub(super) const TURNED_AWAY_HEAD_BYTES_MAX: usize = 2048;
 /// How long a new connection may take for the first byte of its first request once a stop is under way.
 pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-/// How long a new connection waits for the slot of an idle one that was closed for it.
+/// How long a new connection waits where [`LEAVING_MAX`] connections have not ended.
 pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
 /// The pause after the system refused to accept, as when it is out of file descriptors.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -9,14 +9,15 @@ mod counters;
 mod limits;
 pub(crate) mod proxies;
 mod reach;
+mod slots;
 mod stream;
 mod tls;
 mod turned_away;
 
-pub use accept::{Arrival, Front, bind, serve};
+pub use accept::{Arrival, Connection, Front, bind, serve};
 pub use activation::{NotListening, inherited};
 pub use counters::Counters;
-pub use limits::{Limits, raise_file_limit};
+pub use limits::{HEAD_BYTES_MAX, Limits, raise_file_limit};
 pub use proxies::TrustedProxies;
 pub use reach::is_private;
 pub use tls::{Tls, TlsError, TlsFiles};

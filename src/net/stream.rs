@@ -52,10 +52,13 @@ impl<S> TimedStream<S> {
     /// Ready when the peer has been silent for too long in this phase.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let allowed = match self.activity.phase() {
-            Phase::Idle if self.activity.close.is_cancelled() => self.idle_timeout.min(FIRST_REQUEST_GRACE),
-            Phase::Idle => self.idle_timeout,
+            Phase::Opening | Phase::Idle if self.activity.close.is_cancelled() => {
+                self.idle_timeout.min(FIRST_REQUEST_GRACE)
+            }
+            Phase::Opening | Phase::Idle => self.idle_timeout,
+            Phase::Behind => self.idle_timeout.min(self.head_timeout),
             Phase::Head => self.head_timeout,
-            Phase::Busy => return Poll::Pending,
+            Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => return Poll::Pending,
         };
         let since = self.activity.since();
         let deadline = since.checked_add(allowed).unwrap_or(since);
@@ -90,6 +93,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
             // wait for the rest of what may be a head.
             Poll::Pending if this.activity.ends_while_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
+                this.activity.wait();
                 ready!(this.poll_silence(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -106,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
+                this.activity.wait();
                 ready!(this.poll_unread(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -118,9 +123,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Ready(result) => {
                 this.writing = None;
+                this.activity.note_flushed();
                 Poll::Ready(result)
             }
             Poll::Pending => {
+                this.activity.wait();
                 ready!(this.poll_unread(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -130,6 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let deadline = || Instant::now().checked_add(LINGER_TIMEOUT).unwrap_or_else(Instant::now);
+        this.activity.note_closing();
         let closing = this.closing.get_or_insert_with(|| Closing {
             deadline: Box::pin(sleep_until(deadline())),
             is_said: false,
@@ -153,6 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                 // Closed by us while nothing is on its way: its slot is wanted.
                 Poll::Pending if this.activity.close.is_cancelled() => return Poll::Ready(Ok(())),
                 Poll::Pending => {
+                    this.activity.wait();
                     ready!(closing.deadline.as_mut().poll(cx));
                     return Poll::Ready(Ok(()));
                 }
@@ -169,6 +178,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::net::slots::Slots;
 
     /// A stream as that of TLS: it takes what is written, and waits in flush and shutdown for a peer to read.
     struct Buffering;
@@ -193,11 +203,15 @@ mod tests {
         }
     }
 
+    fn activity() -> Arc<Activity> {
+        let slots = Slots::new(1, 1, Arc::default());
+        let slot = slots.take(None, CancellationToken::new()).unwrap();
+        slot.activity.clone()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_buffer_that_the_peer_never_takes_ends_a_flush_and_a_goodbye() {
-        let second = Duration::from_secs(1);
-        let limits = Limits { connections_max: 1, head_timeout: second, idle_timeout: second };
-        let mut stream = TimedStream::new(Buffering, Arc::new(Activity::new(CancellationToken::new())), &limits);
+        let mut stream = TimedStream::new(Buffering, activity(), &Limits::of_connections(1));
         stream.write_all(&[0; 64]).await.unwrap();
         let begun = Instant::now();
         let flushed = timeout(WRITE_TIMEOUT * 2, stream.flush()).await.unwrap();
@@ -209,11 +223,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_leaves_its_answers_unread_is_given_up_and_one_that_is_slow_is_not() {
-        let limits =
-            Limits { connections_max: 1, head_timeout: Duration::from_secs(1), idle_timeout: Duration::from_secs(1) };
-        let activity = Arc::new(Activity::new(CancellationToken::new()));
         let (ours, mut theirs) = tokio::io::duplex(16);
-        let mut stream = TimedStream::new(ours, activity, &limits);
+        let mut stream = TimedStream::new(ours, activity(), &Limits::of_connections(1));
         let slow = async {
             for _ in 0..3 {
                 tokio::time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;

@@ -1,53 +1,111 @@
-//! Connections that are told that every slot is busy.
+//! Connections that there is no slot for: answered 503, unless they ask for the health, which is answered truly.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tower::Service;
 
-use crate::net::limits::{LINGER_BYTES_MAX, LINGER_TIMEOUT, TURNED_AWAY_MAX, TURNED_AWAY_PROXY_TIMEOUT};
-use crate::net::{Tls, TrustedProxies};
+use crate::net::limits::{
+    LINGER_BYTES_MAX, LINGER_TIMEOUT, TURNED_AWAY_HEAD_BYTES_MAX, TURNED_AWAY_HEAD_TIMEOUT, TURNED_AWAY_MAX,
+    TURNED_AWAY_PROXY_TIMEOUT,
+};
+use crate::net::{Front, Tls, TrustedProxies};
 
-/// Tells them 503, a bounded number at a time and each within a bounded time.
+/// Answers them, a bounded number at a time and each within a bounded time.
 #[derive(Clone)]
 pub(super) struct TurnedAway {
     tls: Option<Arc<Tls>>,
     proxies: TrustedProxies,
+    health_path: Option<String>,
     room: Arc<Semaphore>,
 }
 
 impl TurnedAway {
-    pub(super) fn new(tls: Option<Arc<Tls>>, proxies: TrustedProxies) -> Self {
-        Self { tls, proxies, room: Arc::new(Semaphore::new(TURNED_AWAY_MAX)) }
+    pub(super) fn new(front: &Front) -> Self {
+        let Front { tls, proxies, health_path, .. } = front.clone();
+        Self { tls, proxies, health_path, room: Arc::new(Semaphore::new(TURNED_AWAY_MAX)) }
     }
 
-    /// Tells one, behind its PROXY header and under TLS as it expects. `None` where too many are being told: it is closed.
-    pub(super) fn tell(&self, mut stream: TcpStream, peer: SocketAddr) -> Option<impl Future<Output = ()> + use<>> {
+    /// Answers one, behind its PROXY header and under TLS as it expects. `None` if too many are being answered: the
+    /// connection is closed.
+    pub(super) fn tell<S>(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        service: S,
+    ) -> Option<impl Future<Output = ()> + use<S>>
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
         let permit = self.room.clone().try_acquire_owned().ok()?;
-        let (tls, proxies) = (self.tls.clone(), self.proxies.clone());
-        let told = async move {
+        let (tls, proxies, health_path) = (self.tls.clone(), self.proxies.clone(), self.health_path.clone());
+        let answered = async move {
             let _permit = permit;
-            // One that stays silent is told all the same.
+            // One that stays silent is answered all the same.
             if proxies.trusts(peer)
                 && let Ok(Err(_)) = timeout(TURNED_AWAY_PROXY_TIMEOUT, proxies.open(&mut stream, peer)).await
             {
                 return;
             }
             match tls {
-                None => say_busy(stream).await,
+                None => answer(stream, health_path, service).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        say_busy(stream).await;
+                        answer(stream, health_path, service).await;
                     }
                 }
             }
         };
         // Whoever takes longer is closed.
-        Some(async { drop(timeout(LINGER_TIMEOUT, told).await) })
+        Some(async { drop(timeout(LINGER_TIMEOUT, answered).await) })
     }
+}
+
+async fn answer<S>(mut stream: impl AsyncRead + AsyncWrite + Unpin, health_path: Option<String>, service: S)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone,
+{
+    let mut head = Vec::new();
+    let Some(health_path) = health_path else { return say_busy(stream).await };
+    let read = timeout(TURNED_AWAY_HEAD_TIMEOUT, read_health_check(&mut stream, &mut head, &health_path)).await;
+    if !read.unwrap_or(false) {
+        return say_busy(stream).await;
+    }
+    let (unread, write) = tokio::io::split(stream);
+    let stream = tokio::io::join(std::io::Cursor::new(head).chain(unread), write);
+    let service = service_fn(|request: hyper::Request<Incoming>| service.clone().call(request.map(Body::new)));
+    drop(http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await);
+}
+
+/// Reads a head, no more than a health check has; gives whether it is one.
+async fn read_health_check(stream: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>, path: &str) -> bool {
+    let mut bounded = stream.take(u64::try_from(TURNED_AWAY_HEAD_BYTES_MAX).unwrap_or_default());
+    while let Ok(1..) = bounded.read_buf(head).await {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(head) {
+            Ok(httparse::Status::Partial) => {}
+            Ok(httparse::Status::Complete(_)) => {
+                let asked = request.path.and_then(|target| target.split('?').next());
+                return matches!(request.method, Some("GET" | "HEAD")) && asked == Some(path);
+            }
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 async fn say_busy(mut stream: impl AsyncRead + AsyncWrite + Unpin) {

@@ -3,8 +3,10 @@
 //! [`service`] gives the service that `net` serves. Each request takes the straight path of
 //! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
 
+mod awaited;
 mod counts;
 mod entry;
+mod head;
 mod in_flight;
 mod reason;
 mod receive;

@@ -1,6 +1,7 @@
 //! The straight path: head, body, proof, notification, admission, disk, 201.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
@@ -17,7 +18,8 @@ use crate::journal::Receipt;
 use crate::mns::SignedRequest;
 use crate::net::Arrival;
 use crate::server::entry::{self, Visit};
-use crate::server::in_flight::Held;
+use crate::server::head::HeadVerdict;
+use crate::server::in_flight::Permit;
 use crate::server::rejection::Rejection;
 use crate::server::respond;
 use crate::server::{BUDGET, Endpoint, Settings};
@@ -27,6 +29,8 @@ use crate::server::{BUDGET, Endpoint, Settings};
 const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
 /// How much of it is read, in bytes: more than the largest push of MNS has.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
+/// How long the body may take of a request that its head refuses.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers one request.
 ///
@@ -47,18 +51,18 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         return respond::health(is_well && !endpoint.draining.is_cancelled());
     }
     head.uri = endpoint.settings.with_prefix(head.uri);
-    let Some(arrival) = head.extensions.get::<Arrival>().copied() else {
+    let Some(arrival) = head.extensions.get::<Arrival>().cloned() else {
         return respond::refused(&Rejection::Unplaced, false);
     };
-    let room = make_room(endpoint, &head);
     let request = http::Request::from_parts(head, Bytes::new());
     let mut visit = Visit { endpoint, arrival, request, has_body: false };
     // The room is given back with the answer.
-    let (outcome, unwanted) = match room {
+    let (outcome, unwanted) = match make_room(&visit) {
         Ok(mut room) => match read_body(&visit, body, &mut room).await {
             Ok(body) => {
                 *visit.request.body_mut() = body;
                 visit.has_body = true;
+                visit.arrival.connection.note_whole();
                 (receive(&visit, &mut room).await, None)
             }
             Err(rejection) => (Err(rejection), None),
@@ -82,7 +86,9 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
                 Some(body) => swallow(&visit, body).await,
                 None => visit.has_body,
             };
-            respond::refused(&rejection, is_whole)
+            // A stranger gets one answer. A connection that has carried a push may be a proxy's, which sends others on it.
+            let is_last = rejection.is_of_a_stranger() && !visit.arrival.connection.is_verified();
+            respond::refused(&rejection, is_whole && !is_last)
         }
     }
 }
@@ -107,14 +113,23 @@ async fn swallow(visit: &Visit<'_>, body: Body) -> bool {
 }
 
 /// What is known before the body is read: whether it is worth reading, and whether there is room for it.
-fn make_room<'a>(endpoint: &'a Endpoint, head: &request::Parts) -> Result<Held<'a>, Rejection> {
-    endpoint.settings.check_head(head)?;
-    endpoint.journal.check_room()?;
-    endpoint.in_flight.begin().ok_or(Rejection::TooManyInFlight)
+fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
+    let Endpoint { settings, journal, in_flight, .. } = visit.endpoint;
+    settings.check_head(&visit.request)?;
+    journal.check_room()?;
+    if let Some(permit) = in_flight.check() {
+        return Ok(permit);
+    }
+    // What strangers send may take their share only.
+    let permit = match visit.judge_head() {
+        HeadVerdict::Proved(awaited) => in_flight.check_proved(awaited),
+        HeadVerdict::Open | HeadVerdict::Refused(_) => None,
+    };
+    permit.ok_or(Rejection::TooManyInFlight)
 }
 
 /// From a whole request to the proof that it is on disk.
-async fn receive(visit: &Visit<'_>, room: &mut Held<'_>) -> Result<Receipt, Rejection> {
+async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Rejection> {
     let endpoint = visit.endpoint;
     let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
     let deadline = visit.deadline(BUDGET);
@@ -123,6 +138,8 @@ async fn receive(visit: &Visit<'_>, room: &mut Held<'_>) -> Result<Receipt, Reje
     let verdict = timeout_at(deadline, gate.verifier.verify(&signed, visit.arrival.peer.ip())).await;
     endpoint.counts.verify.note(begun.elapsed());
     let verified = verdict.map_err(Rejection::late)??;
+    visit.arrival.connection.note_verified(visit.arrival.peer.ip());
+    room.prove();
     endpoint.counts.note_skew(verified.skew_seconds());
     if let Some(change) = verified.key_change() {
         visit.tell_key_change(change);
@@ -169,17 +186,18 @@ impl Settings {
     ///
     /// # Errors
     /// The first [`Rejection`] found.
-    pub fn check_head(&self, head: &request::Parts) -> Result<(), Rejection> {
-        if !self.serves(head.uri.path()) {
+    pub fn check_head<B>(&self, request: &http::Request<B>) -> Result<(), Rejection> {
+        if !self.serves(request.uri().path()) {
             return Err(Rejection::PathNotServed);
         }
-        if head.method != Method::POST {
+        if request.method() != Method::POST {
             return Err(Rejection::MethodNotAllowed);
         }
-        if head.headers.contains_key(CONTENT_ENCODING) {
+        if request.headers().contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
-        let announced = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let announced =
+            request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         match announced.map(usize::try_from) {
             Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
             Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
@@ -188,28 +206,64 @@ impl Settings {
     }
 }
 
-async fn read_body(visit: &Visit<'_>, body: Body, room: &mut Held<'_>) -> Result<Bytes, Rejection> {
+/// Reads the body. One that came with its head costs nothing more; while it is awaited, the head decides for how long and at
+/// whose expense.
+async fn read_body<'e>(visit: &Visit<'e>, body: Body, room: &mut Permit<'e>) -> Result<Bytes, Rejection> {
     let settings = &visit.endpoint.settings;
-    let now = Instant::now();
-    let deadline = now.checked_add(settings.body_timeout).unwrap_or(now).min(visit.deadline(BUDGET));
-    let limited = Limited::new(body, settings.body_bytes_max);
-    // Whichever limit it met, it was the peer that was slow.
-    timeout_at(deadline, collect(limited, room)).await.unwrap_or(Err(Rejection::BodyTooSlow))
+    let mut body = PartialBody { rest: Limited::new(body, settings.body_bytes_max), read: BytesMut::new() };
+    if let Some(whole) = poll_once(body.collect(room)).await {
+        return whole;
+    }
+    let after = |span: Duration| {
+        let now = Instant::now();
+        now.checked_add(span).unwrap_or(now).min(visit.deadline(BUDGET))
+    };
+    let verdict = if room.is_proved() { HeadVerdict::Open } else { visit.judge_head() };
+    let (deadline, rejection) = match verdict {
+        HeadVerdict::Proved(awaited) => {
+            room.await_body(awaited);
+            visit.arrival.connection.note_proved_head();
+            (after(settings.body_timeout), Rejection::BodyTooSlow)
+        }
+        // Whichever limit it meets, it was the peer that was slow.
+        HeadVerdict::Open => (after(settings.body_timeout), Rejection::BodyTooSlow),
+        // With its body it can be quarantined, and taken back if we are wrong.
+        HeadVerdict::Refused(rejection) => (after(settings.body_timeout.min(REFUSED_PATIENCE)), rejection),
+    };
+    timeout_at(deadline, body.collect(room)).await.unwrap_or(Err(rejection))
 }
 
-async fn collect(mut body: Limited<Body>, room: &mut Held<'_>) -> Result<Bytes, Rejection> {
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Rejection::BodyTooLarge,
-            false => Rejection::BodyBroken,
-        })?;
-        // Trailers are no part of it.
-        let Ok(data) = frame.into_data() else { continue };
-        if !room.add(data.len()) {
-            return Err(Rejection::TooManyInFlight);
+/// A body of which some has come.
+struct PartialBody {
+    rest: Limited<Body>,
+    read: BytesMut,
+}
+
+impl PartialBody {
+    /// The whole of it. Where the future is dropped, what has come stays.
+    async fn collect(&mut self, room: &mut Permit<'_>) -> Result<Bytes, Rejection> {
+        while let Some(frame) = self.rest.frame().await {
+            let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+                true => Rejection::BodyTooLarge,
+                false => Rejection::BodyBroken,
+            })?;
+            // Trailers are no part of it.
+            let Ok(data) = frame.into_data() else { continue };
+            if !room.add(data.len()) {
+                return Err(Rejection::TooManyInFlight);
+            }
+            self.read.extend_from_slice(&data);
         }
-        whole.extend_from_slice(&data);
+        Ok(std::mem::take(&mut self.read).freeze())
     }
-    Ok(whole.freeze())
+}
+
+/// What a future gives at once; `None` where it would wait.
+async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }

@@ -98,6 +98,11 @@ impl Rejection {
         matches!(self, Self::Journal(_) | Self::TooManyInFlight)
     }
 
+    /// Whether it is answered 403 and nothing proves that MNS sent it.
+    pub(super) fn is_of_a_stranger(&self) -> bool {
+        matches!(self, Self::Untrusted(_)) && self.status() == 403 && self.standing() == Standing::Unproved
+    }
+
     /// Whether the signature had been looked at.
     pub(super) fn is_after_signature(&self) -> bool {
         match self {

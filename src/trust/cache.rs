@@ -131,6 +131,11 @@ impl CertificateCache {
         }
     }
 
+    /// The certificate of an address if it is cached. Nothing is fetched.
+    pub(super) fn peek(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+        self.addresses.get(url)?.held.load_full()
+    }
+
     /// Looks at an address again, because a signature failed under `unfit`: its key may have changed.
     ///
     /// `None` where that was done less than a minute ago.

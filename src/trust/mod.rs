@@ -25,4 +25,4 @@ pub use fetch_budget::{ALL_FETCHES, FetchRate, PEER_FETCHES, SITE_FETCHES};
 pub use known_keys::KeyChange;
 pub use source::{CertificateSource, FetchError, FetchOptions, Fetching, HttpsSource, SourceError};
 pub use store::{CertificateStore, Kept, StoreError};
-pub use verifier::{LATE, Policy, Timeliness, Untrusted, Verified, Verifier};
+pub use verifier::{HeadProof, LATE, Policy, Timeliness, Untrusted, Verified, Verifier};

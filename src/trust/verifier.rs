@@ -49,6 +49,15 @@ pub struct Verified<'r> {
     key_change: Option<KeyChange>,
 }
 
+/// What the head of a request proves by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadProof {
+    /// Its signature matches the cached certificate: MNS signed this head, whoever sends it.
+    Signed,
+    /// The certificate is not cached.
+    Open,
+}
+
 /// How old a push was when it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeliness {
@@ -148,6 +157,24 @@ impl Verifier {
         Ok(Verified { request: request.request(), timeliness, skew_seconds, key_change })
     }
 
+    /// Checks what the head alone can prove, with what is cached: nothing is fetched, and nothing is noted. No substitute for
+    /// [`verify`](Self::verify): the body may be another than the signed one.
+    ///
+    /// # Errors
+    /// [`Untrusted`]: the first check that failed. [`Untrusted::SignatureWrong`] may be due to a new key of MNS's.
+    pub fn check_head(&self, request: &SignedRequest<'_>) -> Result<HeadProof, Untrusted> {
+        self.policy.check_date(request.date(), self.clock.now())?;
+        if request.content_md5().is_none() && self.policy.require_content_md5 {
+            return Err(Untrusted::ContentMd5Missing);
+        }
+        let url = self.prefixes.admit(request.certificate_address())?;
+        match self.cache.peek(&url) {
+            Some(certificate) if is_signed_under(request, &certificate) => Ok(HeadProof::Signed),
+            Some(_) => Err(Untrusted::SignatureWrong),
+            None => Ok(HeadProof::Open),
+        }
+    }
+
     /// How the certificates stand.
     #[must_use]
     pub fn certificates(&self) -> CacheCounts {
@@ -161,16 +188,12 @@ impl Verifier {
         peer: IpAddr,
     ) -> Result<Arc<SigningCertificate>, Untrusted> {
         let certificate = self.cache.get(url, peer).await.map_err(Untrusted::CertificateUnavailable)?;
-        let holds = |certificate: &SigningCertificate| {
-            certificate.verifies(&request.string_to_sign(), request.signature())
-                || request.other_string_to_sign().is_some_and(|text| certificate.verifies(&text, request.signature()))
-        };
-        let certificate = if holds(&certificate) {
+        let certificate = if is_signed_under(request, &certificate) {
             certificate
         } else {
             // The key may have been changed in place.
             match self.cache.renew(url, &certificate, peer).await.map_err(Untrusted::RenewalFailed)? {
-                Some(renewed) if holds(&renewed) => renewed,
+                Some(renewed) if is_signed_under(request, &renewed) => renewed,
                 Some(_) | None => return Err(Untrusted::SignatureWrong),
             }
         };
@@ -179,6 +202,12 @@ impl Verifier {
             _ => Ok(certificate),
         }
     }
+}
+
+/// Whether the signature matches, in the form of the manual or of the vendor's samples.
+fn is_signed_under(request: &SignedRequest<'_>, certificate: &SigningCertificate) -> bool {
+    certificate.verifies(&request.string_to_sign(), request.signature())
+        || request.other_string_to_sign().is_some_and(|text| certificate.verifies(&text, request.signature()))
 }
 
 fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {

@@ -65,10 +65,17 @@ fn send_forged(endpoint: &Endpoint, host: &CertificateHost, peers: u8, next: &At
         }
         let peer = u8::try_from(number % usize::from(peers)).unwrap();
         let connected = || BufReader::new(connect(Ipv4Addr::new(127, 0, 2, peer), endpoint.address));
-        let stream = streams.entry(peer).or_insert_with(connected);
+        let mut stream = streams.remove(&peer).unwrap_or_else(connected);
         let url = STANDARD.encode(host.url(&format!("forged-{number}.pem")));
         stream.get_mut().write_all(&forged.clone().set("x-mns-signing-cert-url", url).wire()).unwrap();
-        *statuses.entry(read_answer(stream).status).or_default() += 1;
+        let answer = read_answer(&mut stream);
+        *statuses.entry(answer.status).or_default() += 1;
+        // A stranger gets one 403 on a connection.
+        let is_closed = answer.headers.get("connection").is_some_and(|token| token == "close");
+        assert_eq!(is_closed, answer.status == 403);
+        if !is_closed {
+            streams.insert(peer, stream);
+        }
     }
 }
 

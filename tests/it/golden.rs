@@ -184,8 +184,7 @@ fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) ->
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let endpoint = Arc::new(endpoint);
     let stop = CancellationToken::new();
-    let limits =
-        net::Limits { connections_max: 10, head_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(5) };
+    let limits = net::Limits::of_connections(10);
     let listener = runtime.block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) }).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let service = server::service(endpoint.clone());

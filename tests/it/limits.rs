@@ -177,7 +177,7 @@ fn the_largest_head_is_served() {
 }
 
 #[test]
-fn at_the_bound_a_new_connection_takes_the_place_of_the_longest_idle_one() {
+fn at_the_bound_a_new_connection_takes_the_place_of_a_silent_one_or_of_the_longest_idle() {
     let endpoint = endpoint(&[("server.max_connections", "3")]);
     let (mut first, mut second) = (used(&endpoint), used(&endpoint));
     // Nothing has ever come on this one.
@@ -187,6 +187,8 @@ fn at_the_bound_a_new_connection_takes_the_place_of_the_longest_idle_one() {
     later(&first);
     let mut fourth = used(&endpoint);
     assert_eq!(until_closed(&mut second), b"");
+    // It has a second to say something; then it goes first, though others have been idle for longer.
+    assert!(!answer_within(&third, Duration::from_millis(1100)));
     let mut fifth = used(&endpoint);
     assert_eq!(until_closed(&mut third), b"");
     for stream in [&mut first, &mut fourth, &mut fifth] {
@@ -210,17 +212,34 @@ fn assert_turned_away(stream: &mut TcpStream) {
 #[test]
 fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
     let bench = Bench::with(|options| options.set("server.max_connections", "2"));
-    let drafts = [bench.draft().sign(&key(512)), bench.draft().sign(&key(512))];
+    let known = bench.draft().sign(&key(512));
+    bench.accept(&known);
+    // Their certificate is cached, so their heads prove them.
+    let draft = || Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512));
+    let drafts = [draft(), draft()];
     let mut all = drafts.each_ref().map(|draft| busy(&bench.endpoint, draft));
     assert_turned_away(&mut send(bench.endpoint.address, b""));
     assert_turned_away(&mut send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire()));
+    for begun in [&b"GET /other HTTP/1.1\r\n\r\n"[..], b"GET /healthz HTTP/1.1\r\nX: ", b"\r\n"] {
+        assert_turned_away(&mut send(bench.endpoint.address, begun));
+    }
+    // The health is true all the same, in one piece or two.
+    for (method, body) in [("GET", "OK\n"), ("HEAD", "")] {
+        let mut stream = send(bench.endpoint.address, format!("{method} /healthz?x HTTP/1.1\r\nHo").as_bytes());
+        later(&stream);
+        stream.write_all(b"st: x\r\n\r\n").unwrap();
+        let answer = until_closed(&mut stream);
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+    }
     for (stream, draft) in all.iter_mut().zip(&drafts) {
         stream.write_all(&draft.body).unwrap();
         assert_eq!(read_answer(stream).status, 201);
     }
     // Both are idle now: there is room again.
     assert_eq!(bench.endpoint.exchange(HEALTH).status, 200);
-    assert_eq!(bench.endpoint.access_log().lines().count(), 2);
+    assert_eq!(bench.endpoint.access_log().lines().count(), 3);
 }
 
 #[test]
@@ -389,9 +408,8 @@ fn a_reader_of_stderr_that_has_stopped_stops_nobody() {
 fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
     let (mut server, address) = Unread::start();
     // More lines than the pipe and the queue before it hold.
-    let mut stream = send(address, &[]);
     for _ in 0..3000 {
-        stream.write_all(b"POST /notifications HTTP/1.1\r\nContent-Length: 0\r\n\r\n").unwrap();
+        let mut stream = send(address, b"POST /notifications HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(read_answer(&mut stream).status, 403);
     }
     let started = Instant::now();
@@ -399,9 +417,9 @@ fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
-/// Bodies that have come but for their last byte, up to the bound of 64 MiB on all of them.
+/// Bodies of strangers that have come but for their last byte, up to the bound of 48 MiB on all of them.
 fn fill(bench: &Bench) -> [TcpStream; 3] {
-    const HALF: usize = 32 * 1024 * 1024;
+    const HALF: usize = 24 * 1024 * 1024;
     let draft = bench.draft().sign(&key(512));
     let mut probes = 0;
     let mut is_full = || {
@@ -413,7 +431,8 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
     // Each has its 3 s: where this machine is too busy to bring them all in time they are sent again.
     let (held, probe) = eventually("there is no room", || {
         let held = [(HALF, HALF - 1), (HALF, HALF - 1), (10, 2)].map(|(announced, sent)| {
-            let draft = bench.draft().set("Content-length", announced.to_string());
+            // Nobody has asked for its certificate, so its head proves nothing and disproves nothing.
+            let draft = bench.draft().set("Content-length", announced.to_string()).sign(&key(512));
             let mut stream = send(bench.endpoint.address, &draft.head());
             // An error is a peer that was given up already.
             stream.write_all(&vec![b'x'; sent]).ok();
@@ -428,9 +447,14 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
 }
 
 #[test]
-fn what_is_past_the_bound_on_bodies_in_work_is_told_503_before_its_body_is_read() {
+fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_and_known_pushes_201() {
     let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
+    let known = bench.draft().sign(&key(512));
+    bench.accept(&known);
     let held = fill(&bench);
+    for _ in 0..20 {
+        bench.accept(&Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512)));
+    }
     let draft = bench.draft().sign(&key(512));
     // No body goes over the wire: the answer does not wait for it, or hardly.
     bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));

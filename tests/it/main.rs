@@ -45,6 +45,7 @@ mod reload;
 mod rotate;
 mod secret_path;
 mod shippers;
+mod slots;
 mod strict;
 mod support;
 mod tidy;

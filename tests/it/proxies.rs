@@ -7,7 +7,8 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Bench, Draft, Endpoint, Identity, Options, eventually, key, read_answer, secure, secure_after, send,
+    Bench, CertificateHost, Draft, Endpoint, Identity, Options, eventually, key, occupy, read_answer, secure,
+    secure_after, send,
 };
 
 /// The bound on a PROXY header that has begun.
@@ -135,7 +136,8 @@ fn a_proxy_header_stands_before_the_handshake() {
 fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
     let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
     identity.write(dir.path());
-    let options = Options::default()
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix())
         .set("server.tls.certificate", "server.pem")
         .set("server.tls.private_key", "server.key")
         .set("server.trusted_proxies", "127.0.0.1")
@@ -143,9 +145,7 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
     let endpoint = Endpoint::start_in(dir, &options);
     let header = proxied([203, 0, 113, 9], 4711);
     let mut busy = secure_after(endpoint.address, &identity, &header);
-    let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").set("Expect", "100-continue");
-    busy.write_all(&draft.head()).unwrap();
-    assert_eq!(read_answer(&mut busy).status, 100);
+    occupy(&mut busy, &host.url("a.pem"));
     for front in [&header[..], &local(), b""] {
         let mut turned_away = secure_after(endpoint.address, &identity, front);
         assert_eq!(read_answer(&mut turned_away).status, 503);
@@ -154,12 +154,12 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
 
 #[test]
 fn a_proxy_that_does_not_speak_is_told_so_all_the_same() {
-    let bench = bench(&[("server.max_connections", "1")]);
-    let draft = bench.draft().sign(&key(512)).set("Expect", "100-continue");
-    let mut busy = send(bench.endpoint.address, &draft.head());
-    assert_eq!(read_answer(&mut busy).status, 100);
     let header = proxied([203, 0, 113, 9], 4711);
     for begun in [b"", &header[..20], &header] {
+        // An endpoint for each: a connection that stalls for a second would give way.
+        let bench = bench(&[("server.max_connections", "1")]);
+        let mut busy = send(bench.endpoint.address, b"");
+        occupy(&mut busy, &bench.host.url("a.pem"));
         let asked = Instant::now();
         assert_eq!(read_answer(&mut send(bench.endpoint.address, begun)).status, 503);
         assert!(asked.elapsed() < SLOW / 2, "{:?} for {begun:?}", asked.elapsed());

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 5] = [
 const FENCES: [(&str, &[&str]); 20] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     ("serde_json", &["mns/json.rs", "journal/", "admin/mod.rs", "config/layers.rs", "emulator/api.rs", "command/"]),
-    ("axum", &["net/accept.rs", "server/", "admin/mod.rs", "emulator/"]),
+    ("axum", &["net/accept.rs", "net/turned_away.rs", "server/", "admin/mod.rs", "emulator/"]),
     ("hyper", &["net/"]),
     ("reqwest", &["trust/source.rs", "client/mod.rs", "client/error.rs", "command/health.rs"]),
     ("rsa", &["trust/public_key.rs", "emulator/signer.rs"]),

@@ -9,8 +9,8 @@ use mns_endpoint::mns::ContentFormat;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Identity, Options, answer_within, eventually, key, read_answer, run, secure,
-    secure_with, send,
+    CertificateHost, Draft, Endpoint, Identity, Options, answer_within, eventually, key, occupy, read_answer, run,
+    secure, secure_with, send,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -112,10 +112,8 @@ fn where_every_slot_is_busy_the_503_comes_over_tls() {
     let host = CertificateHost::serving(&key(512));
     let options = Options { trust: vec![host.prefix()], ..options().set("server.max_connections", "1") };
     let (endpoint, identity) = start(&options);
-    let draft = Draft::new(ContentFormat::Xml, "m", &host.url("a.pem"));
     let mut busy = secure(endpoint.address, &identity).unwrap();
-    busy.write_all(&draft.set("Expect", "100-continue").head()).unwrap();
-    assert_eq!(read_answer(&mut busy).status, 100);
+    occupy(&mut busy, &host.url("a.pem"));
     let mut other = secure(endpoint.address, &identity).unwrap();
     assert_eq!(read_answer(&mut other).status, 503);
 }

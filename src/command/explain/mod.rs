@@ -202,8 +202,7 @@ impl<W: Write> Checks<'_, W> {
     }
 
     fn check_head(&mut self, config: &Config, request: &Request<Bytes>) -> anyhow::Result<()> {
-        let (head, _body) = request.clone().into_parts();
-        let checked = config.server.check_head(&head);
+        let checked = config.server.check_head(request);
         let name = match &checked {
             Err(Rejection::MethodNotAllowed) => "method",
             Err(Rejection::ContentEncoding) => "encoding",

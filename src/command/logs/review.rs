@@ -102,8 +102,7 @@ impl Review {
     /// The checks of `serve`, in its order.
     async fn check<'r>(&self, request: &'r Request<Bytes>, note: &Note) -> Result<Notification<'r>, Rejection> {
         let config = &self.config;
-        let (head, _body) = request.clone().into_parts();
-        config.server.check_head(&head)?;
+        config.server.check_head(request)?;
         let signed = SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
         let clock = Arc::new(Then(note.came));
         let verifier = Verifier::new(config.policy.clone(), config.prefixes.clone(), self.certificates.clone(), clock);

@@ -152,9 +152,9 @@ impl Push {
         })?;
         let url = format!("http://{}/{}", listener.local_addr()?, signer.certificate_file());
         let limits = net::Limits {
-            connections_max: CERTIFICATE_CONNECTIONS_MAX,
             head_timeout: emulator::ANSWER_TIMEOUT,
             idle_timeout: emulator::ANSWER_TIMEOUT,
+            ..net::Limits::of_connections(CERTIFICATE_CONNECTIONS_MAX)
         };
         let router = emulator::certificate_host(signer);
         let host = tokio::spawn(net::serve(

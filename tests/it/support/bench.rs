@@ -60,7 +60,12 @@ fn row(refusal: Refusal) -> Row {
             ("Invalid Notify Message", "Invalid Notify Message!", "receive.rs:4", CLOSE)
         }
         400 => ("Invalid Notify Message", "Invalid Notify Message!", "receive.rs:4", &[]),
-        403 => ("Access Forbidden", "Access Forbidden!", "receive.rs:3", &[]),
+        403 => (
+            "Access Forbidden",
+            "Access Forbidden!",
+            "receive.rs:3",
+            if is_of_mns(refusal.reason) { &[] } else { CLOSE },
+        ),
         404 => ("Not Found", "Not Found!", "receive.rs:7", CLOSE),
         405 => {
             ("Method Not Allowed", "Method Not Allowed!", "receive.rs:7", &[("allow", "POST"), ("connection", "close")])
@@ -77,6 +82,12 @@ fn row(refusal: Refusal) -> Row {
         503 => ("Service Unavailable", "Service Unavailable!", "receive.rs:5", &[("retry-after", "5")]),
         other => panic!("{other} is in no row"),
     }
+}
+
+/// Whether it is said of a push that MNS did send: other peers get one 403 on a connection.
+fn is_of_mns(reason: Reason) -> bool {
+    let of_mns = [Reason::KeyTooSmall, Reason::OwnerNotAccepted, Reason::TopicNotAccepted, Reason::SourceNotAccepted];
+    of_mns.contains(&reason)
 }
 
 /// An endpoint and the host whose certificates it trusts.

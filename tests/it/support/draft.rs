@@ -93,6 +93,11 @@ impl Draft {
         }
     }
 
+    /// Where its certificate is.
+    pub fn certificate_url(&self) -> String {
+        String::from_utf8(STANDARD.decode(self.header("x-mns-signing-cert-url").unwrap()).unwrap()).unwrap()
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));

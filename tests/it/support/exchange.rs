@@ -5,6 +5,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use mns_endpoint::mns::ContentFormat;
+
+use crate::support::{Draft, key};
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -24,6 +28,15 @@ pub fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
 /// One request on a connection of its own.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     read_answer(&mut send(address, bytes))
+}
+
+/// Occupies a connection with a genuine push whose body does not come: after another one, its head proves it.
+pub fn occupy(stream: &mut (impl Read + Write), certificate_url: &str) {
+    let push = || Draft::new(ContentFormat::Xml, "m", certificate_url).sign(&key(512));
+    stream.write_all(&push().wire()).unwrap();
+    assert_eq!(read_answer(stream).status, 201);
+    stream.write_all(&push().set("Expect", "100-continue").head()).unwrap();
+    assert_eq!(read_answer(stream).status, 100);
 }
 
 /// Several requests on one connection, each after the answer to the one before.

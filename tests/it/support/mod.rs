@@ -20,7 +20,7 @@ pub use certificate_host::{CertificateHost, Mode};
 pub use disk::{Disk, FaultyStorage};
 pub use draft::Draft;
 pub use endpoint::{Endpoint, Options, activated, program};
-pub use exchange::{Answer, exchange, exchange_all, read_answer, read_request, send};
+pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records};

@@ -1,0 +1,374 @@
+//! The slots of connections: which are taken, and which connection gives way when all are.
+//!
+//! A connection is proved while its request is one of MNS's, and between requests if it has carried one. These give way, in
+//! this order:
+//! 1. unproved and without progress, the one that has made none for longest first, whoever its peer is;
+//! 2. unproved and idle, the one that has been idle for longest first;
+//! 3. the oldest unproved one of the peer that has most of them, unless that address has sent a verified push in the last
+//!    hour: MNS comes from few addresses, often all through one balancer;
+//! 4. unproved and making progress, the one closest to making none first;
+//! 5. proved and without progress;
+//! 6. proved and idle, the one that has been idle for longest first.
+//!
+//! A push that waits for the disk never does.
+//!
+//! Connections report only that they wait for their peer in another group than before, so a busy keep-alive connection takes
+//! no lock. What orders them only grows with time, so an entry that is out of date stands too far in front, and is put right
+//! when it gets there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use strum::EnumCount;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::net::Counters;
+use crate::net::activity::{Activity, now_ms};
+use crate::net::limits::{LEAVING_MAX, LOUD_CONNECTIONS_MIN, VERIFIED_PEER_KEPT, VERIFIED_PEERS_MAX};
+
+/// How many entries that are out of date are put right in one search, so that nobody waits long for the lock.
+const EXAMINED_MAX: usize = 64;
+
+/// Connections that are alike in how readily they give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
+#[repr(u8)]
+pub(super) enum Group {
+    /// Reads, writes or waits for a certificate; ordered by when it stops making progress.
+    UnprovedWorking,
+    /// Between two requests; ordered by since when.
+    UnprovedIdle,
+    /// As the first, for a request of MNS's or on a connection that has carried one.
+    ProvedWorking,
+    /// As the second.
+    ProvedIdle,
+}
+
+/// All slots.
+#[derive(Debug)]
+pub(super) struct Slots {
+    slots_max: usize,
+    head_bytes_max: u64,
+    counters: Arc<Counters>,
+    table: Mutex<Table>,
+    /// One that gave way has ended.
+    left: Notify,
+}
+
+/// A slot, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) activity: Arc<Activity>,
+    slots: Arc<Slots>,
+}
+
+/// Why there is no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoSlot {
+    /// Every connection is proved and busy.
+    AllBusy,
+    /// [`LEAVING_MAX`] connections that gave way have not ended yet.
+    Leaving,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    open: HashMap<u64, Entry>,
+    /// Of those that are open, the ones that gave way.
+    leaving: usize,
+    groups: [BTreeSet<(u64, u64)>; Group::COUNT],
+    head_bytes: u64,
+    peers: Peers,
+}
+
+#[derive(Debug)]
+struct Entry {
+    activity: Arc<Activity>,
+    peer: Option<IpAddr>,
+    group: Group,
+    order: u64,
+    head_bytes: u64,
+    is_unproved: bool,
+    is_leaving: bool,
+}
+
+/// The peers of connections that have not carried a verified push.
+#[derive(Debug, Default)]
+struct Peers {
+    unproved: HashMap<IpAddr, BTreeSet<u64>>,
+    loudest: BTreeSet<(usize, IpAddr)>,
+    /// When an address last sent a verified push, in ms of [`now_ms`].
+    verified: HashMap<IpAddr, u64>,
+}
+
+impl Slots {
+    /// `slots_max` connections, whose unanswered heads take `head_bytes_max` bytes together.
+    pub(super) fn new(slots_max: usize, head_bytes_max: u64, counters: Arc<Counters>) -> Arc<Self> {
+        Arc::new(Self { slots_max, head_bytes_max, counters, table: Mutex::default(), left: Notify::new() })
+    }
+
+    /// A slot for a new connection. If all are taken another connection gives way. `peer` is `None` until a trusted proxy has
+    /// said who it is.
+    ///
+    /// # Errors
+    /// [`NoSlot`]
+    pub(super) fn take(self: &Arc<Self>, peer: Option<IpAddr>, close: CancellationToken) -> Result<Slot, NoSlot> {
+        let mut table = self.table();
+        if table.taken() >= self.slots_max {
+            if table.leaving >= LEAVING_MAX {
+                return Err(NoSlot::Leaving);
+            }
+            let number = table.first_to_give_way(now_ms()).ok_or(NoSlot::AllBusy)?;
+            self.evict(&mut table, number);
+        }
+        let number = table.next;
+        table.next = number.wrapping_add(1);
+        let activity = Arc::new(Activity::new(number, self.clone(), close));
+        table.insert(number, activity.clone(), peer.map(network));
+        Ok(Slot { activity, slots: self.clone() })
+    }
+
+    /// Waits until a connection that gave way has ended.
+    pub(super) async fn left(&self) {
+        self.left.notified().await;
+    }
+
+    /// Puts a connection where it belongs now. If heads hold too much, connections with one give way.
+    pub(super) fn file(&self, number: u64) {
+        let mut table = self.table();
+        table.refresh(number);
+        while table.head_bytes > self.head_bytes_max {
+            let Some(number) = table.first_with_a_head() else { return };
+            self.evict(&mut table, number);
+        }
+    }
+
+    /// A request says that it comes from `peer`, through a proxy whose word is taken.
+    pub(super) fn note_peer(&self, number: u64, peer: IpAddr) {
+        self.table().relabel(number, Some(network(peer)));
+    }
+
+    /// An address has sent a verified push.
+    pub(super) fn note_verified_peer(&self, peer: IpAddr) {
+        self.table().peers.note_verified(network(peer), now_ms());
+    }
+
+    fn evict(&self, table: &mut Table, number: u64) {
+        if let Some(group) = table.evict(number) {
+            let count = match group {
+                Group::UnprovedWorking | Group::UnprovedIdle => &self.counters.evicted_unproved,
+                Group::ProvedWorking | Group::ProvedIdle => &self.counters.evicted_proved,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.tell_head_bytes(table);
+    }
+
+    fn tell_head_bytes(&self, table: &Table) {
+        let gauge: &AtomicU64 = &self.counters.head_bytes;
+        gauge.store(table.head_bytes, Ordering::Relaxed);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.slots.table();
+        let gave_way = table.remove(self.activity.number);
+        self.slots.tell_head_bytes(&table);
+        drop(table);
+        if gave_way {
+            self.slots.left.notify_one();
+        }
+    }
+}
+
+impl Table {
+    fn taken(&self) -> usize {
+        self.open.len().saturating_sub(self.leaving)
+    }
+
+    fn insert(&mut self, number: u64, activity: Arc<Activity>, peer: Option<IpAddr>) {
+        let group = Group::UnprovedWorking;
+        let order = activity.order(group);
+        self.set_of(group).insert((order, number));
+        self.peers.add(peer, number);
+        let entry = Entry { activity, peer, group, order, head_bytes: 0, is_unproved: true, is_leaving: false };
+        self.open.insert(number, entry);
+    }
+
+    /// Gives whether it had given way.
+    fn remove(&mut self, number: u64) -> bool {
+        self.forget(number);
+        let gave_way = self.open.remove(&number).is_some_and(|entry| entry.is_leaving);
+        self.leaving = self.leaving.saturating_sub(usize::from(gave_way));
+        gave_way
+    }
+
+    /// Asks a connection to end; gives the group that it was in.
+    fn evict(&mut self, number: u64) -> Option<Group> {
+        self.forget(number);
+        let entry = self.open.get_mut(&number)?;
+        entry.is_leaving = true;
+        self.leaving = self.leaving.saturating_add(1);
+        entry.activity.give_way();
+        Some(entry.group)
+    }
+
+    /// Takes a connection out of everything but the open ones. One that gave way is out already.
+    fn forget(&mut self, number: u64) {
+        let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
+        let (group, order, peer) = (entry.group, entry.order, entry.peer);
+        self.head_bytes = self.head_bytes.saturating_sub(std::mem::take(&mut entry.head_bytes));
+        if std::mem::take(&mut entry.is_unproved) {
+            self.peers.remove(peer, number);
+        }
+        self.set_of(group).remove(&(order, number));
+    }
+
+    fn refresh(&mut self, number: u64) {
+        let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
+        let (before, activity) = ((entry.group, entry.order), entry.activity.clone());
+        let group = activity.group();
+        let (order, head_bytes) = (activity.order(group), activity.head_bytes());
+        self.head_bytes = self.head_bytes.saturating_sub(entry.head_bytes).saturating_add(head_bytes);
+        (entry.group, entry.order, entry.head_bytes) = (group, order, head_bytes);
+        activity.set_filed(group, head_bytes);
+        if entry.is_unproved && activity.is_verified() {
+            entry.is_unproved = false;
+            self.peers.remove(entry.peer, number);
+        }
+        self.set_of(before.0).remove(&(before.1, number));
+        self.set_of(group).insert((order, number));
+    }
+
+    fn relabel(&mut self, number: u64, peer: Option<IpAddr>) {
+        let Some(entry) = self.open.get_mut(&number).filter(|entry| entry.is_unproved && entry.peer != peer) else {
+            return;
+        };
+        let before = std::mem::replace(&mut entry.peer, peer);
+        self.peers.remove(before, number);
+        self.peers.add(peer, number);
+    }
+
+    fn set_of(&mut self, group: Group) -> &mut BTreeSet<(u64, u64)> {
+        let [unproved_working, unproved_idle, proved_working, proved_idle] = &mut self.groups;
+        match group {
+            Group::UnprovedWorking => unproved_working,
+            Group::UnprovedIdle => unproved_idle,
+            Group::ProvedWorking => proved_working,
+            Group::ProvedIdle => proved_idle,
+        }
+    }
+
+    /// The order is that of the page.
+    fn first_to_give_way(&mut self, now: u64) -> Option<u64> {
+        if let Some(number) = self.first_without_progress(Group::UnprovedWorking, now) {
+            return Some(number);
+        }
+        if let Some((_, number)) = self.first_of(Group::UnprovedIdle) {
+            return Some(number);
+        }
+        if let Some(number) = self.first_of_the_loudest(now) {
+            return Some(number);
+        }
+        if let Some((_, number)) = self.first_of(Group::UnprovedWorking) {
+            return Some(number);
+        }
+        if let Some(number) = self.first_without_progress(Group::ProvedWorking, now) {
+            return Some(number);
+        }
+        self.first_of(Group::ProvedIdle).map(|(_, number)| number)
+    }
+
+    fn first_without_progress(&mut self, group: Group, now: u64) -> Option<u64> {
+        self.first_of(group).filter(|(slow_at, _)| *slow_at <= now).map(|(_, number)| number)
+    }
+
+    /// The connection whose end gives room to other heads.
+    fn first_with_a_head(&mut self) -> Option<u64> {
+        let working = [Group::UnprovedWorking, Group::ProvedWorking];
+        working.into_iter().find_map(|group| self.first_of(group)).map(|(_, number)| number)
+    }
+
+    /// The first of a group, as it stands now. After [`EXAMINED_MAX`] steps one that is close to the first will do.
+    fn first_of(&mut self, group: Group) -> Option<(u64, u64)> {
+        for _ in 0..EXAMINED_MAX {
+            let first = *self.set_of(group).first()?;
+            self.refresh(first.1);
+            if self.set_of(group).first() == Some(&first) {
+                return Some(first).filter(|(order, _)| *order < u64::MAX);
+            }
+        }
+        let first = *self.set_of(group).first()?;
+        let is_there = self.open.get(&first.1).is_some_and(|entry| entry.activity.group() == group);
+        Some(first).filter(|(order, _)| is_there && *order < u64::MAX)
+    }
+
+    fn first_of_the_loudest(&self, now: u64) -> Option<u64> {
+        let numbers = self.peers.of_the_loudest(now)?;
+        let is_unproved = |number: &u64| {
+            let group = self.open.get(number).map(|entry| entry.activity.group());
+            matches!(group, Some(Group::UnprovedWorking | Group::UnprovedIdle))
+        };
+        numbers.iter().take(EXAMINED_MAX).copied().find(is_unproved)
+    }
+}
+
+impl Peers {
+    fn add(&mut self, peer: Option<IpAddr>, number: u64) {
+        self.change(peer, |numbers| numbers.insert(number));
+    }
+
+    fn remove(&mut self, peer: Option<IpAddr>, number: u64) {
+        self.change(peer, |numbers| numbers.remove(&number));
+    }
+
+    fn change(&mut self, peer: Option<IpAddr>, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+        let Some(peer) = peer else { return };
+        let numbers = self.unproved.entry(peer).or_default();
+        self.loudest.remove(&(numbers.len(), peer));
+        let is_changed = change(numbers);
+        debug_assert!(is_changed, "a connection is counted once for a peer");
+        match numbers.len() {
+            0 => drop(self.unproved.remove(&peer)),
+            count => drop(self.loudest.insert((count, peer))),
+        }
+    }
+
+    fn note_verified(&mut self, peer: IpAddr, now: u64) {
+        self.verified.insert(peer, now);
+        if self.verified.len() > VERIFIED_PEERS_MAX {
+            let oldest = self.verified.iter().min_by_key(|(_, at)| **at).map(|(peer, _)| *peer);
+            oldest.map(|oldest| self.verified.remove(&oldest));
+        }
+    }
+
+    fn of_the_loudest(&self, now: u64) -> Option<&BTreeSet<u64>> {
+        let is_known = |peer: &IpAddr| {
+            let verified = self.verified.get(peer);
+            verified.is_some_and(|at| Duration::from_millis(now.saturating_sub(*at)) < VERIFIED_PEER_KEPT)
+        };
+        let loud = self.loudest.iter().rev().take_while(|(count, _)| *count >= LOUD_CONNECTIONS_MIN);
+        let (_, peer) = loud.into_iter().find(|(_, peer)| !is_known(peer))?;
+        self.unproved.get(peer)
+    }
+}
+
+/// What counts as one peer: an IPv4 address or an IPv6 network of 64 bits.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        peer @ IpAddr::V4(_) => peer,
+    }
+}
