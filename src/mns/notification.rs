@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, Request};
 
 use crate::mns::ContentMd5;
@@ -24,6 +25,9 @@ pub const ATTRIBUTES: [&str; 9] = [
     "Message",
     "TopicName",
 ];
+
+/// The content types of a body that MNS wrote. Real XML pushes have the first; that of JSON pushes is unknown.
+const ENVELOPE_TYPES: [&str; 4] = ["text/xml", "application/xml", "application/json", "text/json"];
 
 /// `NotifyContentFormat` of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +95,9 @@ impl<'a> Notification<'a> {
     /// Reads a push, and tells the formats apart.
     ///
     /// Without `x-mns-message-id` the body is XML (`<`) or JSON (`{`). With it, the body is an envelope
-    /// only if it decodes as one whose `MessageId` is that of the header, which no publisher can
-    /// know beforehand, and if no other header contradicts it; anything else is SIMPLIFIED.
+    /// only if it decodes as one whose `MessageId` is that of the header, if no other header
+    /// contradicts it, and if the signed headers show that MNS wrote it or state all that it states
+    /// of its origin; anything else is SIMPLIFIED.
     ///
     /// # Errors
     /// An [`InvalidNotification`]; never for SIMPLIFIED.
@@ -101,23 +106,30 @@ impl<'a> Notification<'a> {
         match request.headers().get(header::MESSAGE_ID) {
             None => Self::decode_envelope(body),
             Some(_) => match Self::decode_envelope(body) {
-                Ok(envelope) if envelope.agrees_with(request.headers()) => Ok(envelope),
+                Ok(envelope) if envelope.is_vouched_for(request.headers()) => Ok(envelope),
                 Ok(_) | Err(_) => Ok(Self::simplified(request.headers(), body)),
             },
         }
     }
 
-    /// Whether each attribute that stands in a header has the same value there.
-    fn agrees_with(&self, headers: &HeaderMap) -> bool {
-        [
+    /// Whether the headers, which MNS signs and no publisher writes, bear the envelope out.
+    ///
+    /// The body of a SIMPLIFIED push is the publisher's own text. The message id does not prove that
+    /// MNS wrote an envelope: ids before 2019 hold a time and a counter, so a publisher can guess
+    /// one. Only `Content-Type`, which follows from the format of the subscription, or a header for
+    /// each attribute can.
+    fn is_vouched_for(&self, headers: &HeaderMap) -> bool {
+        let origin = [
             (header::MESSAGE_ID, &self.message_id),
             (header::TOPIC_OWNER, &self.topic_owner),
             (header::TOPIC_NAME, &self.topic_name),
             (header::SUBSCRIBER, &self.subscriber),
             (header::SUBSCRIPTION_NAME, &self.subscription_name),
-        ]
-        .into_iter()
-        .all(|(name, value)| headers.get(name).is_none_or(|header| header.as_bytes() == value.as_ref()))
+        ];
+        let may_be_absent = is_type_of_envelope(headers);
+        origin
+            .into_iter()
+            .all(|(name, value)| headers.get(name).map_or(may_be_absent, |header| header.as_bytes() == value.as_ref()))
     }
 
     fn decode_envelope(body: &'a [u8]) -> Result<Self, InvalidNotification> {
@@ -217,6 +229,13 @@ impl FromStr for ContentFormat {
     }
 }
 
+/// Whether `Content-Type` names XML or JSON. That of a SIMPLIFIED push is `text/plain` (2023, 2024).
+fn is_type_of_envelope(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    ENVELOPE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence))
+}
+
 /// The values of an envelope while it is read, by name.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
@@ -294,20 +313,74 @@ mod tests {
         request
     }
 
+    const ID: &str = "F6EA56633844DBFC-1-154BDFB8059-200000004";
+    /// The headers that state where a notification comes from, with the values of [`notification`].
+    const ORIGIN: [(&str, &str); 4] = [
+        ("x-mns-topic-owner", "1269128356620446"),
+        ("x-mns-topic-name", "MyTopic1"),
+        ("x-mns-subscriber", "1269128356620446"),
+        ("x-mns-subscription-name", "MyTopic1-Sub1"),
+    ];
+
+    fn with(mut request: Request<Bytes>, headers: &[(&'static str, &str)]) -> Request<Bytes> {
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        request
+    }
+
     #[test]
-    fn a_simplified_body_that_is_an_envelope_is_a_message_unless_its_id_is_the_headers() {
-        let inner = notification(ContentFormat::Xml, "hello", "");
-        let foreign = request(inner.encode(), Some("0000"));
-        let decoded = Notification::decode(&foreign).unwrap();
-        assert_eq!(decoded.format, ContentFormat::Simplified);
-        assert_eq!(decoded.message.as_ref(), inner.encode());
-        let own = request(inner.encode(), Some("F6EA56633844DBFC-1-154BDFB8059-200000004"));
-        assert_eq!(Notification::decode(&own).unwrap(), inner);
-        // Whoever guesses the id still cannot speak for another owner or topic than the signed headers name.
-        for name in ["x-mns-topic-owner", "x-mns-topic-name", "x-mns-subscriber", "x-mns-subscription-name"] {
-            let mut guessed = request(inner.encode(), Some("F6EA56633844DBFC-1-154BDFB8059-200000004"));
-            guessed.headers_mut().insert(name, "666".parse().unwrap());
-            assert_eq!(Notification::decode(&guessed).unwrap().format, ContentFormat::Simplified, "{name}");
+    fn a_simplified_body_never_speaks_for_its_origin_whatever_id_its_publisher_guessed() {
+        for format in [ContentFormat::Xml, ContentFormat::Json] {
+            let body = notification(format, "hello", "").encode();
+            // All headers but one: what the missing one states would be the publisher's word.
+            for left_out in 0..ORIGIN.len() {
+                let mut some = ORIGIN.to_vec();
+                some.remove(left_out);
+                for content_type in [None, Some("text/plain;charset=utf-8"), Some("application/octet-stream"), Some("")]
+                {
+                    let mut guessed = with(request(body.clone(), Some(ID)), &some);
+                    if let Some(content_type) = content_type {
+                        guessed = with(guessed, &[("content-type", content_type)]);
+                    }
+                    let decoded = Notification::decode(&guessed).unwrap();
+                    assert_eq!(decoded.format, ContentFormat::Simplified, "{content_type:?} {some:?}");
+                    assert_eq!(decoded.message.as_ref(), body);
+                }
+            }
+            let alone = request(body.clone(), Some(ID));
+            let decoded = Notification::decode(&alone).unwrap();
+            assert_eq!((decoded.topic_owner.as_ref(), decoded.topic_name.as_ref()), (&b""[..], &b""[..]));
+        }
+    }
+
+    #[test]
+    fn an_envelope_with_a_message_id_header_is_one_if_mns_wrote_it_or_the_headers_say_the_same() {
+        for (format, kind) in [
+            (ContentFormat::Xml, "text/xml;charset=utf-8"),
+            (ContentFormat::Xml, "Application/XML"),
+            (ContentFormat::Json, "application/json ; charset=utf-8"),
+            (ContentFormat::Json, "text/json"),
+        ] {
+            let inner = notification(format, "hello", "");
+            let typed = with(request(inner.encode(), Some(ID)), &[("content-type", kind)]);
+            assert_eq!(Notification::decode(&typed).as_ref(), Ok(&inner), "{kind}");
+            let told = with(request(inner.encode(), Some(ID)), &ORIGIN);
+            assert_eq!(Notification::decode(&told).as_ref(), Ok(&inner));
+            // Another id, or another word in any header, makes it a message.
+            let foreign = with(request(inner.encode(), Some("0000")), &[("content-type", kind)]);
+            let decoded = Notification::decode(&foreign).unwrap();
+            assert_eq!((decoded.format, decoded.message.as_ref()), (ContentFormat::Simplified, &inner.encode()[..]));
+            for (name, _) in ORIGIN {
+                for base in [&typed, &told] {
+                    let contradicted = with(base.clone(), &[(name, "666")]);
+                    assert_eq!(
+                        Notification::decode(&contradicted).unwrap().format,
+                        ContentFormat::Simplified,
+                        "{name}"
+                    );
+                }
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
+use mns_endpoint::mns::{ContentFormat, Notation};
 use mns_endpoint::server::Reason;
 
 use crate::support::{
@@ -84,6 +84,39 @@ async fn every_push_of_the_emulator_is_accepted_in_every_format() {
     assert!(found == published);
     let answers = endpoint.access_log();
     assert_eq!(answers.matches("\"POST\" \"201\" \"/n/***\" ").count(), answers.lines().count());
+}
+
+#[test]
+fn no_body_of_a_publisher_speaks_for_an_owner_or_topic_that_is_accepted() {
+    let bench = Bench::with(|options| strict(options, OWNER, "MyTopic1").set("server.paths", "/notifications"));
+    for format in [ContentFormat::Xml, ContentFormat::Json] {
+        let envelope = bench.draft_in(format);
+        let (id, body) = (envelope.message_id.clone(), envelope.body.clone());
+        // A stranger's topic, a SIMPLIFIED subscription to our address, and a message id that he guessed. The oldest
+        // pushes had no header for the owner.
+        let simplified = bench.draft_in(ContentFormat::Simplified).set("x-mns-message-id", &id);
+        let forged = simplified.clone().swap_body(body).notation(Notation::Hex);
+        let origin = ["x-mns-topic-owner", "x-mns-topic-name", "x-mns-subscriber", "x-mns-subscription-name"];
+        let bare = origin.into_iter().fold(forged.clone(), Draft::without);
+        let no_owner = forged.clone().without("x-mns-topic-owner");
+        let no_topic = forged.clone().without("x-mns-topic-name");
+        for (forged, reason) in [
+            (bare, Reason::OwnerNotAccepted),
+            (no_owner, Reason::OwnerNotAccepted),
+            (no_topic, Reason::TopicNotAccepted),
+        ] {
+            let (answer, _) = bench.ask(&forged.sign(&key(512)));
+            assert_eq!((answer.status, answer.body.as_str()), (403, "Access Forbidden"), "{format} {reason:?}");
+            let told = eventually("it is logged", || {
+                let log = bench.endpoint.endpoint_log();
+                log.ends_with("\n\n").then(|| records(&log).pop().unwrap())
+            });
+            assert_eq!(attribute(&told, "Reason").unwrap(), reason.key().as_bytes(), "{}", told.text);
+        }
+        // What MNS wrote is taken: its Content-Type says so, or the headers say all of it.
+        bench.accept(&envelope.clone().set("x-mns-message-id", &id).sign(&key(512)));
+        bench.accept(&forged.sign(&key(512)));
+    }
 }
 
 #[test]
