@@ -29,6 +29,15 @@ fn check_escape(value: &[u8]) {
     assert_eq!(unescape(text.as_bytes()), value);
     assert!(text.split('\n').skip(1).all(|line| line.starts_with("    ")));
     assert!(text.chars().all(|character| !character.is_control() || character == '\n'));
+    assert!(!text.contains(is_obeyed));
+}
+
+/// What a viewer obeys instead of showing it: separators of lines, and marks that reorder one.
+fn is_obeyed(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// The two records of a push whose every value is one that a peer chose.
@@ -64,6 +73,7 @@ fn check_records(value: &[u8], format: Format) {
     first.write(&mut file, format);
     let first_bytes = file.len();
     second.write(&mut file, format);
+    assert!(!String::from_utf8_lossy(&file).contains(is_obeyed));
 
     let (whole, torn) = split(Log::Endpoint, &file);
     assert_eq!((whole.len(), torn.len()), (2, 0));
@@ -103,6 +113,7 @@ fn check_access_line(value: &[u8], format: Format) {
     let extra = [AccessField::Peer, AccessField::DurationMs, AccessField::Reason, AccessField::MessageId];
     line.write(&mut file, format, &extra);
     assert_eq!(file.iter().position(|byte| *byte == b'\n'), Some(file.len() - 1));
+    assert!(!String::from_utf8_lossy(&file).contains(is_obeyed));
     let verdict = verify(Log::Access, &file[..]).unwrap();
     assert_eq!(verdict.problems, []);
     assert_eq!((verdict.records, verdict.accepted), (1, 1));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::journal::escape::{json_string, quote_into};
+use crate::journal::escape::{json_string, json_text, quote_into};
 use crate::journal::{Format, Stamp};
 
 /// One answer, as the access log tells it. Missing values are written as `-`.
@@ -109,7 +109,7 @@ impl AccessLine<'_> {
             };
             line.insert(key.to_owned(), value);
         }
-        out.extend_from_slice(Value::Object(line).to_string().as_bytes());
+        out.extend_from_slice(json_text(&Value::Object(line)).as_bytes());
     }
 
     fn extra(&self, field: AccessField) -> Option<Vec<u8>> {

@@ -1,9 +1,15 @@
 //! How bytes that a peer chose become text that cannot lie.
 //!
 //! In the endpoint log a value may run over several lines. Further lines are indented by four blanks, so no
-//! line inside a value is empty or begins like a record; other control characters and invalid UTF-8
-//! become `\xhh`; and a backslash becomes `\x5c` only where it would otherwise read as such an
-//! escape. [`unescape`] gives the exact bytes back. In the access log a value is one quoted field.
+//! line inside a value is empty or begins like a record; other control characters, the characters that a viewer
+//! obeys instead of showing ([`is_hidden`]), and invalid UTF-8 become `\xhh`; and a backslash becomes `\x5c`
+//! only where it would otherwise read as such an escape. [`unescape`] gives the exact bytes back. In the
+//! access log a value is one quoted field. JSON has `\u2028` for the characters that JSON itself can escape.
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 /// The start of every further line of a value.
 pub(super) const INDENT: &[u8] = b"\n    ";
@@ -32,11 +38,52 @@ pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
 
 /// A value as JSON text: escaped by the same rule as in text, then as a JSON string.
 ///
-/// The control characters below U+0020 are left to JSON, which has its own escapes for them.
+/// The control characters below U+0020, and the characters that [`json_text`] escapes, are left to JSON.
 pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
     let mut out = Vec::with_capacity(value.len());
     escape(&mut out, value, Controls::LeftToJson, |_| false);
     serde_json::Value::String(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// JSON on one line, without a character that a viewer obeys.
+///
+/// DEL, the control characters above it and the characters that reorder or break a line are written as `\u2028`, which
+/// every JSON reader turns back. `serde_json` alone escapes only what is below U+0020.
+#[must_use]
+pub fn json_text(value: &serde_json::Value) -> String {
+    let mut out = Vec::new();
+    let written = value.serialize(&mut Serializer::with_formatter(&mut out, Visible));
+    // Writing a value, whose keys are texts, into memory cannot fail.
+    debug_assert!(written.is_ok(), "{written:?}");
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Whether a viewer obeys a character instead of showing it: separators that start a line in some viewers
+/// (U+2028, U+2029), and marks, embeddings, overrides and isolates that reorder a line for those who read it
+/// (Unicode Standard Annex 9).
+#[must_use]
+fn is_hidden(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// Compact JSON whose strings have no character that a viewer obeys.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let must_escape = |character: char| character.is_control() || is_hidden(character);
+        let mut rest = fragment;
+        while let Some((start, found)) = rest.char_indices().find(|(_, character)| must_escape(*character)) {
+            let (before, after) = rest.split_at_checked(start).unwrap_or((rest, ""));
+            // All of these are below U+10000, so one escape is enough.
+            write!(writer, "{before}\\u{:04x}", u32::from(found))?;
+            rest = after.get(found.len_utf8()..).unwrap_or_default();
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 /// The bytes that a value of the endpoint log stands for.
@@ -82,7 +129,7 @@ enum Controls {
     AllEscaped,
     /// A line break starts an indented line; all others are escaped.
     LinesIndented,
-    /// Those below U+0020 stay.
+    /// Those below U+0020 stay, and the characters that a viewer obeys: see [`json_text`].
     LeftToJson,
 }
 
@@ -100,7 +147,7 @@ fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8)
         let (part, next) = rest.split_at_checked(length).unwrap_or((rest, &[]));
         match first {
             first if is_plain(*first) => out.extend_from_slice(part),
-            0x80.. => escape_beyond_ascii(out, part),
+            0x80.. => escape_beyond_ascii(out, part, controls),
             b'\n' if controls == Controls::LinesIndented => out.extend_from_slice(INDENT),
             0..b' ' if controls == Controls::LeftToJson => out.push(*first),
             b'\\' if !also(b'\\') && !begins_escape(rest) => out.push(*first),
@@ -121,13 +168,13 @@ fn run(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
     whole.len().saturating_add(further)
 }
 
-/// Valid UTF-8 stays as it is, but for control characters.
-fn escape_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Valid UTF-8 stays as it is, but for control characters and those that a viewer obeys.
+fn escape_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8], controls: Controls) {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let encoded = character.encode_utf8(&mut buffer).as_bytes();
-            if character.is_control() {
+            if character.is_control() || (controls != Controls::LeftToJson && is_hidden(character)) {
                 encoded.iter().for_each(|byte| push_hex(out, *byte));
             } else {
                 out.extend_from_slice(encoded);
@@ -176,6 +223,9 @@ mod tests {
             (b"two\nlines\n\nand a break\n", b"two\n    lines\n    \n    and a break\n    "),
             (b"\r\t\x1b[1m\0\x7f", b"\\x0d\\x09\\x1b[1m\\x00\\x7f"),
             (b"\xc2\x85\xff\xfe", b"\\xc2\\x85\\xff\\xfe"),
+            ("a\u{2028}b\u{202e}c\u{61c}".as_bytes(), b"a\\xe2\\x80\\xa8b\\xe2\\x80\\xaec\\xd8\\x9c"),
+            // What shapes text without moving it stays: a joiner between emoji, and Arabic and Hebrew letters.
+            ("\u{200d}\u{633}\u{5d0}".as_bytes(), "\u{200d}\u{633}\u{5d0}".as_bytes()),
             (b"\\x41 \\x4 \\xzz \\\\x41", b"\\x5cx41 \\x4 \\xzz \\\\x5cx41"),
         ] {
             assert_eq!(escaped(value), text, "{}", String::from_utf8_lossy(text));
@@ -189,6 +239,39 @@ mod tests {
         assert_eq!(out, b"\"a\\x22b\\x5cc\\x0ad\\xff\"");
     }
 
+    /// All that the contract names, written down a second time.
+    fn hidden() -> Vec<char> {
+        let ranges = [0x61c..=0x61c, 0x200e..=0x200f, 0x2028..=0x2029, 0x202a..=0x202e, 0x2066..=0x2069];
+        ranges.into_iter().flatten().map(|code| char::from_u32(code).unwrap()).collect()
+    }
+
+    #[test]
+    fn no_character_that_a_viewer_obeys_is_left_in_a_log() {
+        let c1 = ('\u{7f}'..='\u{9f}').collect::<Vec<char>>();
+        for character in [hidden(), c1].concat() {
+            let value = format!("before{character}after");
+            let text = String::from_utf8(escaped(value.as_bytes())).unwrap();
+            assert!(text.is_ascii(), "{text:?}");
+            assert_eq!(unescape(text.as_bytes()), value.as_bytes());
+            let mut quoted = Vec::new();
+            quote_into(&mut quoted, value.as_bytes());
+            assert!(quoted.is_ascii(), "{character:?}");
+            assert_eq!(unescape_bytes(inside(&quoted)), value.as_bytes());
+            let json = json_text(&json_string(value.as_bytes()));
+            assert!(json.is_ascii(), "{json}");
+            let read: String = serde_json::from_str(&json).unwrap();
+            assert_eq!(unescape_bytes(read.as_bytes()), value.as_bytes());
+        }
+    }
+
+    #[test]
+    fn json_names_the_code_of_what_a_viewer_obeys() {
+        let value = serde_json::json!({ "a\u{2028}": ["\u{202e}\u{7f}\u{9b}", "\n\u{1b} 中 😀", 1, null] });
+        let text = json_text(&value);
+        assert_eq!(text, "{\"a\\u2028\":[\"\\u202e\\u007f\\u009b\",\"\\n\\u001b 中 😀\",1,null]}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
     fn inside(quoted: &[u8]) -> &[u8] {
         quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap()
     }
@@ -198,6 +281,7 @@ mod tests {
             any::<u8>().prop_map(|byte| vec![byte]),
             "[\\\\x0-9a-f\n\r \\[]{1,6}".prop_map(String::into_bytes),
             any::<String>().prop_map(String::into_bytes),
+            proptest::sample::select(hidden()).prop_map(|character| character.to_string().into_bytes()),
             Just(b"\n\n[2016-05-17 17:10:56] [root] [INFO] Notify Message Succeed!".to_vec()),
         ];
         proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
@@ -209,6 +293,9 @@ mod tests {
             prop_assert_eq!(&unescape(&escaped(&value)), &value);
             let json = json_string(&value);
             prop_assert!(json.as_str().unwrap().chars().all(|c| !c.is_control() || c < ' '));
+            let line = json_text(&json);
+            prop_assert!(line.chars().all(|c| !c.is_control() && !hidden().contains(&c)));
+            prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&line).unwrap(), &json);
             prop_assert_eq!(&unescape_bytes(json.as_str().unwrap().as_bytes()), &value);
             let mut quoted = Vec::new();
             quote_into(&mut quoted, &value);
@@ -223,6 +310,7 @@ mod tests {
             }
             prop_assert!(std::str::from_utf8(&text).is_ok());
             prop_assert!(text.iter().all(|byte| *byte >= b' ' && *byte != 0x7f || *byte == b'\n'));
+            prop_assert!(String::from_utf8_lossy(&text).chars().all(|character| !hidden().contains(&character)));
             let mut quoted = Vec::new();
             quote_into(&mut quoted, &value);
             let inside = inside(&quoted);

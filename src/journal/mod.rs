@@ -27,7 +27,7 @@ mod verify;
 mod writer;
 
 pub use access::{AccessField, AccessLine};
-pub use escape::{escaped, unescape, unescape_bytes};
+pub use escape::{escaped, json_text, unescape, unescape_bytes};
 pub use file_storage::{FileOptions, FileStorage, OpenError};
 pub use files::Names;
 pub use medium::Medium;

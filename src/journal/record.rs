@@ -6,7 +6,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::journal::escape::{INDENT, escape_into, json_string};
+use crate::journal::escape::{INDENT, escape_into, json_string, json_text};
 use crate::journal::{Format, Stamp};
 
 /// The width to which the names of attributes are padded.
@@ -128,7 +128,7 @@ impl Record<'_> {
         if let Some(request) = self.request {
             request.write_json(&mut record);
         }
-        out.extend_from_slice(Value::Object(record).to_string().as_bytes());
+        out.extend_from_slice(json_text(&Value::Object(record)).as_bytes());
         out.push(b'\n');
     }
 }

@@ -185,3 +185,34 @@ fn no_bytes_of_a_peer_forge_a_record_or_a_line() {
     };
     TestRunner::new(config).run(&request(), check).unwrap();
 }
+
+#[test]
+fn no_character_that_a_viewer_obeys_reaches_a_log_and_each_turns_back() {
+    let codes = [0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069];
+    let hidden: String = codes.iter().map(|code| char::from_u32(*code).unwrap()).collect();
+    let message = format!("before{hidden}after");
+    for log_format in ["text", "json"] {
+        let bench = Bench::with(|options| options.set("logs.format", log_format));
+        for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {
+            let draft = Draft::new(format, &message, &bench.host.url("x.pem"));
+            let draft = draft.set("User-Agent", &message).set("x-mns-message-tag", &hidden).sign(&key(512));
+            assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 201, "{format}");
+        }
+        // Refused, with the same in its headers and body.
+        bench.ask(
+            &bench.draft().set("User-Agent", &message).set("x-mns-message-tag", &hidden).swap_body(message.clone()),
+        );
+        let (access, endpoint) = (bench.endpoint.access_log(), bench.endpoint.endpoint_log());
+        for log in [&access, &endpoint] {
+            assert!(!log.contains(|letter| hidden.contains(letter)), "{log:?}");
+        }
+        let values: Vec<String> = if log_format == "json" {
+            let lines = endpoint.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            lines.filter_map(|record| Some(record["Message"].as_str()?.to_owned())).collect()
+        } else {
+            let found = bench.log().into_iter().filter_map(|entry| attribute(&entry, "Message"));
+            found.map(|value| String::from_utf8(value).unwrap()).collect()
+        };
+        assert_eq!(values, vec![message.clone(); 3]);
+    }
+}
