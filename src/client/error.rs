@@ -1,6 +1,7 @@
 //! Why a request to the API brought nothing.
 
 use crate::client::ANSWER_BYTES_MAX;
+use crate::client::list::{LIST_TIMEOUT, NAMES_BYTES_MAX, PAGES_MAX};
 use crate::mns::MalformedDocument;
 use crate::mns::api::{ApiError, UnexpectedDocument};
 
@@ -29,6 +30,9 @@ pub enum ClientError {
     /// The answer is larger than any of the API.
     #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
     TooLarge,
+    /// The pages of a list do not end.
+    #[error("the service's list does not end: {0}; is this the endpoint of the API?")]
+    Endless(EndlessList),
     /// The answer cannot be read.
     #[error("the answer cannot be read")]
     Malformed(#[from] MalformedDocument),
@@ -41,4 +45,21 @@ pub enum ClientError {
     /// The TLS library cannot be used.
     #[error("cannot prepare TLS")]
     Tls(#[from] rustls::Error),
+}
+
+/// How a list shows that it does not end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndlessList {
+    /// The pages go round in a circle.
+    #[error("the marker {0:?} came a second time")]
+    SameMarker(String),
+    /// Ever new markers.
+    #[error("it has more than {PAGES_MAX} pages")]
+    TooManyPages,
+    /// Ever more names.
+    #[error("its names have more than {NAMES_BYTES_MAX} bytes")]
+    TooManyNames,
+    /// Slow pages.
+    #[error("its pages did not come within {LIST_TIMEOUT:?}")]
+    TooLong,
 }

@@ -2,6 +2,7 @@
 
 mod base;
 mod error;
+mod list;
 mod retry;
 
 use std::sync::Arc;
@@ -20,14 +21,12 @@ use crate::mns::{AccessKey, Element, header};
 use crate::roots;
 
 pub use base::{Base, BaseError};
-pub use error::ClientError;
+pub use error::{ClientError, EndlessList};
 
 /// For one request, name look-up to last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer, in bytes: a list of 1000 addresses is far below it.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The most entries of a page.
-const PAGE_ENTRIES: &str = "1000";
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("security-token");
 
 /// Speaks to one account's endpoint with one access key.
@@ -195,32 +194,6 @@ impl Client {
         let answer = Element::parse(&answer.body)?;
         let text = |name| answer.text_of(name).map(str::to_owned).ok_or(UnexpectedDocument::Missing(name));
         Ok(Published { message_id: text("MessageId")?, body_md5: text("MessageBodyMD5")? })
-    }
-
-    async fn list(
-        &self,
-        target: &str,
-        prefix: &str,
-        entry: &str,
-        address: &'static str,
-    ) -> Result<Vec<String>, ClientError> {
-        let mut names = Vec::new();
-        let mut marker = String::new();
-        loop {
-            let mut headers = vec![("x-mns-ret-number", PAGE_ENTRIES)];
-            headers.extend((!prefix.is_empty()).then_some(("x-mns-prefix", prefix)));
-            headers.extend((!marker.is_empty()).then_some(("x-mns-marker", marker.as_str())));
-            let page = self.get(target, &headers).await?;
-            for child in page.children.iter().filter(|child| child.name == entry) {
-                let url = child.text_of(address).ok_or(UnexpectedDocument::Missing(address))?;
-                names.push(url.rsplit('/').next().unwrap_or(url).to_owned());
-            }
-            match page.text_of("NextMarker").map(str::trim) {
-                // The same marker again would never end.
-                Some(next) if !next.is_empty() && next != marker => next.clone_into(&mut marker),
-                Some(_) | None => return Ok(names),
-            }
-        }
     }
 
     async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Element, ClientError> {

@@ -54,6 +54,7 @@ pub(super) fn is_worth_another_try(error: &ClientError) -> bool {
         ClientError::Refused { status, .. } | ClientError::Foreign(status) => (500..600).contains(status),
         ClientError::Unreachable { .. } => true,
         ClientError::TooLarge
+        | ClientError::Endless(_)
         | ClientError::Malformed(_)
         | ClientError::Unexpected(_)
         | ClientError::Request(_)

@@ -119,6 +119,7 @@ pub(super) fn code(error: &ClientError) -> &str {
         | ClientError::Malformed(_)
         | ClientError::Unexpected(_)
         | ClientError::Request(_)
+        | ClientError::Endless(_)
         | ClientError::Tls(_) => "",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mns_endpoint::client::{Base, Client, ClientError, Created};
+use mns_endpoint::client::{Base, Client, ClientError, Created, EndlessList};
 use mns_endpoint::clock::SystemClock;
 use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes, TopicAttributes};
 use mns_endpoint::mns::{AccessKey, Authorization, ContentFormat, Element};
@@ -85,6 +85,57 @@ async fn lists_are_read_page_after_page() {
     assert!(requests.iter().all(|request| request.headers()["x-mns-prefix"] == "a"));
     assert!(!requests[0].headers().contains_key("x-mns-marker"));
     assert_eq!(requests[1].headers()["x-mns-marker"], "mark=1");
+}
+
+/// A page of a list with one name and the marker of the next.
+fn page_with(marker: &str) -> String {
+    let topic = Element::of_children("Topic", vec![Element::of_text("TopicURL", format!("http://h/topics/{marker}"))]);
+    let subscription = Element::of_text("SubscriptionURL", format!("http://h/topics/T/subscriptions/{marker}"));
+    let subscription = Element::of_children("Subscription", vec![subscription]);
+    Element::of_children("Topics", vec![topic, subscription, Element::of_text("NextMarker", marker)]).document()
+}
+
+#[tokio::test]
+async fn a_list_whose_markers_go_round_in_a_circle_ends() {
+    for circle in [vec!["a"], vec!["a", "b"], vec!["a", "b", "c"]] {
+        let pages: Vec<String> = circle.iter().cycle().take(50).map(|marker| page_with(marker)).collect();
+        let answers: Vec<(&str, &str)> = pages.iter().map(|page| ("200 OK", page.as_str())).collect();
+        for is_topics in [true, false] {
+            let host = ApiHost::start(&answers);
+            let client = client(&host, None);
+            let listed = if is_topics { client.topics("").await } else { client.subscriptions("T", "").await };
+            let ended = listed.unwrap_err();
+            assert!(matches!(ended, ClientError::Endless(EndlessList::SameMarker(_))), "{ended}");
+            assert_eq!(host.requests().len(), circle.len() + 1, "each page once, and the one that shows the circle");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_ever_new_markers_ends() {
+    let pages: Vec<String> = (0..1100).map(|number| page_with(&format!("m{number}"))).collect();
+    let answers: Vec<(&str, &str)> = pages.iter().map(|page| ("200 OK", page.as_str())).collect();
+    let host = ApiHost::start(&answers);
+    let ended = client(&host, None).topics("").await.unwrap_err();
+    assert!(matches!(ended, ClientError::Endless(EndlessList::TooManyPages)), "{ended}");
+    assert_eq!(host.requests().len(), 1000);
+}
+
+#[tokio::test]
+async fn the_names_of_a_list_are_bounded() {
+    let long = "n".repeat(3 * 1024 * 1024);
+    let pages: Vec<String> = (0..30)
+        .map(|number| {
+            let url = Element::of_text("TopicURL", format!("http://h/topics/{long}"));
+            let topic = Element::of_children("Topic", vec![url]);
+            Element::of_children("Topics", vec![topic, Element::of_text("NextMarker", format!("{number}"))]).document()
+        })
+        .collect();
+    let answers: Vec<(&str, &str)> = pages.iter().map(|page| ("200 OK", page.as_str())).collect();
+    let host = ApiHost::start(&answers);
+    let ended = client(&host, None).topics("").await.unwrap_err();
+    assert!(matches!(ended, ClientError::Endless(EndlessList::TooManyNames)), "{ended}");
+    assert_eq!(host.requests().len(), 22, "64 MiB of names");
 }
 
 #[tokio::test]
