@@ -188,6 +188,17 @@ fn nothing_in_a_capture_commands_the_terminal() {
 }
 
 #[test]
+fn a_capture_of_thirty_thousand_slashes_is_explained_in_bounded_work_and_it_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let request = draft().sign(&foreign_key(512)).to(&"/".repeat(30_000));
+    let ended = explain(dir.path(), &request.wire(), &TRUST);
+    ended.assert(1, "\nMost likely:  no usual change that was tried explains the signature");
+    ended.assert(1, "not every one was tried, because the request is far larger than one of MNS");
+    // The target and the string to sign have 30,000 bytes each; no candidate is shown.
+    assert!(ended.stdout.len() < 100_000, "{} bytes", ended.stdout.len());
+}
+
+#[test]
 fn what_is_no_whole_request_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let whole = draft().sign(&key(512)).wire();

@@ -1,7 +1,10 @@
 //! Which change on the way explains a signature that does not hold.
 //!
-//! Proxies change few things. Each is undone on a copy of the request; where the signature then holds,
-//! that is what happened.
+//! Proxies change few things. Each is undone on a copy of the request; if the signature then holds,
+//! that is what happened. A capture is a stranger's text: the number of candidates and the bytes that are hashed
+//! for them are bounded, and the verdict says if a bound left something out.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
@@ -14,91 +17,134 @@ use crate::trust::SigningCertificate;
 const CONTENT_TYPES: [&str; 5] =
     ["text/xml;charset=utf-8", "text/plain;charset=utf-8", "application/json;charset=utf-8", "text/xml", "text/plain"];
 
+/// The most segments that are taken off the front of a path. No proxy is known to put as many there.
+const CUTS_MAX: usize = 64;
+/// The most texts that are hashed in the search for one cause, in bytes together. A usual request has some hundred
+/// candidates of less than 1 KiB each; 64 MiB take SHA-1 a fraction of a second.
+const HASHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest part of a target that is shown in a sentence, in bytes. The string to sign shows all of it.
+const SHOWN_BYTES_MAX: usize = 1024;
+
 /// A change that a proxy may have made, and the request without it.
 struct Undone {
     told: String,
     request: Request<Bytes>,
 }
 
-/// The change that explains the signature, as a sentence without its full stop.
-pub(super) fn find(
-    signed: &SignedRequest<'_>,
-    certificate: &SigningCertificate,
-    prefixes: &[String],
-) -> Option<String> {
+/// What the search has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// The change that explains the signature, as a sentence without its full stop.
+    Found(String),
+    /// No usual change explains it.
+    Nothing,
+    /// None of those that were tried explains it, and some were left out because of a bound.
+    LeftOut,
+}
+
+/// Checks candidates until the bound on what is hashed is reached.
+struct Trial<'a> {
+    certificate: &'a SigningCertificate,
+    signature: &'a [u8],
+    bytes_left: usize,
+    is_over: bool,
+}
+
+impl Trial<'_> {
+    fn holds(&mut self, request: &Request<Bytes>) -> bool {
+        [Form::Documented, Form::Samples].into_iter().any(|form| {
+            let text = string_to_sign(request, form);
+            let left = self.bytes_left.checked_sub(text.len());
+            self.is_over |= left.is_none();
+            self.bytes_left = left.unwrap_or_default();
+            left.is_some() && self.certificate.verifies(&text, self.signature)
+        })
+    }
+
+    /// The first candidate under which the signature holds. Each is made when it is tried, and dropped after that.
+    fn first(&mut self, mut candidates: impl Iterator<Item = Undone>) -> Option<Undone> {
+        candidates.find(|undone| !self.is_over && self.holds(&undone.request))
+    }
+}
+
+/// Looks for the change that explains the signature. Bounded in time and memory, whatever the request holds.
+pub(super) fn find(signed: &SignedRequest<'_>, certificate: &SigningCertificate, prefixes: &[String]) -> Search {
     let received = signed.request();
-    let holds = |request: &Request<Bytes>| {
-        [Form::Documented, Form::Samples]
-            .into_iter()
-            .any(|form| certificate.verifies(&string_to_sign(request, form), signed.signature()))
-    };
-    let paths = other_paths(received, prefixes);
-    let types = other_content_types(received);
-    let headers = other_headers(received);
-    if let Some(undone) = paths.iter().chain(&types).chain(&headers).find(|undone| holds(&undone.request)) {
-        return Some(undone.told.clone());
+    let mut trial = Trial { certificate, signature: signed.signature(), bytes_left: HASHED_BYTES_MAX, is_over: false };
+    let paths = || other_paths(received, prefixes);
+    let one = paths().chain(other_content_types(received)).chain(other_headers(received));
+    if let Some(undone) = trial.first(one) {
+        return Search::Found(undone.told);
     }
     // Two changes at once: a proxy that rewrites the path may touch the type as well.
-    paths.iter().find_map(|path| {
-        let both = other_content_types(&path.request);
-        both.iter().find(|undone| holds(&undone.request)).map(|undone| format!("{}, and {}", path.told, undone.told))
+    for path in paths() {
+        if let Some(undone) = trial.first(other_content_types(&path.request)) {
+            return Search::Found(format!("{}, and {}", path.told, undone.told));
+        }
+        if trial.is_over {
+            break;
+        }
+    }
+    if trial.is_over || segments_over(received) { Search::LeftOut } else { Search::Nothing }
+}
+
+/// Whether the path has more segments than are cut off.
+fn segments_over(received: &Request<Bytes>) -> bool {
+    received.uri().path().match_indices('/').nth(CUTS_MAX.saturating_add(1)).is_some()
+}
+
+fn other_paths<'a>(received: &'a Request<Bytes>, prefixes: &'a [String]) -> impl Iterator<Item = Undone> + 'a {
+    let target = received.uri().path_and_query().map_or("/", |target| target.as_str());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let put_back = prefixes.iter().map(move |prefix| format!("{}{target}", prefix.trim_end_matches('/')));
+    let slash = if path.ends_with('/') { path.trim_end_matches('/').to_owned() } else { format!("{path}/") };
+    let usual = ["/notifications".to_owned(), format!("/notifications{target}"), path.to_owned(), slash];
+    // Without its first segments, as where a proxy put something in front.
+    let cuts = path.match_indices('/').skip(1).take(CUTS_MAX).filter_map(move |(place, _)| target.get(place..));
+    let query = (!query.is_empty()).then(|| format!("{path}/?{query}"));
+    let candidates = put_back.chain(usual).chain(cuts.map(str::to_owned)).chain(query);
+    candidates.filter(move |candidate| candidate != target).filter_map(move |candidate| {
+        let mut request = received.clone();
+        *request.uri_mut() = candidate.parse().ok()?;
+        let (signed, came) = (shown(&candidate), shown(target));
+        let told =
+            format!("the path was rewritten: {signed} was signed, {came} was received; pass the original path on");
+        Some(Undone { told, request })
     })
 }
 
-fn other_paths(received: &Request<Bytes>, prefixes: &[String]) -> Vec<Undone> {
-    let target = received.uri().path_and_query().map_or("/", |target| target.as_str());
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut candidates: Vec<String> =
-        prefixes.iter().map(|prefix| format!("{}{target}", prefix.trim_end_matches('/'))).collect();
-    candidates.push("/notifications".to_owned());
-    candidates.push(format!("/notifications{target}"));
-    candidates.push(path.to_owned());
-    candidates.push(if path.ends_with('/') { path.trim_end_matches('/').to_owned() } else { format!("{path}/") });
-    // Without its first segments, as where a proxy put something in front.
-    let cuts = path.match_indices('/').skip(1).filter_map(|(place, _)| target.get(place..));
-    candidates.extend(cuts.map(str::to_owned));
-    if !query.is_empty() {
-        candidates.push(format!("{path}/?{query}"));
+/// The beginning of a target, marked if it is not all.
+fn shown(target: &str) -> Cow<'_, str> {
+    // A target is ASCII: the `http` crate takes no other here, so every place is one between characters.
+    match target.get(..SHOWN_BYTES_MAX) {
+        Some(beginning) if target.len() > SHOWN_BYTES_MAX => Cow::Owned(format!("{beginning}...")),
+        Some(_) | None => Cow::Borrowed(target),
     }
-    let undone = candidates.into_iter().filter(|candidate| candidate != target).filter_map(|candidate| {
-        let mut request = received.clone();
-        *request.uri_mut() = candidate.parse().ok()?;
-        let told =
-            format!("the path was rewritten: {candidate} was signed, {target} was received; pass the original path on");
-        Some(Undone { told, request })
-    });
-    undone.collect()
 }
 
-fn other_content_types(received: &Request<Bytes>) -> Vec<Undone> {
+fn other_content_types(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
     let now = received.headers().get(header::CONTENT_TYPE);
-    let mut undone: Vec<Undone> = CONTENT_TYPES
-        .into_iter()
-        .filter(|kind| now.is_none_or(|now| now != kind))
-        .map(|kind| {
-            let mut request = received.clone();
-            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            Undone { told: format!("Content-Type was changed: {kind:?} was signed; pass it on as it is"), request }
-        })
-        .collect();
-    if now.is_some() {
+    let changed = CONTENT_TYPES.into_iter().filter(move |kind| now.is_none_or(|now| now != kind)).map(|kind| {
+        let mut request = received.clone();
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        Undone { told: format!("Content-Type was changed: {kind:?} was signed; pass it on as it is"), request }
+    });
+    let added = now.map(|_present| {
         let mut request = received.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
-        undone.push(Undone { told: "Content-Type was added: none was signed".to_owned(), request });
-    }
-    undone
+        Undone { told: "Content-Type was added: none was signed".to_owned(), request }
+    });
+    changed.chain(added)
 }
 
 /// The request without one of the headers that MNS would have signed.
-fn other_headers(received: &Request<Bytes>) -> Vec<Undone> {
+fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
     let suspects = received.headers().keys().filter(|name| name.as_str().starts_with(MNS_PREFIX) || *name == DATE);
-    suspects
-        .map(|name| {
-            let mut request = received.clone();
-            request.headers_mut().remove(name);
-            Undone { told: format!("the header {name} was added on the way"), request }
-        })
-        .collect()
+    suspects.map(|name| {
+        let mut request = received.clone();
+        request.headers_mut().remove(name);
+        Undone { told: format!("the header {name} was added on the way"), request }
+    })
 }
 
 #[cfg(test)]
@@ -113,11 +159,19 @@ mod tests {
     const CERTIFICATE: &[u8] = include_bytes!("../../../certs/mns-2015.pem");
 
     /// The real request of 2023 after a change, and what is found.
-    fn found(change: impl FnOnce(&mut Request<Bytes>)) -> Option<String> {
+    fn search(change: impl FnOnce(&mut Request<Bytes>)) -> Search {
         let (mut request, _) = capture::read(REAL).unwrap();
         change(&mut request);
         let certificate = SigningCertificate::parse(CERTIFICATE).unwrap();
         find(&SignedRequest::of(&request).unwrap(), &certificate, &[])
+    }
+
+    fn found(change: impl FnOnce(&mut Request<Bytes>)) -> Option<String> {
+        match search(change) {
+            Search::Found(told) => Some(told),
+            Search::Nothing => None,
+            Search::LeftOut => panic!("nothing is left out of a usual request"),
+        }
     }
 
     #[test]
@@ -152,5 +206,43 @@ mod tests {
             request.headers_mut().insert(header::AUTHORIZATION, signature);
         };
         assert_eq!(found(forged), None);
+    }
+
+    #[test]
+    fn more_segments_than_any_proxy_puts_in_front_are_left_out_and_that_is_said() {
+        let below = |segments: usize| format!("{}/notifications", "/a".repeat(segments));
+        let forged = |path: &str| {
+            search(|request| {
+                *request.uri_mut() = path.parse().unwrap();
+                let signature = HeaderValue::from_str(&STANDARD.encode([7; 64])).unwrap();
+                request.headers_mut().insert(header::AUTHORIZATION, signature);
+            })
+        };
+        assert_eq!(forged(&below(64)), Search::Nothing);
+        assert_eq!(forged(&below(65)), Search::LeftOut);
+        assert_eq!(forged(&"/".repeat(30_000)), Search::LeftOut);
+        let request = Request::post(below(64)).body(Bytes::new()).unwrap();
+        assert!(other_paths(&request, &[]).any(|undone| undone.request.uri() == "/a/notifications"));
+        let request = Request::post("/".repeat(30_000)).body(Bytes::new()).unwrap();
+        assert!(other_paths(&request, &[]).count() <= 64 + 5);
+    }
+
+    #[test]
+    fn what_is_hashed_is_bounded_whatever_the_headers_are() {
+        // 200 signed headers of 4 KiB: each candidate has a text of 800 KiB, and there are 200 of them.
+        let received = |request: &mut Request<Bytes>| {
+            for number in 0..200 {
+                let name = http::HeaderName::try_from(format!("x-mns-{number}")).unwrap();
+                request.headers_mut().insert(name, HeaderValue::try_from("v".repeat(4096)).unwrap());
+            }
+        };
+        assert_eq!(search(received), Search::LeftOut);
+    }
+
+    #[test]
+    fn a_long_path_is_shown_by_its_beginning() {
+        let long = format!("/{}/notifications", "x".repeat(60_000));
+        let told = found(|request| *request.uri_mut() = long.parse().unwrap()).unwrap();
+        assert!(told.len() < 2048 && told.contains("xxx... was received"), "{told}");
     }
 }

@@ -13,7 +13,8 @@ use clap::Args;
 use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::command::{Configuration, capture};
+use crate::command::explain::cause::Search;
+use crate::command::{Configuration, capture, input};
 use crate::config::Config;
 use crate::journal::escaped;
 use crate::mns::{Notification, SignedRequest, SigningCertUrl};
@@ -65,7 +66,7 @@ struct Checks<'o, W> {
 impl Explain {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load_revealed(&self.trust)?;
-        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let bytes = input::read(&self.file)?;
         let read = capture::read(&bytes).with_context(|| format!("{} is no HTTP request", self.file.display()));
         let (request, behind) = read?;
         let mut out = std::io::stdout().lock();
@@ -146,9 +147,16 @@ impl Explain {
             let key = if is_large_enough { Ok(fits) } else { Err(Untrusted::KeyTooSmall(bits).into()) };
             return checks.verdict("signature", key);
         }
-        let found = cause::find(signed, &certificate, &self.path_prefix);
-        let unfound = || format!("none of the usual changes explains the signature: forged, or not signed {fits}");
-        checks.causes.push(found.unwrap_or_else(unfound));
+        checks.causes.push(match cause::find(signed, &certificate, &self.path_prefix) {
+            Search::Found(told) => told,
+            Search::Nothing => {
+                format!("none of the usual changes explains the signature: forged, or not signed {fits}")
+            }
+            Search::LeftOut => format!(
+                "no usual change that was tried explains the signature: forged, or not signed {fits}; not every one \
+                 was tried, because the request is far larger than one of MNS"
+            ),
+        });
         checks.verdict("signature", Err(Rejection::Untrusted(Untrusted::SignatureWrong)))
     }
 
