@@ -15,6 +15,7 @@
 
 pub mod mns;
 
+mod bounded;
 pub mod clock;
 pub mod journal;
 pub mod meter;

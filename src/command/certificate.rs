@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::command::Configuration;
+use crate::command::{Configuration, input};
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::trust::{CertificateStore, Kept, SigningCertificate};
 
@@ -71,7 +71,7 @@ fn add(configuration: &Configuration, url: &str, file: &PathBuf) -> anyhow::Resu
             address
         }
     };
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = input::read_small(file)?;
     let certificate = SigningCertificate::parse(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
     let kept = CertificateStore::new(config.certificate_dir).keep(&address, &certificate.to_pem()?);
     let path = kept.context("signing.certificate_dir")?;

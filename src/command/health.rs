@@ -14,7 +14,9 @@ use crate::command::Configuration;
 use crate::config::Config;
 use crate::roots;
 
-/// How long the endpoint may take to answer.
+/// The largest answer that is read, in bytes: `/readyz` names some dozen owners and topics.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How long the endpoint may take to answer, to the last byte of the body.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ask a running endpoint for its health.
@@ -56,6 +58,7 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(roots::tls_client()?)
         .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()?;
     client.get(url).headers(shown(config)).send().await.map_err(|error| {
@@ -68,8 +71,20 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
 pub(super) async fn ready_part(config: &Config, name: &str) -> Option<String> {
     config.admin.as_ref()?;
     let answer = ask(config, &asked_url(config).ok()?).await.ok()?;
-    let told: serde_json::Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+    let told: serde_json::Value = serde_json::from_slice(&body(answer).await?).ok()?;
     Some(told.get("parts")?.get(name)?.get("state")?.as_str()?.to_owned())
+}
+
+/// The body of an answer; `None` if it breaks off, is late or is larger than any of ours.
+async fn body(mut answer: reqwest::Response) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+    }
+    Some(bytes)
 }
 
 /// Readiness on the admin listener, or where that is off, the health path.

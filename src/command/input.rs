@@ -1,22 +1,35 @@
 //! What a command reads: a file, or stdin.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 
+use crate::bounded;
+
+/// The largest message or captured request, in bytes: far above what MNS sends, far below what a machine has.
+const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The largest certificate, key or sample.cfg, in bytes.
+const SMALL_BYTES_MAX: u64 = 1024 * 1024;
+
 /// All of a file; `-` is stdin.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).context("cannot read stdin")?;
-        return Ok(bytes);
-    }
-    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+    read_up_to(file, INPUT_BYTES_MAX)
 }
 
 /// All of a file, as text.
 pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
     let name = || if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
     String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", name()))
+}
+
+/// All of a certificate, a key or a sample.cfg; `-` is stdin.
+pub(super) fn read_small(file: &Path) -> anyhow::Result<Vec<u8>> {
+    read_up_to(file, SMALL_BYTES_MAX)
+}
+
+fn read_up_to(file: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        return bounded::read_all(std::io::stdin(), bytes_max).context("cannot read stdin");
+    }
+    bounded::read(file, bytes_max).with_context(|| format!("cannot read {}", file.display()))
 }

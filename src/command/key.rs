@@ -23,7 +23,9 @@ impl Key {
     /// The key that was asked for.
     pub(super) async fn signer(&self) -> anyhow::Result<Signer> {
         let Some(file) = &self.key else { return another(usize::from(self.bits)).await };
-        Signer::from_pem(&input::read_text(file)?).with_context(|| format!("cannot use {}", file.display()))
+        let pem = String::from_utf8(input::read_small(file)?);
+        let pem = pem.with_context(|| format!("{} is not UTF-8", file.display()))?;
+        Signer::from_pem(&pem).with_context(|| format!("cannot use {}", file.display()))
     }
 }
 

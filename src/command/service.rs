@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
+use crate::command::input;
 use crate::journal::escaped;
 use crate::mns::AccessKey;
 
@@ -75,7 +76,9 @@ impl Service {
         let Some(path) = &self.sdk_config else { return Ok(Found::default()) };
         // Sections and keys are folded, as Python does with its options.
         let mut ini = configparser::ini::Ini::new();
-        ini.load(path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+        let text = String::from_utf8(input::read_small(path)?);
+        let text = text.with_context(|| format!("{} is not UTF-8", path.display()))?;
+        ini.read(text).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let value = |section, key| {
             let value = ini.get(section, key).map(|value| value.trim().to_owned());
             value.filter(|value| !value.is_empty() && *value != UNSET_TOKEN)

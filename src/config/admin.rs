@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::admin;
+use crate::bounded;
 use crate::config::{ConfigError, impossible, raw};
 
 /// The key of the file that the token stands in.
 pub(super) const TOKEN_FILE: &str = "admin.token_file";
+/// The largest file with a token, in bytes.
+const TOKEN_FILE_BYTES_MAX: u64 = 4096;
 /// What the admin listener may serve without a token.
 const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
@@ -43,7 +46,7 @@ fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {
         return Ok(None);
     }
     let shown = file.display().to_string();
-    let text = std::fs::read_to_string(file)
+    let text = bounded::read_text(file, TOKEN_FILE_BYTES_MAX)
         .map_err(|error| impossible(TOKEN_FILE, &shown, &format!("the file cannot be read: {error}")))?;
     match text.trim() {
         "" => Err(impossible(TOKEN_FILE, &shown, "there is no token in it")),

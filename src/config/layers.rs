@@ -7,6 +7,7 @@ use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
+use crate::bounded;
 use crate::config::ConfigError;
 use crate::config::raw::RawConfig;
 
@@ -17,6 +18,8 @@ const PREFIX: &str = "MNS_ENDPOINT_";
 const LEVEL: &str = "__";
 /// Every key with its default; a test keeps it complete.
 const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
+/// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16 KiB.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Where a file is looked for, in this order.
 const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
 
@@ -71,7 +74,7 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
     };
     let mut figment = Figment::new();
     if let Some(file) = &file {
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let text = bounded::read_text(file, FILE_BYTES_MAX).map_err(|error| {
             ConfigError::Unreadable(format!("cannot read the configuration {}: {error}", file.display()))
         })?;
         figment = figment.merge(Setting { name: file.display().to_string(), toml: text });

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use crate::bounded;
 use crate::remedy::remedy;
 
 /// What stands before the segment.
@@ -31,7 +32,7 @@ const SEGMENT_BYTES_MAX: usize = 256;
 const SEGMENTS_MAX: usize = 2;
 /// The random bytes of a segment that is made.
 const RANDOM_BYTES: usize = 32;
-/// What is read of the file at most, in bytes.
+/// The largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 
 /// The segments that are served: the first is the one to give to a subscription.
@@ -83,10 +84,8 @@ impl SecretPath {
     /// # Errors
     /// [`SecretPathError`]
     pub fn read(file: &Path) -> Result<Option<Self>, SecretPathError> {
-        let mut text = String::new();
-        let read = File::open(file).and_then(|open| open.take(FILE_BYTES_MAX).read_to_string(&mut text));
-        match read {
-            Ok(_) => Self::parse(&text, file).map(Some),
+        match bounded::read_text(file, FILE_BYTES_MAX) {
+            Ok(text) => Self::parse(&text, file).map(Some),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(unusable("read", file, cause)),
         }

@@ -15,6 +15,7 @@ mod addresses;
 mod admin;
 mod certificates;
 mod cli;
+mod cli_bounds;
 mod cli_check;
 mod cli_client;
 mod cli_explain;

@@ -166,7 +166,7 @@ impl Explain {
         url: Option<&SigningCertUrl>,
     ) -> anyhow::Result<Option<(SigningCertificate, String)>> {
         if let Some(file) = &self.certificate {
-            let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let bytes = input::read_small(file)?;
             let certificate = SigningCertificate::parse(&bytes);
             let certificate = certificate.with_context(|| format!("cannot use {}", file.display()))?;
             return Ok(Some((certificate, file.display().to_string())));

@@ -14,7 +14,7 @@ mod run;
 mod subscriber;
 mod tls;
 
-pub use api_host::ApiHost;
+pub use api_host::{ApiHost, read};
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
 pub use certificate_host::{CertificateHost, Mode};
 pub use disk::{Disk, FaultyStorage};
