@@ -1,13 +1,14 @@
 //! `certificate add` and `certificate list`: the certificates kept on disk.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::command::{Configuration, input};
+use crate::journal::escaped;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::trust::{CertificateStore, Kept, SigningCertificate};
 
@@ -60,7 +61,7 @@ impl Certificate {
     }
 }
 
-fn add(configuration: &Configuration, url: &str, file: &PathBuf) -> anyhow::Result<ExitCode> {
+fn add(configuration: &Configuration, url: &str, file: &Path) -> anyhow::Result<ExitCode> {
     let config = configuration.load(&[])?;
     let mut out = std::io::stdout().lock();
     let address = match config.prefixes.admit(url.as_bytes()) {
@@ -75,7 +76,7 @@ fn add(configuration: &Configuration, url: &str, file: &PathBuf) -> anyhow::Resu
     let certificate = SigningCertificate::parse(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
     let kept = CertificateStore::new(config.certificate_dir).keep(&address, &certificate.to_pem()?);
     let path = kept.context("signing.certificate_dir")?;
-    writeln!(out, "Kept a certificate of {} bits for {address} in {}", certificate.key_bits(), path.display())?;
+    writeln!(out, "Kept a certificate of {} bits for {address} in {}", certificate.key_bits(), shown(&path))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,22 +91,27 @@ fn address(text: &str) -> Result<String, &'static str> {
     outside_of_prefixes(text).map(|_well_formed| text.to_owned()).ok_or(NO_ADDRESS)
 }
 
+/// A path for a terminal: whoever can write to the directory chooses names in it.
+fn shown(path: &Path) -> String {
+    escaped(path.as_os_str().as_encoded_bytes())
+}
+
 fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let config = configuration.load(&[])?;
     let kept = CertificateStore::new(config.certificate_dir.clone()).list().context("signing.certificate_dir")?;
     let mut out = std::io::stdout().lock();
     if kept.is_empty() {
-        writeln!(out, "No certificates are kept in {}", config.certificate_dir.display())?;
+        writeln!(out, "No certificates are kept in {}", shown(&config.certificate_dir))?;
     }
     let mut code = ExitCode::SUCCESS;
     for Kept { path, certificate, .. } in kept {
         match certificate {
             Ok(certificate) => {
                 let until = humantime::format_rfc3339_seconds(certificate.not_after());
-                writeln!(out, "{}  RSA {} bits, valid until {until}", path.display(), certificate.key_bits())?;
+                writeln!(out, "{}  RSA {} bits, valid until {until}", shown(&path), certificate.key_bits())?;
             }
             Err(error) => {
-                writeln!(out, "{}  UNUSABLE: {error}", path.display())?;
+                writeln!(out, "{}  UNUSABLE: {}", shown(&path), escaped(error.to_string().as_bytes()))?;
                 code = ExitCode::FAILURE;
             }
         }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use crate::command::service::Output;
+use crate::journal::{escaped, json_text};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -49,17 +50,19 @@ impl Findings {
             Output::Text => {
                 for finding in &self.0 {
                     let level: &str = finding.level.into();
-                    writeln!(out, "{level:<8} {}: {}", finding.key, finding.text)?;
+                    // A text may hold what a file, or the serve that runs, says.
+                    writeln!(out, "{level:<8} {}: {}", finding.key, escaped(finding.text.as_bytes()))?;
                 }
                 let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
-                let origin = if origin.is_empty() { "no configuration" } else { origin };
+                let origin = if origin.is_empty() { "no configuration".to_owned() } else { escaped(origin.as_bytes()) };
                 writeln!(out, "{origin}: {} errors, {} warnings", count(Level::Error), count(Level::Warning))
             }
             Output::Json => {
                 let findings = self.0.iter().map(
                     |finding| json!({ "level": <&str>::from(finding.level), "key": finding.key, "text": finding.text }),
                 );
-                writeln!(out, "{}", json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() }))
+                let told = json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() });
+                writeln!(out, "{}", json_text(&told))
             }
         }
     }

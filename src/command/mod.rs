@@ -35,7 +35,7 @@ use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
-use crate::journal::OpenError;
+use crate::journal::{OpenError, escaped};
 use crate::net::TlsError;
 use crate::server::SecretPathError;
 use crate::telemetry;
@@ -163,7 +163,8 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 /// Tells an error with its causes on stderr, and gives the code to end with.
 #[must_use]
 pub fn failed(error: &anyhow::Error) -> ExitCode {
-    let told = format!("mns-endpoint: {error:#}\n");
+    // An error quotes what services answer and files hold: it must not act on the terminal.
+    let told = format!("mns-endpoint: {}\n", escaped(format!("{error:#}").as_bytes()));
     // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it too.
     telemetry::within(LAST_WORD_TIMEOUT, move || drop(std::io::stderr().write_all(told.as_bytes())));
     let is_configuration = error.chain().any(|cause| {

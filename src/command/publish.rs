@@ -12,7 +12,7 @@ use crate::client::{Client, Published};
 use crate::command::input;
 use crate::command::service::{Output, Service, code, fail, name};
 use crate::command::topic::DEFAULT_TOPIC;
-use crate::journal::escaped;
+use crate::journal::{escaped, json_text};
 
 /// Publish messages to a topic.
 ///
@@ -90,12 +90,12 @@ pub(super) async fn publish(
         let id = &published.message_id;
         match output {
             Output::Text => {
-                let body = escaped(message.as_bytes());
+                let (body, id) = (escaped(message.as_bytes()), escaped(id.as_bytes()));
                 writeln!(out, "Publish Message Succeed. MessageBody:{body} MessageID:{id}")?;
             }
             Output::Json => {
                 let told = json!({ "TopicName": topic, "MessageId": id, "MessageBodyMD5": published.body_md5 });
-                writeln!(out, "{told}")?;
+                writeln!(out, "{}", json_text(&told))?;
             }
         }
         all.push(published);

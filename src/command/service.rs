@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
 use crate::command::input;
-use crate::journal::escaped;
+use crate::journal::{escaped, json_text};
 use crate::mns::AccessKey;
 
 /// What the sample configuration holds where nobody has put a token.
@@ -119,10 +119,10 @@ pub(super) fn code(error: &ClientError) -> &str {
         ClientError::Foreign(_)
         | ClientError::Unreachable { .. }
         | ClientError::TooLarge
+        | ClientError::Endless(_)
         | ClientError::Malformed(_)
         | ClientError::Unexpected(_)
         | ClientError::Request(_)
-        | ClientError::Endless(_)
         | ClientError::Tls(_) => "",
     }
 }
@@ -162,7 +162,7 @@ pub(super) fn print_done(output: Output, line: &str, told: &serde_json::Value) -
     let mut out = std::io::stdout();
     match output {
         Output::Text => writeln!(out, "{line}\n")?,
-        Output::Json => writeln!(out, "{told}")?,
+        Output::Json => writeln!(out, "{}", json_text(told))?,
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
                 writeln!(out, "{}", format!("{name:<30}: {text}").trim_end())?;
             }
         }
-        (Output::Text | Output::Json, _) => writeln!(out, "{object}")?,
+        (Output::Text | Output::Json, _) => writeln!(out, "{}", json_text(object))?,
     }
     Ok(())
 }
@@ -195,7 +195,7 @@ pub(super) fn print_names(output: Output, what: &str, names: &[String]) -> anyho
     let mut out = std::io::stdout().lock();
     match output {
         Output::Text => names.iter().try_for_each(|name| writeln!(out, "{}", escaped(name.as_bytes())))?,
-        Output::Json => writeln!(out, "{}", serde_json::json!({ what: names }))?,
+        Output::Json => writeln!(out, "{}", json_text(&serde_json::json!({ what: names })))?,
     }
     Ok(())
 }

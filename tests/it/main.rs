@@ -49,5 +49,6 @@ mod shippers;
 mod slots;
 mod strict;
 mod support;
+mod terminal;
 mod tidy;
 mod tls;

@@ -137,7 +137,7 @@ impl Explain {
                 "no certificate at hand: give one with --certificate, or let it be fetched with --fetch",
             );
         };
-        let fits = format!("under a key of {} bits from {origin}", certificate.key_bits());
+        let fits = format!("under a key of {} bits from {}", certificate.key_bits(), escaped(origin.as_bytes()));
         let other = signed.other_string_to_sign();
         if certificate.verifies(&signed.string_to_sign(), signed.signature())
             || other.is_some_and(|text| certificate.verifies(&text, signed.signature()))

@@ -91,7 +91,7 @@ impl Recover {
             writeln!(
                 io::stdout(),
                 "{}: there is no such directory; nothing was refused here, or server.listen and logs.dir are not those of serve",
-                dir.display()
+                escaped(dir.as_os_str().as_encoded_bytes())
             )?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -116,7 +116,7 @@ impl Recover {
         writeln!(
             out,
             "{}: {recovered} {would}recovered, {known} in the log already, {refused} refused again, {not_whole} not whole",
-            dir.display()
+            escaped(dir.as_os_str().as_encoded_bytes())
         )?;
         Ok(ExitCode::SUCCESS)
     }
@@ -265,7 +265,7 @@ impl Tally {
             Outcome::NotWhole => &mut self.not_whole,
         };
         *count = count.saturating_add(1);
-        writeln!(out, "{}: {outcome}", path.display())
+        writeln!(out, "{}: {outcome}", escaped(path.as_os_str().as_encoded_bytes()))
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use strum::IntoEnumIterator as _;
 
 use crate::command::Configuration;
-use crate::journal::{self, Log, Names, Verdict};
+use crate::journal::{self, Log, Names, Verdict, escaped};
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
 ///
@@ -54,10 +54,12 @@ fn verify_log(names: &Names, log: Log, out: &mut impl Write) -> anyhow::Result<b
     is_sound &= verify_rotated(names, log, &mut read, out)?;
     let torn = fs::metadata(names.torn(log)).map_or(0, |found| found.len());
     if torn > 0 {
-        writeln!(out, "{}: {torn} bytes that crashes cut off, none of them acknowledged", names.torn(log).display())?;
+        let torn_path = escaped(names.torn(log).as_os_str().as_encoded_bytes());
+        writeln!(out, "{torn_path}: {torn} bytes that crashes cut off, none of them acknowledged")?;
     }
     for path in (0..).map(|number| names.suspect(log, number)).take_while(|path| path.exists()) {
-        writeln!(out, "{}: put aside after a failed sync; its end was not acknowledged", path.display())?;
+        let path = escaped(path.as_os_str().as_encoded_bytes());
+        writeln!(out, "{path}: put aside after a failed sync; its end was not acknowledged")?;
     }
     Ok(is_sound)
 }
@@ -102,11 +104,12 @@ fn cannot_read(path: &Path) -> String {
 
 fn tell(path: &Path, verdict: &Verdict, is_live: bool, out: &mut impl Write) -> std::io::Result<()> {
     let Verdict { records, accepted, duplicates, recovered, .. } = verdict;
-    let path = path.display();
+    let path = escaped(path.as_os_str().as_encoded_bytes());
     let sound = if verdict.problems_count == 0 { "all whole" } else { "NOT all whole" };
     let recovered = if *recovered > 0 { format!("{recovered} recovered, ") } else { String::new() };
     writeln!(out, "{path}: {records} records, {accepted} accepted, {duplicates} duplicates, {recovered}{sound}")?;
     for (offset, problem) in &verdict.problems {
+        let problem = escaped(problem.as_bytes());
         writeln!(out, "{path}: the record at byte {offset} is broken: {problem}")?;
     }
     if verdict.problems_count > 0 {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::emulator::{Answer, DeliveryError};
+use crate::journal::escaped;
 use crate::report::Report;
 
 /// One request and what came of it.
@@ -21,7 +22,11 @@ impl Outcome {
     pub(super) fn verdict(&self, trust: Option<&str>) -> (String, String) {
         match &self.answer {
             Ok(answer) => (answer.status.to_string(), verdict_of(answer.status, trust)),
-            Err(error) => ("---".to_owned(), format!("no answer: {}; MNS would try again", Report(error))),
+            Err(error) => {
+                // A TLS error names what the certificate of the peer holds.
+                let told = escaped(Report(error).to_string().as_bytes());
+                ("---".to_owned(), format!("no answer: {told}; MNS would try again"))
+            }
         }
     }
 }
