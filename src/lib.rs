@@ -17,6 +17,7 @@ pub mod mns;
 
 mod bounded;
 pub mod clock;
+mod host_name;
 pub mod journal;
 pub mod meter;
 pub mod net;

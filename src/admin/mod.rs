@@ -3,16 +3,16 @@
 //! Other machines need a token, and browsers are kept out by the name in Host: a page of a stranger that makes its own
 //! name point here does not get past it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
-use http::uri::Authority;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, StatusCode};
 use subtle::ConstantTimeEq as _;
+
+use crate::host_name;
 
 /// The type of `OpenMetrics` text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -96,14 +96,7 @@ impl Access {
     }
 
     fn knows_host(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = headers.get(HOST) else { return true };
-        let authority = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-        authority.is_some_and(|authority| {
-            let name = authority.host().trim_matches(['[', ']']);
-            name.parse::<IpAddr>().is_ok()
-                || name.eq_ignore_ascii_case("localhost")
-                || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
-        })
+        host_name::is_ours(headers, |name| self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)))
     }
 }
 

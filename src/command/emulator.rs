@@ -28,6 +28,8 @@ pub(super) const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad
     truncate=0.01,drop-answer=0.05";
 /// The account whose topics these are, where the host of a request names none: that of the manual.
 pub(super) const OWNER: &str = "1269128356620446";
+/// The access key unless another is given: it is in the documentation, so it keeps nobody out.
+const KNOWN_KEY: &str = "emulator:emulator";
 /// The bounds on connections to the API.
 pub(super) const LIMITS: Limits = Limits::of_connections(1024);
 /// How long open requests may take when it stops.
@@ -53,8 +55,12 @@ pub(super) struct EmulatorCommand {
     /// The address by which others reach it [default: http:// and the address that is listened on].
     #[arg(long, value_name = "URL", value_parser = Base::parse)]
     public_url: Option<Base>,
+    /// A further name that requests may carry in Host, besides addresses, names without a dot, that of --public-url and
+    /// ID.mns.REGION.aliyuncs.com; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
     /// The access key of the account.
-    #[arg(long, value_name = "ID:SECRET", default_value = "emulator:emulator", value_parser = access_key)]
+    #[arg(long, value_name = "ID:SECRET", default_value = KNOWN_KEY, value_parser = access_key)]
     access_key: AccessKey,
     /// Let everyone use the API, with any key or none.
     #[arg(long, conflicts_with = "access_key")]
@@ -95,8 +101,13 @@ impl EmulatorCommand {
             }
             None => format!("http://{bound}"),
         };
+        if !bound.ip().to_canonical().is_loopback() {
+            self.warn_of_strangers(bound);
+        }
+        info!(%bound, "Listening");
         let options = Options {
             base: base.clone(),
+            hosts: self.host.clone(),
             access_key: (!self.no_auth).then(|| self.access_key.clone()),
             owner: self.account_id.clone(),
             signer: self.key.signer().await?,
@@ -128,6 +139,17 @@ impl EmulatorCommand {
         emulator.close().await;
         self.tell_the_end(&status)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// An emulator signs what its users publish, and pushes to whatever address they name.
+    fn warn_of_strangers(&self, bound: SocketAddr) {
+        if self.no_auth {
+            warn!(%bound, "Other machines reach this address, and --no-auth lets them publish: endpoints that trust this \
+                emulator believe what they publish. Listen on 127.0.0.1, or give an --access-key");
+        } else if format!("{}:{}", self.access_key.id, self.access_key.secret) == KNOWN_KEY {
+            warn!(%bound, "Other machines reach this address, and everyone knows the access key {KNOWN_KEY}: endpoints that \
+                trust this emulator believe what strangers publish. Listen on 127.0.0.1, or give an --access-key of your own");
+        }
     }
 
     fn announce(&self, base: &str, emulator: &Emulator) -> std::io::Result<()> {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, LOCATION, SERVER};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::emulator::account::{AccountError, Key, NewMessage, Page, Pages};
 use crate::emulator::authentication::authenticate;
@@ -41,7 +42,18 @@ struct Answer {
 
 /// The API, and before it what no client of MNS asks for: the status document and the certificates.
 pub(super) fn router(emulator: Arc<Emulator>) -> Router {
-    Router::new().route("/status", get(status)).fallback(answer).with_state(emulator)
+    let known_hosts_only = from_fn_with_state(emulator.clone(), known_hosts_only);
+    Router::new().route("/status", get(status)).fallback(answer).layer(known_hosts_only).with_state(emulator)
+}
+
+/// Keeps the page of a stranger, whose name points here, from using the API with a key that everyone knows.
+async fn known_hosts_only(State(emulator): State<Arc<Emulator>>, request: Request<Body>, next: Next) -> Response {
+    if emulator.knows_host(request.headers()) {
+        return next.run(request).await;
+    }
+    warn!("Refused a request whose Host is no name of this emulator: add it with --host");
+    let told = "The emulator does not answer to the name in Host: start it with --host NAME\n".to_owned();
+    plain(StatusCode::MISDIRECTED_REQUEST, "text/plain", told)
 }
 
 async fn status(State(emulator): State<Arc<Emulator>>) -> Response {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
+use http::{HeaderMap, Uri};
 
 use crate::clock::Clock;
 use crate::emulator::account::Account;
@@ -34,6 +35,7 @@ use crate::emulator::attempt::{Forgeries, Sender};
 use crate::emulator::chaos::Struck;
 use crate::emulator::keyring::Keyring;
 use crate::emulator::pusher::Pusher;
+use crate::host_name;
 use crate::mns::AccessKey;
 use crate::roots;
 
@@ -50,6 +52,9 @@ pub use status::{Status, SubscriptionStatus};
 pub struct Options {
     /// The address under which clients and endpoints reach it, without a path: `http://127.0.0.1:9000`.
     pub base: String,
+    /// Names that a Host header may carry, besides addresses, names without a dot, that of `base`, and
+    /// `ACCOUNT.mns.REGION.aliyuncs.com`.
+    pub hosts: Vec<String>,
     /// Whoever has it may use the API; everyone where it is absent.
     pub access_key: Option<AccessKey>,
     /// The account id, where the host of a request names none.
@@ -97,6 +102,7 @@ pub struct Emulator {
     sender: Arc<Sender>,
     access_key: Option<AccessKey>,
     owner: String,
+    hosts: Vec<String>,
     clock: Arc<dyn Clock>,
 }
 
@@ -121,8 +127,9 @@ impl Emulator {
         for subscription in kept {
             pusher.wake(account::Key { topic: subscription.topic_name, name: subscription.name });
         }
-        let Options { access_key, owner, .. } = options;
-        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, clock }))
+        let Options { access_key, owner, mut hosts, base, .. } = options;
+        hosts.extend(base.parse::<Uri>().ok().and_then(|base| base.host().map(str::to_owned)));
+        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, hosts, clock }))
     }
 
     /// The API, the certificates and the status document.
@@ -151,6 +158,17 @@ impl Emulator {
     pub async fn close(&self) {
         self.pusher.close().await;
         self.account.close().await;
+    }
+
+    /// Whether the name in Host is one of ours, or one that no stranger can make point here: that of an endpoint of the
+    /// service, and a name without a dot, as containers and machines of one network have.
+    fn knows_host(&self, headers: &HeaderMap) -> bool {
+        host_name::is_ours(headers, |name| {
+            let name = name.to_ascii_lowercase();
+            !name.contains('.')
+                || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&name))
+                || (name.contains(".mns.") && name.ends_with(".aliyuncs.com"))
+        })
     }
 
     /// The account id in the host of `base`, as in `http://ACCOUNT.mns.REGION.aliyuncs.com`, or our own.

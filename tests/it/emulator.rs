@@ -264,3 +264,48 @@ fn mistakes_of_the_start_say_what_to_do() {
     let args = ["--listen", "127.0.0.1:0", "--data", broken.path().to_str().unwrap()];
     emulator(&args).assert(1, "mend what stands there");
 }
+
+#[test]
+fn a_page_whose_name_points_here_is_refused_and_a_name_of_ours_is_not() {
+    let mns =
+        LocalMns::start(&["--no-auth", "--host", "mns.test.example", "--public-url", "http://emulator.example:9"]);
+    let ask = |path: &str, host: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nx-mns-version: 2015-06-06\r\n\r\n");
+        exchange(mns.bound(), request.as_bytes()).status
+    };
+    for path in ["/topics", "/status"] {
+        for host in [
+            "127.0.0.1:9000",
+            "[::1]",
+            "localhost:9000",
+            "emulator:9000",
+            "Emulator.example:9",
+            "mns.test.example",
+            "1888287682739631.mns.cn-hangzhou.aliyuncs.com",
+        ] {
+            assert_eq!(ask(path, host), 200, "{path} {host}");
+        }
+        for host in ["evil.example", "localhost.evil.example:9000", "1.mns.evil.example", "aliyuncs.com.evil.example"] {
+            assert_eq!(ask(path, host), 421, "{path} {host}");
+        }
+    }
+    assert!(mns.stderr().contains("add it with --host"), "{}", mns.stderr());
+}
+
+#[test]
+fn an_address_that_others_reach_gets_a_warning_about_the_known_key() {
+    let start = |args: &[&str]| {
+        let args = [&["--public-url", "http://emulator.example:9"], args].concat();
+        let mns = LocalMns::listen("0.0.0.0:0", &args);
+        mns.bound();
+        mns.stderr()
+    };
+    let known = "everyone knows the access key emulator:emulator";
+    assert!(start(&[]).contains(known));
+    assert!(start(&["--no-auth"]).contains("--no-auth lets them publish"));
+    let own = start(&["--access-key", "id:secret"]);
+    assert!(!own.contains("Other machines reach"), "{own}");
+    let local = LocalMns::start(&[]);
+    local.bound();
+    assert!(!local.stderr().contains("Other machines reach"), "{}", local.stderr());
+}

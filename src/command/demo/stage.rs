@@ -43,6 +43,7 @@ impl Stage {
         let signer = tokio::task::spawn_blocking(|| Signer::generate(512)).await??;
         let options = Options {
             base: base.clone(),
+            hosts: Vec::new(),
             access_key: Some(access_key()),
             owner: OWNER.to_owned(),
             signer,

@@ -1,6 +1,7 @@
 //! A real `mns-endpoint emulator`.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::Arc;
@@ -42,6 +43,15 @@ impl LocalMns {
         let address = line.trim_end().strip_prefix("Start Emulator! Address: http://");
         let address = address.unwrap_or_else(|| panic!("no start line, but {line:?} and {}", told())).to_owned();
         Self { address, child, stdout, stderr }
+    }
+
+    /// Where it listens, whatever address it announces. Once this is known, everything before it is in stderr.
+    pub fn bound(&self) -> SocketAddr {
+        let line = regex::Regex::new(r"Listening.* bound=\S+:(\d+)").unwrap();
+        let port = eventually("it says where it listens", || {
+            line.captures(&self.stderr()).map(|found| found[1].parse::<u16>().unwrap())
+        });
+        (Ipv4Addr::LOCALHOST, port).into()
     }
 
     /// The prefix that an endpoint has to trust.
