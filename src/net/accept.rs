@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
@@ -16,11 +17,13 @@ use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::net::activity::{Activity, Phase};
 use crate::net::counters::{Counters, Ending};
@@ -133,6 +136,7 @@ pub async fn serve<S>(
     S::Future: Send,
 {
     let acceptor = Acceptor {
+        runtime: Handle::current(),
         service,
         slots: Slots::new(front.limits.connections_max, front.limits.head_bytes_max, counters.clone()),
         turned_away: TurnedAway::new(&front),
@@ -141,21 +145,22 @@ pub async fn serve<S>(
         tasks: TaskTracker::new(),
         stop,
     };
-    let loops = TaskTracker::new();
     if let Some(tls) = acceptor.front.tls.clone() {
-        loops.spawn(tls.watch(acceptor.stop.clone()));
+        acceptor.tasks.spawn(tls.watch(acceptor.stop.clone()));
     }
-    for listener in listeners {
-        loops.spawn(acceptor.clone().run(listener));
+    let loops: Vec<_> = listeners.into_iter().map(|listener| acceptor.clone().start(listener)).collect();
+    for ended in loops {
+        // An error is a loop that has ended, too.
+        drop(ended.await);
     }
-    loops.close();
-    loops.wait().await;
     acceptor.tasks.close();
     acceptor.tasks.wait().await;
 }
 
 #[derive(Clone)]
 struct Acceptor<S> {
+    /// Where the connections are served.
+    runtime: Handle,
     service: S,
     front: Front,
     slots: Arc<Slots>,
@@ -170,10 +175,35 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    async fn run(self, listener: TcpListener) {
+    /// Accepts on a thread of its own. Among thousands of tasks that are ready the loop would have its turn too seldom, and
+    /// the kernel's queue would overflow: then a genuine peer waits a second until it asks again.
+    fn start(self, listener: TcpListener) -> oneshot::Receiver<()> {
+        let (ended, end) = oneshot::channel();
+        let accept = move |listener: StdListener| -> io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(self.run(listener))?;
+            // A peer that has left hears nothing.
+            ended.send(()).ok();
+            Ok(())
+        };
+        let started = listener.into_std().and_then(|listener| {
+            thread::Builder::new().name("accept".to_owned()).spawn(move || {
+                if let Err(error) = accept(listener) {
+                    error!(%error, "Cannot accept connections any more: restart");
+                }
+            })
+        });
+        if let Err(error) = started {
+            error!(%error, "Cannot start the thread that accepts connections: restart");
+        }
+        end
+    }
+
+    async fn run(self, listener: StdListener) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return self.sweep(&listener).await,
+                () = self.stop.cancelled() => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -185,24 +215,26 @@ where
                 }
             }
         }
-    }
-
-    /// Takes the connections that the kernel has accepted already: closing the listener would reset them.
-    async fn sweep(&self, listener: &TcpListener) {
+        // Those that the kernel has accepted already: closing the listener would reset them.
         for _ in 0..BACKLOG {
             tokio::select! {
                 biased;
                 Ok((stream, peer)) = listener.accept() => self.admit(stream, peer).await,
-                () = std::future::ready(()) => return,
+                () = std::future::ready(()) => break,
             }
         }
+        Ok(())
     }
 
     async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let peer = canonical(peer);
-        match self.slot(peer).await {
-            Some(slot) => self.open(stream, peer, slot),
-            None => self.turn_away(stream, peer),
+        let slot = self.slot(peer).await;
+        let stream = stream.into_std();
+        let _served_there = self.runtime.enter();
+        match (stream.and_then(TcpStream::from_std), slot) {
+            (Ok(stream), Some(slot)) => self.open(stream, peer, slot),
+            (Ok(stream), None) => self.turn_away(stream, peer),
+            (Err(error), _) => warn!(%error, "Cannot serve a connection"),
         }
     }
 
@@ -225,7 +257,7 @@ where
         drop(stream.set_nodelay(true));
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let ending = Ending(self.counters.clone());
-        self.tasks.spawn(self.clone().connection(stream, peer, slot, ending));
+        self.tasks.spawn_on(self.clone().connection(stream, peer, slot, ending), &self.runtime);
     }
 
     async fn connection(self, stream: TcpStream, peer: SocketAddr, slot: Slot, _ending: Ending) {
@@ -342,7 +374,7 @@ where
     fn turn_away(&self, stream: TcpStream, peer: SocketAddr) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         if let Some(told) = self.turned_away.tell(stream, peer, self.service.clone()) {
-            self.tasks.spawn(told);
+            self.tasks.spawn_on(told, &self.runtime);
         }
     }
 }
