@@ -18,7 +18,9 @@ use mns_endpoint::journal::{self, FileOptions, FileStorage, Format, Journal, Syn
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{Arrival, Connection};
 use mns_endpoint::quarantine::Quarantine;
-use mns_endpoint::server::{self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown};
+use mns_endpoint::server::{
+    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedLimits, RefusedRate, Settings, Shown,
+};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, Fetching, Policy, Verifier,
 };
@@ -99,7 +101,7 @@ fn endpoint(certificate: Vec<u8>, certificate_url: &str, directory: &std::path::
             admission: Admission::new(Vec::new(), Vec::new(), Vec::new()),
         }),
         journal: Journal::start(Box::new(storage), kept, None)?.0,
-        refused: RefusedRate::new(Some(50), 4096),
+        refused: RefusedRate::new(RefusedLimits { records: Some(50), body_bytes: 4096, line_bytes: Some(256 * 1024) }),
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
             path_prefix: String::new(),
@@ -110,6 +112,7 @@ fn endpoint(certificate: Vec<u8>, certificate_url: &str, directory: &std::path::
             shown: Shown::Full,
             refused_body_bytes: 4096,
             refused_per_second: Some(50),
+            refused_line_bytes: Some(256 * 1024),
             access_fields: Vec::new(),
         },
         quarantine: Quarantine::off(),

@@ -79,8 +79,10 @@ impl Counted {
         for (reason, count) in counts.reasons() {
             ConstCounter::new(count).encode(family.encode_family(&[("reason", reason.key())])?)?;
         }
-        let help = "Refusals that left their access line only";
+        let help = "Refusals that left no record";
         counter(encoder, "refusals_left_out", help, self.endpoint.refused.left_out())?;
+        let help = "Refusals that left no access line";
+        counter(encoder, "access_lines_left_out", help, self.endpoint.refused.lines_left_out())?;
         let Some(seconds) = counts.skew_seconds() else { return Ok(()) };
         let help = "Our clock less the Date of the last push that was verified";
         let metric = encoder.encode_descriptor("clock_skew_seconds", help, None, MetricType::Gauge)?;

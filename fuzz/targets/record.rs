@@ -104,8 +104,8 @@ fn check_access_line(value: &[u8], format: Format) {
         user_agent: Some(rest),
         request_id: None,
         mns_version: None,
-        peer: "192.0.2.1:5".parse().unwrap(),
-        duration: Duration::from_millis(5),
+        peer: Some("192.0.2.1:5".parse().unwrap()),
+        duration: Some(Duration::from_millis(5)),
         reason: None,
         message_id: Some(half),
     };

@@ -112,7 +112,7 @@ impl Serve {
         let service = server::service(endpoint.clone());
         let admin = admin_listener::start(admin, &running, &counters);
         let serving = tokio::spawn(net::serve(listeners, service, front, counters.clone(), stop.clone()));
-        let telling = tokio::spawn(server::tell_left_out_each_second(endpoint.clone(), stop.clone()));
+        let chores = tokio::spawn(server::look_after_each_second(endpoint.clone(), stop.clone()));
         let failed = loop {
             tokio::select! {
                 asked = signals.asked() => match asked {
@@ -129,7 +129,7 @@ impl Serve {
                 () = endpoint.journal.failed() => break true,
             }
         };
-        let closing = drain(&running.started, &endpoint, (serving, telling), &stop);
+        let closing = drain(&running.started, &endpoint, (serving, chores), &stop);
         let closed = tokio::select! {
             closed = closing => closed,
             signal = signals.again() => bail!("ended at once by a second {signal}"),
@@ -211,7 +211,7 @@ pub(super) fn assemble(
     Endpoint {
         gate: ArcSwap::from_pointee(certificates.gate(config, clock.clone())),
         journal,
-        refused: RefusedRate::new(config.server.refused_per_second, config.server.refused_body_bytes),
+        refused: RefusedRate::new(config.server.refused_limits()),
         settings: config.server.clone(),
         quarantine,
         clock,
@@ -256,7 +256,7 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
 async fn drain(
     config: &Config,
     endpoint: &Endpoint,
-    (serving, telling): (JoinHandle<()>, JoinHandle<()>),
+    (serving, chores): (JoinHandle<()>, JoinHandle<()>),
     stop: &CancellationToken,
 ) -> Result<Result<(), JournalError>, Elapsed> {
     endpoint.draining.cancel();
@@ -268,7 +268,7 @@ async fn drain(
     if timeout(config.drain, serving).await.is_err() {
         warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
     }
-    drop(telling.await);
+    drop(chores.await);
     endpoint.tell_left_out();
     let closing = timeout(CLOSE_TIMEOUT, endpoint.journal.close());
     let (closed, _) = tokio::join!(closing, timeout(CLOSE_TIMEOUT, endpoint.quarantine.close()));

@@ -158,10 +158,7 @@ impl Config {
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
         let listed = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
-        if accept.require_owner && accept.topic_owners.0.is_empty() {
-            let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
-            return Err(impossible("accept.require_owner", "true", problem));
-        }
+        check_owners(&accept)?;
         Ok(Self {
             file,
             origin,
@@ -190,6 +187,7 @@ impl Config {
                 shown: logs.request,
                 refused_body_bytes: logs.refused_body.0,
                 refused_per_second: logs.refused_rate.0.map(|rate| rate.0),
+                refused_line_bytes: logs.refused_bytes.0.map(|rate| rate.0),
                 access_fields: check_access_fields(&logs.access_fields.0)?,
             },
             policy: Policy {
@@ -221,6 +219,14 @@ impl Config {
             keys,
         })
     }
+}
+
+fn check_owners(accept: &raw::Accept) -> Result<(), ConfigError> {
+    if accept.require_owner && accept.topic_owners.0.is_empty() {
+        let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
+        return Err(impossible("accept.require_owner", "true", problem));
+    }
+    Ok(())
 }
 
 fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::values::{Mode, Names, OrOff, Rate, Size, Span, When};
+use crate::config::values::{ByteRate, Mode, Names, OrOff, Rate, Size, Span, When};
 use crate::journal::{Duplicates, SyncMode};
 use crate::mns::DEFAULT_PATH;
 use crate::server::Shown;
@@ -101,6 +101,7 @@ pub(super) struct Logs {
     pub(super) low_water: Size,
     pub(super) refused_body: Size,
     pub(super) refused_rate: OrOff<Rate>,
+    pub(super) refused_bytes: OrOff<ByteRate>,
     pub(super) quarantine_bytes: Size,
     pub(super) diagnostics: bool,
 }
@@ -200,6 +201,7 @@ impl Default for Logs {
             low_water: Size(512 * 1024 * 1024),
             refused_body: Size(4 * 1024),
             refused_rate: OrOff(Some(Rate(50))),
+            refused_bytes: OrOff(Some(ByteRate(256 * 1024))),
             quarantine_bytes: Size(64 * 1024 * 1024),
             diagnostics: false,
         }

@@ -31,6 +31,10 @@ pub(super) struct When(pub(super) SyncMode);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rate(pub(super) u64);
 
+/// So many bytes a second: `256KiB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ByteRate(pub(super) u64);
+
 /// A list, or one text with commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names(pub(super) Vec<String>);
@@ -76,6 +80,23 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.strip_suffix("/s").and_then(|number| number.parse().ok());
         number.map(Self).ok_or_else(|| format!("{text:?} is no rate such as 50/s"))
+    }
+}
+
+impl FromStr for ByteRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = text.strip_suffix("/s").and_then(|size| size.parse::<bytesize::ByteSize>().ok());
+        bytes.map(|size| Self(size.0)).ok_or_else(|| format!("{text:?} is no rate such as 256KiB/s"))
+    }
+}
+
+impl FromStr for OrOff<ByteRate> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        or_off(text, str::parse)
     }
 }
 
@@ -165,7 +186,7 @@ macro_rules! deserialize_from_text {
     };
 }
 
-deserialize_from_text!(Span, OrOff<Duration>, OrOff<Size>, OrOff<Rate>, Size, When);
+deserialize_from_text!(Span, OrOff<Duration>, OrOff<Size>, OrOff<Rate>, OrOff<ByteRate>, Size, When);
 
 impl<'de> Deserialize<'de> for Mode {
     /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.

@@ -32,9 +32,9 @@ pub struct AccessLine<'a> {
     /// The value of x-mns-version.
     pub mns_version: Option<&'a [u8]>,
     /// The peer's address.
-    pub peer: SocketAddr,
+    pub peer: Option<SocketAddr>,
     /// From the first byte of the request to the hand-over to the journal.
-    pub duration: Duration,
+    pub duration: Option<Duration>,
     /// The key of what was odd or wrong.
     pub reason: Option<&'a str>,
     /// The notification's id, once it is known to be one.
@@ -104,7 +104,10 @@ impl AccessLine<'_> {
         for name in extra {
             let key: &'static str = (*name).into();
             let value = match name {
-                AccessField::DurationMs => u64::try_from(self.duration.as_millis()).map_or(Value::Null, Value::from),
+                AccessField::DurationMs => {
+                    let ms = self.duration.and_then(|duration| u64::try_from(duration.as_millis()).ok());
+                    ms.map_or(Value::Null, Value::from)
+                }
                 AccessField::Peer | AccessField::Reason | AccessField::MessageId => text(self.extra(*name).as_deref()),
             };
             line.insert(key.to_owned(), value);
@@ -114,8 +117,8 @@ impl AccessLine<'_> {
 
     fn extra(&self, field: AccessField) -> Option<Vec<u8>> {
         match field {
-            AccessField::Peer => Some(self.peer.to_string().into_bytes()),
-            AccessField::DurationMs => Some(self.duration.as_millis().to_string().into_bytes()),
+            AccessField::Peer => self.peer.map(|peer| peer.to_string().into_bytes()),
+            AccessField::DurationMs => self.duration.map(|duration| duration.as_millis().to_string().into_bytes()),
             AccessField::Reason => self.reason.map(|reason| reason.as_bytes().to_vec()),
             AccessField::MessageId => self.message_id.map(<[u8]>::to_vec),
         }

@@ -106,29 +106,40 @@ impl Visit<'_> {
         }
     }
 
-    /// The access line of a refusal, and its record where there is room for one: then the request is kept as well. `None`
-    /// where what space is left is for pushes only.
+    /// The access line of a refusal and its record, each if the budgets of [`RefusedRate`](crate::server::RefusedRate)
+    /// admit it; with a record the request is kept as well. `None` if neither is admitted, or if what space is left is for
+    /// pushes only.
     pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
         let Endpoint { refused, journal, settings, .. } = self.endpoint;
+        let standing = self.standing(rejection);
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
         let mut entry = Entry::default();
-        let mut is_logged = refused.admits(journal.is_low());
+        let mut is_logged = refused.admits(standing, journal.is_low());
         if is_logged {
             self.write_refusal(rejection, &headers, &stamp, &mut entry);
-            is_logged = refused.admits_bytes(entry.endpoint.len());
+            is_logged = refused.admits_bytes(standing, entry.endpoint.len());
             if !is_logged {
                 entry.endpoint.clear();
             }
         }
         self.quarantine(rejection, is_logged);
         if journal.is_scarce() {
+            refused.leave_line_out();
             return None;
         }
         let reason = Some(rejection.reason().key());
         let line = AccessLine { reason, ..self.access_line(&headers, &stamp, rejection.status()) };
         self.write_access(&line, &mut entry);
-        Some(entry)
+        if !refused.admits_line(standing, entry.access.len()) {
+            entry.access.clear();
+        }
+        (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
+    }
+
+    /// What is known of the sender. Without the body nothing was verified, whatever the rejection may mean after it.
+    fn standing(&self, rejection: &Rejection) -> Standing {
+        if self.has_body { rejection.standing() } else { Standing::Unproved }
     }
 
     /// Keeps the request for `explain` and `logs recover`, where all of it has come. One of MNS's is kept once, and
@@ -258,8 +269,8 @@ impl Visit<'_> {
             user_agent: value(USER_AGENT),
             request_id: value(header::REQUEST_ID),
             mns_version: value(header::VERSION),
-            peer: self.arrival.peer,
-            duration: self.arrival.first_byte.elapsed(),
+            peer: Some(self.arrival.peer),
+            duration: Some(self.arrival.first_byte.elapsed()),
             reason: None,
             message_id: None,
         }

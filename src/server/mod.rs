@@ -37,7 +37,7 @@ use crate::trust::{Admission, Verifier};
 pub use counts::{Counts, SubscriptionCount};
 pub use in_flight::InFlight;
 pub use reason::Reason;
-pub use refused_rate::{RefusedRate, tell_left_out_each_second};
+pub use refused_rate::{RefusedLimits, RefusedRate, look_after_each_second};
 pub use rejection::Rejection;
 pub use secret_path::{SecretPath, SecretPathError};
 
@@ -53,7 +53,7 @@ pub struct Endpoint {
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
-    /// How many refusals are logged in full.
+    /// How much refusals may write.
     pub refused: RefusedRate,
     /// Keeps refused requests.
     pub quarantine: Quarantine,
@@ -98,6 +98,8 @@ pub struct Settings {
     pub refused_body_bytes: usize,
     /// How many refusals a second are logged with their details; `None` knows no bound.
     pub refused_per_second: Option<u64>,
+    /// How many bytes of access lines refusals have each second; `None` knows no bound.
+    pub refused_line_bytes: Option<u64>,
     /// What stands in the access log after the manual's fields.
     pub access_fields: Vec<AccessField>,
 }
@@ -126,6 +128,16 @@ pub enum Shown {
 }
 
 impl Settings {
+    /// How much refusals may write.
+    #[must_use]
+    pub fn refused_limits(&self) -> RefusedLimits {
+        RefusedLimits {
+            records: self.refused_per_second,
+            body_bytes: self.refused_body_bytes,
+            line_bytes: self.refused_line_bytes,
+        }
+    }
+
     fn serves(&self, path: &str) -> bool {
         match &self.paths {
             Paths::Any => true,

@@ -1,7 +1,9 @@
-//! How many refusals are logged in full, so that no stranger fills the disk or rotates the genuine records away.
+//! How much refusals may write in a second, so that no stranger fills the disk or rotates the genuine records away.
 //!
-//! Beyond the rate, and while space is low, a refusal leaves its access line only; once a second one record tells how
-//! many there were.
+//! Beyond the rate, and while space is low, a refusal leaves its access line only; beyond the budget of access lines, and
+//! while space is scarce, not even that. Once a second one record and one access line say how many were left out.
+//!
+//! Requests that MNS signed have a budget of their own for each of these: strangers cannot use it up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,128 +11,198 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::{Entry, Level, Place, Record, Stamp};
+use crate::journal::{AccessLine, Entry, Level, Place, Record, Stamp};
 use crate::quarantine::Standing;
 use crate::server::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HINT: &str = "more than logs.refused_rate came in a second, or less space is free than logs.low_water: the access log has a line for each, but while less than a quarter of logs.low_water is free";
+const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below logs.low_water. The access log has a line for each within logs.refused_bytes, unless free space is below a quarter of logs.low_water";
 
-/// What a refusal's head may take beside `refused_body`, on average over those of a second, in bytes.
+/// What a refusal's head may take beside its body, on average over those of a second, in bytes.
 const HEAD_BYTES: u64 = 16 * 1024;
+/// The status in the summary of access lines: no answer has it, so no peer can make a line that looks like one.
+const NO_STATUS: u16 = 0;
 
-/// Counts the refusals of the second at hand, and their bytes: a peer chooses how large they are.
+/// What the refusals of strangers may write in a second. Those that MNS signed may write as much again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusedLimits {
+    /// How many are logged in full; `None` knows no bound.
+    pub records: Option<u64>,
+    /// How much of a body a record has, in bytes.
+    pub body_bytes: usize,
+    /// The bytes of their access lines; `None` knows no bound.
+    pub line_bytes: Option<u64>,
+}
+
+/// Counts what refusals have written in the current second. A peer chooses how large its own are, so bytes count too.
 #[derive(Debug)]
 pub struct RefusedRate {
-    per_second: Option<u64>,
-    bytes_each: u64,
-    this_second: AtomicU64,
-    bytes_this_second: AtomicU64,
-    kept_bytes_this_second: [AtomicU64; 2],
-    /// Since the last summary.
-    left_out: AtomicU64,
-    left_out_ever: AtomicU64,
+    records: Option<u64>,
+    record_bytes: Option<u64>,
+    line_bytes: Option<u64>,
+    genuine: Spent,
+    unproved: Spent,
+    records_left_out: LeftOut,
+    lines_left_out: LeftOut,
+}
+
+/// What the refusals of one [`Standing`] have written in the current second.
+#[derive(Debug, Default)]
+struct Spent {
+    records: AtomicU64,
+    record_bytes: AtomicU64,
+    kept_bytes: AtomicU64,
+    line_bytes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct LeftOut {
+    since_summary: AtomicU64,
+    since_start: AtomicU64,
 }
 
 impl RefusedRate {
-    /// So many are logged in full each second; `None` knows no bound.
+    /// Budgets of which nothing is spent.
     #[must_use]
-    pub fn new(per_second: Option<u64>, refused_body_bytes: usize) -> Self {
+    pub fn new(limits: RefusedLimits) -> Self {
+        let bytes_each = u64::try_from(limits.body_bytes).unwrap_or(u64::MAX).saturating_add(HEAD_BYTES);
         Self {
-            per_second,
-            bytes_each: u64::try_from(refused_body_bytes).unwrap_or(u64::MAX).saturating_add(HEAD_BYTES),
-            this_second: AtomicU64::new(0),
-            bytes_this_second: AtomicU64::new(0),
-            kept_bytes_this_second: Default::default(),
-            left_out: AtomicU64::new(0),
-            left_out_ever: AtomicU64::new(0),
+            records: limits.records,
+            record_bytes: limits.records.map(|records| records.saturating_mul(bytes_each)),
+            line_bytes: limits.line_bytes,
+            genuine: Spent::default(),
+            unproved: Spent::default(),
+            records_left_out: LeftOut::default(),
+            lines_left_out: LeftOut::default(),
         }
     }
 
     /// Whether one more may be logged in full; if not it is counted.
-    pub(super) fn admits(&self, is_space_low: bool) -> bool {
-        let before = self.this_second.fetch_add(1, Ordering::Relaxed);
-        let is_admitted = !is_space_low && self.per_second.is_none_or(|max| before < max);
-        self.count(is_admitted);
-        is_admitted
-    }
-
-    /// How many left their access line only.
-    #[must_use]
-    pub fn left_out(&self) -> u64 {
-        self.left_out_ever.load(Ordering::Relaxed)
+    pub(super) fn admits(&self, standing: Standing, is_space_low: bool) -> bool {
+        let is_admitted = spend(&self.spent(standing).records, 1, self.records) && !is_space_low;
+        self.records_left_out.count_unless(is_admitted)
     }
 
     /// Whether a record of that size may be logged as well; if not it is counted.
-    pub(super) fn admits_bytes(&self, bytes: usize) -> bool {
-        let is_admitted = self.has_room_in(&self.bytes_this_second, bytes);
-        self.count(is_admitted);
-        is_admitted
+    pub(super) fn admits_bytes(&self, standing: Standing, bytes: usize) -> bool {
+        let is_admitted = spend(&self.spent(standing).record_bytes, bytes, self.record_bytes);
+        self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether a request of that size may be kept as well: as many bytes a second as of records, and as many again of
-    /// those that MNS signed.
+    /// Whether a request of that size may be kept as well: as many bytes a second as of records.
     pub(super) fn admits_kept_bytes(&self, standing: Standing, bytes: usize) -> bool {
-        let [genuine, unproved] = &self.kept_bytes_this_second;
+        spend(&self.spent(standing).kept_bytes, bytes, self.record_bytes)
+    }
+
+    /// Whether an access line of that size may be logged; if not it is counted.
+    pub(super) fn admits_line(&self, standing: Standing, bytes: usize) -> bool {
+        let is_admitted = spend(&self.spent(standing).line_bytes, bytes, self.line_bytes);
+        self.lines_left_out.count_unless(is_admitted)
+    }
+
+    /// Counts an access line that is not even made.
+    pub(super) fn leave_line_out(&self) {
+        self.lines_left_out.count_unless(false);
+    }
+
+    /// How many left no record.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.records_left_out.since_start.load(Ordering::Relaxed)
+    }
+
+    /// How many left no access line.
+    #[must_use]
+    pub fn lines_left_out(&self) -> u64 {
+        self.lines_left_out.since_start.load(Ordering::Relaxed)
+    }
+
+    fn spent(&self, standing: Standing) -> &Spent {
         match standing {
-            Standing::Genuine => self.has_room_in(genuine, bytes),
-            Standing::Unproved => self.has_room_in(unproved, bytes),
+            Standing::Genuine => &self.genuine,
+            Standing::Unproved => &self.unproved,
         }
     }
 
-    fn has_room_in(&self, this_second: &AtomicU64, bytes: usize) -> bool {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let before = this_second.fetch_add(bytes, Ordering::Relaxed);
-        self.per_second.is_none_or(|max| before < max.saturating_mul(self.bytes_each))
-    }
-
-    fn count(&self, is_admitted: bool) {
-        let left_out = u64::from(!is_admitted);
-        self.left_out.fetch_add(left_out, Ordering::Relaxed);
-        self.left_out_ever.fetch_add(left_out, Ordering::Relaxed);
-    }
-
     fn begin_second(&self) {
-        self.this_second.store(0, Ordering::Relaxed);
-        self.bytes_this_second.store(0, Ordering::Relaxed);
-        self.kept_bytes_this_second.iter().for_each(|bytes| bytes.store(0, Ordering::Relaxed));
+        for spent in [&self.genuine, &self.unproved] {
+            for count in [&spent.records, &spent.record_bytes, &spent.kept_bytes, &spent.line_bytes] {
+                count.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Takes `amount` from a budget. What is begun within the budget is written whole, so a second has at most one such more.
+fn spend<T: TryInto<u64>>(spent: &AtomicU64, amount: T, max: Option<u64>) -> bool {
+    let before = spent.fetch_add(amount.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    max.is_none_or(|max| before < max)
+}
+
+impl LeftOut {
+    fn count_unless(&self, is_admitted: bool) -> bool {
+        let left_out = u64::from(!is_admitted);
+        self.since_summary.fetch_add(left_out, Ordering::Relaxed);
+        self.since_start.fetch_add(left_out, Ordering::Relaxed);
+        is_admitted
     }
 
-    /// Begins the next second; gives how many were left out since this was asked last.
-    fn turn(&self) -> u64 {
-        self.begin_second();
-        self.left_out.swap(0, Ordering::Relaxed)
+    fn take(&self) -> u64 {
+        self.since_summary.swap(0, Ordering::Relaxed)
     }
 }
 
 impl Endpoint {
     /// Begins the next second of [`RefusedRate`], and logs what was left out in the last one.
     pub fn tell_left_out(&self) {
-        // What space is left is for pushes only: they are told once there is more.
+        self.refused.begin_second();
+        // What space is left is for pushes only: the summaries follow once there is more.
         if self.journal.is_scarce() {
-            return self.refused.begin_second();
-        }
-        let count = self.refused.turn();
-        if count == 0 {
             return;
         }
-        let (count, stamp) = (count.to_string(), Stamp::new(self.clock.now(), &self.zone));
-        let record = Record {
-            stamp: &stamp,
-            level: Level::Warning,
-            place: Place::LeftOut,
-            title: Some("Refusals Left Out!"),
-            attributes: &[("Count", count.as_bytes()), ("Hint", HINT.as_bytes())],
-            request: None,
-        };
-        let mut entry = Entry::default();
-        record.write(&mut entry.endpoint, self.settings.format);
-        self.journal.note(entry);
+        let (records, lines) = (self.refused.records_left_out.take(), self.refused.lines_left_out.take());
+        let (stamp, mut entry) = (Stamp::new(self.clock.now(), &self.zone), Entry::default());
+        if records > 0 {
+            let count = records.to_string();
+            let record = Record {
+                stamp: &stamp,
+                level: Level::Warning,
+                place: Place::LeftOut,
+                title: Some("Refusals Left Out!"),
+                attributes: &[("Count", count.as_bytes()), ("Hint", HINT.as_bytes())],
+                request: None,
+            };
+            record.write(&mut entry.endpoint, self.settings.format);
+        }
+        if lines > 0 {
+            // An access line by its form, so that whatever reads those reads this one.
+            let target = format!("refusals-left-out={lines}");
+            let line = AccessLine {
+                stamp: &stamp,
+                method: b"-",
+                status: NO_STATUS,
+                target: target.as_bytes(),
+                version: "-",
+                content_length: None,
+                host: None,
+                user_agent: None,
+                request_id: None,
+                mns_version: None,
+                peer: None,
+                duration: None,
+                reason: None,
+                message_id: None,
+            };
+            line.write(&mut entry.access, self.settings.format, &self.settings.access_fields);
+        }
+        if records > 0 || lines > 0 {
+            self.journal.note(entry);
+        }
     }
 }
 
-/// Calls [`Endpoint::tell_left_out`] once a second until the stop.
-pub async fn tell_left_out_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
+/// What is due once a second, until the stop: [`Endpoint::tell_left_out`].
+pub async fn look_after_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     let mut second = tokio::time::interval(SECOND);
     while stop.run_until_cancelled(second.tick()).await.is_some() {
         endpoint.tell_left_out();
@@ -141,26 +213,63 @@ pub async fn tell_left_out_each_second(endpoint: Arc<Endpoint>, stop: Cancellati
 mod tests {
     use super::*;
 
+    const BOTH: [Standing; 2] = [Standing::Unproved, Standing::Genuine];
+
+    fn rate(records: Option<u64>, line_bytes: Option<u64>) -> RefusedRate {
+        RefusedRate::new(RefusedLimits { records, body_bytes: 4096, line_bytes })
+    }
+
     #[test]
     fn so_many_a_second_are_logged_in_full_and_the_others_counted() {
-        let rate = RefusedRate::new(Some(2), 4096);
-        assert_eq!([rate.admits(false), rate.admits(false), rate.admits(false)], [true, true, false]);
-        assert_eq!((rate.turn(), rate.turn()), (1, 0));
-        assert!(rate.admits(false), "the next second begins anew");
-        assert!(!rate.admits(true), "none while space is low");
-        assert_eq!(rate.turn(), 1);
+        let rate = rate(Some(2), None);
+        let stranger = Standing::Unproved;
+        let admitted = || rate.admits(stranger, false);
+        assert_eq!([admitted(), admitted(), admitted()], [true, true, false]);
+        rate.begin_second();
+        assert_eq!((rate.records_left_out.take(), rate.records_left_out.take()), (1, 0));
+        assert!(rate.admits(stranger, false), "the next second has a budget of its own");
+        assert!(!rate.admits(stranger, true), "none while space is low");
+        assert_eq!(rate.records_left_out.take(), 1);
         assert_eq!(rate.left_out(), 2, "a summary takes nothing away");
         let bytes_max = 2 * (4096 + 16 * 1024);
-        assert!(rate.admits_bytes(bytes_max) && !rate.admits_bytes(1));
-        assert_eq!(rate.turn(), 1);
-        assert!(rate.admits_bytes(1));
-        for standing in [Standing::Unproved, Standing::Genuine] {
-            let kept = |bytes| rate.admits_kept_bytes(standing, bytes);
-            assert!(kept(bytes_max) && !kept(1), "on their own");
+        assert!(rate.admits_bytes(stranger, bytes_max) && !rate.admits_bytes(stranger, 1));
+        rate.begin_second();
+        assert_eq!(rate.records_left_out.take(), 1);
+        assert!(rate.admits_bytes(stranger, 1));
+        assert!((0..1000).all(|_| self::rate(None, None).admits(stranger, false)));
+        assert!(!self::rate(Some(0), None).admits(stranger, false));
+    }
+
+    #[test]
+    fn access_lines_have_so_many_bytes_a_second_and_the_others_are_counted() {
+        let rate = rate(None, Some(100));
+        let admitted = |bytes| rate.admits_line(Standing::Unproved, bytes);
+        assert_eq!([admitted(99), admitted(50), admitted(1)], [true, true, false]);
+        rate.leave_line_out();
+        rate.begin_second();
+        assert!(admitted(1));
+        assert_eq!((rate.lines_left_out.take(), rate.lines_left_out()), (2, 2));
+        assert_eq!(rate.left_out(), 0, "their records are logged");
+        assert!((0..1000).all(|_| self::rate(None, None).admits_line(Standing::Unproved, 1000)));
+        assert!(!self::rate(None, Some(0)).admits_line(Standing::Unproved, 1));
+    }
+
+    #[test]
+    fn strangers_spend_nothing_of_what_mns_signed_has() {
+        type Spends = fn(&RefusedRate, Standing, usize) -> bool;
+        let budgets: [Spends; 4] = [
+            |rate, standing, _bytes| rate.admits(standing, false),
+            RefusedRate::admits_bytes,
+            RefusedRate::admits_kept_bytes,
+            RefusedRate::admits_line,
+        ];
+        let bytes_max = 4096 + 16 * 1024;
+        for (number, spends) in budgets.iter().enumerate() {
+            let rate = rate(Some(1), Some(1));
+            for standing in BOTH {
+                let spent = [spends(&rate, standing, bytes_max), spends(&rate, standing, 1)];
+                assert_eq!(spent, [true, false], "budget {number} of {standing:?}");
+            }
         }
-        assert_eq!(rate.turn(), 0, "their records are logged");
-        assert!(rate.admits_kept_bytes(Standing::Genuine, 1));
-        assert!((0..1000).all(|_| RefusedRate::new(None, 0).admits(false)));
-        assert!(!RefusedRate::new(Some(0), 0).admits(false));
     }
 }

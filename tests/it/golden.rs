@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
-    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Place, Record, Stamp,
+    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Log, Place, Record, Stamp,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
@@ -64,7 +64,7 @@ fn next_signer() -> Signer {
 }
 
 fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
-    endpoint_with(format, shown, dir, Limits::default(), None)
+    endpoint_with(format, shown, dir, Limits::default(), [None; 2])
 }
 
 fn endpoint_with(
@@ -72,7 +72,7 @@ fn endpoint_with(
     shown: Shown,
     dir: &std::path::Path,
     limits: Limits,
-    refused_per_second: Option<u64>,
+    [refused_per_second, refused_line_bytes]: [Option<u64>; 2],
 ) -> Endpoint {
     let storage = FileStorage::open(FileOptions { dir: dir.join("logs"), port: 8080, mode: 0o640 }).unwrap();
     // All formats have one id, so that what they share can be seen.
@@ -88,25 +88,27 @@ fn endpoint_with(
     };
     let prefixes = Prefixes::new([Prefix::parse(PREFIX).unwrap()]);
     let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
+    let settings = Settings {
+        paths: Paths::These(vec!["/notifications".to_owned()]),
+        path_prefix: String::new(),
+        health_path: None,
+        body_bytes_max: 2048,
+        body_timeout: Duration::from_secs(3),
+        format,
+        shown,
+        refused_body_bytes: 100,
+        refused_per_second,
+        refused_line_bytes,
+        access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
+    };
     Endpoint {
         gate: ArcSwap::from_pointee(Gate {
             verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
             admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
         }),
         journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
-        refused: RefusedRate::new(refused_per_second, 100),
-        settings: Settings {
-            paths: Paths::These(vec!["/notifications".to_owned()]),
-            path_prefix: String::new(),
-            health_path: None,
-            body_bytes_max: 2048,
-            body_timeout: Duration::from_secs(3),
-            format,
-            shown,
-            refused_body_bytes: 100,
-            refused_per_second,
-            access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
-        },
+        refused: RefusedRate::new(settings.refused_limits()),
+        settings,
         quarantine: Quarantine::off(),
         in_flight: InFlight::default(),
         counts: Counts::default(),
@@ -181,6 +183,16 @@ fn logs(format: Format, shown: Shown) -> (String, String) {
 
 /// The answers to some requests, and both logs after them.
 fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) -> (Vec<Answer>, String, String) {
+    logs_at_the_end_of_the_second(dir, endpoint, requests, |_| {})
+}
+
+/// The same, with what `end` makes of the second in which they came.
+fn logs_at_the_end_of_the_second(
+    dir: &tempfile::TempDir,
+    endpoint: Endpoint,
+    requests: &[Vec<u8>],
+    end: impl FnOnce(&Endpoint),
+) -> (Vec<Answer>, String, String) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let endpoint = Arc::new(endpoint);
     let stop = CancellationToken::new();
@@ -196,6 +208,7 @@ fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) ->
         stop.clone(),
     ));
     let answers = requests.iter().map(|request| exchange(address, request)).collect();
+    end(&endpoint);
     stop.cancel();
     runtime.block_on(async {
         serving.await.unwrap();
@@ -249,7 +262,7 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
     let dir = tempfile::tempdir().unwrap();
     // No room for any push; refusals have their own.
     let limits = Limits { bytes_max: 0, ..Limits::default() };
-    let endpoint = endpoint_with(Format::Text, Shown::Full, dir.path(), limits, Some(2));
+    let endpoint = endpoint_with(Format::Text, Shown::Full, dir.path(), limits, [Some(2), None]);
     let push = push(ContentFormat::Xml, b"m").sign(&signer()).wire();
     let (answers, endpoint_log, access_log) = logs_of(&dir, endpoint, &vec![push; 9]);
     // The body has come, so that the next push can come on the same connection.
@@ -260,6 +273,29 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
     assert!(records.iter().all(|record| attribute(record, "Reason").unwrap() == b"journal_full"));
     assert_eq!(access_log.matches("\"503\" ").count(), 9);
     assert_eq!(access_log.matches("\"journal_full\"").count(), 9);
+}
+
+#[test]
+fn the_summaries_of_what_was_left_out_are_as_written_down() {
+    let mut found = String::new();
+    for format in [Format::Text, Format::Json] {
+        let dir = tempfile::tempdir().unwrap();
+        // Nothing that is refused has room: the summaries are all there is of it, and strangers cannot forge them.
+        let endpoint = endpoint_with(format, Shown::Off, dir.path(), Limits::default(), [Some(0); 2]);
+        let requests: Vec<Vec<u8>> = [requests(), vec![b"- / HTTP/1.1\r\nHost: -\r\n\r\n".to_vec()]].concat();
+        let end = Endpoint::tell_left_out;
+        let (answers, endpoint_log, access_log) = logs_at_the_end_of_the_second(&dir, endpoint, &requests, end);
+        let refused = answers.iter().filter(|answer| answer.status != 201).count();
+        let last = [endpoint_log, access_log].map(|log| match format {
+            Format::Text if log.ends_with("\n\n") => log[log.rfind("\n[").unwrap() + 1..].to_owned(),
+            Format::Text | Format::Json => format!("{}\n", log.lines().last().unwrap()),
+        });
+        assert!(last[0].contains(&refused.to_string()) && last[1].contains(&format!("refusals-left-out={refused}")));
+        let read = journal::verify(Log::Access, last[1].as_bytes()).unwrap();
+        assert_eq!((read.records, read.accepted, read.problems), (1, 0, Vec::new()));
+        found.extend(last);
+    }
+    assert_golden("left_out.txt", &found);
 }
 
 #[test]

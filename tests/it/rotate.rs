@@ -13,7 +13,7 @@ use mns_endpoint::mns::ContentFormat;
 use rustix::process::Signal;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all, key, records,
+    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all, key, records, run,
 };
 
 fn push(host: &CertificateHost) -> Draft {
@@ -287,6 +287,34 @@ fn a_flood_of_refusals_is_logged_up_to_its_rate_and_counted_beyond() {
     let counts: Vec<usize> = counts.map(|count| count.parse().unwrap()).collect();
     assert!(counts.len() <= seconds, "more than one summary a second");
     assert_eq!(counts.iter().sum::<usize>() + full, 200);
+}
+
+#[test]
+fn access_lines_of_strangers_have_a_budget_and_one_line_a_second_has_the_number_of_the_others() {
+    const BUDGET: usize = 256 * 1024;
+    const REQUESTS: usize = 2000;
+    let endpoint = Endpoint::start(&Options::default().set("logs.refused_rate", "0/s"));
+    // Each line has more than a kilobyte, so all of them are eight times what a second may have.
+    let agent = "x".repeat(1000);
+    let wire = format!("POST /{} HTTP/1.1\r\nContent-Length: 0\r\nUser-Agent: {agent}\r\n\r\n", "x".repeat(1000));
+    let started = Instant::now();
+    for _ in 0..REQUESTS {
+        assert_eq!(endpoint.exchange(wire.as_bytes()).status, 404);
+    }
+    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
+    let port = endpoint.address.port();
+    let (printed, dir) = endpoint.stop();
+    let log = text(&dir.path().join(format!("logs/access_log.{port}")));
+    let bytes_max = seconds * (BUDGET + 2048);
+    assert!((BUDGET..=bytes_max).contains(&log.len()), "{} bytes in {seconds} s", log.len());
+    assert!(printed.len() <= bytes_max, "stdout has no more than the file");
+    let left_out = |line: &str| line.split("\"refusals-left-out=").nth(1)?.split('"').next()?.parse::<usize>().ok();
+    let summaries: Vec<usize> = log.lines().filter_map(left_out).collect();
+    assert!((1..=seconds).contains(&summaries.len()), "{summaries:?}");
+    let whole = log.lines().count() - summaries.len();
+    assert_eq!(whole + summaries.iter().sum::<usize>(), REQUESTS);
+    let verified = run(dir.path(), &["logs", "verify", "--log-dir", "logs", "--listen", &format!("127.0.0.1:{port}")]);
+    assert_eq!(verified.code, 0, "{verified:?}");
 }
 
 /// A file system of its own, as small as a test needs it. Unmounted at the end.

@@ -152,4 +152,7 @@ fn logtail_takes_an_access_line_apart_with_and_without_more_fields() {
         let bare = line.strip_suffix(&found[10]).unwrap();
         assert_eq!(fields(&detail, bare)[..10], found[..10]);
     }
+    let left_out = file("tests/golden/left_out.txt");
+    let line = left_out.lines().find(|line| line.contains("refusals-left-out") && line.starts_with('[')).unwrap();
+    assert_eq!(fields(&detail, line)[2], "0", "no answer has this status");
 }
