@@ -200,6 +200,8 @@ impl Counted {
         counter(encoder, "quarantine_dropped", help, quarantine.dropped())?;
         let help = "Requests in quarantine that made room for younger ones";
         counter(encoder, "quarantine_pushed_out", help, quarantine.pushed_out())?;
+        let help = "Requests in quarantine that were deleted because space was scarce";
+        counter(encoder, "quarantine_given_back", help, quarantine.given_back())?;
         gauge(encoder, "quarantine_requests", "Requests in quarantine", number(quarantine.files()))?;
         gauge(encoder, "quarantine_bytes", "The room that they take", quarantine.bytes())
     }

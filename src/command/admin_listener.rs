@@ -65,7 +65,12 @@ fn parts(endpoint: &Endpoint, tls: Option<&net::Tls>) -> Vec<Part> {
     };
     let mut parts = vec![
         part("journal", endpoint.journal.is_writable(), "writable", "a write or a sync has failed or hangs"),
-        part("disk", !endpoint.journal.is_low(), "above logs.low_water", "less space is free than logs.low_water"),
+        part(
+            "disk",
+            !endpoint.journal.is_low(),
+            "above logs.low_water",
+            "too little space is free: see logs.low_water",
+        ),
         part("stop", !endpoint.draining.is_cancelled(), "serving", "draining"),
     ];
     let end = tls.and_then(net::Tls::not_after).map(|end| humantime::format_rfc3339_seconds(end).to_string());

@@ -218,13 +218,14 @@ impl Journal {
             && !self.shared.is_stalled()
     }
 
-    /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago.
+    /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago, or a write was refused in the
+    /// last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD) for want of space.
     #[must_use]
     pub fn is_low(&self) -> bool {
         self.shared.is_low()
     }
 
-    /// Whether less than a quarter of that is free: what is left is for pushes only.
+    /// Whether less than a quarter of that is free, or a write was refused so: what is left is for pushes only.
     #[must_use]
     pub fn is_scarce(&self) -> bool {
         self.shared.is_scarce()

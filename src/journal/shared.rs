@@ -1,5 +1,6 @@
 //! What the writer and those who hand entries over know of each other: room, failures, counts.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) meters: Meters,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
+    /// The last refused write was refused for want of space.
+    full: AtomicBool,
     /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits for some.
     working_ms: AtomicU64,
     started: Instant,
@@ -66,6 +69,7 @@ impl Shared {
             duplicates: AtomicU64::new(0),
             meters: Meters::new(),
             refused_ms: AtomicU64::new(0),
+            full: AtomicBool::new(false),
             working_ms: AtomicU64::new(0),
             started: Instant::now(),
             low: AtomicBool::new(false),
@@ -87,11 +91,16 @@ impl Shared {
     }
 
     pub(super) fn is_low(&self) -> bool {
-        self.low.load(Ordering::Relaxed)
+        self.low.load(Ordering::Relaxed) || self.is_full()
     }
 
     pub(super) fn is_scarce(&self) -> bool {
-        self.scarce.load(Ordering::Relaxed)
+        self.scarce.load(Ordering::Relaxed) || self.is_full()
+    }
+
+    /// A write was refused lately for want of space, whatever the marks say.
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed) && self.refused_lately()
     }
 
     pub(super) fn set_scarce(&self, is_scarce: bool) {
@@ -103,8 +112,9 @@ impl Shared {
     }
 
     /// A write was refused; `false` where that is no news.
-    pub(super) fn note_refused(&self) -> bool {
+    pub(super) fn note_refused(&self, cause: io::ErrorKind) -> bool {
         let is_news = !self.refused_lately();
+        self.full.store(matches!(cause, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded), Ordering::Relaxed);
         self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
         is_news
     }

@@ -227,7 +227,7 @@ impl Writer {
     fn tell(&self, fault: &Fault) -> JournalError {
         match fault {
             Fault::Refused(cause) => {
-                if self.shared.note_refused() {
+                if self.shared.note_refused(cause.kind()) {
                     warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and the next one tried");
                 }
                 JournalError::Refused

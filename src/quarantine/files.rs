@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// A file takes whole blocks of a disk, so that is what it counts.
 const BLOCK_BYTES: u64 = 4096;
+/// The most that are deleted at once to give their room back, oldest first: the thread must not be away for long. They have
+/// 16 MiB at least.
+const GIVEN_BACK_MAX: usize = 4096;
 /// Only the owner of the process looks into it.
 const DIR_MODE: u32 = 0o700;
 
@@ -34,6 +37,7 @@ pub(super) struct Files {
     unproved: Kept,
     next_number: u64,
     pushed_out: u64,
+    given_back: u64,
 }
 
 /// The files of one [`Standing`], the oldest first: their numbers and the room they take.
@@ -55,7 +59,7 @@ impl Files {
     /// Takes up what is there already.
     pub(super) fn open(dir: PathBuf, mode: u32, bytes_max: u64) -> io::Result<Self> {
         let (genuine, unproved) = (Kept::default(), Kept::default());
-        let mut files = Self { dir, mode, bytes_max, genuine, unproved, next_number: 1, pushed_out: 0 };
+        let mut files = Self { dir, mode, bytes_max, genuine, unproved, next_number: 1, pushed_out: 0, given_back: 0 };
         for (number, standing) in numbers(&files.dir)? {
             let len = fs::symlink_metadata(path(&files.dir, number, standing))?.len();
             files.kept(standing).add(number, room_of(len));
@@ -100,19 +104,45 @@ impl Files {
         self.pushed_out
     }
 
+    /// How many were deleted because space was scarce.
+    pub(super) fn given_back(&self) -> u64 {
+        self.given_back
+    }
+
+    /// Deletes the oldest of those that nobody is proved to have sent, [`GIVEN_BACK_MAX`] at most: space is scarce, and a
+    /// push needs the room. Gives the room that they took.
+    pub(super) fn give_back(&mut self) -> io::Result<u64> {
+        let before = self.bytes();
+        for _ in 0..GIVEN_BACK_MAX {
+            if !self.remove_oldest(Standing::Unproved)? {
+                break;
+            }
+            self.given_back = self.given_back.saturating_add(1);
+        }
+        Ok(before.saturating_sub(self.bytes()))
+    }
+
     fn make_room(&mut self, standing: Standing, room: u64) -> io::Result<()> {
         while self.bytes().saturating_add(room) > self.bytes_max {
             let is_own_half_full = self.kept(standing).bytes.saturating_add(room) > self.half();
             let victim = if is_own_half_full { standing } else { standing.other() };
-            let Some((number, _)) = self.kept(victim).files.front().copied() else { return Ok(()) };
-            match fs::remove_file(path(&self.dir, number, victim)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                // Somebody may have removed it before.
-                Ok(()) | Err(_) => self.kept(victim).remove_oldest(),
+            if !self.remove_oldest(victim)? {
+                break;
             }
             self.pushed_out = self.pushed_out.saturating_add(1);
         }
         Ok(())
+    }
+
+    /// Deletes the oldest file of one half; `false` if it has none.
+    fn remove_oldest(&mut self, standing: Standing) -> io::Result<bool> {
+        let Some((number, _)) = self.kept(standing).files.front().copied() else { return Ok(false) };
+        match fs::remove_file(path(&self.dir, number, standing)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            // Somebody may have removed it before.
+            Ok(()) | Err(_) => self.kept(standing).remove_oldest(),
+        }
+        Ok(true)
     }
 
     fn half(&self) -> u64 {
@@ -238,6 +268,25 @@ mod tests {
         assert_eq!(left.len(), 4);
         kept.add(Standing::Unproved, &BLOCK.repeat(3)).unwrap_err();
         assert_eq!(names(dir.path())[..2], left[..2]);
+    }
+
+    #[test]
+    fn the_oldest_strangers_are_given_back_a_bounded_number_at_once_and_the_genuine_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let count = u64::try_from(GIVEN_BACK_MAX).unwrap() + 2;
+        let mut kept = files(dir.path(), count * 4);
+        kept.add(Standing::Genuine, BLOCK).unwrap();
+        (0..count).for_each(|_| kept.add(Standing::Unproved, b"small").unwrap());
+        kept.add(Standing::Genuine, BLOCK).unwrap();
+        // Somebody else may delete one at any time.
+        fs::remove_file(&list(&dir.path().join("q")).unwrap()[1]).unwrap();
+        assert_eq!(kept.give_back().unwrap(), (count - 2) * BLOCK_BYTES);
+        let left: Vec<String> = names(dir.path());
+        assert_eq!((left.len(), kept.len(), kept.bytes()), (4, 4, 4 * BLOCK_BYTES));
+        assert!(left[0].ends_with("1.genuine.http") && left[1].ends_with("4098.unproved.http"), "{left:?}");
+        assert_eq!((kept.give_back().unwrap(), kept.give_back().unwrap()), (2 * BLOCK_BYTES, 0));
+        assert!(names(dir.path()).iter().all(|name| name.contains("genuine")));
+        assert_eq!((kept.given_back(), kept.pushed_out()), (count, 0));
     }
 
     #[test]

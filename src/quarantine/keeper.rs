@@ -47,6 +47,7 @@ pub struct Quarantine {
 #[derive(Debug)]
 enum Command {
     Keep(Standing, Vec<u8>),
+    GiveBack,
     Close,
 }
 
@@ -56,6 +57,9 @@ struct Shared {
     kept: AtomicU64,
     dropped: AtomicU64,
     pushed_out: AtomicU64,
+    given_back: AtomicU64,
+    /// The thread has been asked to and has not done it yet: once is enough.
+    is_giving_back: AtomicBool,
     files: AtomicUsize,
     bytes: AtomicU64,
     has_warned: AtomicBool,
@@ -140,6 +144,20 @@ impl Quarantine {
         self.shared.pushed_out.load(Ordering::Relaxed)
     }
 
+    /// Asks for the room of requests that nobody is proved to have sent: space is scarce. Nobody waits for it.
+    pub fn give_back(&self) {
+        let Some(queue) = &self.queue else { return };
+        if !self.shared.is_giving_back.swap(true, Ordering::Relaxed) && queue.try_send(Command::GiveBack).is_err() {
+            self.shared.is_giving_back.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests that were deleted because space was scarce.
+    #[must_use]
+    pub fn given_back(&self) -> u64 {
+        self.shared.given_back.load(Ordering::Relaxed)
+    }
+
     /// Requests that are kept now.
     #[must_use]
     pub fn files(&self) -> usize {
@@ -168,19 +186,47 @@ impl Quarantine {
 
 impl Shared {
     fn run(&self, mut files: Files, commands: &Receiver<Command>) {
-        while let Ok(Command::Keep(standing, capture)) = commands.recv() {
-            let added = files.add(standing, &capture);
-            self.tell(&files);
-            match added {
-                Ok(()) => drop(self.kept.fetch_add(1, Ordering::Relaxed)),
-                Err(error) => {
-                    self.dropped.fetch_add(1, Ordering::Relaxed);
-                    if !self.has_warned.swap(true, Ordering::Relaxed) {
-                        warn!(%error, "A refused request cannot be kept in quarantine; further ones are only counted");
-                    }
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Keep(standing, capture) => {
+                    self.keep(&mut files, standing, &capture);
+                    self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
                 }
+                Command::GiveBack => {
+                    // First, so that whoever asks from here on is heard.
+                    self.is_giving_back.store(false, Ordering::Relaxed);
+                    self.give_back(&mut files);
+                }
+                Command::Close => return,
             }
-            self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
+            self.tell(&files);
+        }
+    }
+
+    fn keep(&self, files: &mut Files, standing: Standing, capture: &[u8]) {
+        let Err(error) = files.add(standing, capture) else {
+            self.kept.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            // The next write that the disk refuses would be that of a push.
+            self.give_back(files);
+        }
+        self.warn_once(&error, "A refused request cannot be kept in quarantine; further ones are only counted");
+    }
+
+    fn give_back(&self, files: &mut Files) {
+        match files.give_back() {
+            Ok(0) => {}
+            Ok(bytes) => warn!(bytes, "Space is scarce: deleted requests from quarantine that were not proved genuine"),
+            Err(error) => self.warn_once(&error, "Space is scarce, and requests in quarantine cannot be deleted"),
+        }
+    }
+
+    fn warn_once(&self, error: &io::Error, what: &str) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            warn!(%error, "{what}");
         }
     }
 
@@ -188,6 +234,7 @@ impl Shared {
         self.files.store(files.len(), Ordering::Relaxed);
         self.bytes.store(files.bytes(), Ordering::Relaxed);
         self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);
+        self.given_back.store(files.given_back(), Ordering::Relaxed);
     }
 }
 

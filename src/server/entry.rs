@@ -9,7 +9,7 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, Request, Uri, Version};
 use tokio::time::Instant;
 
-use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
+use crate::journal::{AccessLine, Entry, JournalError, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
 use crate::mns::{self, Notification, SignedRequest, header};
 use crate::net::Arrival;
 use crate::quarantine::{self, Note, Standing};
@@ -110,7 +110,7 @@ impl Visit<'_> {
     /// admit it; with a record the request is kept as well. `None` if neither is admitted, or if what space is left is for
     /// pushes only.
     pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
-        let Endpoint { refused, journal, settings, .. } = self.endpoint;
+        let Endpoint { refused, journal, settings, quarantine, .. } = self.endpoint;
         let standing = self.standing(rejection);
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
@@ -126,6 +126,10 @@ impl Visit<'_> {
         self.quarantine(rejection, is_logged);
         if journal.is_scarce() {
             refused.leave_line_out();
+            // The disk had no room for a push: the next one should find some, without the wait for the next second.
+            if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
+                quarantine.give_back();
+            }
             return None;
         }
         let reason = Some(rejection.reason().key());

@@ -199,12 +199,20 @@ impl Endpoint {
             self.journal.note(entry);
         }
     }
+
+    /// Deletes unproved requests from quarantine while space is scarce: pushes need the room.
+    fn give_back_room(&self) {
+        if self.journal.is_scarce() {
+            self.quarantine.give_back();
+        }
+    }
 }
 
-/// What is due once a second, until the stop: [`Endpoint::tell_left_out`].
+/// What is due once a second, until the stop: [`Endpoint::tell_left_out`], and room for pushes while space is scarce.
 pub async fn look_after_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     let mut second = tokio::time::interval(SECOND);
     while stop.run_until_cancelled(second.tick()).await.is_some() {
+        endpoint.give_back_room();
         endpoint.tell_left_out();
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::quarantine::{self, Note};
 
-use crate::support::{CertificateHost, Draft, Endpoint, Options, foreign_key, key, records, run};
+use crate::support::{CertificateHost, Draft, Endpoint, Options, eventually, foreign_key, key, records, run};
 
 const FORMATS: [ContentFormat; 3] = [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified];
 
@@ -118,6 +118,44 @@ fn nothing_is_kept_without_room_and_while_space_is_low() {
         assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
         let _dir = endpoint.stop().1;
         assert!(!quarantine.exists(), "{key}");
+    }
+}
+
+#[test]
+fn where_space_is_scarce_strangers_give_back_their_room_and_what_mns_signed_stays() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&wrong(&host));
+    let port = endpoint.address.port();
+    for draft in [forged(&host), push(&host, ContentFormat::Xml, b"m"), forged(&host)] {
+        assert_eq!(endpoint.exchange(&draft.wire()).status, 403);
+    }
+    let (dir, kept) = stopped(endpoint);
+    assert_eq!(kept.len(), 3);
+    let scarce = wrong(&host).set("logs.low_water", "1EiB").set("server.listen", &format!("127.0.0.1:{port}"));
+    let endpoint = Endpoint::start_in(dir, &scarce);
+    let genuine = kept.iter().filter(|path| name(path).contains("genuine")).cloned().collect::<Vec<_>>();
+    let left = || quarantine::list(&dir_of(&endpoint)).unwrap();
+    eventually("the genuine one is alone", || (left() == genuine).then_some(()));
+    // And it is still there when there was time to delete it as well.
+    assert_eq!(stopped(endpoint).1, genuine);
+}
+
+#[test]
+fn what_strangers_send_takes_no_record_and_no_access_line_from_what_mns_signed() {
+    let host = CertificateHost::serving(&key(512));
+    for (limit, log) in [("logs.refused_rate", "endpoint_log"), ("logs.refused_bytes", "access_log")] {
+        let value = if limit == "logs.refused_rate" { "1/s" } else { "1B/s" };
+        let endpoint = Endpoint::start(&wrong(&host).set(limit, value));
+        for _ in 0..20 {
+            assert_eq!(endpoint.exchange(&forged(&host).set("User-Agent", "stranger").wire()).status, 403);
+        }
+        let genuine = push(&host, ContentFormat::Xml, b"m").set("User-Agent", "genuine");
+        assert_eq!(endpoint.exchange(&genuine.wire()).status, 403);
+        let path = endpoint.log_path(log);
+        let _dir = endpoint.stop().1;
+        let log = fs::read_to_string(path).unwrap();
+        assert!(log.matches("stranger").count() < 20, "{limit}");
+        assert_eq!(log.matches("genuine").count(), 1, "{limit}");
     }
 }
 

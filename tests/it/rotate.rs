@@ -13,7 +13,8 @@ use mns_endpoint::mns::ContentFormat;
 use rustix::process::Signal;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all, key, records, run,
+    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all, foreign_key, key,
+    records, run,
 };
 
 fn push(host: &CertificateHost) -> Draft {
@@ -339,6 +340,38 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         Command::new("umount").arg("--lazy").arg(self.0.path()).status().ok();
     }
+}
+
+#[test]
+fn on_a_full_disk_a_push_gets_the_room_of_what_strangers_have_in_quarantine() {
+    let disk = match SmallDisk::mount("4m") {
+        Ok(disk) => disk,
+        Err(error) => {
+            return tell(&format!("SKIPPED: a full disk could not be tested, no tmpfs can be mounted: {error}"));
+        }
+    };
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix())
+        .set("logs.low_water", "0")
+        .set("logs.refused_rate", "off")
+        .set("logs.dir", disk.0.path().to_str().unwrap());
+    let endpoint = Endpoint::start(&options);
+    let quarantine = disk.0.path().join(format!("quarantine.{}", endpoint.address.port()));
+    for _ in 0..100 {
+        let forged = Draft::new(ContentFormat::Simplified, [b'x'; 8192], &host.url("x.pem")).sign(&foreign_key(512));
+        assert_eq!(endpoint.exchange(&forged.wire()).status, 403);
+    }
+    let kept = || fs::read_dir(&quarantine).map_or(0, Iterator::count);
+    eventually("all are in quarantine", || (kept() == 100).then_some(()));
+    let mut filler = fs::File::create(disk.0.path().join("filler")).unwrap();
+    while filler.write_all(&[0; 4096]).is_ok() {}
+    // The first one may find no room, and MNS sends it again; what it needed is there within moments.
+    let statuses = eventually("there is room", || {
+        let statuses: Vec<u16> = (0..20).map(|_| endpoint.exchange(&push(&host).wire()).status).collect();
+        statuses.iter().all(|status| *status == 201).then_some(statuses)
+    });
+    assert_eq!((statuses.len(), kept()), (20, 0));
+    endpoint.assert_tells("Space is scarce: deleted requests from quarantine that were not proved genuine");
 }
 
 #[test]
