@@ -22,7 +22,9 @@ pub use document::{Element, MalformedDocument};
 pub use notification::{ATTRIBUTES, ContentFormat, InvalidNotification, Notification};
 pub use request_id::request_time;
 pub use signed_request::{Defect, SignedRequest};
-pub use signing_cert_url::{NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl};
+pub use signing_cert_url::{
+    NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl, WELL_KNOWN_CERTIFICATE,
+};
 pub use string_to_sign::{Form, string_to_sign};
 
 /// Where MNS posts to an endpoint whose address has no path: that of the manual.

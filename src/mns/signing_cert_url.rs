@@ -59,6 +59,10 @@ pub const REGIONS: [&str; 45] = [
     "cn-beijing-finance-1-pub",
 ];
 
+/// The certificate's address in every real push that is known: `x-mns-signing-cert-url` of 2023 and `SigningCertURL` of 2017
+/// (`tests/vectors/simplified-2023`, `tests/vectors/xml-2017`, protocol.md 2.3).
+pub const WELL_KNOWN_CERTIFICATE: &str = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
+
 /// The longest file name of a certificate, in bytes.
 const FILE_BYTES_MAX: usize = 128;
 
@@ -178,6 +182,13 @@ impl SigningCertUrl {
         self.prefix.secure
     }
 
+    /// Whether this is [`WELL_KNOWN_CERTIFICATE`]: no stranger has made it up.
+    #[must_use]
+    pub fn is_well_known(&self) -> bool {
+        let prefix = WELL_KNOWN_CERTIFICATE.strip_suffix(self.file.as_str());
+        prefix.is_some_and(|prefix| prefix == self.prefix.to_string())
+    }
+
     /// Host, with the port where one is written.
     #[must_use]
     pub fn authority(&self) -> &str {
@@ -273,6 +284,23 @@ mod tests {
         ] {
             assert_eq!(defaults().admit(sent.as_bytes()).unwrap().to_string(), asked);
         }
+    }
+
+    #[test]
+    fn only_the_address_of_real_pushes_is_well_known() {
+        let is_well_known = |address: &str| defaults().admit(address.as_bytes()).unwrap().is_well_known();
+        assert!(include_str!("../../tests/vectors/xml-2017/body.xml").contains(WELL_KNOWN_CERTIFICATE));
+        assert!(is_well_known(WELL_KNOWN_CERTIFICATE));
+        assert!(
+            is_well_known(&WELL_KNOWN_CERTIFICATE.replace("https:", "http:")),
+            "it is fetched with TLS all the same"
+        );
+        for (part, other) in [("x509_", "x509"), ("x509_", ""), ("mnstest.oss", "mns-cert.oss")] {
+            assert!(!is_well_known(&WELL_KNOWN_CERTIFICATE.replace(part, other)), "{other}");
+        }
+        let plain = Prefix::parse("http://mnstest.oss-cn-hangzhou.aliyuncs.com/").unwrap();
+        let address = WELL_KNOWN_CERTIFICATE.replace("https:", "http:");
+        assert!(!Prefixes::new([plain]).admit(address.as_bytes()).unwrap().is_well_known(), "without TLS");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The addresses in use, in two halves that never push each other out: those that have verified a push, and newcomers.
+//! The addresses in use, in two halves that never push each other out: newcomers, and the known ones, which are MNS's own
+//! and those that have verified a push.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,12 +30,14 @@ impl Addresses {
         self.slots.load().get(url).cloned()
     }
 
-    /// The slot of an address that may be new; a new one must be paid for. It takes the place of the oldest newcomer.
+    /// The slot of an address that may be new; a new one must be paid for, unless it is MNS's own. It takes the place of the
+    /// oldest newcomer.
     pub(super) fn get_or_pay(&self, url: &SigningCertUrl, pay: impl FnOnce() -> bool) -> Option<Arc<Slot>> {
         self.get(url).or_else(|| {
             self.grow(url, |slots| match slots.get(url) {
                 // Another request was faster.
                 Some(slot) => Some(slot.clone()),
+                None if url.is_well_known() => Some(Arc::new(Slot::well_known())),
                 None if pay() => Some(Arc::new(Slot::paid())),
                 None => None,
             })
@@ -80,8 +83,10 @@ impl Addresses {
 
     fn grow(&self, url: &SigningCertUrl, slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>) -> Option<Arc<Slot>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut slots = Slots::clone(&self.slots.load());
-        let slot = slot(&slots)?;
+        let before = self.slots.load_full();
+        // Copied only for a slot: a flood of addresses that nobody pays for must not keep the lock for that long.
+        let slot = slot(&before)?;
+        let mut slots = Slots::clone(&before);
         self.use_now(&slot);
         slots.insert(Arc::new(url.clone()), slot.clone());
         make_room(&mut slots, slot.is_known());

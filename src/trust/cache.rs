@@ -3,8 +3,8 @@
 //! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a rotation), so what is held
 //! never expires. What can go wrong is bounded: one fetch at a time for an address, failures
 //! remembered for two seconds, a new look at an address whose key stopped fitting at most once a
-//! minute, at most 16 fetches at once, at most 256 addresses that have verified a push and as many that have not, and
-//! a budget for the fetches of the latter.
+//! minute, at most 256 known addresses and as many newcomers, at most 16 fetches of newcomers at once, and a budget for
+//! them. Known are MNS's own address and those that have verified a push: strangers use up nothing that these need.
 
 use std::mem;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::mns::SigningCertUrl;
 use crate::trust::addresses::Addresses;
 use crate::trust::failures::Failures;
-use crate::trust::fetch_budget::FetchBudget;
+use crate::trust::fetch_budget::{FetchBudget, FetchPermits};
 use crate::trust::known_keys::{KeyChange, KnownKeys, News};
 use crate::trust::slot::{Flight, Outcome, Slot, State, landing};
 use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCertificate};
@@ -29,9 +29,7 @@ const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
 /// The least time between two renewals of an address. The first fetch is none: a key that changes right
 /// after it is picked up at once.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
-/// How many addresses are fetched at the same time. Strangers can name as many as they like; the others are
-/// looked for on disk only.
-const FETCHES_MAX: usize = 16;
+const UNFETCHED: &str = "Could not fetch a signing certificate";
 /// Keys below this size get a warning: they can be factored with rented machines.
 const STRONG_KEY_BITS: usize = 1024;
 
@@ -42,12 +40,23 @@ pub struct CertificateCache {
     fetch_timeout: Duration,
     addresses: Addresses,
     budget: FetchBudget,
-    fetches: Semaphore,
+    permits: FetchPermits,
     failures: Failures,
+    /// Copies on disk that cannot be used.
+    unusable: Failures,
     known_keys: Mutex<KnownKeys>,
     fetched: AtomicU64,
     failed: AtomicU64,
     key_changes: AtomicU64,
+}
+
+/// On whose behalf an address is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Asker {
+    /// A peer has sent a push that names it.
+    Peer(IpAddr),
+    /// No push has named it yet.
+    Ahead,
 }
 
 /// How a cache stands.
@@ -92,8 +101,9 @@ impl CertificateCache {
             fetch_timeout,
             addresses: Addresses::default(),
             budget,
-            fetches: Semaphore::new(FETCHES_MAX),
+            permits: FetchPermits::new(),
             failures: Failures::default(),
+            unusable: Failures::default(),
             known_keys: Mutex::new(KnownKeys::kept_in(&store)),
             store,
             fetched: AtomicU64::new(0),
@@ -103,14 +113,29 @@ impl CertificateCache {
     }
 
     /// The certificate of an address: the one held, else from the source, else from disk. A fetch for an address that
-    /// has verified no push is paid from the budget of `peer`.
+    /// is not known is paid from the budget of `peer`.
     ///
     /// Dropping the future leaves the fetch running for those who ask next.
     ///
     /// # Errors
     /// Neither the source nor the disk has it, or only the disk could be asked and has none.
     pub async fn get(self: &Arc<Self>, url: &SigningCertUrl, peer: IpAddr) -> Outcome {
-        let Some(slot) = self.addresses.get_or_pay(url, || self.budget.take(peer)) else {
+        self.ask(url, Asker::Peer(peer)).await
+    }
+
+    /// The same before a push asks: nobody pays, so only a known address is fetched, and a failure is not logged.
+    pub(super) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> Outcome {
+        self.ask(url, Asker::Ahead).await
+    }
+
+    /// Whether a certificate of this address is on disk.
+    pub(super) async fn is_kept(&self, url: &SigningCertUrl) -> bool {
+        let (store, url) = (self.store.clone(), url.clone());
+        tokio::task::spawn_blocking(move || matches!(store.load(&url), Ok(Some(_)))).await.unwrap_or(false)
+    }
+
+    async fn ask(self: &Arc<Self>, url: &SigningCertUrl, asker: Asker) -> Outcome {
+        let Some(slot) = self.addresses.get_or_pay(url, || self.pays(asker)) else {
             return self.unfetched(url, FetchError::OverBudget).await;
         };
         if let Some(certificate) = slot.held.load_full() {
@@ -122,7 +147,7 @@ impl CertificateCache {
                 (_, _, Some(certificate)) => return Ok(certificate),
                 (Some(flight), _, None) => Ok(flight.clone()),
                 (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => return Err(error.clone()),
-                (None, _, None) => self.take_off(url, &slot, &mut state, peer),
+                (None, _, None) => self.take_off(url, &slot, &mut state, asker),
             }
         };
         match flight {
@@ -159,7 +184,7 @@ impl CertificateCache {
                     return state.failed.as_ref().map_or(Ok(None), |(_, error)| Err(error.clone()));
                 }
                 (None, _) => {
-                    let flight = self.take_off(url, &slot, &mut state, peer)?;
+                    let flight = self.take_off(url, &slot, &mut state, Asker::Peer(peer))?;
                     state.renewed_at = Some(Instant::now());
                     flight
                 }
@@ -215,9 +240,9 @@ impl CertificateCache {
         url: &SigningCertUrl,
         slot: &Arc<Slot>,
         state: &mut State,
-        peer: IpAddr,
+        asker: Asker,
     ) -> Result<Flight, FetchError> {
-        if !(slot.is_known() || mem::take(&mut state.is_paid) || self.budget.take(peer)) {
+        if !(slot.is_known() || mem::take(&mut state.is_paid) || self.pays(asker)) {
             // Why the last one failed says more.
             return Err(state.failed.as_ref().map_or(FetchError::OverBudget, |(_, error)| error.clone()));
         }
@@ -225,18 +250,20 @@ impl CertificateCache {
         state.flight = Some(receiver.clone());
         let (cache, url, slot) = (self.clone(), url.clone(), slot.clone());
         tokio::spawn(async move {
-            let outcome = cache.obtain(&url, &slot).await;
+            let outcome = cache.obtain(&url, &slot, asker).await;
             {
                 let mut state = slot.state();
                 state.flight = None;
-                match &outcome {
-                    Ok(certificate) => {
+                match (&outcome, asker) {
+                    (Ok(certificate), _) => {
                         slot.held.store(Some(certificate.clone()));
                         state.failed = None;
                     }
                     // The source was not asked, so there is nothing to remember.
-                    Err(FetchError::TooMany) => state.renewed_at = None,
-                    Err(error) => state.failed = Some((Instant::now(), error.clone())),
+                    (Err(FetchError::TooMany), _) => state.renewed_at = None,
+                    (Err(error), Asker::Peer(_)) => state.failed = Some((Instant::now(), error.clone())),
+                    // A push that comes next asks by itself: without this fetch it would have done so as well.
+                    (Err(_), Asker::Ahead) => {}
                 }
             }
             sender.send_replace(Some(outcome));
@@ -244,33 +271,44 @@ impl CertificateCache {
         Ok(receiver)
     }
 
-    async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot) -> Outcome {
+    fn pays(&self, asker: Asker) -> bool {
+        match asker {
+            Asker::Peer(peer) => self.budget.take(peer),
+            Asker::Ahead => false,
+        }
+    }
+
+    async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot, asker: Asker) -> Outcome {
         let held = slot.held.load_full();
+        let permits = self.permits.of(slot);
         // Where others are being fetched, what is on disk need not wait for them.
         if held.is_none()
-            && self.fetches.available_permits() == 0
+            && permits.available_permits() == 0
             && let Some(kept) = self.load(url).await
         {
             return Ok(kept);
         }
         self.fetched.fetch_add(1, Ordering::Relaxed);
-        match self.fetch(url).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
+        match self.fetch(url, permits).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
             Ok(certificate) => {
                 info!(%url, key_bits = certificate.key_bits(), "Fetched a signing certificate");
                 Ok(Arc::new(certificate))
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                self.failures.warn(url, &error);
+                match asker {
+                    Asker::Peer(_) => self.failures.warn(url, &error, UNFETCHED),
+                    Asker::Ahead => {}
+                }
                 if held.is_none() { self.load(url).await.ok_or(error) } else { Err(error) }
             }
         }
     }
 
-    async fn fetch(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
+    async fn fetch(&self, url: &SigningCertUrl, permits: &Semaphore) -> Result<Vec<u8>, FetchError> {
         let now = Instant::now();
         let deadline = now.checked_add(self.fetch_timeout).unwrap_or(now);
-        let Ok(_permit) = timeout_at(deadline, self.fetches.acquire()).await else { return Err(FetchError::TooMany) };
+        let Ok(_permit) = timeout_at(deadline, permits.acquire()).await else { return Err(FetchError::TooMany) };
         let fetched = timeout_at(deadline, self.source.fetch(url)).await;
         fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)))
     }
@@ -280,7 +318,7 @@ impl CertificateCache {
         match self.load(url).await {
             Some(kept) => Ok(kept),
             None => {
-                self.failures.warn(url, &error);
+                self.failures.warn(url, &error, UNFETCHED);
                 Err(error)
             }
         }
@@ -300,7 +338,7 @@ impl CertificateCache {
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => {
-                warn!(%url, %error, "Ignored a certificate on disk");
+                self.unusable.warn(url, &error, "Ignored a certificate on disk");
                 None
             }
             Err(error) => {
@@ -350,10 +388,11 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::mns::{Prefix, Prefixes};
+    use crate::mns::{Prefix, Prefixes, WELL_KNOWN_CERTIFICATE};
     use crate::trust::addresses::ADDRESSES_MAX;
     use crate::trust::certificate::samples::{OLD, OTHER};
-    use crate::trust::fetch_budget::PEER_FETCHES;
+    use crate::trust::fetch_budget::{FETCHES_MAX, PEER_FETCHES};
+    use crate::trust::prefetch;
     use crate::trust::source::Fetching;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -540,11 +579,98 @@ mod tests {
     async fn a_renewal_that_finds_no_room_is_none() {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
         let held = bench.get("x").await.unwrap();
-        let all = bench.cache.fetches.acquire_many(u32::try_from(FETCHES_MAX).unwrap()).await.unwrap();
+        let all = bench.cache.permits.newcomers.acquire_many(u32::try_from(FETCHES_MAX).unwrap()).await.unwrap();
         assert_eq!(bench.cache.renew(&url("x"), &held, PEER).await.err(), Some(FetchError::TooMany));
         drop(all);
         assert!(bench.cache.renew(&url("x"), &held, PEER).await.unwrap().is_some());
         assert_eq!(bench.calls(), 2);
+    }
+
+    /// Has every fetch that strangers may have under way, none of which ends.
+    async fn stall_all(bench: &Bench) {
+        for number in 0..FETCHES_MAX {
+            let cache = bench.cache.clone();
+            tokio::spawn(async move { cache.get(&url(&format!("stalled{number}")), PEER).await });
+        }
+        while bench.calls() < FETCHES_MAX {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn well_known() -> SigningCertUrl {
+        let (prefix, _file) = WELL_KNOWN_CERTIFICATE.rsplit_once('/').unwrap();
+        let prefixes = Prefixes::new([Prefix::parse(&format!("{prefix}/")).unwrap()]);
+        prefixes.admit(WELL_KNOWN_CERTIFICATE.as_bytes()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_leave_known_addresses_their_fetches_their_permits_and_their_places() {
+        let bench = Bench::new(3_600_000, Ok(OLD.to_vec()));
+        let known = Arc::new(SigningCertificate::parse(OLD).unwrap());
+        bench.cache.note_verified(&url("x"), &known, PEER);
+        stall_all(&bench).await;
+        bench.spend_all();
+        // Both ask the source while every permit of strangers is taken.
+        let (own, x) = (well_known(), url("x"));
+        let asked = async { tokio::join!(bench.cache.get(&own, PEER), bench.cache.renew(&x, &known, PEER)) };
+        assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "the source does not answer");
+        assert_eq!(bench.calls(), FETCHES_MAX + 2);
+        let slot = bench.cache.addresses.get(&well_known()).unwrap();
+        for number in 0..ADDRESSES_MAX * 2 {
+            bench.cache.addresses.get_or_pay(&url(&format!("made-up{number}")), || true).unwrap();
+        }
+        assert!(Arc::ptr_eq(&slot, &bench.cache.addresses.get(&well_known()).unwrap()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_certificate_of_mns_is_fetched_ahead_after_ever_longer_pauses_until_that_works() {
+        let bench = Bench::new(0, Err(down()));
+        let begun = Instant::now();
+        let prefetching = tokio::spawn(prefetch(Arc::downgrade(&bench.cache), well_known()));
+        for (calls, seconds) in [(1, 0), (2, 5), (3, 15), (4, 35), (8, 635), (9, 1235), (11, 2435)] {
+            while bench.calls() < calls {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                assert!(begun.elapsed().as_secs() <= seconds, "call {calls}");
+            }
+            assert_eq!(begun.elapsed().as_secs(), seconds, "call {calls}");
+        }
+        bench.answer(Ok(OLD.to_vec()));
+        prefetching.await.unwrap();
+        bench.cache.get(&well_known(), PEER).await.unwrap();
+        assert_eq!(bench.calls(), 12);
+        // What it has is kept once it has verified a push, and from then on nothing is fetched ahead.
+        assert!(!bench.cache.is_kept(&well_known()).await);
+        let held = bench.cache.get(&well_known(), PEER).await.unwrap();
+        bench.cache.note_verified(&well_known(), &held, PEER);
+        while !bench.cache.is_kept(&well_known()).await {
+            tokio::task::yield_now().await;
+        }
+        let again = Bench::in_dir(bench.dir, 0, Err(down()));
+        prefetch(Arc::downgrade(&again.cache), well_known()).await;
+        assert_eq!(again.calls(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_ahead_that_fails_answers_for_no_push() {
+        let bench = Bench::new(0, Err(down()));
+        assert_eq!(bench.cache.get_ahead(&well_known()).await.err(), Some(down()));
+        bench.answer(Ok(OLD.to_vec()));
+        bench.cache.get(&well_known(), PEER).await.unwrap();
+        assert_eq!(bench.calls(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_fetched_ahead_for_a_cache_that_is_gone_or_for_any_other_address() {
+        let Bench { script, cache, dir: _dir } = Bench::new(0, Err(down()));
+        assert_eq!(cache.get_ahead(&url("x")).await.err(), Some(FetchError::OverBudget));
+        assert_eq!(script.calls.load(Ordering::SeqCst), 0);
+        let prefetching = tokio::spawn(prefetch(Arc::downgrade(&cache), well_known()));
+        // It looks on disk first.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(script.calls.load(Ordering::SeqCst), 1);
+        drop(cache);
+        prefetching.await.unwrap();
+        assert_eq!(script.calls.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
-//! Fetches that brought no certificate, told without flooding the log.
+//! Certificates that could not be obtained, logged without flooding the log.
 
+use std::fmt::Display;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,12 +9,11 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::mns::SigningCertUrl;
-use crate::trust::FetchError;
 
-/// The least time between two warnings of a failed fetch.
+/// The least time between two warnings of one kind.
 const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
-/// Which of them have not been warned of yet.
+/// Which failures of one kind have not been warned of yet.
 #[derive(Default)]
 pub(super) struct Failures(Mutex<Untold>);
 
@@ -25,15 +25,15 @@ struct Untold {
 
 impl Failures {
     /// A stranger can cause as many as they like, so not each is worth a warning.
-    pub(super) fn warn(&self, url: &SigningCertUrl, error: &FetchError) {
+    pub(super) fn warn(&self, url: &SigningCertUrl, error: &impl Display, what: &str) {
         let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if untold.warned_at.is_some_and(|at| at.elapsed() < WARNING_PAUSE) {
             untold.left_out = untold.left_out.saturating_add(1);
-            debug!(%url, %error, "Could not fetch a signing certificate");
+            debug!(%url, %error, "{what}");
         } else {
             let left_out = mem::take(&mut untold.left_out);
             untold.warned_at = Some(Instant::now());
-            warn!(%url, %error, left_out, "Could not fetch a signing certificate");
+            warn!(%url, %error, left_out, "{what}");
         }
     }
 }

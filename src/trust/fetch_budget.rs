@@ -1,4 +1,4 @@
-//! How many certificates strangers may have us fetch.
+//! How many certificates strangers may have us fetch, and how many are fetched at once.
 //!
 //! Anybody can make up an address that is not held, and each would cost a fetch. So such a fetch is paid from the
 //! bucket of whoever asked and from that of all together; where either is empty nothing is fetched, and nothing is paid.
@@ -9,7 +9,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
+
+use crate::trust::addresses::ADDRESSES_MAX;
+use crate::trust::slot::Slot;
+
+/// How many newcomers are fetched at the same time. Strangers can name as many as they like; the others are looked for on
+/// disk only.
+pub(super) const FETCHES_MAX: usize = 16;
+/// How many known addresses are fetched at the same time: one fetch each, so that none of them waits for another.
+const KNOWN_FETCHES_MAX: usize = ADDRESSES_MAX;
 
 /// A bucket of fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +36,25 @@ pub const PEER_FETCHES: FetchRate = FetchRate { burst: 32, refill: Duration::fro
 pub const SITE_FETCHES: FetchRate = FetchRate { burst: 64, refill: Duration::from_secs(5) };
 /// Of everybody together.
 pub const ALL_FETCHES: FetchRate = FetchRate { burst: 256, refill: Duration::from_millis(500) };
+
+/// The fetches that may be under way: newcomers and known addresses have permits of their own, so a known address never
+/// waits for those that strangers name.
+#[derive(Debug)]
+pub(super) struct FetchPermits {
+    pub(super) newcomers: Semaphore,
+    known: Semaphore,
+}
+
+impl FetchPermits {
+    pub(super) fn new() -> Self {
+        Self { newcomers: Semaphore::new(FETCHES_MAX), known: Semaphore::new(KNOWN_FETCHES_MAX) }
+    }
+
+    /// Those that an address takes one of.
+    pub(super) fn of(&self, slot: &Slot) -> &Semaphore {
+        if slot.is_known() { &self.known } else { &self.newcomers }
+    }
+}
 
 /// The buckets.
 ///

@@ -21,6 +21,8 @@ pub(super) struct Slot {
     pub(super) held: ArcSwapOption<SigningCertificate>,
     /// The last one that verified a push, or was on disk for having done so.
     pub(super) proven: ArcSwapOption<SigningCertificate>,
+    /// It is MNS's own address: known before a push was verified under it, so strangers neither pay for it nor push it out.
+    is_well_known: bool,
     /// A number that grows with each use that verified a push, of whatever address.
     pub(super) used_at: AtomicU64,
     state: Mutex<State>,
@@ -42,9 +44,14 @@ impl Slot {
         Self { state: Mutex::new(State { is_paid: true, ..State::default() }), ..Self::default() }
     }
 
-    /// Whether a push was ever verified under its address.
+    /// That of MNS's own address.
+    pub(super) fn well_known() -> Self {
+        Self { is_well_known: true, ..Self::default() }
+    }
+
+    /// Whether no stranger can have made its address up: it is MNS's own, or a push was verified under it.
     pub(super) fn is_known(&self) -> bool {
-        self.proven.load().is_some()
+        self.is_well_known || self.proven.load().is_some()
     }
 
     /// Held for a few lines, never over an await.

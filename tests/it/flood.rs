@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::emulator::Signer;
-use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::{ContentFormat, WELL_KNOWN_CERTIFICATE};
 use mns_endpoint::trust::{ALL_FETCHES, FetchRate, PEER_FETCHES};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Mode, Options, attribute, foreign_key, key, read_answer, records,
+    CertificateHost, Draft, Endpoint, Mode, Options, attribute, eventually, foreign_key, key, read_answer, records,
 };
 
 /// Connections that the flood comes over.
@@ -187,4 +187,64 @@ fn one_peer_floods_and_certificates_that_are_new_and_genuine_are_fetched_all_the
 #[test]
 fn many_peers_flood_and_a_known_certificate_is_renewed_all_the_same() {
     flood(250, 0).assert_harmless("250 peers", ALL_FETCHES);
+}
+
+#[test]
+fn a_start_without_a_kept_certificate_takes_every_push_of_mns_whatever_40_peers_name() {
+    const PEERS: u8 = 40;
+    const EACH: usize = 8;
+    let pem = key(512).certificate_pem().as_bytes().to_vec();
+    let (host, root) = CertificateHost::start_tls(Mode::Only("/x509_public_certificate.pem", pem));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("root.pem"), root).unwrap();
+    let via = format!("{{ \"mnstest.oss-cn-hangzhou.aliyuncs.com\" = \"localhost:{}\" }}", host.address.port());
+    let options = Options::default().set("signing.fetch_via", &via).env("SSL_CERT_FILE", "root.pem");
+    let endpoint = Endpoint::start_in(dir, &options);
+    // More than all fetches that strangers have, each under an address of its own; none is answered for 2 s.
+    let forged = Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
+    let strangers: Vec<TcpStream> = (0..usize::from(PEERS) * EACH)
+        .map(|number| {
+            let peer = u8::try_from(number % usize::from(PEERS)).unwrap();
+            let mut stream = connect(Ipv4Addr::new(127, 0, 2, peer + 1), endpoint.address);
+            let url = WELL_KNOWN_CERTIFICATE.replace("x509_public_certificate", &format!("forged-{number}"));
+            stream.write_all(&forged.clone().set("x-mns-signing-cert-url", STANDARD.encode(url)).wire()).unwrap();
+            stream
+        })
+        .collect();
+    eventually("every fetch that strangers may have under way is", || (host.requests() >= 16).then_some(()));
+    let push = || Draft::new(ContentFormat::Xml, "genuine", WELL_KNOWN_CERTIFICATE).sign(&key(512));
+    let begun = Instant::now();
+    assert_eq!(endpoint.exchange(&push().wire()).status, 201);
+    assert!(begun.elapsed() < Duration::from_millis(1500), "it waited for strangers' fetches: {:?}", begun.elapsed());
+    let statuses: Vec<u16> = (0..20).map(|_| endpoint.exchange(&push().wire()).status).collect();
+    assert_eq!((statuses, host.served()), (vec![201; 20], 1), "one fetch, and it is not pushed out");
+    for stream in strangers {
+        assert_eq!(read_answer(&mut BufReader::new(stream)).status, 503);
+    }
+    assert_eq!(endpoint.exchange(&push().wire()).status, 201);
+    assert_eq!(host.served(), 1);
+}
+
+#[test]
+fn a_kept_certificate_that_cannot_be_used_is_logged_now_and_then_whatever_strangers_name() {
+    let host = CertificateHost::start(Mode::Hang);
+    let options = Options::trusting(host.prefix());
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("certs/signing").join(host.address.to_string());
+    std::fs::create_dir_all(&kept).unwrap();
+    std::fs::write(kept.join("torn.pem"), "torn by a power cut").unwrap();
+    let endpoint = Endpoint::start_in(dir, &options);
+    let send = |file: &str| {
+        let forged =
+            Draft::new(ContentFormat::Xml, "m", &host.url(file)).set("Authorization", STANDARD.encode([7; 64]));
+        assert_eq!(endpoint.exchange(&forged.wire()).status, 503);
+    };
+    // Its fetches are used up, so each of these looks on disk.
+    (0..PEER_FETCHES.burst).for_each(|number| send(&format!("{number}.pem")));
+    let begun = Instant::now();
+    (0..200).for_each(|_| send("torn.pem"));
+    let warnings_max = usize::try_from(begun.elapsed().as_secs() / 10).unwrap() + 1;
+    let told = endpoint.told();
+    let warnings = told.matches("Ignored a certificate on disk").count();
+    assert!((1..=warnings_max).contains(&warnings), "{warnings} warnings in {:?}", begun.elapsed());
 }

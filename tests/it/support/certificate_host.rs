@@ -19,6 +19,8 @@ pub enum Mode {
     Stall,
     /// By closing the connection.
     Hang,
+    /// To one target with these bytes, to every other one not at all.
+    Only(&'static str, Vec<u8>),
 }
 
 /// Serves `http://ADDRESS/anything` on a port of its own and counts the requests.
@@ -26,6 +28,7 @@ pub struct CertificateHost {
     pub address: SocketAddr,
     mode: Arc<Mutex<Mode>>,
     requests: Arc<AtomicUsize>,
+    served: Arc<AtomicUsize>,
 }
 
 impl CertificateHost {
@@ -46,23 +49,26 @@ impl CertificateHost {
     fn listen(mode: Mode, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (mode, requests) = (Arc::new(Mutex::new(mode)), Arc::new(AtomicUsize::new(0)));
-        let (mode_of_thread, requests_of_thread) = (mode.clone(), requests.clone());
+        let (mode, requests, served) = (Arc::new(Mutex::new(mode)), Arc::default(), Arc::default());
+        let host = Self { address, mode, requests, served };
+        let (mode_of_thread, requests_of_thread) = (host.mode.clone(), host.requests.clone());
+        let served_of_thread = host.served.clone();
         // Ends with the process: it only waits for connections.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (mode, requests) = (mode_of_thread.clone(), requests_of_thread.clone());
+                let served = served_of_thread.clone();
                 let tls = tls.clone();
                 std::thread::spawn(move || match tls {
-                    None => answer(stream, &mode, &requests),
+                    None => answer(stream, &mode, [&requests, &served]),
                     Some(tls) => {
                         let connection = ServerConnection::new(tls).unwrap();
-                        answer(StreamOwned::new(connection, stream), &mode, &requests);
+                        answer(StreamOwned::new(connection, stream), &mode, [&requests, &served]);
                     }
                 });
             }
         });
-        Self { address, mode, requests }
+        host
     }
 
     pub fn serving(signer: &mns_endpoint::emulator::Signer) -> Self {
@@ -78,6 +84,11 @@ impl CertificateHost {
         self.requests.load(Ordering::SeqCst)
     }
 
+    /// How many of them were answered by [`Mode::Only`].
+    pub fn served(&self) -> usize {
+        self.served.load(Ordering::SeqCst)
+    }
+
     /// The prefix to trust.
     pub fn prefix(&self) -> String {
         format!("http://{}/", self.address)
@@ -89,7 +100,7 @@ impl CertificateHost {
     }
 }
 
-fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, requests: &AtomicUsize) {
+fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, [requests, served]: [&AtomicUsize; 2]) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -101,12 +112,13 @@ fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, requests: &AtomicUs
     requests.fetch_add(1, Ordering::SeqCst);
     let mode = mode.lock().unwrap().clone();
     let bytes = match mode {
-        Mode::Serve(body) => {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            [head.into_bytes(), body].concat()
+        Mode::Serve(body) => found(body),
+        Mode::Only(target, body) if head.starts_with(format!("GET {target} ").as_bytes()) => {
+            served.fetch_add(1, Ordering::SeqCst);
+            found(body)
         }
         Mode::Raw(bytes) => bytes,
-        Mode::Stall => {
+        Mode::Stall | Mode::Only(..) => {
             // Until the client gives up.
             while stream.read(&mut byte).unwrap_or(0) > 0 {}
             return;
@@ -115,4 +127,9 @@ fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, requests: &AtomicUs
     };
     // A client that has seen enough may have left.
     stream.write_all(&bytes).ok();
+}
+
+fn found(body: Vec<u8>) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    [head.into_bytes(), body].concat()
 }
