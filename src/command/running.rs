@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::net::Tls;
 use crate::server::{Endpoint, Gate};
-use crate::trust::{CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
+use crate::trust::{self, CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
 
 /// Certificates, and what decides how they are had.
 pub(super) struct Certificates {
@@ -44,6 +44,16 @@ impl Certificates {
             return Ok(Self { cache: self.cache.clone(), fetch: self.fetch.clone(), dir: self.dir.clone() });
         }
         Self::new(config)
+    }
+
+    /// Fetches what the configuration names before a push needs it; ends when that is done.
+    pub(super) fn prefetch(&self, config: &Config) -> impl Future<Output = ()> + Send + 'static {
+        let (cache, url) = (Arc::downgrade(&self.cache), config.prefetch.clone());
+        async move {
+            if let Some(url) = url {
+                trust::prefetch(cache, url).await;
+            }
+        }
     }
 
     /// What decides which requests are taken.

@@ -112,7 +112,14 @@ impl Serve {
         let service = server::service(endpoint.clone());
         let admin = admin_listener::start(admin, &running, &counters);
         let serving = tokio::spawn(net::serve(listeners, service, front, counters.clone(), stop.clone()));
-        let chores = tokio::spawn(server::look_after_each_second(endpoint.clone(), stop.clone()));
+        let (each_second, prefetch) = (
+            server::look_after_each_second(endpoint.clone(), stop.clone()),
+            running.certificates.prefetch(&running.started),
+        );
+        let prefetch = stop.clone().run_until_cancelled_owned(prefetch);
+        let chores = tokio::spawn(async {
+            tokio::join!(each_second, prefetch);
+        });
         let failed = loop {
             tokio::select! {
                 asked = signals.asked() => match asked {

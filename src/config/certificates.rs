@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::config::{ConfigError, impossible, positive, raw};
-use crate::mns::{Prefix, Prefixes};
+use crate::mns::{Prefix, Prefixes, SigningCertUrl, WELL_KNOWN_CERTIFICATE};
 use crate::server;
 use crate::trust::KEY_BITS;
 
@@ -25,6 +25,12 @@ pub(super) fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result
     }
     let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
     Ok((Prefixes::new(all), insecure))
+}
+
+/// The address of MNS, if it may be fetched at all. With `--trust` the pushes are those of `push` or of the emulator.
+pub(super) fn check_prefetch(is_wanted: bool, trust: &[String], prefixes: &Prefixes) -> Option<SigningCertUrl> {
+    let is_for_mns = is_wanted && trust.is_empty();
+    is_for_mns.then(|| prefixes.admit(WELL_KNOWN_CERTIFICATE.as_bytes()).ok()).flatten()
 }
 
 pub(super) fn check_fetch_via(hosts: BTreeMap<String, String>) -> Result<HashMap<String, String>, ConfigError> {

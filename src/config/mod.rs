@@ -22,7 +22,7 @@ pub use zone::local_zone;
 
 use crate::config::raw::RawConfig;
 use crate::journal::{AccessField, Duplicates, Format, Limits, Settings};
-use crate::mns::{Prefix, Prefixes};
+use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::net;
 use crate::server::{self, Paths, SecretPath, SecretPathError};
 use crate::trust::{Admission, FetchOptions, Policy};
@@ -60,6 +60,8 @@ pub struct Config {
     pub insecure_prefixes: Vec<Prefix>,
     /// How certificates are fetched.
     pub fetch: FetchOptions,
+    /// The certificate that is fetched at the start, before a push names it.
+    pub prefetch: Option<SigningCertUrl>,
     /// Where good certificates are kept.
     pub certificate_dir: PathBuf,
     /// Which pushes are meant for us.
@@ -114,7 +116,8 @@ impl Config {
         let is_reloaded = |key: &str| {
             let tls_stays = self.tls.is_some() == other.tls.is_some();
             let is_admission = key.starts_with("accept.") && key != "accept.duplicates";
-            key.starts_with("signing.") || is_admission || (key.starts_with("server.tls.") && tls_stays)
+            let is_signing = key.starts_with("signing.") && key != "signing.prefetch";
+            is_signing || is_admission || (key.starts_with("server.tls.") && tls_stays)
         };
         // A file of the same name may hold another token.
         let is_other_token = match (&self.admin, &other.admin) {
@@ -196,6 +199,7 @@ impl Config {
                 require_content_md5: signing.require_content_md5,
                 min_key_bits: certificates::check_key_bits(signing.min_key_bits)?,
             },
+            prefetch: certificates::check_prefetch(signing.prefetch, trust, &prefixes),
             prefixes,
             insecure_prefixes,
             fetch: FetchOptions {

@@ -88,6 +88,10 @@ fn values_keep_their_kind_wherever_they_are_written() {
         ("logs.low_water", "0"),
         ("logs.refused_rate", "off"),
         ("logs.refused_rate", "0/s"),
+        ("logs.refused_bytes", "off"),
+        ("logs.refused_bytes", "1MiB/s"),
+        ("logs.refused_bytes", "0B/s"),
+        ("signing.prefetch", "false"),
         ("logs.quarantine_bytes", "0"),
         ("accept.duplicates", "drop"),
     ] {
@@ -117,6 +121,8 @@ fn a_mistake_names_the_key_the_value_and_the_place() {
         ("accept.require_owner", "true", "accept.topic_owners is empty"),
         ("logs.mode", "rw", "logs.mode: \"rw\" is no file mode"),
         ("logs.refused_rate", "50", "logs.refused_rate: \"50\" is no rate such as 50/s"),
+        ("logs.refused_bytes", "256KiB", "logs.refused_bytes: \"256KiB\" is no rate such as 256KiB/s; \"off\" is"),
+        ("signing.prefetch", "maybe", "signing.prefetch: invalid type"),
         ("accept.duplicates", "no", "accept.duplicates: unknown variant: found `no`"),
         ("logs.sync", "sometimes", "logs.sync: \"sometimes\" is none of \"always\", \"interval:100ms\""),
         ("logs.sync", "interval:0s", "logs.sync: \"interval:0s\" is none of"),
@@ -159,6 +165,7 @@ fn what_needs_a_restart_is_told_from_what_does_not() {
     assert_eq!(changed(&others), ["logs.format", "server.listen"]);
     // The journal has it, and the journal stays.
     assert_eq!(changed(&[("accept.duplicates", "drop"), ("accept.topics", "a")]), ["accept.duplicates"]);
+    assert_eq!(changed(&[("signing.prefetch", "false"), ("signing.max_age", "1h")]), ["signing.prefetch"]);
     // Whether there is TLS at all is decided at the start; its files are not.
     let tls = |certificate| [("server.tls.certificate", certificate), ("server.tls.private_key", "b")];
     assert_eq!(changed(&tls("a")), ["server.tls.certificate", "server.tls.private_key"]);
@@ -190,4 +197,14 @@ fn an_unknown_time_zone_is_a_mistake() {
     assert_eq!(local_zone(Some("Asia/Shanghai")).unwrap().1, "Asia/Shanghai");
     assert_eq!(local_zone(Some("CST-8")).unwrap().1, "CST-8");
     assert!(local_zone(Some("Mars/Olympus")).unwrap_err().to_string().starts_with("TZ = \"Mars/Olympus\""));
+}
+
+#[test]
+fn the_certificate_of_mns_is_fetched_ahead_only_for_pushes_of_mns() {
+    let ahead = |flags: &[(&str, &str)]| load(&[], flags).unwrap().prefetch.map(|url| url.to_string());
+    assert_eq!(ahead(&[]).as_deref(), Some(crate::mns::WELL_KNOWN_CERTIFICATE));
+    assert_eq!(ahead(&[("signing.prefetch", "false")]), None);
+    assert_eq!(ahead(&[("signing.certificate_prefixes", "https://mns-cert.oss-cn-hangzhou.aliyuncs.com/")]), None);
+    let trusting = Sources { trust: vec!["http://127.0.0.1:9001/".to_owned()], ..sources(&[], &[]) };
+    assert_eq!(Config::load(&trusting).unwrap().prefetch, None);
 }

@@ -1,17 +1,33 @@
 //! Certificates over the network: one fetch, no trust in the source's whims, and a copy for bad days.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::emulator::Signer;
-use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::{ContentFormat, WELL_KNOWN_CERTIFICATE};
 use mns_endpoint::trust::SigningCertificate;
+use tempfile::TempDir;
 
 use crate::support::{
     CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, eventually, exchange, foreign_key, key, records,
 };
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
+
+/// A host in the place of MNS's, and how an endpoint reaches it: its fetch before the first push is on.
+fn official(mode: Mode) -> (CertificateHost, TempDir, Options) {
+    let (host, root) = CertificateHost::start_tls(mode);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("root.pem"), root).unwrap();
+    let via = format!("{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}", host.address.port());
+    let options = Options::default().set("signing.fetch_via", &via).set("signing.prefetch", "true");
+    (host, dir, options.env("SSL_CERT_FILE", "root.pem"))
+}
+
+fn kept(endpoint: &Endpoint) -> PathBuf {
+    endpoint.path().join("certs/signing").join(OFFICIAL_HOST).join("x509_public_certificate.pem")
+}
 
 fn push(url: &str) -> Draft {
     Draft::new(ContentFormat::Xml, "m", url)
@@ -175,4 +191,72 @@ fn a_proxy_is_asked_where_one_is_set() {
     assert_eq!(endpoint.exchange(&push(url).sign(&key(512)).wire()).status, 201);
     assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201);
     assert_eq!((proxy.requests(), host.requests()), (2, 1));
+}
+
+#[test]
+fn the_certificate_of_mns_is_fetched_once_before_the_first_push_and_kept_with_it() {
+    let (host, dir, options) = official(certificate(512));
+    let endpoint = Endpoint::start_in(dir, &options);
+    endpoint.assert_tells("Fetched a signing certificate");
+    assert_eq!((host.requests(), kept(&endpoint).exists()), (1, false), "it has verified nothing yet");
+    for _ in 0..3 {
+        assert_eq!(endpoint.exchange(&push(WELL_KNOWN_CERTIFICATE).sign(&key(512)).wire()).status, 201);
+    }
+    eventually("the certificate is kept", || kept(&endpoint).exists().then_some(()));
+    let (_printed, dir) = endpoint.stop();
+    assert_eq!(host.requests(), 1);
+    // From now on it is kept: it is neither fetched at a start nor replaced.
+    host.set(certificate(1024));
+    let endpoint = Endpoint::start_in(dir, &options);
+    let before = std::fs::read(kept(&endpoint)).unwrap();
+    let refused = push("https://evil.example/x.pem").sign(&key(512));
+    assert_eq!(endpoint.exchange(&refused.wire()).status, 403);
+    let (_printed, dir) = endpoint.stop();
+    let after = std::fs::read(dir.path().join("certs/signing").join(OFFICIAL_HOST).join("x509_public_certificate.pem"));
+    assert_eq!((host.requests(), after.unwrap()), (1, before));
+}
+
+#[test]
+fn a_key_that_changes_after_the_fetch_before_the_first_push_is_picked_up_at_once() {
+    let (host, dir, options) = official(Mode::Serve(foreign_key(512).certificate_pem().as_bytes().to_vec()));
+    let endpoint = Endpoint::start_in(dir, &options);
+    endpoint.assert_tells("Fetched a signing certificate");
+    host.set(certificate(512));
+    assert_eq!(endpoint.exchange(&push(WELL_KNOWN_CERTIFICATE).sign(&key(512)).wire()).status, 201);
+    assert_eq!(host.requests(), 2);
+    // Nothing was verified under the first one, so there is no change to wonder about.
+    assert!(!endpoint.told().contains("The signing key has changed"));
+}
+
+#[test]
+fn a_source_that_is_down_at_the_start_delays_nothing_and_is_one_warning() {
+    let (host, dir, options) = official(Mode::Stall);
+    let begun = Instant::now();
+    let endpoint = Endpoint::start_in(dir, &options);
+    assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(2), "it did not wait for the fetch: {:?}", begun.elapsed());
+    let warning = "Could not fetch the signing certificate of MNS ahead of the first push";
+    endpoint.assert_tells(warning);
+    host.set(certificate(512));
+    eventually("it is fetched again", || (host.requests() == 2).then_some(()));
+    endpoint.assert_tells("Fetched a signing certificate");
+    let told = endpoint.told();
+    assert_eq!(told.matches("WARN Could not fetch").count(), 1, "{told}");
+}
+
+#[test]
+fn nothing_is_fetched_at_a_start_where_it_is_off_or_for_other_pushes_than_those_of_mns() {
+    let changes: [fn(Options) -> Options; 3] = [
+        |options| options.set("signing.prefetch", "false"),
+        |options| options.set("signing.certificate_prefixes", "https://mns-cert.oss-cn-hangzhou.aliyuncs.com/"),
+        |options| Options { trust: vec!["http://127.0.0.1:1/".to_owned()], ..options },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let (host, dir, options) = official(certificate(512));
+        let endpoint = Endpoint::start_in(dir, &change(options));
+        assert_eq!(endpoint.exchange(&push("https://evil.example/x.pem").sign(&key(512)).wire()).status, 403);
+        let told = endpoint.told();
+        assert!(!told.contains("Fetched") && !told.contains("Could not fetch"), "case {number}: {told}");
+        assert_eq!(host.requests(), 0, "case {number}");
+    }
 }

@@ -12,14 +12,15 @@ use tempfile::TempDir;
 
 use crate::support::{Answer, eventually, exchange};
 
-const ADMIN: (&str, &str) = ("MNS_ENDPOINT_ADMIN__LISTEN", "off");
+/// What is off unless a test asks for it: the admin listener, of which all would have one port, and the fetch of the known
+/// certificate, which would leave this machine.
+const OFF: [(&str, &str); 2] = [("MNS_ENDPOINT_ADMIN__LISTEN", "off"), ("MNS_ENDPOINT_SIGNING__PREFETCH", "false")];
 
-/// The program, with no configuration from outside but for an admin listener that is off.
+/// The program, with no configuration from outside but for what is [`OFF`].
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mns-endpoint"));
     command.env_clear().env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
-    // Many run at once, and the default is one port.
-    command.env(ADMIN.0, ADMIN.1);
+    command.envs(OFF);
     command
 }
 
@@ -28,11 +29,7 @@ pub fn activated(socket: &TcpListener) -> Command {
     let mut command = Command::new("/bin/sh");
     // The number of the process is known only inside of it, and the socket has to be file 3.
     let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
-    command.env_clear().env("TZ", "UTC").env(ADMIN.0, ADMIN.1).args([
-        "-c",
-        hand_over,
-        env!("CARGO_BIN_EXE_mns-endpoint"),
-    ]);
+    command.env_clear().env("TZ", "UTC").envs(OFF).args(["-c", hand_over, env!("CARGO_BIN_EXE_mns-endpoint")]);
     command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
     command
 }
