@@ -25,6 +25,8 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 1);
 fn bench(slots: usize) -> Bench {
     let bench = Bench::with(|options| options.set("server.max_connections", &slots.to_string()));
     bench.accept(&genuine(&bench));
+    // While that push is being answered its connection is proved and busy; an answer to another one shows that it is not.
+    eventually("its slot is free", || (bench.endpoint.exchange(HEALTH).status == 200).then_some(()));
     bench
 }
 
