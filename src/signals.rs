@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read everything again.
+//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read everything again. SIGXFSZ
+//! does not end the process.
 
 use std::io;
 use std::time::Duration;
@@ -9,6 +10,13 @@ use tracing::warn;
 
 /// Signals within this time of the first are the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
+
+/// Makes a write past the limit on file sizes (`RLIMIT_FSIZE`) fail as one to a full disk does: without a handler the
+/// kernel ends the process with SIGXFSZ. Holds until the process ends.
+pub(crate) fn outlive_file_limit() -> io::Result<()> {
+    // tokio never takes a handler away again.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,6 +38,7 @@ use crate::config::{Config, ConfigError, Sources};
 use crate::journal::{OpenError, escaped};
 use crate::net::TlsError;
 use crate::server::SecretPathError;
+use crate::signals;
 use crate::telemetry;
 use crate::trust::StoreError;
 
@@ -143,6 +144,9 @@ impl Arguments {
 /// Runs one command. The code is 0 for done, 1 for failed, 78 for a wrong configuration; 2, for wrong
 /// usage, comes from [`Arguments::read`].
 pub async fn run(arguments: Arguments) -> ExitCode {
+    if let Err(error) = signals::outlive_file_limit() {
+        return failed(&anyhow::Error::from(error).context("cannot handle SIGXFSZ"));
+    }
     let outcome = match arguments.command {
         Command::Serve(serve) => serve.run().await,
         Command::Push(push) => push.run().await,
