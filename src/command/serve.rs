@@ -38,6 +38,9 @@ use crate::trust::CertificateStore;
 /// With `server.drain` it stays below the 10 s after which a container is killed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// How long a start waits for stdout.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Receive notifications.
 ///
 /// Every notification that is answered 201 was signed by MNS, is meant for you, and is on disk in
@@ -86,7 +89,7 @@ impl Serve {
         let certificates = Certificates::new(&config)?;
         let quarantine = quarantine(&config, address.port());
         let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
-        announce(&config, &endpoint, address, &zone_name)?;
+        announce(&config, &endpoint, address, &zone_name);
         let running = Running { file: config.file.clone(), started: config, certificates, endpoint, tls };
         self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
         stdout.tell_dropped();
@@ -229,19 +232,23 @@ pub(super) fn assemble(
     }
 }
 
-/// Tells the address to give to a subscription, on stdout and in the endpoint log.
-fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) -> anyhow::Result<()> {
+/// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to read stdout.
+fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) {
     let (address, is_public) = public_address(config, bound);
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "Start Endpoint! Address: {address}")?;
-    writeln!(out, "Configuration: {}, time zone: {zone}, sync: {}", config.origin, config.journal.sync)?;
+    let mut lines = format!("Start Endpoint! Address: {address}\n");
+    lines += &format!("Configuration: {}, time zone: {zone}, sync: {}\n", config.origin, config.journal.sync);
     if !is_public {
-        writeln!(out, "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.")?;
+        lines += "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.\n";
     }
     if config.secret_path_file.is_some() {
-        writeln!(out, "Its path is secret: to print it whole, run: mns-endpoint check --show-address")?;
+        lines += "Its path is secret: to print it whole, run: mns-endpoint check --show-address\n";
     }
-    out.flush()?;
+    telemetry::within(PRINT_TIMEOUT, move || {
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+            warn!(%error, "Stdout cannot be written: the address is in the endpoint log, and access lines are in the access log only");
+        }
+    });
     let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);
     let title = format!("Start Endpoint! Address: {address}");
     let record = Record {
@@ -255,7 +262,6 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
     let mut entry = Entry::default();
     record.write(&mut entry.endpoint, endpoint.settings.format);
     endpoint.journal.note(entry);
-    Ok(())
 }
 
 /// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests and the last
