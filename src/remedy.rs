@@ -9,7 +9,7 @@ pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
     let sudo = if user.is_root() { "" } else { "sudo " };
     let quoted = quoted(dir);
     let own = format!("{sudo}mkdir -p {quoted} && {sudo}chown -R {}:{group} {quoted}", user.as_raw());
-    let in_the_way = dir.ancestors().find(|path| path.exists()).filter(|path| path.is_file());
+    let in_the_way = dir.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir());
     match (cause.kind(), in_the_way) {
         (ErrorKind::ReadOnlyFilesystem, _) => format!("a writable volume mounted at {quoted}"),
         (_, Some(file)) => {
@@ -18,6 +18,13 @@ pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
         }
         (_, None) => own,
     }
+}
+
+/// The command that puts away what is in the place of a file.
+pub(crate) fn move_away(path: &Path) -> String {
+    let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
+    let path = quoted(path);
+    format!("{sudo}mv {path} {path}.moved")
 }
 
 fn quoted(path: &Path) -> String {

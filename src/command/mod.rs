@@ -175,7 +175,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         cause.is::<ConfigError>()
             || cause.is::<TlsError>()
             || cause.is::<SecretPathError>()
-            || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. }))
+            || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. } | OpenError::NotAFile { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });
     if is_configuration { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }

@@ -3,16 +3,16 @@
 //! Every call that makes the logs durable is in this file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use strum::IntoEnumIterator as _;
 
 use crate::journal::files::Names;
-use crate::journal::{Log, Reading, Storage};
-use crate::remedy::remedy;
+use crate::journal::{Log, Reading, Storage, regular};
+use crate::remedy::{move_away, remedy};
 
 /// Where the files are and who may read them.
 #[derive(Debug, Clone)]
@@ -61,6 +61,16 @@ pub enum OpenError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Something else is in the place of a file.
+    #[error("cannot open {}: it is {kind}, not a regular file; mend it with: {remedy}", path.display())]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What is there, as in "a FIFO".
+        kind: &'static str,
+        /// The command that mends it.
+        remedy: String,
+    },
     /// Another process has the lock.
     #[error("the logs of port {port} in {} are in use by another process: give this one another logs.dir or port", dir.display())]
     Locked {
@@ -69,6 +79,22 @@ pub enum OpenError {
         /// The port.
         port: u16,
     },
+}
+
+impl FileOptions {
+    /// Looks whether anything else than a regular file is in the place of one, before [`FileStorage::open`] opens it.
+    ///
+    /// # Errors
+    /// [`OpenError::NotAFile`]
+    pub fn demand_files(&self) -> Result<(), OpenError> {
+        let names = Names { dir: self.dir.clone(), port: self.port };
+        for path in [names.lock(), names.live(Log::Endpoint), names.live(Log::Access)] {
+            if let Some(kind) = regular::not_regular(&path) {
+                return Err(OpenError::NotAFile { remedy: move_away(&path), path, kind });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FileStorage {
@@ -81,14 +107,21 @@ impl FileStorage {
         let names = Names { dir, port };
         let dir = &names.dir;
         make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
-        let named = |path: &Path, cause| unwritable("open", path, dir, cause);
+        let named = |path: &Path, cause| match regular::obstacle(path) {
+            Some(kind) => OpenError::NotAFile { path: path.to_owned(), kind, remedy: move_away(path) },
+            None => unwritable("open", path, dir, cause),
+        };
         let lock = open(&names.lock(), mode).map_err(|cause| named(&names.lock(), cause))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port }),
             Err(TryLockError::Error(cause)) => return Err(unwritable("lock a file in", dir, dir, cause)),
         }
-        let live = |path: PathBuf| LiveFile::open(&path, mode).map_err(|cause| named(&path, cause));
+        // A FIFO too: it cannot be synced, so no journal starts on it.
+        let live = |path: PathBuf| {
+            let file = regular::open_any(&path, appending().mode(mode));
+            file.and_then(LiveFile::new).map_err(|cause| named(&path, cause))
+        };
         let (endpoint, access) = (live(names.live(Log::Endpoint))?, live(names.live(Log::Access))?);
         let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
         sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
@@ -127,8 +160,7 @@ impl FileStorage {
 }
 
 impl LiveFile {
-    fn open(path: &Path, mode: u32) -> io::Result<Self> {
-        let file = open(path, mode)?;
+    fn new(file: File) -> io::Result<Self> {
         let identity = identity(&file.metadata()?);
         Ok(Self { file, identity })
     }
@@ -180,7 +212,7 @@ impl Storage for FileStorage {
 
     fn reopen(&mut self, log: Log) -> io::Result<()> {
         self.follow_dir()?;
-        let live = LiveFile::open(&self.names.live(log), self.mode)?;
+        let live = LiveFile::new(open(&self.names.live(log), self.mode)?)?;
         self.replace(log, live);
         Ok(())
     }
@@ -224,16 +256,19 @@ impl Storage for FileStorage {
 
     fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
         let path = number.map_or_else(|| self.names.live(log), |number| self.names.rotated(log, number));
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(regular::open_to_read(&path)?))
     }
 
     fn load_seen(&self) -> io::Result<Vec<u8>> {
-        fs::read(self.names.seen())
+        let mut bytes = Vec::new();
+        regular::open_to_read(&self.names.seen())?.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (path, draft) = (self.names.seen(), self.names.seen().with_extension("seen.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(self.mode).open(&draft)?;
+        let mut options = OpenOptions::new();
+        let mut file = regular::open(&draft, options.write(true).create(true).truncate(true).mode(self.mode))?;
         file.write_all(bytes)?;
         fs::rename(draft, path)
     }
@@ -250,7 +285,13 @@ fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) ->
 
 /// Opens a file for appending, made where there is none.
 fn open(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(mode).open(path)
+    regular::open(path, appending().mode(mode))
+}
+
+fn appending() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    options
 }
 
 /// Makes a directory that a crash does not take away again: what was made is synced into its parent.

@@ -75,7 +75,11 @@ impl Names {
     /// # Errors
     /// The directory cannot be read.
     pub fn next_number(&self, log: Log) -> io::Result<u64> {
-        Ok(self.numbers(log)?.last().map_or(1, |(number, _)| number.saturating_add(1)))
+        // One more than the largest, unless somebody has used up the largest there is.
+        let numbers: Vec<u64> = self.numbers(log)?.into_iter().map(|(number, _)| number).collect();
+        let nexts = numbers.iter().rev().filter_map(|number| number.checked_add(1));
+        let mut free = nexts.chain([1]).filter(|next| numbers.binary_search(next).is_err());
+        free.next().ok_or_else(|| io::Error::other("no number is left for a rotated file"))
     }
 
     /// The numbers behind the log's name, each with what follows it, in order.
@@ -115,5 +119,15 @@ mod tests {
         fs::write(names.rotated(Log::Access, 99), "").unwrap();
         assert_eq!(names.rotated_numbers(Log::Endpoint).unwrap(), [9, 10]);
         assert_eq!(names.next_number(Log::Endpoint).unwrap(), 13);
+        // The largest numbers there are, made by somebody else: each rotation still has a name of its own.
+        for (number, next) in [(u64::MAX, 13), (u64::MAX - 1, 13), (13, 14), (1, 14)] {
+            fs::write(names.rotated(Log::Endpoint, number), "").unwrap();
+            assert_eq!(names.next_number(Log::Endpoint).unwrap(), next);
+        }
+        fs::write(names.rotated(Log::Access, u64::MAX), "").unwrap();
+        for next in [100, 101, 102] {
+            assert_eq!(names.next_number(Log::Access).unwrap(), next);
+            fs::write(names.rotated(Log::Access, next), "").unwrap();
+        }
     }
 }

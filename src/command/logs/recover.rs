@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -125,11 +125,12 @@ impl Recover {
 impl Target {
     fn open(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<Self> {
         let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
+        options.demand_files()?;
         let storage = FileStorage::open(options).map_err(|error| match error {
             OpenError::Locked { .. } => anyhow!(
                 "serve writes to the logs of port {port}: stop it, run this again, and start it; MNS sends again what comes meanwhile"
             ),
-            error @ OpenError::Unwritable { .. } => error.into(),
+            error @ (OpenError::Unwritable { .. } | OpenError::NotAFile { .. }) => error.into(),
         })?;
         // Whatever serve is told: what leaves the quarantine is on disk, and nothing is there twice.
         let settings = Settings { sync: SyncMode::Always, duplicates: Duplicates::Drop, ..config.journal.clone() };
@@ -237,7 +238,7 @@ fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<S
     let rotated = names.rotated_numbers(Log::Endpoint)?.into_iter().map(|number| names.rotated(Log::Endpoint, number));
     let mut known = HashSet::new();
     for path in rotated.chain([names.live(Log::Endpoint)]) {
-        let file = match File::open(path) {
+        let file = match journal::open_to_read(&path) {
             // Somebody has moved it away, as logrotate does.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,

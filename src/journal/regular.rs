@@ -1,0 +1,76 @@
+//! Files that are regular files, opened so that nothing else in their place can make a thread wait.
+//!
+//! Opening a FIFO waits for its other end, writing to one waits for its reader, and a device cannot be synced. Somebody
+//! may have put either where a log was, or behind a symbolic link.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens a regular file, or makes one where `options` ask for it. Never waits for a peer.
+///
+/// # Errors
+/// The disk's; [`io::ErrorKind::InvalidInput`] if `path` leads to something else than a regular file.
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Asked before the opening too, since opening some devices has effects.
+    if let Ok(found) = fs::metadata(path) {
+        demand_regular(&found)?;
+    }
+    let file = open_any(path, options)?;
+    demand_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Opens whatever is there, and waits for no peer.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// Those of [`open`].
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true))
+}
+
+/// What is at `path` if it is there and no regular file, as a phrase: "a FIFO".
+pub(crate) fn not_regular(path: &Path) -> Option<&'static str> {
+    fs::metadata(path).ok().and_then(|found| kind(&found))
+}
+
+/// What keeps `path` from being a regular file, as a phrase: "a FIFO". `None` if nothing is.
+pub(crate) fn obstacle(path: &Path) -> Option<&'static str> {
+    match fs::metadata(path) {
+        Ok(found) => kind(&found),
+        Err(_) => {
+            let link = fs::symlink_metadata(path).ok()?;
+            link.is_symlink().then_some("a symbolic link that leads to no file")
+        }
+    }
+}
+
+fn demand_regular(found: &Metadata) -> io::Result<()> {
+    match kind(found) {
+        None => Ok(()),
+        Some(kind) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {kind}, not a regular file"))),
+    }
+}
+
+/// `None` for a regular file.
+fn kind(found: &Metadata) -> Option<&'static str> {
+    let kind = found.file_type();
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_dir() => Some("a directory"),
+        _ if kind.is_fifo() => Some("a FIFO"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
