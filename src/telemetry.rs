@@ -2,15 +2,23 @@
 //!
 //! `RUST_LOG` sets what is told, `info` by default. Notifications are data and never go this way.
 
-use std::path::Path;
-use std::sync::mpsc;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
+
+use crate::clock::{Clock, SystemClock};
+use crate::journal::{self, DIAGNOSTICS};
 
 /// How long a writer may take to get rid of what waits, when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -43,25 +51,81 @@ pub(crate) fn within(limit: Duration, work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Starts the diagnostic log. `daily_dir` also puts it in `diagnostics.DATE` there.
+/// The diagnostic log cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {} for the diagnostic log: {cause}; make it writable, move away what is there, or set logs.diagnostics = false", path.display())]
+pub(crate) struct TelemetryError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+/// Starts the diagnostic log. `daily` also puts it in `diagnostics.DATE` in that directory, in files with those
+/// permissions.
 ///
 /// Neither stderr nor the file is ever waited for: a stranger can make a warning, and a reader that has
 /// stopped must not stop us.
-pub(crate) fn start(daily_dir: Option<&Path>) -> Result<Writers, InitError> {
+pub(crate) fn start(daily: Option<(&PathBuf, u32)>) -> Result<Writers, TelemetryError> {
     let lossy = || NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX);
-    let (stderr, guard) = lossy().finish(std::io::stderr());
+    let (stderr, guard) = lossy().finish(io::stderr());
     let mut writers = vec![guard];
-    let writer = match daily_dir {
+    let writer = match daily {
         None => BoxMakeWriter::new(stderr),
-        Some(dir) => {
-            let daily = RollingFileAppender::builder().rotation(Rotation::DAILY).filename_prefix("diagnostics");
-            let (file, guard) = lossy().finish(daily.build(dir)?);
+        Some((dir, mode)) => {
+            let (file, guard) = lossy().finish(DailyFile::open(dir.clone(), mode, Arc::new(SystemClock))?);
             writers.push(guard);
             BoxMakeWriter::new(stderr.and(file))
         }
     };
     subscribe(writer);
     Ok(Writers(writers))
+}
+
+/// `diagnostics.YYYY-MM-DD`, another file each day (UTC). The journal deletes old ones, by `logs.keep`.
+struct DailyFile {
+    dir: PathBuf,
+    mode: u32,
+    clock: Arc<dyn Clock>,
+    day: Date,
+    file: File,
+}
+
+impl DailyFile {
+    fn open(dir: PathBuf, mode: u32, clock: Arc<dyn Clock>) -> Result<Self, TelemetryError> {
+        let day = today(clock.as_ref());
+        let path = path(&dir, day);
+        let file = open(&path, mode).map_err(|cause| TelemetryError { path, cause })?;
+        Ok(Self { dir, mode, clock, day, file })
+    }
+}
+
+impl Write for DailyFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let today = today(self.clock.as_ref());
+        // If the next file cannot be opened the old one takes the lines, and the next line tries again.
+        if today != self.day
+            && let Ok(file) = open(&path(&self.dir, today), self.mode)
+        {
+            (self.day, self.file) = (today, file);
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn today(clock: &dyn Clock) -> Date {
+    let now = Timestamp::try_from(clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+    now.to_zoned_datetime(TimeZone::UTC).date()
+}
+
+fn path(dir: &Path, day: Date) -> PathBuf {
+    dir.join(format!("{DIAGNOSTICS}.{day}"))
+}
+
+fn open(path: &Path, mode: u32) -> io::Result<File> {
+    journal::open_regular(path, File::options().append(true).create(true).mode(mode))
 }
 
 fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
@@ -74,6 +138,46 @@ fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
 /// Stdout for access lines: a thread of its own writes them, and nobody waits for it.
 pub(crate) fn lossy_stdout() -> (NonBlocking, Writers) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(STDOUT_WRITES_MAX);
-    let (stdout, guard) = builder.finish(std::io::stdout());
+    let (stdout, guard) = builder.finish(io::stdout());
     (stdout, Writers(vec![guard]))
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "helpers of tests fail by panicking")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::SystemTime;
+
+    use super::*;
+
+    struct Hours(AtomicU64);
+
+    impl Clock for Hours {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[test]
+    fn each_day_has_a_file_with_the_permissions_that_were_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hours(AtomicU64::new(23)));
+        let mut log = DailyFile::open(dir.path().to_owned(), 0o600, clock.clone()).unwrap();
+        log.write_all(b"one\n").unwrap();
+        clock.0.store(24, Ordering::Relaxed);
+        log.write_all(b"two\n").unwrap();
+        // What is in the place of the next file cannot be written: the lines go on where they were.
+        fs::create_dir(dir.path().join("diagnostics.1970-01-03")).unwrap();
+        clock.0.store(48, Ordering::Relaxed);
+        log.write_all(b"three\n").unwrap();
+        for (day, text) in [("1970-01-01", "one\n"), ("1970-01-02", "two\nthree\n")] {
+            let path = dir.path().join(format!("diagnostics.{day}"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{day}");
+        }
+        let error = DailyFile::open(dir.path().to_owned(), 0o600, clock).err().unwrap().to_string();
+        assert!(error.contains("diagnostics.1970-01-03") && error.contains("a directory"), "{error}");
+    }
 }

@@ -175,6 +175,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         cause.is::<ConfigError>()
             || cause.is::<TlsError>()
             || cause.is::<SecretPathError>()
+            || cause.is::<telemetry::TelemetryError>()
             || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. } | OpenError::NotAFile { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });

@@ -71,13 +71,10 @@ impl Serve {
         let admin = admin_listener::bind(&config)?;
         let (listeners, address) =
             if is_inherited { listeners::first_of(inherited) } else { listeners::bind(&config.listen) }?;
-        let storage = FileStorage::open(FileOptions {
-            dir: config.log_dir.clone(),
-            port: address.port(),
-            mode: config.log_mode,
-        })?;
-        let _telemetry = telemetry::start(config.diagnostics.then_some(config.log_dir.as_path()))
-            .context("cannot write the diagnostic log")?;
+        let options = FileOptions { dir: config.log_dir.clone(), port: address.port(), mode: config.log_mode };
+        options.demand_files()?;
+        let storage = FileStorage::open(options)?;
+        let _telemetry = telemetry::start(config.diagnostics.then_some((&config.log_dir, config.log_mode)))?;
         let mut stdout = Stdout::new(config.stdout);
         let (journal, recovered) = Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;

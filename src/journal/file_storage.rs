@@ -8,8 +8,6 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use strum::IntoEnumIterator as _;
-
 use crate::journal::files::Names;
 use crate::journal::{Log, Reading, Storage, regular};
 use crate::remedy::{move_away, remedy};
@@ -238,16 +236,21 @@ impl Storage for FileStorage {
 
     fn prune(&mut self, before: SystemTime) -> io::Result<usize> {
         let mut deleted = 0_usize;
-        for log in Log::iter() {
-            for number in self.names.rotated_numbers(log)? {
-                let path = self.names.rotated(log, number);
-                if fs::metadata(&path)?.modified()? < before {
-                    fs::remove_file(&path)?;
-                    deleted = deleted.saturating_add(1);
-                }
+        let mut failure = None;
+        let old = self.names.all_rotated()?.into_iter().chain(self.names.diagnostics()?);
+        for path in old.filter(|path| modified(path).is_some_and(|modified| modified < before)) {
+            match fs::remove_file(&path) {
+                Ok(()) => deleted = deleted.saturating_add(1),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // One that cannot be deleted does not keep the others.
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(deleted)
+        failure.map_or(Ok(deleted), Err)
+    }
+
+    fn newest_rotated(&self) -> io::Result<Option<SystemTime>> {
+        Ok(self.names.all_rotated()?.iter().filter_map(|path| modified(path)).max())
     }
 
     fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
@@ -277,6 +280,11 @@ impl Storage for FileStorage {
         let found = rustix::fs::fstatvfs(&self.dir)?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
+}
+
+/// When a regular file was last written; `None` if it is gone or something else.
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?.modified().ok()
 }
 
 fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> OpenError {

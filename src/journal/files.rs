@@ -4,7 +4,13 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use jiff::civil::Date;
+use strum::IntoEnumIterator as _;
+
 use crate::journal::Log;
+
+/// What the names of the diagnostic log's daily files begin with.
+pub const DIAGNOSTICS: &str = "diagnostics";
 
 /// Where the files of one port lie.
 #[derive(Debug, Clone)]
@@ -68,6 +74,34 @@ impl Names {
     /// The directory cannot be read.
     pub fn rotated_numbers(&self, log: Log) -> io::Result<Vec<u64>> {
         Ok(self.numbers(log)?.into_iter().filter_map(|(number, rest)| rest.is_empty().then_some(number)).collect())
+    }
+
+    /// The rotated files of both logs.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn all_rotated(&self) -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for log in Log::iter() {
+            paths.extend(self.rotated_numbers(log)?.into_iter().map(|number| self.rotated(log, number)));
+        }
+        Ok(paths)
+    }
+
+    /// The daily files of the diagnostic log, `diagnostics.YYYY-MM-DD`, but for the newest: that one is written.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn diagnostics(&self) -> io::Result<Vec<PathBuf>> {
+        let mut days = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            let day = name.to_str().and_then(|name| name.strip_prefix(DIAGNOSTICS)?.strip_prefix('.'));
+            days.extend(day.and_then(|day| day.parse::<Date>().ok().filter(|date| date.to_string() == day)));
+        }
+        days.sort();
+        days.pop();
+        Ok(days.into_iter().map(|day| self.dir.join(format!("{DIAGNOSTICS}.{day}"))).collect())
     }
 
     /// A number that no rotated file has, not even one that somebody has packed since (`.7.gz`).

@@ -192,6 +192,11 @@ impl Pair {
         self.storage.free_bytes()
     }
 
+    /// When the newest rotated file was written, if there is one and that is known.
+    pub(super) fn newest_rotated(&self) -> Option<SystemTime> {
+        self.storage.newest_rotated().ok().flatten()
+    }
+
     /// Deletes rotated files to which nothing was written since `before`.
     pub(super) fn prune(&mut self, before: SystemTime) {
         match self.storage.prune(before) {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
+use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
@@ -205,6 +206,12 @@ impl Journal {
             // A queue without a receiver has no files either.
             drop(self.queue.try_send(Command::Reopen));
         }
+    }
+
+    /// Takes the signed Date of a push that was verified: the time of day is that or later, whatever the clock says. Old
+    /// files are deleted by it. Waits for nothing.
+    pub fn confirm_time(&self, date: SystemTime) {
+        self.shared.confirm_time(date);
     }
 
     /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit has been under

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -33,6 +33,8 @@ pub(super) struct Shared {
     full: AtomicBool,
     /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits for some.
     working_ms: AtomicU64,
+    /// The Date of the last push that was verified, in seconds since 1970; 0 for none.
+    confirmed_seconds: AtomicU64,
     started: Instant,
     /// Less space is free than there should be.
     low: AtomicBool,
@@ -71,6 +73,7 @@ impl Shared {
             refused_ms: AtomicU64::new(0),
             full: AtomicBool::new(false),
             working_ms: AtomicU64::new(0),
+            confirmed_seconds: AtomicU64::new(0),
             started: Instant::now(),
             low: AtomicBool::new(false),
             scarce: AtomicBool::new(false),
@@ -117,6 +120,16 @@ impl Shared {
         self.full.store(matches!(cause, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded), Ordering::Relaxed);
         self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
         is_news
+    }
+
+    pub(super) fn confirm_time(&self, date: SystemTime) {
+        let seconds = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.confirmed_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn confirmed_time(&self) -> Option<SystemTime> {
+        let seconds = self.confirmed_seconds.load(Ordering::Relaxed);
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds > 0)
     }
 
     /// Says whether space is low; gives what was said before.

@@ -90,11 +90,20 @@ pub trait Storage: Send {
     /// The disk's.
     fn suspect(&mut self, log: Log) -> io::Result<()>;
 
-    /// Deletes rotated files of both logs to which nothing was written since `before`; gives their number.
+    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to which nothing was
+    /// written since `before`; gives their number.
     ///
     /// # Errors
     /// The disk's; some may be deleted.
     fn prune(&mut self, before: SystemTime) -> io::Result<usize>;
+
+    /// When the newest of the rotated files of both logs was last written; `None` if there is none.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn newest_rotated(&self) -> io::Result<Option<SystemTime>> {
+        Ok(None)
+    }
 
     /// The numbers of the rotated files of a log, the oldest first.
     ///

@@ -15,6 +15,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::journal::batch::Batch;
 use crate::journal::pair::{Fault, Pair};
 use crate::journal::queue::{Command, Entry, JournalError};
+use crate::journal::retention::Retention;
 use crate::journal::seen::Seen;
 use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
@@ -36,7 +37,7 @@ const GATHERED: usize = 16;
 const CROWD_REMEMBERED: Duration = Duration::from_secs(1);
 /// Below this part of `low_water` space is scarce.
 const SCARCE_PART: u64 = 4;
-/// How often old files are looked for.
+/// How often old files are looked for, unless `logs.keep` is shorter.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Proof that an entry is on disk: both files were synced with it in them.
@@ -58,6 +59,8 @@ pub(super) struct Writer {
     /// Until when pushes are taken to come from several sides.
     crowded_until: Instant,
     chores_due: Instant,
+    /// `None` if rotated files are kept for ever.
+    retention: Option<Retention>,
     prune_due: Instant,
 }
 
@@ -65,8 +68,9 @@ impl Writer {
     /// A writer behind what stands in the files, which is durable already.
     pub(super) fn new(pair: Pair, seen: Option<Seen>, shared: Arc<Shared>, tee: Tee, settings: Settings) -> Self {
         let now = Instant::now();
+        let retention = settings.keep.map(|keep| Retention::new(keep, pair.newest_rotated(), SystemClock.now(), now));
         let mut writer =
-            Self { pair, seen, shared, tee, settings, crowded_until: now, chores_due: now, prune_due: now };
+            Self { pair, seen, shared, tee, settings, crowded_until: now, chores_due: now, retention, prune_due: now };
         // So that it is known from the first request on.
         writer.look_at_the_space();
         writer.tell_meters();
@@ -290,11 +294,24 @@ impl Writer {
     }
 
     fn prune(&mut self, now: Instant) {
+        let Some(retention) = &mut self.retention else { return };
+        let wall = SystemClock.now();
+        if let Some(jump) = retention.look(wall, now) {
+            warn!(
+                ?jump,
+                "The clock jumped: old logs are deleted again once a verified push confirms the time, or after an hour"
+            );
+        }
+        if let Some(date) = self.shared.confirmed_time()
+            && retention.confirm(date, wall, now)
+        {
+            self.prune_due = now;
+        }
         if self.prune_due > now {
             return;
         }
-        self.prune_due = later(now, PRUNE_EVERY);
-        if let Some(before) = self.settings.keep.and_then(|keep| SystemClock.now().checked_sub(keep)) {
+        self.prune_due = later(now, retention.every(PRUNE_EVERY));
+        if let Some(before) = retention.before(wall, now) {
             self.pair.prune(before);
         }
     }

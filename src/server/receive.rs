@@ -141,6 +141,7 @@ async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Re
     visit.arrival.connection.note_verified(visit.arrival.peer.ip());
     room.prove();
     endpoint.counts.note_skew(verified.skew_seconds());
+    endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {
         visit.tell_key_change(change);
     }

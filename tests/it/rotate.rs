@@ -420,3 +420,139 @@ fn a_full_disk_gets_no_201_and_heals_without_a_restart() {
     assert_eq!(accepted(&text(&log)), acknowledged);
     drop(endpoint);
 }
+
+/// What can be in the place of a file: what it is called, and what makes it at a path.
+type Obstacle = (&'static str, fn(&Path));
+
+fn obstacles() -> Vec<Obstacle> {
+    fn fifo(path: &Path) {
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    }
+    fn socket(path: &Path) {
+        drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+    }
+    fn device(path: &Path) {
+        std::os::unix::fs::symlink("/dev/null", path).unwrap();
+    }
+    fn nowhere(path: &Path) {
+        std::os::unix::fs::symlink("/nowhere/at/all", path).unwrap();
+    }
+    vec![
+        ("a FIFO", fifo),
+        ("a socket", socket),
+        ("a device", device),
+        ("a directory", |path| fs::create_dir(path).unwrap()),
+        ("a symbolic link that leads to no file", nowhere),
+    ]
+}
+
+#[test]
+fn what_is_in_the_place_of_a_log_does_not_end_the_process() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    for (number, (kind, make)) in obstacles().into_iter().enumerate() {
+        for log in ["endpoint_log", "access_log"] {
+            let (live, old) = (endpoint.log_path(log), endpoint.path().join(format!("old{number}.{log}")));
+            fs::rename(&live, &old).unwrap();
+            make(&live);
+            endpoint.signal(Signal::HUP);
+            let draft = push(&host);
+            assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "{kind} as {log}");
+            let endpoint_log = if log == "endpoint_log" { &old } else { &endpoint.log_path("endpoint_log") };
+            assert_eq!(accepted(&text(endpoint_log)).last(), Some(&draft.message_id), "{kind}");
+            if kind == "a directory" { fs::remove_dir(&live) } else { fs::remove_file(&live) }.unwrap();
+            endpoint.signal(Signal::HUP);
+            eventually("a new log is opened", || live.is_file().then_some(()));
+        }
+    }
+    endpoint.assert_tells("it is a FIFO, not a regular file");
+    endpoint.stop();
+}
+
+#[test]
+fn a_start_names_what_is_in_the_place_of_a_file_and_verify_does_not_wait_for_it() {
+    for (kind, make) in obstacles() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = dir.path().join("logs");
+        fs::create_dir(&logs).unwrap();
+        fs::write(logs.join("access_log.8080"), "").unwrap();
+        make(&logs.join("endpoint_log.8080"));
+        let told = run(dir.path(), &["serve", "--log-dir", "logs", "--listen", "127.0.0.1:8080"]);
+        told.assert(
+            78,
+            &format!("cannot open logs/endpoint_log.8080: it is {kind}, not a regular file; mend it with: "),
+        );
+        told.assert(78, "mv 'logs/endpoint_log.8080' 'logs/endpoint_log.8080'.moved");
+        let verify = ["logs", "verify", "--log-dir", "logs", "--listen", "127.0.0.1:8080"];
+        run(dir.path(), &verify).assert(1, &format!("endpoint_log.8080: it is {kind}, not a regular file"));
+        // Rotated, and beside the logs: neither a start nor a stop waits for it.
+        fs::rename(logs.join("endpoint_log.8080"), logs.join("endpoint_log.8080.1")).unwrap();
+        run(dir.path(), &verify).assert(1, &format!("endpoint_log.8080.1: it is {kind}, not a regular file"));
+        let endpoint = Endpoint::start_in(dir, &Options::default());
+        let port = endpoint.address.port();
+        let (_printed, dir) = endpoint.stop();
+        for name in ["seen", "seen.new"] {
+            fs::remove_file(dir.path().join(format!("logs/.endpoint_log.{port}.{name}"))).ok();
+            make(&dir.path().join(format!("logs/.endpoint_log.{port}.{name}")));
+        }
+        make(&dir.path().join(format!("logs/endpoint_log.{port}.torn")));
+        let live = dir.path().join(format!("logs/endpoint_log.{port}"));
+        fs::write(&live, [text(&live).as_bytes(), b"[torn"].concat()).unwrap();
+        let listen = format!("127.0.0.1:{port}");
+        Endpoint::start_in(dir, &Options::default().set("server.listen", &listen)).stop();
+    }
+}
+
+/// Makes a file look as if it had last been written so long ago.
+fn age(path: &Path, span: Duration) {
+    let file = fs::File::options().append(true).open(path).unwrap();
+    let modified = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(modified - span).unwrap();
+}
+
+#[test]
+fn a_clock_that_is_ahead_deletes_nothing_and_a_verified_push_lets_logs_keep_go_on() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix()).set("logs.rotate_size", "4KiB");
+    let endpoint = Endpoint::start(&options);
+    for _ in 0..20 {
+        assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
+    }
+    let mut rotated = files(&endpoint, "endpoint_log");
+    rotated.extend(files(&endpoint, "access_log"));
+    rotated.retain(|path| path != &endpoint.log_path("endpoint_log") && path != &endpoint.log_path("access_log"));
+    assert!(rotated.len() > 5, "{rotated:?}");
+    let rotated: Vec<PathBuf> =
+        rotated.into_iter().map(|path| path.strip_prefix(endpoint.path()).unwrap().to_owned()).collect();
+    let listen = endpoint.address.to_string();
+    let (_printed, dir) = endpoint.stop();
+    for entry in fs::read_dir(dir.path().join("logs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            age(&path, DAY * 30);
+        }
+    }
+    fs::write(dir.path().join("logs/diagnostics.2020-01-01"), "").unwrap();
+    fs::write(dir.path().join("logs/diagnostics.2020-01-02"), "").unwrap();
+    age(&dir.path().join("logs/diagnostics.2020-01-01"), DAY * 30);
+    age(&dir.path().join("logs/diagnostics.2020-01-02"), DAY * 30);
+    // By the clock all is a month old: it may be right, or a month ahead. And what the start itself writes proves nothing.
+    let options = options.set("logs.keep", "7d").set("server.listen", &listen);
+    let mut endpoint = Endpoint::start_in(dir, &options);
+    for _ in 0..2 {
+        // What an idle round does after it has looked for old files.
+        let access = endpoint.log_path("access_log");
+        fs::rename(&access, endpoint.path().join("moved")).unwrap();
+        eventually("a round is over", || access.exists().then_some(()));
+        rotated.iter().for_each(|name| assert!(endpoint.path().join(name).exists(), "{}", name.display()));
+        endpoint = Endpoint::start_in(endpoint.stop().1, &options);
+    }
+    assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
+    eventually("the old files are deleted", || {
+        rotated.iter().all(|name| !endpoint.path().join(name).exists()).then_some(())
+    });
+    let diagnostics = |day: &str| endpoint.path().join(format!("logs/diagnostics.{day}")).exists();
+    eventually("the old diagnostic logs are deleted", || (!diagnostics("2020-01-01")).then_some(()));
+    assert!(diagnostics("2020-01-02"), "the newest is kept");
+}

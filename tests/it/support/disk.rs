@@ -49,6 +49,10 @@ pub struct Disk {
     /// While set, a sync waits.
     pub stalled: bool,
     pub free: Option<u64>,
+    /// When the newest rotated file was written.
+    pub newest: Option<SystemTime>,
+    /// Of what age files were to be deleted, each time.
+    pub pruned: Vec<SystemTime>,
     /// After so many calls the machine stands still: nothing more is done.
     pub calls_left: Option<usize>,
     pub aside: Vec<u8>,
@@ -354,8 +358,13 @@ impl Storage for FaultyStorage {
         })
     }
 
-    fn prune(&mut self, _before: SystemTime) -> io::Result<usize> {
+    fn prune(&mut self, before: SystemTime) -> io::Result<usize> {
+        self.with(|disk| disk.pruned.push(before));
         Ok(0)
+    }
+
+    fn newest_rotated(&self) -> io::Result<Option<SystemTime>> {
+        self.with(|disk| Ok(disk.newest))
     }
 
     fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
