@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::command::address::public_address;
@@ -189,6 +189,14 @@ fn warn_of_the_logs(config: &Config, recovered: &Recovered) {
             bytes = tail.bytes,
             kept = tail.is_kept,
             "A crash left an unfinished record: it was cut off into the .torn file beside the log"
+        );
+    }
+    for damaged in &recovered.damaged {
+        error!(
+            log = damaged.log.name(),
+            offset = damaged.offset,
+            places = damaged.places,
+            "A log is damaged: the disk or somebody else changed it. Nothing was cut off, and new records follow behind; mns-endpoint logs verify names each place"
         );
     }
     let medium = Medium::of(&config.log_dir);

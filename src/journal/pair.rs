@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::journal::meters::Meters;
 use crate::journal::queue::Entry;
 use crate::journal::seen::Seen;
-use crate::journal::{Log, Storage, SyncMode, recovery};
+use crate::journal::{DamagedLog, Log, Storage, SyncMode, recovery};
 
 /// A file that could not be rotated or reopened is tried again after this time.
 const SWITCH_RETRY: Duration = Duration::from_secs(1);
@@ -213,7 +213,7 @@ impl Pair {
         let expected = self.written.of(log);
         if len != expected {
             warn!(log = log.name(), expected, len, "Somebody else changed the length of a log: measured anew");
-            self.adopt(log)?;
+            self.adopt(log, self.floor.of(log))?;
         }
         if self.held_off(log).is_some_and(|after| Instant::now() < after) {
             return self.demand_name(log);
@@ -280,13 +280,21 @@ impl Pair {
         if let Err(cause) = self.storage.sync_names() {
             return Err(self.give_up(cause));
         }
-        self.adopt(log).map(|()| true)
+        self.adopt(log, 0).map(|()| true)
     }
 
-    /// Takes a file as it is: a torn end is closed off, and what stands before it is durable before anything follows.
-    fn adopt(&mut self, log: Log) -> Result<(), Fault> {
-        if let Some(tail) = recovery::close_off(self.storage.as_mut(), log).map_err(Fault::Refused)? {
+    /// Takes a file as it is: a torn end is closed off, but nothing before `known`, and what precedes it is durable
+    /// before anything follows.
+    fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
+        let (torn, damaged) = recovery::close_off(self.storage.as_mut(), log, known).map_err(Fault::Refused)?;
+        if let Some(tail) = torn {
             warn!(log = log.name(), offset = tail.offset, bytes = tail.bytes, "A log ended within a record: cut off");
+        }
+        if let Some(DamagedLog { offset, places, .. }) = damaged {
+            error!(
+                log = log.name(),
+                offset, places, "A log is damaged, and nothing of it was cut off: see logs verify"
+            );
         }
         self.sync_file(log)?;
         let len = self.storage.len(log).map_err(Fault::Refused)?;

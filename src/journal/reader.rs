@@ -1,7 +1,8 @@
-//! Reads a log record by record, and an accepted notification's identity out of its record.
+//! Reads a log record by record, past damage too, and an accepted notification's identity out of its record.
 
 use std::io::{self, BufRead};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::journal::escape::{unescape, unescape_bytes};
@@ -10,56 +11,199 @@ use crate::journal::{Log, SeenKey};
 
 /// What the outcome of an accepted notification begins with.
 const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
+/// How a record begins; a `0` is any digit, an `a` any letter. Inside a JSON string the quotes would be escaped.
+const TEXT_HEAD: &[u8] = b"[0000-00-00 00:00:00] [";
+const LINE_HEAD: &[u8] = b"[00/aaa/0000 00:00:00]\"";
+const JSON_HEAD: &[u8] = b"{\"time\":\"";
+/// What begins a line at the margin of a record, besides the names of attributes.
+const PARTS: [&[u8]; 3] = [b"Headers:", b"Peer: ", b"Body:"];
 
 /// The records of one file, one after the other.
 pub struct Records<R> {
     input: R,
     log: Log,
     record: Vec<u8>,
+    /// The beginning of a record that was found in the middle of a line, to the end of that line.
+    rest: Vec<u8>,
 }
 
-/// What comes next in a file.
+/// What comes next in a file. The bytes of all of them, in order, are the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A record of the endpoint log or a line of the access log, with what ends it.
     Whole(&'a [u8]),
+    /// Bytes that are not a record. Reading goes on behind them.
+    Damaged(&'a [u8], Damage),
     /// The file ends within a record.
     Torn(&'a [u8]),
     /// The file ends.
     End,
 }
 
+/// Why bytes are not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum Damage {
+    /// NUL or another one.
+    #[strum(to_string = "it holds control characters, which no record does")]
+    Control,
+    /// A byte that no text has.
+    #[strum(to_string = "it is not UTF-8")]
+    NotText,
+    /// What ends a record is missing.
+    #[strum(to_string = "its end is missing: another record begins within it, or its line ends too early")]
+    NoEnd,
+}
+
 impl<R: BufRead> Records<R> {
     /// Reads from where `input` stands, which is the beginning of a record.
     pub fn new(log: Log, input: R) -> Self {
-        Self { input, log, record: Vec::new() }
+        Self { input, log, record: Vec::new(), rest: Vec::new() }
     }
 
-    /// The next record.
+    /// The next record, or what is in its place.
     ///
     /// # Errors
     /// The disk's.
     pub fn read(&mut self) -> io::Result<Found<'_>> {
         self.record.clear();
         loop {
-            let before = self.record.len();
-            let read = self.input.read_until(b'\n', &mut self.record)?;
-            let line = self.record.get(before..).unwrap_or_default();
+            // In text only a record begins so at the margin.
+            if !self.record.is_empty() && matches!(self.peek()?, Some(b'[' | b'{')) {
+                return Ok(self.damaged());
+            }
+            let start = self.record.len();
+            self.read_line()?;
+            if let Some(begin) = self.begins_within(start) {
+                self.rest = self.record.split_off(begin);
+                return Ok(self.damaged());
+            }
+            let line = self.record.get(start..).unwrap_or_default();
             if !line.ends_with(b"\n") {
-                let is_end = read == 0 && self.record.is_empty();
-                return Ok(if is_end { Found::End } else { Found::Torn(&self.record) });
+                return Ok(if self.record.is_empty() { Found::End } else { Found::Torn(&self.record) });
             }
             // A line is a record in the access log and in JSON; in text an empty one ends it.
-            if self.log == Log::Access || self.record.starts_with(b"{") || line == b"\n" {
-                return Ok(Found::Whole(&self.record));
+            let is_json = self.record.starts_with(b"{");
+            if is_json && !self.record.ends_with(b"}\n") {
+                return Ok(self.damaged());
+            }
+            if is_json || self.log == Log::Access || line == b"\n" {
+                let damage = damage(&self.record);
+                return Ok(damage.map_or(Found::Whole(&self.record), |damage| Found::Damaged(&self.record, damage)));
             }
         }
     }
+
+    /// The next whole record, past damage; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn next_whole(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            match self.read()? {
+                Found::Whole(_) => break,
+                Found::Damaged(..) => {}
+                Found::Torn(_) | Found::End => return Ok(None),
+            }
+        }
+        Ok(Some(&self.record))
+    }
+
+    fn damaged(&self) -> Found<'_> {
+        Found::Damaged(&self.record, damage(&self.record).unwrap_or(Damage::NoEnd))
+    }
+
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                filled => return Ok(filled?.first().copied()),
+            }
+        }
+    }
+
+    fn read_line(&mut self) -> io::Result<()> {
+        if self.rest.is_empty() {
+            self.input.read_until(b'\n', &mut self.record)?;
+        } else {
+            self.record.append(&mut self.rest);
+        }
+        Ok(())
+    }
+
+    /// The place where a record begins in the middle of the line at `start`, because what ended the one before is damaged.
+    ///
+    /// A peer's text may look like the head of a record. So it counts only where no such text can be: behind a control
+    /// character, and in a line that does not belong in a record or is not JSON.
+    fn begins_within(&self, start: usize) -> Option<usize> {
+        let line = self.record.get(start..).unwrap_or_default();
+        let head = match self.log {
+            Log::Endpoint => TEXT_HEAD,
+            Log::Access => LINE_HEAD,
+        };
+        let is_head =
+            |place: usize| line.get(place..).is_some_and(|rest| is_like(rest, head) || rest.starts_with(JSON_HEAD));
+        let before = |place: usize, is_it: fn(&u8) -> bool| line.get(place.wrapping_sub(1)).is_some_and(is_it);
+        if line.starts_with(b"{") {
+            // Its quotes tell a head in JSON from a message that looks like one; of text that is not so sure.
+            let json = find(line, 1, |place| line.get(place..).is_some_and(|rest| rest.starts_with(JSON_HEAD)));
+            let behind_end =
+                |place: usize| before(place, is_control) || before(place.wrapping_sub(1), |it| *it == b'}');
+            let begin = json.or_else(|| find(line, 1, |place| behind_end(place) && is_head(place)))?;
+            // A header may be named "time".
+            return serde_json::from_slice::<IgnoredAny>(line).is_err().then_some(begin);
+        }
+        let is_odd = match self.log {
+            Log::Endpoint if start > 0 => !is_line_of_a_record(line),
+            Log::Endpoint | Log::Access => !line.starts_with(b"["),
+        };
+        let begin = if is_odd {
+            find(line, 1, is_head)
+        } else {
+            let first_control = line.iter().position(is_control)?;
+            find(line, first_control.saturating_add(1), |place| before(place, is_control) && is_head(place))
+        };
+        begin.map(|begin| start.saturating_add(begin))
+    }
+}
+
+/// The first place of a line, from `from` on, that is as asked for.
+fn find(line: &[u8], from: usize, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    (from..line.len()).find(|place| is_it(*place))
+}
+
+fn is_like(text: &[u8], pattern: &[u8]) -> bool {
+    let is_alike = |(byte, wanted): (&u8, &u8)| match wanted {
+        b'0' => byte.is_ascii_digit(),
+        b'a' => byte.is_ascii_alphabetic(),
+        wanted => byte == wanted,
+    };
+    text.len() >= pattern.len() && text.iter().zip(pattern).all(is_alike)
+}
+
+/// Whether a record of text has such a line behind its first.
+pub(super) fn is_line_of_a_record(line: &[u8]) -> bool {
+    let is_attribute = || {
+        let name = split_attribute(line).map(|(name, _)| name).unwrap_or_default();
+        !name.is_empty() && name.iter().all(u8::is_ascii_alphanumeric)
+    };
+    line == b"\n" || line.starts_with(b"    ") || PARTS.iter().any(|part| line.starts_with(part)) || is_attribute()
+}
+
+fn is_control(byte: &u8) -> bool {
+    (*byte < b' ' && *byte != b'\n') || *byte == 0x7f
+}
+
+fn damage(record: &[u8]) -> Option<Damage> {
+    if record.iter().any(is_control) {
+        return Some(Damage::Control);
+    }
+    std::str::from_utf8(record).is_err().then_some(Damage::NotText)
 }
 
 /// Which notification a record of the endpoint log tells of, where it says that one was accepted.
 ///
-/// A log may change its form from one record to the next: text and JSON are told apart by the first byte.
+/// A log may change its form from one record to the next: text and JSON are told apart by the first byte. `None` also
+/// if it has no attribute that identifies a notification, not even an empty one: then the record is not whole.
 #[must_use]
 pub fn accepted(record: &[u8]) -> Option<SeenKey> {
     if record.starts_with(b"{") { accepted_json(record) } else { accepted_text(record) }
@@ -73,6 +217,7 @@ fn accepted_text(record: &[u8]) -> Option<SeenKey> {
     }
     let mut key = SeenKey::default();
     let mut value = None;
+    let mut is_named = false;
     for line in lines {
         if let Some(more) = line.strip_prefix(b"    ") {
             if let Some((_, text)) = &mut value {
@@ -83,9 +228,10 @@ fn accepted_text(record: &[u8]) -> Option<SeenKey> {
         }
         set(&mut key, value.take());
         value = split_attribute(line).filter(|(name, _)| key.slot(name).is_some());
+        is_named |= value.is_some();
     }
     set(&mut key, value);
-    Some(key)
+    is_named.then_some(key)
 }
 
 /// What stands behind the five bracketed fields of a record's first line. In the record of a request a peer chose it,
@@ -113,12 +259,14 @@ fn accepted_json(record: &[u8]) -> Option<SeenKey> {
         return None;
     }
     let mut key = SeenKey::default();
+    let mut is_named = false;
     for (name, value) in &record {
         if let (Some(slot), Some(text)) = (key.slot(name.as_bytes()), value.as_str()) {
             *slot = unescape_bytes(text.as_bytes());
+            is_named = true;
         }
     }
-    Some(key)
+    is_named.then_some(key)
 }
 
 #[cfg(test)]
@@ -131,7 +279,7 @@ mod tests {
         loop {
             match records.read().unwrap() {
                 Found::Whole(record) => found.push((true, record.to_vec())),
-                Found::Torn(record) => found.push((false, record.to_vec())),
+                Found::Torn(record) | Found::Damaged(record, _) => found.push((false, record.to_vec())),
                 Found::End => return found,
             }
         }

@@ -1,12 +1,14 @@
-//! What a crash left at the end of the logs.
+//! What a crash or a bad disk left in the logs, at a start and where somebody else changed a file.
 //!
-//! A record that is not whole was never acknowledged. It is cut off and set aside, so that the next
-//! record does not run into it; then both files are synced before anything in them counts.
+//! A torn end, which is not a whole record and has none behind it, was never acknowledged. It is cut off and set aside, so
+//! that the next record does not run into it; then both files are synced before anything in them counts. What has a whole
+//! record behind it may have been acknowledged and is damage: it stays where it is, and readers go on behind it.
 
 use std::io;
 
 use strum::IntoEnumIterator as _;
 
+use crate::journal::reader::{Found, Records};
 use crate::journal::{Log, Storage};
 
 /// How much of a file's end is looked at first; doubled until it holds the end of a whole record.
@@ -18,6 +20,8 @@ const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 pub struct Recovered {
     /// The tails that were cut off.
     pub torn: Vec<TornTail>,
+    /// The logs that hold bytes that are not a record, with whole records behind them.
+    pub damaged: Vec<DamagedLog>,
 }
 
 /// A tail that was cut off and set aside.
@@ -33,11 +37,35 @@ pub struct TornTail {
     pub is_kept: bool,
 }
 
-/// Cuts both logs back to their last whole record and makes what remains durable.
+/// Damage in the part of a file that recovery reads. Nothing of it was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DamagedLog {
+    /// The file.
+    pub log: Log,
+    /// The offset of the first damaged place, in bytes.
+    pub offset: u64,
+    /// How many places there are.
+    pub places: usize,
+}
+
+/// What the tail of a file holds; places are counted from the beginning of the tail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Survey {
+    /// The end of the last record that is to be kept.
+    end: usize,
+    /// The first damaged place before that.
+    damage: Option<usize>,
+    /// How many there are.
+    places: usize,
+}
+
+/// Cuts the torn ends off both logs and makes what remains durable.
 pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     for log in Log::iter() {
-        recovered.torn.extend(close_off(storage, log)?);
+        let (torn, damaged) = close_off(storage, log, 0)?;
+        recovered.torn.extend(torn);
+        recovered.damaged.extend(damaged);
     }
     for log in Log::iter() {
         storage.sync(log)?;
@@ -45,73 +73,129 @@ pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
     Ok(recovered)
 }
 
-/// Cuts one log back to its last whole record.
+/// Cuts the torn end off one log, so that the next record follows a whole one.
 ///
-/// What is cut off was never acknowledged, so it goes even where there is no room to keep it: a start must not fail
-/// because of what a crash left.
-pub(super) fn close_off(storage: &mut dyn Storage, log: Log) -> io::Result<Option<TornTail>> {
+/// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there, whatever has become of
+/// it. A torn end that is cut off was never acknowledged, so it goes even where there is no room to keep it: a start must
+/// not fail because of what a crash left.
+pub(super) fn close_off(
+    storage: &mut dyn Storage,
+    log: Log,
+    known: u64,
+) -> io::Result<(Option<TornTail>, Option<DamagedLog>)> {
     let len = storage.len(log)?;
-    let (offset, torn) = find_torn(storage, log, len)?;
-    if torn.is_empty() {
-        return Ok(None);
+    let (start, tail, survey) = look(storage, log, len)?;
+    let place = |place: usize| start.saturating_add(u64::try_from(place).unwrap_or(u64::MAX));
+    let end = place(survey.end);
+    // A file that somebody made shorter than what was known has no known part.
+    let offset = if known > len { end } else { end.max(known) };
+    let mut damage = survey.damage.map(|at| DamagedLog { log, offset: place(at), places: survey.places });
+    if offset > end {
+        let found = damage.get_or_insert(DamagedLog { log, offset: end, places: 0 });
+        found.places = found.places.saturating_add(1);
     }
-    let is_kept = storage.set_aside(log, &torn).is_ok();
-    storage.truncate(log, offset)?;
-    Ok(Some(TornTail { log, offset, bytes: len.saturating_sub(offset), is_kept }))
+    let kept = usize::try_from(offset.saturating_sub(start)).map_err(io::Error::other)?;
+    let (kept, rest) = tail.split_at_checked(kept).unwrap_or((&tail, &[]));
+    let torn = if rest.is_empty() {
+        None
+    } else {
+        let is_kept = storage.set_aside(log, rest).is_ok();
+        storage.truncate(log, offset)?;
+        Some(TornTail { log, offset, bytes: len.saturating_sub(offset), is_kept })
+    };
+    if offset > end {
+        storage.append(log, missing_end(log, kept))?;
+    }
+    Ok((torn, damage))
 }
 
-/// Where the last whole record ends, and what stands behind it.
-fn find_torn(storage: &dyn Storage, log: Log, len: u64) -> io::Result<(u64, Vec<u8>)> {
+/// What ends the record that a file ends within.
+fn missing_end(log: Log, file: &[u8]) -> &'static [u8] {
+    let is_line = |line: &[u8]| log == Log::Access || line.starts_with(b"{");
+    match file.strip_suffix(b"\n") {
+        Some(lines) if is_line(last_line(lines)) || lines.ends_with(b"\n") => b"",
+        Some(_) => b"\n",
+        None if is_line(last_line(file)) => b"\n",
+        None => b"\n\n",
+    }
+}
+
+fn last_line(lines: &[u8]) -> &[u8] {
+    lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
+/// Reads the tail of a file, as much as it takes to find the last whole record: where it starts, and what is in it.
+fn look(storage: &dyn Storage, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
     let mut window = WINDOW_BYTES;
     loop {
         let start = len.saturating_sub(window);
         let size = usize::try_from(len.saturating_sub(start)).map_err(io::Error::other)?;
         let mut tail = vec![0; size];
         storage.read_at(log, &mut tail, start)?;
-        let end = whole_end(log, &tail, start == 0);
-        if let Some(end) = end {
-            let torn = tail.split_off(end);
-            return Ok((len.saturating_sub(u64::try_from(torn.len()).map_err(io::Error::other)?), torn));
+        if let Some(survey) = survey(log, &tail, start == 0)? {
+            return Ok((start, tail, survey));
         }
         window = window.saturating_mul(2);
     }
 }
 
 /// The end of the last whole record in a file's tail; `None` where the tail is too short to tell.
-///
-/// No record contains a NUL, so at the first one the disk stopped telling the truth.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<usize> {
-    let sound = tail.iter().position(|byte| *byte == 0).unwrap_or(tail.len());
-    let tail = tail.get(..sound).unwrap_or_default();
-    let after_break = |at: usize| at.saturating_add(1);
-    let line_end = || tail.iter().rposition(|byte| *byte == b'\n').map(after_break);
-    let record_end = || {
-        let double = tail.windows(2).rposition(|pair| pair == b"\n\n").map(|at| at.saturating_add(2));
-        let start = double.or_else(|| is_whole_file.then_some(0))?;
-        Some(start.saturating_add(json_lines(tail.get(start..).unwrap_or_default())))
-    };
-    let end = match log {
-        Log::Access => line_end(),
-        Log::Endpoint => record_end().filter(|end| *end > 0).or_else(|| whole_json_tail(tail)),
-    };
-    end.or_else(|| is_whole_file.then_some(0))
+    survey(log, tail, is_whole_file).ok().flatten().map(|survey| survey.end)
 }
 
-/// The length of the whole JSON lines at the start of `text`: a log may change its format at a restart.
-fn json_lines(text: &[u8]) -> usize {
-    text.split_inclusive(|byte| *byte == b'\n')
-        .take_while(|line| line.starts_with(b"{") && line.ends_with(b"}\n"))
-        .map(<[u8]>::len)
-        .sum()
-}
-
-/// The end of the last whole JSON line in a tail that starts in the middle of a JSON log.
-fn whole_json_tail(tail: &[u8]) -> Option<usize> {
-    let first_break = tail.iter().position(|byte| *byte == b'\n')?.saturating_add(1);
-    match json_lines(tail.get(first_break..).unwrap_or_default()) {
-        0 => None,
-        len => Some(first_break.saturating_add(len)),
+/// What the tail of a file holds; `None` if the tail is too short to tell.
+///
+/// A file system fills what it lost with NULs, so a run of them at the end is torn, and so is part of a record behind
+/// them. A damaged record that has no NUL and does have its end was written whole.
+fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Survey>> {
+    let first = if is_whole_file { Some((0, true)) } else { first_begin(log, tail) };
+    let Some((begin, is_end)) = first else { return Ok(None) };
+    let mut end = is_end.then_some(begin);
+    let (mut damage, mut places) = (None, 0_usize);
+    // Damage counts once a record follows it.
+    let mut pending = (None, 0_usize);
+    let mut place = begin;
+    let mut records = Records::new(log, tail.get(begin..).unwrap_or_default());
+    loop {
+        let (bytes, is_kept) = match records.read()? {
+            Found::Whole(record) => (record, true),
+            Found::Damaged(bytes, _) => {
+                pending = (pending.0.or(Some(place)), pending.1.saturating_add(1));
+                (bytes, has_end(log, bytes) && !bytes.contains(&0))
+            }
+            Found::Torn(_) | Found::End => break,
+        };
+        place = place.saturating_add(bytes.len());
+        if is_kept {
+            end = Some(place);
+            damage = damage.or(pending.0);
+            places = places.saturating_add(pending.1);
+            pending = (None, 0);
+        }
     }
+    Ok(end.map(|end| Survey { end, damage, places }))
+}
+
+fn has_end(log: Log, record: &[u8]) -> bool {
+    match log {
+        Log::Access => record.ends_with(b"\n"),
+        Log::Endpoint if record.starts_with(b"{") => record.ends_with(b"}\n"),
+        Log::Endpoint => record.ends_with(b"\n\n"),
+    }
+}
+
+/// The place where the first record begins in a tail that starts in the middle of one, and whether another ends there for sure.
+fn first_begin(log: Log, tail: &[u8]) -> Option<(usize, bool)> {
+    let line_end = match log {
+        Log::Access => tail.iter().position(|byte| *byte == b'\n'),
+        Log::Endpoint => tail.windows(2).position(|pair| matches!(pair, b"\n\n" | b"\n[" | b"\n{")),
+    }?;
+    let is_empty_line = tail.get(line_end.saturating_add(1)) == Some(&b'\n');
+    let begin = line_end.saturating_add(if log == Log::Endpoint && is_empty_line { 2 } else { 1 });
+    let is_sound = !tail.iter().take(begin).any(|byte| *byte == 0);
+    Some((begin, is_sound && (log == Log::Access || is_empty_line)))
 }
 
 #[cfg(test)]
@@ -133,10 +217,52 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_nul_and_what_follows_them_are_no_records() {
-        assert_eq!(end(Log::Endpoint, b"[a]\n\n[b]\n\0\0\0\n\n[c]\n\n"), 5);
+    fn a_run_of_nul_is_a_torn_end_unless_a_whole_record_stands_behind_it() {
+        for torn in [&b"[b]\n\0\0\0"[..], b"[b]\n\0\0\0\n\n", b"\0\0\0[c]\nx", b"\0\0\0\n\n\0\n\n", b"[b]\n\0\n[c]\n"] {
+            assert_eq!(end(Log::Endpoint, &[b"[a]\n\n", torn].concat()), 5, "{torn:?}");
+        }
         assert_eq!(end(Log::Endpoint, b"\0\0\0\0"), 0);
-        assert_eq!(end(Log::Access, b"[a] x\n[b]\0\0\n[c]\n"), 6);
+        assert_eq!(end(Log::Access, b"[a] x\n[b]\0\0\n[c]"), 6);
+        for whole in [&b"[a]\n\n[b]\n\0\0\0\n\n[c]\n\n"[..], b"[a]\n\n[b]\n\0\0\0\n[c]\n\n", b"\0\n\n{\"c\":1}\n"] {
+            assert_eq!(end(Log::Endpoint, whole), whole.len(), "{whole:?}");
+            let damage = survey(Log::Endpoint, whole, true).unwrap().unwrap();
+            assert_eq!((damage.damage.is_some(), damage.places), (true, 1), "{whole:?}");
+        }
+        assert_eq!(end(Log::Access, b"[a] x\n[b]\0\0\n[c]\n"), 16);
+    }
+
+    #[test]
+    fn a_whole_record_is_found_right_behind_a_nul_in_place_of_the_last_end() {
+        let head = "[2026-11-24 10:00:00] [root] [INFO] [serve.rs:1] [1] Start\n";
+        let line = "[24/Nov/2026 10:00:00]\"POST\"\n";
+        for (log, first, last) in [
+            (Log::Endpoint, format!("{head}\n"), format!("{head}\n")),
+            (Log::Endpoint, "{\"time\":\"1\"}\n".to_owned(), "{\"time\":\"2\"}\n".to_owned()),
+            (Log::Access, line.to_owned(), line.to_owned()),
+        ] {
+            for other in [0, b'J', 0x8a] {
+                let mut file = first.clone().into_bytes();
+                *file.last_mut().unwrap() = other;
+                file.extend_from_slice(last.as_bytes());
+                assert_eq!(end(log, &file), file.len(), "{other}: {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_a_file_that_ends_within_a_record_makes_the_next_one_readable() {
+        for (log, file, end) in [
+            (Log::Endpoint, &b"[a]\nx"[..], &b"\n\n"[..]),
+            (Log::Endpoint, b"[a]\nx\n", b"\n"),
+            (Log::Endpoint, b"[a]\nx\n\n", b""),
+            (Log::Endpoint, b"{\"a\"", b"\n"),
+            (Log::Endpoint, b"{\"a\"\n", b""),
+            (Log::Endpoint, b"", b"\n\n"),
+            (Log::Access, b"[a]", b"\n"),
+            (Log::Access, b"[a]\n", b""),
+        ] {
+            assert_eq!(missing_end(log, file), end, "{file:?}");
+        }
     }
 
     #[test]

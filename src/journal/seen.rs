@@ -11,7 +11,7 @@ use std::io::{self, BufReader, SeekFrom};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use tracing::warn;
 
-use crate::journal::reader::{self, Found, Records};
+use crate::journal::reader::{self, Records};
 use crate::journal::{Log, Storage};
 
 /// How many are remembered. They take some 50 MiB.
@@ -227,7 +227,7 @@ fn read_file(
     }
     let mut records = Records::new(Log::Endpoint, input);
     let mut found = Vec::new();
-    while let Found::Whole(record) = records.read()? {
+    while let Some(record) = records.next_whole()? {
         found.extend(reader::accepted(record).map(|identity| key.of(identity.parts())));
     }
     Ok((found, is_here))

@@ -1,6 +1,7 @@
 //! Whether a log is as it was written: every record whole, and the times in order.
 //!
-//! There are no checksums, so a byte that became another is seen only where it breaks the form.
+//! There are no checksums, so a byte that became another is seen only where it breaks the form: NUL and other control
+//! characters, what is not UTF-8, a missing end, a request without its outcome or the reverse. A changed letter is not.
 
 use std::io::{self, BufRead};
 
@@ -9,12 +10,14 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::journal::reader::{Found, Records};
+use crate::journal::reader::{Damage, Found, Records};
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 use crate::journal::{Log, reader};
 
 /// Records are made up to this long before they are written, side by side: the times of two may be that much out of order.
 const DISORDER_SECONDS: i64 = 10;
+/// What the record of a start begins with.
+const STARTED: &str = "Start Endpoint!";
 /// Fields of the manual's access line behind the time.
 const ACCESS_FIELDS: usize = 9;
 /// Problems that are told of one file.
@@ -23,7 +26,7 @@ const PROBLEMS_MAX: usize = 20;
 /// What was found in one file.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Whole records, or lines.
+    /// Records, or lines, whole or damaged.
     pub records: u64,
     /// Those that say that a notification was accepted; in the access log the lines with 201.
     pub accepted: u64,
@@ -31,7 +34,7 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Those that say that it was refused by mistake and taken back.
     pub recovered: u64,
-    /// Requests without their outcome: a crash cut it off before it was acknowledged.
+    /// Requests without their outcome before a start or at the end: a crash cut it off before it was acknowledged.
     pub without_outcome: u64,
     /// How often the time goes back: a clock that was set, or the end of summer time.
     pub set_back: u64,
@@ -41,6 +44,10 @@ pub struct Verdict {
     pub problems_count: u64,
     /// Bytes of an unfinished record at the end.
     pub torn_bytes: u64,
+    /// How long the file was, in bytes.
+    pub len: u64,
+    /// The offset of a last request whose outcome does not follow before the file ends.
+    pending_request: Option<u64>,
 }
 
 /// Reads one file from its beginning to its end.
@@ -50,35 +57,41 @@ pub struct Verdict {
 pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
     let mut records = Records::new(log, input);
     let mut verdict = Verdict::default();
-    let mut offset = 0_u64;
-    let mut last = Last::default();
+    let mut pairs = Pairs::default();
+    let mut last_time = None;
     loop {
-        let record = match records.read()? {
-            Found::Whole(record) => record,
+        let offset = verdict.len;
+        let (record, found) = match records.read()? {
+            Found::Whole(record) => (record, look(log, record)),
+            Found::Damaged(record, damage) => (record, Err(damage.to_string())),
             Found::Torn(rest) => {
                 verdict.torn_bytes = length(rest);
+                verdict.len = offset.saturating_add(verdict.torn_bytes);
                 break;
             }
             Found::End => break,
         };
         verdict.records = verdict.records.saturating_add(1);
-        match look(log, record) {
-            Ok(seen) => verdict.count(&seen, &mut last),
-            Err(problem) => verdict.complain(offset, problem),
+        verdict.len = offset.saturating_add(length(record));
+        match found {
+            Ok(seen) => {
+                verdict.count(&seen, &mut last_time);
+                pairs.next(&mut verdict, seen.kind, offset);
+            }
+            Err(problem) => {
+                verdict.complain(offset, problem);
+                pairs.last = Before::Damage;
+            }
         }
-        offset = offset.saturating_add(length(record));
     }
-    if last.is_request {
+    if let Before::Request(offset) = pairs.last {
         verdict.without_outcome = verdict.without_outcome.saturating_add(1);
+        verdict.pending_request = Some(offset);
     }
+    pairs.end_run(&mut verdict);
+    verdict.problems.sort();
+    verdict.problems.truncate(PROBLEMS_MAX);
     Ok(verdict)
-}
-
-/// What the record before was.
-#[derive(Default)]
-struct Last {
-    is_request: bool,
-    seconds: Option<(bool, i64)>,
 }
 
 /// What a sound record tells.
@@ -88,55 +101,122 @@ struct Seen {
     seconds: (bool, i64),
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Request,
     Accepted,
     Duplicate,
     Recovered,
+    Start,
+    /// A line of the access log that says 201: it has no request before it.
+    Line201,
     Other,
 }
 
+/// The two records of a push are next to each other, unless `logs.request` is off. That may change from one run of
+/// `serve` to the next, so an outcome alone counts only if the same run has logged requests.
+#[derive(Default)]
+struct Pairs {
+    last: Before,
+    /// Whether this run logs requests.
+    has_requests: bool,
+    /// Outcomes of this run without their request.
+    alone: Vec<u64>,
+}
+
+/// What precedes a record.
+#[derive(Default, Clone, Copy)]
+enum Before {
+    #[default]
+    Other,
+    /// A request that begins here.
+    Request(u64),
+    /// What may have been anything.
+    Damage,
+}
+
+impl Pairs {
+    fn next(&mut self, verdict: &mut Verdict, kind: Kind, offset: u64) {
+        let is_outcome = matches!(kind, Kind::Accepted | Kind::Duplicate);
+        match self.last {
+            Before::Other if is_outcome && self.alone.len() < PROBLEMS_MAX => self.alone.push(offset),
+            Before::Request(_) if matches!(kind, Kind::Start | Kind::Recovered) => {
+                verdict.without_outcome = verdict.without_outcome.saturating_add(1);
+            }
+            Before::Request(request) if !is_outcome => {
+                verdict.complain(request, "it is a request, and its outcome is missing behind it".to_owned());
+            }
+            Before::Other | Before::Request(_) | Before::Damage => {}
+        }
+        if kind == Kind::Start {
+            self.end_run(verdict);
+        }
+        self.last = Before::Other;
+        if kind == Kind::Request {
+            self.last = Before::Request(offset);
+            self.has_requests = true;
+        }
+    }
+
+    fn end_run(&mut self, verdict: &mut Verdict) {
+        for offset in self.alone.drain(..).filter(|_| self.has_requests) {
+            verdict.complain(offset, "it is the outcome of a request that is missing before it".to_owned());
+        }
+        self.has_requests = false;
+    }
+}
+
 impl Verdict {
-    fn count(&mut self, seen: &Seen, last: &mut Last) {
+    /// Takes a file as finished, which a rotated one is: what its end lacks is damage, not a record on its way.
+    pub fn finish(&mut self) {
+        if let Some(request) = self.pending_request.take() {
+            self.without_outcome = self.without_outcome.saturating_sub(1);
+            self.complain(request, "it is a request, and its outcome is missing behind it".to_owned());
+        }
+        if self.torn_bytes > 0 {
+            let offset = self.len.saturating_sub(self.torn_bytes);
+            self.complain(offset, "its end is missing: the file ends within it".to_owned());
+        }
+    }
+
+    fn count(&mut self, seen: &Seen, last_time: &mut Option<(bool, i64)>) {
         let add = |count: &mut u64| *count = count.saturating_add(1);
         match seen.kind {
-            Kind::Accepted => add(&mut self.accepted),
+            Kind::Accepted | Kind::Line201 => add(&mut self.accepted),
             Kind::Duplicate => add(&mut self.duplicates),
             Kind::Recovered => add(&mut self.recovered),
-            Kind::Request | Kind::Other => {}
-        }
-        if last.is_request && matches!(seen.kind, Kind::Request | Kind::Recovered | Kind::Other) {
-            add(&mut self.without_outcome);
+            Kind::Request | Kind::Start | Kind::Other => {}
         }
         let (is_json, seconds) = seen.seconds;
-        if let Some((was_json, before)) = last.seconds
+        if let Some((was_json, before)) = *last_time
             && is_json == was_json
             && seconds.saturating_add(DISORDER_SECONDS) < before
         {
             add(&mut self.set_back);
         }
-        *last = Last { is_request: seen.kind == Kind::Request, seconds: Some(seen.seconds) };
+        *last_time = Some(seen.seconds);
     }
 
-    fn complain(&mut self, offset: u64, problem: &str) {
+    /// Problems at the end of a run are found after later ones, so more are kept than are reported.
+    fn complain(&mut self, offset: u64, problem: String) {
         self.problems_count = self.problems_count.saturating_add(1);
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push((offset, problem.to_owned()));
+        if self.problems.len() < PROBLEMS_MAX.saturating_mul(2) {
+            self.problems.push((offset, problem));
         }
     }
 }
 
-fn look(log: Log, record: &[u8]) -> Result<Seen, &'static str> {
-    let text = std::str::from_utf8(record).map_err(|_not_text| "it is not UTF-8")?;
+fn look(log: Log, record: &[u8]) -> Result<Seen, String> {
+    let text = std::str::from_utf8(record).map_err(|_not_text| Damage::NotText.to_string())?;
     if text.chars().any(|character| character.is_control() && character != '\n') {
-        return Err("it holds control characters, which no record does");
+        return Err(Damage::Control.to_string());
     }
-    match (text.starts_with('{'), log) {
+    let seen = match (text.starts_with('{'), log) {
         (true, _) => look_json(log, record),
         (false, Log::Access) => look_line(text),
         (false, Log::Endpoint) => look_text(record, text),
-    }
+    };
+    seen.map_err(str::to_owned)
 }
 
 fn look_json(log: Log, record: &[u8]) -> Result<Seen, &'static str> {
@@ -144,7 +224,7 @@ fn look_json(log: Log, record: &[u8]) -> Result<Seen, &'static str> {
     let time = object.get("time").and_then(Value::as_str).and_then(|time| time.parse::<Timestamp>().ok());
     let seconds = time.ok_or("it has no time")?.as_second();
     let kind = match log {
-        Log::Access if object.get("status").and_then(Value::as_u64) == Some(201) => Kind::Accepted,
+        Log::Access if object.get("status").and_then(Value::as_u64) == Some(201) => Kind::Line201,
         Log::Access => Kind::Other,
         Log::Endpoint => {
             let event = object.get("event").and_then(Value::as_str).ok_or("it has no event")?;
@@ -164,7 +244,7 @@ fn look_line(line: &str) -> Result<Seen, &'static str> {
         return Err("it has not the fields of an access line");
     }
     let status = fields.get(1).copied();
-    let kind = if status == Some("201") { Kind::Accepted } else { Kind::Other };
+    let kind = if status == Some("201") { Kind::Line201 } else { Kind::Other };
     Ok(Seen { kind, seconds: (false, seconds("%d/%b/%Y %H:%M:%S", time)?) })
 }
 
@@ -173,9 +253,8 @@ fn look_text(record: &[u8], text: &str) -> Result<Seen, &'static str> {
     let first = lines.next().unwrap_or_default();
     let time = first.split_once("] ").and_then(|(time, _)| time.strip_prefix('[')).ok_or("it has no time")?;
     let title = reader::title(first).ok_or("its first line has not five fields in brackets")?;
-    // Every other line is indented, or begins with a name.
-    if lines.any(|line| line.starts_with('[')) {
-        return Err("another record begins within it");
+    if lines.any(|line| !line.is_empty() && !reader::is_line_of_a_record(line.as_bytes())) {
+        return Err("one of its lines does not belong in a record");
     }
     let kind = kind(title, title.starts_with("Headers:"), record)?;
     Ok(Seen { kind, seconds: (false, seconds("%Y-%m-%d %H:%M:%S", time)?) })
@@ -187,10 +266,10 @@ fn kind(title: &str, is_request: bool, record: &[u8]) -> Result<Kind, &'static s
         DUPLICATE => Kind::Duplicate,
         RECOVERED => Kind::Recovered,
         _ if is_request => return Ok(Kind::Request),
+        _ if title.starts_with(STARTED) => return Ok(Kind::Start),
         _ => return Ok(Kind::Other),
     };
-    let has_id = reader::accepted(record).is_some_and(|identity| identity.parts().iter().any(|part| !part.is_empty()));
-    if has_id { Ok(kind) } else { Err("it has no attribute of a notification") }
+    reader::accepted(record).map(|_identity| kind).ok_or("it has no attribute of a notification")
 }
 
 fn seconds(format: &str, time: &str) -> Result<i64, &'static str> {
@@ -242,6 +321,8 @@ mod tests {
             (whole.replace("[2026", "2026"), "it has no time"),
             (whole.replace("MessageId", "MassageId"), "no attribute"),
             ([whole.trim_end(), "\n", &whole].concat(), "another record begins within it"),
+            ([whole.trim_end(), "\nJ", &whole].concat(), "its end is missing"),
+            (whole.replace("MessageId ", "MessageId?"), "one of its lines does not belong in a record"),
             ("{\"event\":1}\n".to_owned(), "it has no time"),
             ("{no}\n".to_owned(), "no JSON object"),
         ] {
@@ -256,11 +337,61 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_end_a_request_alone_and_a_clock_set_back_are_no_problems() {
+    fn a_torn_end_a_request_alone_before_it_and_a_clock_set_back_are_no_problems() {
         let first = outcome(SUCCEED, "10:00:30");
-        let text = [&first, REQUEST, &outcome(SUCCEED, "10:00:25"), REQUEST, "[2026"].concat();
+        let text = [REQUEST, &first, REQUEST, &outcome(SUCCEED, "10:00:25"), REQUEST, "[2026"].concat();
         let verdict = of(Log::Endpoint, &text);
         assert_eq!(verdict.problems, []);
         assert_eq!((verdict.torn_bytes, verdict.without_outcome, verdict.set_back), (5, 1, 2));
+    }
+
+    #[test]
+    fn a_lost_half_of_a_pair_is_reported_unless_a_crash_or_the_settings_explain_it() {
+        let done = outcome(SUCCEED, "10:00:00");
+        let again = outcome(DUPLICATE, "10:00:00");
+        let taken = outcome(RECOVERED, "10:00:00");
+        let start = "[2026-11-24 10:00:00] [root] [INFO] [serve.rs:1] [1] Start Endpoint! Address: http://x\n\n";
+        let [done, again, taken] = [&done, &again, &taken].map(String::as_str);
+        let pair = [REQUEST, done].concat();
+        let pair = pair.as_str();
+        for (text, problems, without_outcome) in [
+            ([pair, REQUEST, again, taken].concat(), 0, 0),
+            // Without its outcome, or without its request.
+            ([REQUEST, pair].concat(), 1, 0),
+            ([pair, done].concat(), 1, 0),
+            ([again, pair, taken].concat(), 1, 0),
+            // A crash, and what comes after it.
+            ([pair, REQUEST, start, pair].concat(), 0, 1),
+            ([pair, REQUEST, taken, start, pair].concat(), 0, 1),
+            ([pair, REQUEST].concat(), 0, 1),
+            // logs.request was off, and is not any more.
+            ([done, again, start, pair].concat(), 0, 0),
+            ([start, pair, start, done].concat(), 0, 0),
+            // What is damaged may have been either half, and is reported once.
+            ([pair, &REQUEST.replace("Peer", "Pe\0r"), done].concat(), 1, 0),
+            ([REQUEST, &done.replace("Mess", "M\0ss"), pair].concat(), 1, 0),
+        ] {
+            let verdict = of(Log::Endpoint, &text);
+            assert_eq!((verdict.problems.len(), verdict.without_outcome), (problems, without_outcome), "{text}");
+        }
+        let mut finished = of(Log::Endpoint, &[pair, REQUEST, "[2026"].concat());
+        finished.finish();
+        let places: Vec<u64> = finished.problems.iter().map(|(offset, _)| *offset).collect();
+        assert_eq!(places, [pair.len() as u64, (pair.len() + REQUEST.len()) as u64]);
+        assert_eq!((finished.problems_count, finished.without_outcome), (2, 0));
+    }
+
+    #[test]
+    fn an_identity_that_is_there_and_empty_is_one() {
+        let empty = |name: &str| format!("{name:<30}: \n");
+        let names = ["TopicOwner", "TopicName", "SubscriptionName", "MessageId"];
+        let text =
+            outcome(SUCCEED, "10:00:00").replace(&format!("{:<30}: 1\n", "MessageId"), &names.map(empty).concat());
+        let json = "{\"time\":\"2026-11-24T10:00:00Z\",\"event\":\"Notify Message Succeed!\",\"MessageId\":\"\"}\n";
+        for record in [text.as_str(), json] {
+            let verdict = of(Log::Endpoint, record);
+            assert_eq!((verdict.problems, verdict.accepted), (vec![], 1), "{record}");
+            assert_eq!(reader::accepted(record.as_bytes()).unwrap().parts(), [&b""[..]; 4]);
+        }
     }
 }

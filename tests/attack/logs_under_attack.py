@@ -91,6 +91,12 @@ class Serve:
             os.killpg(self.process.pid, how)
             self.process.wait(WAIT_S)
 
+    def overwrite(self, text):
+        """Writes the live log while serve stands still, so that it does not see half of it."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        self.live.write_bytes(text)
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def push(self, count):
         done = subprocess.run(
             [self.program, "push", f"http://127.0.0.1:{self.port}", "--count", str(count),

@@ -45,5 +45,13 @@ fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cu
     let told = verify(dir.path());
     told.assert(1, "NOT all whole");
     told.assert(1, "is broken: it holds control characters");
+    // A rotated file is finished: what its end lacks is damage, at a record's end too.
+    let second = fs::read(first.with_extension("2")).unwrap();
+    let whole = second.strip_suffix(b"\n").unwrap();
+    let outcome = whole.windows(2).rposition(|pair| pair == b"\n\n").unwrap() + 2;
+    for (end, problem) in [(whole.len(), "its end is missing"), (outcome, "its outcome is missing behind it")] {
+        fs::write(&first, &whole[..end]).unwrap();
+        verify(dir.path()).assert(1, problem);
+    }
     verify(tempfile::tempdir().unwrap().path()).assert(1, "cannot read logs");
 }

@@ -1,6 +1,7 @@
 //! A 201 is true: what was answered is on disk, whatever ends the process.
 
 use std::io::Write;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -120,4 +121,98 @@ fn two_processes_cannot_share_a_log() {
     let other_address = format!("127.0.0.2:{}", endpoint.address.port());
     let second = run(endpoint.path(), &["serve", "--log-dir", "logs", "--listen", &other_address]);
     second.assert(1, "in use by another process");
+}
+
+#[test]
+fn a_blank_that_became_nul_costs_no_other_record_and_is_reported() {
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::trusting(host.prefix());
+    let endpoint = Endpoint::start(&options);
+    let address = endpoint.address.to_string();
+    let options = options.set("server.listen", &address);
+    for _ in 0..20 {
+        assert_eq!(endpoint.exchange(&push(&host, "m").wire()).status, 201);
+    }
+    let (path, sent) = (endpoint.log_path("endpoint_log"), accepted(&endpoint.endpoint_log()));
+    let dir = endpoint.kill();
+    let mut bytes = std::fs::read(&path).unwrap();
+    // In the request of the second push.
+    let place = String::from_utf8(bytes.clone()).unwrap().match_indices("] Headers:").nth(1).unwrap().0 + 1;
+    assert_eq!(bytes[place], b' ');
+    bytes[place] = 0;
+    std::fs::write(&path, &bytes).unwrap();
+    let again = Endpoint::start_in(dir, &options);
+    again.assert_tells("ERROR A log is damaged");
+    let last = push(&host, "m");
+    assert_eq!(again.exchange(&last.wire()).status, 201);
+    let log = again.endpoint_log();
+    assert!(log.as_bytes().starts_with(&bytes), "something was cut off");
+    assert!(!path.with_extension(format!("{}.torn", again.address.port())).exists());
+    assert_eq!(accepted(&log.replace('\0', " ")), [sent, vec![last.message_id]].concat());
+    let verify = ["logs", "verify", "--log-dir", "logs", "--listen", &address];
+    run(again.path(), &verify).assert(1, "is broken: it holds control characters");
+    // While it runs, with something appended that makes it look again.
+    let mut bytes = log.into_bytes();
+    let place = bytes.len() - 50;
+    bytes[place] = 0;
+    std::fs::write(&path, [&bytes[..], b"[2026"].concat()).unwrap();
+    let last = push(&host, "m");
+    assert_eq!(again.exchange(&last.wire()).status, 201);
+    let log = again.endpoint_log();
+    assert!(log.as_bytes().starts_with(&bytes), "something was cut off");
+    assert_eq!(accepted(&log.replace('\0', " ")).last(), Some(&last.message_id));
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk_and_heals_when_it_is_lifted() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let process = Pid::from_raw(i32::try_from(endpoint.id()).unwrap());
+    let limit = |current| prlimit(process, Resource::Fsize, Rlimit { current, maximum: None }).map(drop).unwrap();
+    let first = push(&host, "m");
+    assert_eq!(endpoint.exchange(&first.wire()).status, 201);
+    // In the middle of the next record.
+    limit(Some(std::fs::metadata(endpoint.log_path("endpoint_log")).unwrap().len() + 100));
+    for _ in 0..3 {
+        assert_eq!(endpoint.exchange(&push(&host, "m").wire()).status, 503);
+    }
+    assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 503);
+    limit(None);
+    let second = push(&host, "m");
+    assert_eq!(endpoint.exchange(&second.wire()).status, 201);
+    assert_eq!(accepted(&endpoint.endpoint_log()), [first.message_id, second.message_id]);
+    endpoint.stop();
+}
+
+#[test]
+fn a_start_needs_no_stdout() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap().into();
+    let (reader, broken) = std::io::pipe().unwrap();
+    drop(reader);
+    for (stdout, redirect) in [(full(), ""), (Stdio::from(broken), ""), (Stdio::null(), ">&-")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.env_clear().env("TZ", "UTC").env("MNS_ENDPOINT_ADMIN__LISTEN", "off").current_dir(dir.path());
+        let script = format!("exec \"$0\" serve --log-dir logs --listen 127.0.0.1:0 {redirect}");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_mns-endpoint")]).stdin(Stdio::null()).stdout(stdout);
+        let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();
+        let mut child = command.stderr(stderr).spawn().unwrap();
+        let address = eventually("it has started", || {
+            let status = child.try_wait().unwrap();
+            assert!(status.is_none(), "{status:?}: {}", std::fs::read_to_string(dir.path().join("stderr")).unwrap());
+            let logs =
+                std::fs::read_dir(dir.path().join("logs")).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+            let log =
+                logs.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("endpoint_log"));
+            let text = std::fs::read_to_string(log?).ok()?;
+            let (_, address) = text.strip_suffix("\n\n")?.split_once("Address: http://")?;
+            address.split('/').next()?.parse().ok()
+        });
+        for _ in 0..3 {
+            assert_eq!(exchange(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
 }

@@ -101,27 +101,35 @@ fn written(log: Log, number: usize) -> Vec<u8> {
     }
 }
 
-/// The numbers of the whole records at the start of a text, and how long they are.
+/// The numbers of the whole records of a text, and where the last of them ends. A power cut may have left a hole of NULs
+/// before whole ones.
 fn read(log: Log, text: &[u8]) -> (Vec<usize>, usize) {
     let (mut numbers, mut place) = (Vec::new(), 0);
     loop {
         let rest = &text[place..];
-        let is_duplicate = log == Log::Endpoint && rest.starts_with(DUPLICATE.as_bytes());
-        let head = if is_duplicate { DUPLICATE } else { SUCCEED };
-        let skip = if log == Log::Endpoint { head.len() + 32 } else { 0 };
-        let number = rest.get(skip..skip + 6).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let record = number.map(|number| (number, written(log, number)));
-        let record = record.map(|(number, record)| match is_duplicate {
-            true => (number, [DUPLICATE.as_bytes(), &record[SUCCEED.len()..]].concat()),
-            false => (number, record),
-        });
-        let Some((number, record)) = record.filter(|(_, record)| rest.starts_with(record)) else {
+        let hole = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+        let behind = (hole + 1..rest.len()).map(|skip| (skip, read_one(log, &rest[skip..])));
+        let mut next = std::iter::once((0, read_one(log, rest))).chain(behind);
+        let Some((skip, (number, is_duplicate, len))) = next.find_map(|(skip, found)| Some((skip, found?))) else {
             return (numbers, place);
         };
         // What is told to be a duplicate is no second record.
         numbers.extend((!is_duplicate).then_some(number));
-        place += record.len();
+        place += skip + len;
     }
+}
+
+/// The number of the whole record at the start of a text, whether it is told to be a duplicate, and its length.
+fn read_one(log: Log, text: &[u8]) -> Option<(usize, bool, usize)> {
+    let is_duplicate = log == Log::Endpoint && text.starts_with(DUPLICATE.as_bytes());
+    let head = if is_duplicate { DUPLICATE } else { SUCCEED };
+    let skip = if log == Log::Endpoint { head.len() + 32 } else { 0 };
+    let number = std::str::from_utf8(text.get(skip..skip + 6)?).ok()?.parse().ok()?;
+    let mut record = written(log, number);
+    if is_duplicate {
+        record = [DUPLICATE.as_bytes(), &record[SUCCEED.len()..]].concat();
+    }
+    text.starts_with(&record).then_some((number, is_duplicate, record.len()))
 }
 
 struct World {

@@ -953,3 +953,89 @@ async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snap
     }
     assert_eq!(journal.duplicates(), 3, "the snapshot's, and those of the log that is there");
 }
+
+#[tokio::test]
+async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
+    for (damage, added) in [(0_u8, &b"x"[..]), (0, b"\0\0\0"), (b'J', b"x\ny"), (b' ', b"[x]\n"), (0, b"")] {
+        let storage = FaultyStorage::new();
+        let journal = start(&storage);
+        for name in ["a", "b"] {
+            journal.append(entry(name)).await.unwrap();
+        }
+        let known = storage.with(|disk| {
+            let live = &mut disk.endpoint().live;
+            *live.last_mut().unwrap() = damage;
+            let known = live.clone();
+            live.extend_from_slice(added);
+            known
+        });
+        journal.append(entry("c")).await.unwrap();
+        storage.with(|disk| {
+            let live = disk.endpoint().live.clone();
+            assert!(live.starts_with(&known), "{:?}", String::from_utf8_lossy(&live));
+            // And the next one does not run into it.
+            let end = if added.is_empty() { &b"[c]\n\n"[..] } else { b"\n\n[c]\n\n" };
+            assert!(live.ends_with(end), "{:?}", String::from_utf8_lossy(&live));
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
+    let storage = FaultyStorage::new();
+    let (endpoint, access) = (b"[a]\n\n[b]\n\0\n\n[c]\n\n[d]\n\n", b"a\n\0b\nc\nd\n");
+    storage.with(|disk| {
+        disk.endpoint().live = endpoint.to_vec();
+        disk.access().live = [&access[..], b"e"].concat();
+    });
+    let (journal, recovered) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let damaged: Vec<_> = recovered.damaged.iter().map(|found| (found.log, found.offset, found.places)).collect();
+    assert_eq!(damaged, [(Log::Endpoint, 5, 1), (Log::Access, 2, 1)]);
+    let torn: Vec<_> = recovered.torn.iter().map(|tail| (tail.log, tail.offset, tail.bytes)).collect();
+    assert_eq!(torn, [(Log::Access, 9, 1)]);
+    journal.append(entry("e")).await.unwrap();
+    storage.with(|disk| {
+        assert_eq!(disk.endpoint().live, [&endpoint[..], b"[e]\n\n"].concat());
+        assert_eq!(disk.access().live, [&access[..], b"e\n"].concat());
+    });
+}
+
+#[tokio::test]
+async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
+    use mns_endpoint::clock::{Clock as _, SystemClock};
+    let (storage, day) = (FaultyStorage::new(), Duration::from_secs(24 * 3600));
+    let now = SystemClock.now();
+    // By this the clock is 30 days ahead, or nothing came for 30 days.
+    let newest = now - day * 30;
+    storage.with(|disk| disk.newest = Some(newest));
+    let journal = start_set(&storage, Settings { keep: Some(day), ..Settings::default() });
+    until(&storage, |disk| !disk.pruned.is_empty()).await;
+    assert_eq!(storage.with(|disk| disk.pruned.clone()), [newest - day]);
+    // A Date that is too far away proves nothing, and one that is not does.
+    journal.confirm_time(now - day * 30);
+    journal.confirm_time(now - day);
+    until(&storage, |disk| disk.pruned.len() > 1).await;
+    let before = storage.with(|disk| disk.pruned[1]);
+    assert!(before >= now - day * 2 - Duration::from_secs(1) && before < now - day * 2 + Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_start_knows_what_stands_behind_damage_and_not_what_is_damaged() {
+    let storage = FaultyStorage::new();
+    let journal = start(&storage);
+    for id in ["a", "b", "c"] {
+        journal.append(notification(&journal, id)).await.unwrap();
+    }
+    let mut left = storage.with(|disk| disk.after_kill());
+    let file = left.names["endpoint_log"];
+    let text = &mut left.files[file].live;
+    let (first, second) = (text.len() / 3, text.len() * 2 / 3);
+    text[first - 10..first + 10].fill(0);
+    assert!(text[second..].starts_with(b"["));
+    let again = FaultyStorage::on(left);
+    let journal = start(&again);
+    for (id, duplicates) in [("c", 1), ("b", 1), ("a", 1)] {
+        journal.append(notification(&journal, id)).await.unwrap();
+        assert_eq!(journal.duplicates(), duplicates, "{id}");
+    }
+}

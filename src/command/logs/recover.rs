@@ -17,8 +17,8 @@ use crate::command::Configuration;
 use crate::command::logs::review::{Capture, Review, Verdict};
 use crate::config::{self, Config};
 use crate::journal::{
-    self, Duplicates, Entry, FileOptions, FileStorage, Format, Found, Journal, Level, Log, Names, OpenError, Place,
-    RECOVERED, Record, Records, SeenKey, Settings, Stamp, SyncMode, escaped,
+    self, Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, Log, Names, OpenError, Place, RECOVERED,
+    Record, Records, SeenKey, Settings, Stamp, SyncMode, escaped,
 };
 use crate::mns::Notification;
 use crate::quarantine::{self, Note};
@@ -244,7 +244,7 @@ fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<S
             file => file?,
         };
         let mut records = Records::new(Log::Endpoint, BufReader::new(file));
-        while let Found::Whole(record) = records.read()? {
+        while let Some(record) = records.next_whole()? {
             known.extend(journal::accepted(record).filter(|key| wanted.contains(key)));
         }
     }

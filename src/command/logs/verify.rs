@@ -17,7 +17,9 @@ use crate::journal::{self, Log, Names, Verdict, escaped};
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
 ///
 /// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing and may run beside serve.
-/// Ends with 1 where something is wrong. There are no checksums: a byte that became another is seen where it breaks the form.
+/// Ends with 1 if something is wrong. There are no checksums. What breaks the form of a record is found: NUL and other
+/// control characters, what is not UTF-8, a missing end, a request without its outcome or an outcome without its request.
+/// A changed letter is not found.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs verify
@@ -47,15 +49,21 @@ fn verify_log(names: &Names, log: Log, out: &mut impl Write) -> anyhow::Result<b
     let mut read = HashSet::new();
     let mut is_sound = verify_rotated(names, log, &mut read, out)?;
     let live = names.live(log);
-    let file = File::open(&live).with_context(|| cannot_read(&live))?;
-    read.insert(identity(&file)?);
-    is_sound &= verify_file(&live, log, file, true, out)?;
+    if let Some(kind) = journal::obstacle(&live) {
+        is_sound = false;
+        tell_obstacle(&live, kind, out)?;
+    } else {
+        let file = journal::open_to_read(&live).with_context(|| cannot_read(&live))?;
+        read.insert(identity(&file)?);
+        is_sound &= verify_file(&live, log, &file, true, out)?;
+    }
     // What was live may have got a number since the numbers were listed.
     is_sound &= verify_rotated(names, log, &mut read, out)?;
     let torn = fs::metadata(names.torn(log)).map_or(0, |found| found.len());
     if torn > 0 {
-        let torn_path = escaped(names.torn(log).as_os_str().as_encoded_bytes());
-        writeln!(out, "{torn_path}: {torn} bytes that crashes cut off, none of them acknowledged")?;
+        let path = escaped(names.torn(log).as_os_str().as_encoded_bytes());
+        let doubt = "not acknowledged unless the disk or somebody else damaged the end of a log";
+        writeln!(out, "{path}: {torn} bytes that crashes cut off, {doubt}")?;
     }
     for path in (0..).map(|number| names.suspect(log, number)).take_while(|path| path.exists()) {
         let path = escaped(path.as_os_str().as_encoded_bytes());
@@ -74,22 +82,36 @@ fn verify_rotated(
     let mut is_sound = true;
     for number in names.rotated_numbers(log).with_context(|| cannot_read(&names.dir))? {
         let path = names.rotated(log, number);
-        let file = match File::open(&path) {
+        if let Some(kind) = journal::obstacle(&path) {
+            is_sound = false;
+            tell_obstacle(&path, kind, out)?;
+            continue;
+        }
+        let file = match journal::open_to_read(&path) {
             // Deleted for its age since, or packed.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             opened => opened.with_context(|| cannot_read(&path))?,
         };
         if read.insert(identity(&file)?) {
-            is_sound &= verify_file(&path, log, file, false, out)?;
+            is_sound &= verify_file(&path, log, &file, false, out)?;
         }
     }
     Ok(is_sound)
 }
 
-fn verify_file(path: &Path, log: Log, file: File, is_live: bool, out: &mut impl Write) -> anyhow::Result<bool> {
-    let verdict = journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
-    tell(path, &verdict, is_live, out)?;
+fn verify_file(path: &Path, log: Log, file: &File, is_live: bool, out: &mut impl Write) -> anyhow::Result<bool> {
+    let mut verdict = journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
+    // One that somebody else renamed is written until that is noticed.
+    let is_written = is_live || file.metadata()?.len() > verdict.len;
+    if !is_written {
+        verdict.finish();
+    }
+    tell(path, &verdict, is_written, out)?;
     Ok(verdict.problems_count == 0)
+}
+
+fn tell_obstacle(path: &Path, kind: &str, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "{}: it is {kind}, not a regular file, and was not read: move it away", path.display())
 }
 
 /// Which file it is, whatever its name becomes.
@@ -102,7 +124,7 @@ fn cannot_read(path: &Path) -> String {
     format!("cannot read {}", path.display())
 }
 
-fn tell(path: &Path, verdict: &Verdict, is_live: bool, out: &mut impl Write) -> std::io::Result<()> {
+fn tell(path: &Path, verdict: &Verdict, is_written: bool, out: &mut impl Write) -> std::io::Result<()> {
     let Verdict { records, accepted, duplicates, recovered, .. } = verdict;
     let path = escaped(path.as_os_str().as_encoded_bytes());
     let sound = if verdict.problems_count == 0 { "all whole" } else { "NOT all whole" };
@@ -121,13 +143,12 @@ fn tell(path: &Path, verdict: &Verdict, is_live: bool, out: &mut impl Write) -> 
     if verdict.set_back > 0 {
         writeln!(out, "{path}: the time goes back {} times", verdict.set_back)?;
     }
-    match (verdict.torn_bytes, is_live) {
-        (0, _) => Ok(()),
+    match (verdict.torn_bytes, is_written) {
+        (0, _) | (_, false) => Ok(()),
         (bytes, true) => writeln!(
             out,
             "{path}: {bytes} bytes of a record that is being written, or that a crash left: the next start cuts it off"
         ),
-        (bytes, false) => writeln!(out, "{path}: {bytes} bytes of an unfinished record at its end, not acknowledged"),
     }
 }
 
