@@ -111,7 +111,8 @@ fn verify_file(path: &Path, log: Log, file: &File, is_live: bool, out: &mut impl
 }
 
 fn tell_obstacle(path: &Path, kind: &str, out: &mut impl Write) -> std::io::Result<()> {
-    writeln!(out, "{}: it is {kind}, not a regular file, and was not read: move it away", path.display())
+    let path = escaped(path.as_os_str().as_encoded_bytes());
+    writeln!(out, "{path}: it is {kind}, not a regular file, and was not read: move it away")
 }
 
 /// Which file it is, whatever its name becomes.
