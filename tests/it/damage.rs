@@ -84,8 +84,8 @@ fn entry(number: usize, format: Format) -> Entry {
         user_agent: Some(text.as_bytes()),
         request_id: Some(id.as_bytes()),
         mns_version: None,
-        peer: "192.0.2.1:5".parse().unwrap(),
-        duration: Duration::ZERO,
+        peer: Some("192.0.2.1:5".parse().unwrap()),
+        duration: Some(Duration::ZERO),
         reason: None,
         message_id: None,
     };
