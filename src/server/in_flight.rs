@@ -12,8 +12,10 @@ use crate::server::awaited::{Awaited, AwaitedBodies};
 const REQUESTS_MAX: usize = 4096;
 /// The bytes of all bodies that have come and are not answered.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Those of them that unproved requests may take: the rest is for MNS's.
+/// Those of them that unproved requests may take.
 const UNPROVED_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// The rest is for MNS's, however much strangers hold: with a large `server.max_body` one of them alone may pass its share.
+const RESERVED_BYTES: usize = BYTES_MAX - UNPROVED_BYTES_MAX;
 
 /// What is in work.
 #[derive(Debug, Default)]
@@ -39,16 +41,18 @@ pub(super) struct Permit<'a> {
 impl InFlight {
     /// Room for one more request that is not proved yet, if there is.
     pub(super) fn check(&self) -> Option<Permit<'_>> {
-        (self.unproved_bytes.load(Ordering::Relaxed) < UNPROVED_BYTES_MAX).then(|| self.permit(None))?
+        let fits = self.bytes() < BYTES_MAX && self.unproved_bytes.load(Ordering::Relaxed) < UNPROVED_BYTES_MAX;
+        fits.then(|| self.permit(None))?
     }
 
     /// Room for one more request whose head MNS signed, if there is.
     pub(super) fn check_proved<'a>(&'a self, awaited: Awaited<'a>) -> Option<Permit<'a>> {
-        self.permit(Some(awaited))
+        let fits = self.bytes() < BYTES_MAX || self.proved_bytes.load(Ordering::Relaxed) < RESERVED_BYTES;
+        fits.then(|| self.permit(Some(awaited)))?
     }
 
     fn permit<'a>(&'a self, awaited: Option<Awaited<'a>>) -> Option<Permit<'a>> {
-        let fits = self.requests() < REQUESTS_MAX && self.bytes() < BYTES_MAX;
+        let fits = self.requests() < REQUESTS_MAX;
         fits.then_some(Permit { of: self, bytes: 0, requests: 0, is_proved: awaited.is_some(), awaited })
     }
 
@@ -93,11 +97,20 @@ impl<'a> Permit<'a> {
 
     /// Takes room for more of its body, if there is. One alone always has it.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
-        let share_max = if self.is_proved { BYTES_MAX } else { UNPROVED_BYTES_MAX };
         let share = self.share().fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        self.bytes = self.bytes.saturating_add(bytes);
-        let all = self.of.bytes();
-        share <= share_max && all <= BYTES_MAX || all == self.bytes
+        let (own, all) = (self.bytes.saturating_add(bytes), self.of.bytes());
+        let fits = if self.is_proved {
+            all <= BYTES_MAX || share <= RESERVED_BYTES
+        } else {
+            all <= BYTES_MAX && share <= UNPROVED_BYTES_MAX
+        };
+        if fits || all == own {
+            self.bytes = own;
+            return true;
+        }
+        // What is refused takes no room from others.
+        self.share().fetch_sub(bytes, Ordering::Relaxed);
+        false
     }
 
     fn share(&self) -> &'a AtomicUsize {
@@ -141,6 +154,8 @@ mod tests {
         let mut huge = in_flight.check().unwrap();
         assert!(huge.add(BYTES_MAX) && huge.add(BYTES_MAX));
         assert!(in_flight.check().is_none());
+        let awaited = in_flight.awaited.begin(b"signature").unwrap();
+        assert!(in_flight.check_proved(awaited).unwrap().add(RESERVED_BYTES), "MNS's have room beside it");
         drop(huge);
         assert_eq!((in_flight.requests(), in_flight.bytes()), (0, 0));
     }
@@ -149,11 +164,13 @@ mod tests {
     fn strangers_have_a_share_and_leave_the_rest_to_what_mns_signed() {
         let in_flight = InFlight::default();
         let bodies = &in_flight.awaited;
+        let mut refused: Vec<_> = (0..1000).map(|_| in_flight.check().unwrap()).collect();
         let (mut strangers, mut early) = (in_flight.check().unwrap(), in_flight.check().unwrap());
         assert!(early.add(1) && strangers.add(UNPROVED_BYTES_MAX - 1));
         assert!(in_flight.check().is_none() && !early.add(1));
+        assert!(refused.iter_mut().all(|late| !late.add(UNPROVED_BYTES_MAX)), "nor does it count");
         let mut genuine = in_flight.check_proved(bodies.begin(b"signature").unwrap()).unwrap();
-        assert!(genuine.add(BYTES_MAX - UNPROVED_BYTES_MAX - 4));
+        assert!(genuine.add(RESERVED_BYTES - 4));
         // One whose body comes late is proved by its head.
         early.await_body(bodies.begin(b"another").unwrap());
         assert!(in_flight.check().is_some(), "what is proved takes nothing of the strangers' share");
