@@ -1,6 +1,10 @@
 //! Besieges a `serve` of its own with slow peers, sends genuine pushes meanwhile, and prints what came of both.
 //!
-//! `besiege --bin PATH --kind KIND [--connections 10040] [--slots 10000] [--sources 1] [--apart] [--seconds 30] [--rate 20]`
+//! `besiege --bin PATH --kind KIND [--connections 10040] [--slots 10000] [--sources 1] [--apart] [--seconds 30] [--rate 20]
+//! [--at-least 99] [--within 1000]`
+//!
+//! Ends with 1 if less than `--at-least` percent of the pushes are answered 201, if their p99 passes `--within` ms, or if a
+//! health check fails. `tests/attack/slots` runs all of it.
 //!
 //! KIND is what each peer does, again and again: `bare`, `plausible`, `replayed` and `drip` leave a body unfinished (no MNS
 //! headers; a right Date and certificate address; one genuine head on all; one byte a second), `heads` a head, `large-heads`
@@ -44,6 +48,8 @@ struct Plan {
     is_apart: bool,
     seconds: u64,
     rate: u64,
+    at_least: f64,
+    within_ms: u64,
 }
 
 /// What the peers have done.
@@ -127,6 +133,8 @@ async fn main() -> anyhow::Result<()> {
     let mut server = server;
     server.kill()?;
     server.wait()?;
+    let holds = pushes.percent() >= plan.at_least && pushes.at(990) < plan.within_ms;
+    ensure!(holds && (plan.at_least <= 0.0 || health.failed == 0), "genuine pushes or health checks were kept out");
     Ok(())
 }
 
@@ -141,6 +149,8 @@ impl Plan {
             is_apart: false,
             seconds: 30,
             rate: 20,
+            at_least: 0.0,
+            within_ms: u64::MAX,
         };
         while let Some(flag) = arguments.next() {
             if flag == "--apart" {
@@ -156,6 +166,8 @@ impl Plan {
                 "--sources" => plan.sources = value.parse()?,
                 "--seconds" => plan.seconds = value.parse()?,
                 "--rate" => plan.rate = value.parse()?,
+                "--at-least" => plan.at_least = value.parse()?,
+                "--within" => plan.within_ms = value.parse()?,
                 _ => bail!("{flag}: see the first lines of examples/besiege.rs"),
             }
         }

@@ -78,8 +78,9 @@ pub(super) fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result
 /// The bounds on connections.
 pub(super) fn check_limits(server: &raw::Server) -> Result<net::Limits, ConfigError> {
     let heads_max = server.heads_max.0;
-    if heads_max < net::HEAD_BYTES_MAX {
-        return Err(impossible("server.heads_max", &heads_max.to_string(), "at least one head of 32KiB must fit"));
+    if heads_max < net::HEAD_BYTES_MAX.saturating_mul(2) {
+        let allowed = "at least 64KiB, which is what one head of 32KiB takes";
+        return Err(impossible("server.heads_max", &heads_max.to_string(), allowed));
     }
     Ok(net::Limits {
         connections_max: at_least_one("server.max_connections", server.max_connections)?,

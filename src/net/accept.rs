@@ -27,7 +27,7 @@ use tracing::{debug, error, warn};
 
 use crate::net::activity::{Activity, Phase};
 use crate::net::counters::{Counters, Ending};
-use crate::net::limits::{ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, SLOT_TIMEOUT};
+use crate::net::limits::{ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, PIPELINED_PAUSE, SLOT_TIMEOUT};
 use crate::net::proxies::canonical;
 use crate::net::slots::{NoSlot, Slot, Slots};
 use crate::net::stream::TimedStream;
@@ -317,12 +317,17 @@ where
     {
         let io = TimedStream::new(stream, activity.clone(), &self.front.limits);
         let service = service_fn(|request: hyper::Request<Incoming>| {
+            let is_pipelined = activity.phase() != Phase::Head;
             let arrival = self.arrival(peer, &activity, &request);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(arrival);
             let answer = self.service.clone().call(request);
             let activity = activity.clone();
             async move {
+                // A stranger can send thousands of requests at once and read no answer: they cost us more than it.
+                if is_pipelined && !activity.is_verified() {
+                    sleep(PIPELINED_PAUSE).await;
+                }
                 let answer = answer.await;
                 activity.end_request();
                 answer

@@ -8,7 +8,7 @@ use strum::FromRepr;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::net::limits::{FIRST_REQUEST_GRACE, PROGRESS_BYTES_PER_SECOND, PROGRESS_GRACE};
+use crate::net::limits::{FIRST_REQUEST_GRACE, PROGRESS_BYTES_PER_SECOND, PROGRESS_GRACE, READ_BUFFER_BYTES};
 use crate::net::slots::{Group, Slots};
 
 /// Shared by the parts of one connection; changed without a lock.
@@ -19,6 +19,8 @@ pub(super) struct Activity {
     phase: AtomicU8,
     /// When the phase began, in ms of [`now_ms`].
     since_ms: AtomicU64,
+    /// When the request at hand began, or the connection, in ms of [`now_ms`].
+    began_ms: AtomicU64,
     /// What the peer has sent in this phase, in bytes.
     progress: AtomicU64,
     wire: Wire,
@@ -89,6 +91,7 @@ impl Activity {
             slots,
             phase: AtomicU8::new(Phase::Opening as u8),
             since_ms: AtomicU64::new(now_ms()),
+            began_ms: AtomicU64::new(now_ms()),
             progress: AtomicU64::new(0),
             wire: Wire::default(),
             is_verified: AtomicBool::new(false),
@@ -114,6 +117,11 @@ impl Activity {
     /// The same, in ms of [`now_ms`].
     pub(super) fn since_ms(&self) -> u64 {
         self.since_ms.load(Ordering::Acquire)
+    }
+
+    /// When the request at hand began, or the connection, in ms of [`now_ms`]. Only another request makes it later.
+    pub(super) fn began_ms(&self) -> u64 {
+        self.began_ms.load(Ordering::Acquire)
     }
 
     /// From when on it counts as making no progress, in ms of [`now_ms`]. Grows with what the peer sends.
@@ -150,14 +158,6 @@ impl Activity {
         }
     }
 
-    /// What orders it in its group: the first in order gives way first.
-    pub(super) fn order(&self, group: Group) -> u64 {
-        match group {
-            Group::UnprovedWorking | Group::ProvedWorking => self.slow_at_ms(),
-            Group::UnprovedIdle | Group::ProvedIdle => self.since_ms(),
-        }
-    }
-
     /// [`Slots`] has it in this group and counts these bytes for its head.
     pub(super) fn set_filed(&self, group: Group, head_bytes: u64) {
         self.filed.store(group as u8, Ordering::Release);
@@ -172,14 +172,16 @@ impl Activity {
         }
     }
 
-    /// What is held of heads that are not answered yet, in bytes: what was read of them, as the HTTP library keeps all of it.
+    /// The memory for heads that are not answered yet, in bytes. The HTTP library keeps all of a head in one buffer, which
+    /// it doubles when it is full.
     pub(super) fn head_bytes(&self) -> u64 {
-        match self.phase() {
+        let read = match self.phase() {
             Phase::Head => self.progress.load(Ordering::Relaxed),
             Phase::Body | Phase::Whole => self.head.load(Ordering::Relaxed),
             Phase::Behind => self.wire.behind(),
             Phase::Opening | Phase::Idle | Phase::Commit | Phase::Answer | Phase::Closing => 0,
-        }
+        };
+        if read > READ_BUFFER_BYTES { read.saturating_mul(2) } else { read }
     }
 
     /// Bytes have come. Between two requests they are the first of a head, but for line breaks, which may stand
@@ -192,6 +194,7 @@ impl Activity {
                 }
                 self.wire.begin();
                 self.enter(Phase::Head);
+                self.began_ms.store(self.since_ms(), Ordering::Release);
             }
             Phase::Head | Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {}
         }

@@ -6,11 +6,11 @@
 //! 2. unproved and idle, the one that has been idle for longest first;
 //! 3. the oldest unproved one of the peer that has most of them, unless that address has sent a verified push in the last
 //!    hour: MNS comes from few addresses, often all through one balancer;
-//! 4. unproved and making progress, the one closest to making none first;
+//! 4. unproved and making progress, the one whose request began first;
 //! 5. proved and without progress;
 //! 6. proved and idle, the one that has been idle for longest first.
 //!
-//! A push that waits for the disk never does.
+//! A push that waits for the disk never does. If heads take too much memory, the largest ones go.
 //!
 //! Connections report only that they wait for their peer in another group than before, so a busy keep-alive connection takes
 //! no lock. What orders them only grows with time, so an entry that is out of date stands too far in front, and is put right
@@ -34,7 +34,7 @@ use crate::net::limits::{LEAVING_MAX, LOUD_CONNECTIONS_MIN, VERIFIED_PEER_KEPT, 
 const EXAMINED_MAX: usize = 64;
 
 /// Connections that are alike in how readily they give way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Group {
     /// Reads, writes or waits for a certificate; ordered by when it stops making progress.
@@ -46,6 +46,23 @@ pub(super) enum Group {
     /// As the second.
     ProvedIdle,
 }
+
+/// The orders in which connections are kept: one for each [`Group`], and two more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
+#[repr(usize)]
+enum Order {
+    UnprovedWorking,
+    UnprovedIdle,
+    ProvedWorking,
+    ProvedIdle,
+    /// Those of the first by when their request began. What a peer sends buys it no time here.
+    UnprovedByAge,
+    /// Those that hold a head, the largest first.
+    Heads,
+}
+
+/// Where a connection stands in each order; `None` where it is not in it.
+type Places = [Option<u64>; Order::COUNT];
 
 /// All slots.
 #[derive(Debug)]
@@ -80,7 +97,7 @@ struct Table {
     open: HashMap<u64, Entry>,
     /// Of those that are open, the ones that gave way.
     leaving: usize,
-    groups: [BTreeSet<(u64, u64)>; Group::COUNT],
+    orders: [BTreeSet<(u64, u64)>; Order::COUNT],
     head_bytes: u64,
     peers: Peers,
 }
@@ -89,8 +106,7 @@ struct Table {
 struct Entry {
     activity: Arc<Activity>,
     peer: Option<IpAddr>,
-    group: Group,
-    order: u64,
+    places: Places,
     head_bytes: u64,
     is_unproved: bool,
     is_leaving: bool,
@@ -158,17 +174,15 @@ impl Slots {
     }
 
     fn evict(&self, table: &mut Table, number: u64) {
-        if let Some(group) = table.evict(number) {
-            let count = match group {
-                Group::UnprovedWorking | Group::UnprovedIdle => &self.counters.evicted_unproved,
-                Group::ProvedWorking | Group::ProvedIdle => &self.counters.evicted_proved,
-            };
+        if let Some(is_unproved) = table.evict(number) {
+            let counters = &self.counters;
+            let count = if is_unproved { &counters.evicted_unproved } else { &counters.evicted_proved };
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.tell_head_bytes(table);
+        self.publish_head_bytes(table);
     }
 
-    fn tell_head_bytes(&self, table: &Table) {
+    fn publish_head_bytes(&self, table: &Table) {
         let gauge: &AtomicU64 = &self.counters.head_bytes;
         gauge.store(table.head_bytes, Ordering::Relaxed);
     }
@@ -182,7 +196,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.slots.table();
         let gave_way = table.remove(self.activity.number);
-        self.slots.tell_head_bytes(&table);
+        self.slots.publish_head_bytes(&table);
         drop(table);
         if gave_way {
             self.slots.left.notify_one();
@@ -196,12 +210,11 @@ impl Table {
     }
 
     fn insert(&mut self, number: u64, activity: Arc<Activity>, peer: Option<IpAddr>) {
-        let group = Group::UnprovedWorking;
-        let order = activity.order(group);
-        self.set_of(group).insert((order, number));
         self.peers.add(peer, number);
-        let entry = Entry { activity, peer, group, order, head_bytes: 0, is_unproved: true, is_leaving: false };
+        let places = Places::default();
+        let entry = Entry { activity, peer, places, head_bytes: 0, is_unproved: true, is_leaving: false };
         self.open.insert(number, entry);
+        self.refresh(number);
     }
 
     /// Gives whether it had given way.
@@ -212,41 +225,50 @@ impl Table {
         gave_way
     }
 
-    /// Asks a connection to end; gives the group that it was in.
-    fn evict(&mut self, number: u64) -> Option<Group> {
+    /// Asks a connection to end; gives whether it was unproved.
+    fn evict(&mut self, number: u64) -> Option<bool> {
         self.forget(number);
         let entry = self.open.get_mut(&number)?;
         entry.is_leaving = true;
         self.leaving = self.leaving.saturating_add(1);
         entry.activity.give_way();
-        Some(entry.group)
+        Some(matches!(entry.activity.group(), Group::UnprovedWorking | Group::UnprovedIdle))
     }
 
     /// Takes a connection out of everything but the open ones. One that gave way is out already.
     fn forget(&mut self, number: u64) {
         let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
-        let (group, order, peer) = (entry.group, entry.order, entry.peer);
+        let (places, peer) = (std::mem::take(&mut entry.places), entry.peer);
         self.head_bytes = self.head_bytes.saturating_sub(std::mem::take(&mut entry.head_bytes));
         if std::mem::take(&mut entry.is_unproved) {
             self.peers.remove(peer, number);
         }
-        self.set_of(group).remove(&(order, number));
+        self.replace(number, &places, &Places::default());
     }
 
     fn refresh(&mut self, number: u64) {
         let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
-        let (before, activity) = ((entry.group, entry.order), entry.activity.clone());
-        let group = activity.group();
-        let (order, head_bytes) = (activity.order(group), activity.head_bytes());
+        let activity = entry.activity.clone();
+        let (group, head_bytes) = (activity.group(), activity.head_bytes());
+        let now = places(&activity, group, head_bytes);
+        let before = std::mem::replace(&mut entry.places, now);
         self.head_bytes = self.head_bytes.saturating_sub(entry.head_bytes).saturating_add(head_bytes);
-        (entry.group, entry.order, entry.head_bytes) = (group, order, head_bytes);
+        entry.head_bytes = head_bytes;
         activity.set_filed(group, head_bytes);
         if entry.is_unproved && activity.is_verified() {
             entry.is_unproved = false;
             self.peers.remove(entry.peer, number);
         }
-        self.set_of(before.0).remove(&(before.1, number));
-        self.set_of(group).insert((order, number));
+        self.replace(number, &before, &now);
+    }
+
+    fn replace(&mut self, number: u64, before: &Places, now: &Places) {
+        for ((order, before), now) in self.orders.iter_mut().zip(before).zip(now) {
+            if before != now {
+                before.map(|place| order.remove(&(place, number)));
+                now.map(|place| order.insert((place, number)));
+            }
+        }
     }
 
     fn relabel(&mut self, number: u64, peer: Option<IpAddr>) {
@@ -258,58 +280,52 @@ impl Table {
         self.peers.add(peer, number);
     }
 
-    fn set_of(&mut self, group: Group) -> &mut BTreeSet<(u64, u64)> {
-        let [unproved_working, unproved_idle, proved_working, proved_idle] = &mut self.groups;
-        match group {
-            Group::UnprovedWorking => unproved_working,
-            Group::UnprovedIdle => unproved_idle,
-            Group::ProvedWorking => proved_working,
-            Group::ProvedIdle => proved_idle,
-        }
-    }
-
     /// The order is that of the page.
     fn first_to_give_way(&mut self, now: u64) -> Option<u64> {
-        if let Some(number) = self.first_without_progress(Group::UnprovedWorking, now) {
+        if let Some(number) = self.first_without_progress(Order::UnprovedWorking, now) {
             return Some(number);
         }
-        if let Some((_, number)) = self.first_of(Group::UnprovedIdle) {
+        if let Some((_, number)) = self.first_in(Order::UnprovedIdle) {
             return Some(number);
         }
         if let Some(number) = self.first_of_the_loudest(now) {
             return Some(number);
         }
-        if let Some((_, number)) = self.first_of(Group::UnprovedWorking) {
+        if let Some((_, number)) = self.first_in(Order::UnprovedByAge) {
             return Some(number);
         }
-        if let Some(number) = self.first_without_progress(Group::ProvedWorking, now) {
+        if let Some(number) = self.first_without_progress(Order::ProvedWorking, now) {
             return Some(number);
         }
-        self.first_of(Group::ProvedIdle).map(|(_, number)| number)
+        self.first_in(Order::ProvedIdle).map(|(_, number)| number)
     }
 
-    fn first_without_progress(&mut self, group: Group, now: u64) -> Option<u64> {
-        self.first_of(group).filter(|(slow_at, _)| *slow_at <= now).map(|(_, number)| number)
+    fn first_without_progress(&mut self, order: Order, now: u64) -> Option<u64> {
+        self.first_in(order).filter(|(slow_at, _)| *slow_at <= now).map(|(_, number)| number)
     }
 
-    /// The connection whose end gives room to other heads.
+    /// The connection with the largest head.
     fn first_with_a_head(&mut self) -> Option<u64> {
-        let working = [Group::UnprovedWorking, Group::ProvedWorking];
-        working.into_iter().find_map(|group| self.first_of(group)).map(|(_, number)| number)
+        self.first_in(Order::Heads).map(|(_, number)| number)
     }
 
-    /// The first of a group, as it stands now. After [`EXAMINED_MAX`] steps one that is close to the first will do.
-    fn first_of(&mut self, group: Group) -> Option<(u64, u64)> {
-        for _ in 0..EXAMINED_MAX {
-            let first = *self.set_of(group).first()?;
+    /// The first in an order, as it is now. After [`EXAMINED_MAX`] steps one that is close to the first will do.
+    fn first_in(&mut self, order: Order) -> Option<(u64, u64)> {
+        for _ in 0..=EXAMINED_MAX {
+            let first = self.first_filed(order)?;
             self.refresh(first.1);
-            if self.set_of(group).first() == Some(&first) {
-                return Some(first).filter(|(order, _)| *order < u64::MAX);
+            if self.first_filed(order) == Some(first) {
+                return Some(first);
             }
         }
-        let first = *self.set_of(group).first()?;
-        let is_there = self.open.get(&first.1).is_some_and(|entry| entry.activity.group() == group);
-        Some(first).filter(|(order, _)| is_there && *order < u64::MAX)
+        let (_, number) = self.first_filed(order)?;
+        self.refresh(number);
+        let place = self.open.get(&number)?.places.get(order as usize).copied().flatten();
+        place.map(|place| (place, number))
+    }
+
+    fn first_filed(&self, order: Order) -> Option<(u64, u64)> {
+        self.orders.get(order as usize)?.first().copied()
     }
 
     fn first_of_the_loudest(&self, now: u64) -> Option<u64> {
@@ -320,6 +336,23 @@ impl Table {
         };
         numbers.iter().take(EXAMINED_MAX).copied().find(is_unproved)
     }
+}
+
+fn places(activity: &Activity, group: Group, head_bytes: u64) -> Places {
+    let (slow_at, since) = (activity.slow_at_ms(), activity.since_ms());
+    let mut places = Places::default();
+    let [unproved_working, unproved_idle, proved_working, proved_idle, unproved_by_age, heads] = &mut places;
+    match group {
+        Group::UnprovedWorking => {
+            (*unproved_working, *unproved_by_age) = (Some(slow_at), Some(activity.began_ms()));
+        }
+        Group::UnprovedIdle => *unproved_idle = Some(since),
+        // One that waits for the disk is in no order.
+        Group::ProvedWorking => *proved_working = Some(slow_at).filter(|slow_at| *slow_at < u64::MAX),
+        Group::ProvedIdle => *proved_idle = Some(since),
+    }
+    *heads = (head_bytes > 0).then(|| u64::MAX.saturating_sub(head_bytes));
+    places
 }
 
 impl Peers {
