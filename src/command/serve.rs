@@ -111,7 +111,7 @@ impl Serve {
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
         let service = server::service(endpoint.clone());
         let admin = admin_listener::start(admin, &running, &counters);
-        let serving = tokio::spawn(net::serve(listeners, service, front, counters.clone(), stop.clone()));
+        let mut serving = tokio::spawn(net::serve(listeners, service, front, counters.clone(), stop.clone()));
         let (each_second, prefetch) = (
             server::look_after_each_second(endpoint.clone(), stop.clone()),
             running.certificates.prefetch(&running.started),
@@ -134,6 +134,7 @@ impl Serve {
                     }
                 },
                 () = endpoint.journal.failed() => break true,
+                _ = &mut serving => bail!("an address accepts no connections any more: see the line before, then start again"),
             }
         };
         let closing = drain(&running.started, &endpoint, (serving, chores), &stop);

@@ -45,11 +45,10 @@ pub struct Arrival {
     pub connection: Connection,
 }
 
-/// What the service reports of the request at hand, so that the connection of a genuine push does not give way to others.
+/// What the service reports about the current request, so that the connection of a genuine push does not give way to others.
 #[derive(Debug, Clone)]
 pub struct Connection {
     activity: Arc<Activity>,
-    slots: Arc<Slots>,
 }
 
 impl Connection {
@@ -57,7 +56,7 @@ impl Connection {
     #[must_use]
     pub fn detached() -> Self {
         let slots = Slots::new(1, 0, Arc::default());
-        Self { activity: Arc::new(Activity::new(0, slots.clone(), CancellationToken::new())), slots }
+        Self { activity: Arc::new(Activity::new(0, slots, CancellationToken::new())) }
     }
 
     /// The body has come, and it is not known yet whether MNS sent the request.
@@ -72,9 +71,7 @@ impl Connection {
 
     /// The request is a verified push of `peer`. Takes no lock but for the first one, and once a minute.
     pub fn note_verified(&self, peer: IpAddr) {
-        if self.activity.note_verified() {
-            self.slots.note_verified_peer(peer);
-        }
+        self.activity.note_verified(peer);
     }
 
     /// Whether a request on this connection was a verified push.
@@ -124,7 +121,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts connections until `stop`, then waits for those that are open.
 ///
 /// Every connection is a task of `tasks`; after `stop` each one ends with the answer that it is making.
-/// The caller bounds the wait. An error of accept never ends the loop.
+/// The caller bounds the wait. An error of accept never ends the loop. Returns before `stop` only if connections cannot be
+/// accepted any more.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
@@ -152,6 +150,10 @@ pub async fn serve<S>(
     for ended in loops {
         // An error is a loop that has ended, too.
         drop(ended.await);
+        // Deaf on an address, it is better started again.
+        if !acceptor.stop.is_cancelled() {
+            return;
+        }
     }
     acceptor.tasks.close();
     acceptor.tasks.wait().await;
@@ -179,22 +181,17 @@ where
     /// the kernel's queue would overflow: then a genuine peer waits a second until it asks again.
     fn start(self, listener: TcpListener) -> oneshot::Receiver<()> {
         let (ended, end) = oneshot::channel();
-        let accept = move |listener: StdListener| -> io::Result<()> {
+        let begun = listener.into_std().and_then(|listener| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(self.run(listener))?;
-            // A peer that has left hears nothing.
-            ended.send(()).ok();
-            Ok(())
-        };
-        let started = listener.into_std().and_then(|listener| {
             thread::Builder::new().name("accept".to_owned()).spawn(move || {
-                if let Err(error) = accept(listener) {
-                    error!(%error, "Cannot accept connections any more: restart");
+                if let Err(error) = runtime.block_on(self.run(listener)) {
+                    error!(%error, "Cannot accept connections on a listener");
                 }
+                ended.send(()).ok();
             })
         });
-        if let Err(error) = started {
-            error!(%error, "Cannot start the thread that accepts connections: restart");
+        if let Err(error) = begun {
+            error!(%error, "Cannot start the thread that accepts connections");
         }
         end
     }
@@ -364,8 +361,7 @@ where
             self.slots.note_peer(activity.number, client.ip());
         }
         let first_byte = activity.begin_request(request.body().size_hint().exact());
-        let connection = Connection { activity: activity.clone(), slots: self.slots.clone() };
-        Arrival { peer: client, first_byte, connection }
+        Arrival { peer: client, first_byte, connection: Connection { activity: activity.clone() } }
     }
 
     fn note_broken(&self, peer: SocketAddr, error: &hyper::Error) {
@@ -378,8 +374,8 @@ where
     /// Tells a connection that there is no room for it, without letting it wait for a slot.
     fn turn_away(&self, stream: TcpStream, peer: SocketAddr) {
         self.counters.turned_away.fetch_add(1, Ordering::Relaxed);
-        if let Some(told) = self.turned_away.tell(stream, peer, self.service.clone()) {
-            self.tasks.spawn_on(told, &self.runtime);
+        if let Some(answered) = self.turned_away.answer(stream, peer, self.service.clone()) {
+            self.tasks.spawn_on(answered, &self.runtime);
         }
     }
 }

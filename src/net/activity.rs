@@ -1,6 +1,7 @@
 //! What one connection is doing, seen from its stream, its requests and the accept loop.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -19,21 +20,23 @@ pub(super) struct Activity {
     phase: AtomicU8,
     /// When the phase began, in ms of [`now_ms`].
     since_ms: AtomicU64,
-    /// When the request at hand began, or the connection, in ms of [`now_ms`].
+    /// When the current request began, or the connection, in ms of [`now_ms`].
     began_ms: AtomicU64,
     /// What the peer has sent in this phase, in bytes.
     progress: AtomicU64,
     wire: Wire,
     /// It has carried a verified push.
     is_verified: AtomicBool,
-    /// The head of the request at hand is signed by MNS, and no other connection is waiting for the body of the same.
+    /// MNS signed the head of the current request, and no other connection is waiting for the body of that head.
     is_head_proved: AtomicBool,
     /// When its peer was last noted as one that sends verified pushes, in ms of [`now_ms`]; 0 before the first.
     noted_ms: AtomicU64,
-    /// What was read until the head of the request at hand was complete, in bytes.
+    /// Bytes read by the time the head of the current request was complete.
     head: AtomicU64,
-    /// The group under which [`Slots`] has it.
+    /// The group under which [`Slots`] has it, or [`UNFILED`].
     filed: AtomicU8,
+    /// The place that it has there.
+    filed_at: AtomicU64,
     /// What [`Slots`] counts as held by its head, in bytes.
     counted: AtomicU64,
     /// Another connection has its slot.
@@ -42,7 +45,7 @@ pub(super) struct Activity {
     pub(super) close: CancellationToken,
 }
 
-/// Where a request ends in what has been read. Kept for connections without a verified push only.
+/// Finds the end of a request in the bytes read. Maintained until the connection has carried a verified push.
 #[derive(Debug, Default)]
 struct Wire {
     /// Since the first byte of the head, in bytes.
@@ -55,6 +58,8 @@ struct Wire {
     body: AtomicU64,
 }
 
+/// No group: [`Slots`] is reading the phase.
+const UNFILED: u8 = u8::MAX;
 /// A length that is not announced.
 const UNKNOWN: u64 = u64::MAX;
 /// What ends a head.
@@ -68,7 +73,7 @@ pub(super) enum Phase {
     Opening,
     /// Nothing of the next request has come.
     Idle,
-    /// A request is answered, and more had come with it: the beginning of the next one, or nothing that counts.
+    /// A request is answered, and more bytes had arrived with it: the start of the next head, or only line breaks.
     Behind,
     /// Some of a head has come.
     Head,
@@ -98,7 +103,8 @@ impl Activity {
             is_head_proved: AtomicBool::new(false),
             noted_ms: AtomicU64::new(0),
             head: AtomicU64::new(0),
-            filed: AtomicU8::new(Group::UnprovedWorking as u8),
+            filed: AtomicU8::new(UNFILED),
+            filed_at: AtomicU64::new(0),
             counted: AtomicU64::new(0),
             gives_way: AtomicBool::new(false),
             close,
@@ -119,22 +125,15 @@ impl Activity {
         self.since_ms.load(Ordering::Acquire)
     }
 
-    /// When the request at hand began, or the connection, in ms of [`now_ms`]. Only another request makes it later.
+    /// When the current request began, or the connection, in ms of [`now_ms`]. Only another request makes it later.
     pub(super) fn began_ms(&self) -> u64 {
         self.began_ms.load(Ordering::Acquire)
     }
 
     /// From when on it counts as making no progress, in ms of [`now_ms`]. Grows with what the peer sends.
-    pub(super) fn slow_at_ms(&self) -> u64 {
-        let grace = match self.phase() {
-            // Waits for us, not for its peer.
-            Phase::Commit => return u64::MAX,
-            // It has its answer.
-            Phase::Closing => Duration::ZERO,
-            Phase::Opening | Phase::Idle | Phase::Behind | Phase::Head | Phase::Body | Phase::Whole | Phase::Answer => {
-                PROGRESS_GRACE
-            }
-        };
+    fn slow_at_ms(&self) -> u64 {
+        // In the last phase it has its answer.
+        let grace = if self.phase() == Phase::Closing { Duration::ZERO } else { PROGRESS_GRACE };
         let earned_ms = self.progress.load(Ordering::Relaxed).saturating_mul(1000) / PROGRESS_BYTES_PER_SECOND;
         self.since_ms().saturating_add(millis(grace)).saturating_add(earned_ms)
     }
@@ -143,8 +142,8 @@ impl Activity {
     pub(super) fn group(&self) -> Group {
         let phase = self.phase();
         let is_proved = match phase {
-            Phase::Commit => true,
-            // What counts is the request at hand: a connection that has carried a push may stall like any other.
+            Phase::Commit => return Group::Committing,
+            // Only the current request counts: a connection that has carried a push may stall like any other.
             Phase::Body | Phase::Whole => self.is_head_proved.load(Ordering::Acquire),
             Phase::Opening | Phase::Idle | Phase::Behind | Phase::Head | Phase::Answer | Phase::Closing => {
                 self.is_verified()
@@ -158,17 +157,39 @@ impl Activity {
         }
     }
 
-    /// [`Slots`] has it in this group and counts these bytes for its head.
-    pub(super) fn set_filed(&self, group: Group, head_bytes: u64) {
-        self.filed.store(group as u8, Ordering::Release);
-        self.counted.store(head_bytes, Ordering::Release);
+    /// [`Slots`] is about to read the phase. Of this fence and that in [`wait`](Self::wait) one comes first: either `Slots`
+    /// reads the new phase, or `wait` finds that the connection is not filed and files it again.
+    pub(super) fn begin_filing(&self) {
+        self.filed.store(UNFILED, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
-    /// The connection waits for its peer. Reports to [`Slots`] where it belongs now; takes no lock if that has not changed.
+    /// [`Slots`] has it in this group, at this place, and counts these bytes for its head.
+    pub(super) fn set_filed(&self, group: Group, place: u64, head_bytes: u64) {
+        self.filed_at.store(place, Ordering::Relaxed);
+        self.counted.store(head_bytes, Ordering::Relaxed);
+        self.filed.store(group as u8, Ordering::Release);
+    }
+
+    /// The connection waits for its peer. Reports to [`Slots`] where it belongs now; takes no lock if that has not changed, or
+    /// if it only belongs further back.
     pub(super) fn wait(&self) {
-        let is_filed = self.filed.load(Ordering::Acquire) == self.group() as u8;
-        if !is_filed || self.counted.load(Ordering::Acquire) != self.head_bytes() {
+        fence(Ordering::SeqCst);
+        let group = self.group();
+        let is_filed = self.filed.load(Ordering::Acquire) == group as u8
+            && self.counted.load(Ordering::Relaxed) == self.head_bytes()
+            && self.filed_at.load(Ordering::Relaxed) <= self.place(group);
+        if !is_filed {
             self.slots.file(self.number);
+        }
+    }
+
+    /// What orders it in its group, in ms of [`now_ms`]: the first gives way first.
+    pub(super) fn place(&self, group: Group) -> u64 {
+        match group {
+            Group::UnprovedWorking | Group::ProvedWorking => self.slow_at_ms(),
+            Group::UnprovedIdle | Group::ProvedIdle => self.since_ms(),
+            Group::Committing => u64::MAX,
         }
     }
 
@@ -184,16 +205,20 @@ impl Activity {
         if read > READ_BUFFER_BYTES { read.saturating_mul(2) } else { read }
     }
 
-    /// Bytes have come. Between two requests they are the first of a head, but for line breaks, which may stand
-    /// behind a body and mean nothing (RFC 9112, 2.2).
+    /// Bytes arrived. Between two requests they start a head, unless they are only line breaks, which a peer may send after a
+    /// body (RFC 9112, 2.2).
     pub(super) fn note_read(&self, bytes: &[u8]) {
-        match self.phase() {
+        let phase = self.phase();
+        match phase {
             Phase::Opening | Phase::Idle | Phase::Behind => {
                 if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
                     return;
                 }
+                // What was read behind the last request is held still.
+                let behind = if phase == Phase::Behind { self.wire.behind() } else { 0 };
                 self.wire.begin();
                 self.enter(Phase::Head);
+                self.progress.store(behind, Ordering::Relaxed);
                 self.began_ms.store(self.since_ms(), Ordering::Release);
             }
             Phase::Head | Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {}
@@ -204,8 +229,7 @@ impl Activity {
         }
     }
 
-    /// A head is complete; its body has `body` bytes, `None` where that is not announced. Gives the time of the request's
-    /// first byte.
+    /// A head is complete. `body` is the announced length of its body, in bytes. Returns the time of the request's first byte.
     pub(super) fn begin_request(&self, body: Option<u64>) -> Instant {
         let first_byte = match self.phase() {
             Phase::Head => {
@@ -231,29 +255,28 @@ impl Activity {
         first_byte
     }
 
-    /// The request at hand is whole.
+    /// The current request is whole. The time that it has used for its body counts on.
     pub(super) fn note_whole(&self) {
-        self.enter(Phase::Whole);
+        self.phase.store(Phase::Whole as u8, Ordering::Release);
     }
 
-    /// The head of the request at hand is MNS's, and its body is still to come.
+    /// MNS signed the head of the current request, and its body is still to come.
     pub(super) fn note_proved_head(&self) {
         self.is_head_proved.store(true, Ordering::Release);
         self.wait();
     }
 
-    /// The request at hand is a verified push. `true` where its peer should be noted: now and then.
-    pub(super) fn note_verified(&self) -> bool {
+    /// The current request is a verified push of `peer`, which is recorded now and then ([`NOTE_PEER_EVERY`]).
+    pub(super) fn note_verified(&self, peer: IpAddr) {
         self.enter(Phase::Commit);
         if !self.is_verified.swap(true, Ordering::AcqRel) {
             self.slots.file(self.number);
         }
-        let (now, noted) = (now_ms().max(1), self.noted_ms.load(Ordering::Relaxed));
-        let is_due = noted == 0 || now.saturating_sub(noted) >= millis(NOTE_PEER_EVERY);
-        if is_due {
+        let (now, noted) = (self.since_ms().max(1), self.noted_ms.load(Ordering::Relaxed));
+        if noted == 0 || now.saturating_sub(noted) >= millis(NOTE_PEER_EVERY) {
             self.noted_ms.store(now, Ordering::Relaxed);
+            self.slots.note_verified_peer(peer);
         }
-        is_due
     }
 
     /// Whether it has carried a verified push.
@@ -331,7 +354,7 @@ impl Wire {
         }
     }
 
-    /// The next request was read with the last one, where it ends is not known; gives what of it was read at most.
+    /// The next request arrived with the last one, and its end is unknown. Returns the most that was read of it.
     fn begin_behind(&self) -> u64 {
         let behind = self.behind();
         self.begin();

@@ -14,13 +14,12 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between two requests of a connection, and before its first.
     pub idle_timeout: Duration,
-    /// All heads that are being read or are not answered yet, together, in bytes. Past it connections with a head give
-    /// way, in the order of the page `net/slots.rs`.
+    /// Memory for all heads that are being read or are not answered yet, in bytes. Past it the largest give way.
     pub head_bytes_max: u64,
 }
 
 impl Limits {
-    /// The defaults for so many connections.
+    /// The defaults for `connections_max` connections.
     #[must_use]
     pub const fn of_connections(connections_max: usize) -> Self {
         Self {
@@ -65,7 +64,7 @@ pub(super) const PROGRESS_BYTES_PER_SECOND: u64 = 64 * 1024;
 pub(super) const LEAVING_MAX: usize = 64;
 /// Unproved connections that a peer may have before it can be the loudest.
 pub(super) const LOUD_CONNECTIONS_MIN: usize = 8;
-/// How long an address that has sent a verified push is never taken for the loudest.
+/// How long an address that has sent a verified push is exempt from being the loudest.
 pub(super) const VERIFIED_PEER_KEPT: Duration = Duration::from_secs(3600);
 /// How many such addresses are remembered.
 pub(super) const VERIFIED_PEERS_MAX: usize = 1024;
@@ -79,7 +78,7 @@ pub(super) const TURNED_AWAY_HEAD_TIMEOUT: Duration = Duration::from_millis(300)
 pub(super) const TURNED_AWAY_HEAD_BYTES_MAX: usize = 2048;
 /// How long a new connection may take for the first byte of its first request once a stop is under way.
 pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
-/// How long a new connection waits where [`LEAVING_MAX`] connections have not ended.
+/// How long a new connection waits for a slot while [`LEAVING_MAX`] evicted ones are still closing.
 pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
 /// The pause after the system refused to accept, as when it is out of file descriptors.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -12,9 +12,8 @@
 //!
 //! A push that waits for the disk never does. If heads take too much memory, the largest ones go.
 //!
-//! Connections report only that they wait for their peer in another group than before, so a busy keep-alive connection takes
-//! no lock. What orders them only grows with time, so an entry that is out of date stands too far in front, and is put right
-//! when it gets there.
+//! A connection reports only that it waits for its peer in another group, or further in front, than before. So pushes that
+//! arrive whole on a kept connection take no lock. A stale entry sorts too early, and is refiled when it reaches the front.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -45,6 +44,8 @@ pub(super) enum Group {
     ProvedWorking,
     /// As the second.
     ProvedIdle,
+    /// Waits for the disk, and never gives way.
+    Committing,
 }
 
 /// The orders in which connections are kept: one for each [`Group`], and two more.
@@ -157,10 +158,12 @@ impl Slots {
     pub(super) fn file(&self, number: u64) {
         let mut table = self.table();
         table.refresh(number);
-        while table.head_bytes > self.head_bytes_max {
-            let Some(number) = table.first_with_a_head() else { return };
-            self.evict(&mut table, number);
+        while table.head_bytes > self.head_bytes_max
+            && let Some((_, largest)) = table.first_in(Order::Heads)
+        {
+            self.evict(&mut table, largest);
         }
+        self.publish_head_bytes(&table);
     }
 
     /// A request says that it comes from `peer`, through a proxy whose word is taken.
@@ -179,7 +182,6 @@ impl Slots {
             let count = if is_unproved { &counters.evicted_unproved } else { &counters.evicted_proved };
             count.fetch_add(1, Ordering::Relaxed);
         }
-        self.publish_head_bytes(table);
     }
 
     fn publish_head_bytes(&self, table: &Table) {
@@ -249,12 +251,14 @@ impl Table {
     fn refresh(&mut self, number: u64) {
         let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
         let activity = entry.activity.clone();
+        activity.begin_filing();
         let (group, head_bytes) = (activity.group(), activity.head_bytes());
-        let now = places(&activity, group, head_bytes);
+        let place = activity.place(group);
+        let now = places(group, place, activity.began_ms(), head_bytes);
         let before = std::mem::replace(&mut entry.places, now);
         self.head_bytes = self.head_bytes.saturating_sub(entry.head_bytes).saturating_add(head_bytes);
         entry.head_bytes = head_bytes;
-        activity.set_filed(group, head_bytes);
+        activity.set_filed(group, place, head_bytes);
         if entry.is_unproved && activity.is_verified() {
             entry.is_unproved = false;
             self.peers.remove(entry.peer, number);
@@ -304,12 +308,8 @@ impl Table {
         self.first_in(order).filter(|(slow_at, _)| *slow_at <= now).map(|(_, number)| number)
     }
 
-    /// The connection with the largest head.
-    fn first_with_a_head(&mut self) -> Option<u64> {
-        self.first_in(Order::Heads).map(|(_, number)| number)
-    }
-
-    /// The first in an order, as it is now. After [`EXAMINED_MAX`] steps one that is close to the first will do.
+    /// Returns the first in an order, after refiling stale entries. After [`EXAMINED_MAX`] of them one that is close to the
+    /// first will do.
     fn first_in(&mut self, order: Order) -> Option<(u64, u64)> {
         for _ in 0..=EXAMINED_MAX {
             let first = self.first_filed(order)?;
@@ -338,18 +338,15 @@ impl Table {
     }
 }
 
-fn places(activity: &Activity, group: Group, head_bytes: u64) -> Places {
-    let (slow_at, since) = (activity.slow_at_ms(), activity.since_ms());
+fn places(group: Group, place: u64, began: u64, head_bytes: u64) -> Places {
     let mut places = Places::default();
     let [unproved_working, unproved_idle, proved_working, proved_idle, unproved_by_age, heads] = &mut places;
     match group {
-        Group::UnprovedWorking => {
-            (*unproved_working, *unproved_by_age) = (Some(slow_at), Some(activity.began_ms()));
-        }
-        Group::UnprovedIdle => *unproved_idle = Some(since),
-        // One that waits for the disk is in no order.
-        Group::ProvedWorking => *proved_working = Some(slow_at).filter(|slow_at| *slow_at < u64::MAX),
-        Group::ProvedIdle => *proved_idle = Some(since),
+        Group::UnprovedWorking => (*unproved_working, *unproved_by_age) = (Some(place), Some(began)),
+        Group::UnprovedIdle => *unproved_idle = Some(place),
+        Group::ProvedWorking => *proved_working = Some(place),
+        Group::ProvedIdle => *proved_idle = Some(place),
+        Group::Committing => {}
     }
     *heads = (head_bytes > 0).then(|| u64::MAX.saturating_sub(head_bytes));
     places
@@ -403,5 +400,155 @@ fn network(peer: IpAddr) -> IpAddr {
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
         }
         peer @ IpAddr::V4(_) => peer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::net::activity::Phase;
+
+    fn slots(count: usize) -> (Arc<Slots>, Arc<Counters>) {
+        let counters: Arc<Counters> = Arc::default();
+        (Slots::new(count, 2000, counters.clone()), counters)
+    }
+
+    fn take(slots: &Arc<Slots>, peer: Option<&str>) -> Slot {
+        slots.take(peer.map(|peer| peer.parse().unwrap()), CancellationToken::new()).unwrap()
+    }
+
+    /// A head of so many bytes that is not complete.
+    fn send_head(slot: &Slot, bytes: usize) {
+        slot.activity.note_read(&vec![b'x'; bytes]);
+        slot.activity.wait();
+    }
+
+    /// A push up to where it waits for the disk.
+    fn begin_push(slot: &Slot) {
+        slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
+        slot.activity.begin_request(Some(1));
+        slot.activity.note_proved_head();
+        slot.activity.note_verified([192, 0, 2, 9].into());
+    }
+
+    fn end_push(slot: &Slot) {
+        slot.activity.end_request();
+        slot.activity.note_flushed();
+        slot.activity.wait();
+    }
+
+    fn gone(slots: &[Slot]) -> Vec<usize> {
+        let gone = slots.iter().enumerate().filter(|(_, slot)| slot.activity.gives_way());
+        gone.map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn heads_give_way_by_size_and_connections_without_one_do_not() {
+        let (slots, counters) = slots(100);
+        let all: Vec<_> = (0..5).map(|_| take(&slots, None)).collect();
+        for (slot, bytes) in all[1..].iter().zip([300, 900, 100, 900]) {
+            send_head(slot, bytes);
+        }
+        assert_eq!(gone(&all), [2], "the first of the largest");
+        assert_eq!(counters.head_bytes.load(Ordering::Relaxed), 1300);
+        assert_eq!(counters.evicted_unproved.load(Ordering::Relaxed), 1);
+        // What is behind a request counts on when more of it comes.
+        let mut bytes = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+        bytes.extend_from_slice(&[b'x'; 600]);
+        all[0].activity.note_read(&bytes);
+        all[0].activity.begin_request(Some(0));
+        end_push(&all[0]);
+        assert_eq!((all[0].activity.phase(), all[0].activity.head_bytes()), (Phase::Behind, 600));
+        send_head(&all[0], 1);
+        assert_eq!((all[0].activity.phase(), all[0].activity.head_bytes()), (Phase::Head, 601));
+        drop(all);
+        assert_eq!(counters.head_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_push_that_waits_for_the_disk_never_gives_way_however_stale_its_entry_is() {
+        let count = EXAMINED_MAX + 10;
+        let (slots, counters) = slots(count);
+        let all: Vec<_> = (0..count).map(|_| take(&slots, None)).collect();
+        for slot in &all {
+            begin_push(slot);
+            end_push(slot);
+            begin_push(slot);
+        }
+        let none = slots.take(None, CancellationToken::new());
+        assert_eq!((none.err(), gone(&all)), (Some(NoSlot::AllBusy), vec![]));
+        // One whose answer nobody reads is found again.
+        all[7].activity.end_request();
+        all[7].activity.wait();
+        end_push(&all[9]);
+        drop(take(&slots, None));
+        assert_eq!((gone(&all), counters.evicted_proved.load(Ordering::Relaxed)), (vec![9], 1));
+    }
+
+    #[test]
+    fn so_many_may_be_leaving_and_a_place_is_free_when_one_has_left() {
+        let (slots, _) = slots(LEAVING_MAX * 2);
+        let mut all: Vec<_> = (0..LEAVING_MAX * 3).map(|_| take(&slots, None)).collect();
+        assert_eq!(gone(&all), (0..LEAVING_MAX).collect::<Vec<_>>(), "the oldest first");
+        assert_eq!(slots.take(None, CancellationToken::new()).err(), Some(NoSlot::Leaving));
+        drop(all.remove(0));
+        drop(take(&slots, None));
+    }
+
+    #[test]
+    fn a_peer_is_an_ipv4_address_or_an_ipv6_network_and_one_that_has_sent_a_push_is_not_the_loud_one_for_an_hour() {
+        let mut peers = Peers::default();
+        let peer = |text: &str| Some(network(text.parse().unwrap()));
+        for number in 0..10 {
+            peers.add(peer(&format!("2001:db8::{number}")), number);
+            peers.add(peer(&format!("2001:db8:0:{number}::1")), 100 + number);
+            peers.add(peer(&format!("::ffff:192.0.2.{}", number / 9)), 200 + number);
+        }
+        let loudest = |peers: &Peers, now| peers.of_the_loudest(now).and_then(|numbers| numbers.first().copied());
+        assert_eq!(loudest(&peers, 5), Some(0));
+        peers.note_verified(network("2001:db8::77".parse().unwrap()), 5);
+        assert_eq!(loudest(&peers, 5), Some(200));
+        let hour = u64::try_from(VERIFIED_PEER_KEPT.as_millis()).unwrap();
+        assert_eq!((loudest(&peers, 4 + hour), loudest(&peers, 5 + hour)), (Some(200), Some(0)));
+        (0..=VERIFIED_PEERS_MAX)
+            .for_each(|number| peers.note_verified([10, 0, 0, 0].into(), u64::try_from(number).unwrap()));
+        for number in 0..5000_u32 {
+            peers.note_verified(IpAddr::from(number.to_be_bytes()), 9);
+        }
+        assert!(peers.verified.len() <= VERIFIED_PEERS_MAX);
+    }
+
+    #[test]
+    fn a_wait_beside_a_search_is_not_lost() {
+        const ROUNDS: usize = 100_000;
+        let (slots, _) = slots(4);
+        let slot = take(&slots, None);
+        let (turn, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    while turn.load(Ordering::SeqCst) < round {
+                        std::hint::spin_loop();
+                    }
+                    slots.table().refresh(slot.activity.number);
+                    done.store(round, Ordering::SeqCst);
+                }
+            });
+            for round in 1..=ROUNDS {
+                begin_push(&slot);
+                end_push(&slot);
+                begin_push(&slot);
+                turn.store(round, Ordering::SeqCst);
+                (0..round % 64).for_each(|_| std::hint::spin_loop());
+                end_push(&slot);
+                while done.load(Ordering::SeqCst) < round {
+                    std::hint::spin_loop();
+                }
+                let places = slots.table().open[&slot.activity.number].places;
+                assert!(places[Order::ProvedIdle as usize].is_some(), "{round}: {places:?}");
+            }
+        });
     }
 }

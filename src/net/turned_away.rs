@@ -40,7 +40,7 @@ impl TurnedAway {
 
     /// Answers one, behind its PROXY header and under TLS as it expects. `None` if too many are being answered: the
     /// connection is closed.
-    pub(super) fn tell<S>(
+    pub(super) fn answer<S>(
         &self,
         mut stream: TcpStream,
         peer: SocketAddr,

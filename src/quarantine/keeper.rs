@@ -63,6 +63,7 @@ struct Shared {
     files: AtomicUsize,
     bytes: AtomicU64,
     has_warned: AtomicBool,
+    has_warned_of_deletion: AtomicBool,
 }
 
 impl Quarantine {
@@ -213,20 +214,22 @@ impl Shared {
             // The next write that the disk refuses would be that of a push.
             self.give_back(files);
         }
-        self.warn_once(&error, "A refused request cannot be kept in quarantine; further ones are only counted");
+        warn_once(
+            &self.has_warned,
+            &error,
+            "A refused request cannot be kept in quarantine; further ones are only counted",
+        );
     }
 
     fn give_back(&self, files: &mut Files) {
         match files.give_back() {
             Ok(0) => {}
             Ok(bytes) => warn!(bytes, "Space is scarce: deleted requests from quarantine that were not proved genuine"),
-            Err(error) => self.warn_once(&error, "Space is scarce, and requests in quarantine cannot be deleted"),
-        }
-    }
-
-    fn warn_once(&self, error: &io::Error, what: &str) {
-        if !self.has_warned.swap(true, Ordering::Relaxed) {
-            warn!(%error, "{what}");
+            Err(error) => warn_once(
+                &self.has_warned_of_deletion,
+                &error,
+                "Space is scarce, and requests in quarantine cannot be deleted",
+            ),
         }
     }
 
@@ -235,6 +238,12 @@ impl Shared {
         self.bytes.store(files.bytes(), Ordering::Relaxed);
         self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);
         self.given_back.store(files.given_back(), Ordering::Relaxed);
+    }
+}
+
+fn warn_once(has_warned: &AtomicBool, error: &io::Error, what: &str) {
+    if !has_warned.swap(true, Ordering::Relaxed) {
+        warn!(%error, "{what}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bodies that are awaited for heads that MNS signed, one for each head.
 //!
-//! A head can be copied by whoever sees it, and a signature is all that it proves. So the first connection that brings it
+//! Anyone who sees a head can copy it. So the first connection that brings it
 //! counts as MNS's until its body has come; those that bring the same meanwhile count as strangers'.
 
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! What the head of a push says while its body is still to come.
 //!
-//! MNS signs the head, and Content-MD5 in it stands for the body. So a head proves who sends, which decides who may stay when
-//! room is short. It never proves a push: the whole request is verified again.
+//! MNS signs the head, and Content-MD5 in it covers the body. So a head proves that MNS signed it, which decides who may stay
+//! when room is short. It never proves a push: the whole request is verified again.
 
 use crate::mns::SignedRequest;
 use crate::server::awaited::Awaited;

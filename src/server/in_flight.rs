@@ -52,8 +52,12 @@ impl InFlight {
     }
 
     fn permit<'a>(&'a self, awaited: Option<Awaited<'a>>) -> Option<Permit<'a>> {
-        let fits = self.requests() < REQUESTS_MAX;
-        fits.then_some(Permit { of: self, bytes: 0, requests: 0, is_proved: awaited.is_some(), awaited })
+        (!self.is_full()).then_some(Permit { of: self, bytes: 0, requests: 0, is_proved: awaited.is_some(), awaited })
+    }
+
+    /// Whether so many requests wait for the disk that no further one is let in.
+    pub(super) fn is_full(&self) -> bool {
+        self.requests() >= REQUESTS_MAX
     }
 
     /// Requests that wait for the disk.
@@ -79,6 +83,11 @@ impl<'a> Permit<'a> {
     pub(super) fn await_body(&mut self, awaited: Awaited<'a>) {
         self.awaited = Some(awaited);
         self.prove();
+    }
+
+    /// The body has come: another one may be awaited for the same head, as that of a retry.
+    pub(super) fn body_has_come(&mut self) {
+        self.awaited = None;
     }
 
     /// The request is whole and verified: its bytes count as MNS's.

@@ -51,7 +51,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         return respond::health(is_well && !endpoint.draining.is_cancelled());
     }
     head.uri = endpoint.settings.with_prefix(head.uri);
-    let Some(arrival) = head.extensions.get::<Arrival>().cloned() else {
+    let Some(arrival) = head.extensions.remove::<Arrival>() else {
         return respond::refused(&Rejection::Unplaced, false);
     };
     let request = http::Request::from_parts(head, Bytes::new());
@@ -62,6 +62,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
             Ok(body) => {
                 *visit.request.body_mut() = body;
                 visit.has_body = true;
+                room.body_has_come();
                 visit.arrival.connection.note_whole();
                 (receive(&visit, &mut room).await, None)
             }
@@ -119,6 +120,9 @@ fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
     journal.check_room()?;
     if let Some(permit) = in_flight.check() {
         return Ok(permit);
+    }
+    if in_flight.is_full() {
+        return Err(Rejection::TooManyInFlight);
     }
     // What strangers send may take their share only.
     let permit = match visit.judge_head() {
@@ -215,6 +219,9 @@ async fn read_body<'e>(visit: &Visit<'e>, body: Body, room: &mut Permit<'e>) -> 
     if let Some(whole) = poll_once(body.collect(room)).await {
         return whole;
     }
+    if room.is_proved() {
+        visit.arrival.connection.note_proved_head();
+    }
     let after = |span: Duration| {
         let now = Instant::now();
         now.checked_add(span).unwrap_or(now).min(visit.deadline(BUDGET))
@@ -228,7 +235,7 @@ async fn read_body<'e>(visit: &Visit<'e>, body: Body, room: &mut Permit<'e>) -> 
         }
         // Whichever limit it meets, it was the peer that was slow.
         HeadVerdict::Open => (after(settings.body_timeout), Rejection::BodyTooSlow),
-        // With its body it can be quarantined, and taken back if we are wrong.
+        // With its body it can be quarantined, and `logs recover` can append it if the refusal was a mistake.
         HeadVerdict::Refused(rejection) => (after(settings.body_timeout.min(REFUSED_PATIENCE)), rejection),
     };
     timeout_at(deadline, body.collect(room)).await.unwrap_or(Err(rejection))
@@ -241,7 +248,7 @@ struct PartialBody {
 }
 
 impl PartialBody {
-    /// The whole of it. Where the future is dropped, what has come stays.
+    /// Reads the whole body. If the future is dropped, the bytes read so far are kept.
     async fn collect(&mut self, room: &mut Permit<'_>) -> Result<Bytes, Rejection> {
         while let Some(frame) = self.rest.frame().await {
             let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
@@ -259,7 +266,7 @@ impl PartialBody {
     }
 }
 
-/// What a future gives at once; `None` where it would wait.
+/// Polls a future once. Returns its output, or `None` if it is pending.
 async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {

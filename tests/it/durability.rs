@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use mns_endpoint::mns::ContentFormat;
 
-use crate::support::{CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, key, records, run};
+use crate::support::{
+    CertificateHost, Draft, Endpoint, OFF, Options, attribute, eventually, exchange, key, records, run,
+};
 
 fn push(host: &CertificateHost, message: &str) -> Draft {
     Draft::new(ContentFormat::Xml, message, &host.url("x.pem")).sign(&key(512))
@@ -193,7 +195,7 @@ fn a_start_needs_no_stdout() {
     for (stdout, redirect) in [(full(), ""), (Stdio::from(broken), ""), (Stdio::null(), ">&-")] {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.env_clear().env("TZ", "UTC").env("MNS_ENDPOINT_ADMIN__LISTEN", "off").current_dir(dir.path());
+        command.env_clear().env("TZ", "UTC").envs(OFF).current_dir(dir.path());
         let script = format!("exec \"$0\" serve --log-dir logs --listen 127.0.0.1:0 {redirect}");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_mns-endpoint")]).stdin(Stdio::null()).stdout(stdout);
         let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();

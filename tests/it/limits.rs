@@ -462,6 +462,22 @@ fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_
     eventually("there is room again", || (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(()));
 }
 
+#[test]
+fn a_push_whose_body_comes_late_keeps_its_slot_while_strangers_have_all_their_room() {
+    let bench = Bench::with(|options| options.set("server.max_body", "32MiB").set("server.max_connections", "6"));
+    let known = bench.draft().sign(&key(512));
+    bench.accept(&known);
+    let held = fill(&bench);
+    let late = Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512));
+    let mut stream = busy(&bench.endpoint, &late);
+    // As many as there are slots: each of the others gives way.
+    let silent: Vec<TcpStream> = (0..6).map(|_| send(bench.endpoint.address, b"")).collect();
+    later(&silent[5]);
+    stream.write_all(&late.body).unwrap();
+    assert_eq!(read_answer(&mut stream).status, 201);
+    drop(held);
+}
+
 /// The statuses of requests on one connection that there is no room for, and what each answer says of the connection.
 fn refused_for_want_of_room(bench: &Bench, wires: &[Vec<u8>]) -> Vec<Option<String>> {
     // Room is held for 3 s at most: where this machine is too busy, it is held again.

@@ -14,7 +14,7 @@ use crate::support::{Answer, eventually, exchange};
 
 /// What is off unless a test asks for it: the admin listener, of which all would have one port, and the fetch of the known
 /// certificate, which would leave this machine.
-const OFF: [(&str, &str); 2] = [("MNS_ENDPOINT_ADMIN__LISTEN", "off"), ("MNS_ENDPOINT_SIGNING__PREFETCH", "false")];
+pub const OFF: [(&str, &str); 2] = [("MNS_ENDPOINT_ADMIN__LISTEN", "off"), ("MNS_ENDPOINT_SIGNING__PREFETCH", "false")];
 
 /// The program, with no configuration from outside but for what is [`OFF`].
 pub fn program() -> Command {

@@ -19,7 +19,7 @@ pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unr
 pub use certificate_host::{CertificateHost, Mode};
 pub use disk::{Disk, FaultyStorage};
 pub use draft::Draft;
-pub use endpoint::{Endpoint, Options, activated, program};
+pub use endpoint::{Endpoint, OFF, Options, activated, program};
 pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
