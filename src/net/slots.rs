@@ -425,11 +425,10 @@ mod tests {
         slot.activity.wait();
     }
 
-    /// A push up to where it waits for the disk.
+    /// A push up to where it waits for the disk. It has come whole.
     fn begin_push(slot: &Slot) {
         slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
         slot.activity.begin_request(Some(1));
-        slot.activity.note_proved_head();
         slot.activity.note_verified([192, 0, 2, 9].into());
     }
 
@@ -526,6 +525,7 @@ mod tests {
         let (slots, _) = slots(4);
         let slot = take(&slots, None);
         let (turn, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mut lost = 0;
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for round in 1..=ROUNDS {
@@ -547,8 +547,10 @@ mod tests {
                     std::hint::spin_loop();
                 }
                 let places = slots.table().open[&slot.activity.number].places;
-                assert!(places[Order::ProvedIdle as usize].is_some(), "{round}: {places:?}");
+                // Counted, since a panic here would leave the other thread behind.
+                lost += usize::from(places[Order::ProvedIdle as usize].is_none());
             }
         });
+        assert_eq!(lost, 0);
     }
 }
