@@ -35,6 +35,7 @@ impl Certificates {
         let source = HttpsSource::new(config.fetch.clone())?;
         let store = CertificateStore::new(config.certificate_dir.clone());
         let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
+        tokio::spawn(cache.clone().load_kept(config.prefixes.clone()));
         Ok(Self { cache, fetch: config.fetch.clone(), dir: config.certificate_dir.clone() })
     }
 

@@ -7,7 +7,8 @@ use crate::journal::seen::Fingerprint;
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) entry: Entry,
-    pub(super) waiting: Vec<Waiting>,
+    /// Those that wait for it, and whether theirs is a duplicate.
+    pub(super) waiting: Vec<(Waiting, bool)>,
     /// What becomes known with it.
     pub(super) new: Vec<Fingerprint>,
     pub(super) appended_bytes: usize,
@@ -40,10 +41,10 @@ impl Batch {
     }
 
     /// Adds what a command asks for.
-    pub(super) fn take(&mut self, command: Command) {
+    pub(super) fn take(&mut self, command: Command, is_duplicate: bool) {
         match command {
             Command::Write(entry, waiting) => {
-                self.waiting.extend(waiting);
+                self.waiting.extend(waiting.map(|waiting| (waiting, is_duplicate)));
                 self.entry.endpoint.extend_from_slice(&entry.endpoint);
                 self.entry.access.extend_from_slice(&entry.access);
             }

@@ -45,7 +45,16 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// With `logs.sync` other than `always` it means what that mode promises: that the system has been given both.
 #[derive(Debug)]
 pub struct Receipt {
+    is_duplicate: bool,
     _made_by_the_writer: (),
+}
+
+impl Receipt {
+    /// Whether the notification was on disk already. `false` if duplicates are not told from others.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.is_duplicate
+    }
 }
 
 /// Owns the files; see [`Writer::run`].
@@ -142,18 +151,20 @@ impl Writer {
     /// Adds a command to a batch. A notification that is durable, or becomes durable with the same batch, is turned into a
     /// duplicate here: nothing else is under way, so there is no doubt.
     fn add(&self, batch: &mut Batch, mut command: Command) {
+        let mut is_duplicate = false;
         if let Command::Write(entry, waiting) = &mut command {
             batch.count(entry.bytes(), waiting.is_some());
             if let (Some(seen), Some(once)) = (&self.seen, entry.once) {
                 if seen.contains(once.fingerprint) || batch.new.contains(&once.fingerprint) {
                     batch.duplicates = batch.duplicates.saturating_add(1);
+                    is_duplicate = true;
                     self.make_duplicate(entry, once.outcome_at);
                 } else {
                     batch.new.push(once.fingerprint);
                 }
             }
         }
-        batch.take(command);
+        batch.take(command, is_duplicate);
     }
 
     fn make_duplicate(&self, entry: &mut Entry, outcome_at: usize) {
@@ -182,9 +193,9 @@ impl Writer {
             Ok(()) => drop(self.shared.duplicates.fetch_add(batch.duplicates, Ordering::Relaxed)),
             Err(_) => self.shared.note_dropped(batch.notes),
         }
-        for waiting in batch.waiting.drain(..) {
+        for (waiting, is_duplicate) in batch.waiting.drain(..) {
             // An error here is a peer that has left; its record stays.
-            drop(waiting.send(result.map(|()| Receipt { _made_by_the_writer: () })));
+            drop(waiting.send(result.map(|()| Receipt { is_duplicate, _made_by_the_writer: () })));
         }
         self.shared.reopens.give_back(batch.reopens, 0);
         self.pair.tell(&self.shared.meters);

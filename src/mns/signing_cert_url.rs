@@ -152,6 +152,20 @@ impl Prefixes {
         Self { by_text: by_text.collect() }
     }
 
+    /// The address whose certificate is kept under this name, if it is one of ours: the reverse of
+    /// [`SigningCertUrl::kept_as`].
+    #[must_use]
+    pub fn admit_kept(&self, name: &str) -> Option<SigningCertUrl> {
+        let (host, file) = name.split_once('/')?;
+        let (scheme, authority) = match (host.strip_suffix("+tls"), host.strip_suffix(":80")) {
+            (Some(authority), _) => ("https", authority),
+            (None, Some(authority)) => ("http", authority),
+            (None, None) => (if has_port(host) { "http" } else { "https" }, host),
+        };
+        let url = self.admit(format!("{scheme}://{authority}/{}", file.replace('+', "/")).as_bytes()).ok()?;
+        (url.kept_as() == name).then_some(url)
+    }
+
     /// Checks an address as it was sent.
     ///
     /// An `http://` address on a host whose `https://` prefix is allowed is taken as that https
@@ -344,6 +358,18 @@ mod tests {
         assert_eq!(kept("https://a.example:81/x.pem"), "a.example:81+tls/x.pem");
         assert_eq!(kept("https://b.example/x.pem"), "b.example/x.pem");
         assert_eq!(kept("https://b.example/c/x.pem"), "b.example/c+x.pem");
+        for name in [
+            "a.example:80/x.pem",
+            "a.example:81/x.pem",
+            "a.example:81+tls/x.pem",
+            "b.example/x.pem",
+            "b.example/c+x.pem",
+        ] {
+            assert_eq!(prefixes.admit_kept(name).unwrap().kept_as(), name);
+        }
+        for name in ["", "x.pem", "c.example/x.pem", "b.example/../x.pem", "b.example/x.txt", "b.example:81/x.pem"] {
+            assert_eq!(prefixes.admit_kept(name), None, "{name}");
+        }
     }
 
     proptest! {

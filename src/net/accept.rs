@@ -27,7 +27,9 @@ use tracing::{debug, error, warn};
 
 use crate::net::activity::{Activity, Phase};
 use crate::net::counters::{Counters, Ending};
-use crate::net::limits::{ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, PIPELINED_PAUSE, SLOT_TIMEOUT};
+use crate::net::limits::{
+    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, PIPELINED_PAUSE, READ_BUFFER_BYTES_MAX, SLOT_TIMEOUT,
+};
 use crate::net::proxies::canonical;
 use crate::net::slots::{NoSlot, Slot, Slots};
 use crate::net::stream::TimedStream;
@@ -69,15 +71,21 @@ impl Connection {
         self.activity.note_proved_head();
     }
 
-    /// The request is a verified push of `peer`. Takes no lock but for the first one, and once a minute.
-    pub fn note_verified(&self, peer: IpAddr) {
-        self.activity.note_verified(peer);
+    /// The request is a push that is meant for us, and waits for the disk.
+    pub fn note_admitted(&self) {
+        self.activity.note_admitted();
     }
 
-    /// Whether a request on this connection was a verified push.
+    /// The request is a push of `peer` that is on disk, and was not there before. Takes no lock but for the first one, and
+    /// once a minute.
+    pub fn note_accepted(&self, peer: IpAddr) {
+        self.activity.note_accepted(peer);
+    }
+
+    /// Whether a request on this connection was such a push.
     #[must_use]
-    pub fn is_verified(&self) -> bool {
-        self.activity.is_verified()
+    pub fn has_accepted(&self) -> bool {
+        self.activity.has_accepted()
     }
 }
 
@@ -322,7 +330,7 @@ where
             let activity = activity.clone();
             async move {
                 // A stranger can send thousands of requests at once and read no answer: they cost us more than it.
-                if is_pipelined && !activity.is_verified() {
+                if is_pipelined && !activity.has_accepted() {
                     sleep(PIPELINED_PAUSE).await;
                 }
                 let answer = answer.await;
@@ -332,7 +340,11 @@ where
         });
         // Never pipeline_flush: it holds an answer back, even the last one, while bytes stand behind its request.
         let mut http = http1::Builder::new();
-        http.header_read_timeout(None).max_header_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX).half_close(true);
+        http.header_read_timeout(None)
+            .max_buf_size(READ_BUFFER_BYTES_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .half_close(true);
         let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -357,7 +369,7 @@ where
     /// A head is complete.
     fn arrival(&self, peer: SocketAddr, activity: &Arc<Activity>, request: &hyper::Request<Incoming>) -> Arrival {
         let client = self.front.proxies.client(peer, request.headers());
-        if client != peer && !activity.is_verified() {
+        if client != peer && !activity.has_accepted() {
             self.slots.note_peer(activity.number, client.ip());
         }
         let first_byte = activity.begin_request(request.body().size_hint().exact());

@@ -25,8 +25,8 @@ pub(super) struct Activity {
     /// What the peer has sent in this phase, in bytes.
     progress: AtomicU64,
     wire: Wire,
-    /// It has carried a verified push.
-    is_verified: AtomicBool,
+    /// It has carried a push that was accepted, and was none that had come before: anyone can send a copy again.
+    has_accepted: AtomicBool,
     /// MNS signed the head of the current request, and no other connection is waiting for the body of that head.
     is_head_proved: AtomicBool,
     /// When its peer was last noted as one that sends verified pushes, in ms of [`now_ms`]; 0 before the first.
@@ -37,6 +37,8 @@ pub(super) struct Activity {
     filed: AtomicU8,
     /// The place that it has there.
     filed_at: AtomicU64,
+    /// The largest read buffer that the HTTP library has made, in bytes.
+    buffer: AtomicU64,
     /// What [`Slots`] counts as held by its head, in bytes.
     counted: AtomicU64,
     /// Another connection has its slot.
@@ -81,7 +83,7 @@ pub(super) enum Phase {
     Body,
     /// The request is whole, and it is not known yet whether MNS sent it: its certificate is being fetched.
     Whole,
-    /// It is verified and waits for the disk.
+    /// It is a push that is meant for us and waits for the disk.
     Commit,
     /// The answer is made; the peer has not taken all of it.
     Answer,
@@ -99,12 +101,13 @@ impl Activity {
             began_ms: AtomicU64::new(now_ms()),
             progress: AtomicU64::new(0),
             wire: Wire::default(),
-            is_verified: AtomicBool::new(false),
+            has_accepted: AtomicBool::new(false),
             is_head_proved: AtomicBool::new(false),
             noted_ms: AtomicU64::new(0),
             head: AtomicU64::new(0),
             filed: AtomicU8::new(UNFILED),
             filed_at: AtomicU64::new(0),
+            buffer: AtomicU64::new(0),
             counted: AtomicU64::new(0),
             gives_way: AtomicBool::new(false),
             close,
@@ -146,7 +149,7 @@ impl Activity {
             // Only the current request counts: a connection that has carried a push may stall like any other.
             Phase::Body | Phase::Whole => self.is_head_proved.load(Ordering::Acquire),
             Phase::Opening | Phase::Idle | Phase::Behind | Phase::Head | Phase::Answer | Phase::Closing => {
-                self.is_verified()
+                self.has_accepted()
             }
         };
         match (is_proved, phase == Phase::Idle) {
@@ -193,16 +196,26 @@ impl Activity {
         }
     }
 
-    /// The memory for heads that are not answered yet, in bytes. The HTTP library keeps all of a head in one buffer, which
-    /// it doubles when it is full.
+    /// The memory for heads, in bytes: what was read of those that are not answered, or the buffer that was made for them,
+    /// which stays. The buffer of a connection that has carried a push is not counted.
     pub(super) fn head_bytes(&self) -> u64 {
+        let buffer = self.buffer.load(Ordering::Relaxed);
+        let buffer = if buffer > READ_BUFFER_BYTES && !self.has_accepted() { buffer } else { 0 };
         let read = match self.phase() {
             Phase::Head => self.progress.load(Ordering::Relaxed),
             Phase::Body | Phase::Whole => self.head.load(Ordering::Relaxed),
             Phase::Behind => self.wire.behind(),
             Phase::Opening | Phase::Idle | Phase::Commit | Phase::Answer | Phase::Closing => 0,
         };
-        if read > READ_BUFFER_BYTES { read.saturating_mul(2) } else { read }
+        read.max(buffer)
+    }
+
+    /// The HTTP library has room for so many bytes to be read.
+    pub(super) fn note_buffer(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if bytes > self.buffer.load(Ordering::Relaxed) {
+            self.buffer.store(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Bytes arrived. Between two requests they start a head, unless they are only line breaks, which a peer may send after a
@@ -224,7 +237,7 @@ impl Activity {
             Phase::Head | Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {}
         }
         self.progress.fetch_add(length(bytes), Ordering::Relaxed);
-        if !self.is_verified() {
+        if !self.has_accepted() {
             self.wire.note(bytes, self.phase() == Phase::Head);
         }
     }
@@ -266,10 +279,14 @@ impl Activity {
         self.wait();
     }
 
-    /// The current request is a verified push of `peer`, which is recorded now and then ([`NOTE_PEER_EVERY`]).
-    pub(super) fn note_verified(&self, peer: IpAddr) {
+    /// The current request is a push that waits for the disk.
+    pub(super) fn note_admitted(&self) {
         self.enter(Phase::Commit);
-        if !self.is_verified.swap(true, Ordering::AcqRel) {
+    }
+
+    /// It is on disk, a push of `peer`, which is recorded now and then ([`NOTE_PEER_EVERY`]).
+    pub(super) fn note_accepted(&self, peer: IpAddr) {
+        if !self.has_accepted.swap(true, Ordering::AcqRel) {
             self.slots.file(self.number);
         }
         let (now, noted) = (self.since_ms().max(1), self.noted_ms.load(Ordering::Relaxed));
@@ -279,9 +296,9 @@ impl Activity {
         }
     }
 
-    /// Whether it has carried a verified push.
-    pub(super) fn is_verified(&self) -> bool {
-        self.is_verified.load(Ordering::Acquire)
+    /// Whether it has carried a push that was accepted.
+    pub(super) fn has_accepted(&self) -> bool {
+        self.has_accepted.load(Ordering::Acquire)
     }
 
     /// The answer is made.
@@ -293,7 +310,7 @@ impl Activity {
     pub(super) fn note_flushed(&self) {
         if self.phase() == Phase::Answer {
             // Of a connection that has carried a push that is not kept: its silence is that between two requests.
-            let ends_here = self.is_verified() || self.wire.behind() == 0;
+            let ends_here = self.has_accepted() || self.wire.behind() == 0;
             self.enter(if ends_here { Phase::Idle } else { Phase::Behind });
         }
     }

@@ -70,8 +70,10 @@ pub(super) const VERIFIED_PEER_KEPT: Duration = Duration::from_secs(3600);
 pub(super) const VERIFIED_PEERS_MAX: usize = 1024;
 /// The pause before a request that was read with the one before it, on a connection without a verified push.
 pub(super) const PIPELINED_PAUSE: Duration = Duration::from_millis(250);
-/// The size of the read buffer of an idle connection, in bytes. A head that passes it takes about twice its size.
+/// The size of the HTTP library's read buffer at first, in bytes.
 pub(super) const READ_BUFFER_BYTES: u64 = 8 * 1024;
+/// What it grows to at most. It never shrinks, and the largest head fits.
+pub(super) const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long a connection that there is no slot for may take for its head. A health check in it is answered.
 pub(super) const TURNED_AWAY_HEAD_TIMEOUT: Duration = Duration::from_millis(300);
 /// The largest head of a health check, in bytes.

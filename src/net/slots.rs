@@ -1,6 +1,7 @@
 //! The slots of connections: which are taken, and which connection gives way when all are.
 //!
-//! A connection is proved while its request is one of MNS's, and between requests if it has carried one. These give way, in
+//! A connection is proved while its request is one of MNS's, and between requests if it has carried one that was accepted and
+//! no duplicate: of a push that somebody has seen, copies can be sent on any number of connections. These give way, in
 //! this order:
 //! 1. unproved and without progress, the one that has made none for longest first, whoever its peer is;
 //! 2. unproved and idle, the one that has been idle for longest first;
@@ -259,7 +260,7 @@ impl Table {
         self.head_bytes = self.head_bytes.saturating_sub(entry.head_bytes).saturating_add(head_bytes);
         entry.head_bytes = head_bytes;
         activity.set_filed(group, place, head_bytes);
-        if entry.is_unproved && activity.is_verified() {
+        if entry.is_unproved && activity.has_accepted() {
             entry.is_unproved = false;
             self.peers.remove(entry.peer, number);
         }
@@ -429,7 +430,8 @@ mod tests {
     fn begin_push(slot: &Slot) {
         slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
         slot.activity.begin_request(Some(1));
-        slot.activity.note_verified([192, 0, 2, 9].into());
+        slot.activity.note_admitted();
+        slot.activity.note_accepted([192, 0, 2, 9].into());
     }
 
     fn end_push(slot: &Slot) {

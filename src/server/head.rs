@@ -13,13 +13,20 @@ use crate::trust::HeadProof;
 pub(super) enum HeadVerdict<'e> {
     /// MNS signed it, and this is the only body that is awaited for it.
     Proved(Awaited<'e>),
-    /// Its certificate is not cached, or the body of the same head is awaited on another connection.
+    /// MNS signed it, and the body of the same head is awaited on another connection.
+    Copied,
+    /// Its certificate is not cached.
     Open,
     /// The request is refused, whatever its body is, unless MNS has changed its key.
     Refused(Rejection),
 }
 
 impl<'e> Visit<'e> {
+    /// Whether the signature of MNS matches the head, under a cached certificate.
+    pub(super) fn is_signed(&self) -> bool {
+        matches!(self.judge_head(), HeadVerdict::Proved(_) | HeadVerdict::Copied)
+    }
+
     /// Judges the head without waiting for anything.
     pub(super) fn judge_head(&self) -> HeadVerdict<'e> {
         let signed = match SignedRequest::of(&self.request) {
@@ -29,7 +36,7 @@ impl<'e> Visit<'e> {
         match self.endpoint.gate.load().verifier.check_head(&signed) {
             Ok(HeadProof::Signed) => {
                 let awaited = self.endpoint.in_flight.awaited.begin(signed.signature());
-                awaited.map_or(HeadVerdict::Open, HeadVerdict::Proved)
+                awaited.map_or(HeadVerdict::Copied, HeadVerdict::Proved)
             }
             Ok(HeadProof::Open) => HeadVerdict::Open,
             Err(untrusted) => HeadVerdict::Refused(untrusted.into()),

@@ -1,10 +1,13 @@
 //! How much may be in work at once. Past it a request is answered 503, as a rule before its body is read.
 //!
 //! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A client that sends nothing, or
-//! makes us fetch a bogus certificate, uses up no place. Bytes of requests that are not proved to be MNS's have a share of
-//! their own, so what strangers send leaves room for the rest.
+//! makes us fetch a bogus certificate, uses up no place. The bytes have three shares, so that nobody who can make a peer wait
+//! takes the room of a push that comes whole: those of strangers; those of late bodies whose head MNS signed, for one account's
+//! heads can be sent by its owner to anyone; and those of pushes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use strum::EnumCount;
 
 use crate::server::awaited::{Awaited, AwaitedBodies};
 
@@ -12,17 +15,28 @@ use crate::server::awaited::{Awaited, AwaitedBodies};
 const REQUESTS_MAX: usize = 4096;
 /// The bytes of all bodies that have come and are not answered.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Those of them that unproved requests may take.
-const UNPROVED_BYTES_MAX: usize = 48 * 1024 * 1024;
-/// The rest is for MNS's, however much strangers hold: with a large `server.max_body` one of them alone may pass its share.
-const RESERVED_BYTES: usize = BYTES_MAX - UNPROVED_BYTES_MAX;
+/// Those of them that nothing proves to be MNS's.
+const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Those of bodies that are awaited for a head of MNS's.
+const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What is left for pushes, however much strangers hold: with a large `server.max_body` one of them alone may pass its share.
+const RESERVED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Whose bytes they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
+enum Share {
+    Stranger,
+    /// Of a body that is awaited for a head of MNS's.
+    Awaited,
+    /// Of a request that is verified, or whose body comes at once with a head of MNS's.
+    Push,
+}
 
 /// What is in work.
 #[derive(Debug, Default)]
 pub struct InFlight {
     requests: AtomicUsize,
-    proved_bytes: AtomicUsize,
-    unproved_bytes: AtomicUsize,
+    bytes: [AtomicUsize; Share::COUNT],
     /// The bodies that are to come for heads of MNS's.
     pub(super) awaited: AwaitedBodies,
 }
@@ -33,26 +47,26 @@ pub(super) struct Permit<'a> {
     of: &'a InFlight,
     bytes: usize,
     requests: usize,
-    is_proved: bool,
+    share: Share,
     /// Its body is the one that is awaited for a head of MNS's.
     awaited: Option<Awaited<'a>>,
 }
 
 impl InFlight {
-    /// Room for one more request that is not proved yet, if there is.
+    /// Room for one more request of which nothing is proved, if there is.
     pub(super) fn check(&self) -> Option<Permit<'_>> {
-        let fits = self.bytes() < BYTES_MAX && self.unproved_bytes.load(Ordering::Relaxed) < UNPROVED_BYTES_MAX;
-        fits.then(|| self.permit(None))?
+        let fits = self.bytes() < BYTES_MAX && self.bytes_of(Share::Stranger) < STRANGER_BYTES_MAX;
+        fits.then(|| self.permit(Share::Stranger))?
     }
 
-    /// Room for one more request whose head MNS signed, if there is.
-    pub(super) fn check_proved<'a>(&'a self, awaited: Awaited<'a>) -> Option<Permit<'a>> {
-        let fits = self.bytes() < BYTES_MAX || self.proved_bytes.load(Ordering::Relaxed) < RESERVED_BYTES;
-        fits.then(|| self.permit(Some(awaited)))?
+    /// Room for one more request whose head MNS signed and whose body comes at once, if there is.
+    pub(super) fn check_signed(&self) -> Option<Permit<'_>> {
+        let fits = self.bytes() < BYTES_MAX || self.bytes_of(Share::Push) < RESERVED_BYTES;
+        fits.then(|| self.permit(Share::Push))?
     }
 
-    fn permit<'a>(&'a self, awaited: Option<Awaited<'a>>) -> Option<Permit<'a>> {
-        (!self.is_full()).then_some(Permit { of: self, bytes: 0, requests: 0, is_proved: awaited.is_some(), awaited })
+    fn permit(&self, share: Share) -> Option<Permit<'_>> {
+        (!self.is_full()).then_some(Permit { of: self, bytes: 0, requests: 0, share, awaited: None })
     }
 
     /// Whether so many requests wait for the disk that no further one is let in.
@@ -69,20 +83,44 @@ impl InFlight {
     /// The bytes of all bodies that have come and are not answered.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.proved_bytes.load(Ordering::Relaxed).saturating_add(self.unproved_bytes.load(Ordering::Relaxed))
+        self.bytes.iter().map(|share| share.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
+    }
+
+    fn bytes_of(&self, share: Share) -> usize {
+        self.count(share).load(Ordering::Relaxed)
+    }
+
+    fn count(&self, share: Share) -> &AtomicUsize {
+        let [stranger, awaited, push] = &self.bytes;
+        match share {
+            Share::Stranger => stranger,
+            Share::Awaited => awaited,
+            Share::Push => push,
+        }
     }
 }
 
 impl<'a> Permit<'a> {
-    /// Whether MNS signed at least the head.
-    pub(super) fn is_proved(&self) -> bool {
-        self.is_proved
+    /// Whether it takes what is left for pushes.
+    pub(super) fn is_of_a_push(&self) -> bool {
+        self.share == Share::Push
     }
 
-    /// MNS signed the head, and its body is to come.
-    pub(super) fn await_body(&mut self, awaited: Awaited<'a>) {
+    /// MNS signed the head, and the body comes at once. `false` if that was known.
+    pub(super) fn sign(&mut self) -> bool {
+        let is_news = self.share == Share::Stranger;
+        self.change(Share::Push);
+        is_news
+    }
+
+    /// MNS signed the head, and its body is to come. `false` if there is no room for such: then nothing changes.
+    pub(super) fn await_body(&mut self, awaited: Awaited<'a>) -> bool {
+        if self.of.bytes_of(Share::Awaited).saturating_add(self.bytes) > AWAITED_BYTES_MAX {
+            return false;
+        }
+        self.change(Share::Awaited);
         self.awaited = Some(awaited);
-        self.prove();
+        true
     }
 
     /// The body has come: another one may be awaited for the same head, as that of a retry.
@@ -92,9 +130,14 @@ impl<'a> Permit<'a> {
 
     /// The request is whole and verified: its bytes count as MNS's.
     pub(super) fn prove(&mut self) {
-        if !std::mem::replace(&mut self.is_proved, true) {
-            self.of.proved_bytes.fetch_add(self.bytes, Ordering::Relaxed);
-            self.of.unproved_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.change(Share::Push);
+    }
+
+    fn change(&mut self, share: Share) {
+        let before = std::mem::replace(&mut self.share, share);
+        if before != share {
+            self.of.count(share).fetch_add(self.bytes, Ordering::Relaxed);
+            self.of.count(before).fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 
@@ -106,31 +149,28 @@ impl<'a> Permit<'a> {
 
     /// Takes room for more of its body, if there is. One alone always has it.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
-        let share = self.share().fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let count = self.of.count(self.share);
+        let share = count.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let (own, all) = (self.bytes.saturating_add(bytes), self.of.bytes());
-        let fits = if self.is_proved {
-            all <= BYTES_MAX || share <= RESERVED_BYTES
-        } else {
-            all <= BYTES_MAX && share <= UNPROVED_BYTES_MAX
+        let fits = match self.share {
+            Share::Stranger => all <= BYTES_MAX && share <= STRANGER_BYTES_MAX,
+            Share::Awaited => all <= BYTES_MAX && share <= AWAITED_BYTES_MAX,
+            Share::Push => all <= BYTES_MAX || share <= RESERVED_BYTES,
         };
         if fits || all == own {
             self.bytes = own;
             return true;
         }
         // What is refused takes no room from others.
-        self.share().fetch_sub(bytes, Ordering::Relaxed);
+        count.fetch_sub(bytes, Ordering::Relaxed);
         false
-    }
-
-    fn share(&self) -> &'a AtomicUsize {
-        if self.is_proved { &self.of.proved_bytes } else { &self.of.unproved_bytes }
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.of.requests.fetch_sub(self.requests, Ordering::Relaxed);
-        self.share().fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of.count(self.share).fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -145,45 +185,45 @@ mod tests {
         small.truncate(REQUESTS_MAX);
         let mut late = in_flight.check().expect("none of them is known to be genuine");
         assert!(small.iter_mut().all(Permit::wait_for_disk));
-        assert!(in_flight.check().is_none() && !late.wait_for_disk());
+        assert!(in_flight.check().is_none() && in_flight.check_signed().is_none() && !late.wait_for_disk());
         drop(late);
         drop(small);
-        let (mut half, mut other) = (in_flight.check().unwrap(), in_flight.check().unwrap());
-        half.prove();
+        let (mut push, mut stranger) = (in_flight.check().unwrap(), in_flight.check().unwrap());
+        push.prove();
         let mut late = in_flight.check().unwrap();
-        assert!(half.add(BYTES_MAX / 2) && other.add(BYTES_MAX / 4) && other.add(BYTES_MAX / 4));
+        assert!(push.add(BYTES_MAX / 2) && stranger.add(STRANGER_BYTES_MAX));
         assert!(!late.add(1));
-        drop(late);
         assert!(in_flight.check().is_none(), "before its body is read");
-        drop(half);
+        drop((push, late));
+        assert!(in_flight.check().is_none());
+        drop(stranger);
         assert!(in_flight.check().unwrap().add(1));
-        drop(other);
-        assert_eq!((in_flight.requests(), in_flight.bytes()), (0, 0));
         // server.max_body may be set past the bound: then one at a time.
         let mut huge = in_flight.check().unwrap();
         assert!(huge.add(BYTES_MAX) && huge.add(BYTES_MAX));
         assert!(in_flight.check().is_none());
-        let awaited = in_flight.awaited.begin(b"signature").unwrap();
-        assert!(in_flight.check_proved(awaited).unwrap().add(RESERVED_BYTES), "MNS's have room beside it");
+        assert!(in_flight.check_signed().unwrap().add(RESERVED_BYTES), "pushes have room beside it");
         drop(huge);
         assert_eq!((in_flight.requests(), in_flight.bytes()), (0, 0));
     }
 
     #[test]
-    fn strangers_have_a_share_and_leave_the_rest_to_what_mns_signed() {
+    fn neither_strangers_nor_signed_heads_take_the_room_of_pushes_that_come_whole() {
         let in_flight = InFlight::default();
-        let bodies = &in_flight.awaited;
+        let awaited = |name: &[u8]| in_flight.awaited.begin(name).unwrap();
         let mut refused: Vec<_> = (0..1000).map(|_| in_flight.check().unwrap()).collect();
-        let (mut strangers, mut early) = (in_flight.check().unwrap(), in_flight.check().unwrap());
-        assert!(early.add(1) && strangers.add(UNPROVED_BYTES_MAX - 1));
-        assert!(in_flight.check().is_none() && !early.add(1));
-        assert!(refused.iter_mut().all(|late| !late.add(UNPROVED_BYTES_MAX)), "nor does it count");
-        let mut genuine = in_flight.check_proved(bodies.begin(b"signature").unwrap()).unwrap();
-        assert!(genuine.add(RESERVED_BYTES - 4));
-        // One whose body comes late is proved by its head.
-        early.await_body(bodies.begin(b"another").unwrap());
-        assert!(in_flight.check().is_some(), "what is proved takes nothing of the strangers' share");
-        drop((strangers, early, genuine));
+        let [mut strangers, mut late, mut later, mut whole] = [(); 4].map(|()| in_flight.check().unwrap());
+        assert!(strangers.add(STRANGER_BYTES_MAX - 1));
+        assert!(late.add(1) && late.await_body(awaited(b"1")) && late.add(AWAITED_BYTES_MAX - 1) && !late.add(1));
+        assert!(refused.iter_mut().all(|late| !late.add(STRANGER_BYTES_MAX)), "nor does it count");
+        assert!(later.add(1) && !later.await_body(awaited(b"2")), "there is no room for more of them");
+        assert!(!whole.add(1) && whole.sign() && !whole.sign() && whole.add(RESERVED_BYTES));
+        assert_eq!(in_flight.bytes(), BYTES_MAX);
+        assert!(in_flight.check_signed().is_none() && in_flight.check().is_none());
+        whole.body_has_come();
+        late.prove();
+        assert_eq!(in_flight.bytes(), BYTES_MAX);
+        drop((strangers, late, later, whole, refused));
         assert_eq!(in_flight.bytes(), 0);
     }
 }

@@ -88,7 +88,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
                 None => visit.has_body,
             };
             // A stranger gets one answer. A connection that has carried a push may be a proxy's, which sends others on it.
-            let is_last = rejection.is_of_a_stranger() && !visit.arrival.connection.is_verified();
+            let is_last = rejection.is_of_a_stranger() && !visit.arrival.connection.has_accepted();
             respond::refused(&rejection, is_whole && !is_last)
         }
     }
@@ -124,11 +124,8 @@ fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
     if in_flight.is_full() {
         return Err(Rejection::TooManyInFlight);
     }
-    // What strangers send may take their share only.
-    let permit = match visit.judge_head() {
-        HeadVerdict::Proved(awaited) => in_flight.check_proved(awaited),
-        HeadVerdict::Open | HeadVerdict::Refused(_) => None,
-    };
+    // Strangers have all their share. A push of MNS's that comes whole takes what they cannot.
+    let permit = if visit.is_signed() { in_flight.check_signed() } else { None };
     permit.ok_or(Rejection::TooManyInFlight)
 }
 
@@ -142,7 +139,6 @@ async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Re
     let verdict = timeout_at(deadline, gate.verifier.verify(&signed, visit.arrival.peer.ip())).await;
     endpoint.counts.verify.note(begun.elapsed());
     let verified = verdict.map_err(Rejection::late)??;
-    visit.arrival.connection.note_verified(visit.arrival.peer.ip());
     room.prove();
     endpoint.counts.note_skew(verified.skew_seconds());
     endpoint.journal.confirm_time(signed.date());
@@ -155,10 +151,14 @@ async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Re
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
+    visit.arrival.connection.note_admitted();
     let begun = Instant::now();
     let appended = endpoint.journal.append(entry).await;
     endpoint.counts.commit.note(begun.elapsed());
     let receipt = appended?;
+    if !receipt.is_duplicate() {
+        visit.arrival.connection.note_accepted(visit.arrival.peer.ip());
+    }
     if let Some(reason) = remark {
         endpoint.counts.note(reason);
     }
@@ -216,29 +216,30 @@ impl Settings {
 async fn read_body<'e>(visit: &Visit<'e>, body: Body, room: &mut Permit<'e>) -> Result<Bytes, Rejection> {
     let settings = &visit.endpoint.settings;
     let mut body = PartialBody { rest: Limited::new(body, settings.body_bytes_max), read: BytesMut::new() };
-    if let Some(whole) = poll_once(body.collect(room)).await {
+    if let Some(whole) = poll_once(body.collect(room, |room| visit.is_signed() && room.sign())).await {
         return whole;
-    }
-    if room.is_proved() {
-        visit.arrival.connection.note_proved_head();
     }
     let after = |span: Duration| {
         let now = Instant::now();
         now.checked_add(span).unwrap_or(now).min(visit.deadline(BUDGET))
     };
-    let verdict = if room.is_proved() { HeadVerdict::Open } else { visit.judge_head() };
-    let (deadline, rejection) = match verdict {
+    let (deadline, rejection) = match visit.judge_head() {
         HeadVerdict::Proved(awaited) => {
-            room.await_body(awaited);
-            visit.arrival.connection.note_proved_head();
+            if room.await_body(awaited) {
+                visit.arrival.connection.note_proved_head();
+            }
             (after(settings.body_timeout), Rejection::BodyTooSlow)
         }
         // Whichever limit it meets, it was the peer that was slow.
-        HeadVerdict::Open => (after(settings.body_timeout), Rejection::BodyTooSlow),
+        HeadVerdict::Copied | HeadVerdict::Open => (after(settings.body_timeout), Rejection::BodyTooSlow),
         // With its body it can be quarantined, and `logs recover` can append it if the refusal was a mistake.
         HeadVerdict::Refused(rejection) => (after(settings.body_timeout.min(REFUSED_PATIENCE)), rejection),
     };
-    timeout_at(deadline, body.collect(room)).await.unwrap_or(Err(rejection))
+    // The room for what comes whole is not for waiting.
+    if room.is_of_a_push() {
+        return Err(Rejection::TooManyInFlight);
+    }
+    timeout_at(deadline, body.collect(room, |_| false)).await.unwrap_or(Err(rejection))
 }
 
 /// A body of which some has come.
@@ -248,8 +249,13 @@ struct PartialBody {
 }
 
 impl PartialBody {
-    /// Reads the whole body. If the future is dropped, the bytes read so far are kept.
-    async fn collect(&mut self, room: &mut Permit<'_>) -> Result<Bytes, Rejection> {
+    /// Reads the whole body. If the future is dropped, the bytes read so far are kept. Where there is no room, `find_more` may
+    /// find another share for it.
+    async fn collect<'e>(
+        &mut self,
+        room: &mut Permit<'e>,
+        find_more: impl Fn(&mut Permit<'e>) -> bool,
+    ) -> Result<Bytes, Rejection> {
         while let Some(frame) = self.rest.frame().await {
             let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
                 true => Rejection::BodyTooLarge,
@@ -257,7 +263,8 @@ impl PartialBody {
             })?;
             // Trailers are no part of it.
             let Ok(data) = frame.into_data() else { continue };
-            if !room.add(data.len()) {
+            let fits = room.add(data.len()) || (find_more(room) && room.add(data.len()));
+            if !fits {
                 return Err(Rejection::TooManyInFlight);
             }
             self.read.extend_from_slice(&data);

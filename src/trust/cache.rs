@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::mns::SigningCertUrl;
-use crate::trust::addresses::Addresses;
+use crate::mns::{Prefixes, SigningCertUrl};
+use crate::trust::addresses::{ADDRESSES_MAX, Addresses};
 use crate::trust::failures::Failures;
 use crate::trust::fetch_budget::{FetchBudget, FetchPermits};
 use crate::trust::known_keys::{KeyChange, KnownKeys, News};
@@ -159,6 +159,28 @@ impl CertificateCache {
     /// The certificate of an address if it is cached. Nothing is fetched.
     pub(super) fn peek(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         self.addresses.get(url)?.held.load_full()
+    }
+
+    /// The certificate that verified the last push of an address. It is another than the cached one from a renewal until a
+    /// push is verified under the new key: the file may change before MNS signs with its key.
+    pub(super) fn proven(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+        self.addresses.get(url)?.proven.load_full()
+    }
+
+    /// Caches the certificates on disk whose addresses are allowed, before a push needs them: until then nothing tells a push
+    /// from what strangers send.
+    pub async fn load_kept(self: Arc<Self>, prefixes: Prefixes) {
+        let store = self.store.clone();
+        let Ok(Ok(kept)) = tokio::task::spawn_blocking(move || store.list()).await else { return };
+        for kept in kept.iter().filter(|kept| kept.certificate.is_ok()).take(ADDRESSES_MAX) {
+            let url = kept.path.to_str().and_then(|name| prefixes.admit_kept(name));
+            if let Some(url) = url
+                && self.peek(&url).is_none()
+            {
+                // That it is used is logged there.
+                drop(self.load(&url).await);
+            }
+        }
     }
 
     /// Looks at an address again, because a signature failed under `unfit`: its key may have changed.
@@ -389,7 +411,6 @@ mod tests {
 
     use super::*;
     use crate::mns::{Prefix, Prefixes, WELL_KNOWN_CERTIFICATE};
-    use crate::trust::addresses::ADDRESSES_MAX;
     use crate::trust::certificate::samples::{OLD, OTHER};
     use crate::trust::fetch_budget::{FETCHES_MAX, PEER_FETCHES};
     use crate::trust::prefetch;

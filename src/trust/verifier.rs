@@ -170,6 +170,9 @@ impl Verifier {
         let url = self.prefixes.admit(request.certificate_address())?;
         match self.cache.peek(&url) {
             Some(certificate) if is_signed_under(request, &certificate) => Ok(HeadProof::Signed),
+            Some(_) if self.cache.proven(&url).is_some_and(|proven| is_signed_under(request, &proven)) => {
+                Ok(HeadProof::Signed)
+            }
             Some(_) => Err(Untrusted::SignatureWrong),
             None => Ok(HeadProof::Open),
         }
@@ -188,8 +191,11 @@ impl Verifier {
         peer: IpAddr,
     ) -> Result<Arc<SigningCertificate>, Untrusted> {
         let certificate = self.cache.get(url, peer).await.map_err(Untrusted::CertificateUnavailable)?;
+        let proven = || self.cache.proven(url).filter(|proven| is_signed_under(request, proven));
         let certificate = if is_signed_under(request, &certificate) {
             certificate
+        } else if let Some(proven) = proven() {
+            proven
         } else {
             // The key may have been changed in place.
             match self.cache.renew(url, &certificate, peer).await.map_err(Untrusted::RenewalFailed)? {

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::mns::{ContentFormat, WELL_KNOWN_CERTIFICATE};
 use mns_endpoint::trust::SigningCertificate;
 use tempfile::TempDir;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, eventually, exchange, foreign_key, key, records,
+    Bench, CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, eventually, exchange, foreign_key, key,
+    records,
 };
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
@@ -259,4 +262,20 @@ fn nothing_is_fetched_at_a_start_where_it_is_off_or_for_other_pushes_than_those_
         assert!(!told.contains("Fetched") && !told.contains("Could not fetch"), "case {number}: {told}");
         assert_eq!(host.requests(), 0, "case {number}");
     }
+}
+
+#[test]
+fn the_key_that_mns_still_signs_with_counts_after_its_address_has_another_one_until_that_has_verified_a_push() {
+    let bench = Bench::new();
+    let push = |signer: &Signer| Draft::new(ContentFormat::Xml, "m", &bench.host.url("one.pem")).sign(signer);
+    let status = |draft: &Draft| bench.endpoint.exchange(&draft.wire()).status;
+    let (old, new) = (key(512), foreign_key(512));
+    assert_eq!(status(&push(&old)), 201);
+    bench.host.set(Mode::Serve(new.certificate_pem().as_bytes().to_vec()));
+    // What is forged has us look again.
+    let fetches = bench.host.requests();
+    let forged = push(&old).set("Authorization", STANDARD.encode([7; 64]));
+    assert_eq!((status(&forged), bench.host.requests()), (403, fetches + 1));
+    assert_eq!([&old, &old, &new, &new].map(|signer| status(&push(signer))), [201; 4]);
+    assert_eq!(status(&push(&old)), 403, "MNS signs with the new one");
 }

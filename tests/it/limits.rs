@@ -417,9 +417,9 @@ fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }
 
-/// Bodies of strangers that have come but for their last byte, up to the bound of 48 MiB on all of them.
+/// Bodies of strangers that have come but for their last byte, up to the bound of 32 MiB on all of them.
 fn fill(bench: &Bench) -> [TcpStream; 3] {
-    const HALF: usize = 24 * 1024 * 1024;
+    const HALF: usize = 16 * 1024 * 1024;
     let draft = bench.draft().sign(&key(512));
     let mut probes = 0;
     let mut is_full = || {
@@ -460,6 +460,38 @@ fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_
     bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
     drop(held);
     eventually("there is room again", || (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(()));
+}
+
+#[test]
+fn strangers_just_below_their_share_keep_no_push_out_and_signed_heads_of_others_neither_and_a_restart_changes_nothing()
+{
+    let options = |options: Options| options.set("server.max_body", "32MiB");
+    let bench = Bench::with(options);
+    let known = bench.draft().sign(&key(512));
+    bench.accept(&known);
+    let push = || Draft::new(ContentFormat::Xml, vec![b'm'; 3000], &known.certificate_url()).sign(&key(512));
+    let Bench { endpoint, host, shown } = bench;
+    let kept = endpoint.path().join("certs/signing");
+    eventually("its certificate is kept", || std::fs::read_dir(&kept).ok()?.next().map(drop));
+    let (_printed, dir) = endpoint.stop();
+    let endpoint = Endpoint::start_in(dir, &options(Options::trusting(host.prefix())));
+    let bench = Bench { endpoint, host, shown };
+    // A body that nobody finishes, of a head that nothing disproves.
+    let hold = |draft: Draft, sent: usize| {
+        let head = draft.set("Content-length", (sent + 1).to_string()).head();
+        let mut stream = send(bench.endpoint.address, &head);
+        stream.write_all(&vec![b'x'; sent]).ok();
+        stream
+    };
+    const MIB: usize = 1024 * 1024;
+    eventually("all are taken beside both", || {
+        let _strangers = [16 * MIB, 16 * MIB - 100].map(|sent| hold(bench.draft().sign(&key(512)), sent));
+        let _signed = [8 * MIB, 8 * MIB - 100].map(|sent| hold(push(), sent));
+        let in_time = Instant::now();
+        let statuses: Vec<u16> = (0..20).map(|_| bench.endpoint.exchange(&push().wire()).status).collect();
+        // Room is held for 3 s at most.
+        (in_time.elapsed() < Duration::from_secs(1)).then(|| assert_eq!(statuses, [201; 20]))
+    });
 }
 
 #[test]

@@ -154,6 +154,36 @@ fn one_genuine_head_on_many_connections_proves_one_of_them() {
 }
 
 #[test]
+fn copies_of_a_push_and_pushes_of_others_prove_no_connection() {
+    let bench = Bench::with(|options| {
+        options.set("server.max_connections", "10").set("accept.topic_owners", "1269128356620446")
+    });
+    let own = genuine(&bench);
+    bench.accept(&own);
+    let foreign = Draft::with_body(
+        String::from_utf8(own.body.clone()).unwrap().replace("<TopicOwner>1269128356620446", "<TopicOwner>42"),
+        &url(&bench),
+    );
+    let foreign = foreign.set("Content-Type", "text/xml;charset=utf-8").sign(&key(512));
+    for (copy, status) in [(own.wire(), 201), (foreign.wire(), 403)] {
+        let _idle: Vec<TcpStream> = (0..30)
+            .map(|_| {
+                let mut stream = send(bench.endpoint.address, &copy);
+                assert_eq!(read_answer(&mut stream).status, status);
+                stream
+            })
+            .collect();
+        // Two that come slowly, and each has a stranger behind it.
+        for _ in 0..3 {
+            let mut slow = [(); 2].map(|()| send(bench.endpoint.address, b""));
+            let _strangers: Vec<TcpStream> = (0..4).map(|_| send(bench.endpoint.address, STALLED)).collect();
+            wait(&slow[0], GRACE / 10);
+            slow.iter_mut().for_each(|stream| push(&bench, stream));
+        }
+    }
+}
+
+#[test]
 fn a_connection_that_has_carried_a_push_stalls_like_any_other() {
     let bench = bench(3);
     let mut stalled = proved(&bench);
@@ -289,6 +319,21 @@ fn what_comes_behind_a_request_has_the_time_of_a_head() {
     // One that comes whole has its own time for everything, however late.
     let mut stream = send(bench.endpoint.address, &[HEALTH, &bench.draft().sign(&key(512)).wire()].concat());
     assert_eq!((read_answer(&mut stream).status, read_answer(&mut stream).status), (200, 201));
+}
+
+#[test]
+fn what_many_requests_have_made_of_a_buffer_counts_while_it_is_kept() {
+    let bench = Bench::with(|options| options.set("server.heads_max", "256KiB"));
+    let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let mut idle: Vec<TcpStream> = (0..30)
+        .map(|_| {
+            let mut stream = send(bench.endpoint.address, large.as_bytes());
+            assert_eq!(read_answer(&mut stream).status, 200);
+            stream
+        })
+        .collect();
+    eventually("most give way", || (idle.iter_mut().filter_map(is_gone).count() >= 18).then_some(()));
+    bench.accept(&genuine(&bench));
 }
 
 #[test]
