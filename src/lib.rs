@@ -22,6 +22,7 @@ pub mod journal;
 pub mod meter;
 pub mod net;
 pub mod quarantine;
+mod regular;
 mod remedy;
 mod report;
 mod roots;

@@ -18,7 +18,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
 use crate::clock::{Clock, SystemClock};
-use crate::journal::{self, DIAGNOSTICS};
+use crate::journal::DIAGNOSTICS;
+use crate::regular;
 
 /// How long a writer may take to get rid of what waits, when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -125,7 +126,7 @@ fn path(dir: &Path, day: Date) -> PathBuf {
 }
 
 fn open(path: &Path, mode: u32) -> io::Result<File> {
-    journal::open_regular(path, File::options().append(true).create(true).mode(mode))
+    regular::open(path, File::options().append(true).create(true).mode(mode))
 }
 
 fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::bounded;
 
 /// The largest message or captured request, in bytes: far above what MNS sends, far below what a machine has.
-const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The largest certificate, key or sample.cfg, in bytes.
 const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::journal::files::Names;
-use crate::journal::{Log, Reading, Storage, regular};
+use crate::journal::{Log, Reading, Storage};
+use crate::regular;
 use crate::remedy::{move_away, remedy};
 
 /// Where the files are and who may read them.

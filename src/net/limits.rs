@@ -41,6 +41,8 @@ pub(super) const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const PROXY_BYTES_MAX: usize = 4096;
 /// From the first byte of a TLS handshake that is wanted to its last.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest file of a TLS certificate or key, in bytes. A chain has some KiB.
+pub(super) const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// How often the files of the TLS certificate are looked at. A change takes effect after two looks.
 pub(super) const TLS_LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How long a peer may leave an answer unread.

@@ -2,7 +2,6 @@
 //!
 //! A pair that cannot be used never takes the place of one that can.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::PathBuf;
@@ -22,7 +21,9 @@ use tracing::{error, info};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-use crate::net::limits::{HANDSHAKE_TIMEOUT, TLS_LOOK_PERIOD};
+use crate::bounded;
+use crate::net::limits::{HANDSHAKE_TIMEOUT, TLS_FILE_BYTES_MAX, TLS_LOOK_PERIOD};
+use crate::regular;
 use crate::report::Report;
 
 /// The only protocol that is offered: MNS speaks no other.
@@ -194,7 +195,9 @@ impl Seen {
 impl Bytes {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let read = |key, path: &PathBuf| {
-            fs::read(path).map_err(|source| TlsError::Unreadable { key, path: path.clone(), source })
+            regular::open_to_read(path)
+                .and_then(|file| bounded::read_all(file, TLS_FILE_BYTES_MAX))
+                .map_err(|source| TlsError::Unreadable { key, path: path.clone(), source })
         };
         Ok(Self {
             certificate: read("server.tls.certificate", &files.certificate)?,

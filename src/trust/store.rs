@@ -1,13 +1,18 @@
 //! Good certificates on disk, so that a restart works while their source is down.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::bounded;
 use crate::mns::SigningCertUrl;
+use crate::regular;
 use crate::remedy::remedy;
 use crate::trust::SigningCertificate;
+
+/// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more than one.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A directory of certificates, each at `HOST/FILE.pem`.
 #[derive(Debug, Clone)]
@@ -73,7 +78,9 @@ impl CertificateStore {
     pub fn probe(&self) -> Result<(), StoreError> {
         let probe = self.dir.join(".probe");
         fs::create_dir_all(&self.dir).map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;
-        fs::write(&probe, b"").map_err(|cause| self.unwritable("write", &probe, cause))?;
+        let mut options = OpenOptions::new();
+        let opened = regular::open(&probe, options.write(true).create(true).truncate(true));
+        opened.map_err(|cause| self.unwritable("write", &probe, cause))?;
         fs::remove_file(&probe).map_err(|cause| self.unwritable("remove", &probe, cause))
     }
 
@@ -83,7 +90,7 @@ impl CertificateStore {
     /// The file cannot be read or is no certificate.
     pub fn load(&self, url: &SigningCertUrl) -> Result<Option<SigningCertificate>, StoreError> {
         let path = self.path(url);
-        let bytes = match fs::read(&path) {
+        let bytes = match read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(unusable("read", &path, cause)),
@@ -121,7 +128,7 @@ impl CertificateStore {
             }
             for path in entries(&host)? {
                 if path.extension().is_some_and(|extension| extension == "pem") {
-                    let certificate = fs::read(&path)
+                    let certificate = read(&path)
                         .and_then(|bytes| SigningCertificate::parse(&bytes).map_err(io::Error::other))
                         .map_err(|cause| unusable("use", &path, cause));
                     let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
@@ -140,6 +147,10 @@ impl CertificateStore {
 
 fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
     StoreError::Unusable { doing, path: path.to_owned(), cause }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    bounded::read_all(regular::open_to_read(path)?, FILE_BYTES_MAX)
 }
 
 /// What lies in a directory, sorted. A missing one is empty.

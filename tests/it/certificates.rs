@@ -1,7 +1,9 @@
 //! Certificates over the network: one fetch, no trust in the source's whims, and a copy for bad days.
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -9,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::mns::{ContentFormat, WELL_KNOWN_CERTIFICATE};
 use mns_endpoint::trust::SigningCertificate;
+use rustix::fs::{CWD, FileType, mknodat};
 use tempfile::TempDir;
 
 use crate::support::{
     Bench, CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, eventually, exchange, foreign_key, key,
-    records,
+    records, run,
 };
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
@@ -49,7 +52,7 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
     let senders: Vec<_> = (0..100)
         .map(|_| {
             let (barrier, wire) = (barrier.clone(), push(&host.url("x.pem")).sign(&key(512)).wire());
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 barrier.wait();
                 exchange(address, &wire).status
             })
@@ -136,6 +139,32 @@ fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
     host.set(Mode::Stall);
     let restarted = Endpoint::start_in(dir, &options);
     assert_eq!(restarted.exchange(&wire()).status, 201);
+}
+
+#[test]
+fn a_fifo_or_a_device_in_the_place_of_a_kept_certificate_holds_nothing_up() {
+    let host = CertificateHost::serving(&key(512));
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("certs/signing").join(host.address.to_string());
+    std::fs::create_dir_all(&kept).unwrap();
+    mknodat(CWD, kept.join("x.pem"), FileType::Fifo, 0o600.into(), 0).unwrap();
+    mknodat(CWD, kept.join("../.probe"), FileType::Fifo, 0o600.into(), 0).unwrap();
+    symlink("/dev/zero", kept.join("y.pem")).unwrap();
+    std::fs::File::create(kept.join("z.pem")).unwrap().set_len(1024 * 1024 + 1).unwrap();
+    let listed = run(dir.path(), &["certificate", "list"]);
+    for told in ["it is a FIFO, not a regular file", "it is a device, not a regular file", "more than 1048576 bytes"] {
+        listed.assert(1, told);
+    }
+    // A start that waits for the other end of a FIFO never returns.
+    let (sender, started) = mpsc::channel();
+    let options = Options::trusting(host.prefix());
+    thread::spawn(move || sender.send(Endpoint::start_in(dir, &options)).is_ok());
+    let endpoint = started.recv_timeout(Duration::from_secs(20)).expect("it serves");
+    endpoint.assert_tells(".probe: it is a FIFO, not a regular file");
+    for file in ["x.pem", "y.pem", "z.pem"] {
+        assert_eq!(endpoint.exchange(&push(&host.url(file)).sign(&key(512)).wire()).status, 201);
+        eventually("the certificate takes its place", || kept.join(file).is_file().then_some(()));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `logs recover`: what was refused by mistake is in the endpoint log after all, once, and nothing else is.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::mns::{ATTRIBUTES, ContentFormat};
 use mns_endpoint::quarantine;
+use rustix::fs::{CWD, FileType, mknodat};
 
 use crate::support::{
     CertificateHost, Draft, Ended, Endpoint, Entry, Mode, Options, attribute, date, eventually, finish, foreign_key,
@@ -293,6 +295,18 @@ fn a_torn_file_is_left_and_a_disk_that_refuses_takes_nothing_out_of_quarantine()
     site.assert_recovers(&[], [2, 0, 0, 1]);
     assert_eq!(site.kept(), std::slice::from_ref(torn));
     site.recover(&["--set", "logs.quarantine_bytes=much"]).assert(78, "logs.quarantine_bytes");
+}
+
+#[test]
+fn a_fifo_and_a_device_in_quarantine_are_left_and_hold_nothing_up() {
+    let site = Site::after(&[WRONG], |host| vec![push(host, ContentFormat::Xml, b"m")]);
+    let strange = ["0000000097.genuine.http", "0000000098.unproved.http"].map(|name| site.quarantine().join(name));
+    mknodat(CWD, &strange[0], FileType::Fifo, 0o600.into(), 0).unwrap();
+    symlink("/dev/zero", &strange[1]).unwrap();
+    site.recover(&["--dry-run"])
+        .assert(0, ": 1 would be recovered, 0 in the log already, 0 refused again, 2 not whole");
+    site.assert_recovers(&[], [1, 0, 0, 2]);
+    assert_eq!(site.kept(), strange);
 }
 
 #[test]

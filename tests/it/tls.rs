@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::mns::ContentFormat;
+use rustix::fs::{CWD, FileType, mknodat};
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
@@ -135,7 +136,7 @@ fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
     open.write_all(HEALTH).unwrap();
     assert_eq!(read_answer(&mut open).status, 200);
     // Each takes the place of the one before.
-    for (number, spoil) in [spoil_pair, spoil_certificate, spoil_key, take_away].into_iter().enumerate() {
+    for (number, spoil) in [spoil_pair, spoil_certificate, put_fifo, spoil_key, take_away].into_iter().enumerate() {
         spoil(endpoint.path(), &new);
         let told = || endpoint.stderr().matches("cannot be used: the old pair stays").count();
         eventually("the bad pair is told", || (told() > number).then_some(()));
@@ -143,11 +144,12 @@ fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
         assert_eq!(told(), number + 1);
     }
     let told = endpoint.stderr();
-    assert_eq!(told.matches("ERROR").count(), 4, "{told}");
+    assert_eq!(told.matches("ERROR").count(), 5, "{told}");
     assert!(told.contains("KeyMismatch"), "{told}");
     assert!(told.contains("server.tls.certificate = \"server.pem\": there is no certificate in PEM"), "{told}");
     assert!(told.contains("server.tls.private_key = \"server.key\": there is no private key in PEM"), "{told}");
     assert!(told.contains("server.tls.private_key = \"server.key\": the file cannot be read: No such file"), "{told}");
+    assert!(told.contains("server.tls.certificate = \"server.pem\": the file cannot be read: it is a FIFO"), "{told}");
 }
 
 fn spoil_pair(dir: &Path, _good: &Identity) {
@@ -159,12 +161,18 @@ fn spoil_certificate(dir: &Path, _good: &Identity) {
 }
 
 fn spoil_key(dir: &Path, good: &Identity) {
+    fs::remove_file(dir.join("server.pem")).unwrap();
     good.write(dir);
     fs::write(dir.join("server.key"), "").unwrap();
 }
 
 fn take_away(dir: &Path, _good: &Identity) {
     fs::remove_file(dir.join("server.key")).unwrap();
+}
+
+fn put_fifo(dir: &Path, _good: &Identity) {
+    fs::remove_file(dir.join("server.pem")).unwrap();
+    mknodat(CWD, dir.join("server.pem"), FileType::Fifo, 0o600.into(), 0).unwrap();
 }
 
 #[test]
@@ -182,6 +190,16 @@ fn a_pair_that_cannot_be_used_stops_the_start_with_the_name_of_the_key() {
     start("", "server.key").assert(78, "server.tls.certificate = \"\": certificate and private_key go together");
     start("none.pem", "server.key")
         .assert(78, "server.tls.certificate = \"none.pem\": the file cannot be read: No such");
+    mknodat(CWD, dir.path().join("fifo"), FileType::Fifo, 0o600.into(), 0).unwrap();
+    start("fifo", "server.key")
+        .assert(78, "server.tls.certificate = \"fifo\": the file cannot be read: it is a FIFO, not a regular file");
+    start("server.pem", "/dev/zero").assert(
+        78,
+        "server.tls.private_key = \"/dev/zero\": the file cannot be read: it is a device, not a regular file",
+    );
+    let large = fs::File::create(dir.path().join("large")).unwrap();
+    large.set_len(1024 * 1024 + 1).unwrap();
+    start("server.pem", "large").assert(78, "it has more than 1048576 bytes, the most that are read");
     start("server.key", "server.key").assert(78, "server.tls.certificate = \"server.key\": there is no certificate");
     start("server.pem", "server.pem").assert(78, "server.tls.private_key = \"server.pem\": there is no private key");
     let unfit = start("server.pem", "other.key");

@@ -22,6 +22,7 @@ use crate::journal::{
 };
 use crate::mns::Notification;
 use crate::quarantine::{self, Note};
+use crate::regular;
 use crate::report::Report;
 use crate::server::Rejection;
 
@@ -238,7 +239,7 @@ fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<S
     let rotated = names.rotated_numbers(Log::Endpoint)?.into_iter().map(|number| names.rotated(Log::Endpoint, number));
     let mut known = HashSet::new();
     for path in rotated.chain([names.live(Log::Endpoint)]) {
-        let file = match journal::open_to_read(&path) {
+        let file = match regular::open_to_read(&path) {
             // Somebody has moved it away, as logrotate does.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,

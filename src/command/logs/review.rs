@@ -9,12 +9,14 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use http::Request;
 
+use crate::bounded;
 use crate::clock::Clock;
-use crate::command::capture;
 use crate::command::logs::patience::Patience;
+use crate::command::{capture, input};
 use crate::config::Config;
 use crate::mns::{Notification, SignedRequest};
 use crate::quarantine::{Note, Standing};
+use crate::regular;
 use crate::server::Rejection;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 
@@ -59,9 +61,13 @@ impl Review {
     pub(super) fn read(&self, paths: Vec<PathBuf>) -> anyhow::Result<Vec<Capture>> {
         let mut captures = Vec::new();
         for path in paths {
-            match std::fs::read(&path) {
+            match regular::open_to_read(&path).and_then(|file| bounded::read_all(file, input::INPUT_BYTES_MAX)) {
                 Ok(bytes) => captures.push(Capture { read: self.parse(&bytes), path }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // A FIFO, a device, a file without an end: serve made none of these.
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge) => {
+                    captures.push(Capture { read: None, path });
+                }
                 Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
             }
         }

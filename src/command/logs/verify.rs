@@ -13,6 +13,7 @@ use strum::IntoEnumIterator as _;
 
 use crate::command::Configuration;
 use crate::journal::{self, Log, Names, Verdict, escaped};
+use crate::regular;
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
 ///
@@ -49,11 +50,11 @@ fn verify_log(names: &Names, log: Log, out: &mut impl Write) -> anyhow::Result<b
     let mut read = HashSet::new();
     let mut is_sound = verify_rotated(names, log, &mut read, out)?;
     let live = names.live(log);
-    if let Some(kind) = journal::obstacle(&live) {
+    if let Some(kind) = regular::obstacle(&live) {
         is_sound = false;
         tell_obstacle(&live, kind, out)?;
     } else {
-        let file = journal::open_to_read(&live).with_context(|| cannot_read(&live))?;
+        let file = regular::open_to_read(&live).with_context(|| cannot_read(&live))?;
         read.insert(identity(&file)?);
         is_sound &= verify_file(&live, log, &file, true, out)?;
     }
@@ -82,12 +83,12 @@ fn verify_rotated(
     let mut is_sound = true;
     for number in names.rotated_numbers(log).with_context(|| cannot_read(&names.dir))? {
         let path = names.rotated(log, number);
-        if let Some(kind) = journal::obstacle(&path) {
+        if let Some(kind) = regular::obstacle(&path) {
             is_sound = false;
             tell_obstacle(&path, kind, out)?;
             continue;
         }
-        let file = match journal::open_to_read(&path) {
+        let file = match regular::open_to_read(&path) {
             // Deleted for its age since, or packed.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             opened => opened.with_context(|| cannot_read(&path))?,

@@ -1,7 +1,7 @@
 //! Files that are regular files, opened so that nothing else in their place can make a thread wait.
 //!
 //! Opening a FIFO waits for its other end, writing to one waits for its reader, and a device cannot be synced. Somebody
-//! may have put either where a log was, or behind a symbolic link.
+//! may have put either where a log or a certificate was, or behind a symbolic link.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -28,7 +28,7 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 ///
 /// # Errors
 /// The disk's.
-pub(super) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)
 }
 
