@@ -39,20 +39,24 @@ pub struct Quarantine {
     queue: Option<SyncSender<Command>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Of the signatures since the start a number each, under a key that nobody knows.
-    signatures: Mutex<HashSet<u64>>,
     numbering: RandomState,
 }
 
+/// The mark on the signature of a request that is to be kept. It is removed if the request is dropped.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
 #[derive(Debug)]
 enum Command {
-    Keep(Standing, Vec<u8>),
+    Keep(Standing, Vec<u8>, Option<Mark>),
     GiveBack,
     Close,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// A number for each signature that is marked, under a key that nobody knows.
+    signatures: Mutex<HashSet<u64>>,
     waiting_bytes: AtomicUsize,
     kept: AtomicU64,
     dropped: AtomicU64,
@@ -92,17 +96,17 @@ impl Quarantine {
     }
 
     fn new(queue: Option<SyncSender<Command>>, shared: Arc<Shared>, thread: Option<JoinHandle<()>>) -> Self {
-        let (signatures, numbering) = (Mutex::default(), RandomState::new());
-        Self { queue, shared, thread: Mutex::new(thread), signatures, numbering }
+        Self { queue, shared, thread: Mutex::new(thread), numbering: RandomState::new() }
     }
 
-    /// Whether no request with that signature of MNS was seen here before: whoever has one may send it again and again.
-    pub fn is_new(&self, signature: &[u8]) -> bool {
-        let mut signatures = self.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Marks a signature of MNS. `None` if it is marked already: whoever has a request may send it again and again.
+    pub fn mark(&self, signature: &[u8]) -> Option<Mark> {
+        let number = self.numbering.hash_one(signature);
+        let mut signatures = self.shared.signatures.lock().unwrap_or_else(PoisonError::into_inner);
         if signatures.len() >= SIGNATURES_MAX {
             signatures.clear();
         }
-        signatures.insert(self.numbering.hash_one(signature))
+        signatures.insert(number).then_some(Mark(number))
     }
 
     /// Whether anything is kept at all.
@@ -111,20 +115,21 @@ impl Quarantine {
         self.queue.is_some()
     }
 
-    /// Hands a capture over. Nobody waits for it; where too much waits it is dropped and counted.
-    pub fn keep(&self, standing: Standing, capture: Vec<u8>) {
+    /// Hands a capture over, with the mark on its signature if it has one. Does not wait. If too many captures are waiting
+    /// already, drops it and counts it.
+    pub fn keep(&self, standing: Standing, capture: Vec<u8>, mark: Option<Mark>) {
         let Some(queue) = &self.queue else { return };
         let bytes = capture.len();
         let before = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before >= WAITING_BYTES_MAX || queue.try_send(Command::Keep(standing, capture)).is_err() {
+        if before >= WAITING_BYTES_MAX || queue.try_send(Command::Keep(standing, capture, mark)).is_err() {
             self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.note_dropped();
+            self.note_dropped(mark);
         }
     }
 
-    /// Counts a capture that is not kept.
-    pub fn note_dropped(&self) {
-        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Counts a capture that is not kept and removes its mark, so that it is kept if it is sent again.
+    pub fn note_dropped(&self, mark: Option<Mark>) {
+        self.shared.note_dropped(mark);
     }
 
     /// Requests that were kept.
@@ -186,11 +191,18 @@ impl Quarantine {
 }
 
 impl Shared {
+    fn note_dropped(&self, mark: Option<Mark>) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Some(Mark(number)) = mark {
+            self.signatures.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        }
+    }
+
     fn run(&self, mut files: Files, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
             match command {
-                Command::Keep(standing, capture) => {
-                    self.keep(&mut files, standing, &capture);
+                Command::Keep(standing, capture, mark) => {
+                    self.keep(&mut files, standing, &capture, mark);
                     self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
                 }
                 Command::GiveBack => {
@@ -204,12 +216,12 @@ impl Shared {
         }
     }
 
-    fn keep(&self, files: &mut Files, standing: Standing, capture: &[u8]) {
+    fn keep(&self, files: &mut Files, standing: Standing, capture: &[u8], mark: Option<Mark>) {
         let Err(error) = files.add(standing, capture) else {
             self.kept.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.note_dropped(mark);
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             // The next write that the disk refuses would be that of a push.
             self.give_back(files);
@@ -256,12 +268,12 @@ mod tests {
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
         let quarantine = Quarantine::new(Some(queue), Arc::default(), None);
         for _ in 0..WAITING_MAX + 3 {
-            quarantine.keep(Standing::Unproved, b"small".to_vec());
+            quarantine.keep(Standing::Unproved, b"small".to_vec(), None);
         }
         assert_eq!(quarantine.dropped(), 3);
         assert_eq!(commands.try_iter().count(), WAITING_MAX);
         for _ in 0..6 {
-            quarantine.keep(Standing::Unproved, vec![0; WAITING_BYTES_MAX / 4]);
+            quarantine.keep(Standing::Unproved, vec![0; WAITING_BYTES_MAX / 4], None);
         }
         assert_eq!((quarantine.dropped(), commands.try_iter().count()), (5, 4));
     }
@@ -272,12 +284,42 @@ mod tests {
         let quarantine = dir.path().join("q");
         let options = Options { dir: quarantine.clone(), mode: 0o640, bytes_max: 1024 * 1024 };
         let keeper = Quarantine::start(options).unwrap();
-        (0..WAITING_MAX).for_each(|_| keeper.keep(Standing::Genuine, b"small".to_vec()));
+        (0..WAITING_MAX).for_each(|_| keeper.keep(Standing::Genuine, b"small".to_vec(), None));
         keeper.close().await;
         let files = std::fs::read_dir(&quarantine).unwrap().count();
         assert_eq!((files, keeper.files(), keeper.kept()), (WAITING_MAX, WAITING_MAX, 64));
-        keeper.keep(Standing::Genuine, b"late".to_vec());
+        keeper.keep(Standing::Genuine, b"late".to_vec(), None);
         assert_eq!(keeper.dropped(), 1);
         keeper.close().await;
+    }
+
+    #[test]
+    fn a_mark_is_removed_if_its_capture_is_dropped_at_the_queue() {
+        let (queue, commands) = mpsc::sync_channel(1);
+        let quarantine = Quarantine::new(Some(queue), Arc::default(), None);
+        let keep = |signature: &[u8], bytes| {
+            let mark = quarantine.mark(signature).unwrap();
+            quarantine.keep(Standing::Genuine, vec![0; bytes], Some(mark));
+        };
+        keep(b"a", WAITING_BYTES_MAX);
+        assert!(quarantine.mark(b"a").is_none(), "it was taken");
+        // First the bytes are too many, then the captures.
+        for waiting in [WAITING_BYTES_MAX, 0] {
+            quarantine.shared.waiting_bytes.store(waiting, Ordering::Relaxed);
+            keep(b"b", 1);
+        }
+        assert_eq!((quarantine.dropped(), commands.try_iter().count()), (2, 1));
+        keep(b"b", 1);
+        assert!(quarantine.mark(b"b").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_mark_is_removed_if_the_disk_refuses_its_capture() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { dir: dir.path().join("none/q"), mode: 0o640, bytes_max: 1024 * 1024 };
+        let keeper = Quarantine::start(options).unwrap();
+        keeper.keep(Standing::Genuine, b"small".to_vec(), keeper.mark(b"a"));
+        keeper.close().await;
+        assert_eq!((keeper.dropped(), keeper.mark(b"a").is_some()), (1, true));
     }
 }

@@ -153,23 +153,22 @@ impl Visit<'_> {
         if !self.has_body || !quarantine.is_on() || journal.is_low() {
             return;
         }
-        let is_wanted = match rejection.standing() {
+        let mark = match rejection.standing() {
             Standing::Genuine => {
-                let signed = SignedRequest::of(&self.request);
-                signed.is_ok_and(|signed| quarantine.is_new(signed.signature()))
+                let signed = SignedRequest::of(&self.request).ok();
+                let Some(mark) = signed.and_then(|signed| quarantine.mark(signed.signature())) else { return };
+                Some(mark)
             }
-            Standing::Unproved => is_logged,
+            Standing::Unproved if is_logged => None,
+            Standing::Unproved => return,
         };
-        if !is_wanted {
-            return;
-        }
         let reason = rejection.reason().key().to_owned();
         let note = Note { came: clock.now(), peer: self.arrival.peer, reason };
         let capture = quarantine::capture(&self.request, &note);
         if refused.admits_kept_bytes(rejection.standing(), capture.len()) {
-            quarantine.keep(rejection.standing(), capture);
+            quarantine.keep(rejection.standing(), capture, mark);
         } else {
-            quarantine.note_dropped();
+            quarantine.note_dropped(mark);
         }
     }
 

@@ -232,3 +232,21 @@ fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
     // More than the room for them would have been taken by the one that was sent 160 times.
     assert_eq!(kept.iter().filter(|path| name(path).contains("genuine")).count(), 9);
 }
+
+#[test]
+fn what_mns_signed_and_was_dropped_is_kept_when_it_is_sent_again() {
+    let host = CertificateHost::serving(&key(512));
+    // One of these fits into the bytes of a second, two do not.
+    let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "20/s"));
+    let pushes = [b'a', b'b', b'c', b'd'].map(|byte| push(&host, ContentFormat::Simplified, &[byte; 300_000]).wire());
+    eventually("each is kept", || {
+        for wire in &pushes {
+            assert_eq!(endpoint.exchange(wire).status, 403);
+        }
+        (quarantine::list(&dir_of(&endpoint)).unwrap().len() == pushes.len()).then_some(())
+    });
+    for wire in &pushes {
+        assert_eq!(endpoint.exchange(wire).status, 403);
+    }
+    assert_eq!(stopped(endpoint).1.len(), pushes.len(), "and each once");
+}
