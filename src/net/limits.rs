@@ -45,7 +45,7 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// How often the files of the TLS certificate are looked at. A change takes effect after two looks.
 pub(super) const TLS_LOOK_PERIOD: Duration = Duration::from_secs(1);
-/// How long a peer may leave an answer unread.
+/// How long a peer may leave an answer unread. [`PROGRESS_GRACE`] once the connection has to end.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a closing connection swallows what its peer still sends, so that the peer can read the answer.
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(1);

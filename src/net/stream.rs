@@ -2,8 +2,9 @@
 //!
 //! Reading: an idle connection may be silent for `idle_timeout`, a head that has begun must be
 //! complete within `head_timeout`; while a request is answered, its own deadlines hold. Writing: an
-//! answer must be taken within a bound. Closing: the sending side is shut and what still comes is
-//! swallowed for a moment, since a close with unread bytes resets the connection and can take the answer away.
+//! answer must be taken within a bound, which is shorter once the connection has to end. Closing: the
+//! sending side is shut and what still comes is swallowed for a moment, since a close with unread bytes
+//! resets the connection and can take the answer away.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Limits;
 use crate::net::activity::{Activity, Phase};
-use crate::net::limits::{FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, WRITE_TIMEOUT};
+use crate::net::limits::{FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, PROGRESS_GRACE, WRITE_TIMEOUT};
 
 /// A stream with deadlines.
 pub(super) struct TimedStream<S> {
@@ -25,8 +26,14 @@ pub(super) struct TimedStream<S> {
     head_timeout: Duration,
     idle_timeout: Duration,
     reading: Pin<Box<Sleep>>,
-    writing: Option<Pin<Box<Sleep>>>,
+    unread: Option<Unread>,
     closing: Option<Closing>,
+}
+
+/// An answer that the peer has not taken.
+struct Unread {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 struct Closing {
@@ -44,7 +51,7 @@ impl<S> TimedStream<S> {
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
             reading: Box::pin(sleep_until(Instant::now())),
-            writing: None,
+            unread: None,
             closing: None,
         }
     }
@@ -73,10 +80,19 @@ impl<S> TimedStream<S> {
         Poll::Pending
     }
 
-    /// Ready when the peer has left an answer unread for too long.
+    /// Ready when the peer has left an answer unread for too long. A connection that has to end waits for less, or each stop
+    /// would last as long as one peer likes.
     fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = || Instant::now().checked_add(WRITE_TIMEOUT).unwrap_or_else(Instant::now);
-        self.writing.get_or_insert_with(|| Box::pin(sleep_until(deadline()))).as_mut().poll(cx)
+        let allowed = if self.activity.close.is_cancelled() { PROGRESS_GRACE } else { WRITE_TIMEOUT };
+        let unread = self.unread.get_or_insert_with(|| {
+            let since = Instant::now();
+            Unread { since, timer: Box::pin(sleep_until(since)) }
+        });
+        let deadline = unread.since.checked_add(allowed).unwrap_or(unread.since);
+        if unread.timer.deadline() != deadline {
+            unread.timer.as_mut().reset(deadline);
+        }
+        unread.timer.as_mut().poll(cx)
     }
 }
 
@@ -107,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(result) => {
-                this.writing = None;
+                this.unread = None;
                 Poll::Ready(result)
             }
             Poll::Pending => {
@@ -123,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         // With TLS an answer may still lie in the library's buffer.
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Ready(result) => {
-                this.writing = None;
+                this.unread = None;
                 this.activity.note_flushed();
                 Poll::Ready(result)
             }
@@ -147,7 +163,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         if !closing.is_said {
             match Pin::new(&mut this.stream).poll_shutdown(cx) {
                 Poll::Ready(result) => result?,
-                // The goodbye of TLS waits for a peer that reads nothing.
+                // The goodbye of TLS waits for a peer that reads nothing, and its slot is another connection's.
+                Poll::Pending if this.activity.gives_way() => return Poll::Ready(Ok(())),
                 Poll::Pending => return closing.deadline.as_mut().poll(cx).map(Ok),
             }
             closing.is_said = true;
@@ -237,5 +254,38 @@ mod tests {
         let begun = Instant::now();
         let unread = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!((unread.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, WRITE_TIMEOUT.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_the_connection_has_to_end_an_answer_is_left_unread_for_the_grace_only() {
+        for (closed_after_ms, ends_after_ms) in [(300, 1000), (3000, 3000)] {
+            let (ours, _theirs) = tokio::io::duplex(16);
+            let activity = activity();
+            let mut stream = TimedStream::new(ours, activity.clone(), &Limits::of_connections(1));
+            let begun = Instant::now();
+            let closed = async {
+                tokio::time::sleep(Duration::from_millis(closed_after_ms)).await;
+                activity.close.cancel();
+            };
+            let mut written = std::pin::pin!(stream.write_all(&[0; 64]));
+            tokio::select! {
+                _ = written.as_mut() => panic!("nobody has asked for the end"),
+                () = closed => {}
+            }
+            assert_eq!(written.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            // Timers have a resolution of 1 ms.
+            let took = begun.elapsed().as_millis();
+            assert!(took.abs_diff(ends_after_ms) <= 1, "{took} ms");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_gives_way_waits_for_no_goodbye() {
+        let activity = activity();
+        let mut stream = TimedStream::new(Buffering, activity.clone(), &Limits::of_connections(1));
+        activity.give_way();
+        let begun = Instant::now();
+        stream.shutdown().await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }

@@ -81,3 +81,18 @@ fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
     }
     bench.endpoint.end();
 }
+
+#[test]
+fn a_peer_that_reads_no_answer_does_not_delay_the_stop() {
+    let bench = Bench::new();
+    // Requests of one that has carried a push are answered without a pause, so its answers soon fill the buffers.
+    let mut unread = send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
+    assert_eq!(read_answer(&mut unread).status, 201);
+    unread.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    // The endpoint reads nothing more once it cannot write.
+    while unread.write_all(&HEALTH.repeat(1000)).is_ok() {}
+    let begun = Instant::now();
+    let _stopped = bench.endpoint.stop();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
