@@ -5,11 +5,13 @@
 //! this order:
 //! 1. unproved and without progress, the one that has made none for longest first, whoever its peer is;
 //! 2. unproved and idle, the one that has been idle for longest first;
-//! 3. the oldest unproved one of the peer that has most of them, unless that address has sent a verified push in the last
+//! 3. while those that are proved and wait for their peers have more than half of the slots, and are more than 8, the one of them that is closest to
+//!    making no progress: pushes come whole, and heads that MNS signed for another account can be sent to anyone;
+//! 4. the oldest unproved one of the peer that has most of them, unless that address has sent a verified push in the last
 //!    hour: MNS comes from few addresses, often all through one balancer;
-//! 4. unproved and making progress, the one whose request began first;
-//! 5. proved and without progress;
-//! 6. proved and idle, the one that has been idle for longest first.
+//! 5. unproved and making progress, the one whose request began first;
+//! 6. proved and without progress;
+//! 7. proved and idle, the one that has been idle for longest first.
 //!
 //! A push that waits for the disk never does. If heads take too much memory, the largest ones go.
 //!
@@ -140,7 +142,7 @@ impl Slots {
             if table.leaving >= LEAVING_MAX {
                 return Err(NoSlot::Leaving);
             }
-            let number = table.first_to_give_way(now_ms()).ok_or(NoSlot::AllBusy)?;
+            let number = table.first_to_give_way(self.slots_max, now_ms()).ok_or(NoSlot::AllBusy)?;
             self.evict(&mut table, number);
         }
         let number = table.next;
@@ -286,11 +288,16 @@ impl Table {
     }
 
     /// The order is that of the page.
-    fn first_to_give_way(&mut self, now: u64) -> Option<u64> {
+    fn first_to_give_way(&mut self, slots_max: usize, now: u64) -> Option<u64> {
         if let Some(number) = self.first_without_progress(Order::UnprovedWorking, now) {
             return Some(number);
         }
         if let Some((_, number)) = self.first_in(Order::UnprovedIdle) {
+            return Some(number);
+        }
+        if self.count(Order::ProvedWorking) > LOUD_CONNECTIONS_MIN.max(slots_max / 2)
+            && let Some((_, number)) = self.first_in(Order::ProvedWorking)
+        {
             return Some(number);
         }
         if let Some(number) = self.first_of_the_loudest(now) {
@@ -323,6 +330,10 @@ impl Table {
         self.refresh(number);
         let place = self.open.get(&number)?.places.get(order as usize).copied().flatten();
         place.map(|place| (place, number))
+    }
+
+    fn count(&self, order: Order) -> usize {
+        self.orders.get(order as usize).map_or(0, BTreeSet::len)
     }
 
     fn first_filed(&self, order: Order) -> Option<(u64, u64)> {
@@ -486,6 +497,21 @@ mod tests {
         end_push(&all[9]);
         drop(take(&slots, None));
         assert_eq!((gone(&all), counters.evicted_proved.load(Ordering::Relaxed)), (vec![9], 1));
+    }
+
+    #[test]
+    fn heads_that_mns_signed_hold_half_of_the_slots_at_most_against_newcomers() {
+        let (slots, _) = slots(20);
+        let all: Vec<_> = (0..20).map(|_| take(&slots, None)).collect();
+        for slot in &all {
+            slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
+            slot.activity.begin_request(Some(1));
+            slot.activity.note_proved_head();
+        }
+        let newcomers: Vec<_> = (0..10).map(|_| take(&slots, None)).collect();
+        assert_eq!((gone(&all), gone(&newcomers)), ((0..10).collect(), vec![]));
+        let more: Vec<_> = (0..3).map(|_| take(&slots, None)).collect();
+        assert_eq!((gone(&all).len(), gone(&newcomers), gone(&more)), (10, vec![0, 1, 2], vec![]));
     }
 
     #[test]
