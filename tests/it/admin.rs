@@ -114,7 +114,7 @@ fn what_the_journal_does_is_measured() {
     };
     let (text, log) = eventually("all is written", || {
         let paths: Vec<std::path::PathBuf> = files("endpoint_log");
-        let log: String = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let log: String = paths.iter().map(|path| crate::support::whole(path, "\n\n")).collect();
         let text = get(admin, "/metrics", "").body;
         let entries = metric(&text, "mns_endpoint_journal_batch_entries_sum");
         let left_out = metric(&text, "mns_endpoint_refusals_left_out_total");

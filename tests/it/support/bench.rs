@@ -107,7 +107,7 @@ impl Bench {
         let host = CertificateHost::serving(&key(512));
         let endpoint = Endpoint::start(&set(Options::trusting(host.prefix()).set("logs.refused_rate", "off")));
         // The record of the start is not waited for by the program.
-        eventually("the start is logged", || endpoint.endpoint_log().ends_with('\n').then_some(()));
+        eventually("the start is logged", || (!endpoint.endpoint_log().is_empty()).then_some(()));
         Self { endpoint, host, shown: 4096 }
     }
 
@@ -121,10 +121,7 @@ impl Bench {
     }
 
     pub fn log(&self) -> Vec<Entry> {
-        // It may be read in the middle of a record.
-        records(&eventually("the last record is whole", || {
-            Some(self.endpoint.endpoint_log()).filter(|log| log.is_empty() || log.ends_with("\n\n"))
-        }))
+        records(&self.endpoint.endpoint_log())
     }
 
     /// The access lines, once there are more than `before`; there must be one more and no others.
@@ -132,7 +129,7 @@ impl Bench {
     pub fn next_line(&self, before: usize) -> String {
         let log = eventually("the answer is in the access log", || {
             let log = self.endpoint.access_log();
-            (log.ends_with('\n') && log.lines().count() > before).then_some(log)
+            (log.lines().count() > before).then_some(log)
         });
         assert_eq!(log.lines().count(), before + 1);
         log.lines().last().unwrap().to_owned()

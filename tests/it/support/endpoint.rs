@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{Answer, eventually, exchange};
+use crate::support::{Answer, eventually, exchange, whole};
 
 /// What is off unless a test asks for it: the admin listener, of which all would have one port, and the fetch of the known
 /// certificate, which would leave this machine.
@@ -119,12 +119,16 @@ impl Endpoint {
         self.path().join("logs").join(format!("{name}.{}", self.address.port()))
     }
 
+    /// The whole records of the endpoint log, without one that is just being written.
     pub fn endpoint_log(&self) -> String {
-        std::fs::read_to_string(self.log_path("endpoint_log")).unwrap()
+        let path = self.log_path("endpoint_log");
+        let is_json = std::fs::read(&path).unwrap().starts_with(b"{");
+        whole(&path, if is_json { "\n" } else { "\n\n" })
     }
 
+    /// The whole lines of the access log, without one that is just being written.
     pub fn access_log(&self) -> String {
-        std::fs::read_to_string(self.log_path("access_log")).unwrap()
+        whole(&self.log_path("access_log"), "\n")
     }
 
     /// Waits until the diagnostic log has said something: it is written in the background.
@@ -139,9 +143,9 @@ impl Endpoint {
         std::fs::read_to_string(dir.path().join("stderr")).unwrap()
     }
 
-    /// What the diagnostic log says so far.
+    /// The whole lines of the diagnostic log so far.
     pub fn stderr(&self) -> String {
-        std::fs::read_to_string(self.path().join("stderr")).unwrap()
+        whole(&self.path().join("stderr"), "\n")
     }
 
     /// The number of its process.

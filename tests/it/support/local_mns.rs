@@ -14,7 +14,7 @@ use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{eventually, exchange, program};
+use crate::support::{eventually, exchange, program, whole};
 
 /// A running emulator. Killed where a test forgets it.
 pub struct LocalMns {
@@ -92,7 +92,7 @@ impl LocalMns {
     }
 
     pub fn stderr(&self) -> String {
-        std::fs::read_to_string(self.stderr.path()).unwrap()
+        whole(self.stderr.path(), "\n")
     }
 
     /// Ends it as a user does; gives what it printed at the end.

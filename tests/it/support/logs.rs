@@ -1,5 +1,7 @@
 //! The endpoint log, read back by the manual's pattern and nothing of the program's own.
 
+use std::path::Path;
+
 use mns_endpoint::journal::unescape;
 
 /// One record of the endpoint log in its text form.
@@ -11,7 +13,29 @@ pub struct Entry {
     pub text: String,
 }
 
-/// Splits a log into its records.
+/// Reads a log that a process is writing, up to the last `end` in it.
+///
+/// A write becomes visible piece by piece, so a reader may see half a record, or half a character.
+pub fn whole(path: &Path, end: &str) -> String {
+    let mut bytes = std::fs::read(path).unwrap();
+    let length = bytes.windows(end.len()).rposition(|window| window == end.as_bytes());
+    bytes.truncate(length.map_or(0, |start| start + end.len()));
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn half_a_record_and_half_a_character_of_a_live_log_are_left_out() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let log = "[2026-11-28 19:00:00] [root] [INFO] [receive.rs:1] [1] Headers:a: 1\n\n\
+               [2026-11-28 19:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\nMessage: \u{91cd}\n\n";
+    for length in 0..=log.len() {
+        std::fs::write(file.path(), &log.as_bytes()[..length]).unwrap();
+        let expected = log.match_indices("\n\n").filter(|(start, end)| start + end.len() <= length).count();
+        assert_eq!(records(&whole(file.path(), "\n\n")).len(), expected, "{length}");
+    }
+}
+
+/// Splits a log into its records. It must end with a whole one: a live log is read with [`whole`].
 pub fn records(log: &str) -> Vec<Entry> {
     let pattern = regex::Regex::new(r"(?m)^\[\d+-\d+-\d+ \d+:\d+:\d+\] \[.*").unwrap();
     let starts: Vec<usize> = pattern.find_iter(log).map(|found| found.start()).collect();

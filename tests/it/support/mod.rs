@@ -23,7 +23,7 @@ pub use endpoint::{Endpoint, OFF, Options, activated, program};
 pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_request, send};
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
-pub use logs::{Entry, attribute, records};
+pub use logs::{Entry, attribute, records, whole};
 pub use run::{Ended, finish, run};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
