@@ -13,7 +13,7 @@ use crate::support::{
     CertificateHost, Draft, Endpoint, Options, activated, eventually, finish, key, program, read_answer,
 };
 
-/// How long an answer may take while the program is started anew.
+/// How long an answer may take during a restart, unless the restart itself takes longer on a busy machine.
 const GAP: Duration = Duration::from_secs(1);
 const RESTARTS: usize = 3;
 const SENDERS: usize = 4;
@@ -87,9 +87,13 @@ fn a_restart_under_load_refuses_no_connection_and_loses_nothing() {
     });
     let log = endpoint.endpoint_log();
     let sent = sent.into_inner().unwrap();
+    let longest = restarts.iter().map(|(_, stop, start)| *stop + *start).max().unwrap();
     for Pushed { id, status, begun, took } in &sent {
         assert_eq!(*status, 201, "{id}");
-        assert!(*took < GAP, "{id} took {took:?} from {begun:?} on; restarts (begun, stop, start): {restarts:?}");
+        assert!(
+            *took < GAP.max(longest * 2),
+            "{id} took {took:?} from {begun:?} on; restarts (begun, stop, start): {restarts:?}"
+        );
         assert_eq!(log.matches(&format!(": {id}\n")).count(), 1, "{id}");
     }
     let longest = sent.iter().map(|pushed| pushed.took).max().unwrap();

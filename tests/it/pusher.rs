@@ -1,6 +1,6 @@
 //! The emulator's pusher, against endpoints that fail in every way: schedules, limits, restarts, chaos.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mns_endpoint::mns::api::NotifyStrategy;
 
@@ -90,11 +90,10 @@ async fn a_failing_endpoint_slows_its_subscription_down() {
         client.publish("T", &format!("{number}"), "").await.unwrap();
     }
     eventually("the slowest pace is reached", || (mns.count("gap_ms") == 60_000).then_some(()));
-    let before = subscriber.pushed().len();
-    eventually("it goes on all the same", || (subscriber.pushed().len() > before + 3).then_some(()));
-    // Three gaps of 600 ms; what is late on its way is not counted twice.
-    let slowest: Duration = waits(&subscriber)[before..before + 3].iter().sum();
-    assert!(slowest >= Duration::from_millis(1700), "{slowest:?}");
+    let (begun, before) = (Instant::now(), subscriber.pushed().len());
+    eventually("it goes on all the same", || (subscriber.pushed().len() >= before + 5).then_some(()));
+    // One may be in flight already and one may be due at once; the other three begin 600 ms apart, however late they arrive.
+    assert!(begun.elapsed() >= Duration::from_millis(1800), "{:?}", begun.elapsed());
     // Others are not slowed down.
     let healthy = Subscriber::start(|_| Some(200));
     client.create_topic("U", &Default::default()).await.unwrap();

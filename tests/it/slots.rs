@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{
     Bench, Draft, Entry, Mode, answer_within, attribute, eventually, exchange, key, occupy, read_answer, send,
+    within_body_timeout,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -372,10 +373,12 @@ fn is_gone(stream: &mut TcpStream) -> Option<()> {
 
 #[test]
 fn a_push_whose_body_comes_late_is_not_taken_for_a_stranger() {
-    let bench = bench(1);
-    let mut late = send(bench.endpoint.address, b"");
-    occupy(&mut late, &url(&bench));
-    let mut other = send(bench.endpoint.address, &genuine(&bench).wire());
-    assert_eq!(read_answer(&mut other).status, 503);
-    assert!(!is_closed(&mut late));
+    within_body_timeout(|| {
+        let bench = bench(1);
+        let mut late = send(bench.endpoint.address, b"");
+        occupy(&mut late, &url(&bench));
+        let mut other = send(bench.endpoint.address, &genuine(&bench).wire());
+        assert_eq!(read_answer(&mut other).status, 503);
+        assert!(!is_closed(&mut late));
+    });
 }

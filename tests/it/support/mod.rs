@@ -28,7 +28,25 @@ pub use run::{Ended, finish, run};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+
+/// How long the endpoint waits for the rest of a body that has begun.
+const BODY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs a test whose connections the endpoint closes after [`BODY_TIMEOUT`].
+///
+/// A failure counts only if it came within that time. On a machine too busy for that the test runs again.
+pub fn within_body_timeout(test: impl Fn()) {
+    eventually("it ran within the timeout of a body", || {
+        let begun = Instant::now();
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(&test));
+        match outcome {
+            Err(failure) if begun.elapsed() < BODY_TIMEOUT => std::panic::resume_unwind(failure),
+            outcome => outcome.ok(),
+        }
+    });
+}
 
 /// Waits for something that another process or thread does. Bounded; polls, since files cannot be awaited.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
