@@ -1,8 +1,8 @@
 """The manual's steps: make a topic, subscribe, publish three messages, delete the topic."""
 
+from checks import check_answer, check_received
 from mns.subscription import SubscriptionMeta
 from mns.topic import TopicMessage, TopicMeta
-from test_messages import check_answer, check_received
 
 TOPIC, SUBSCRIPTION = "MySampleTopic", "MySampleTopic-Sub"
 

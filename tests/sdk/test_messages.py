@@ -1,11 +1,11 @@
 """Messages: published with the SDK, pushed by the emulator, and read back from the endpoint's log."""
 
 import base64
-import hashlib
 import re
 import time
 
 import pytest
+from checks import check_answer, check_received
 from conftest import OWNER, Emulator, Endpoint
 from mns.message_property import MessagePropertyValue, MessageSystemPropertyValue, SystemPropertyName
 from mns.mns_exception import MNSClientParameterException
@@ -47,29 +47,6 @@ TEXTS = {
     "the largest of what XML escapes": "&" * LARGEST,
     "the largest of line breaks": "\n" * LARGEST,
 }
-
-
-def check_answer(answer, body):
-    """What the service says to a publish."""
-    assert re.fullmatch("[0-9A-F]{32}", answer.message_id), answer.message_id
-    assert answer.message_body_md5 == hashlib.md5(body.encode()).hexdigest().upper()
-
-
-def check_received(received, answer, body, *, topic, subscription, tag="", owner=OWNER, since=0.0):
-    """What the endpoint has of a message."""
-    published = int(received["PublishTime"])
-    assert int(since * 1000) <= published <= time.time() * 1000
-    assert received.attributes == {
-        "MessageMD5": answer.message_body_md5,
-        "TopicOwner": owner,
-        "PublishTime": str(published),
-        "Subscriber": owner,
-        "MessageTag": tag,
-        "SubscriptionName": subscription,
-        "MessageId": answer.message_id,
-        "Message": body,
-        "TopicName": topic,
-    }
 
 
 def publish_and_check(emulator, endpoint, topic, message, subscriptions=FORMATS):

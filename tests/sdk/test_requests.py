@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import mns.mns_client
 import pytest
+from checks import check_answer, check_received
 from mns.mns_exception import MNSClientNetworkException, MNSClientParameterException
 from mns.subscription import SubscriptionMeta
 from mns.topic import TopicMessage, TopicMeta
-from test_messages import check_answer, check_received
 
 OTHER_OWNER = "1888287682739631"
 OTHER_HOST = f"http://{OTHER_OWNER}.mns.cn-hangzhou.aliyuncs.com"
