@@ -58,7 +58,7 @@ async fn exponential_decay_retry_doubles_its_wait() {
 #[tokio::test]
 async fn exponential_decay_retry_gives_up_after_176_retries() {
     let subscriber = Subscriber::start(|_| Some(500));
-    let mns = LocalMns::start(&["--time-warp", "20000"]);
+    let mns = LocalMns::start(&["--time-warp", "1000000"]);
     mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
     mns.await_count("given_up", 1);
     assert_eq!((mns.count("failed_pushes"), subscriber.pushed().len()), (177, 177));

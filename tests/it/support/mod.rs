@@ -48,14 +48,20 @@ pub fn within_body_timeout(test: impl Fn()) {
     });
 }
 
+/// How long something may take that is expected at once. Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The time between two looks: a test that spins takes the time of the process for which it waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Waits for something that another process or thread does. Bounded; polls, since files cannot be awaited.
+#[expect(clippy::disallowed_methods, reason = "files and other processes cannot be awaited")]
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = check() {
             return value;
         }
-        assert!(Instant::now() < deadline, "did not happen within 20 s: {what}");
-        std::thread::yield_now();
+        assert!(Instant::now() < deadline, "did not happen within {PATIENCE:?}: {what}");
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
