@@ -14,7 +14,7 @@ use crate::support::{Answer, Bench, Options, attribute, cheap, eventually, excha
 
 const PROMTOOL: &str = "/usr/bin/promtool";
 
-fn bench(set: impl FnOnce(Options) -> Options) -> (Bench, SocketAddr) {
+pub fn bench(set: impl FnOnce(Options) -> Options) -> (Bench, SocketAddr) {
     let bench = Bench::with(|options| set(options.set("admin.listen", "127.0.0.1:0")));
     let address = eventually("the admin listener is told", || {
         let told = bench.endpoint.stderr();
@@ -24,12 +24,12 @@ fn bench(set: impl FnOnce(Options) -> Options) -> (Bench, SocketAddr) {
     (bench, address)
 }
 
-fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+pub fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
     exchange(address, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes())
 }
 
 #[track_caller]
-fn metric(text: &str, name: &str) -> f64 {
+pub fn metric(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
 }

@@ -35,6 +35,7 @@ mod hostile;
 mod journal;
 mod kill9;
 mod limits;
+mod logrotate;
 mod nginx;
 mod overload;
 mod proxies;

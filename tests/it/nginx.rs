@@ -11,6 +11,7 @@ use mns_endpoint::mns::ContentFormat;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::admin;
 use crate::support::{Bench, Draft, Options, exchange, file, key};
 
 const NGINX: &str = "/usr/sbin/nginx";
@@ -48,7 +49,7 @@ fn recipe(mark: &str, nginx: SocketAddr, endpoint: SocketAddr) -> String {
     let lines = block.lines().skip(1).filter(|line| !line.contains("ssl_certificate"));
     let text: Vec<&str> = lines.collect();
     let text = text.join("\n");
-    assert!(text.contains("listen 443 ssl;") && text.contains("http://127.0.0.1:8080"), "{text}");
+    assert!(text.contains("listen 443 ssl;") && text.contains("server 127.0.0.1:8080;"), "{text}");
     text.replace("listen 443 ssl;", &format!("listen {nginx};")).replace("127.0.0.1:8080", &endpoint.to_string())
 }
 
@@ -75,12 +76,12 @@ impl Nginx {
     }
 }
 
-fn bench(set: &[(&str, &str)]) -> Bench {
-    let options = |options: Options| {
+/// An endpoint that trusts nginx, and its admin listener.
+fn bench(set: &[(&str, &str)]) -> (Bench, SocketAddr) {
+    admin::bench(|options: Options| {
         let options = options.set("server.trusted_proxies", "127.0.0.1").set("logs.access_fields", "peer");
         set.iter().fold(options, |options, (key, value)| options.set(key, value))
-    };
-    Bench::with(options)
+    })
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn pushes_pass_through_and_their_sender_is_known() {
     if !is_there() {
         return;
     }
-    let bench = bench(&[("accept.sources", "203.0.113.7")]);
+    let (bench, admin) = bench(&[("accept.sources", "203.0.113.7")]);
     let nginx = Nginx::start("location = /notifications", bench.endpoint.address);
     let large = vec![b'x'; 300 * 1024];
     let messages: [(ContentFormat, &[u8]); 4] = [
@@ -103,8 +104,11 @@ fn pushes_pass_through_and_their_sender_is_known() {
         let lines = bench.endpoint.access_log().lines().count();
         let answer = exchange(nginx.address, &draft.sign(&key(512)).wire());
         assert_eq!((answer.status, answer.body.as_str()), (201, "Notify Message Succeed!"), "{format:?}");
-        assert!(bench.next_line(lines).ends_with("\"203.0.113.7:0\""));
+        let line = bench.next_line(lines);
+        assert!(line.contains("\"endpoint.test\"") && line.ends_with("\"203.0.113.7:0\""), "{line}");
     }
+    let connections = admin::metric(&admin::get(admin, "/metrics", "").body, "mns_endpoint_connections_total");
+    assert_eq!(connections, 1.0, "nginx uses one connection for all of them");
     // Without that word the sender is who asked nginx: this machine, which is not accepted.
     let answer = exchange(nginx.address, &bench.draft().sign(&key(512)).wire());
     assert_eq!(answer.status, 403);
@@ -115,14 +119,14 @@ fn a_prefix_that_nginx_cuts_off_is_put_back() {
     if !is_there() {
         return;
     }
-    let bench = bench(&[("server.public_path_prefix", "/mns"), ("server.paths", "/mns/notifications")]);
+    let (bench, _) = bench(&[("server.public_path_prefix", "/mns"), ("server.paths", "/mns/notifications")]);
     let nginx = Nginx::start("location /mns/", bench.endpoint.address);
     for target in ["/mns/notifications", "/mns/notifications?a=b%2Fc"] {
         let answer = exchange(nginx.address, &bench.draft().to(target).sign(&key(512)).wire());
         assert_eq!(answer.status, 201, "{target}");
     }
     // Nothing is put back without the key, and then no signature holds.
-    let other = self::bench(&[]);
+    let (other, _) = self::bench(&[]);
     let nginx = Nginx::start("location /mns/", other.endpoint.address);
     assert_eq!(exchange(nginx.address, &other.draft().to("/mns/notifications").sign(&key(512)).wire()).status, 403);
 }

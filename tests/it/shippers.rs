@@ -80,6 +80,13 @@ fn filebeat_reads_the_rotated_files_and_nothing_else() {
     let dir = Path::new("/var/log/mns-endpoint");
     let names = Names { dir: dir.to_owned(), port: 8080 };
     let beside = |path: PathBuf, end: &str| PathBuf::from(format!("{}{end}", path.display()));
+    for input in &inputs {
+        // By the first 1024 bytes, the default of version 9, a short log would be left alone.
+        assert_eq!(
+            (yaml(input, "prospector.scanner.fingerprint.enabled"), yaml(input, "file_identity.native")),
+            ("false", "~")
+        );
+    }
     for log in Log::iter() {
         let read = [names.live(log), names.rotated(log, 1), names.rotated(log, 12), names.rotated(log, 907)];
         for path in &read {
@@ -121,6 +128,23 @@ fn is_read(input: &str, path: &Path) -> bool {
 fn glob(glob: &str) -> Regex {
     assert!(!glob.contains(['?', '\\', '{']), "{glob}");
     Regex::new(&format!(r"\A{}\z", glob.replace('.', r"\.").replace('*', "[^/]*"))).unwrap()
+}
+
+#[test]
+fn the_command_of_the_docs_prints_one_whole_record() {
+    let docs = file("docs/operations.md");
+    let command = docs.lines().find(|line| line.starts_with("awk ")).unwrap();
+    let id = Regex::new("[0-9A-F]{32}").unwrap().find(command).unwrap().as_str();
+    let golden = golden();
+    let record = golden.iter().find(|record| record.contains("\nMessageId ") && record.contains("\n    ")).unwrap();
+    let named = Regex::new(r"\nMessageId +: (\S+)").unwrap().captures(record).unwrap()[1].to_owned();
+    let command = command.replace(id, &named).replace("logs/endpoint_log.8080", "tests/golden/endpoint_log.txt");
+    let mut shell = std::process::Command::new("/bin/sh");
+    let printed = shell.args(["-c", &command]).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let ends = Regex::new(&format!(r"\nMessageId +: {named}(\n|$)")).unwrap();
+    let expected: String = golden.iter().filter(|record| ends.is_match(record)).map(|one| format!("{one}\n")).collect();
+    assert!(printed == expected && expected.contains(record.as_str()), "{printed}");
 }
 
 #[test]
