@@ -13,7 +13,8 @@ use x509_cert::builder::profile::BuilderProfile;
 use x509_cert::builder::{Builder, CertificateBuilder, Result as BuilderResult};
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::der::{Decode, EncodePem};
-use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::{BasicConstraints, SubjectKeyIdentifier};
+use x509_cert::ext::{Extension, ToExtension as _};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
@@ -129,10 +130,13 @@ impl Signer {
     }
 }
 
-/// A bare certificate: a name and nothing else.
-struct Plain(Name);
+/// A certificate of the shape of MNS's: self-signed, `CA:TRUE`, with the identifier of its key.
+///
+/// The extensions make it X.509 version 3. The vendor's Python samples take the key from element 6 of the certificate's
+/// body, and only from version 2 on does a version stand before it.
+struct LikeThatOfMns(Name);
 
-impl BuilderProfile for Plain {
+impl BuilderProfile for LikeThatOfMns {
     fn get_issuer(&self, subject: &Name) -> Name {
         subject.clone()
     }
@@ -143,11 +147,16 @@ impl BuilderProfile for Plain {
 
     fn build_extensions(
         &self,
-        _subject_key: SubjectPublicKeyInfoRef<'_>,
+        subject_key: SubjectPublicKeyInfoRef<'_>,
         _issuer_key: SubjectPublicKeyInfoRef<'_>,
-        _certificate: &TbsCertificate,
+        certificate: &TbsCertificate,
     ) -> BuilderResult<Vec<Extension>> {
-        Ok(Vec::new())
+        let subject = certificate.subject();
+        let key_identifier = SubjectKeyIdentifier::try_from(subject_key)?.to_extension(subject, &[])?;
+        // Not critical, as in the certificate of 2015.
+        let constraints =
+            (false, &BasicConstraints { ca: true, path_len_constraint: None }).to_extension(subject, &[])?;
+        Ok(vec![key_identifier, constraints])
     }
 }
 
@@ -161,8 +170,8 @@ fn self_signed(key: &SigningKey<Sha1>, public_key: &rsa::PublicKey) -> Result<St
     let name: Name = "CN=notify,OU=emulator,O=mns-endpoint".parse()?;
     let info = public_key.to_public_key_der()?;
     let info = SubjectPublicKeyInfo::from_der(info.as_bytes())?;
-    let serial = SerialNumber::from(rand::random::<u32>());
-    let builder = CertificateBuilder::new(Plain(name), serial, Validity::from_now(VALIDITY)?, info)?;
+    let serial = SerialNumber::generate(&mut rand::rng());
+    let builder = CertificateBuilder::new(LikeThatOfMns(name), serial, Validity::from_now(VALIDITY)?, info)?;
     let certificate = builder.build::<_, rsa::pkcs1v15::Signature>(key)?;
     Ok(certificate.to_pem(LineEnding::LF)?)
 }
@@ -181,6 +190,62 @@ mod tests {
             let signature = signer.sign(b"text").unwrap();
             assert!(certificate.verifies(b"text", &signature));
             assert!(!certificate.verifies(b"test", &signature));
+        }
+    }
+
+    /// The elements of a DER value: tag, content, and all of its bytes. As little of DER as the vendor's samples read.
+    fn elements(value: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
+        let (mut found, mut rest) = (Vec::new(), value);
+        while let [tag, length, behind @ ..] = rest {
+            let (long, short) = (usize::from(length & 0x7f), usize::from(*length));
+            let (digits, behind) = behind.split_at(if *length < 0x80 { 0 } else { long });
+            let length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+            let (content, behind) = behind.split_at(if digits.is_empty() { short } else { length });
+            let (whole, _) = rest.split_at(rest.len().abs_diff(behind.len()));
+            found.push((*tag, content, whole));
+            rest = behind;
+        }
+        found
+    }
+
+    fn has_extension(extensions: &[u8], oid: &[u8], value: impl Fn(&[u8]) -> bool) -> bool {
+        elements(elements(extensions)[0].1).iter().any(|(_, extension, _)| {
+            let parts = elements(extension);
+            // No BOOLEAN in between: not critical.
+            parts[0].2 == oid && parts.len() == 2 && value(parts[1].1)
+        })
+    }
+
+    #[test]
+    fn the_key_stands_where_the_vendors_samples_take_it_from() {
+        use base64::Engine as _;
+
+        for bits in [512, 2048] {
+            let signer = Signer::generate(bits).unwrap();
+            // As the samples read it: the lines between the first and the last, without blanks.
+            let lines: Vec<&str> = signer.certificate_pem().split_whitespace().skip(2).collect();
+            let der = lines[..lines.len() - 2].concat();
+            let der = base64::engine::general_purpose::STANDARD.decode(der).unwrap();
+            let certificate = elements(elements(&der)[0].1);
+            let body = elements(certificate[0].1);
+            assert_eq!(body[0].2, [0xa0, 3, 2, 1, 2], "X.509 version 3");
+            let key = signer.key.as_ref().to_public_key().to_public_key_der().unwrap();
+            assert_eq!(body[6].2, key.as_bytes());
+            let (serial_tag, serial, _) = body[1];
+            assert!(serial_tag == 2 && (8..=20).contains(&serial.len()) && serial[0] < 0x80, "{serial:?}");
+            assert_eq!(body[3].2, body[5].2, "issuer and subject");
+            let (tag, extensions, _) = body[7];
+            assert_eq!(tag, 0xa3);
+            assert!(
+                has_extension(extensions, &[6, 3, 0x55, 0x1d, 0x13], |value| value == [0x30, 3, 1, 1, 0xff]),
+                "CA:TRUE"
+            );
+            assert!(
+                has_extension(extensions, &[6, 3, 0x55, 0x1d, 0x0e], |value| value.len() == 22
+                    && value[..2] == [4, 20]),
+                "subjectKeyIdentifier"
+            );
+            assert_eq!(certificate[1].2, body[2].2, "the algorithm inside is that of the signature");
         }
     }
 
