@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -33,6 +33,10 @@ const MARKER: HeaderName = HeaderName::from_static("x-mns-marker");
 const RET_NUMBER: HeaderName = HeaderName::from_static("x-mns-ret-number");
 const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
 
+/// The names that the service writes in title case (protocol.md 8). It writes those that begin with `x-mns-` in lower case.
+pub(super) const TITLE_CASE_NAMES: [&str; 6] =
+    ["Server", "Date", "Content-Type", "Content-Length", "Location", "Connection"];
+
 /// What the service says to a request that it does not refuse.
 struct Answer {
     status: StatusCode,
@@ -43,7 +47,13 @@ struct Answer {
 /// The API, and before it what no client of MNS asks for: the status document and the certificates.
 pub(super) fn router(emulator: Arc<Emulator>) -> Router {
     let known_hosts_only = from_fn_with_state(emulator.clone(), known_hosts_only);
-    Router::new().route("/status", get(status)).fallback(answer).layer(known_hosts_only).with_state(emulator)
+    let spelling = emulator.spelling.clone();
+    let spelled = map_response(move |mut answer: Response| {
+        spelling.spell(&mut answer);
+        std::future::ready(answer)
+    });
+    let router = Router::new().route("/status", get(status)).fallback(answer);
+    router.layer(known_hosts_only).layer(spelled).with_state(emulator)
 }
 
 /// Keeps the page of a stranger, whose name points here, from using the API with a key that everyone knows.

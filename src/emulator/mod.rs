@@ -37,6 +37,7 @@ use crate::emulator::keyring::Keyring;
 use crate::emulator::pusher::Pusher;
 use crate::host_name;
 use crate::mns::AccessKey;
+use crate::net::Spelling;
 use crate::roots;
 
 pub use account::OpenError;
@@ -103,6 +104,7 @@ pub struct Emulator {
     access_key: Option<AccessKey>,
     owner: String,
     hosts: Vec<String>,
+    spelling: Spelling,
     clock: Arc<dyn Clock>,
 }
 
@@ -129,7 +131,8 @@ impl Emulator {
         }
         let Options { access_key, owner, mut hosts, base, .. } = options;
         hosts.extend(base.parse::<Uri>().ok().and_then(|base| base.host().map(str::to_owned)));
-        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, hosts, clock }))
+        let spelling = Spelling::of(&api::TITLE_CASE_NAMES).await;
+        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, hosts, spelling, clock }))
     }
 
     /// The API, the certificates and the status document.

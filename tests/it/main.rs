@@ -28,6 +28,7 @@ mod drain;
 mod duplicates;
 mod durability;
 mod emulator;
+mod emulator_wire;
 mod faults;
 mod flood;
 mod golden;
