@@ -1,7 +1,7 @@
 //! The REST API over HTTP: who asks, what for, and the answer in the service's layout (protocol.md 4.2).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,24 +10,26 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, LOCATION, SERVER};
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use crate::emulator::account::{AccountError, Key, NewMessage, Page, Pages};
+use crate::emulator::account::{AccountError, Key, NewMessage, Page};
+use crate::emulator::answer::Answer;
 use crate::emulator::authentication::authenticate;
 use crate::emulator::operation::Operation;
 use crate::emulator::refusal::Refusal;
-use crate::emulator::{Creation, Emulator, account, new_request_id};
+use crate::emulator::{Emulator, account, new_request_id};
 use crate::mns::api::{ApiError, SubscriptionAttributes, SubscriptionChange, TopicAttributes, UnexpectedDocument};
-use crate::mns::{ContentMd5, Element, header};
+use crate::mns::{ContentMd5, Element};
 use crate::report::Report;
 
 /// The largest request, in bytes: 64 KiB of ampersands are 320 KiB of XML.
 const BODY_BYTES_MAX: usize = 512 * 1024;
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const SCHEME: &str = "http://";
 const PREFIX: HeaderName = HeaderName::from_static("x-mns-prefix");
 const MARKER: HeaderName = HeaderName::from_static("x-mns-marker");
 const RET_NUMBER: HeaderName = HeaderName::from_static("x-mns-ret-number");
@@ -36,13 +38,6 @@ const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
 /// The names that the service writes in title case (protocol.md 8). It writes those that begin with `x-mns-` in lower case.
 pub(super) const TITLE_CASE_NAMES: [&str; 6] =
     ["Server", "Date", "Content-Type", "Content-Length", "Location", "Connection"];
-
-/// What the service says to a request that it does not refuse.
-struct Answer {
-    status: StatusCode,
-    location: Option<String>,
-    document: Option<Element>,
-}
 
 /// The API, and before it what no client of MNS asks for: the status document and the certificates.
 pub(super) fn router(emulator: Arc<Emulator>) -> Router {
@@ -84,17 +79,18 @@ async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -
     if let Some(pem) = emulator.sender.keyring.certificate(request.uri().path()) {
         return plain(StatusCode::OK, "application/x-pem-file", pem);
     }
+    let begun = Instant::now();
     let request_id = new_request_id(emulator.clock.now());
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let base = format!("http://{host}");
+    let base = format!("{SCHEME}{host}");
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = perform(&emulator, &base, request).await.unwrap_or_else(|refusal| {
         let (code, message) = (refusal.code().to_owned(), refusal.to_string());
         let error = ApiError { code, message, request_id: request_id.clone(), host_id: base.clone() };
-        Answer { status: refusal.status(), location: None, document: Some(error.to_element()) }
+        Answer::of(refusal.status(), error.to_element())
     });
     info!(%method, path, status = answer.status.as_u16(), request_id, "Answered");
-    answer.into_response(&request_id)
+    answer.into_response(&request_id, begun.elapsed())
 }
 
 async fn perform(emulator: &Emulator, base: &str, request: Request<Body>) -> Result<Answer, Refusal> {
@@ -136,7 +132,7 @@ async fn carry_out(
             account.set_topic(topic, read(request, TopicAttributes::of_element)?).await?;
             Ok(Answer::done())
         }
-        Operation::GetTopicAttributes(topic) => Ok(Answer::of(account.topic(topic).await?.to_element())),
+        Operation::GetTopicAttributes(topic) => Ok(Answer::found(account.topic(topic).await?.to_element())),
         Operation::DeleteTopic(topic) => {
             account.delete_topic(topic.clone()).await?;
             emulator.pusher.wake_all_of(&topic);
@@ -154,7 +150,9 @@ async fn carry_out(
         }
         Operation::Subscribe(key) => {
             let attributes = read(request, SubscriptionAttributes::of_element)?;
-            let location = format!("{base}/topics/{}/subscriptions/{}", key.topic, key.name);
+            // Without a scheme, unlike that of a topic.
+            let host = base.strip_prefix(SCHEME).unwrap_or(base);
+            let location = format!("{host}/topics/{}/subscriptions/{}", key.topic, key.name);
             let owner = emulator.account_of(base).to_owned();
             let made = account.subscribe(key.clone(), owner, attributes).await?;
             emulator.pusher.wake(key);
@@ -164,7 +162,7 @@ async fn carry_out(
             account.set_subscription(key, read(request, SubscriptionChange::of_element)?).await?;
             Ok(Answer::done())
         }
-        Operation::GetSubscriptionAttributes(key) => Ok(Answer::of(account.subscription(key).await?.to_element())),
+        Operation::GetSubscriptionAttributes(key) => Ok(Answer::found(account.subscription(key).await?.to_element())),
         Operation::Unsubscribe(key) => {
             account.unsubscribe(key.clone()).await?;
             emulator.pusher.wake(key);
@@ -197,47 +195,7 @@ async fn publish(emulator: &Emulator, topic: String, request: &Request<Bytes>) -
     }
     let texts = [("MessageId", queued.message_id), ("MessageBodyMD5", md5)];
     let children = texts.map(|(name, text)| Element::of_text(name, text)).into();
-    Ok(Answer { status: StatusCode::CREATED, ..Answer::of(Element::of_children("Message", children)) })
-}
-
-impl Answer {
-    fn done() -> Self {
-        Self { status: StatusCode::NO_CONTENT, location: None, document: None }
-    }
-
-    fn of(document: Element) -> Self {
-        Self { status: StatusCode::OK, location: None, document: Some(document) }
-    }
-
-    fn created(creation: Creation, location: String) -> Self {
-        let status = match creation {
-            Creation::New => StatusCode::CREATED,
-            Creation::Unchanged => StatusCode::NO_CONTENT,
-        };
-        Self { status, location: Some(location), document: None }
-    }
-
-    fn list<T>(name: &str, pages: Pages<T>, entry: impl Fn(T) -> Element) -> Self {
-        let mut children: Vec<Element> = pages.entries.into_iter().map(entry).collect();
-        // An empty marker breaks the vendor's Python SDK: the last page has none.
-        children.extend(pages.next_marker.map(|marker| Element::of_text("NextMarker", marker)));
-        Self::of(Element::of_children(name, children))
-    }
-
-    fn into_response(self, request_id: &str) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(SERVER, HeaderValue::from_static("AliyunMQS"));
-        headers.insert(header::VERSION, HeaderValue::from_static("2015-06-06"));
-        headers.extend(HeaderValue::from_str(request_id).map(|id| (header::REQUEST_ID, id)).ok());
-        headers.extend(self.location.and_then(|url| HeaderValue::try_from(url).ok()).map(|url| (LOCATION, url)));
-        if let Some(document) = self.document {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=utf-8"));
-            *response.body_mut() = Body::from(document.document());
-        }
-        response
-    }
+    Ok(Answer::of(StatusCode::CREATED, Element::of_children("Message", children)))
 }
 
 fn read<T>(

@@ -6,6 +6,7 @@
 //! faithful and what is not stands in `docs/emulator.md`.
 
 mod account;
+mod answer;
 mod api;
 mod attempt;
 mod authentication;

@@ -175,17 +175,15 @@ fn answers_have_the_headers_and_the_layout_of_the_service() {
         );
         exchange(mns.address.parse().unwrap(), &[head.as_bytes(), body.as_bytes()].concat())
     };
-    let base = "http://1888287682739631.mns.cn-hangzhou.aliyuncs.com";
+    let base = "1888287682739631.mns.cn-hangzhou.aliyuncs.com";
+    let subscription = "<Subscription><Endpoint>http://127.0.0.1:1</Endpoint></Subscription>";
     for (request, body, status, location) in [
-        ("PUT /topics/T", "<Topic/>", 201, Some("/topics/T")),
-        ("PUT /topics/T", "<Topic/>", 204, Some("/topics/T")),
+        ("PUT /topics/T", "<Topic/>", 201, Some(format!("http://{base}/topics/T"))),
+        ("PUT /topics/T", "<Topic/>", 204, Some(format!("http://{base}/topics/T"))),
         ("PUT /topics/T?metaoverride=true", "<Topic/>", 204, None),
-        (
-            "PUT /topics/T/subscriptions/S",
-            "<Subscription><Endpoint>http://127.0.0.1:1</Endpoint></Subscription>",
-            201,
-            Some("/topics/T/subscriptions/S"),
-        ),
+        // The service gives that of a subscription no scheme.
+        ("PUT /topics/T/subscriptions/S", subscription, 201, Some(format!("{base}/topics/T/subscriptions/S"))),
+        ("PUT /topics/T/subscriptions/S", subscription, 204, Some(format!("{base}/topics/T/subscriptions/S"))),
         ("GET /topics/T", "", 200, None),
         ("GET /topics/X", "", 404, None),
     ] {
@@ -194,13 +192,18 @@ fn answers_have_the_headers_and_the_layout_of_the_service() {
         assert_eq!(answer.headers["server"], "AliyunMQS");
         assert_eq!(answer.headers["x-mns-version"], "2015-06-06");
         assert_eq!(answer.headers["x-mns-request-id"].len(), 24);
-        assert_eq!(answer.headers.get("location").cloned(), location.map(|path| format!("{base}{path}")));
+        assert_eq!(answer.headers.get("location").cloned(), location, "{request}");
+        assert_eq!(answer.headers["content-type"], "text/xml;charset=utf-8", "{request}");
+        assert_eq!(answer.headers["x-mns-response-format"], "xml");
+        assert_eq!(answer.headers["x-mns-account-type"], "", "there, and empty");
+        for name in ["x-mns-threadpool-wait-time", "x-mns-netty-total-time"] {
+            assert!(answer.headers[name].parse::<u32>().is_ok_and(|time| time < 20_000), "{name}: milliseconds");
+        }
         if !answer.body.is_empty() {
-            assert_eq!(answer.headers["content-type"], "text/xml;charset=utf-8");
             let root = if status == 200 { "Topic" } else { "Error" };
-            let start = format!("<?xml version=\"1.0\"?>\n<{root} xmlns=\"http://mns.aliyuncs.com/doc/v1\">\n  <");
+            let start = format!("<?xml version=\"1.0\" ?>\n<{root} xmlns=\"http://mns.aliyuncs.com/doc/v1\">\n  <");
             assert!(
-                answer.body.starts_with(&start) && answer.body.ends_with(&format!("</{root}>\n")),
+                answer.body.starts_with(&start) && answer.body.ends_with(&format!("\n</{root}>")),
                 "{}",
                 answer.body
             );

@@ -1,4 +1,4 @@
-//! The emulator on the wire, byte for byte: the spelling of header names, in its answers and in its pushes.
+//! The emulator on the wire, byte for byte: its answers and its pushes, as clients of other makers read them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -76,6 +76,15 @@ fn header_names_of_answers_are_spelled_as_the_service_spells_them() {
         let makes = request.starts_with("PUT") && !request.contains('?') && status < 300;
         assert_eq!(answer.header("Location").is_some(), makes, "{request}");
     }
+}
+
+#[test]
+fn the_answer_to_a_publish_has_208_bytes() {
+    let mns = LocalMns::start(&["--no-auth"]);
+    ask(&mns, "PUT /topics/T", "<Topic/>");
+    let answer = ask(&mns, "POST /topics/T/messages", "<Message><MessageBody>m</MessageBody></Message>");
+    assert_eq!((answer.status, answer.header("Content-Length"), answer.body.len()), (201, Some("208"), 208));
+    assert!(answer.body.starts_with("<?xml version=\"1.0\" ?>\n<Message ") && answer.body.ends_with("\n</Message>"));
 }
 
 #[tokio::test]

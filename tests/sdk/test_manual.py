@@ -12,7 +12,7 @@ def test_the_steps_of_the_manual(emulator, endpoint, account, refused):
     assert topic.create(TopicMeta()) == f"{emulator.url}/topics/{TOPIC}"
     subscription = topic.get_subscription(SUBSCRIPTION)
     url = subscription.subscribe(SubscriptionMeta(endpoint.url))
-    assert url == f"{emulator.url}/topics/{TOPIC}/subscriptions/{SUBSCRIPTION}"
+    assert f"http://{url}" == f"{emulator.url}/topics/{TOPIC}/subscriptions/{SUBSCRIPTION}"
     published = {}
     for number in range(3):
         body = f"I am test message {number}."

