@@ -107,7 +107,7 @@ impl Element {
         let namespace = if depth == 0 { format!(" xmlns=\"{NAMESPACE}\"") } else { String::new() };
         out.push_str(&format!("{line}<{name}{namespace}>"));
         if self.children.is_empty() {
-            out.push_str(&self.text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"));
+            out.push_str(&escaped(&self.text));
         } else {
             self.children.iter().for_each(|child| child.write(out, depth.saturating_add(1)));
             out.push_str(&line);
@@ -118,6 +118,12 @@ impl Element {
     fn opened(start: &BytesStart<'_>) -> Self {
         Self::of_text(start.local_name().as_ref(), "")
     }
+}
+
+/// A text as it stands in an element. A carriage return that is not written as a reference is a line feed to its reader
+/// (XML 1.0, 2.11).
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#13;")
 }
 
 /// Puts a complete element into the one around it, or makes it the root.
@@ -165,6 +171,12 @@ mod tests {
                     <MessageBodyMD5>5EB63BBBE01EEED093CB22BB8F5ACDC3</MessageBodyMD5>\n</Message>";
         assert_eq!((answer.document().as_str(), text.len()), (text, 208));
         assert_eq!(Element::parse(answer.document().as_bytes()).unwrap().text_of("MessageBodyMD5").unwrap().len(), 32);
+    }
+
+    #[test]
+    fn a_carriage_return_survives_a_reader_that_makes_line_feeds_of_it() {
+        let written = Element::of_text("MessageBody", "a\r\nb\rc\n").document();
+        assert!(written.ends_with(">a&#13;\nb&#13;c\n</MessageBody>"), "{written}");
     }
 
     #[test]

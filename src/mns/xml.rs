@@ -12,6 +12,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+use crate::mns::document;
 use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
 
 /// Reads a `<Notification>` document.
@@ -179,7 +180,7 @@ pub(super) fn encode(notification: &Notification<'_>) -> String {
             continue;
         }
         let value = String::from_utf8_lossy(value);
-        let escaped = value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let escaped = document::escaped(&value);
         #[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
         let _ = writeln!(text, "  <{name}>{escaped}</{name}>");
     }
@@ -272,6 +273,16 @@ mod tests {
         assert_eq!(decode(&bomb), Err(InvalidNotification::DocumentType));
         let gbk = format!("<?xml version=\"1.0\" encoding=\"GBK\"?><Notification>{REST}<Message/></Notification>");
         assert_eq!(decode(&gbk), Err(InvalidNotification::NotUtf8));
+    }
+
+    #[test]
+    fn a_carriage_return_is_written_as_a_reference() {
+        // As it is, the line ends that XML prescribes would make a line feed of it (XML 1.0, 2.11).
+        let text = format!("<Notification>{REST}<Message>a&#13;\nb&#13;</Message></Notification>");
+        let notification = decode(&text).unwrap();
+        assert_eq!(notification.message.as_ref(), b"a\r\nb\r");
+        let written = encode(&notification);
+        assert!(written.contains("<Message>a&#13;\nb&#13;</Message>") && !written.contains('\r'), "{written}");
     }
 
     #[test]
