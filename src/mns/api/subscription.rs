@@ -48,10 +48,12 @@ pub struct Subscription {
 }
 
 impl SubscriptionAttributes {
-    /// As the body of Subscribe.
+    /// As the body of Subscribe. Without a tag there is no `FilterTag`: no SDK of the vendor sends an empty one.
     #[must_use]
     pub fn to_element(&self) -> Element {
-        Element::of_children("Subscription", self.elements())
+        let mut elements = self.elements();
+        elements.retain(|element| element.name != "FilterTag" || !element.text.is_empty());
+        Element::of_children("Subscription", elements)
     }
 
     /// Reads that body: what is absent has the service's default.

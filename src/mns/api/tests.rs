@@ -87,6 +87,16 @@ fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
 }
 
 #[test]
+fn a_subscription_without_a_tag_is_asked_for_without_the_element() {
+    let names = |filter_tag: &str| {
+        let asked = SubscriptionAttributes { filter_tag: filter_tag.to_owned(), ..attributes(None) };
+        asked.to_element().children.into_iter().map(|child| child.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("a"), ["Endpoint", "FilterTag", "NotifyStrategy", "NotifyContentFormat"]);
+    assert_eq!(names(""), ["Endpoint", "NotifyStrategy", "NotifyContentFormat"]);
+}
+
+#[test]
 fn values_that_are_none_are_named() {
     let of = |text: &str| SubscriptionAttributes::of_element(&Element::parse(text.as_bytes()).unwrap());
     assert_eq!(of("<Subscription/>"), Err(UnexpectedDocument::Missing("Endpoint")));
