@@ -21,7 +21,9 @@ use crate::emulator::authentication::authenticate;
 use crate::emulator::operation::Operation;
 use crate::emulator::refusal::Refusal;
 use crate::emulator::{Emulator, account, new_request_id};
-use crate::mns::api::{ApiError, SubscriptionAttributes, SubscriptionChange, TopicAttributes, UnexpectedDocument};
+use crate::mns::api::{
+    self, ApiError, SubscriptionAttributes, SubscriptionChange, TopicAttributes, UnexpectedDocument,
+};
 use crate::mns::{ContentMd5, Element};
 use crate::report::Report;
 
@@ -38,6 +40,13 @@ const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
 /// The names that the service writes in title case (protocol.md 8). It writes those that begin with `x-mns-` in lower case.
 pub(super) const TITLE_CASE_NAMES: [&str; 6] =
     ["Server", "Date", "Content-Type", "Content-Length", "Location", "Connection"];
+
+/// Whether the entries of a list have the attributes of what is listed.
+#[derive(Clone, Copy)]
+enum Attributes {
+    LeftOut,
+    Listed,
+}
 
 /// The API, and before it what no client of MNS asks for: the status document and the certificates.
 pub(super) fn router(emulator: Arc<Emulator>) -> Router {
@@ -140,11 +149,9 @@ async fn carry_out(
         }
         Operation::ListTopic => {
             let topics = account.topics(page(request)?).await?;
-            let with_meta = text(request, &WITH_META).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-            let entry = |topic: crate::mns::api::Topic| {
+            let entry = |topic: api::Topic| {
                 let url = Element::of_text("TopicURL", format!("{base}/topics/{}", topic.name));
-                let meta = if with_meta { topic.to_element().children } else { Vec::new() };
-                Element::of_children("Topic", std::iter::once(url).chain(meta).collect())
+                entry(url, topic.to_element(), wants_attributes(request))
             };
             Ok(Answer::list("Topics", topics, entry))
         }
@@ -169,12 +176,13 @@ async fn carry_out(
             Ok(Answer::done())
         }
         Operation::ListSubscriptionByTopic(topic) => {
-            let names = account.subscriptions(topic.clone(), page(request)?).await?;
-            let entry = |name: String| {
-                let url = format!("{base}/topics/{topic}/subscriptions/{name}");
-                Element::of_children("Subscription", vec![Element::of_text("SubscriptionURL", url)])
+            let subscriptions = account.subscriptions(topic.clone(), page(request)?).await?;
+            let entry = |subscription: api::Subscription| {
+                let url = format!("{base}/topics/{topic}/subscriptions/{}", subscription.name);
+                let url = Element::of_text("SubscriptionURL", url);
+                entry(url, subscription.to_element(), wants_attributes(request))
             };
-            Ok(Answer::list("Subscriptions", names, entry))
+            Ok(Answer::list("Subscriptions", subscriptions, entry))
         }
         Operation::PublishMessage(topic) => publish(emulator, topic, request).await,
     }
@@ -205,6 +213,22 @@ fn read<T>(
     let element = Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
     // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against the schema.
     read(&element).map_err(|error| Refusal::InvalidArgument(format!("The XML you provided is not valid: {error}.")))
+}
+
+/// An entry of a list: its address, and what a description of it has.
+fn entry(address: Element, description: Element, attributes: Attributes) -> Element {
+    let attributes = match attributes {
+        Attributes::LeftOut => Vec::new(),
+        Attributes::Listed => description.children,
+    };
+    Element::of_children(&description.name, std::iter::once(address).chain(attributes).collect())
+}
+
+fn wants_attributes(request: &Request<Bytes>) -> Attributes {
+    match text(request, &WITH_META) {
+        Some(value) if value.eq_ignore_ascii_case("true") => Attributes::Listed,
+        Some(_) | None => Attributes::LeftOut,
+    }
 }
 
 fn page(request: &Request<Bytes>) -> Result<Page, Refusal> {

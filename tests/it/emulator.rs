@@ -245,6 +245,43 @@ fn a_list_comes_in_pages_and_with_attributes_on_demand() {
     assert_eq!(list("").children[0].text_of("MaximumMessageSize"), None);
 }
 
+#[test]
+fn a_list_of_subscriptions_has_their_attributes_on_demand() {
+    let mns = LocalMns::start(&["--no-auth"]);
+    raw(&mns, "PUT /topics/T HTTP/1.1\r\nhost: h", "<Topic/>");
+    for name in ["A", "B"] {
+        let request = format!("PUT /topics/T/subscriptions/{name} HTTP/1.1\r\nhost: h");
+        let document = "<Subscription><Endpoint>mail:directmail:a@b</Endpoint><FilterTag>t</FilterTag></Subscription>";
+        assert_eq!(raw(&mns, &request, document).0, 201);
+    }
+    let list = |headers: &str| {
+        let target = "/topics/T/subscriptions";
+        let head = format!("GET {target} HTTP/1.1\r\nhost: h\r\nx-mns-version: 2015-06-06\r\n{headers}\r\n");
+        Element::parse(exchange(mns.address.parse().unwrap(), head.as_bytes()).body.as_bytes()).unwrap()
+    };
+    let with = list("x-mns-with-meta: true\r\nx-mns-ret-number: 1\r\n");
+    let [one] = &with.children[..1] else { panic!("{with:?}") };
+    assert_eq!(one.text_of("SubscriptionURL"), Some("http://h/topics/T/subscriptions/A"));
+    for (name, text) in [
+        ("SubscriptionName", "A"),
+        ("TopicName", "T"),
+        ("TopicOwner", "1269128356620446"),
+        ("Endpoint", "mail:directmail:a@b"),
+        ("FilterTag", "t"),
+        ("NotifyStrategy", "BACKOFF_RETRY"),
+        ("NotifyContentFormat", "XML"),
+    ] {
+        assert_eq!(one.text_of(name), Some(text));
+    }
+    assert!(one.text_of("CreateTime").is_some() && one.text_of("LastModifyTime").is_some());
+    assert_eq!(with.text_of("NextMarker"), Some("A"));
+    for headers in ["", "x-mns-with-meta: false\r\n"] {
+        let without = list(headers);
+        assert_eq!(without.children.len(), 2);
+        assert!(without.children.iter().all(|one| one.children.len() == 1), "{without:?}");
+    }
+}
+
 fn emulator(args: &[&str]) -> Ended {
     run(tempfile::tempdir().unwrap().path(), &[&["emulator"], args].concat())
 }

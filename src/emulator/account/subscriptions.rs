@@ -114,12 +114,12 @@ impl Account {
         &self,
         topic: String,
         page: Page,
-    ) -> Result<Pages<String>, AccountError> {
+    ) -> Result<Pages<Subscription>, AccountError> {
         self.read(move |transaction| {
             topic_of(&transaction.open_table(TOPICS)?, &topic)?;
             let mut found = Vec::new();
-            subscriptions_of(&transaction.open_table(SUBSCRIPTIONS)?, &topic, |name, _| {
-                found.push((name.to_owned(), name.to_owned()));
+            subscriptions_of(&transaction.open_table(SUBSCRIPTIONS)?, &topic, |name, text| {
+                found.push((name.to_owned(), document(text, Subscription::of_element)?));
                 Ok(())
             })?;
             Ok(page.of(found.into_iter()))
