@@ -193,8 +193,8 @@ async fn publish(emulator: &Emulator, topic: String, request: &Request<Bytes>) -
         if message.name != "Message" {
             return Err(UnexpectedDocument::Root { found: message.name.clone(), wanted: "Message" });
         }
-        let body = message.text_of("MessageBody").ok_or(UnexpectedDocument::Missing("MessageBody"))?.to_owned();
-        Ok(NewMessage { body, tag: message.text_of("MessageTag").unwrap_or_default().to_owned() })
+        let body = api::text(message, "MessageBody")?.ok_or(UnexpectedDocument::Missing("MessageBody"))?.to_owned();
+        Ok(NewMessage { body, tag: api::text(message, "MessageTag")?.unwrap_or_default().to_owned() })
     })?;
     let md5 = ContentMd5::of(new.body.as_bytes()).upper_hex();
     let queued = emulator.account.publish(topic.clone(), new).await?;
@@ -212,7 +212,12 @@ fn read<T>(
 ) -> Result<T, Refusal> {
     let element = Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
     // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against the schema.
-    read(&element).map_err(|error| Refusal::InvalidArgument(format!("The XML you provided is not valid: {error}.")))
+    read(&element).map_err(|error| match &error {
+        UnexpectedDocument::Nested(_) => Refusal::MalformedXML(error.to_string()),
+        UnexpectedDocument::Root { .. } | UnexpectedDocument::Missing(_) | UnexpectedDocument::Value { .. } => {
+            Refusal::InvalidArgument(format!("The XML you provided is not valid: {error}."))
+        }
+    })
 }
 
 /// An entry of a list: its address, and what a description of it has.

@@ -10,7 +10,7 @@ pub use error::ApiError;
 pub use notify_strategy::NotifyStrategy;
 pub use subscription::{Subscription, SubscriptionAttributes, SubscriptionChange};
 pub use topic::{Topic, TopicAttributes};
-pub use value::UnexpectedDocument;
+pub use value::{UnexpectedDocument, text};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Subscriptions: what they are given, what of it can change, and how the service describes them.
 
-use crate::mns::api::value::{needed, of_texts, optional, root};
+use crate::mns::api::value::{needed, of_texts, optional, root, text};
 use crate::mns::api::{NotifyStrategy, UnexpectedDocument};
 use crate::mns::{ContentFormat, Element};
 
@@ -67,7 +67,7 @@ impl SubscriptionAttributes {
             filter_tag: optional(element, "FilterTag")?.unwrap_or_default(),
             notify_strategy: optional(element, "NotifyStrategy")?.unwrap_or(NotifyStrategy::BackoffRetry),
             notify_content_format: optional(element, "NotifyContentFormat")?.unwrap_or(ContentFormat::Xml),
-            dead_letter_queue: dead_letter_queue(element).filter(|queue| !queue.is_empty()),
+            dead_letter_queue: dead_letter_queue(element)?.filter(|queue| !queue.is_empty()),
         })
     }
 
@@ -100,7 +100,7 @@ impl SubscriptionChange {
         root(element, "Subscription")?;
         Ok(Self {
             notify_strategy: optional(element, "NotifyStrategy")?,
-            dead_letter_queue: dead_letter_queue(element),
+            dead_letter_queue: dead_letter_queue(element)?,
         })
     }
 }
@@ -146,9 +146,9 @@ fn dead_letter_policy(queue: &str) -> Element {
 }
 
 /// The queue of a policy: empty where it is switched off, `None` where there is no policy.
-fn dead_letter_queue(element: &Element) -> Option<String> {
-    let policy = element.child("DlqPolicy")?;
-    let is_off = policy.text_of("Enabled").is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
-    let queue = policy.text_of("DeadLetterTargetQueue").unwrap_or_default();
-    Some(if is_off { String::new() } else { queue.to_owned() })
+fn dead_letter_queue(element: &Element) -> Result<Option<String>, UnexpectedDocument> {
+    let Some(policy) = element.child("DlqPolicy") else { return Ok(None) };
+    let is_off = text(policy, "Enabled")?.is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
+    let queue = text(policy, "DeadLetterTargetQueue")?.unwrap_or_default();
+    Ok(Some(if is_off { String::new() } else { queue.to_owned() }))
 }

@@ -97,6 +97,25 @@ fn a_subscription_without_a_tag_is_asked_for_without_the_element() {
 }
 
 #[test]
+fn a_text_with_elements_inside_is_no_text() {
+    for (name, text) in [
+        ("FilterTag", "<Endpoint>http://a/</Endpoint><FilterTag>a<b/></FilterTag>"),
+        ("Endpoint", "<Endpoint><b>http://a/</b></Endpoint>"),
+        ("NotifyStrategy", "<Endpoint>e</Endpoint><NotifyStrategy><b/></NotifyStrategy>"),
+        ("Enabled", "<Endpoint>e</Endpoint><DlqPolicy><Enabled><b/></Enabled></DlqPolicy>"),
+        (
+            "DeadLetterTargetQueue",
+            "<Endpoint>e</Endpoint><DlqPolicy><DeadLetterTargetQueue>q<b/></DeadLetterTargetQueue></DlqPolicy>",
+        ),
+    ] {
+        let element = Element::parse(format!("<Subscription>{text}</Subscription>").as_bytes()).unwrap();
+        assert_eq!(SubscriptionAttributes::of_element(&element), Err(UnexpectedDocument::Nested(name)));
+    }
+    let topic = Element::parse(b"<Topic><LoggingEnabled>true<b/></LoggingEnabled></Topic>").unwrap();
+    assert_eq!(TopicAttributes::of_element(&topic), Err(UnexpectedDocument::Nested("LoggingEnabled")));
+}
+
+#[test]
 fn values_that_are_none_are_named() {
     let of = |text: &str| SubscriptionAttributes::of_element(&Element::parse(text.as_bytes()).unwrap());
     assert_eq!(of("<Subscription/>"), Err(UnexpectedDocument::Missing("Endpoint")));

@@ -18,6 +18,9 @@ pub enum UnexpectedDocument {
     /// A needed element is absent.
     #[error("the element {0} is missing")]
     Missing(&'static str),
+    /// An element that holds a text has elements inside.
+    #[error("the element {0} has further elements inside")]
+    Nested(&'static str),
     /// A value that is none of its kind.
     #[error("{value:?} is no {name}")]
     Value {
@@ -43,9 +46,21 @@ pub(super) fn needed<T: FromStr>(element: &Element, name: &'static str) -> Resul
     optional(element, name)?.ok_or(UnexpectedDocument::Missing(name))
 }
 
+/// The text of a child; `None` if it is absent.
+///
+/// # Errors
+/// [`UnexpectedDocument::Nested`]: its text is only a part of it.
+pub fn text<'a>(element: &'a Element, name: &'static str) -> Result<Option<&'a str>, UnexpectedDocument> {
+    match element.child(name) {
+        None => Ok(None),
+        Some(child) if child.children.is_empty() => Ok(Some(&child.text)),
+        Some(_) => Err(UnexpectedDocument::Nested(name)),
+    }
+}
+
 /// The value of a child; `None` where it is absent. An empty text is a value only of a text.
 pub(super) fn optional<T: FromStr>(element: &Element, name: &'static str) -> Result<Option<T>, UnexpectedDocument> {
-    let Some(text) = element.text_of(name) else { return Ok(None) };
+    let Some(text) = text(element, name)? else { return Ok(None) };
     match text.trim().parse() {
         Ok(value) => Ok(Some(value)),
         Err(_) if text.trim().is_empty() => Ok(None),
@@ -54,7 +69,7 @@ pub(super) fn optional<T: FromStr>(element: &Element, name: &'static str) -> Res
 }
 
 pub(super) fn optional_boolean(element: &Element, name: &'static str) -> Result<Option<bool>, UnexpectedDocument> {
-    match element.text_of(name).map(str::trim) {
+    match text(element, name)?.map(str::trim) {
         None | Some("") => Ok(None),
         Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
         Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
