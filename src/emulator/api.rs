@@ -104,8 +104,9 @@ async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -
 
 async fn perform(emulator: &Emulator, base: &str, request: Request<Body>) -> Result<Answer, Refusal> {
     let request = whole(request).await?;
-    authenticate(&request, emulator.access_key.as_ref(), emulator.clock.now())?;
+    // First, since whether the signature of a name that clients encode is right depends on how they encode it.
     let operation = Operation::of(request.method(), request.uri().path(), request.uri().query())?;
+    authenticate(&request, emulator.access_key.as_ref(), emulator.clock.now())?;
     match carry_out(emulator, base, operation, &request).await {
         Ok(answer) => Ok(answer),
         Err(AccountError::Refused(refusal)) => Err(refusal),
@@ -214,6 +215,9 @@ fn read<T>(
     // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against the schema.
     read(&element).map_err(|error| match &error {
         UnexpectedDocument::Nested(_) => Refusal::MalformedXML(error.to_string()),
+        UnexpectedDocument::Value { name: "NotifyContentFormat", value } if value.trim() == "STREAM" => {
+            Refusal::NotSupported("no format STREAM: give XML, JSON or SIMPLIFIED")
+        }
         UnexpectedDocument::Root { .. } | UnexpectedDocument::Missing(_) | UnexpectedDocument::Value { .. } => {
             Refusal::InvalidArgument(format!("The XML you provided is not valid: {error}."))
         }

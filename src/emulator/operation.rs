@@ -25,6 +25,13 @@ impl Operation {
     /// The operation of a request.
     pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Result<Self, Refusal> {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
+        match parts.as_slice() {
+            ["topics", topic, ..] if !is_sent_as_signed(topic) => return Err(Refusal::TopicNameInvalid),
+            ["topics", _, "subscriptions", name, ..] if !is_sent_as_signed(name) => {
+                return Err(Refusal::SubscriptionNameInvalid);
+            }
+            _ => {}
+        }
         let topic = |name: &&str| (*name).to_owned();
         let key = |topic: &&str, name: &&str| Key { topic: (*topic).to_owned(), name: (*name).to_owned() };
         let changes = query == Some("metaoverride=true");
@@ -40,12 +47,23 @@ impl Operation {
             ("PUT", ["topics", of, "subscriptions", name], true) => Ok(Self::SetSubscriptionAttributes(key(of, name))),
             ("GET", ["topics", of, "subscriptions", name], _) => Ok(Self::GetSubscriptionAttributes(key(of, name))),
             ("DELETE", ["topics", of, "subscriptions", name], _) => Ok(Self::Unsubscribe(key(of, name))),
-            (_, ["queues", ..], _) => {
-                Err(Refusal::InvalidRequestURL("The emulator has topics only, no queues.".to_owned()))
+            ("GET" | "PUT", [""], _) if query == Some("accountmeta=true") => {
+                Err(Refusal::NotSupported("no attributes of the account: it delivers no logs to a bucket"))
             }
-            _ => Err(Refusal::InvalidRequestURL(format!("{method} {path} is no operation on topics."))),
+            ("POST", ["commonbuy", "openservice"], _) => {
+                Err(Refusal::NotSupported("no service to open: it can be used at once"))
+            }
+            (_, ["queues", ..], _) => Err(Refusal::NotSupported("topics only, no queues")),
+            _ => Err(Refusal::InvalidRequestURL(format!("{method} {path} is no operation on topics"))),
         }
     }
+}
+
+/// Whether every client writes a name into the request line as it writes it into the text to sign. Of a name with a blank, a
+/// percent sign or a character outside of ASCII some sign the encoded form and some the other, so it is judged before the
+/// signature.
+fn is_sent_as_signed(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%')
 }
 
 #[cfg(test)]
@@ -86,10 +104,39 @@ mod tests {
             ("GET", "/topics/T/"),
             ("GET", "/topics/T/messages"),
             ("GET", "/topics/T/subscriptions/S/x"),
-            ("POST", "/queues/Q/messages"),
             ("GET", "//topics"),
+            ("GET", "/?accountmeta=false"),
+            ("DELETE", "/?accountmeta=true"),
+            ("GET", "/commonbuy/openservice"),
         ] {
             assert!(matches!(of(method, target), Err(Refusal::InvalidRequestURL(_))), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_the_service_has_and_the_emulator_has_not_is_named() {
+        for (method, target) in [
+            ("POST", "/queues/Q/messages"),
+            ("GET", "/queues"),
+            ("GET", "/?accountmeta=true"),
+            ("PUT", "/?accountmeta=true"),
+            ("POST", "/commonbuy/openservice"),
+        ] {
+            assert!(matches!(of(method, target), Err(Refusal::NotSupported(_))), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_sent_as_they_are_signed_are_none() {
+        for name in ["My%20Topic", "%E4%B8%AD", "\u{4e2d}", "a%2Fb", "a b"] {
+            for rest in ["", "/messages", "/subscriptions", "/subscriptions/S"] {
+                for method in ["GET", "PUT", "POST", "DELETE"] {
+                    let target = format!("/topics/{name}{rest}");
+                    assert_eq!(of(method, &target), Err(Refusal::TopicNameInvalid), "{method} {target}");
+                }
+            }
+            let target = format!("/topics/T/subscriptions/{name}");
+            assert_eq!(of("PUT", &target), Err(Refusal::SubscriptionNameInvalid), "{target}");
         }
     }
 }

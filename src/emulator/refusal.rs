@@ -1,4 +1,7 @@
 //! Why the API says no: the codes of the service, each with its status and a sentence (protocol.md 4.4).
+//!
+//! The sentences are those of the vendor's table of error codes where it has one; a real `InvalidDigest` of 2017 has just that.
+//! What follows a colon is ours.
 
 use http::StatusCode;
 
@@ -7,24 +10,27 @@ use http::StatusCode;
 pub(super) enum Refusal {
     #[error("{0}")]
     InvalidArgument(String),
-    #[error("The Authorization header is not \"MNS AccessKeyId:Signature\".")]
+    #[error("The Authorization header format is invalid.")]
     InvalidAuthorizationHeader,
-    #[error("The Date header is not a date of RFC 1123 in GMT.")]
+    #[error("The Date header format is invalid.")]
     InvalidDateHeader,
-    #[error("The Content-MD5 header is not the digest of the body.")]
+    #[error("The Content-MD5 you specified is invalid.")]
     InvalidDigest,
-    #[error("{0}")]
+    #[error("Http request URL format invalid: {0}.")]
     InvalidRequestURL(String),
     #[error("x-mns-version is not 2015-06-06.")]
     InvalidVersionHeader,
-    #[error("The XML you provided is not well-formed: {0}.")]
+    #[error("The XML you provided was not well-formed: {0}.")]
     MalformedXML(String),
-    #[error("The Authorization header is missing.")]
+    #[error("Authorization header is required.")]
     MissingAuthorizationHeader,
-    #[error("Neither Date nor x-mns-date is there.")]
+    #[error("Date header is required.")]
     MissingDateHeader,
     #[error("The x-mns-version header is missing.")]
     MissingVersionHeader,
+    /// The service has it and the emulator has not. The code is ours.
+    #[error("The emulator has {0}.")]
+    NotSupported(&'static str),
     #[error("A topic's name has letters, digits and hyphens, first a letter or digit.")]
     TopicNameInvalid,
     #[error("The topic's name is too long.")]
@@ -35,7 +41,7 @@ pub(super) enum Refusal {
     SubscriptionNameLengthError,
     #[error("The endpoint you provided is invalid: {0}.")]
     EndpointInvalid(String),
-    #[error("The AccessKeyId you provided does not exist.")]
+    #[error("The AccessKey Id you provided is not exist.")]
     InvalidAccessKeyId,
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your key and signing method."
@@ -45,7 +51,7 @@ pub(super) enum Refusal {
     TopicNotExist,
     #[error("The subscription you provided does not exist.")]
     SubscriptionNotExist,
-    #[error("The Date of the request is more than 15 minutes away from the time of the service.")]
+    #[error("The http request you sent is expired.")]
     TimeExpired,
     #[error("The topic you want to create exists, with other attributes.")]
     TopicAlreadyExist,
@@ -74,6 +80,7 @@ impl Refusal {
             | Self::MissingAuthorizationHeader
             | Self::MissingDateHeader
             | Self::MissingVersionHeader
+            | Self::NotSupported(_)
             | Self::TopicNameInvalid
             | Self::TopicNameLengthError
             | Self::SubscriptionNameInvalid

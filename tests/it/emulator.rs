@@ -154,8 +154,36 @@ fn broken_requests_are_refused_with_the_services_codes() {
         ("GET /topics HTTP/1.1\r\nhost: a\r\nx-mns-ret-number: 1001", "", 400, "InvalidArgument"),
         ("GET /topics HTTP/1.1\r\nhost: a\r\nx-mns-ret-number: 0", "", 400, "InvalidArgument"),
         ("GET /topics HTTP/1.1\r\nhost: a\r\ncontent-md5: AAAAAAAAAAAAAAAAAAAAAA==", "", 400, "InvalidDigest"),
+        (
+            "POST /topics/T/messages HTTP/1.1\r\nhost: a",
+            "<Message><MessageBody><b>m</b></MessageBody></Message>",
+            400,
+            "MalformedXML",
+        ),
+        (
+            "POST /topics/T/messages HTTP/1.1\r\nhost: a",
+            "<Message><MessageBody>m</MessageBody><MessageTag>t<b/></MessageTag></Message>",
+            400,
+            "MalformedXML",
+        ),
+        (topic, "<Topic><LoggingEnabled><b/></LoggingEnabled></Topic>", 400, "MalformedXML"),
+        (
+            "PUT /topics/T/subscriptions/S HTTP/1.1\r\nhost: a",
+            "<Subscription><Endpoint>http://a</Endpoint><NotifyContentFormat>STREAM</NotifyContentFormat></Subscription>",
+            400,
+            "NotSupported",
+        ),
+        (
+            "PUT /topics/T/subscriptions/S HTTP/1.1\r\nhost: a",
+            "<Subscription><Endpoint>http://a</Endpoint><NotifyContentFormat>x</NotifyContentFormat></Subscription>",
+            400,
+            "InvalidArgument",
+        ),
+        ("GET /?accountmeta=true HTTP/1.1\r\nhost: a", "", 400, "NotSupported"),
+        ("PUT /?accountmeta=true HTTP/1.1\r\nhost: a", "<Account/>", 400, "NotSupported"),
+        ("POST /commonbuy/openservice HTTP/1.1\r\nhost: a", "", 400, "NotSupported"),
+        ("GET /queues/Q HTTP/1.1\r\nhost: a", "", 400, "NotSupported"),
         ("POST /topics HTTP/1.1\r\nhost: a", "", 400, "InvalidRequestURL"),
-        ("GET /queues/Q HTTP/1.1\r\nhost: a", "", 400, "InvalidRequestURL"),
         ("GET /favicon.ico HTTP/1.1\r\nhost: a", "", 400, "InvalidRequestURL"),
     ] {
         assert_eq!(raw(&mns, request, body), refused(status, code), "{request:?} {body:?}");

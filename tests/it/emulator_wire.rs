@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use mns_endpoint::clock::{Clock as _, SystemClock};
 use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
 
@@ -85,6 +86,43 @@ fn the_answer_to_a_publish_has_208_bytes() {
     let answer = ask(&mns, "POST /topics/T/messages", "<Message><MessageBody>m</MessageBody></Message>");
     assert_eq!((answer.status, answer.header("Content-Length"), answer.body.len()), (201, Some("208"), 208));
     assert!(answer.body.starts_with("<?xml version=\"1.0\" ?>\n<Message ") && answer.body.ends_with("\n</Message>"));
+}
+
+#[test]
+fn a_wrong_content_md5_is_told_in_the_words_of_the_service() {
+    let mns = LocalMns::start(&["--no-auth"]);
+    let answer = ask(&mns, "GET /topics\r\ncontent-md5: AAAAAAAAAAAAAAAAAAAAAA==", "");
+    assert_eq!(answer.status, 400);
+    let told =
+        "<Code>InvalidDigest</Code>\n  <Message>The Content-MD5 you specified is invalid.</Message>\n  <RequestId>";
+    assert!(answer.body.contains(told), "{}", answer.body);
+}
+
+#[test]
+fn a_name_that_clients_encode_is_judged_before_the_signature() {
+    let mns = LocalMns::start(&[]);
+    for (target, code) in [
+        ("/topics/My%20Topic", "TopicNameInvalid"),
+        ("/topics/%E4%B8%AD%E6%96%87", "TopicNameInvalid"),
+        ("/topics/\u{4e2d}\u{6587}", "TopicNameInvalid"),
+        ("/topics/My%20Topic/messages", "TopicNameInvalid"),
+        ("/topics/T/subscriptions/a%20b", "SubscriptionNameInvalid"),
+        ("/topics/T", "SignatureDoesNotMatch"),
+    ] {
+        let signed = "date: DATE\r\nauthorization: MNS emulator:YTpi";
+        let signed = signed.replace("DATE", &httpdate::fmt_http_date(SystemClock.now()));
+        let answer = ask(&mns, &format!("PUT {target}\r\n{signed}"), "<Topic/>");
+        assert!(answer.body.contains(&format!("<Code>{code}</Code>")), "{target}: {}", answer.body);
+    }
+}
+
+#[test]
+fn a_client_whose_host_is_fixed_reaches_it_through_http_proxy() {
+    let mns = LocalMns::start(&["--no-auth"]);
+    let answer = ask(&mns, &format!("PUT http://{HOST}/topics/T"), "<Topic/>");
+    assert_eq!((answer.status, answer.header("Location")), (201, Some(format!("http://{HOST}/topics/T").as_str())));
+    assert_eq!(ask(&mns, &format!("GET http://{HOST}/topics/T"), "").status, 200);
+    assert_eq!(ask(&mns, "GET http://evil.example/topics/T\r\nhost: evil.example", "").status, 421);
 }
 
 #[tokio::test]
