@@ -1,4 +1,4 @@
-//! What the API says, in the layout of the service (protocol.md 4.2 and 8).
+//! What the API says, in the layout of the service (`docs/emulator.md`).
 
 use std::time::Duration;
 

@@ -37,7 +37,8 @@ const MARKER: HeaderName = HeaderName::from_static("x-mns-marker");
 const RET_NUMBER: HeaderName = HeaderName::from_static("x-mns-ret-number");
 const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
 
-/// The names that the service writes in title case (protocol.md 8). It writes those that begin with `x-mns-` in lower case.
+/// The names that the service writes in title case, in recordings of 2026. It writes those that begin with `x-mns-` in lower
+/// case.
 pub(super) const TITLE_CASE_NAMES: [&str; 6] =
     ["Server", "Date", "Content-Type", "Content-Length", "Location", "Connection"];
 

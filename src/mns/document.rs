@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_publish_has_the_length_of_a_real_one() {
-        // Recorded in 2026 (protocol.md 8.3), without a line feed at its end. A capture of 2022 has this Content-Length too.
+        // A recording of 2026 (`docs/emulator.md`), without a line feed at its end. A capture of 2022 has this Content-Length too.
         let answer = Element::of_children(
             "Message",
             vec![
