@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::client::Base;
 use crate::clock::SystemClock;
+use crate::command::format::ContentMd5;
 use crate::command::key::{self, Key};
 use crate::command::service::is_local;
 use crate::emulator::{Chaos, Emulator, Options, Status};
@@ -70,6 +71,9 @@ pub(super) struct EmulatorCommand {
     account_id: String,
     #[command(flatten)]
     key: Key,
+    /// How pushes write Content-md5 [default: hex-base64 for XML and JSON, hex for SIMPLIFIED].
+    #[arg(long, value_name = "NOTATION", value_enum)]
+    content_md5: Option<ContentMd5>,
     /// Sign with a new key every so often, as in 30s; the certificate's address changes with it.
     #[arg(long, value_name = "EVERY", value_parser = period)]
     rotate_key: Option<Duration>,
@@ -111,6 +115,7 @@ impl EmulatorCommand {
             access_key: (!self.no_auth).then(|| self.access_key.clone()),
             owner: self.account_id.clone(),
             signer: self.key.signer().await?,
+            content_md5: self.content_md5.map(Into::into),
             chaos: self.chaos.clone().unwrap_or_else(Chaos::none).with_seed(self.seed),
             time_warp: self.time_warp,
             data: self.data.clone(),

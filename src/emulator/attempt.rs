@@ -14,7 +14,7 @@ use crate::emulator::chaos::{Chaos, Occasion, Struck, Trouble};
 use crate::emulator::keyring::{Issued, Keyring};
 use crate::emulator::{Connection, DeliveryError, Push, SignedPush, SignerError, Target, new_request_id};
 use crate::mns::api::Subscription;
-use crate::mns::{ContentMd5, Notification};
+use crate::mns::{ContentMd5, Notation, Notification};
 use crate::report::Report;
 
 /// The longest that a message which others shall overtake is held back.
@@ -39,6 +39,8 @@ const FORGERIES: [(Trouble, Forge); 3] = [
 pub(super) struct Sender {
     pub(super) keyring: Keyring,
     pub(super) clock: Arc<dyn Clock>,
+    /// How Content-MD5 is written, if not as MNS does for the format.
+    pub(super) content_md5: Option<Notation>,
     pub(super) chaos: Chaos,
     pub(super) struck: Struck,
     pub(super) forgeries: Forgeries,
@@ -215,7 +217,7 @@ impl Attempt {
             certificate_url: &issued.certificate_url,
             date,
             request_id: &new_request_id(date),
-            notation: Push::usual_notation(notification.format),
+            notation: self.sender.content_md5.unwrap_or_else(|| Push::usual_notation(notification.format)),
         };
         push.signed(&issued.signer)
     }

@@ -37,7 +37,7 @@ use crate::emulator::chaos::Struck;
 use crate::emulator::keyring::Keyring;
 use crate::emulator::pusher::Pusher;
 use crate::host_name;
-use crate::mns::AccessKey;
+use crate::mns::{AccessKey, Notation};
 use crate::net::Spelling;
 use crate::roots;
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub owner: String,
     /// The key to sign with.
     pub signer: Signer,
+    /// How pushes write Content-MD5; [`Push::usual_notation`] of the format where it is absent.
+    pub content_md5: Option<Notation>,
     /// What goes wrong on purpose.
     pub chaos: Chaos,
     /// Every waiting time of the pusher is divided by it; at least 1.
@@ -119,6 +121,7 @@ impl Emulator {
         let sender = Arc::new(Sender {
             keyring: Keyring::new(&options.base, options.signer)?,
             clock: clock.clone(),
+            content_md5: options.content_md5,
             chaos: options.chaos,
             struck: Struck::default(),
             forgeries: Forgeries::default(),

@@ -30,12 +30,15 @@ pub struct Push<'a> {
 }
 
 impl<'a> Push<'a> {
-    /// The notation that MNS uses for a format: base64 of hex in XML, plain hex since.
+    /// The notation that MNS uses for a format, as far as it is known (protocol.md 1.3).
+    ///
+    /// XML: captures and the manual's samples. SIMPLIFIED: captures. JSON: no capture with headers is public, but public
+    /// receivers of real JSON pushes (2016 to 2019) refuse every notation but base64 of the lower-case hex.
     #[must_use]
     pub fn usual_notation(format: ContentFormat) -> Notation {
         match format {
-            ContentFormat::Xml => Notation::Base64Hex,
-            ContentFormat::Json | ContentFormat::Simplified => Notation::Hex,
+            ContentFormat::Xml | ContentFormat::Json => Notation::Base64Hex,
+            ContentFormat::Simplified => Notation::Hex,
         }
     }
 

@@ -6,7 +6,7 @@
 //! | notation | length | seen |
 //! |---|---|---|
 //! | 32 hex digits | 32 | SIMPLIFIED pushes, 2023 and 2024 |
-//! | base64 of the 32 hex digits | 44 | XML pushes, 2015 and 2016 |
+//! | base64 of the 32 hex digits | 44 | XML pushes, 2015 and 2016; public receivers of JSON pushes, 2016 to 2019, insist on it |
 //! | base64 of the 16 raw bytes (RFC 1864) | 24 | never, but it is what the name promises |
 
 use base64::Engine as _;

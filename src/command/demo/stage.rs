@@ -47,6 +47,7 @@ impl Stage {
             access_key: Some(access_key()),
             owner: OWNER.to_owned(),
             signer,
+            content_md5: None,
             chaos,
             time_warp,
             data: None,

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::emulator::{self, Signer};
-use crate::mns::{ContentFormat, ContentMd5, Notification};
+use crate::mns::{ContentFormat, ContentMd5, Notation, Notification};
 
 /// Makes the requests.
 pub(super) enum Maker {
@@ -17,6 +17,8 @@ pub(super) enum Maker {
 /// What all notifications of a run have in common.
 pub(super) struct Plan {
     pub(super) format: ContentFormat,
+    /// How Content-MD5 is written, if not as MNS does for the format.
+    pub(super) content_md5: Option<Notation>,
     pub(super) path: String,
     pub(super) host: String,
     pub(super) owner: String,
@@ -59,7 +61,7 @@ impl Maker {
             certificate_url,
             date: now,
             request_id: &emulator::new_request_id(now),
-            notation: emulator::Push::usual_notation(plan.format),
+            notation: plan.content_md5.unwrap_or_else(|| emulator::Push::usual_notation(plan.format)),
         };
         Ok((push.signed(signer)?.to_wire(), message_id))
     }

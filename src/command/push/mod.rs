@@ -16,7 +16,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::command::format::Format;
+use crate::command::format::{ContentMd5, Format};
 use crate::command::input;
 use crate::command::key::Key;
 use crate::command::push::maker::{Maker, Plan};
@@ -48,6 +48,9 @@ pub(super) struct Push {
     /// NotifyContentFormat.
     #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
     format: Format,
+    /// How Content-md5 is written [default: hex-base64 for xml and json, hex for simplified].
+    #[arg(long, value_name = "NOTATION", value_enum)]
+    content_md5: Option<ContentMd5>,
     /// The message [default: the manual's "I am test message N."].
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
@@ -80,7 +83,7 @@ pub(super) struct Push {
     cert_listen: SocketAddr,
     /// Send this recorded request byte for byte, instead of making one.
     #[arg(long, value_name = "FILE", conflicts_with_all =
-        ["format", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
+        ["format", "content_md5", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
     capture: Option<PathBuf>,
 }
 
@@ -211,6 +214,7 @@ impl Push {
     fn plan(&self) -> Plan {
         Plan {
             format: self.format.into(),
+            content_md5: self.content_md5.map(Into::into),
             path: self.url.path().to_owned(),
             host: self.url.authority().to_owned(),
             owner: self.owner.clone(),
