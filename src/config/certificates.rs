@@ -18,10 +18,12 @@ pub(super) fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result
     for text in trust {
         let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
         let prefix = Prefix::parse(&slashed).ok().filter(|_| !text.ends_with(".pem"));
-        all.push(
-            prefix
-                .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?,
-        );
+        let prefix = prefix
+            .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?;
+        // What the configuration lists stays trusted after this run.
+        if !all.contains(&prefix) {
+            all.push(prefix.temporary());
+        }
     }
     let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
     Ok((Prefixes::new(all), insecure))

@@ -79,6 +79,8 @@ pub struct Prefix {
     secure: bool,
     authority: String,
     path: String,
+    /// Whether only this run trusts it.
+    is_temporary: bool,
 }
 
 /// An address that no prefix allows.
@@ -128,7 +130,13 @@ impl Prefix {
         if !path.split_terminator('/').all(|segment| is_file_name(segment.as_bytes())) {
             return Err(wrong());
         }
-        Ok(Self { secure, authority: authority.to_owned(), path: path.to_owned() })
+        Ok(Self { secure, authority: authority.to_owned(), path: path.to_owned(), is_temporary: false })
+    }
+
+    /// The same, trusted by this run only.
+    #[must_use]
+    pub fn temporary(self) -> Self {
+        Self { is_temporary: true, ..self }
     }
 
     /// Whether the fetch is protected by TLS.
@@ -196,6 +204,12 @@ impl SigningCertUrl {
         self.prefix.secure
     }
 
+    /// Whether only this run trusts it: it belongs to a sender of tests, which may have a new key each time it starts.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.prefix.is_temporary
+    }
+
     /// Whether this is [`WELL_KNOWN_CERTIFICATE`]: no stranger has made it up.
     #[must_use]
     pub fn is_well_known(&self) -> bool {
@@ -222,7 +236,7 @@ impl SigningCertUrl {
     /// came unprotected is not taken for what came over TLS. A path is part of the file's name.
     #[must_use]
     pub fn kept_as(&self) -> String {
-        let Prefix { secure, authority, path } = self.prefix.as_ref();
+        let Prefix { secure, authority, path, is_temporary: _ } = self.prefix.as_ref();
         let port = match (secure, has_port(authority)) {
             (true, false) | (false, true) => "",
             (true, true) => "+tls",

@@ -66,7 +66,7 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
 #[test]
 fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
     let host = CertificateHost::serving(&foreign_key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
     let url = host.url("x.pem");
     assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 201);
     host.set(certificate(512));
@@ -123,7 +123,7 @@ fn a_source_that_stalls_gives_503_in_time_for_mns() {
 #[test]
 fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
     let host = CertificateHost::serving(&key(512));
-    let options = Options::trusting(host.prefix());
+    let options = Options::listing(&host.prefix());
     let wire = || push(&host.url("x.pem")).sign(&key(512)).wire();
     let endpoint = Endpoint::start(&options);
     assert_eq!(endpoint.exchange(&wire()).status, 201);
@@ -157,7 +157,7 @@ fn a_fifo_or_a_device_in_the_place_of_a_kept_certificate_holds_nothing_up() {
     }
     // A start that waits for the other end of a FIFO never returns.
     let (sender, started) = mpsc::channel();
-    let options = Options::trusting(host.prefix());
+    let options = Options::listing(&host.prefix());
     thread::spawn(move || sender.send(Endpoint::start_in(dir, &options)).is_ok());
     let endpoint = started.recv_timeout(Duration::from_secs(20)).expect("it serves");
     endpoint.assert_tells(".probe: it is a FIFO, not a regular file");

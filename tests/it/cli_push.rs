@@ -230,6 +230,35 @@ fn without_a_key_one_is_made_and_its_certificate_is_served_while_push_waits() {
 }
 
 #[test]
+fn a_run_with_trust_keeps_no_certificate_of_push_and_takes_its_new_keys_for_granted() {
+    // A free port, for push to serve its certificate on: the endpoint has to know it before push starts.
+    let certificates = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let official = CertificateHost::serving(&key(1024));
+    let endpoint = Endpoint::start(&Options {
+        // What is listed stays so when it is trusted besides.
+        trust: vec![format!("http://{certificates}"), official.prefix()],
+        ..Options::listing(&official.prefix())
+    });
+    let url = format!("http://{}", endpoint.address);
+    let push = || run(endpoint.path(), &["push", &url, "--cert-listen", &certificates]).assert(0, "accepted");
+    for _ in 0..3 {
+        push();
+    }
+    // The key of a listed address is the first one of its kind, whatever push has signed with.
+    let genuine = Draft::new(ContentFormat::Xml, "genuine", &official.url("x.pem")).sign(&key(1024));
+    assert_eq!(endpoint.exchange(&genuine.wire()).status, 201);
+    push();
+    let kept = endpoint.path().join("certs/signing").join(official.address.to_string()).join("x.pem");
+    eventually("the certificate of the listed address is kept", || kept.exists().then_some(()));
+    let hosts = fs::read_dir(endpoint.path().join("certs/signing")).unwrap();
+    let hosts: Vec<_> = hosts.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(hosts, [official.address.to_string().as_str()]);
+    assert!(!endpoint.endpoint_log().contains("Signing Key Changed!"), "{}", endpoint.endpoint_log());
+    let told = endpoint.told();
+    assert!(!told.contains("signing key has changed"), "{told}");
+}
+
+#[test]
 fn an_endpoint_that_does_not_trust_the_sender_can_be_told_to() {
     let endpoint = Endpoint::start(&Options::default());
     let url = format!("http://{}", endpoint.address);

@@ -121,7 +121,7 @@ fn push_genuine(
 
 fn flood(peers: u8, new_max: usize) -> Flood {
     let host = CertificateHost::serving(&key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
     let first = Draft::new(ContentFormat::Xml, "first", &host.url("known.pem")).sign(&key(512));
     assert_eq!(endpoint.exchange(&first.wire()).status, 201);
     let lengths = |endpoint: &Endpoint| [endpoint.endpoint_log().len(), endpoint.access_log().len()];

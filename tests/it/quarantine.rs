@@ -14,7 +14,7 @@ const FORMATS: [ContentFormat; 3] = [ContentFormat::Xml, ContentFormat::Json, Co
 
 /// The owner that every genuine push is refused for.
 fn wrong(host: &CertificateHost) -> Options {
-    Options::trusting(host.prefix()).set("accept.topic_owners", "1").set("logs.refused_rate", "off")
+    Options::listing(&host.prefix()).set("accept.topic_owners", "1").set("logs.refused_rate", "off")
 }
 
 fn dir_of(endpoint: &Endpoint) -> PathBuf {

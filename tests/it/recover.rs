@@ -79,7 +79,7 @@ impl Site {
 }
 
 fn options(host: &CertificateHost, set: &[(&str, &str)]) -> Options {
-    let options = Options::trusting(host.prefix()).set("logs.refused_rate", "off");
+    let options = Options::listing(&host.prefix()).set("logs.refused_rate", "off");
     set.iter().fold(options, |options, (key, value)| options.set(key, value))
 }
 

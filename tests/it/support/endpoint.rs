@@ -52,6 +52,11 @@ impl Options {
         Self { trust: vec![prefix.into()], ..Self::default() }
     }
 
+    /// A prefix that the configuration lists, as it lists MNS's: what comes from there is kept, and a change of key is told.
+    pub fn listing(prefix: &str) -> Self {
+        Self::default().set("signing.certificate_prefixes", prefix)
+    }
+
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.set.push((key.to_owned(), value.to_owned()));
         self
