@@ -4,6 +4,8 @@ use crate::client::ANSWER_BYTES_MAX;
 use crate::client::list::{LIST_TIMEOUT, NAMES_BYTES_MAX, PAGES_MAX};
 use crate::mns::MalformedDocument;
 use crate::mns::api::{ApiError, UnexpectedDocument};
+use crate::report::Report;
+use crate::tls_error;
 
 /// Why there is no answer, or not the one that was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +22,12 @@ pub enum ClientError {
     #[error("the answer was {0}, without a word of MNS: is this the endpoint of the API?")]
     Foreign(u16),
     /// No connection, no TLS, or none in time.
-    #[error("{base} cannot be reached")]
+    #[error("{base} cannot be reached: {why}")]
     Unreachable {
         /// Where the API was looked for.
         base: String,
-        /// What went wrong.
-        source: reqwest::Error,
+        /// What went wrong, and what to do about a certificate.
+        why: String,
     },
     /// The answer is larger than any of the API.
     #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
@@ -45,6 +47,13 @@ pub enum ClientError {
     /// The TLS library cannot be used.
     #[error("cannot prepare TLS")]
     Tls(#[from] rustls::Error),
+}
+
+impl ClientError {
+    pub(super) fn unreachable(base: &str, error: &reqwest::Error) -> Self {
+        let why = tls_error::with_peer(error, base, tls_error::INSTALL_ROOT);
+        Self::Unreachable { base: base.to_owned(), why: why.unwrap_or_else(|| Report(error).to_string()) }
+    }
 }
 
 /// How a list shows that it does not end.

@@ -77,7 +77,7 @@ impl Client {
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|source| ClientError::Unreachable { base: base.text.clone(), source })?;
+            .map_err(|error| ClientError::unreachable(&base.text, &error))?;
         Ok(Self { http, base, key, security_token, clock })
     }
 
@@ -252,7 +252,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Answer, ClientError> {
-        let unreachable = |source| ClientError::Unreachable { base: self.base.text.clone(), source };
+        let unreachable = |error| ClientError::unreachable(&self.base.text, &error);
         let request = reqwest::Request::try_from(request).map_err(unreachable)?;
         let mut response = self.http.execute(request).await.map_err(unreachable)?;
         let status = response.status().as_u16();

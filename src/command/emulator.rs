@@ -17,6 +17,7 @@ use crate::client::Base;
 use crate::clock::SystemClock;
 use crate::command::format::ContentMd5;
 use crate::command::key::{self, Key};
+use crate::command::receiver_tls::ReceiverTls;
 use crate::command::service::is_local;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
@@ -45,6 +46,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
+  mns-endpoint emulator --ca certs/server.pem
   mns-endpoint emulator --data /var/lib/emulator --time-warp 60
   mns-endpoint emulator --listen 0.0.0.0:9000 --public-url http://emulator:9000    (in a container)
   mns-endpoint emulator --chaos --seed 7
@@ -71,6 +73,8 @@ pub(super) struct EmulatorCommand {
     account_id: String,
     #[command(flatten)]
     key: Key,
+    #[command(flatten)]
+    receiver_tls: ReceiverTls,
     /// How pushes write Content-md5 [default: hex-base64 for XML and JSON, hex for SIMPLIFIED].
     #[arg(long, value_name = "NOTATION", value_enum)]
     content_md5: Option<ContentMd5>,
@@ -115,6 +119,7 @@ impl EmulatorCommand {
             access_key: (!self.no_auth).then(|| self.access_key.clone()),
             owner: self.account_id.clone(),
             signer: self.key.signer().await?,
+            tls: self.receiver_tls.client()?,
             content_md5: self.content_md5.map(Into::into),
             chaos: self.chaos.clone().unwrap_or_else(Chaos::none).with_seed(self.seed),
             time_warp: self.time_warp,
@@ -166,6 +171,7 @@ impl EmulatorCommand {
             Some(dir) => writeln!(out, "Account: {account}, kept in {}", dir.display())?,
             None => writeln!(out, "Account: {account}, kept in memory: gone when this ends (see --data)")?,
         }
+        let scheme = if self.receiver_tls.is_given() { "https" } else { "http" };
         writeln!(out, "\nIn another terminal, an endpoint that trusts it:")?;
         writeln!(out, "  mns-endpoint serve --listen 127.0.0.1:8080 --trust {base}/")?;
         writeln!(out, "and in a third one the manual's steps:")?;
@@ -178,7 +184,7 @@ impl EmulatorCommand {
         writeln!(out, "  mns-endpoint topic create")?;
         // MNS could not reach an address of this machine; this emulator can.
         let force = if Base::parse(base).is_ok_and(|base| is_local(base.host())) { "" } else { " --force" };
-        writeln!(out, "  mns-endpoint subscription create http://127.0.0.1:8080{force}")?;
+        writeln!(out, "  mns-endpoint subscription create {scheme}://127.0.0.1:8080{force}")?;
         writeln!(out, "  mns-endpoint publish\n")?;
         out.flush()
     }

@@ -19,6 +19,7 @@ mod listeners;
 mod logs;
 mod publish;
 mod push;
+mod receiver_tls;
 mod running;
 mod serve;
 mod service;

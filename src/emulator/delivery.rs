@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::mns::DEFAULT_PATH;
+use crate::tls_error;
 
 /// How long MNS waits for an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,6 +21,11 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The largest body of an answer, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// How a TLS server's answer to a request without TLS begins: the record type of an alert, and the major version.
+const TLS_ALERT: [u8; 2] = [21, 3];
+/// What makes an endpoint's certificate trusted.
+const TRUST_IT: &str = "name the file of its CA with --ca, or check nothing with --insecure";
 
 /// An endpoint's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,19 +64,20 @@ pub enum DeliveryError {
         source: io::Error,
     },
     /// What listens there speaks no TLS, or its certificate is not trusted.
-    #[error("no TLS with {authority} (without TLS it is http://)")]
-    Tls {
-        /// The endpoint.
-        authority: String,
-        /// What the TLS library said.
-        source: io::Error,
-    },
+    #[error("{0}")]
+    Tls(
+        /// What is wrong, with the endpoint and what to do.
+        String,
+    ),
     /// The connection broke.
     #[error("the connection broke before an answer came")]
     Broken(#[source] io::Error),
     /// No answer in time.
     #[error("no answer within {ANSWER_TIMEOUT:?}")]
     TimedOut,
+    /// TLS came.
+    #[error("the endpoint answers with TLS: its address begins with https://")]
+    NotPlain,
     /// Something else than HTTP came.
     #[error("the answer is no HTTP: is this the endpoint's port?")]
     NotHttp,
@@ -252,8 +259,16 @@ async fn connect(target: &Target, tls: &Arc<rustls::ClientConfig>) -> Result<Box
     let stream = TlsConnector::from(tls.clone())
         .connect(name, stream)
         .await
-        .map_err(|source| DeliveryError::Tls { authority: authority.clone(), source })?;
+        .map_err(|error| DeliveryError::Tls(no_tls(authority, &error)))?;
     Ok(Box::new(stream))
+}
+
+/// Why there is no TLS with an endpoint.
+fn no_tls(authority: &str, error: &io::Error) -> String {
+    if let Some(told) = tls_error::with_peer(error, authority, TRUST_IT) {
+        return told;
+    }
+    format!("{authority} broke the handshake off: {error}; the address of a port without TLS begins with http://")
 }
 
 /// The final answer, behind those that are not.
@@ -272,7 +287,11 @@ async fn read_one_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer,
         if head.len() >= HEAD_BYTES_MAX {
             return Err(DeliveryError::NotHttp);
         }
-        head.push(stream.read_u8().await.map_err(DeliveryError::Broken)?);
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) if head.starts_with(&TLS_ALERT) => return Err(DeliveryError::NotPlain),
+            Err(error) => return Err(DeliveryError::Broken(error)),
+        }
     }
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Response::new(&mut headers);

@@ -39,7 +39,6 @@ use crate::emulator::pusher::Pusher;
 use crate::host_name;
 use crate::mns::{AccessKey, Notation};
 use crate::net::Spelling;
-use crate::roots;
 
 pub use account::OpenError;
 pub use attempt::FORGED_MESSAGE;
@@ -65,6 +64,8 @@ pub struct Options {
     pub signer: Signer,
     /// How pushes write Content-MD5; [`Push::usual_notation`] of the format where it is absent.
     pub content_md5: Option<Notation>,
+    /// TLS towards https endpoints.
+    pub tls: Arc<rustls::ClientConfig>,
     /// What goes wrong on purpose.
     pub chaos: Chaos,
     /// Every waiting time of the pusher is divided by it; at least 1.
@@ -82,9 +83,6 @@ pub enum EmulatorError {
     /// A key cannot be made.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// The TLS library cannot be used.
-    #[error("cannot prepare TLS")]
-    Tls(#[from] rustls::Error),
     /// The account cannot be read.
     #[error("cannot read the account: {0}")]
     Unreadable(String),
@@ -125,7 +123,7 @@ impl Emulator {
             chaos: options.chaos,
             struck: Struck::default(),
             forgeries: Forgeries::default(),
-            tls: Arc::new(roots::tls_client()?),
+            tls: options.tls,
             time_warp: options.time_warp.max(1),
         });
         let pusher = Arc::new(Pusher::new(account.clone(), sender.clone()));

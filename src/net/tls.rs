@@ -25,9 +25,13 @@ use crate::bounded;
 use crate::net::limits::{HANDSHAKE_TIMEOUT, TLS_FILE_BYTES_MAX, TLS_LOOK_PERIOD};
 use crate::regular;
 use crate::report::Report;
+use crate::tls_error;
 
 /// The only protocol that is offered: MNS speaks no other.
 const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// What stands in a PEM file whose key needs a passphrase.
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// Where certificate and key lie, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +66,16 @@ pub enum TlsError {
         wanted: &'static str,
     },
     /// They do not belong together, or are of a kind that is not understood.
-    #[error("server.tls.certificate = {certificate:?} cannot be used with server.tls.private_key = {private_key:?}")]
+    #[error(
+        "server.tls.certificate = {certificate:?} cannot be used with server.tls.private_key = {private_key:?}: {problem}"
+    )]
     Unfit {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         private_key: PathBuf,
-        /// What the TLS library said.
-        source: rustls::Error,
+        /// What is wrong and what to do.
+        problem: String,
     },
 }
 
@@ -218,14 +224,18 @@ impl Pair {
         let chain = CertificateDer::pem_slice_iter(&bytes.certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.ok().filter(|chain| !chain.is_empty());
         let chain = chain.ok_or_else(|| empty("server.tls.certificate", &files.certificate, "certificate"))?;
-        let key = PrivateKeyDer::from_pem_slice(&bytes.private_key)
-            .map_err(|_no_key| empty("server.tls.private_key", &files.private_key, "private key"))?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes.private_key).map_err(|_no_key| {
+            // PKCS#8 says so in its label, the older forms in a header.
+            let is_encrypted = bytes.private_key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
+            let wanted = if is_encrypted { "private key without a passphrase" } else { "private key" };
+            empty("server.tls.private_key", &files.private_key, wanted)
+        })?;
         let first = chain.first().and_then(|first| Certificate::from_der(first).ok());
         let not_after = first.map(|first| first.tbs_certificate().validity().not_after.to_system_time());
-        let config = server_config(chain, key).map_err(|source| TlsError::Unfit {
+        let config = server_config(chain, key).map_err(|error| TlsError::Unfit {
             certificate: files.certificate.clone(),
             private_key: files.private_key.clone(),
-            source,
+            problem: tls_error::of_pair(&error),
         })?;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), digest: bytes.digest(), not_after, files })
     }

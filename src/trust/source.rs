@@ -10,6 +10,7 @@ use reqwest::{Client, ClientBuilder, Proxy};
 use crate::mns::SigningCertUrl;
 use crate::report::Report;
 use crate::roots;
+use crate::tls_error;
 use crate::trust::InvalidCertificate;
 
 /// The largest certificate that is read, in bytes.
@@ -113,7 +114,8 @@ impl HttpsSource {
             if error.is_timeout() {
                 FetchError::TimedOut(self.options.timeout)
             } else {
-                FetchError::Unreachable(Report(&error).to_string())
+                let told = tls_error::with_peer(&error, authority, tls_error::INSTALL_ROOT);
+                FetchError::Unreachable(told.unwrap_or_else(|| Report(&error).to_string()))
             }
         };
         let mut response = client.get(url.via(authority)).send().await.map_err(failed)?;

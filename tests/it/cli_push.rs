@@ -299,7 +299,10 @@ fn each_answer_has_its_verdict_and_decides_the_exit_code() {
         ("http://127.0.0.1:1".to_owned(), "no answer: cannot connect to 127.0.0.1:1: Connection refused"),
         (format!("http://{closing}"), "no answer: the connection broke before an answer came"),
         (format!("http://{other}"), "the answer is no HTTP: is this the endpoint's port?"),
-        (format!("https://{}", plain.address), "(without TLS it is http://)"),
+        (
+            format!("https://{}", plain.address),
+            "does not answer with TLS: the address of a port without TLS begins with http://",
+        ),
     ] {
         let ended = run(".".as_ref(), &["push", &url, "--cert-url", "http://127.0.0.1:1/x.pem"]);
         ended.assert(1, told);

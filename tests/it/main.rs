@@ -33,6 +33,7 @@ mod faults;
 mod flood;
 mod golden;
 mod hostile;
+mod https;
 mod journal;
 mod kill9;
 mod limits;

@@ -145,7 +145,8 @@ fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
     }
     let told = endpoint.stderr();
     assert_eq!(told.matches("ERROR").count(), 5, "{told}");
-    assert!(told.contains("KeyMismatch"), "{told}");
+    assert!(told.contains("the private key is not the key of the first certificate in the file"), "{told}");
+    assert!(!told.contains("KeyMismatch"), "{told}");
     assert!(told.contains("server.tls.certificate = \"server.pem\": there is no certificate in PEM"), "{told}");
     assert!(told.contains("server.tls.private_key = \"server.key\": there is no private key in PEM"), "{told}");
     assert!(told.contains("server.tls.private_key = \"server.key\": the file cannot be read: No such file"), "{told}");
@@ -186,6 +187,9 @@ fn a_pair_that_cannot_be_used_stops_the_start_with_the_name_of_the_key() {
     };
     identity.write(dir.path());
     fs::write(dir.path().join("other.key"), Identity::new().key_pem).unwrap();
+    fs::write(dir.path().join("short.key"), key(512).to_key_pem().unwrap()).unwrap();
+    let encrypted = identity.key_pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    fs::write(dir.path().join("encrypted.key"), encrypted).unwrap();
     start("server.pem", "").assert(78, "server.tls.private_key = \"\": certificate and private_key go together");
     start("", "server.key").assert(78, "server.tls.certificate = \"\": certificate and private_key go together");
     start("none.pem", "server.key")
@@ -205,7 +209,15 @@ fn a_pair_that_cannot_be_used_stops_the_start_with_the_name_of_the_key() {
     let unfit = start("server.pem", "other.key");
     unfit.assert(
         78,
-        "server.tls.certificate = \"server.pem\" cannot be used with server.tls.private_key = \"other.key\"",
+        "server.tls.certificate = \"server.pem\" cannot be used with server.tls.private_key = \"other.key\": the private key \
+         is not the key of the first certificate in the file. Name the files that were made together",
     );
+    assert!(!unfit.stderr.contains("KeyMismatch"), "{unfit:?}");
+    for (key, told) in [
+        ("short.key", "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits"),
+        ("encrypted.key", "there is no private key without a passphrase in PEM in it"),
+    ] {
+        start("server.pem", key).assert(78, told);
+    }
     assert!(!dir.path().join("logs").exists(), "the logs were opened first");
 }

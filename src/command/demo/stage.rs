@@ -21,6 +21,7 @@ use crate::journal::{FileOptions, FileStorage, Journal};
 use crate::mns::AccessKey;
 use crate::net::{self, Counters, Front};
 use crate::quarantine::Quarantine;
+use crate::roots;
 use crate::server::{self, Endpoint};
 
 /// Both servers, each on a free port of this machine.
@@ -47,6 +48,7 @@ impl Stage {
             access_key: Some(access_key()),
             owner: OWNER.to_owned(),
             signer,
+            tls: Arc::new(roots::tls_client()?),
             content_md5: None,
             chaos,
             time_warp,

@@ -21,9 +21,9 @@ use crate::command::input;
 use crate::command::key::Key;
 use crate::command::push::maker::{Maker, Plan};
 use crate::command::push::outcome::Outcome;
+use crate::command::receiver_tls::ReceiverTls;
 use crate::emulator::{self, Connection, Signer, Target};
 use crate::net::{self, Counters, Front};
-use crate::roots;
 
 /// Answers that may wait to be printed.
 const ANSWERS_WAITING_MAX: usize = 1024;
@@ -40,6 +40,7 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
   mns-endpoint push http://127.0.0.1:8080/notifications
   mns-endpoint push http://127.0.0.1:8080 --format simplified --body 'hello' --tag important
   mns-endpoint push http://127.0.0.1:8080 --count 1000 --concurrency 32
+  mns-endpoint push https://localhost:8080 --ca certs/server.pem
   mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
 pub(super) struct Push {
     /// The endpoint; without a path it is /notifications, as for MNS.
@@ -81,6 +82,8 @@ pub(super) struct Push {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001", conflicts_with = "cert_url",
         value_parser = reachable)]
     cert_listen: SocketAddr,
+    #[command(flatten)]
+    receiver_tls: ReceiverTls,
     /// Send this recorded request byte for byte, instead of making one.
     #[arg(long, value_name = "FILE", conflicts_with_all =
         ["format", "content_md5", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
@@ -180,7 +183,7 @@ impl Push {
 
     /// One task for each connection; each takes the next number until all are taken.
     fn start_senders(&self, maker: &Arc<Maker>) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
-        let tls = Arc::new(roots::tls_client()?);
+        let tls = self.receiver_tls.client()?;
         let next = Arc::new(AtomicUsize::new(0));
         let count = usize::try_from(self.count)?;
         let (sender, outcomes) = mpsc::channel(ANSWERS_WAITING_MAX);

@@ -26,6 +26,17 @@ impl Identity {
         }
     }
 
+    /// Another one, self-signed as well.
+    pub fn of(params: &rcgen::CertificateParams) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            certificate: certificate.der().clone(),
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        }
+    }
+
     /// Writes both files where the configuration of these tests names them.
     pub fn write(&self, dir: &Path) {
         std::fs::write(dir.join("server.pem"), &self.certificate_pem).unwrap();

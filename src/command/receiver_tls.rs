@@ -1,0 +1,50 @@
+//! `--ca` and `--insecure`: which https endpoints `push` and `emulator` push to.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::command::input;
+use crate::roots::{self, Trust};
+
+/// Whose certificates are accepted.
+#[derive(Debug, Args)]
+pub(super) struct ReceiverTls {
+    /// Trust the certificates in this PEM file, and those that they issued, besides this machine's CAs. Certificate and
+    /// name of an https endpoint are checked; what MNS checks is not documented.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Check no certificate of an https endpoint.
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+}
+
+impl ReceiverTls {
+    /// Whether a flag was given, so that https endpoints are meant.
+    pub(super) fn is_given(&self) -> bool {
+        self.insecure || self.ca.is_some()
+    }
+
+    /// The client's side of TLS.
+    pub(super) fn client(&self) -> anyhow::Result<Arc<ClientConfig>> {
+        let trust = match &self.ca {
+            None if self.insecure => Trust::Anyone,
+            None => Trust::Roots,
+            Some(file) => {
+                let pem = input::read_small(file)?;
+                let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+                match found {
+                    Ok(certificates) if !certificates.is_empty() => Trust::RootsAnd(certificates),
+                    Ok(_) | Err(_) => bail!("--ca {}: there is no certificate in PEM in it", file.display()),
+                }
+            }
+        };
+        let client = roots::tls_client_trusting(trust);
+        Ok(Arc::new(client.context("cannot prepare TLS: is a certificate in the file of --ca damaged?")?))
+    }
+}

@@ -1,0 +1,205 @@
+//! https as it is tried on one machine: what senders are given, and what they say when a certificate is not right.
+
+use std::fs;
+use std::path::Path;
+
+use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
+
+use crate::support::{
+    CertificateHost, Draft, Ended, Endpoint, Identity, LocalMns, Mode, Options, eventually, key, program, records, run,
+    to,
+};
+
+/// Words of the TLS library, which say nothing to a user.
+const LIBRARY_WORDS: [&str; 9] = [
+    "UnknownIssuer",
+    "CaUsedAsEndEntity",
+    "KeyMismatch",
+    "NotValid",
+    "Expired",
+    "invalid peer certificate",
+    "InvalidContentType",
+    "corrupt message",
+    "OtherError",
+];
+
+#[track_caller]
+fn assert_readable(told: &str) {
+    for word in LIBRARY_WORDS {
+        assert!(!told.contains(word), "{word:?} is in {told}");
+    }
+}
+
+/// What makes a certificate for `localhost` other than it should be.
+type Spoil = fn(&mut CertificateParams);
+
+fn identity(spoil: Spoil) -> Identity {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    spoil(&mut params);
+    Identity::of(&params)
+}
+
+/// An endpoint with that certificate, which trusts the key of `host`.
+fn serving(identity: &Identity, host: &CertificateHost) -> Endpoint {
+    let dir = tempfile::tempdir().unwrap();
+    identity.write(dir.path());
+    fs::write(dir.path().join("signer.pem"), key(512).to_key_pem().unwrap()).unwrap();
+    let options = Options::trusting(host.prefix())
+        .set("server.tls.certificate", "server.pem")
+        .set("server.tls.private_key", "server.key");
+    Endpoint::start_in(dir, &options)
+}
+
+fn url(endpoint: &Endpoint) -> String {
+    format!("https://localhost:{}", endpoint.address.port())
+}
+
+fn push(dir: &Path, url: &str, host: &CertificateHost, flags: &[&str]) -> Ended {
+    run(dir, &[&["push", url, "--key", "signer.pem", "--cert-url", &host.url("x.pem")][..], flags].concat())
+}
+
+#[test]
+fn push_says_what_is_wrong_with_a_certificate_and_what_to_do() {
+    let host = CertificateHost::serving(&key(512));
+    let with_ca = &["--ca", "server.pem"][..];
+    let cases: [(Spoil, &[&str], &str); 7] = [
+        (
+            |_| {},
+            &[],
+            " was issued by nobody who is trusted here: name the file of its CA with --ca, or check nothing with --insecure",
+        ),
+        (
+            |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+            with_ca,
+            " is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with CA:FALSE",
+        ),
+        (
+            |params| params.not_after = date_time_ymd(2001, 2, 3),
+            with_ca,
+            " expired at 2001-02-03T00:00:00Z: renew it there",
+        ),
+        (
+            |params| params.not_before = date_time_ymd(2101, 2, 3),
+            with_ca,
+            " is not valid before 2101-02-03T00:00:00Z: are both clocks right?",
+        ),
+        (
+            |params| {
+                params.subject_alt_names =
+                    CertificateParams::new(["a.example".to_owned(), "10.0.0.1".to_owned()]).unwrap().subject_alt_names;
+            },
+            with_ca,
+            " is for a.example, 10.0.0.1 and not for localhost: use one of its names, or make one for that name",
+        ),
+        (|params| params.subject_alt_names.clear(), with_ca, " has no subjectAltName: make one for localhost"),
+        (
+            |params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth),
+            with_ca,
+            " is not for servers: make one with the extended key usage serverAuth",
+        ),
+    ];
+    for (spoil, flags, told) in cases {
+        let endpoint = serving(&identity(spoil), &host);
+        let refused = push(endpoint.path(), &url(&endpoint), &host, flags);
+        refused.assert(1, &format!("no answer: the certificate of localhost:{}{told}", endpoint.address.port()));
+        assert_readable(&refused.stdout);
+        assert_eq!(endpoint.access_log(), "", "nothing was sent");
+        push(endpoint.path(), &url(&endpoint), &host, &["--insecure"]).assert(0, "accepted");
+    }
+}
+
+#[test]
+fn a_trusted_certificate_is_checked_and_the_push_is_accepted() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = serving(&identity(|_| {}), &host);
+    let push = |url: &str, flags: &[&str]| push(endpoint.path(), url, &host, flags);
+    push(&url(&endpoint), &["--ca", "server.pem"]).assert(0, "accepted");
+    // Under another name it is the certificate of somebody else.
+    let other = push(&format!("https://{}", endpoint.address), &["--ca", "server.pem"]);
+    other.assert(1, " is for localhost and not for 127.0.0.1: ");
+    // Another key under the same issuer's name.
+    fs::write(endpoint.path().join("other.pem"), identity(|_| {}).certificate_pem).unwrap();
+    let other = push(&url(&endpoint), &["--ca", "other.pem"]);
+    other.assert(1, " was not signed by the trusted CA of that name, which has another key: name the file");
+    for (file, told) in [
+        ("none.pem", "cannot read none.pem: No such file"),
+        ("server.key", "--ca server.key: there is no certificate in PEM in it"),
+    ] {
+        push(&url(&endpoint), &["--ca", file]).assert(1, told);
+    }
+    push(&url(&endpoint), &["--ca", "server.pem", "--insecure"]).assert(2, "cannot be used with");
+    // The scheme is wrong in one direction, and in the other.
+    let plain = Endpoint::start(&Options::default());
+    let without = push(&format!("https://{}", plain.address), &[]);
+    without.assert(1, "does not answer with TLS: the address of a port without TLS begins with http://");
+    assert_readable(&without.stdout);
+    push(&format!("http://{}", endpoint.address), &[])
+        .assert(1, "no answer: the endpoint answers with TLS: its address begins with https://");
+}
+
+/// The client's subscription of that endpoint, and a message to it.
+fn publish(mns: &LocalMns, endpoint: &str) {
+    let attributes = SubscriptionAttributes {
+        notify_content_format: ContentFormat::Json,
+        ..to(endpoint, NotifyStrategy::BackoffRetry)
+    };
+    let client = mns.client();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        client.create_topic("T", &Default::default()).await.unwrap();
+        client.subscribe("T", "S", &attributes).await.unwrap();
+        client.publish("T", "over https", "").await.unwrap();
+    });
+}
+
+#[test]
+fn the_emulator_pushes_over_https_to_a_certificate_that_it_is_given_or_does_not_check() {
+    let identity = identity(|_| {});
+    let dir = tempfile::tempdir().unwrap();
+    identity.write(dir.path());
+    let file = dir.path().join("server.pem").display().to_string();
+    for (flags, is_delivered) in [(&["--ca", &file][..], true), (&["--insecure"], true), (&[], false)] {
+        let mns = LocalMns::start(flags);
+        let options = Options::trusting(mns.prefix())
+            .set("server.tls.certificate", &file)
+            .set("server.tls.private_key", &dir.path().join("server.key").display().to_string());
+        let endpoint = Endpoint::start(&options);
+        publish(&mns, &url(&endpoint));
+        if is_delivered {
+            mns.await_count("delivered", 1);
+            assert!(endpoint.endpoint_log().contains(": over https\n"));
+        } else {
+            let told = "was issued by nobody who is trusted here: name the file of its CA with --ca";
+            eventually("the failure is logged", || mns.stderr().contains(told).then_some(()));
+            assert_readable(&mns.stderr());
+        }
+    }
+}
+
+#[test]
+fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
+    let (host, _root) = CertificateHost::start_tls(Mode::Serve(key(512).certificate_pem().as_bytes().to_vec()));
+    let prefix = format!("https://localhost:{}/", host.address.port());
+    let endpoint = Endpoint::start(&Options::trusting(prefix.clone()));
+    let draft = Draft::new(ContentFormat::Xml, "m", &format!("{prefix}x.pem")).sign(&key(512));
+    assert_eq!(endpoint.exchange(&draft.wire()).status, 503);
+    let told = format!(
+        "the certificate of localhost:{} was issued by nobody who is trusted here: add the certificate of its CA to this \
+         machine's, or name the file that holds it in SSL_CERT_FILE",
+        host.address.port()
+    );
+    eventually("the failure is logged", || endpoint.stderr().contains(&told).then_some(()));
+    assert_readable(&endpoint.stderr());
+    let log = eventually("the refusal is logged", || records(&endpoint.endpoint_log()).pop());
+    assert_readable(&log.text);
+    // A client of the API says the same.
+    let identity = identity(|_| {});
+    let endpoint = serving(&identity, &CertificateHost::serving(&key(512)));
+    let mut command = program();
+    command.env("MNS_ACCOUNT_ENDPOINT", url(&endpoint));
+    command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", "a").env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "b");
+    let ended = crate::support::finish(command.args(["topic", "create"]), b"");
+    ended.assert(1, "was issued by nobody who is trusted here: add the certificate of its CA");
+    assert_readable(&format!("{ended:?}"));
+}
