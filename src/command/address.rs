@@ -36,7 +36,7 @@ fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (St
 }
 
 /// The address by which others reach us: the one listened on, else that of the default route.
-fn reachable_ip(listening: IpAddr) -> IpAddr {
+pub(super) fn reachable_ip(listening: IpAddr) -> IpAddr {
     if !listening.is_unspecified() {
         return listening;
     }

@@ -46,7 +46,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
-  mns-endpoint emulator --ca certs/server.pem
+  mns-endpoint emulator --ca certs/self-signed.pem    (for serve --self-signed)
   mns-endpoint emulator --data /var/lib/emulator --time-warp 60
   mns-endpoint emulator --listen 0.0.0.0:9000 --public-url http://emulator:9000    (in a container)
   mns-endpoint emulator --chaos --seed 7
@@ -171,9 +171,9 @@ impl EmulatorCommand {
             Some(dir) => writeln!(out, "Account: {account}, kept in {}", dir.display())?,
             None => writeln!(out, "Account: {account}, kept in memory: gone when this ends (see --data)")?,
         }
-        let scheme = if self.receiver_tls.is_given() { "https" } else { "http" };
+        let (scheme, tls) = if self.receiver_tls.is_given() { ("https", " --self-signed") } else { ("http", "") };
         writeln!(out, "\nIn another terminal, an endpoint that trusts it:")?;
-        writeln!(out, "  mns-endpoint serve --listen 127.0.0.1:8080 --trust {base}/")?;
+        writeln!(out, "  mns-endpoint serve --listen 127.0.0.1:8080{tls} --trust {base}/")?;
         writeln!(out, "and in a third one the manual's steps:")?;
         writeln!(out, "  export MNS_ACCOUNT_ENDPOINT={base}")?;
         writeln!(

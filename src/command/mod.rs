@@ -21,6 +21,7 @@ mod publish;
 mod push;
 mod receiver_tls;
 mod running;
+mod self_signed;
 mod serve;
 mod service;
 mod stdout;

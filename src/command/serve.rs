@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::clock::{Clock, SystemClock};
 use crate::command::address::public_address;
 use crate::command::running::{Certificates, Running};
+use crate::command::self_signed::SelfSigned;
 use crate::command::stdout::Stdout;
 use crate::command::{Configuration, admin_listener, listeners};
 use crate::config::{self, Config};
@@ -50,6 +51,7 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 #[command(after_help = "Examples:
   mns-endpoint serve
   mns-endpoint serve --listen '[::]:8080' --set accept.topic_owners=1269128356620446
+  mns-endpoint serve --self-signed --trust http://127.0.0.1:9001/    (https, for push --ca certs/self-signed.pem)
   mns-endpoint serve --listen 127.0.0.1:8080 --trust http://127.0.0.1:9001/    (for push)")]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -57,10 +59,15 @@ pub(super) struct Serve {
     /// Trust every signing certificate under URL for this run: for push and the emulator only.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
+    /// Speak https with certs/self-signed.pem, which is made with its key if it is not there yet: to try https with push
+    /// and the emulator, which are given this file with --ca.
+    #[arg(long)]
+    self_signed: bool,
 }
 
 impl Serve {
-    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(mut self) -> anyhow::Result<ExitCode> {
+        let pair = self.self_signed.then(|| SelfSigned::configure(&mut self.configuration, &self.trust)).transpose()?;
         let mut config = self.configuration.load(&self.trust)?;
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         config.reveal_path()?;
@@ -86,7 +93,7 @@ impl Serve {
         let certificates = Certificates::new(&config)?;
         let quarantine = quarantine(&config, address.port());
         let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
-        announce(&config, &endpoint, address, &zone_name);
+        announce(&config, &endpoint, address, &zone_name, pair.as_ref());
         let running = Running { file: config.file.clone(), started: config, certificates, endpoint, tls };
         self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
         stdout.tell_dropped();
@@ -239,7 +246,7 @@ pub(super) fn assemble(
 }
 
 /// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to read stdout.
-fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str) {
+fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str, pair: Option<&SelfSigned>) {
     let (address, is_public) = public_address(config, bound);
     let mut lines = format!("Start Endpoint! Address: {address}\n");
     lines += &format!("Configuration: {}, time zone: {zone}, sync: {}\n", config.origin, config.journal.sync);
@@ -249,6 +256,7 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str)
     if config.secret_path_file.is_some() {
         lines += "Its path is secret: to print it whole, run: mns-endpoint check --show-address\n";
     }
+    lines += &pair.map_or_else(String::new, |pair| pair.lines(&address));
     telemetry::within(PRINT_TIMEOUT, move || {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {

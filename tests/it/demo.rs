@@ -35,6 +35,20 @@ fn the_seven_steps_of_the_manual_are_shown_with_their_lines() {
 }
 
 #[test]
+fn the_demo_over_https_shows_the_same_with_addresses_of_https() {
+    let ended = demo(&["--tls"]);
+    ended.assert(0, "3 of 3 messages: signed, pushed, verified, on disk in both logs, answered 201.");
+    for told in [
+        " --self-signed\n",
+        "Start Endpoint! Address: https://127.0.0.1:",
+        "SubName:MySampleTopic-Sub Endpoint:https://127.0.0.1:",
+    ] {
+        assert!(ended.stdout.contains(told), "{told:?} is not in {}", ended.stdout);
+    }
+    demo(&["--tls", "--chaos", "--count", "60", "--seed", "7"]).assert(0, "Nothing is lost");
+}
+
+#[test]
 fn the_logs_stay_where_they_were_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["demo", "--count", "1", "--dir", "kept"]).assert(0, "1 of 1 messages");

@@ -1,6 +1,7 @@
 //! https as it is tried on one machine: what senders are given, and what they say when a certificate is not right.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use mns_endpoint::mns::ContentFormat;
@@ -202,4 +203,65 @@ fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
     let ended = crate::support::finish(command.args(["topic", "create"]), b"");
     ended.assert(1, "was issued by nobody who is trusted here: add the certificate of its CA");
     assert_readable(&format!("{ended:?}"));
+}
+
+#[test]
+fn serve_self_signed_makes_a_pair_once_and_prints_what_senders_need() {
+    let host = CertificateHost::serving(&key(512));
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("signer.pem"), key(512).to_key_pem().unwrap()).unwrap();
+    let options = Options { flags: vec!["--self-signed".to_owned()], ..Options::trusting(host.prefix()) };
+    let endpoint = Endpoint::start_in(dir, &options);
+    let address = format!("https://{}", endpoint.address);
+    assert_eq!(endpoint.start_lines[0], format!("Start Endpoint! Address: {address}"));
+    let certificate = endpoint.path().join("certs/self-signed.pem");
+    let private_key = endpoint.path().join("certs/self-signed.key");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&certificate), mode(&private_key)), (0o644, 0o600));
+    for name in ["localhost", "127.0.0.1"] {
+        let url = format!("https://{name}:{}", endpoint.address.port());
+        push(endpoint.path(), &url, &host, &["--ca", "certs/self-signed.pem"]).assert(0, "accepted");
+        push(endpoint.path(), &url, &host, &[]).assert(1, "was issued by nobody who is trusted here");
+    }
+    let pem = fs::read(&certificate).unwrap();
+    let (printed, dir) = endpoint.stop();
+    let host_name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+    let line = "Certificate: certs/self-signed.pem, new, self-signed, for localhost, 127.0.0.1, ::1";
+    assert!(printed.contains(&format!("{line}, {host_name}\n")), "{printed}");
+    assert!(printed.contains(&format!("mns-endpoint push {address} --ca certs/self-signed.pem\n")), "{printed}");
+    assert!(!printed.contains("It is not for"), "{printed}");
+    // The next start uses the same pair: senders have the file already.
+    let elsewhere = options.set("server.listen", "127.0.0.2:0");
+    let (printed, dir) = Endpoint::start_in(dir, &elsewhere).stop();
+    assert_eq!(fs::read(&certificate).unwrap(), pem);
+    assert!(printed.contains("Certificate: certs/self-signed.pem, self-signed, for localhost, "), "{printed}");
+    let told = "It is not for 127.0.0.2: delete certs/self-signed.pem and certs/self-signed.key, and the next start";
+    assert!(printed.contains(told), "{printed}");
+    // A certificate without its key is of no use to anybody.
+    fs::remove_file(&private_key).unwrap();
+    let (printed, _dir) = Endpoint::start_in(dir, &elsewhere).stop();
+    assert_ne!(fs::read(&certificate).unwrap(), pem);
+    assert!(printed.contains(", 127.0.0.2\n") && !printed.contains("It is not for"), "{printed}");
+}
+
+#[test]
+fn self_signed_and_a_pair_of_the_configuration_exclude_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    Identity::new().write(dir.path());
+    let tls = ["--set", "server.tls.certificate=server.pem", "--set", "server.tls.private_key=server.key"];
+    let serve =
+        |more: &[&str]| run(dir.path(), &[&["serve", "--listen", "127.0.0.1:0", "--self-signed"], more].concat());
+    serve(&tls).assert(
+        78,
+        "server.tls.certificate = \"server.pem\": serve --self-signed uses a certificate of its own: leave out either",
+    );
+    assert!(!dir.path().join("certs").exists());
+    fs::write(dir.path().join("certs"), "in the way").unwrap();
+    serve(&[]).assert(78, "--self-signed = \"certs/self-signed.pem\": cannot be written: ");
+    serve(&[]).assert(78, "; mend it with: ");
+    fs::remove_file(dir.path().join("certs")).unwrap();
+    fs::create_dir(dir.path().join("certs")).unwrap();
+    fs::write(dir.path().join("certs/self-signed.pem"), "no certificate").unwrap();
+    fs::write(dir.path().join("certs/self-signed.key"), "").unwrap();
+    serve(&[]).assert(78, "--self-signed = \"certs/self-signed.pem\": cannot be used: ");
 }

@@ -16,12 +16,13 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 20] = [
+const FENCES: [(&str, &[&str]); 21] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     ("serde_json", &["mns/json.rs", "journal/", "admin/mod.rs", "config/layers.rs", "emulator/api.rs", "command/"]),
     ("axum", &["net/accept.rs", "net/turned_away.rs", "server/", "admin/mod.rs", "emulator/"]),
     ("hyper", &["net/"]),
     ("reqwest", &["trust/source.rs", "client/mod.rs", "client/error.rs", "command/health.rs"]),
+    ("rcgen", &["command/self_signed.rs"]),
     ("rsa", &["trust/public_key.rs", "emulator/signer.rs"]),
     ("aws_lc_rs", &["trust/public_key.rs"]),
     ("crypto_bigint", &["trust/public_key.rs"]),

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::client::Client;
 use crate::command::demo::proof::Proof;
-use crate::command::demo::stage::Stage;
+use crate::command::demo::stage::{Scheme, Stage};
 use crate::command::emulator::{CHAOS_DEFAULT, tell_chaos};
 use crate::command::service::Output;
 use crate::command::subscription::DEFAULT_SUBSCRIPTION;
@@ -45,6 +45,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint demo
+  mns-endpoint demo --tls
   mns-endpoint demo --chaos --seed 7    (2,000 messages through everything that can go wrong)")]
 pub(super) struct Demo {
     /// Let things go wrong, and prove that nothing is lost: a list of KIND=RATE as for the emulator, or nothing for a
@@ -57,6 +58,9 @@ pub(super) struct Demo {
     /// How many messages [default: 3; with --chaos 2000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: Option<u32>,
+    /// Push over https, with a certificate that is made for this run.
+    #[arg(long)]
+    tls: bool,
     /// Keep both logs in DIR [default: a temporary directory, which goes with the demo].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -75,7 +79,8 @@ impl Demo {
         };
         let time_warp = if self.chaos.is_some() { CHAOS_TIME_WARP } else { 1 };
         let chaos = self.chaos.clone().unwrap_or_else(Chaos::none).with_seed(self.seed);
-        let stage = Stage::set(&dir, chaos, time_warp).await?;
+        let scheme = if self.tls { Scheme::Https } else { Scheme::Http };
+        let stage = Stage::set(&dir, chaos, time_warp, scheme).await?;
         let shown = match self.chaos {
             Some(_) => self.show_chaos(&stage).await,
             None => self.show_manual(&stage).await,
@@ -93,9 +98,10 @@ impl Demo {
     async fn show_manual(&self, stage: &Stage) -> anyhow::Result<()> {
         let client = stage.client()?;
         let (mns, endpoint) = (stage.emulator_url(), stage.endpoint_url());
+        let self_signed = if self.tls { " --self-signed" } else { "" };
         let mut out = stdout();
         writeln!(out, "A local MNS and an endpoint, both in this process. Nothing leaves this machine.\n")?;
-        step(1, "an endpoint", &format!("mns-endpoint serve --trust {mns}/"))?;
+        step(1, "an endpoint", &format!("mns-endpoint serve --trust {mns}/{self_signed}"))?;
         writeln!(out, "Start Endpoint! Address: {endpoint}\n")?;
         step(2, "a topic", &format!("mns-endpoint topic create {DEFAULT_TOPIC}"))?;
         topic::create(&client, Output::Text, DEFAULT_TOPIC, &TopicAttributes::default(), false).await?;

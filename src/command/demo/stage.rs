@@ -14,14 +14,15 @@ use crate::client::{Base, Client};
 use crate::clock::SystemClock;
 use crate::command::emulator::{LIMITS, OWNER};
 use crate::command::running::Certificates;
+use crate::command::self_signed::SelfSigned;
 use crate::command::serve;
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters, Front};
+use crate::net::{self, Counters, Front, Tls};
 use crate::quarantine::Quarantine;
-use crate::roots;
+use crate::roots::{self, Trust};
 use crate::server::{self, Endpoint};
 
 /// Both servers, each on a free port of this machine.
@@ -30,17 +31,34 @@ pub(super) struct Stage {
     emulator_address: SocketAddr,
     endpoint: Arc<Endpoint>,
     endpoint_address: SocketAddr,
+    scheme: Scheme,
     log_dir: PathBuf,
     stop: CancellationToken,
     serving: [JoinHandle<()>; 2],
 }
 
+/// How pushes reach the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
 impl Stage {
-    /// Starts both; the logs go to `dir`.
-    pub(super) async fn set(dir: &Path, chaos: Chaos, time_warp: u32) -> anyhow::Result<Self> {
+    /// Starts both; the logs go to `dir`, and a certificate for https too.
+    pub(super) async fn set(dir: &Path, chaos: Chaos, time_warp: u32, scheme: Scheme) -> anyhow::Result<Self> {
         let (emulator_listener, emulator_address) = listen()?;
         let (endpoint_listener, endpoint_address) = listen()?;
         let base = format!("http://{emulator_address}");
+        let (tls, trust) = match scheme {
+            Scheme::Http => (None, Trust::Roots),
+            Scheme::Https => {
+                let pair = SelfSigned::read_or_make(dir, vec![endpoint_address.ip().to_string()])?;
+                let certificate = pair.certificate()?;
+                (Some(Arc::new(Tls::load(pair.files)?)), Trust::RootsAnd(vec![certificate]))
+            }
+        };
         let signer = tokio::task::spawn_blocking(|| Signer::generate(512)).await??;
         let options = Options {
             base: base.clone(),
@@ -48,7 +66,7 @@ impl Stage {
             access_key: Some(access_key()),
             owner: OWNER.to_owned(),
             signer,
-            tls: Arc::new(roots::tls_client()?),
+            tls: Arc::new(roots::tls_client_trusting(trust)?),
             content_md5: None,
             chaos,
             time_warp,
@@ -71,13 +89,13 @@ impl Stage {
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
                 server::service(endpoint.clone()),
-                Front::plain(config.net.clone()),
+                Front { tls, ..Front::plain(config.net.clone()) },
                 counters(),
                 stop.clone(),
             )),
         ];
         let log_dir = config.log_dir;
-        Ok(Self { emulator, emulator_address, endpoint, endpoint_address, log_dir, stop, serving })
+        Ok(Self { emulator, emulator_address, endpoint, endpoint_address, scheme, log_dir, stop, serving })
     }
 
     /// The address of the local MNS.
@@ -87,7 +105,7 @@ impl Stage {
 
     /// The address to subscribe.
     pub(super) fn endpoint_url(&self) -> String {
-        format!("http://{}", self.endpoint_address)
+        format!("{}://{}", self.scheme, self.endpoint_address)
     }
 
     /// One of both logs.

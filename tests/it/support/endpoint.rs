@@ -41,6 +41,8 @@ pub struct Options {
     pub set: Vec<(String, String)>,
     /// Prefixes for `--trust`.
     pub trust: Vec<String>,
+    /// Further flags.
+    pub flags: Vec<String>,
     /// The environment.
     pub environment: Vec<(String, String)>,
     /// A socket that is handed over as a service manager does.
@@ -99,6 +101,7 @@ impl Endpoint {
         for prefix in &options.trust {
             command.arg("--trust").arg(prefix);
         }
+        command.args(&options.flags);
         command.envs(options.environment.iter().map(|(name, value)| (name, value)));
         let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();

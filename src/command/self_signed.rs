@@ -1,0 +1,200 @@
+//! A certificate that no CA has issued, and its key: made once, so that https can be tried.
+
+use std::fs::{self, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::client::verify_server_name;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+use tempfile::NamedTempFile;
+
+use crate::command::Configuration;
+use crate::command::address::reachable_ip;
+use crate::config::{Config, ConfigError};
+use crate::net::TlsFiles;
+use crate::remedy::remedy;
+
+/// Where `serve --self-signed` keeps both files, below the working directory.
+const DIR: &str = "certs";
+/// The names of both files. No other command and no recipe writes to these.
+const CERTIFICATE: &str = "self-signed.pem";
+const PRIVATE_KEY: &str = "self-signed.key";
+/// The permissions of the certificate, which is public. The key is readable by its owner only, as a temporary file is.
+const CERTIFICATE_MODE: u32 = 0o644;
+/// The names of every machine for itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// The pair on disk.
+pub(super) struct SelfSigned {
+    pub(super) files: TlsFiles,
+    /// Whether it was made now.
+    is_new: bool,
+    /// What it is for, of the names that were asked for.
+    names: Vec<String>,
+    /// What it is not for.
+    missing: Vec<String>,
+}
+
+impl SelfSigned {
+    /// Reads the pair of `serve --self-signed`, makes it if it is not there yet, and puts it into the configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the configuration has a pair of its own, or the files cannot be written.
+    pub(super) fn configure(configuration: &mut Configuration, trust: &[String]) -> anyhow::Result<Self> {
+        let config = configuration.load(trust)?;
+        if let Some(files) = &config.tls {
+            let problem =
+                "serve --self-signed uses a certificate of its own: leave out either --self-signed or server.tls";
+            let value = files.certificate.display().to_string();
+            return Err(impossible("server.tls.certificate", value, problem.to_owned()).into());
+        }
+        let pair = Self::read_or_make(Path::new(DIR), names(&config))?;
+        for (key, file) in
+            [("server.tls.certificate", &pair.files.certificate), ("server.tls.private_key", &pair.files.private_key)]
+        {
+            configuration.set.push((key.to_owned(), file.display().to_string()));
+        }
+        Ok(pair)
+    }
+
+    /// Reads the pair in `dir`, and makes one for `names` if a file of it is missing: neither is of use without the other.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the files cannot be read or written.
+    pub(super) fn read_or_make(dir: &Path, names: Vec<String>) -> anyhow::Result<Self> {
+        let files = TlsFiles { certificate: dir.join(CERTIFICATE), private_key: dir.join(PRIVATE_KEY) };
+        let is_new = !(files.certificate.exists() && files.private_key.exists());
+        if is_new {
+            let (certificate, private_key) = made_for(&names).context("cannot make a certificate")?;
+            write(dir, &files, &certificate, &private_key).map_err(|cause| {
+                let problem = format!("cannot be written: {cause}; mend it with: {}", remedy(dir, &cause));
+                impossible("--self-signed", files.certificate.display().to_string(), problem)
+            })?;
+        }
+        let mut pair = Self { files, is_new, names: Vec::new(), missing: Vec::new() };
+        let certificate = pair.certificate()?;
+        let parsed = ParsedCertificate::try_from(&certificate).ok();
+        let is_for = |name: &String| match (&parsed, ServerName::try_from(name.as_str())) {
+            (Some(parsed), Ok(name)) => verify_server_name(parsed, &name).is_ok(),
+            (None, _) | (_, Err(_)) => false,
+        };
+        (pair.names, pair.missing) = names.into_iter().partition(is_for);
+        Ok(pair)
+    }
+
+    /// The certificate.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: the file holds something else.
+    pub(super) fn certificate(&self) -> anyhow::Result<CertificateDer<'static>> {
+        let path = &self.files.certificate;
+        CertificateDer::from_pem_file(path).map_err(|error| {
+            let problem = format!("cannot be used: {error}; delete it, and the next start makes another one");
+            impossible("--self-signed", path.display().to_string(), problem).into()
+        })
+    }
+
+    /// What `serve` prints: the file, its names, and how a sender is given it.
+    pub(super) fn lines(&self, address: &str) -> String {
+        let file = self.files.certificate.display();
+        let new = if self.is_new { "new, " } else { "" };
+        let mut lines = format!("Certificate: {file}, {new}self-signed, for {}\n", self.names.join(", "));
+        if !self.missing.is_empty() {
+            lines += &format!(
+                "It is not for {}: delete {file} and {}, and the next start makes a pair that is.\n",
+                self.missing.join(", "),
+                self.files.private_key.display()
+            );
+        }
+        lines += &format!(
+            "Senders need --ca {file}, as in: mns-endpoint push {address} --ca {file}\n\
+             Whether MNS accepts such a certificate is not documented: for MNS set server.tls to one of a public CA.\n"
+        );
+        lines
+    }
+}
+
+/// The names that senders may use: those of this machine, the addresses that are listened on, and the public one.
+fn names(config: &Config) -> Vec<String> {
+    let mut names: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
+    names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    names.extend(config.listen.iter().map(|listen| reachable_ip(listen.ip()).to_canonical().to_string()));
+    let public = config.public_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok());
+    names.extend(public.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())));
+    let mut found = Vec::new();
+    for name in names {
+        if !found.contains(&name) && ServerName::try_from(name.as_str()).is_ok() {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// The certificate and the key, both in PEM. It never expires: senders keep a copy, and nobody else trusts it.
+fn made_for(names: &[String]) -> Result<(String, String), rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, "mns-endpoint serve --self-signed");
+    // Some TLS libraries accept no certificate of a CA from a server.
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    let key = KeyPair::generate()?;
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+/// The key first: a start that is cut off between the two leaves no certificate that senders could be given.
+fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let put = |path: &PathBuf, text: &str, mode: Option<u32>| {
+        let mut draft = NamedTempFile::new_in(dir)?;
+        draft.write_all(text.as_bytes())?;
+        if let Some(mode) = mode {
+            draft.as_file().set_permissions(Permissions::from_mode(mode))?;
+        }
+        draft.persist(path).map(drop).map_err(io::Error::from)
+    };
+    put(&files.private_key, private_key, None)?;
+    put(&files.certificate, certificate, Some(CERTIFICATE_MODE))
+}
+
+fn impossible(key: &'static str, value: String, problem: String) -> ConfigError {
+    ConfigError::Impossible { key, value, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn the_names_are_those_by_which_senders_reach_this_machine() {
+        let config = |listen: &str, public_url: &str| {
+            let flag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+            Config::load(&Sources {
+                file: Some("/dev/null".into()),
+                flags: vec![flag("server.listen", listen), flag("server.public_url", public_url)],
+                ..Sources::default()
+            })
+        };
+        let found = |listen, public_url| names(&config(listen, public_url).unwrap());
+        assert_eq!(found("127.0.0.1:8080", "")[..3], LOOPBACK);
+        for (listen, public_url, name) in [
+            ("10.1.2.3:8080", "", "10.1.2.3"),
+            ("127.0.0.1:8080", "https://mns.example.com/notifications", "mns.example.com"),
+            ("127.0.0.1:8080", "https://[2001:db8::1]:8443/notifications", "2001:db8::1"),
+        ] {
+            let names = found(listen, public_url);
+            assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
+            let (certificate, _key) = made_for(&names).unwrap();
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+            let parsed = ParsedCertificate::try_from(&certificate).unwrap();
+            for name in names {
+                verify_server_name(&parsed, &ServerName::try_from(name).unwrap()).unwrap();
+            }
+        }
+    }
+}
