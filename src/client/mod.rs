@@ -34,6 +34,8 @@ pub struct Client {
     http: reqwest::Client,
     base: Base,
     key: AccessKey,
+    /// The region that requests are signed for with version 4; `None` signs them with version 2.
+    region: Option<String>,
     security_token: Option<String>,
     clock: Arc<dyn Clock>,
 }
@@ -78,7 +80,13 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ClientError::unreachable(&base.text, &error))?;
-        Ok(Self { http, base, key, security_token, clock })
+        Ok(Self { http, base, key, region: None, security_token, clock })
+    }
+
+    /// The same client, which signs with version 4 for `region`.
+    #[must_use]
+    pub fn signing_v4(self, region: String) -> Self {
+        Self { region: Some(region), ..self }
     }
 
     /// Makes a topic.
@@ -228,11 +236,12 @@ impl Client {
         headers: &[(&str, &str)],
         body: &Bytes,
     ) -> Result<Request<Bytes>, ClientError> {
+        let now = self.clock.now();
         let mut request = Request::builder()
             .method(method)
             .uri(target)
             .header(HOST, &self.base.authority)
-            .header(DATE, httpdate::fmt_http_date(self.clock.now()))
+            .header(DATE, httpdate::fmt_http_date(now))
             .header(header::VERSION, "2015-06-06")
             .header(CONTENT_LENGTH, body.len());
         if !body.is_empty() {
@@ -245,7 +254,11 @@ impl Client {
             request = request.header(*name, *value);
         }
         let mut request = request.body(body.clone())?;
-        let authorization = self.key.authorize(&request).to_string();
+        let authorization = match &self.region {
+            None => self.key.authorize(&request),
+            Some(region) => self.key.authorize_v4(&request, region, now),
+        };
+        let authorization = authorization.to_string();
         request.headers_mut().insert(AUTHORIZATION, authorization.try_into().map_err(http::Error::from)?);
         *request.uri_mut() = format!("{}{target}", self.base.text).try_into().map_err(http::Error::from)?;
         Ok(request)

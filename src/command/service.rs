@@ -12,7 +12,7 @@ use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
 use crate::command::input;
 use crate::journal::{escaped, json_text};
-use crate::mns::AccessKey;
+use crate::mns::{AccessKey, region_of};
 
 /// What the sample configuration holds where nobody has put a token.
 const UNSET_TOKEN: &str = "$SecurityToken";
@@ -26,6 +26,12 @@ pub(super) struct Service {
     /// The SDKs' sample.cfg: AccessKeyId, AccessKeySecret and Endpoint under Base, SecurityToken under Optional.
     #[arg(long, value_name = "FILE")]
     sdk_config: Option<PathBuf>,
+    /// The version of request signatures: 2, or 4, which is good for one region and one day.
+    #[arg(long, value_name = "VERSION", value_parser = ["2", "4"], default_value = "2")]
+    sign_version: String,
+    /// The region that version 4 signs for [default: that of the endpoint's host, else cn-hangzhou].
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// How results are printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
@@ -57,7 +63,18 @@ impl Service {
             id: file.id.or(environment.id).with_context(|| missing("access key id", id, "AccessKeyId"))?,
             secret: file.secret.or(environment.secret).with_context(|| missing("secret", secret, "AccessKeySecret"))?,
         };
-        Ok(Client::new(base, key, file.token.or(environment.token), Arc::new(SystemClock))?)
+        let region = self.region_of(base.host())?;
+        let client = Client::new(base, key, file.token.or(environment.token), Arc::new(SystemClock))?;
+        Ok(if self.sign_version == "4" { client.signing_v4(region) } else { client })
+    }
+
+    /// The region to sign for. An emulator's address names none, and it takes any.
+    fn region_of(&self, host: &str) -> anyhow::Result<String> {
+        if self.sign_version != "4" && self.region.is_some() {
+            bail!("--region is a part of signatures of version 4: add --sign-version 4");
+        }
+        let named = self.region.as_deref().or_else(|| region_of(host));
+        Ok(named.unwrap_or("cn-hangzhou").to_owned())
     }
 
     /// Whether the service is on this machine, as the emulator is.

@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{HeaderName, Request};
 
 use crate::emulator::refusal::Refusal;
-use crate::mns::{AccessKey, Authorization, ContentMd5, header};
+use crate::mns::{AccessKey, Authorization, ContentMd5, Scope, header, region_of};
 
 /// How far a request's Date may be from our time.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
@@ -38,7 +39,11 @@ pub(super) fn authenticate(request: &Request<Bytes>, key: Option<&AccessKey>, no
     if authorization.access_key_id != key.id {
         return Err(Refusal::InvalidAccessKeyId);
     }
-    if !key.authorized(request, &authorization) {
+    // The service signs with its own region. A Host that names none is an emulator's own, and any region is right there.
+    let host = text(HOST).and_then(|host| std::str::from_utf8(host).ok()).unwrap_or_default();
+    let is_of_this_region = |scope: &Scope| region_of(host).is_none_or(|region| region == scope.region);
+    let is_right_scope = authorization.scope.as_ref().is_none_or(is_of_this_region);
+    if !is_right_scope || !key.authorized(request, &authorization) {
         return Err(Refusal::SignatureDoesNotMatch);
     }
     Ok(())
@@ -109,6 +114,64 @@ mod tests {
             request.headers_mut().insert("authorization", signed);
         };
         assert_eq!(checked(foreign), Err(Refusal::SignatureDoesNotMatch));
+    }
+
+    /// A good request, changed by `change`, signed with version 4 for `region` at `signed_at`, and sent to `host`.
+    fn checked_v4(
+        host: &'static str,
+        region: &str,
+        signed_at: u64,
+        change: impl FnOnce(&mut Request<Bytes>),
+    ) -> Result<(), Refusal> {
+        checked(|request| {
+            set("host", host)(request);
+            let signed = key("emulator").authorize_v4(request, region, at(signed_at)).to_string();
+            set("authorization", &signed)(request);
+            change(request);
+        })
+    }
+
+    #[test]
+    fn version_4_passes_in_its_region_on_its_day_and_nowhere_else() {
+        let wrong = Err(Refusal::SignatureDoesNotMatch);
+        let ours = "1.mns.cn-hangzhou.aliyuncs.com:80";
+        assert_eq!(checked_v4("127.0.0.1:9000", "anywhere", NOW, |_| {}), Ok(()));
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, |_| {}), Ok(()));
+        assert_eq!(checked_v4(ours, "cn-shanghai", NOW, |_| {}), wrong);
+        // Another second, another day, another Date than was signed.
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW + 1, |_| {}), wrong);
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW - 86_400, |_| {}), wrong);
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, set("date", &date(NOW + 1))), wrong);
+        let day_before = |request: &mut Request<Bytes>| {
+            let value = request.headers()["authorization"].to_str().unwrap().replace("/20261124/", "/20261123/");
+            set("authorization", &value)(request);
+        };
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, day_before), wrong);
+        // What is signed, and what is not.
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, set("content-type", "text/xml")), wrong);
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, set("x-mns-new", "1")), wrong);
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, set("user-agent", "a")), Ok(()));
+        let elsewhere = |request: &mut Request<Bytes>| *request.uri_mut() = "/topics/U".parse().unwrap();
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, elsewhere), wrong);
+        let encoded = |request: &mut Request<Bytes>| *request.uri_mut() = "/topics/%54".parse().unwrap();
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, encoded), Ok(()));
+        // The other checks come first, with their codes.
+        let late = |request: &mut Request<Bytes>| set("date", &date(NOW - 901))(request);
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, late), Err(Refusal::TimeExpired));
+        assert_eq!(
+            checked_v4(ours, "cn-hangzhou", NOW, |request| drop(request.headers_mut().remove("date"))),
+            Err(Refusal::MissingDateHeader)
+        );
+        let stranger = |request: &mut Request<Bytes>| {
+            let value = request.headers()["authorization"].to_str().unwrap().replace("=emulator/", "=other/");
+            set("authorization", &value)(request);
+        };
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, stranger), Err(Refusal::InvalidAccessKeyId));
+        let of_oss = |request: &mut Request<Bytes>| {
+            let value = request.headers()["authorization"].to_str().unwrap().replace("/mns/", "/oss/");
+            set("authorization", &value)(request);
+        };
+        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, of_oss), Err(Refusal::InvalidAuthorizationHeader));
     }
 
     #[test]

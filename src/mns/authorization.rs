@@ -1,8 +1,10 @@
 //! How a client signs its requests to the REST API (protocol.md 4.1).
 //!
-//! The string to sign is that of a push; the signature is HMAC-SHA1 under the access key's secret.
+//! Version 2: the string to sign is that of a push, the signature HMAC-SHA1 under the access key's secret. Version 4 is in
+//! `signature_v4.rs`.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +13,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
 use sha1::Sha1;
 
+use crate::mns::signature_v4::{self, ALGORITHM, Scope};
 use crate::mns::{Form, string_to_sign};
 
-/// What stands before the access key's id.
+/// What precedes the access key's id in version 2.
 const SCHEME: &str = "MNS ";
 
 /// An access key: whoever knows its secret is its owner.
@@ -32,21 +35,43 @@ pub struct Authorization {
     pub access_key_id: String,
     /// The signature.
     pub signature: Vec<u8>,
+    /// Day and region of a signature of version 4; `None` for version 2.
+    pub scope: Option<Scope>,
 }
 
 impl AccessKey {
-    /// Signs a request that has all headers but Authorization.
+    /// Signs a request that has all headers but Authorization, with version 2.
     #[must_use]
     pub fn authorize(&self, request: &Request<Bytes>) -> Authorization {
         let signature = self.mac(&string_to_sign(request, Form::Documented)).finalize().into_bytes().to_vec();
-        Authorization { access_key_id: self.id.clone(), signature }
+        Authorization { access_key_id: self.id.clone(), signature, scope: None }
     }
 
-    /// Whether a request was signed with this key. Takes the same time for every wrong signature.
+    /// The same with version 4, for one region. `time` is the one in the request's Date.
+    #[must_use]
+    pub fn authorize_v4(&self, request: &Request<Bytes>, region: &str, time: SystemTime) -> Authorization {
+        let scope = Scope::of(time, region);
+        let mac = signature_v4::mac(&scope.key(&self.secret), &signature_v4::text(request, time, &scope));
+        let signature = mac.finalize().into_bytes().to_vec();
+        Authorization { access_key_id: self.id.clone(), signature, scope: Some(scope) }
+    }
+
+    /// Whether a request was signed with this key, with either version. Takes the same time for every wrong signature.
+    ///
+    /// A signature of version 4 is good for the region that it names, on the day of the request's Date.
     #[must_use]
     pub fn authorized(&self, request: &Request<Bytes>, authorization: &Authorization) -> bool {
-        authorization.access_key_id == self.id
-            && self.mac(&string_to_sign(request, Form::Documented)).verify_slice(&authorization.signature).is_ok()
+        if authorization.access_key_id != self.id {
+            return false;
+        }
+        let Some(scope) = &authorization.scope else {
+            return self.mac(&string_to_sign(request, Form::Documented)).verify_slice(&authorization.signature).is_ok();
+        };
+        signature_v4::signed_at(request).is_some_and(|time| {
+            let text = signature_v4::text(request, time, scope);
+            *scope == Scope::of(time, &scope.region)
+                && signature_v4::mac(&scope.key(&self.secret), &text).verify_slice(&authorization.signature).is_ok()
+        })
     }
 
     fn mac(&self, text: &[u8]) -> Hmac<Sha1> {
@@ -64,17 +89,36 @@ impl fmt::Debug for AccessKey {
 }
 
 impl Authorization {
-    /// Reads a header value; `None` where it is not `MNS id:signature`.
+    /// Reads a header value; `None` if it is neither `MNS id:signature` nor
+    /// `MNS4-HMAC-SHA256 Credential=id/day/region/mns/aliyun_v4_request,Signature=hex`.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let (id, signature) = std::str::from_utf8(value).ok()?.strip_prefix(SCHEME)?.split_once(':')?;
-        Some(Self { access_key_id: id.to_owned(), signature: STANDARD.decode(signature).ok()? })
+        let text = std::str::from_utf8(value).ok()?;
+        if let Some(rest) = text.strip_prefix(ALGORITHM) {
+            let (credential, signature) = rest.strip_prefix(" Credential=")?.split_once(',')?;
+            let (id, scope) = credential.split_once('/')?;
+            let signature = from_hex(signature.trim_start().strip_prefix("Signature=")?)?;
+            return Some(Self { access_key_id: id.to_owned(), signature, scope: Some(Scope::parse(scope)?) });
+        }
+        let (id, signature) = text.strip_prefix(SCHEME)?.split_once(':')?;
+        Some(Self { access_key_id: id.to_owned(), signature: STANDARD.decode(signature).ok()?, scope: None })
     }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|nibble| u8::try_from(nibble).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|&[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect();
+    if rest.is_empty() { bytes } else { None }
 }
 
 impl fmt::Display for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}:{}", self.access_key_id, STANDARD.encode(&self.signature))
+        let Some(scope) = &self.scope else {
+            return write!(f, "{SCHEME}{}:{}", self.access_key_id, STANDARD.encode(&self.signature));
+        };
+        write!(f, "{ALGORITHM} Credential={}/{scope},Signature=", self.access_key_id)?;
+        self.signature.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -119,6 +163,26 @@ mod tests {
     #[test]
     fn other_values_are_no_authorization_and_the_secret_is_never_shown() {
         for value in ["", "MNS", "MNS ak1", "Basic YTpi", "MNS ak1:???", "mns ak1:YTpi"] {
+            assert_eq!(Authorization::parse(value.as_bytes()), None, "{value}");
+        }
+        let v4 = |credential: &str, signature: &str| {
+            format!("MNS4-HMAC-SHA256 Credential={credential},Signature={signature}")
+        };
+        assert!(Authorization::parse(v4("ak1/20250603/r/mns/aliyun_v4_request", "0aF0").as_bytes()).is_some());
+        for (credential, signature) in [
+            ("ak1/20250603/r/mns/aliyun_v4_request", "0a0"),
+            ("ak1/20250603/r/mns/aliyun_v4_request", "+a0b"),
+            ("ak1/20250603/r/oss/aliyun_v4_request", "0a"),
+            ("ak1/20250603/r/mns/aliyun_v3_request", "0a"),
+            ("ak1/20250603/r/mns", "0a"),
+            ("ak1/20250603//mns/aliyun_v4_request", "0a"),
+            ("ak1/2025-06-03/r/mns/aliyun_v4_request", "0a"),
+            ("ak1", "0a"),
+        ] {
+            let value = v4(credential, signature);
+            assert_eq!(Authorization::parse(value.as_bytes()), None, "{value}");
+        }
+        for value in ["MNS4-HMAC-SHA256", "MNS4-HMAC-SHA256 Signature=0a", "MNS4-HMAC-SHA512 Credential=a"] {
             assert_eq!(Authorization::parse(value.as_bytes()), None, "{value}");
         }
         assert!(!format!("{:?}", key("hush")).contains("hush"));

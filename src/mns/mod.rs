@@ -11,6 +11,7 @@ pub mod header;
 mod json;
 mod notification;
 mod request_id;
+mod signature_v4;
 mod signed_request;
 mod signing_cert_url;
 mod string_to_sign;
@@ -21,6 +22,7 @@ pub use content_md5::{ContentMd5, Notation};
 pub use document::{Element, MalformedDocument};
 pub use notification::{ATTRIBUTES, ContentFormat, InvalidNotification, Notification};
 pub use request_id::request_time;
+pub use signature_v4::{Scope, region_of};
 pub use signed_request::{Defect, SignedRequest};
 pub use signing_cert_url::{
     NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl, WELL_KNOWN_CERTIFICATE,

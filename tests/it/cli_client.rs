@@ -172,6 +172,42 @@ fn keys_come_from_the_sdks_file_or_from_the_environment() {
 }
 
 #[test]
+fn version_4_signs_for_the_region_of_the_endpoint_or_the_one_that_is_given() {
+    let key = AccessKey { id: "id".to_owned(), secret: "secret".to_owned() };
+    let elsewhere = "http://1.mns.cn-shanghai-internal.aliyuncs.com";
+    let day = regex::Regex::new("id/20[0-9]{6}/").unwrap();
+    for (more, start) in [
+        (vec![], "MNS id:"),
+        (vec!["--sign-version", "2"], "MNS id:"),
+        (
+            vec!["--sign-version", "4"],
+            "MNS4-HMAC-SHA256 Credential=id/20DAY/cn-hangzhou/mns/aliyun_v4_request,Signature=",
+        ),
+        (vec!["--sign-version", "4", "--region", "eu-west-1"], "MNS4-HMAC-SHA256 Credential=id/20DAY/eu-west-1/mns/"),
+        (
+            vec!["--sign-version", "4", "--endpoint", elsewhere],
+            "MNS4-HMAC-SHA256 Credential=id/20DAY/cn-shanghai/mns/aliyun_v4_request,Signature=",
+        ),
+    ] {
+        // Three commands that send a body, a query and neither.
+        for args in
+            [vec!["topic", "create", "T"], vec!["subscription", "update", "--dlq", "Q"], vec!["topic", "delete"]]
+        {
+            let host = ApiHost::start(&[DONE]);
+            let mut command = command(&host, &[&args[..], &more].concat());
+            finish(command.env("http_proxy", format!("http://{}", host.address)), b"").assert(0, "Succeed!");
+            let request = host.requests().pop().unwrap();
+            let value = request.headers()["authorization"].to_str().unwrap();
+            assert!(day.replace(value, "id/20DAY/").starts_with(start), "{value}");
+            assert!(key.authorized(&request, &Authorization::parse(value.as_bytes()).unwrap()), "{request:?}");
+        }
+    }
+    let host = ApiHost::start(&[]);
+    run(&host, &["topic", "list", "--region", "eu-west-1"]).assert(1, "--region is a part of signatures of version 4");
+    run(&host, &["topic", "list", "--sign-version", "3"]).assert(2, "[possible values: 2, 4]");
+}
+
+#[test]
 fn an_endpoint_that_mns_cannot_reach_is_refused_unless_it_is_meant() {
     // The service is another machine, played by a proxy, so that nothing leaves this one.
     let remote = |host: &ApiHost, args: &[&str]| {

@@ -124,6 +124,30 @@ async fn the_owner_of_the_key_may_and_nobody_else() {
     assert_eq!(open.client_with("any", "thing").topics("").await.unwrap(), Vec::<String>::new());
 }
 
+#[test]
+fn a_client_that_signs_with_version_4_is_served_as_one_of_version_2() {
+    let mns = LocalMns::start(&["--access-key", "id:secret"]);
+    let run = |args: &[&str], secret: &str, host: Option<&str>| {
+        let mut command = crate::support::program();
+        command.args(args).args(["--sign-version", "4"]);
+        command.env("MNS_ACCOUNT_ENDPOINT", host.unwrap_or(&format!("http://{}", mns.address)));
+        command.env("http_proxy", format!("http://{}", mns.address));
+        command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id").env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret);
+        crate::support::finish(&mut command, b"")
+    };
+    run(&["topic", "create", "T"], "secret", None).assert(0, "Create Topic Succeed!");
+    run(&["subscription", "create", "http://127.0.0.1:9", "T", "S"], "secret", None).assert(0, "Succeed!");
+    run(&["subscription", "update", "T", "S", "--dlq", "Q"], "secret", None).assert(0, "Succeed!");
+    run(&["subscription", "show", "T", "S"], "secret", None).assert(0, "DeadLetterTargetQueue         : Q");
+    run(&["topic", "list", "--prefix", "T"], "secret", None).assert(0, "T\n");
+    run(&["publish", "T"], "secret", None).assert(0, "Publish Message Succeed.");
+    run(&["topic", "list"], "other", None).assert(1, "403 SignatureDoesNotMatch");
+    // A host of the service names its region, and a signature for another one is not good there.
+    let hangzhou = Some("http://1.mns.cn-hangzhou.aliyuncs.com");
+    run(&["topic", "list"], "secret", hangzhou).assert(0, "T\n");
+    run(&["topic", "list", "--region", "cn-shanghai"], "secret", hangzhou).assert(1, "403 SignatureDoesNotMatch");
+}
+
 /// Sends a request that nobody signed, to an emulator that asks for no signature.
 fn raw(mns: &LocalMns, request: &str, body: &str) -> (u16, String) {
     let head = format!("{request}\r\nx-mns-version: 2015-06-06\r\ncontent-length: {}\r\n\r\n", body.len());

@@ -27,7 +27,7 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("aws_lc_rs", &["trust/public_key.rs"]),
     ("crypto_bigint", &["trust/public_key.rs"]),
     ("sha1", &["trust/public_key.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
-    ("sha2", &["trust/certificate.rs"]),
+    ("sha2", &["trust/certificate.rs", "mns/signature_v4.rs"]),
     ("x509_cert", &["trust/certificate.rs", "trust/public_key.rs", "emulator/signer.rs", "net/tls.rs"]),
     ("md5", &["mns/content_md5.rs"]),
     ("figment", &["config/layers.rs"]),
