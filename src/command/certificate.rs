@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use crate::command::stdout::printer;
 use crate::command::{Configuration, input};
 use crate::journal::escaped;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
@@ -63,7 +64,7 @@ impl Certificate {
 
 fn add(configuration: &Configuration, url: &str, file: &Path) -> anyhow::Result<ExitCode> {
     let config = configuration.load(&[])?;
-    let mut out = std::io::stdout().lock();
+    let mut out = printer();
     let address = match config.prefixes.admit(url.as_bytes()) {
         Ok(address) => address,
         Err(_) => {
@@ -99,7 +100,7 @@ fn shown(path: &Path) -> String {
 fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let config = configuration.load(&[])?;
     let kept = CertificateStore::new(config.certificate_dir.clone()).list().context("signing.certificate_dir")?;
-    let mut out = std::io::stdout().lock();
+    let mut out = printer();
     if kept.is_empty() {
         writeln!(out, "No certificates are kept in {}", shown(&config.certificate_dir))?;
     }

@@ -14,6 +14,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::command::address::{public_address, secret_address};
 use crate::command::findings::{Finding, Findings, Level};
 use crate::command::service::Output;
+use crate::command::stdout::printer;
 use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
 use crate::config::{self, Config};
 use crate::journal::Medium;
@@ -57,7 +58,7 @@ const OTHERS: u32 = 0o077;
 impl Check {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
-            writeln!(io::stdout(), "{}", whole_address(&self.configuration.load(&[])?)?)?;
+            writeln!(printer(), "{}", whole_address(&self.configuration.load(&[])?)?)?;
             return Ok(ExitCode::SUCCESS);
         }
         let (origin, findings) = match self.configuration.load(&[]) {

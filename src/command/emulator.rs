@@ -19,6 +19,7 @@ use crate::command::format::ContentMd5;
 use crate::command::key::{self, Key};
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::service::is_local;
+use crate::command::stdout::printer;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
 use crate::net::{self, Counters, Front, Limits};
@@ -163,7 +164,7 @@ impl EmulatorCommand {
     }
 
     fn announce(&self, base: &str, emulator: &Emulator) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = printer();
         let (key, account) = (&self.access_key, &self.account_id);
         writeln!(out, "Start Emulator! Address: {base}")?;
         writeln!(out, "Certificate: {}", emulator.certificate_url())?;
@@ -191,7 +192,7 @@ impl EmulatorCommand {
 
     /// What is left, and what went wrong on purpose.
     fn tell_the_end(&self, status: &Status) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = printer();
         for subscription in &status.subscriptions {
             let (topic, name) = (&subscription.topic, &subscription.subscription);
             let (delivered, failed) = (subscription.delivered, subscription.failed_pushes);

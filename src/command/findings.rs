@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use crate::command::service::Output;
+use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 
 /// How bad it is.
@@ -45,7 +46,7 @@ impl Finding {
 
 impl Findings {
     pub(super) fn print(&self, output: Output, origin: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = printer();
         match output {
             Output::Text => {
                 for finding in &self.0 {

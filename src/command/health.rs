@@ -11,6 +11,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
 use crate::command::Configuration;
+use crate::command::stdout::printer;
 use crate::config::Config;
 use crate::roots;
 
@@ -48,7 +49,7 @@ impl Health {
         if status != http::StatusCode::OK {
             bail!("{url} answered {status}: see the diagnostic log of serve");
         }
-        writeln!(std::io::stdout(), "healthy: {url}")?;
+        writeln!(printer(), "healthy: {url}")?;
         Ok(ExitCode::SUCCESS)
     }
 }

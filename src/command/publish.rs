@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::client::{Client, Published};
 use crate::command::input;
 use crate::command::service::{Output, Service, code, fail, name};
+use crate::command::stdout::printer;
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::journal::{escaped, json_text};
 
@@ -75,7 +76,7 @@ pub(super) async fn publish(
     messages: &[String],
     tag: &str,
 ) -> anyhow::Result<Vec<Published>> {
-    let mut out = std::io::stdout();
+    let mut out = printer();
     if output == Output::Text {
         let count = messages.len();
         writeln!(out, "==========Publish Message To Topic==========\nTopicName:{topic}\nMessageCount:{count}\n")?;

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
 use crate::command::input;
+use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 use crate::mns::{AccessKey, region_of};
 
@@ -176,7 +177,7 @@ pub(super) fn fail<T>(line: &str, error: &ClientError) -> anyhow::Result<T> {
 
 /// Prints what was done: as the manual's line, which an empty one follows, or as JSON.
 pub(super) fn print_done(output: Output, line: &str, told: &serde_json::Value) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
+    let mut out = printer();
     match output {
         Output::Text => writeln!(out, "{line}\n")?,
         Output::Json => writeln!(out, "{}", json_text(told))?,
@@ -186,7 +187,7 @@ pub(super) fn print_done(output: Output, line: &str, told: &serde_json::Value) -
 
 /// Prints an object: as padded lines, or as JSON.
 pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = printer();
     match (output, object.as_object()) {
         (Output::Text, Some(members)) => {
             for (name, value) in members {
@@ -209,7 +210,7 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
 
 /// Prints names: one a line, or as JSON.
 pub(super) fn print_names(output: Output, what: &str, names: &[String]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = printer();
     match output {
         Output::Text => names.iter().try_for_each(|name| writeln!(out, "{}", escaped(name.as_bytes())))?,
         Output::Json => writeln!(out, "{}", json_text(&serde_json::json!({ what: names })))?,

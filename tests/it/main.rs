@@ -22,6 +22,7 @@ mod cli_explain;
 mod cli_logs;
 mod cli_push;
 mod client;
+mod closed_stdout;
 mod damage;
 mod demo;
 mod drain;

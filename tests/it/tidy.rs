@@ -116,6 +116,20 @@ fn crates_are_named_in_their_places_only() {
 }
 
 #[test]
+fn commands_print_through_the_printer_which_outlives_its_reader() {
+    let stdout = regex::Regex::new(r"\bio::stdout\(\)|\bio::\{[^}]*\bstdout\b").unwrap();
+    let places = ["command/stdout.rs", "command/serve.rs", "telemetry.rs"];
+    let found: Vec<String> =
+        sources().into_iter().filter(|(_, text)| stdout.is_match(text)).map(|(name, _)| name).collect();
+    assert!(found.iter().any(|name| name == places[0]), "this test is blind");
+    let wrong: Vec<&String> = found.iter().filter(|name| !places.contains(&name.as_str())).collect();
+    assert!(
+        wrong.is_empty(),
+        "use command::stdout::printer(), as an error of stdout must not end a command: {wrong:?}"
+    );
+}
+
+#[test]
 fn the_words_of_mns_have_no_clock_disk_network_or_log() {
     let outside =
         regex::Regex::new(r"\b(tokio|tracing|std::fs|std::net::(Tcp|Udp)|SystemTime::now|Instant)\b").unwrap();

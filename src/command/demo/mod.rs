@@ -4,7 +4,7 @@ mod proof;
 mod stage;
 
 use std::convert::Infallible;
-use std::io::{Write as _, stdout};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use crate::command::demo::proof::Proof;
 use crate::command::demo::stage::{Scheme, Stage};
 use crate::command::emulator::{CHAOS_DEFAULT, tell_chaos};
 use crate::command::service::Output;
+use crate::command::stdout::printer;
 use crate::command::subscription::DEFAULT_SUBSCRIPTION;
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::command::{publish, subscription, topic};
@@ -89,7 +90,7 @@ impl Demo {
         if shown.is_err()
             && let Some(temporary) = temporary
         {
-            writeln!(stdout(), "The logs stay in {}", temporary.keep().display())?;
+            writeln!(printer(), "The logs stay in {}", temporary.keep().display())?;
         }
         shown.map(|()| ExitCode::SUCCESS)
     }
@@ -99,7 +100,7 @@ impl Demo {
         let client = stage.client()?;
         let (mns, endpoint) = (stage.emulator_url(), stage.endpoint_url());
         let self_signed = if self.tls { " --self-signed" } else { "" };
-        let mut out = stdout();
+        let mut out = printer();
         writeln!(out, "A local MNS and an endpoint, both in this process. Nothing leaves this machine.\n")?;
         step(1, "an endpoint", &format!("mns-endpoint serve --trust {mns}/{self_signed}"))?;
         writeln!(out, "Start Endpoint! Address: {endpoint}\n")?;
@@ -131,7 +132,7 @@ impl Demo {
     /// A topic and a subscription for each format, and everything that can go wrong with them.
     async fn show_chaos(&self, stage: &Stage) -> anyhow::Result<()> {
         let count = self.count.unwrap_or(CHAOS_MESSAGES);
-        let mut out = stdout();
+        let mut out = printer();
         writeln!(
             out,
             "{count} messages in three formats through a local MNS whose network is bad, seed {}.",
@@ -171,7 +172,7 @@ async fn tell_progress(stage: &Stage, count: u32, began: Instant) -> anyhow::Res
     loop {
         sleep(TELL_EVERY).await;
         let delivered: u64 = stage.status().await?.subscriptions.iter().map(|of| of.delivered).sum();
-        writeln!(stdout(), "{:>5.1} s  {delivered} of {count} delivered", began.elapsed().as_secs_f64())?;
+        writeln!(printer(), "{:>5.1} s  {delivered} of {count} delivered", began.elapsed().as_secs_f64())?;
     }
 }
 
@@ -236,5 +237,5 @@ async fn wait_for_all(stage: &Stage) -> anyhow::Result<Status> {
 }
 
 fn step(number: usize, title: &str, command: &str) -> anyhow::Result<()> {
-    writeln!(stdout(), "==> {number}. {title}\n$ {command}").context("cannot write to stdout")
+    writeln!(printer(), "==> {number}. {title}\n$ {command}").context("cannot write to stdout")
 }

@@ -14,6 +14,7 @@ use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::explain::cause::Search;
+use crate::command::stdout::printer;
 use crate::command::{Configuration, capture, input};
 use crate::config::Config;
 use crate::journal::escaped;
@@ -69,7 +70,7 @@ impl Explain {
         let bytes = input::read(&self.file)?;
         let read = capture::read(&bytes).with_context(|| format!("{} is no HTTP request", self.file.display()));
         let (request, behind) = read?;
-        let mut out = std::io::stdout().lock();
+        let mut out = printer();
         self.explain(&config, &request, Note::parse(behind).as_ref(), &mut out).await
     }
 

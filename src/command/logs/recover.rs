@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::Configuration;
 use crate::command::logs::review::{Capture, Review, Verdict};
+use crate::command::stdout::printer;
 use crate::config::{self, Config};
 use crate::journal::{
     self, Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, Log, Names, OpenError, Place, RECOVERED,
@@ -90,7 +91,7 @@ impl Recover {
         let paths = quarantine::list(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
         if paths.is_empty() && !dir.exists() {
             writeln!(
-                io::stdout(),
+                printer(),
                 "{}: there is no such directory; nothing was refused here, or server.listen and logs.dir are not those of serve",
                 escaped(dir.as_os_str().as_encoded_bytes())
             )?;
@@ -100,7 +101,7 @@ impl Recover {
         let captures = review.read(paths)?;
         // This may ask for certificates and takes its time, so the logs are not held meanwhile.
         let judged = review.judge(&captures).await;
-        let mut out = io::stdout().lock();
+        let mut out = printer();
         let is_any_taken = judged.iter().any(|(_, verdict)| matches!(verdict, Verdict::Passes(..)));
         let tally = if self.dry_run || !is_any_taken {
             show(judged, &names, &mut out)?

@@ -12,6 +12,7 @@ use clap::Args;
 use strum::IntoEnumIterator as _;
 
 use crate::command::Configuration;
+use crate::command::stdout::printer;
 use crate::journal::{self, Log, Names, Verdict, escaped};
 use crate::regular;
 
@@ -37,7 +38,7 @@ impl Verify {
             bail!("server.listen names no port")
         };
         let names = Names { dir: config.log_dir, port };
-        let mut out = std::io::stdout().lock();
+        let mut out = printer();
         let mut is_sound = true;
         for log in Log::iter() {
             is_sound &= verify_log(&names, log, &mut out)?;

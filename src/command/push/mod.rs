@@ -22,6 +22,7 @@ use crate::command::key::Key;
 use crate::command::push::maker::{Maker, Plan};
 use crate::command::push::outcome::Outcome;
 use crate::command::receiver_tls::ReceiverTls;
+use crate::command::stdout::printer;
 use crate::emulator::{self, Connection, Signer, Target};
 use crate::net::{self, Counters, Front};
 
@@ -99,7 +100,7 @@ impl Push {
         let started = Instant::now();
         let mut outcomes = self.start_senders(&maker)?;
         let mut counts = std::collections::BTreeMap::<String, usize>::new();
-        let mut out = std::io::stdout().lock();
+        let mut out = printer();
         let mut all_succeeded = true;
         while let Some(outcome) = outcomes.recv().await {
             let outcome = outcome?;
