@@ -26,6 +26,7 @@ mod regular;
 mod remedy;
 mod report;
 mod roots;
+mod span;
 mod tls_error;
 pub mod trust;
 

@@ -117,6 +117,22 @@ impl Configuration {
         Config::load(&sources)
     }
 
+    /// What `config` was read from: the file or the built-in defaults, and what overrides them. Names, no values but the
+    /// addresses that are trusted for this run.
+    fn described(&self, config: &Config, trust: &[String]) -> String {
+        let is_ours = |name: &String| name.starts_with("MNS_ENDPOINT_") && name.contains("__");
+        let mut variables: Vec<String> =
+            std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_ours).collect();
+        variables.sort();
+        let mut parts = vec![config.origin.clone()];
+        parts.extend(variables);
+        parts.extend(self.set.iter().map(|(key, _)| format!("--set {key}")));
+        parts.extend(self.listen.as_ref().map(|_| "--listen".to_owned()));
+        parts.extend(self.log_dir.as_ref().map(|_| "--log-dir".to_owned()));
+        parts.extend(trust.iter().map(|prefix| format!("--trust {prefix}")));
+        parts.join(", ")
+    }
+
     /// The same for judging what was sent to serve: with its secret path, which only serve makes.
     fn load_revealed(&self, trust: &[String]) -> anyhow::Result<Config> {
         let mut config = self.load(trust)?;

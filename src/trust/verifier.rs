@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::mns::{
     ContentMd5, Defect, InvalidNotification, NotAllowed, Notification, Prefixes, SignedRequest, SigningCertUrl,
 };
+use crate::span::Span;
 use crate::trust::{CacheCounts, CertificateCache, FetchError, KeyChange, SigningCertificate};
 
 /// A Date this far behind our clock is accepted and flagged.
@@ -249,8 +250,8 @@ impl<'r> Verified<'r> {
     }
 }
 
-fn in_seconds(span: &Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(span.as_secs()))
+fn in_seconds(span: &Duration) -> Span {
+    Span(Duration::from_secs(span.as_secs()))
 }
 
 #[cfg(test)]

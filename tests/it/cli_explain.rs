@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::{ContentFormat, Notation};
 
-use crate::support::{CertificateHost, Draft, Ended, foreign_key, key, run};
+use crate::support::{CertificateHost, Draft, Ended, finish, foreign_key, key, program, run};
 
 const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/simplified-2023/request.http");
 const REAL_TEXT: &str = include_str!("../vectors/simplified-2023/string-to-sign.txt");
@@ -123,6 +123,91 @@ fn what_a_proxy_did_is_found() {
         ended.assert(1, &format!("\nVerdict: serve would answer {verdict}.\nMost likely:  {cause}"));
         assert_eq!(ended.stdout.matches("Most likely:").count(), 1, "{}", ended.stdout);
     }
+}
+
+#[test]
+fn what_a_proxy_did_to_the_spelling_of_a_target_or_to_the_digest_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let any = [&TRUST[..], &["--set", "server.paths=*"]].concat();
+    for (signed, received, change) in [
+        ("/n/a%2Fb", "/n/a/b", "a proxy decoded %2F"),
+        ("/n/a%2Fb%2Fc?x=1", "/n/a/b/c?x=1", "a proxy decoded %2F"),
+        ("/n//b", "/n/b", "a proxy merged //"),
+        ("/Hooks/MNS", "/hooks/mns", "a proxy changed the case of the path"),
+        ("/n/a%3Ab%7E", "/n/a:b%7E", "a proxy decoded a percent-escape"),
+        ("/n/~a@b", "/n/%7Ea%40b", "a proxy percent-encoded a character"),
+        ("/n/a%2fb", "/n/a%2Fb", "a proxy changed the case of a percent-escape"),
+    ] {
+        let request = draft().to(signed).sign(&key(512)).to(received);
+        let ended = explain(dir.path(), &request.wire(), &any);
+        let cause = format!("Most likely:  {change}: {signed} was signed, {received} was received");
+        ended.assert(1, &format!("\nVerdict: serve would answer 403 (signature_wrong).\n{cause}"));
+        assert_eq!(ended.stdout.matches("Most likely:").count(), 1, "{}", ended.stdout);
+    }
+    for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {
+        let signed = Draft::new(format, "m", ADDRESS).sign(&key(512));
+        let digest = String::from_utf8(signed.header("Content-md5").unwrap().to_vec()).unwrap();
+        let ended = explain(dir.path(), &signed.without("Content-md5").wire(), &TRUST);
+        let cause = format!("Most likely:  Content-MD5 was removed: {digest} was signed");
+        ended.assert(1, &format!("\nVerdict: serve would answer 403 (content_md5_missing).\n{cause}"));
+    }
+    let rewritten = draft().notation(Notation::Base64Hex).sign(&key(512)).notation(Notation::Base64);
+    explain(dir.path(), &rewritten.wire(), &TRUST).assert(1, "Most likely:  Content-MD5 was changed: ");
+}
+
+#[test]
+fn the_checks_tell_one_story() {
+    let dir = tempfile::tempdir().unwrap();
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/capture/manual_2016.http");
+    let ended = run(dir.path(), &["explain", manual, "--certificate", REAL_CERTIFICATE]);
+    ended.assert(1, "\nsignature     REFUSED  signature_wrong: ");
+    ended.assert(1, "nothing proves that MNS sent this body");
+    ended.assert(1, "Most likely:  the signature has 3 bytes, and one under this key has 64");
+    for never in ["the signature holds", "see mns-endpoint explain"] {
+        assert!(!ended.stdout.contains(never), "{}", ended.stdout);
+    }
+    let apart = regex::Regex::new(r"the date is \d+ y( \d+ d)? behind our clock\n").unwrap();
+    assert!(apart.is_match(&ended.stdout), "{}", ended.stdout);
+    // The signature holds, but not for this body: who changed it is not known.
+    let swapped = Draft::with_body("<a/>", ADDRESS).sign(&key(512)).swap_body("<b/>");
+    let ended = explain(dir.path(), &swapped.wire(), &TRUST);
+    ended.assert(1, "\nsignature     ok ");
+    ended.assert(1, "nothing proves that MNS sent this body");
+    let odd = explain(dir.path(), &Draft::with_body("<a/>", ADDRESS).sign(&key(512)).wire(), &TRUST);
+    odd.assert(1, "the signature holds, so MNS sent this body");
+}
+
+#[test]
+fn the_configuration_that_judges_is_named_and_another_verdict_than_that_of_the_note() {
+    let dir = tempfile::tempdir().unwrap();
+    let wire = draft().sign(&key(512)).wire();
+    explain(dir.path(), &wire, &TRUST).assert(0, "\nConfiguration: built-in defaults, MNS_ENDPOINT_ADMIN__LISTEN, MNS_ENDPOINT_SIGNING__PREFETCH, --trust http://127.0.0.1:1/\n");
+    fs::write(dir.path().join("our.toml"), "").unwrap();
+    let owner = ["--config", "our.toml", "--set", "accept.topic_owners=42", "--listen", "127.0.0.1:1"];
+    let args = [&TRUST[..], &owner].concat();
+    let told = "\nConfiguration: our.toml, MNS_ENDPOINT_ADMIN__LISTEN, MNS_ENDPOINT_SIGNING__PREFETCH, --set accept.topic_owners, --listen, --trust http://127.0.0.1:1/\n";
+    explain(dir.path(), &wire, &args).assert(1, told);
+    let mut command = program();
+    command.current_dir(dir.path()).args(["explain", "request.http"]).args(TRUST);
+    command.env("MNS_ENDPOINT_ACCEPT__TOPICS", "MyTopic1").env("MNS_ENDPOINT_PORT", "tcp://10.0.0.1:80");
+    finish(&mut command, b"")
+        .assert(0, "\nConfiguration: built-in defaults, MNS_ENDPOINT_ACCEPT__TOPICS, MNS_ENDPOINT_ADMIN__LISTEN, ");
+    let noted = |reason: &str| {
+        let came = humantime::format_rfc3339_nanos(httpdate::parse_http_date(&hours_ago(0)).unwrap());
+        let note = format!("\n\nCame: {came}\nPeer: 127.0.0.1:4000\nReason: {reason}\n");
+        [&wire[..], note.as_bytes()].concat()
+    };
+    let differs = "The note in the capture has another reason, ";
+    let same = explain(dir.path(), &noted("owner_not_accepted"), &args);
+    same.assert(1, "owner_not_accepted\n");
+    assert!(!same.stdout.contains(differs), "{}", same.stdout);
+    let now = explain(dir.path(), &noted("owner_not_accepted"), &TRUST);
+    now.assert(
+        0,
+        &format!("\nVerdict: serve would accept it, as far as the request itself goes.\n{differs}owner_not_accepted: "),
+    );
+    explain(dir.path(), &noted("journal_full"), &args)
+        .assert(1, &format!("\n{differs}journal_full: that was the state "));
 }
 
 #[test]

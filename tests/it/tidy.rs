@@ -9,7 +9,7 @@ use strum::IntoEnumIterator as _;
 /// The modules in layers: each imports from its own name and from layers above it in this table.
 const LAYERS: [&[&str]; 5] = [
     &["mns"],
-    &["bounded", "clock", "host_name", "meter", "regular", "remedy", "report", "roots", "tls_error"],
+    &["bounded", "clock", "host_name", "meter", "regular", "remedy", "report", "roots", "span", "tls_error"],
     &["trust", "journal", "quarantine", "net"],
     &["server", "admin", "client", "emulator"],
     &["config", "command", "telemetry", "metrics", "signals"],

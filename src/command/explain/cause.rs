@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 
-use crate::mns::header::{DATE, MNS_PREFIX};
-use crate::mns::{Form, SignedRequest, string_to_sign};
+use crate::command::explain::spelling::{self, spellings};
+use crate::mns::header::{CONTENT_MD5, DATE, MNS_PREFIX, VERSION};
+use crate::mns::{ContentMd5, Form, Notation, SignedRequest, string_to_sign};
 use crate::trust::SigningCertificate;
 
 /// What MNS is known or thought to send as Content-Type.
@@ -67,34 +68,75 @@ impl Trial<'_> {
     }
 }
 
-/// Looks for the change that explains the signature. Bounded in time and memory, whatever the request holds.
-pub(super) fn find(signed: &SignedRequest<'_>, certificate: &SigningCertificate, prefixes: &[String]) -> Search {
+/// Looks for the change that explains the signature: `prefixes` may have been cut off the path, and `served` are the paths
+/// of the configuration. Bounded in time and memory, whatever the request holds.
+pub(super) fn find(
+    signed: &SignedRequest<'_>,
+    certificate: &SigningCertificate,
+    prefixes: &[String],
+    served: &[String],
+) -> Search {
     let received = signed.request();
+    let needed = certificate.key_bits().div_ceil(8);
+    if signed.signature().len() != needed {
+        let came = signed.signature().len();
+        return Search::Found(format!(
+            "the signature has {came} bytes, and one under this key has {needed}: Authorization was cut or replaced, or \
+             another certificate belongs to it"
+        ));
+    }
     let mut trial = Trial { certificate, signature: signed.signature(), bytes_left: HASHED_BYTES_MAX, is_over: false };
     let paths = || other_paths(received, prefixes);
-    let one = paths().chain(other_content_types(received)).chain(other_headers(received));
+    let one = paths()
+        .chain(other_digests(received))
+        .chain(other_content_types(received))
+        .chain(other_headers(received))
+        .chain(other_spellings(received, served));
     if let Some(undone) = trial.first(one) {
         return Search::Found(undone.told);
     }
-    // Two changes at once: a proxy that rewrites the path may touch the type as well.
+    // Two changes at once: a proxy that rewrites the path may touch the type or the digest as well.
     for path in paths() {
-        if let Some(undone) = trial.first(other_content_types(&path.request)) {
+        if let Some(undone) = trial.first(other_content_types(&path.request).chain(other_digests(&path.request))) {
             return Search::Found(format!("{}, and {}", path.told, undone.told));
         }
         if trial.is_over {
             break;
         }
     }
-    if trial.is_over || segments_over(received) { Search::LeftOut } else { Search::Nothing }
+    if trial.is_over || is_over_bound(received) { Search::LeftOut } else { Search::Nothing }
 }
 
-/// Whether the path has more segments than are cut off.
-fn segments_over(received: &Request<Bytes>) -> bool {
+/// Whether the path has more segments than are cut off, or the target more places than are respelled.
+fn is_over_bound(received: &Request<Bytes>) -> bool {
     received.uri().path().match_indices('/').nth(CUTS_MAX.saturating_add(1)).is_some()
+        || spelling::is_over_bound(target_of(received))
+}
+
+fn target_of(request: &Request<Bytes>) -> &str {
+    request.uri().path_and_query().map_or("/", |target| target.as_str())
+}
+
+/// The request with another target; `None` for what is no target.
+fn sent_to(received: &Request<Bytes>, target: &str) -> Option<Request<Bytes>> {
+    let mut request = received.clone();
+    *request.uri_mut() = target.parse().ok()?;
+    Some(request)
+}
+
+fn other_spellings<'a>(received: &'a Request<Bytes>, served: &'a [String]) -> impl Iterator<Item = Undone> + 'a {
+    let target = target_of(received);
+    spellings(target, served).filter_map(move |spelling| {
+        let (signed, came, change) = (shown(&spelling.target), shown(target), spelling.change);
+        let told =
+            format!("a proxy {change}: {signed} was signed, {came} was received; pass the target on as it comes");
+        let request = sent_to(received, &spelling.target)?;
+        Some(Undone { told, request })
+    })
 }
 
 fn other_paths<'a>(received: &'a Request<Bytes>, prefixes: &'a [String]) -> impl Iterator<Item = Undone> + 'a {
-    let target = received.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = target_of(received);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let put_back = prefixes.iter().map(move |prefix| format!("{}{target}", prefix.trim_end_matches('/')));
     let slash = if path.ends_with('/') { path.trim_end_matches('/').to_owned() } else { format!("{path}/") };
@@ -104,8 +146,7 @@ fn other_paths<'a>(received: &'a Request<Bytes>, prefixes: &'a [String]) -> impl
     let query = (!query.is_empty()).then(|| format!("{path}/?{query}"));
     let candidates = put_back.chain(usual).chain(cuts.map(str::to_owned)).chain(query);
     candidates.filter(move |candidate| candidate != target).filter_map(move |candidate| {
-        let mut request = received.clone();
-        *request.uri_mut() = candidate.parse().ok()?;
+        let request = sent_to(received, &candidate)?;
         let (signed, came) = (shown(&candidate), shown(target));
         let told =
             format!("the path was rewritten: {signed} was signed, {came} was received; pass the original path on");
@@ -137,14 +178,42 @@ fn other_content_types(received: &Request<Bytes>) -> impl Iterator<Item = Undone
     changed.chain(added)
 }
 
-/// The request without one of the headers that MNS would have signed.
+/// The request with the digest of its body in each notation, and without one.
+fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
+    let now = received.headers().get(CONTENT_MD5);
+    let digest = ContentMd5::of(received.body());
+    let hex = digest.written(Notation::Hex);
+    let notations =
+        [digest.written(Notation::Base64Hex), hex.to_ascii_lowercase(), hex, digest.written(Notation::Base64)];
+    let changed =
+        notations.into_iter().filter(move |value| now.is_none_or(|now| now != value)).filter_map(move |value| {
+            let what = if now.is_some() { "changed" } else { "removed" };
+            let mut request = received.clone();
+            request.headers_mut().insert(CONTENT_MD5, HeaderValue::from_str(&value).ok()?);
+            Some(Undone { told: format!("Content-MD5 was {what}: {value} was signed; pass it on as it is"), request })
+        });
+    let added = now.map(|_present| {
+        let mut request = received.clone();
+        request.headers_mut().remove(CONTENT_MD5);
+        Undone { told: "Content-MD5 was added: none was signed".to_owned(), request }
+    });
+    changed.chain(added)
+}
+
+/// The request without one of the headers that MNS would have signed, or with the one whose value is always the same.
 fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
+    let version = (!received.headers().contains_key(VERSION)).then(|| {
+        let mut request = received.clone();
+        request.headers_mut().insert(VERSION, HeaderValue::from_static("2015-06-06"));
+        Undone { told: format!("the header {VERSION} was removed on the way"), request }
+    });
     let suspects = received.headers().keys().filter(|name| name.as_str().starts_with(MNS_PREFIX) || *name == DATE);
-    suspects.map(|name| {
+    let added = suspects.map(|name| {
         let mut request = received.clone();
         request.headers_mut().remove(name);
         Undone { told: format!("the header {name} was added on the way"), request }
-    })
+    });
+    version.into_iter().chain(added)
 }
 
 #[cfg(test)]
@@ -163,7 +232,7 @@ mod tests {
         let (mut request, _) = capture::read(REAL).unwrap();
         change(&mut request);
         let certificate = SigningCertificate::parse(CERTIFICATE).unwrap();
-        find(&SignedRequest::of(&request).unwrap(), &certificate, &[])
+        find(&SignedRequest::of(&request).unwrap(), &certificate, &[], &[])
     }
 
     fn found(change: impl FnOnce(&mut Request<Bytes>)) -> Option<String> {
@@ -206,6 +275,16 @@ mod tests {
             request.headers_mut().insert(header::AUTHORIZATION, signature);
         };
         assert_eq!(found(forged), None);
+    }
+
+    #[test]
+    fn a_digest_that_was_changed_and_a_header_that_was_dropped_are_found() {
+        let told = found(|request| drop(request.headers_mut().remove("x-mns-version"))).unwrap();
+        assert_eq!(told, "the header x-mns-version was removed on the way");
+        let short = |request: &mut Request<Bytes>| {
+            request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::from_static("c2ln"));
+        };
+        assert!(found(short).unwrap().starts_with("the signature has 3 bytes, and one under this key has 64"));
     }
 
     #[test]

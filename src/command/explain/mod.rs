@@ -1,6 +1,8 @@
 //! `explain`: what is wrong with a captured request.
 
 mod cause;
+mod spelling;
+mod story;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,14 +16,15 @@ use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::explain::cause::Search;
+use crate::command::explain::story::{body_is_another, clock_is_off, differs, hint};
 use crate::command::stdout::printer;
 use crate::command::{Configuration, capture, input};
 use crate::config::Config;
 use crate::journal::escaped;
-use crate::mns::{Notification, SignedRequest, SigningCertUrl};
+use crate::mns::{ContentMd5, Notification, SignedRequest, SigningCertUrl};
 use crate::quarantine::Note;
 use crate::report::Report;
-use crate::server::Rejection;
+use crate::server::{Paths, Rejection};
 use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness, Untrusted};
 
 /// Say what is wrong with a captured request.
@@ -62,6 +65,8 @@ struct Checks<'o, W> {
     decisive: Option<(&'static str, u16)>,
     /// What most likely broke, as sentences without their full stop.
     causes: Vec<String>,
+    /// Whether signature and digest are right, so that MNS sent this body.
+    is_proved: bool,
 }
 
 impl Explain {
@@ -84,18 +89,20 @@ impl Explain {
         let (headers, body) = (request.headers().len(), request.body().len());
         let target = escaped(request.uri().to_string().as_bytes());
         writeln!(out, "Request: {} {target}, {headers} headers, {body} bytes of body", request.method())?;
+        let judge = self.configuration.described(config, &self.trust);
+        writeln!(out, "Configuration: {}", escaped(judge.as_bytes()))?;
         if let Some(Note { came, peer, reason }) = note {
             let came = humantime::format_rfc3339_seconds(*came);
             writeln!(out, "Refused: at {came}, from {peer}, {}", escaped(reason.as_bytes()))?;
         }
         writeln!(out)?;
-        let mut checks = Checks { out, decisive: None, causes: Vec::new() };
+        let mut checks = Checks { out, decisive: None, causes: Vec::new(), is_proved: false };
         checks.check_head(config, request)?;
         let signed = match SignedRequest::of(request) {
             Ok(signed) => signed,
             Err(defect) => {
                 checks.verdict("headers", Err(Rejection::Untrusted(defect.into())))?;
-                return checks.conclude();
+                return checks.conclude(note);
             }
         };
         checks.verdict("headers", Ok(String::new()))?;
@@ -121,7 +128,7 @@ impl Explain {
             writeln!(checks.out, "    {}", escaped(line))?;
         }
         writeln!(checks.out)?;
-        checks.conclude()
+        checks.conclude(note)
     }
 
     /// Looks at the signature; where it is wrong, looks for the change under which it would be right.
@@ -146,9 +153,14 @@ impl Explain {
             let bits = certificate.key_bits();
             let is_large_enough = bits >= config.policy.min_key_bits;
             let key = if is_large_enough { Ok(fits) } else { Err(Untrusted::KeyTooSmall(bits).into()) };
+            checks.is_proved = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
             return checks.verdict("signature", key);
         }
-        checks.causes.push(match cause::find(signed, &certificate, &self.path_prefix) {
+        let served = match &config.server.paths {
+            Paths::These(paths) => paths.as_slice(),
+            Paths::Any | Paths::Secret(_) => &[],
+        };
+        checks.causes.push(match cause::find(signed, &certificate, &self.path_prefix, served) {
             Search::Found(told) => told,
             Search::Nothing => {
                 format!("none of the usual changes explains the signature: forged, or not signed {fits}")
@@ -197,7 +209,7 @@ impl<W: Write> Checks<'_, W> {
                     reason.key(),
                     escaped(Report(&rejection).to_string().as_bytes())
                 )?;
-                writeln!(self.out, "{:<13}          {}", "", reason.hint())?;
+                writeln!(self.out, "{:<13}          {}", "", hint(reason, self.is_proved))?;
                 self.decisive.get_or_insert((reason.key(), rejection.status()));
             }
         }
@@ -246,30 +258,21 @@ impl<W: Write> Checks<'_, W> {
         self.verdict("admission", admitted.map(|_| String::new()).map_err(Rejection::from))
     }
 
-    fn conclude(self) -> anyhow::Result<ExitCode> {
-        let Some((key, status)) = self.decisive else {
-            writeln!(self.out, "Verdict: serve would accept it, as far as the request itself goes.")?;
+    fn conclude(self, note: Option<&Note>) -> anyhow::Result<ExitCode> {
+        match self.decisive {
+            None => writeln!(self.out, "Verdict: serve would accept it, as far as the request itself goes.")?,
+            Some((key, status)) => writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?,
+        }
+        if let Some(told) = note.and_then(|note| differs(&note.reason, self.decisive.map(|(key, _)| key))) {
+            writeln!(self.out, "{}", escaped(told.as_bytes()))?;
+        }
+        if self.decisive.is_none() {
             return Ok(ExitCode::SUCCESS);
-        };
-        writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?;
+        }
         for cause in self.causes {
             writeln!(self.out, "Most likely:  {}.", escaped(cause.as_bytes()))?;
         }
         Ok(ExitCode::FAILURE)
-    }
-}
-
-fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
-    let (date, now) = (humantime::format_rfc3339_seconds(date), humantime::format_rfc3339_seconds(now));
-    format!(
-        "signed at {date}, judged at {now}: a clock is wrong, or the capture is old; --at {date} leaves its age out"
-    )
-}
-
-fn body_is_another(captured_bytes: usize) -> String {
-    match captured_bytes {
-        0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
-        _ => format!("the body was changed on the way: {captured_bytes} bytes came whose digest was not signed"),
     }
 }
 

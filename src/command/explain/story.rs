@@ -1,0 +1,130 @@
+//! The sentences of `explain` that depend on more than one check, so that none contradicts another.
+
+use std::time::SystemTime;
+
+use strum::IntoEnumIterator as _;
+
+use crate::server::Reason;
+use crate::span::Span;
+
+/// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this body.
+pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
+    match reason {
+        Reason::SignatureWrong => "forged, or changed on the way: the last line has what was found",
+        Reason::BodyNotRecognised
+        | Reason::BodyMalformed
+        | Reason::BodyNotUtf8
+        | Reason::DocumentType
+        | Reason::ElementMissing
+        | Reason::ElementDoubled
+            if !is_proved =>
+        {
+            "nothing proves that MNS sent this body: the other checks come first"
+        }
+        other => other.hint(),
+    }
+}
+
+pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
+    let apart = now.duration_since(date).unwrap_or_else(|ahead| ahead.duration());
+    let (date, now) = (humantime::format_rfc3339_seconds(date), humantime::format_rfc3339_seconds(now));
+    let apart = Span(apart);
+    format!(
+        "signed at {date}, judged at {now}, {apart} apart: a clock is wrong, or the capture is old; --at {date} leaves \
+         its age out"
+    )
+}
+
+pub(super) fn body_is_another(captured_bytes: usize) -> String {
+    match captured_bytes {
+        0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
+        _ => format!("the body was changed on the way: {captured_bytes} bytes came whose digest was not signed"),
+    }
+}
+
+/// What it means that the capture's note has the key `noted` and the verdict has `found`, `None` if it would be accepted.
+pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
+    if found == Some(noted) {
+        return None;
+    }
+    let why = match Reason::iter().find(|reason| reason.key() == noted) {
+        Some(reason) if is_of_the_moment(reason) => {
+            "that was the state of serve or of its surroundings then, not the request"
+        }
+        Some(_) if found == Some(Reason::CertificateUnavailable.key()) => {
+            "without a certificate the signature could not be checked here"
+        }
+        Some(_) => "the configuration, the certificate or the version is another than it was then",
+        None => "this version has no such reason",
+    };
+    Some(format!("The note in the capture has another reason, {noted}: {why}."))
+}
+
+/// Whether a reason lies in the moment of the refusal, so that the same request may be accepted the next time.
+fn is_of_the_moment(reason: Reason) -> bool {
+    match reason {
+        Reason::CertificateOverBudget
+        | Reason::CertificateUnavailable
+        | Reason::JournalFull
+        | Reason::JournalRefused
+        | Reason::JournalFailed
+        | Reason::TooManyInFlight
+        | Reason::OutOfTime
+        | Reason::BodyTooSlow
+        | Reason::BodyBroken
+        | Reason::Unplaced => true,
+        Reason::HeaderMissing
+        | Reason::HeaderDoubled
+        | Reason::HeaderUndecodable
+        | Reason::DateAhead
+        | Reason::DateTooOld
+        | Reason::ContentMd5Missing
+        | Reason::ContentMd5Mismatch
+        | Reason::CertificateAddressRefused
+        | Reason::KeyTooSmall
+        | Reason::SignatureWrong
+        | Reason::OwnerNotAccepted
+        | Reason::TopicNotAccepted
+        | Reason::SourceNotAccepted
+        | Reason::BodyNotRecognised
+        | Reason::BodyMalformed
+        | Reason::BodyNotUtf8
+        | Reason::DocumentType
+        | Reason::ElementMissing
+        | Reason::ElementDoubled
+        | Reason::PathNotServed
+        | Reason::MethodNotAllowed
+        | Reason::ContentEncoding
+        | Reason::BodyTooLarge
+        | Reason::MessageMd5Mismatch
+        | Reason::DateLate => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_hint_of_explain_names_explain_and_none_says_that_an_unproved_body_is_mns_s() {
+        for reason in Reason::iter() {
+            assert!(!hint(reason, false).contains("explain"), "{reason:?}");
+            assert!(!hint(reason, false).contains("the signature holds"), "{reason:?}");
+        }
+        assert!(hint(Reason::BodyMalformed, true).contains("the signature holds"));
+    }
+
+    #[test]
+    fn a_note_that_says_the_same_needs_no_word() {
+        assert_eq!(differs("signature_wrong", Some("signature_wrong")), None);
+        for (noted, found, why) in [
+            ("owner_not_accepted", None, "the configuration"),
+            ("signature_wrong", Some("certificate_unavailable"), "without a certificate"),
+            ("journal_full", None, "the state of serve"),
+            ("of_another_version", Some("date_too_old"), "this version has no such reason"),
+        ] {
+            let told = differs(noted, found).unwrap();
+            assert!(told.contains(noted) && told.contains(why), "{told}");
+        }
+    }
+}
