@@ -30,15 +30,15 @@ pub struct Access {
     pub hosts: Vec<String>,
 }
 
-/// One part of being ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One part of being ready. It is for machines: `health` has the sentences.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// What it is about.
     pub name: &'static str,
-    /// Whether it is as it should be; `None` where it is no part of the verdict.
+    /// Whether it is as it should be; `None` for a part that the verdict does not depend on.
     pub is_ready: Option<bool>,
-    /// How it is.
-    pub state: String,
+    /// What is known of it: numbers with their unit in the name, booleans, words of the configuration, lists of names.
+    pub facts: Vec<(&'static str, serde_json::Value)>,
 }
 
 type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
@@ -111,7 +111,11 @@ fn ready(parts: &[Part], with_parts: bool) -> Response {
     }
     let parts: serde_json::Map<String, serde_json::Value> = parts
         .iter()
-        .map(|part| (part.name.to_owned(), serde_json::json!({ "ready": part.is_ready, "state": part.state })))
+        .map(|part| {
+            let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));
+            let members = verdict.into_iter().chain(part.facts.iter().cloned());
+            (part.name.to_owned(), members.map(|(name, value)| (name.to_owned(), value)).collect())
+        })
         .collect();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = format!("{}\n", serde_json::json!({ "ready": is_ready, "parts": parts }));

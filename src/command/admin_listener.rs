@@ -1,9 +1,10 @@
 //! The admin listener of `serve`: bound with the others, and the last to end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -46,9 +47,10 @@ pub(super) fn start(listener: Option<TcpListener>, running: &Running, counters: 
     let endpoint = running.endpoint.clone();
     let (alive, ready) = (endpoint.clone(), endpoint.clone());
     let tls = running.tls.clone();
+    let low_water_bytes = running.started.journal.low_water_bytes;
     let sources = Sources {
         is_alive: Box::new(move || !alive.journal.is_stuck()),
-        parts: Box::new(move || parts(&ready, tls.as_deref())),
+        parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref())),
         metrics: Box::new(metrics::text_of(endpoint, counters.clone())),
     };
     let stop = CancellationToken::new();
@@ -57,50 +59,39 @@ pub(super) fn start(listener: Option<TcpListener>, running: &Running, counters: 
     AdminListener(Some((tokio::spawn(serving), stop)))
 }
 
-fn parts(endpoint: &Endpoint, tls: Option<&net::Tls>) -> Vec<Part> {
-    let part = |name, is_ready, well: &str, not: &str| Part {
-        name,
-        is_ready: Some(is_ready),
-        state: if is_ready { well.to_owned() } else { not.to_owned() },
-    };
+fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> Vec<Part> {
+    let (journal, draining) = (&endpoint.journal, endpoint.draining.is_cancelled());
+    let part = |name, is_ready, facts| Part { name, is_ready, facts };
+    let disk = vec![("free_bytes", json!(journal.free_bytes())), ("low_water_bytes", json!(low_water_bytes))];
+    let since_sync = u64::try_from(journal.meters().since_sync().as_millis()).unwrap_or(u64::MAX);
+    let sync = vec![("mode", json!(journal.sync_mode().to_string())), ("last_ms_ago", json!(since_sync))];
     let mut parts = vec![
-        part("journal", endpoint.journal.is_writable(), "writable", "a write or a sync has failed or hangs"),
-        part(
-            "disk",
-            !endpoint.journal.is_low(),
-            "above logs.low_water",
-            "too little space is free: see logs.low_water",
-        ),
-        part("stop", !endpoint.draining.is_cancelled(), "serving", "draining"),
+        part("journal", Some(journal.is_writable()), vec![("stuck", json!(journal.is_stuck()))]),
+        part("disk", Some(!journal.is_low()), disk),
+        part("stop", Some(!draining), vec![("draining", json!(draining))]),
+        // Recent enough: none is under way for longer than a request has.
+        part("sync", Some(!journal.is_stuck()), sync),
+        // Their addresses are known from the first push on only, and a source that is down may be up for the next.
+        part("certificates", None, certificates(endpoint)),
+        part(SEEN, None, seen(endpoint)),
     ];
-    let end = tls.and_then(net::Tls::not_after).map(|end| humantime::format_rfc3339_seconds(end).to_string());
-    // Recent enough: none is under way for longer than a request has.
-    parts.push(Part { name: "sync", is_ready: Some(!endpoint.journal.is_stuck()), state: sync(endpoint) });
-    // Their addresses are known from the first push on only, and a source that is down may be up for the next.
-    parts.push(Part { name: "certificates", is_ready: None, state: certificates(endpoint) });
-    parts.push(Part { name: SEEN, is_ready: None, state: seen(endpoint) });
-    parts.extend(end.map(|end| Part { name: "tls", is_ready: None, state: format!("the certificate ends {end}") }));
+    let end = tls.and_then(net::Tls::not_after).and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+    parts.extend(end.map(|end| part("tls", None, vec![("not_after_seconds", json!(end.as_secs()))])));
     parts
 }
 
-/// When the logs are synced, and when they were. With nothing to sync there is none, however long that lasts.
-fn sync(endpoint: &Endpoint) -> String {
-    let ago =
-        Duration::from_millis(u64::try_from(endpoint.journal.meters().since_sync().as_millis()).unwrap_or(u64::MAX));
-    format!("{}, last {} ago", endpoint.journal.sync_mode(), humantime::format_duration(ago))
-}
-
-/// What came so far, as it would stand in the configuration.
-fn seen(endpoint: &Endpoint) -> String {
+/// What came so far. The names are those of the keys in the configuration.
+fn seen(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
     let mut topics: Vec<String> = endpoint.counts.subscriptions().into_iter().map(|count| count.topic).collect();
     topics.dedup();
-    format!("topic_owners = {:?}, topics = {topics:?}", endpoint.counts.owners())
+    vec![("topic_owners", json!(endpoint.counts.owners())), ("topics", json!(topics))]
 }
 
-fn certificates(endpoint: &Endpoint) -> String {
+fn certificates(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
     let counts = endpoint.gate.load().verifier.certificates();
-    let (held, missing, fetches, failures) = (counts.held, counts.missing, counts.fetches, counts.failures);
-    format!("held: {held}, missing: {missing}, fetches: {fetches}, failed: {failures}")
+    let facts = [("held", counts.held), ("missing", counts.missing)].map(|(name, count)| (name, json!(count)));
+    let fetched = [("fetches", counts.fetches), ("failed", counts.failures)].map(|(name, count)| (name, json!(count)));
+    facts.into_iter().chain(fetched).collect()
 }
 
 impl AdminListener {

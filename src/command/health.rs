@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use bytesize::ByteSize;
 use clap::Args;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
 
 use crate::command::Configuration;
 use crate::command::stdout::printer;
@@ -17,13 +19,15 @@ use crate::roots;
 
 /// The largest answer that is read, in bytes: `/readyz` names some dozen owners and topics.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The most characters of an answer's first line that are shown.
+const LINE_CHARS_MAX: usize = 200;
 /// How long the endpoint may take to answer, to the last byte of the body.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ask a running endpoint for its health.
 ///
-/// Reads the same configuration as serve, asks /readyz of admin.listen on this machine, or server.health_path where
-/// that is off, and ends with 0 for a healthy endpoint, else with 1.
+/// Reads the same configuration as serve, asks /readyz of admin.listen on this machine, or server.health_path if
+/// that is off, and ends with 0 for a healthy endpoint, else with 1 and what is not ready.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint health
@@ -47,7 +51,8 @@ impl Health {
         let answer = ask(&config, &url).await?;
         let status = answer.status();
         if status != http::StatusCode::OK {
-            bail!("{url} answered {status}: see the diagnostic log of serve");
+            let body = body(answer).await.unwrap_or_default();
+            bail!("{url} answered {status}: {}", why(&body));
         }
         writeln!(printer(), "healthy: {url}")?;
         Ok(ExitCode::SUCCESS)
@@ -68,12 +73,52 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
     })
 }
 
-/// One part of what that endpoint's `/readyz` tells, where it can be asked.
+/// What the body of an answer other than 200 says: the parts of `/readyz` that are not ready, as sentences, or the first line.
+fn why(body: &[u8]) -> String {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let parts = answer.get("parts").and_then(Value::as_object).into_iter().flatten();
+    let failed = parts.filter(|(_, part)| part.get("ready") == Some(&Value::Bool(false)));
+    let sentences: Vec<String> = failed.map(|(name, part)| sentence(name, part)).collect();
+    if !sentences.is_empty() {
+        return sentences.join("; ");
+    }
+    let text = String::from_utf8_lossy(body);
+    let line: String = text.lines().next().unwrap_or_default().chars().take(LINE_CHARS_MAX).collect();
+    format!(
+        "{line}; its reasons are in /readyz, which needs admin.listen and a token if there is one, and in the diagnostic log of serve"
+    )
+}
+
+fn sentence(name: &str, part: &Value) -> String {
+    let number = |name| part.get(name).and_then(Value::as_u64);
+    match name {
+        "journal" if part.get("stuck") == Some(&Value::Bool(true)) => {
+            "journal: a write or a sync hangs: see the disk of logs.dir".to_owned()
+        }
+        "journal" => "journal: a write or a sync has failed: see the diagnostic log of serve".to_owned(),
+        "disk" => match (number("free_bytes"), number("low_water_bytes")) {
+            (Some(free), Some(low)) if free < low => {
+                let (free, low) = (ByteSize::b(free), ByteSize::b(low));
+                format!("disk: {free} are free, less than logs.low_water ({low}): make room in logs.dir")
+            }
+            _ => "disk: a write was refused for want of space: make room in logs.dir".to_owned(),
+        },
+        "stop" => "stop: serve is stopping, or waits for server.drain_delay".to_owned(),
+        "sync" => "sync: one has been under way for too long: see the disk of logs.dir".to_owned(),
+        other => format!("{other}: not ready"),
+    }
+}
+
+/// One part of what that endpoint's `/readyz` has, if it can be asked, as it would be in the configuration.
 pub(super) async fn ready_part(config: &Config, name: &str) -> Option<String> {
     config.admin.as_ref()?;
     let answer = ask(config, &asked_url(config).ok()?).await.ok()?;
-    let told: serde_json::Value = serde_json::from_slice(&body(answer).await?).ok()?;
-    Some(told.get("parts")?.get(name)?.get("state")?.as_str()?.to_owned())
+    let answer: Value = serde_json::from_slice(&body(answer).await?).ok()?;
+    let members = answer.get("parts")?.get(name)?.as_object()?;
+    // JSON writes lists of names as TOML does, but for the blank behind a comma.
+    let list = |value: &Value| Some(value.as_array()?.iter().map(Value::to_string).collect::<Vec<_>>().join(", "));
+    let keys = members.iter().filter_map(|(name, value)| Some(format!("{name} = [{}]", list(value)?)));
+    Some(keys.collect::<Vec<_>>().join(", "))
 }
 
 /// The body of an answer; `None` if it breaks off, is late or is larger than any of ours.

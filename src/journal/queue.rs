@@ -232,6 +232,12 @@ impl Journal {
         self.shared.is_low()
     }
 
+    /// The space that is free for the logs, in bytes, as of a second ago; `None` before it was looked at.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.shared.free_bytes()
+    }
+
     /// Whether less than a quarter of that is free, or a write was refused so: what is left is for pushes only.
     #[must_use]
     pub fn is_scarce(&self) -> bool {

@@ -38,6 +38,8 @@ pub(super) struct Shared {
     started: Instant,
     /// Less space is free than there should be.
     low: AtomicBool,
+    /// The free space, in bytes; `u64::MAX` before it was looked at.
+    free_bytes: AtomicU64,
     /// So little that what is left is for pushes only.
     scarce: AtomicBool,
     /// The thread has ended.
@@ -76,6 +78,7 @@ impl Shared {
             confirmed_seconds: AtomicU64::new(0),
             started: Instant::now(),
             low: AtomicBool::new(false),
+            free_bytes: AtomicU64::new(u64::MAX),
             scarce: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             failed: CancellationToken::new(),
@@ -130,6 +133,14 @@ impl Shared {
     pub(super) fn confirmed_time(&self) -> Option<SystemTime> {
         let seconds = self.confirmed_seconds.load(Ordering::Relaxed);
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds > 0)
+    }
+
+    pub(super) fn set_free_bytes(&self, free_bytes: u64) {
+        self.free_bytes.store(free_bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes.load(Ordering::Relaxed)).filter(|free| *free != u64::MAX)
     }
 
     /// Says whether space is low; gives what was said before.

@@ -287,6 +287,7 @@ impl Writer {
     fn look_at_the_space(&mut self) {
         let Ok(free) = self.pair.free_bytes() else { return };
         let low_water = self.settings.low_water_bytes;
+        self.shared.set_free_bytes(free);
         self.shared.set_scarce(free < low_water.div_euclid(SCARCE_PART));
         match (self.shared.set_low(free < low_water), free < low_water) {
             (false, true) => warn!(

@@ -171,8 +171,8 @@ fn certificates_and_clocks_are_measured() {
     assert_eq!((value("fetches_total"), value("fetches_failed_total")), (5.0, 1.0));
     let ready = get(admin, "/readyz", "");
     let parts: serde_json::Value = serde_json::from_str(&ready.body).unwrap();
-    let state = "held: 3, missing: 1, fetches: 5, failed: 1";
-    assert_eq!(parts["parts"]["certificates"], serde_json::json!({ "ready": null, "state": state }));
+    let counts = serde_json::json!({ "held": 3, "missing": 1, "fetches": 5, "failed": 1 });
+    assert_eq!(parts["parts"]["certificates"], counts);
     assert_eq!((ready.status, &parts["ready"]), (200, &true.into()), "never a part of the verdict");
 }
 
@@ -183,11 +183,10 @@ fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
         let age = || {
             let parts: serde_json::Value = serde_json::from_str(&get(admin, "/readyz", "").body).unwrap();
             assert_eq!(parts["parts"]["sync"]["ready"], true);
-            let state = parts["parts"]["sync"]["state"].as_str().unwrap().to_owned();
-            let age = state.strip_prefix(&format!("{mode}, last ")).unwrap().strip_suffix(" ago").unwrap();
-            humantime::parse_duration(age).unwrap()
+            assert_eq!(parts["parts"]["sync"]["mode"], mode);
+            parts["parts"]["sync"]["last_ms_ago"].as_u64().unwrap()
         };
-        let old = eventually("time has passed", || Some(age()).filter(|age| age.as_millis() > 700));
+        let old = eventually("time has passed", || Some(age()).filter(|age| *age > 700));
         bench.accept(&bench.draft().sign(&key(512)));
         // The journal answers the push first, and tells then.
         if syncs {
@@ -215,7 +214,8 @@ fn what_came_so_far_is_told_to_those_with_the_token_and_to_check() {
     let seen = r#"topic_owners = ["1", "2"], topics = ["MyTopic0", "MyTopic1"]"#;
     let parts = get(admin, "/readyz", "Authorization: Bearer letmein\r\n").body;
     let parts: serde_json::Value = serde_json::from_str(&parts).unwrap();
-    assert_eq!(parts["parts"]["seen"], serde_json::json!({ "ready": null, "state": seen }));
+    let names = serde_json::json!({ "topic_owners": ["1", "2"], "topics": ["MyTopic0", "MyTopic1"] });
+    assert_eq!(parts["parts"]["seen"], names);
     assert!(!get(admin, "/readyz", "").body.contains("MyTopic"));
     let address = format!("admin.listen={admin}");
     let file = format!("admin.token_file={token}");
@@ -287,7 +287,7 @@ fn readiness_has_its_parts_and_ends_with_the_stop() {
     let (bench, admin) = bench(|options| options.set("server.drain_delay", "1s"));
     assert_eq!((get(admin, "/healthz", "").status, get(admin, "/readyz", "").status), (200, 200));
     let parts: serde_json::Value = serde_json::from_str(&get(admin, "/readyz", "").body).unwrap();
-    assert_eq!((&parts["ready"], &parts["parts"]["journal"]["state"]), (&true.into(), &"writable".into()));
+    assert_eq!((&parts["ready"], &parts["parts"]["journal"]["ready"]), (&true.into(), &true.into()));
     let health = ["health", "--set", &format!("admin.listen={admin}")];
     run(bench.endpoint.path(), &health).assert(0, &format!("healthy: http://{admin}/readyz"));
     bench.endpoint.signal(Signal::TERM);
@@ -296,9 +296,40 @@ fn readiness_has_its_parts_and_ends_with_the_stop() {
     let ready = get(admin, "/readyz", "");
     assert_eq!((get(admin, "/healthz", "").status, ready.status), (200, 503));
     let parts: serde_json::Value = serde_json::from_str(&ready.body).unwrap();
-    assert_eq!(parts["parts"]["stop"]["ready"], false);
-    run(bench.endpoint.path(), &health).assert(1, "answered 503");
+    assert_eq!(parts["parts"]["stop"], serde_json::json!({ "ready": false, "draining": true }));
+    let stopping = format!("http://{admin}/readyz answered 503 Service Unavailable: stop: serve is stopping");
+    run(bench.endpoint.path(), &health).assert(1, &stopping);
     bench.endpoint.end();
+}
+
+#[test]
+fn health_prints_what_readyz_says_and_readyz_says_it_in_numbers() {
+    let (bench, admin) = bench(|options| options.set("logs.low_water", "1000TiB"));
+    bench.accept(&bench.draft().sign(&key(512)));
+    let ready = eventually("the space was looked at", || {
+        let answer = get(admin, "/readyz", "");
+        (answer.status == 503).then(|| serde_json::from_str::<serde_json::Value>(&answer.body).unwrap())
+    });
+    let disk = &ready["parts"]["disk"];
+    assert_eq!((&disk["ready"], disk["low_water_bytes"].as_u64()), (&false.into(), Some(1000 << 40)));
+    assert!(disk["free_bytes"].as_u64().unwrap() < 1000 << 40);
+    for (name, part) in ready["parts"].as_object().unwrap() {
+        for (key, fact) in part.as_object().unwrap() {
+            let is_for_machines = match (name.as_str(), key.as_str()) {
+                ("seen", "topic_owners" | "topics") => fact.is_array(),
+                ("sync", "mode") => fact == "always",
+                _ => fact.is_boolean() || fact.is_u64(),
+            };
+            assert!(is_for_machines, "{name}.{key}: {fact}");
+        }
+    }
+    let health = ["health", "--set", &format!("admin.listen={admin}")];
+    let told = run(bench.endpoint.path(), &health);
+    told.assert(1, &format!("http://{admin}/readyz answered 503 Service Unavailable: disk: "));
+    told.assert(1, " are free, less than logs.low_water (1000.0 TiB): make room in logs.dir\n");
+    let address = bench.endpoint.address.to_string();
+    let told = run(bench.endpoint.path(), &["health", "--set", "admin.listen=off", "--listen", &address]);
+    told.assert(1, "/healthz answered 503 Service Unavailable: Service Unavailable; its reasons are in /readyz");
 }
 
 #[test]
