@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
@@ -194,6 +195,7 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
                 let text = match value {
                     serde_json::Value::Null => String::new(),
                     serde_json::Value::String(text) => escaped(text.as_bytes()),
+                    serde_json::Value::Number(number) if name.ends_with("Time") => time(number),
                     serde_json::Value::Array(list) => {
                         let texts = list.iter().map(|value| escaped(value.as_str().unwrap_or_default().as_bytes()));
                         texts.collect::<Vec<_>>().join(", ")
@@ -206,6 +208,14 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
         (Output::Text | Output::Json, _) => writeln!(out, "{}", json_text(object))?,
     }
     Ok(())
+}
+
+/// A time of the service, in seconds since 1970, for a reader.
+fn time(number: &serde_json::Number) -> String {
+    // The last second of 9999: a later one is none that can be written.
+    let seconds = number.as_u64().filter(|seconds| *seconds < 253_402_300_800);
+    let time = seconds.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    time.map_or_else(|| number.to_string(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
 /// Prints names: one a line, or as JSON.

@@ -137,8 +137,12 @@ fn what_is_listed_and_shown_is_lines_or_json() {
             && shown.ends_with("Subscriptions                 : S1\n"),
         "{shown}"
     );
+    assert!(shown.contains("\nCreateTime                    : 1970-01-01T00:00:01Z\n"), "{shown}");
+    assert!(shown.contains("\nLastModifyTime                : 1970-01-01T00:00:02Z\n"), "{shown}");
+    assert!(shown.contains("\nMessageRetentionPeriod        : 86400\n"), "{shown}");
     let shown: serde_json::Value =
         serde_json::from_str(&run(&show(), &["topic", "show", "T1", "--output", "json"]).stdout).unwrap();
+    assert_eq!((shown["CreateTime"].as_u64(), shown["LastModifyTime"].as_u64()), (Some(1), Some(2)));
     assert_eq!((shown["MaximumMessageSize"].as_u64(), shown["Subscriptions"][0].as_str()), (Some(65536), Some("S1")));
 }
 

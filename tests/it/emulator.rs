@@ -139,6 +139,7 @@ fn a_client_that_signs_with_version_4_is_served_as_one_of_version_2() {
     run(&["subscription", "create", "http://127.0.0.1:9", "T", "S"], "secret", None).assert(0, "Succeed!");
     run(&["subscription", "update", "T", "S", "--dlq", "Q"], "secret", None).assert(0, "Succeed!");
     run(&["subscription", "show", "T", "S"], "secret", None).assert(0, "DeadLetterTargetQueue         : Q");
+    run(&["subscription", "show", "T", "S"], "secret", None).assert(0, "\nCreateTime                    : 20");
     run(&["topic", "list", "--prefix", "T"], "secret", None).assert(0, "T\n");
     run(&["publish", "T"], "secret", None).assert(0, "Publish Message Succeed.");
     run(&["topic", "list"], "other", None).assert(1, "403 SignatureDoesNotMatch");
