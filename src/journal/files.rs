@@ -9,6 +9,8 @@ use strum::IntoEnumIterator as _;
 
 use crate::journal::Log;
 
+/// What the names of packed files end with.
+const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
 /// What the names of the diagnostic log's daily files begin with.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
@@ -74,6 +76,31 @@ impl Names {
     /// The directory cannot be read.
     pub fn rotated_numbers(&self, log: Log) -> io::Result<Vec<u64>> {
         Ok(self.numbers(log)?.into_iter().filter_map(|(number, rest)| rest.is_empty().then_some(number)).collect())
+    }
+
+    /// Files that somebody has made of rotated ones, and why no record is read from them: packed, or under a name that has no
+    /// number. What crashes tore and what was put aside is none of them.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn others(&self, log: Log) -> io::Result<Vec<(PathBuf, &'static str)>> {
+        let live = format!("{}.{}", log.name(), self.port);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name();
+            // The name of another port may begin with this one.
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&live)) else { continue };
+            let number = rest.strip_prefix('.').is_some_and(|rest| rest.parse::<u64>().is_ok());
+            let is_ours = rest.is_empty() || number || rest == ".torn" || rest.starts_with(".suspect");
+            if is_ours || rest.starts_with(|character: char| character.is_ascii_digit()) {
+                continue;
+            }
+            let is_packed = PACKED.iter().any(|end| rest.ends_with(end));
+            let why = if is_packed { "it is packed: unpack it to have it read" } else { "its name has no number" };
+            found.push((self.dir.join(&name), why));
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// The rotated files of both logs.
@@ -153,6 +180,19 @@ mod tests {
         fs::write(names.rotated(Log::Access, 99), "").unwrap();
         assert_eq!(names.rotated_numbers(Log::Endpoint).unwrap(), [9, 10]);
         assert_eq!(names.next_number(Log::Endpoint).unwrap(), 13);
+        let others = names.others(Log::Endpoint).unwrap().into_iter().map(|(path, why)| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, why.split(':').next().unwrap())
+        });
+        let named = |name: &str, why| (format!("endpoint_log.80{name}"), why);
+        assert_eq!(
+            others.collect::<Vec<_>>(),
+            [
+                named(".007x", "its name has no number"),
+                named(".12.gz", "it is packed"),
+                named(".x", "its name has no number")
+            ]
+        );
         // The largest numbers there are, made by somebody else: each rotation still has a name of its own.
         for (number, next) in [(u64::MAX, 13), (u64::MAX - 1, 13), (13, 14), (1, 14)] {
             fs::write(names.rotated(Log::Endpoint, number), "").unwrap();

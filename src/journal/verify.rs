@@ -3,6 +3,7 @@
 //! There are no checksums, so a byte that became another is seen only where it breaks the form: NUL and other control
 //! characters, what is not UTF-8, a missing end, a request without its outcome or the reverse. A changed letter is not.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
 use jiff::Timestamp;
@@ -46,6 +47,13 @@ pub struct Verdict {
     pub torn_bytes: u64,
     /// How long the file was, in bytes.
     pub len: u64,
+    /// Accepted notifications and duplicates, each answered 201, by the minute of their records: minutes since 1970, UTC in JSON
+    /// and local in text. Both logs give the records of one push the same time, so what one lacks shows here.
+    pub acknowledged: BTreeMap<i64, u64>,
+    /// The minutes of the first record and of the latest one.
+    pub minutes: Option<(i64, i64)>,
+    /// Whether the first record is that of a start.
+    pub begins_with_start: bool,
     /// The offset of a last request whose outcome does not follow before the file ends.
     pending_request: Option<u64>,
 }
@@ -188,6 +196,16 @@ impl Verdict {
             Kind::Request | Kind::Start | Kind::Other => {}
         }
         let (is_json, seconds) = seen.seconds;
+        let minute = seconds.div_euclid(60);
+        match seen.kind {
+            Kind::Accepted | Kind::Line201 | Kind::Duplicate => {
+                add(self.acknowledged.entry(minute).or_default());
+            }
+            Kind::Recovered | Kind::Request | Kind::Start | Kind::Other => {}
+        }
+        self.begins_with_start |= self.minutes.is_none() && seen.kind == Kind::Start;
+        let (first, latest) = self.minutes.unwrap_or((minute, minute));
+        self.minutes = Some((first, latest.max(minute)));
         if let Some((was_json, before)) = *last_time
             && is_json == was_json
             && seconds.saturating_add(DISORDER_SECONDS) < before

@@ -4,7 +4,88 @@ use std::fs;
 
 use mns_endpoint::mns::ContentFormat;
 
-use crate::support::{CertificateHost, Draft, Endpoint, Options, key, run};
+use std::path::Path;
+
+use crate::support::{Bench, CertificateHost, Draft, Ended, Endpoint, Options, key, run};
+
+/// A stopped endpoint's directory with five pushes and one refusal in its logs, and its address.
+fn five_pushes() -> (tempfile::TempDir, String) {
+    let bench = Bench::with(|options| options);
+    (0..5).for_each(|_| bench.accept(&bench.draft().sign(&key(512))));
+    bench.endpoint.exchange(&bench.draft().wire());
+    let address = bench.endpoint.address.to_string();
+    (bench.endpoint.stop().1, address)
+}
+
+fn verify(dir: &Path, address: &str, more: &[&str]) -> Ended {
+    run(dir, &[&["logs", "verify", "--log-dir", "logs", "--listen", address], more].concat())
+}
+
+fn json(dir: &Path, address: &str) -> serde_json::Value {
+    serde_json::from_str(&verify(dir, address, &["--output", "json"]).stdout).unwrap()
+}
+
+#[test]
+fn files_that_are_left_out_are_counted_with_their_reason_and_all_is_there_as_json() {
+    let (dir, address) = five_pushes();
+    let port = address.split(':').nth(1).unwrap();
+    for name in
+        [format!("endpoint_log.{port}.7.gz"), format!("access_log.{port}-20261128"), format!("access_log.{port}0")]
+    {
+        fs::write(dir.path().join("logs").join(name), "x").unwrap();
+    }
+    let told = verify(dir.path(), &address, &[]);
+    told.assert(0, &format!("endpoint_log.{port}.7.gz: left out: it is packed: unpack it to have it read\n"));
+    told.assert(0, &format!("access_log.{port}-20261128: left out: its name has no number\n"));
+    told.assert(0, "\n2 files read, 2 left out\n");
+    assert!(!told.stdout.contains(&format!("access_log.{port}0")), "the file of another port");
+    let found = json(dir.path(), &address);
+    assert_eq!((&found["sound"], found["left_out"].as_array().unwrap().len()), (&true.into(), 2));
+    assert_eq!(found["left_out"][0]["reason"], "it is packed: unpack it to have it read");
+    let file = |log: &str| {
+        let files = found["files"].as_array().unwrap();
+        files.iter().find(|file| file["log"] == log).unwrap().clone()
+    };
+    let (endpoint, access) = (file("endpoint_log"), file("access_log"));
+    assert_eq!((&endpoint["accepted"], &endpoint["broken"]), (&5.into(), &0.into()));
+    assert_eq!((&access["accepted"], &access["records"]), (&5.into(), &6.into()));
+    // What should have been read is no mere remark.
+    let fifo = dir.path().join(format!("logs/endpoint_log.{port}.1"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+    verify(dir.path(), &address, &[]).assert(1, "\n2 files read, 3 left out\n");
+    assert_eq!(json(dir.path(), &address)["sound"], false);
+}
+
+#[test]
+fn both_logs_are_compared() {
+    let (dir, address) = five_pushes();
+    let port = address.split(':').nth(1).unwrap();
+    let (endpoint, access) = (format!("logs/endpoint_log.{port}"), format!("logs/access_log.{port}"));
+    let (endpoint, access) = (dir.path().join(endpoint), dir.path().join(access));
+    verify(dir.path(), &address, &[]).assert(0, " minutes with pushes compared, the same in both\n");
+    let (records, lines) = (fs::read_to_string(&endpoint).unwrap(), fs::read_to_string(&access).unwrap());
+    // A line of the access log is gone: a crash may leave that.
+    let (first, rest) = lines.split_once('\n').unwrap();
+    assert!(first.contains("\"201\""));
+    fs::write(&access, rest).unwrap();
+    let told = verify(dir.path(), &address, &[]);
+    told.assert(
+        0,
+        "\nboth logs: 1 outcomes in the endpoint log without their line in the access log, first in the minute of 20",
+    );
+    assert_eq!(json(dir.path(), &address)["both"]["outcomes_without_line"], 1);
+    fs::write(&access, &lines).unwrap();
+    // Both records of a push are gone: each record that remains is whole.
+    let all: Vec<&str> = records.split_inclusive("\n\n").collect();
+    let request = all.iter().position(|record| record.contains("Headers:")).unwrap();
+    assert!(all[request + 1].contains("Notify Message Succeed!"));
+    fs::write(&endpoint, [&all[..request], &all[request + 2..]].concat().concat()).unwrap();
+    let told = verify(dir.path(), &address, &[]);
+    told.assert(1, "\nboth logs: 1 lines with 201 in the access log without their outcome in the endpoint log");
+    assert!(!told.stdout.contains("NOT all whole"), "{}", told.stdout);
+    let found = json(dir.path(), &address);
+    assert_eq!((&found["sound"], &found["both"]["lines_without_outcome"]), (&false.into(), &1.into()));
+}
 
 #[test]
 fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cut_off() {
@@ -17,7 +98,7 @@ fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cu
         assert_eq!(endpoint.exchange(&draft.wire()).status, 201);
     }
     assert_eq!(endpoint.exchange(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
-    let verify = |dir: &std::path::Path| run(dir, &["logs", "verify", "--log-dir", "logs", "--listen", &address]);
+    let verify = |dir: &Path| run(dir, &["logs", "verify", "--log-dir", "logs", "--listen", &address]);
     // Beside a running one.
     let told = verify(endpoint.path());
     told.assert(0, ", all whole");

@@ -48,6 +48,7 @@ fn commands_on_files_end_quietly_with_their_own_code() {
         (&["certificate", "add", OFFICIAL, REAL_CERTIFICATE], 0),
         (&["certificate", "list"], 0),
         (&["logs", "verify", "--listen", &address], 0),
+        (&["logs", "verify", "--output", "json", "--listen", &address], 0),
         (&["logs", "recover", "--dry-run", "--listen", &address], 0),
         (&["logs", "recover", "--dry-run", "--listen", "127.0.0.1:1"], 0),
         (&["--help"], 0),

@@ -1,7 +1,9 @@
 //! `logs`: what can be done with the files of an endpoint, beside a running one or without.
 
+mod compare;
 mod patience;
 mod recover;
+mod report;
 mod review;
 mod verify;
 

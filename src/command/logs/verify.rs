@@ -9,11 +9,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use strum::IntoEnumIterator as _;
 
 use crate::command::Configuration;
+use crate::command::logs::compare::{History, compare};
+use crate::command::logs::report::Report;
+use crate::command::service::Output;
 use crate::command::stdout::printer;
-use crate::journal::{self, Log, Names, Verdict, escaped};
+use crate::journal::{self, Log, Names};
 use crate::regular;
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
@@ -21,14 +23,19 @@ use crate::regular;
 /// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing and may run beside serve.
 /// Ends with 1 if something is wrong. There are no checksums. What breaks the form of a record is found: NUL and other
 /// control characters, what is not UTF-8, a missing end, a request without its outcome or an outcome without its request.
-/// A changed letter is not found.
+/// A changed letter is not found. Both logs are compared: each 201 of the access log has its outcome in the endpoint log.
+/// Files that are left out, such as packed ones, are named with the reason.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs verify
+  mns-endpoint logs verify --output json
   mns-endpoint logs verify --log-dir /var/log/mns-endpoint --listen 0.0.0.0:8080")]
 pub(super) struct Verify {
     #[command(flatten)]
     configuration: Configuration,
+    /// How findings are printed: as lines, or as one JSON object.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 impl Verify {
@@ -39,82 +46,120 @@ impl Verify {
         };
         let names = Names { dir: config.log_dir, port };
         let mut out = printer();
-        let mut is_sound = true;
-        for log in Log::iter() {
-            is_sound &= verify_log(&names, log, &mut out)?;
-        }
-        Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let mut report = Report::new(self.output, &mut out);
+        let mut endpoint = verify_log(&names, Log::Endpoint, &mut report)?;
+        let access = verify_log(&names, Log::Access, &mut report)?;
+        // A push that came in between is in the access log only as far as it was read.
+        endpoint.look_again(&names.live(Log::Endpoint));
+        let comparison = compare(&endpoint.history, &access.history);
+        Ok(if report.end(&comparison)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn verify_log(names: &Names, log: Log, out: &mut impl Write) -> anyhow::Result<bool> {
-    let mut read = HashSet::new();
-    let mut is_sound = verify_rotated(names, log, &mut read, out)?;
+/// The files of one log that have been read.
+#[derive(Default)]
+struct Reading {
+    files: HashSet<(u64, u64)>,
+    /// The numbers of rotated files that were left out.
+    left_out: HashSet<u64>,
+    history: History,
+    /// The length of the live file, as far as it was read.
+    live_len: u64,
+}
+
+impl Reading {
+    fn look_again(&mut self, live: &Path) {
+        self.history.is_growing |= fs::metadata(live).map_or(0, |found| found.len()) != self.live_len;
+    }
+}
+
+fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> anyhow::Result<Reading> {
+    let mut reading = Reading::default();
+    verify_rotated(names, log, &mut reading, report)?;
     let live = names.live(log);
     if let Some(kind) = regular::obstacle(&live) {
-        is_sound = false;
-        tell_obstacle(&live, kind, out)?;
+        report.left_out(&live, &not_regular(kind), true)?;
     } else {
         let file = regular::open_to_read(&live).with_context(|| cannot_read(&live))?;
-        read.insert(identity(&file)?);
-        is_sound &= verify_file(&live, log, &file, true, out)?;
+        reading.files.insert(identity(&file)?);
+        reading.live_len = verify_file(&live, log, None, &file, &mut reading.history, report)?;
     }
     // What was live may have got a number since the numbers were listed.
-    is_sound &= verify_rotated(names, log, &mut read, out)?;
+    verify_rotated(names, log, &mut reading, report)?;
+    reading.look_again(&live);
+    for (path, why) in names.others(log).with_context(|| cannot_read(&names.dir))? {
+        report.left_out(&path, why, false)?;
+    }
     let torn = fs::metadata(names.torn(log)).map_or(0, |found| found.len());
     if torn > 0 {
-        let path = escaped(names.torn(log).as_os_str().as_encoded_bytes());
         let doubt = "not acknowledged unless the disk or somebody else damaged the end of a log";
-        writeln!(out, "{path}: {torn} bytes that crashes cut off, {doubt}")?;
+        report.aside(&names.torn(log), torn, &format!("{torn} bytes that crashes cut off, {doubt}"))?;
     }
     for path in (0..).map(|number| names.suspect(log, number)).take_while(|path| path.exists()) {
-        let path = escaped(path.as_os_str().as_encoded_bytes());
-        writeln!(out, "{path}: put aside after a failed sync; its end was not acknowledged")?;
+        let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+        report.aside(&path, bytes, "put aside after a failed sync; its end was not acknowledged")?;
     }
-    Ok(is_sound)
+    Ok(reading)
 }
 
 /// Checks the rotated files that have not been read yet.
-fn verify_rotated(
+fn verify_rotated<W: Write>(
     names: &Names,
     log: Log,
-    read: &mut HashSet<(u64, u64)>,
-    out: &mut impl Write,
-) -> anyhow::Result<bool> {
-    let mut is_sound = true;
+    reading: &mut Reading,
+    report: &mut Report<'_, W>,
+) -> anyhow::Result<()> {
     for number in names.rotated_numbers(log).with_context(|| cannot_read(&names.dir))? {
         let path = names.rotated(log, number);
-        if let Some(kind) = regular::obstacle(&path) {
-            is_sound = false;
-            tell_obstacle(&path, kind, out)?;
-            continue;
-        }
-        let file = match regular::open_to_read(&path) {
-            // Deleted for its age since, or packed.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            opened => opened.with_context(|| cannot_read(&path))?,
+        let opened = match regular::obstacle(&path) {
+            Some(kind) => Err(not_regular(kind)),
+            None => match regular::open_to_read(&path) {
+                // Deleted for its age since, or packed.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(|error| format!("cannot read it: {error}")),
+            },
         };
-        if read.insert(identity(&file)?) {
-            is_sound &= verify_file(&path, log, &file, false, out)?;
+        let file = match opened {
+            Ok(file) => file,
+            Err(why) => {
+                reading.history.note_gap();
+                if reading.left_out.insert(number) {
+                    report.left_out(&path, &why, true)?;
+                }
+                continue;
+            }
+        };
+        if reading.files.insert(identity(&file)?) {
+            verify_file(&path, log, Some(number), &file, &mut reading.history, report)?;
         }
     }
-    Ok(is_sound)
+    Ok(())
 }
 
-fn verify_file(path: &Path, log: Log, file: &File, is_live: bool, out: &mut impl Write) -> anyhow::Result<bool> {
+/// Checks one file; `number` is that of a rotated one. Gives the length that was read.
+fn verify_file<W: Write>(
+    path: &Path,
+    log: Log,
+    number: Option<u64>,
+    file: &File,
+    history: &mut History,
+    report: &mut Report<'_, W>,
+) -> anyhow::Result<u64> {
     let mut verdict = journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
     // One that somebody else renamed is written until that is noticed.
-    let is_written = is_live || file.metadata()?.len() > verdict.len;
+    let is_growing = file.metadata()?.len() > verdict.len;
+    let is_written = number.is_none() || is_growing;
     if !is_written {
         verdict.finish();
     }
-    tell(path, &verdict, is_written, out)?;
-    Ok(verdict.problems_count == 0)
+    history.is_growing |= is_growing;
+    history.add(number, &verdict);
+    report.file(path, log, &verdict, is_written)?;
+    Ok(verdict.len)
 }
 
-fn tell_obstacle(path: &Path, kind: &str, out: &mut impl Write) -> std::io::Result<()> {
-    let path = escaped(path.as_os_str().as_encoded_bytes());
-    writeln!(out, "{path}: it is {kind}, not a regular file, and was not read: move it away")
+fn not_regular(kind: &str) -> String {
+    format!("it is {kind}, not a regular file, and was not read: move it away")
 }
 
 /// Which file it is, whatever its name becomes.
@@ -125,34 +170,6 @@ fn identity(file: &File) -> std::io::Result<(u64, u64)> {
 
 fn cannot_read(path: &Path) -> String {
     format!("cannot read {}", path.display())
-}
-
-fn tell(path: &Path, verdict: &Verdict, is_written: bool, out: &mut impl Write) -> std::io::Result<()> {
-    let Verdict { records, accepted, duplicates, recovered, .. } = verdict;
-    let path = escaped(path.as_os_str().as_encoded_bytes());
-    let sound = if verdict.problems_count == 0 { "all whole" } else { "NOT all whole" };
-    let recovered = if *recovered > 0 { format!("{recovered} recovered, ") } else { String::new() };
-    writeln!(out, "{path}: {records} records, {accepted} accepted, {duplicates} duplicates, {recovered}{sound}")?;
-    for (offset, problem) in &verdict.problems {
-        let problem = escaped(problem.as_bytes());
-        writeln!(out, "{path}: the record at byte {offset} is broken: {problem}")?;
-    }
-    if verdict.problems_count > 0 {
-        writeln!(out, "{path}: {} broken records in all", verdict.problems_count)?;
-    }
-    if verdict.without_outcome > 0 {
-        writeln!(out, "{path}: {} requests without their outcome, not acknowledged", verdict.without_outcome)?;
-    }
-    if verdict.set_back > 0 {
-        writeln!(out, "{path}: the time goes back {} times", verdict.set_back)?;
-    }
-    match (verdict.torn_bytes, is_written) {
-        (0, _) | (_, false) => Ok(()),
-        (bytes, true) => writeln!(
-            out,
-            "{path}: {bytes} bytes of a record that is being written, or that a crash left: the next start cuts it off"
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -182,7 +199,7 @@ mod tests {
     /// The numbers of the files that were read, in order, 0 for the live one, while `act` is done after each line.
     fn read_beside(names: &Names, act: impl FnMut(&str)) -> Vec<u64> {
         let mut out = Beside { told: String::new(), act };
-        assert!(verify_log(names, Log::Access, &mut out).unwrap());
+        verify_log(names, Log::Access, &mut Report::new(Output::Text, &mut out)).unwrap();
         let live = names.live(Log::Access).display().to_string();
         let end = |line: &str| line.strip_prefix(&live).unwrap().split_once(": ").unwrap().0.replace('.', "");
         out.told.lines().map(end).map(|number| number.parse().unwrap_or(0)).collect()

@@ -1,0 +1,202 @@
+//! Whether both logs tell of the same pushes: as many lines with 201 in the access log as outcomes in the endpoint log, minute
+//! by minute.
+//!
+//! The endpoint log is synced before the access line is written, and both have one time for each push. So a line without its
+//! outcome means that the endpoint log has lost one that was answered 201; the reverse is what a crash leaves too.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::journal::Verdict;
+
+/// What is known of one log, all of its files together.
+#[derive(Default)]
+pub(super) struct History {
+    acknowledged: BTreeMap<i64, u64>,
+    minutes: Option<(i64, i64)>,
+    begins_with_start: bool,
+    /// The number of the last rotated file that was read, and whether one between two is missing.
+    last_number: Option<u64>,
+    has_gap: bool,
+    /// Whether records came while the log was read.
+    pub(super) is_growing: bool,
+}
+
+/// How the logs compare.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Comparison {
+    /// Minutes that both logs cover from beginning to end, and in which something was answered 201.
+    pub(super) minutes: u64,
+    /// Lines with 201 that no outcome in the endpoint log belongs to.
+    pub(super) without_outcome: u64,
+    /// Outcomes that no line in the access log belongs to.
+    pub(super) without_line: u64,
+    /// The first minute with a difference, in minutes since 1970.
+    pub(super) first: Option<i64>,
+    /// Why nothing was compared.
+    pub(super) obstacle: Option<&'static str>,
+}
+
+impl History {
+    /// Adds the next file; `number` is that of a rotated one.
+    pub(super) fn add(&mut self, number: Option<u64>, verdict: &Verdict) {
+        if let (Some(last), Some(number)) = (self.last_number, number) {
+            self.has_gap |= last.checked_add(1) != Some(number);
+        }
+        self.last_number = number.or(self.last_number);
+        for (minute, count) in &verdict.acknowledged {
+            let sum = self.acknowledged.entry(*minute).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        let Some((first, latest)) = verdict.minutes else { return };
+        self.begins_with_start |= self.minutes.is_none() && verdict.begins_with_start;
+        let (begin, end) = self.minutes.unwrap_or((first, latest));
+        self.minutes = Some((begin, end.max(latest)));
+    }
+
+    /// Something between its files is missing.
+    pub(super) fn note_gap(&mut self) {
+        self.has_gap = true;
+    }
+}
+
+/// Compares both logs in the minutes that both cover. The first one is left out unless the endpoint log begins with a start,
+/// and the last one while records are written: one of the logs may have only a part of it.
+pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
+    let mut found = Comparison::default();
+    if endpoint.has_gap || access.has_gap {
+        found.obstacle = Some("a file between others was left out or is missing");
+        return found;
+    }
+    let (Some((begin, end)), Some((access_begin, access_end))) = (endpoint.minutes, access.minutes) else {
+        found.obstacle = Some("a log has no record");
+        return found;
+    };
+    let is_whole = endpoint.begins_with_start && access_begin >= begin;
+    let begin = if is_whole { begin } else { begin.max(access_begin).saturating_add(1) };
+    let is_growing = endpoint.is_growing || access.is_growing;
+    let end = if is_growing { end.min(access_end).saturating_sub(1) } else { end.max(access_end) };
+    if begin > end {
+        found.obstacle = Some("they have no whole minute in common");
+        return found;
+    }
+    let count = |history: &History, minute| history.acknowledged.get(&minute).copied().unwrap_or_default();
+    let mut minutes: Vec<i64> = [endpoint, access]
+        .into_iter()
+        .flat_map(|history| history.acknowledged.range(begin..=end))
+        .map(|(minute, _)| *minute)
+        .collect();
+    minutes.sort_unstable();
+    minutes.dedup();
+    for minute in minutes {
+        let (outcomes, lines) = (count(endpoint, minute), count(access, minute));
+        found.minutes = found.minutes.saturating_add(1);
+        found.without_outcome = found.without_outcome.saturating_add(lines.saturating_sub(outcomes));
+        found.without_line = found.without_line.saturating_add(outcomes.saturating_sub(lines));
+        found.first = found.first.or((lines != outcomes).then_some(minute));
+    }
+    found
+}
+
+impl Comparison {
+    /// Whether no push that was answered 201 is missing from the endpoint log.
+    pub(super) fn is_sound(&self) -> bool {
+        self.without_outcome == 0
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        if let Some(obstacle) = self.obstacle {
+            return vec![format!("both logs: not compared: {obstacle}")];
+        }
+        let Self { minutes, without_outcome, without_line, .. } = self;
+        let since =
+            self.first.and_then(clock).map(|time| format!(", first in the minute of {time}")).unwrap_or_default();
+        let mut lines = vec![format!("both logs: {minutes} minutes with pushes compared")];
+        if *without_outcome > 0 {
+            lines.push(format!(
+                "both logs: {without_outcome} lines with 201 in the access log without their outcome in the endpoint log{since}: records are LOST"
+            ));
+        }
+        if *without_line > 0 {
+            lines.push(format!(
+                "both logs: {without_line} outcomes in the endpoint log without their line in the access log{since}: a crash leaves that, or lines are lost"
+            ));
+        }
+        if *without_outcome == 0 && *without_line == 0 {
+            lines = vec![format!("both logs: {minutes} minutes with pushes compared, the same in both")];
+        }
+        lines
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "minutes": self.minutes,
+            "lines_without_outcome": self.without_outcome,
+            "outcomes_without_line": self.without_line,
+            "first_difference_seconds": self.first.map(|minute| minute.saturating_mul(60)),
+            "not_compared": self.obstacle,
+        })
+    }
+}
+
+/// A minute as the logs write it.
+fn clock(minute: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_second(minute.checked_mul(60)?).ok()?;
+    Some(time.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log with as many pushes in each minute from 100 on.
+    fn history(counts: &[u64], begins_with_start: bool) -> History {
+        let minutes = || (100..).zip(counts);
+        let acknowledged = minutes().map(|(minute, count)| (minute, *count)).filter(|(_, count)| *count > 0).collect();
+        let end = minutes().map(|(minute, _)| minute).last().unwrap();
+        History { acknowledged, minutes: Some((100, end)), begins_with_start, ..History::default() }
+    }
+
+    fn differences(endpoint: &History, access: &History) -> (u64, u64) {
+        let found = compare(endpoint, access);
+        assert_eq!(found.obstacle, None);
+        (found.without_outcome, found.without_line)
+    }
+
+    #[test]
+    fn what_one_log_lacks_is_counted_in_the_minutes_that_both_cover() {
+        let access = history(&[3, 5, 0, 2], false);
+        for (counts, begins_with_start, expected) in [
+            ([3, 5, 0, 2], true, (0, 0)),
+            ([3, 4, 0, 2], true, (1, 0)),
+            ([3, 5, 1, 2], true, (0, 1)),
+            ([3, 4, 1, 1], true, (2, 1)),
+            // The first minute counts only from a start on.
+            ([2, 5, 0, 2], false, (0, 0)),
+            ([2, 5, 0, 2], true, (1, 0)),
+            ([3, 5, 0, 1], false, (1, 0)),
+        ] {
+            assert_eq!(differences(&history(&counts, begins_with_start), &access), expected, "{counts:?}");
+        }
+        // What comes while the files are read is not missing.
+        let growing = History { is_growing: true, ..history(&[3, 5, 0, 2, 9], true) };
+        assert_eq!(differences(&growing, &access), (0, 0));
+        assert_eq!(differences(&History { is_growing: false, ..growing }, &access), (0, 9));
+    }
+
+    #[test]
+    fn nothing_is_compared_across_a_gap_or_without_a_common_minute() {
+        let gap = History { has_gap: true, ..history(&[1, 1], true) };
+        assert!(compare(&gap, &history(&[1, 2], true)).obstacle.is_some());
+        assert!(compare(&History::default(), &history(&[1, 2], true)).obstacle.is_some());
+        assert!(compare(&history(&[1], false), &history(&[2], false)).obstacle.is_some());
+        let mut with_gap = History::default();
+        for number in [Some(3), Some(4), None] {
+            with_gap.add(number, &Verdict::default());
+        }
+        assert!(!with_gap.has_gap);
+        with_gap.add(Some(6), &Verdict::default());
+        assert!(with_gap.has_gap);
+    }
+}
