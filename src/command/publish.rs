@@ -49,8 +49,9 @@ const DEFAULT_COUNT: u32 = 3;
 
 impl Publish {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let client = self.service.client()?;
-        publish(&client, self.service.output, &self.topic, &self.messages()?, &self.tag).await?;
+        let session = self.service.open()?;
+        let messages = self.messages()?;
+        session.named(publish(&session.client, self.service.output, &self.topic, &messages, &self.tag).await)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -86,7 +87,7 @@ pub(super) async fn publish(
         let published = match client.publish(topic, message, tag).await {
             Ok(published) => published,
             Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create it."),
-            Err(error) => return fail("Publish Message Fail.", &error),
+            Err(error) => return fail("Publish Message Fail.", error),
         };
         let id = &published.message_id;
         match output {

@@ -11,21 +11,24 @@ use clap::{Args, ValueEnum};
 
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
-use crate::command::input;
+use crate::command::credentials::{KeySource, Sources};
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
-use crate::mns::{AccessKey, region_of};
-
-/// What the sample configuration holds where nobody has put a token.
-const UNSET_TOKEN: &str = "$SecurityToken";
+use crate::mns::region_of;
+use crate::report::Report;
 
 /// The service and the key.
 #[derive(Debug, Args)]
 pub(super) struct Service {
-    /// The account's endpoint [default: that of --sdk-config, else MNS_ACCOUNT_ENDPOINT].
+    /// The account's endpoint [default: Endpoint of --sdk-config, else MNS_ACCOUNT_ENDPOINT].
     #[arg(long = "endpoint", value_name = "URL")]
     account_endpoint: Option<String>,
-    /// The SDKs' sample.cfg: AccessKeyId, AccessKeySecret and Endpoint under Base, SecurityToken under Optional.
+    /// The SDKs' sample.cfg [default: MNS_ENDPOINT_SDK_CONFIG].
+    ///
+    /// It has AccessKeyId, AccessKeySecret and Endpoint under Base, and SecurityToken under Optional, and is read as Python 3's
+    /// configparser reads it. Id, secret and token come from one source: from this file if it has a key, else from
+    /// ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN (or
+    /// ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN) in the environment.
     #[arg(long, value_name = "FILE")]
     sdk_config: Option<PathBuf>,
     /// The version of request signatures: 2, or 4, which is good for one region and one day.
@@ -34,40 +37,50 @@ pub(super) struct Service {
     /// The region that version 4 signs for [default: that of the endpoint's host, else cn-hangzhou].
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// How results are printed.
+    /// How results are printed; text has the lines of the manual's scripts.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
-    /// The lines of the manual.
+    /// Lines to read.
     Text,
-    /// One JSON object.
+    /// JSON, one object a line.
     Json,
 }
 
-/// What a file or the environment says.
-#[derive(Default)]
-struct Found {
-    id: Option<String>,
-    secret: Option<String>,
-    endpoint: Option<String>,
-    token: Option<String>,
+/// The service that a command speaks to.
+pub(super) struct Session {
+    pub(super) client: Client,
+    /// Whether the service is on this machine, as the emulator is.
+    pub(super) is_local: bool,
+    key_source: KeySource,
+}
+
+/// What the service, or the way to it, said to a command, behind the manual's line for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{line} Exception:{}{}", Report(error), hint(error))]
+struct Failure {
+    line: String,
+    error: ClientError,
 }
 
 impl Service {
-    pub(super) fn client(&self) -> anyhow::Result<Client> {
-        let (id, secret) = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET");
-        let (file, environment) = (self.file()?, environment());
-        let base = self.base(&file, &environment)?;
-        let key = AccessKey {
-            id: file.id.or(environment.id).with_context(|| missing("access key id", id, "AccessKeyId"))?,
-            secret: file.secret.or(environment.secret).with_context(|| missing("secret", secret, "AccessKeySecret"))?,
+    /// Reads endpoint and key, each file once.
+    pub(super) fn open(&self) -> anyhow::Result<Session> {
+        let sources = Sources::read(self.sdk_config.as_deref())?;
+        let (endpoint, origin) = match &self.account_endpoint {
+            Some(endpoint) => (endpoint.clone(), "--endpoint".to_owned()),
+            None => sources.endpoint()?,
         };
+        let base = Base::parse(&endpoint).with_context(|| format!("cannot use {origin}"))?;
         let region = self.region_of(base.host())?;
-        let client = Client::new(base, key, file.token.or(environment.token), Arc::new(SystemClock))?;
-        Ok(if self.sign_version == "4" { client.signing_v4(region) } else { client })
+        let credentials = sources.credentials()?;
+        let is_local = is_local(base.host());
+        let client = Client::new(base, credentials.key, credentials.token, Arc::new(SystemClock))?;
+        let client = if self.sign_version == "4" { client.signing_v4(region) } else { client };
+        Ok(Session { client, is_local, key_source: credentials.source })
     }
 
     /// The region to sign for. An emulator's address names none, and it takes any.
@@ -78,51 +91,18 @@ impl Service {
         let named = self.region.as_deref().or_else(|| region_of(host));
         Ok(named.unwrap_or("cn-hangzhou").to_owned())
     }
+}
 
-    /// Whether the service is on this machine, as the emulator is.
-    pub(super) fn is_local(&self) -> anyhow::Result<bool> {
-        let base = self.base(&self.file()?, &environment())?;
-        Ok(is_local(base.host()))
-    }
-
-    fn base(&self, file: &Found, environment: &Found) -> anyhow::Result<Base> {
-        let text = self.account_endpoint.as_ref().or(file.endpoint.as_ref()).or(environment.endpoint.as_ref());
-        let text = text.with_context(|| missing("endpoint", "MNS_ACCOUNT_ENDPOINT", "Endpoint"))?;
-        Ok(Base::parse(text)?)
-    }
-
-    fn file(&self) -> anyhow::Result<Found> {
-        let Some(path) = &self.sdk_config else { return Ok(Found::default()) };
-        // Sections and keys are folded, as Python does with its options.
-        let mut ini = configparser::ini::Ini::new();
-        let text = String::from_utf8(input::read_small(path)?);
-        let text = text.with_context(|| format!("{} is not UTF-8", path.display()))?;
-        ini.read(text).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
-        let value = |section, key| {
-            let value = ini.get(section, key).map(|value| value.trim().to_owned());
-            value.filter(|value| !value.is_empty() && *value != UNSET_TOKEN)
-        };
-        Ok(Found {
-            id: value("Base", "AccessKeyId"),
-            secret: value("Base", "AccessKeySecret"),
-            endpoint: value("Base", "Endpoint"),
-            token: value("Optional", "SecurityToken"),
+impl Session {
+    /// Adds where the key came from, if the service refused a command because of its key.
+    pub(super) fn named<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        outcome.map_err(|error| match error.downcast_ref::<Failure>() {
+            Some(failure) if is_about_the_key(&failure.error) => {
+                anyhow!("{error:#}; {}", self.key_source.hint(code(&failure.error)))
+            }
+            Some(_) | None => error,
         })
     }
-}
-
-fn environment() -> Found {
-    let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Found {
-        id: value("ALIBABA_CLOUD_ACCESS_KEY_ID"),
-        secret: value("ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
-        endpoint: value("MNS_ACCOUNT_ENDPOINT"),
-        token: value("ALIBABA_CLOUD_SECURITY_TOKEN").or_else(|| value("ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN")),
-    }
-}
-
-fn missing(what: &str, variable: &str, key: &str) -> String {
-    format!("no {what}: set {variable}, or {key} in a file given with --sdk-config")
 }
 
 /// Whether a host is this machine or one that MNS cannot reach.
@@ -146,11 +126,27 @@ pub(super) fn code(error: &ClientError) -> &str {
     }
 }
 
-/// What to do about a refusal.
-pub(super) fn hint(error: &ClientError) -> &'static str {
+/// Whether another key might have got another answer.
+fn is_about_the_key(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { status, error } => {
+            matches!(status, 401 | 403)
+                || matches!(error.code.as_str(), "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied")
+        }
+        ClientError::Foreign(status) => matches!(status, 401 | 403),
+        ClientError::Unreachable { .. }
+        | ClientError::TooLarge
+        | ClientError::Endless(_)
+        | ClientError::Malformed(_)
+        | ClientError::Unexpected(_)
+        | ClientError::Request(_)
+        | ClientError::Tls(_) => false,
+    }
+}
+
+/// What to do about a refusal, beside looking at the key.
+fn hint(error: &ClientError) -> &'static str {
     match code(error) {
-        "InvalidAccessKeyId" => "; check ALIBABA_CLOUD_ACCESS_KEY_ID",
-        "SignatureDoesNotMatch" => "; check ALIBABA_CLOUD_ACCESS_KEY_SECRET",
         "AccessDenied" => "; the key's owner lacks the permission, or the endpoint is another account's",
         "TimeExpired" | "InvalidDateHeader" => "; check this machine's clock",
         "TopicNotExist" => "; create it first: mns-endpoint topic create",
@@ -172,8 +168,13 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 }
 
 /// Fails with the manual's line for it, to which a hint is added.
-pub(super) fn fail<T>(line: &str, error: &ClientError) -> anyhow::Result<T> {
-    bail!("{line} Exception:{}{}", crate::report::Report(error), hint(error))
+pub(super) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Result<T> {
+    Err(Failure { line: line.into(), error }.into())
+}
+
+/// Text of a service for a terminal, on one line whatever it holds.
+pub(super) fn one_line(text: &str) -> String {
+    text.split('\n').map(|line| escaped(line.as_bytes())).collect::<Vec<_>>().join("\\x0a")
 }
 
 /// Prints what was done: as the manual's line, which an empty one follows, or as JSON.
@@ -222,7 +223,7 @@ fn time(number: &serde_json::Number) -> String {
 pub(super) fn print_names(output: Output, what: &str, names: &[String]) -> anyhow::Result<()> {
     let mut out = printer();
     match output {
-        Output::Text => names.iter().try_for_each(|name| writeln!(out, "{}", escaped(name.as_bytes())))?,
+        Output::Text => names.iter().try_for_each(|name| writeln!(out, "{}", one_line(name)))?,
         Output::Json => writeln!(out, "{}", json_text(&serde_json::json!({ what: names })))?,
     }
     Ok(())

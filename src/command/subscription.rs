@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{Client, Created};
 use crate::command::format::Format;
-use crate::command::service::{self, Output, Service, code, fail, is_local, name};
+use crate::command::service::{self, Output, Service, Session, code, fail, is_local, name};
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::emulator::Target;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
@@ -131,8 +131,26 @@ enum Strategy {
 
 impl Subscription {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        match &self.action {
-            Action::Create {
+        let service = self.action.service();
+        let session = service.open()?;
+        session.named(self.action.run(&session, service.output).await)
+    }
+}
+
+impl Action {
+    fn service(&self) -> &Service {
+        match self {
+            Self::Create { service, .. }
+            | Self::Show { service, .. }
+            | Self::List { service, .. }
+            | Self::Update { service, .. }
+            | Self::Delete { service, .. } => service,
+        }
+    }
+
+    async fn run(&self, Session { client, is_local, .. }: &Session, output: Output) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Create {
                 endpoint,
                 topic,
                 subscription,
@@ -142,9 +160,9 @@ impl Subscription {
                 dlq,
                 if_not_exists,
                 force,
-                service,
+                service: _,
             } => {
-                refuse_unreachable(endpoint, *force || service.is_local()?)?;
+                refuse_unreachable(endpoint, *force || *is_local)?;
                 let attributes = SubscriptionAttributes {
                     endpoint: endpoint.clone(),
                     filter_tag: filter_tag.clone(),
@@ -152,25 +170,19 @@ impl Subscription {
                     notify_content_format: (*format).into(),
                     dead_letter_queue: dlq.clone(),
                 };
-                let place = (topic.as_str(), subscription.as_str());
-                create(&service.client()?, service.output, place, &attributes, *if_not_exists).await?;
+                create(client, output, (topic, subscription), &attributes, *if_not_exists).await?;
             }
-            Action::Show { topic, subscription, service } => {
-                show(&service.client()?, service.output, topic, subscription).await?;
-            }
-            Action::List { topic, prefix, service } => match service.client()?.subscriptions(topic, prefix).await {
-                Ok(names) => service::print_names(service.output, "Subscriptions", &names)?,
-                Err(error) => return fail("List Subscriptions Fail!", &error),
+            Self::Show { topic, subscription, .. } => show(client, output, topic, subscription).await?,
+            Self::List { topic, prefix, .. } => match client.subscriptions(topic, prefix).await {
+                Ok(names) => service::print_names(output, "Subscriptions", &names)?,
+                Err(error) => return fail("List Subscriptions Fail!", error),
             },
-            Action::Update { topic, subscription, strategy, dlq, service } => {
+            Self::Update { topic, subscription, strategy, dlq, .. } => {
                 let notify_strategy = strategy.map(NotifyStrategy::from);
                 let change = SubscriptionChange { notify_strategy, dead_letter_queue: dlq.clone() };
-                let place = (topic.as_str(), subscription.as_str());
-                update(&service.client()?, service.output, place, &change).await?;
+                update(client, output, (topic, subscription), &change).await?;
             }
-            Action::Delete { topic, subscription, service } => {
-                delete(&service.client()?, service.output, topic, subscription).await?;
-            }
+            Self::Delete { topic, subscription, .. } => delete(client, output, topic, subscription).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -216,7 +228,7 @@ pub(super) async fn create(
             bail!("Subscription already exist, please unsubscribe or use it directly.")
         }
         Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create topic."),
-        Err(error) => return fail("Create Subscription Fail!", &error),
+        Err(error) => return fail("Create Subscription Fail!", error),
     };
     let endpoint = &attributes.endpoint;
     let line = format!("Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}");
@@ -228,7 +240,7 @@ pub(super) async fn create(
 async fn show(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
     let shown = match client.subscription(topic, subscription).await {
         Ok(shown) => shown,
-        Err(error) => return fail("Show Subscription Fail!", &error),
+        Err(error) => return fail("Show Subscription Fail!", error),
     };
     let told = json!({
         "SubscriptionName": shown.name,
@@ -253,7 +265,7 @@ async fn update(
     change: &SubscriptionChange,
 ) -> anyhow::Result<()> {
     if let Err(error) = client.set_subscription(topic, subscription, change).await {
-        return fail("Update Subscription Fail!", &error);
+        return fail("Update Subscription Fail!", error);
     }
     let line = format!("Update Subscription Succeed! TopicName:{topic} SubName:{subscription}");
     service::print_done(
@@ -265,7 +277,7 @@ async fn update(
 
 async fn delete(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
     if let Err(error) = client.unsubscribe(topic, subscription).await {
-        return fail("Delete Subscription Fail!", &error);
+        return fail("Delete Subscription Fail!", error);
     }
     let line = format!("Delete Subscription Succeed! TopicName:{topic} SubName:{subscription}");
     service::print_done(

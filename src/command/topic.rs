@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::client::{Client, Created};
-use crate::command::service::{self, Output, Service, code, fail, name};
+use crate::command::service::{self, Output, Service, Session, code, fail, name};
 use crate::mns::api::TopicAttributes;
 
 /// The manual's topic.
@@ -75,17 +75,34 @@ enum Action {
 
 impl Topic {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        match &self.action {
-            Action::Create { topic, if_not_exists, maximum_message_size, logging, service } => {
+        let service = self.action.service();
+        let session = service.open()?;
+        session.named(self.action.run(&session, service.output).await)
+    }
+}
+
+impl Action {
+    fn service(&self) -> &Service {
+        match self {
+            Self::Create { service, .. }
+            | Self::Show { service, .. }
+            | Self::List { service, .. }
+            | Self::Delete { service, .. } => service,
+        }
+    }
+
+    async fn run(&self, Session { client, .. }: &Session, output: Output) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Create { topic, if_not_exists, maximum_message_size, logging, .. } => {
                 let attributes = TopicAttributes {
                     maximum_message_size: *maximum_message_size,
                     logging_enabled: logging.then_some(true),
                 };
-                create(&service.client()?, service.output, topic, &attributes, *if_not_exists).await?;
+                create(client, output, topic, &attributes, *if_not_exists).await?;
             }
-            Action::Show { topic, service } => show(&service.client()?, service.output, topic).await?,
-            Action::List { prefix, service } => list(&service.client()?, service.output, prefix).await?,
-            Action::Delete { topic, service } => delete(&service.client()?, service.output, topic).await?,
+            Self::Show { topic, .. } => show(client, output, topic).await?,
+            Self::List { prefix, .. } => list(client, output, prefix).await?,
+            Self::Delete { topic, .. } => delete(client, output, topic).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -104,7 +121,7 @@ pub(super) async fn create(
         Err(error) if code(&error) == "TopicAlreadyExist" => {
             bail!("Topic already exist, please delete it before creating or use it directly.")
         }
-        Err(error) => return fail("Create Topic Fail!", &error),
+        Err(error) => return fail("Create Topic Fail!", error),
     };
     let line = format!("Create Topic Succeed! TopicName:{topic}");
     service::print_done(output, &line, &json!({ "TopicName": topic, "Created": created }))
@@ -113,11 +130,11 @@ pub(super) async fn create(
 async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
     let shown = match client.topic(topic).await {
         Ok(shown) => shown,
-        Err(error) => return fail("Show Topic Fail!", &error),
+        Err(error) => return fail("Show Topic Fail!", error),
     };
     let subscriptions = match client.subscriptions(topic, "").await {
         Ok(subscriptions) => subscriptions,
-        Err(error) => return fail("List Subscriptions Fail!", &error),
+        Err(error) => return fail("List Subscriptions Fail!", error),
     };
     let told = json!({
         "TopicName": shown.name,
@@ -135,13 +152,13 @@ async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()
 async fn list(client: &Client, output: Output, prefix: &str) -> anyhow::Result<()> {
     match client.topics(prefix).await {
         Ok(topics) => service::print_names(output, "Topics", &topics),
-        Err(error) => fail("List Topics Fail!", &error),
+        Err(error) => fail("List Topics Fail!", error),
     }
 }
 
 pub(super) async fn delete(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
     if let Err(error) = client.delete_topic(topic).await {
-        return fail("Delete Topic Fail!", &error);
+        return fail("Delete Topic Fail!", error);
     }
     let line = format!("Delete Topic Succeed! TopicName:{topic}");
     service::print_done(output, &line, &json!({ "TopicName": topic, "Deleted": true }))

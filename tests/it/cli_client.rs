@@ -1,6 +1,5 @@
 //! The client commands as a terminal shows them, against a service that says what it is told to.
 
-use std::fs;
 use std::process::Command;
 
 use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
@@ -144,35 +143,6 @@ fn what_is_listed_and_shown_is_lines_or_json() {
         serde_json::from_str(&run(&show(), &["topic", "show", "T1", "--output", "json"]).stdout).unwrap();
     assert_eq!((shown["CreateTime"].as_u64(), shown["LastModifyTime"].as_u64()), (Some(1), Some(2)));
     assert_eq!((shown["MaximumMessageSize"].as_u64(), shown["Subscriptions"][0].as_str()), (Some(65536), Some("S1")));
-}
-
-#[test]
-fn keys_come_from_the_sdks_file_or_from_the_environment() {
-    let dir = tempfile::tempdir().unwrap();
-    let signed_by = |host: &ApiHost, secret: &str| {
-        let request = host.requests().pop().unwrap();
-        let key = AccessKey { id: "id".to_owned(), secret: secret.to_owned() };
-        key.authorized(&request, &Authorization::parse(request.headers()["authorization"].as_bytes()).unwrap())
-    };
-    for (token, sent) in [("$SecurityToken", None), ("", None), ("tok", Some("tok"))] {
-        let host = ApiHost::start(&[DONE]);
-        let text = format!(
-            "[Base]\nAccessKeyId = id\nAccessKeySecret = of-file\nEndpoint = http://{}/\n[Optional]\nSecurityToken = {token}\n",
-            host.address
-        );
-        fs::write(dir.path().join("sample.cfg"), text).unwrap();
-        let mut from_file = program();
-        from_file.current_dir(dir.path()).args(["topic", "delete", "T", "--sdk-config", "sample.cfg"]);
-        finish(&mut from_file, b"").assert(0, "Delete Topic Succeed!");
-        assert!(signed_by(&host, "of-file"));
-        let header = host.requests()[0].headers().get("security-token").map(|token| token.to_str().unwrap().to_owned());
-        assert_eq!(header.as_deref(), sent);
-    }
-    let host = ApiHost::start(&[DONE]);
-    run(&host, &["topic", "delete", "T"]).assert(0, "Delete Topic Succeed!");
-    assert!(signed_by(&host, "secret"));
-    let told = finish(program().args(["topic", "list"]), b"");
-    told.assert(1, "no endpoint: set MNS_ACCOUNT_ENDPOINT, or Endpoint in a file given with --sdk-config");
 }
 
 #[test]
