@@ -10,6 +10,7 @@ mod check;
 mod credentials;
 mod demo;
 mod emulator;
+mod existing;
 mod explain;
 mod findings;
 mod format;
@@ -27,6 +28,7 @@ mod self_signed;
 mod serve;
 mod service;
 mod stdout;
+mod subscribe;
 mod subscription;
 mod topic;
 
@@ -38,6 +40,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 
+use crate::command::existing::DiffersError;
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::{OpenError, escaped};
 use crate::net::TlsError;
@@ -48,6 +51,8 @@ use crate::trust::StoreError;
 
 /// Wrong configuration, as `sysexits.h` has it.
 const EXIT_CONFIG: u8 = 78;
+/// There already, but not as asked for.
+const EXIT_DIFFERS: u8 = 3;
 /// How long the last line on stderr may take.
 const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -161,8 +166,8 @@ impl Arguments {
     }
 }
 
-/// Runs one command. The code is 0 for done, 1 for failed, 78 for a wrong configuration; 2, for wrong
-/// usage, comes from [`Arguments::read`].
+/// Runs one command. The code is 0 for done, 1 for failed, 3 if what `create --if-not-exists` found differs, 78 for a wrong
+/// configuration; 2, for wrong usage, comes from [`Arguments::read`].
 pub async fn run(arguments: Arguments) -> ExitCode {
     if let Err(error) = signals::outlive_file_limit() {
         return failed(&anyhow::Error::from(error).context("cannot handle SIGXFSZ"));
@@ -199,5 +204,10 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
             || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. } | OpenError::NotAFile { .. }))
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });
-    if is_configuration { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+    let differs = error.chain().any(|cause| cause.is::<DiffersError>());
+    match (is_configuration, differs) {
+        (true, _) => ExitCode::from(EXIT_CONFIG),
+        (false, true) => ExitCode::from(EXIT_DIFFERS),
+        (false, false) => ExitCode::FAILURE,
+    }
 }

@@ -6,9 +6,11 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use crate::client::{Client, Created};
+use crate::client::Client;
+use crate::command::existing::IfThere;
 use crate::command::format::Format;
-use crate::command::service::{self, Output, Service, Session, code, fail, is_local, name};
+use crate::command::service::{self, Output, Service, Session, fail, is_local, name};
+use crate::command::subscribe;
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::emulator::Target;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
@@ -33,8 +35,11 @@ enum Action {
     /// The strategy is EXPONENTIAL_DECAY_RETRY unless told otherwise: MNS then tries for a day. With
     /// BACKOFF_RETRY, the service's own default, it gives up after three more tries, that is after about a
     /// minute, and the message is lost.
-    #[command(after_help = "Example:
-  mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified")]
+    ///
+    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with 1 without that flag.
+    #[command(after_help = "Examples:
+  mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified
+  mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --if-not-exists --apply")]
     Create {
         /// Where messages are pushed to: what serve prints as its address.
         endpoint: String,
@@ -56,9 +61,8 @@ enum Action {
         /// The queue that takes what could not be delivered (DlqPolicy).
         #[arg(long, value_name = "QUEUE", value_parser = name)]
         dlq: Option<String>,
-        /// A subscription that is there already is fine, whatever its attributes.
-        #[arg(long)]
-        if_not_exists: bool,
+        #[command(flatten)]
+        if_there: IfThere,
         /// Subscribe an address that the service cannot reach all the same.
         #[arg(long)]
         force: bool,
@@ -158,7 +162,7 @@ impl Action {
                 strategy,
                 filter_tag,
                 dlq,
-                if_not_exists,
+                if_there,
                 force,
                 service: _,
             } => {
@@ -170,7 +174,7 @@ impl Action {
                     notify_content_format: (*format).into(),
                     dead_letter_queue: dlq.clone(),
                 };
-                create(client, output, (topic, subscription), &attributes, *if_not_exists).await?;
+                subscribe::create(client, output, (topic, subscription), &attributes, if_there.decided()).await?;
             }
             Self::Show { topic, subscription, .. } => show(client, output, topic, subscription).await?,
             Self::List { topic, prefix, .. } => match client.subscriptions(topic, prefix).await {
@@ -212,29 +216,6 @@ fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-pub(super) async fn create(
-    client: &Client,
-    output: Output,
-    (topic, subscription): (&str, &str),
-    attributes: &SubscriptionAttributes,
-    if_not_exists: bool,
-) -> anyhow::Result<()> {
-    let created = match client.subscribe(topic, subscription, attributes).await {
-        Ok(created) => created == Created::New,
-        Err(error) if code(&error) == "SubscriptionAlreadyExist" && if_not_exists => false,
-        Err(error) if code(&error) == "SubscriptionAlreadyExist" => {
-            bail!("Subscription already exist, please unsubscribe or use it directly.")
-        }
-        Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create topic."),
-        Err(error) => return fail("Create Subscription Fail!", error),
-    };
-    let endpoint = &attributes.endpoint;
-    let line = format!("Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}");
-    let told =
-        json!({ "TopicName": topic, "SubscriptionName": subscription, "Endpoint": endpoint, "Created": created });
-    service::print_done(output, &line, &told)
 }
 
 async fn show(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {

@@ -7,11 +7,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::client::{Client, Created};
+use crate::command::existing::{self, Change, Difference, DiffersError, Existing, IfThere};
 use crate::command::service::{self, Output, Service, Session, code, fail, name};
-use crate::mns::api::TopicAttributes;
+use crate::mns::api::{Topic as TopicShown, TopicAttributes};
 
 /// The manual's topic.
 pub(super) const DEFAULT_TOPIC: &str = "MySampleTopic";
+/// What the manual's script says.
+const ALREADY_EXIST: &str = "Topic already exist, please delete it before creating or use it directly.";
 
 /// Create, show, list and delete topics.
 #[derive(Debug, Args)]
@@ -27,14 +30,17 @@ pub(super) struct Topic {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Create a topic.
-    #[command(after_help = "Example:\n  mns-endpoint topic create MyTopic1 --if-not-exists")]
+    ///
+    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with 1 without that flag.
+    #[command(after_help = "Examples:
+  mns-endpoint topic create MyTopic1 --if-not-exists
+  mns-endpoint topic create MyTopic1 --maximum-message-size 1024 --if-not-exists --apply")]
     Create {
         /// The topic's name.
         #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
         topic: String,
-        /// A topic that is there already is fine, whatever its attributes.
-        #[arg(long)]
-        if_not_exists: bool,
+        #[command(flatten)]
+        if_there: IfThere,
         /// The largest message, in bytes: 1024 to 65536 [default: the service's, 65536].
         #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=65536))]
         maximum_message_size: Option<u32>,
@@ -93,12 +99,12 @@ impl Action {
 
     async fn run(&self, Session { client, .. }: &Session, output: Output) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Create { topic, if_not_exists, maximum_message_size, logging, .. } => {
+            Self::Create { topic, if_there, maximum_message_size, logging, .. } => {
                 let attributes = TopicAttributes {
                     maximum_message_size: *maximum_message_size,
                     logging_enabled: logging.then_some(true),
                 };
-                create(client, output, topic, &attributes, *if_not_exists).await?;
+                create(client, output, topic, &attributes, if_there.decided()).await?;
             }
             Self::Show { topic, .. } => show(client, output, topic).await?,
             Self::List { prefix, .. } => list(client, output, prefix).await?,
@@ -108,23 +114,116 @@ impl Action {
     }
 }
 
+/// Creates a topic, unless it is there already.
+///
+/// # Errors
+/// [`DiffersError`] if it is there with other attributes and `existing` lets it be.
 pub(super) async fn create(
     client: &Client,
     output: Output,
     topic: &str,
-    attributes: &TopicAttributes,
-    if_not_exists: bool,
+    asked: &TopicAttributes,
+    existing: Existing,
 ) -> anyhow::Result<()> {
-    let created = match client.create_topic(topic, attributes).await {
-        Ok(created) => created == Created::New,
-        Err(error) if code(&error) == "TopicAlreadyExist" && if_not_exists => false,
-        Err(error) if code(&error) == "TopicAlreadyExist" => {
-            bail!("Topic already exist, please delete it before creating or use it directly.")
+    let created = match (client.create_topic(topic, asked).await, existing) {
+        (Ok(Created::New), _) => true,
+        // The service says that it has the same attributes.
+        (Ok(Created::Unchanged), Existing::Refuse) => false,
+        (Ok(Created::Unchanged), Existing::Compare | Existing::Change) => {
+            return settle(client, output, topic, asked, existing).await;
         }
-        Err(error) => return fail("Create Topic Fail!", error),
+        (Err(error), _) if code(&error) == "TopicAlreadyExist" => {
+            return settle(client, output, topic, asked, existing).await;
+        }
+        (Err(error), _) => return fail("Create Topic Fail!", error),
     };
     let line = format!("Create Topic Succeed! TopicName:{topic}");
-    service::print_done(output, &line, &json!({ "TopicName": topic, "Created": created }))
+    let told = json!({
+        "TopicName": topic,
+        // Null is what the service chose.
+        "MaximumMessageSize": asked.maximum_message_size,
+        "LoggingEnabled": asked.logging_enabled,
+        "Created": created,
+        "Changed": [],
+        "Differences": [],
+    });
+    service::print_done(output, &line, &told)
+}
+
+/// Compares a topic that is there with what was asked for.
+async fn settle(
+    client: &Client,
+    output: Output,
+    topic: &str,
+    asked: &TopicAttributes,
+    existing: Existing,
+) -> anyhow::Result<()> {
+    let mut found = read_back(client, topic, existing).await?;
+    let mut differing = differences(asked, &found);
+    if existing == Existing::Refuse {
+        bail!("{ALREADY_EXIST}{}", existing::lines(&differing));
+    }
+    let mut changed = Vec::new();
+    if existing == Existing::Change && !differing.is_empty() {
+        // All of them, since the service does not say what becomes of those that a request leaves out.
+        let all = TopicAttributes {
+            maximum_message_size: asked.maximum_message_size.or(Some(found.maximum_message_size)),
+            logging_enabled: asked.logging_enabled.or(Some(found.logging_enabled)),
+        };
+        if let Err(error) = client.set_topic(topic, &all).await {
+            return fail(
+                format!("Topic already there, but it could not be changed.{}\n", existing::lines(&differing)),
+                error,
+            );
+        }
+        found = read_back(client, topic, existing).await?;
+        let before = std::mem::replace(&mut differing, differences(asked, &found));
+        changed = existing::gone(before, &differing);
+    }
+    let place = format!("TopicName:{topic}");
+    let told = json!({
+        "TopicName": topic,
+        "MaximumMessageSize": found.maximum_message_size,
+        "LoggingEnabled": found.logging_enabled,
+        "Created": false,
+        "Changed": Difference::names(&changed, Change::Possible),
+        "Differences": Difference::json(&differing),
+    });
+    let in_force =
+        format!("{place} MaximumMessageSize:{} LoggingEnabled:{}", found.maximum_message_size, found.logging_enabled);
+    existing::print(output, "Topic", &in_force, &changed, &differing, &told)?;
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let advice = match existing {
+        Existing::Refuse | Existing::Compare => "\nTo change it, give --apply as well",
+        Existing::Change => "\nThe service accepted the change, but it is not in force",
+    };
+    Err(DiffersError { what: "Topic", place, differences: differing, advice: advice.to_owned() }.into())
+}
+
+async fn read_back(client: &Client, topic: &str, existing: Existing) -> anyhow::Result<TopicShown> {
+    match client.topic(topic).await {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            let line = match existing {
+                Existing::Refuse => ALREADY_EXIST,
+                Existing::Compare | Existing::Change => "Topic already there.",
+            };
+            fail(format!("{line} Its attributes could not be read back."), error)
+        }
+    }
+}
+
+/// What is asked for and not in force. What is not asked for is the service's.
+fn differences(asked: &TopicAttributes, found: &TopicShown) -> Vec<Difference> {
+    let TopicAttributes { maximum_message_size, logging_enabled } = *asked;
+    let size = maximum_message_size.and_then(|asked| {
+        Difference::between("MaximumMessageSize", &found.maximum_message_size, &asked, Change::Possible)
+    });
+    let logging = logging_enabled
+        .and_then(|asked| Difference::between("LoggingEnabled", &found.logging_enabled, &asked, Change::Possible));
+    size.into_iter().chain(logging).collect()
 }
 
 async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {

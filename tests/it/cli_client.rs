@@ -91,7 +91,6 @@ fn refusals_end_with_1_and_say_what_to_do() {
             1,
             "Topic already exist, please delete it before creating or use it directly.",
         ),
-        (vec!["topic", "create", "--if-not-exists"], "TopicAlreadyExist", 0, "Create Topic Succeed!"),
         (
             vec!["topic", "delete"],
             "AccessDenied",

@@ -19,6 +19,7 @@ mod cli_bounds;
 mod cli_check;
 mod cli_client;
 mod cli_credentials;
+mod cli_existing;
 mod cli_explain;
 mod cli_logs;
 mod cli_push;
