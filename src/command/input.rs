@@ -16,10 +16,17 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     read_up_to(file, INPUT_BYTES_MAX)
 }
 
-/// All of a file, as text.
-pub(super) fn read_text(file: &Path) -> anyhow::Result<String> {
-    let name = || if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
-    String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", name()))
+/// A message as text: all of a file, or stdin without one line end at its end.
+///
+/// That line end is what `echo` and here-documents add; `printf` adds none, and a second one belongs to the message.
+pub(super) fn read_message(file: &Path) -> anyhow::Result<String> {
+    let name = || if is_stdin(file) { "stdin".to_owned() } else { file.display().to_string() };
+    let mut text = String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", name()))?;
+    if is_stdin(file) {
+        let message = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        text.truncate(message.len());
+    }
+    Ok(text)
 }
 
 /// All of a certificate, a key or a sample.cfg; `-` is stdin.
@@ -28,8 +35,12 @@ pub(super) fn read_small(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn read_up_to(file: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
-    if file == Path::new("-") {
+    if is_stdin(file) {
         return bounded::read_all(std::io::stdin(), bytes_max).context("cannot read stdin");
     }
     bounded::read(file, bytes_max).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
 }

@@ -10,15 +10,16 @@ use serde_json::json;
 
 use crate::client::{Client, Published};
 use crate::command::input;
-use crate::command::service::{Output, Service, code, fail, name};
+use crate::command::service::{Output, Service, code, fail, name, one_line};
 use crate::command::stdout::printer;
 use crate::command::topic::DEFAULT_TOPIC;
-use crate::journal::{escaped, json_text};
+use crate::journal::json_text;
 
 /// Publish messages to a topic.
 ///
 /// Publishes the manual's three "I am test message N.", or one message from --body or --body-file. A message is
-/// sent once: after a broken connection it may have arrived all the same, so a second try could double it.
+/// sent once: after a broken connection it may have arrived all the same, so a second try could double it. With
+/// --output json it prints an object for each message, one a line.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint publish MyTopic1
@@ -34,7 +35,7 @@ pub(super) struct Publish {
     /// The message.
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// A file that holds the message, UTF-8; - reads stdin.
+    /// A file that holds the message, UTF-8; - reads stdin, without the line end that echo puts at its end.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The message's tag, at most 16 characters.
@@ -58,7 +59,7 @@ impl Publish {
     fn messages(&self) -> anyhow::Result<Vec<String>> {
         match (&self.body, &self.body_file) {
             (Some(body), _) => Ok(vec![body.clone()]),
-            (None, Some(file)) => Ok(vec![input::read_text(file)?]),
+            (None, Some(file)) => Ok(vec![input::read_message(file)?]),
             (None, None) => Ok(test_messages(self.count.unwrap_or(DEFAULT_COUNT))),
         }
     }
@@ -92,7 +93,8 @@ pub(super) async fn publish(
         let id = &published.message_id;
         match output {
             Output::Text => {
-                let (body, id) = (escaped(message.as_bytes()), escaped(id.as_bytes()));
+                // A message may have several lines; what is printed of it has one.
+                let (body, id) = (one_line(message), one_line(id));
                 writeln!(out, "Publish Message Succeed. MessageBody:{body} MessageID:{id}")?;
             }
             Output::Json => {

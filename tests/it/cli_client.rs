@@ -1,5 +1,6 @@
 //! The client commands as a terminal shows them, against a service that says what it is told to.
 
+use std::fs;
 use std::process::Command;
 
 use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
@@ -218,4 +219,73 @@ fn a_message_may_come_from_a_file_or_from_stdin() {
     );
     finish(&mut command(&host, &["publish", "T", "--body-file", "-"]), b"\xff").assert(1, "stdin is not UTF-8");
     finish(&mut command(&host, &["publish", "a/b"]), b"").assert(2, "a name has letters, digits and hyphens");
+}
+
+#[test]
+fn the_line_end_of_echo_is_no_part_of_a_message_and_no_line_end_tears_what_is_printed() {
+    let answer = "<Message><MessageId>ID</MessageId><MessageBodyMD5>MD5</MessageBodyMD5></Message>";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("message");
+    let head = "==========Publish Message To Topic==========\nTopicName:T\nMessageCount:1\n\n";
+    for (input, of_stdin, printed) in [
+        ("hello\n", "hello", "hello"),
+        ("hello", "hello", "hello"),
+        ("hello\r\n", "hello", "hello"),
+        ("two\n\n", "two\n", "two\\x0a"),
+        ("\n", "", ""),
+        ("", "", ""),
+        ("a\n\n  b\nMessageID:forged\n", "a\n\n  b\nMessageID:forged", "a\\x0a\\x0a  b\\x0aMessageID:forged"),
+        ("a\\x0ab\n", "a\\x0ab", "a\\x5cx0ab"),
+    ] {
+        fs::write(&file, input).unwrap();
+        for (from, published) in [("-", of_stdin), (file.to_str().unwrap(), input)] {
+            let host = ApiHost::start(&[("201 Created", answer)]);
+            let ended = finish(&mut command(&host, &["publish", "T", "--body-file", from]), input.as_bytes());
+            let message = Element::parse(host.requests()[0].body()).unwrap();
+            assert_eq!(message.text_of("MessageBody"), Some(published), "{from}");
+            if from == "-" {
+                let line = format!("Publish Message Succeed. MessageBody:{printed} MessageID:ID\n");
+                assert_eq!(ended.stdout, format!("{head}{line}"), "{ended:#?}");
+            }
+            assert_eq!(ended.stdout.lines().count(), 5, "{ended:#?}");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_variable_and_every_exit_code_and_json_as_it_comes() {
+    let help = |args: &[&str]| {
+        let ended = finish(program().args(args).arg("--help"), b"");
+        // Lines are broken to fit the terminal.
+        ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for args in [
+        &["topic", "create"][..],
+        &["topic", "show"],
+        &["topic", "list"],
+        &["topic", "delete"],
+        &["subscription", "create"],
+        &["subscription", "show"],
+        &["subscription", "list"],
+        &["subscription", "update"],
+        &["subscription", "delete"],
+        &["publish"],
+    ] {
+        let help = help(args);
+        for name in [
+            "MNS_ENDPOINT_SDK_CONFIG",
+            "MNS_ACCOUNT_ENDPOINT",
+            "ALIBABA_CLOUD_ACCESS_KEY_ID",
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+            "ALIBABA_CLOUD_SECURITY_TOKEN",
+            "ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN",
+            "one object a line",
+            "lines of the manual",
+        ] {
+            assert!(help.contains(name), "{args:?} does not say {name}: {help}");
+        }
+        assert_eq!(help.contains("Ends with 3"), args[1..] == ["create"], "{args:?}: {help}");
+    }
+    assert!(help(&["publish"]).contains("--output json it prints an object for each message"));
+    assert!(!help(&["check"]).contains("manual"), "check has no lines of the manual");
 }
