@@ -1,25 +1,68 @@
-//! Local time: what `TZ` says, with zone data that is in the binary.
+//! Local time: what `TZ` says, with zone data that is in the binary, or of a file that `TZ` names.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-use crate::config::ConfigError;
+use crate::bounded;
+use crate::config::{ConfigError, impossible};
+use crate::regular;
 
-/// The zone that `TZ` names, or the system's where it is unset or empty.
+/// The file of the system's zone.
+const SYSTEM: &str = "/etc/localtime";
+/// The largest zone file, in bytes. Those of tzdata have less than 4 KiB.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The zone that `TZ` names, or the system's where it is unset or empty; and its name.
+///
+/// As in glibc a colon before the name changes nothing, and a name that begins with `/` is that of a zone file.
 ///
 /// # Errors
 /// An unknown name stops the start: times in a zone that nobody asked for are worse than none.
 pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
-    let Some(name) = tz.map(|tz| tz.trim_start_matches(':')).filter(|name| !name.is_empty()) else {
+    let Some(name) = tz.map(|tz| tz.strip_prefix(':').unwrap_or(tz)).filter(|name| !name.is_empty()) else {
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
         let name = zone.iana_name().unwrap_or("the system's").to_owned();
         return Ok((zone, name));
     };
+    if name.starts_with('/') {
+        return of_file(name, SYSTEM);
+    }
     match TimeZone::get(name).or_else(|_| TimeZone::posix(name)) {
         Ok(zone) => Ok((zone, name.to_owned())),
-        Err(_) => Err(ConfigError::Impossible {
-            key: "TZ",
-            value: name.to_owned(),
-            problem: "this time zone is unknown; write a name such as Asia/Shanghai".to_owned(),
-        }),
+        Err(_) => {
+            let problem = "this time zone is unknown; write a name such as Asia/Shanghai, or the path of a zone file";
+            Err(impossible("TZ", name, problem))
+        }
     }
+}
+
+/// The zone of a file. `system` is the file of the system's zone, which need not be there.
+pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), ConfigError> {
+    let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
+    let name = name_in(&target).unwrap_or(file);
+    let read = regular::open_to_read(Path::new(file)).and_then(|opened| bounded::read_all(opened, FILE_BYTES_MAX));
+    match read {
+        Ok(bytes) => match TimeZone::tzif(name, &bytes) {
+            Ok(zone) => Ok((zone, name.to_owned())),
+            Err(_) => Err(impossible("TZ", file, "the file holds no time zone; write a name such as Asia/Shanghai")),
+        },
+        // A container without zone files: the system's zone is UTC then, and every other one is in the binary.
+        Err(error) if error.kind() == ErrorKind::NotFound && file == system => Ok((TimeZone::UTC, "UTC".to_owned())),
+        Err(error) => match name_in(&target).map(TimeZone::get) {
+            Some(Ok(zone)) if error.kind() == ErrorKind::NotFound => Ok((zone, name.to_owned())),
+            _ => {
+                let problem = format!("the file cannot be read: {error}; write a name such as Asia/Shanghai");
+                Err(impossible("TZ", file, &problem))
+            }
+        },
+    }
+}
+
+/// The name of a zone by its place in the database: `Asia/Shanghai` of `/usr/share/zoneinfo/Asia/Shanghai`.
+fn name_in(file: &Path) -> Option<&str> {
+    let (_, name) = file.to_str()?.split_once("/zoneinfo/")?;
+    Some(name.strip_prefix("posix/").unwrap_or(name))
 }
