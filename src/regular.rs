@@ -56,6 +56,13 @@ pub(crate) fn obstacle(path: &Path) -> Option<&'static str> {
     }
 }
 
+/// The nearest thing on the way to a directory that is there, if it is no directory, as a phrase: "a device". `None` too for
+/// a regular file, which somebody may have put there by mistake.
+pub(crate) fn in_the_way(dir: &Path) -> Option<(&Path, &'static str)> {
+    let (path, found) = dir.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
+    kind(&found).filter(|_| !found.is_dir()).map(|kind| (path, kind))
+}
+
 fn demand_regular(found: &Metadata) -> io::Result<()> {
     match kind(found) {
         None => Ok(()),

@@ -1,30 +1,59 @@
-//! The command that makes a directory one that this process can write.
+//! What makes a directory one that this process can write, by the cause that it cannot.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// What makes a directory one that this process can write: a command for the shell where there is one.
+use rustix::io::Errno;
+
+/// What to do about a directory that cannot be used, as the end of a sentence. A command for the shell if one mends it:
+/// "mend it with: mkdir ...".
 pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
-    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid().as_raw());
-    let sudo = if user.is_root() { "" } else { "sudo " };
     let quoted = quoted(dir);
-    let own = format!("{sudo}mkdir -p {quoted} && {sudo}chown -R {}:{group} {quoted}", user.as_raw());
     let in_the_way = dir.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir());
+    let errno = Errno::from_io_error(cause);
     match (cause.kind(), in_the_way) {
-        (ErrorKind::ReadOnlyFilesystem, _) => format!("a writable volume mounted at {quoted}"),
-        (_, Some(file)) => {
-            let file = self::quoted(file);
-            format!("{sudo}mv {file} {file}.moved && {own}")
+        (ErrorKind::ReadOnlyFilesystem, _) => format!("mount a writable volume at {quoted}"),
+        // Moving /dev/null away would break everything else.
+        (_, Some(file)) if !file.is_file() => format!("name another directory: {} is none", file.display()),
+        (_, Some(file)) => format!("mend it with: {} && {}", move_away(file), own(dir)),
+        (ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::NotADirectory, None) => {
+            format!("mend it with: {}", own(dir))
         }
-        (_, None) => own,
+        (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge, None) => {
+            format!("make room on the file system of {quoted}, or raise the quota or limit on it")
+        }
+        _ if matches!(errno, Some(Errno::NAMETOOLONG | Errno::LOOP)) => "name another directory".to_owned(),
+        _ if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) => {
+            "raise the limit on open files: ulimit -n, or LimitNOFILE=".to_owned()
+        }
+        // ENOLCK of NFS without its lock service; the others of file systems that have no such call at all.
+        _ if matches!(errno, Some(Errno::NOLCK)) => {
+            format!(
+                "the file system of {quoted} gives no locks: start its lock service, or name a directory on a local disk"
+            )
+        }
+        _ if matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)) => {
+            format!("the file system of {quoted} cannot do that: name a directory on a local disk")
+        }
+        _ => format!("ask the system's log what is wrong with the file system of {quoted}, or name another directory"),
     }
 }
 
 /// The command that puts away what is in the place of a file.
 pub(crate) fn move_away(path: &Path) -> String {
-    let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
-    let path = quoted(path);
+    let (sudo, path) = (sudo(), quoted(path));
     format!("{sudo}mv {path} {path}.moved")
+}
+
+/// The command that makes a directory, and this process its owner.
+fn own(dir: &Path) -> String {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (sudo, dir) = (sudo(), quoted(dir));
+    format!("{sudo}mkdir -p {dir} && {sudo}chown -R {user}:{group} {dir}")
+}
+
+fn sudo() -> &'static str {
+    if rustix::process::geteuid().is_root() { "" } else { "sudo " }
 }
 
 fn quoted(path: &Path) -> String {
@@ -38,5 +67,36 @@ mod tests {
     #[test]
     fn a_path_is_quoted_for_the_shell() {
         assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+    }
+
+    #[test]
+    fn the_remedy_fits_the_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        for (errno, expected, is_owner) in [
+            (Errno::ACCESS, "mend it with: ", true),
+            (Errno::PERM, "mend it with: ", true),
+            (Errno::NOENT, "mend it with: ", true),
+            (Errno::ROFS, "mount a writable volume", false),
+            (Errno::NOLCK, "gives no locks", false),
+            (Errno::INVAL, "cannot do that", false),
+            (Errno::OPNOTSUPP, "cannot do that", false),
+            (Errno::NOSYS, "cannot do that", false),
+            (Errno::NOSPC, "make room", false),
+            (Errno::DQUOT, "make room", false),
+            (Errno::MFILE, "open files", false),
+            (Errno::NAMETOOLONG, "name another directory", false),
+            (Errno::LOOP, "name another directory", false),
+            (Errno::IO, "the system's log", false),
+            (Errno::STALE, "the system's log", false),
+        ] {
+            let told = remedy(dir.path(), &errno.into());
+            assert!(told.contains(expected), "{errno}: {told}");
+            assert_eq!(told.contains("chown"), is_owner, "{errno}: {told}");
+            assert_eq!(told.contains("mend it with: "), is_owner, "{errno}: {told}");
+        }
+        for device in ["/dev/null", "/dev/null/logs"] {
+            let told = remedy(Path::new(device), &Errno::NOTDIR.into());
+            assert_eq!(told, "name another directory: /dev/null is none");
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::command::service::Output;
 use crate::command::stdout::printer;
 use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
 use crate::config::{self, Config};
-use crate::journal::Medium;
+use crate::journal::{FileStorage, Medium};
 use crate::net::{self, Tls, TlsFiles};
 use crate::remedy::remedy;
 use crate::report::Report;
@@ -180,10 +180,8 @@ impl Findings {
         }
         if let Err(error) = writable(&config.certificate_dir) {
             let mending = remedy(&config.certificate_dir, &error);
-            let text = format!(
-                "certificates cannot be kept in {}: {error}; mend it with: {mending}",
-                config.certificate_dir.display()
-            );
+            let text =
+                format!("certificates cannot be kept in {}: {error}; {mending}", config.certificate_dir.display());
             self.0.push(Finding::warning("signing.certificate_dir", text));
         }
         if config.trusted_proxies.takes_everyone() {
@@ -203,8 +201,11 @@ impl Findings {
     fn look_at_logs(&mut self, config: &Config) {
         const KEY: &str = "logs.dir";
         let dir = &config.log_dir;
+        if let Err(error) = FileStorage::demand_dir(dir) {
+            return self.0.push(Finding::error(KEY, error.to_string()));
+        }
         if let Err(error) = writable(dir) {
-            let text = format!("{} cannot be written: {error}; mend it with: {}", dir.display(), remedy(dir, &error));
+            let text = format!("{} cannot be written: {error}; {}", dir.display(), remedy(dir, &error));
             self.0.push(Finding::error(KEY, text));
         }
         let medium = Medium::of(existing(dir));

@@ -201,7 +201,10 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
             || cause.is::<TlsError>()
             || cause.is::<SecretPathError>()
             || cause.is::<telemetry::TelemetryError>()
-            || matches!(cause.downcast_ref(), Some(OpenError::Unwritable { .. } | OpenError::NotAFile { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(OpenError::Unwritable { .. } | OpenError::NotAFile { .. } | OpenError::NotADirectory { .. })
+            )
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });
     let differs = error.chain().any(|cause| cause.is::<DiffersError>());

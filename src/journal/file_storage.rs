@@ -49,19 +49,21 @@ type Identity = (u64, u64);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory or a file in it cannot be made or written.
-    #[error("cannot {doing} {}: {cause}; mend it with: {remedy}", path.display())]
+    #[error("cannot {doing} {}: {cause}; {remedy}", path.display())]
     Unwritable {
         /// What was tried.
         doing: &'static str,
         /// On what.
         path: PathBuf,
-        /// The command that mends it.
+        /// What mends it.
         remedy: String,
         /// What the system said.
         cause: io::Error,
     },
     /// Something else is in the place of a file.
-    #[error("cannot open {}: it is {kind}, not a regular file; mend it with: {remedy}", path.display())]
+    #[error(
+        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it has to be one; logs.stdout = \"access\" prints the access lines as well; mend it with: {remedy}", path.display()
+    )]
     NotAFile {
         /// Where.
         path: PathBuf,
@@ -69,6 +71,18 @@ pub enum OpenError {
         kind: &'static str,
         /// The command that mends it.
         remedy: String,
+    },
+    /// Something else is in the place of the directory, or of one above it.
+    #[error(
+        "cannot make the directory {}: {} is {kind}. Both logs are files that are synced: give logs.dir a directory; logs.stdout = \"access\" prints the access lines as well", dir.display(), path.display()
+    )]
+    NotADirectory {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in its way.
+        path: PathBuf,
+        /// What that is, as in "a device".
+        kind: &'static str,
     },
     /// Another process has the lock.
     #[error("the logs of port {port} in {} are in use by another process: give this one another logs.dir or port", dir.display())]
@@ -97,6 +111,17 @@ impl FileOptions {
 }
 
 impl FileStorage {
+    /// Says if a directory can never be made, because a device, a FIFO or a socket is in its way.
+    ///
+    /// # Errors
+    /// [`OpenError::NotADirectory`]
+    pub fn demand_dir(dir: &Path) -> Result<(), OpenError> {
+        match regular::in_the_way(dir) {
+            Some((path, kind)) => Err(OpenError::NotADirectory { dir: dir.to_owned(), path: path.to_owned(), kind }),
+            None => Ok(()),
+        }
+    }
+
     /// Opens both files for appending, makes what is missing, and syncs the directory.
     ///
     /// # Errors
@@ -105,6 +130,7 @@ impl FileStorage {
         let FileOptions { dir, port, mode } = options;
         let names = Names { dir, port };
         let dir = &names.dir;
+        Self::demand_dir(dir)?;
         make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
         let named = |path: &Path, cause| match regular::obstacle(path) {
             Some(kind) => OpenError::NotAFile { path: path.to_owned(), kind, remedy: move_away(path) },

@@ -45,13 +45,13 @@ pub struct SecretPath {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPathError {
     /// It cannot be read, or not be made where there is none.
-    #[error("cannot {doing} {}, which server.secret_path_file names: {cause}; mend it with: {remedy}", path.display())]
+    #[error("cannot {doing} {}, which server.secret_path_file names: {cause}; {remedy}", path.display())]
     Unusable {
         /// What was tried.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The command that mends it.
+        /// What mends it.
         remedy: String,
         /// What the system said.
         cause: io::Error,

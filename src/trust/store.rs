@@ -45,13 +45,13 @@ pub enum StoreError {
         cause: io::Error,
     },
     /// Nothing can be put there.
-    #[error("cannot {doing} {}: {cause}; mend it with: {remedy}", path.display())]
+    #[error("cannot {doing} {}: {cause}; {remedy}", path.display())]
     Unwritable {
         /// What was tried.
         doing: &'static str,
         /// On what.
         path: PathBuf,
-        /// The command that mends it.
+        /// What mends it.
         remedy: String,
         /// What the system said.
         cause: io::Error,

@@ -147,6 +147,30 @@ fn the_printed_command_mends_a_log_directory_that_cannot_be_made() {
 }
 
 #[test]
+fn a_device_as_log_directory_is_named_and_not_moved_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    for (log_dir, kind) in [
+        ("/dev/null", "/dev/null is a device"),
+        ("/dev/null/logs", "/dev/null is a device"),
+        ("fifo", "fifo is a FIFO"),
+    ] {
+        for command in ["serve", "check"] {
+            let ended = run(dir.path(), &[command, "--listen", "127.0.0.1:0", "--log-dir", log_dir]);
+            ended.assert(78, kind);
+            ended.assert(78, "logs.stdout");
+            assert!(!format!("{ended:?}").contains("mv "), "{ended:?}");
+        }
+    }
+    // A log that leads to one is moved away itself, not the device.
+    std::os::unix::fs::symlink("/dev/null", dir.path().join("endpoint_log.8080")).unwrap();
+    let ended = run(dir.path(), &["serve", "--listen", "127.0.0.1:8080", "--log-dir", "."]);
+    ended.assert(78, "endpoint_log.8080: it is a device, not a regular file. ");
+    ended.assert(78, "logs.stdout");
+}
+
+#[test]
 fn an_address_that_cannot_be_had_ends_with_1_and_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -132,7 +132,9 @@ impl Target {
             OpenError::Locked { .. } => anyhow!(
                 "serve writes to the logs of port {port}: stop it, run this again, and start it; MNS sends again what comes meanwhile"
             ),
-            error @ (OpenError::Unwritable { .. } | OpenError::NotAFile { .. }) => error.into(),
+            error @ (OpenError::Unwritable { .. } | OpenError::NotAFile { .. } | OpenError::NotADirectory { .. }) => {
+                error.into()
+            }
         })?;
         // Whatever serve is told: what leaves the quarantine is on disk, and nothing is there twice.
         let settings = Settings { sync: SyncMode::Always, duplicates: Duplicates::Drop, ..config.journal.clone() };
