@@ -128,7 +128,10 @@ fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError>
     if key.is_empty() || !key.split('.').all(|part| !part.is_empty() && part.bytes().all(bare)) {
         return Err(ConfigError::Unreadable(format!("{name}: {key:?} is no key such as server.listen")));
     }
-    let as_toml = format!("{key} = {value}");
+    // A variable that was read from a file ends with a line feed.
+    let value = value.trim();
+    let as_toml =
+        format!("{key} = {}", if value.starts_with('[') { value.replace(['\r', '\n'], " ") } else { value.to_owned() });
     let parses = is_toml(value) && Toml::string(&as_toml).data().is_ok();
     let toml = if parses { as_toml } else { format!("{key} = {}", serde_json::Value::from(value)) };
     Ok(Setting { name, toml })
@@ -137,8 +140,9 @@ fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError>
 /// Only what cannot be meant as a bare word: 0x10 and 1e3 are names of topics, not numbers.
 fn is_toml(value: &str) -> bool {
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    !value.contains('\n')
-        && (value.starts_with(['[', '{', '"', '\'']) || is_number || matches!(value, "true" | "false"))
+    let is_line = !value.contains('\n');
+    value.starts_with('[')
+        || (is_line && (value.starts_with(['{', '"', '\'']) || is_number || matches!(value, "true" | "false")))
 }
 
 fn unreadable(error: &Error) -> ConfigError {

@@ -3,6 +3,7 @@
 //! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is bound
 //! or a file is made. A mistake names the key, the value, what is allowed and where it stands.
 
+mod accept;
 mod admin;
 mod certificates;
 mod layers;
@@ -161,7 +162,7 @@ impl Config {
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
         let listed = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
-        check_owners(&accept)?;
+        accept::check(&accept)?;
         Ok(Self {
             file,
             origin,
@@ -223,14 +224,6 @@ impl Config {
             keys,
         })
     }
-}
-
-fn check_owners(accept: &raw::Accept) -> Result<(), ConfigError> {
-    if accept.require_owner && accept.topic_owners.0.is_empty() {
-        let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
-        return Err(impossible("accept.require_owner", "true", problem));
-    }
-    Ok(())
 }
 
 fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {

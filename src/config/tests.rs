@@ -57,6 +57,86 @@ fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
 }
 
 #[test]
+fn an_owner_that_is_no_account_id_stops_the_start_with_the_likely_cause() {
+    for (value, cause) in [
+        ("your-account-id", "a placeholder"),
+        ("${OWNER}", "a placeholder"),
+        ("1.269128356620446e+15", "Helm"),
+        ("1.269128356620446e15", "Helm"),
+        ("[1.269128356620446e+15]", "float notation"),
+        ("[\"1269128356620446\", \"1.269128356620446E+15\"]", "Helm"),
+        ("2;1269128356620446", "';' separates nothing"),
+        ("[\"2;1269128356620446\"]", "an entry for each"),
+        ("[\"2 1269128356620446\"]", "an entry for each"),
+        ("1269128356620446\u{ff0c}2", "a full-width comma"),
+        ("[\"1269128356620446\u{ff0c}2\"]", "a full-width comma"),
+        ("1269128356620446\u{3001}2", "a full-width comma"),
+        ("me@example.com", "an e-mail address"),
+        ("acs:ram::1269128356620446:root", "an ARN"),
+        ("\u{ff11}\u{ff12}", "other digits"),
+        ("\"1\",\"2\"", "quotes"),
+        ("-5", "account id"),
+        ("true", "account id"),
+    ] {
+        let error = load(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", value)], &[]).unwrap_err();
+        assert!(error.starts_with("accept.topic_owners"), "{error}");
+        assert!(error.contains(cause), "{error:?} has no {cause:?}");
+    }
+}
+
+#[test]
+fn the_entries_of_a_list_are_separated_by_commas_blanks_and_new_lines() {
+    let read = |text: &str| layers::read(&sources(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", text)], &[])).unwrap().raw;
+    for text in ["1,2", "1, 2", "1 2", "1\n2\n", "1,\n\t2,", "[1, 2]", "[\n  \"1\",\n  \"2\"\n]\n", "1\u{a0}2\r\n"] {
+        assert_eq!(read(text).accept.topic_owners.0, ["1", "2"], "{text:?}");
+        assert_eq!(load(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", text)], &[]).err(), None, "{text:?}");
+    }
+    // A value that a file holds ends with a line feed.
+    assert_eq!(load(&[("MNS_ENDPOINT_SERVER__MAX_CONNECTIONS", "5\n")], &[]).unwrap().net.connections_max, 5);
+}
+
+#[test]
+fn every_list_names_a_separator_that_is_none_and_an_entry_that_cannot_match() {
+    for (key, one) in [
+        ("accept.topics", "a"),
+        ("accept.sources", "10.0.0.0/8"),
+        ("server.trusted_proxies", "10.0.0.0/8"),
+        ("server.listen", "127.0.0.1:8080"),
+        ("server.paths", "/a"),
+        ("signing.certificate_prefixes", "https://a.example/"),
+        ("signing.extra_regions", "cn-newplace"),
+        ("admin.hosts", "a.example"),
+        ("admin.open", "/healthz"),
+        ("logs.access_fields", "peer"),
+    ] {
+        for (separator, told) in
+            [("\u{ff0c}", "full-width comma"), ("\u{ff1b}", "full-width"), (";", "';' separates nothing")]
+        {
+            let error = load(&[], &[(key, &format!("{one}{separator}{one}"))]).unwrap_err();
+            assert!(error.contains(key) && error.contains(told), "{error:?} has no {told:?}");
+        }
+        let error = load(&[], &[(key, &format!("[\"{one}\u{ff0c}{one}\"]"))]).unwrap_err();
+        assert!(error.contains(key) && error.contains("full-width comma"), "{error:?}");
+    }
+    for (key, value) in [
+        ("accept.topics", "[\"a b\"]"),
+        ("accept.topics", "[\"a;b\"]"),
+        ("accept.topics", "*"),
+        ("accept.topics", "acs:mns:cn-hangzhou:1:/topics/a"),
+        ("accept.topics", "/topics/a"),
+        ("admin.hosts", "https://mns.example.com"),
+        ("admin.hosts", "mns.example.com:9080"),
+        ("admin.hosts", "*.example.com"),
+        ("admin.hosts", "[\"a b\"]"),
+    ] {
+        let error = load(&[], &[(key, value)]).unwrap_err();
+        assert!(error.starts_with(&format!("{key} = ")), "{error:?}");
+    }
+    let good = [("accept.topics", "My-Topic-1,a_b.c"), ("admin.hosts", "mns.example.com,Admin_1,localhost")];
+    assert_eq!(load(&[], &good).err(), None);
+}
+
+#[test]
 fn what_kubernetes_injects_is_not_configuration() {
     let injected = [
         ("MNS_ENDPOINT_PORT", "tcp://10.0.0.1:8080"),

@@ -35,7 +35,7 @@ pub(super) struct Rate(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ByteRate(pub(super) u64);
 
-/// A list, or one text with commas.
+/// A list, or one text whose entries are separated by commas, blanks or line feeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names(pub(super) Vec<String>);
 
@@ -207,9 +207,17 @@ impl<'de> Visitor<'de> for NamesVisitor {
         f.write_str("a list of texts, or one text with commas")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Names, E> {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        Ok(Names(names.map(str::to_owned).collect()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Names, E> {
+        refuse_full_width(text)?;
+        if text.contains(';') {
+            return Err(E::custom(format!("{text:?}: ';' separates nothing in a list; write ','")));
+        }
+        let names = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+        Ok(Names(names.filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Names, E> {
+        Err(float(number))
     }
 
     fn visit_bool<E>(self, word: bool) -> Result<Names, E> {
@@ -239,15 +247,54 @@ impl<'de> Deserialize<'de> for Names {
     }
 }
 
+/// An input method for Chinese writes these where a comma or a semicolon is meant.
+fn refuse_full_width<E: Error>(text: &str) -> Result<(), E> {
+    let found = text.chars().find_map(|letter| match letter {
+        '\u{ff0c}' | '\u{3001}' | '\u{fe50}' => Some((letter, "comma")),
+        '\u{ff1b}' => Some((letter, "semicolon")),
+        _ => None,
+    });
+    found.map_or(Ok(()), |(letter, name)| {
+        Err(E::custom(format!("{text:?}: '{letter}' is a full-width {name} and separates nothing; write ','")))
+    })
+}
+
+fn float<E: Error>(number: f64) -> E {
+    E::custom(format!("{number:e} is a number in float notation: write its digits in quotes, as a text"))
+}
+
 /// One element of a list; an account id may be written without quotes.
 struct Name(String);
 
-impl FromStr for Name {
-    type Err = String;
+struct NameVisitor;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self(text.to_owned()))
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
+        refuse_full_width(text)?;
+        Ok(Name(text.to_owned()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Name, E> {
+        Ok(Name(number.to_string()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Name, E> {
+        Ok(Name(number.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Name, E> {
+        Err(float(number))
     }
 }
 
-deserialize_from_text!(Name);
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameVisitor)
+    }
+}

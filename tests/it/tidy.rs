@@ -40,6 +40,9 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("sd_listen_fds", &["net/activation.rs"]),
 ];
 
+/// What stands in a shipped configuration for an account id.
+const PLACEHOLDER: &str = "your-account-id";
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -218,12 +221,24 @@ fn the_shipped_configurations_load() {
     let mut seen = 0;
     for entry in fs::read_dir(root().join("config")).unwrap() {
         let path = entry.unwrap().path();
-        let sources = mns_endpoint::config::Sources { file: Some(path.clone()), ..Default::default() };
-        let loaded = mns_endpoint::config::Config::load(&sources);
-        assert!(loaded.is_ok(), "{}: {}", path.display(), loaded.unwrap_err());
+        let load = |path: PathBuf| {
+            let sources = mns_endpoint::config::Sources { file: Some(path), ..Default::default() };
+            mns_endpoint::config::Config::load(&sources).map_err(|error| error.to_string())
+        };
         seen += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.contains(PLACEHOLDER) {
+            assert_eq!(load(path.clone()).err(), None, "{}", path.display());
+            continue;
+        }
+        // What has to be filled in does not start before it is.
+        let error = load(path).expect_err("a placeholder is no owner");
+        assert!(error.starts_with(&format!("accept.topic_owners = {PLACEHOLDER:?}: ")), "{error}");
+        let filled = tempfile::NamedTempFile::new().unwrap();
+        fs::write(filled.path(), text.replace(PLACEHOLDER, "1269128356620446")).unwrap();
+        assert_eq!(load(filled.path().to_owned()).err(), None);
     }
-    assert!(seen > 0);
+    assert!(seen > 1);
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! The keys that say whose pushes are meant for us: account ids and topics.
+
+use crate::config::{ConfigError, impossible, raw};
+
+const OWNERS: &str = "accept.topic_owners";
+/// Ends each message on an owner.
+const WANTED: &str = "an owner is an account id, digits only, as in 1269128356620446";
+
+/// What is wrong here would refuse every push, each with a 403 that MNS retries for a day.
+pub(super) fn check(accept: &raw::Accept) -> Result<(), ConfigError> {
+    if accept.require_owner && accept.topic_owners.0.is_empty() {
+        let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
+        return Err(impossible("accept.require_owner", "true", problem));
+    }
+    if let Some(owner) = accept.topic_owners.0.iter().find(|owner| !is_owner(owner)) {
+        return Err(impossible(OWNERS, owner, &format!("{}; {WANTED}", likely_cause(owner))));
+    }
+    match accept.topics.0.iter().find(|topic| !is_topic(topic)) {
+        Some(topic) => {
+            let allowed = "a topic's name has letters, digits, - and _ only, and no topic has another one; \
+                write an entry for each, and nothing for all topics";
+            Err(impossible("accept.topics", topic, allowed))
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_owner(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The service allows less; what it may allow one day is no reason to refuse a start.
+fn is_topic(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
+/// How such a text came to be where digits belong.
+fn likely_cause(text: &str) -> &'static str {
+    let is_digit_or = |others: &str| text.chars().all(|letter| letter.is_ascii_digit() || others.contains(letter));
+    let has_point_or_exponent = text.contains(['.', 'e', 'E']);
+    match text {
+        _ if text.contains('@') => "this is an e-mail address; the console shows the id of its account",
+        _ if has_point_or_exponent && text.parse::<f64>().is_ok() => {
+            "a program has written the number in float notation, as Helm does with an id without quotes: quote it there"
+        }
+        _ if text.contains(['"', '\'']) => "there are quotes within it; write the digits alone",
+        _ if text.starts_with("acs:") => "this is an ARN; the id of its account is enough",
+        _ if is_digit_or(";|/: \t\n,") => "write an entry for each account",
+        _ if text.chars().all(char::is_numeric) => "these are other digits than 0 to 9",
+        _ => "this looks like a placeholder",
+    }
+}
