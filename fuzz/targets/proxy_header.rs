@@ -21,8 +21,11 @@ fn check_proxy_header(bytes: &[u8], proxy: SocketAddr) {
     // All bytes are there: there is nothing to wait for.
     let Poll::Ready(read) = reading.poll(&mut Context::from_waker(Waker::noop())) else { unreachable!() };
     let Ok(client) = read else { return };
-    assert!(bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
     assert_eq!(client.ip(), client.ip().to_canonical());
+    if bytes.starts_with(b"PROXY ") {
+        return check_line(bytes, client, proxy);
+    }
+    assert!(bytes.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
     let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     match (bytes[12], bytes[13]) {
         // The proxy asks for itself.
@@ -37,6 +40,21 @@ fn check_proxy_header(bytes: &[u8], proxy: SocketAddr) {
             assert_eq!(client, SocketAddr::new(IpAddr::from(ip).to_canonical(), port(48)));
         }
         _ => {}
+    }
+}
+
+/// Version 1: a line of at most 107 bytes.
+fn check_line(bytes: &[u8], client: SocketAddr, proxy: SocketAddr) {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n").unwrap();
+    assert!(end + 2 <= 107);
+    let words: Vec<&[u8]> = bytes[..end].split(|byte| *byte == b' ').collect();
+    let word = |at: usize| std::str::from_utf8(words[at]).unwrap();
+    match words[1] {
+        b"TCP4" | b"TCP6" => {
+            let ip: IpAddr = word(2).parse().unwrap();
+            assert_eq!(client, SocketAddr::new(ip.to_canonical(), word(4).parse().unwrap()));
+        }
+        _ => assert_eq!(client, proxy),
     }
 }
 

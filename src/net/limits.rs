@@ -37,7 +37,9 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub(super) const HEADERS_MAX: usize = 100;
 /// From the first byte of a PROXY header to its last.
 pub(super) const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of a PROXY header behind its fixed part. Addresses take 36, certificates of clients some hundred.
+/// The most bytes of a PROXY header of version 1, its line end included: `UNKNOWN` with the longest addresses.
+pub(super) const PROXY_LINE_BYTES_MAX: usize = 107;
+/// The most bytes of a PROXY header of version 2 behind its fixed part. Addresses take 36, certificates of clients some hundred.
 pub(super) const PROXY_BYTES_MAX: usize = 4096;
 /// From the first byte of a TLS handshake that is wanted to its last.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);

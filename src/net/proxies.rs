@@ -6,14 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use http::HeaderMap;
 use ipnet::IpNet;
 use proxy_header::{ParseConfig, ProxyHeader};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncRead, AsyncReadExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::net::limits::{PROXY_BYTES_MAX, PROXY_HEADER_TIMEOUT};
+use crate::net::limits::{PROXY_BYTES_MAX, PROXY_HEADER_TIMEOUT, PROXY_LINE_BYTES_MAX};
 
 /// The header to which each proxy adds the address that it was asked from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// What a PROXY header of version 1 begins with. No method of HTTP does, since a blank ends a method.
+const LINE_START: &[u8] = b"PROXY ";
 /// Signature, version, kind and length of a PROXY header of version 2.
 const FIXED_BYTES: usize = 16;
 
@@ -64,32 +67,78 @@ impl TrustedProxies {
         client
     }
 
-    /// Reads a PROXY header of version 2 where a trusted proxy sends one; gives who it says is asking.
+    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; gives who it says is asking.
     ///
-    /// A connection of HTTP or TLS never begins with a line break, so the first byte tells.
+    /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes tell. They stay in the
+    /// socket if there is no header.
     pub(super) async fn open(&self, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
         let mut first = [0];
-        if stream.peek(&mut first).await? == 0 || first != *b"\r" {
+        if stream.peek(&mut first).await? == 0 {
             return Ok(peer);
         }
-        timeout(PROXY_HEADER_TIMEOUT, read_header(stream, peer)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+        let opened = async {
+            match &first {
+                b"\r" => read_header(stream, peer).await,
+                b"P" if begins_with_line(stream).await? => read_header(stream, peer).await,
+                _ => Ok(peer),
+            }
+        };
+        timeout(PROXY_HEADER_TIMEOUT, opened).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 }
 
-/// Reads the header, and no byte behind it.
+/// Whether a connection begins with [`LINE_START`]; waits for more bytes while it may.
+async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
+    let look = || {
+        let mut begun = [0; LINE_START.len()];
+        let (count, _) = recv(stream, &mut begun[..], RecvFlags::PEEK)?;
+        let begun = begun.get(..count).unwrap_or_default();
+        // `WouldBlock` has tokio wait for the next packet: a plain peek would return the same bytes at once.
+        let may_follow = count < LINE_START.len() && LINE_START.starts_with(begun);
+        if may_follow { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(begun == LINE_START) }
+    };
+    stream.async_io(Interest::READABLE, look).await
+}
+
+/// Reads the header of either version, and no byte behind it.
 pub(crate) async fn read_header(stream: &mut (impl AsyncRead + Unpin), peer: SocketAddr) -> io::Result<SocketAddr> {
+    let first = stream.read_u8().await?;
+    let is_line = LINE_START.first() == Some(&first);
+    let header = if is_line { read_line(stream, first).await? } else { read_binary(stream, first).await? };
+    let version = ParseConfig { allow_v1: is_line, allow_v2: !is_line, include_tlvs: false };
+    let parsed = ProxyHeader::parse(&header, version).map_err(|error| io::Error::other(error.to_string()));
+    let (header, _all) = parsed?;
+    // None where the proxy asks for itself, as a probe does, or does not know who asks.
+    Ok(header.proxied_address().map_or(peer, |proxied| canonical(proxied.source)))
+}
+
+/// The rest of a header of version 1: text up to its line end.
+async fn read_line(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<Vec<u8>> {
+    let mut line = vec![first];
+    while !line.ends_with(b"\r\n") {
+        // Byte by byte, once in a connection: what stands behind the line is not ours.
+        line.push(stream.read_u8().await?);
+        if line.len() > PROXY_LINE_BYTES_MAX || !line.iter().zip(LINE_START).all(|(byte, wanted)| byte == wanted) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+    Ok(line)
+}
+
+/// The rest of a header of version 2: a fixed part with the length of what follows.
+async fn read_binary(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<Vec<u8>> {
     let mut header = vec![0; FIXED_BYTES];
-    stream.read_exact(&mut header).await?;
+    if let [start, rest @ ..] = header.as_mut_slice() {
+        *start = first;
+        stream.read_exact(rest).await?;
+    }
     let length = header.last_chunk::<2>().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
     if length > PROXY_BYTES_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
     header.resize(FIXED_BYTES.saturating_add(length), 0);
     stream.read_exact(header.get_mut(FIXED_BYTES..).unwrap_or_default()).await?;
-    let only_v2 = ParseConfig { allow_v1: false, include_tlvs: false, ..ParseConfig::default() };
-    let (header, _all) = ProxyHeader::parse(&header, only_v2).map_err(|error| io::Error::other(error.to_string()))?;
-    // None where the proxy asks for itself, as a probe does.
-    Ok(header.proxied_address().map_or(peer, |proxied| canonical(proxied.source)))
+    Ok(header)
 }
 
 /// An address as proxies write it: with or without a port, IPv6 with or without brackets.

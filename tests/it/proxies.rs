@@ -80,6 +80,98 @@ fn a_stranger_has_no_word() {
     assert_eq!(read_answer(&mut stream).status, 400);
 }
 
+/// A PROXY header of version 1, of the most bytes that it may have.
+const LONGEST: &[u8] =
+    b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
+
+#[test]
+fn a_trusted_proxy_says_it_in_text_too() {
+    let bench = bench(&[("accept.sources", "203.0.113.0/24,2001:db8::/32")]);
+    assert_eq!(LONGEST.len(), 107);
+    for (header, expected) in [
+        (&b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..], (201, "203.0.113.9:4711")),
+        (b"PROXY TCP6 2001:db8::9 2001:db8::1 4711 8080\r\n", (201, "[2001:db8::9]:4711")),
+        (b"PROXY TCP6 ::ffff:203.0.113.9 ::1 1 2\r\n", (201, "203.0.113.9:1")),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8080\r\n", (403, "192.0.2.1:4711")),
+        // The proxy asks for itself, or does not say who does.
+        (b"PROXY UNKNOWN\r\n", (403, "own")),
+        (LONGEST, (403, "own")),
+    ] {
+        let told = String::from_utf8_lossy(header);
+        assert_eq!(peer_of(&bench, header, &signed(&bench)), (expected.0, expected.1.to_owned()), "{told}");
+    }
+    // Where that one is no proxy, its own word counts for nothing.
+    let header = b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n";
+    let told = signed(&bench).set("X-Forwarded-For", "192.0.2.1");
+    assert_eq!(peer_of(&bench, header, &told), (201, "203.0.113.9:4711".to_owned()));
+}
+
+#[test]
+fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_without_one() {
+    let bench = bench(&[("accept.sources", "203.0.113.0/24")]);
+    for (front, expected) in [(&b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..], 201), (b"", 403)] {
+        let mut stream = send(bench.endpoint.address, b"");
+        stream.set_nodelay(true).unwrap();
+        let wire = [front, &signed(&bench).wire()].concat();
+        let (slowly, rest) = wire.split_at(front.len() + 6);
+        for byte in slowly {
+            stream.write_all(&[*byte]).unwrap();
+            // Time for the endpoint to read it alone; it holds for any other split as well.
+            let written = Instant::now();
+            while written.elapsed() < Duration::from_millis(2) {
+                std::thread::yield_now();
+            }
+        }
+        stream.write_all(rest).unwrap();
+        assert_eq!(read_answer(&mut stream).status, expected);
+    }
+    // Methods that begin in the same way are refused as methods, not cut.
+    for method in ["PROPFIND", "PROXIED", "PRI", "P", "PUT"] {
+        let request = format!("{method} /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(bench.endpoint.exchange(request.as_bytes()).status, 405, "{method}");
+    }
+}
+
+#[test]
+fn a_stranger_has_no_word_in_text_either() {
+    let bench = Bench::with(|options| options.set("server.trusted_proxies", "192.0.2.0/24"));
+    for header in [&b"PROXY TCP4 203.0.113.9 192.0.2.2 1 2\r\n"[..], b"PROXY UNKNOWN\r\n"] {
+        let mut stream = send(bench.endpoint.address, &[header, &signed(&bench).wire()].concat());
+        assert_eq!(read_answer(&mut stream).status, 400);
+    }
+}
+
+#[test]
+fn a_broken_header_in_text_is_cut_and_counted_and_so_is_a_slow_one() {
+    let bench = bench(&[]);
+    let longer = LONGEST.strip_suffix(b"\r\n").unwrap();
+    let longer = [longer, b"0\r\n"].concat();
+    let endless = [&b"PROXY UNKNOWN "[..], &[b'x'; 5000]].concat();
+    let cases: [(&[u8], bool); 9] = [
+        (&longer, false),
+        (&endless, false),
+        (b"PROXY TCP4 203.0.113.9 192.0.2.2 4711\r\n", false),
+        (b"PROXY TCP4 203.0.113.999 192.0.2.2 4711 8080\r\n", false),
+        (b"PROXY TCP6 203.0.113.9 192.0.2.2 4711 8080\r\n", false),
+        (b"PROXY UDP4 203.0.113.9 192.0.2.2 4711 8080\r\n", false),
+        (b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 80800\r\n", false),
+        (b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\n", true),
+        (b"PRO", true),
+    ];
+    let count = cases.len();
+    for (bytes, is_slow) in cases {
+        let begun = Instant::now();
+        let mut stream = send(bench.endpoint.address, bytes);
+        match stream.read(&mut [0]) {
+            Ok(read) => assert_eq!(read, 0),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+        let (took, told) = (begun.elapsed(), String::from_utf8_lossy(bytes));
+        assert!(if is_slow { took >= SLOW && took < SLOW * 2 } else { took < SLOW / 2 }, "{took:?} for {told}");
+    }
+    assert!(bench.endpoint.told().contains(&format!("broken_heads={count} ")));
+}
+
 #[test]
 fn an_ipv4_peer_of_a_dual_stack_socket_is_one_of_ipv4() {
     let set = |options: Options| {
@@ -123,11 +215,16 @@ fn a_proxy_header_stands_before_the_handshake() {
         .set("server.trusted_proxies", "127.0.0.1")
         .set("logs.access_fields", "peer");
     let endpoint = Endpoint::start_in(dir, &options);
-    let mut stream = secure_after(endpoint.address, &identity, &proxied([203, 0, 113, 9], 4711));
-    let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").sign(&key(512));
-    stream.write_all(&draft.wire()).unwrap();
-    assert_eq!(read_answer(&mut stream).status, 403);
-    eventually("it is logged", || endpoint.access_log().contains("\"203.0.113.9:4711\"").then_some(()));
+    for (header, peer) in [
+        (proxied([203, 0, 113, 9], 4711), "\"203.0.113.9:4711\""),
+        (b"PROXY TCP4 203.0.113.8 192.0.2.2 4712 8080\r\n".to_vec(), "\"203.0.113.8:4712\""),
+    ] {
+        let mut stream = secure_after(endpoint.address, &identity, &header);
+        let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").sign(&key(512));
+        stream.write_all(&draft.wire()).unwrap();
+        assert_eq!(read_answer(&mut stream).status, 403);
+        eventually("it is logged", || endpoint.access_log().contains(peer).then_some(()));
+    }
     // Without one the connection is its own peer's.
     assert!(secure(endpoint.address, &identity).is_ok());
 }
@@ -146,7 +243,7 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
     let header = proxied([203, 0, 113, 9], 4711);
     let mut busy = secure_after(endpoint.address, &identity, &header);
     occupy(&mut busy, &host.url("a.pem"));
-    for front in [&header[..], &local(), b""] {
+    for front in [&header[..], &local(), b"PROXY UNKNOWN\r\n", b""] {
         let mut turned_away = secure_after(endpoint.address, &identity, front);
         assert_eq!(read_answer(&mut turned_away).status, 503);
     }
@@ -155,7 +252,7 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
 #[test]
 fn a_proxy_that_does_not_speak_is_told_so_all_the_same() {
     let header = proxied([203, 0, 113, 9], 4711);
-    for begun in [b"", &header[..20], &header] {
+    for begun in [b"", &header[..20], &header, b"PRO", b"PROXY TCP4 "] {
         // An endpoint for each: a connection that stalls for a second would give way.
         let bench = bench(&[("server.max_connections", "1")]);
         let mut busy = send(bench.endpoint.address, b"");
