@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use crate::support::{Ended, Identity, finish, program, run};
+use crate::support::{Ended, Endpoint, Identity, Options, finish, program, run};
 
 fn check(dir: &Path, set: &[&str]) -> Ended {
     let flags = set.iter().flat_map(|pair| ["--set", pair]);
@@ -108,4 +108,35 @@ fn json_has_the_same_findings() {
     let findings = found["findings"].as_array().unwrap();
     let owners = findings.iter().find(|finding| finding["key"] == "accept.topic_owners").unwrap();
     assert_eq!(owners["level"], "warning");
+}
+
+#[test]
+fn health_asks_the_own_port_under_tls_where_the_admin_listener_is_off() {
+    let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
+    identity.write(dir.path());
+    let options = |listen: &str| {
+        Options::default()
+            .set("server.tls.certificate", "server.pem")
+            .set("server.tls.private_key", "server.key")
+            .set("server.listen", listen)
+    };
+    let mut endpoint = Endpoint::start_in(dir, &options("127.0.0.1:0"));
+    let health = |endpoint: &Endpoint, listen: &str| {
+        let files = ["server.tls.certificate=server.pem", "server.tls.private_key=server.key"];
+        let set = files.iter().flat_map(|pair| ["--set", pair]);
+        let args = ["health", "--listen", listen];
+        run(endpoint.path(), &args.into_iter().chain(set).collect::<Vec<_>>())
+    };
+    let port = endpoint.address.port();
+    // Under whatever name the certificate is, and though no root signed it.
+    let listen = format!("127.0.0.1:{port}");
+    health(&endpoint, &listen).assert(0, &format!("healthy: https://{listen}/healthz"));
+    health(&endpoint, &format!("[::]:{port}")).assert(0, &format!("healthy: https://{listen}/healthz"));
+    // Not TLS, no answer.
+    let ended = run(endpoint.path(), &["health", "--listen", &listen]);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let plain = Endpoint::start(&Options::default());
+    let ended = health(&endpoint, &plain.address.to_string());
+    ended.assert(1, "no answer from https://");
+    assert_eq!(endpoint.ended(), None);
 }
