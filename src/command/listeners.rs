@@ -1,7 +1,7 @@
 //! Where `serve` listens, and how many connections it may have.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
 use tokio::net::TcpListener;
@@ -18,6 +18,9 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
         let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
         let listener = net::bind(address).map_err(|error| {
             let remedy = match error.kind() {
+                _ if address.is_ipv6() && !net::has_ipv6() => {
+                    "this machine has no IPv6; 0.0.0.0 stands for all that it has"
+                }
                 ErrorKind::AddrInUse => "stop what uses it, or choose another port with --listen (server.listen)",
                 ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 stands for all that it has",
                 ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
@@ -37,6 +40,14 @@ pub(super) fn first_of(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpLi
     let first = listeners.first().context("server.listen names no address")?;
     let address = first.local_addr().context("cannot tell the address that is listened on")?;
     Ok((listeners, address))
+}
+
+/// Warns if `[::]` is IPv4 only.
+pub(super) fn warn_without_ipv6(config: &Config, bound: SocketAddr) {
+    let is_dual_stack = config.listen.iter().any(|address| address.ip() == Ipv6Addr::UNSPECIFIED);
+    if is_dual_stack && bound.ip() == Ipv4Addr::UNSPECIFIED {
+        warn!("This machine has no IPv6: listening on 0.0.0.0 instead of [::]");
+    }
 }
 
 /// The bounds on connections, as far as this process may have files open.

@@ -87,6 +87,7 @@ impl Serve {
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
         warn_of_the_logs(&config, &recovered);
         self.warn_of_what_is_odd(&config);
+        listeners::warn_without_ipv6(&config, address);
         if is_inherited {
             info!(%address, "Listening on what the service manager has opened, not on server.listen");
         }

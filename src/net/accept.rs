@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -110,11 +110,26 @@ impl Front {
     }
 }
 
-/// Binds an address. `[::]` is dual stack.
+/// Binds an address. `[::]` is dual stack, and `0.0.0.0` on a machine without IPv6.
 ///
 /// # Errors
 /// The address is in use or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match bind_exactly(address) {
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED && !has_ipv6() => {
+            bind_exactly(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+        }
+        bound => bound,
+    }
+}
+
+/// Whether this machine has sockets of IPv6: a kernel may be built or started without them.
+#[must_use]
+pub fn has_ipv6() -> bool {
+    Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_ok()
+}
+
+fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;

@@ -15,7 +15,7 @@ mod stream;
 mod tls;
 mod turned_away;
 
-pub use accept::{Arrival, Connection, Front, bind, serve};
+pub use accept::{Arrival, Connection, Front, bind, has_ipv6, serve};
 pub use activation::{NotListening, inherited};
 pub use counters::Counters;
 pub use limits::{HEAD_BYTES_MAX, Limits, raise_file_limit};

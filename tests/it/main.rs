@@ -59,3 +59,4 @@ mod support;
 mod terminal;
 mod tidy;
 mod tls;
+mod without_ipv6;
