@@ -45,6 +45,12 @@ pub(crate) fn move_away(path: &Path) -> String {
     format!("{sudo}mv {path} {path}.moved")
 }
 
+/// A word of a command line: as it is, or in quotes if a shell would read it otherwise.
+pub(crate) fn word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) { text.to_owned() } else { quoted(Path::new(text)) }
+}
+
 /// The command that makes a directory, and this process its owner.
 fn own(dir: &Path) -> String {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -67,6 +73,18 @@ mod tests {
     #[test]
     fn a_path_is_quoted_for_the_shell() {
         assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+        for (text, expected) in [
+            ("[::]:8080", "'[::]:8080'"),
+            ("a=b/c.toml", "a=b/c.toml"),
+            ("$HOME", "'$HOME'"),
+            ("a b", "'a b'"),
+            ("", "''"),
+            ("it's", r"'it'\''s'"),
+            ("~", "'~'"),
+            ("a\nb", "'a\nb'"),
+        ] {
+            assert_eq!(word(text), expected);
+        }
     }
 
     #[test]

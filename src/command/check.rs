@@ -17,7 +17,7 @@ use crate::command::service::Output;
 use crate::command::stdout::printer;
 use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
 use crate::config::{self, Config};
-use crate::journal::{FileStorage, Medium};
+use crate::journal::{FileStorage, Medium, escaped};
 use crate::net::{self, Tls, TlsFiles};
 use crate::remedy::remedy;
 use crate::report::Report;
@@ -58,6 +58,8 @@ const OTHERS: u32 = 0o077;
 impl Check {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
+            // On stderr, so that stdout is the address alone.
+            writeln!(io::stderr(), "Configuration: {}", escaped(self.configuration.described(&[]).as_bytes()))?;
             writeln!(printer(), "{}", whole_address(&self.configuration.load(&[])?)?)?;
             return Ok(ExitCode::SUCCESS);
         }

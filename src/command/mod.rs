@@ -33,6 +33,7 @@ mod subscription;
 mod topic;
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,6 +45,7 @@ use crate::command::existing::DiffersError;
 use crate::config::{Config, ConfigError, Sources};
 use crate::journal::{OpenError, escaped};
 use crate::net::TlsError;
+use crate::remedy::word;
 use crate::server::SecretPathError;
 use crate::signals;
 use crate::telemetry;
@@ -109,10 +111,14 @@ struct Configuration {
 
 impl Configuration {
     fn load(&self, trust: &[String]) -> Result<Config, ConfigError> {
+        Config::load(&self.sources(trust))
+    }
+
+    fn sources(&self, trust: &[String]) -> Sources {
         let mut flags = self.set.clone();
         flags.extend(self.listen.clone().map(|listen| ("server.listen".to_owned(), listen)));
         flags.extend(self.log_dir.clone().map(|dir| ("logs.dir".to_owned(), dir)));
-        let sources = Sources {
+        Sources {
             file: self.config.clone(),
             // Names and values that are not text cannot be ours.
             environment: std::env::vars_os()
@@ -120,18 +126,37 @@ impl Configuration {
                 .collect(),
             flags,
             trust: trust.to_vec(),
-        };
-        Config::load(&sources)
+        }
     }
 
-    /// What `config` was read from: the file or the built-in defaults, and what overrides them. Names, no values but the
-    /// addresses that are trusted for this run.
-    fn described(&self, config: &Config, trust: &[String]) -> String {
-        let is_ours = |name: &String| name.starts_with("MNS_ENDPOINT_") && name.contains("__");
-        let mut variables: Vec<String> =
-            std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_ours).collect();
+    /// The command for a shell in the same directory that prints the address of the serve with this configuration, its
+    /// secret path written out. `bound` is where it listens.
+    fn show_address_command(&self, config: &Config, bound: SocketAddr) -> String {
+        let mut command = "mns-endpoint check --show-address".to_owned();
+        let mut add = |flag: &str, value: &str| command += &format!(" {flag} {}", word(value));
+        if let Some(file) = &self.config {
+            add("--config", &file.display().to_string());
+        }
+        for (key, value) in &self.set {
+            add("--set", &format!("{key}={value}"));
+        }
+        // Port 0 is another one for each start, and a service manager may have opened the socket.
+        let is_chosen = config.listen.first().is_some_and(|listen| listen.port() == bound.port());
+        match &self.listen {
+            Some(listen) if is_chosen => add("--listen", listen),
+            None if is_chosen => {}
+            _ => add("--listen", &bound.to_string()),
+        }
+        command
+    }
+
+    /// What the configuration is read from: the file or the built-in defaults, and what overrides them. Names, no values but
+    /// the addresses that are trusted for this run.
+    fn described(&self, trust: &[String]) -> String {
+        let sources = self.sources(trust);
+        let mut variables: Vec<String> = sources.variables().map(str::to_owned).collect();
         variables.sort();
-        let mut parts = vec![config.origin.clone()];
+        let mut parts = vec![sources.origin()];
         parts.extend(variables);
         parts.extend(self.set.iter().map(|(key, _)| format!("--set {key}")));
         parts.extend(self.listen.as_ref().map(|_| "--listen".to_owned()));

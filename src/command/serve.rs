@@ -94,7 +94,8 @@ impl Serve {
         let certificates = Certificates::new(&config)?;
         let quarantine = quarantine(&config, address.port());
         let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
-        announce(&config, &endpoint, address, &zone_name, pair.as_ref());
+        let show_address = self.configuration.show_address_command(&config, address);
+        announce(&config, &endpoint, address, (&zone_name, &show_address), pair.as_ref());
         let running = Running { file: config.file.clone(), started: config, certificates, endpoint, tls };
         self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
         stdout.tell_dropped();
@@ -247,7 +248,14 @@ pub(super) fn assemble(
 }
 
 /// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to read stdout.
-fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str, pair: Option<&SelfSigned>) {
+/// `show_address` is the command that prints it with its secret path.
+fn announce(
+    config: &Config,
+    endpoint: &Endpoint,
+    bound: SocketAddr,
+    (zone, show_address): (&str, &str),
+    pair: Option<&SelfSigned>,
+) {
     let (address, is_public) = public_address(config, bound);
     let mut lines = format!("Start Endpoint! Address: {address}\n");
     lines += &format!("Configuration: {}, time zone: {zone}, sync: {}\n", config.origin, config.journal.sync);
@@ -255,7 +263,7 @@ fn announce(config: &Config, endpoint: &Endpoint, bound: SocketAddr, zone: &str,
         lines += "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.\n";
     }
     if config.secret_path_file.is_some() {
-        lines += "Its path is secret: to print it whole, run: mns-endpoint check --show-address\n";
+        lines += &format!("Its path is secret: to print it whole, run: {show_address}\n");
     }
     lines += &pair.map_or_else(String::new, |pair| pair.lines(&address));
     telemetry::within(PRINT_TIMEOUT, move || {

@@ -1,7 +1,7 @@
 //! The layers: built-in defaults, then a file, then the environment, then flags.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Map, Value};
@@ -52,6 +52,31 @@ impl Provider for Setting {
     }
 }
 
+impl Sources {
+    /// The file, as it is named or found in the usual places.
+    fn found_file(&self) -> Option<PathBuf> {
+        let usual = || FILES.iter().map(PathBuf::from).find(|path| path.is_file());
+        self.file.clone().or_else(usual)
+    }
+
+    /// The name of the file that is read, or of the defaults if there is none.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.found_file().map_or_else(|| "built-in defaults".to_owned(), |file| file.display().to_string())
+    }
+
+    /// The names of the variables that are read as configuration.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().map(|(name, _)| name.as_str()).filter(|name| key_of(name).is_some())
+    }
+}
+
+/// The key that a variable sets; `None` for a variable that is not ours.
+fn key_of(variable: &str) -> Option<String> {
+    let key = variable.strip_prefix(PREFIX).filter(|rest| rest.contains(LEVEL))?;
+    Some(key.to_lowercase().replace(LEVEL, "."))
+}
+
 /// What stands in all layers together.
 pub(super) struct Read {
     pub(super) raw: RawConfig,
@@ -65,13 +90,7 @@ pub(super) struct Read {
 
 /// Reads all layers.
 pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
-    let (file, origin) = match &sources.file {
-        Some(file) => (Some(file.clone()), file.display().to_string()),
-        None => match FILES.iter().map(Path::new).find(|path| path.is_file()) {
-            Some(path) => (Some(path.to_owned()), path.display().to_string()),
-            None => (None, "built-in defaults".to_owned()),
-        },
-    };
+    let (file, origin) = (sources.found_file(), sources.origin());
     let mut figment = Figment::new();
     if let Some(file) = &file {
         let text = bounded::read_text(file, FILE_BYTES_MAX).map_err(|error| {
@@ -79,11 +98,8 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
         })?;
         figment = figment.merge(Setting { name: file.display().to_string(), toml: text });
     }
-    let variables = sources.environment.iter().filter_map(|(name, value)| {
-        let key = name.strip_prefix(PREFIX).filter(|rest| rest.contains(LEVEL))?;
-        Some((name.clone(), key.to_lowercase().replace(LEVEL, "."), value))
-    });
-    for (name, key, value) in variables {
+    for (name, value) in &sources.environment {
+        let Some(key) = key_of(name) else { continue };
         figment = figment.merge(setting(format!("the environment variable {name}"), &key, value)?);
     }
     for (key, value) in &sources.flags {

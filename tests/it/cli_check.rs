@@ -1,7 +1,9 @@
 //! `check`: every finding with its level, and nothing left behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
@@ -139,4 +141,83 @@ fn health_asks_the_own_port_under_tls_where_the_admin_listener_is_off() {
     let ended = health(&endpoint, &plain.address.to_string());
     ended.assert(1, "no answer from https://");
     assert_eq!(endpoint.ended(), None);
+}
+
+/// A serve that a test starts with flags of its own. Killed when dropped.
+struct Started {
+    child: Child,
+    lines: Vec<String>,
+}
+
+impl Started {
+    /// Reads what the start prints, up to the line of the secret path.
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            lines.push(line.unwrap());
+            if lines.last().unwrap().contains("secret") {
+                break;
+            }
+        }
+        Self { child, lines }
+    }
+
+    fn line(&self, start: &str) -> String {
+        let found = self.lines.iter().find_map(|line| line.strip_prefix(start));
+        found.unwrap_or_else(|| panic!("{start:?} is not in {:?}", self.lines)).to_owned()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn the_command_that_prints_the_secret_address_has_the_flags_of_serve() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("it's a.toml"), "[server]\nsecret_path_file = \"no such/path\"\n").unwrap();
+    let mut serve = program();
+    serve.current_dir(dir.path()).args([
+        "serve",
+        "--config",
+        "it's a.toml",
+        "--listen",
+        "127.0.0.1:0",
+        "--log-dir",
+        "logs",
+    ]);
+    serve.args(["--set", "server.secret_path_file=it's path", "--set", "server.health_path=/h$HOME"]);
+    let started = Started::of(&mut serve);
+    let hint = started.line("Its path is secret: to print it whole, run: ");
+    assert!(hint.starts_with("mns-endpoint check --show-address "), "{hint}");
+    let shell = hint.replacen("mns-endpoint", "\"$0\"", 1);
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().current_dir(dir.path()).args(["-c", &shell, env!("CARGO_BIN_EXE_mns-endpoint")]);
+    let ended = finish(&mut command, b"");
+    assert_eq!(ended.code, 0, "{hint}: {ended:?}");
+    let segment = fs::read_to_string(dir.path().join("it's path")).unwrap();
+    let address = started.line("Start Endpoint! Address: ").replace("***", segment.trim());
+    assert_eq!(ended.stdout.trim_end(), address);
+    assert!(ended.stderr.contains("Configuration: it's a.toml"), "{}", ended.stderr);
+}
+
+#[test]
+fn show_address_says_which_configuration_it_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.current_dir(dir.path()).args([
+        "check",
+        "--show-address",
+        "--set",
+        "server.public_url=http://a.example.com",
+    ]);
+    let ended = finish(command.env("MNS_ENDPOINT_SERVER__MAX_BODY", "1MiB"), b"");
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "http://a.example.com\n"));
+    for told in ["Configuration: built-in defaults", "MNS_ENDPOINT_SERVER__MAX_BODY", "--set server.public_url"] {
+        assert!(ended.stderr.contains(told), "{told:?} is not in {}", ended.stderr);
+    }
 }

@@ -89,7 +89,7 @@ impl Explain {
         let (headers, body) = (request.headers().len(), request.body().len());
         let target = escaped(request.uri().to_string().as_bytes());
         writeln!(out, "Request: {} {target}, {headers} headers, {body} bytes of body", request.method())?;
-        let judge = self.configuration.described(config, &self.trust);
+        let judge = self.configuration.described(&self.trust);
         writeln!(out, "Configuration: {}", escaped(judge.as_bytes()))?;
         if let Some(Note { came, peer, reason }) = note {
             let came = humantime::format_rfc3339_seconds(*came);
