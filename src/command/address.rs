@@ -23,7 +23,9 @@ fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (St
     let prefix = &config.server.path_prefix;
     if let Some(url) = &config.public_url {
         let whole = secret.map(|secret| format!("{}{prefix}{secret}", url.trim_end_matches('/')));
-        return (whole.unwrap_or_else(|| url.clone()), true);
+        let host = url.parse::<http::Uri>().ok().and_then(|url| Some(url.host()?.to_owned()));
+        let is_public = host.is_none_or(|host| !net::is_private_host(&host));
+        return (whole.unwrap_or_else(|| url.clone()), is_public);
     }
     let ip = reachable_ip(bound.ip());
     let path = match (secret, &config.server.paths) {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use bytesize::ByteSize;
 use clap::Args;
 use rustix::fs::{Access, access};
 
@@ -18,7 +19,7 @@ use crate::command::stdout::printer;
 use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
 use crate::config::{self, Config};
 use crate::journal::{FileStorage, Medium, escaped};
-use crate::net::{self, Tls, TlsFiles};
+use crate::net::{Tls, TlsFiles};
 use crate::remedy::remedy;
 use crate::report::Report;
 use crate::server::SecretPath;
@@ -26,16 +27,14 @@ use crate::server::SecretPath;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A TLS certificate with fewer days left gets a warning.
 const DAYS_LEFT_MIN: u64 = 21;
-/// After this time a container is killed, unless it is told otherwise.
-const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Say what is wrong with the configuration and its surroundings.
 ///
-/// Reads the configuration as serve does and looks at the address to give to a subscription, the limit on open files,
-/// the TLS certificate, checks and lists that are off, both directories and TZ. A serve that runs under this configuration
-/// is asked which owners and topics came so far, for accept. Nothing is made or changed. Whether an address is free and
-/// whether another process has the logs is not looked at. Ends with 78 where one finding is an
-/// error: serve would not start, or its TLS certificate has ended. Else it ends with 0.
+/// Reads the configuration as serve does and checks the address to give to a subscription, IPv6, limits, variables that are
+/// not read, the TLS certificate, checks and lists that are off, both directories, free space and TZ. Searches the access
+/// log for pushes to a path that is not served, and asks a serve that runs under this configuration which owners and topics
+/// it has accepted. Makes and changes nothing. Does not check whether an address is free or another process uses the logs.
+/// Exits with 78 if any finding is an error (serve would not start, or its TLS certificate has expired), else with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
@@ -73,7 +72,10 @@ impl Check {
                 }
                 (config.origin, findings)
             }
-            Err(error) => (String::new(), Findings(vec![Finding::error("configuration", error.to_string())])),
+            Err(error) => {
+                let origin = self.configuration.sources(&[]).origin();
+                (origin, Findings(vec![Finding::error("configuration", error.to_string())]))
+            }
         };
         findings.print(self.output, &origin)?;
         let is_wrong = findings.0.iter().any(|finding| finding.level == Level::Error);
@@ -84,6 +86,9 @@ impl Check {
 impl Findings {
     fn of(config: &Config) -> Self {
         let mut findings = Self(Vec::new());
+        findings.look_at_environment(config);
+        findings.look_at_listeners(config);
+        findings.look_at_paths(config);
         findings.look_at_address(config);
         if let Some(file) = &config.secret_path_file {
             findings.look_at_secret_path(config, file);
@@ -98,18 +103,6 @@ impl Findings {
             findings.0.push(Finding::error("TZ", error.to_string()));
         }
         findings
-    }
-
-    fn look_at_address(&mut self, config: &Config) {
-        let Some(listen) = config.listen.first() else { return };
-        let (address, is_public) = public_address(config, *listen);
-        let finding = if is_public {
-            Finding::note("server.public_url", format!("the address for a subscription is {address}"))
-        } else {
-            let text = format!("{address} is private, and MNS cannot reach it: set the one that it can reach");
-            Finding::warning("server.public_url", text)
-        };
-        self.0.push(finding);
     }
 
     fn look_at_secret_path(&mut self, config: &Config, file: &Path) {
@@ -131,24 +124,6 @@ impl Findings {
         if config.tls.is_none() && config.trusted_proxies.is_empty() {
             let text = "without TLS the path goes over the network for all to read: see server.tls";
             self.0.push(Finding::warning(KEY, text));
-        }
-    }
-
-    fn look_at_limits(&mut self, config: &Config) {
-        let wanted = config.net.connections_max;
-        let possible = net::raise_file_limit(wanted);
-        if possible < wanted {
-            let text = format!(
-                "{wanted} are more than the limit on open files allows: {possible}; raise it with ulimit -n or LimitNOFILE="
-            );
-            self.0.push(Finding::warning("server.max_connections", text));
-        }
-        let stop = config.drain_delay.saturating_add(config.drain);
-        if stop > CONTAINER_PATIENCE {
-            let text = format!(
-                "a stop may take {stop:?} with drain_delay: tell the supervisor, containers are killed after 10s"
-            );
-            self.0.push(Finding::note("server.drain", text));
         }
     }
 
@@ -216,6 +191,17 @@ impl Findings {
                 format!("{} is not on a disk but on {medium}: what is written there may not survive", dir.display());
             self.0.push(Finding::warning(KEY, text));
         }
+        let wanted = config.journal.low_water_bytes;
+        if let Ok(free) = free_bytes(existing(dir))
+            && free < wanted
+        {
+            let (wanted, free) = (ByteSize(wanted), ByteSize(free));
+            let text = format!(
+                "{wanted} is more than the {free} that are free for {}: health is 503 until there is more; make room, or set less",
+                dir.display()
+            );
+            self.0.push(Finding::warning("logs.low_water", text));
+        }
     }
 }
 
@@ -240,6 +226,12 @@ fn days_until(then: SystemTime) -> Result<u64, u64> {
 fn existing(dir: &Path) -> &Path {
     let found = dir.ancestors().find(|path| path.exists());
     found.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// How much room is left for this process on the file system of a directory.
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Whether files can be made there, or the directory itself where it is missing.

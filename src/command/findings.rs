@@ -55,8 +55,9 @@ impl Findings {
                     writeln!(out, "{level:<8} {}: {}", finding.key, escaped(finding.text.as_bytes()))?;
                 }
                 let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
-                let origin = if origin.is_empty() { "no configuration".to_owned() } else { escaped(origin.as_bytes()) };
-                writeln!(out, "{origin}: {} errors, {} warnings", count(Level::Error), count(Level::Warning))
+                let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+                let origin = escaped(origin.as_bytes());
+                writeln!(out, "{origin}: {}, {}", counted(errors, "error"), counted(warnings, "warning"))
             }
             Output::Json => {
                 let findings = self.0.iter().map(
@@ -67,4 +68,10 @@ impl Findings {
             }
         }
     }
+}
+
+/// A number with its noun: "1 error", "2 errors".
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
 }

@@ -7,6 +7,7 @@ mod admin_listener;
 pub(crate) mod capture;
 mod certificate;
 mod check;
+mod check_server;
 mod credentials;
 mod demo;
 mod emulator;
@@ -31,6 +32,7 @@ mod stdout;
 mod subscribe;
 mod subscription;
 mod topic;
+mod unserved;
 
 use std::io::Write as _;
 use std::net::SocketAddr;

@@ -175,6 +175,9 @@ impl Serve {
         for url in &self.trust {
             warn!(%url, "TRUSTING every signing certificate under this address for this run: never do this in production");
         }
+        for (name, meant) in &config.unread_variables {
+            warn!(%name, %meant, "A variable of the environment looks like a key but is not read: two underscores stand between the levels of a key");
+        }
         for prefix in &config.insecure_prefixes {
             warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits on the way can sign");
         }

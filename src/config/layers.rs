@@ -69,6 +69,18 @@ impl Sources {
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.environment.iter().map(|(name, _)| name.as_str()).filter(|name| key_of(name).is_some())
     }
+
+    /// Variables that are not read but for their underscores or letters name a key, each with the name that is read. Those
+    /// that Kubernetes sets for a service name no key.
+    fn unread_variables(&self, keys: &BTreeMap<String, String>) -> Vec<(String, String)> {
+        let plain = |name: &str| name.to_ascii_uppercase().replace(LEVEL, "_");
+        let meant = |name: &String| {
+            let variables = keys.keys().map(|key| format!("{PREFIX}{}", key.to_uppercase().replace('.', LEVEL)));
+            variables.into_iter().find(|variable| plain(variable) == plain(name))
+        };
+        let unread = self.environment.iter().map(|(name, _)| name).filter(|name| key_of(name).is_none());
+        unread.filter_map(|name| Some((name.clone(), meant(name)?))).collect()
+    }
 }
 
 /// The key that a variable sets; `None` for a variable that is not ours.
@@ -86,6 +98,8 @@ pub(super) struct Read {
     pub(super) origin: String,
     /// Every key with its value as text.
     pub(super) keys: BTreeMap<String, String>,
+    /// Variables that look like keys and are not read, each with the name that would be.
+    pub(super) unread_variables: Vec<(String, String)>,
 }
 
 /// Reads all layers.
@@ -106,18 +120,24 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
         figment = figment.merge(setting(format!("the flag for {key}"), key, value)?);
     }
     let raw = figment.extract().map_err(|error| unreadable(&error))?;
-    let all = Figment::new().merge(Toml::string(DEFAULTS)).merge(&figment).data();
+    let defaults = Figment::new().merge(Toml::string(DEFAULTS));
+    let unread_variables = sources.unread_variables(&flat(&defaults)?);
+    Ok(Read { raw, file, origin, keys: flat(&defaults.merge(&figment))?, unread_variables })
+}
+
+/// Every key with its value as text.
+fn flat(figment: &Figment) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut keys = BTreeMap::new();
-    for (key, value) in all.map_err(|error| unreadable(&error))?.into_values().flatten() {
+    for (key, value) in figment.data().map_err(|error| unreadable(&error))?.into_values().flatten() {
         flatten(key, value, &mut keys);
     }
-    Ok(Read { raw, file, origin, keys })
+    Ok(keys)
 }
 
 /// Puts down the keys below one, each with its value as a bare word.
 fn flatten(key: String, value: Value, keys: &mut BTreeMap<String, String>) {
     match value {
-        Value::Dict(_, dict) => {
+        Value::Dict(_, dict) if !dict.is_empty() => {
             for (name, value) in dict {
                 flatten(format!("{key}.{name}"), value, keys);
             }

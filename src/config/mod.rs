@@ -81,6 +81,8 @@ pub struct Config {
     pub diagnostics: bool,
     /// The admin listener, where there is one.
     pub admin: Option<AdminOptions>,
+    /// Variables of the environment that look like keys and are not read, each with the name that would be.
+    pub unread_variables: Vec<(String, String)>,
     keys: BTreeMap<String, String>,
 }
 
@@ -156,7 +158,7 @@ impl Config {
     }
 
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
-        let layers::Read { raw, file, origin, keys } = read;
+        let layers::Read { raw, file, origin, keys, unread_variables } = read;
         let RawConfig { server, signing, accept, logs, admin } = raw;
         let net = serving::check_limits(&server)?;
         let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
@@ -221,6 +223,7 @@ impl Config {
             stdout: logs.stdout == raw::Stdout::Access,
             diagnostics: logs.diagnostics,
             admin: admin::check(admin)?,
+            unread_variables,
             keys,
         })
     }

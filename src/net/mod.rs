@@ -20,6 +20,6 @@ pub use activation::{NotListening, inherited};
 pub use counters::Counters;
 pub use limits::{HEAD_BYTES_MAX, Limits, raise_file_limit};
 pub use proxies::TrustedProxies;
-pub use reach::is_private;
+pub use reach::{is_private, is_private_host};
 pub use spelling::Spelling;
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -18,7 +18,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Those of them that nothing proves to be MNS's.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Those of bodies that are awaited for a head of MNS's.
-const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What is left for pushes, however much strangers hold: with a large `server.max_body` one of them alone may pass its share.
 const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 

@@ -35,7 +35,7 @@ use crate::quarantine::Quarantine;
 use crate::trust::{Admission, Verifier};
 
 pub use counts::{Counts, SubscriptionCount};
-pub use in_flight::InFlight;
+pub use in_flight::{AWAITED_BYTES_MAX, InFlight};
 pub use reason::Reason;
 pub use refused_rate::{RefusedLimits, RefusedRate, look_after_each_second};
 pub use rejection::Rejection;

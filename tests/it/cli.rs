@@ -206,9 +206,9 @@ fn the_start_lines_tell_the_address_the_configuration_the_zone_and_the_sync_mode
     let (rest, _dir) = local.stop();
     assert_eq!(records(&fs::read_to_string(log_path).unwrap())[0].text, first);
     assert_eq!(rest, "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.\n");
-    let public = Options::default().set("server.public_url", "https://203.0.113.7:8443/notifications");
+    let public = Options::default().set("server.public_url", "https://8.8.8.8:8443/notifications");
     let public = Endpoint::start(&public.set("logs.sync", "interval:250ms"));
-    assert_eq!(public.start_lines[0], "Start Endpoint! Address: https://203.0.113.7:8443/notifications");
+    assert_eq!(public.start_lines[0], "Start Endpoint! Address: https://8.8.8.8:8443/notifications");
     assert_eq!(public.start_lines[1], "Configuration: built-in defaults, time zone: UTC, sync: interval:250ms");
     assert_eq!(public.stop().0, "");
 }

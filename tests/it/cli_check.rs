@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use mns_endpoint::mns::ContentFormat;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use crate::support::{Ended, Endpoint, Identity, Options, finish, program, run};
+use crate::support::{Draft, Ended, Endpoint, Identity, Options, finish, key, program, run};
 
 fn check(dir: &Path, set: &[&str]) -> Ended {
     let flags = set.iter().flat_map(|pair| ["--set", pair]);
@@ -110,6 +111,164 @@ fn json_has_the_same_findings() {
     let findings = found["findings"].as_array().unwrap();
     let owners = findings.iter().find(|finding| finding["key"] == "accept.topic_owners").unwrap();
     assert_eq!(owners["level"], "warning");
+}
+
+#[test]
+fn what_serve_would_run_into_is_found_before() {
+    let dir = tempfile::tempdir().unwrap();
+    Identity::new().write(dir.path());
+    let tls = ["server.tls.certificate=server.pem", "server.tls.private_key=server.key"];
+    let base = [&GOOD[..], &["server.listen=127.0.0.1:8080"]].concat();
+    let cases: &[(&[&str], &str)] = &[
+        (&["logs.low_water=9PiB"], "warning  logs.low_water: "),
+        (&["server.body_timeout=4s"], "warning  server.body_timeout: 4s is more than the 3s"),
+        (&["server.max_body=17MiB"], "warning  server.max_body: "),
+        (
+            &tls,
+            "warning  server.public_url: http://mns.example.com/notifications begins with http, and server.tls is on",
+        ),
+        (
+            &["server.public_url=https://mns.example.com"],
+            "note     server.public_url: it begins with https, and server.tls is off",
+        ),
+        (&["server.health_path="], "warning  server.health_path: admin.listen is off too"),
+    ];
+    let good = check(dir.path(), &base).stdout;
+    for (set, line) in cases {
+        assert!(!good.contains(line), "{line}");
+        assert_line(&check(dir.path(), &[&base[..], set].concat()), 0, line);
+    }
+    // At the bound nothing is found.
+    let bounds = ["server.body_timeout=3s", "server.max_body=16MiB", "logs.low_water=0"];
+    assert_eq!(check(dir.path(), &[&base[..], &bounds].concat()).stdout, good);
+}
+
+#[test]
+fn an_address_that_only_this_machine_or_its_network_knows_is_told_from_one_that_mns_reaches() {
+    let dir = tempfile::tempdir().unwrap();
+    for host in [
+        "localhost",
+        "LOCALHOST:8080",
+        "localhost.",
+        "a.localhost",
+        "127.0.0.1:8080",
+        "10.0.0.5",
+        "100.64.0.1",
+        "198.18.0.1",
+        "[::1]:8080",
+        "[fd00::1]",
+        "[2001:db8::1]",
+        "[::ffff:192.168.0.1]:80",
+        "myhost",
+        "mns-endpoint.default.svc.cluster.local",
+        "nas.local",
+        "host.docker.internal",
+        "mns.home.arpa",
+        "mns.lan",
+        "mns.test",
+        "mns.invalid",
+    ] {
+        let url = format!("http://{host}/notifications");
+        let set = format!("server.public_url={url}");
+        let line = format!("warning  server.public_url: {url} is private, and MNS cannot reach it");
+        assert_line(&check(dir.path(), &[&set]), 0, &line);
+    }
+    for host in ["mns.example.com", "8.8.8.8:8080", "[2606:4700::1]", "a.locale.example", "mns.internal.example.com"] {
+        let url = format!("http://{host}/notifications");
+        let set = format!("server.public_url={url}");
+        let line = format!("note     server.public_url: the address for a subscription is {url}");
+        assert_line(&check(dir.path(), &[&set]), 0, &line);
+    }
+    let options = Options::default().set("server.public_url", "http://127.0.0.1:8080/notifications");
+    let endpoint = Endpoint::start(&options);
+    let (printed, _dir) = endpoint.stop();
+    assert!(printed.contains("This address is private: MNS cannot reach it."), "{printed}");
+}
+
+fn check_with(dir: &Path, environment: &[(&str, &str)]) -> Ended {
+    let set = GOOD.iter().flat_map(|pair| ["--set", pair]);
+    let mut command = program();
+    command.current_dir(dir).arg("check").args(set).args(["--listen", "127.0.0.1:8080"]);
+    finish(command.envs(environment.iter().copied()), b"")
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_named_and_those_of_kubernetes_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = check_with(dir.path(), &[]).stdout;
+    let kubernetes = [
+        ("MNS_ENDPOINT_PORT", "tcp://10.0.0.1:8080"),
+        ("MNS_ENDPOINT_SERVICE_HOST", "10.0.0.1"),
+        ("MNS_ENDPOINT_SERVICE_PORT", "8080"),
+        ("MNS_ENDPOINT_SERVICE_PORT_HTTP", "8080"),
+        ("MNS_ENDPOINT_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("MNS_ENDPOINT_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("MNS_ENDPOINT_PORT_8080_TCP_PORT", "8080"),
+        ("MNS_ENDPOINT_PORT_8080_TCP_PROTO", "tcp"),
+        ("MNS_ENDPOINT_ADMIN_SERVICE_HOST", "10.0.0.1"),
+        ("MNS_ENDPOINT_ADMIN_PORT", "tcp://10.0.0.1:9080"),
+        ("MNS_ENDPOINT_SERVER_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("MNS_ENDPOINT_SDK_CONFIG", "sample.cfg"),
+        ("SERVER_LISTEN", "0.0.0.0:80"),
+    ];
+    assert_eq!(check_with(dir.path(), &kubernetes).stdout, good);
+    for (name, meant) in [
+        ("MNS_ENDPOINT_SERVER_LISTEN", "MNS_ENDPOINT_SERVER__LISTEN"),
+        ("MNS_ENDPOINT_ACCEPT_TOPIC_OWNERS", "MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS"),
+        ("MNS_ENDPOINT_SERVER_TLS_CERTIFICATE", "MNS_ENDPOINT_SERVER__TLS__CERTIFICATE"),
+        ("MNS_ENDPOINT_SIGNING_FETCH_VIA", "MNS_ENDPOINT_SIGNING__FETCH_VIA"),
+        ("mns_endpoint_server_listen", "MNS_ENDPOINT_SERVER__LISTEN"),
+        ("mns_endpoint_server__listen", "MNS_ENDPOINT_SERVER__LISTEN"),
+    ] {
+        let found = check_with(dir.path(), &[(name, "x")]);
+        assert_line(&found, 0, &format!("warning  environment: {name} is not read: write {meant}"));
+        let endpoint = Endpoint::start(&Options::default().env(name, "x"));
+        endpoint.assert_tells(meant);
+    }
+}
+
+#[test]
+fn what_is_counted_and_read_is_named_rightly() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = |ended: &Ended| ended.stdout.lines().last().unwrap().to_owned();
+    for file in ["none.toml", "."] {
+        let ended = run(dir.path(), &["check", "--config", file]);
+        assert_line(&ended, 78, &format!("error    configuration: cannot read the configuration {file}: "));
+        assert_eq!(last(&ended), format!("{file}: 1 error, 0 warnings"));
+    }
+    fs::write(dir.path().join("wrong.toml"), "[server]\nliste = 1\n").unwrap();
+    assert_eq!(last(&run(dir.path(), &["check", "--config", "wrong.toml"])), "wrong.toml: 1 error, 0 warnings");
+    let json = run(dir.path(), &["check", "--config", "wrong.toml", "--output", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(found["configuration"], "wrong.toml");
+    let base = ["server.listen=127.0.0.1:8080", "logs.low_water=0", GOOD[0]];
+    let one = last(&check(dir.path(), &base));
+    assert_eq!(one, "built-in defaults: 0 errors, 1 warning");
+    let two = check(dir.path(), &[&base[..], &["logs.dir=wrong.toml", "signing.max_age=off"]].concat());
+    assert_eq!(last(&two), "built-in defaults: 1 error, 2 warnings");
+}
+
+#[test]
+fn a_path_that_a_subscription_has_and_nobody_serves_is_found_in_the_access_log() {
+    for format in ["text", "json"] {
+        let endpoint = Endpoint::start(&Options::default().set("logs.format", format));
+        let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").sign(&key(512));
+        for target in ["/mns", "/mns?x=1", "/mns"] {
+            assert_eq!(endpoint.exchange(&draft.clone().to(target).wire()).status, 404);
+        }
+        // A stranger's scan is none of MNS's, and what is served is found nowhere.
+        assert_eq!(endpoint.exchange(b"POST /scan HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").status, 404);
+        assert_eq!(endpoint.exchange(&draft.wire()).status, 403);
+        let listen = format!("server.listen={}", endpoint.address);
+        let (_printed, dir) = endpoint.stop();
+        let found = check(dir.path(), &[&listen]);
+        assert_line(&found, 0, "warning  server.paths: pushes came for /mns, which is not served: 3, the last on ");
+        for absent in ["/scan", "came for /notifications"] {
+            assert!(!found.stdout.contains(absent), "{}", found.stdout);
+        }
+        let served = check(dir.path(), &[&listen, "server.paths=/notifications,/mns"]);
+        assert!(!served.stdout.contains("warning  server.paths"), "{}", served.stdout);
+    }
 }
 
 #[test]

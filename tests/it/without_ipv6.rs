@@ -42,6 +42,8 @@ fn dual_stack_is_ipv4_where_there_is_no_ipv6() {
         // The configuration of serve finds it.
         let listen = format!("[::]:{}", endpoint.address.port());
         run(endpoint.path(), &["health", "--listen", &listen]).assert(0, "healthy: ");
+        let found = run(endpoint.path(), &["check", "--listen", &listen]);
+        found.assert(0, "warning  server.listen: this machine has no IPv6: [::] is 0.0.0.0");
     });
 }
 
@@ -53,5 +55,13 @@ fn an_address_of_ipv6_is_no_address_where_there_is_no_ipv6() {
         let ended = run(dir.path(), &[&["serve"], &flags[..]].concat());
         ended.assert(1, "cannot listen on [::1]:0: ");
         ended.assert(1, "this machine has no IPv6");
+        run(dir.path(), &[&["check"], &flags[..]].concat()).assert(78, "error    server.listen: ");
     });
+}
+
+#[test]
+fn with_ipv6_nothing_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = run(dir.path(), &["check", "--listen", "[::]:8080"]);
+    assert!(!found.stdout.contains("IPv6"), "{}", found.stdout);
 }

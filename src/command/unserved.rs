@@ -1,0 +1,84 @@
+//! Pushes that came for a path that is not served: a subscription has another address than the configuration.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::journal::{Log, Names, Records};
+
+/// How much of the end of the access log is read, in bytes: some thousand requests.
+const BYTES_MAX: u64 = 1024 * 1024;
+/// The most paths that are named. Anybody can ask for any number of them.
+const PATHS_MAX: usize = 3;
+/// How much of a path is shown, in characters.
+const SHOWN_MAX: usize = 128;
+
+/// Such a path.
+pub(super) struct Unserved {
+    pub(super) path: String,
+    /// How many requests came for it.
+    pub(super) pushes: usize,
+    /// When the last one did, as the log writes it.
+    pub(super) last: String,
+}
+
+/// Those at the end of the access log that are none of `served`, the most frequent first. A log that cannot be read has none.
+pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserved> {
+    let file = Names { dir: log_dir.to_owned(), port }.live(Log::Access);
+    let mut found: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut records = match tail(&file) {
+        Some(tail) => Records::new(Log::Access, BufReader::new(tail)),
+        None => return Vec::new(),
+    };
+    while let Ok(Some(line)) = records.next_whole() {
+        let Some((path, time)) = std::str::from_utf8(line).ok().and_then(refused_push) else { continue };
+        if !served.contains(&path) {
+            let counted = found.entry(path).or_default();
+            *counted = (counted.0.saturating_add(1), time);
+        }
+    }
+    let unserved = found.into_iter().map(|(path, (pushes, last))| Unserved {
+        path: path.chars().take(SHOWN_MAX).collect(),
+        pushes,
+        last,
+    });
+    let mut unserved: Vec<Unserved> = unserved.collect();
+    unserved.sort_by_key(|path| std::cmp::Reverse(path.pushes));
+    unserved.truncate(PATHS_MAX);
+    unserved
+}
+
+/// The end of a log, from the beginning of a line on.
+fn tail(path: &Path) -> Option<std::io::Take<File>> {
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let mut file = File::open(path).ok()?;
+    let start = file.metadata().ok()?.len().saturating_sub(BYTES_MAX);
+    if start > 0 {
+        file.seek(SeekFrom::Start(start)).ok()?;
+    }
+    Some(file.take(BYTES_MAX))
+}
+
+/// The path and the time of a line that tells of a POST with an x-mns-version that was answered 404.
+fn refused_push(line: &str) -> Option<(String, String)> {
+    let (method, status, target, version, time) = if line.starts_with('{') {
+        let told: Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| Some(told.get(name)?.as_str()?.to_owned());
+        let status = told.get("status")?.to_string();
+        (text("method")?, status, text("target")?, text("mns_version")?, text("time")?)
+    } else {
+        let (time, rest) = line.strip_prefix('[')?.split_once(']')?;
+        let fields: Vec<&str> = rest.trim().trim_matches('"').split("\" \"").collect();
+        let [method, status, target, _, _, _, _, _, version, ..] = fields.as_slice() else { return None };
+        let owned = |text: &str| text.to_owned();
+        (owned(method), owned(status), owned(target), owned(version), owned(time))
+    };
+    let is_push = method == "POST" && status == "404" && version != "-";
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    is_push.then_some((path, time))
+}
