@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::body::Body;
-use axum::response::Response;
-use http::Extensions;
+use http::{Extensions, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,7 +32,7 @@ impl Spelling {
         let (found, mut spelling) = mpsc::channel(1);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             drop(found.try_send(request.extensions().clone()));
-            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+            async { Ok::<_, Infallible>(Response::new(String::new())) }
         });
         let mut http = http1::Builder::new();
         http.header_read_timeout(None).preserve_header_case(true).keep_alive(false);
@@ -45,7 +43,7 @@ impl Spelling {
     }
 
     /// Has the names in the head of `answer` spelled so.
-    pub fn spell(&self, answer: &mut Response) {
+    pub fn spell<B>(&self, answer: &mut Response<B>) {
         answer.extensions_mut().extend(self.0.clone());
     }
 }

@@ -74,6 +74,8 @@ fn header_names_of_answers_are_spelled_as_the_service_spells_them() {
             assert!(is_own || known.contains(&name.as_str()), "{request}: {name}");
         }
         assert!(answer.header("Date").is_some(), "{request}");
+        let is_api = !request.contains("/status") && status != 421;
+        assert_eq!(answer.header("x-mns-request-id").is_some(), is_api, "{request}");
         let makes = request.starts_with("PUT") && !request.contains('?') && status < 300;
         assert_eq!(answer.header("Location").is_some(), makes, "{request}");
     }
