@@ -139,7 +139,8 @@ impl Configuration {
         if let Some(file) = &self.config {
             add("--config", &file.display().to_string());
         }
-        for (key, value) in &self.set {
+        // A proxy may have a password, and has no part in the address.
+        for (key, value) in self.set.iter().filter(|(key, _)| key != "signing.proxy") {
             add("--set", &format!("{key}={value}"));
         }
         // Port 0 is another one for each start, and a service manager may have opened the socket.

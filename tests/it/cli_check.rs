@@ -350,9 +350,11 @@ fn the_command_that_prints_the_secret_address_has_the_flags_of_serve() {
         "logs",
     ]);
     serve.args(["--set", "server.secret_path_file=it's path", "--set", "server.health_path=/h$HOME"]);
+    serve.args(["--set", "signing.proxy=http://user:hidden@127.0.0.1:1"]);
     let started = Started::of(&mut serve);
     let hint = started.line("Its path is secret: to print it whole, run: ");
     assert!(hint.starts_with("mns-endpoint check --show-address "), "{hint}");
+    assert!(!hint.contains("hidden"), "the password of a proxy: {hint}");
     let shell = hint.replacen("mns-endpoint", "\"$0\"", 1);
     let mut command = Command::new("/bin/sh");
     command.env_clear().current_dir(dir.path()).args(["-c", &shell, env!("CARGO_BIN_EXE_mns-endpoint")]);
