@@ -189,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn a_scope_of_another_day_than_that_of_date_is_refused_though_all_else_is_signed() {
+        let key = AccessKey { id: "id".to_owned(), secret: "secret".to_owned() };
+        let request =
+            Request::get("/topics").header("date", "Tue, 03 Jun 2025 10:52:35 GMT").body(Bytes::new()).unwrap();
+        let time = signed_at(&request).unwrap();
+        for (day, is_right) in [("20250603", true), ("20250602", false)] {
+            let scope = Scope { day: day.to_owned(), region: "r".to_owned() };
+            let signature = mac(&scope.key("secret"), &text(&request, time, &scope)).finalize().into_bytes().to_vec();
+            let authorization = Authorization { access_key_id: "id".to_owned(), signature, scope: Some(scope) };
+            assert_eq!(key.authorized(&request, &authorization), is_right, "{day}");
+        }
+    }
+
+    #[test]
     fn the_region_is_in_the_host_of_an_account() {
         for (host, region) in [
             ("1.mns.cn-hangzhou.aliyuncs.com", Some("cn-hangzhou")),

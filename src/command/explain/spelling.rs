@@ -193,8 +193,9 @@ mod tests {
 
     #[test]
     fn the_candidates_are_bounded_and_what_is_left_out_is_said() {
-        for target in ["/".repeat(30_000), "/%7E".repeat(10_000), "/a:~b".repeat(10_000), "*".repeat(30_000)] {
-            assert!(spellings(&target, &[]).count() < 1100, "{}", spellings(&target, &[]).count());
+        for target in ["/".repeat(3000), "/%7E".repeat(1000), "/a:~b".repeat(1000), "*".repeat(3000)] {
+            let count = spellings(&target, &[]).count();
+            assert!(count < 1100, "{count}");
             assert!(is_over_bound(&target));
         }
         assert!(!is_over_bound("/notifications?a=b&c=%20"));
