@@ -10,7 +10,7 @@ use crate::span::Span;
 /// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this body.
 pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     match reason {
-        Reason::SignatureWrong => "forged, or changed on the way: the last line has what was found",
+        Reason::SignatureWrong => "forged, or changed on the way: what is most likely comes last",
         Reason::BodyNotRecognised
         | Reason::BodyMalformed
         | Reason::BodyNotUtf8
@@ -19,7 +19,7 @@ pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
         | Reason::ElementDoubled
             if !is_proved =>
         {
-            "nothing proves that MNS sent this body: the other checks come first"
+            "nothing proves that MNS sent this body: signature and content-md5 have to hold first"
         }
         other => other.hint(),
     }
