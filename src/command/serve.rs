@@ -51,7 +51,7 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 #[command(after_help = "Examples:
   mns-endpoint serve
   mns-endpoint serve --listen '[::]:8080' --set accept.topic_owners=1269128356620446
-  mns-endpoint serve --self-signed --trust http://127.0.0.1:9001/    (https, for push --ca certs/self-signed.pem)
+  mns-endpoint serve --self-signed --trust http://127.0.0.1:9001/    (https)
   mns-endpoint serve --listen 127.0.0.1:8080 --trust http://127.0.0.1:9001/    (for push)")]
 pub(super) struct Serve {
     #[command(flatten)]

@@ -325,7 +325,8 @@ fn health_tells_a_healthy_endpoint_from_none_and_from_another_server() {
 #[test]
 fn the_diagnostic_file_is_daily_and_has_no_line_for_a_request() {
     let host = CertificateHost::serving(&key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.diagnostics", "true"));
+    let options = Options { trust: vec![host.prefix()], ..Options::listing(&host.prefix()) };
+    let endpoint = Endpoint::start(&options.set("logs.diagnostics", "true"));
     let push = || Draft::new(ContentFormat::Xml, "m", &host.url("x.pem")).sign(&key(512)).wire();
     assert_eq!(endpoint.exchange(&push()).status, 201);
     let logs = fs::read_dir(endpoint.path().join("logs")).unwrap().map(|entry| entry.unwrap().path());

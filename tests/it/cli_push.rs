@@ -231,8 +231,9 @@ fn without_a_key_one_is_made_and_its_certificate_is_served_while_push_waits() {
 
 #[test]
 fn a_run_with_trust_keeps_no_certificate_of_push_and_takes_its_new_keys_for_granted() {
-    // A free port, for push to serve its certificate on: the endpoint has to know it before push starts.
-    let certificates = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // A free port, for push to serve its certificate on: the endpoint has to know it before push starts. No other test uses
+    // this address, so none takes the port meanwhile.
+    let certificates = TcpListener::bind("127.0.77.1:0").unwrap().local_addr().unwrap().to_string();
     let official = CertificateHost::serving(&key(1024));
     let endpoint = Endpoint::start(&Options {
         // What is listed stays so when it is trusted besides.

@@ -498,7 +498,7 @@ fn strangers_just_below_their_share_keep_no_push_out_and_signed_heads_of_others_
     let kept = endpoint.path().join("certs/signing");
     eventually("its certificate is kept", || std::fs::read_dir(&kept).ok()?.next().map(drop));
     let (_printed, dir) = endpoint.stop();
-    let endpoint = Endpoint::start_in(dir, &options(Options::trusting(host.prefix())));
+    let endpoint = Endpoint::start_in(dir, &options(Options::listing(&host.prefix())));
     let bench = Bench { endpoint, host, shown };
     // A body that nobody finishes, of a head that nothing disproves.
     let hold = |draft: Draft, sent: usize| {

@@ -105,7 +105,7 @@ impl Bench {
 
     pub fn with(set: impl FnOnce(Options) -> Options) -> Self {
         let host = CertificateHost::serving(&key(512));
-        let endpoint = Endpoint::start(&set(Options::trusting(host.prefix()).set("logs.refused_rate", "off")));
+        let endpoint = Endpoint::start(&set(Options::listing(&host.prefix()).set("logs.refused_rate", "off")));
         // The record of the start is not waited for by the program.
         eventually("the start is logged", || (!endpoint.endpoint_log().is_empty()).then_some(()));
         Self { endpoint, host, shown: 4096 }

@@ -54,9 +54,10 @@ impl Options {
         Self { trust: vec![prefix.into()], ..Self::default() }
     }
 
-    /// A prefix that the configuration lists, as it lists MNS's: what comes from there is kept, and a change of key is told.
+    /// A prefix that the configuration lists beside MNS's: certificates from there are kept, and a change of key is told.
     pub fn listing(prefix: &str) -> Self {
-        Self::default().set("signing.certificate_prefixes", prefix)
+        let of_mns = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/,https://mns-cert.oss-{region}.aliyuncs.com/";
+        Self::default().set("signing.certificate_prefixes", &format!("{of_mns},{prefix}"))
     }
 
     pub fn set(mut self, key: &str, value: &str) -> Self {
