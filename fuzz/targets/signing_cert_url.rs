@@ -33,7 +33,7 @@ fn check_address(allowed: &Prefixes, address: &[u8]) {
     let is_of_a_region = REGIONS.iter().any(|region| host == format!("mns-cert.oss-{region}.aliyuncs.com"));
     assert!(is_of_a_region || host == "mnstest.oss-cn-hangzhou.aliyuncs.com", "{host}");
     let file = read.path_and_query().unwrap().as_str().strip_prefix('/').unwrap();
-    assert!(file.ends_with(".pem") && !file.contains(['/', '?', '#', '%', '@', '\\']), "{file}");
+    assert!(is_usual(file) && !file.contains(['/', '?', '#', '%', '@', '\\']), "{file}");
     assert_eq!(text, format!("https://{host}/{file}"));
     assert!(url.is_secure() && url.authority() == host);
     // It was asked for as it is, or by plain HTTP.
@@ -63,5 +63,11 @@ fn check_prefix(text: &str) {
 fn check_kept_as(path: &str) {
     let (directory, file) = path.split_once('/').unwrap();
     assert!(!directory.is_empty() && !directory.starts_with('.') && !file.starts_with('.'), "{path}");
-    assert!(file.ends_with(".pem") && !file.contains(['/', '\\', '\0']), "{path}");
+    assert!(is_usual(file) && !file.contains(['/', '\\', '\0']), "{path}");
+}
+
+/// Whether a name ends as certificates do, or has no ending.
+fn is_usual(file: &str) -> bool {
+    let file = file.rsplit('+').next().unwrap();
+    file.rsplit_once('.').is_none_or(|(_, ending)| ["pem", "crt", "cer"].contains(&ending))
 }

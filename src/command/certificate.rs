@@ -13,7 +13,8 @@ use crate::journal::escaped;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::trust::{CertificateStore, Kept, SigningCertificate};
 
-const NO_ADDRESS: &str = "write the address as https://HOST/FILE.pem, and the file after it";
+const NO_ADDRESS: &str =
+    "write the address as https://HOST/FILE, and the file after it; FILE ends in .pem, .crt or .cer, or has no dot";
 
 /// Put signing certificates in place by hand, and list those kept.
 ///
@@ -38,7 +39,7 @@ enum Action {
     Add {
         #[command(flatten)]
         configuration: Configuration,
-        /// The address that pushes name: https://HOST/FILE.pem.
+        /// The address that pushes name: https://HOST/FILE.
         #[arg(value_parser = address)]
         url: String,
         /// The certificate, PEM or DER.

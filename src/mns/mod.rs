@@ -25,7 +25,8 @@ pub use request_id::request_time;
 pub use signature_v4::{Scope, region_of};
 pub use signed_request::{Defect, SignedRequest};
 pub use signing_cert_url::{
-    NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl, WELL_KNOWN_CERTIFICATE,
+    FileNameRule, NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl, WELL_KNOWN_CERTIFICATE,
+    is_certificate_file,
 };
 pub use string_to_sign::{Form, string_to_sign};
 

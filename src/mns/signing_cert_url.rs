@@ -65,6 +65,9 @@ pub const WELL_KNOWN_CERTIFICATE: &str = "https://mnstest.oss-cn-hangzhou.aliyun
 
 /// The longest file name of a certificate, in bytes.
 const FILE_BYTES_MAX: usize = 128;
+/// How the file name of a certificate ends, unless it has no ending. The vendor's rule is the prefix alone, and the file is
+/// renamed from time to time (protocol.md 2.3).
+const ENDINGS: [&[u8]; 3] = [b"pem", b"crt", b"cer"];
 
 /// The address of a certificate that may be fetched. Made by [`Prefixes::admit`] and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -83,10 +86,39 @@ pub struct Prefix {
     is_temporary: bool,
 }
 
-/// An address that no prefix allows.
+/// An address that may not be fetched, and the rule that it broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the certificate address is not below an allowed prefix")]
-pub struct NotAllowed;
+pub enum NotAllowed {
+    /// Another scheme, host, port or path.
+    #[error("the certificate address is not below an allowed prefix")]
+    Prefix,
+    /// An allowed prefix, and behind it something else than the name of a certificate.
+    #[error("the certificate address is below an allowed prefix, but {0}")]
+    FileName(FileNameRule),
+}
+
+/// What the file name of a certificate must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FileNameRule {
+    /// There is one.
+    #[error("it names no file")]
+    Present,
+    /// It is one segment of a path.
+    #[error("there is more than a file name behind the prefix")]
+    OneSegment,
+    /// It has [`FILE_BYTES_MAX`] bytes at most.
+    #[error("its file name has more than {FILE_BYTES_MAX} bytes")]
+    Length,
+    /// No name climbs, or is hidden.
+    #[error("its file name begins with a dot")]
+    FirstDot,
+    /// Nothing has to be decoded.
+    #[error("its file name has other characters than letters, digits, dots, underscores and hyphens")]
+    Characters,
+    /// It ends in one of [`ENDINGS`] or has no dot.
+    #[error("its file name ends in none of .pem, .crt, .cer and no ending at all")]
+    Ending,
+}
 
 /// A configured prefix that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -182,18 +214,34 @@ impl Prefixes {
     /// # Errors
     /// [`NotAllowed`]
     pub fn admit(&self, address: &[u8]) -> Result<SigningCertUrl, NotAllowed> {
-        let slash = address.iter().rposition(|byte| *byte == b'/').ok_or(NotAllowed)?;
+        let slash = address.iter().rposition(|byte| *byte == b'/').ok_or(NotAllowed::Prefix)?;
         let (prefix, file) = address.split_at(slash.saturating_add(1));
-        if !is_certificate_file(file) {
-            return Err(NotAllowed);
-        }
         let prefix = match (self.by_text.get(prefix), prefix.strip_prefix(b"http://")) {
             (Some(prefix), _) => prefix,
-            (None, Some(rest)) => self.by_text.get(&[b"https://", rest].concat()).ok_or(NotAllowed)?,
-            (None, None) => return Err(NotAllowed),
+            (None, Some(rest)) => {
+                self.by_text.get(&[b"https://", rest].concat()).ok_or_else(|| self.broken_rule(address))?
+            }
+            (None, None) => return Err(self.broken_rule(address)),
         };
-        let file = std::str::from_utf8(file).map_err(|_not_ascii| NotAllowed)?;
+        check_certificate_file(file).map_err(NotAllowed::FileName)?;
+        let file = std::str::from_utf8(file).map_err(|_not_ascii| NotAllowed::FileName(FileNameRule::Characters))?;
         Ok(SigningCertUrl { prefix: prefix.clone(), file: file.to_owned() })
+    }
+
+    /// The rule that is broken by an address whose text up to its last slash is no prefix.
+    fn broken_rule(&self, address: &[u8]) -> NotAllowed {
+        let secure = address.strip_prefix(b"http://").map(|rest| [b"https://", rest].concat());
+        let is_below = |prefix: &Vec<u8>| {
+            address.starts_with(prefix) || secure.as_ref().is_some_and(|secure| secure.starts_with(prefix))
+        };
+        // What stands behind a query or a fragment is no path, and the last slash may be in there.
+        match self.by_text.keys().any(is_below) {
+            true if address.contains(&b'?') || address.contains(&b'#') => {
+                NotAllowed::FileName(FileNameRule::Characters)
+            }
+            true => NotAllowed::FileName(FileNameRule::OneSegment),
+            false => NotAllowed::Prefix,
+        }
     }
 }
 
@@ -230,7 +278,8 @@ impl SigningCertUrl {
         format!("{scheme}://{authority}/{}{}", self.prefix.path, self.file)
     }
 
-    /// Where a copy is kept, relative to the certificate directory: `HOST/FILE.pem`.
+    /// Where a copy is kept, relative to the certificate directory: `HOST/FILE`. The file keeps its ending, so that `x.crt`
+    /// and `x.pem` are kept apart.
     ///
     /// A plain-HTTP address always has its port there and one with TLS never has just that, so that what
     /// came unprotected is not taken for what came over TLS. A path is part of the file's name.
@@ -273,13 +322,32 @@ fn is_authority(text: &str) -> bool {
 }
 
 /// Letters, digits, `.`, `_`, `-`; never first a dot, so that no name climbs.
-fn is_file_name(name: &[u8]) -> bool {
+fn check_file_name(name: &[u8]) -> Result<(), FileNameRule> {
     let allowed = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
-    (1..=FILE_BYTES_MAX).contains(&name.len()) && name.first() != Some(&b'.') && name.iter().all(allowed)
+    match name.first() {
+        None => Err(FileNameRule::Present),
+        Some(_) if name.len() > FILE_BYTES_MAX => Err(FileNameRule::Length),
+        Some(_) if !name.iter().all(allowed) => Err(FileNameRule::Characters),
+        Some(b'.') => Err(FileNameRule::FirstDot),
+        Some(_) => Ok(()),
+    }
 }
 
-fn is_certificate_file(name: &[u8]) -> bool {
-    is_file_name(name) && name.ends_with(b".pem")
+fn is_file_name(name: &[u8]) -> bool {
+    check_file_name(name).is_ok()
+}
+
+fn check_certificate_file(name: &[u8]) -> Result<(), FileNameRule> {
+    check_file_name(name)?;
+    let ending = name.rsplit(|byte| *byte == b'.').next();
+    let has_ending = ending.is_some_and(|ending| ENDINGS.contains(&ending));
+    if has_ending || !name.contains(&b'.') { Ok(()) } else { Err(FileNameRule::Ending) }
+}
+
+/// Whether a file of [`SigningCertUrl::kept_as`] may have this name, whose path is joined to it with `+`.
+#[must_use]
+pub fn is_certificate_file(name: &[u8]) -> bool {
+    name.rsplit(|byte| *byte == b'+').next().is_some_and(|file| check_certificate_file(file).is_ok())
 }
 
 #[cfg(test)]
@@ -381,6 +449,10 @@ mod tests {
         ] {
             assert_eq!(prefixes.admit_kept(name).unwrap().kept_as(), name);
         }
+        for name in ["b.example/x", "b.example/x.crt", "b.example/c+x.crt.pem", "b.example/c+x"] {
+            assert_eq!(prefixes.admit_kept(name).unwrap().kept_as(), name);
+            assert!(is_certificate_file(name.split('/').nth(1).unwrap().as_bytes()));
+        }
         for name in ["", "x.pem", "c.example/x.pem", "b.example/../x.pem", "b.example/x.txt", "b.example:81/x.pem"] {
             assert_eq!(prefixes.admit_kept(name), None, "{name}");
         }
@@ -388,7 +460,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_on_another_host_is_admitted(address in "(https?://)?[a-z.@:/%?#\\\\-]{0,40}(mnstest\\.oss-cn-hangzhou\\.aliyuncs\\.com|mns-cert\\.oss-[a-z0-9-]{1,20}\\.aliyuncs\\.com)?[ -~]{0,30}(/[a-z.]{1,8}\\.pem)?") {
+        fn nothing_on_another_host_is_admitted(address in "(https?://)?[a-z.@:/%?#\\\\-]{0,40}(mnstest\\.oss-cn-hangzhou\\.aliyuncs\\.com|mns-cert\\.oss-[a-z0-9-]{1,20}\\.aliyuncs\\.com)?[ -~]{0,30}(/[a-z.]{1,8}(\\.pem|\\.crt|))?") {
             if let Ok(url) = defaults().admit(address.as_bytes()) {
                 // An independent reading of the address: scheme, host up to the first slash, file.
                 let rest = address.split_once("://").unwrap().1;

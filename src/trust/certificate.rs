@@ -4,6 +4,7 @@
 //! (protocol.md 2.2). So nothing is asked of a certificate but its key: trust comes from where it was
 //! fetched. RSA and SHA-1 are named in `public_key` and in the emulator's signer only.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
@@ -11,13 +12,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest as _, Sha256};
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode, EncodePem};
+use x509_cert::der::{Decode, Encode, EncodePem, SliceReader};
 use x509_cert::spki::ObjectIdentifier;
 
 use crate::trust::public_key::PublicKey;
 
 /// The sizes of keys that are understood, in bits.
 pub const KEY_BITS: RangeInclusive<usize> = 512..=8192;
+
+/// What older tools, and `openssl x509 -trustout`, write in place of `CERTIFICATE`.
+const OTHER_LABELS: [&str; 2] = ["TRUSTED CERTIFICATE", "X509 CERTIFICATE"];
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
@@ -44,15 +48,22 @@ pub enum InvalidCertificate {
 }
 
 impl SigningCertificate {
-    /// Reads a certificate in PEM (text around it is skipped) or DER.
+    /// Reads a certificate in PEM (text around it is skipped, a byte order mark too) or DER.
+    ///
+    /// A `TRUSTED CERTIFICATE`, as openssl writes it, has settings of openssl's behind the certificate. They are not read.
     ///
     /// # Errors
     /// An [`InvalidCertificate`]. Expiry, issuer and extensions are no reasons.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidCertificate> {
         let malformed = |error: &dyn ToString| InvalidCertificate::Malformed(error.to_string());
-        let from_pem = CertificateDer::from_pem_slice(bytes);
+        let text = with_usual_label(bytes);
+        let from_pem = CertificateDer::from_pem_slice(&text);
         let der = from_pem.as_deref().unwrap_or(bytes);
-        let certificate = Certificate::from_der(der).map_err(|error| malformed(&error))?;
+        let certificate = match text {
+            Cow::Borrowed(_) => Certificate::from_der(der),
+            Cow::Owned(_) => SliceReader::new(der).and_then(|mut reader| Certificate::decode(&mut reader)),
+        };
+        let certificate = certificate.map_err(|error| malformed(&error))?;
         let info = certificate.tbs_certificate().subject_public_key_info();
         if info.algorithm.oid != RSA_ENCRYPTION {
             return Err(InvalidCertificate::NotRsa);
@@ -100,6 +111,17 @@ impl SigningCertificate {
         self.certificate
             .to_pem(x509_cert::der::pem::LineEnding::LF)
             .map_err(|error| InvalidCertificate::Malformed(error.to_string()))
+    }
+}
+
+/// PEM text whose lines about a certificate have the usual label; unchanged if it has no other.
+fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return Cow::Borrowed(bytes) };
+    match OTHER_LABELS.iter().find(|label| text.contains(&format!("-----BEGIN {label}-----"))) {
+        Some(label) => Cow::Owned(text.replace(&format!(" {label}-----"), " CERTIFICATE-----").into_bytes()),
+        None => Cow::Borrowed(bytes),
     }
 }
 
@@ -163,6 +185,29 @@ mod tests {
             assert_eq!(certificate.fingerprint(), same.fingerprint());
         }
         assert_ne!(certificate.fingerprint(), SigningCertificate::parse(samples::OTHER).unwrap().fingerprint());
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_the_labels_of_other_tools_are_read() {
+        let real = SigningCertificate::parse(REAL).unwrap();
+        // openssl x509 -in certs/mns-2015.pem -trustout -addtrust serverAuth -setalias mns
+        let trusted = include_bytes!("../../tests/vectors/keys/mns-2015-trusted.pem");
+        let text = std::str::from_utf8(REAL).unwrap();
+        for other in [
+            trusted.to_vec(),
+            [b"\xef\xbb\xbf", &trusted[..]].concat(),
+            format!("\u{feff}{text}").into_bytes(),
+            text.replace(" CERTIFICATE-----", " X509 CERTIFICATE-----").into_bytes(),
+        ] {
+            let read = SigningCertificate::parse(&other).unwrap();
+            assert_eq!(read.fingerprint(), real.fingerprint());
+            assert_eq!(read.to_pem().unwrap(), real.to_pem().unwrap(), "what is kept is the certificate alone");
+        }
+        let der = CertificateDer::from_pem_slice(REAL).unwrap();
+        assert!(
+            SigningCertificate::parse(&[&der[..], b"more"].concat()).is_err(),
+            "a certificate is the whole of its DER"
+        );
     }
 
     #[test]

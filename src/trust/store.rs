@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::bounded;
-use crate::mns::SigningCertUrl;
+use crate::mns::{SigningCertUrl, is_certificate_file};
 use crate::regular;
 use crate::remedy::remedy;
 use crate::trust::SigningCertificate;
@@ -14,7 +14,7 @@ use crate::trust::SigningCertificate;
 /// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more than one.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A directory of certificates, each at `HOST/FILE.pem`.
+/// A directory of certificates, each at `HOST/FILE`.
 #[derive(Debug, Clone)]
 pub struct CertificateStore {
     dir: PathBuf,
@@ -127,7 +127,8 @@ impl CertificateStore {
                 continue;
             }
             for path in entries(&host)? {
-                if path.extension().is_some_and(|extension| extension == "pem") {
+                let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+                if is_certificate_file(name) && !path.is_dir() {
                     let certificate = read(&path)
                         .and_then(|bytes| SigningCertificate::parse(&bytes).map_err(io::Error::other))
                         .map_err(|cause| unusable("use", &path, cause));

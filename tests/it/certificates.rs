@@ -10,13 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::mns::{ContentFormat, WELL_KNOWN_CERTIFICATE};
+use mns_endpoint::server::Reason;
 use mns_endpoint::trust::SigningCertificate;
 use rustix::fs::{CWD, FileType, mknodat};
 use tempfile::TempDir;
 
 use crate::support::{
-    Bench, CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, eventually, exchange, foreign_key, key,
-    records, run,
+    Bench, CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, cheap, eventually, exchange, foreign_key,
+    key, records, run,
 };
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
@@ -61,6 +62,76 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
     let statuses: Vec<u16> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
     assert_eq!(statuses, [201; 100]);
     assert_eq!(host.requests(), 1);
+}
+
+#[test]
+fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
+    let host = CertificateHost::serving(&key(512));
+    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let names = ["x509.pem", "x509.crt", "x509.cer", "x509", "x509.crt.pem", "X.509-2.cer"];
+    for name in names {
+        assert_eq!(endpoint.exchange(&push(&host.url(name)).sign(&key(512)).wire()).status, 201, "{name}");
+    }
+    assert_eq!(host.requests(), names.len());
+    let kept = endpoint.path().join(format!("certs/signing/{}:{}", host.address.ip(), host.address.port()));
+    for name in names {
+        eventually("it is kept", || kept.join(name).is_file().then_some(()));
+    }
+    let prefix = host.prefix();
+    // From disk, while the source is down.
+    host.set(Mode::Hang);
+    let dir = endpoint.stop().1;
+    let listed = run(dir.path(), &["certificate", "list"]);
+    for name in names {
+        listed.assert(0, &format!("/{name}  RSA 512 bits"));
+    }
+    let endpoint = Endpoint::start_in(dir, &Options::trusting(prefix));
+    for name in names {
+        assert_eq!(endpoint.exchange(&push(&host.url(name)).sign(&key(512)).wire()).status, 201, "{name}");
+    }
+}
+
+#[test]
+fn a_refused_address_is_told_the_rule_it_broke() {
+    let bench = Bench::new();
+    let long = "x".repeat(129);
+    for (file, rule) in [
+        ("x.txt", "its file name ends in none of .pem, .crt, .cer and no ending at all"),
+        ("x.PEM", "its file name ends in none of .pem, .crt, .cer and no ending at all"),
+        ("a/x.pem", "there is more than a file name behind the prefix"),
+        ("../x.pem", "there is more than a file name behind the prefix"),
+        ("", "it names no file"),
+        (&long, "its file name has more than 128 bytes"),
+        (".x.pem", "its file name begins with a dot"),
+        ("x.pem?y", "its file name has other characters than letters, digits, dots, underscores and hyphens"),
+        ("x%2epem", "its file name has other characters than letters, digits, dots, underscores and hyphens"),
+    ] {
+        let draft = push(&bench.host.url(file)).sign(&key(512));
+        let entry = bench.check(&draft, cheap(403, Reason::CertificateAddressRefused));
+        let hint = String::from_utf8(attribute(&entry, "Hint").unwrap()).unwrap();
+        assert!(
+            hint.starts_with(&format!("the certificate address is below an allowed prefix, but {rule}; ")),
+            "{hint}"
+        );
+    }
+    let entry =
+        bench.check(&push("https://evil.example/x.pem").sign(&key(512)), cheap(403, Reason::CertificateAddressRefused));
+    let hint = String::from_utf8(attribute(&entry, "Hint").unwrap()).unwrap();
+    assert!(hint.starts_with("the certificate address is not below an allowed prefix; "), "{hint}");
+}
+
+#[test]
+fn a_certificate_behind_a_byte_order_mark_or_with_the_header_of_another_tool_is_read() {
+    let pem = key(512).certificate_pem().to_owned();
+    for text in [
+        format!("\u{feff}{pem}"),
+        pem.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-"),
+        pem.replace(" CERTIFICATE-", " X509 CERTIFICATE-"),
+    ] {
+        let host = CertificateHost::start(Mode::Serve(text.clone().into_bytes()));
+        let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+        assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201, "{text}");
+    }
 }
 
 #[test]

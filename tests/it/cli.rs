@@ -76,7 +76,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["push", url, "--cert-listen", "0.0.0.0:9001"], "give one that it can reach"),
         (&["explain", "a", "--at", "yesterday"], "write a time in UTC, as in 2023-03-29T08:41:30Z"),
         (&["explain", "a", "--path-prefix", "hooks"], "a path begins with /"),
-        (&["certificate", "add", REAL_CERTIFICATE, OFFICIAL], "write the address as https://HOST/FILE.pem"),
+        (&["certificate", "add", REAL_CERTIFICATE, OFFICIAL], "write the address as https://HOST/FILE, "),
         (&["health", "http://127.0.0.1:8080"], "unexpected argument"),
     ];
     let dir = tempfile::tempdir().unwrap();
