@@ -14,10 +14,10 @@ use crate::mns::{self, Notification, SignedRequest, header};
 use crate::net::Arrival;
 use crate::quarantine::{self, Note, Standing};
 use crate::report::Report;
-use crate::server::reason::Reason;
 use crate::server::rejection::Rejection;
+use crate::server::remarks::Remarks;
 use crate::server::{Endpoint, Shown};
-use crate::trust::{KeyChange, Timeliness};
+use crate::trust::KeyChange;
 
 const STATUS_CREATED: u16 = 201;
 /// How much room a field may take in the access line of a refusal, in bytes.
@@ -49,7 +49,7 @@ impl Visit<'_> {
     }
 
     /// The request, its outcome and its access line, as they stand in the logs once a 201 is sent.
-    pub(super) fn accepted(&self, notification: &Notification<'_>, remark: Option<Reason>) -> Entry {
+    pub(super) fn accepted(&self, notification: &Notification<'_>, remarks: Remarks) -> Entry {
         let settings = &self.endpoint.settings;
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
@@ -71,14 +71,14 @@ impl Visit<'_> {
         entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
         let mut attributes = Vec::with_capacity(mns::ATTRIBUTES.len().saturating_add(REMARKS_MAX));
         attributes.extend(notification.attributes());
-        attributes.extend(remark.map(|reason| ("Reason", reason.key().as_bytes())));
-        let is_late = remark == Some(Reason::DateLate);
-        let request_time = if is_late { self.request_time() } else { None };
-        attributes.extend(is_late.then(|| ("Date", self.date())));
+        let reason = remarks.text();
+        attributes.extend(reason.as_ref().map(|keys| ("Reason", keys.as_bytes())));
+        let request_time = if remarks.is_late() { self.request_time() } else { None };
+        attributes.extend(remarks.is_late().then(|| ("Date", self.date())));
         attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
         let outcome = Record {
             stamp: &stamp,
-            level: if remark.is_some() { Level::Warning } else { Level::Info },
+            level: remarks.level(),
             place: Place::Succeed,
             title: Some(SUCCEED),
             attributes: &attributes,
@@ -86,7 +86,7 @@ impl Visit<'_> {
         };
         outcome.write(&mut entry.endpoint, settings.format);
         let line = AccessLine {
-            reason: remark.map(Reason::key),
+            reason: reason.as_deref(),
             message_id: Some(&notification.message_id),
             ..self.access_line(&headers, &stamp, STATUS_CREATED)
         };
@@ -297,17 +297,6 @@ fn shown(field: &[u8], status: u16) -> &[u8] {
     });
     let fitting = taken.take_while(|sum| *sum <= REFUSED_FIELD_BYTES).count();
     field.get(..fitting).unwrap_or(field)
-}
-
-/// What is odd about an accepted notification.
-pub(super) fn remark(notification: &Notification<'_>, timeliness: Timeliness) -> Option<Reason> {
-    if !notification.message_md5_holds() {
-        return Some(Reason::MessageMd5Mismatch);
-    }
-    match timeliness {
-        Timeliness::Late => Some(Reason::DateLate),
-        Timeliness::Prompt => None,
-    }
 }
 
 /// A target as it stood in the request line.

@@ -12,6 +12,7 @@ mod reason;
 mod receive;
 mod refused_rate;
 mod rejection;
+mod remarks;
 mod respond;
 mod secret_path;
 

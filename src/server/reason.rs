@@ -128,7 +128,7 @@ impl Reason {
             Self::BodyBroken => "the peer or a proxy ended the body early",
             Self::Unplaced => "a defect of this program: please report it",
             Self::MessageMd5Mismatch => {
-                "MNS states another MessageMD5 than the message has; the body's own digest was signed"
+                "normal if the publisher set user properties: MessageMD5 is then not the MD5 of the message; the body's own digest was signed"
             }
             Self::DateLate => "a retry with its first Date, or this machine's clock is wrong",
         }

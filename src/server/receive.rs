@@ -17,10 +17,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::journal::Receipt;
 use crate::mns::SignedRequest;
 use crate::net::Arrival;
-use crate::server::entry::{self, Visit};
+use crate::server::entry::Visit;
 use crate::server::head::HeadVerdict;
 use crate::server::in_flight::Permit;
 use crate::server::rejection::Rejection;
+use crate::server::remarks::Remarks;
 use crate::server::respond;
 use crate::server::{BUDGET, Endpoint, Settings};
 
@@ -146,8 +147,8 @@ async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Re
         visit.tell_key_change(change);
     }
     let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
-    let remark = entry::remark(&notification, verified.timeliness());
-    let entry = visit.accepted(&notification, remark);
+    let remarks = Remarks::of(&notification, verified.timeliness());
+    let entry = visit.accepted(&notification, remarks);
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
@@ -159,9 +160,7 @@ async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Re
     if !receipt.is_duplicate() {
         visit.arrival.connection.note_accepted(visit.arrival.peer.ip());
     }
-    if let Some(reason) = remark {
-        endpoint.counts.note(reason);
-    }
+    remarks.reasons().for_each(|reason| endpoint.counts.note(reason));
     endpoint.counts.note_accepted(&notification, endpoint.clock.now());
     Ok(receipt)
 }

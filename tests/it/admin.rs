@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::{ContentFormat, Notation};
 use mns_endpoint::server::Reason;
 use rustix::process::Signal;
 
@@ -41,12 +41,15 @@ fn what_comes_of_requests_is_counted() {
         bench.accept(&bench.draft().sign(&key(512)));
     }
     bench.check(&bench.draft(), cheap(403, Reason::HeaderMissing));
-    bench.accept(&bench.draft().set("Date", crate::support::date(-3600)).sign(&key(512)));
+    let late = bench.draft().set("Date", crate::support::date(-3600));
+    let body = String::from_utf8(late.body.clone()).unwrap().replace("<MessageMD5>", "<MessageMD5>0");
+    bench.accept(&late.swap_body(body).notation(Notation::Hex).sign(&key(512)));
     let text = get(admin, "/metrics", "").body;
     assert_eq!(metric(&text, "mns_endpoint_accepted_total"), 4.0);
     let reason = |reason: Reason| format!("mns_endpoint_reasons_total{{reason=\"{}\"}}", reason.key());
     assert_eq!(metric(&text, &reason(Reason::HeaderMissing)), 1.0);
     assert_eq!(metric(&text, &reason(Reason::DateLate)), 1.0);
+    assert_eq!(metric(&text, &reason(Reason::MessageMd5Mismatch)), 1.0);
     assert_eq!(metric(&text, &reason(Reason::SignatureWrong)), 0.0);
     let labels = "{topic=\"MyTopic1\",subscription=\"MyTopic1-Sub1\"}";
     assert_eq!(metric(&text, &format!("mns_endpoint_notifications_total{labels}")), 4.0);

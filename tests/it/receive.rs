@@ -10,7 +10,7 @@ use mns_endpoint::mns::{ATTRIBUTES, ContentFormat, Notation};
 
 use crate::support::{
     Answer, CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange_all, key, read_answer, records,
-    send,
+    run, send,
 };
 
 const FORMATS: [ContentFormat; 3] = [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified];
@@ -139,7 +139,7 @@ fn the_query_is_part_of_what_is_signed() {
 }
 
 #[test]
-fn a_late_push_and_a_wrong_message_md5_are_accepted_with_a_remark() {
+fn a_late_push_is_accepted_with_a_remark() {
     let (endpoint, host) = endpoint_for(512);
     let twenty_hours = Duration::from_secs(20 * 3600);
     #[expect(clippy::disallowed_methods, reason = "the endpoint under test has the same clock")]
@@ -153,11 +153,53 @@ fn a_late_push_and_a_wrong_message_md5_are_accepted_with_a_remark() {
     // Whether a retry has a new date, or a new id, will show here.
     assert_eq!(attribute(&outcome, "Date").unwrap(), late.header("Date").unwrap());
     assert_eq!(attribute(&outcome, "RequestTime").unwrap(), b"Tue, 17 May 2016 09:10:56 GMT");
-    let draft = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem"));
-    let body = String::from_utf8(draft.body).unwrap().replace("<MessageMD5>", "<MessageMD5>0");
-    let wrong = Draft::with_body(body, &host.url("x.pem")).sign(&key(512));
-    assert_created(&endpoint.exchange(&wrong.wire()));
-    assert_eq!(attribute(&last_outcome(&endpoint), "Reason").unwrap(), b"message_md5_mismatch");
+}
+
+#[test]
+fn a_message_md5_of_a_message_with_properties_is_normal_and_hides_no_other_remark() {
+    let (endpoint, host) = endpoint_for(512);
+    let body = include_bytes!("../vectors/odd-bodies/json_user_properties.json");
+    let draft = Draft::with_body(body, &host.url("x.pem"));
+    assert_created(&endpoint.exchange(&draft.clone().sign(&key(512)).wire()));
+    let outcome = last_outcome(&endpoint);
+    assert_eq!(attribute(&outcome, "Reason").unwrap(), b"message_md5_mismatch");
+    assert_eq!(outcome.level, "INFO");
+    assert_eq!(attribute(&outcome, "Message").unwrap(), b"order created");
+    let late = draft.set("Date", crate::support::date(-3600)).set("x-mns-request-id", "573AE020B2B71CFC6801A6EF");
+    assert_created(&endpoint.exchange(&late.clone().sign(&key(512)).wire()));
+    let outcome = last_outcome(&endpoint);
+    assert_eq!(attribute(&outcome, "Reason").unwrap(), b"date_late,message_md5_mismatch");
+    assert_eq!(outcome.level, "WARNING");
+    assert_eq!(attribute(&outcome, "Date").unwrap(), late.header("Date").unwrap());
+    assert_eq!(attribute(&outcome, "RequestTime").unwrap(), b"Tue, 17 May 2016 09:10:56 GMT");
+}
+
+#[test]
+fn several_remarks_stand_in_one_field_of_every_log() {
+    let host = CertificateHost::serving(&key(512));
+    for (format, field) in [
+        ("text", "\"date_late,message_md5_mismatch\"\n"),
+        ("json", ",\"reason\":\"date_late,message_md5_mismatch\"}\n"),
+    ] {
+        let options = Options::trusting(host.prefix()).set("logs.format", format).set("logs.access_fields", "reason");
+        let endpoint = Endpoint::start(&options);
+        let body = include_bytes!("../vectors/odd-bodies/json_user_properties.json");
+        let late = Draft::with_body(body, &host.url("x.pem")).set("Date", crate::support::date(-3600));
+        assert_created(&endpoint.exchange(&late.sign(&key(512)).wire()));
+        assert!(endpoint.access_log().ends_with(field), "{}", endpoint.access_log());
+        let (address, path) = (endpoint.address.to_string(), endpoint.log_path("endpoint_log"));
+        let dir = endpoint.stop().1;
+        run(dir.path(), &["logs", "verify", "--listen", &address]).assert(0, "all whole");
+        if format == "json" {
+            let log = std::fs::read_to_string(path).unwrap();
+            let outcome: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+            assert_eq!(
+                (&outcome["Reason"], &outcome["level"]),
+                (&"date_late,message_md5_mismatch".into(), &"WARNING".into())
+            );
+            assert!(outcome["Date"].is_string() && outcome["RequestTime"].is_string());
+        }
+    }
 }
 
 #[test]

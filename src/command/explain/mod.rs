@@ -27,6 +27,9 @@ use crate::report::Report;
 use crate::server::{Paths, Rejection};
 use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness, Untrusted};
 
+const NOT_THE_MD5: &str =
+    ", MessageMD5 is not the MD5 of the message, which is normal if the publisher set user properties";
+
 /// Say what is wrong with a captured request.
 ///
 /// Reads the raw bytes of one HTTP request, shows the string to sign that was computed, makes each check that
@@ -245,7 +248,7 @@ impl<W: Write> Checks<'_, W> {
         };
         let topic = format!("topic {} of {}", escaped(&notification.topic_name), escaped(&notification.topic_owner));
         let (format, message) = (notification.format, escaped(&notification.message_id));
-        let md5 = if notification.message_md5_holds() { "" } else { ", MessageMD5 is not that of the message" };
+        let md5 = if notification.message_md5_holds() { "" } else { NOT_THE_MD5 };
         self.verdict("notification", Ok(format!("{format}, {topic}, message {message}{md5}")))?;
         let admitted = match note {
             Some(note) => {
