@@ -68,16 +68,20 @@ impl Files {
         Ok(files)
     }
 
-    /// Keeps one more, in place of the oldest ones where there is no room.
-    pub(super) fn add(&mut self, standing: Standing, capture: &[u8]) -> io::Result<()> {
+    /// The first number that no file has had.
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// Keeps one more under a number that no file has had, in place of the oldest ones if there is no room.
+    pub(super) fn add(&mut self, number: u64, standing: Standing, capture: &[u8]) -> io::Result<()> {
         let room = room_of(u64::try_from(capture.len()).unwrap_or(u64::MAX));
         if room > self.half() {
             return Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than half of logs.quarantine_bytes"));
         }
         self.make_room(standing, room)?;
         make_dir(&self.dir)?;
-        let number = self.next_number;
-        self.next_number = number.saturating_add(1);
+        self.next_number = self.next_number.max(number.saturating_add(1));
         let path = path(&self.dir, number, standing);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&path)?;
         // What is there of it takes room as well, until it can be removed.
@@ -184,7 +188,7 @@ impl Standing {
 }
 
 /// Nothing of what a peer sent is in a name.
-fn path(dir: &Path, number: u64, standing: Standing) -> PathBuf {
+pub(super) fn path(dir: &Path, number: u64, standing: Standing) -> PathBuf {
     let standing: &'static str = standing.into();
     dir.join(format!("{number:010}.{standing}.http"))
 }
@@ -231,6 +235,12 @@ mod tests {
         Files::open(dir.join("q"), 0o640, room_of(blocks.saturating_mul(BLOCK_BYTES))).unwrap()
     }
 
+    impl Files {
+        fn add_next(&mut self, standing: Standing, capture: &[u8]) -> io::Result<()> {
+            self.add(self.next_number(), standing, capture)
+        }
+    }
+
     fn names(dir: &Path) -> Vec<String> {
         let paths = list(&dir.join("q")).unwrap();
         paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().replace("000000000", "")).collect()
@@ -241,15 +251,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = files(dir.path(), 3);
         for _ in 0..5 {
-            kept.add(Standing::Unproved, b"small").unwrap();
+            kept.add_next(Standing::Unproved, b"small").unwrap();
         }
         assert_eq!(names(dir.path()), ["3.unproved.http", "4.unproved.http", "5.unproved.http"]);
         assert_eq!((kept.len(), kept.bytes(), kept.pushed_out()), (3, 3 * BLOCK_BYTES, 2));
-        assert_eq!(kept.add(Standing::Unproved, &BLOCK.repeat(4)).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(kept.add_next(Standing::Unproved, &BLOCK.repeat(4)).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert_eq!(kept.len(), 3, "nothing makes room for what does not fit");
         // A restart with less room.
         let mut kept = files(dir.path(), 2);
-        kept.add(Standing::Unproved, BLOCK).unwrap();
+        kept.add_next(Standing::Unproved, BLOCK).unwrap();
         assert_eq!(names(dir.path()), ["5.unproved.http", "6.unproved.http"]);
     }
 
@@ -258,15 +268,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = files(dir.path(), 4);
         for _ in 0..3 {
-            kept.add(Standing::Genuine, BLOCK).unwrap();
+            kept.add_next(Standing::Genuine, BLOCK).unwrap();
         }
         for _ in 0..100 {
-            kept.add(Standing::Unproved, BLOCK).unwrap();
+            kept.add_next(Standing::Unproved, BLOCK).unwrap();
         }
         let left = names(dir.path());
         assert_eq!(left[..2], ["2.genuine.http", "3.genuine.http"]);
         assert_eq!(left.len(), 4);
-        kept.add(Standing::Unproved, &BLOCK.repeat(3)).unwrap_err();
+        kept.add_next(Standing::Unproved, &BLOCK.repeat(3)).unwrap_err();
         assert_eq!(names(dir.path())[..2], left[..2]);
     }
 
@@ -275,9 +285,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let count = u64::try_from(GIVEN_BACK_MAX).unwrap() + 2;
         let mut kept = files(dir.path(), count * 4);
-        kept.add(Standing::Genuine, BLOCK).unwrap();
-        (0..count).for_each(|_| kept.add(Standing::Unproved, b"small").unwrap());
-        kept.add(Standing::Genuine, BLOCK).unwrap();
+        kept.add_next(Standing::Genuine, BLOCK).unwrap();
+        (0..count).for_each(|_| kept.add_next(Standing::Unproved, b"small").unwrap());
+        kept.add_next(Standing::Genuine, BLOCK).unwrap();
         // Somebody else may delete one at any time.
         fs::remove_file(&list(&dir.path().join("q")).unwrap()[1]).unwrap();
         assert_eq!(kept.give_back().unwrap(), (count - 2) * BLOCK_BYTES);
@@ -298,9 +308,9 @@ mod tests {
         }
         let mut kept = files(dir.path(), 2);
         assert_eq!(kept.len(), 0);
-        kept.add(Standing::Genuine, BLOCK).unwrap();
-        kept.add(Standing::Genuine, BLOCK).unwrap();
-        kept.add(Standing::Genuine, BLOCK).unwrap();
+        kept.add_next(Standing::Genuine, BLOCK).unwrap();
+        kept.add_next(Standing::Genuine, BLOCK).unwrap();
+        kept.add_next(Standing::Genuine, BLOCK).unwrap();
         assert_eq!(fs::read_dir(dir.path().join("q")).unwrap().count(), 6);
     }
 }

@@ -1,6 +1,6 @@
 //! The handle to the quarantine, and the thread that writes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use std::{io, thread};
 use tracing::warn;
 
 use crate::quarantine::Standing;
-use crate::quarantine::files::Files;
+use crate::quarantine::files::{self, Files};
 
 /// Captures that wait for the thread.
 const WAITING_MAX: usize = 64;
@@ -37,26 +37,46 @@ pub struct Options {
 pub struct Quarantine {
     /// `None` where nothing is kept.
     queue: Option<SyncSender<Command>>,
+    dir: PathBuf,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     numbering: RandomState,
 }
 
-/// The mark on the signature of a request that is to be kept. It is removed if the request is dropped.
+/// The file that a request is to be kept in. Its signature is marked until the request is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    number: u64,
+    standing: Standing,
+    mark: Option<Mark>,
+}
+
+/// Where a request is kept.
+#[derive(Debug)]
+pub enum Location {
+    /// In a file of its own, once it is handed over.
+    New(Reserved),
+    /// The same request came before, and this is the number of its file.
+    Known(u64),
+}
+
+/// The number of a signature, under a key that nobody knows.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark(u64);
+struct Mark(u64);
 
 #[derive(Debug)]
 enum Command {
-    Keep(Standing, Vec<u8>, Option<Mark>),
+    Keep(Reserved, Vec<u8>),
     GiveBack,
     Close,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// A number for each signature that is marked, under a key that nobody knows.
-    signatures: Mutex<HashSet<u64>>,
+    /// The file of each signature that is marked, by the number of the signature.
+    signatures: Mutex<HashMap<u64, u64>>,
+    /// Counts up: a number is never used again.
+    next_number: AtomicU64,
     waiting_bytes: AtomicUsize,
     kept: AtomicU64,
     dropped: AtomicU64,
@@ -74,7 +94,7 @@ impl Quarantine {
     /// One that keeps nothing.
     #[must_use]
     pub fn off() -> Self {
-        Self::new(None, Arc::default(), None)
+        Self::new(None, PathBuf::new(), Arc::default(), None)
     }
 
     /// Takes up what is in the directory and starts the thread.
@@ -85,28 +105,54 @@ impl Quarantine {
         if options.bytes_max == 0 {
             return Ok(Self::off());
         }
-        let files = Files::open(options.dir, options.mode, options.bytes_max)?;
+        let files = Files::open(options.dir.clone(), options.mode, options.bytes_max)?;
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
         let shared = Arc::new(Shared::default());
         shared.tell(&files);
+        shared.next_number.store(files.next_number(), Ordering::Relaxed);
         let of_thread = shared.clone();
         let thread = thread::Builder::new().name("quarantine".to_owned());
         let thread = thread.spawn(move || of_thread.run(files, &commands))?;
-        Ok(Self::new(Some(queue), shared, Some(thread)))
+        Ok(Self::new(Some(queue), options.dir, shared, Some(thread)))
     }
 
-    fn new(queue: Option<SyncSender<Command>>, shared: Arc<Shared>, thread: Option<JoinHandle<()>>) -> Self {
-        Self { queue, shared, thread: Mutex::new(thread), numbering: RandomState::new() }
+    fn new(
+        queue: Option<SyncSender<Command>>,
+        dir: PathBuf,
+        shared: Arc<Shared>,
+        thread: Option<JoinHandle<()>>,
+    ) -> Self {
+        Self { queue, dir, shared, thread: Mutex::new(thread), numbering: RandomState::new() }
     }
 
-    /// Marks a signature of MNS. `None` if it is marked already: whoever has a request may send it again and again.
-    pub fn mark(&self, signature: &[u8]) -> Option<Mark> {
-        let number = self.numbering.hash_one(signature);
+    /// Reserves a file for a request that MNS signed, and marks its signature. If it is marked already the request is kept:
+    /// whoever has one may send it again and again.
+    pub fn reserve_genuine(&self, signature: &[u8]) -> Location {
+        let mark = self.numbering.hash_one(signature);
         let mut signatures = self.shared.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = signatures.get(&mark) {
+            return Location::Known(*number);
+        }
         if signatures.len() >= SIGNATURES_MAX {
             signatures.clear();
         }
-        signatures.insert(number).then_some(Mark(number))
+        let number = self.shared.take_number();
+        signatures.insert(mark, number);
+        Location::New(Reserved { number, standing: Standing::Genuine, mark: Some(Mark(mark)) })
+    }
+
+    /// Reserves a file for a request of which nothing is proved.
+    pub fn reserve_unproved(&self) -> Location {
+        Location::New(Reserved { number: self.shared.take_number(), standing: Standing::Unproved, mark: None })
+    }
+
+    /// Where a request is kept, or will be.
+    #[must_use]
+    pub fn path(&self, place: &Location) -> PathBuf {
+        match place {
+            Location::New(reserved) => files::path(&self.dir, reserved.number, reserved.standing),
+            Location::Known(number) => files::path(&self.dir, *number, Standing::Genuine),
+        }
     }
 
     /// Whether anything is kept at all.
@@ -115,21 +161,24 @@ impl Quarantine {
         self.queue.is_some()
     }
 
-    /// Hands a capture over, with the mark on its signature if it has one. Does not wait. If too many captures are waiting
-    /// already, drops it and counts it.
-    pub fn keep(&self, standing: Standing, capture: Vec<u8>, mark: Option<Mark>) {
-        let Some(queue) = &self.queue else { return };
-        let bytes = capture.len();
+    /// Hands a capture over for the file that is reserved for it. Does not wait. If too many captures are waiting already,
+    /// drops it, counts it and returns `false`.
+    pub fn keep(&self, reserved: Reserved, capture: Vec<u8>) -> bool {
+        let Some(queue) = &self.queue else { return false };
+        let (bytes, mark) = (capture.len(), reserved.mark);
         let before = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before >= WAITING_BYTES_MAX || queue.try_send(Command::Keep(standing, capture, mark)).is_err() {
+        let is_taken = before < WAITING_BYTES_MAX && queue.try_send(Command::Keep(reserved, capture)).is_ok();
+        if !is_taken {
             self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.note_dropped(mark);
+            self.shared.note_dropped(mark);
         }
+        is_taken
     }
 
-    /// Counts a capture that is not kept and removes its mark, so that it is kept if it is sent again.
-    pub fn note_dropped(&self, mark: Option<Mark>) {
-        self.shared.note_dropped(mark);
+    /// Counts a request that is not kept and removes its mark, so that it is kept if it is sent again.
+    #[expect(clippy::needless_pass_by_value, reason = "a file is reserved for one request only")]
+    pub fn give_up(&self, reserved: Reserved) {
+        self.shared.note_dropped(reserved.mark);
     }
 
     /// Requests that were kept.
@@ -191,6 +240,10 @@ impl Quarantine {
 }
 
 impl Shared {
+    fn take_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn note_dropped(&self, mark: Option<Mark>) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         if let Some(Mark(number)) = mark {
@@ -201,8 +254,8 @@ impl Shared {
     fn run(&self, mut files: Files, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
             match command {
-                Command::Keep(standing, capture, mark) => {
-                    self.keep(&mut files, standing, &capture, mark);
+                Command::Keep(reserved, capture) => {
+                    self.keep(&mut files, &reserved, &capture);
                     self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
                 }
                 Command::GiveBack => {
@@ -216,12 +269,12 @@ impl Shared {
         }
     }
 
-    fn keep(&self, files: &mut Files, standing: Standing, capture: &[u8], mark: Option<Mark>) {
-        let Err(error) = files.add(standing, capture) else {
+    fn keep(&self, files: &mut Files, reserved: &Reserved, capture: &[u8]) {
+        let Err(error) = files.add(reserved.number, reserved.standing, capture) else {
             self.kept.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        self.note_dropped(mark);
+        self.note_dropped(reserved.mark);
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             // The next write that the disk refuses would be that of a push.
             self.give_back(files);
@@ -263,19 +316,26 @@ fn warn_once(has_warned: &AtomicBool, error: &io::Error, what: &str) {
 mod tests {
     use super::*;
 
+    fn new(place: Location) -> Option<Reserved> {
+        match place {
+            Location::New(reserved) => Some(reserved),
+            Location::Known(_) => None,
+        }
+    }
+
+    fn stranger(quarantine: &Quarantine, capture: &[u8]) -> bool {
+        quarantine.keep(new(quarantine.reserve_unproved()).unwrap(), capture.to_vec())
+    }
+
     #[test]
     fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
-        let quarantine = Quarantine::new(Some(queue), Arc::default(), None);
-        for _ in 0..WAITING_MAX + 3 {
-            quarantine.keep(Standing::Unproved, b"small".to_vec(), None);
-        }
-        assert_eq!(quarantine.dropped(), 3);
+        let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
+        let taken = (0..WAITING_MAX + 3).filter(|_| stranger(&quarantine, b"small")).count();
+        assert_eq!((taken, quarantine.dropped()), (WAITING_MAX, 3));
         assert_eq!(commands.try_iter().count(), WAITING_MAX);
-        for _ in 0..6 {
-            quarantine.keep(Standing::Unproved, vec![0; WAITING_BYTES_MAX / 4], None);
-        }
-        assert_eq!((quarantine.dropped(), commands.try_iter().count()), (5, 4));
+        let taken = (0..6).filter(|_| stranger(&quarantine, &vec![0; WAITING_BYTES_MAX / 4])).count();
+        assert_eq!((taken, quarantine.dropped(), commands.try_iter().count()), (4, 5, 4));
     }
 
     #[tokio::test]
@@ -284,33 +344,56 @@ mod tests {
         let quarantine = dir.path().join("q");
         let options = Options { dir: quarantine.clone(), mode: 0o640, bytes_max: 1024 * 1024 };
         let keeper = Quarantine::start(options).unwrap();
-        (0..WAITING_MAX).for_each(|_| keeper.keep(Standing::Genuine, b"small".to_vec(), None));
+        (0..WAITING_MAX).for_each(|_| assert!(stranger(&keeper, b"small")));
         keeper.close().await;
         let files = std::fs::read_dir(&quarantine).unwrap().count();
         assert_eq!((files, keeper.files(), keeper.kept()), (WAITING_MAX, WAITING_MAX, 64));
-        keeper.keep(Standing::Genuine, b"late".to_vec(), None);
+        assert!(!stranger(&keeper, b"late"));
         assert_eq!(keeper.dropped(), 1);
         keeper.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_request_lies_where_its_place_says_also_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { dir: dir.path().join("q"), mode: 0o640, bytes_max: 1024 * 1024 };
+        for run in 0..2 {
+            let keeper = Quarantine::start(options.clone()).unwrap();
+            // One number is taken and never used.
+            keeper.give_up(new(keeper.reserve_genuine(b"dropped")).unwrap());
+            let places = [keeper.reserve_unproved(), keeper.reserve_genuine(b"a"), keeper.reserve_genuine(b"b")];
+            let again = keeper.path(&keeper.reserve_genuine(b"b"));
+            let paths: Vec<PathBuf> = places.iter().map(|place| keeper.path(place)).collect();
+            assert_eq!(again, paths[2]);
+            // They may be handed over in another order than they were reserved in.
+            for (number, place) in places.into_iter().enumerate().rev() {
+                assert!(keeper.keep(new(place).unwrap(), format!("{run} {number}").into_bytes()));
+            }
+            keeper.close().await;
+            for (number, path) in paths.iter().enumerate() {
+                assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{run} {number}"));
+            }
+        }
     }
 
     #[test]
     fn a_mark_is_removed_if_its_capture_is_dropped_at_the_queue() {
         let (queue, commands) = mpsc::sync_channel(1);
-        let quarantine = Quarantine::new(Some(queue), Arc::default(), None);
+        let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
         let keep = |signature: &[u8], bytes| {
-            let mark = quarantine.mark(signature).unwrap();
-            quarantine.keep(Standing::Genuine, vec![0; bytes], Some(mark));
+            quarantine.keep(new(quarantine.reserve_genuine(signature)).unwrap(), vec![0; bytes])
         };
-        keep(b"a", WAITING_BYTES_MAX);
-        assert!(quarantine.mark(b"a").is_none(), "it was taken");
+        let is_marked = |signature: &[u8]| new(quarantine.reserve_genuine(signature)).is_none();
+        assert!(keep(b"a", WAITING_BYTES_MAX));
+        assert!(is_marked(b"a"));
         // First the bytes are too many, then the captures.
         for waiting in [WAITING_BYTES_MAX, 0] {
             quarantine.shared.waiting_bytes.store(waiting, Ordering::Relaxed);
-            keep(b"b", 1);
+            assert!(!keep(b"b", 1));
         }
         assert_eq!((quarantine.dropped(), commands.try_iter().count()), (2, 1));
-        keep(b"b", 1);
-        assert!(quarantine.mark(b"b").is_none());
+        assert!(keep(b"b", 1));
+        assert!(is_marked(b"b"));
     }
 
     #[tokio::test]
@@ -318,8 +401,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { dir: dir.path().join("none/q"), mode: 0o640, bytes_max: 1024 * 1024 };
         let keeper = Quarantine::start(options).unwrap();
-        keeper.keep(Standing::Genuine, b"small".to_vec(), keeper.mark(b"a"));
+        assert!(keeper.keep(new(keeper.reserve_genuine(b"a")).unwrap(), b"small".to_vec()));
         keeper.close().await;
-        assert_eq!((keeper.dropped(), keeper.mark(b"a").is_some()), (1, true));
+        assert_eq!((keeper.dropped(), new(keeper.reserve_genuine(b"a")).is_some()), (1, true));
     }
 }

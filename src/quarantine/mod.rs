@@ -10,4 +10,4 @@ mod keeper;
 
 pub use capture::{Note, capture};
 pub use files::{Standing, list};
-pub use keeper::{Mark, Options, Quarantine};
+pub use keeper::{Location, Options, Quarantine, Reserved};

@@ -1,4 +1,4 @@
-//! What a request leaves in the logs.
+//! What a request leaves in the logs: what both kinds of entry share, and that of an accepted one.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,12 +9,9 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, Request, Uri, Version};
 use tokio::time::Instant;
 
-use crate::journal::{AccessLine, Entry, JournalError, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
-use crate::mns::{self, Notification, SignedRequest, header};
+use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
+use crate::mns::{self, Notification, header};
 use crate::net::Arrival;
-use crate::quarantine::{self, Note, Standing};
-use crate::report::Report;
-use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
 use crate::server::{Endpoint, Shown};
 use crate::trust::KeyChange;
@@ -106,111 +103,15 @@ impl Visit<'_> {
         }
     }
 
-    /// The access line of a refusal and its record, each if the budgets of [`RefusedRate`](crate::server::RefusedRate)
-    /// admit it; with a record the request is kept as well. `None` if neither is admitted, or if what space is left is for
-    /// pushes only.
-    pub(super) fn refused(&self, rejection: &Rejection) -> Option<Entry> {
-        let Endpoint { refused, journal, settings, quarantine, .. } = self.endpoint;
-        let standing = self.standing(rejection);
-        let stamp = self.stamp();
-        let headers = settings.paths.hide_in(self.request.headers());
-        let mut entry = Entry::default();
-        let mut is_logged = refused.admits(standing, journal.is_low());
-        if is_logged {
-            self.write_refusal(rejection, &headers, &stamp, &mut entry);
-            is_logged = refused.admits_bytes(standing, entry.endpoint.len());
-            if !is_logged {
-                entry.endpoint.clear();
-            }
-        }
-        self.quarantine(rejection, is_logged);
-        if journal.is_scarce() {
-            refused.leave_line_out();
-            // The disk had no room for a push: the next one should find some, without the wait for the next second.
-            if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
-                quarantine.give_back();
-            }
-            return None;
-        }
-        let reason = Some(rejection.reason().key());
-        let line = AccessLine { reason, ..self.access_line(&headers, &stamp, rejection.status()) };
-        self.write_access(&line, &mut entry);
-        if !refused.admits_line(standing, entry.access.len()) {
-            entry.access.clear();
-        }
-        (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
-    }
-
-    /// What is known of the sender. Without the body nothing was verified, whatever the rejection may mean after it.
-    fn standing(&self, rejection: &Rejection) -> Standing {
-        if self.has_body { rejection.standing() } else { Standing::Unproved }
-    }
-
-    /// Keeps the request for `explain` and `logs recover`, where all of it has come. One of MNS's is kept once, and
-    /// whatever strangers send at the same time; others only where they are logged in full.
-    fn quarantine(&self, rejection: &Rejection, is_logged: bool) {
-        let Endpoint { quarantine, refused, clock, journal, .. } = self.endpoint;
-        if !self.has_body || !quarantine.is_on() || journal.is_low() {
-            return;
-        }
-        let mark = match rejection.standing() {
-            Standing::Genuine => {
-                let signed = SignedRequest::of(&self.request).ok();
-                let Some(mark) = signed.and_then(|signed| quarantine.mark(signed.signature())) else { return };
-                Some(mark)
-            }
-            Standing::Unproved if is_logged => None,
-            Standing::Unproved => return,
-        };
-        let reason = rejection.reason().key().to_owned();
-        let note = Note { came: clock.now(), peer: self.arrival.peer, reason };
-        let capture = quarantine::capture(&self.request, &note);
-        if refused.admits_kept_bytes(rejection.standing(), capture.len()) {
-            quarantine.keep(rejection.standing(), capture, mark);
-        } else {
-            quarantine.note_dropped(mark);
-        }
-    }
-
-    fn write_refusal(&self, rejection: &Rejection, headers: &HeaderMap, stamp: &Stamp, entry: &mut Entry) {
-        let settings = &self.endpoint.settings;
-        let reason = rejection.reason();
-        let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
-        let request_time = self.request_time();
-        let our_time = httpdate::fmt_http_date(self.endpoint.clock.now());
-        let peer = self.arrival.peer.to_string();
-        let string_to_sign = self.string_to_sign(rejection);
-        let hint = format!("{}; {}", Report(rejection), reason.hint());
-        let mut attributes: Vec<(&str, &[u8])> =
-            vec![("Reason", reason.key().as_bytes()), ("CertificateAddress", &address), ("Date", self.date())];
-        attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
-        attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
-        let string_to_sign = string_to_sign.as_deref().map(|text| settings.paths.hide(text));
-        attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
-        attributes.push(("Hint", hint.as_bytes()));
-        let body = self.request.body();
-        let shown = body.get(..settings.refused_body_bytes).unwrap_or(body);
-        let has_mns_headers = headers.keys().any(|name| name.as_str().starts_with(header::MNS_PREFIX));
-        let record = Record {
-            stamp,
-            level: rejection.level(has_mns_headers),
-            place: rejection.place(),
-            title: Some(rejection.title()),
-            attributes: &attributes,
-            request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
-        };
-        record.write(&mut entry.endpoint, settings.format);
-    }
-
     /// The date that was signed, as it came.
-    fn date(&self) -> &[u8] {
+    pub(super) fn date(&self) -> &[u8] {
         let headers = self.request.headers();
         let date = headers.get(header::MNS_DATE).or_else(|| headers.get(header::DATE));
         date.map(|date| date.as_bytes()).unwrap_or_default()
     }
 
     /// The time in the request's id, in the form of a date.
-    fn request_time(&self) -> Option<String> {
+    pub(super) fn request_time(&self) -> Option<String> {
         let id = self.request.headers().get(header::REQUEST_ID)?;
         mns::request_time(id.as_bytes()).map(httpdate::fmt_http_date)
     }
@@ -241,16 +142,11 @@ impl Visit<'_> {
         self.endpoint.journal.note(entry);
     }
 
-    fn stamp(&self) -> Arc<Stamp> {
+    pub(super) fn stamp(&self) -> Arc<Stamp> {
         Stamp::new(self.endpoint.clock.now(), &self.endpoint.zone)
     }
 
-    fn string_to_sign(&self, rejection: &Rejection) -> Option<Vec<u8>> {
-        let signed = SignedRequest::of(&self.request).ok();
-        signed.filter(|_| rejection.is_after_signature()).map(|signed| signed.string_to_sign())
-    }
-
-    fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {
+    pub(super) fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {
         let settings = &self.endpoint.settings;
         let target = written(self.request.uri());
         let target = settings.paths.hide(target.as_bytes());
@@ -259,7 +155,7 @@ impl Visit<'_> {
         line.write(&mut entry.access, settings.format, &settings.access_fields);
     }
 
-    fn access_line<'a>(&'a self, headers: &'a HeaderMap, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
+    pub(super) fn access_line<'a>(&'a self, headers: &'a HeaderMap, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
         let value = |name: HeaderName| headers.get(name).map(|value| shown(value.as_bytes(), status));
         AccessLine {
             stamp,
@@ -280,8 +176,8 @@ impl Visit<'_> {
     }
 }
 
-/// A field of the access log: whole where the request was accepted. A stranger's is cut to a bounded room.
-fn shown(field: &[u8], status: u16) -> &[u8] {
+/// A field of the access log: whole if the request was accepted. A stranger's is cut to a bounded room.
+pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     if status == STATUS_CREATED {
         return field;
     }

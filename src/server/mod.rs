@@ -10,6 +10,7 @@ mod head;
 mod in_flight;
 mod reason;
 mod receive;
+mod refused;
 mod refused_rate;
 mod rejection;
 mod remarks;

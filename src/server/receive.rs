@@ -20,10 +20,12 @@ use crate::net::Arrival;
 use crate::server::entry::Visit;
 use crate::server::head::HeadVerdict;
 use crate::server::in_flight::Permit;
+use crate::server::refused::Refused;
 use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
 use crate::server::respond;
 use crate::server::{BUDGET, Endpoint, Settings};
+use crate::trust::{Admission, Verified, Verifier};
 
 /// How long the body of a push that there is no room for may take to come. Where all of it comes its connection stays: a
 /// new one for each push would cost more than all else that is done for it.
@@ -67,11 +69,11 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
                 visit.arrival.connection.note_whole();
                 (receive(&visit, &mut room).await, None)
             }
-            Err(rejection) => (Err(rejection), None),
+            Err(rejection) => (Err(rejection.into()), None),
         },
         Err(rejection) => {
             let unwanted = rejection.is_for_want_of_room().then_some(body);
-            (Err(rejection), unwanted)
+            (Err(rejection.into()), unwanted)
         }
     };
     match outcome {
@@ -79,9 +81,10 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
             endpoint.counts.answer.note(visit.arrival.first_byte.elapsed());
             respond::created(&receipt)
         }
-        Err(rejection) => {
+        Err(refused) => {
+            let rejection = &refused.rejection;
             endpoint.counts.note(rejection.reason());
-            if let Some(entry) = visit.refused(&rejection) {
+            if let Some(entry) = visit.refused(&refused) {
                 endpoint.journal.note(entry);
             }
             let is_whole = match unwanted {
@@ -90,7 +93,7 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
             };
             // A stranger gets one answer. A connection that has carried a push may be a proxy's, which sends others on it.
             let is_last = rejection.is_of_a_stranger() && !visit.arrival.connection.has_accepted();
-            respond::refused(&rejection, is_whole && !is_last)
+            respond::refused(rejection, is_whole && !is_last)
         }
     }
 }
@@ -131,13 +134,23 @@ fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
 }
 
 /// From a whole request to the proof that it is on disk.
-async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Rejection> {
+async fn receive<'v>(visit: &'v Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Refused<'v>> {
+    let gate = visit.endpoint.gate.load_full();
+    let verified = verify(visit, &gate.verifier, room).await?;
+    append(visit, &gate.admission, room, &verified).await.map_err(|rejection| Refused::verified(rejection, &verified))
+}
+
+/// Proves that MNS sent the request.
+async fn verify<'v>(
+    visit: &'v Visit<'_>,
+    verifier: &Verifier,
+    room: &mut Permit<'_>,
+) -> Result<Verified<'v>, Rejection> {
     let endpoint = visit.endpoint;
     let signed = SignedRequest::of(&visit.request).map_err(Rejection::defect)?;
     let deadline = visit.deadline(BUDGET);
-    let gate = endpoint.gate.load_full();
     let begun = Instant::now();
-    let verdict = timeout_at(deadline, gate.verifier.verify(&signed, visit.arrival.peer.ip())).await;
+    let verdict = timeout_at(deadline, verifier.verify(&signed, visit.arrival.peer.ip())).await;
     endpoint.counts.verify.note(begun.elapsed());
     let verified = verdict.map_err(Rejection::late)??;
     room.prove();
@@ -146,7 +159,18 @@ async fn receive(visit: &Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Re
     if let Some(change) = verified.key_change() {
         visit.tell_key_change(change);
     }
-    let notification = gate.admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
+    Ok(verified)
+}
+
+/// Puts on disk what is meant for us.
+async fn append(
+    visit: &Visit<'_>,
+    admission: &Admission,
+    room: &mut Permit<'_>,
+    verified: &Verified<'_>,
+) -> Result<Receipt, Rejection> {
+    let endpoint = visit.endpoint;
+    let notification = admission.admit(verified.notification()?, visit.arrival.peer.ip())?;
     let remarks = Remarks::of(&notification, verified.timeliness());
     let entry = visit.accepted(&notification, remarks);
     if !room.wait_for_disk() {

@@ -69,9 +69,9 @@ impl Rejection {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Untrusted(untrusted) => Reason::of_untrusted(untrusted),
-            Self::NotAdmitted(NotAdmitted::Owner) => Reason::OwnerNotAccepted,
-            Self::NotAdmitted(NotAdmitted::Topic) => Reason::TopicNotAccepted,
-            Self::NotAdmitted(NotAdmitted::Source) => Reason::SourceNotAccepted,
+            Self::NotAdmitted(NotAdmitted::Owner(_)) => Reason::OwnerNotAccepted,
+            Self::NotAdmitted(NotAdmitted::Topic(_)) => Reason::TopicNotAccepted,
+            Self::NotAdmitted(NotAdmitted::Source(_)) => Reason::SourceNotAccepted,
             Self::Invalid(InvalidNotification::NotRecognised) => Reason::BodyNotRecognised,
             Self::Invalid(InvalidNotification::Malformed(_)) => Reason::BodyMalformed,
             Self::Invalid(InvalidNotification::NotUtf8) => Reason::BodyNotUtf8,

@@ -18,18 +18,18 @@ pub struct Admission {
     sources: Vec<IpNet>,
 }
 
-/// A genuine push that is not for us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// A genuine push that is not for us, with the value that is not configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// Its topic belongs to an account that is not configured.
-    #[error("the topic's owner is not one of accept.topic_owners")]
-    Owner,
+    #[error("the topic's owner {0:?} is not one of accept.topic_owners")]
+    Owner(String),
     /// Its topic is not configured.
-    #[error("the topic is not one of accept.topics")]
-    Topic,
+    #[error("the topic {0:?} is not one of accept.topics")]
+    Topic(String),
     /// It came from an address that is not configured.
-    #[error("the peer's address is not in accept.sources")]
-    Source,
+    #[error("the peer's address {0} is not in accept.sources")]
+    Source(IpAddr),
 }
 
 impl Admission {
@@ -59,7 +59,7 @@ impl Admission {
     pub fn admit<'a>(&self, notification: Notification<'a>, peer: IpAddr) -> Result<Notification<'a>, NotAdmitted> {
         let peer = peer.to_canonical();
         if !self.sources.is_empty() && !self.sources.iter().any(|net| net.contains(&peer)) {
-            return Err(NotAdmitted::Source);
+            return Err(NotAdmitted::Source(peer));
         }
         self.admit_from_anywhere(notification)
     }
@@ -70,11 +70,15 @@ impl Admission {
     /// [`NotAdmitted::Owner`], [`NotAdmitted::Topic`]
     pub fn admit_from_anywhere<'a>(&self, notification: Notification<'a>) -> Result<Notification<'a>, NotAdmitted> {
         if !self.owners.is_empty() && !self.owners.contains(notification.topic_owner.as_ref()) {
-            return Err(NotAdmitted::Owner);
+            return Err(NotAdmitted::Owner(text(&notification.topic_owner)));
         }
         if !self.topics.is_empty() && !self.topics.contains(notification.topic_name.as_ref()) {
-            return Err(NotAdmitted::Topic);
+            return Err(NotAdmitted::Topic(text(&notification.topic_name)));
         }
         Ok(notification)
     }
+}
+
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
 }

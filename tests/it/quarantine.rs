@@ -8,7 +8,9 @@ use std::time::Instant;
 use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::quarantine::{self, Note};
 
-use crate::support::{CertificateHost, Draft, Endpoint, Options, eventually, foreign_key, key, records, run};
+use crate::support::{
+    CertificateHost, Draft, Endpoint, Options, attribute, eventually, foreign_key, key, records, run,
+};
 
 const FORMATS: [ContentFormat; 3] = [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified];
 
@@ -149,13 +151,13 @@ fn what_strangers_send_takes_no_record_and_no_access_line_from_what_mns_signed()
         for _ in 0..20 {
             assert_eq!(endpoint.exchange(&forged(&host).set("User-Agent", "stranger").wire()).status, 403);
         }
-        let genuine = push(&host, ContentFormat::Xml, b"m").set("User-Agent", "genuine");
+        let genuine = push(&host, ContentFormat::Xml, b"m").set("User-Agent", "the service");
         assert_eq!(endpoint.exchange(&genuine.wire()).status, 403);
         let path = endpoint.log_path(log);
         let _dir = endpoint.stop().1;
         let log = fs::read_to_string(path).unwrap();
         assert!(log.matches("stranger").count() < 20, "{limit}");
-        assert_eq!(log.matches("genuine").count(), 1, "{limit}");
+        assert_eq!(log.matches("the service").count(), 1, "{limit}");
     }
 }
 
@@ -210,8 +212,15 @@ fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
         assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Simplified, &[b'x'; 300_000]).wire()).status, 403);
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
-    let (_dir, kept) = stopped(endpoint);
+    let log = endpoint.log_path("endpoint_log");
+    let (dir, kept) = stopped(endpoint);
     assert!((1..=2 * seconds).contains(&kept.len()), "{} in {seconds} s", kept.len());
+    // A record names the file of what is kept, and none for what is not.
+    let log = records(&fs::read_to_string(log).unwrap());
+    let named = log.iter().filter_map(|entry| attribute(entry, "QuarantineFile"));
+    let named: Vec<PathBuf> = named.map(|file| dir.path().join(String::from_utf8(file).unwrap())).collect();
+    assert!(log.iter().filter(|entry| entry.place == "receive.rs:3").count() > named.len());
+    assert_eq!(named, kept);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use mns_endpoint::trust::PEER_FETCHES;
 use strum::IntoEnumIterator;
 
 use crate::support::{
-    Bench, CertificateHost, Draft, Mode, Refusal, answer_within, attribute, cheap, date, file, foreign_key, key,
-    looked_at, unread,
+    Bench, CertificateHost, Draft, Mode, Refusal, answer_within, attribute, cheap, date, eventually, file, foreign_key,
+    key, looked_at, unread,
 };
 
 type Alter = fn(Draft) -> Draft;
@@ -178,6 +178,63 @@ fn a_genuine_push_for_somebody_else_is_refused_and_one_for_us_is_not() {
             open.accept(&open.draft_in(format).sign(&key(512)));
         }
     }
+}
+
+#[test]
+fn a_refusal_after_the_signature_says_what_was_refused_for_which_value_and_where_it_is_kept() {
+    for (setting, value, hint) in [
+        ("accept.topic_owners", "1", "the topic's owner \"1269128356620446\" is not one of accept.topic_owners; "),
+        ("accept.topics", "Other", "the topic \"MyTopic1\" is not one of accept.topics; "),
+        ("accept.sources", "10.0.0.0/8", "the peer's address 127.0.0.1 is not in accept.sources; "),
+    ] {
+        let bench = Bench::with(|all| all.set(setting, value).set("logs.access_fields", "message_id"));
+        for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {
+            let draft = bench.draft_in(format).set("x-mns-message-tag", "t").sign(&key(512));
+            let before = bench.log().len();
+            let mut files = Vec::new();
+            // A request that is sent again is kept once, and both records name the file.
+            for _ in 0..2 {
+                let (answer, line) = bench.ask(&draft);
+                assert_eq!(answer.status, 403);
+                assert!(line.ends_with(&format!(" \"{}\"", draft.message_id)), "{line}");
+                let entry = eventually("its record is there", || bench.log().get(before + files.len()).cloned());
+                let is = |name: &str, wanted: &[u8]| assert_eq!(attribute(&entry, name).unwrap(), wanted, "{name}");
+                is("MessageId", draft.message_id.as_bytes());
+                is("TopicOwner", b"1269128356620446");
+                is("TopicName", b"MyTopic1");
+                is("SubscriptionName", b"MyTopic1-Sub1");
+                is("Message", b"m");
+                let shown = String::from_utf8(attribute(&entry, "Hint").unwrap()).unwrap();
+                assert!(shown.starts_with(hint), "{shown}");
+                files.push(String::from_utf8(attribute(&entry, "QuarantineFile").unwrap()).unwrap());
+            }
+            assert_eq!(files[0], files[1]);
+            let path = bench.endpoint.path().join(&files[0]);
+            eventually("it is kept", || path.is_file().then_some(()));
+            assert_eq!(
+                Draft::read(&std::fs::read(&path).unwrap()).header("authorization"),
+                draft.header("authorization")
+            );
+        }
+        // What a stranger sends is named as well, without attributes: nothing of it is proved.
+        let forged = bench.draft().sign(&foreign_key(512));
+        assert_eq!(bench.ask(&forged).0.status, 403);
+        let entry = eventually("its record is there", || {
+            bench.log().pop().filter(|entry| attribute(entry, "Reason").as_deref() == Some(b"signature_wrong"))
+        });
+        assert!(attribute(&entry, "MessageId").is_none());
+        let file = String::from_utf8(attribute(&entry, "QuarantineFile").unwrap()).unwrap();
+        assert!(file.ends_with(".unproved.http"), "{file}");
+    }
+}
+
+#[test]
+fn a_refused_message_is_cut_in_its_record_as_the_body_is() {
+    let bench = Bench::with(|all| all.set("accept.topics", "Other").set("logs.refused_body", "100"));
+    let draft = Draft::new(ContentFormat::Simplified, "m".repeat(5000), &bench.host.url(&file())).sign(&key(512));
+    assert_eq!(bench.ask(&draft).0.status, 403);
+    let entry = eventually("its record is there", || bench.log().pop().filter(|entry| entry.place == "receive.rs:3"));
+    assert_eq!(attribute(&entry, "Message").unwrap(), "m".repeat(100).as_bytes());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mns_endpoint::journal::unescape;
-use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::mns::{ATTRIBUTES, ContentFormat};
 use mns_endpoint::server::Reason;
 
 use crate::support::{
@@ -223,9 +223,18 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
         let seconds = u64::from_str_radix(std::str::from_utf8(&id[..8]).unwrap(), 16).unwrap();
         httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
     });
-    let needed = ["Reason", "CertificateAddress", "Date", "RequestTime", "OurTime", "Peer", "StringToSign", "Hint"];
+    let is_verified = is_of_mns(refusal.reason) && refusal.reason != Reason::KeyTooSmall;
+    let known: &[&str] = if is_verified { &ATTRIBUTES } else { &[] };
+    let before = ["Reason", "CertificateAddress", "Date", "RequestTime", "OurTime", "Peer"];
+    let needed = [&before, known, &["StringToSign", "QuarantineFile", "Hint"]].concat();
     let needed = needed.into_iter().filter(|name| *name != "StringToSign" || refusal.looked_at);
+    let needed = needed.filter(|name| *name != "QuarantineFile" || refusal.has_body);
     let needed: Vec<&str> = needed.filter(|name| *name != "RequestTime" || request_time.is_some()).collect();
+    // Of a body that is no notification all or nothing but the message can be read.
+    let names: Vec<&str> = match refusal.status {
+        400 => names.into_iter().filter(|name| !ATTRIBUTES.contains(name)).collect(),
+        _ => names,
+    };
     assert_eq!(names, needed);
     let is = |name: &str, wanted: &[u8]| {
         let found = attribute(entry, name).unwrap();

@@ -1,0 +1,175 @@
+//! What a refused request leaves: a record, an access line and a file in quarantine, each within its bounds.
+
+use std::path::Path;
+
+use http::HeaderMap;
+
+use crate::journal::{AccessLine, Entry, JournalError, Record, RecordRequest, Stamp};
+use crate::mns::{Notification, SignedRequest, header};
+use crate::quarantine::{self, Location, Note, Reserved, Standing};
+use crate::report::Report;
+use crate::server::Endpoint;
+use crate::server::entry::{Visit, shown};
+use crate::server::rejection::Rejection;
+use crate::trust::Verified;
+
+/// Why a request got no 201, and what MNS signed, as far as that can be read.
+pub(super) struct Refused<'v> {
+    pub(super) rejection: Rejection,
+    notification: Option<Notification<'v>>,
+}
+
+impl<'v> Refused<'v> {
+    /// A refusal of a request that was verified.
+    pub(super) fn verified(rejection: Rejection, verified: &Verified<'v>) -> Self {
+        Self { rejection, notification: verified.notification().ok() }
+    }
+}
+
+impl From<Rejection> for Refused<'_> {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, notification: None }
+    }
+}
+
+/// What all that is written of a request shares.
+struct Frame<'v> {
+    headers: &'v HeaderMap,
+    stamp: &'v Stamp,
+}
+
+impl Visit<'_> {
+    /// The access line of a refusal and its record, each if the budgets of [`RefusedRate`](crate::server::RefusedRate)
+    /// admit it; with a record the request is kept as well. `None` if neither is admitted, or if what space is left is for
+    /// pushes only.
+    pub(super) fn refused(&self, refused: &Refused<'_>) -> Option<Entry> {
+        let rejection = &refused.rejection;
+        let Endpoint { refused: rate, journal, settings, quarantine, .. } = self.endpoint;
+        let standing = self.standing(rejection);
+        let stamp = self.stamp();
+        let headers = settings.paths.hide_in(self.request.headers());
+        let frame = Frame { headers: &headers, stamp: &stamp };
+        let mut entry = Entry::default();
+        let mut is_logged = rate.admits(standing, journal.is_low());
+        let location = self.reserve(rejection, is_logged);
+        if is_logged {
+            let file = location.as_ref().map(|location| quarantine.path(location));
+            self.write_refusal(refused, file.as_deref(), &frame, &mut entry);
+            is_logged = rate.admits_bytes(standing, entry.endpoint.len());
+            if !is_logged {
+                entry.endpoint.clear();
+            }
+        }
+        let is_kept = match location {
+            Some(Location::New(reserved)) => self.keep(rejection, reserved, is_logged),
+            Some(Location::Known(_)) | None => true,
+        };
+        if is_logged && !is_kept {
+            // A record names no file that is not there.
+            entry.endpoint.clear();
+            self.write_refusal(refused, None, &frame, &mut entry);
+        }
+        if journal.is_scarce() {
+            rate.leave_line_out();
+            // The disk had no room for a push: the next one should find some, without the wait for the next second.
+            if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
+                quarantine.give_back();
+            }
+            return None;
+        }
+        let status = rejection.status();
+        let line = AccessLine {
+            reason: Some(rejection.reason().key()),
+            message_id: refused.notification.as_ref().map(|notification| shown(&notification.message_id, status)),
+            ..self.access_line(&headers, &stamp, status)
+        };
+        self.write_access(&line, &mut entry);
+        if !rate.admits_line(standing, entry.access.len()) {
+            entry.access.clear();
+        }
+        (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
+    }
+
+    /// What is known of the sender. Without the body nothing was verified, whatever the rejection may mean after it.
+    fn standing(&self, rejection: &Rejection) -> Standing {
+        if self.has_body { rejection.standing() } else { Standing::Unproved }
+    }
+
+    /// Where the request will be kept for `explain` and `logs recover`, if all of it has come. One of MNS's is kept once, and
+    /// whatever strangers send at the same time; others only if they are logged in full.
+    fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {
+        let Endpoint { quarantine, journal, .. } = self.endpoint;
+        if !self.has_body || !quarantine.is_on() || journal.is_low() {
+            return None;
+        }
+        match rejection.standing() {
+            Standing::Genuine => {
+                let signed = SignedRequest::of(&self.request).ok()?;
+                Some(quarantine.reserve_genuine(signed.signature()))
+            }
+            Standing::Unproved => is_logged.then(|| quarantine.reserve_unproved()),
+        }
+    }
+
+    /// Hands the request over to the quarantine; `false` if it is not kept.
+    fn keep(&self, rejection: &Rejection, reserved: Reserved, is_logged: bool) -> bool {
+        let Endpoint { quarantine, refused, clock, .. } = self.endpoint;
+        let standing = rejection.standing();
+        if standing == Standing::Unproved && !is_logged {
+            return false;
+        }
+        let reason = rejection.reason().key().to_owned();
+        let note = Note { came: clock.now(), peer: self.arrival.peer, reason };
+        let capture = quarantine::capture(&self.request, &note);
+        if refused.admits_kept_bytes(standing, capture.len()) {
+            return quarantine.keep(reserved, capture);
+        }
+        quarantine.give_up(reserved);
+        false
+    }
+
+    fn write_refusal(&self, refused: &Refused<'_>, file: Option<&Path>, frame: &Frame<'_>, entry: &mut Entry) {
+        let settings = &self.endpoint.settings;
+        let Refused { rejection, notification } = refused;
+        let Frame { headers, stamp } = frame;
+        let reason = rejection.reason();
+        let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
+        let request_time = self.request_time();
+        let our_time = httpdate::fmt_http_date(self.endpoint.clock.now());
+        let peer = self.arrival.peer.to_string();
+        let string_to_sign = self.string_to_sign(rejection);
+        let hint = format!("{}; {}", Report(rejection), reason.hint());
+        let mut attributes: Vec<(&str, &[u8])> =
+            vec![("Reason", reason.key().as_bytes()), ("CertificateAddress", &address), ("Date", self.date())];
+        attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
+        attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
+        let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
+        if let Some(notification) = notification {
+            attributes.extend(notification.attributes().into_iter().map(|(name, value)| match name {
+                "Message" => (name, value.get(..cut(value)).unwrap_or(value)),
+                _ => (name, value),
+            }));
+        }
+        let string_to_sign = string_to_sign.as_deref().map(|text| settings.paths.hide(text));
+        attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
+        attributes.extend(file.map(|file| ("QuarantineFile", file.as_os_str().as_encoded_bytes())));
+        attributes.push(("Hint", hint.as_bytes()));
+        let body = self.request.body();
+        let shown = body.get(..cut(body)).unwrap_or(body);
+        let has_mns_headers = headers.keys().any(|name| name.as_str().starts_with(header::MNS_PREFIX));
+        let record = Record {
+            stamp,
+            level: rejection.level(has_mns_headers),
+            place: rejection.place(),
+            title: Some(rejection.title()),
+            attributes: &attributes,
+            request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
+        };
+        record.write(&mut entry.endpoint, settings.format);
+    }
+
+    fn string_to_sign(&self, rejection: &Rejection) -> Option<Vec<u8>> {
+        let signed = SignedRequest::of(&self.request).ok();
+        signed.filter(|_| rejection.is_after_signature()).map(|signed| signed.string_to_sign())
+    }
+}
