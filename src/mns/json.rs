@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -12,33 +13,72 @@ use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Not
 /// Reads a JSON object with the names of the XML elements.
 ///
 /// Keys may come in any order and unknown ones are ignored. A whole number counts as its text, since
-/// some envelopes write `PublishTime` so. `null` counts as absent.
+/// some envelopes write `PublishTime` so. `null` counts as absent. A control character in a string may stand as it is.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
-    let members: Members<'_> =
+    let error = match read::<true>(text) {
+        Err(error @ InvalidNotification::Malformed(_)) => error,
+        envelope => return envelope?.into_notification(ContentFormat::Json),
+    };
+    let Some(escaped) = with_controls_escaped(text) else { return Err(error) };
+    // The error is about the text that came.
+    let envelope = read::<true>(&escaped).or(Err(error))?;
+    Ok(envelope.into_notification(ContentFormat::Json)?.into_owned())
+}
+
+/// Reads the attributes around a message that cannot be read.
+pub(super) fn decode_around_message(text: &str) -> Result<Notification<'static>, InvalidNotification> {
+    let escaped = with_controls_escaped(text);
+    Ok(read::<false>(escaped.as_deref().unwrap_or(text))?.into_partial(ContentFormat::Json).into_owned())
+}
+
+fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNotification> {
+    let members: Members<'_, WITH_MESSAGE> =
         serde_json::from_str(text).map_err(|error| InvalidNotification::Malformed(error.to_string()))?;
     let mut envelope = Envelope::default();
     for (name, value) in members.0 {
         envelope.set(name, value)?;
     }
-    envelope.into_notification(ContentFormat::Json)
+    Ok(envelope)
 }
 
-/// The known members of the object, doubled ones included.
-struct Members<'a>(Vec<(&'static str, Cow<'a, str>)>);
+/// The text with each control character in a string written as JSON wants it; `None` if there is none.
+///
+/// RFC 8259 forbids them there, so some serialisers' mistake: they have no other meaning.
+fn with_controls_escaped(text: &str) -> Option<String> {
+    if !text.bytes().any(|byte| byte < b' ') {
+        return None;
+    }
+    let mut escaped = String::with_capacity(text.len());
+    let (mut is_in_string, mut is_after_backslash) = (false, false);
+    for character in text.chars() {
+        if is_in_string && !is_after_backslash && character < ' ' {
+            #[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+            continue;
+        }
+        escaped.push(character);
+        is_in_string ^= character == '"' && !is_after_backslash;
+        is_after_backslash = is_in_string && character == '\\' && !is_after_backslash;
+    }
+    Some(escaped)
+}
+
+/// The known members of the object, doubled ones included. Without the message its value is not looked at.
+struct Members<'a, const WITH_MESSAGE: bool>(Vec<(&'static str, Cow<'a, str>)>);
 
 /// A string, or a whole number as its text, or null.
 struct Value<'a>(Option<Cow<'a, str>>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de, const WITH_MESSAGE: bool> Deserialize<'de> for Members<'de, WITH_MESSAGE> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-struct MembersVisitor;
+struct MembersVisitor<const WITH_MESSAGE: bool>;
 
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
+impl<'de, const WITH_MESSAGE: bool> Visitor<'de> for MembersVisitor<WITH_MESSAGE> {
+    type Value = Members<'de, WITH_MESSAGE>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -50,9 +90,13 @@ impl<'de> Visitor<'de> for MembersVisitor {
             match ATTRIBUTES.iter().find(|known| key.as_deref() == Some(**known)) {
                 // A doubled member ends the reading soon: the list cannot grow past its bound.
                 Some(name) if members.len() <= ATTRIBUTES.len() => {
-                    if let Value(Some(value)) = map.next_value()? {
-                        members.push((*name, value));
-                    }
+                    let value = if WITH_MESSAGE || *name != "Message" {
+                        map.next_value::<Value<'_>>()?
+                    } else {
+                        let IgnoredAny = map.next_value()?;
+                        Value(Some(Cow::Borrowed("")))
+                    };
+                    members.extend(value.0.map(|value| (*name, value)));
                 }
                 Some(_) | None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -134,6 +178,25 @@ mod tests {
         assert_eq!(notification.publish_time.as_ref(), b"1449556920975");
         assert_eq!(notification.message.as_ref(), b"a\x01\"\\");
         assert_eq!(notification.message_tag.as_ref(), b"");
+    }
+
+    #[test]
+    fn a_raw_control_character_in_a_string_is_itself_and_nothing_else_changes() {
+        for (value, message) in [
+            ("a\tb", "a\tb"),
+            ("\r\n\0\u{1f}", "\r\n\0\u{1f}"),
+            ("\\\\\n", "\\\n"),
+            ("\\\"\n\\\"", "\"\n\""),
+            ("{\\\"Message\\\":\n\\\"x\\\"}", "{\"Message\":\n\"x\"}"),
+        ] {
+            let text = format!("{{\n{REST},\r\n\t\"Message\":\"{value}\",\"PublishTime\":1}}\n");
+            assert_eq!(decode(&text).unwrap().message, message.as_bytes(), "{value:?}");
+        }
+        // A backslash and a line end may stand for both, for the line end, or for nothing.
+        for value in ["\\\n", "a\\\tb", "\u{1}\",\"Message\":\""] {
+            let text = format!("{{{REST},\"Message\":\"{value}\",\"PublishTime\":1}}");
+            assert!(decode(&text).is_err(), "{value:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod signature_v4;
 mod signed_request;
 mod signing_cert_url;
 mod string_to_sign;
+mod surrogates;
 mod xml;
 
 pub use authorization::{AccessKey, Authorization};

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Request};
 use crate::mns::ContentMd5;
 use crate::mns::header;
 use crate::mns::json;
+use crate::mns::surrogates;
 use crate::mns::xml;
 
 /// The nine attributes, in the order in which the manual's endpoint prints them.
@@ -132,14 +133,36 @@ impl<'a> Notification<'a> {
             .all(|(name, value)| headers.get(name).map_or(may_be_absent, |header| header.as_bytes() == value.as_ref()))
     }
 
+    /// What can be read of an envelope that [`decode`](Self::decode) refuses. The message is the whole body, as it was signed.
+    ///
+    /// All other attributes are read around the message, or none of them if one is doubled or cannot be read: a reader who
+    /// guesses could be made to guess an owner. What is not read is empty.
+    #[must_use]
+    pub fn decode_as_raw(body: &[u8]) -> Notification<'static> {
+        let text = String::from_utf8_lossy(without_byte_order_mark(body));
+        let around = match EnvelopeKind::of(text.as_bytes()) {
+            Some(EnvelopeKind::Xml) => {
+                xml::decode_around_message(&text).map(|read| read.into_partial(ContentFormat::Xml).into_owned())
+            }
+            Some(EnvelopeKind::Json) => json::decode_around_message(&text),
+            None => Err(InvalidNotification::NotRecognised),
+        };
+        let is_replaced =
+            |value: &[u8]| value.utf8_chunks().any(|chunk| chunk.valid().contains(char::REPLACEMENT_CHARACTER));
+        let around = around.ok().filter(|around| !around.attributes().iter().any(|(_, value)| is_replaced(value)));
+        let none = || Envelope::default().into_partial(ContentFormat::Simplified);
+        Notification { message: Cow::Owned(body.to_vec()), ..around.unwrap_or_else(none) }
+    }
+
     fn decode_envelope(body: &'a [u8]) -> Result<Self, InvalidNotification> {
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-        let text = || std::str::from_utf8(body).map_err(|_invalid| InvalidNotification::NotUtf8);
-        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'<') => xml::decode(text()?),
-            Some(b'{') => json::decode(text()?),
-            Some(_) | None => Err(InvalidNotification::NotRecognised),
+        let body = without_byte_order_mark(body);
+        let kind = EnvelopeKind::of(body).ok_or(InvalidNotification::NotRecognised)?;
+        match std::str::from_utf8(body) {
+            Ok(text) => kind.decode(text),
+            Err(_) => {
+                let text = surrogates::from_cesu_8(body).ok_or(InvalidNotification::NotUtf8)?;
+                kind.decode(&text).map(Notification::into_owned)
+            }
         }
     }
 
@@ -156,6 +179,24 @@ impl<'a> Notification<'a> {
             message_id: value(header::MESSAGE_ID),
             message: Cow::Borrowed(body),
             topic_name: value(header::TOPIC_NAME),
+        }
+    }
+
+    /// The same without what it borrows.
+    #[must_use]
+    pub fn into_owned(self) -> Notification<'static> {
+        let owned = |value: Cow<'a, [u8]>| Cow::Owned(value.into_owned());
+        Notification {
+            format: self.format,
+            message_md5: owned(self.message_md5),
+            topic_owner: owned(self.topic_owner),
+            publish_time: owned(self.publish_time),
+            subscriber: owned(self.subscriber),
+            message_tag: owned(self.message_tag),
+            subscription_name: owned(self.subscription_name),
+            message_id: owned(self.message_id),
+            message: owned(self.message),
+            topic_name: owned(self.topic_name),
         }
     }
 
@@ -236,6 +277,34 @@ fn is_type_of_envelope(headers: &HeaderMap) -> bool {
     ENVELOPE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence))
 }
 
+/// How an envelope is written, by its first character.
+#[derive(Clone, Copy)]
+enum EnvelopeKind {
+    Xml,
+    Json,
+}
+
+impl EnvelopeKind {
+    fn of(body: &[u8]) -> Option<Self> {
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'<') => Some(Self::Xml),
+            Some(b'{') => Some(Self::Json),
+            Some(_) | None => None,
+        }
+    }
+
+    fn decode(self, text: &str) -> Result<Notification<'_>, InvalidNotification> {
+        match self {
+            Self::Xml => xml::decode(text),
+            Self::Json => json::decode(text),
+        }
+    }
+}
+
+fn without_byte_order_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
 /// The values of an envelope while it is read, by name.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
@@ -254,6 +323,24 @@ impl<'a> Envelope<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What is absent is empty.
+    pub(super) fn into_partial(self, format: ContentFormat) -> Notification<'a> {
+        let [md5, owner, time, subscriber, tag, subscription, id, message, topic] =
+            self.values.map(|value| value.map(into_bytes).unwrap_or_default());
+        Notification {
+            format,
+            message_md5: md5,
+            topic_owner: owner,
+            publish_time: time,
+            subscriber,
+            message_tag: tag,
+            subscription_name: subscription,
+            message_id: id,
+            message,
+            topic_name: topic,
+        }
     }
 
     /// All eight required elements are there: present but empty counts as present.
@@ -391,6 +478,47 @@ mod tests {
             assert_eq!(Notification::decode(&request(body.clone(), None)), Err(InvalidNotification::NotRecognised));
             let with_id = request(body.clone(), Some("1"));
             assert_eq!(Notification::decode(&with_id).unwrap().message.as_ref(), body);
+        }
+    }
+
+    #[test]
+    fn what_is_read_around_a_message_is_read_in_one_way_or_not_at_all() {
+        let xml = String::from_utf8(notification(ContentFormat::Xml, "&#;", "t").encode()).unwrap();
+        let json = String::from_utf8(notification(ContentFormat::Json, "m", "t").encode()).unwrap();
+        let replaced = |text: &str, from: &str, to: &[u8]| {
+            let (before, after) = text.split_once(from).unwrap();
+            [before.as_bytes(), to, after.as_bytes()].concat()
+        };
+        let rest = "1269128356620446 1463476256857 1269128356620446 t MyTopic1-Sub1 \
+            F6EA56633844DBFC-1-154BDFB8059-200000004";
+        for body in [
+            replaced(&xml, "&amp;#;", b"&#xd83d;"),
+            replaced(&xml, "&amp;#;", b"<b>&none;</b>\xff"),
+            replaced(&json, "\"m\"", b"{\"a\":[null,\"\\ud83d\"]}"),
+            replaced(&json, "\"m\"", b"\"\xed\xa0\xbd\t\""),
+        ] {
+            let read = Notification::decode_as_raw(&body);
+            assert_eq!(read.message, body);
+            assert_eq!(read.topic_name.as_ref(), b"MyTopic1", "{}", body.escape_ascii());
+            let values = [&read.topic_owner, &read.publish_time, &read.subscriber, &read.message_tag];
+            let values = values.into_iter().chain([&read.subscription_name, &read.message_id]);
+            let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value)).collect();
+            assert_eq!(values.join(" "), rest);
+        }
+        for body in [
+            replaced(&xml, "MyTopic1<", b"MyTopic\xff<"),
+            replaced(&xml, "&amp;#;", b"</Message><TopicOwner>1</TopicOwner><Message>"),
+            replaced(&xml, "&amp;#;", b"</Message><Message>"),
+            replaced(&xml, "UTF-8", b"GBK"),
+            replaced(&json, "\"m\"", b"{},\"TopicOwner\":\"1\""),
+            replaced(&json, "\"m\"", b"{"),
+            b"hello".to_vec(),
+            Vec::new(),
+        ] {
+            let read = Notification::decode_as_raw(&body);
+            let known = read.attributes().into_iter().filter(|(_, value)| !value.is_empty());
+            let expected: &[&str] = if body.is_empty() { &[] } else { &["Message"] };
+            assert_eq!(known.map(|(name, _)| name).collect::<Vec<_>>(), expected, "{}", body.escape_ascii());
         }
     }
 

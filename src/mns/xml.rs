@@ -14,9 +14,29 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::mns::document;
 use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
+use crate::mns::surrogates;
+
+/// What a half of a surrogate pair is that stands alone: `U+FFFD`, `?` and the half itself are all in use for it.
+const LONE_HALF: &str = "it refers to one half of a surrogate pair without the other, which is no character";
 
 /// Reads a `<Notification>` document.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
+    read(text, read_text)?.into_notification(ContentFormat::Xml)
+}
+
+/// Reads the attributes around a message that cannot be read.
+pub(super) fn decode_around_message(text: &str) -> Result<Envelope<'_>, InvalidNotification> {
+    read(text, |reader, start| match start.local_name().as_ref() {
+        "Message" => reader.read_to_end(start.name()).map(|_| Cow::Borrowed("")).map_err(malformed),
+        _ => read_text(reader, start),
+    })
+}
+
+/// Reads a document whose attributes have the values that `value` reads.
+fn read<'a>(
+    text: &'a str,
+    value: impl Fn(&mut Reader<&'a [u8]>, &BytesStart<'a>) -> Result<Cow<'a, str>, InvalidNotification>,
+) -> Result<Envelope<'a>, InvalidNotification> {
     let mut reader = Reader::from_str(text);
     let root = read_root(&mut reader)?;
     let mut envelope = Envelope::default();
@@ -26,7 +46,7 @@ pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification
             let value = if element.empty {
                 Cow::Borrowed("")
             } else if crate::mns::ATTRIBUTES.contains(&name.as_ref()) {
-                read_text(&mut reader)?
+                value(&mut reader, &element.start)?
             } else {
                 reader.read_to_end(element.start.name()).map_err(malformed)?;
                 continue;
@@ -35,7 +55,7 @@ pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification
         }
     }
     refuse_anything_after(&mut reader)?;
-    envelope.into_notification(ContentFormat::Xml)
+    Ok(envelope)
 }
 
 enum Root {
@@ -91,13 +111,13 @@ fn next_element<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Option<Element<'a>>
 }
 
 /// The text up to the end of the element that was just opened.
-fn read_text<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Cow<'a, str>, InvalidNotification> {
+fn read_text<'a>(reader: &mut Reader<&'a [u8]>, _start: &BytesStart<'a>) -> Result<Cow<'a, str>, InvalidNotification> {
     let mut whole = Cow::Borrowed("");
     loop {
         match next(reader)? {
             Event::Text(text) => push(&mut whole, text.into_inner()),
             Event::CData(text) => push(&mut whole, text.into_inner()),
-            Event::GeneralRef(reference) => push(&mut whole, resolve(&reference)?),
+            Event::GeneralRef(reference) => push(&mut whole, resolve(&reference, reader)?),
             Event::Comment(_) | Event::PI(_) => {}
             Event::End(_) => return Ok(whole),
             Event::Eof => return Err(malformed("it ends inside an element")),
@@ -116,14 +136,39 @@ fn push<'a>(whole: &mut Cow<'a, str>, part: Cow<'a, str>) {
     }
 }
 
-fn resolve(reference: &BytesRef<'_>) -> Result<Cow<'static, str>, InvalidNotification> {
-    if let Some(character) = reference.resolve_char_ref().map_err(malformed)? {
+/// The text that a reference stands for, together with the next one if it is the first half of a surrogate pair.
+fn resolve(reference: &BytesRef<'_>, reader: &mut Reader<&[u8]>) -> Result<Cow<'static, str>, InvalidNotification> {
+    let Some(code) = character_code(reference) else {
+        return match resolve_predefined_entity(reference) {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => Err(malformed("it refers to an entity that XML does not define")),
+        };
+    };
+    let code = code?;
+    if let Some(character) = char::from_u32(code) {
         return Ok(Cow::Owned(character.to_string()));
     }
-    match resolve_predefined_entity(reference) {
-        Some(text) => Ok(Cow::Borrowed(text)),
-        None => Err(malformed("it refers to an entity that XML does not define")),
+    if !surrogates::is_high(code) {
+        let is_half = u16::try_from(code).is_ok();
+        return Err(malformed(if is_half { LONE_HALF } else { "it refers to a number that is no character" }));
     }
+    // Directly behind it: with anything between the two a reader may see two halves.
+    let low = match next(reader)? {
+        Event::GeneralRef(second) => character_code(&second).transpose()?,
+        _ => None,
+    };
+    let character = low.and_then(|low| surrogates::join(code, low)).ok_or_else(|| malformed(LONE_HALF))?;
+    Ok(Cow::Owned(character.to_string()))
+}
+
+/// The number in a reference to a character; `None` in one to an entity.
+fn character_code(reference: &BytesRef<'_>) -> Option<Result<u32, InvalidNotification>> {
+    let number = reference.strip_prefix('#')?;
+    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
+    // A sign would be read as well.
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let code = u32::from_str_radix(digits, radix).ok().filter(|_| is_number);
+    Some(code.ok_or_else(|| malformed("it refers to a character by something else than a number")))
 }
 
 fn refuse_anything_after(reader: &mut Reader<&[u8]>) -> Result<(), InvalidNotification> {
@@ -214,6 +259,9 @@ mod tests {
             ("<Message>a<![CDATA[<b>&amp;]]>c<!--no-->d</Message>", "a<b>&amp;cd"),
             ("<Message>&#20013;&#x6587;&quot;&apos;</Message>", "中文\"'"),
             ("<m:Message xmlns:m='x'>n</m:Message>", "n"),
+            ("<Message>&#xD83D;&#xde00;&#55357;&#xDE00;</Message>", "😀😀"),
+            // What XML forbids and what has one meaning all the same.
+            ("<Message>&#0;&#x1;\u{1}&#xffff;</Message>", "\0\u{1}\u{1}\u{ffff}"),
         ] {
             assert_eq!(message_of(element).as_deref(), Ok(message), "{element}");
         }
@@ -254,7 +302,19 @@ mod tests {
         for element in [
             "<Message>before<b>in</b></Message>",
             "<Message>&nope;</Message>",
-            "<Message>&#0;</Message>",
+            "<Message>&#;</Message>",
+            "<Message>&#x;</Message>",
+            "<Message>&#+1;</Message>",
+            "<Message>&#a;</Message>",
+            "<Message>&#x110000;</Message>",
+            "<Message>&#99999999999;</Message>",
+            "<Message>&#xd83d;</Message>",
+            "<Message>&#xde00;</Message>",
+            "<Message>&#xd83d;&#xd83d;&#xde00;</Message>",
+            "<Message>&#xd83d;x&#xde00;</Message>",
+            "<Message>&#xd83d;<![CDATA[]]>&#xde00;</Message>",
+            "<Message>&#xd83d;<?pi?>&#xde00;</Message>",
+            "<Message>&#xd83d;&amp;</Message>",
             "<Message>&</Message>",
         ] {
             assert!(matches!(message_of(element), Err(InvalidNotification::Malformed(_))), "{element}");

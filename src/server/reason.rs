@@ -112,7 +112,9 @@ impl Reason {
             | Self::BodyNotUtf8
             | Self::DocumentType
             | Self::ElementMissing
-            | Self::ElementDoubled => "the signature holds, so MNS sent this body: please report it with the bytes",
+            | Self::ElementDoubled => {
+                "the signature matches, so MNS sent this body: take it back as it is with: mns-endpoint logs recover --as-raw; and please report it with the bytes"
+            }
             Self::JournalFull => "the disk is slower than the pushes that come: MNS sends them again",
             Self::JournalRefused => "the disk is full or failing: make room in logs.dir; MNS sends the push again",
             Self::JournalFailed => "the disk failed a sync: see the diagnostic log, then restart",

@@ -22,7 +22,12 @@ pub(super) struct Refused<'v> {
 impl<'v> Refused<'v> {
     /// A refusal of a request that was verified.
     pub(super) fn verified(rejection: Rejection, verified: &Verified<'v>) -> Self {
-        Self { rejection, notification: verified.notification().ok() }
+        let notification = match rejection {
+            Rejection::Invalid(_) => Some(verified.notification_as_raw()),
+            _ => verified.notification().ok(),
+        };
+        // A body of which nothing can be read has no attributes.
+        Self { rejection, notification: notification.filter(|known| !known.message_id.is_empty()) }
     }
 }
 
@@ -145,7 +150,10 @@ impl Visit<'_> {
         attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
         let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
         if let Some(notification) = notification {
-            attributes.extend(notification.attributes().into_iter().map(|(name, value)| match name {
+            // What could not be read is the body, which stands below.
+            let is_read = !matches!(rejection, Rejection::Invalid(_));
+            let known = notification.attributes().into_iter().filter(|(name, _)| is_read || *name != "Message");
+            attributes.extend(known.map(|(name, value)| match name {
                 "Message" => (name, value.get(..cut(value)).unwrap_or(value)),
                 _ => (name, value),
             }));

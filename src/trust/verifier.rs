@@ -231,6 +231,12 @@ impl<'r> Verified<'r> {
         Notification::decode(self.request)
     }
 
+    /// What can be read of a body that is no notification, as a notification whose message is that body.
+    #[must_use]
+    pub fn notification_as_raw(&self) -> Notification<'static> {
+        Notification::decode_as_raw(self.request.body())
+    }
+
     /// Our clock less the Date of the push, in whole seconds.
     #[must_use]
     pub fn skew_seconds(&self) -> i64 {

@@ -42,6 +42,7 @@ mod kill9;
 mod limits;
 mod logrotate;
 mod nginx;
+mod odd_bodies;
 mod overload;
 mod proxies;
 mod pusher;

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::Configuration;
-use crate::command::logs::review::{Capture, Review, Verdict};
+use crate::command::logs::review::{Capture, Reading, Review, Verdict};
 use crate::command::stdout::printer;
 use crate::config::{self, Config};
 use crate::journal::{
@@ -36,17 +36,24 @@ use crate::server::Rejection;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs recover --dry-run    (changes no file of logs.dir, and may run beside serve)
-  mns-endpoint logs recover --config /etc/mns-endpoint/endpoint.toml")]
+  mns-endpoint logs recover --config /etc/mns-endpoint/endpoint.toml
+  mns-endpoint logs recover --as-raw     (bodies that cannot be read go into the log as they are)")]
 pub(super) struct Recover {
     #[command(flatten)]
     configuration: Configuration,
     /// Show what would be recovered; leave logs and quarantine as they are.
     #[arg(long)]
     dry_run: bool,
+    /// Also take back what MNS signed and what cannot be read: Message is then the whole body, and Reason says so.
+    #[arg(long)]
+    as_raw: bool,
     /// Trust certificates under URL, as with serve --trust.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
 }
+
+/// The remark on a record whose message is the whole body, because that could not be read.
+const AS_RAW: &str = "body_as_message";
 
 /// What came of one file.
 enum Outcome {
@@ -97,7 +104,8 @@ impl Recover {
             )?;
             return Ok(ExitCode::SUCCESS);
         }
-        let review = Review::new(config.clone())?;
+        let reading = if self.as_raw { Reading::Raw } else { Reading::Whole };
+        let review = Review::new(config.clone(), reading)?;
         let captures = review.read(paths)?;
         // This may ask for certificates and takes its time, so the logs are not held meanwhile.
         let judged = review.judge(&captures).await;
@@ -148,7 +156,7 @@ impl Target {
         let mut tally = Tally::default();
         for (capture, verdict) in judged {
             let outcome = match verdict {
-                Verdict::Passes(notification, note) => self.take(&notification, note).await?,
+                Verdict::Passes(notification, note, reading) => self.take(&notification, note, reading).await?,
                 Verdict::Refused(rejection) => Outcome::Refused(rejection),
                 Verdict::NotWhole => Outcome::NotWhole,
             };
@@ -161,9 +169,9 @@ impl Target {
     }
 
     /// Appends a notification, unless the log has it; it is on disk when this returns.
-    async fn take(&self, notification: &Notification<'_>, note: &Note) -> anyhow::Result<Outcome> {
+    async fn take(&self, notification: &Notification<'_>, note: &Note, reading: Reading) -> anyhow::Result<Outcome> {
         let before = self.journal.duplicates();
-        let appended = self.journal.append(self.entry(notification, note)).await;
+        let appended = self.journal.append(self.entry(notification, note, reading)).await;
         appended.context("nothing more can be appended; what was told as recovered is on disk")?;
         let shown = shown(notification);
         let is_new = self.journal.duplicates() == before;
@@ -171,20 +179,25 @@ impl Target {
     }
 
     /// A record and no access line: nobody was answered.
-    fn entry(&self, notification: &Notification<'_>, note: &Note) -> Entry {
+    fn entry(&self, notification: &Notification<'_>, note: &Note, reading: Reading) -> Entry {
+        let (reason, level) = match reading {
+            Reading::Whole => (note.reason.clone(), Level::Info),
+            Reading::Raw => (format!("{},{AS_RAW}", note.reason), Level::Warning),
+        };
         let came = humantime::format_rfc3339_millis(note.came).to_string();
         let peer = note.peer.to_string();
         let mut attributes = notification.attributes().to_vec();
-        attributes.extend([("Reason", note.reason.as_bytes()), ("Came", came.as_bytes()), ("Peer", peer.as_bytes())]);
+        attributes.extend([("Reason", reason.as_bytes()), ("Came", came.as_bytes()), ("Peer", peer.as_bytes())]);
         let record = Record {
             stamp: &Stamp::new(SystemClock.now(), &self.zone),
-            level: Level::Info,
+            level,
             place: Place::Recovered,
             title: Some(RECOVERED),
             attributes: &attributes,
             request: None,
         };
-        let mut entry = Entry { once: self.journal.once(notification.identity(), 0), ..Entry::default() };
+        let once = has_identity(notification).then(|| self.journal.once(notification.identity(), 0)).flatten();
+        let mut entry = Entry { once, ..Entry::default() };
         record.write(&mut entry.endpoint, self.format);
         entry
     }
@@ -192,8 +205,10 @@ impl Target {
 
 /// The same without a change: what passes is looked up in the logs as they are.
 fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow::Result<Tally> {
+    let identified =
+        |notification: &Notification<'_>| has_identity(notification).then(|| SeenKey::of(notification.identity()));
     let key = |verdict: &Verdict<'_>| match verdict {
-        Verdict::Passes(notification, _) => Some(SeenKey::of(notification.identity())),
+        Verdict::Passes(notification, ..) => identified(notification),
         Verdict::Refused(_) | Verdict::NotWhole => None,
     };
     let wanted = judged.iter().filter_map(|(_, verdict)| key(verdict)).collect();
@@ -202,8 +217,8 @@ fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow:
     for (capture, verdict) in judged {
         let is_known = key(&verdict).is_some_and(|key| !known.insert(key));
         let outcome = match verdict {
-            Verdict::Passes(notification, _) if is_known => Outcome::Known(shown(&notification)),
-            Verdict::Passes(notification, _) => Outcome::Passes(shown(&notification)),
+            Verdict::Passes(notification, ..) if is_known => Outcome::Known(shown(&notification)),
+            Verdict::Passes(notification, ..) => Outcome::Passes(shown(&notification)),
             Verdict::Refused(rejection) => Outcome::Refused(rejection),
             Verdict::NotWhole => Outcome::NotWhole,
         };
@@ -255,7 +270,16 @@ fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<S
     Ok(known)
 }
 
+/// Whether it can be told from every other one. Of a body that cannot be read nothing may be known.
+fn has_identity(notification: &Notification<'_>) -> bool {
+    !notification.message_id.is_empty()
+}
+
 fn shown(notification: &Notification<'_>) -> String {
+    if !has_identity(notification) {
+        let bytes = notification.message.len();
+        return format!("a body of {bytes} bytes that names no message");
+    }
     let [topic, subscription, message] =
         [&notification.topic_name, &notification.subscription_name, &notification.message_id].map(|text| escaped(text));
     format!("message {message} of topic {topic} for {subscription}")
@@ -281,8 +305,10 @@ impl fmt::Display for Outcome {
             Self::Passes(shown) => write!(f, "would be recovered: {shown}"),
             Self::Known(shown) => write!(f, "in the log already: {shown}"),
             Self::Refused(rejection) => {
-                let told = escaped(Report(rejection).to_string().as_bytes());
-                write!(f, "refused again, {}: {told}", rejection.reason().key())
+                let report = escaped(Report(rejection).to_string().as_bytes());
+                write!(f, "refused again, {}: {report}", rejection.reason().key())?;
+                let is_unreadable = matches!(rejection, Rejection::Invalid(_));
+                f.write_str(if is_unreadable { "; take it back as it is with logs recover --as-raw" } else { "" })
             }
             Self::NotWhole => f.write_str("not whole: left as it is"),
         }

@@ -24,6 +24,7 @@ use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 pub(super) struct Review {
     config: Config,
     certificates: Arc<CertificateCache>,
+    reading: Reading,
 }
 
 /// A file in quarantine.
@@ -35,9 +36,18 @@ pub(super) struct Capture {
 
 /// What a file is today.
 pub(super) enum Verdict<'r> {
-    Passes(Notification<'r>, &'r Note),
+    Passes(Notification<'r>, &'r Note, Reading),
     Refused(Rejection),
     NotWhole,
+}
+
+/// How a body is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// As a notification.
+    Whole,
+    /// If it is none, then as the message of one whose other attributes are those that stand in it.
+    Raw,
 }
 
 /// The time at which a request came: that is what its Date is compared with.
@@ -50,11 +60,11 @@ impl Clock for Then {
 }
 
 impl Review {
-    pub(super) fn new(config: Config) -> anyhow::Result<Self> {
+    pub(super) fn new(config: Config, reading: Reading) -> anyhow::Result<Self> {
         let source = Patience::new(HttpsSource::new(config.fetch.clone())?);
         let store = CertificateStore::new(config.certificate_dir.clone());
         let certificates = CertificateCache::without_budget(Arc::new(source), store, config.fetch.timeout);
-        Ok(Self { config, certificates })
+        Ok(Self { config, certificates, reading })
     }
 
     /// Reads the files, which are no more than `logs.quarantine_bytes`. A `serve` may push one out meanwhile.
@@ -95,7 +105,7 @@ impl Review {
             let verdict = match &capture.read {
                 None => Verdict::NotWhole,
                 Some((request, note)) => match self.check(request, note).await {
-                    Ok(notification) => Verdict::Passes(notification, note),
+                    Ok((notification, reading)) => Verdict::Passes(notification, note, reading),
                     Err(rejection) => Verdict::Refused(rejection),
                 },
             };
@@ -106,7 +116,11 @@ impl Review {
     }
 
     /// The checks of `serve`, in its order.
-    async fn check<'r>(&self, request: &'r Request<Bytes>, note: &Note) -> Result<Notification<'r>, Rejection> {
+    async fn check<'r>(
+        &self,
+        request: &'r Request<Bytes>,
+        note: &Note,
+    ) -> Result<(Notification<'r>, Reading), Rejection> {
         let config = &self.config;
         config.server.check_head(request)?;
         let signed = SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
@@ -115,7 +129,13 @@ impl Review {
         // A proxy that was named since is seen through.
         let client = config.trusted_proxies.client(note.peer, request.headers()).ip();
         let verified = verifier.verify(&signed, client).await?;
-        Ok(config.admission.admit(verified.notification()?, client)?)
+        let (notification, reading) = match verified.notification() {
+            Ok(notification) => (notification, Reading::Whole),
+            // Whose topic it is decides all the same, as far as the body says it.
+            Err(_) if self.reading == Reading::Raw => (verified.notification_as_raw(), Reading::Raw),
+            Err(invalid) => return Err(invalid.into()),
+        };
+        Ok((config.admission.admit(notification, client)?, reading))
     }
 }
 
