@@ -67,7 +67,7 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
 #[test]
 fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
     let host = CertificateHost::serving(&key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
+    let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
     let names = ["x509.pem", "x509.crt", "x509.cer", "x509", "x509.crt.pem", "X.509-2.cer"];
     for name in names {
         assert_eq!(endpoint.exchange(&push(&host.url(name)).sign(&key(512)).wire()).status, 201, "{name}");
@@ -85,7 +85,7 @@ fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
     for name in names {
         listed.assert(0, &format!("/{name}  RSA 512 bits"));
     }
-    let endpoint = Endpoint::start_in(dir, &Options::trusting(prefix));
+    let endpoint = Endpoint::start_in(dir, &Options::listing(&prefix));
     for name in names {
         assert_eq!(endpoint.exchange(&push(&host.url(name)).sign(&key(512)).wire()).status, 201, "{name}");
     }

@@ -109,9 +109,9 @@ mod tests {
     fn no_hint_of_explain_names_explain_and_none_says_that_an_unproved_body_is_mns_s() {
         for reason in Reason::iter() {
             assert!(!hint(reason, false).contains("explain"), "{reason:?}");
-            assert!(!hint(reason, false).contains("the signature holds"), "{reason:?}");
+            assert!(!hint(reason, false).contains("the signature matches"), "{reason:?}");
         }
-        assert!(hint(Reason::BodyMalformed, true).contains("the signature holds"));
+        assert!(hint(Reason::BodyMalformed, true).contains("the signature matches"));
     }
 
     #[test]
