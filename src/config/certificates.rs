@@ -17,7 +17,8 @@ pub(super) fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result
     }
     for text in trust {
         let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
-        let prefix = Prefix::parse(&slashed).ok().filter(|_| !text.ends_with(".pem"));
+        let is_certificate = [".pem", ".crt", ".cer"].iter().any(|ending| text.ends_with(ending));
+        let prefix = Prefix::parse(&slashed).ok().filter(|_| !is_certificate);
         let prefix = prefix
             .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?;
         // What the configuration lists stays trusted after this run.

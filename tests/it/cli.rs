@@ -111,7 +111,7 @@ fn a_wrong_configuration_ends_with_78_and_names_the_key() {
         let name = format!("MNS_ENDPOINT_{}", key.to_uppercase().replace('.', "__"));
         finish(program().current_dir(dir.path()).arg("health").env(name, value), b"").assert(78, told);
     }
-    for trust in ["127.0.0.1:9001", "http://127.0.0.1:9001/x509.pem", ""] {
+    for trust in ["127.0.0.1:9001", "http://127.0.0.1:9001/x509.pem", "http://127.0.0.1:9001/x509.crt", ""] {
         run(dir.path(), &["serve", "--trust", trust]).assert(78, "--trust = \"");
     }
     run(dir.path(), &["serve", "--config", "none.toml"]).assert(78, "none.toml: No such file");
