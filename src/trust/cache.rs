@@ -233,7 +233,7 @@ impl CertificateCache {
         }
         let news = self.vouch(url, certificate);
         if news != News::Known {
-            self.keep(url, certificate);
+            self.keep(url);
         }
         let News::Changed(change) = news else { return None };
         self.key_changes.fetch_add(1, Ordering::Relaxed);
@@ -386,12 +386,15 @@ impl CertificateCache {
     }
 
     /// Writes the certificate in the background: a push does not wait for it.
-    fn keep(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) {
-        let (store, url, certificate) = (self.store.clone(), url.clone(), certificate.clone());
-        tokio::task::spawn_blocking(move || match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
-            Ok(Ok(path)) => info!(%url, path = %path.display(), "Kept a signing certificate"),
-            Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
-            Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
+    fn keep(&self, url: &SigningCertUrl) {
+        let Some(slot) = self.addresses.get(url) else { return };
+        let (store, url) = (self.store.clone(), url.clone());
+        tokio::task::spawn_blocking(move || {
+            slot.keep(|certificate| match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
+                Ok(Ok(path)) => info!(%url, path = %path.display(), "Kept a signing certificate"),
+                Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
+                Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
+            });
         });
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Slot {
     is_well_known: bool,
     /// A number that grows with each use that verified a push, of whatever address.
     pub(super) used_at: AtomicU64,
+    /// Held while a copy of it is written to disk.
+    keeping: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -54,6 +56,17 @@ impl Slot {
         self.is_well_known || self.proven.load().is_some()
     }
 
+    /// Writes the newest proven certificate with `write`, one write after the other.
+    ///
+    /// Writes run in the background and may overtake each other. Each takes the newest certificate once it is its turn, so the
+    /// last one never puts an older certificate in place.
+    pub(super) fn keep(&self, write: impl FnOnce(&SigningCertificate)) {
+        let _turn = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(certificate) = self.proven.load_full() {
+            write(&certificate);
+        }
+    }
+
     /// Held for a few lines, never over an await.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,5 +85,41 @@ pub(super) async fn landing(mut flight: Flight) -> Outcome {
     match flight.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),
         Ok(None) | Err(_) => Err(FetchError::Abandoned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::trust::certificate::samples::{OLD, OTHER};
+
+    #[test]
+    fn writes_that_overtake_each_other_leave_the_newest_certificate() {
+        let [old, new] = [OLD, OTHER].map(|pem| Arc::new(SigningCertificate::parse(pem).unwrap()));
+        let slot = Slot::default();
+        slot.proven.store(Some(old));
+        let written = Mutex::new(Vec::new());
+        let write =
+            |certificate: &SigningCertificate| written.lock().unwrap().push(certificate.fingerprint().to_owned());
+        let ((started, begun), (finish, may_end)) = (mpsc::channel(), mpsc::channel());
+        std::thread::scope(|scope| {
+            let (slot, write) = (&slot, &write);
+            scope.spawn(move || {
+                slot.keep(|certificate| {
+                    started.send(()).unwrap();
+                    may_end.recv().unwrap();
+                    write(certificate);
+                });
+            });
+            begun.recv().unwrap();
+            slot.proven.store(Some(new.clone()));
+            let second = scope.spawn(move || slot.keep(write));
+            // Time enough for the second one, if it did not wait for its turn.
+            (0..10_000).take_while(|_| !second.is_finished()).for_each(|_| std::thread::yield_now());
+            finish.send(()).unwrap();
+        });
+        assert_eq!(written.into_inner().unwrap().last(), Some(&new.fingerprint().to_owned()));
     }
 }

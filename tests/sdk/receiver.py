@@ -16,7 +16,7 @@ SHA1 = bytes.fromhex("3021300906052b0e03021a05000414")
 
 
 class Push:
-    """A request as it came over the wire: the names of its headers are spelled as they were sent."""
+    """A request as it came over the wire: names spelled as they were sent, and values with a character for each byte."""
 
     def __init__(self, method, target, headers, body):
         self.method, self.target, self.headers, self.body = method, target, headers, body
@@ -60,7 +60,7 @@ class Push:
             modulus, exponent = sixth_element_key(der_of(answer.read().decode()))
         signature = base64.b64decode(self.exactly("Authorization"), validate=True)
         for text in texts:
-            verify(modulus, exponent, text.encode(), signature)
+            verify(modulus, exponent, text.encode("latin-1"), signature)
         if self.lowered("content-type").startswith(("text/xml", "application/json")):
             # The PHP sample and the old receivers of JSON compare with this and nothing else.
             of_hex = base64.b64encode(hashlib.md5(self.body).hexdigest().encode()).decode()
@@ -106,7 +106,7 @@ def verify(modulus, exponent, text, signature):
     digest = SHA1 + hashlib.sha1(text).digest()
     expected = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
     found = pow(int.from_bytes(signature, "big"), exponent, modulus).to_bytes(size, "big")
-    assert found == expected, text.decode()
+    assert found == expected, text
 
 
 class Receiver:
