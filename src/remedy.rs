@@ -14,7 +14,7 @@ pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
     match (cause.kind(), in_the_way) {
         (ErrorKind::ReadOnlyFilesystem, _) => format!("mount a writable volume at {quoted}"),
         // Moving /dev/null away would break everything else.
-        (_, Some(file)) if !file.is_file() => format!("name another directory: {} is none", file.display()),
+        (_, Some(file)) if !file.is_file() => format!("name another directory: {} is not one", file.display()),
         (_, Some(file)) => format!("mend it with: {} && {}", move_away(file), own(dir)),
         (ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::NotADirectory, None) => {
             format!("mend it with: {}", own(dir))
@@ -114,7 +114,7 @@ mod tests {
         }
         for device in ["/dev/null", "/dev/null/logs"] {
             let told = remedy(Path::new(device), &Errno::NOTDIR.into());
-            assert_eq!(told, "name another directory: /dev/null is none");
+            assert_eq!(told, "name another directory: /dev/null is not one");
         }
     }
 }

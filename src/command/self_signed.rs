@@ -72,7 +72,7 @@ impl SelfSigned {
         if is_new {
             let (certificate, private_key) = made_for(&names).context("cannot make a certificate")?;
             write(dir, &files, &certificate, &private_key).map_err(|cause| {
-                let problem = format!("cannot be written: {cause}; mend it with: {}", remedy(dir, &cause));
+                let problem = format!("cannot be written: {cause}; {}", remedy(dir, &cause));
                 impossible("--self-signed", files.certificate.display().to_string(), problem)
             })?;
         }
