@@ -18,7 +18,6 @@ use crate::clock::SystemClock;
 use crate::command::format::ContentMd5;
 use crate::command::key::{self, Key};
 use crate::command::receiver_tls::ReceiverTls;
-use crate::command::service::is_local;
 use crate::command::stdout::printer;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
@@ -184,7 +183,7 @@ impl EmulatorCommand {
         )?;
         writeln!(out, "  mns-endpoint topic create")?;
         // MNS could not reach an address of this machine; this emulator can.
-        let force = if Base::parse(base).is_ok_and(|base| is_local(base.host())) { "" } else { " --force" };
+        let force = if Base::parse(base).is_ok_and(|base| net::is_private_host(base.host())) { "" } else { " --force" };
         writeln!(out, "  mns-endpoint subscription create {scheme}://127.0.0.1:8080{force}")?;
         writeln!(out, "  mns-endpoint publish\n")?;
         out.flush()

@@ -1,7 +1,6 @@
 //! Which service the client commands speak to, and with which key: read as the vendor's SDKs do.
 
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,6 +14,7 @@ use crate::command::credentials::{KeySource, Sources};
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 use crate::mns::region_of;
+use crate::net;
 use crate::report::Report;
 
 /// The service and the key.
@@ -77,7 +77,7 @@ impl Service {
         let base = Base::parse(&endpoint).with_context(|| format!("cannot use {origin}"))?;
         let region = self.region_of(base.host())?;
         let credentials = sources.credentials()?;
-        let is_local = is_local(base.host());
+        let is_local = net::is_private_host(base.host());
         let client = Client::new(base, credentials.key, credentials.token, Arc::new(SystemClock))?;
         let client = if self.sign_version == "4" { client.signing_v4(region) } else { client };
         Ok(Session { client, is_local, key_source: credentials.source })
@@ -103,12 +103,6 @@ impl Session {
             Some(_) | None => error,
         })
     }
-}
-
-/// Whether a host is this machine or one that MNS cannot reach.
-pub(super) fn is_local(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(crate::net::is_private)
 }
 
 /// The code of a refusal, for those that have lines of their own in the manual.

@@ -9,11 +9,12 @@ use serde_json::json;
 use crate::client::Client;
 use crate::command::existing::IfThere;
 use crate::command::format::Format;
-use crate::command::service::{self, Output, Service, Session, fail, is_local, name};
+use crate::command::service::{self, Output, Service, Session, fail, name};
 use crate::command::subscribe;
 use crate::command::topic::DEFAULT_TOPIC;
 use crate::emulator::Target;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
+use crate::net;
 
 pub(super) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
 
@@ -32,7 +33,7 @@ pub(super) struct Subscription {
 enum Action {
     /// Subscribe an endpoint to a topic.
     ///
-    /// The strategy is EXPONENTIAL_DECAY_RETRY unless told otherwise: MNS then tries for a day. With
+    /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other: MNS then tries for a day. With
     /// BACKOFF_RETRY, the service's own default, it gives up after three more tries, that is after about a
     /// minute, and the message is lost.
     ///
@@ -209,7 +210,7 @@ fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let target = Target::parse(endpoint)?;
-    if is_local(target.host()) {
+    if net::is_private_host(target.host()) {
         bail!(
             "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give the public one, or \
              --force to subscribe it all the same"

@@ -190,9 +190,15 @@ fn an_endpoint_that_mns_cannot_reach_is_refused_unless_it_is_meant() {
         finish(command.env("http_proxy", format!("http://{}", host.address)), b"")
     };
     let host = ApiHost::start(&[CREATED, CREATED]);
-    for endpoint in
-        ["http://127.0.0.1:8080", "http://10.1.2.3/x", "http://[::1]:8080", "http://localhost", "https://192.168.1.1"]
-    {
+    for endpoint in [
+        "http://127.0.0.1:8080",
+        "http://10.1.2.3/x",
+        "http://[::1]:8080",
+        "http://localhost",
+        "https://192.168.1.1",
+        "http://receiver:8080",
+        "https://mns.corp.internal",
+    ] {
         remote(&host, &[endpoint]).assert(1, "is an address that MNS cannot reach");
     }
     remote(&host, &["127.0.0.1:8080"]).assert(1, "");
