@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::journal::{Log, Names, Records};
+use crate::regular;
 
 /// How much of the end of the access log is read, in bytes: some thousand requests.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -51,25 +52,20 @@ pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserve
     unserved
 }
 
-/// The end of a log, from the beginning of a line on.
+/// The end of a log. It may begin within a line, which then is none of a push.
 fn tail(path: &Path) -> Option<std::io::Take<File>> {
-    if !std::fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let mut file = File::open(path).ok()?;
+    let mut file = regular::open_to_read(path).ok()?;
     let start = file.metadata().ok()?.len().saturating_sub(BYTES_MAX);
-    if start > 0 {
-        file.seek(SeekFrom::Start(start)).ok()?;
-    }
+    file.seek(SeekFrom::Start(start)).ok()?;
     Some(file.take(BYTES_MAX))
 }
 
-/// The path and the time of a line that tells of a POST with an x-mns-version that was answered 404.
+/// The path and the time of a line about a POST with an x-mns-version that was answered 404.
 fn refused_push(line: &str) -> Option<(String, String)> {
     let (method, status, target, version, time) = if line.starts_with('{') {
-        let told: Value = serde_json::from_str(line).ok()?;
-        let text = |name: &str| Some(told.get(name)?.as_str()?.to_owned());
-        let status = told.get("status")?.to_string();
+        let line: Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| Some(line.get(name)?.as_str()?.to_owned());
+        let status = line.get("status")?.to_string();
         (text("method")?, status, text("target")?, text("mns_version")?, text("time")?)
     } else {
         let (time, rest) = line.strip_prefix('[')?.split_once(']')?;
