@@ -1,6 +1,6 @@
 //! The keys that say whose pushes are meant for us: account ids and topics.
 
-use crate::config::{ConfigError, impossible, raw};
+use crate::config::{ConfigError, impossible, is_name, raw};
 
 const OWNERS: &str = "accept.topic_owners";
 /// Ends each message on an owner.
@@ -15,7 +15,8 @@ pub(super) fn check(accept: &raw::Accept) -> Result<(), ConfigError> {
     if let Some(owner) = accept.topic_owners.0.iter().find(|owner| !is_owner(owner)) {
         return Err(impossible(OWNERS, owner, &format!("{}; {WANTED}", likely_cause(owner))));
     }
-    match accept.topics.0.iter().find(|topic| !is_topic(topic)) {
+    // The service allows less; what it may allow one day is no reason to refuse a start.
+    match accept.topics.0.iter().find(|topic| !is_name(topic)) {
         Some(topic) => {
             let allowed = "a topic's name has letters, digits, - and _ only, and no topic has another one; \
                 write an entry for each, and nothing for all topics";
@@ -27,12 +28,6 @@ pub(super) fn check(accept: &raw::Accept) -> Result<(), ConfigError> {
 
 fn is_owner(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The service allows less; what it may allow one day is no reason to refuse a start.
-fn is_topic(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 /// How such a text came to be where digits belong.

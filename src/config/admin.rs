@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::admin;
 use crate::bounded;
-use crate::config::{ConfigError, impossible, raw};
+use crate::config::{ConfigError, impossible, is_name, raw};
 
 /// The key of the file that the token stands in.
 pub(super) const TOKEN_FILE: &str = "admin.token_file";
@@ -38,20 +38,12 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
     if let Some(path) = raw.open.0.iter().find(|path| !PATHS.contains(&path.as_str())) {
         return Err(impossible("admin.open", path, "/healthz, /readyz and /metrics are possible"));
     }
-    if let Some(host) = raw.hosts.0.iter().find(|host| !is_host_name(host)) {
-        return Err(impossible(
-            "admin.hosts",
-            host,
-            "write the name alone, as in mns.example.com: no http://, port or *",
-        ));
+    // Compared with the name in Host, without the port there.
+    if let Some(host) = raw.hosts.0.iter().find(|host| !is_name(host)) {
+        let allowed = "write the name alone, as in mns.example.com: no http://, port or *";
+        return Err(impossible("admin.hosts", host, allowed));
     }
     Ok(Some(AdminOptions { listen, access: admin::Access { token, open: raw.open.0, hosts: raw.hosts.0 } }))
-}
-
-/// Compared with the name in Host, which has no port by then.
-fn is_host_name(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {

@@ -280,6 +280,12 @@ fn at_least_one(key: &'static str, number: usize) -> Result<usize, ConfigError> 
     if number == 0 { Err(impossible(key, "0", "it must be at least 1")) } else { Ok(number) }
 }
 
+/// Whether a text can be the name of a topic or a host.
+fn is_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
 fn impossible(key: &'static str, value: &str, problem: &str) -> ConfigError {
     ConfigError::Impossible { key, value: value.to_owned(), problem: problem.to_owned() }
 }
