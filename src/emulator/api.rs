@@ -52,13 +52,13 @@ enum Attributes {
 /// The API, and before it what no client of MNS asks for: the status document and the certificates.
 pub(super) fn router(emulator: Arc<Emulator>) -> Router {
     let known_hosts_only = from_fn_with_state(emulator.clone(), known_hosts_only);
-    let spelling = emulator.spelling.clone();
-    let spelled = map_response(move |mut answer: Response| {
-        spelling.spell(&mut answer);
+    let header_case = emulator.header_case.clone();
+    let in_case = map_response(move |mut answer: Response| {
+        header_case.apply(&mut answer);
         std::future::ready(answer)
     });
     let router = Router::new().route("/status", get(status)).fallback(answer);
-    router.layer(known_hosts_only).layer(spelled).with_state(emulator)
+    router.layer(known_hosts_only).layer(in_case).with_state(emulator)
 }
 
 /// Keeps the page of a stranger, whose name points here, from using the API with a key that everyone knows.

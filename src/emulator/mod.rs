@@ -38,7 +38,7 @@ use crate::emulator::keyring::Keyring;
 use crate::emulator::pusher::Pusher;
 use crate::host_name;
 use crate::mns::{AccessKey, Notation};
-use crate::net::Spelling;
+use crate::net::HeaderCase;
 
 pub use account::OpenError;
 pub use attempt::FORGED_MESSAGE;
@@ -105,7 +105,7 @@ pub struct Emulator {
     access_key: Option<AccessKey>,
     owner: String,
     hosts: Vec<String>,
-    spelling: Spelling,
+    header_case: HeaderCase,
     clock: Arc<dyn Clock>,
 }
 
@@ -133,8 +133,8 @@ impl Emulator {
         }
         let Options { access_key, owner, mut hosts, base, .. } = options;
         hosts.extend(base.parse::<Uri>().ok().and_then(|base| base.host().map(str::to_owned)));
-        let spelling = Spelling::of(&api::TITLE_CASE_NAMES).await;
-        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, hosts, spelling, clock }))
+        let header_case = HeaderCase::of(&api::TITLE_CASE_NAMES).await;
+        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, hosts, header_case, clock }))
     }
 
     /// The API, the certificates and the status document.

@@ -1,4 +1,4 @@
-//! How the names in the head of an answer are spelled on the wire.
+//! The case of the header names in an answer, as they are written on the wire.
 
 use std::convert::Infallible;
 
@@ -13,23 +13,23 @@ use tokio::sync::mpsc;
 /// The room for the names, in bytes.
 const HEAD_BYTES_MAX: usize = 4096;
 
-/// The spelling of some header names. A client that takes names for case-sensitive, as the vendor's Java SDK takes `Location`,
-/// needs that of the service it knows.
+/// The case of some header names. A client that compares names by case, as the vendor's Java SDK compares `Location`, needs
+/// the case that its service writes.
 ///
-/// The HTTP library writes names in lower case, or all in title case. It writes a mixture only in the answer of a proxy: it keeps
-/// the spelling of a message that it reads in a private extension, and takes it from the extensions of the answer. So this lets
-/// the library read a request with the names in it, and keeps that extension.
+/// The HTTP library writes all names in lower case, or all in title case. It writes a mixture only for a proxy: it keeps the
+/// case of the names that it reads in a private extension, and writes an answer with the case in its extensions. So this has
+/// the library read a request with the names, and keeps that extension.
 #[derive(Debug, Clone)]
-pub struct Spelling(Extensions);
+pub struct HeaderCase(Extensions);
 
-impl Spelling {
+impl HeaderCase {
     /// Has `names` written as they are given. All others stay in lower case.
     pub async fn of(names: &[&str]) -> Self {
         // 0 is a value that each name can have, Content-Length too.
         let lines: String = names.iter().map(|name| format!("{name}: 0\r\n")).collect();
         let (mut client, server) = tokio::io::duplex(HEAD_BYTES_MAX);
         let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-        let (found, mut spelling) = mpsc::channel(1);
+        let (found, mut case) = mpsc::channel(1);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             drop(found.try_send(request.extensions().clone()));
             async { Ok::<_, Infallible>(Response::new(String::new())) }
@@ -39,11 +39,11 @@ impl Spelling {
         let (written, served) =
             tokio::join!(client.write_all(head.as_bytes()), http.serve_connection(TokioIo::new(server), service));
         debug_assert!(written.is_ok() && served.is_ok(), "a request of ours is well-formed: {served:?}");
-        Self(spelling.try_recv().unwrap_or_default())
+        Self(case.try_recv().unwrap_or_default())
     }
 
-    /// Has the names in the head of `answer` spelled so.
-    pub fn spell<B>(&self, answer: &mut Response<B>) {
+    /// Has the names in the head of `answer` written so.
+    pub fn apply<B>(&self, answer: &mut Response<B>) {
         answer.extensions_mut().extend(self.0.clone());
     }
 }
