@@ -1,4 +1,4 @@
-//! The REST API over HTTP: who asks, what for, and the answer in the service's layout (protocol.md 4.2).
+//! The REST API over HTTP: who asks, what for, and the answer in the service's layout (`docs/emulator.md`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -
 
 async fn perform(emulator: &Emulator, base: &str, request: Request<Body>) -> Result<Answer, Refusal> {
     let request = whole(request).await?;
-    // First, since whether the signature of a name that clients encode is right depends on how they encode it.
+    // Before the signature: clients disagree on how to sign a name that has to be percent-encoded.
     let operation = Operation::of(request.method(), request.uri().path(), request.uri().query())?;
     authenticate(&request, emulator.access_key.as_ref(), emulator.clock.now())?;
     match carry_out(emulator, base, operation, &request).await {

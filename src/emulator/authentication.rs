@@ -1,4 +1,4 @@
-//! Whether a request to the API comes from the owner of the access key (protocol.md 4.1).
+//! Whether a request to the API comes from the owner of the access key (`docs/emulator.md`).
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! What a request to the API asks for, told from its method and target (protocol.md 4.3).
+//! What a request to the API asks for, told from its method and target (`docs/emulator.md`).
 
 use http::Method;
 

@@ -1,4 +1,4 @@
-//! How a client signs its requests to the REST API (protocol.md 4.1).
+//! How a client signs its requests to the REST API (`docs/emulator.md`).
 //!
 //! Version 2: the string to sign is that of a push, the signature HMAC-SHA1 under the access key's secret. Version 4 is in
 //! `signature_v4.rs`.

@@ -1,4 +1,4 @@
-//! The XML documents of the REST API (protocol.md 4.2): small trees of elements that hold text.
+//! The XML documents of the REST API (`docs/emulator.md`): small trees of elements that hold text.
 //!
 //! Elements are known by their local name, since clients write the namespace with and without its final
 //! slash. What is written has the layout of the service.
@@ -120,7 +120,7 @@ impl Element {
     }
 }
 
-/// A text as it stands in an element. A carriage return that is not written as a reference is a line feed to its reader
+/// A text as it is written in an element. A carriage return that is not written as a reference is a line feed to its reader
 /// (XML 1.0, 2.11).
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#13;")

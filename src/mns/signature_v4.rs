@@ -1,4 +1,4 @@
-//! Version 4 of the signatures of requests to the REST API (protocol.md 4.1).
+//! Version 4 of the signatures of requests to the REST API (`docs/emulator.md`).
 //!
 //! ```text
 //! MNS4-HMAC-SHA256

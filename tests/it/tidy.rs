@@ -242,6 +242,17 @@ fn the_shipped_configurations_load() {
 }
 
 #[test]
+fn every_section_of_the_protocol_that_is_cited_is_there() {
+    let page = fs::read_to_string(root().join("docs/protocol.md")).unwrap();
+    let cited = regex::Regex::new(r"protocol\.md (\d\.\d)").unwrap();
+    for (name, text) in sources() {
+        for section in cited.captures_iter(&text) {
+            assert!(page.contains(&format!("\n### {} ", &section[1])), "{name}: {}", &section[0]);
+        }
+    }
+}
+
+#[test]
 fn nothing_unfinished_is_left() {
     let unfinished = regex::Regex::new(r"\b(TODO|FIXME|XXX)\b").unwrap();
     for (name, text) in sources() {

@@ -2,7 +2,7 @@
 
 use crate::emulator::refusal::Refusal;
 
-/// The longest name, in bytes. The sources say 120, 255 and 256 (protocol.md 4.3).
+/// The longest name, in bytes. The sources say 120, 255 and 256 (`docs/emulator.md`).
 const NAME_BYTES_MAX: usize = 255;
 /// The most entries of a page.
 pub(in crate::emulator) const PAGE_ENTRIES_MAX: usize = 1000;

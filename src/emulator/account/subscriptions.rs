@@ -10,7 +10,7 @@ use crate::emulator::refusal::Refusal;
 use crate::emulator::{Creation, Target, unix_time};
 use crate::mns::api::{Subscription, SubscriptionAttributes, SubscriptionChange};
 
-/// The most subscriptions of a topic (protocol.md 4.3).
+/// The most subscriptions of a topic (`docs/emulator.md`).
 const SUBSCRIPTIONS_MAX: usize = 100;
 /// Endpoints that the service knows and the emulator only keeps: queues, mail and short messages.
 const OTHER_ENDPOINTS: [&str; 3] = ["acs:mns:", "mail:directmail:", "sms:directsms:"];

@@ -9,7 +9,7 @@ use crate::emulator::refusal::Refusal;
 use crate::emulator::{Creation, unix_time};
 use crate::mns::api::{Topic, TopicAttributes};
 
-/// The most topics of an account (protocol.md 4.3).
+/// The most topics of an account (`docs/emulator.md`).
 const TOPICS_MAX: u64 = 1000;
 /// The sizes that a topic's largest message may have, in bytes.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u32> = 1024..=65_536;
