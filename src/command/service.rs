@@ -32,14 +32,23 @@ pub(super) struct Service {
     #[arg(long, value_name = "FILE")]
     sdk_config: Option<PathBuf>,
     /// The version of request signatures: 2, or 4, which is good for one region and one day.
-    #[arg(long, value_name = "VERSION", value_parser = ["2", "4"], default_value = "2")]
-    sign_version: String,
+    #[arg(long, value_name = "VERSION", value_enum, default_value = "2")]
+    sign_version: SignVersion,
     /// The region that version 4 signs for [default: that of the endpoint's host, else cn-hangzhou].
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// How results are printed; text has the lines of the manual's scripts.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(super) output: Output,
+}
+
+/// The versions of request signatures that the service takes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SignVersion {
+    #[value(name = "2")]
+    V2,
+    #[value(name = "4")]
+    V4,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,21 +84,26 @@ impl Service {
             None => sources.endpoint()?,
         };
         let base = Base::parse(&endpoint).with_context(|| format!("cannot use {origin}"))?;
-        let region = self.region_of(base.host())?;
+        let region = self.signing_region(base.host())?;
         let credentials = sources.credentials()?;
         let is_local = net::is_private_host(base.host());
         let client = Client::new(base, credentials.key, credentials.token, Arc::new(SystemClock))?;
-        let client = if self.sign_version == "4" { client.signing_v4(region) } else { client };
+        let client = match region {
+            Some(region) => client.signing_v4(region),
+            None => client,
+        };
         Ok(Session { client, is_local, key_source: credentials.source })
     }
 
-    /// The region to sign for. An emulator's address names none, and it takes any.
-    fn region_of(&self, host: &str) -> anyhow::Result<String> {
-        if self.sign_version != "4" && self.region.is_some() {
-            bail!("--region is a part of signatures of version 4: add --sign-version 4");
+    /// The region to sign for; `None` for version 2. An emulator's address names none, and it takes any.
+    fn signing_region(&self, host: &str) -> anyhow::Result<Option<String>> {
+        match (self.sign_version, self.region.as_deref()) {
+            (SignVersion::V2, None) => Ok(None),
+            (SignVersion::V2, Some(_)) => {
+                bail!("--region is a part of signatures of version 4: add --sign-version 4")
+            }
+            (SignVersion::V4, named) => Ok(Some(named.or_else(|| region_of(host)).unwrap_or("cn-hangzhou").to_owned())),
         }
-        let named = self.region.as_deref().or_else(|| region_of(host));
-        Ok(named.unwrap_or("cn-hangzhou").to_owned())
     }
 }
 
@@ -208,7 +222,7 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
 
 /// A time of the service, in seconds since 1970, for a reader.
 fn time(number: &serde_json::Number) -> String {
-    // The last second of 9999: a later one is none that can be written.
+    // Up to the last second of 9999: RFC 3339 cannot write a later one.
     let seconds = number.as_u64().filter(|seconds| *seconds < 253_402_300_800);
     let time = seconds.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
     time.map_or_else(|| number.to_string(), |time| humantime::format_rfc3339_seconds(time).to_string())
