@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::net;
 use crate::server::{self, Paths};
 
-/// After this time a container is killed, unless it is told otherwise.
+/// After this time Docker kills a container, unless it has another timeout.
 const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Findings {

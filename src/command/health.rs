@@ -59,8 +59,8 @@ impl Health {
     }
 }
 
-/// Asks the endpoint that runs under this configuration on this machine. Under TLS its certificate has a name by which
-/// others know it, and loopback is not one of them, so none is verified.
+/// Asks the endpoint that runs under this configuration on this machine. Its TLS certificate is not verified: it is for the name
+/// by which others reach it, and not for loopback.
 async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(roots::tls_client_trusting(roots::Trust::Anyone)?)

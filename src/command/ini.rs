@@ -119,7 +119,7 @@ impl Ini {
 #[derive(Default)]
 struct Reader {
     ini: Ini,
-    /// The section that the last lines stood in.
+    /// The section of the last line.
     section: Option<String>,
     /// The key that an indented line continues.
     key: Option<String>,

@@ -59,8 +59,8 @@ pub(super) struct Serve {
     /// Trust every signing certificate under URL for this run: for push and the emulator only.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
-    /// Speak https with certs/self-signed.pem, which is made with its key if it is not there yet: to try https with push
-    /// and the emulator, which are given this file with --ca.
+    /// Speak https with certs/self-signed.pem and its key, which are made if they are missing: to try https with push or
+    /// the emulator, which take this file with --ca.
     #[arg(long)]
     self_signed: bool,
 }
@@ -176,7 +176,7 @@ impl Serve {
             warn!(%url, "TRUSTING every signing certificate under this address for this run: never do this in production");
         }
         for (name, meant) in &config.unread_variables {
-            warn!(%name, %meant, "A variable of the environment looks like a key but is not read: two underscores stand between the levels of a key");
+            warn!(%name, %meant, "A variable of the environment looks like a key but is not read: the levels of a key are separated by two underscores");
         }
         for prefix in &config.insecure_prefixes {
             warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits on the way can sign");

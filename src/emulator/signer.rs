@@ -133,7 +133,7 @@ impl Signer {
 /// A certificate of the shape of MNS's: self-signed, `CA:TRUE`, with the identifier of its key.
 ///
 /// The extensions make it X.509 version 3. The vendor's Python samples take the key from element 6 of the certificate's
-/// body, and only from version 2 on does a version stand before it.
+/// body, and only from version 2 on is it preceded by the version.
 struct LikeThatOfMns(Name);
 
 impl BuilderProfile for LikeThatOfMns {

@@ -43,7 +43,7 @@ fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNot
 
 /// The text with each control character in a string written as JSON wants it; `None` if there is none.
 ///
-/// RFC 8259 forbids them there, so some serialisers' mistake: they have no other meaning.
+/// RFC 8259 forbids them there, and some serialisers write them all the same. They can only mean themselves.
 fn with_controls_escaped(text: &str) -> Option<String> {
     if !text.bytes().any(|byte| byte < b' ') {
         return None;
@@ -63,7 +63,7 @@ fn with_controls_escaped(text: &str) -> Option<String> {
     Some(escaped)
 }
 
-/// The known members of the object, doubled ones included. Without the message its value is not looked at.
+/// The known members of the object, doubled ones included. Without `WITH_MESSAGE` the value of the message is skipped.
 struct Members<'a, const WITH_MESSAGE: bool>(Vec<(&'static str, Cow<'a, str>)>);
 
 /// A string, or a whole number as its text, or null.

@@ -234,7 +234,7 @@ impl Prefixes {
         let is_below = |prefix: &Vec<u8>| {
             address.starts_with(prefix) || secure.as_ref().is_some_and(|secure| secure.starts_with(prefix))
         };
-        // What stands behind a query or a fragment is no path, and the last slash may be in there.
+        // A query or a fragment is no part of the path, and the last slash may be in it.
         match self.by_text.keys().any(is_below) {
             true if address.contains(&b'?') || address.contains(&b'#') => {
                 NotAllowed::FileName(FileNameRule::Characters)

@@ -16,7 +16,7 @@ use crate::mns::document;
 use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
 use crate::mns::surrogates;
 
-/// What a half of a surrogate pair is that stands alone: `U+FFFD`, `?` and the half itself are all in use for it.
+/// One half of a surrogate pair has no meaning of its own: readers make `U+FFFD`, `?` or the half itself of it.
 const LONE_HALF: &str = "it refers to one half of a surrogate pair without the other, which is no character";
 
 /// Reads a `<Notification>` document.

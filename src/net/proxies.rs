@@ -69,7 +69,7 @@ impl TrustedProxies {
 
     /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; gives who it says is asking.
     ///
-    /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes tell. They stay in the
+    /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes decide. They stay in the
     /// socket if there is no header.
     pub(super) async fn open(&self, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
         let mut first = [0];
@@ -116,7 +116,7 @@ pub(crate) async fn read_header(stream: &mut (impl AsyncRead + Unpin), peer: Soc
 async fn read_line(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<Vec<u8>> {
     let mut line = vec![first];
     while !line.ends_with(b"\r\n") {
-        // Byte by byte, once in a connection: what stands behind the line is not ours.
+        // Byte by byte, once in a connection: what follows the line is not ours.
         line.push(stream.read_u8().await?);
         if line.len() > PROXY_LINE_BYTES_MAX || !line.iter().zip(LINE_START).all(|(byte, wanted)| byte == wanted) {
             return Err(io::ErrorKind::InvalidData.into());

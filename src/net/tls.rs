@@ -30,7 +30,7 @@ use crate::tls_error;
 /// The only protocol that is offered: MNS speaks no other.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// What stands in a PEM file whose key needs a passphrase.
+/// A word in every PEM file whose key needs a passphrase.
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// Where certificate and key lie, both in PEM.

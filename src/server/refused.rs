@@ -150,7 +150,7 @@ impl Visit<'_> {
         attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
         let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
         if let Some(notification) = notification {
-            // What could not be read is the body, which stands below.
+            // The body could not be read, and follows below as it is.
             let is_read = !matches!(rejection, Rejection::Invalid(_));
             let known = notification.attributes().into_iter().filter(|(name, _)| is_read || *name != "Message");
             attributes.extend(known.map(|(name, value)| match name {

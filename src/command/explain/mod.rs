@@ -68,7 +68,7 @@ struct Checks<'o, W> {
     decisive: Option<(&'static str, u16)>,
     /// What most likely broke, as sentences without their full stop.
     causes: Vec<String>,
-    /// Whether signature and digest are right, so that MNS sent this body.
+    /// Whether signature and digest match, so that MNS sent this body.
     is_proved: bool,
 }
 

@@ -19,7 +19,7 @@ pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
         | Reason::ElementDoubled
             if !is_proved =>
         {
-            "nothing proves that MNS sent this body: signature and content-md5 have to hold first"
+            "nothing proves that MNS sent this body: signature and content-md5 must match first"
         }
         other => other.hint(),
     }
@@ -60,7 +60,7 @@ pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
     Some(format!("The note in the capture has another reason, {noted}: {why}."))
 }
 
-/// Whether a reason lies in the moment of the refusal, so that the same request may be accepted the next time.
+/// Whether a refusal depends on the state of `serve` or its surroundings, so that the same request may be accepted later.
 fn is_of_the_moment(reason: Reason) -> bool {
     match reason {
         Reason::CertificateOverBudget

@@ -1,4 +1,4 @@
-//! Whether both logs tell of the same pushes: as many lines with 201 in the access log as outcomes in the endpoint log, minute
+//! Whether both logs have the same pushes: as many lines with 201 in the access log as outcomes in the endpoint log, minute
 //! by minute.
 //!
 //! The endpoint log is synced before the access line is written, and both have one time for each push. So a line without its

@@ -44,7 +44,7 @@ pub(super) struct Recover {
     /// Show what would be recovered; leave logs and quarantine as they are.
     #[arg(long)]
     dry_run: bool,
-    /// Also take back what MNS signed and what cannot be read: Message is then the whole body, and Reason says so.
+    /// Also take back bodies that MNS signed and that cannot be read: Message is then the whole body, and Reason says so.
     #[arg(long)]
     as_raw: bool,
     /// Trust certificates under URL, as with serve --trust.
@@ -270,7 +270,7 @@ fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<S
     Ok(known)
 }
 
-/// Whether it can be told from every other one. Of a body that cannot be read nothing may be known.
+/// Whether it has the id that tells it from others. A body that cannot be read may name none.
 fn has_identity(notification: &Notification<'_>) -> bool {
     !notification.message_id.is_empty()
 }

@@ -46,7 +46,7 @@ pub(super) enum Verdict<'r> {
 pub(super) enum Reading {
     /// As a notification.
     Whole,
-    /// If it is none, then as the message of one whose other attributes are those that stand in it.
+    /// As a notification; a body that is none becomes the message of one, with the attributes that can be read in it.
     Raw,
 }
 
