@@ -7,6 +7,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::client::ClientError;
 use crate::command::service::{self, Output, one_line};
 
 /// Whether a `create` is content with what is there already.
@@ -72,6 +73,17 @@ impl IfThere {
             (true, false) => Existing::Compare,
             (true, true) => Existing::Change,
         }
+    }
+}
+
+impl Existing {
+    /// Fails because the attributes of what is there could not be read back; `script_line` is the manual's for it.
+    pub(super) fn fail_unread<T>(self, what: &str, script_line: &str, error: ClientError) -> anyhow::Result<T> {
+        let line = match self {
+            Self::Refuse => script_line.to_owned(),
+            Self::Compare | Self::Change => format!("{what} already there."),
+        };
+        service::fail(format!("{line} Its attributes could not be read back."), error)
     }
 }
 

@@ -82,13 +82,7 @@ async fn read_back(
 ) -> anyhow::Result<SubscriptionAttributes> {
     match client.subscription(topic, subscription).await {
         Ok(found) => Ok(found.attributes),
-        Err(error) => {
-            let line = match existing {
-                Existing::Refuse => ALREADY_EXIST,
-                Existing::Compare | Existing::Change => "Subscription already there.",
-            };
-            fail(format!("{line} Its attributes could not be read back."), error)
-        }
+        Err(error) => existing.fail_unread("Subscription", ALREADY_EXIST, error),
     }
 }
 

@@ -203,16 +203,7 @@ async fn settle(
 }
 
 async fn read_back(client: &Client, topic: &str, existing: Existing) -> anyhow::Result<TopicShown> {
-    match client.topic(topic).await {
-        Ok(found) => Ok(found),
-        Err(error) => {
-            let line = match existing {
-                Existing::Refuse => ALREADY_EXIST,
-                Existing::Compare | Existing::Change => "Topic already there.",
-            };
-            fail(format!("{line} Its attributes could not be read back."), error)
-        }
-    }
+    client.topic(topic).await.or_else(|error| existing.fail_unread("Topic", ALREADY_EXIST, error))
 }
 
 /// What is asked for and not in force. What is not asked for is the service's.
