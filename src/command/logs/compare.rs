@@ -110,9 +110,10 @@ impl Comparison {
             return vec![format!("both logs: not compared: {obstacle}")];
         }
         let Self { minutes, without_outcome, without_line, .. } = self;
-        let since =
-            self.first.and_then(clock).map(|time| format!(", first in the minute of {time}")).unwrap_or_default();
-        let mut lines = vec![format!("both logs: {minutes} minutes with pushes compared")];
+        let compared = format!("both logs: {minutes} minutes with pushes compared");
+        let Some(first) = self.first else { return vec![format!("{compared}, the same in both")] };
+        let since = clock(first).map(|time| format!(", first in the minute of {time}")).unwrap_or_default();
+        let mut lines = vec![compared];
         if *without_outcome > 0 {
             lines.push(format!(
                 "both logs: {without_outcome} lines with 201 in the access log without their outcome in the endpoint log{since}: records are LOST"
@@ -122,9 +123,6 @@ impl Comparison {
             lines.push(format!(
                 "both logs: {without_line} outcomes in the endpoint log without their line in the access log{since}: a crash leaves that, or lines are lost"
             ));
-        }
-        if *without_outcome == 0 && *without_line == 0 {
-            lines = vec![format!("both logs: {minutes} minutes with pushes compared, the same in both")];
         }
         lines
     }

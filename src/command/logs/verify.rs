@@ -58,7 +58,7 @@ impl Verify {
 
 /// The files of one log that have been read.
 #[derive(Default)]
-struct Reading {
+struct FilesRead {
     files: HashSet<(u64, u64)>,
     /// The numbers of rotated files that were left out.
     left_out: HashSet<u64>,
@@ -67,14 +67,14 @@ struct Reading {
     live_len: u64,
 }
 
-impl Reading {
+impl FilesRead {
     fn look_again(&mut self, live: &Path) {
         self.history.is_growing |= fs::metadata(live).map_or(0, |found| found.len()) != self.live_len;
     }
 }
 
-fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> anyhow::Result<Reading> {
-    let mut reading = Reading::default();
+fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> anyhow::Result<FilesRead> {
+    let mut reading = FilesRead::default();
     verify_rotated(names, log, &mut reading, report)?;
     let live = names.live(log);
     if let Some(kind) = regular::obstacle(&live) {
@@ -106,7 +106,7 @@ fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> 
 fn verify_rotated<W: Write>(
     names: &Names,
     log: Log,
-    reading: &mut Reading,
+    reading: &mut FilesRead,
     report: &mut Report<'_, W>,
 ) -> anyhow::Result<()> {
     for number in names.rotated_numbers(log).with_context(|| cannot_read(&names.dir))? {
