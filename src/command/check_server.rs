@@ -42,7 +42,7 @@ impl Findings {
 
     /// Pushes that the access log has under a path that this configuration does not serve.
     pub(super) fn look_at_paths(&mut self, config: &Config) {
-        // A secret path is never in the log, and every other one is another one.
+        // The secret path is never in the log, so every path there is another one.
         let served = match &config.server.paths {
             _ if config.secret_path_file.is_some() => &[][..],
             Paths::These(paths) => paths,

@@ -116,7 +116,7 @@ pub enum FileNameRule {
     #[error("its file name has other characters than letters, digits, dots, underscores and hyphens")]
     Characters,
     /// It ends in one of [`ENDINGS`] or has no dot.
-    #[error("its file name ends in none of .pem, .crt, .cer and no ending at all")]
+    #[error("its file name has another ending than .pem, .crt or .cer")]
     Ending,
 }
 

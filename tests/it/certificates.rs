@@ -96,8 +96,8 @@ fn a_refused_address_is_told_the_rule_it_broke() {
     let bench = Bench::new();
     let long = "x".repeat(129);
     for (file, rule) in [
-        ("x.txt", "its file name ends in none of .pem, .crt, .cer and no ending at all"),
-        ("x.PEM", "its file name ends in none of .pem, .crt, .cer and no ending at all"),
+        ("x.txt", "its file name has another ending than .pem, .crt or .cer"),
+        ("x.PEM", "its file name has another ending than .pem, .crt or .cer"),
         ("a/x.pem", "there is more than a file name behind the prefix"),
         ("../x.pem", "there is more than a file name behind the prefix"),
         ("", "it names no file"),
