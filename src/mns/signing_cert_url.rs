@@ -106,7 +106,7 @@ pub enum FileNameRule {
     /// It is one segment of a path.
     #[error("there is more than a file name behind the prefix")]
     OneSegment,
-    /// It has [`FILE_BYTES_MAX`] bytes at most.
+    /// It has 128 bytes at most.
     #[error("its file name has more than {FILE_BYTES_MAX} bytes")]
     Length,
     /// No name climbs, or is hidden.
@@ -115,7 +115,7 @@ pub enum FileNameRule {
     /// Nothing has to be decoded.
     #[error("its file name has other characters than letters, digits, dots, underscores and hyphens")]
     Characters,
-    /// It ends in one of [`ENDINGS`] or has no dot.
+    /// It ends in `.pem`, `.crt` or `.cer`, or has no dot.
     #[error("its file name has another ending than .pem, .crt or .cer")]
     Ending,
 }
