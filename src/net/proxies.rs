@@ -97,7 +97,15 @@ async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
         let may_follow = count < LINE_START.len() && LINE_START.starts_with(begun);
         if may_follow { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(begun == LINE_START) }
     };
-    stream.async_io(Interest::READABLE, look).await
+    loop {
+        let ready = stream.ready(Interest::READABLE).await?;
+        match stream.try_io(Interest::READABLE, look) {
+            // A peer that has ended stays readable, and nothing follows.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && ready.is_read_closed() => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            looked => return looked,
+        }
+    }
 }
 
 /// Reads the header of either version, and no byte behind it.

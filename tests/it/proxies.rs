@@ -1,6 +1,7 @@
 //! Behind a proxy: whose word is taken on where a request comes from, and what was cut off its path.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use mns_endpoint::mns::ContentFormat;
@@ -130,6 +131,23 @@ fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_w
         let request = format!("{method} /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(bench.endpoint.exchange(request.as_bytes()).status, 405, "{method}");
     }
+}
+
+#[test]
+fn a_peer_that_ends_within_what_may_become_a_header_in_text_holds_up_nobody() {
+    let bench = bench(&[]);
+    // More than there are threads.
+    let mut ended: Vec<_> = (0..64).map(|turn| send(bench.endpoint.address, &b"PROXY"[..1 + turn % 5])).collect();
+    let begun = Instant::now();
+    for stream in &mut ended {
+        stream.shutdown(Shutdown::Write).unwrap();
+    }
+    assert_eq!(bench.endpoint.exchange(&signed(&bench).wire()).status, 201);
+    for mut stream in ended {
+        // The answer of the HTTP library to half a head, or none.
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    assert!(begun.elapsed() < SLOW, "{:?}", begun.elapsed());
 }
 
 #[test]
