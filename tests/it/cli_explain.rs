@@ -54,6 +54,17 @@ fn the_real_request_has_a_true_signature_and_a_body_that_nobody_knows() {
 }
 
 #[test]
+fn a_source_that_cannot_be_reached_leaves_the_other_checks() {
+    let dir = tempfile::tempdir().unwrap();
+    let wire = draft().sign(&key(512)).wire();
+    let ended = explain(dir.path(), &wire, &["--fetch", "--trust", "http://127.0.0.1:1/"]);
+    ended.assert(1, "signature     UNKNOWN  cannot fetch http://127.0.0.1:1/x.pem: ");
+    ended.assert(1, "; give the certificate with --certificate\nnotification  ok");
+    ended.assert(1, "\nString to sign:\n    POST\n");
+    ended.assert(1, "answer 503 (certificate_unavailable), unless it has the certificate or can fetch it.\n");
+}
+
+#[test]
 fn a_request_that_is_right_in_every_way_ends_with_0() {
     let dir = tempfile::tempdir().unwrap();
     for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {

@@ -30,6 +30,9 @@ use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, Signin
 const NOT_THE_MD5: &str =
     ", MessageMD5 is not the MD5 of the message, which is normal if the publisher set user properties";
 
+const NO_CERTIFICATE: &str = "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
+const GIVE_ONE: &str = "give the certificate with --certificate";
+
 /// Say what is wrong with a captured request.
 ///
 /// Reads the raw bytes of one HTTP request, shows the string to sign that was computed, makes each check that
@@ -142,11 +145,9 @@ impl Explain {
         url: Option<&SigningCertUrl>,
         checks: &mut Checks<'_, W>,
     ) -> anyhow::Result<()> {
-        let Some((certificate, origin)) = self.certificate(config, url).await? else {
-            return checks.unknown(
-                "signature",
-                "no certificate at hand: give one with --certificate, or let it be fetched with --fetch",
-            );
+        let (certificate, origin) = match self.certificate(config, url).await? {
+            Ok(found) => found,
+            Err(why) => return checks.unknown("signature", &why),
         };
         let fits = format!("under a key of {} bits from {}", certificate.key_bits(), escaped(origin.as_bytes()));
         let other = signed.other_string_to_sign();
@@ -176,27 +177,29 @@ impl Explain {
         checks.verdict("signature", Err(Rejection::Untrusted(Untrusted::SignatureWrong)))
     }
 
+    /// The certificate to check under and where it comes from, or why there is none.
     async fn certificate(
         &self,
         config: &Config,
         url: Option<&SigningCertUrl>,
-    ) -> anyhow::Result<Option<(SigningCertificate, String)>> {
+    ) -> anyhow::Result<Result<(SigningCertificate, String), String>> {
         if let Some(file) = &self.certificate {
             let bytes = input::read_small(file)?;
             let certificate = SigningCertificate::parse(&bytes);
             let certificate = certificate.with_context(|| format!("cannot use {}", file.display()))?;
-            return Ok(Some((certificate, file.display().to_string())));
+            return Ok(Ok((certificate, file.display().to_string())));
         }
-        let Some(url) = url else { return Ok(None) };
+        let Some(url) = url else { return Ok(Err(NO_CERTIFICATE.to_owned())) };
+        let mut why = NO_CERTIFICATE.to_owned();
         if self.fetch {
-            let bytes = HttpsSource::new(config.fetch.clone())?
-                .fetch(url)
-                .await
-                .with_context(|| format!("cannot fetch {url}"))?;
-            return Ok(Some((SigningCertificate::parse(&bytes)?, url.to_string())));
+            match HttpsSource::new(config.fetch.clone())?.fetch(url).await {
+                Ok(bytes) => return Ok(Ok((SigningCertificate::parse(&bytes)?, url.to_string()))),
+                Err(error) => why = format!("cannot fetch {url}: {}; {GIVE_ONE}", Report(&error)),
+            }
         }
         let store = CertificateStore::new(config.certificate_dir.clone());
-        Ok(store.load(url)?.map(|certificate| (certificate, store.path(url).display().to_string())))
+        let kept = store.load(url)?.map(|certificate| (certificate, store.path(url).display().to_string()));
+        Ok(kept.ok_or(why))
     }
 }
 
@@ -220,7 +223,7 @@ impl<W: Write> Checks<'_, W> {
     }
 
     fn unknown(&mut self, name: &str, why: &str) -> anyhow::Result<()> {
-        writeln!(self.out, "{name:<13} UNKNOWN  {why}")?;
+        writeln!(self.out, "{name:<13} UNKNOWN  {}", escaped(why.as_bytes()))?;
         self.decisive.get_or_insert(("certificate_unavailable", 503));
         Ok(())
     }
@@ -264,6 +267,10 @@ impl<W: Write> Checks<'_, W> {
     fn conclude(self, note: Option<&Note>) -> anyhow::Result<ExitCode> {
         match self.decisive {
             None => writeln!(self.out, "Verdict: serve would accept it, as far as the request itself goes.")?,
+            Some((key @ "certificate_unavailable", status)) => {
+                let unless = "unless it has the certificate or can fetch it";
+                writeln!(self.out, "Verdict: serve would answer {status} ({key}), {unless}.")?;
+            }
             Some((key, status)) => writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?,
         }
         if let Some(told) = note.and_then(|note| differs(&note.reason, self.decisive.map(|(key, _)| key))) {
