@@ -47,8 +47,14 @@ fn shown(config: &Config) -> HeaderMap {
 impl Health {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load(&[])?;
-        let url = asked_url(&config)?;
-        let answer = ask(&config, &url).await?;
+        let mut url = asked_url(&config)?;
+        let answer = match (ask(&config, &url).await, over_tls(&config, &url)) {
+            (Err(error), Some(secure)) => {
+                url = secure;
+                ask(&config, &url).await.map_err(|_also_over_tls| error)?
+            }
+            (answer, _) => answer?,
+        };
         let status = answer.status();
         if status != http::StatusCode::OK {
             let body = body(answer).await.unwrap_or_default();
@@ -145,6 +151,13 @@ fn asked_url(config: &Config) -> anyhow::Result<String> {
     let listen = config.listen.first().context("server.listen names no address")?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     Ok(format!("{scheme}://{}{path}", asked(*listen)))
+}
+
+/// The same address of the own port over TLS, which it may speak although the configuration does not say so: only the command
+/// line of serve has --self-signed.
+fn over_tls(config: &Config, url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://").filter(|_| config.admin.is_none())?;
+    Some(format!("https://{rest}"))
 }
 
 /// Where a listener is reached from its own machine.
