@@ -13,6 +13,7 @@ pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
     let errno = Errno::from_io_error(cause);
     match (cause.kind(), in_the_way) {
         (ErrorKind::ReadOnlyFilesystem, _) => format!("mount a writable volume at {quoted}"),
+        (ErrorKind::IsADirectory, _) => "name a file: this is a directory".to_owned(),
         // Moving /dev/null away would break everything else.
         (_, Some(file)) if !file.is_file() => format!("name another directory: {} is not one", file.display()),
         (_, Some(file)) => format!("mend it with: {} && {}", move_away(file), own(dir)),
@@ -105,6 +106,7 @@ mod tests {
             (Errno::NAMETOOLONG, "name another directory", false),
             (Errno::LOOP, "name another directory", false),
             (Errno::IO, "the system's log", false),
+            (Errno::ISDIR, "name a file", false),
             (Errno::STALE, "the system's log", false),
         ] {
             let told = remedy(dir.path(), &errno.into());

@@ -155,7 +155,6 @@ fn is_about_the_key(error: &ClientError) -> bool {
 /// What to do about a refusal, beside looking at the key.
 fn hint(error: &ClientError) -> &'static str {
     match code(error) {
-        "SignatureDoesNotMatch" => "; with --sign-version 4 check --region",
         "AccessDenied" => "; the key's owner lacks the permission, or the endpoint is another account's",
         "TimeExpired" | "InvalidDateHeader" => "; check this machine's clock",
         "TopicNotExist" => "; create it first: mns-endpoint topic create",

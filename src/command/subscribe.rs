@@ -138,7 +138,7 @@ fn advice(
         }
         let names = possible.join(", ");
         advice.push_str(&format!(
-            "\nTo change {names}: mns-endpoint subscription update {topic} {subscription}{flags}, or --apply with this command"
+            "\nTo change {names}: mns-endpoint subscription update {topic} {subscription}{flags}, with the service and the key of this command, or --apply with this command"
         ));
     }
     let impossible = Difference::names(differing, Change::Impossible);
@@ -146,7 +146,7 @@ fn advice(
         let names = impossible.join(", ");
         advice.push_str(&format!(
             "\nNeither --apply nor subscription update can change {names}: mns-endpoint subscription delete {topic} \
-             {subscription}, and create it again. Messages that are published in between, or not delivered yet, are lost"
+             {subscription}, with the service and the key of this command, and create it again. Messages that are published in between, or not delivered yet, are lost"
         ));
     }
     advice

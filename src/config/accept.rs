@@ -35,9 +35,13 @@ fn likely_cause(text: &str) -> &'static str {
     let is_digit_or = |others: &str| text.chars().all(|letter| letter.is_ascii_digit() || others.contains(letter));
     let has_point_or_exponent = text.contains(['.', 'e', 'E']);
     match text {
+        _ if text.starts_with("LTAI") => "this is the id of an AccessKey; the console shows the id of its account",
         _ if text.contains('@') => "this is an e-mail address; the console shows the id of its account",
         _ if has_point_or_exponent && text.parse::<f64>().is_ok() => {
             "a program has written the number in float notation, as Helm does with an id without quotes: quote it there"
+        }
+        _ if text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') => {
+            "write the digits alone, without a sign or underscores"
         }
         _ if text.contains(['"', '\'']) => "there are quotes within it; write the digits alone",
         _ if text.starts_with("acs:") => "this is an ARN; the id of its account is enough",

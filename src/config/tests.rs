@@ -75,7 +75,10 @@ fn an_owner_that_is_no_account_id_stops_the_start_with_the_likely_cause() {
         ("acs:ram::1269128356620446:root", "an ARN"),
         ("\u{ff11}\u{ff12}", "other digits"),
         ("\"1\",\"2\"", "quotes"),
-        ("-5", "account id"),
+        ("-5", "without a sign"),
+        ("+1", "without a sign"),
+        ("1_000", "without a sign or underscores"),
+        ("LTAI5tExample", "the id of an AccessKey"),
         ("true", "account id"),
     ] {
         let error = load(&[("MNS_ENDPOINT_ACCEPT__TOPIC_OWNERS", value)], &[]).unwrap_err();

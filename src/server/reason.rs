@@ -88,7 +88,7 @@ impl Reason {
                 "check this machine's clock; an old request sent again, or a very late retry: signing.max_age allows more"
             }
             Self::ContentMd5Missing => {
-                "signing.require_content_md5 = false accepts it, and then anyone may put another body under its signature"
+                "a proxy removed the header: let it through, since the signature covers it; if it came without one, signing.require_content_md5 = false accepts it, and then anyone may put another body under its signature"
             }
             Self::ContentMd5Mismatch => "a proxy changed the body, or an old request was sent again with another one",
             Self::CertificateAddressRefused => {

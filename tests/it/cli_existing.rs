@@ -49,10 +49,10 @@ fn a_subscription_with_other_attributes_ends_with_3_and_names_each() {
              FilterTag: none is in force, a was asked for\n    \
              NotifyContentFormat: XML is in force, JSON was asked for\n    \
              NotifyStrategy: BACKOFF_RETRY is in force, EXPONENTIAL_DECAY_RETRY was asked for\n    \
-             To change NotifyStrategy: mns-endpoint subscription update T S --strategy EXPONENTIAL_DECAY_RETRY, or --apply with \
+             To change NotifyStrategy: mns-endpoint subscription update T S --strategy EXPONENTIAL_DECAY_RETRY, with the service and the key of this command, or --apply with \
              this command\n    \
              Neither --apply nor subscription update can change Endpoint, FilterTag, NotifyContentFormat: mns-endpoint \
-             subscription delete T S, and create it again. Messages that are published in between, or not delivered yet, are \
+             subscription delete T S, with the service and the key of this command, and create it again. Messages that are published in between, or not delivered yet, are \
              lost\n"
         )
     );

@@ -36,8 +36,9 @@ fn verdict_of(status: u16, trust: Option<&str>) -> String {
         200..300 => "accepted".to_owned(),
         300..400 => "a redirect: MNS may take it for a delivery, and the message is lost".to_owned(),
         403 => {
-            let trust = trust
-                .map_or_else(String::new, |url| format!("; to trust this sender start it with: serve --trust {url}"));
+            let trust = trust.map_or_else(String::new, |url| {
+                format!("; unless it trusts this sender start it with: serve --trust {url}")
+            });
             format!("refused: the endpoint log has the reason{trust}")
         }
         400 => "refused: the body is no notification".to_owned(),
