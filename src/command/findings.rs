@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use serde_json::json;
 
+use crate::command::counted::counted;
 use crate::command::service::Output;
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
@@ -54,7 +55,8 @@ impl Findings {
                     // A text may hold what a file, or the serve that runs, says.
                     writeln!(out, "{level:<8} {}: {}", finding.key, escaped(finding.text.as_bytes()))?;
                 }
-                let count = |level| self.0.iter().filter(|finding| finding.level == level).count();
+                let of = |level| self.0.iter().filter(|finding| finding.level == level).count();
+                let count = |level| u64::try_from(of(level)).unwrap_or(u64::MAX);
                 let (errors, warnings) = (count(Level::Error), count(Level::Warning));
                 let origin = escaped(origin.as_bytes());
                 writeln!(out, "{origin}: {}, {}", counted(errors, "error"), counted(warnings, "warning"))
@@ -68,10 +70,4 @@ impl Findings {
             }
         }
     }
-}
-
-/// A number with its noun: "1 error", "2 errors".
-fn counted(number: usize, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{ending}")
 }

@@ -8,6 +8,7 @@ pub(crate) mod capture;
 mod certificate;
 mod check;
 mod check_server;
+mod counted;
 mod credentials;
 mod demo;
 mod emulator;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::command::counted::counted;
 use crate::journal::Verdict;
 
 /// What is known of one log, all of its files together.
@@ -110,18 +111,20 @@ impl Comparison {
             return vec![format!("both logs: not compared: {obstacle}")];
         }
         let Self { minutes, without_outcome, without_line, .. } = self;
-        let compared = format!("both logs: {minutes} minutes with pushes compared");
+        let compared = format!("both logs: {} with pushes compared", counted(*minutes, "minute"));
         let Some(first) = self.first else { return vec![format!("{compared}, the same in both")] };
         let since = clock(first).map(|time| format!(", first in the minute of {time}")).unwrap_or_default();
         let mut lines = vec![compared];
         if *without_outcome > 0 {
             lines.push(format!(
-                "both logs: {without_outcome} lines with 201 in the access log without their outcome in the endpoint log{since}: records are LOST"
+                "both logs: {} of a 201 in the access log without an outcome in the endpoint log{since}: records are LOST or damaged",
+                counted(*without_outcome, "line")
             ));
         }
         if *without_line > 0 {
             lines.push(format!(
-                "both logs: {without_line} outcomes in the endpoint log without their line in the access log{since}: a crash leaves that, or lines are lost"
+                "both logs: {} in the endpoint log without a line in the access log{since}: a crash leaves that, or lines are lost",
+                counted(*without_line, "outcome")
             ));
         }
         lines

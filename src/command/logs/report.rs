@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::command::counted::counted;
 use crate::command::logs::compare::Comparison;
 use crate::command::service::Output;
 use crate::journal::{Log, Verdict, escaped, json_text};
@@ -47,19 +48,23 @@ impl<'o, W: Write> Report<'o, W> {
         let recovered = if *recovered > 0 { format!("{recovered} recovered, ") } else { String::new() };
         self.line(
             path,
-            &format!("{records} records, {accepted} accepted, {duplicates} duplicates, {recovered}{sound}"),
+            &format!(
+                "{}, {accepted} accepted, {}, {recovered}{sound}",
+                counted(*records, "record"),
+                counted(*duplicates, "duplicate")
+            ),
         )?;
         for (offset, problem) in &verdict.problems {
             self.line(path, &format!("the record at byte {offset} is broken: {problem}"))?;
         }
         if *problems_count > 0 {
-            self.line(path, &format!("{problems_count} broken records in all"))?;
+            self.line(path, &format!("{} in all", counted(*problems_count, "broken record")))?;
         }
         if *without_outcome > 0 {
-            self.line(path, &format!("{without_outcome} requests without their outcome, not acknowledged"))?;
+            self.line(path, &format!("{} without an outcome, not acknowledged", counted(*without_outcome, "request")))?;
         }
         if *set_back > 0 {
-            self.line(path, &format!("the time goes back {set_back} times"))?;
+            self.line(path, &format!("the time goes back {}", counted(*set_back, "time")))?;
         }
         if *torn_bytes > 0 && is_written {
             let what = "of a record that is being written, or that a crash left: the next start cuts it off";

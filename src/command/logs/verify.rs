@@ -33,7 +33,7 @@ use crate::regular;
 pub(super) struct Verify {
     #[command(flatten)]
     configuration: Configuration,
-    /// How findings are printed: as lines, or as one JSON object.
+    /// How findings are printed: as lines, or as one JSON object for all files.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

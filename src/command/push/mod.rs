@@ -16,6 +16,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::command::counted::counted;
 use crate::command::format::{ContentMd5, Format};
 use crate::command::input;
 use crate::command::key::Key;
@@ -56,7 +57,7 @@ pub(super) struct Push {
     /// The message [default: the manual's "I am test message N."].
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// A file that holds the message; - reads stdin.
+    /// A file that holds the message; - reads stdin. All bytes count, a line end too.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The message's tag.
@@ -119,8 +120,8 @@ impl Push {
         let summary: Vec<String> = counts.iter().map(|(status, count)| format!("{status}: {count}")).collect();
         writeln!(
             out,
-            "{} requests in {took:.2} s, {:.0}/s; {}",
-            self.count,
+            "{} in {took:.2} s, {:.0}/s; {}",
+            counted(self.count.into(), "request"),
             f64::from(self.count) / took,
             summary.join(", ")
         )?;

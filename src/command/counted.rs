@@ -1,0 +1,17 @@
+//! Numbers with their nouns, for lines of text.
+
+/// A number with its noun: "1 error", "2 errors".
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_no_other_number_is() {
+        assert_eq!([0, 1, 2].map(|number| counted(number, "record")), ["0 records", "1 record", "2 records"]);
+    }
+}
