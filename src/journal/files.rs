@@ -78,6 +78,17 @@ impl Names {
         Ok(self.numbers(log)?.into_iter().filter_map(|(number, rest)| rest.is_empty().then_some(number)).collect())
     }
 
+    /// Whether a rotated file that is younger than number `first` is there under another ending only: packed, as a rule.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn has_packed_after(&self, log: Log, first: Option<u64>) -> io::Result<bool> {
+        let Some(first) = first else { return Ok(false) };
+        let numbers = self.numbers(log)?;
+        let is_whole = |wanted: u64| numbers.iter().any(|(number, rest)| *number == wanted && rest.is_empty());
+        Ok(numbers.iter().any(|(number, _)| *number > first && !is_whole(*number)))
+    }
+
     /// Files that somebody has made of rotated ones, and why no record is read from them: packed, or under a name that has no
     /// number. What crashes tore and what was put aside is none of them.
     ///

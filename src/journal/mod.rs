@@ -42,7 +42,7 @@ pub use settings::{Duplicates, Settings, SyncMode};
 pub use shared::{REFUSAL_TOLD, STALL_TOLD, Waits};
 pub use stamp::Stamp;
 pub use storage::{Log, Reading, Storage};
-pub use verify::{Verdict, verify};
+pub use verify::{Verdict, goes_back, verify};
 pub use writer::Receipt;
 
 /// How the records are written.

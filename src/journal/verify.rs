@@ -17,6 +17,8 @@ use crate::journal::{Log, reader};
 
 /// Records are made up to this long before they are written, side by side: the times of two may be that much out of order.
 const DISORDER_SECONDS: i64 = 10;
+/// The same in minutes.
+const DISORDER_MINUTES: i64 = 1;
 /// What the record of a start begins with.
 const STARTED: &str = "Start Endpoint!";
 /// Fields of the manual's access line behind the time.
@@ -52,10 +54,19 @@ pub struct Verdict {
     pub acknowledged: BTreeMap<i64, u64>,
     /// The minutes of the first record and of the latest one.
     pub minutes: Option<(i64, i64)>,
+    /// Whether a minute is earlier than one before it, by more than the disorder of records: a clock was set back, summer time
+    /// ended, or the zone or the format became another one. Records of different minutes then look alike.
+    pub goes_back: bool,
     /// Whether the first record is that of a start.
     pub begins_with_start: bool,
     /// The offset of a last request whose outcome does not follow before the file ends.
     pending_request: Option<u64>,
+}
+
+/// Whether a record of `minute` follows one of `latest` although it is older.
+#[must_use]
+pub fn goes_back(latest: i64, minute: i64) -> bool {
+    minute.saturating_add(DISORDER_MINUTES) < latest
 }
 
 /// Reads one file from its beginning to its end.
@@ -205,6 +216,7 @@ impl Verdict {
         }
         self.begins_with_start |= self.minutes.is_none() && seen.kind == Kind::Start;
         let (first, latest) = self.minutes.unwrap_or((minute, minute));
+        self.goes_back |= goes_back(latest, minute);
         self.minutes = Some((first, latest.max(minute)));
         if let Some((was_json, before)) = *last_time
             && is_json == was_json

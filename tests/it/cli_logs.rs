@@ -88,6 +88,33 @@ fn both_logs_are_compared() {
 }
 
 #[test]
+fn logs_that_cannot_be_compared_are_not_called_damaged() {
+    // With "drop" a copy leaves its line only.
+    let bench = Bench::with(|options| options.set("accept.duplicates", "drop"));
+    let draft = bench.draft().sign(&key(512));
+    (0..3).for_each(|_| bench.accept(&draft));
+    let address = bench.endpoint.address.to_string();
+    let dir = bench.endpoint.stop().1;
+    let dropping = ["--set", "accept.duplicates=drop"];
+    verify(dir.path(), &address, &dropping).assert(0, "\nboth logs: not compared: with accept.duplicates = \"drop\"");
+
+    let (dir, address) = five_pushes();
+    let port = address.split(':').nth(1).unwrap();
+    let at = |name: &str| dir.path().join("logs").join(format!("{name}.{port}"));
+    // Summer time ended, or a clock was set back: the same minutes come again.
+    let records = fs::read_to_string(at("endpoint_log")).unwrap();
+    let later = format!("[2099-01-01 00:00:00] [root] [INFO] [serve.rs:1] [1] Start Endpoint! Address: x\n\n{records}");
+    fs::write(at("endpoint_log"), later).unwrap();
+    fs::write(at("access_log"), format!("{0}{0}", fs::read_to_string(at("access_log")).unwrap())).unwrap();
+    verify(dir.path(), &address, &[]).assert(0, "\nboth logs: not compared: the time goes back in them");
+    // Of the rotated files only the older one was unpacked.
+    fs::write(at("endpoint_log"), "").unwrap();
+    fs::write(at("endpoint_log").with_extension(format!("{port}.7")), &records).unwrap();
+    fs::write(at("endpoint_log").with_extension(format!("{port}.8.gz")), "x").unwrap();
+    verify(dir.path(), &address, &[]).assert(0, "\nboth logs: not compared: a file between others");
+}
+
+#[test]
 fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cut_off() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix()).set("logs.rotate_size", "8KiB");

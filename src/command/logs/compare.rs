@@ -9,7 +9,12 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::command::counted::counted;
-use crate::journal::Verdict;
+use crate::journal::{Verdict, goes_back};
+
+/// A file between others was left out or is missing.
+const GAP: &str = "a file between others was left out or is missing";
+/// The clock was set back, summer time ended, or the zone or the format is another one.
+const GOES_BACK: &str = "the time goes back in them, so one minute of theirs may be two";
 
 /// What is known of one log, all of its files together.
 #[derive(Default)]
@@ -17,9 +22,12 @@ pub(super) struct History {
     acknowledged: BTreeMap<i64, u64>,
     minutes: Option<(i64, i64)>,
     begins_with_start: bool,
-    /// The number of the last rotated file that was read, and whether one between two is missing.
+    /// The number of the last rotated file that was read.
     last_number: Option<u64>,
-    has_gap: bool,
+    /// Why it cannot be compared.
+    obstacle: Option<&'static str>,
+    /// Whether the live file was read.
+    has_live: bool,
     /// Whether records came while the log was read.
     pub(super) is_growing: bool,
 }
@@ -43,7 +51,7 @@ impl History {
     /// Adds the next file; `number` is that of a rotated one.
     pub(super) fn add(&mut self, number: Option<u64>, verdict: &Verdict) {
         if let (Some(last), Some(number)) = (self.last_number, number) {
-            self.has_gap |= last.checked_add(1) != Some(number);
+            self.obstacle = self.obstacle.or((last.checked_add(1) != Some(number)).then_some(GAP));
         }
         self.last_number = number.or(self.last_number);
         for (minute, count) in &verdict.acknowledged {
@@ -52,24 +60,28 @@ impl History {
         }
         let Some((first, latest)) = verdict.minutes else { return };
         self.begins_with_start |= self.minutes.is_none() && verdict.begins_with_start;
-        let (begin, end) = self.minutes.unwrap_or((first, latest));
+        let before = self.minutes;
+        let (begin, end) = before.unwrap_or((first, latest));
+        // What was live when the numbers were listed, and got one since, is read after its successor.
+        let goes_back = verdict.goes_back || !self.has_live && before.is_some_and(|(_, end)| goes_back(end, first));
+        self.obstacle = self.obstacle.or(goes_back.then_some(GOES_BACK));
+        self.has_live |= number.is_none();
         self.minutes = Some((begin, end.max(latest)));
     }
 
     /// Something between its files is missing.
     pub(super) fn note_gap(&mut self) {
-        self.has_gap = true;
+        self.obstacle = Some(GAP);
     }
 }
 
 /// Compares both logs in the minutes that both cover. The first one is left out unless the endpoint log begins with a start,
 /// and the last one while records are written: one of the logs may have only a part of it.
 pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
-    let mut found = Comparison::default();
-    if endpoint.has_gap || access.has_gap {
-        found.obstacle = Some("a file between others was left out or is missing");
-        return found;
+    if let Some(obstacle) = endpoint.obstacle.or(access.obstacle) {
+        return Comparison::without(obstacle);
     }
+    let mut found = Comparison::default();
     let (Some((begin, end)), Some((access_begin, access_end))) = (endpoint.minutes, access.minutes) else {
         found.obstacle = Some("a log has no record");
         return found;
@@ -101,6 +113,11 @@ pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
 }
 
 impl Comparison {
+    /// Nothing is compared.
+    pub(super) fn without(obstacle: &'static str) -> Self {
+        Self { obstacle: Some(obstacle), ..Self::default() }
+    }
+
     /// Whether no push that was answered 201 is missing from the endpoint log.
     pub(super) fn is_sound(&self) -> bool {
         self.without_outcome == 0
@@ -188,16 +205,31 @@ mod tests {
 
     #[test]
     fn nothing_is_compared_across_a_gap_or_without_a_common_minute() {
-        let gap = History { has_gap: true, ..history(&[1, 1], true) };
+        let gap = History { obstacle: Some(GAP), ..history(&[1, 1], true) };
         assert!(compare(&gap, &history(&[1, 2], true)).obstacle.is_some());
         assert!(compare(&History::default(), &history(&[1, 2], true)).obstacle.is_some());
         assert!(compare(&history(&[1], false), &history(&[2], false)).obstacle.is_some());
+        let at = |first, latest| {
+            let mut verdict = Verdict::default();
+            verdict.minutes = Some((first, latest));
+            verdict
+        };
+        for (files, goes_back) in [
+            (&[(Some(1), 100, 110), (None, 109, 120)][..], false),
+            (&[(Some(1), 100, 110), (None, 108, 120)], true),
+            // Rotated while the first one was read.
+            (&[(Some(1), 100, 110), (None, 130, 140), (Some(2), 110, 130)], false),
+        ] {
+            let mut log = History::default();
+            files.iter().for_each(|(number, first, latest)| log.add(*number, &at(*first, *latest)));
+            assert_eq!(log.obstacle, goes_back.then_some(GOES_BACK), "{files:?}");
+        }
         let mut with_gap = History::default();
         for number in [Some(3), Some(4), None] {
             with_gap.add(number, &Verdict::default());
         }
-        assert!(!with_gap.has_gap);
+        assert_eq!(with_gap.obstacle, None);
         with_gap.add(Some(6), &Verdict::default());
-        assert!(with_gap.has_gap);
+        assert_eq!(with_gap.obstacle, Some(GAP));
     }
 }
