@@ -1,6 +1,6 @@
 //! A certificate that no CA has issued, and its key: made once, so that https can be tried.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,8 @@ impl SelfSigned {
     /// [`ConfigError`]: the files cannot be read or written.
     pub(super) fn read_or_make(dir: &Path, names: Vec<String>) -> anyhow::Result<Self> {
         let files = TlsFiles { certificate: dir.join(CERTIFICATE), private_key: dir.join(PRIVATE_KEY) };
+        // Of two that start at once only one makes a pair: a key of one and a certificate of the other would be of no use.
+        let _lock = locked(dir).ok();
         let is_new = !(files.certificate.exists() && files.private_key.exists());
         if is_new {
             let (certificate, private_key) = made_for(&names).context("cannot make a certificate")?;
@@ -146,6 +148,14 @@ fn made_for(names: &[String]) -> Result<(String, String), rcgen::Error> {
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
+/// Waits until nobody else makes a pair in `dir`. A file system may have no locks.
+fn locked(dir: &Path) -> io::Result<File> {
+    fs::create_dir_all(dir)?;
+    let dir = File::open(dir)?;
+    dir.lock()?;
+    Ok(dir)
+}
+
 /// The key first: a start that is cut off between the two leaves no certificate that senders could be given.
 fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
@@ -169,6 +179,19 @@ fn impossible(key: &'static str, value: String, problem: String) -> ConfigError 
 mod tests {
     use super::*;
     use crate::config::Sources;
+
+    #[test]
+    fn of_many_that_start_at_once_one_makes_the_pair() {
+        for _ in 0..5 {
+            let dir = tempfile::tempdir().unwrap();
+            let make = || SelfSigned::read_or_make(&dir.path().join("certs"), vec!["localhost".to_owned()]).unwrap();
+            let pairs: Vec<SelfSigned> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(pairs.iter().filter(|pair| pair.is_new).count(), 1);
+        }
+    }
 
     #[test]
     fn the_names_are_those_by_which_senders_reach_this_machine() {
