@@ -35,8 +35,16 @@ fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNot
     let members: Members<'_, WITH_MESSAGE> =
         serde_json::from_str(text).map_err(|error| InvalidNotification::Malformed(error.to_string()))?;
     let mut envelope = Envelope::default();
+    let mut seen = Vec::with_capacity(ATTRIBUTES.len());
     for (name, value) in members.0 {
-        envelope.set(name, value)?;
+        // A null counts here: of two values some readers take the first and some the last.
+        if seen.contains(&name) {
+            return Err(InvalidNotification::ElementDoubled(name));
+        }
+        seen.push(name);
+        if let Some(value) = value {
+            envelope.set(name, value)?;
+        }
     }
     Ok(envelope)
 }
@@ -64,7 +72,7 @@ fn with_controls_escaped(text: &str) -> Option<String> {
 }
 
 /// The known members of the object, doubled ones included. Without `WITH_MESSAGE` the value of the message is skipped.
-struct Members<'a, const WITH_MESSAGE: bool>(Vec<(&'static str, Cow<'a, str>)>);
+struct Members<'a, const WITH_MESSAGE: bool>(Vec<(&'static str, Option<Cow<'a, str>>)>);
 
 /// A string, or a whole number as its text, or null.
 struct Value<'a>(Option<Cow<'a, str>>);
@@ -96,7 +104,7 @@ impl<'de, const WITH_MESSAGE: bool> Visitor<'de> for MembersVisitor<WITH_MESSAGE
                         let IgnoredAny = map.next_value()?;
                         Value(Some(Cow::Borrowed("")))
                     };
-                    members.extend(value.0.map(|value| (*name, value)));
+                    members.push((*name, value.0));
                 }
                 Some(_) | None => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -218,5 +226,9 @@ mod tests {
         assert_eq!(decode(&without), Err(InvalidNotification::ElementMissing("Message")));
         let doubled = format!(r#"{{{REST},"Message":"","PublishTime":1,"Message":""}}"#);
         assert_eq!(decode(&doubled), Err(InvalidNotification::ElementDoubled("Message")));
+        for two in [r#""Message":null,"Message":"x""#, r#""Message":"x","Message":null"#] {
+            let text = format!(r#"{{{REST},{two},"PublishTime":1}}"#);
+            assert_eq!(decode(&text), Err(InvalidNotification::ElementDoubled("Message")), "{two}");
+        }
     }
 }
