@@ -51,7 +51,7 @@ impl Findings {
         let Some(port) = config.listen.first().map(SocketAddr::port) else { return };
         for path in unserved::paths(&config.log_dir, port, served) {
             let text = format!(
-                "pushes came for {}, which is not served: {}, the last on {}; add it, or change the subscription",
+                "requests with x-mns headers came for {}, which is not served: {}, the last on {}; if a subscription has this path, add it or change the subscription: nobody verified who asked",
                 path.path, path.pushes, path.last
             );
             self.0.push(Finding::warning("server.paths", text));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::journal::{Log, Names, Records};
+use crate::journal::{Log, Names, Records, unescape_bytes};
 use crate::regular;
 
 /// How much of the end of the access log is read, in bytes: some thousand requests.
@@ -42,7 +42,8 @@ pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserve
         }
     }
     let unserved = found.into_iter().map(|(path, (pushes, last))| Unserved {
-        path: path.chars().take(SHOWN_MAX).collect(),
+        // The text log escapes it, and so does whoever prints it.
+        path: String::from_utf8_lossy(&unescape_bytes(path.as_bytes())).chars().take(SHOWN_MAX).collect(),
         pushes,
         last,
     });

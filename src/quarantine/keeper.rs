@@ -75,7 +75,7 @@ enum Command {
 struct Shared {
     /// The file of each signature that is marked, by the number of the signature.
     signatures: Mutex<HashMap<u64, u64>>,
-    /// Counts up: a number is never used again.
+    /// Counts up: a number is not used again before the next start.
     next_number: AtomicU64,
     waiting_bytes: AtomicUsize,
     kept: AtomicU64,

@@ -262,7 +262,11 @@ fn a_path_that_a_subscription_has_and_nobody_serves_is_found_in_the_access_log()
         let listen = format!("server.listen={}", endpoint.address);
         let (_printed, dir) = endpoint.stop();
         let found = check(dir.path(), &[&listen]);
-        assert_line(&found, 0, "warning  server.paths: pushes came for /mns, which is not served: 3, the last on ");
+        assert_line(
+            &found,
+            0,
+            "warning  server.paths: requests with x-mns headers came for /mns, which is not served: 3, the last on ",
+        );
         for absent in ["/scan", "came for /notifications"] {
             assert!(!found.stdout.contains(absent), "{}", found.stdout);
         }
