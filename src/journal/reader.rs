@@ -73,7 +73,9 @@ impl<R: BufRead> Records<R> {
             }
             let start = self.record.len();
             self.read_line()?;
-            if let Some(begin) = self.begins_within(start) {
+            if let Some(begin) = self.begins_within(start)
+                && self.is_followed_like_a_record(begin)?
+            {
                 self.rest = self.record.split_off(begin);
                 return Ok(self.damaged());
             }
@@ -128,6 +130,14 @@ impl<R: BufRead> Records<R> {
             self.record.append(&mut self.rest);
         }
         Ok(())
+    }
+
+    /// Whether what follows the last line can follow a record that begins at `begin`.
+    ///
+    /// In JSON a record is one line, and the next one begins behind it. A peer's text that looks like such a line is followed by the
+    /// rest of its own record: an indented line, another attribute, or an empty line.
+    fn is_followed_like_a_record(&mut self, begin: usize) -> io::Result<bool> {
+        Ok(self.record.get(begin) != Some(&b'{') || matches!(self.peek()?, None | Some(b'[' | b'{')))
     }
 
     /// The place where a record begins in the middle of the line at `start`, because what ended the one before is damaged.

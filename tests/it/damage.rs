@@ -211,6 +211,29 @@ fn taken(storage: &FaultyStorage, log: Log) -> Vec<u8> {
     storage.with(|disk| disk.file(log).live.clone())
 }
 
+#[test]
+fn what_a_peer_wrote_like_a_record_of_json_is_none_behind_damage() {
+    for formats in [[Format::Text; 2], [Format::Text, Format::Json]] {
+        let file = File::write(Log::Endpoint, formats, 10);
+        let sent: BTreeSet<_> = (0..10).map(|number| format!("{number:016X}").into_bytes()).collect();
+        let heads = file.bytes.windows(7).enumerate().filter(|(_, window)| *window == b"{\"time\"");
+        for (head, _) in heads.filter(|(head, _)| *head > 0) {
+            for len in [1, 2, 40] {
+                let mut damaged = file.bytes.clone();
+                damaged[head.saturating_sub(len)..head].fill(0);
+                for record in whole(Log::Endpoint, &damaged) {
+                    let key = accepted(&record);
+                    assert!(
+                        key.is_none_or(|key| sent.contains(key.parts()[3])),
+                        "{}",
+                        String::from_utf8_lossy(&record)
+                    );
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
