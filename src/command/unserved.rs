@@ -53,7 +53,7 @@ pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserve
     unserved
 }
 
-/// The end of a log. It may begin within a line, which then is none of a push.
+/// The end of a log. It may begin within a line, which then does not parse and is skipped.
 fn tail(path: &Path) -> Option<std::io::Take<File>> {
     let mut file = regular::open_to_read(path).ok()?;
     let start = file.metadata().ok()?.len().saturating_sub(BYTES_MAX);

@@ -90,7 +90,7 @@ impl Names {
     }
 
     /// Files that somebody has made of rotated ones, and why no record is read from them: packed, or under a name that has no
-    /// number. What crashes tore and what was put aside is none of them.
+    /// number. Files ending in `.torn` and `.suspect` are not among them.
     ///
     /// # Errors
     /// The directory cannot be read.
