@@ -25,8 +25,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How a TLS server's answer to a request without TLS begins: the record type of an alert, and the major version.
 const TLS_ALERT: [u8; 2] = [21, 3];
 /// What makes an endpoint's certificate trusted.
-const TRUST_IT: &str =
-    "name the file of its CA, or of the certificate itself, with --ca, or check nothing with --insecure";
+const TRUST_IT: &str = "name the file of its CA with --ca, or check nothing with --insecure";
 
 /// An endpoint's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
