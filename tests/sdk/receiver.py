@@ -126,10 +126,11 @@ class Receiver:
                 except Exception as failure:
                     receiver.failures.append(f"{failure!r} {push.headers}")
                     status = 400
+                # Before the answer: a sender that has it may look at once.
+                receiver.pushes.append(push)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                receiver.pushes.append(push)
 
             def log_message(self, *_):
                 pass
