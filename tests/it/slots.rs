@@ -28,10 +28,15 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 1);
 fn bench(slots: usize) -> Bench {
     let bench = Bench::with(|options| options.set("server.max_connections", &slots.to_string()));
     bench.accept(&genuine(&bench));
-    // While that push is being answered its connection is proved and busy: then another one gets 503.
+    await_free_slot(&bench);
+    bench
+}
+
+/// Waits until the last push is over: its connection is proved and busy until shortly after its answer was read, and until
+/// then another one gets 503 if there is no other slot.
+fn await_free_slot(bench: &Bench) {
     let other = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
     eventually("its slot is free", || (bench.endpoint.exchange(other).status == 404).then_some(()));
-    bench
 }
 
 fn url(bench: &Bench) -> String {
@@ -206,6 +211,7 @@ fn answers_that_nobody_reads_and_certificates_that_do_not_come_hold_no_slot() {
     unread.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     while unread.write_all(&HEALTH.repeat(1000)).is_ok() {}
     wait_for_slot(&bench);
+    await_free_slot(&bench);
     bench.host.set(Mode::Stall);
     let _waiting = send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
     wait_for_slot(&bench);
@@ -215,8 +221,8 @@ fn answers_that_nobody_reads_and_certificates_that_do_not_come_hold_no_slot() {
 #[track_caller]
 fn wait_for_slot(bench: &Bench) {
     let begun = Instant::now();
-    // The push before it is in work until shortly after its answer was read: until then this one gets 503.
-    eventually("the push is taken", || (bench.endpoint.exchange(&genuine(bench).wire()).status == 201).then_some(()));
+    let mut stream = send(bench.endpoint.address, &genuine(bench).wire());
+    assert_eq!(read_answer(&mut stream).status, 201);
     assert!(begun.elapsed() < GRACE * 2, "{:?}", begun.elapsed());
 }
 
