@@ -282,6 +282,7 @@ where
 
     async fn connection(self, stream: TcpStream, peer: SocketAddr, slot: Slot, _ending: Ending) {
         let activity = slot.activity.clone();
+        activity.begin_serving();
         let (stream, peer) = if self.front.proxies.trusts(peer) {
             match self.open_behind_proxy(stream, peer, &activity).await {
                 Some(opened) => opened,
@@ -417,4 +418,38 @@ fn is_peers_doing(error: &io::Error) -> bool {
 fn is_timeout(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream as StdStream;
+    use std::thread::park_timeout;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::limits::FIRST_REQUEST_GRACE;
+
+    #[tokio::test]
+    async fn a_connection_that_is_served_late_is_answered_although_a_stop_is_under_way() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (counters, stop) = (Arc::<Counters>::default(), CancellationToken::new());
+        let service = tower::service_fn(async |_: Request| Ok(Response::new(Body::from("answered"))));
+        let front = Front::plain(Limits::of_connections(8));
+        let serving = tokio::spawn(serve(vec![listener], service, front, counters.clone(), stop.clone()));
+        tokio::task::yield_now().await;
+        let mut client = StdStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        // The thread that accepts does so; the one that serves, this one, has no time.
+        while counters.opened.load(Ordering::Relaxed) == 0 {
+            park_timeout(Duration::from_millis(1));
+        }
+        park_timeout(FIRST_REQUEST_GRACE + Duration::from_millis(100));
+        stop.cancel();
+        serving.await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("answered"), "{answer:?}");
+    }
 }

@@ -114,6 +114,12 @@ impl Activity {
         }
     }
 
+    /// The connection is served from now on. On a busy machine its task may start long after the connection was accepted, and
+    /// that time is not silence of the peer.
+    pub(super) fn begin_serving(&self) {
+        self.since_ms.store(now_ms(), Ordering::Release);
+    }
+
     pub(super) fn phase(&self) -> Phase {
         Phase::from_repr(self.phase.load(Ordering::Acquire)).unwrap_or(Phase::Opening)
     }
