@@ -1,6 +1,10 @@
-//! What the parts of the path of a push cost, each alone. `cargo bench`; `scripts/bench` measures the whole.
+//! What the parts of the path of a push cost, each alone. `cargo bench`; `scripts/bench` measures
+//! the whole.
 
-#![expect(clippy::unwrap_used, reason = "without what it measures it has nothing to do")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "without what it measures it has nothing to do"
+)]
 
 use std::hint::black_box;
 
@@ -13,9 +17,12 @@ use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock as _, SystemClock};
 use mns_endpoint::emulator::{Push, Signer, new_message_id, new_request_id};
 use mns_endpoint::journal::{
-    Entry, FileOptions, FileStorage, Format, Journal, Level, Place, Record, RecordRequest, SUCCEED, Settings, Stamp,
+    Entry, FileOptions, FileStorage, Format, Journal, Level, Place, Record, RecordRequest, SUCCEED,
+    Settings, Stamp,
 };
-use mns_endpoint::mns::{ContentFormat, ContentMd5, Form, Notification, SignedRequest, string_to_sign};
+use mns_endpoint::mns::{
+    ContentFormat, ContentMd5, Form, Notification, SignedRequest, string_to_sign,
+};
 use mns_endpoint::trust::SigningCertificate;
 
 #[global_allocator]
@@ -57,15 +64,23 @@ fn parsed(wire: &[u8]) -> Request<Bytes> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Request::new(&mut headers);
     let end = head.parse(wire).unwrap().unwrap();
-    let builder = Request::builder().method(head.method.unwrap()).uri(head.path.unwrap());
-    let builder = head.headers.iter().fold(builder, |builder, header| builder.header(header.name, header.value));
-    builder.body(Bytes::copy_from_slice(wire.get(end..).unwrap())).unwrap()
+    let builder = Request::builder()
+        .method(head.method.unwrap())
+        .uri(head.path.unwrap());
+    let builder = head.headers.iter().fold(builder, |builder, header| {
+        builder.header(header.name, header.value)
+    });
+    builder
+        .body(Bytes::copy_from_slice(wire.get(end..).unwrap()))
+        .unwrap()
 }
 
 fn reading(criterion: &mut Criterion) {
     let signer = Signer::generate(512).unwrap();
     let small = push(&signer, ContentFormat::Xml, 200);
-    criterion.bench_function("signed_request", |bench| bench.iter(|| SignedRequest::of(black_box(&small)).unwrap()));
+    criterion.bench_function("signed_request", |bench| {
+        bench.iter(|| SignedRequest::of(black_box(&small)).unwrap())
+    });
     criterion.bench_function("string_to_sign", |bench| {
         bench.iter(|| string_to_sign(black_box(&small), Form::Documented));
     });
@@ -79,7 +94,11 @@ fn reading(criterion: &mut Criterion) {
     }
     group.finish();
     let mut group = criterion.benchmark_group("decode");
-    for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {
+    for format in [
+        ContentFormat::Xml,
+        ContentFormat::Json,
+        ContentFormat::Simplified,
+    ] {
         for bytes in MESSAGE_BYTES {
             let request = push(&signer, format, bytes);
             group.bench_function(BenchmarkId::new(format!("{format:?}"), bytes), |bench| {
@@ -111,12 +130,32 @@ fn records(request: &Request<Bytes>, format: Format) -> Vec<u8> {
     let notification = Notification::decode(request).unwrap();
     let stamp = Stamp::new(SystemClock.now(), &TimeZone::UTC);
     let (level, attributes) = (Level::Info, notification.attributes());
-    let shown = RecordRequest { headers: request.headers(), peer: Some("127.0.0.1:1"), body: Some(request.body()) };
+    let shown = RecordRequest {
+        headers: request.headers(),
+        peer: Some("127.0.0.1:1"),
+        body: Some(request.body()),
+    };
     let mut out = Vec::with_capacity(4096);
     let (place, title) = (Place::Request, None);
-    Record { stamp: &stamp, level, place, title, attributes: &[], request: Some(shown) }.write(&mut out, format);
+    Record {
+        stamp: &stamp,
+        level,
+        place,
+        title,
+        attributes: &[],
+        request: Some(shown),
+    }
+    .write(&mut out, format);
     let (place, title) = (Place::Succeed, Some(SUCCEED));
-    Record { stamp: &stamp, level, place, title, attributes: &attributes, request: None }.write(&mut out, format);
+    Record {
+        stamp: &stamp,
+        level,
+        place,
+        title,
+        attributes: &attributes,
+        request: None,
+    }
+    .write(&mut out, format);
     out
 }
 
@@ -124,27 +163,42 @@ fn recording(criterion: &mut Criterion) {
     let request = push(&Signer::generate(512).unwrap(), ContentFormat::Xml, 200);
     let mut group = criterion.benchmark_group("records");
     for format in [Format::Text, Format::Json] {
-        group.bench_function(BenchmarkId::from_parameter(format!("{format:?}")), |bench| {
-            bench.iter(|| records(black_box(&request), format));
-        });
+        group.bench_function(
+            BenchmarkId::from_parameter(format!("{format:?}")),
+            |bench| {
+                bench.iter(|| records(black_box(&request), format));
+            },
+        );
     }
     group.finish();
 }
 
-/// On the disk that `target` is on: from the hand-over of so many entries at once to the last receipt.
+/// On the disk that `target` is on: from the hand-over of so many entries at once to the last
+/// receipt.
 fn committing(criterion: &mut Criterion) {
     let request = push(&Signer::generate(512).unwrap(), ContentFormat::Xml, 200);
     let endpoint = records(&request, Format::Text);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let storage = FileStorage::open(FileOptions { dir: dir.path().to_owned(), port: 1, mode: 0o640 }).unwrap();
-    let journal = Journal::start(Box::new(storage), Settings::default(), None).unwrap().0;
+    let storage = FileStorage::open(FileOptions {
+        dir: dir.path().to_owned(),
+        port: 1,
+        mode: 0o640,
+    })
+    .unwrap();
+    let journal = Journal::start(Box::new(storage), Settings::default(), None)
+        .unwrap()
+        .0;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut group = criterion.benchmark_group("commit");
     for waiting in [1_u64, 64, 1024] {
         group.throughput(Throughput::Elements(waiting));
         group.bench_function(BenchmarkId::from_parameter(waiting), |bench| {
             bench.iter(|| {
-                let entry = |_| Entry { endpoint: endpoint.clone(), access: vec![b'a'; 170], once: None };
+                let entry = |_| Entry {
+                    endpoint: endpoint.clone(),
+                    access: vec![b'a'; 170],
+                    once: None,
+                };
                 let appends = join_all((0..waiting).map(|number| journal.append(entry(number))));
                 assert!(runtime.block_on(appends).iter().all(Result::is_ok));
             });

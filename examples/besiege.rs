@@ -1,16 +1,21 @@
-//! Besieges a `serve` of its own with slow peers, sends genuine pushes meanwhile, and prints what came of both.
+//! Besieges a `serve` of its own with slow peers, sends genuine pushes meanwhile, and prints what
+//! came of both.
 //!
-//! `besiege --bin PATH --kind KIND [--connections 10040] [--slots 10000] [--sources 1] [--apart] [--seconds 30] [--rate 20]
-//! [--at-least 99] [--within 1000]`
+//! `besiege --bin PATH --kind KIND [--connections 10040] [--slots 10000] [--sources 1] [--apart]
+//! [--seconds 30] [--rate 20] [--at-least 99] [--within 1000]`
 //!
-//! Ends with 1 if less than `--at-least` percent of the pushes are answered 201, if their p99 passes `--within` ms, or if a
-//! health check fails. `tests/attack/slots` runs all of it.
+//! Ends with 1 if less than `--at-least` percent of the pushes are answered 201, if their p99
+//! passes `--within` ms, or if a health check fails. `tests/attack/slots` runs all of it.
 //!
-//! KIND is what each peer does, again and again: `bare`, `plausible`, `replayed` and `drip` leave a body unfinished (no MNS
-//! headers; a right Date and certificate address; one genuine head on all; one byte a second), `heads` a head, `large-heads`
-//! one of 31 KB, `idle` says nothing, `unread` reads no answer, `kept` asks for the health on a kept connection.
-//! `--apart`: genuine pushes come from an address of their own; without it all come from one. All traffic stays on 127.0.0.0/8.
-#![expect(clippy::arithmetic_side_effects, reason = "small figures of a bounded run")]
+//! KIND is what each peer does, again and again: `bare`, `plausible`, `replayed` and `drip` leave a
+//! body unfinished (no MNS headers; a right Date and certificate address; one genuine head on all;
+//! one byte a second), `heads` a head, `large-heads` one of 31 KB, `idle` says nothing, `unread`
+//! reads no answer, `kept` asks for the health on a kept connection. `--apart`: genuine pushes come
+//! from an address of their own; without it all come from one. All traffic stays on 127.0.0.0/8.
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "small figures of a bounded run"
+)]
 #![expect(clippy::print_stdout, reason = "what it is for")]
 
 use std::io::BufRead as _;
@@ -67,34 +72,69 @@ struct Outcome {
     spans_ms: Vec<u64>,
 }
 
+#[expect(clippy::too_many_lines, reason = "until it is split")]
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     let plan = Plan::of(std::env::args().skip(1))?;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, raised)?;
     let signer = Arc::new(tokio::task::spawn_blocking(|| Signer::generate(512)).await??);
     let certificates = serve_certificate(signer.certificate_pem().to_owned()).await?;
     let url = format!("http://{certificates}/cert.pem");
     let dir = tempfile::tempdir()?;
     let (server, address) = start(&plan, &format!("http://{certificates}/"), dir.path())?;
-    let genuine = if plan.is_apart { Ipv4Addr::new(127, 0, 9, 9) } else { Ipv4Addr::LOCALHOST };
-    ensure!(ask(genuine, address, &push(&signer, &url)?).await?.0 == 201, "the first push was refused");
+    let genuine = if plan.is_apart {
+        Ipv4Addr::new(127, 0, 9, 9)
+    } else {
+        Ipv4Addr::LOCALHOST
+    };
+    ensure!(
+        ask(genuine, address, &push(&signer, &url)?).await?.0 == 201,
+        "the first push was refused"
+    );
     let (spent, before) = (Arc::new(Spent::default()), resident(&server)?);
     let request: Arc<[u8]> = request(&plan.kind, &signer, &url)?.into();
     for number in 0..plan.connections {
-        let source = Ipv4Addr::new(127, 0, if plan.is_apart { 2 } else { 0 }, source(number, plan.sources)?);
-        tokio::spawn(besiege(plan.kind.clone(), source, address, request.clone(), spent.clone()));
+        let source = Ipv4Addr::new(
+            127,
+            0,
+            if plan.is_apart { 2 } else { 0 },
+            source(number, plan.sources)?,
+        );
+        tokio::spawn(besiege(
+            plan.kind.clone(),
+            source,
+            address,
+            request.clone(),
+            spent.clone(),
+        ));
     }
     sleep(SETTLE).await;
-    let (cpu, own, began) = (cpu_ticks(server.id())?, cpu_ticks(std::process::id())?, Instant::now());
-    let (connects, bytes) = (spent.connects.load(Ordering::Relaxed), spent.bytes.load(Ordering::Relaxed));
+    let (cpu, own, began) = (
+        cpu_ticks(server.id())?,
+        cpu_ticks(std::process::id())?,
+        Instant::now(),
+    );
+    let (connects, bytes) = (
+        spent.connects.load(Ordering::Relaxed),
+        spent.bytes.load(Ordering::Relaxed),
+    );
     let pushes = steadily(plan.rate, plan.seconds, || {
         let wire = push(&signer, &url);
         async move { Ok(ask(genuine, address, &wire?).await?.0 == 201) }
     });
     let health = steadily(4, plan.seconds, || async move {
-        Ok(ask(genuine, address, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?.0 == 200)
+        Ok(ask(
+            genuine,
+            address,
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        )
+        .await?
+        .0 == 200)
     });
     let mut most = 0;
     let watch = async {
@@ -111,20 +151,31 @@ async fn main() -> anyhow::Result<()> {
     let per_second = |count: u64| count as f64 / took;
     let ticks = |after: u64, before: u64| (after.saturating_sub(before)) as f64 / took;
     println!(
-        "{:<12} slots={} peers={} from {} address(es){} | pushes 201: {:.1}% of {} p50={}ms p99={}ms | health 200: {:.1}% p99={}ms \
-         | attacker: {:.0} connects/s {:.1} kB/s {:.0}% cpu | serve: {:.0}% cpu, {} MiB more than before",
+        "{:<12} slots={} peers={} from {} address(es){} | pushes 201: {:.1}% of {} p50={}ms \
+         p99={}ms | health 200: {:.1}% p99={}ms \
+         | attacker: {:.0} connects/s {:.1} kB/s {:.0}% cpu | serve: {:.0}% cpu, {} MiB more than \
+         before",
         plan.kind,
         plan.slots,
         plan.connections,
         plan.sources,
-        if plan.is_apart { ", pushes from another" } else { ", pushes from the same" },
+        if plan.is_apart {
+            ", pushes from another"
+        } else {
+            ", pushes from the same"
+        },
         pushes.percent(),
         pushes.answered + pushes.failed,
         pushes.at(500),
         pushes.at(990),
         health.percent(),
         health.at(990),
-        per_second(spent.connects.load(Ordering::Relaxed).saturating_sub(connects)),
+        per_second(
+            spent
+                .connects
+                .load(Ordering::Relaxed)
+                .saturating_sub(connects)
+        ),
         per_second(spent.bytes.load(Ordering::Relaxed).saturating_sub(bytes)) / 1000.0,
         ticks(cpu_ticks(std::process::id())?, own),
         ticks(cpu_ticks(server.id())?, cpu),
@@ -134,7 +185,10 @@ async fn main() -> anyhow::Result<()> {
     server.kill()?;
     server.wait()?;
     let holds = pushes.percent() >= plan.at_least && pushes.at(990) < plan.within_ms;
-    ensure!(holds && (plan.at_least <= 0.0 || health.failed == 0), "genuine pushes or health checks were kept out");
+    ensure!(
+        holds && (plan.at_least <= 0.0 || health.failed == 0),
+        "genuine pushes or health checks were kept out"
+    );
     Ok(())
 }
 
@@ -157,7 +211,9 @@ impl Plan {
                 plan.is_apart = true;
                 continue;
             }
-            let value = arguments.next().with_context(|| format!("{flag} needs a value"))?;
+            let value = arguments
+                .next()
+                .with_context(|| format!("{flag} needs a value"))?;
             match flag.as_str() {
                 "--bin" => plan.bin = PathBuf::from(value),
                 "--kind" => plan.kind = value,
@@ -184,7 +240,11 @@ impl Outcome {
     fn at(&self, part: usize) -> u64 {
         let mut spans = self.spans_ms.clone();
         spans.sort_unstable();
-        spans.get(spans.len() * part / 1000).or(spans.last()).copied().unwrap_or_default()
+        spans
+            .get(spans.len() * part / 1000)
+            .or(spans.last())
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -211,17 +271,27 @@ where
     }
     let mut outcome = Outcome::default();
     for one in asked {
-        let Ok((is_right, span)) = one.await else { continue };
+        let Ok((is_right, span)) = one.await else {
+            continue;
+        };
         outcome.answered += usize::from(is_right);
         outcome.failed += usize::from(!is_right);
-        outcome.spans_ms.push(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        outcome
+            .spans_ms
+            .push(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
     }
     outcome
 }
 
 /// One peer, for ever.
 #[expect(clippy::infinite_loop, reason = "it ends with the program")]
-async fn besiege(kind: String, from: Ipv4Addr, to: SocketAddr, request: Arc<[u8]>, spent: Arc<Spent>) {
+async fn besiege(
+    kind: String,
+    from: Ipv4Addr,
+    to: SocketAddr,
+    request: Arc<[u8]>,
+    spent: Arc<Spent>,
+) {
     loop {
         let began = Instant::now();
         if let Ok(stream) = connect(from, to).await {
@@ -235,7 +305,12 @@ async fn besiege(kind: String, from: Ipv4Addr, to: SocketAddr, request: Arc<[u8]
     }
 }
 
-async fn converse(kind: &str, mut stream: TcpStream, request: &[u8], spent: &Spent) -> anyhow::Result<()> {
+async fn converse(
+    kind: &str,
+    mut stream: TcpStream,
+    request: &[u8],
+    spent: &Spent,
+) -> anyhow::Result<()> {
     let mut scratch = [0; 4096];
     loop {
         send(&mut stream, request, spent).await?;
@@ -260,7 +335,10 @@ async fn converse(kind: &str, mut stream: TcpStream, request: &[u8], spent: &Spe
             },
             "unread" => {
                 // Until the endpoint takes no more.
-                while timeout(PAUSE, send(&mut stream, request, spent)).await.is_ok_and(|sent| sent.is_ok()) {}
+                while timeout(PAUSE, send(&mut stream, request, spent))
+                    .await
+                    .is_ok_and(|sent| sent.is_ok())
+                {}
                 stream.write_all(b"x").await?;
             }
             "kept" => {
@@ -282,19 +360,28 @@ async fn send(stream: &mut TcpStream, bytes: &[u8], spent: &Spent) -> anyhow::Re
 fn request(kind: &str, signer: &Signer, url: &str) -> anyhow::Result<Vec<u8>> {
     const LINE: &str = "POST /notifications HTTP/1.1\r\nHost: x\r\n";
     let genuine = push(signer, url)?;
-    let head = genuine.windows(4).position(|bytes| bytes == b"\r\n\r\n").context("no head")?.saturating_add(4);
+    let head = genuine
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .context("no head")?
+        .saturating_add(4);
     let head = genuine.get(..head).unwrap_or_default().to_vec();
     Ok(match kind {
         "bare" => format!("{LINE}Content-Length: 2\r\n\r\nx").into_bytes(),
         "drip" => format!("{LINE}Content-Length: 900\r\n\r\nx").into_bytes(),
         "plausible" => {
             let head = String::from_utf8(head)?;
-            let lines = head.lines().filter(|line| !line.to_lowercase().starts_with("content-length"));
+            let lines = head
+                .lines()
+                .filter(|line| !line.to_lowercase().starts_with("content-length"));
             let forged = lines.map(|line| match line.split_once(": ") {
                 Some(("Authorization", _)) => format!("Authorization: {}", "A".repeat(86) + "=="),
                 _ => line.to_owned(),
             });
-            let head = forged.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\r\n");
+            let head = forged
+                .take_while(|line| !line.is_empty())
+                .collect::<Vec<_>>()
+                .join("\r\n");
             format!("{head}\r\nContent-Length: 2\r\n\r\nx").into_bytes()
         }
         "replayed" => [head, b"<".to_vec()].concat(),
@@ -358,7 +445,10 @@ async fn serve_certificate(pem: String) -> anyhow::Result<SocketAddr> {
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{pem}", pem.len());
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{pem}",
+                pem.len()
+            );
             drop(stream.read(&mut [0; 4096]).await);
             drop(stream.write_all(answer.as_bytes()).await);
         }
@@ -367,9 +457,19 @@ async fn serve_certificate(pem: String) -> anyhow::Result<SocketAddr> {
 }
 
 fn start(plan: &Plan, trust: &str, dir: &std::path::Path) -> anyhow::Result<(Child, SocketAddr)> {
-    let bin = std::fs::canonicalize(&plan.bin).with_context(|| format!("there is no {}", plan.bin.display()))?;
+    let bin = std::fs::canonicalize(&plan.bin)
+        .with_context(|| format!("there is no {}", plan.bin.display()))?;
     let mut child = Command::new(bin)
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-dir", "logs", "--trust", trust, "--set"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--log-dir",
+            "logs",
+            "--trust",
+            trust,
+            "--set",
+        ])
         .arg(format!("server.max_connections={}", plan.slots))
         .args(["--set", "admin.listen=off", "--set", "logs.stdout=off"])
         .current_dir(dir)
@@ -378,21 +478,39 @@ fn start(plan: &Plan, trust: &str, dir: &std::path::Path) -> anyhow::Result<(Chi
         .spawn()?;
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.as_mut().context("no stdout")?).read_line(&mut line)?;
-    let address = line.trim().rsplit("//").next().context("no address")?.parse()?;
+    let address = line
+        .trim()
+        .rsplit("//")
+        .next()
+        .context("no address")?
+        .parse()?;
     Ok((child, address))
 }
 
 /// Resident memory, in KiB.
 fn resident(server: &Child) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// CPU time of a process, in hundredths of a second.
 fn cpu_ticks(id: u32) -> anyhow::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(") ").next().context("no stat")?.split(' ').collect();
-    let field = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .context("no stat")?
+        .split(' ')
+        .collect();
+    let field = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|field| field.parse::<u64>().ok())
+            .unwrap_or_default()
+    };
     Ok(field(11) + field(12))
 }

@@ -1,8 +1,10 @@
-//! The least that a 201 which is true needs: the digest, the signature under one key, and two files synced one after the
-//! other for all pushes that wait. What `serve` does beside that, from bounds to recovery, is left out.
+//! The least that a 201 which is true needs: the digest, the signature under one key, and two files
+//! synced one after the other for all pushes that wait. What `serve` does beside that, from bounds
+//! to recovery, is left out.
 //!
-//! `floor ADDRESS CERTIFICATE [together]`, in the directory of the two files. `together` syncs both at the same time: an
-//! access line may then be on disk without its record, which `serve` never lets happen.
+//! `floor ADDRESS CERTIFICATE [together]`, in the directory of the two files. `together` syncs both
+//! at the same time: an access line may then be on disk without its record, which `serve` never
+//! lets happen.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -49,21 +51,35 @@ async fn main() -> anyhow::Result<()> {
     let [address, certificate, rest @ ..] = arguments.as_slice() else {
         anyhow::bail!("usage: floor ADDRESS CERTIFICATE [together]");
     };
-    let certificate = SigningCertificate::parse(&std::fs::read(certificate).context("cannot read the certificate")?)?;
+    let certificate = SigningCertificate::parse(
+        &std::fs::read(certificate).context("cannot read the certificate")?,
+    )?;
     let append = |name: &str| OpenOptions::new().create(true).append(true).open(name);
     let files = (append("floor.endpoint")?, append("floor.access")?);
     let (queue, pushes) = mpsc::sync_channel(QUEUE_MAX);
     let is_together = rest.first().is_some_and(|word| word == "together");
-    thread::spawn(move || if is_together { commit_together(files, &pushes) } else { commit_in_order(files, &pushes) });
-    let router = Router::new().route("/notifications", post(answer)).with_state(Arc::new(Floor { certificate, queue }));
+    thread::spawn(move || {
+        if is_together {
+            commit_together(files, &pushes)
+        } else {
+            commit_in_order(files, &pushes)
+        }
+    });
+    let router = Router::new()
+        .route("/notifications", post(answer))
+        .with_state(Arc::new(Floor { certificate, queue }));
     Ok(axum::serve(TcpListener::bind(address).await?, router).await?)
 }
 
 async fn answer(State(floor): State<Arc<Floor>>, request: Request<Body>) -> StatusCode {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else { return StatusCode::BAD_REQUEST };
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        return StatusCode::BAD_REQUEST;
+    };
     let request = Request::from_parts(head, body);
-    let Ok(signed) = SignedRequest::of(&request) else { return StatusCode::FORBIDDEN };
+    let Ok(signed) = SignedRequest::of(&request) else {
+        return StatusCode::FORBIDDEN;
+    };
     let text = signed.string_to_sign();
     let is_true = floor.certificate.verifies(&text, signed.signature())
         && signed.content_md5() == Some(ContentMd5::of(request.body()));
@@ -71,8 +87,15 @@ async fn answer(State(floor): State<Arc<Floor>>, request: Request<Body>) -> Stat
         return StatusCode::FORBIDDEN;
     }
     let (synced, wait) = oneshot::channel();
-    let is_queued = floor.queue.try_send((text, request.into_body(), synced)).is_ok();
-    if is_queued && wait.await.is_ok() { StatusCode::CREATED } else { StatusCode::SERVICE_UNAVAILABLE }
+    let is_queued = floor
+        .queue
+        .try_send((text, request.into_body(), synced))
+        .is_ok();
+    if is_queued && wait.await.is_ok() {
+        StatusCode::CREATED
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 /// What is written with one sync of each file.
@@ -90,8 +113,16 @@ impl Batch {
         let begun = Instant::now();
         loop {
             let is_small = self.waiting.len() < GATHERED;
-            let patience = if is_small { GATHER_WINDOW.saturating_sub(begun.elapsed()) } else { Duration::ZERO };
-            match pushes.try_recv().ok().or_else(|| pushes.recv_timeout(patience).ok()) {
+            let patience = if is_small {
+                GATHER_WINDOW.saturating_sub(begun.elapsed())
+            } else {
+                Duration::ZERO
+            };
+            match pushes
+                .try_recv()
+                .ok()
+                .or_else(|| pushes.recv_timeout(patience).ok())
+            {
                 Some(push) => self.add(push),
                 None => return Some(()),
             }
@@ -118,7 +149,10 @@ impl Batch {
     }
 }
 
-fn commit_in_order((mut endpoint, mut access): (File, File), pushes: &Receiver<Push>) -> std::io::Result<()> {
+fn commit_in_order(
+    (mut endpoint, mut access): (File, File),
+    pushes: &Receiver<Push>,
+) -> std::io::Result<()> {
     let mut batch = Batch::default();
     while batch.gathered(pushes).is_some() {
         endpoint.write_all(&batch.endpoint)?;
@@ -130,7 +164,10 @@ fn commit_in_order((mut endpoint, mut access): (File, File), pushes: &Receiver<P
     Ok(())
 }
 
-fn commit_together((mut endpoint, mut access): (File, File), pushes: &Receiver<Push>) -> std::io::Result<()> {
+fn commit_together(
+    (mut endpoint, mut access): (File, File),
+    pushes: &Receiver<Push>,
+) -> std::io::Result<()> {
     let mut batch = Batch::default();
     let (ask, asked) = mpsc::sync_channel(1);
     let (tell, told) = mpsc::sync_channel(1);

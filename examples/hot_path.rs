@@ -1,5 +1,5 @@
-//! Takes signed pushes from a file made by `presigned` and answers each, one after the other and without a network: for
-//! counting the instructions that one costs.
+//! Takes signed pushes from a file made by `presigned` and answers each, one after the other and
+//! without a network: for counting the instructions that one costs.
 //!
 //! `hot_path FILE CERTIFICATE_URL COUNT DIRECTORY`
 
@@ -49,14 +49,22 @@ async fn main() -> anyhow::Result<()> {
         bail!("usage: hot_path FILE CERTIFICATE_URL COUNT DIRECTORY");
     };
     let pushes = std::fs::read(file).context("cannot read the pushes")?;
-    let certificate = std::fs::read(format!("{file}.pem")).context("cannot read the certificate")?;
+    let certificate =
+        std::fs::read(format!("{file}.pem")).context("cannot read the certificate")?;
     let endpoint = Arc::new(endpoint(certificate, certificate_url, directory.as_ref())?);
     let mut service = server::service(endpoint.clone());
     let mut rest = pushes.as_slice();
     for _ in 0..count.parse::<u64>()? {
         let request = next(&mut rest)?;
-        let answer = service.call(request).await.map_err(|never| match never {})?;
-        ensure!(answer.status() == StatusCode::CREATED, "a push was answered {}", answer.status());
+        let answer = service
+            .call(request)
+            .await
+            .map_err(|never| match never {})?;
+        ensure!(
+            answer.status() == StatusCode::CREATED,
+            "a push was answered {}",
+            answer.status()
+        );
     }
     endpoint.journal.close().await?;
     Ok(())
@@ -64,35 +72,71 @@ async fn main() -> anyhow::Result<()> {
 
 /// Takes the next push, as the HTTP library would hand it over.
 fn next(rest: &mut &[u8]) -> anyhow::Result<Request<Body>> {
-    let line = rest.iter().position(|byte| *byte == b'\n').context("there are fewer pushes than were asked for")?;
+    let line = rest
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .context("there are fewer pushes than were asked for")?;
     let (length, after) = rest.split_at(line);
     let length: usize = std::str::from_utf8(length)?.parse()?;
-    let (push, after) = after.get(1..).and_then(|after| after.split_at_checked(length)).context("it is cut")?;
+    let (push, after) = after
+        .get(1..)
+        .and_then(|after| after.split_at_checked(length))
+        .context("it is cut")?;
     *rest = after;
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(end) = head.parse(push)? else { bail!("a head is not complete") };
+    let httparse::Status::Complete(end) = head.parse(push)? else {
+        bail!("a head is not complete")
+    };
     let mut request = Request::new(Body::from(push.get(end..).unwrap_or_default().to_vec()));
     *request.method_mut() = head.method.unwrap_or_default().parse()?;
     *request.uri_mut() = head.path.unwrap_or_default().parse()?;
     for header in head.headers {
-        request
-            .headers_mut()
-            .append(HeaderName::from_bytes(header.name.as_bytes())?, HeaderValue::from_bytes(header.value)?);
+        request.headers_mut().append(
+            HeaderName::from_bytes(header.name.as_bytes())?,
+            HeaderValue::from_bytes(header.value)?,
+        );
     }
     let peer = SocketAddr::from(([127, 0, 0, 1], 40000));
-    request.extensions_mut().insert(Arrival { peer, first_byte: Instant::now(), connection: Connection::detached() });
+    request.extensions_mut().insert(Arrival {
+        peer,
+        first_byte: Instant::now(),
+        connection: Connection::detached(),
+    });
     Ok(request)
 }
 
-/// As `serve` has it without a configuration, but that nothing is synced: that costs time, not instructions.
-fn endpoint(certificate: Vec<u8>, certificate_url: &str, directory: &std::path::Path) -> anyhow::Result<Endpoint> {
-    let storage = FileStorage::open(FileOptions { dir: directory.join("logs"), port: 8080, mode: 0o640 })?;
-    let kept = journal::Settings { sync: SyncMode::Os, ..journal::Settings::default() };
+/// As `serve` has it without a configuration, but that nothing is synced: that costs time, not
+/// instructions.
+fn endpoint(
+    certificate: Vec<u8>,
+    certificate_url: &str,
+    directory: &std::path::Path,
+) -> anyhow::Result<Endpoint> {
+    let storage = FileStorage::open(FileOptions {
+        dir: directory.join("logs"),
+        port: 8080,
+        mode: 0o640,
+    })?;
+    let kept = journal::Settings {
+        sync: SyncMode::Os,
+        ..journal::Settings::default()
+    };
     let certificates = CertificateStore::new(directory.join("certs"));
-    let cache = CertificateCache::new(Arc::new(OneCertificate(certificate)), certificates, Duration::from_secs(2));
-    let policy = Policy { max_clock_skew: None, max_age: None, require_content_md5: true, min_key_bits: 512 };
-    let (prefix, _file) = certificate_url.rsplit_once('/').context("the address has no file")?;
+    let cache = CertificateCache::new(
+        Arc::new(OneCertificate(certificate)),
+        certificates,
+        Duration::from_secs(2),
+    );
+    let policy = Policy {
+        max_clock_skew: None,
+        max_age: None,
+        require_content_md5: true,
+        min_key_bits: 512,
+    };
+    let (prefix, _file) = certificate_url
+        .rsplit_once('/')
+        .context("the address has no file")?;
     let prefixes = Prefixes::new([Prefix::parse(&format!("{prefix}/"))?]);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Ok(Endpoint {
@@ -101,7 +145,11 @@ fn endpoint(certificate: Vec<u8>, certificate_url: &str, directory: &std::path::
             admission: Admission::new(Vec::new(), Vec::new(), Vec::new()),
         }),
         journal: Journal::start(Box::new(storage), kept, None)?.0,
-        refused: RefusedRate::new(RefusedLimits { records: Some(50), body_bytes: 4096, line_bytes: Some(256 * 1024) }),
+        refused: RefusedRate::new(RefusedLimits {
+            records: Some(50),
+            body_bytes: 4096,
+            line_bytes: Some(256 * 1024),
+        }),
         settings: Settings {
             paths: Paths::These(vec!["/notifications".to_owned()]),
             path_prefix: String::new(),

@@ -1,4 +1,5 @@
-//! Files that are read whole, bounded in size and time: a path that a user gives may name a device or a pipe.
+//! Files that are read whole, bounded in size and time: a path that a user gives may name a device
+//! or a pipe.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +11,8 @@ use std::time::Duration;
 /// How long a pipe or a device may take to end. A regular file has no such limit.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads all of a file of at most `bytes_max` bytes. A pipe, as in `<(command)`, must end within 10 s.
+/// Reads all of a file of at most `bytes_max` bytes. A pipe, as in `<(command)`, must end within 10
+/// s.
 ///
 /// # Errors
 /// What the system says; [`io::ErrorKind::FileTooLarge`], [`io::ErrorKind::TimedOut`].
@@ -34,7 +36,8 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
 pub(crate) fn read_all(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than may come tells the end from the bound.
-    from.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    from.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
         return Ok(bytes);
     }
@@ -48,19 +51,26 @@ fn read_within(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u
     if std::fs::metadata(path)?.is_file() {
         return read_all(File::open(path)?, bytes_max);
     }
-    // Opening a pipe without a writer blocks, and so may each read. The thread cannot be stopped: it ends with the
-    // pipe or with the process.
+    // Opening a pipe without a writer blocks, and so may each read. The thread cannot be stopped:
+    // it ends with the pipe or with the process.
     let (sender, outcome) = mpsc::sync_channel(1);
     let owned = path.to_owned();
-    let read = move || drop(sender.send(File::open(owned).and_then(|file| read_all(file, bytes_max))));
-    thread::Builder::new().name("read-pipe".to_owned()).spawn(read)?;
+    let read =
+        move || drop(sender.send(File::open(owned).and_then(|file| read_all(file, bytes_max))));
+    thread::Builder::new()
+        .name("read-pipe".to_owned())
+        .spawn(read)?;
     match outcome.recv_timeout(limit) {
         Ok(read) => read,
         Err(RecvTimeoutError::Timeout) => {
-            let told = format!("it is a pipe or a device that did not end within {limit:?}; give a regular file");
+            let told = format!(
+                "it is a pipe or a device that did not end within {limit:?}; give a regular file"
+            );
             Err(io::Error::new(io::ErrorKind::TimedOut, told))
         }
-        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the thread that read it ended early")),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(io::Error::other("the thread that read it ended early"))
+        }
     }
 }
 
@@ -84,15 +94,27 @@ mod tests {
         let path = dir.path().join("file");
         std::fs::write(&path, "four").unwrap();
         assert_eq!(read(&path, 4).unwrap(), b"four");
-        assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        assert_eq!(read(&dir.path().join("none"), 4).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            read(&path, 3).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
+        assert_eq!(
+            read(&dir.path().join("none"), 4).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
         std::fs::write(&path, [0xff]).unwrap();
-        assert_eq!(read_text(&path, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read_text(&path, 4).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 
     #[test]
     fn a_device_without_an_end_and_a_pipe_without_a_writer_end() {
-        assert_eq!(read(Path::new("/dev/zero"), 1000).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            read(Path::new("/dev/zero"), 1000).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
         let dir = tempfile::tempdir().unwrap();
         let late = read_within(&fifo(&dir), 1000, Duration::from_millis(50)).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
@@ -103,7 +125,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = fifo(&dir);
         let writer = path.clone();
-        let written = thread::spawn(move || File::options().write(true).open(writer).unwrap().write_all(b"listen"));
+        let written = thread::spawn(move || {
+            File::options()
+                .write(true)
+                .open(writer)
+                .unwrap()
+                .write_all(b"listen")
+        });
         assert_eq!(read_text(&path, 1000).unwrap(), "listen");
         written.join().unwrap().unwrap();
     }

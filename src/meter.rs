@@ -1,11 +1,14 @@
-//! How often something took how long, or was how large: counted with atomics, without a lock and without memory for each.
+//! How often something took how long, or was how large: counted with atomics, without a lock and
+//! without memory for each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The upper ends of the buckets of [`Spans`], in microseconds. MNS gives up at 5 s.
-const SPANS_US: [u64; 12] =
-    [1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000];
+const SPANS_US: [u64; 12] = [
+    1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000,
+];
 
 /// Numbers in buckets.
 #[derive(Debug)]
@@ -34,13 +37,24 @@ impl<const N: usize> Sizes<N> {
     #[must_use]
     pub fn up_to(bounds: [u64; N]) -> Self {
         let buckets = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { bounds, buckets, larger: AtomicU64::new(0), sum: AtomicU64::new(0) }
+        Self {
+            bounds,
+            buckets,
+            larger: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        }
     }
 
     /// Counts one.
     pub fn note(&self, size: u64) {
-        let bucket = self.bounds.iter().zip(&self.buckets).find(|(bound, _)| size <= **bound);
-        bucket.map_or(&self.larger, |(_, bucket)| bucket).fetch_add(1, Ordering::Relaxed);
+        let bucket = self
+            .bounds
+            .iter()
+            .zip(&self.buckets)
+            .find(|(bound, _)| size <= **bound);
+        bucket
+            .map_or(&self.larger, |(_, bucket)| bucket)
+            .fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(size, Ordering::Relaxed);
     }
 
@@ -48,15 +62,23 @@ impl<const N: usize> Sizes<N> {
     #[must_use]
     pub fn counted(&self) -> Counted {
         let bounds = self.bounds.iter().map(|bound| Some(*bound)).chain([None]);
-        let counts = self.buckets.iter().chain([&self.larger]).map(|bucket| bucket.load(Ordering::Relaxed));
-        Counted { buckets: bounds.zip(counts).collect(), sum: self.sum.load(Ordering::Relaxed) }
+        let counts = self
+            .buckets
+            .iter()
+            .chain([&self.larger])
+            .map(|bucket| bucket.load(Ordering::Relaxed));
+        Counted {
+            buckets: bounds.zip(counts).collect(),
+            sum: self.sum.load(Ordering::Relaxed),
+        }
     }
 }
 
 impl Spans {
     /// Counts one.
     pub fn note(&self, span: Duration) {
-        self.0.note(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+        self.0
+            .note(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// What was counted so far, in microseconds.
@@ -84,13 +106,18 @@ mod tests {
         }
         let counted = spans.counted();
         let counts: Vec<u64> = counted.buckets.iter().map(|(_, count)| *count).collect();
-        assert_eq!((counts, counted.sum), (vec![2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], 10_007_000));
+        assert_eq!(
+            (counts, counted.sum),
+            (vec![2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1], 10_007_000)
+        );
     }
 
     #[test]
     fn a_size_falls_into_the_first_bucket_that_holds_it() {
         let sizes = Sizes::up_to([1, 8]);
-        [0, 1, 2, 8, 9].into_iter().for_each(|size| sizes.note(size));
+        [0, 1, 2, 8, 9]
+            .into_iter()
+            .for_each(|size| sizes.note(size));
         let buckets = vec![(Some(1), 2), (Some(8), 2), (None, 1)];
         assert_eq!(sizes.counted(), Counted { buckets, sum: 20 });
     }

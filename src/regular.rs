@@ -1,7 +1,8 @@
 //! Files that are regular files, opened so that nothing else in their place can make a thread wait.
 //!
-//! Opening a FIFO waits for its other end, writing to one waits for its reader, and a device cannot be synced. Somebody
-//! may have put either where a log or a certificate was, or behind a symbolic link.
+//! Opening a FIFO waits for its other end, writing to one waits for its reader, and a device cannot
+//! be synced. Somebody may have put either where a log or a certificate was, or behind a symbolic
+//! link.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -13,7 +14,8 @@ use rustix::fs::OFlags;
 /// Opens a regular file, or makes one where `options` ask for it. Never waits for a peer.
 ///
 /// # Errors
-/// The disk's; [`io::ErrorKind::InvalidInput`] if `path` leads to something else than a regular file.
+/// The disk's; [`io::ErrorKind::InvalidInput`] if `path` leads to something else than a regular
+/// file.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Asked before the opening too, since opening some devices has effects.
     if let Ok(found) = fs::metadata(path) {
@@ -29,7 +31,9 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// # Errors
 /// The disk's.
 pub(crate) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)
+    options
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)
 }
 
 /// Opens a regular file for reading.
@@ -51,22 +55,30 @@ pub(crate) fn obstacle(path: &Path) -> Option<&'static str> {
         Ok(found) => kind(&found),
         Err(_) => {
             let link = fs::symlink_metadata(path).ok()?;
-            link.is_symlink().then_some("a symbolic link that leads to no file")
+            link.is_symlink()
+                .then_some("a symbolic link that leads to no file")
         }
     }
 }
 
-/// The nearest thing on the way to a directory that is there, if it is no directory, as a phrase: "a device". `None` too for
-/// a regular file, which somebody may have put there by mistake.
+/// The nearest thing on the way to a directory that is there, if it is no directory, as a phrase:
+/// "a device". `None` too for a regular file, which somebody may have put there by mistake.
 pub(crate) fn in_the_way(dir: &Path) -> Option<(&Path, &'static str)> {
-    let (path, found) = dir.ancestors().find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
-    kind(&found).filter(|_| !found.is_dir()).map(|kind| (path, kind))
+    let (path, found) = dir
+        .ancestors()
+        .find_map(|path| Some((path, fs::metadata(path).ok()?)))?;
+    kind(&found)
+        .filter(|_| !found.is_dir())
+        .map(|kind| (path, kind))
 }
 
 fn demand_regular(found: &Metadata) -> io::Result<()> {
     match kind(found) {
         None => Ok(()),
-        Some(kind) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {kind}, not a regular file"))),
+        Some(kind) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("it is {kind}, not a regular file"),
+        )),
     }
 }
 

@@ -5,17 +5,22 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-/// What to do about a directory that cannot be used, as the end of a sentence. A command for the shell if one mends it:
-/// "mend it with: mkdir ...".
+/// What to do about a directory that cannot be used, as the end of a sentence. A command for the
+/// shell if one mends it: "mend it with: mkdir ...".
 pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
     let quoted = quoted(dir);
-    let in_the_way = dir.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir());
+    let in_the_way = dir
+        .ancestors()
+        .find(|path| path.exists())
+        .filter(|path| !path.is_dir());
     let errno = Errno::from_io_error(cause);
     match (cause.kind(), in_the_way) {
         (ErrorKind::ReadOnlyFilesystem, _) => format!("mount a writable volume at {quoted}"),
         (ErrorKind::IsADirectory, _) => "name a file: this is a directory".to_owned(),
         // Moving /dev/null away would break everything else.
-        (_, Some(file)) if !file.is_file() => format!("name another directory: {} is not one", file.display()),
+        (_, Some(file)) if !file.is_file() => {
+            format!("name another directory: {} is not one", file.display())
+        }
         (_, Some(file)) => format!("mend it with: {} && {}", move_away(file), own(dir)),
         (ErrorKind::PermissionDenied | ErrorKind::NotFound | ErrorKind::NotADirectory, None) => {
             format!("mend it with: {}", own(dir))
@@ -23,20 +28,27 @@ pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
         (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge, None) => {
             format!("make room on the file system of {quoted}, or raise the quota or limit on it")
         }
-        _ if matches!(errno, Some(Errno::NAMETOOLONG | Errno::LOOP)) => "name another directory".to_owned(),
+        _ if matches!(errno, Some(Errno::NAMETOOLONG | Errno::LOOP)) => {
+            "name another directory".to_owned()
+        }
         _ if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) => {
             "raise the limit on open files: ulimit -n, or LimitNOFILE=".to_owned()
         }
-        // ENOLCK of NFS without its lock service; the others of file systems that have no such call at all.
+        // ENOLCK of NFS without its lock service; the others of file systems that have no such call
+        // at all.
         _ if matches!(errno, Some(Errno::NOLCK)) => {
             format!(
-                "the file system of {quoted} gives no locks: start its lock service, or name a directory on a local disk"
+                "the file system of {quoted} gives no locks: start its lock service, or name a \
+                 directory on a local disk"
             )
         }
         _ if matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)) => {
             format!("the file system of {quoted} cannot do that: name a directory on a local disk")
         }
-        _ => format!("ask the system's log what is wrong with the file system of {quoted}, or name another directory"),
+        _ => format!(
+            "ask the system's log what is wrong with the file system of {quoted}, or name another \
+             directory"
+        ),
     }
 }
 
@@ -49,18 +61,29 @@ pub(crate) fn move_away(path: &Path) -> String {
 /// A word of a command line: as it is, or in quotes if a shell would read it otherwise.
 pub(crate) fn word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) { text.to_owned() } else { quoted(Path::new(text)) }
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        quoted(Path::new(text))
+    }
 }
 
 /// The command that makes a directory, and this process its owner.
 fn own(dir: &Path) -> String {
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (user, group) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
     let (sudo, dir) = (sudo(), quoted(dir));
     format!("{sudo}mkdir -p {dir} && {sudo}chown -R {user}:{group} {dir}")
 }
 
 fn sudo() -> &'static str {
-    if rustix::process::geteuid().is_root() { "" } else { "sudo " }
+    if rustix::process::geteuid().is_root() {
+        ""
+    } else {
+        "sudo "
+    }
 }
 
 fn quoted(path: &Path) -> String {

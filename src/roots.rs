@@ -21,7 +21,8 @@ pub(crate) enum Trust {
 
 /// A TLS client that trusts this machine's roots.
 ///
-/// A machine without roots gets a client that trusts nobody, and a warning: what needs no TLS still works.
+/// A machine without roots gets a client that trusts nobody, and a warning: what needs no TLS still
+/// works.
 ///
 /// # Errors
 /// The TLS library refuses its own defaults, which it does not.
@@ -35,12 +36,15 @@ pub(crate) fn tls_client() -> Result<ClientConfig, rustls::Error> {
 /// A certificate in [`Trust::RootsAnd`] cannot be read.
 pub(crate) fn tls_client_trusting(trust: Trust) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
     let roots = match trust {
         Trust::Roots => machine_roots(Vec::new())?,
         Trust::RootsAnd(more) => machine_roots(more)?,
         Trust::Anyone => {
-            let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)));
+            let builder = builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Unchecked(provider)));
             return Ok(builder.with_no_client_auth());
         }
     };
@@ -55,7 +59,8 @@ fn machine_roots(more: Vec<CertificateDer<'static>>) -> Result<RootCertStore, ru
     }
     let (_usable, _unusable) = roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        warn!(errors = ?found.errors, "No CA certificates found: no https address can be reached; install ca-certificates");
+        warn!(errors = ?found.errors, "No CA certificates found: no https address can be reached; \
+            install ca-certificates");
     }
     Ok(roots)
 }

@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read everything again. SIGXFSZ
-//! does not end the process.
+//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read
+//! everything again. SIGXFSZ does not end the process.
 
 use std::io;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use tracing::warn;
 /// Signals within this time of the first are the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
 
-/// Makes a write past the limit on file sizes (`RLIMIT_FSIZE`) fail as one to a full disk does: without a handler the
-/// kernel ends the process with SIGXFSZ. Holds until the process ends.
+/// Makes a write past the limit on file sizes (`RLIMIT_FSIZE`) fail as one to a full disk does:
+/// without a handler the kernel ends the process with SIGXFSZ. Holds until the process ends.
 pub(crate) fn outlive_file_limit() -> io::Result<()> {
     // tokio never takes a handler away again.
     signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
@@ -54,8 +54,8 @@ impl Signals {
         }
     }
 
-    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice in a row, to the
-    /// process and to its group, and mean one.
+    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice
+    /// in a row, to the process and to its group, and mean one.
     pub(crate) async fn again(&mut self) -> &'static str {
         let first = Instant::now();
         let settled = first.checked_add(ONE_STOP).unwrap_or(first);

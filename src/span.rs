@@ -4,8 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 /// Units from the largest, each with its length in milliseconds. A year has 365 days.
-const UNITS: [(&str, u128); 6] =
-    [("y", 31_536_000_000), ("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u128); 6] = [
+    ("y", 31_536_000_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("min", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 /// Shows the largest unit of a span and the one below it. The rest is cut off, not rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,13 +21,20 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.0.as_millis();
         let mut rest = whole;
-        let mut units = UNITS.iter().skip_while(|(_, length)| *length > whole).take(2).peekable();
+        let mut units = UNITS
+            .iter()
+            .skip_while(|(_, length)| *length > whole)
+            .take(2)
+            .peekable();
         if units.peek().is_none() {
             return f.write_str("0 s");
         }
         let mut blank = "";
         for (name, length) in units {
-            let (count, below) = (rest.checked_div(*length).unwrap_or_default(), rest.checked_rem(*length));
+            let (count, below) = (
+                rest.checked_div(*length).unwrap_or_default(),
+                rest.checked_rem(*length),
+            );
             rest = below.unwrap_or_default();
             if count > 0 {
                 write!(f, "{blank}{count} {name}")?;
@@ -50,7 +63,11 @@ mod tests {
             (90_000_000, "1 d 1 h"),
             (86_400_000 * 375, "1 y 10 d"),
         ] {
-            assert_eq!(Span(Duration::from_millis(millis)).to_string(), shown, "{millis}");
+            assert_eq!(
+                Span(Duration::from_millis(millis)).to_string(),
+                shown,
+                "{millis}"
+            );
         }
         Span(Duration::MAX).to_string();
     }

@@ -1,4 +1,5 @@
-//! The diagnostic log: what the program tells about itself, on stderr and on demand in a daily file.
+//! The diagnostic log: what the program tells about itself, on stderr and on demand in a daily
+//! file.
 //!
 //! `RUST_LOG` sets what is told, `info` by default. Notifications are data and never go this way.
 
@@ -25,10 +26,12 @@ use crate::regular;
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Lines of the diagnostic log that may wait for stderr or the disk; more are dropped.
 const LINES_MAX: usize = 10_000;
-/// Access lines that may wait for stdout, in writes of a batch or a few, of 256 KiB at most; more are dropped and counted.
+/// Access lines that may wait for stdout, in writes of a batch or a few, of 256 KiB at most; more
+/// are dropped and counted.
 const STDOUT_WRITES_MAX: usize = 128;
 
-/// Flushes what waits when dropped, for a bounded time: a reader that has stopped must not keep the process.
+/// Flushes what waits when dropped, for a bounded time: a reader that has stopped must not keep the
+/// process.
 #[derive(Debug)]
 pub(crate) struct Writers(Vec<WorkerGuard>);
 
@@ -54,25 +57,31 @@ pub(crate) fn within(limit: Duration, work: impl FnOnce() + Send + 'static) {
 
 /// The diagnostic log cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {} for the diagnostic log: {cause}; make it writable, move away what is there, or set logs.diagnostics = false", path.display())]
+#[error("cannot open {} for the diagnostic log: {cause}; make it writable, move away what is \
+    there, or set logs.diagnostics = false", path.display())]
 pub(crate) struct TelemetryError {
     path: PathBuf,
     cause: io::Error,
 }
 
-/// Starts the diagnostic log. `daily` also puts it in `diagnostics.DATE` in that directory, in files with those
-/// permissions.
+/// Starts the diagnostic log. `daily` also puts it in `diagnostics.DATE` in that directory, in
+/// files with those permissions.
 ///
-/// Neither stderr nor the file is ever waited for: a stranger can make a warning, and a reader that has
-/// stopped must not stop us.
+/// Neither stderr nor the file is ever waited for: a stranger can make a warning, and a reader that
+/// has stopped must not stop us.
 pub(crate) fn start(daily: Option<(&PathBuf, u32)>) -> Result<Writers, TelemetryError> {
-    let lossy = || NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX);
+    let lossy = || {
+        NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(LINES_MAX)
+    };
     let (stderr, guard) = lossy().finish(io::stderr());
     let mut writers = vec![guard];
     let writer = match daily {
         None => BoxMakeWriter::new(stderr),
         Some((dir, mode)) => {
-            let (file, guard) = lossy().finish(DailyFile::open(dir.clone(), mode, Arc::new(SystemClock))?);
+            let (file, guard) =
+                lossy().finish(DailyFile::open(dir.clone(), mode, Arc::new(SystemClock))?);
             writers.push(guard);
             BoxMakeWriter::new(stderr.and(file))
         }
@@ -81,7 +90,8 @@ pub(crate) fn start(daily: Option<(&PathBuf, u32)>) -> Result<Writers, Telemetry
     Ok(Writers(writers))
 }
 
-/// `diagnostics.YYYY-MM-DD`, another file each day (UTC). The journal deletes old ones, by `logs.keep`.
+/// `diagnostics.YYYY-MM-DD`, another file each day (UTC). The journal deletes old ones, by
+/// `logs.keep`.
 struct DailyFile {
     dir: PathBuf,
     mode: u32,
@@ -95,14 +105,21 @@ impl DailyFile {
         let day = today(clock.as_ref());
         let path = path(&dir, day);
         let file = open(&path, mode).map_err(|cause| TelemetryError { path, cause })?;
-        Ok(Self { dir, mode, clock, day, file })
+        Ok(Self {
+            dir,
+            mode,
+            clock,
+            day,
+            file,
+        })
     }
 }
 
 impl Write for DailyFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let today = today(self.clock.as_ref());
-        // If the next file cannot be opened the old one takes the lines, and the next line tries again.
+        // If the next file cannot be opened the old one takes the lines, and the next line tries
+        // again.
         if today != self.day
             && let Ok(file) = open(&path(&self.dir, today), self.mode)
         {
@@ -131,20 +148,28 @@ fn open(path: &Path, mode: u32) -> io::Result<File> {
 
 fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false);
+    let format = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false);
     // A second start in one process, as in tests, keeps the first.
     drop(format.with_writer(writer).try_init());
 }
 
 /// Stdout for access lines: a thread of its own writes them, and nobody waits for it.
 pub(crate) fn lossy_stdout() -> (NonBlocking, Writers) {
-    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(STDOUT_WRITES_MAX);
+    let builder = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(STDOUT_WRITES_MAX);
     let (stdout, guard) = builder.finish(io::stdout());
     (stdout, Writers(vec![guard]))
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "helpers of tests fail by panicking")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "helpers of tests fail by panicking"
+)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
@@ -176,9 +201,19 @@ mod tests {
         for (day, text) in [("1970-01-01", "one\n"), ("1970-01-02", "two\nthree\n")] {
             let path = dir.path().join(format!("diagnostics.{day}"));
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{day}");
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{day}"
+            );
         }
-        let error = DailyFile::open(dir.path().to_owned(), 0o600, clock).err().unwrap().to_string();
-        assert!(error.contains("diagnostics.1970-01-03") && error.contains("a directory"), "{error}");
+        let error = DailyFile::open(dir.path().to_owned(), 0o600, clock)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("diagnostics.1970-01-03") && error.contains("a directory"),
+            "{error}"
+        );
     }
 }

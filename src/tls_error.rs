@@ -10,21 +10,35 @@ use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, InconsistentKeys, OtherError};
 
 /// What to do about an untrusted certificate where only this machine's roots count.
-pub(crate) const INSTALL_ROOT: &str =
-    "add the certificate of its CA to this machine's, or name the file that holds it in SSL_CERT_FILE";
+pub(crate) const INSTALL_ROOT: &str = "add the certificate of its CA to this machine's, or name \
+    the file that holds it in SSL_CERT_FILE";
 
 /// Why there is no TLS with `peer`, and what to do. `None` if no part of `error` is of TLS.
 ///
 /// `trust_it` is what makes its certificate trusted, as an imperative.
-pub(crate) fn with_peer(error: &(dyn Error + 'static), peer: &str, trust_it: &str) -> Option<String> {
+pub(crate) fn with_peer(
+    error: &(dyn Error + 'static),
+    peer: &str,
+    trust_it: &str,
+) -> Option<String> {
     Some(match cause(error)? {
-        rustls::Error::InvalidCertificate(error) => format!("the certificate of {peer} {}", refused(error, trust_it)),
-        rustls::Error::InvalidMessage(_) => {
-            format!("{peer} does not answer with TLS: the address of a port without TLS begins with http://")
+        rustls::Error::InvalidCertificate(error) => {
+            format!("the certificate of {peer} {}", refused(error, trust_it))
         }
-        rustls::Error::AlertReceived(alert) => format!("{peer} refused the handshake with the alert {alert:?}"),
+        rustls::Error::InvalidMessage(_) => {
+            format!(
+                "{peer} does not answer with TLS: the address of a port without TLS begins with \
+                 http://"
+            )
+        }
+        rustls::Error::AlertReceived(alert) => {
+            format!("{peer} refused the handshake with the alert {alert:?}")
+        }
         rustls::Error::PeerIncompatible(_) => {
-            format!("{peer} has no TLS version or cipher in common with this program, which speaks TLS 1.2 and 1.3")
+            format!(
+                "{peer} has no TLS version or cipher in common with this program, which speaks TLS \
+                 1.2 and 1.3"
+            )
         }
         rustls::Error::NoCertificatesPresented => format!("{peer} sent no certificate"),
         other => format!("the handshake with {peer} failed: {other}"),
@@ -35,18 +49,22 @@ pub(crate) fn with_peer(error: &(dyn Error + 'static), peer: &str, trust_it: &st
 pub(crate) fn of_pair(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            "the private key is not the key of the first certificate in the file. Name the files that were made together, \
+            "the private key is not the key of the first certificate in the file. Name the files \
+             that were made together, \
              and put the server's certificate before those of its CAs"
                 .to_owned()
         }
         rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => {
             "the first certificate in the file is damaged".to_owned()
         }
-        rustls::Error::InvalidCertificate(CertificateError::Other(error)) if is(error, "UnsupportedCertVersion") => {
+        rustls::Error::InvalidCertificate(CertificateError::Other(error))
+            if is(error, "UnsupportedCertVersion") =>
+        {
             format!("the certificate {OLD_VERSION}")
         }
         rustls::Error::General(_) => {
-            "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits, ECDSA (P-256, P-384, P-521) \
+            "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits, \
+             ECDSA (P-256, P-384, P-521) \
              and Ed25519 are possible"
                 .to_owned()
         }
@@ -54,14 +72,21 @@ pub(crate) fn of_pair(error: &rustls::Error) -> String {
     }
 }
 
-const OLD_VERSION: &str = "is of X.509 version 1, and TLS needs version 3: make it with a subjectAltName";
+const OLD_VERSION: &str =
+    "is of X.509 version 1, and TLS needs version 3: make it with a subjectAltName";
 
 /// Continues "the certificate".
 fn refused(error: &CertificateError, trust_it: &str) -> String {
     match error {
-        CertificateError::UnknownIssuer => format!("was issued by nobody who is trusted here: {trust_it}"),
+        CertificateError::UnknownIssuer => format!(
+            "was issued by nobody who is trusted here: \
+            {trust_it}"
+        ),
         CertificateError::BadSignature => {
-            format!("was not signed by the trusted CA of that name, which has another key: {trust_it}")
+            format!(
+                "was not signed by the trusted CA of that name, which has another key: \
+                {trust_it}"
+            )
         }
         CertificateError::Expired => "has expired: renew it there".to_owned(),
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -69,43 +94,71 @@ fn refused(error: &CertificateError, trust_it: &str) -> String {
         }
         CertificateError::NotValidYet => "is not valid yet: are both clocks right?".to_owned(),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("is not valid before {}: are both clocks right?", date(*not_before))
+            format!(
+                "is not valid before {}: are both clocks right?",
+                date(*not_before)
+            )
         }
-        CertificateError::NotValidForName => "is for other names than that: use one of these".to_owned(),
-        CertificateError::NotValidForNameContext { expected, presented } if presented.is_empty() => {
+        CertificateError::NotValidForName => "is for other names than that: use one of \
+            these"
+            .to_owned(),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } if presented.is_empty() => {
             format!("has no subjectAltName: make one for {}", expected.to_str())
         }
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let names = presented.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ");
-            format!("is for {names} and not for {}: use one of its names, or make one for that name", expected.to_str())
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            let names = presented
+                .iter()
+                .map(|name| bare(name))
+                .collect::<Vec<_>>()
+                .join(", ");
+            format!(
+                "is for {names} and not for {}: use one of its names, or make one for that \
+                name",
+                expected.to_str()
+            )
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "is not for servers: make one with the extended key usage serverAuth".to_owned()
         }
         CertificateError::Other(error) if is(error, "CaUsedAsEndEntity") => {
-            "is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with CA:FALSE, as openssl does \
+            "is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with \
+             CA:FALSE, as openssl does \
              with -addext basicConstraints=critical,CA:FALSE"
                 .to_owned()
         }
-        CertificateError::Other(error) if is(error, "UnsupportedCertVersion") => OLD_VERSION.to_owned(),
+        CertificateError::Other(error) if is(error, "UnsupportedCertVersion") => {
+            OLD_VERSION.to_owned()
+        }
         other => format!("cannot be used: {other}"),
     }
 }
 
-/// Whether an error is that variant of the verifier's own enum, which the TLS library hands on as it is.
+/// Whether an error is that variant of the verifier's own enum, which the TLS library hands on as
+/// it is.
 fn is(error: &OtherError, variant: &str) -> bool {
     error.0.to_string() == variant
 }
 
 /// `DnsName("localhost")` without what surrounds the name.
 fn bare(name: &str) -> &str {
-    let inside = name.split_once('(').and_then(|(_kind, rest)| rest.strip_suffix(')'));
+    let inside = name
+        .split_once('(')
+        .and_then(|(_kind, rest)| rest.strip_suffix(')'));
     inside.unwrap_or(name).trim_matches('"')
 }
 
 fn date(time: UnixTime) -> String {
     let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
-    time.map_or_else(|| "a time past all dates".to_owned(), |time| humantime::format_rfc3339_seconds(time).to_string())
+    time.map_or_else(
+        || "a time past all dates".to_owned(),
+        |time| humantime::format_rfc3339_seconds(time).to_string(),
+    )
 }
 
 /// The error of the TLS library among the causes of another one.
@@ -116,7 +169,9 @@ fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
             return Some(found);
         }
         // An io::Error gives the causes of what is in it, and not that itself.
-        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inside = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         next = match inside {
             Some(inside) => Some(inside),
             None => error.source(),
@@ -131,10 +186,15 @@ mod tests {
 
     #[test]
     fn the_error_is_found_below_those_of_other_libraries() {
-        let wrapped = || io::Error::other(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        let wrapped = || {
+            io::Error::other(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer,
+            ))
+        };
         for error in [wrapped(), io::Error::other(wrapped())] {
             let told = with_peer(&error, "a.example:443", "trust it");
-            let expected = "the certificate of a.example:443 was issued by nobody who is trusted here: trust it";
+            let expected = "the certificate of a.example:443 was issued by nobody who is trusted \
+                here: trust it";
             assert_eq!(told.as_deref(), Some(expected));
         }
         assert_eq!(with_peer(&io::Error::other("else"), "a", "b"), None);
@@ -146,6 +206,9 @@ mod tests {
             ["DnsName(\"a.example\")", "IpAddress(127.0.0.1)", "odd"].map(bare),
             ["a.example", "127.0.0.1", "odd"]
         );
-        assert_eq!(date(UnixTime::since_unix_epoch(Duration::from_secs(86_400))), "1970-01-02T00:00:00Z");
+        assert_eq!(
+            date(UnixTime::since_unix_epoch(Duration::from_secs(86_400))),
+            "1970-01-02T00:00:00Z"
+        );
     }
 }

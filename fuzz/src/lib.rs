@@ -5,8 +5,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request};
 use mns_endpoint::mns::{ContentFormat, Notification, header};
 
-/// An envelope that is read comes out the same when it is written and read again, and the signed headers decide whether
-/// a body is an envelope or a message.
+/// An envelope that is read comes out the same when it is written and read again, and the signed
+/// headers decide whether a body is an envelope or a message.
 pub fn check_envelope(body: &[u8]) {
     let request = Request::new(Bytes::copy_from_slice(body));
     let with_id = |id: &[u8]| {
@@ -32,8 +32,14 @@ pub fn check_envelope(body: &[u8]) {
     }
     if let Some(mut own) = with_id(&notification.message_id) {
         // A publisher who guessed the id of his message speaks for nobody.
-        assert_eq!(Notification::decode(&own).unwrap().format, ContentFormat::Simplified);
-        own.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=utf-8"));
+        assert_eq!(
+            Notification::decode(&own).unwrap().format,
+            ContentFormat::Simplified
+        );
+        own.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/xml;charset=utf-8"),
+        );
         assert_eq!(Notification::decode(&own).as_ref(), Ok(&notification));
     }
 }

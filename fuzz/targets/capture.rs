@@ -1,4 +1,5 @@
-//! A captured request: what is read stands in the capture, and reads the same when it is written again.
+//! A captured request: what is read stands in the capture, and reads the same when it is written
+//! again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,12 +7,18 @@ use mns_endpoint::fuzzing;
 use mns_endpoint::quarantine::Note;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((request, behind)) = fuzzing::capture(bytes) else { return };
+    let Some((request, behind)) = fuzzing::capture(bytes) else {
+        return;
+    };
     assert!(bytes.ends_with(behind));
     if let Some(note) = Note::parse(behind) {
         assert_eq!(Note::parse(note.to_string().as_bytes()), Some(note));
     }
-    assert!(bytes.windows(request.body().len().max(1)).any(|part| request.body().is_empty() || part == request.body()));
+    assert!(
+        bytes
+            .windows(request.body().len().max(1))
+            .any(|part| request.body().is_empty() || part == request.body())
+    );
     let mut written = format!("{} / HTTP/1.1\r\n", request.method()).into_bytes();
     for (name, value) in request.headers() {
         written.extend_from_slice(name.as_str().as_bytes());

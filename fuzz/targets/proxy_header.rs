@@ -19,7 +19,9 @@ fuzz_target!(|bytes: &[u8]| {
 fn check_proxy_header(bytes: &[u8], proxy: SocketAddr) {
     let reading = pin!(fuzzing::proxy_header(bytes, proxy));
     // All bytes are there: there is nothing to wait for.
-    let Poll::Ready(read) = reading.poll(&mut Context::from_waker(Waker::noop())) else { unreachable!() };
+    let Poll::Ready(read) = reading.poll(&mut Context::from_waker(Waker::noop())) else {
+        unreachable!()
+    };
     let Ok(client) = read else { return };
     assert_eq!(client.ip(), client.ip().to_canonical());
     if bytes.starts_with(b"PROXY ") {
@@ -37,7 +39,10 @@ fn check_proxy_header(bytes: &[u8], proxy: SocketAddr) {
         }
         (0x21, 0x21) => {
             let ip: [u8; 16] = bytes[16..32].try_into().unwrap();
-            assert_eq!(client, SocketAddr::new(IpAddr::from(ip).to_canonical(), port(48)));
+            assert_eq!(
+                client,
+                SocketAddr::new(IpAddr::from(ip).to_canonical(), port(48))
+            );
         }
         _ => {}
     }
@@ -52,7 +57,10 @@ fn check_line(bytes: &[u8], client: SocketAddr, proxy: SocketAddr) {
     match words[1] {
         b"TCP4" | b"TCP6" => {
             let ip: IpAddr = word(2).parse().unwrap();
-            assert_eq!(client, SocketAddr::new(ip.to_canonical(), word(4).parse().unwrap()));
+            assert_eq!(
+                client,
+                SocketAddr::new(ip.to_canonical(), word(4).parse().unwrap())
+            );
         }
         _ => assert_eq!(client, proxy),
     }
@@ -60,10 +68,16 @@ fn check_line(bytes: &[u8], client: SocketAddr, proxy: SocketAddr) {
 
 fn check_forwarded_for(text: &[u8], proxy: SocketAddr) {
     const NAME: &str = "x-forwarded-for";
-    let trusted = TrustedProxies::new(["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec());
+    let trusted = TrustedProxies::new(
+        ["10.0.0.0/8", "fd00::/8"]
+            .map(|network| network.parse().unwrap())
+            .to_vec(),
+    );
     let mut headers = HeaderMap::new();
     for line in text.split(|byte| *byte == b'\n') {
-        let Ok(value) = HeaderValue::from_bytes(line) else { return };
+        let Ok(value) = HeaderValue::from_bytes(line) else {
+            return;
+        };
         headers.append(NAME, value);
     }
     let told = fuzzing::client(&trusted, proxy, &headers);
@@ -73,5 +87,8 @@ fn check_forwarded_for(text: &[u8], proxy: SocketAddr) {
     assert_eq!(fuzzing::client(&trusted, stranger, &headers), stranger);
     // What stands before the address that the nearest proxy saw changes nothing.
     headers.append(NAME, HeaderValue::from_static("203.0.113.7"));
-    assert_eq!(fuzzing::client(&trusted, proxy, &headers).to_string(), "203.0.113.7:0");
+    assert_eq!(
+        fuzzing::client(&trusted, proxy, &headers).to_string(),
+        "203.0.113.7:0"
+    );
 }

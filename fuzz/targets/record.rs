@@ -1,4 +1,5 @@
-//! Values of a peer in both logs, which forge nothing and turn back into themselves; and any bytes as a log.
+//! Values of a peer in both logs, which forge nothing and turn back into themselves; and any bytes
+//! as a log.
 #![no_main]
 
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use mns_endpoint::fuzzing;
 use mns_endpoint::journal::{
-    AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordRequest, Records, SUCCEED, Stamp,
-    accepted, escaped, unescape, verify,
+    AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordRequest, Records,
+    SUCCEED, Stamp, accepted, escaped, unescape, verify,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -27,8 +28,15 @@ fuzz_target!(|bytes: &[u8]| {
 fn check_escape(value: &[u8]) {
     let text = escaped(value);
     assert_eq!(unescape(text.as_bytes()), value);
-    assert!(text.split('\n').skip(1).all(|line| line.starts_with("    ")));
-    assert!(text.chars().all(|character| !character.is_control() || character == '\n'));
+    assert!(
+        text.split('\n')
+            .skip(1)
+            .all(|line| line.starts_with("    "))
+    );
+    assert!(
+        text.chars()
+            .all(|character| !character.is_control() || character == '\n')
+    );
     assert!(!text.contains(is_obeyed));
 }
 
@@ -45,12 +53,20 @@ fn check_records(value: &[u8], format: Format) {
     let stamp = stamp();
     let (half, rest) = value.split_at(value.len() / 2);
     let mut headers = HeaderMap::new();
-    for (name, value) in [("user-agent", rest), ("x-mns-message-tag", half), ("x-mns-topic-name", value)] {
+    for (name, value) in [
+        ("user-agent", rest),
+        ("x-mns-message-tag", half),
+        ("x-mns-topic-name", value),
+    ] {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             headers.append(HeaderName::from_static(name), value);
         }
     }
-    let request = RecordRequest { headers: &headers, peer: Some("192.0.2.1:5"), body: Some(value) };
+    let request = RecordRequest {
+        headers: &headers,
+        peer: Some("192.0.2.1:5"),
+        body: Some(value),
+    };
     let attributes: [(&str, &[u8]); 6] = [
         ("TopicOwner", half),
         ("MessageTag", half),
@@ -67,8 +83,13 @@ fn check_records(value: &[u8], format: Format) {
         attributes: &[],
         request: Some(request),
     };
-    let second =
-        Record { place: Place::Succeed, title: Some(SUCCEED), attributes: &attributes, request: None, ..first.clone() };
+    let second = Record {
+        place: Place::Succeed,
+        title: Some(SUCCEED),
+        attributes: &attributes,
+        request: None,
+        ..first.clone()
+    };
     let mut file = Vec::new();
     first.write(&mut file, format);
     let first_bytes = file.len();
@@ -79,15 +100,25 @@ fn check_records(value: &[u8], format: Format) {
     assert_eq!((whole.len(), torn.len()), (2, 0));
     assert_eq!(whole[0].len(), first_bytes);
     assert_eq!(accepted(&whole[0]), None);
-    assert_eq!(accepted(&whole[1]).unwrap().parts(), [half, value, rest, b"1"]);
+    assert_eq!(
+        accepted(&whole[1]).unwrap().parts(),
+        [half, value, rest, b"1"]
+    );
     let verdict = verify(Log::Endpoint, &file[..]).unwrap();
     assert_eq!(verdict.problems, []);
-    assert_eq!((verdict.records, verdict.accepted, verdict.without_outcome), (2, 1, 0));
+    assert_eq!(
+        (verdict.records, verdict.accepted, verdict.without_outcome),
+        (2, 1, 0)
+    );
 
     // A crash cuts anywhere; what was whole before the cut stays.
-    let cut = value.iter().fold(value.len(), |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let cut = value.iter().fold(value.len(), |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(*byte))
+    });
     let cut = cut % (file.len() + 1);
-    let kept = [file.len(), first_bytes, 0].into_iter().find(|end| *end <= cut);
+    let kept = [file.len(), first_bytes, 0]
+        .into_iter()
+        .find(|end| *end <= cut);
     assert_eq!(fuzzing::whole_end(Log::Endpoint, &file[..cut]), kept);
 }
 
@@ -110,9 +141,17 @@ fn check_access_line(value: &[u8], format: Format) {
         message_id: Some(half),
     };
     let mut file = Vec::new();
-    let extra = [AccessField::Peer, AccessField::DurationMs, AccessField::Reason, AccessField::MessageId];
+    let extra = [
+        AccessField::Peer,
+        AccessField::DurationMs,
+        AccessField::Reason,
+        AccessField::MessageId,
+    ];
     line.write(&mut file, format, &extra);
-    assert_eq!(file.iter().position(|byte| *byte == b'\n'), Some(file.len() - 1));
+    assert_eq!(
+        file.iter().position(|byte| *byte == b'\n'),
+        Some(file.len() - 1)
+    );
     assert!(!String::from_utf8_lossy(&file).contains(is_obeyed));
     let verdict = verify(Log::Access, &file[..]).unwrap();
     assert_eq!(verdict.problems, []);
@@ -127,7 +166,10 @@ fn check_log(log: Log, file: &[u8]) {
         let _ = accepted(record);
     }
     let mut verdict = verify(log, file).unwrap();
-    assert_eq!((verdict.records, verdict.len), (pieces.len() as u64, file.len() as u64));
+    assert_eq!(
+        (verdict.records, verdict.len),
+        (pieces.len() as u64, file.len() as u64)
+    );
     assert_eq!(verdict.torn_bytes, torn.len() as u64);
     // An outcome and a record that are each in order may still lack what belongs to them.
     assert!(verdict.problems_count <= 2 * verdict.records);
@@ -154,5 +196,8 @@ fn split(log: Log, file: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
 }
 
 fn stamp() -> Arc<Stamp> {
-    Stamp::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256), &TimeZone::UTC)
+    Stamp::new(
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256),
+        &TimeZone::UTC,
+    )
 }

@@ -1,5 +1,5 @@
-//! The address of a signing certificate: what is admitted lies below an allowed prefix, whoever reads it; and a text
-//! as a prefix.
+//! The address of a signing certificate: what is admitted lies below an allowed prefix, whoever
+//! reads it; and a text as a prefix.
 #![no_main]
 
 use http::Uri;
@@ -7,8 +7,10 @@ use libfuzzer_sys::fuzz_target;
 use mns_endpoint::mns::{Prefix, Prefixes, REGIONS};
 
 /// Those of the default configuration.
-const DEFAULTS: [&str; 2] =
-    ["https://mnstest.oss-cn-hangzhou.aliyuncs.com/", "https://mns-cert.oss-{region}.aliyuncs.com/"];
+const DEFAULTS: [&str; 2] = [
+    "https://mnstest.oss-cn-hangzhou.aliyuncs.com/",
+    "https://mns-cert.oss-{region}.aliyuncs.com/",
+];
 
 thread_local! {
     static ALLOWED: Prefixes = Prefixes::new(
@@ -24,26 +26,46 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn check_address(allowed: &Prefixes, address: &[u8]) {
-    let Ok(url) = allowed.admit(address) else { return };
+    let Ok(url) = allowed.admit(address) else {
+        return;
+    };
     // Another reader of addresses must see the same host and no more than a file on it.
     let text = url.to_string();
     let read: Uri = text.parse().unwrap();
     assert_eq!(read.scheme_str(), Some("https"));
     let host = read.authority().unwrap().as_str();
-    let is_of_a_region = REGIONS.iter().any(|region| host == format!("mns-cert.oss-{region}.aliyuncs.com"));
-    assert!(is_of_a_region || host == "mnstest.oss-cn-hangzhou.aliyuncs.com", "{host}");
-    let file = read.path_and_query().unwrap().as_str().strip_prefix('/').unwrap();
-    assert!(is_usual(file) && !file.contains(['/', '?', '#', '%', '@', '\\']), "{file}");
+    let is_of_a_region = REGIONS
+        .iter()
+        .any(|region| host == format!("mns-cert.oss-{region}.aliyuncs.com"));
+    assert!(
+        is_of_a_region || host == "mnstest.oss-cn-hangzhou.aliyuncs.com",
+        "{host}"
+    );
+    let file = read
+        .path_and_query()
+        .unwrap()
+        .as_str()
+        .strip_prefix('/')
+        .unwrap();
+    assert!(
+        is_usual(file) && !file.contains(['/', '?', '#', '%', '@', '\\']),
+        "{file}"
+    );
     assert_eq!(text, format!("https://{host}/{file}"));
     assert!(url.is_secure() && url.authority() == host);
     // It was asked for as it is, or by plain HTTP.
     let asked = std::str::from_utf8(address).unwrap();
-    assert!(asked == text || asked.strip_prefix("http://") == text.strip_prefix("https://"), "{asked}");
+    assert!(
+        asked == text || asked.strip_prefix("http://") == text.strip_prefix("https://"),
+        "{asked}"
+    );
     check_kept_as(&url.kept_as());
 }
 
 fn check_prefix(text: &str) {
-    let Ok(prefix) = Prefix::parse(text) else { return };
+    let Ok(prefix) = Prefix::parse(text) else {
+        return;
+    };
     assert_eq!(prefix.to_string(), text);
     let twin = match text.split_once("://").unwrap() {
         ("https", rest) => format!("http://{rest}"),
@@ -54,7 +76,10 @@ fn check_prefix(text: &str) {
     let (own, other) = (address(&prefix), address(&twin));
     assert!(own.parse::<Uri>().is_ok(), "{own}");
     let both = Prefixes::new([prefix, twin]);
-    let (own, other) = (both.admit(own.as_bytes()).unwrap(), both.admit(other.as_bytes()).unwrap());
+    let (own, other) = (
+        both.admit(own.as_bytes()).unwrap(),
+        both.admit(other.as_bytes()).unwrap(),
+    );
     assert_ne!(own.kept_as(), other.kept_as());
     check_kept_as(&own.kept_as());
 }
@@ -62,12 +87,19 @@ fn check_prefix(text: &str) {
 /// A copy lies in a directory of its host, and nowhere else.
 fn check_kept_as(path: &str) {
     let (directory, file) = path.split_once('/').unwrap();
-    assert!(!directory.is_empty() && !directory.starts_with('.') && !file.starts_with('.'), "{path}");
-    assert!(is_usual(file) && !file.contains(['/', '\\', '\0']), "{path}");
+    assert!(
+        !directory.is_empty() && !directory.starts_with('.') && !file.starts_with('.'),
+        "{path}"
+    );
+    assert!(
+        is_usual(file) && !file.contains(['/', '\\', '\0']),
+        "{path}"
+    );
 }
 
 /// Whether a name ends as certificates do, or has no ending.
 fn is_usual(file: &str) -> bool {
     let file = file.rsplit('+').next().unwrap();
-    file.rsplit_once('.').is_none_or(|(_, ending)| ["pem", "crt", "cer"].contains(&ending))
+    file.rsplit_once('.')
+        .is_none_or(|(_, ending)| ["pem", "crt", "cer"].contains(&ending))
 }

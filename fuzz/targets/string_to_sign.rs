@@ -8,14 +8,23 @@ use mns_endpoint::fuzzing;
 use mns_endpoint::mns::{Defect, Form, SignedRequest, header, string_to_sign};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((request, _)) = fuzzing::capture(bytes) else { return };
+    let Some((request, _)) = fuzzing::capture(bytes) else {
+        return;
+    };
     let _ = SignedRequest::claimed_certificate_address(&request);
     let seen = SignedRequest::of(&request);
     if let Ok(signed) = &seen {
-        assert_eq!(signed.string_to_sign(), string_to_sign(&request, Form::Documented));
+        assert_eq!(
+            signed.string_to_sign(),
+            string_to_sign(&request, Form::Documented)
+        );
         let _ = signed.other_string_to_sign();
     }
-    let mns_headers = request.headers().keys().filter(|name| name.as_str().starts_with(header::MNS_PREFIX)).count();
+    let mns_headers = request
+        .headers()
+        .keys()
+        .filter(|name| name.as_str().starts_with(header::MNS_PREFIX))
+        .count();
     if let Err(Defect::HeaderDoubled(_)) = seen {
         return;
     }
@@ -31,9 +40,15 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// The same request with its headers in another order, which the body decides.
 fn permuted(request: &Request<Bytes>) -> Request<Bytes> {
-    let mut headers: Vec<(HeaderName, HeaderValue)> =
-        request.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let by = request.body().iter().fold(1_usize, |sum, byte| sum.wrapping_add(usize::from(*byte)));
+    let mut headers: Vec<(HeaderName, HeaderValue)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let by = request
+        .body()
+        .iter()
+        .fold(1_usize, |sum, byte| sum.wrapping_add(usize::from(*byte)));
     if !headers.is_empty() {
         let places = by % headers.len();
         headers.rotate_left(places);

@@ -1,7 +1,7 @@
 //! The second listener: is it alive, is it ready, and what was counted.
 //!
-//! Other machines need a token, and browsers are kept out by the name in Host: a page of a stranger that makes its own
-//! name point here does not get past it.
+//! Other machines need a token, and browsers are kept out by the name in Host: a page of a stranger
+//! that makes its own name point here does not get past it.
 
 use std::sync::Arc;
 
@@ -37,7 +37,8 @@ pub struct Part {
     pub name: &'static str,
     /// Whether it is as it should be; `None` for a part that the verdict does not depend on.
     pub is_ready: Option<bool>,
-    /// What is known of it: numbers with their unit in the name, booleans, words of the configuration, lists of names.
+    /// What is known of it: numbers with their unit in the name, booleans, words of the
+    /// configuration, lists of names.
     pub facts: Vec<(&'static str, serde_json::Value)>,
 }
 
@@ -60,13 +61,18 @@ struct Admin {
 
 /// The service of the admin listener.
 pub fn router(access: Access, sources: Sources) -> Router {
-    Router::new().fallback(answer).with_state(Arc::new(Admin { access, sources }))
+    Router::new()
+        .fallback(answer)
+        .with_state(Arc::new(Admin { access, sources }))
 }
 
 async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
     let path = request.uri().path();
     if !admin.access.knows_host(request.headers()) {
-        return text(StatusCode::MISDIRECTED_REQUEST, "This name is not one of admin.hosts\n");
+        return text(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This name is not one of admin.hosts\n",
+        );
     }
     if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
         return text(StatusCode::NOT_FOUND, "Not Found\n");
@@ -76,8 +82,13 @@ async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
     }
     let is_shown = admin.access.is_shown(request.headers());
     if !is_shown && !admin.access.open.iter().any(|open| open == path) {
-        let mut response = text(StatusCode::UNAUTHORIZED, "A token is needed: Authorization: Bearer TOKEN\n");
-        response.headers_mut().insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+        let mut response = text(
+            StatusCode::UNAUTHORIZED,
+            "A token is needed: Authorization: Bearer TOKEN\n",
+        );
+        response
+            .headers_mut()
+            .insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
         return response;
     }
     match path {
@@ -90,18 +101,33 @@ async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
 impl Access {
     /// Whether the caller may see everything: it showed the token, or there is none.
     fn is_shown(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
-        let shown = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
-        shown.strip_prefix(b"Bearer ").is_some_and(|shown| shown.ct_eq(token.as_bytes()).into())
+        let Some(token) = &self.token else {
+            return true;
+        };
+        let shown = headers
+            .get(AUTHORIZATION)
+            .map(|value| value.as_bytes())
+            .unwrap_or_default();
+        shown
+            .strip_prefix(b"Bearer ")
+            .is_some_and(|shown| shown.ct_eq(token.as_bytes()).into())
     }
 
     fn knows_host(&self, headers: &HeaderMap) -> bool {
-        host_name::is_ours(headers, |name| self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name)))
+        host_name::is_ours(headers, |name| {
+            self.hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        })
     }
 }
 
 fn verdict(is_well: bool) -> Response {
-    if is_well { text(StatusCode::OK, "OK\n") } else { text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n") }
+    if is_well {
+        text(StatusCode::OK, "OK\n")
+    } else {
+        text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n")
+    }
 }
 
 fn ready(parts: &[Part], with_parts: bool) -> Response {
@@ -114,30 +140,49 @@ fn ready(parts: &[Part], with_parts: bool) -> Response {
         .map(|part| {
             let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));
             let members = verdict.into_iter().chain(part.facts.iter().cloned());
-            (part.name.to_owned(), members.map(|(name, value)| (name.to_owned(), value)).collect())
+            (
+                part.name.to_owned(),
+                members
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            )
         })
         .collect();
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = format!("{}\n", serde_json::json!({ "ready": is_ready, "parts": parts }));
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = format!(
+        "{}\n",
+        serde_json::json!({ "ready": is_ready, "parts": parts })
+    );
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 fn metrics(open_metrics: &str, headers: &HeaderMap) -> Response {
-    let accepted = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accepted = headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
     if accepted.contains("application/openmetrics-text") {
         return ([(CONTENT_TYPE, OPEN_METRICS)], open_metrics.to_owned()).into_response();
     }
     ([(CONTENT_TYPE, PLAIN_METRICS)], in_plain_form(open_metrics)).into_response()
 }
 
-/// The same in the older form: a counter has its `_total` in HELP and TYPE too, and there is no end mark.
+/// The same in the older form: a counter has its `_total` in HELP and TYPE too, and there is no end
+/// mark.
 fn in_plain_form(open_metrics: &str) -> String {
     let mut plain = String::with_capacity(open_metrics.len());
     let mut lines = open_metrics.lines().peekable();
     while let Some(line) = lines.next() {
         let types = lines.peek().and_then(|next| next.strip_prefix("# TYPE "));
         let is_counters = |types: &str| types.ends_with(" counter");
-        let renamed = match line.strip_prefix("# ").and_then(|rest| rest.split_once(' ')) {
+        let renamed = match line
+            .strip_prefix("# ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             Some(("EOF", _)) | None if line == "# EOF" => continue,
             Some(("UNIT", _)) => continue,
             Some(("HELP", rest)) if types.is_some_and(is_counters) => with_total("HELP", rest),

@@ -13,7 +13,10 @@ pub struct Base {
 
 /// No address of the API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no endpoint of the API: write http://ACCOUNT.mns.REGION.aliyuncs.com, or http://127.0.0.1:9000")]
+#[error(
+    "{0:?} is no endpoint of the API: write http://ACCOUNT.mns.REGION.aliyuncs.com, or \
+     http://127.0.0.1:9000"
+)]
 pub struct BaseError(String);
 
 impl Base {
@@ -23,13 +26,20 @@ impl Base {
     /// [`BaseError`]
     pub fn parse(text: &str) -> Result<Self, BaseError> {
         let wrong = || BaseError(text.to_owned());
-        let uri: Uri = text.trim_end_matches('/').parse().map_err(|_not_a_uri| wrong())?;
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
+        let uri: Uri = text
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_not_a_uri| wrong())?;
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.as_str().contains('@'))
+            .ok_or_else(wrong)?;
         let is_bare = uri.path() == "/" && uri.query().is_none();
         match uri.scheme_str() {
-            Some(scheme @ ("http" | "https")) if is_bare => {
-                Ok(Self { text: format!("{scheme}://{authority}"), authority: authority.to_string() })
-            }
+            Some(scheme @ ("http" | "https")) if is_bare => Ok(Self {
+                text: format!("{scheme}://{authority}"),
+                authority: authority.to_string(),
+            }),
             Some(_) | None => Err(wrong()),
         }
     }
@@ -45,8 +55,13 @@ impl Base {
     /// The host, without its port.
     #[must_use]
     pub fn host(&self) -> &str {
-        let end =
-            self.authority.rfind(':').filter(|end| !self.authority.get(*end..).is_some_and(|rest| rest.contains(']')));
-        end.and_then(|end| self.authority.get(..end)).unwrap_or(&self.authority)
+        let end = self.authority.rfind(':').filter(|end| {
+            !self
+                .authority
+                .get(*end..)
+                .is_some_and(|rest| rest.contains(']'))
+        });
+        end.and_then(|end| self.authority.get(..end))
+            .unwrap_or(&self.authority)
     }
 }

@@ -52,7 +52,10 @@ pub enum ClientError {
 impl ClientError {
     pub(super) fn unreachable(base: &str, error: &reqwest::Error) -> Self {
         let why = tls_error::with_peer(error, base, tls_error::INSTALL_ROOT);
-        Self::Unreachable { base: base.to_owned(), why: why.unwrap_or_else(|| Report(error).to_string()) }
+        Self::Unreachable {
+            base: base.to_owned(),
+            why: why.unwrap_or_else(|| Report(error).to_string()),
+        }
     }
 }
 

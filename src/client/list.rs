@@ -1,7 +1,7 @@
 //! A list of the API, page after page, until its end or a bound.
 //!
-//! A service that answers with ever new pages, or with the same ones again, must not keep a command for ever. What was
-//! read until then is not the list, so it is an error and not an answer.
+//! A service that answers with ever new pages, or with the same ones again, must not keep a command
+//! for ever. What was read until then is not the list, so it is an error and not an answer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -48,7 +48,9 @@ impl Client {
             headers.extend((!marker.is_empty()).then_some(("x-mns-marker", marker.as_str())));
             let page = self.get(target, &headers).await?;
             for child in page.children.iter().filter(|child| child.name == entry) {
-                let url = child.text_of(address).ok_or(UnexpectedDocument::Missing(address))?;
+                let url = child
+                    .text_of(address)
+                    .ok_or(UnexpectedDocument::Missing(address))?;
                 let name = url.rsplit('/').next().unwrap_or(url).to_owned();
                 names_bytes = names_bytes.saturating_add(name.len());
                 names.push(name);
@@ -59,7 +61,9 @@ impl Client {
             match page.text_of("NextMarker").map(str::trim) {
                 None | Some("") => return Ok(names),
                 Some(next) if !markers.insert(next.to_owned()) => {
-                    return Err(ClientError::Endless(EndlessList::SameMarker(next.to_owned())));
+                    return Err(ClientError::Endless(EndlessList::SameMarker(
+                        next.to_owned(),
+                    )));
                 }
                 Some(next) => next.clone_into(&mut marker),
             }
@@ -69,7 +73,9 @@ impl Client {
 }
 
 async fn in_time<T>(pages: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
-    timeout(LIST_TIMEOUT, pages).await.unwrap_or(Err(ClientError::Endless(EndlessList::TooLong)))
+    timeout(LIST_TIMEOUT, pages)
+        .await
+        .unwrap_or(Err(ClientError::Endless(EndlessList::TooLong)))
 }
 
 #[cfg(test)]
@@ -79,8 +85,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_list_that_takes_too_long_ends() {
         let started = tokio::time::Instant::now();
-        let never = in_time(std::future::pending::<Result<(), ClientError>>()).await.unwrap_err();
-        assert!(matches!(never, ClientError::Endless(EndlessList::TooLong)), "{never}");
+        let never = in_time(std::future::pending::<Result<(), ClientError>>())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(never, ClientError::Endless(EndlessList::TooLong)),
+            "{never}"
+        );
         assert_eq!(started.elapsed(), LIST_TIMEOUT);
     }
 }

@@ -1,4 +1,5 @@
-//! A client of the REST API: topics, subscriptions and publishing, for MNS and for whatever speaks like it.
+//! A client of the REST API: topics, subscriptions and publishing, for MNS and for whatever speaks
+//! like it.
 
 mod base;
 mod error;
@@ -15,7 +16,8 @@ use http::{HeaderName, Method, Request};
 use crate::client::retry::{Retries, is_worth_another_try};
 use crate::clock::Clock;
 use crate::mns::api::{
-    ApiError, Subscription, SubscriptionAttributes, SubscriptionChange, Topic, TopicAttributes, UnexpectedDocument,
+    ApiError, Subscription, SubscriptionAttributes, SubscriptionChange, Topic, TopicAttributes,
+    UnexpectedDocument,
 };
 use crate::mns::{AccessKey, Element, header};
 use crate::roots;
@@ -67,7 +69,8 @@ impl Client {
     /// A client; nothing is sent yet.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], [`ClientError::Tls`]: no HTTP client can be made on this machine.
+    /// [`ClientError::Unreachable`], [`ClientError::Tls`]: no HTTP client can be made on this
+    /// machine.
     pub fn new(
         base: Base,
         key: AccessKey,
@@ -80,32 +83,62 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ClientError::unreachable(&base.text, &error))?;
-        Ok(Self { http, base, key, region: None, security_token, clock })
+        Ok(Self {
+            http,
+            base,
+            key,
+            region: None,
+            security_token,
+            clock,
+        })
     }
 
     /// The same client, which signs with version 4 for `region`.
     #[must_use]
     pub fn signing_v4(self, region: String) -> Self {
-        Self { region: Some(region), ..self }
+        Self {
+            region: Some(region),
+            ..self
+        }
     }
 
     /// Makes a topic.
     ///
     /// # Errors
     /// [`ClientError`]; `TopicAlreadyExist` where it is there with other attributes.
-    pub async fn create_topic(&self, topic: &str, attributes: &TopicAttributes) -> Result<Created, ClientError> {
+    pub async fn create_topic(
+        &self,
+        topic: &str,
+        attributes: &TopicAttributes,
+    ) -> Result<Created, ClientError> {
         let body = attributes.to_element().document();
-        Ok(created(&self.call(Method::PUT, &format!("/topics/{topic}"), &[], body, Retries::Some).await?))
+        Ok(created(
+            &self
+                .call(
+                    Method::PUT,
+                    &format!("/topics/{topic}"),
+                    &[],
+                    body,
+                    Retries::Some,
+                )
+                .await?,
+        ))
     }
 
     /// Changes a topic.
     ///
     /// # Errors
     /// [`ClientError`]
-    pub async fn set_topic(&self, topic: &str, attributes: &TopicAttributes) -> Result<(), ClientError> {
+    pub async fn set_topic(
+        &self,
+        topic: &str,
+        attributes: &TopicAttributes,
+    ) -> Result<(), ClientError> {
         let body = attributes.to_element().document();
         let target = format!("/topics/{topic}?metaoverride=true");
-        self.call(Method::PUT, &target, &[], body, Retries::Some).await.map(drop)
+        self.call(Method::PUT, &target, &[], body, Retries::Some)
+            .await
+            .map(drop)
     }
 
     /// Describes a topic.
@@ -117,13 +150,16 @@ impl Client {
         Ok(Topic::of_element(&answer)?)
     }
 
-    /// Deletes a topic with its messages and subscriptions. One that is not there counts as deleted.
+    /// Deletes a topic with its messages and subscriptions. One that is not there counts as
+    /// deleted.
     ///
     /// # Errors
     /// [`ClientError`]
     pub async fn delete_topic(&self, topic: &str) -> Result<(), ClientError> {
         let target = format!("/topics/{topic}");
-        self.call(Method::DELETE, &target, &[], String::new(), Retries::Some).await.map(drop)
+        self.call(Method::DELETE, &target, &[], String::new(), Retries::Some)
+            .await
+            .map(drop)
     }
 
     /// The names of all topics, page after page.
@@ -146,7 +182,11 @@ impl Client {
     ) -> Result<Created, ClientError> {
         let target = format!("/topics/{topic}/subscriptions/{subscription}");
         let body = attributes.to_element().document();
-        Ok(created(&self.call(Method::PUT, &target, &[], body, Retries::Some).await?))
+        Ok(created(
+            &self
+                .call(Method::PUT, &target, &[], body, Retries::Some)
+                .await?,
+        ))
     }
 
     /// Changes a subscription.
@@ -160,15 +200,32 @@ impl Client {
         change: &SubscriptionChange,
     ) -> Result<(), ClientError> {
         let target = format!("/topics/{topic}/subscriptions/{subscription}?metaoverride=true");
-        self.call(Method::PUT, &target, &[], change.to_element().document(), Retries::Some).await.map(drop)
+        self.call(
+            Method::PUT,
+            &target,
+            &[],
+            change.to_element().document(),
+            Retries::Some,
+        )
+        .await
+        .map(drop)
     }
 
     /// Describes a subscription.
     ///
     /// # Errors
     /// [`ClientError`]
-    pub async fn subscription(&self, topic: &str, subscription: &str) -> Result<Subscription, ClientError> {
-        let answer = self.get(&format!("/topics/{topic}/subscriptions/{subscription}"), &[]).await?;
+    pub async fn subscription(
+        &self,
+        topic: &str,
+        subscription: &str,
+    ) -> Result<Subscription, ClientError> {
+        let answer = self
+            .get(
+                &format!("/topics/{topic}/subscriptions/{subscription}"),
+                &[],
+            )
+            .await?;
         Ok(Subscription::of_element(&answer)?)
     }
 
@@ -178,34 +235,64 @@ impl Client {
     /// [`ClientError`]
     pub async fn unsubscribe(&self, topic: &str, subscription: &str) -> Result<(), ClientError> {
         let target = format!("/topics/{topic}/subscriptions/{subscription}");
-        self.call(Method::DELETE, &target, &[], String::new(), Retries::Some).await.map(drop)
+        self.call(Method::DELETE, &target, &[], String::new(), Retries::Some)
+            .await
+            .map(drop)
     }
 
     /// The names of all subscriptions of a topic, page after page.
     ///
     /// # Errors
     /// [`ClientError`]
-    pub async fn subscriptions(&self, topic: &str, prefix: &str) -> Result<Vec<String>, ClientError> {
-        self.list(&format!("/topics/{topic}/subscriptions"), prefix, "Subscription", "SubscriptionURL").await
+    pub async fn subscriptions(
+        &self,
+        topic: &str,
+        prefix: &str,
+    ) -> Result<Vec<String>, ClientError> {
+        self.list(
+            &format!("/topics/{topic}/subscriptions"),
+            prefix,
+            "Subscription",
+            "SubscriptionURL",
+        )
+        .await
     }
 
     /// Publishes a message. It is sent once: a second try could double it.
     ///
     /// # Errors
-    /// [`ClientError`]. After [`ClientError::Unreachable`] the message may have arrived all the same.
-    pub async fn publish(&self, topic: &str, message: &str, tag: &str) -> Result<Published, ClientError> {
+    /// [`ClientError`]. After [`ClientError::Unreachable`] the message may have arrived all the
+    /// same.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        message: &str,
+        tag: &str,
+    ) -> Result<Published, ClientError> {
         let mut elements = vec![Element::of_text("MessageBody", message)];
         elements.extend((!tag.is_empty()).then(|| Element::of_text("MessageTag", tag)));
         let body = Element::of_children("Message", elements).document();
         let target = format!("/topics/{topic}/messages");
-        let answer = self.call(Method::POST, &target, &[], body, Retries::None).await?;
+        let answer = self
+            .call(Method::POST, &target, &[], body, Retries::None)
+            .await?;
         let answer = Element::parse(&answer.body)?;
-        let text = |name| answer.text_of(name).map(str::to_owned).ok_or(UnexpectedDocument::Missing(name));
-        Ok(Published { message_id: text("MessageId")?, body_md5: text("MessageBodyMD5")? })
+        let text = |name| {
+            answer
+                .text_of(name)
+                .map(str::to_owned)
+                .ok_or(UnexpectedDocument::Missing(name))
+        };
+        Ok(Published {
+            message_id: text("MessageId")?,
+            body_md5: text("MessageBodyMD5")?,
+        })
     }
 
     async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Element, ClientError> {
-        let answer = self.call(Method::GET, target, headers, String::new(), Retries::Some).await?;
+        let answer = self
+            .call(Method::GET, target, headers, String::new(), Retries::Some)
+            .await?;
         Ok(Element::parse(&answer.body)?)
     }
 
@@ -221,7 +308,9 @@ impl Client {
         let body = Bytes::from(body);
         let mut tries = retries.start();
         loop {
-            let outcome = self.send(self.signed(&method, target, headers, &body)?).await;
+            let outcome = self
+                .send(self.signed(&method, target, headers, &body)?)
+                .await;
             match outcome {
                 Err(error) if is_worth_another_try(&error) && tries.wait().await => {}
                 outcome => return outcome,
@@ -259,8 +348,13 @@ impl Client {
             Some(region) => self.key.authorize_v4(&request, region, now),
         };
         let authorization = authorization.to_string();
-        request.headers_mut().insert(AUTHORIZATION, authorization.try_into().map_err(http::Error::from)?);
-        *request.uri_mut() = format!("{}{target}", self.base.text).try_into().map_err(http::Error::from)?;
+        request.headers_mut().insert(
+            AUTHORIZATION,
+            authorization.try_into().map_err(http::Error::from)?,
+        );
+        *request.uri_mut() = format!("{}{target}", self.base.text)
+            .try_into()
+            .map_err(http::Error::from)?;
         Ok(request)
     }
 
@@ -287,5 +381,9 @@ impl Client {
 }
 
 fn created(answer: &Answer) -> Created {
-    if answer.status == http::StatusCode::CREATED { Created::New } else { Created::Unchanged }
+    if answer.status == http::StatusCode::CREATED {
+        Created::New
+    } else {
+        Created::Unchanged
+    }
 }

@@ -1,7 +1,8 @@
 //! What is tried again, and for how long.
 //!
-//! Only what says nothing about the request itself: a broken connection and an answer of 5xx. Each wait is
-//! twice the one before, with a random part, so that clients that failed together do not come back together.
+//! Only what says nothing about the request itself: a broken connection and an answer of 5xx. Each
+//! wait is twice the one before, with a random part, so that clients that failed together do not
+//! come back together.
 
 use std::time::Duration;
 
@@ -33,14 +34,19 @@ impl Retries {
             Self::Some => RETRIES_MAX,
             Self::None => 0,
         };
-        Tries { left, wait: FIRST_WAIT }
+        Tries {
+            left,
+            wait: FIRST_WAIT,
+        }
     }
 }
 
 impl Tries {
     /// Waits for the next try; `false` where there is none.
     pub(super) async fn wait(&mut self) -> bool {
-        let Some(left) = self.left.checked_sub(1) else { return false };
+        let Some(left) = self.left.checked_sub(1) else {
+            return false;
+        };
         self.left = left;
         // Between a half and the whole of the wait.
         tokio::time::sleep(self.wait.mul_f64(rand::random_range(0.5..=1.0))).await;
@@ -51,7 +57,9 @@ impl Tries {
 
 pub(super) fn is_worth_another_try(error: &ClientError) -> bool {
     match error {
-        ClientError::Refused { status, .. } | ClientError::Foreign(status) => (500..600).contains(status),
+        ClientError::Refused { status, .. } | ClientError::Foreign(status) => {
+            (500..600).contains(status)
+        }
         ClientError::Unreachable { .. } => true,
         ClientError::TooLarge
         | ClientError::Endless(_)

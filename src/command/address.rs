@@ -7,10 +7,13 @@ use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::{Paths, SecretPath};
 
-/// The address to give to a subscription, and whether others can reach it as far as we can tell. A secret path is not
-/// shown.
+/// The address to give to a subscription, and whether others can reach it as far as we can tell. A
+/// secret path is not shown.
 pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
-    let hidden = config.secret_path_file.as_ref().map(|_file| SecretPath::hidden());
+    let hidden = config
+        .secret_path_file
+        .as_ref()
+        .map(|_file| SecretPath::hidden());
     address_with(config, bound, hidden.as_deref())
 }
 
@@ -23,18 +26,32 @@ fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (St
     let prefix = &config.server.path_prefix;
     if let Some(url) = &config.public_url {
         let whole = secret.map(|secret| format!("{}{prefix}{secret}", url.trim_end_matches('/')));
-        let host = url.parse::<http::Uri>().ok().and_then(|url| Some(url.host()?.to_owned()));
+        let host = url
+            .parse::<http::Uri>()
+            .ok()
+            .and_then(|url| Some(url.host()?.to_owned()));
         let is_public = host.is_none_or(|host| !net::is_private_host(&host));
         return (whole.unwrap_or_else(|| url.clone()), is_public);
     }
     let ip = reachable_ip(bound.ip());
     let path = match (secret, &config.server.paths) {
         (Some(secret), _) => format!("{prefix}{secret}"),
-        (None, Paths::These(paths)) => paths.first().filter(|path| *path != DEFAULT_PATH).cloned().unwrap_or_default(),
+        (None, Paths::These(paths)) => paths
+            .first()
+            .filter(|path| *path != DEFAULT_PATH)
+            .cloned()
+            .unwrap_or_default(),
         (None, Paths::Any | Paths::Secret(_)) => String::new(),
     };
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    (format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())), !net::is_private(ip))
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    (
+        format!("{scheme}://{}{path}", SocketAddr::new(ip, bound.port())),
+        !net::is_private(ip),
+    )
 }
 
 /// The address by which others reach us: the one listened on, else that of the default route.
@@ -42,8 +59,8 @@ pub(super) fn reachable_ip(listening: IpAddr) -> IpAddr {
     if !listening.is_unspecified() {
         return listening;
     }
-    // Connecting a datagram socket sends nothing: it only asks the routing table. The address is reserved
-    // for documentation.
+    // Connecting a datagram socket sends nothing: it only asks the routing table. The address is
+    // reserved for documentation.
     let probe = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()

@@ -30,17 +30,28 @@ pub(super) struct AdminListener(Option<(JoinHandle<()>, CancellationToken)>);
 
 /// Binds the address, where there is one.
 pub(super) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(options) = &config.admin else { return Ok(None) };
+    let Some(options) = &config.admin else {
+        return Ok(None);
+    };
     let listener = net::bind(options.listen).map_err(|error| {
         let address = options.listen;
-        anyhow!("cannot listen on {address}: {error}; choose another address for admin.listen, or \"off\"")
+        anyhow!(
+            "cannot listen on {address}: {error}; choose another address for admin.listen, or \
+            \"off\""
+        )
     })?;
     Ok(Some(listener))
 }
 
 /// Serves it.
-pub(super) fn start(listener: Option<TcpListener>, running: &Running, counters: &Arc<Counters>) -> AdminListener {
-    let (Some(listener), Some(options)) = (listener, &running.started.admin) else { return AdminListener(None) };
+pub(super) fn start(
+    listener: Option<TcpListener>,
+    running: &Running,
+    counters: &Arc<Counters>,
+) -> AdminListener {
+    let (Some(listener), Some(options)) = (listener, &running.started.admin) else {
+        return AdminListener(None);
+    };
     if let Ok(address) = listener.local_addr() {
         info!(%address, "Health, readiness and metrics are served");
     }
@@ -55,36 +66,73 @@ pub(super) fn start(listener: Option<TcpListener>, running: &Running, counters: 
     };
     let stop = CancellationToken::new();
     let router = admin::router(options.access.clone(), sources);
-    let serving = net::serve(vec![listener], router, Front::plain(LIMITS), Arc::default(), stop.clone());
+    let serving = net::serve(
+        vec![listener],
+        router,
+        Front::plain(LIMITS),
+        Arc::default(),
+        stop.clone(),
+    );
     AdminListener(Some((tokio::spawn(serving), stop)))
 }
 
 fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> Vec<Part> {
     let (journal, draining) = (&endpoint.journal, endpoint.draining.is_cancelled());
-    let part = |name, is_ready, facts| Part { name, is_ready, facts };
-    let disk = vec![("free_bytes", json!(journal.free_bytes())), ("low_water_bytes", json!(low_water_bytes))];
+    let part = |name, is_ready, facts| Part {
+        name,
+        is_ready,
+        facts,
+    };
+    let disk = vec![
+        ("free_bytes", json!(journal.free_bytes())),
+        ("low_water_bytes", json!(low_water_bytes)),
+    ];
     let since_sync = u64::try_from(journal.meters().since_sync().as_millis()).unwrap_or(u64::MAX);
-    let sync = vec![("mode", json!(journal.sync_mode().to_string())), ("last_ms_ago", json!(since_sync))];
+    let sync = vec![
+        ("mode", json!(journal.sync_mode().to_string())),
+        ("last_ms_ago", json!(since_sync)),
+    ];
     let mut parts = vec![
-        part("journal", Some(journal.is_writable()), vec![("stuck", json!(journal.is_stuck()))]),
+        part(
+            "journal",
+            Some(journal.is_writable()),
+            vec![("stuck", json!(journal.is_stuck()))],
+        ),
         part("disk", Some(!journal.is_low()), disk),
         part("stop", Some(!draining), vec![("draining", json!(draining))]),
         // Recent enough: none is under way for longer than a request has.
         part("sync", Some(!journal.is_stuck()), sync),
-        // Their addresses are known from the first push on only, and a source that is down may be up for the next.
+        // Their addresses are known from the first push on only, and a source that is down may be
+        // up for the next.
         part("certificates", None, certificates(endpoint)),
         part(SEEN, None, seen(endpoint)),
     ];
-    let end = tls.and_then(net::Tls::not_after).and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
-    parts.extend(end.map(|end| part("tls", None, vec![("not_after_seconds", json!(end.as_secs()))])));
+    let end = tls
+        .and_then(net::Tls::not_after)
+        .and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+    parts.extend(end.map(|end| {
+        part(
+            "tls",
+            None,
+            vec![("not_after_seconds", json!(end.as_secs()))],
+        )
+    }));
     parts
 }
 
 /// What came so far. The names are those of the keys in the configuration.
 fn seen(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
-    let mut topics: Vec<String> = endpoint.counts.subscriptions().into_iter().map(|count| count.topic).collect();
+    let mut topics: Vec<String> = endpoint
+        .counts
+        .subscriptions()
+        .into_iter()
+        .map(|count| count.topic)
+        .collect();
     topics.dedup();
-    vec![("topic_owners", json!(endpoint.counts.owners())), ("topics", json!(topics))]
+    vec![
+        ("topic_owners", json!(endpoint.counts.owners())),
+        ("topics", json!(topics)),
+    ]
 }
 
 fn certificates(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {

@@ -13,13 +13,13 @@ use crate::journal::escaped;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::trust::{CertificateStore, Kept, SigningCertificate};
 
-const NO_ADDRESS: &str =
-    "write the address as https://HOST/FILE, and the file after it; FILE ends in .pem, .crt or .cer, or has no dot";
+const NO_ADDRESS: &str = "write the address as https://HOST/FILE, and the file after it; FILE ends \
+    in .pem, .crt or .cer, or has no dot";
 
 /// Put signing certificates in place by hand, and list those kept.
 ///
-/// For networks from which the certificates' source cannot be reached: fetch the file elsewhere, and add it
-/// under the address that pushes name in x-mns-signing-cert-url.
+/// For networks from which the certificates' source cannot be reached: fetch the file elsewhere,
+/// and add it under the address that pushes name in x-mns-signing-cert-url.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint certificate add \\
@@ -57,7 +57,11 @@ enum Action {
 impl Certificate {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.action {
-            Action::Add { configuration, url, file } => add(configuration, url, file),
+            Action::Add {
+                configuration,
+                url,
+                file,
+            } => add(configuration, url, file),
             Action::List { configuration } => list(configuration),
         }
     }
@@ -70,15 +74,25 @@ fn add(configuration: &Configuration, url: &str, file: &Path) -> anyhow::Result<
         Ok(address) => address,
         Err(_) => {
             let address = outside_of_prefixes(url).context(NO_ADDRESS)?;
-            writeln!(out, "Note: serve does not accept this address; add its prefix to signing.certificate_prefixes.")?;
+            writeln!(
+                out,
+                "Note: serve does not accept this address; add its prefix to \
+                 signing.certificate_prefixes."
+            )?;
             address
         }
     };
     let bytes = input::read_small(file)?;
-    let certificate = SigningCertificate::parse(&bytes).with_context(|| format!("cannot use {}", file.display()))?;
+    let certificate = SigningCertificate::parse(&bytes)
+        .with_context(|| format!("cannot use {}", file.display()))?;
     let kept = CertificateStore::new(config.certificate_dir).keep(&address, &certificate.to_pem()?);
     let path = kept.context("signing.certificate_dir")?;
-    writeln!(out, "Kept a certificate of {} bits for {address} in {}", certificate.key_bits(), shown(&path))?;
+    writeln!(
+        out,
+        "Kept a certificate of {} bits for {address} in {}",
+        certificate.key_bits(),
+        shown(&path)
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,7 +104,9 @@ fn outside_of_prefixes(url: &str) -> Option<SigningCertUrl> {
 }
 
 fn address(text: &str) -> Result<String, &'static str> {
-    outside_of_prefixes(text).map(|_well_formed| text.to_owned()).ok_or(NO_ADDRESS)
+    outside_of_prefixes(text)
+        .map(|_well_formed| text.to_owned())
+        .ok_or(NO_ADDRESS)
 }
 
 /// A path for a terminal: whoever can write to the directory chooses names in it.
@@ -100,20 +116,39 @@ fn shown(path: &Path) -> String {
 
 fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     let config = configuration.load(&[])?;
-    let kept = CertificateStore::new(config.certificate_dir.clone()).list().context("signing.certificate_dir")?;
+    let kept = CertificateStore::new(config.certificate_dir.clone())
+        .list()
+        .context("signing.certificate_dir")?;
     let mut out = printer();
     if kept.is_empty() {
-        writeln!(out, "No certificates are kept in {}", shown(&config.certificate_dir))?;
+        writeln!(
+            out,
+            "No certificates are kept in {}",
+            shown(&config.certificate_dir)
+        )?;
     }
     let mut code = ExitCode::SUCCESS;
-    for Kept { path, certificate, .. } in kept {
+    for Kept {
+        path, certificate, ..
+    } in kept
+    {
         match certificate {
             Ok(certificate) => {
                 let until = humantime::format_rfc3339_seconds(certificate.not_after());
-                writeln!(out, "{}  RSA {} bits, valid until {until}", shown(&path), certificate.key_bits())?;
+                writeln!(
+                    out,
+                    "{}  RSA {} bits, valid until {until}",
+                    shown(&path),
+                    certificate.key_bits()
+                )?;
             }
             Err(error) => {
-                writeln!(out, "{}  UNUSABLE: {}", shown(&path), escaped(error.to_string().as_bytes()))?;
+                writeln!(
+                    out,
+                    "{}  UNUSABLE: {}",
+                    shown(&path),
+                    escaped(error.to_string().as_bytes())
+                )?;
                 code = ExitCode::FAILURE;
             }
         }

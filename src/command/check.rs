@@ -1,4 +1,5 @@
-//! `check`: reads the configuration as serve does, and looks at its surroundings without changing any.
+//! `check`: reads the configuration as serve does, and looks at its surroundings without changing
+//! any.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,11 +31,13 @@ const DAYS_LEFT_MIN: u64 = 21;
 
 /// Say what is wrong with the configuration and its surroundings.
 ///
-/// Reads the configuration as serve does and checks the address to give to a subscription, IPv6, limits, variables that are
-/// not read, the TLS certificate, checks and lists that are off, both directories, free space and TZ. Searches the access
-/// log for pushes to a path that is not served, and asks a serve that runs under this configuration which owners and topics
-/// it has accepted. Makes and changes nothing. Does not check whether an address is free or another process uses the logs.
-/// Exits with 78 if any finding is an error (serve would not start, or its TLS certificate has expired), else with 0.
+/// Reads the configuration as serve does and checks the address to give to a subscription, IPv6,
+/// limits, variables that are not read, the TLS certificate, checks and lists that are off, both
+/// directories, free space and TZ. Searches the access log for pushes to a path that is not served,
+/// and asks a serve that runs under this configuration which owners and topics it has accepted.
+/// Makes and changes nothing. Does not check whether an address is free or another process uses the
+/// logs. Exits with 78 if any finding is an error (serve would not start, or its TLS certificate
+/// has expired), else with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
@@ -46,7 +49,8 @@ pub(super) struct Check {
     /// How the findings are printed.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Print nothing but the address to give to a subscription, its secret path (server.secret_path_file) written out.
+    /// Print nothing but the address to give to a subscription, its secret path
+    /// (server.secret_path_file) written out.
     #[arg(long, conflicts_with = "output")]
     show_address: bool,
 }
@@ -58,28 +62,47 @@ impl Check {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
             // On stderr, so that stdout is the address alone.
-            writeln!(io::stderr(), "Configuration: {}", escaped(self.configuration.described(&[]).as_bytes()))?;
-            writeln!(printer(), "{}", whole_address(&self.configuration.load(&[])?)?)?;
+            writeln!(
+                io::stderr(),
+                "Configuration: {}",
+                escaped(self.configuration.described(&[]).as_bytes())
+            )?;
+            writeln!(
+                printer(),
+                "{}",
+                whole_address(&self.configuration.load(&[])?)?
+            )?;
             return Ok(ExitCode::SUCCESS);
         }
         let (origin, findings) = match self.configuration.load(&[]) {
             Ok(config) => {
                 let mut findings = Findings::of(&config);
                 if let Some(seen) = health::ready_part(&config, admin_listener::SEEN).await {
-                    findings
-                        .0
-                        .push(Finding::note("accept", format!("what came so far to the serve that runs: {seen}")));
+                    findings.0.push(Finding::note(
+                        "accept",
+                        format!("what came so far to the serve that runs: {seen}"),
+                    ));
                 }
                 (config.origin, findings)
             }
             Err(error) => {
                 let origin = self.configuration.sources(&[]).origin();
-                (origin, Findings(vec![Finding::error("configuration", error.to_string())]))
+                (
+                    origin,
+                    Findings(vec![Finding::error("configuration", error.to_string())]),
+                )
             }
         };
         findings.print(self.output, &origin)?;
-        let is_wrong = findings.0.iter().any(|finding| finding.level == Level::Error);
-        Ok(if is_wrong { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS })
+        let is_wrong = findings
+            .0
+            .iter()
+            .any(|finding| finding.level == Level::Error);
+        Ok(if is_wrong {
+            ExitCode::from(EXIT_CONFIG)
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 }
 
@@ -110,12 +133,20 @@ impl Findings {
         let name = file.display();
         self.0.push(match SecretPath::read(file) {
             Err(error) => Finding::error(KEY, error.to_string()),
-            Ok(None) => Finding::note(KEY, format!("{name} is not there yet: the next start makes it")),
+            Ok(None) => Finding::note(
+                KEY,
+                format!("{name} is not there yet: the next start makes it"),
+            ),
             Ok(Some(path)) if path.segments() > 1 => {
-                let text = format!("{name} holds two segments: take the second out once no subscription has it");
+                let text = format!(
+                    "{name} holds two segments: take the second out once no subscription has it"
+                );
                 Finding::note(KEY, text)
             }
-            Ok(Some(_)) => Finding::note(KEY, format!("{name} is in use; --show-address prints the whole address")),
+            Ok(Some(_)) => Finding::note(
+                KEY,
+                format!("{name} is in use; --show-address prints the whole address"),
+            ),
         });
         if std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0) {
             let text = format!("others may read {name}; mend it with: chmod 600 {name}");
@@ -137,7 +168,9 @@ impl Findings {
         self.0.push(match not_after.map(days_until) {
             None => Finding::note(KEY, format!("{name}: its end cannot be read")),
             Some(Err(days)) => Finding::error(KEY, format!("{name} ended {days} days ago")),
-            Some(Ok(days)) if days < DAYS_LEFT_MIN => Finding::warning(KEY, format!("{name} ends in {days} days")),
+            Some(Ok(days)) if days < DAYS_LEFT_MIN => {
+                Finding::warning(KEY, format!("{name} ends in {days} days"))
+            }
             Some(Ok(days)) => Finding::note(KEY, format!("{name} ends in {days} days")),
         });
     }
@@ -145,11 +178,13 @@ impl Findings {
     fn look_at_trust(&mut self, config: &Config) {
         for prefix in &config.insecure_prefixes {
             let text = format!("{prefix} is fetched without TLS: whoever sits on the way can sign");
-            self.0.push(Finding::warning("signing.certificate_prefixes", text));
+            self.0
+                .push(Finding::warning("signing.certificate_prefixes", text));
         }
         if !config.policy.require_content_md5 {
             let text = "anyone who has one signed request may put another body under it";
-            self.0.push(Finding::warning("signing.require_content_md5", text));
+            self.0
+                .push(Finding::warning("signing.require_content_md5", text));
         }
         if config.policy.max_age.is_none() {
             let text = "an old request may be sent again at any time";
@@ -157,20 +192,26 @@ impl Findings {
         }
         if let Err(error) = writable(&config.certificate_dir) {
             let mending = remedy(&config.certificate_dir, &error);
-            let text =
-                format!("certificates cannot be kept in {}: {error}; {mending}", config.certificate_dir.display());
-            self.0.push(Finding::warning("signing.certificate_dir", text));
+            let text = format!(
+                "certificates cannot be kept in {}: {error}; {mending}",
+                config.certificate_dir.display()
+            );
+            self.0
+                .push(Finding::warning("signing.certificate_dir", text));
         }
         if config.trusted_proxies.takes_everyone() {
             let text = "it holds every address: anyone may say where a request comes from";
-            self.0.push(Finding::warning("server.trusted_proxies", text));
+            self.0
+                .push(Finding::warning("server.trusted_proxies", text));
         }
         if !config.admission.takes_every_source() && config.trusted_proxies.is_empty() {
-            let text = "compared with the other end of the connection: where that is a proxy, name it in server.trusted_proxies";
+            let text = "compared with the other end of the connection: where that is a proxy, name \
+                it in server.trusted_proxies";
             self.0.push(Finding::warning("accept.sources", text));
         }
         if config.admission.takes_every_owner() {
-            let text = "empty: anyone with an account may subscribe this address to a topic of theirs";
+            let text =
+                "empty: anyone with an account may subscribe this address to a topic of theirs";
             self.0.push(Finding::warning("accept.topic_owners", text));
         }
     }
@@ -182,13 +223,19 @@ impl Findings {
             return self.0.push(Finding::error(KEY, error.to_string()));
         }
         if let Err(error) = writable(dir) {
-            let text = format!("{} cannot be written: {error}; {}", dir.display(), remedy(dir, &error));
+            let text = format!(
+                "{} cannot be written: {error}; {}",
+                dir.display(),
+                remedy(dir, &error)
+            );
             self.0.push(Finding::error(KEY, text));
         }
         let medium = Medium::of(existing(dir));
         if medium != Medium::Disk {
-            let text =
-                format!("{} is not on a disk but on {medium}: what is written there may not survive", dir.display());
+            let text = format!(
+                "{} is not on a disk but on {medium}: what is written there may not survive",
+                dir.display()
+            );
             self.0.push(Finding::warning(KEY, text));
         }
         let wanted = config.journal.low_water_bytes;
@@ -197,7 +244,8 @@ impl Findings {
         {
             let (wanted, free) = (ByteSize(wanted), ByteSize(free));
             let text = format!(
-                "{wanted} is more than the {free} that are free for {}: health is 503 until there is more; make room, or set less",
+                "{wanted} is more than the {free} that are free for {}: health is 503 until there \
+                 is more; make room, or set less",
                 dir.display()
             );
             self.0.push(Finding::warning("logs.low_water", text));
@@ -207,15 +255,25 @@ impl Findings {
 
 /// The address for a subscription, with its secret.
 fn whole_address(config: &Config) -> anyhow::Result<String> {
-    let listen = *config.listen.first().context("server.listen names no address")?;
-    let Some(file) = &config.secret_path_file else { return Ok(public_address(config, listen).0) };
-    let path = SecretPath::read(file)?.with_context(|| format!("{} is made by the first serve", file.display()))?;
+    let listen = *config
+        .listen
+        .first()
+        .context("server.listen names no address")?;
+    let Some(file) = &config.secret_path_file else {
+        return Ok(public_address(config, listen).0);
+    };
+    let path = SecretPath::read(file)?
+        .with_context(|| format!("{} is made by the first serve", file.display()))?;
     Ok(secret_address(config, listen, &path))
 }
 
 /// Whole days from now, or since then.
 fn days_until(then: SystemTime) -> Result<u64, u64> {
-    let days = |span: Duration| span.as_secs().checked_div(DAY.as_secs()).unwrap_or_default();
+    let days = |span: Duration| {
+        span.as_secs()
+            .checked_div(DAY.as_secs())
+            .unwrap_or_default()
+    };
     match then.duration_since(SystemClock.now()) {
         Ok(left) => Ok(days(left)),
         Err(ago) => Err(days(ago.duration())),
@@ -225,7 +283,9 @@ fn days_until(then: SystemTime) -> Result<u64, u64> {
 /// The directory, or the nearest above it that there is.
 fn existing(dir: &Path) -> &Path {
     let found = dir.ancestors().find(|path| path.exists());
-    found.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    found
+        .filter(|path| !path.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// How much room is left for this process on the file system of a directory.

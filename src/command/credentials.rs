@@ -1,7 +1,9 @@
-//! Where a client command's endpoint and access key come from: the SDKs' sample.cfg, or the environment.
+//! Where a client command's endpoint and access key come from: the SDKs' sample.cfg, or the
+//! environment.
 //!
-//! Id, secret and token are one identity, so they come from one source: the file if it has a key, else the environment. Sent
-//! with the token of another identity, a key is refused, or worse, belongs to somebody else.
+//! Id, secret and token are one identity, so they come from one source: the file if it has a key,
+//! else the environment. Sent with the token of another identity, a key is refused, or worse,
+//! belongs to somebody else.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,10 @@ const ENDPOINT_VARIABLE: &str = "MNS_ACCOUNT_ENDPOINT";
 const ID_VARIABLE: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
 const SECRET_VARIABLE: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
 /// The first that is set counts. The vendor's Python SDK reads the second.
-const TOKEN_VARIABLES: [&str; 2] = ["ALIBABA_CLOUD_SECURITY_TOKEN", "ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN"];
+const TOKEN_VARIABLES: [&str; 2] = [
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+    "ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN",
+];
 
 /// What the file says and what the environment says, apart.
 pub(super) struct Sources {
@@ -51,13 +56,16 @@ pub(super) enum KeySource {
 impl Sources {
     /// Reads the file that `--sdk-config` names, else the one that the environment names.
     pub(super) fn read(flag: Option<&Path>) -> anyhow::Result<Self> {
-        let named = std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let named = std::env::var_os(CONFIG_VARIABLE)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
         let (path, origin) = match (flag, named) {
             (Some(path), _) => (path.to_owned(), "--sdk-config"),
             (None, Some(path)) => (path, CONFIG_VARIABLE),
             (None, None) => return Ok(Self { file: None }),
         };
-        let file = SdkConfig::read(path).with_context(|| format!("cannot use what {origin} names"))?;
+        let file =
+            SdkConfig::read(path).with_context(|| format!("cannot use what {origin} names"))?;
         Ok(Self { file: Some(file) })
     }
 
@@ -67,24 +75,34 @@ impl Sources {
             && let Some(endpoint) = &file.endpoint
         {
             file.refuse_placeholder("Endpoint", endpoint)?;
-            return Ok((endpoint.clone(), format!("Endpoint in {}", file.path.display())));
+            return Ok((
+                endpoint.clone(),
+                format!("Endpoint in {}", file.path.display()),
+            ));
         }
         let lacking = self.lacking("Endpoint");
         let endpoint = variable(ENDPOINT_VARIABLE)?.with_context(|| {
             format!(
-                "no endpoint: set {ENDPOINT_VARIABLE}, or Endpoint in a file given with --sdk-config or {CONFIG_VARIABLE}, \
+                "no endpoint: set {ENDPOINT_VARIABLE}, or Endpoint in a file given with \
+                 --sdk-config or {CONFIG_VARIABLE}, \
                  or give --endpoint{lacking}"
             )
         })?;
         Ok((endpoint, ENDPOINT_VARIABLE.to_owned()))
     }
 
-    /// The key of the file if it has one, else that of the environment; each with its own token or none.
+    /// The key of the file if it has one, else that of the environment; each with its own token or
+    /// none.
     pub(super) fn credentials(&self) -> anyhow::Result<Credentials> {
         match &self.file {
             Some(file) if file.id.is_some() || file.secret.is_some() => file.credentials(),
-            Some(SdkConfig { path, token: Some(_), .. }) => bail!(
-                "{} has a SecurityToken, but not the AccessKeyId and AccessKeySecret that it belongs to: they come from one \
+            Some(SdkConfig {
+                path,
+                token: Some(_),
+                ..
+            }) => bail!(
+                "{} has a SecurityToken, but not the AccessKeyId and AccessKeySecret that it \
+                 belongs to: they come from one \
                  source, so add them, or remove the token",
                 path.display()
             ),
@@ -95,15 +113,18 @@ impl Sources {
     /// What the file does not say, for the end of a message.
     fn lacking(&self, key: &str) -> String {
         let file = self.file.as_ref();
-        file.map(|file| format!("; {} has no {key} under [Base]", file.path.display())).unwrap_or_default()
+        file.map(|file| format!("; {} has no {key} under [Base]", file.path.display()))
+            .unwrap_or_default()
     }
 }
 
 impl SdkConfig {
     fn read(path: PathBuf) -> anyhow::Result<Self> {
         let shown = path.display();
-        let text = String::from_utf8(input::read_small(&path)?).with_context(|| format!("{shown} is not UTF-8"))?;
-        // Editors of Windows write the mark. Python would take it for a part of the first section's name.
+        let text = String::from_utf8(input::read_small(&path)?)
+            .with_context(|| format!("{shown} is not UTF-8"))?;
+        // Editors of Windows write the mark. Python would take it for a part of the first section's
+        // name.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let ini = match Ini::parse(text) {
             Ok(ini) => ini,
@@ -113,14 +134,23 @@ impl SdkConfig {
             Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
         };
         if !ini.sections().any(|section| section == "Base") {
-            let found: String = ini.sections().map(|section| format!(", only [{section}]")).collect();
-            bail!("{shown} has no section [Base]{found}; write [Base], in this spelling, above Endpoint and the key");
+            let found: String = ini
+                .sections()
+                .map(|section| format!(", only [{section}]"))
+                .collect();
+            bail!(
+                "{shown} has no section [Base]{found}; write [Base], in this spelling, above \
+                 Endpoint and the key"
+            );
         }
         let value = |section: &str, key: &str| {
-            let value = ini.get(section, key).with_context(|| format!("cannot read {key} in {shown}"))?;
+            let value = ini
+                .get(section, key)
+                .with_context(|| format!("cannot read {key} in {shown}"))?;
             if value.as_ref().is_some_and(|value| value.contains('\n')) {
                 bail!(
-                    "{key} in {shown} has several lines: an indented line continues the value above it, so move the next \
+                    "{key} in {shown} has several lines: an indented line continues the value \
+                     above it, so move the next \
                      key to the margin"
                 );
             }
@@ -131,7 +161,8 @@ impl SdkConfig {
             secret: value("Base", "AccessKeySecret")?,
             endpoint: value("Base", "Endpoint")?,
             // The samples take their own placeholder for no token.
-            token: value("Optional", "SecurityToken")?.filter(|token| !is_placeholder("SecurityToken", token)),
+            token: value("Optional", "SecurityToken")?
+                .filter(|token| !is_placeholder("SecurityToken", token)),
             path,
         })
     }
@@ -140,7 +171,8 @@ impl SdkConfig {
         let needed = |key: &str, value: &Option<String>| {
             let value = value.clone().ok_or_else(|| {
                 anyhow!(
-                    "{} has no {key} under [Base]; id, secret and token come from one source, so the environment does not \
+                    "{} has no {key} under [Base]; id, secret and token come from one source, so \
+                     the environment does not \
                      fill it in",
                     self.path.display()
                 )
@@ -149,15 +181,28 @@ impl SdkConfig {
             anyhow::Ok(value)
         };
         let id = needed("AccessKeyId", &self.id)?;
-        let key = AccessKey { id, secret: needed("AccessKeySecret", &self.secret)? };
-        let source = KeySource::File { path: self.path.clone(), has_token: self.token.is_some() };
-        Ok(Credentials { key, token: self.token.clone(), source })
+        let key = AccessKey {
+            id,
+            secret: needed("AccessKeySecret", &self.secret)?,
+        };
+        let source = KeySource::File {
+            path: self.path.clone(),
+            has_token: self.token.is_some(),
+        };
+        Ok(Credentials {
+            key,
+            token: self.token.clone(),
+            source,
+        })
     }
 
     /// The template of the samples holds `$Endpoint` and the like.
     fn refuse_placeholder(&self, key: &str, value: &str) -> anyhow::Result<()> {
         if is_placeholder(key, value) {
-            bail!("{key} in {} still is the placeholder {value}: put your own value there", self.path.display());
+            bail!(
+                "{key} in {} still is the placeholder {value}: put your own value there",
+                self.path.display()
+            );
         }
         Ok(())
     }
@@ -169,8 +214,12 @@ impl KeySource {
         let check = match (self, code) {
             (Self::File { .. }, "InvalidAccessKeyId") => "check AccessKeyId there; ",
             (Self::File { .. }, "SignatureDoesNotMatch") => "check AccessKeySecret there; ",
-            (Self::Environment { .. }, "InvalidAccessKeyId") => "check ALIBABA_CLOUD_ACCESS_KEY_ID; ",
-            (Self::Environment { .. }, "SignatureDoesNotMatch") => "check ALIBABA_CLOUD_ACCESS_KEY_SECRET; ",
+            (Self::Environment { .. }, "InvalidAccessKeyId") => {
+                "check ALIBABA_CLOUD_ACCESS_KEY_ID; "
+            }
+            (Self::Environment { .. }, "SignatureDoesNotMatch") => {
+                "check ALIBABA_CLOUD_ACCESS_KEY_SECRET; "
+            }
             (Self::File { .. } | Self::Environment { .. }, _) => "",
         };
         format!("{check}{self}")
@@ -180,17 +229,37 @@ impl KeySource {
 impl std::fmt::Display for KeySource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::File { path, has_token: true } => {
-                write!(f, "the key came from {}, with its SecurityToken", path.display())
+            Self::File {
+                path,
+                has_token: true,
+            } => {
+                write!(
+                    f,
+                    "the key came from {}, with its SecurityToken",
+                    path.display()
+                )
             }
-            Self::File { path, has_token: false } => {
-                write!(f, "the key came from {}, without a security token", path.display())
+            Self::File {
+                path,
+                has_token: false,
+            } => {
+                write!(
+                    f,
+                    "the key came from {}, without a security token",
+                    path.display()
+                )
             }
             Self::Environment { token: Some(token) } => {
-                write!(f, "the key came from {ID_VARIABLE} in the environment, with the token of {token}")
+                write!(
+                    f,
+                    "the key came from {ID_VARIABLE} in the environment, with the token of {token}"
+                )
             }
             Self::Environment { token: None } => {
-                write!(f, "the key came from {ID_VARIABLE} in the environment, without a security token")
+                write!(
+                    f,
+                    "the key came from {ID_VARIABLE} in the environment, without a security token"
+                )
             }
         }
     }
@@ -202,7 +271,8 @@ fn environment(lacking: &str) -> anyhow::Result<Credentials> {
         (Some(_), None) => bail!("{ID_VARIABLE} is set, but {SECRET_VARIABLE} is not{lacking}"),
         (None, Some(_)) => bail!("{SECRET_VARIABLE} is set, but {ID_VARIABLE} is not{lacking}"),
         (None, None) => bail!(
-            "no access key: set {ID_VARIABLE} and {SECRET_VARIABLE}, or AccessKeyId and AccessKeySecret in a file given with \
+            "no access key: set {ID_VARIABLE} and {SECRET_VARIABLE}, or AccessKeyId and \
+             AccessKeySecret in a file given with \
              --sdk-config or {CONFIG_VARIABLE}{lacking}"
         ),
     };
@@ -213,18 +283,29 @@ fn environment(lacking: &str) -> anyhow::Result<Credentials> {
             None => variable(name)?.map(|value| (name, value)),
         };
     }
-    let source = KeySource::Environment { token: token.as_ref().map(|(name, _)| *name) };
-    Ok(Credentials { key: AccessKey { id, secret }, token: token.map(|(_, value)| value), source })
+    let source = KeySource::Environment {
+        token: token.as_ref().map(|(name, _)| *name),
+    };
+    Ok(Credentials {
+        key: AccessKey { id, secret },
+        token: token.map(|(_, value)| value),
+        source,
+    })
 }
 
 /// A variable that is set and not empty.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
-    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
     let text = OsString::into_string(value);
-    text.map(Some).map_err(|_not_text| anyhow!("{name} is not UTF-8"))
+    text.map(Some)
+        .map_err(|_not_text| anyhow!("{name} is not UTF-8"))
 }
 
 /// Whether a value is what the template of the samples holds for its key.
 fn is_placeholder(key: &str, value: &str) -> bool {
-    value.strip_prefix('$').is_some_and(|name| name.eq_ignore_ascii_case(key))
+    value
+        .strip_prefix('$')
+        .is_some_and(|name| name.eq_ignore_ascii_case(key))
 }

@@ -39,10 +39,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Play MNS on this machine: no account, no network.
 ///
-/// Topics, subscriptions, publishing and pushing: the topic half of the REST API of 2015-06-06, with a key of its
-/// own. Certificates, and a
-/// status document at /status, are served on the same address. docs/emulator.md says what is faithful and
-/// what is not.
+/// Topics, subscriptions, publishing and pushing: the topic half of the REST API of 2015-06-06,
+/// with a key of its own. Certificates, and a status document at /status, are served on the same
+/// address. docs/emulator.md says what is faithful and what is not.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
@@ -58,8 +57,8 @@ pub(super) struct EmulatorCommand {
     /// The address by which others reach it [default: http:// and the address that is listened on].
     #[arg(long, value_name = "URL", value_parser = Base::parse)]
     public_url: Option<Base>,
-    /// A further name that requests may carry in Host, besides addresses, names without a dot, that of --public-url and
-    /// ID.mns.REGION.aliyuncs.com; may be repeated.
+    /// A further name that requests may carry in Host, besides addresses, names without a dot, that
+    /// of --public-url and ID.mns.REGION.aliyuncs.com; may be repeated.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
     /// The access key of the account.
@@ -99,13 +98,17 @@ impl EmulatorCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::install().context("cannot listen to signals")?;
         let _telemetry = telemetry::start(None).context("cannot start the diagnostic log")?;
-        let listener = net::bind(self.listen)
-            .with_context(|| format!("cannot listen on {}: choose another --listen", self.listen))?;
+        let listener = net::bind(self.listen).with_context(|| {
+            format!("cannot listen on {}: choose another --listen", self.listen)
+        })?;
         let bound = listener.local_addr()?;
         let base = match &self.public_url {
             Some(base) => base.to_string(),
             None if bound.ip().is_unspecified() => {
-                bail!("{bound} is no address that an endpoint could fetch a certificate from: add --public-url URL")
+                bail!(
+                    "{bound} is no address that an endpoint could fetch a certificate from: add \
+                     --public-url URL"
+                )
             }
             None => format!("http://{bound}"),
         };
@@ -121,7 +124,11 @@ impl EmulatorCommand {
             signer: self.key.signer().await?,
             tls: self.receiver_tls.client()?,
             content_md5: self.content_md5.map(Into::into),
-            chaos: self.chaos.clone().unwrap_or_else(Chaos::none).with_seed(self.seed),
+            chaos: self
+                .chaos
+                .clone()
+                .unwrap_or_else(Chaos::none)
+                .with_seed(self.seed),
             time_warp: self.time_warp,
             data: self.data.clone(),
         };
@@ -129,9 +136,16 @@ impl EmulatorCommand {
         self.announce(&base, &emulator)?;
         let stop = CancellationToken::new();
         let counters = Arc::new(Counters::default());
-        let serving =
-            tokio::spawn(net::serve(vec![listener], emulator.router(), Front::plain(LIMITS), counters, stop.clone()));
-        let mut changes = self.rotate_key.map(|every| interval_at(later(every), every));
+        let serving = tokio::spawn(net::serve(
+            vec![listener],
+            emulator.router(),
+            Front::plain(LIMITS),
+            counters,
+            stop.clone(),
+        ));
+        let mut changes = self
+            .rotate_key
+            .map(|every| interval_at(later(every), every));
         loop {
             tokio::select! {
                 signal = signals.stop() => {
@@ -154,11 +168,14 @@ impl EmulatorCommand {
     /// An emulator signs what its users publish, and pushes to whatever address they name.
     fn warn_of_strangers(&self, bound: SocketAddr) {
         if self.no_auth {
-            warn!(%bound, "Other machines reach this address, and --no-auth lets them publish: endpoints that trust this \
+            warn!(%bound, "Other machines reach this address, and --no-auth lets them publish: \
+                endpoints that trust this \
                 emulator believe what they publish. Listen on 127.0.0.1, or give an --access-key");
         } else if format!("{}:{}", self.access_key.id, self.access_key.secret) == KNOWN_KEY {
-            warn!(%bound, "Other machines reach this address, and everyone knows the access key {KNOWN_KEY}: endpoints that \
-                trust this emulator believe what strangers publish. Listen on 127.0.0.1, or give an --access-key of your own");
+            warn!(%bound, "Other machines reach this address, and everyone knows the access key \
+                {KNOWN_KEY}: endpoints that \
+                trust this emulator believe what strangers publish. Listen on 127.0.0.1, or give \
+                an --access-key of your own");
         }
     }
 
@@ -169,11 +186,21 @@ impl EmulatorCommand {
         writeln!(out, "Certificate: {}", emulator.certificate_url())?;
         match &self.data {
             Some(dir) => writeln!(out, "Account: {account}, kept in {}", dir.display())?,
-            None => writeln!(out, "Account: {account}, kept in memory: gone when this ends (see --data)")?,
+            None => writeln!(
+                out,
+                "Account: {account}, kept in memory: gone when this ends (see --data)"
+            )?,
         }
-        let (scheme, tls) = if self.receiver_tls.is_given() { ("https", " --self-signed") } else { ("http", "") };
+        let (scheme, tls) = if self.receiver_tls.is_given() {
+            ("https", " --self-signed")
+        } else {
+            ("http", "")
+        };
         writeln!(out, "\nIn another terminal, an endpoint that trusts it:")?;
-        writeln!(out, "  mns-endpoint serve --listen 127.0.0.1:8080{tls} --trust {base}/")?;
+        writeln!(
+            out,
+            "  mns-endpoint serve --listen 127.0.0.1:8080{tls} --trust {base}/"
+        )?;
         writeln!(out, "and in a third one the manual's steps:")?;
         writeln!(out, "  export MNS_ACCOUNT_ENDPOINT={base}")?;
         writeln!(
@@ -183,8 +210,15 @@ impl EmulatorCommand {
         )?;
         writeln!(out, "  mns-endpoint topic create")?;
         // MNS could not reach an address of this machine; this emulator can.
-        let force = if Base::parse(base).is_ok_and(|base| net::is_private_host(base.host())) { "" } else { " --force" };
-        writeln!(out, "  mns-endpoint subscription create {scheme}://127.0.0.1:8080{force}")?;
+        let force = if Base::parse(base).is_ok_and(|base| net::is_private_host(base.host())) {
+            ""
+        } else {
+            " --force"
+        };
+        writeln!(
+            out,
+            "  mns-endpoint subscription create {scheme}://127.0.0.1:8080{force}"
+        )?;
         writeln!(out, "  mns-endpoint publish\n")?;
         out.flush()
     }
@@ -198,7 +232,8 @@ impl EmulatorCommand {
             let (undelivered, given_up) = (subscription.undelivered, subscription.given_up);
             writeln!(
                 out,
-                "{topic}/{name}: {delivered} delivered, {undelivered} undelivered, {given_up} given up, {failed} pushes failed"
+                "{topic}/{name}: {delivered} delivered, {undelivered} undelivered, {given_up} \
+                 given up, {failed} pushes failed"
             )?;
         }
         if self.chaos.is_some() {
@@ -213,7 +248,10 @@ async fn change_key(emulator: &Emulator) {
     match key::another(emulator.key_bits()).await {
         Ok(signer) => {
             emulator.change_key(signer);
-            info!(certificate = emulator.certificate_url(), "Signing with a new key");
+            info!(
+                certificate = emulator.certificate_url(),
+                "Signing with a new key"
+            );
         }
         Err(error) => warn!(%error, "The key stays as it is"),
     }
@@ -222,10 +260,23 @@ async fn change_key(emulator: &Emulator) {
 /// The counts of chaos, in two lines.
 pub(super) fn tell_chaos(out: &mut impl std::io::Write, status: &Status) -> std::io::Result<()> {
     let list = |counts: &mut dyn Iterator<Item = (String, u64)>| {
-        counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+        counts
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let troubles = list(&mut status.chaos.iter().map(|(name, count)| (name.clone(), *count)));
-    let forgeries = list(&mut status.forgeries.iter().map(|(name, count)| ((*name).to_owned(), *count)));
+    let troubles = list(
+        &mut status
+            .chaos
+            .iter()
+            .map(|(name, count)| (name.clone(), *count)),
+    );
+    let forgeries = list(
+        &mut status
+            .forgeries
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count)),
+    );
     writeln!(out, "Chaos: {troubles}")?;
     writeln!(out, "Forgeries: {forgeries}")
 }
@@ -254,9 +305,10 @@ fn period(text: &str) -> Result<Duration, String> {
 
 fn access_key(text: &str) -> Result<AccessKey, &'static str> {
     match text.split_once(':') {
-        Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
-            Ok(AccessKey { id: id.to_owned(), secret: secret.to_owned() })
-        }
+        Some((id, secret)) if !id.is_empty() && !secret.is_empty() => Ok(AccessKey {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+        }),
         Some(_) | None => Err("write ID:SECRET, as in emulator:emulator"),
     }
 }

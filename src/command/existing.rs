@@ -1,8 +1,9 @@
-//! What `create` does about a topic or subscription that is there already: its attributes are read back, compared with what
-//! was asked for, and changed if that is asked for and the service can do it.
+//! What `create` does about a topic or subscription that is there already: its attributes are read
+//! back, compared with what was asked for, and changed if that is asked for and the service can do
+//! it.
 //!
-//! The service's answer says that there is one with the same or with other attributes, never which. So nothing is reported
-//! as in force that was not read back.
+//! The service's answer says that there is one with the same or with other attributes, never which.
+//! So nothing is reported as in force that was not read back.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -18,10 +19,12 @@ pub(super) struct IfThere {
     /// An attribute without a default that is not given is not compared.
     #[arg(long)]
     if_not_exists: bool,
-    /// Change the attributes that differ, as far as the service can: end with 3 only if others differ too.
+    /// Change the attributes that differ, as far as the service can: end with 3 only if others
+    /// differ too.
     ///
-    /// The service can change a topic's attributes, and NotifyStrategy and DlqPolicy of a subscription. For Endpoint, FilterTag and
-    /// NotifyContentFormat the subscription must be deleted and created again; messages in between are lost.
+    /// The service can change a topic's attributes, and NotifyStrategy and DlqPolicy of a
+    /// subscription. For Endpoint, FilterTag and NotifyContentFormat the subscription must be
+    /// deleted and created again; messages in between are lost.
     #[arg(long, requires = "if_not_exists")]
     apply: bool,
 }
@@ -55,7 +58,10 @@ pub(super) enum Change {
 
 /// What is there differs from what was asked for, and the command leaves it so.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} already there, but not as asked for. {place}{}{advice}", lines(differences))]
+#[error(
+    "{what} already there, but not as asked for. {place}{}{advice}",
+    lines(differences)
+)]
 pub(super) struct DiffersError {
     /// `Topic` or `Subscription`.
     pub(super) what: &'static str,
@@ -77,13 +83,22 @@ impl IfThere {
 }
 
 impl Existing {
-    /// Fails because the attributes of what is there could not be read back; `script_line` is the manual's for it.
-    pub(super) fn fail_unread<T>(self, what: &str, script_line: &str, error: ClientError) -> anyhow::Result<T> {
+    /// Fails because the attributes of what is there could not be read back; `script_line` is the
+    /// manual's for it.
+    pub(super) fn fail_unread<T>(
+        self,
+        what: &str,
+        script_line: &str,
+        error: ClientError,
+    ) -> anyhow::Result<T> {
         let line = match self {
             Self::Refuse => script_line.to_owned(),
             Self::Compare | Self::Change => format!("{what} already there."),
         };
-        service::fail(format!("{line} Its attributes could not be read back."), error)
+        service::fail(
+            format!("{line} Its attributes could not be read back."),
+            error,
+        )
     }
 }
 
@@ -96,7 +111,12 @@ impl Difference {
         change: Change,
     ) -> Option<Self> {
         let (in_force, asked) = (in_force.to_string(), asked.to_string());
-        (in_force != asked).then_some(Self { attribute, in_force, asked, change })
+        (in_force != asked).then_some(Self {
+            attribute,
+            in_force,
+            asked,
+            change,
+        })
     }
 
     /// For `--output json`.
@@ -109,17 +129,22 @@ impl Difference {
 
     /// The names of those that can, or cannot, be changed.
     pub(super) fn names(all: &[Self], change: Change) -> Vec<&'static str> {
-        all.iter().filter(|difference| difference.change == change).map(|difference| difference.attribute).collect()
+        all.iter()
+            .filter(|difference| difference.change == change)
+            .map(|difference| difference.attribute)
+            .collect()
     }
 }
 
 /// Those of `before` that are in force now.
 pub(super) fn gone(before: Vec<Difference>, now: &[Difference]) -> Vec<Difference> {
-    let is_gone = |difference: &Difference| now.iter().all(|now| now.attribute != difference.attribute);
+    let is_gone =
+        |difference: &Difference| now.iter().all(|now| now.attribute != difference.attribute);
     before.into_iter().filter(is_gone).collect()
 }
 
-/// Prints what is in force: as one line and one more for each change, or as JSON. In text a difference goes to stderr alone.
+/// Prints what is in force: as one line and one more for each change, or as JSON. In text a
+/// difference goes to stderr alone.
 pub(super) fn print(
     output: Output,
     what: &str,
@@ -135,18 +160,38 @@ pub(super) fn print(
         [] => format!("{what} already there. {in_force}"),
         [..] => format!("{what} already there, and changed. {in_force}"),
     };
-    for Difference { attribute, in_force, asked, change: _ } in changed {
-        line.push_str(&format!("\n{attribute}: changed from {} to {}", or_none(&one_line(in_force)), or_none(asked)));
+    for Difference {
+        attribute,
+        in_force,
+        asked,
+        change: _,
+    } in changed
+    {
+        line.push_str(&format!(
+            "\n{attribute}: changed from {} to {}",
+            or_none(&one_line(in_force)),
+            or_none(asked)
+        ));
     }
     service::print_done(output, &line, told)
 }
 
-/// One line for each difference, each behind a line feed: for an error, which is escaped where it is printed.
+/// One line for each difference, each behind a line feed: for an error, which is escaped where it
+/// is printed.
 pub(super) fn lines(differences: &[Difference]) -> String {
     let line = |difference: &Difference| {
-        let Difference { attribute, in_force, asked, change: _ } = difference;
+        let Difference {
+            attribute,
+            in_force,
+            asked,
+            change: _,
+        } = difference;
         let in_force = in_force.replace('\n', "\\n");
-        format!("\n{attribute}: {} is in force, {} was asked for", or_none(&in_force), or_none(asked))
+        format!(
+            "\n{attribute}: {} is in force, {} was asked for",
+            or_none(&in_force),
+            or_none(asked)
+        )
     };
     differences.iter().map(line).collect()
 }

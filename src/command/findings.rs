@@ -33,15 +33,27 @@ pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Finding {
     pub(super) fn error(key: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Error, key, text: text.into() }
+        Self {
+            level: Level::Error,
+            key,
+            text: text.into(),
+        }
     }
 
     pub(super) fn warning(key: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Warning, key, text: text.into() }
+        Self {
+            level: Level::Warning,
+            key,
+            text: text.into(),
+        }
     }
 
     pub(super) fn note(key: &'static str, text: impl Into<String>) -> Self {
-        Self { level: Level::Note, key, text: text.into() }
+        Self {
+            level: Level::Note,
+            key,
+            text: text.into(),
+        }
     }
 }
 
@@ -53,19 +65,35 @@ impl Findings {
                 for finding in &self.0 {
                     let level: &str = finding.level.into();
                     // A text may hold what a file, or the serve that runs, says.
-                    writeln!(out, "{level:<8} {}: {}", finding.key, escaped(finding.text.as_bytes()))?;
+                    writeln!(
+                        out,
+                        "{level:<8} {}: {}",
+                        finding.key,
+                        escaped(finding.text.as_bytes())
+                    )?;
                 }
-                let of = |level| self.0.iter().filter(|finding| finding.level == level).count();
+                let of = |level| {
+                    self.0
+                        .iter()
+                        .filter(|finding| finding.level == level)
+                        .count()
+                };
                 let count = |level| u64::try_from(of(level)).unwrap_or(u64::MAX);
                 let (errors, warnings) = (count(Level::Error), count(Level::Warning));
                 let origin = escaped(origin.as_bytes());
-                writeln!(out, "{origin}: {}, {}", counted(errors, "error"), counted(warnings, "warning"))
+                writeln!(
+                    out,
+                    "{origin}: {}, {}",
+                    counted(errors, "error"),
+                    counted(warnings, "warning")
+                )
             }
             Output::Json => {
                 let findings = self.0.iter().map(
                     |finding| json!({ "level": <&str>::from(finding.level), "key": finding.key, "text": finding.text }),
                 );
-                let told = json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() });
+                let told =
+                    json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() });
                 writeln!(out, "{}", json_text(&told))
             }
         }

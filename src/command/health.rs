@@ -26,8 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ask a running endpoint for its health.
 ///
-/// Reads the same configuration as serve, asks /readyz of admin.listen on this machine, or server.health_path if
-/// that is off, and ends with 0 for a healthy endpoint, else with 1 and what is not ready.
+/// Reads the same configuration as serve, asks /readyz of admin.listen on this machine, or
+/// server.health_path if that is off, and ends with 0 for a healthy endpoint, else with 1 and what
+/// is not ready.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint health
@@ -39,9 +40,15 @@ pub(super) struct Health {
 
 /// The token, where one is needed to ask.
 fn shown(config: &Config) -> HeaderMap {
-    let token = config.admin.as_ref().and_then(|admin| admin.access.token.as_ref());
+    let token = config
+        .admin
+        .as_ref()
+        .and_then(|admin| admin.access.token.as_ref());
     let value = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
-    value.map(|value| (AUTHORIZATION, value)).into_iter().collect()
+    value
+        .map(|value| (AUTHORIZATION, value))
+        .into_iter()
+        .collect()
 }
 
 impl Health {
@@ -65,8 +72,8 @@ impl Health {
     }
 }
 
-/// Asks the endpoint that runs under this configuration on this machine. Its TLS certificate is not verified: it is for the name
-/// by which others reach it, and not for loopback.
+/// Asks the endpoint that runs under this configuration on this machine. Its TLS certificate is not
+/// verified: it is for the name by which others reach it, and not for loopback.
 async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(roots::tls_client_trusting(roots::Trust::Anyone)?)
@@ -74,25 +81,45 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()?;
-    client.get(url).headers(shown(config)).send().await.map_err(|error| {
-        let error = anyhow::Error::from(error);
-        anyhow!("no answer from {url}: {}; is serve running there?", error.root_cause())
-    })
+    client
+        .get(url)
+        .headers(shown(config))
+        .send()
+        .await
+        .map_err(|error| {
+            let error = anyhow::Error::from(error);
+            anyhow!(
+                "no answer from {url}: {}; is serve running there?",
+                error.root_cause()
+            )
+        })
 }
 
-/// What the body of an answer other than 200 says: the parts of `/readyz` that are not ready, as sentences, or the first line.
+/// What the body of an answer other than 200 says: the parts of `/readyz` that are not ready, as
+/// sentences, or the first line.
 fn why(body: &[u8]) -> String {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    let parts = answer.get("parts").and_then(Value::as_object).into_iter().flatten();
+    let parts = answer
+        .get("parts")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
     let failed = parts.filter(|(_, part)| part.get("ready") == Some(&Value::Bool(false)));
     let sentences: Vec<String> = failed.map(|(name, part)| sentence(name, part)).collect();
     if !sentences.is_empty() {
         return sentences.join("; ");
     }
     let text = String::from_utf8_lossy(body);
-    let line: String = text.lines().next().unwrap_or_default().chars().take(LINE_CHARS_MAX).collect();
+    let line: String = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(LINE_CHARS_MAX)
+        .collect();
     format!(
-        "{line}; its reasons are in /readyz, which needs admin.listen and a token if there is one, and in the diagnostic log of serve"
+        "{line}; its reasons are in /readyz, which needs admin.listen and a token if there is one, \
+         and in the diagnostic log of serve"
     )
 }
 
@@ -102,11 +129,15 @@ fn sentence(name: &str, part: &Value) -> String {
         "journal" if part.get("stuck") == Some(&Value::Bool(true)) => {
             "journal: a write or a sync hangs: see the disk of logs.dir".to_owned()
         }
-        "journal" => "journal: a write or a sync has failed: see the diagnostic log of serve".to_owned(),
+        "journal" => {
+            "journal: a write or a sync has failed: see the diagnostic log of serve".to_owned()
+        }
         "disk" => match (number("free_bytes"), number("low_water_bytes")) {
             (Some(free), Some(low)) if free < low => {
                 let (free, low) = (ByteSize::b(free), ByteSize::b(low));
-                format!("disk: {free} are free, less than logs.low_water ({low}): make room in logs.dir")
+                format!(
+                    "disk: {free} are free, less than logs.low_water ({low}): make room in logs.dir"
+                )
             }
             _ => "disk: a write was refused for want of space: make room in logs.dir".to_owned(),
         },
@@ -116,15 +147,27 @@ fn sentence(name: &str, part: &Value) -> String {
     }
 }
 
-/// One part of what that endpoint's `/readyz` has, if it can be asked, as it would be in the configuration.
+/// One part of what that endpoint's `/readyz` has, if it can be asked, as it would be in the
+/// configuration.
 pub(super) async fn ready_part(config: &Config, name: &str) -> Option<String> {
     config.admin.as_ref()?;
     let answer = ask(config, &asked_url(config).ok()?).await.ok()?;
     let answer: Value = serde_json::from_slice(&body(answer).await?).ok()?;
     let members = answer.get("parts")?.get(name)?.as_object()?;
     // JSON writes lists of names as TOML does, but for the blank behind a comma.
-    let list = |value: &Value| Some(value.as_array()?.iter().map(Value::to_string).collect::<Vec<_>>().join(", "));
-    let keys = members.iter().filter_map(|(name, value)| Some(format!("{name} = [{}]", list(value)?)));
+    let list = |value: &Value| {
+        Some(
+            value
+                .as_array()?
+                .iter()
+                .map(Value::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        )
+    };
+    let keys = members
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} = [{}]", list(value)?)));
     Some(keys.collect::<Vec<_>>().join(", "))
 }
 
@@ -148,15 +191,24 @@ fn asked_url(config: &Config) -> anyhow::Result<String> {
     let Some(path) = &config.server.health_path else {
         bail!("admin.listen and server.health_path are off: there is nothing to ask");
     };
-    let listen = config.listen.first().context("server.listen names no address")?;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let listen = config
+        .listen
+        .first()
+        .context("server.listen names no address")?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     Ok(format!("{scheme}://{}{path}", asked(*listen)))
 }
 
-/// The same address of the own port over TLS, which it may speak although the configuration does not say so: only the command
-/// line of serve has --self-signed.
+/// The same address of the own port over TLS, which it may speak although the configuration does
+/// not say so: only the command line of serve has --self-signed.
 fn over_tls(config: &Config, url: &str) -> Option<String> {
-    let rest = url.strip_prefix("http://").filter(|_| config.admin.is_none())?;
+    let rest = url
+        .strip_prefix("http://")
+        .filter(|_| config.admin.is_none())?;
     Some(format!("https://{rest}"))
 }
 

@@ -1,8 +1,9 @@
 //! INI files as Python 3's `configparser.ConfigParser` reads them with its defaults.
 //!
-//! The SDKs' samples read their sample.cfg with it, so the same file must mean the same here. Python is the reference for
-//! what is accepted, too: a doubled key is an error. Leaves out writing, and every option of the parser. The crate of the same
-//! name reads another grammar: it takes keys without a section, without a value and twice, and leaves `%` as it is.
+//! The SDKs' samples read their sample.cfg with it, so the same file must mean the same here.
+//! Python is the reference for what is accepted, too: a doubled key is an error. Leaves out
+//! writing, and every option of the parser. The crate of the same name reads another grammar: it
+//! takes keys without a section, without a value and twice, and leaves `%` as it is.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +51,8 @@ pub(super) enum IniError {
 impl Ini {
     /// Reads a file's text, without a byte order mark.
     pub(super) fn parse(text: &str) -> Result<Self, IniError> {
-        // Python reads text with universal newlines; other characters that separate lines for Unicode do not here.
+        // Python reads text with universal newlines; other characters that separate lines for
+        // Unicode do not here.
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut reader = Reader::default();
         for (number, line) in (1..).zip(text.split('\n')) {
@@ -66,18 +68,31 @@ impl Ini {
 
     /// A value with its references resolved; `None` if the section or the key is not there.
     pub(super) fn get(&self, section: &str, key: &str) -> Result<Option<String>, IniError> {
-        let Some(section) = self.sections.get(section) else { return Ok(None) };
-        let Some(value) = self.raw(section, &key.to_lowercase()) else { return Ok(None) };
+        let Some(section) = self.sections.get(section) else {
+            return Ok(None);
+        };
+        let Some(value) = self.raw(section, &key.to_lowercase()) else {
+            return Ok(None);
+        };
         let mut resolved = String::new();
         self.resolve(section, value, 1, &mut resolved)?;
         Ok(Some(resolved))
     }
 
     fn raw<'a>(&'a self, section: &'a Section, key: &str) -> Option<&'a str> {
-        section.get(key).or_else(|| self.defaults.get(key)).map(String::as_str)
+        section
+            .get(key)
+            .or_else(|| self.defaults.get(key))
+            .map(String::as_str)
     }
 
-    fn resolve(&self, section: &Section, value: &str, depth: usize, out: &mut String) -> Result<(), IniError> {
+    fn resolve(
+        &self,
+        section: &Section,
+        value: &str,
+        depth: usize,
+        out: &mut String,
+    ) -> Result<(), IniError> {
         if depth > REFERENCES_DEPTH_MAX && value.contains('%') {
             return Err(IniError::TooDeep);
         }
@@ -90,11 +105,18 @@ impl Ini {
                     behind
                 }
                 None => {
-                    let reference = after.strip_prefix('(').and_then(|name| name.split_once(')'));
+                    let reference = after
+                        .strip_prefix('(')
+                        .and_then(|name| name.split_once(')'));
                     let (name, behind) = reference.ok_or(IniError::Percent)?;
-                    let behind = behind.strip_prefix('s').filter(|_| !name.is_empty()).ok_or(IniError::Percent)?;
+                    let behind = behind
+                        .strip_prefix('s')
+                        .filter(|_| !name.is_empty())
+                        .ok_or(IniError::Percent)?;
                     let name = name.to_lowercase();
-                    let value = self.raw(section, &name).ok_or(IniError::UnknownReference(name))?;
+                    let value = self
+                        .raw(section, &name)
+                        .ok_or(IniError::UnknownReference(name))?;
                     self.resolve(section, value, depth.saturating_add(1), out)?;
                     behind
                 }
@@ -140,7 +162,10 @@ impl Reader {
             }
             return Ok(());
         }
-        let indent = line.chars().take_while(|character| is_blank(*character)).count();
+        let indent = line
+            .chars()
+            .take_while(|character| is_blank(*character))
+            .count();
         if indent > self.indent
             && let Some(value) = self.value()
         {
@@ -169,7 +194,13 @@ impl Reader {
         // A section does not begin with a continuation.
         self.key = None;
         self.section = Some(name.to_owned());
-        if name != DEFAULTS && self.ini.sections.insert(name.to_owned(), Section::new()).is_some() {
+        if name != DEFAULTS
+            && self
+                .ini
+                .sections
+                .insert(name.to_owned(), Section::new())
+                .is_some()
+        {
             return Err(IniError::SectionDoubled(number, name.to_owned()));
         }
         Ok(())
@@ -230,11 +261,18 @@ mod tests {
         for (name, values) in sections {
             let values = values.as_object().unwrap();
             let of_section = ini.sections[name].keys().chain(ini.defaults.keys());
-            assert!(of_section.into_iter().all(|key| values.contains_key(key)), "{case}: {ini:?}");
+            assert!(
+                of_section.into_iter().all(|key| values.contains_key(key)),
+                "{case}: {ini:?}"
+            );
             for (key, value) in values {
                 let read = ini.get(name, key);
                 match value.as_str() {
-                    Some(value) => assert_eq!(read.as_ref().unwrap().as_deref(), Some(value), "{key} of {case}"),
+                    Some(value) => assert_eq!(
+                        read.as_ref().unwrap().as_deref(),
+                        Some(value),
+                        "{key} of {case}"
+                    ),
                     None => assert!(read.is_err(), "{key} of {case}: {read:?}"),
                 }
             }
@@ -251,7 +289,10 @@ mod tests {
     #[test]
     fn keys_are_found_in_any_case_and_sections_in_theirs() {
         let ini = Ini::parse("[Base]\nACCESSKEYID = id\n").unwrap();
-        assert_eq!(ini.get("Base", "AccessKeyId").unwrap().as_deref(), Some("id"));
+        assert_eq!(
+            ini.get("Base", "AccessKeyId").unwrap().as_deref(),
+            Some("id")
+        );
         assert_eq!(ini.get("base", "AccessKeyId").unwrap(), None);
         assert_eq!(ini.get("Base", "Endpoint").unwrap(), None);
     }

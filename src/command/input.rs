@@ -6,7 +6,8 @@ use anyhow::Context as _;
 
 use crate::bounded;
 
-/// The largest message or captured request, in bytes: far above what MNS sends, far below what a machine has.
+/// The largest message or captured request, in bytes: far above what MNS sends, far below what a
+/// machine has.
 pub(super) const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The largest certificate, key or sample.cfg, in bytes.
 const SMALL_BYTES_MAX: u64 = 1024 * 1024;
@@ -18,12 +19,22 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// A message as text: all of a file, or stdin without one line end at its end.
 ///
-/// That line end is what `echo` and here-documents add; `printf` adds none, and a second one belongs to the message.
+/// That line end is what `echo` and here-documents add; `printf` adds none, and a second one
+/// belongs to the message.
 pub(super) fn read_message(file: &Path) -> anyhow::Result<String> {
-    let name = || if is_stdin(file) { "stdin".to_owned() } else { file.display().to_string() };
-    let mut text = String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", name()))?;
+    let name = || {
+        if is_stdin(file) {
+            "stdin".to_owned()
+        } else {
+            file.display().to_string()
+        }
+    };
+    let mut text =
+        String::from_utf8(read(file)?).with_context(|| format!("{} is not UTF-8", name()))?;
     if is_stdin(file) {
-        let message = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        let message = text.strip_suffix('\n').map_or(text.as_str(), |text| {
+            text.strip_suffix('\r').unwrap_or(text)
+        });
         text.truncate(message.len());
     }
     Ok(text)

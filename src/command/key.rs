@@ -22,7 +22,9 @@ pub(super) struct Key {
 impl Key {
     /// The key that was asked for.
     pub(super) async fn signer(&self) -> anyhow::Result<Signer> {
-        let Some(file) = &self.key else { return another(usize::from(self.bits)).await };
+        let Some(file) = &self.key else {
+            return another(usize::from(self.bits)).await;
+        };
         let pem = String::from_utf8(input::read_small(file)?);
         let pem = pem.with_context(|| format!("{} is not UTF-8", file.display()))?;
         Signer::from_pem(&pem).with_context(|| format!("cannot use {}", file.display()))

@@ -15,20 +15,29 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut first: Option<SocketAddr> = None;
     for address in addresses {
-        let address = SocketAddr::new(address.ip(), first.map_or(address.port(), |first| first.port()));
+        let address = SocketAddr::new(
+            address.ip(),
+            first.map_or(address.port(), |first| first.port()),
+        );
         let listener = net::bind(address).map_err(|error| {
             let remedy = match error.kind() {
                 _ if address.is_ipv6() && !net::has_ipv6() => {
                     "this machine has no IPv6; 0.0.0.0 stands for all that it has"
                 }
-                ErrorKind::AddrInUse => "stop what uses it, or choose another port with --listen (server.listen)",
-                ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 stands for all that it has",
+                ErrorKind::AddrInUse => {
+                    "stop what uses it, or choose another port with --listen (server.listen)"
+                }
+                ErrorKind::AddrNotAvailable => {
+                    "this machine has no such address; 0.0.0.0 stands for all that it has"
+                }
                 ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
                 _ => "see --listen (server.listen)",
             };
             anyhow!("cannot listen on {address}: {error}; {remedy}")
         })?;
-        let bound = listener.local_addr().context("cannot tell the address that is listened on")?;
+        let bound = listener
+            .local_addr()
+            .context("cannot tell the address that is listened on")?;
         first.get_or_insert(bound);
         listeners.push(listener);
     }
@@ -36,15 +45,24 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
 }
 
 /// The listeners, and the address of the first: the logs are named after its port.
-pub(super) fn first_of(listeners: Vec<TcpListener>) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
-    let first = listeners.first().context("server.listen names no address")?;
-    let address = first.local_addr().context("cannot tell the address that is listened on")?;
+pub(super) fn first_of(
+    listeners: Vec<TcpListener>,
+) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
+    let first = listeners
+        .first()
+        .context("server.listen names no address")?;
+    let address = first
+        .local_addr()
+        .context("cannot tell the address that is listened on")?;
     Ok((listeners, address))
 }
 
 /// Warns if `[::]` is IPv4 only.
 pub(super) fn warn_without_ipv6(config: &Config, bound: SocketAddr) {
-    let is_dual_stack = config.listen.iter().any(|address| address.ip() == Ipv6Addr::UNSPECIFIED);
+    let is_dual_stack = config
+        .listen
+        .iter()
+        .any(|address| address.ip() == Ipv6Addr::UNSPECIFIED);
     if is_dual_stack && bound.ip() == Ipv4Addr::UNSPECIFIED {
         warn!("This machine has no IPv6: listening on 0.0.0.0 instead of [::]");
     }
@@ -58,7 +76,8 @@ pub(super) fn limits(config: &Config) -> net::Limits {
         warn!(
             connections = limits.connections_max,
             wanted = config.net.connections_max,
-            "The limit on open files is too low for server.max_connections: raise it with ulimit -n or LimitNOFILE="
+            "The limit on open files is too low for server.max_connections: raise it with ulimit \
+             -n or LimitNOFILE="
         );
     }
     limits

@@ -1,6 +1,9 @@
 //! The commands, one file each, and how they end.
 
-#![expect(clippy::doc_markdown, reason = "these docs are the help that a terminal shows")]
+#![expect(
+    clippy::doc_markdown,
+    reason = "these docs are the help that a terminal shows"
+)]
 
 mod address;
 mod admin_listener;
@@ -98,7 +101,8 @@ enum Command {
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 struct Configuration {
-    /// The configuration file [default: config/endpoint.toml, else /etc/mns-endpoint/endpoint.toml].
+    /// The configuration file [default: config/endpoint.toml, else
+    /// /etc/mns-endpoint/endpoint.toml].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Addresses to listen on, separated by commas, all with one port (server.listen).
@@ -119,21 +123,27 @@ impl Configuration {
 
     fn sources(&self, trust: &[String]) -> Sources {
         let mut flags = self.set.clone();
-        flags.extend(self.listen.clone().map(|listen| ("server.listen".to_owned(), listen)));
+        flags.extend(
+            self.listen
+                .clone()
+                .map(|listen| ("server.listen".to_owned(), listen)),
+        );
         flags.extend(self.log_dir.clone().map(|dir| ("logs.dir".to_owned(), dir)));
         Sources {
             file: self.config.clone(),
             // Names and values that are not text cannot be ours.
             environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             flags,
             trust: trust.to_vec(),
         }
     }
 
-    /// The command for a shell in the same directory that prints the address of the serve with this configuration, its
-    /// secret path written out. `bound` is where it listens.
+    /// The command for a shell in the same directory that prints the address of the serve with this
+    /// configuration, its secret path written out. `bound` is where it listens.
     fn show_address_command(&self, config: &Config, bound: SocketAddr) -> String {
         let mut command = "mns-endpoint check --show-address".to_owned();
         let mut add = |flag: &str, value: &str| command += &format!(" {flag} {}", word(value));
@@ -145,7 +155,10 @@ impl Configuration {
             add("--set", &format!("{key}={value}"));
         }
         // Port 0 is another one for each start, and a service manager may have opened the socket.
-        let is_chosen = config.listen.first().is_some_and(|listen| listen.port() == bound.port());
+        let is_chosen = config
+            .listen
+            .first()
+            .is_some_and(|listen| listen.port() == bound.port());
         match &self.listen {
             Some(listen) if is_chosen => add("--listen", listen),
             None if is_chosen => {}
@@ -154,8 +167,8 @@ impl Configuration {
         command
     }
 
-    /// What the configuration is read from: the file or the built-in defaults, and what overrides them. Names, no values but
-    /// the addresses that are trusted for this run.
+    /// What the configuration is read from: the file or the built-in defaults, and what overrides
+    /// them. Names, no values but the addresses that are trusted for this run.
     fn described(&self, trust: &[String]) -> String {
         let sources = self.sources(trust);
         let mut variables: Vec<String> = sources.variables().map(str::to_owned).collect();
@@ -174,7 +187,8 @@ impl Configuration {
         let mut config = self.load(trust)?;
         if let Some(missing) = config.reveal_made_path()? {
             bail!(
-                "server.secret_path_file: {} is made by the first serve, and without it no path is served",
+                "server.secret_path_file: {} is made by the first serve, and without it no path is \
+                 served",
                 missing.display()
             );
         }
@@ -183,7 +197,9 @@ impl Configuration {
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, as in server.max_body=1MiB")?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("write KEY=VALUE, as in server.max_body=1MiB")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
@@ -195,8 +211,8 @@ impl Arguments {
     }
 }
 
-/// Runs one command. The code is 0 for done, 1 for failed, 3 if what `create --if-not-exists` found differs, 78 for a wrong
-/// configuration; 2, for wrong usage, comes from [`Arguments::read`].
+/// Runs one command. The code is 0 for done, 1 for failed, 3 if what `create --if-not-exists` found
+/// differs, 78 for a wrong configuration; 2, for wrong usage, comes from [`Arguments::read`].
 pub async fn run(arguments: Arguments) -> ExitCode {
     if let Err(error) = signals::outlive_file_limit() {
         return failed(&anyhow::Error::from(error).context("cannot handle SIGXFSZ"));
@@ -222,9 +238,15 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 #[must_use]
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     // An error quotes what services answer and files hold: it must not act on the terminal.
-    let told = format!("mns-endpoint: {}\n", escaped(format!("{error:#}").as_bytes()));
-    // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it too.
-    telemetry::within(LAST_WORD_TIMEOUT, move || drop(std::io::stderr().write_all(told.as_bytes())));
+    let told = format!(
+        "mns-endpoint: {}\n",
+        escaped(format!("{error:#}").as_bytes())
+    );
+    // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it
+    // too.
+    telemetry::within(LAST_WORD_TIMEOUT, move || {
+        drop(std::io::stderr().write_all(told.as_bytes()))
+    });
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<TlsError>()
@@ -232,7 +254,11 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
             || cause.is::<telemetry::TelemetryError>()
             || matches!(
                 cause.downcast_ref(),
-                Some(OpenError::Unwritable { .. } | OpenError::NotAFile { .. } | OpenError::NotADirectory { .. })
+                Some(
+                    OpenError::Unwritable { .. }
+                        | OpenError::NotAFile { .. }
+                        | OpenError::NotADirectory { .. }
+                )
             )
             || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
     });

@@ -17,9 +17,9 @@ use crate::journal::json_text;
 
 /// Publish messages to a topic.
 ///
-/// Publishes the manual's three "I am test message N.", or one message from --body or --body-file. A message is
-/// sent once: after a broken connection it may have arrived all the same, so a second try could double it. With
-/// --output json it prints an object for each message, one a line.
+/// Publishes the manual's three "I am test message N.", or one message from --body or --body-file.
+/// A message is sent once: after a broken connection it may have arrived all the same, so a second
+/// try could double it. With --output json it prints an object for each message, one a line.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint publish MyTopic1
@@ -35,7 +35,8 @@ pub(super) struct Publish {
     /// The message.
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// A file that holds the message, UTF-8; - reads stdin, without the line end that echo puts at its end.
+    /// A file that holds the message, UTF-8; - reads stdin, without the line end that echo puts at
+    /// its end.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The message's tag, at most 16 characters.
@@ -52,7 +53,16 @@ impl Publish {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let session = self.service.open()?;
         let messages = self.messages()?;
-        session.named(publish(&session.client, self.service.output, &self.topic, &messages, &self.tag).await)?;
+        session.named(
+            publish(
+                &session.client,
+                self.service.output,
+                &self.topic,
+                &messages,
+                &self.tag,
+            )
+            .await,
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -67,7 +77,9 @@ impl Publish {
 
 /// The manual's messages.
 pub(super) fn test_messages(count: u32) -> Vec<String> {
-    (0..count).map(|number| format!("I am test message {number}.")).collect()
+    (0..count)
+        .map(|number| format!("I am test message {number}."))
+        .collect()
 }
 
 /// Publishes messages one after another and says so of each; gives what became of them.
@@ -81,13 +93,19 @@ pub(super) async fn publish(
     let mut out = printer();
     if output == Output::Text {
         let count = messages.len();
-        writeln!(out, "==========Publish Message To Topic==========\nTopicName:{topic}\nMessageCount:{count}\n")?;
+        writeln!(
+            out,
+            "==========Publish Message To \
+             Topic==========\nTopicName:{topic}\nMessageCount:{count}\n"
+        )?;
     }
     let mut all = Vec::new();
     for message in messages {
         let published = match client.publish(topic, message, tag).await {
             Ok(published) => published,
-            Err(error) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create it."),
+            Err(error) if code(&error) == "TopicNotExist" => {
+                bail!("Topic not exist, please create it.")
+            }
             Err(error) => return fail("Publish Message Fail.", error),
         };
         let id = &published.message_id;
@@ -95,7 +113,10 @@ pub(super) async fn publish(
             Output::Text => {
                 // A message may have several lines; what is printed of it has one.
                 let (body, id) = (one_line(message), one_line(id));
-                writeln!(out, "Publish Message Succeed. MessageBody:{body} MessageID:{id}")?;
+                writeln!(
+                    out,
+                    "Publish Message Succeed. MessageBody:{body} MessageID:{id}"
+                )?;
             }
             Output::Json => {
                 let told = json!({ "TopicName": topic, "MessageId": id, "MessageBodyMD5": published.body_md5 });

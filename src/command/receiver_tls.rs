@@ -15,8 +15,9 @@ use crate::roots::{self, Trust};
 /// Whose certificates are accepted.
 #[derive(Debug, Args)]
 pub(super) struct ReceiverTls {
-    /// Trust the certificates in this PEM file, and those that they issued, besides this machine's CAs. Certificate and
-    /// name of an https endpoint are checked; what MNS checks is not documented.
+    /// Trust the certificates in this PEM file, and those that they issued, besides this machine's
+    /// CAs. Certificate and name of an https endpoint are checked; what MNS checks is not
+    /// documented.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Check no certificate of an https endpoint.
@@ -40,11 +41,16 @@ impl ReceiverTls {
                 let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
                 match found {
                     Ok(certificates) if !certificates.is_empty() => Trust::RootsAnd(certificates),
-                    Ok(_) | Err(_) => bail!("--ca {}: there is no certificate in PEM in it", file.display()),
+                    Ok(_) | Err(_) => bail!(
+                        "--ca {}: there is no certificate in PEM in it",
+                        file.display()
+                    ),
                 }
             }
         };
         let client = roots::tls_client_trusting(trust);
-        Ok(Arc::new(client.context("cannot prepare TLS: is a certificate in the file of --ca damaged?")?))
+        Ok(Arc::new(client.context(
+            "cannot prepare TLS: is a certificate in the file of --ca damaged?",
+        )?))
     }
 }

@@ -36,13 +36,21 @@ impl Certificates {
         let store = CertificateStore::new(config.certificate_dir.clone());
         let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
         tokio::spawn(cache.clone().load_kept(config.prefixes.clone()));
-        Ok(Self { cache, fetch: config.fetch.clone(), dir: config.certificate_dir.clone() })
+        Ok(Self {
+            cache,
+            fetch: config.fetch.clone(),
+            dir: config.certificate_dir.clone(),
+        })
     }
 
     /// The same where they are had in the same way: what is in the cache stays there.
     fn again(&self, config: &Config) -> anyhow::Result<Self> {
         if self.fetch == config.fetch && self.dir == config.certificate_dir {
-            return Ok(Self { cache: self.cache.clone(), fetch: self.fetch.clone(), dir: self.dir.clone() });
+            return Ok(Self {
+                cache: self.cache.clone(),
+                fetch: self.fetch.clone(),
+                dir: self.dir.clone(),
+            });
         }
         Self::new(config)
     }
@@ -59,28 +67,46 @@ impl Certificates {
 
     /// What decides which requests are taken.
     pub(super) fn gate(&self, config: &Config, clock: Arc<dyn Clock>) -> Gate {
-        let verifier = Verifier::new(config.policy.clone(), config.prefixes.clone(), self.cache.clone(), clock);
-        Gate { verifier, admission: config.admission.clone() }
+        let verifier = Verifier::new(
+            config.policy.clone(),
+            config.prefixes.clone(),
+            self.cache.clone(),
+            clock,
+        );
+        Gate {
+            verifier,
+            admission: config.admission.clone(),
+        }
     }
 }
 
 impl Running {
-    /// Takes what can change while requests are answered, and gives what it took it from. Those under way end under
-    /// what they began with. Where anything in it cannot be used, nothing changes.
+    /// Takes what can change while requests are answered, and gives what it took it from. Those
+    /// under way end under what they began with. Where anything in it cannot be used, nothing
+    /// changes.
     pub(super) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {
             Ok(config) => {
                 let keys = self.started.keys_for_restart(&config);
                 if !keys.is_empty() {
-                    warn!(keys = keys.join(", "), "These keys have changed and need a restart");
+                    warn!(
+                        keys = keys.join(", "),
+                        "These keys have changed and need a restart"
+                    );
                 }
                 self.file.clone_from(&config.file);
-                info!(configuration = %config.origin, "Configuration read again: signing, accept and server.tls are as it says");
+                info!(configuration = %config.origin, "Configuration read again: signing, accept \
+                    and server.tls are as it says");
                 Some(config)
             }
             Err(error) => {
-                let error = format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ");
-                error!(%error, "The configuration that was read again cannot be used: what runs stays as it is");
+                let error = format!("{error:#}")
+                    .lines()
+                    .map(str::trim)
+                    .collect::<Vec<_>>()
+                    .join(" ");
+                error!(%error, "The configuration that was read again cannot be used: what runs \
+                    stays as it is");
                 None
             }
         }

@@ -24,7 +24,8 @@ const DIR: &str = "certs";
 /// The names of both files. No other command and no recipe writes to these.
 const CERTIFICATE: &str = "self-signed.pem";
 const PRIVATE_KEY: &str = "self-signed.key";
-/// The permissions of the certificate, which is public. The key is readable by its owner only, as a temporary file is.
+/// The permissions of the certificate, which is public. The key is readable by its owner only, as a
+/// temporary file is.
 const CERTIFICATE_MODE: u32 = 0o644;
 /// The names of every machine for itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -41,44 +42,66 @@ pub(super) struct SelfSigned {
 }
 
 impl SelfSigned {
-    /// Reads the pair of `serve --self-signed`, makes it if it is not there yet, and puts it into the configuration.
+    /// Reads the pair of `serve --self-signed`, makes it if it is not there yet, and puts it into
+    /// the configuration.
     ///
     /// # Errors
     /// [`ConfigError`]: the configuration has a pair of its own, or the files cannot be written.
-    pub(super) fn configure(configuration: &mut Configuration, trust: &[String]) -> anyhow::Result<Self> {
+    pub(super) fn configure(
+        configuration: &mut Configuration,
+        trust: &[String],
+    ) -> anyhow::Result<Self> {
         let config = configuration.load(trust)?;
         if let Some(files) = &config.tls {
-            let problem =
-                "serve --self-signed uses a certificate of its own: leave out either --self-signed or server.tls";
+            let problem = "serve --self-signed uses a certificate of its own: leave out either \
+                --self-signed or server.tls";
             let value = files.certificate.display().to_string();
             return Err(impossible("server.tls.certificate", value, problem.to_owned()).into());
         }
         let pair = Self::read_or_make(Path::new(DIR), names(&config))?;
-        for (key, file) in
-            [("server.tls.certificate", &pair.files.certificate), ("server.tls.private_key", &pair.files.private_key)]
-        {
-            configuration.set.push((key.to_owned(), file.display().to_string()));
+        for (key, file) in [
+            ("server.tls.certificate", &pair.files.certificate),
+            ("server.tls.private_key", &pair.files.private_key),
+        ] {
+            configuration
+                .set
+                .push((key.to_owned(), file.display().to_string()));
         }
         Ok(pair)
     }
 
-    /// Reads the pair in `dir`, and makes one for `names` if a file of it is missing: neither is of use without the other.
+    /// Reads the pair in `dir`, and makes one for `names` if a file of it is missing: neither is of
+    /// use without the other.
     ///
     /// # Errors
     /// [`ConfigError`]: the files cannot be read or written.
     pub(super) fn read_or_make(dir: &Path, names: Vec<String>) -> anyhow::Result<Self> {
-        let files = TlsFiles { certificate: dir.join(CERTIFICATE), private_key: dir.join(PRIVATE_KEY) };
-        // Of two that start at once only one makes a pair: a key of one and a certificate of the other would be of no use.
+        let files = TlsFiles {
+            certificate: dir.join(CERTIFICATE),
+            private_key: dir.join(PRIVATE_KEY),
+        };
+        // Of two that start at once only one makes a pair: a key of one and a certificate of the
+        // other would be of no use.
         let _lock = locked(dir).ok();
         let is_new = !(files.certificate.exists() && files.private_key.exists());
         if is_new {
-            let (certificate, private_key) = made_for(&names).context("cannot make a certificate")?;
+            let (certificate, private_key) =
+                made_for(&names).context("cannot make a certificate")?;
             write(dir, &files, &certificate, &private_key).map_err(|cause| {
                 let problem = format!("cannot be written: {cause}; {}", remedy(dir, &cause));
-                impossible("--self-signed", files.certificate.display().to_string(), problem)
+                impossible(
+                    "--self-signed",
+                    files.certificate.display().to_string(),
+                    problem,
+                )
             })?;
         }
-        let mut pair = Self { files, is_new, names: Vec::new(), missing: Vec::new() };
+        let mut pair = Self {
+            files,
+            is_new,
+            names: Vec::new(),
+            missing: Vec::new(),
+        };
         let certificate = pair.certificate()?;
         let parsed = ParsedCertificate::try_from(&certificate).ok();
         let is_for = |name: &String| match (&parsed, ServerName::try_from(name.as_str())) {
@@ -96,7 +119,8 @@ impl SelfSigned {
     pub(super) fn certificate(&self) -> anyhow::Result<CertificateDer<'static>> {
         let path = &self.files.certificate;
         CertificateDer::from_pem_file(path).map_err(|error| {
-            let problem = format!("cannot be used: {error}; delete it, and the next start makes another one");
+            let problem =
+                format!("cannot be used: {error}; delete it, and the next start makes another one");
             impossible("--self-signed", path.display().to_string(), problem).into()
         })
     }
@@ -105,28 +129,47 @@ impl SelfSigned {
     pub(super) fn lines(&self, address: &str) -> String {
         let file = self.files.certificate.display();
         let new = if self.is_new { "new, " } else { "" };
-        let mut lines = format!("Certificate: {file}, {new}self-signed, for {}\n", self.names.join(", "));
+        let mut lines = format!(
+            "Certificate: {file}, {new}self-signed, for {}\n",
+            self.names.join(", ")
+        );
         if !self.missing.is_empty() {
             lines += &format!(
-                "It is not for {}: delete {file} and {}, and the next start makes a pair that is.\n",
+                "It is not for {}: delete {file} and {}, and the next start makes a pair that \
+                 is.\n",
                 self.missing.join(", "),
                 self.files.private_key.display()
             );
         }
         lines += &format!(
             "Senders need --ca {file}, as in: mns-endpoint push {address} --ca {file}\n\
-             Whether MNS accepts such a certificate is not documented: for MNS set server.tls to one of a public CA.\n"
+             Whether MNS accepts such a certificate is not documented: for MNS set server.tls to \
+             one of a public CA.\n"
         );
         lines
     }
 }
 
-/// The names that senders may use: those of this machine, the addresses that are listened on, and the public one.
+/// The names that senders may use: those of this machine, the addresses that are listened on, and
+/// the public one.
 fn names(config: &Config) -> Vec<String> {
     let mut names: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
-    names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
-    names.extend(config.listen.iter().map(|listen| reachable_ip(listen.ip()).to_canonical().to_string()));
-    let public = config.public_url.as_ref().and_then(|url| url.parse::<http::Uri>().ok());
+    names.push(
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+    );
+    names.extend(
+        config
+            .listen
+            .iter()
+            .map(|listen| reachable_ip(listen.ip()).to_canonical().to_string()),
+    );
+    let public = config
+        .public_url
+        .as_ref()
+        .and_then(|url| url.parse::<http::Uri>().ok());
     names.extend(public.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())));
     let mut found = Vec::new();
     for name in names {
@@ -137,13 +180,18 @@ fn names(config: &Config) -> Vec<String> {
     found
 }
 
-/// The certificate and the key, both in PEM. It never expires: senders keep a copy, and nobody else trusts it.
+/// The certificate and the key, both in PEM. It never expires: senders keep a copy, and nobody else
+/// trusts it.
 fn made_for(names: &[String]) -> Result<(String, String), rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
-    params.distinguished_name.push(DnType::CommonName, "mns-endpoint serve --self-signed");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "mns-endpoint serve --self-signed");
     // Some TLS libraries accept no certificate of a CA from a server.
     params.is_ca = IsCa::ExplicitNoCa;
-    params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+    params
+        .extended_key_usages
+        .push(ExtendedKeyUsagePurpose::ServerAuth);
     let key = KeyPair::generate()?;
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
@@ -156,14 +204,17 @@ fn locked(dir: &Path) -> io::Result<File> {
     Ok(dir)
 }
 
-/// The key first: a start that is cut off between the two leaves no certificate that senders could be given.
+/// The key first: a start that is cut off between the two leaves no certificate that senders could
+/// be given.
 fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let put = |path: &PathBuf, text: &str, mode: Option<u32>| {
         let mut draft = NamedTempFile::new_in(dir)?;
         draft.write_all(text.as_bytes())?;
         if let Some(mode) = mode {
-            draft.as_file().set_permissions(Permissions::from_mode(mode))?;
+            draft
+                .as_file()
+                .set_permissions(Permissions::from_mode(mode))?;
         }
         draft.persist(path).map(drop).map_err(io::Error::from)
     };
@@ -172,7 +223,11 @@ fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> 
 }
 
 fn impossible(key: &'static str, value: String, problem: String) -> ConfigError {
-    ConfigError::Impossible { key, value, problem }
+    ConfigError::Impossible {
+        key,
+        value,
+        problem,
+    }
 }
 
 #[cfg(test)]
@@ -184,10 +239,16 @@ mod tests {
     fn of_many_that_start_at_once_one_makes_the_pair() {
         for _ in 0..5 {
             let dir = tempfile::tempdir().unwrap();
-            let make = || SelfSigned::read_or_make(&dir.path().join("certs"), vec!["localhost".to_owned()]).unwrap();
+            let make = || {
+                SelfSigned::read_or_make(&dir.path().join("certs"), vec!["localhost".to_owned()])
+                    .unwrap()
+            };
             let pairs: Vec<SelfSigned> = std::thread::scope(|scope| {
                 let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
-                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap())
+                    .collect()
             });
             assert_eq!(pairs.iter().filter(|pair| pair.is_new).count(), 1);
         }
@@ -199,7 +260,10 @@ mod tests {
             let flag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
             Config::load(&Sources {
                 file: Some("/dev/null".into()),
-                flags: vec![flag("server.listen", listen), flag("server.public_url", public_url)],
+                flags: vec![
+                    flag("server.listen", listen),
+                    flag("server.public_url", public_url),
+                ],
                 ..Sources::default()
             })
         };
@@ -207,11 +271,22 @@ mod tests {
         assert_eq!(found("127.0.0.1:8080", "")[..3], LOOPBACK);
         for (listen, public_url, name) in [
             ("10.1.2.3:8080", "", "10.1.2.3"),
-            ("127.0.0.1:8080", "https://mns.example.com/notifications", "mns.example.com"),
-            ("127.0.0.1:8080", "https://[2001:db8::1]:8443/notifications", "2001:db8::1"),
+            (
+                "127.0.0.1:8080",
+                "https://mns.example.com/notifications",
+                "mns.example.com",
+            ),
+            (
+                "127.0.0.1:8080",
+                "https://[2001:db8::1]:8443/notifications",
+                "2001:db8::1",
+            ),
         ] {
             let names = found(listen, public_url);
-            assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
+            assert!(
+                names.iter().any(|found| found == name),
+                "{name} is not in {names:?}"
+            );
             let (certificate, _key) = made_for(&names).unwrap();
             let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
             let parsed = ParsedCertificate::try_from(&certificate).unwrap();

@@ -26,7 +26,8 @@ use crate::command::stdout::Stdout;
 use crate::command::{Configuration, admin_listener, listeners};
 use crate::config::{self, Config};
 use crate::journal::{
-    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Names, Place, Record, Recovered, Stamp,
+    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Names, Place, Record,
+    Recovered, Stamp,
 };
 use crate::net::{self, Counters, Front, Tls};
 use crate::quarantine::{self, Quarantine};
@@ -45,8 +46,8 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Receive notifications.
 ///
 /// Every notification that is answered 201 was signed by MNS, is meant for you, and is on disk in
-/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish what is being answered and end with 0. SIGHUP reads the
-/// configuration again.
+/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish what is being answered and end with 0.
+/// SIGHUP reads the configuration again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint serve
@@ -59,15 +60,18 @@ pub(super) struct Serve {
     /// Trust every signing certificate under URL for this run: for push and the emulator only.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
-    /// Speak https with certs/self-signed.pem and its key, which are made if they are missing: to try https with push or
-    /// the emulator, which take this file with --ca.
+    /// Speak https with certs/self-signed.pem and its key, which are made if they are missing: to
+    /// try https with push or the emulator, which take this file with --ca.
     #[arg(long)]
     self_signed: bool,
 }
 
 impl Serve {
     pub(super) async fn run(mut self) -> anyhow::Result<ExitCode> {
-        let pair = self.self_signed.then(|| SelfSigned::configure(&mut self.configuration, &self.trust)).transpose()?;
+        let pair = self
+            .self_signed
+            .then(|| SelfSigned::configure(&mut self.configuration, &self.trust))
+            .transpose()?;
         let mut config = self.configuration.load(&self.trust)?;
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         config.reveal_path()?;
@@ -76,28 +80,56 @@ impl Serve {
         let inherited = net::inherited()?;
         let is_inherited = !inherited.is_empty();
         let admin = admin_listener::bind(&config)?;
-        let (listeners, address) =
-            if is_inherited { listeners::first_of(inherited) } else { listeners::bind(&config.listen) }?;
-        let options = FileOptions { dir: config.log_dir.clone(), port: address.port(), mode: config.log_mode };
+        let (listeners, address) = if is_inherited {
+            listeners::first_of(inherited)
+        } else {
+            listeners::bind(&config.listen)
+        }?;
+        let options = FileOptions {
+            dir: config.log_dir.clone(),
+            port: address.port(),
+            mode: config.log_mode,
+        };
         options.demand_files()?;
         let storage = FileStorage::open(options)?;
-        let _telemetry = telemetry::start(config.diagnostics.then_some((&config.log_dir, config.log_mode)))?;
+        let _telemetry = telemetry::start(
+            config
+                .diagnostics
+                .then_some((&config.log_dir, config.log_mode)),
+        )?;
         let mut stdout = Stdout::new(config.stdout);
-        let (journal, recovered) = Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
-            .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
+        let (journal, recovered) =
+            Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
+                .with_context(|| {
+                    format!("cannot recover the logs in {}", config.log_dir.display())
+                })?;
         warn_of_the_logs(&config, &recovered);
         self.warn_of_what_is_odd(&config);
         listeners::warn_without_ipv6(&config, address);
         if is_inherited {
-            info!(%address, "Listening on what the service manager has opened, not on server.listen");
+            info!(%address, "Listening on what the service manager has opened, not on \
+                server.listen");
         }
         let certificates = Certificates::new(&config)?;
         let quarantine = quarantine(&config, address.port());
         let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
         let show_address = self.configuration.show_address_command(&config, address);
-        announce(&config, &endpoint, address, (&zone_name, &show_address), pair.as_ref());
-        let running = Running { file: config.file.clone(), started: config, certificates, endpoint, tls };
-        self.serve_until_stopped(running, listeners, admin, &mut signals).await?;
+        announce(
+            &config,
+            &endpoint,
+            address,
+            (&zone_name, &show_address),
+            pair.as_ref(),
+        );
+        let running = Running {
+            file: config.file.clone(),
+            started: config,
+            certificates,
+            endpoint,
+            tls,
+        };
+        self.serve_until_stopped(running, listeners, admin, &mut signals)
+            .await?;
         stdout.tell_dropped();
         Ok(ExitCode::SUCCESS)
     }
@@ -120,7 +152,13 @@ impl Serve {
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
         let service = server::service(endpoint.clone());
         let admin = admin_listener::start(admin, &running, &counters);
-        let mut serving = tokio::spawn(net::serve(listeners, service, front, counters.clone(), stop.clone()));
+        let mut serving = tokio::spawn(net::serve(
+            listeners,
+            service,
+            front,
+            counters.clone(),
+            stop.clone(),
+        ));
         let (each_second, prefetch) = (
             server::look_after_each_second(endpoint.clone(), stop.clone()),
             running.certificates.prefetch(&running.started),
@@ -143,7 +181,8 @@ impl Serve {
                     }
                 },
                 () = endpoint.journal.failed() => break true,
-                _ = &mut serving => bail!("an address accepts no connections any more: see the line before, then start again"),
+                _ = &mut serving => bail!("an address accepts no connections any more: see the \
+                    line before, then start again"),
             }
         };
         let closing = drain(&running.started, &endpoint, (serving, chores), &stop);
@@ -156,7 +195,10 @@ impl Serve {
         match closed {
             Ok(Ok(())) if !failed => Ok(()),
             Ok(Ok(()) | Err(_)) => {
-                bail!("the journal failed: what was answered 201 is on disk; restart on a disk that works")
+                bail!(
+                    "the journal failed: what was answered 201 is on disk; restart on a disk that \
+                     works"
+                )
             }
             Err(_) => bail!("the last records did not reach the disk within {CLOSE_TIMEOUT:?}"),
         }
@@ -164,7 +206,10 @@ impl Serve {
 
     /// Reads the configuration again, from the same file.
     fn reload(&self, running: &mut Running) {
-        let again = Configuration { config: running.file.clone(), ..self.configuration.clone() };
+        let again = Configuration {
+            config: running.file.clone(),
+            ..self.configuration.clone()
+        };
         if let Some(config) = running.reload(again.load(&self.trust).map_err(Into::into)) {
             self.warn_of_what_is_odd(&config);
         }
@@ -173,17 +218,21 @@ impl Serve {
     /// Of what a reload takes too.
     fn warn_of_what_is_odd(&self, config: &Config) {
         for url in &self.trust {
-            warn!(%url, "TRUSTING every signing certificate under this address for this run: never do this in production");
+            warn!(%url, "TRUSTING every signing certificate under this address for this run: never \
+                do this in production");
         }
         for (name, meant) in &config.unread_variables {
-            warn!(%name, %meant, "A variable of the environment looks like a key but is not read: the levels of a key are separated by two underscores");
+            warn!(%name, %meant, "A variable of the environment looks like a key but is not read: \
+                the levels of a key are separated by two underscores");
         }
         for prefix in &config.insecure_prefixes {
-            warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits on the way can sign");
+            warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits \
+                on the way can sign");
         }
         if config.admission.takes_every_owner() {
             warn!(
-                "accept.topic_owners is empty: anyone with an account may subscribe this address to a topic of theirs"
+                "accept.topic_owners is empty: anyone with an account may subscribe this address \
+                 to a topic of theirs"
             );
         }
         if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
@@ -209,19 +258,29 @@ fn warn_of_the_logs(config: &Config, recovered: &Recovered) {
             log = damaged.log.name(),
             offset = damaged.offset,
             places = damaged.places,
-            "A log is damaged: the disk or somebody else changed it. Nothing was cut off, and new records follow behind; mns-endpoint logs verify names each place"
+            "A log is damaged: the disk or somebody else changed it. Nothing was cut off, and new \
+             records follow behind; mns-endpoint logs verify names each place"
         );
     }
     let medium = Medium::of(&config.log_dir);
     if medium != Medium::Disk {
-        warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what is written there may not survive");
+        warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what \
+            is written there may not survive");
     }
 }
 
 /// Where refused requests are kept. Where that cannot be, pushes are served all the same.
 fn quarantine(config: &Config, port: u16) -> Quarantine {
-    let dir = Names { dir: config.log_dir.clone(), port }.quarantine();
-    let options = quarantine::Options { dir, mode: config.log_mode, bytes_max: config.quarantine_bytes };
+    let dir = Names {
+        dir: config.log_dir.clone(),
+        port,
+    }
+    .quarantine();
+    let options = quarantine::Options {
+        dir,
+        mode: config.log_mode,
+        bytes_max: config.quarantine_bytes,
+    };
     Quarantine::start(options).unwrap_or_else(|error| {
         warn!(%error, "Refused requests cannot be kept: see logs.quarantine_bytes");
         Quarantine::off()
@@ -250,8 +309,8 @@ pub(super) fn assemble(
     }
 }
 
-/// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to read stdout.
-/// `show_address` is the command that prints it with its secret path.
+/// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to
+/// read stdout. `show_address` is the command that prints it with its secret path.
 fn announce(
     config: &Config,
     endpoint: &Endpoint,
@@ -261,9 +320,13 @@ fn announce(
 ) {
     let (address, is_public) = public_address(config, bound);
     let mut lines = format!("Start Endpoint! Address: {address}\n");
-    lines += &format!("Configuration: {}, time zone: {zone}, sync: {}\n", config.origin, config.journal.sync);
+    lines += &format!(
+        "Configuration: {}, time zone: {zone}, sync: {}\n",
+        config.origin, config.journal.sync
+    );
     if !is_public {
-        lines += "This address is private: MNS cannot reach it. Set server.public_url to the one it can reach.\n";
+        lines += "This address is private: MNS cannot reach it. Set server.public_url to the one \
+            it can reach.\n";
     }
     if config.secret_path_file.is_some() {
         lines += &format!("Its path is secret: to print it whole, run: {show_address}\n");
@@ -272,7 +335,8 @@ fn announce(
     telemetry::within(PRINT_TIMEOUT, move || {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
-            warn!(%error, "Stdout cannot be written: the address is in the endpoint log, and access lines are in the access log only");
+            warn!(%error, "Stdout cannot be written: the address is in the endpoint log, and \
+                access lines are in the access log only");
         }
     });
     let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);
@@ -290,8 +354,8 @@ fn announce(
     endpoint.journal.note(entry);
 }
 
-/// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests and the last
-/// records, each within its time.
+/// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests
+/// and the last records, each within its time.
 async fn drain(
     config: &Config,
     endpoint: &Endpoint,
@@ -318,5 +382,11 @@ fn tell_counts(counters: &Counters, journal: &Journal) {
     let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
     let turned_away = counters.turned_away.load(Ordering::Relaxed);
     let failed_handshakes = counters.failed_handshakes.load(Ordering::Relaxed);
-    info!(broken_heads, turned_away, failed_handshakes, refusals_not_logged = journal.notes_dropped(), "Stopped");
+    info!(
+        broken_heads,
+        turned_away,
+        failed_handshakes,
+        refusals_not_logged = journal.notes_dropped(),
+        "Stopped"
+    );
 }

@@ -25,16 +25,18 @@ pub(super) struct Service {
     account_endpoint: Option<String>,
     /// The SDKs' sample.cfg [default: MNS_ENDPOINT_SDK_CONFIG].
     ///
-    /// It has AccessKeyId, AccessKeySecret and Endpoint under Base, and SecurityToken under Optional, and is read as Python 3's
-    /// configparser reads it. Id, secret and token come from one source: from this file if it has a key, else from
-    /// ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN (or
+    /// It has AccessKeyId, AccessKeySecret and Endpoint under Base, and SecurityToken under
+    /// Optional, and is read as Python 3's configparser reads it. Id, secret and token come from
+    /// one source: from this file if it has a key, else from ALIBABA_CLOUD_ACCESS_KEY_ID,
+    /// ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN (or
     /// ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN) in the environment.
     #[arg(long, value_name = "FILE")]
     sdk_config: Option<PathBuf>,
     /// The version of request signatures: 2, or 4, which is good for one region and one day.
     #[arg(long, value_name = "VERSION", value_enum, default_value = "2")]
     sign_version: SignVersion,
-    /// The region that version 4 signs for [default: that of the endpoint's host, else cn-hangzhou].
+    /// The region that version 4 signs for [default: that of the endpoint's host, else
+    /// cn-hangzhou].
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
     /// How results are printed; text has the lines of the manual's scripts.
@@ -87,22 +89,37 @@ impl Service {
         let region = self.signing_region(base.host())?;
         let credentials = sources.credentials()?;
         let is_local = net::is_private_host(base.host());
-        let client = Client::new(base, credentials.key, credentials.token, Arc::new(SystemClock))?;
+        let client = Client::new(
+            base,
+            credentials.key,
+            credentials.token,
+            Arc::new(SystemClock),
+        )?;
         let client = match region {
             Some(region) => client.signing_v4(region),
             None => client,
         };
-        Ok(Session { client, is_local, key_source: credentials.source })
+        Ok(Session {
+            client,
+            is_local,
+            key_source: credentials.source,
+        })
     }
 
-    /// The region to sign for; `None` for version 2. An emulator's address names none, and it takes any.
+    /// The region to sign for; `None` for version 2. An emulator's address names none, and it takes
+    /// any.
     fn signing_region(&self, host: &str) -> anyhow::Result<Option<String>> {
         match (self.sign_version, self.region.as_deref()) {
             (SignVersion::V2, None) => Ok(None),
             (SignVersion::V2, Some(_)) => {
                 bail!("--region is a part of signatures of version 4: add --sign-version 4")
             }
-            (SignVersion::V4, named) => Ok(Some(named.or_else(|| region_of(host)).unwrap_or("cn-hangzhou").to_owned())),
+            (SignVersion::V4, named) => Ok(Some(
+                named
+                    .or_else(|| region_of(host))
+                    .unwrap_or("cn-hangzhou")
+                    .to_owned(),
+            )),
         }
     }
 }
@@ -139,7 +156,10 @@ fn is_about_the_key(error: &ClientError) -> bool {
     match error {
         ClientError::Refused { status, error } => {
             matches!(status, 401 | 403)
-                || matches!(error.code.as_str(), "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied")
+                || matches!(
+                    error.code.as_str(),
+                    "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied"
+                )
         }
         ClientError::Foreign(status) => matches!(status, 401 | 403),
         ClientError::Unreachable { .. }
@@ -155,11 +175,15 @@ fn is_about_the_key(error: &ClientError) -> bool {
 /// What to do about a refusal, beside looking at the key.
 fn hint(error: &ClientError) -> &'static str {
     match code(error) {
-        "AccessDenied" => "; the key's owner lacks the permission, or the endpoint is another account's",
+        "AccessDenied" => {
+            "; the key's owner lacks the permission, or the endpoint is another account's"
+        }
         "TimeExpired" | "InvalidDateHeader" => "; check this machine's clock",
         "TopicNotExist" => "; create it first: mns-endpoint topic create",
         "SubscriptionNotExist" | "SubscriberNotExist" => "; see mns-endpoint subscription list",
-        "EndpointInvalid" => "; write http://HOST[:PORT][/PATH] with an address that the service can reach",
+        "EndpointInvalid" => {
+            "; write http://HOST[:PORT][/PATH] with an address that the service can reach"
+        }
         _ => "",
     }
 }
@@ -167,26 +191,43 @@ fn hint(error: &ClientError) -> &'static str {
 /// A name that can stand in a request's path: letters, digits and hyphens, first a letter or digit.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let starts = text
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
     if starts && text.len() <= 255 && text.bytes().all(allowed) {
         Ok(text.to_owned())
     } else {
-        Err("a name has letters, digits and hyphens, first a letter or digit, at most 255".to_owned())
+        Err(
+            "a name has letters, digits and hyphens, first a letter or digit, at most 255"
+                .to_owned(),
+        )
     }
 }
 
 /// Fails with the manual's line for it, to which a hint is added.
 pub(super) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Result<T> {
-    Err(Failure { line: line.into(), error }.into())
+    Err(Failure {
+        line: line.into(),
+        error,
+    }
+    .into())
 }
 
 /// Text of a service for a terminal, on one line whatever it holds.
 pub(super) fn one_line(text: &str) -> String {
-    text.split('\n').map(|line| escaped(line.as_bytes())).collect::<Vec<_>>().join("\\x0a")
+    text.split('\n')
+        .map(|line| escaped(line.as_bytes()))
+        .collect::<Vec<_>>()
+        .join("\\x0a")
 }
 
 /// Prints what was done: as the manual's line, which an empty one follows, or as JSON.
-pub(super) fn print_done(output: Output, line: &str, told: &serde_json::Value) -> anyhow::Result<()> {
+pub(super) fn print_done(
+    output: Output,
+    line: &str,
+    told: &serde_json::Value,
+) -> anyhow::Result<()> {
     let mut out = printer();
     match output {
         Output::Text => writeln!(out, "{line}\n")?,
@@ -206,7 +247,9 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
                     serde_json::Value::String(text) => escaped(text.as_bytes()),
                     serde_json::Value::Number(number) if name.ends_with("Time") => time(number),
                     serde_json::Value::Array(list) => {
-                        let texts = list.iter().map(|value| escaped(value.as_str().unwrap_or_default().as_bytes()));
+                        let texts = list
+                            .iter()
+                            .map(|value| escaped(value.as_str().unwrap_or_default().as_bytes()));
                         texts.collect::<Vec<_>>().join(", ")
                     }
                     other => other.to_string(),
@@ -223,15 +266,21 @@ pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
 fn time(number: &serde_json::Number) -> String {
     // Up to the last second of 9999: RFC 3339 cannot write a later one.
     let seconds = number.as_u64().filter(|seconds| *seconds < 253_402_300_800);
-    let time = seconds.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    time.map_or_else(|| number.to_string(), |time| humantime::format_rfc3339_seconds(time).to_string())
+    let time = seconds
+        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    time.map_or_else(
+        || number.to_string(),
+        |time| humantime::format_rfc3339_seconds(time).to_string(),
+    )
 }
 
 /// Prints names: one a line, or as JSON.
 pub(super) fn print_names(output: Output, what: &str, names: &[String]) -> anyhow::Result<()> {
     let mut out = printer();
     match output {
-        Output::Text => names.iter().try_for_each(|name| writeln!(out, "{}", one_line(name)))?,
+        Output::Text => names
+            .iter()
+            .try_for_each(|name| writeln!(out, "{}", one_line(name)))?,
         Output::Json => writeln!(out, "{}", json_text(&serde_json::json!({ what: names })))?,
     }
     Ok(())

@@ -14,7 +14,8 @@ const ALREADY_EXIST: &str = "Subscription already exist, please unsubscribe or u
 /// Creates a subscription, unless it is there already.
 ///
 /// # Errors
-/// [`DiffersError`] if it is there with other attributes and `existing` lets it be, or the service cannot change them.
+/// [`DiffersError`] if it is there with other attributes and `existing` lets it be, or the service
+/// cannot change them.
 pub(super) async fn create(
     client: &Client,
     output: Output,
@@ -32,12 +33,16 @@ pub(super) async fn create(
         (Err(error), _) if code(&error) == "SubscriptionAlreadyExist" => {
             return settle(client, output, place, asked, existing).await;
         }
-        (Err(error), _) if code(&error) == "TopicNotExist" => bail!("Topic not exist, please create topic."),
+        (Err(error), _) if code(&error) == "TopicNotExist" => {
+            bail!("Topic not exist, please create topic.")
+        }
         (Err(error), _) => return fail("Create Subscription Fail!", error),
     };
     let (topic, subscription) = place;
     let endpoint = &asked.endpoint;
-    let line = format!("Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}");
+    let line = format!(
+        "Create Subscription Succeed! TopicName:{topic} SubName:{subscription} Endpoint:{endpoint}"
+    );
     service::print_done(output, &line, &json_of(place, asked, created, [&[], &[]]))
 }
 
@@ -55,24 +60,44 @@ async fn settle(
         bail!("{ALREADY_EXIST}{}", existing::lines(&differing));
     }
     let mut changed = Vec::new();
-    if existing == Existing::Change && differing.iter().any(|difference| difference.change == Change::Possible) {
+    if existing == Existing::Change
+        && differing
+            .iter()
+            .any(|difference| difference.change == Change::Possible)
+    {
         let change = change(asked, &found);
         if let Err(error) = client.set_subscription(place.0, place.1, &change).await {
             let lines = existing::lines(&differing);
-            return fail(format!("Subscription already there, but it could not be changed.{lines}\n"), error);
+            return fail(
+                format!("Subscription already there, but it could not be changed.{lines}\n"),
+                error,
+            );
         }
         found = read_back(client, place, existing).await?;
         let before = std::mem::replace(&mut differing, differences(asked, &found));
         changed = existing::gone(before, &differing);
     }
     let told = json_of(place, &found, Created::Unchanged, [&changed, &differing]);
-    existing::print(output, "Subscription", &line_of(place, &found), &changed, &differing, &told)?;
+    existing::print(
+        output,
+        "Subscription",
+        &line_of(place, &found),
+        &changed,
+        &differing,
+        &told,
+    )?;
     if differing.is_empty() {
         return Ok(());
     }
     let advice = advice(place, asked, existing, &differing);
     let place = format!("TopicName:{} SubName:{}", place.0, place.1);
-    Err(DiffersError { what: "Subscription", place, differences: differing, advice }.into())
+    Err(DiffersError {
+        what: "Subscription",
+        place,
+        differences: differing,
+        advice,
+    }
+    .into())
 }
 
 async fn read_back(
@@ -87,8 +112,13 @@ async fn read_back(
 }
 
 fn differences(asked: &SubscriptionAttributes, found: &SubscriptionAttributes) -> Vec<Difference> {
-    let SubscriptionAttributes { endpoint, filter_tag, notify_strategy, notify_content_format, dead_letter_queue } =
-        asked;
+    let SubscriptionAttributes {
+        endpoint,
+        filter_tag,
+        notify_strategy,
+        notify_content_format,
+        dead_letter_queue,
+    } = asked;
     let queue = dead_letter_queue.as_ref().and_then(|queue| {
         let found = found.dead_letter_queue.as_deref().unwrap_or_default();
         Difference::between("DeadLetterTargetQueue", &found, queue, Change::Possible)
@@ -96,9 +126,24 @@ fn differences(asked: &SubscriptionAttributes, found: &SubscriptionAttributes) -
     let format = &found.notify_content_format;
     [
         Difference::between("Endpoint", &found.endpoint, endpoint, Change::Impossible),
-        Difference::between("FilterTag", &found.filter_tag, filter_tag, Change::Impossible),
-        Difference::between("NotifyContentFormat", format, notify_content_format, Change::Impossible),
-        Difference::between("NotifyStrategy", &found.notify_strategy, notify_strategy, Change::Possible),
+        Difference::between(
+            "FilterTag",
+            &found.filter_tag,
+            filter_tag,
+            Change::Impossible,
+        ),
+        Difference::between(
+            "NotifyContentFormat",
+            format,
+            notify_content_format,
+            Change::Impossible,
+        ),
+        Difference::between(
+            "NotifyStrategy",
+            &found.notify_strategy,
+            notify_strategy,
+            Change::Possible,
+        ),
         queue,
     ]
     .into_iter()
@@ -126,27 +171,36 @@ fn advice(
     let mut advice = String::new();
     let possible = Difference::names(differing, Change::Possible);
     if !possible.is_empty() && existing == Existing::Change {
-        advice
-            .push_str(&format!("\nThe service accepted the change of {}, but it is not in force", possible.join(", ")));
+        advice.push_str(&format!(
+            "\nThe service accepted the change of {}, but it is not in force",
+            possible.join(", ")
+        ));
     } else if !possible.is_empty() {
         let mut flags = String::new();
         if possible.contains(&"NotifyStrategy") {
             flags.push_str(&format!(" --strategy {}", asked.notify_strategy));
         }
-        if let Some(queue) = asked.dead_letter_queue.as_ref().filter(|_| possible.contains(&"DeadLetterTargetQueue")) {
+        if let Some(queue) = asked
+            .dead_letter_queue
+            .as_ref()
+            .filter(|_| possible.contains(&"DeadLetterTargetQueue"))
+        {
             flags.push_str(&format!(" --dlq {queue}"));
         }
         let names = possible.join(", ");
         advice.push_str(&format!(
-            "\nTo change {names}: mns-endpoint subscription update {topic} {subscription}{flags}, with the service and the key of this command, or --apply with this command"
+            "\nTo change {names}: mns-endpoint subscription update {topic} {subscription}{flags}, \
+             with the service and the key of this command, or --apply with this command"
         ));
     }
     let impossible = Difference::names(differing, Change::Impossible);
     if !impossible.is_empty() {
         let names = impossible.join(", ");
         advice.push_str(&format!(
-            "\nNeither --apply nor subscription update can change {names}: mns-endpoint subscription delete {topic} \
-             {subscription}, with the service and the key of this command, and create it again. Messages that are published in between, or not delivered yet, are lost"
+            "\nNeither --apply nor subscription update can change {names}: mns-endpoint \
+             subscription delete {topic} \
+             {subscription}, with the service and the key of this command, and create it again. \
+             Messages that are published in between, or not delivered yet, are lost"
         ));
     }
     advice
@@ -177,11 +231,16 @@ fn line_of((topic, subscription): (&str, &str), attributes: &SubscriptionAttribu
     let endpoint = service::one_line(&attributes.endpoint);
     let (strategy, format) = (attributes.notify_strategy, attributes.notify_content_format);
     let mut line = format!(
-        "TopicName:{topic} SubName:{subscription} Endpoint:{endpoint} NotifyStrategy:{strategy} NotifyContentFormat:{format}"
+        "TopicName:{topic} SubName:{subscription} Endpoint:{endpoint} NotifyStrategy:{strategy} \
+         NotifyContentFormat:{format}"
     );
-    for (name, value) in
-        [("FilterTag", Some(&attributes.filter_tag)), ("DeadLetterTargetQueue", attributes.dead_letter_queue.as_ref())]
-    {
+    for (name, value) in [
+        ("FilterTag", Some(&attributes.filter_tag)),
+        (
+            "DeadLetterTargetQueue",
+            attributes.dead_letter_queue.as_ref(),
+        ),
+    ] {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             line.push_str(&format!(" {name}:{}", service::one_line(value)));
         }

@@ -33,11 +33,12 @@ pub(super) struct Subscription {
 enum Action {
     /// Subscribe an endpoint to a topic.
     ///
-    /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other: MNS then tries for a day. With
-    /// BACKOFF_RETRY, the service's own default, it gives up after three more tries, that is after about a
-    /// minute, and the message is lost.
+    /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other: MNS then tries
+    /// for a day. With BACKOFF_RETRY, the service's own default, it gives up after three more
+    /// tries, that is after about a minute, and the message is lost.
     ///
-    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with 1 without that flag.
+    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with
+    /// 1 without that flag.
     #[command(after_help = "Examples:
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --if-not-exists --apply")]
@@ -153,7 +154,13 @@ impl Action {
         }
     }
 
-    async fn run(&self, Session { client, is_local, .. }: &Session, output: Output) -> anyhow::Result<ExitCode> {
+    async fn run(
+        &self,
+        Session {
+            client, is_local, ..
+        }: &Session,
+        output: Output,
+    ) -> anyhow::Result<ExitCode> {
         match self {
             Self::Create {
                 endpoint,
@@ -175,19 +182,43 @@ impl Action {
                     notify_content_format: (*format).into(),
                     dead_letter_queue: dlq.clone(),
                 };
-                subscribe::create(client, output, (topic, subscription), &attributes, if_there.decided()).await?;
+                subscribe::create(
+                    client,
+                    output,
+                    (topic, subscription),
+                    &attributes,
+                    if_there.decided(),
+                )
+                .await?;
             }
-            Self::Show { topic, subscription, .. } => show(client, output, topic, subscription).await?,
+            Self::Show {
+                topic,
+                subscription,
+                ..
+            } => show(client, output, topic, subscription).await?,
             Self::List { topic, prefix, .. } => match client.subscriptions(topic, prefix).await {
                 Ok(names) => service::print_names(output, "Subscriptions", &names)?,
                 Err(error) => return fail("List Subscriptions Fail!", error),
             },
-            Self::Update { topic, subscription, strategy, dlq, .. } => {
+            Self::Update {
+                topic,
+                subscription,
+                strategy,
+                dlq,
+                ..
+            } => {
                 let notify_strategy = strategy.map(NotifyStrategy::from);
-                let change = SubscriptionChange { notify_strategy, dead_letter_queue: dlq.clone() };
+                let change = SubscriptionChange {
+                    notify_strategy,
+                    dead_letter_queue: dlq.clone(),
+                };
                 update(client, output, (topic, subscription), &change).await?;
             }
-            Self::Delete { topic, subscription, .. } => delete(client, output, topic, subscription).await?,
+            Self::Delete {
+                topic,
+                subscription,
+                ..
+            } => delete(client, output, topic, subscription).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -205,21 +236,29 @@ impl From<Strategy> for NotifyStrategy {
 /// MNS pushes over the internet: an address that is not in it gets nothing.
 fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
     // Queues, mail and text messages are endpoints too, and none of ours.
-    let is_other_kind = ["acs:", "mail:", "sms:"].iter().any(|scheme| endpoint.starts_with(scheme));
+    let is_other_kind = ["acs:", "mail:", "sms:"]
+        .iter()
+        .any(|scheme| endpoint.starts_with(scheme));
     if is_meant || is_other_kind {
         return Ok(());
     }
     let target = Target::parse(endpoint)?;
     if net::is_private_host(target.host()) {
         bail!(
-            "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give the public one, or \
+            "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give \
+             the public one, or \
              --force to subscribe it all the same"
         );
     }
     Ok(())
 }
 
-async fn show(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
+async fn show(
+    client: &Client,
+    output: Output,
+    topic: &str,
+    subscription: &str,
+) -> anyhow::Result<()> {
     let shown = match client.subscription(topic, subscription).await {
         Ok(shown) => shown,
         Err(error) => return fail("Show Subscription Fail!", error),
@@ -257,7 +296,12 @@ async fn update(
     )
 }
 
-async fn delete(client: &Client, output: Output, topic: &str, subscription: &str) -> anyhow::Result<()> {
+async fn delete(
+    client: &Client,
+    output: Output,
+    topic: &str,
+    subscription: &str,
+) -> anyhow::Result<()> {
     if let Err(error) = client.unsubscribe(topic, subscription).await {
         return fail("Delete Subscription Fail!", error);
     }

@@ -14,7 +14,8 @@ use crate::mns::api::{Topic as TopicShown, TopicAttributes};
 /// The manual's topic.
 pub(super) const DEFAULT_TOPIC: &str = "MySampleTopic";
 /// What the manual's script says.
-const ALREADY_EXIST: &str = "Topic already exist, please delete it before creating or use it directly.";
+const ALREADY_EXIST: &str =
+    "Topic already exist, please delete it before creating or use it directly.";
 
 /// Create, show, list and delete topics.
 #[derive(Debug, Args)]
@@ -31,7 +32,8 @@ pub(super) struct Topic {
 enum Action {
     /// Create a topic.
     ///
-    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with 1 without that flag.
+    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with
+    /// 1 without that flag.
     #[command(after_help = "Examples:
   mns-endpoint topic create MyTopic1 --if-not-exists
   mns-endpoint topic create MyTopic1 --maximum-message-size 1024 --if-not-exists --apply")]
@@ -97,9 +99,19 @@ impl Action {
         }
     }
 
-    async fn run(&self, Session { client, .. }: &Session, output: Output) -> anyhow::Result<ExitCode> {
+    async fn run(
+        &self,
+        Session { client, .. }: &Session,
+        output: Output,
+    ) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Create { topic, if_there, maximum_message_size, logging, .. } => {
+            Self::Create {
+                topic,
+                if_there,
+                maximum_message_size,
+                logging,
+                ..
+            } => {
                 let attributes = TopicAttributes {
                     maximum_message_size: *maximum_message_size,
                     logging_enabled: logging.then_some(true),
@@ -165,14 +177,20 @@ async fn settle(
     }
     let mut changed = Vec::new();
     if existing == Existing::Change && !differing.is_empty() {
-        // All of them, since the service does not say what becomes of those that a request leaves out.
+        // All of them, since the service does not say what becomes of those that a request leaves
+        // out.
         let all = TopicAttributes {
-            maximum_message_size: asked.maximum_message_size.or(Some(found.maximum_message_size)),
+            maximum_message_size: asked
+                .maximum_message_size
+                .or(Some(found.maximum_message_size)),
             logging_enabled: asked.logging_enabled.or(Some(found.logging_enabled)),
         };
         if let Err(error) = client.set_topic(topic, &all).await {
             return fail(
-                format!("Topic already there, but it could not be changed.{}\n", existing::lines(&differing)),
+                format!(
+                    "Topic already there, but it could not be changed.{}\n",
+                    existing::lines(&differing)
+                ),
                 error,
             );
         }
@@ -189,8 +207,10 @@ async fn settle(
         "Changed": Difference::names(&changed, Change::Possible),
         "Differences": Difference::json(&differing),
     });
-    let in_force =
-        format!("{place} MaximumMessageSize:{} LoggingEnabled:{}", found.maximum_message_size, found.logging_enabled);
+    let in_force = format!(
+        "{place} MaximumMessageSize:{} LoggingEnabled:{}",
+        found.maximum_message_size, found.logging_enabled
+    );
     existing::print(output, "Topic", &in_force, &changed, &differing, &told)?;
     if differing.is_empty() {
         return Ok(());
@@ -199,21 +219,44 @@ async fn settle(
         Existing::Refuse | Existing::Compare => "\nTo change it, give --apply as well",
         Existing::Change => "\nThe service accepted the change, but it is not in force",
     };
-    Err(DiffersError { what: "Topic", place, differences: differing, advice: advice.to_owned() }.into())
+    Err(DiffersError {
+        what: "Topic",
+        place,
+        differences: differing,
+        advice: advice.to_owned(),
+    }
+    .into())
 }
 
 async fn read_back(client: &Client, topic: &str, existing: Existing) -> anyhow::Result<TopicShown> {
-    client.topic(topic).await.or_else(|error| existing.fail_unread("Topic", ALREADY_EXIST, error))
+    client
+        .topic(topic)
+        .await
+        .or_else(|error| existing.fail_unread("Topic", ALREADY_EXIST, error))
 }
 
 /// What is asked for and not in force. What is not asked for is the service's.
 fn differences(asked: &TopicAttributes, found: &TopicShown) -> Vec<Difference> {
-    let TopicAttributes { maximum_message_size, logging_enabled } = *asked;
+    let TopicAttributes {
+        maximum_message_size,
+        logging_enabled,
+    } = *asked;
     let size = maximum_message_size.and_then(|asked| {
-        Difference::between("MaximumMessageSize", &found.maximum_message_size, &asked, Change::Possible)
+        Difference::between(
+            "MaximumMessageSize",
+            &found.maximum_message_size,
+            &asked,
+            Change::Possible,
+        )
     });
-    let logging = logging_enabled
-        .and_then(|asked| Difference::between("LoggingEnabled", &found.logging_enabled, &asked, Change::Possible));
+    let logging = logging_enabled.and_then(|asked| {
+        Difference::between(
+            "LoggingEnabled",
+            &found.logging_enabled,
+            &asked,
+            Change::Possible,
+        )
+    });
     size.into_iter().chain(logging).collect()
 }
 
@@ -251,5 +294,9 @@ pub(super) async fn delete(client: &Client, output: Output, topic: &str) -> anyh
         return fail("Delete Topic Fail!", error);
     }
     let line = format!("Delete Topic Succeed! TopicName:{topic}");
-    service::print_done(output, &line, &json!({ "TopicName": topic, "Deleted": true }))
+    service::print_done(
+        output,
+        &line,
+        &json!({ "TopicName": topic, "Deleted": true }),
+    )
 }

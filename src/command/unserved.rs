@@ -1,4 +1,5 @@
-//! Pushes that came for a path that is not served: a subscription has another address than the configuration.
+//! Pushes that came for a path that is not served: a subscription has another address than the
+//! configuration.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,16 +27,23 @@ pub(super) struct Unserved {
     pub(super) last: String,
 }
 
-/// Those at the end of the access log that are none of `served`, the most frequent first. A log that cannot be read has none.
+/// Those at the end of the access log that are none of `served`, the most frequent first. A log
+/// that cannot be read has none.
 pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserved> {
-    let file = Names { dir: log_dir.to_owned(), port }.live(Log::Access);
+    let file = Names {
+        dir: log_dir.to_owned(),
+        port,
+    }
+    .live(Log::Access);
     let mut found: BTreeMap<String, (usize, String)> = BTreeMap::new();
     let mut records = match tail(&file) {
         Some(tail) => Records::new(Log::Access, BufReader::new(tail)),
         None => return Vec::new(),
     };
     while let Ok(Some(line)) = records.next_whole() {
-        let Some((path, time)) = std::str::from_utf8(line).ok().and_then(refused_push) else { continue };
+        let Some((path, time)) = std::str::from_utf8(line).ok().and_then(refused_push) else {
+            continue;
+        };
         if !served.contains(&path) {
             let counted = found.entry(path).or_default();
             *counted = (counted.0.saturating_add(1), time);
@@ -43,7 +51,10 @@ pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserve
     }
     let unserved = found.into_iter().map(|(path, (pushes, last))| Unserved {
         // The text log escapes it, and so does whoever prints it.
-        path: String::from_utf8_lossy(&unescape_bytes(path.as_bytes())).chars().take(SHOWN_MAX).collect(),
+        path: String::from_utf8_lossy(&unescape_bytes(path.as_bytes()))
+            .chars()
+            .take(SHOWN_MAX)
+            .collect(),
         pushes,
         last,
     });
@@ -67,13 +78,27 @@ fn refused_push(line: &str) -> Option<(String, String)> {
         let line: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| Some(line.get(name)?.as_str()?.to_owned());
         let status = line.get("status")?.to_string();
-        (text("method")?, status, text("target")?, text("mns_version")?, text("time")?)
+        (
+            text("method")?,
+            status,
+            text("target")?,
+            text("mns_version")?,
+            text("time")?,
+        )
     } else {
         let (time, rest) = line.strip_prefix('[')?.split_once(']')?;
         let fields: Vec<&str> = rest.trim().trim_matches('"').split("\" \"").collect();
-        let [method, status, target, _, _, _, _, _, version, ..] = fields.as_slice() else { return None };
+        let [method, status, target, _, _, _, _, _, version, ..] = fields.as_slice() else {
+            return None;
+        };
         let owned = |text: &str| text.to_owned();
-        (owned(method), owned(status), owned(target), owned(version), owned(time))
+        (
+            owned(method),
+            owned(status),
+            owned(target),
+            owned(version),
+            owned(time),
+        )
     };
     let is_push = method == "POST" && status == "404" && version != "-";
     let path = target.split('?').next().unwrap_or_default().to_owned();

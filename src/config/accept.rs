@@ -9,16 +9,22 @@ const WANTED: &str = "an owner is an account id, digits only, as in 126912835662
 /// What is wrong here would refuse every push, each with a 403 that MNS retries for a day.
 pub(super) fn check(accept: &raw::Accept) -> Result<(), ConfigError> {
     if accept.require_owner && accept.topic_owners.0.is_empty() {
-        let problem = "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
+        let problem =
+            "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
         return Err(impossible("accept.require_owner", "true", problem));
     }
     if let Some(owner) = accept.topic_owners.0.iter().find(|owner| !is_owner(owner)) {
-        return Err(impossible(OWNERS, owner, &format!("{}; {WANTED}", likely_cause(owner))));
+        return Err(impossible(
+            OWNERS,
+            owner,
+            &format!("{}; {WANTED}", likely_cause(owner)),
+        ));
     }
     // The service allows less; what it may allow one day is no reason to refuse a start.
     match accept.topics.0.iter().find(|topic| !is_name(topic)) {
         Some(topic) => {
-            let allowed = "a topic's name has letters, digits, - and _ only, and no topic has another one; \
+            let allowed = "a topic's name has letters, digits, - and _ only, and no topic has \
+                another one; \
                 write an entry for each, and nothing for all topics";
             Err(impossible("accept.topics", topic, allowed))
         }
@@ -32,15 +38,27 @@ fn is_owner(text: &str) -> bool {
 
 /// How such a text came to be where digits belong.
 fn likely_cause(text: &str) -> &'static str {
-    let is_digit_or = |others: &str| text.chars().all(|letter| letter.is_ascii_digit() || others.contains(letter));
+    let is_digit_or = |others: &str| {
+        text.chars()
+            .all(|letter| letter.is_ascii_digit() || others.contains(letter))
+    };
     let has_point_or_exponent = text.contains(['.', 'e', 'E']);
     match text {
-        _ if text.starts_with("LTAI") => "this is the id of an AccessKey; the console shows the id of its account",
-        _ if text.contains('@') => "this is an e-mail address; the console shows the id of its account",
-        _ if has_point_or_exponent && text.parse::<f64>().is_ok() => {
-            "a program has written the number in float notation, as Helm does with an id without quotes: quote it there"
+        _ if text.starts_with("LTAI") => {
+            "this is the id of an AccessKey; the console shows the id of its account"
         }
-        _ if text.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') => {
+        _ if text.contains('@') => {
+            "this is an e-mail address; the console shows the id of its account"
+        }
+        _ if has_point_or_exponent && text.parse::<f64>().is_ok() => {
+            "a program has written the number in float notation, as Helm does with an id without \
+             quotes: quote it there"
+        }
+        _ if text
+            .trim_start_matches(['+', '-'])
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'_') =>
+        {
             "write the digits alone, without a sign or underscores"
         }
         _ if text.contains(['"', '\'']) => "there are quotes within it; write the digits alone",

@@ -29,21 +29,43 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
         return Ok(None);
     }
     let allowed = "write an address and a port, as in 127.0.0.1:9080; \"off\" is possible too";
-    let listen: SocketAddr =
-        raw.listen.parse().map_err(|_not_an_address| impossible("admin.listen", &raw.listen, allowed))?;
+    let listen: SocketAddr = raw
+        .listen
+        .parse()
+        .map_err(|_not_an_address| impossible("admin.listen", &raw.listen, allowed))?;
     let token = check_token(&raw.token_file)?;
     if token.is_none() && !listen.ip().to_canonical().is_loopback() {
-        return Err(impossible("admin.listen", &raw.listen, "other machines reach it: admin.token_file is needed"));
+        return Err(impossible(
+            "admin.listen",
+            &raw.listen,
+            "other machines reach it: admin.token_file is needed",
+        ));
     }
-    if let Some(path) = raw.open.0.iter().find(|path| !PATHS.contains(&path.as_str())) {
-        return Err(impossible("admin.open", path, "/healthz, /readyz and /metrics are possible"));
+    if let Some(path) = raw
+        .open
+        .0
+        .iter()
+        .find(|path| !PATHS.contains(&path.as_str()))
+    {
+        return Err(impossible(
+            "admin.open",
+            path,
+            "/healthz, /readyz and /metrics are possible",
+        ));
     }
     // Compared with the name in Host, without the port there.
     if let Some(host) = raw.hosts.0.iter().find(|host| !is_name(host)) {
         let allowed = "write the name alone, as in mns.example.com: no http://, port or *";
         return Err(impossible("admin.hosts", host, allowed));
     }
-    Ok(Some(AdminOptions { listen, access: admin::Access { token, open: raw.open.0, hosts: raw.hosts.0 } }))
+    Ok(Some(AdminOptions {
+        listen,
+        access: admin::Access {
+            token,
+            open: raw.open.0,
+            hosts: raw.hosts.0,
+        },
+    }))
 }
 
 fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {
@@ -51,11 +73,20 @@ fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {
         return Ok(None);
     }
     let shown = file.display().to_string();
-    let text = bounded::read_text(file, TOKEN_FILE_BYTES_MAX)
-        .map_err(|error| impossible(TOKEN_FILE, &shown, &format!("the file cannot be read: {error}")))?;
+    let text = bounded::read_text(file, TOKEN_FILE_BYTES_MAX).map_err(|error| {
+        impossible(
+            TOKEN_FILE,
+            &shown,
+            &format!("the file cannot be read: {error}"),
+        )
+    })?;
     match text.trim() {
         "" => Err(impossible(TOKEN_FILE, &shown, "there is no token in it")),
         token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(token.to_owned())),
-        _ => Err(impossible(TOKEN_FILE, &shown, "a token is one word of ASCII letters, digits and signs")),
+        _ => Err(impossible(
+            TOKEN_FILE,
+            &shown,
+            "a token is one word of ASCII letters, digits and signs",
+        )),
     }
 }

@@ -8,55 +8,104 @@ use crate::mns::{Prefix, Prefixes, SigningCertUrl, WELL_KNOWN_CERTIFICATE};
 use crate::server;
 use crate::trust::KEY_BITS;
 
-pub(super) fn check_prefixes(signing: &raw::Signing, trust: &[String]) -> Result<(Prefixes, Vec<Prefix>), ConfigError> {
+pub(super) fn check_prefixes(
+    signing: &raw::Signing,
+    trust: &[String],
+) -> Result<(Prefixes, Vec<Prefix>), ConfigError> {
     let mut all = Vec::new();
     for text in &signing.certificate_prefixes.0 {
         let extra = signing.extra_regions.0.iter().map(String::as_str);
         let expanded = Prefix::expand(text, extra);
-        all.extend(expanded.map_err(|error| impossible("signing.certificate_prefixes", text, &error.to_string()))?);
+        all.extend(expanded.map_err(|error| {
+            impossible("signing.certificate_prefixes", text, &error.to_string())
+        })?);
     }
     for text in trust {
-        let slashed = if text.ends_with('/') { text.clone() } else { format!("{text}/") };
-        let is_certificate = [".pem", ".crt", ".cer"].iter().any(|ending| text.ends_with(ending));
+        let slashed = if text.ends_with('/') {
+            text.clone()
+        } else {
+            format!("{text}/")
+        };
+        let is_certificate = [".pem", ".crt", ".cer"]
+            .iter()
+            .any(|ending| text.ends_with(ending));
         let prefix = Prefix::parse(&slashed).ok().filter(|_| !is_certificate);
-        let prefix = prefix
-            .ok_or_else(|| impossible("--trust", text, "write what push prints, as in http://127.0.0.1:9001/"))?;
+        let prefix = prefix.ok_or_else(|| {
+            impossible(
+                "--trust",
+                text,
+                "write what push prints, as in http://127.0.0.1:9001/",
+            )
+        })?;
         // What the configuration lists stays trusted after this run.
         if !all.contains(&prefix) {
             all.push(prefix.temporary());
         }
     }
-    let insecure = all.iter().filter(|prefix| !prefix.is_secure()).cloned().collect();
+    let insecure = all
+        .iter()
+        .filter(|prefix| !prefix.is_secure())
+        .cloned()
+        .collect();
     Ok((Prefixes::new(all), insecure))
 }
 
-/// The address of MNS, if it may be fetched at all. With `--trust` the pushes are those of `push` or of the emulator.
-pub(super) fn check_prefetch(is_wanted: bool, trust: &[String], prefixes: &Prefixes) -> Option<SigningCertUrl> {
+/// The address of MNS, if it may be fetched at all. With `--trust` the pushes are those of `push`
+/// or of the emulator.
+pub(super) fn check_prefetch(
+    is_wanted: bool,
+    trust: &[String],
+    prefixes: &Prefixes,
+) -> Option<SigningCertUrl> {
     let is_for_mns = is_wanted && trust.is_empty();
-    is_for_mns.then(|| prefixes.admit(WELL_KNOWN_CERTIFICATE.as_bytes()).ok()).flatten()
+    is_for_mns
+        .then(|| prefixes.admit(WELL_KNOWN_CERTIFICATE.as_bytes()).ok())
+        .flatten()
 }
 
-pub(super) fn check_fetch_via(hosts: BTreeMap<String, String>) -> Result<HashMap<String, String>, ConfigError> {
-    let is_host = |text: &&String| text.parse::<http::uri::Authority>().is_ok_and(|host| !host.as_str().contains('@'));
-    if let Some(text) = hosts.iter().flat_map(|(host, via)| [host, via]).find(|text| !is_host(text)) {
-        return Err(impossible("signing.fetch_via", text, "write HOST or HOST:PORT, without https://"));
+pub(super) fn check_fetch_via(
+    hosts: BTreeMap<String, String>,
+) -> Result<HashMap<String, String>, ConfigError> {
+    let is_host = |text: &&String| {
+        text.parse::<http::uri::Authority>()
+            .is_ok_and(|host| !host.as_str().contains('@'))
+    };
+    if let Some(text) = hosts
+        .iter()
+        .flat_map(|(host, via)| [host, via])
+        .find(|text| !is_host(text))
+    {
+        return Err(impossible(
+            "signing.fetch_via",
+            text,
+            "write HOST or HOST:PORT, without https://",
+        ));
     }
     Ok(hosts.into_iter().collect())
 }
 
 pub(super) fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
-    let is_proxy = |uri: http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    let is_proxy = |uri: http::Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
+    };
     match url {
         url if url.is_empty() => Ok(None),
         url if url.parse().is_ok_and(is_proxy) => Ok(Some(url)),
-        url => Err(impossible("signing.proxy", &url, "write http://HOST:PORT; \"\" takes the environment's")),
+        url => Err(impossible(
+            "signing.proxy",
+            &url,
+            "write http://HOST:PORT; \"\" takes the environment's",
+        )),
     }
 }
 
 pub(super) fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
     const KEY: &str = "signing.fetch_timeout";
     if timeout >= server::BUDGET {
-        let problem = format!("a request has {:?} in all before MNS gives up: less is needed", server::BUDGET);
+        let problem = format!(
+            "a request has {:?} in all before MNS gives up: less is needed",
+            server::BUDGET
+        );
         return Err(impossible(KEY, &format!("{timeout:?}"), &problem));
     }
     positive(KEY, timeout)
@@ -66,6 +115,14 @@ pub(super) fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
     if KEY_BITS.contains(&bits) {
         return Ok(bits);
     }
-    let problem = format!("{} to {} are possible; the real key has 512", KEY_BITS.start(), KEY_BITS.end());
-    Err(impossible("signing.min_key_bits", &bits.to_string(), &problem))
+    let problem = format!(
+        "{} to {} are possible; the real key has 512",
+        KEY_BITS.start(),
+        KEY_BITS.end()
+    );
+    Err(impossible(
+        "signing.min_key_bits",
+        &bits.to_string(),
+        &problem,
+    ))
 }

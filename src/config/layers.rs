@@ -18,7 +18,8 @@ const PREFIX: &str = "MNS_ENDPOINT_";
 const LEVEL: &str = "__";
 /// Every key with its default; a test keeps it complete.
 const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
-/// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16 KiB.
+/// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16
+/// KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Where a file is looked for, in this order.
 const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
@@ -62,30 +63,48 @@ impl Sources {
     /// The name of the file that is read, or of the defaults if there is none.
     #[must_use]
     pub fn origin(&self) -> String {
-        self.found_file().map_or_else(|| "built-in defaults".to_owned(), |file| file.display().to_string())
+        self.found_file().map_or_else(
+            || "built-in defaults".to_owned(),
+            |file| file.display().to_string(),
+        )
     }
 
     /// The names of the variables that are read as configuration.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.environment.iter().map(|(name, _)| name.as_str()).filter(|name| key_of(name).is_some())
+        self.environment
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| key_of(name).is_some())
     }
 
-    /// Variables that are not read but for their underscores or letters name a key, each with the name that is read. Those
-    /// that Kubernetes sets for a service name no key.
+    /// Variables that are not read but for their underscores or letters name a key, each with the
+    /// name that is read. Those that Kubernetes sets for a service name no key.
     fn unread_variables(&self, keys: &BTreeMap<String, String>) -> Vec<(String, String)> {
         let plain = |name: &str| name.to_ascii_uppercase().replace(LEVEL, "_");
         let meant = |name: &String| {
-            let variables = keys.keys().map(|key| format!("{PREFIX}{}", key.to_uppercase().replace('.', LEVEL)));
-            variables.into_iter().find(|variable| plain(variable) == plain(name))
+            let variables = keys
+                .keys()
+                .map(|key| format!("{PREFIX}{}", key.to_uppercase().replace('.', LEVEL)));
+            variables
+                .into_iter()
+                .find(|variable| plain(variable) == plain(name))
         };
-        let unread = self.environment.iter().map(|(name, _)| name).filter(|name| key_of(name).is_none());
-        unread.filter_map(|name| Some((name.clone(), meant(name)?))).collect()
+        let unread = self
+            .environment
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| key_of(name).is_none());
+        unread
+            .filter_map(|name| Some((name.clone(), meant(name)?)))
+            .collect()
     }
 }
 
 /// The key that a variable sets; `None` for a variable that is not ours.
 fn key_of(variable: &str) -> Option<String> {
-    let key = variable.strip_prefix(PREFIX).filter(|rest| rest.contains(LEVEL))?;
+    let key = variable
+        .strip_prefix(PREFIX)
+        .filter(|rest| rest.contains(LEVEL))?;
     Some(key.to_lowercase().replace(LEVEL, "."))
 }
 
@@ -108,13 +127,23 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
     let mut figment = Figment::new();
     if let Some(file) = &file {
         let text = bounded::read_text(file, FILE_BYTES_MAX).map_err(|error| {
-            ConfigError::Unreadable(format!("cannot read the configuration {}: {error}", file.display()))
+            ConfigError::Unreadable(format!(
+                "cannot read the configuration {}: {error}",
+                file.display()
+            ))
         })?;
-        figment = figment.merge(Setting { name: file.display().to_string(), toml: text });
+        figment = figment.merge(Setting {
+            name: file.display().to_string(),
+            toml: text,
+        });
     }
     for (name, value) in &sources.environment {
         let Some(key) = key_of(name) else { continue };
-        figment = figment.merge(setting(format!("the environment variable {name}"), &key, value)?);
+        figment = figment.merge(setting(
+            format!("the environment variable {name}"),
+            &key,
+            value,
+        )?);
     }
     for (key, value) in &sources.flags {
         figment = figment.merge(setting(format!("the flag for {key}"), key, value)?);
@@ -122,13 +151,24 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
     let raw = figment.extract().map_err(|error| unreadable(&error))?;
     let defaults = Figment::new().merge(Toml::string(DEFAULTS));
     let unread_variables = sources.unread_variables(&flat(&defaults)?);
-    Ok(Read { raw, file, origin, keys: flat(&defaults.merge(&figment))?, unread_variables })
+    Ok(Read {
+        raw,
+        file,
+        origin,
+        keys: flat(&defaults.merge(&figment))?,
+        unread_variables,
+    })
 }
 
 /// Every key with its value as text.
 fn flat(figment: &Figment) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut keys = BTreeMap::new();
-    for (key, value) in figment.data().map_err(|error| unreadable(&error))?.into_values().flatten() {
+    for (key, value) in figment
+        .data()
+        .map_err(|error| unreadable(&error))?
+        .into_values()
+        .flatten()
+    {
         flatten(key, value, &mut keys);
     }
     Ok(keys)
@@ -152,7 +192,9 @@ fn bare(value: &Value) -> String {
         Value::String(_, text) => text.clone(),
         Value::Array(_, list) => list.iter().map(bare).collect::<Vec<_>>().join(","),
         Value::Bool(_, word) => word.to_string(),
-        Value::Num(_, number) => number.to_u128().map_or_else(|| format!("{number:?}"), |number| number.to_string()),
+        Value::Num(_, number) => number
+            .to_u128()
+            .map_or_else(|| format!("{number:?}"), |number| number.to_string()),
         Value::Char(_, letter) => letter.to_string(),
         Value::Empty(..) | Value::Dict(..) => String::new(),
     }
@@ -161,15 +203,31 @@ fn bare(value: &Value) -> String {
 /// A value is TOML where it can be, else the bare text.
 fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError> {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if key.is_empty() || !key.split('.').all(|part| !part.is_empty() && part.bytes().all(bare)) {
-        return Err(ConfigError::Unreadable(format!("{name}: {key:?} is no key such as server.listen")));
+    if key.is_empty()
+        || !key
+            .split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(bare))
+    {
+        return Err(ConfigError::Unreadable(format!(
+            "{name}: {key:?} is no key such as server.listen"
+        )));
     }
     // A variable that was read from a file ends with a line feed.
     let value = value.trim();
-    let as_toml =
-        format!("{key} = {}", if value.starts_with('[') { value.replace(['\r', '\n'], " ") } else { value.to_owned() });
+    let as_toml = format!(
+        "{key} = {}",
+        if value.starts_with('[') {
+            value.replace(['\r', '\n'], " ")
+        } else {
+            value.to_owned()
+        }
+    );
     let parses = is_toml(value) && Toml::string(&as_toml).data().is_ok();
-    let toml = if parses { as_toml } else { format!("{key} = {}", serde_json::Value::from(value)) };
+    let toml = if parses {
+        as_toml
+    } else {
+        format!("{key} = {}", serde_json::Value::from(value))
+    };
     Ok(Setting { name, toml })
 }
 
@@ -178,12 +236,18 @@ fn is_toml(value: &str) -> bool {
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let is_line = !value.contains('\n');
     value.starts_with('[')
-        || (is_line && (value.starts_with(['{', '"', '\'']) || is_number || matches!(value, "true" | "false")))
+        || (is_line
+            && (value.starts_with(['{', '"', '\''])
+                || is_number
+                || matches!(value, "true" | "false")))
 }
 
 fn unreadable(error: &Error) -> ConfigError {
     let key = error.path.join(".");
-    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| format!(" (in {})", metadata.name));
+    let place = error
+        .metadata
+        .as_ref()
+        .map_or_else(String::new, |metadata| format!(" (in {})", metadata.name));
     let problem = match &error.kind {
         figment::error::Kind::UnknownField(_, known) => {
             format!("there is no such key; possible here: {}", known.join(", "))

@@ -1,7 +1,8 @@
 //! The configuration: a file, the environment and flags become the settings of each part.
 //!
-//! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is bound
-//! or a file is made. A mistake names the key, the value, what is allowed and where it stands.
+//! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is
+//! bound or a file is made. A mistake names the key, the value, what is allowed and where it
+//! stands.
 
 mod accept;
 mod admin;
@@ -37,7 +38,8 @@ pub struct Config {
     pub origin: String,
     /// The addresses to listen on, all with one port.
     pub listen: Vec<SocketAddr>,
-    /// The file of the path that takes the place of [`server::Settings::paths`], where there is one.
+    /// The file of the path that takes the place of [`server::Settings::paths`], where there is
+    /// one.
     pub secret_path_file: Option<PathBuf>,
     /// The address to give to a subscription, where it cannot be found.
     pub public_url: Option<String>,
@@ -81,7 +83,8 @@ pub struct Config {
     pub diagnostics: bool,
     /// The admin listener, where there is one.
     pub admin: Option<AdminOptions>,
-    /// Variables of the environment that look like keys and are not read, each with the name that would be.
+    /// Variables of the environment that look like keys and are not read, each with the name that
+    /// would be.
     pub unread_variables: Vec<(String, String)>,
     keys: BTreeMap<String, String>,
 }
@@ -127,15 +130,24 @@ impl Config {
             (Some(ours), Some(theirs)) => ours.access.token != theirs.access.token,
             _ => false,
         };
-        let all = self.keys.keys().chain(other.keys.keys()).collect::<BTreeSet<_>>();
+        let all = self
+            .keys
+            .keys()
+            .chain(other.keys.keys())
+            .collect::<BTreeSet<_>>();
         let differs = |key: &&String| {
-            self.keys.get(*key) != other.keys.get(*key) || (*key == admin::TOKEN_FILE && is_other_token)
+            self.keys.get(*key) != other.keys.get(*key)
+                || (*key == admin::TOKEN_FILE && is_other_token)
         };
-        all.into_iter().filter(differs).filter(|key| !is_reloaded(key)).cloned().collect()
+        all.into_iter()
+            .filter(differs)
+            .filter(|key| !is_reloaded(key))
+            .cloned()
+            .collect()
     }
 
-    /// Reads the secret path, where there is one, and makes it where it is not there yet. From then on it is served;
-    /// before, nothing is.
+    /// Reads the secret path, where there is one, and makes it where it is not there yet. From then
+    /// on it is served; before, nothing is.
     ///
     /// # Errors
     /// [`SecretPathError`]
@@ -146,22 +158,41 @@ impl Config {
         Ok(())
     }
 
-    /// The same without making it, for whoever judges what a `serve` has been sent. Gives the file that is not there.
+    /// The same without making it, for whoever judges what a `serve` has been sent. Gives the file
+    /// that is not there.
     ///
     /// # Errors
     /// [`SecretPathError`]
     pub fn reveal_made_path(&mut self) -> Result<Option<&Path>, SecretPathError> {
-        let Some(file) = &self.secret_path_file else { return Ok(None) };
-        let Some(path) = SecretPath::read(file)? else { return Ok(Some(file)) };
+        let Some(file) = &self.secret_path_file else {
+            return Ok(None);
+        };
+        let Some(path) = SecretPath::read(file)? else {
+            return Ok(Some(file));
+        };
         self.server.paths = Paths::Secret(path);
         Ok(None)
     }
 
+    #[expect(clippy::too_many_lines, reason = "until it is split")]
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
-        let layers::Read { raw, file, origin, keys, unread_variables } = read;
-        let RawConfig { server, signing, accept, logs, admin } = raw;
+        let layers::Read {
+            raw,
+            file,
+            origin,
+            keys,
+            unread_variables,
+        } = read;
+        let RawConfig {
+            server,
+            signing,
+            accept,
+            logs,
+            admin,
+        } = raw;
         let net = serving::check_limits(&server)?;
-        let secret_path_file = Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
+        let secret_path_file =
+            Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
         let listed = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
         accept::check(&accept)?;
@@ -180,7 +211,10 @@ impl Config {
             net,
             tls: serving::check_tls(server.tls)?,
             server: server::Settings {
-                path_prefix: serving::check_path_prefix(server.public_path_prefix, listed.as_ref())?,
+                path_prefix: serving::check_path_prefix(
+                    server.public_path_prefix,
+                    listed.as_ref(),
+                )?,
                 // Which one is secret stands in the file. Until that is read nothing is served.
                 paths: listed.unwrap_or_else(|| Paths::These(Vec::new())),
                 health_path: serving::check_health_path(server.health_path)?,
@@ -231,7 +265,11 @@ impl Config {
 
 fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {
     if dir.as_os_str().is_empty() {
-        return Err(impossible(key, "", "a directory is needed; \".\" is the working directory"));
+        return Err(impossible(
+            key,
+            "",
+            "a directory is needed; \".\" is the working directory",
+        ));
     }
     Ok(dir)
 }
@@ -239,9 +277,13 @@ fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {
 fn check_networks(key: &'static str, list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
     let parse = |text: &String| {
         let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
-        address
-            .or_else(|_| text.parse())
-            .map_err(|_not_a_network| impossible(key, text, "write an address or a network, as in 100.64.0.0/10"))
+        address.or_else(|_| text.parse()).map_err(|_not_a_network| {
+            impossible(
+                key,
+                text,
+                "write an address or a network, as in 100.64.0.0/10",
+            )
+        })
     };
     list.iter().map(parse).collect()
 }
@@ -250,7 +292,11 @@ fn check_access_fields(list: &[String]) -> Result<Vec<AccessField>, ConfigError>
     use strum::VariantNames;
     let parse = |text: &String| {
         text.parse::<AccessField>().map_err(|_unknown| {
-            impossible("logs.access_fields", text, &format!("{} are possible", AccessField::VARIANTS.join(", ")))
+            impossible(
+                "logs.access_fields",
+                text,
+                &format!("{} are possible", AccessField::VARIANTS.join(", ")),
+            )
         })
     };
     list.iter().map(parse).collect()
@@ -273,11 +319,19 @@ fn check_journal(logs: &raw::Logs, duplicates: Duplicates) -> Result<Settings, C
 }
 
 fn positive(key: &'static str, span: Duration) -> Result<Duration, ConfigError> {
-    if span.is_zero() { Err(impossible(key, "0s", "it must be more than nothing")) } else { Ok(span) }
+    if span.is_zero() {
+        Err(impossible(key, "0s", "it must be more than nothing"))
+    } else {
+        Ok(span)
+    }
 }
 
 fn at_least_one(key: &'static str, number: usize) -> Result<usize, ConfigError> {
-    if number == 0 { Err(impossible(key, "0", "it must be at least 1")) } else { Ok(number) }
+    if number == 0 {
+        Err(impossible(key, "0", "it must be at least 1"))
+    } else {
+        Ok(number)
+    }
 }
 
 /// Whether a text can be the name of a topic or a host.
@@ -287,7 +341,11 @@ fn is_name(text: &str) -> bool {
 }
 
 fn impossible(key: &'static str, value: &str, problem: &str) -> ConfigError {
-    ConfigError::Impossible { key, value: value.to_owned(), problem: problem.to_owned() }
+    ConfigError::Impossible {
+        key,
+        value: value.to_owned(),
+        problem: problem.to_owned(),
+    }
 }
 
 #[cfg(test)]

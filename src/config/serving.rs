@@ -11,18 +11,28 @@ pub(super) fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigErr
     const KEY: &str = "server.listen";
     let parse = |text: &String| {
         let allowed = "write an address and a port, as in 0.0.0.0:8080 or [::]:8080";
-        text.parse::<SocketAddr>().map_err(|_not_an_address| impossible(KEY, text, allowed))
+        text.parse::<SocketAddr>()
+            .map_err(|_not_an_address| impossible(KEY, text, allowed))
     };
     let addresses = list.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let Some(first) = addresses.first() else {
         return Err(impossible(KEY, "", "at least one address is needed"));
     };
-    if addresses.iter().any(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
+    if addresses
+        .iter()
+        .any(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
         && addresses.iter().any(SocketAddr::is_ipv4)
     {
-        return Err(impossible(KEY, &list.join(","), "[::] takes IPv4 as well: leave the IPv4 addresses out"));
+        return Err(impossible(
+            KEY,
+            &list.join(","),
+            "[::] takes IPv4 as well: leave the IPv4 addresses out",
+        ));
     }
-    if addresses.iter().any(|address| address.port() != first.port()) {
+    if addresses
+        .iter()
+        .any(|address| address.port() != first.port())
+    {
         return Err(impossible(
             KEY,
             &list.join(","),
@@ -42,10 +52,18 @@ pub(super) fn check_paths(list: &[String], is_secret: bool) -> Result<Option<Pat
         return Ok(Some(Paths::Any));
     }
     if list.is_empty() {
-        return Err(impossible(KEY, "", "at least one path is needed; \"*\" serves every path"));
+        return Err(impossible(
+            KEY,
+            "",
+            "at least one path is needed; \"*\" serves every path",
+        ));
     }
     match list.iter().find(|path| !is_path(path)) {
-        Some(path) => Err(impossible(KEY, path, "a path begins with / and has no query, fragment or blank")),
+        Some(path) => Err(impossible(
+            KEY,
+            path,
+            "a path begins with / and has no query, fragment or blank",
+        )),
         None => Ok(Some(Paths::These(list.to_vec()))),
     }
 }
@@ -54,22 +72,37 @@ pub(super) fn check_health_path(path: String) -> Result<Option<String>, ConfigEr
     match path {
         path if path.is_empty() => Ok(None),
         path if is_path(&path) => Ok(Some(path)),
-        path => Err(impossible("server.health_path", &path, "a path begins with /; \"\" switches it off")),
+        path => Err(impossible(
+            "server.health_path",
+            &path,
+            "a path begins with /; \"\" switches it off",
+        )),
     }
 }
 
 /// `paths` as above.
-pub(super) fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, ConfigError> {
+pub(super) fn check_path_prefix(
+    prefix: String,
+    paths: Option<&Paths>,
+) -> Result<String, ConfigError> {
     const KEY: &str = "server.public_path_prefix";
     if prefix.is_empty() {
         return Ok(prefix);
     }
     if !is_path(&prefix) || prefix.ends_with('/') {
-        return Err(impossible(KEY, &prefix, "it begins with / and does not end with one; \"\" is none"));
+        return Err(impossible(
+            KEY,
+            &prefix,
+            "it begins with / and does not end with one; \"\" is none",
+        ));
     }
     match paths {
         Some(Paths::These(paths)) if !paths.iter().any(|path| path.starts_with(&prefix)) => {
-            Err(impossible(KEY, &prefix, "none of server.paths begins with it, so nothing would be served"))
+            Err(impossible(
+                KEY,
+                &prefix,
+                "none of server.paths begins with it, so nothing would be served",
+            ))
         }
         _ => Ok(prefix),
     }
@@ -80,7 +113,11 @@ pub(super) fn check_limits(server: &raw::Server) -> Result<net::Limits, ConfigEr
     let heads_max = server.heads_max.0;
     if heads_max < net::HEAD_BYTES_MAX.saturating_mul(2) {
         let allowed = "at least 64KiB, which is what one head of 32KiB takes";
-        return Err(impossible("server.heads_max", &heads_max.to_string(), allowed));
+        return Err(impossible(
+            "server.heads_max",
+            &heads_max.to_string(),
+            allowed,
+        ));
     }
     Ok(net::Limits {
         connections_max: at_least_one("server.max_connections", server.max_connections)?,
@@ -91,40 +128,71 @@ pub(super) fn check_limits(server: &raw::Server) -> Result<net::Limits, ConfigEr
 }
 
 fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
+    path.starts_with('/')
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
 }
 
 /// `paths` as above.
-pub(super) fn check_public_url(url: &str, paths: Option<&Paths>) -> Result<Option<String>, ConfigError> {
+pub(super) fn check_public_url(
+    url: &str,
+    paths: Option<&Paths>,
+) -> Result<Option<String>, ConfigError> {
     const KEY: &str = "server.public_url";
     if url.is_empty() {
         return Ok(None);
     }
     let parsed = url.parse::<http::Uri>().ok().filter(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some()
+            && uri.query().is_none()
     });
     let Some(uri) = parsed else {
-        return Err(impossible(KEY, url, "write http://HOST[:PORT][/PATH] or the same with https"));
+        return Err(impossible(
+            KEY,
+            url,
+            "write http://HOST[:PORT][/PATH] or the same with https",
+        ));
     };
     if paths.is_none() && uri.path() != "/" {
-        return Err(impossible(KEY, url, "leave its path out: server.secret_path_file makes it"));
+        return Err(impossible(
+            KEY,
+            url,
+            "leave its path out: server.secret_path_file makes it",
+        ));
     }
     // As for MNS: an address without a path has the default one, and http://HOST/ has one.
-    let path = if url.matches('/').count() > 2 { uri.path() } else { DEFAULT_PATH };
+    let path = if url.matches('/').count() > 2 {
+        uri.path()
+    } else {
+        DEFAULT_PATH
+    };
     match paths {
-        Some(Paths::These(paths)) if !paths.iter().any(|served| served == path) => {
-            Err(impossible(KEY, url, &format!("MNS would post to {path}, which is not one of server.paths")))
-        }
+        Some(Paths::These(paths)) if !paths.iter().any(|served| served == path) => Err(impossible(
+            KEY,
+            url,
+            &format!("MNS would post to {path}, which is not one of server.paths"),
+        )),
         _ => Ok(Some(url.to_owned())),
     }
 }
 
 pub(super) fn check_tls(tls: raw::Tls) -> Result<Option<net::TlsFiles>, ConfigError> {
-    let raw::Tls { certificate, private_key } = tls;
+    let raw::Tls {
+        certificate,
+        private_key,
+    } = tls;
     let problem = "certificate and private_key go together: name both, or none for plain HTTP";
-    match (certificate.as_os_str().is_empty(), private_key.as_os_str().is_empty()) {
+    match (
+        certificate.as_os_str().is_empty(),
+        private_key.as_os_str().is_empty(),
+    ) {
         (true, true) => Ok(None),
-        (false, false) => Ok(Some(net::TlsFiles { certificate, private_key })),
+        (false, false) => Ok(Some(net::TlsFiles {
+            certificate,
+            private_key,
+        })),
         (true, false) => Err(impossible("server.tls.certificate", "", problem)),
         (false, true) => Err(impossible("server.tls.private_key", "", problem)),
     }

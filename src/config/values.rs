@@ -54,7 +54,9 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let span = humantime::parse_duration(text);
-        span.map(Self).map_err(|error| format!("{text:?} is no span of time such as 5s, 15m or 100ms: {error}"))
+        span.map(Self).map_err(|error| {
+            format!("{text:?} is no span of time such as 5s, 15m or 100ms: {error}")
+        })
     }
 }
 
@@ -78,8 +80,12 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix("/s").and_then(|number| number.parse().ok());
-        number.map(Self).ok_or_else(|| format!("{text:?} is no rate such as 50/s"))
+        let number = text
+            .strip_suffix("/s")
+            .and_then(|number| number.parse().ok());
+        number
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no rate such as 50/s"))
     }
 }
 
@@ -87,8 +93,12 @@ impl FromStr for ByteRate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = text.strip_suffix("/s").and_then(|size| size.parse::<bytesize::ByteSize>().ok());
-        bytes.map(|size| Self(size.0)).ok_or_else(|| format!("{text:?} is no rate such as 256KiB/s"))
+        let bytes = text
+            .strip_suffix("/s")
+            .and_then(|size| size.parse::<bytesize::ByteSize>().ok());
+        bytes
+            .map(|size| Self(size.0))
+            .ok_or_else(|| format!("{text:?} is no rate such as 256KiB/s"))
     }
 }
 
@@ -122,7 +132,8 @@ impl FromStr for When {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let problem = || format!("{text:?} is none of \"always\", \"interval:100ms\" (any span) and \"os\"");
+        let problem =
+            || format!("{text:?} is none of \"always\", \"interval:100ms\" (any span) and \"os\"");
         match (text, text.strip_prefix("interval:")) {
             ("always", _) => Ok(Self(SyncMode::Always)),
             ("os", _) => Ok(Self(SyncMode::Os)),
@@ -139,8 +150,13 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bytes = text.parse::<bytesize::ByteSize>().ok().and_then(|size| usize::try_from(size.0).ok());
-        bytes.map(Self).ok_or_else(|| format!("{text:?} is no size such as 512KiB or 64MiB"))
+        let bytes = text
+            .parse::<bytesize::ByteSize>()
+            .ok()
+            .and_then(|size| usize::try_from(size.0).ok());
+        bytes
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no size such as 512KiB or 64MiB"))
     }
 }
 
@@ -148,8 +164,11 @@ impl FromStr for Mode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-        mode.map(Self).ok_or_else(|| format!("{text:?} is no file mode such as \"0640\""))
+        let mode = u32::from_str_radix(text, 8)
+            .ok()
+            .filter(|mode| *mode <= 0o777);
+        mode.map(Self)
+            .ok_or_else(|| format!("{text:?} is no file mode such as \"0640\""))
     }
 }
 
@@ -186,14 +205,23 @@ macro_rules! deserialize_from_text {
     };
 }
 
-deserialize_from_text!(Span, OrOff<Duration>, OrOff<Size>, OrOff<Rate>, OrOff<ByteRate>, Size, When);
+deserialize_from_text!(
+    Span,
+    OrOff<Duration>,
+    OrOff<Size>,
+    OrOff<Rate>,
+    OrOff<ByteRate>,
+    Size,
+    When
+);
 
 impl<'de> Deserialize<'de> for Mode {
     /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer);
-        let text =
-            text.map_err(|_number| D::Error::custom("a file mode is no number: write a text such as \"0640\""))?;
+        let text = text.map_err(|_number| {
+            D::Error::custom("a file mode is no number: write a text such as \"0640\"")
+        })?;
         text.parse().map_err(D::Error::custom)
     }
 }
@@ -210,10 +238,17 @@ impl<'de> Visitor<'de> for NamesVisitor {
     fn visit_str<E: Error>(self, text: &str) -> Result<Names, E> {
         refuse_full_width(text)?;
         if text.contains(';') {
-            return Err(E::custom(format!("{text:?}: ';' separates nothing in a list; write ','")));
+            return Err(E::custom(format!(
+                "{text:?}: ';' separates nothing in a list; write ','"
+            )));
         }
         let names = text.split(|letter: char| letter == ',' || letter.is_whitespace());
-        Ok(Names(names.filter(|name| !name.is_empty()).map(str::to_owned).collect()))
+        Ok(Names(
+            names
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Names, E> {
@@ -255,12 +290,16 @@ fn refuse_full_width<E: Error>(text: &str) -> Result<(), E> {
         _ => None,
     });
     found.map_or(Ok(()), |(letter, name)| {
-        Err(E::custom(format!("{text:?}: '{letter}' is a full-width {name} and separates nothing; write ','")))
+        Err(E::custom(format!(
+            "{text:?}: '{letter}' is a full-width {name} and separates nothing; write ','"
+        )))
     })
 }
 
 fn float<E: Error>(number: f64) -> E {
-    E::custom(format!("{number:e} is a number in float notation: write its digits in quotes, as a text"))
+    E::custom(format!(
+        "{number:e} is a number in float notation: write its digits in quotes, as a text"
+    ))
 }
 
 /// One element of a list; an account id may be written without quotes.

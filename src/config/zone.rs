@@ -17,12 +17,16 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The zone that `TZ` names, or the system's where it is unset or empty; and its name.
 ///
-/// As in glibc a colon before the name changes nothing, and a name that begins with `/` is that of a zone file.
+/// As in glibc a colon before the name changes nothing, and a name that begins with `/` is that of
+/// a zone file.
 ///
 /// # Errors
 /// An unknown name stops the start: times in a zone that nobody asked for are worse than none.
 pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
-    let Some(name) = tz.map(|tz| tz.strip_prefix(':').unwrap_or(tz)).filter(|name| !name.is_empty()) else {
+    let Some(name) = tz
+        .map(|tz| tz.strip_prefix(':').unwrap_or(tz))
+        .filter(|name| !name.is_empty())
+    else {
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
         let name = zone.iana_name().unwrap_or("the system's").to_owned();
         return Ok((zone, name));
@@ -33,7 +37,8 @@ pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
     match TimeZone::get(name).or_else(|_| TimeZone::posix(name)) {
         Ok(zone) => Ok((zone, name.to_owned())),
         Err(_) => {
-            let problem = "this time zone is unknown; write a name such as Asia/Shanghai, or the path of a zone file";
+            let problem = "this time zone is unknown; write a name such as Asia/Shanghai, or the \
+                path of a zone file";
             Err(impossible("TZ", name, problem))
         }
     }
@@ -43,25 +48,35 @@ pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
 pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), ConfigError> {
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     let name = name_in(&target).unwrap_or(file);
-    let read = regular::open_to_read(Path::new(file)).and_then(|opened| bounded::read_all(opened, FILE_BYTES_MAX));
+    let read = regular::open_to_read(Path::new(file))
+        .and_then(|opened| bounded::read_all(opened, FILE_BYTES_MAX));
     match read {
         Ok(bytes) => match TimeZone::tzif(name, &bytes) {
             Ok(zone) => Ok((zone, name.to_owned())),
-            Err(_) => Err(impossible("TZ", file, "the file holds no time zone; write a name such as Asia/Shanghai")),
+            Err(_) => Err(impossible(
+                "TZ",
+                file,
+                "the file holds no time zone; write a name such as Asia/Shanghai",
+            )),
         },
-        // A container without zone files: the system's zone is UTC then, and every other one is in the binary.
-        Err(error) if error.kind() == ErrorKind::NotFound && file == system => Ok((TimeZone::UTC, "UTC".to_owned())),
+        // A container without zone files: the system's zone is UTC then, and every other one is in
+        // the binary.
+        Err(error) if error.kind() == ErrorKind::NotFound && file == system => {
+            Ok((TimeZone::UTC, "UTC".to_owned()))
+        }
         Err(error) => match name_in(&target).map(TimeZone::get) {
             Some(Ok(zone)) if error.kind() == ErrorKind::NotFound => Ok((zone, name.to_owned())),
             _ => {
-                let problem = format!("the file cannot be read: {error}; write a name such as Asia/Shanghai");
+                let problem =
+                    format!("the file cannot be read: {error}; write a name such as Asia/Shanghai");
                 Err(impossible("TZ", file, &problem))
             }
         },
     }
 }
 
-/// The name of a zone by its place in the database: `Asia/Shanghai` of `/usr/share/zoneinfo/Asia/Shanghai`.
+/// The name of a zone by its place in the database: `Asia/Shanghai` of
+/// `/usr/share/zoneinfo/Asia/Shanghai`.
 fn name_in(file: &Path) -> Option<&str> {
     let (_, name) = file.to_str()?.split_once("/zoneinfo/")?;
     Some(name.strip_prefix("posix/").unwrap_or(name))

@@ -26,7 +26,11 @@ pub(super) struct Answer {
 impl Answer {
     /// 204.
     pub(super) fn done() -> Self {
-        Self { status: StatusCode::NO_CONTENT, location: None, document: None }
+        Self {
+            status: StatusCode::NO_CONTENT,
+            location: None,
+            document: None,
+        }
     }
 
     /// 200 with a document.
@@ -36,7 +40,11 @@ impl Answer {
 
     /// A status with a document.
     pub(super) fn of(status: StatusCode, document: Element) -> Self {
-        Self { status, location: None, document: Some(document) }
+        Self {
+            status,
+            location: None,
+            document: Some(document),
+        }
     }
 
     /// 201 for what was made, 204 for what was there already.
@@ -45,14 +53,22 @@ impl Answer {
             Creation::New => StatusCode::CREATED,
             Creation::Unchanged => StatusCode::NO_CONTENT,
         };
-        Self { status, location: Some(location), document: None }
+        Self {
+            status,
+            location: Some(location),
+            document: None,
+        }
     }
 
     /// 200 with a page of a list.
     pub(super) fn list<T>(name: &str, pages: Pages<T>, entry: impl Fn(T) -> Element) -> Self {
         let mut children: Vec<Element> = pages.entries.into_iter().map(entry).collect();
         // An empty marker breaks the vendor's Python SDK: the last page has none.
-        children.extend(pages.next_marker.map(|marker| Element::of_text("NextMarker", marker)));
+        children.extend(
+            pages
+                .next_marker
+                .map(|marker| Element::of_text("NextMarker", marker)),
+        );
         Self::found(Element::of_children(name, children))
     }
 
@@ -63,16 +79,32 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("AliyunMQS"));
         // A 204 has one, too.
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml;charset=utf-8"));
-        headers.extend(self.location.and_then(|url| HeaderValue::try_from(url).ok()).map(|url| (LOCATION, url)));
-        headers.extend(HeaderValue::from_str(request_id).map(|id| (header::REQUEST_ID, id)).ok());
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/xml;charset=utf-8"),
+        );
+        headers.extend(
+            self.location
+                .and_then(|url| HeaderValue::try_from(url).ok())
+                .map(|url| (LOCATION, url)),
+        );
+        headers.extend(
+            HeaderValue::from_str(request_id)
+                .map(|id| (header::REQUEST_ID, id))
+                .ok(),
+        );
         headers.insert(header::VERSION, HeaderValue::from_static("2015-06-06"));
         headers.insert(RESPONSE_FORMAT, HeaderValue::from_static("xml"));
         // Empty at the service, and there all the same.
         headers.insert(ACCOUNT_TYPE, HeaderValue::from_static(""));
         // No request waits for a thread here.
         headers.insert(THREADPOOL_WAIT_TIME, HeaderValue::from_static("0"));
-        headers.insert(NETTY_TOTAL_TIME, u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).into());
+        headers.insert(
+            NETTY_TOTAL_TIME,
+            u64::try_from(elapsed.as_millis())
+                .unwrap_or(u64::MAX)
+                .into(),
+        );
         if let Some(document) = self.document {
             *response.body_mut() = Body::from(document.document());
         }

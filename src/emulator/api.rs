@@ -1,4 +1,5 @@
-//! The REST API over HTTP: who asks, what for, and the answer in the service's layout (`docs/emulator.md`).
+//! The REST API over HTTP: who asks, what for, and the answer in the service's layout
+//! (`docs/emulator.md`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,10 +38,16 @@ const MARKER: HeaderName = HeaderName::from_static("x-mns-marker");
 const RET_NUMBER: HeaderName = HeaderName::from_static("x-mns-ret-number");
 const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
 
-/// The names that the service writes in title case, in recordings of 2026. It writes those that begin with `x-mns-` in lower
-/// case.
-pub(super) const TITLE_CASE_NAMES: [&str; 6] =
-    ["Server", "Date", "Content-Type", "Content-Length", "Location", "Connection"];
+/// The names that the service writes in title case, in recordings of 2026. It writes those that
+/// begin with `x-mns-` in lower case.
+pub(super) const TITLE_CASE_NAMES: [&str; 6] = [
+    "Server",
+    "Date",
+    "Content-Type",
+    "Content-Length",
+    "Location",
+    "Connection",
+];
 
 /// Whether the entries of a list have the attributes of what is listed.
 #[derive(Clone, Copy)]
@@ -58,30 +65,49 @@ pub(super) fn router(emulator: Arc<Emulator>) -> Router {
         std::future::ready(answer)
     });
     let router = Router::new().route("/status", get(status)).fallback(answer);
-    router.layer(known_hosts_only).layer(in_case).with_state(emulator)
+    router
+        .layer(known_hosts_only)
+        .layer(in_case)
+        .with_state(emulator)
 }
 
-/// Keeps the page of a stranger, whose name points here, from using the API with a key that everyone knows.
-async fn known_hosts_only(State(emulator): State<Arc<Emulator>>, request: Request<Body>, next: Next) -> Response {
+/// Keeps the page of a stranger, whose name points here, from using the API with a key that
+/// everyone knows.
+async fn known_hosts_only(
+    State(emulator): State<Arc<Emulator>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
     if emulator.knows_host(request.headers()) {
         return next.run(request).await;
     }
     warn!("Refused a request whose Host is no name of this emulator: add it with --host");
-    let told = "The emulator does not answer to the name in Host: start it with --host NAME\n".to_owned();
+    let told =
+        "The emulator does not answer to the name in Host: start it with --host NAME\n".to_owned();
     plain(StatusCode::MISDIRECTED_REQUEST, "text/plain", told)
 }
 
 async fn status(State(emulator): State<Arc<Emulator>>) -> Response {
-    match emulator.status().await.map(|status| serde_json::to_string_pretty(&status)) {
+    match emulator
+        .status()
+        .await
+        .map(|status| serde_json::to_string_pretty(&status))
+    {
         Ok(Ok(text)) => plain(StatusCode::OK, "application/json", text),
-        Ok(Err(_)) | Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "the account failed".to_owned()),
+        Ok(Err(_)) | Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "text/plain",
+            "the account failed".to_owned(),
+        ),
     }
 }
 
 fn plain(status: StatusCode, content_type: &'static str, text: String) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -91,22 +117,41 @@ async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -
     }
     let begun = Instant::now();
     let request_id = new_request_id(emulator.clock.now());
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
     let base = format!("{SCHEME}{host}");
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = perform(&emulator, &base, request).await.unwrap_or_else(|refusal| {
-        let (code, message) = (refusal.code().to_owned(), refusal.to_string());
-        let error = ApiError { code, message, request_id: request_id.clone(), host_id: base.clone() };
-        Answer::of(refusal.status(), error.to_element())
-    });
+    let answer = perform(&emulator, &base, request)
+        .await
+        .unwrap_or_else(|refusal| {
+            let (code, message) = (refusal.code().to_owned(), refusal.to_string());
+            let error = ApiError {
+                code,
+                message,
+                request_id: request_id.clone(),
+                host_id: base.clone(),
+            };
+            Answer::of(refusal.status(), error.to_element())
+        });
     info!(%method, path, status = answer.status.as_u16(), request_id, "Answered");
     answer.into_response(&request_id, begun.elapsed())
 }
 
-async fn perform(emulator: &Emulator, base: &str, request: Request<Body>) -> Result<Answer, Refusal> {
+async fn perform(
+    emulator: &Emulator,
+    base: &str,
+    request: Request<Body>,
+) -> Result<Answer, Refusal> {
     let request = whole(request).await?;
     // Before the signature: clients disagree on how to sign a name that has to be percent-encoded.
-    let operation = Operation::of(request.method(), request.uri().path(), request.uri().query())?;
+    let operation = Operation::of(
+        request.method(),
+        request.uri().path(),
+        request.uri().query(),
+    )?;
     authenticate(&request, emulator.access_key.as_ref(), emulator.clock.now())?;
     match carry_out(emulator, base, operation, &request).await {
         Ok(answer) => Ok(answer),
@@ -121,9 +166,17 @@ async fn perform(emulator: &Emulator, base: &str, request: Request<Body>) -> Res
 async fn whole(request: Request<Body>) -> Result<Request<Bytes>, Refusal> {
     let (head, body) = request.into_parts();
     let body = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
-    let told = |_| Refusal::InvalidArgument(format!("The body has more than {BODY_BYTES_MAX} bytes, or broke off."));
-    let late = |_| Refusal::InvalidArgument(format!("The body did not come within {BODY_TIMEOUT:?}."));
-    Ok(Request::from_parts(head, body.map_err(late)?.map_err(told)?))
+    let told = |_| {
+        Refusal::InvalidArgument(format!(
+            "The body has more than {BODY_BYTES_MAX} bytes, or broke off."
+        ))
+    };
+    let late =
+        |_| Refusal::InvalidArgument(format!("The body did not come within {BODY_TIMEOUT:?}."));
+    Ok(Request::from_parts(
+        head,
+        body.map_err(late)?.map_err(told)?,
+    ))
 }
 
 async fn carry_out(
@@ -137,13 +190,20 @@ async fn carry_out(
         Operation::CreateTopic(topic) => {
             let attributes = read(request, TopicAttributes::of_element)?;
             let location = format!("{base}/topics/{topic}");
-            Ok(Answer::created(account.create_topic(topic, attributes).await?, location))
+            Ok(Answer::created(
+                account.create_topic(topic, attributes).await?,
+                location,
+            ))
         }
         Operation::SetTopicAttributes(topic) => {
-            account.set_topic(topic, read(request, TopicAttributes::of_element)?).await?;
+            account
+                .set_topic(topic, read(request, TopicAttributes::of_element)?)
+                .await?;
             Ok(Answer::done())
         }
-        Operation::GetTopicAttributes(topic) => Ok(Answer::found(account.topic(topic).await?.to_element())),
+        Operation::GetTopicAttributes(topic) => {
+            Ok(Answer::found(account.topic(topic).await?.to_element()))
+        }
         Operation::DeleteTopic(topic) => {
             account.delete_topic(topic.clone()).await?;
             emulator.pusher.wake_all_of(&topic);
@@ -168,10 +228,14 @@ async fn carry_out(
             Ok(Answer::created(made, location))
         }
         Operation::SetSubscriptionAttributes(key) => {
-            account.set_subscription(key, read(request, SubscriptionChange::of_element)?).await?;
+            account
+                .set_subscription(key, read(request, SubscriptionChange::of_element)?)
+                .await?;
             Ok(Answer::done())
         }
-        Operation::GetSubscriptionAttributes(key) => Ok(Answer::found(account.subscription(key).await?.to_element())),
+        Operation::GetSubscriptionAttributes(key) => {
+            Ok(Answer::found(account.subscription(key).await?.to_element()))
+        }
         Operation::Unsubscribe(key) => {
             account.unsubscribe(key.clone()).await?;
             emulator.pusher.wake(key);
@@ -190,36 +254,65 @@ async fn carry_out(
     }
 }
 
-async fn publish(emulator: &Emulator, topic: String, request: &Request<Bytes>) -> Result<Answer, AccountError> {
+async fn publish(
+    emulator: &Emulator,
+    topic: String,
+    request: &Request<Bytes>,
+) -> Result<Answer, AccountError> {
     let new = read(request, |message| {
         if message.name != "Message" {
-            return Err(UnexpectedDocument::Root { found: message.name.clone(), wanted: "Message" });
+            return Err(UnexpectedDocument::Root {
+                found: message.name.clone(),
+                wanted: "Message",
+            });
         }
-        let body = api::text(message, "MessageBody")?.ok_or(UnexpectedDocument::Missing("MessageBody"))?.to_owned();
-        Ok(NewMessage { body, tag: api::text(message, "MessageTag")?.unwrap_or_default().to_owned() })
+        let body = api::text(message, "MessageBody")?
+            .ok_or(UnexpectedDocument::Missing("MessageBody"))?
+            .to_owned();
+        Ok(NewMessage {
+            body,
+            tag: api::text(message, "MessageTag")?
+                .unwrap_or_default()
+                .to_owned(),
+        })
     })?;
     let md5 = ContentMd5::of(new.body.as_bytes()).upper_hex();
     let queued = emulator.account.publish(topic.clone(), new).await?;
     for name in queued.subscriptions {
-        emulator.pusher.wake(Key { topic: topic.clone(), name });
+        emulator.pusher.wake(Key {
+            topic: topic.clone(),
+            name,
+        });
     }
     let texts = [("MessageId", queued.message_id), ("MessageBodyMD5", md5)];
-    let children = texts.map(|(name, text)| Element::of_text(name, text)).into();
-    Ok(Answer::of(StatusCode::CREATED, Element::of_children("Message", children)))
+    let children = texts
+        .map(|(name, text)| Element::of_text(name, text))
+        .into();
+    Ok(Answer::of(
+        StatusCode::CREATED,
+        Element::of_children("Message", children),
+    ))
 }
 
 fn read<T>(
     request: &Request<Bytes>,
     read: impl FnOnce(&Element) -> Result<T, UnexpectedDocument>,
 ) -> Result<T, Refusal> {
-    let element = Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
-    // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against the schema.
+    let element =
+        Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
+    // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against
+    // the schema.
     read(&element).map_err(|error| match &error {
         UnexpectedDocument::Nested(_) => Refusal::MalformedXML(error.to_string()),
-        UnexpectedDocument::Value { name: "NotifyContentFormat", value } if value.trim() == "STREAM" => {
+        UnexpectedDocument::Value {
+            name: "NotifyContentFormat",
+            value,
+        } if value.trim() == "STREAM" => {
             Refusal::NotSupported("no format STREAM: give XML, JSON or SIMPLIFIED")
         }
-        UnexpectedDocument::Root { .. } | UnexpectedDocument::Missing(_) | UnexpectedDocument::Value { .. } => {
+        UnexpectedDocument::Root { .. }
+        | UnexpectedDocument::Missing(_)
+        | UnexpectedDocument::Value { .. } => {
             Refusal::InvalidArgument(format!("The XML you provided is not valid: {error}."))
         }
     })
@@ -231,7 +324,10 @@ fn entry(address: Element, description: Element, attributes: Attributes) -> Elem
         Attributes::LeftOut => Vec::new(),
         Attributes::Listed => description.children,
     };
-    Element::of_children(&description.name, std::iter::once(address).chain(attributes).collect())
+    Element::of_children(
+        &description.name,
+        std::iter::once(address).chain(attributes).collect(),
+    )
 }
 
 fn wants_attributes(request: &Request<Bytes>) -> Attributes {
@@ -245,14 +341,26 @@ fn page(request: &Request<Bytes>) -> Result<Page, Refusal> {
     let entries_max = match text(request, &RET_NUMBER) {
         None => account::PAGE_ENTRIES_MAX,
         Some(number) => {
-            let number = number.parse().ok().filter(|number| (1..=account::PAGE_ENTRIES_MAX).contains(number));
-            number.ok_or_else(|| Refusal::InvalidArgument("x-mns-ret-number is from 1 to 1000.".to_owned()))?
+            let number = number
+                .parse()
+                .ok()
+                .filter(|number| (1..=account::PAGE_ENTRIES_MAX).contains(number));
+            number.ok_or_else(|| {
+                Refusal::InvalidArgument("x-mns-ret-number is from 1 to 1000.".to_owned())
+            })?
         }
     };
     let own = |name| text(request, name).unwrap_or_default().to_owned();
-    Ok(Page { prefix: own(&PREFIX), marker: own(&MARKER), entries_max })
+    Ok(Page {
+        prefix: own(&PREFIX),
+        marker: own(&MARKER),
+        entries_max,
+    })
 }
 
 fn text<'a>(request: &'a Request<Bytes>, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name).and_then(|value| value.to_str().ok())
+    request
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
 }

@@ -12,7 +12,9 @@ use crate::clock::Clock;
 use crate::emulator::account::Delivery;
 use crate::emulator::chaos::{Chaos, Occasion, Struck, Trouble};
 use crate::emulator::keyring::{Issued, Keyring};
-use crate::emulator::{Connection, DeliveryError, Push, SignedPush, SignerError, Target, new_request_id};
+use crate::emulator::{
+    Connection, DeliveryError, Push, SignedPush, SignerError, Target, new_request_id,
+};
 use crate::mns::api::Subscription;
 use crate::mns::{ContentMd5, Notation, Notification};
 use crate::report::Report;
@@ -111,8 +113,19 @@ impl Attempt {
         let begun = Instant::now();
         let result = self.run().await;
         self.tell(&result, begun.elapsed());
-        let Self { subscription, delivery, connection, .. } = self;
-        Made { subscription, delivery, connection, begun, result }
+        let Self {
+            subscription,
+            delivery,
+            connection,
+            ..
+        } = self;
+        Made {
+            subscription,
+            delivery,
+            connection,
+            begun,
+            result,
+        }
     }
 
     async fn run(&mut self) -> Result<u16, Failure> {
@@ -125,15 +138,23 @@ impl Attempt {
                 self.send_forged(trouble, &forged(self)?).await;
             }
         }
-        let request = self.push(&self.message(), &self.sender.keyring.current())?.to_wire();
+        let request = self
+            .push(&self.message(), &self.sender.keyring.current())?
+            .to_wire();
         if self.strikes(Trouble::Truncate) {
-            let half = request.get(..request.len().div_euclid(2)).unwrap_or_default();
+            let half = request
+                .get(..request.len().div_euclid(2))
+                .unwrap_or_default();
             self.connection.send_part(half).await?;
             return Err(Failure::Truncated);
         }
         let answer = if self.strikes(Trouble::Slow) {
-            let pieces: Vec<&[u8]> = request.chunks(request.len().div_ceil(SLOW_PIECES).max(1)).collect();
-            self.connection.deliver_in(&pieces, self.sender.warped(SLOW_PAUSE)).await?
+            let pieces: Vec<&[u8]> = request
+                .chunks(request.len().div_ceil(SLOW_PIECES).max(1))
+                .collect();
+            self.connection
+                .deliver_in(&pieces, self.sender.warped(SLOW_PAUSE))
+                .await?
         } else {
             self.connection.deliver(&request).await?
         };
@@ -141,7 +162,9 @@ impl Attempt {
             return Err(Failure::Answered(answer.status));
         }
         if self.strikes(Trouble::Duplicate) {
-            let again = self.push(&self.message(), &self.sender.keyring.current())?.to_wire();
+            let again = self
+                .push(&self.message(), &self.sender.keyring.current())?
+                .to_wire();
             // Whatever comes of it, the endpoint has the message.
             drop(self.connection.deliver(&again).await);
         }
@@ -153,8 +176,14 @@ impl Attempt {
 
     /// A message of a stranger, whose signature is wrong by one bit.
     fn with_bad_signature(&self) -> Result<SignedPush, SignerError> {
-        let mut push = self.push(&self.notification(FORGED_MESSAGE), &self.sender.keyring.current())?;
-        push.signature.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+        let mut push = self.push(
+            &self.notification(FORGED_MESSAGE),
+            &self.sender.keyring.current(),
+        )?;
+        push.signature
+            .iter_mut()
+            .take(1)
+            .for_each(|byte| *byte ^= 1);
         Ok(push)
     }
 
@@ -167,7 +196,10 @@ impl Attempt {
 
     /// A message of a stranger, signed with a key of theirs.
     fn with_foreign_key(&self) -> Result<SignedPush, SignerError> {
-        self.push(&self.notification(FORGED_MESSAGE), self.sender.keyring.foreign())
+        self.push(
+            &self.notification(FORGED_MESSAGE),
+            self.sender.keyring.foreign(),
+        )
     }
 
     /// Sends what a stranger would send, on a connection of its own.
@@ -177,7 +209,8 @@ impl Attempt {
         let forgeries = &self.sender.forgeries;
         let count = match &answer {
             Ok(answer) if answer.is_success() => {
-                warn!(%trouble, status = answer.status, endpoint = %self.target, "The endpoint BELIEVED a forgery");
+                warn!(%trouble, status = answer.status, endpoint = %self.target, "The endpoint \
+                    BELIEVED a forgery");
                 &forgeries.believed
             }
             Ok(_) => &forgeries.refused,
@@ -208,7 +241,11 @@ impl Attempt {
     }
 
     /// A push of this very moment: each one has a date and a request id of its own.
-    fn push(&self, notification: &Notification<'_>, issued: &Issued) -> Result<SignedPush, SignerError> {
+    fn push(
+        &self,
+        notification: &Notification<'_>,
+        issued: &Issued,
+    ) -> Result<SignedPush, SignerError> {
         let date = self.sender.clock.now();
         let push = Push {
             notification,
@@ -217,7 +254,10 @@ impl Attempt {
             certificate_url: &issued.certificate_url,
             date,
             request_id: &new_request_id(date),
-            notation: self.sender.content_md5.unwrap_or_else(|| Push::usual_notation(notification.format)),
+            notation: self
+                .sender
+                .content_md5
+                .unwrap_or_else(|| Push::usual_notation(notification.format)),
         };
         push.signed(&issued.signer)
     }
@@ -240,10 +280,25 @@ impl Attempt {
     }
 
     fn tell(&self, result: &Result<u16, Failure>, took: Duration) {
-        let Subscription { topic_name: topic, name: subscription, .. } = self.subscription.as_ref();
-        let (message_id, attempt) = (&self.delivery.message.id, self.delivery.failures.saturating_add(1));
+        let Subscription {
+            topic_name: topic,
+            name: subscription,
+            ..
+        } = self.subscription.as_ref();
+        let (message_id, attempt) = (
+            &self.delivery.message.id,
+            self.delivery.failures.saturating_add(1),
+        );
         match result {
-            Ok(status) => info!(topic, subscription, message_id, attempt, status, ?took, "Delivered"),
+            Ok(status) => info!(
+                topic,
+                subscription,
+                message_id,
+                attempt,
+                status,
+                ?took,
+                "Delivered"
+            ),
             Err(failure) => {
                 warn!(topic, subscription, message_id, attempt, reason = %Report(failure), ?took, "Not delivered");
             }

@@ -1,7 +1,8 @@
-//! What goes wrong on purpose, repeatably: what an endpoint has to live with, and what it has to refuse.
+//! What goes wrong on purpose, repeatably: what an endpoint has to live with, and what it has to
+//! refuse.
 //!
-//! Whether something strikes is a hash of the seed, the subscription, the message's number and the attempt, and never of
-//! time: the same seed gives the same chaos.
+//! Whether something strikes is a hash of the seed, the subscription, the message's number and the
+//! attempt, and never of time: the same seed gives the same chaos.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +13,15 @@ use strum::{EnumCount as _, IntoEnumIterator as _};
 
 /// What can go wrong with a push.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumCount, strum::EnumString, strum::IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    strum::EnumIter,
+    strum::EnumCount,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum Trouble {
@@ -55,7 +64,8 @@ pub(super) struct Occasion<'a> {
 
 /// No list of troubles and their rates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no trouble: write KIND=RATE, as in slow=0.02; kinds are {kinds}; rates are from 0 to 1", kinds = kinds())]
+#[error("{0:?} is no trouble: write KIND=RATE, as in slow=0.02; kinds are {kinds}; rates are from \
+    0 to 1", kinds = kinds())]
 pub struct ChaosError(String);
 
 /// How often each trouble struck.
@@ -66,7 +76,10 @@ impl Chaos {
     /// Nothing goes wrong.
     #[must_use]
     pub fn none() -> Self {
-        Self { rates: [0.0; Trouble::COUNT], seed: 0 }
+        Self {
+            rates: [0.0; Trouble::COUNT],
+            seed: 0,
+        }
     }
 
     /// The same with other dice.
@@ -77,16 +90,31 @@ impl Chaos {
 
     /// Whether a trouble strikes then.
     pub(super) fn strikes(&self, trouble: Trouble, occasion: &Occasion<'_>) -> bool {
-        let rate = self.rates.get(trouble as usize).copied().unwrap_or_default();
+        let rate = self
+            .rates
+            .get(trouble as usize)
+            .copied()
+            .unwrap_or_default();
         rate > 0.0 && self.fraction(trouble.into(), occasion) < rate
     }
 
     /// A number from 0 to 1 that is always the same for `what` of an occasion.
     pub(super) fn fraction(&self, what: &str, occasion: &Occasion<'_>) -> f64 {
-        let Occasion { topic, subscription, number, failures } = occasion;
-        let text = format!("{}/{topic}/{subscription}/{number}/{failures}/{what}", self.seed);
+        let Occasion {
+            topic,
+            subscription,
+            number,
+            failures,
+        } = occasion;
+        let text = format!(
+            "{}/{topic}/{subscription}/{number}/{failures}/{what}",
+            self.seed
+        );
         let digest = Sha1::digest(text.as_bytes());
-        let first = digest.iter().take(4).fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
+        let first = digest
+            .iter()
+            .take(4)
+            .fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
         f64::from(first) / (f64::from(u32::MAX) + 1.0)
     }
 }
@@ -121,7 +149,9 @@ impl Struck {
 
     /// Each trouble with its count, in a fixed order.
     pub(super) fn counts(&self) -> Vec<(Trouble, u64)> {
-        Trouble::iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed))).collect()
+        Trouble::iter()
+            .zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
+            .collect()
     }
 }
 
@@ -132,7 +162,10 @@ impl fmt::Display for Trouble {
 }
 
 fn kinds() -> String {
-    Trouble::iter().map(<&str>::from).collect::<Vec<_>>().join(", ")
+    Trouble::iter()
+        .map(<&str>::from)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -140,11 +173,18 @@ mod tests {
     use super::*;
 
     fn occasion(number: u64) -> Occasion<'static> {
-        Occasion { topic: "T", subscription: "S", number, failures: 0 }
+        Occasion {
+            topic: "T",
+            subscription: "S",
+            number,
+            failures: 0,
+        }
     }
 
     fn struck(chaos: &Chaos, trouble: Trouble) -> Vec<u64> {
-        (0..10_000).filter(|number| chaos.strikes(trouble, &occasion(*number))).collect()
+        (0..10_000)
+            .filter(|number| chaos.strikes(trouble, &occasion(*number)))
+            .collect()
     }
 
     #[test]
@@ -162,7 +202,8 @@ mod tests {
 
     #[test]
     fn dice_are_the_same_on_every_machine() {
-        // The first four bytes of the SHA-1 of "7/T/S/1/0/slow": a run is repeated by later builds too.
+        // The first four bytes of the SHA-1 of "7/T/S/1/0/slow": a run is repeated by later builds
+        // too.
         let fraction = Chaos::none().with_seed(7).fraction("slow", &occasion(1));
         let sha1_of_the_text = f64::from(2480126852_u32) / 4_294_967_296.0;
         assert_eq!(fraction.to_bits(), sha1_of_the_text.to_bits());
@@ -170,9 +211,21 @@ mod tests {
 
     #[test]
     fn what_is_no_rate_is_told_with_what_is() {
-        for text in ["", "slow", "slow=2", "slow=-0.1", "slow=x", "slow=NaN", "fast=0.1", "slow=0.1,,"] {
+        for text in [
+            "",
+            "slow",
+            "slow=2",
+            "slow=-0.1",
+            "slow=x",
+            "slow=NaN",
+            "fast=0.1",
+            "slow=0.1,,",
+        ] {
             let error = text.parse::<Chaos>().unwrap_err().to_string();
-            assert!(error.contains("bad-signature, bad-md5, foreign-cert"), "{error}");
+            assert!(
+                error.contains("bad-signature, bad-md5, foreign-cert"),
+                "{error}"
+            );
         }
     }
 }

@@ -22,7 +22,8 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The largest body of an answer, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// How a TLS server's answer to a request without TLS begins: the record type of an alert, and the major version.
+/// How a TLS server's answer to a request without TLS begins: the record type of an alert, and the
+/// major version.
 const TLS_ALERT: [u8; 2] = [21, 3];
 /// What makes an endpoint's certificate trusted.
 const TRUST_IT: &str = "name the file of its CA with --ca, or check nothing with --insecure";
@@ -107,16 +108,24 @@ impl Target {
             Some("https") => true,
             Some(_) | None => return Err(wrong()),
         };
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.as_str().contains('@'))
+            .ok_or_else(wrong)?;
         // The library takes a port past 65535 for none: another one would be asked than was meant.
         if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
             return Err(wrong());
         }
         let has_path = text.matches('/').count() > 2;
-        let path = uri.path_and_query().filter(|_| has_path).map_or(DEFAULT_PATH, |path| path.as_str());
+        let path = uri
+            .path_and_query()
+            .filter(|_| has_path)
+            .map_or(DEFAULT_PATH, |path| path.as_str());
         Ok(Self {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            port: authority
+                .port_u16()
+                .unwrap_or(if secure { 443 } else { 80 }),
             secure,
             path: path.to_owned(),
             authority: authority.to_string(),
@@ -161,7 +170,11 @@ impl Connection {
     /// A connection to be made with the first delivery. `tls` is used for https.
     #[must_use]
     pub fn new(target: Target, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { target, tls, stream: None }
+        Self {
+            target,
+            tls,
+            stream: None,
+        }
     }
 
     /// Where it leads.
@@ -184,9 +197,15 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Self::deliver`], and with the same limit of time for all of it.
-    pub async fn deliver_in(&mut self, pieces: &[&[u8]], pause: Duration) -> Result<Answer, DeliveryError> {
+    pub async fn deliver_in(
+        &mut self,
+        pieces: &[&[u8]],
+        pause: Duration,
+    ) -> Result<Answer, DeliveryError> {
         let exchange = self.exchange(pieces, pause);
-        let answer = timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or(Err(DeliveryError::TimedOut));
+        let answer = timeout(ANSWER_TIMEOUT, exchange)
+            .await
+            .unwrap_or(Err(DeliveryError::TimedOut));
         if !answer.as_ref().is_ok_and(|answer| answer.reusable) {
             self.stream = None;
         }
@@ -208,7 +227,11 @@ impl Connection {
         sent
     }
 
-    async fn exchange(&mut self, pieces: &[&[u8]], pause: Duration) -> Result<Answer, DeliveryError> {
+    async fn exchange(
+        &mut self,
+        pieces: &[&[u8]],
+        pause: Duration,
+    ) -> Result<Answer, DeliveryError> {
         let is_kept = self.stream.is_some();
         let stream = self.connected().await?;
         let answer = match send(stream, pieces, pause).await {
@@ -216,7 +239,8 @@ impl Connection {
             Err(error) => Err(error),
         };
         match answer {
-            // A kept connection may have been closed by the endpoint in the meantime: that is no failure of it.
+            // A kept connection may have been closed by the endpoint in the meantime: that is no
+            // failure of it.
             Err(DeliveryError::Broken(_)) if is_kept => {
                 self.stream = None;
                 let stream = self.connected().await?;
@@ -236,26 +260,48 @@ impl Connection {
     }
 }
 
-async fn send(stream: &mut BufReader<Box<dyn Duplex>>, pieces: &[&[u8]], pause: Duration) -> Result<(), DeliveryError> {
+async fn send(
+    stream: &mut BufReader<Box<dyn Duplex>>,
+    pieces: &[&[u8]],
+    pause: Duration,
+) -> Result<(), DeliveryError> {
     for (index, piece) in pieces.iter().enumerate() {
         if index > 0 {
             sleep(pause).await;
         }
-        stream.write_all(piece).await.map_err(DeliveryError::Broken)?;
+        stream
+            .write_all(piece)
+            .await
+            .map_err(DeliveryError::Broken)?;
         stream.flush().await.map_err(DeliveryError::Broken)?;
     }
     Ok(())
 }
 
-async fn connect(target: &Target, tls: &Arc<rustls::ClientConfig>) -> Result<Box<dyn Duplex>, DeliveryError> {
-    let Target { host, port, secure, authority, .. } = target;
-    let failed = |source| DeliveryError::Connect { authority: authority.clone(), source };
-    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+async fn connect(
+    target: &Target,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<Box<dyn Duplex>, DeliveryError> {
+    let Target {
+        host,
+        port,
+        secure,
+        authority,
+        ..
+    } = target;
+    let failed = |source| DeliveryError::Connect {
+        authority: authority.clone(),
+        source,
+    };
+    let stream = TcpStream::connect((host.as_str(), *port))
+        .await
+        .map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     if !secure {
         return Ok(Box::new(stream));
     }
-    let name = ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
+    let name =
+        ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
     let stream = TlsConnector::from(tls.clone())
         .connect(name, stream)
         .await
@@ -268,7 +314,10 @@ fn no_tls(authority: &str, error: &io::Error) -> String {
     if let Some(told) = tls_error::with_peer(error, authority, TRUST_IT) {
         return told;
     }
-    format!("{authority} broke the handshake off: {error}; the address of a port without TLS begins with http://")
+    format!(
+        "{authority} broke the handshake off: {error}; the address of a port without TLS begins \
+         with http://"
+    )
 }
 
 /// The final answer, behind those that are not.
@@ -295,26 +344,39 @@ async fn read_one_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer,
     }
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Response::new(&mut headers);
-    parsed.parse(&head).map_err(|_not_http| DeliveryError::NotHttp)?;
+    parsed
+        .parse(&head)
+        .map_err(|_not_http| DeliveryError::NotHttp)?;
     let status = parsed.code.ok_or(DeliveryError::NotHttp)?;
     let value = |name: &str| {
-        let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        let header = parsed
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name));
         header.map(|header| String::from_utf8_lossy(header.value).into_owned())
     };
-    let closes =
-        parsed.version == Some(0) || value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    let closes = parsed.version == Some(0)
+        || value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     let length = value("content-length").and_then(|length| length.parse::<usize>().ok());
     let mut body = Vec::new();
     match length {
         Some(length) if length <= BODY_BYTES_MAX => {
             body.resize(length, 0);
-            stream.read_exact(&mut body).await.map_err(DeliveryError::Broken)?;
+            stream
+                .read_exact(&mut body)
+                .await
+                .map_err(DeliveryError::Broken)?;
         }
         // Without a length the body is of no interest, and the connection ends with it.
         Some(_) | None => {}
     }
-    let reusable = !closes && (status == 100 || length.is_some_and(|length| length <= BODY_BYTES_MAX));
-    Ok(Answer { status, body, reusable })
+    let reusable =
+        !closes && (status == 100 || length.is_some_and(|length| length <= BODY_BYTES_MAX));
+    Ok(Answer {
+        status,
+        body,
+        reusable,
+    })
 }
 
 #[cfg(test)]
@@ -331,10 +393,19 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text).unwrap().path(), path, "{text}");
         }
-        for text in
-            ["", "a.example", "127.0.0.1:8080", "ftp://a.example/", "http://", "http://a.example:99999/", "http://u@a/"]
-        {
-            assert_eq!(Target::parse(text).err(), Some(TargetError(text.to_owned())));
+        for text in [
+            "",
+            "a.example",
+            "127.0.0.1:8080",
+            "ftp://a.example/",
+            "http://",
+            "http://a.example:99999/",
+            "http://u@a/",
+        ] {
+            assert_eq!(
+                Target::parse(text).err(),
+                Some(TargetError(text.to_owned()))
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The keys that the emulator has signed with, and the certificates that it serves for them.
 //!
-//! As with MNS a certificate's address changes with its key, and old addresses go on being served: a push may
-//! be under way while the key changes.
+//! As with MNS a certificate's address changes with its key, and old addresses go on being served:
+//! a push may be under way while the key changes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,15 +30,23 @@ pub(super) struct Issued {
 }
 
 impl Keyring {
-    /// A ring with one key, and one that a stranger would sign with. `base` is the address, without a path,
-    /// under which certificates are served.
+    /// A ring with one key, and one that a stranger would sign with. `base` is the address, without
+    /// a path, under which certificates are served.
     pub(super) fn new(base: &str, signer: Signer) -> Result<Self, SignerError> {
         let stranger = Signer::generate(usize::try_from(signer.bits()).unwrap_or_default())?;
         let certificate_url = format!("{base}/{FOREIGN_DIR}/{}", stranger.certificate_file());
-        let foreign = Issued { signer: stranger, certificate_url };
+        let foreign = Issued {
+            signer: stranger,
+            certificate_url,
+        };
         let certificates = Mutex::new(VecDeque::from([file_of(&signer)]));
         let current = ArcSwap::from_pointee(issued(base, signer));
-        Ok(Self { base: base.to_owned(), current, foreign, certificates })
+        Ok(Self {
+            base: base.to_owned(),
+            current,
+            foreign,
+            certificates,
+        })
     }
 
     /// The key to sign with.
@@ -53,7 +61,10 @@ impl Keyring {
 
     /// Signs with another key from now on.
     pub(super) fn change(&self, signer: Signer) {
-        let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut certificates = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         certificates.push_front(file_of(&signer));
         certificates.truncate(CERTIFICATES_MAX);
         drop(certificates);
@@ -63,22 +74,37 @@ impl Keyring {
     /// The certificate of that path.
     pub(super) fn certificate(&self, path: &str) -> Option<String> {
         let file = path.strip_prefix('/')?;
-        if let Some(file) = file.strip_prefix(FOREIGN_DIR).and_then(|file| file.strip_prefix('/')) {
+        if let Some(file) = file
+            .strip_prefix(FOREIGN_DIR)
+            .and_then(|file| file.strip_prefix('/'))
+        {
             let is_its = file == self.foreign.signer.certificate_file();
             return is_its.then(|| self.foreign.signer.certificate_pem().to_owned());
         }
-        let certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
-        certificates.iter().find(|(name, _)| name == file).map(|(_, pem)| pem.clone())
+        let certificates = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        certificates
+            .iter()
+            .find(|(name, _)| name == file)
+            .map(|(_, pem)| pem.clone())
     }
 }
 
 fn issued(base: &str, signer: Signer) -> Issued {
     let certificate_url = format!("{base}/{}", signer.certificate_file());
-    Issued { signer, certificate_url }
+    Issued {
+        signer,
+        certificate_url,
+    }
 }
 
 fn file_of(signer: &Signer) -> (String, String) {
-    (signer.certificate_file(), signer.certificate_pem().to_owned())
+    (
+        signer.certificate_file(),
+        signer.certificate_pem().to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -88,18 +114,30 @@ mod tests {
     #[test]
     fn an_old_certificate_is_served_after_a_change_of_key_until_many_have_come() {
         let ring = Keyring::new("http://127.0.0.1:9000", Signer::generate(512).unwrap()).unwrap();
-        let path = |issued: &Issued| issued.certificate_url.strip_prefix("http://127.0.0.1:9000").unwrap().to_owned();
+        let path = |issued: &Issued| {
+            issued
+                .certificate_url
+                .strip_prefix("http://127.0.0.1:9000")
+                .unwrap()
+                .to_owned()
+        };
         let first = path(&ring.current());
         ring.change(Signer::generate(512).unwrap());
         let second = path(&ring.current());
         assert_ne!(first, second);
         for (path, of) in [
             (&second, ring.current().signer.certificate_pem()),
-            (&path(ring.foreign()), ring.foreign().signer.certificate_pem()),
+            (
+                &path(ring.foreign()),
+                ring.foreign().signer.certificate_pem(),
+            ),
         ] {
             assert_eq!(ring.certificate(path).as_deref(), Some(of), "{path}");
         }
-        assert!(ring.certificate(&first).is_some_and(|pem| pem != ring.current().signer.certificate_pem()));
+        assert!(
+            ring.certificate(&first)
+                .is_some_and(|pem| pem != ring.current().signer.certificate_pem())
+        );
         for _ in 1..CERTIFICATES_MAX {
             ring.change(Signer::generate(512).unwrap());
         }

@@ -1,9 +1,10 @@
-//! A local MNS: the topic half of the REST API, the pusher, and the certificate that goes with its signatures.
+//! A local MNS: the topic half of the REST API, the pusher, and the certificate that goes with its
+//! signatures.
 //!
 //! A [`Signer`] has a key and its certificate, a [`Push`] lays a notification out as MNS does and
-//! signs it, a [`Connection`] delivers it: `push` needs no more. The [`Emulator`] adds an account that keeps topics,
-//! subscriptions and messages, the API that changes it, and the pusher that delivers what it keeps. What is
-//! faithful and what is not stands in `docs/emulator.md`.
+//! signs it, a [`Connection`] delivers it: `push` needs no more. The [`Emulator`] adds an account
+//! that keeps topics, subscriptions and messages, the API that changes it, and the pusher that
+//! delivers what it keeps. What is faithful and what is not stands in `docs/emulator.md`.
 
 mod account;
 mod answer;
@@ -51,10 +52,11 @@ pub use status::{Status, SubscriptionStatus};
 
 /// How an emulator behaves.
 pub struct Options {
-    /// The address under which clients and endpoints reach it, without a path: `http://127.0.0.1:9000`.
+    /// The address under which clients and endpoints reach it, without a path:
+    /// `http://127.0.0.1:9000`.
     pub base: String,
-    /// Names that a Host header may carry, besides addresses, names without a dot, that of `base`, and
-    /// `ACCOUNT.mns.REGION.aliyuncs.com`.
+    /// Names that a Host header may carry, besides addresses, names without a dot, that of `base`,
+    /// and `ACCOUNT.mns.REGION.aliyuncs.com`.
     pub hosts: Vec<String>,
     /// Whoever has it may use the API; everyone where it is absent.
     pub access_key: Option<AccessKey>,
@@ -114,7 +116,10 @@ impl Emulator {
     ///
     /// # Errors
     /// [`EmulatorError`]
-    pub async fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Arc<Self>, EmulatorError> {
+    pub async fn start(
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, EmulatorError> {
         let account = Arc::new(Account::open(options.data.as_deref(), clock.clone())?);
         let sender = Arc::new(Sender {
             keyring: Keyring::new(&options.base, options.signer)?,
@@ -127,14 +132,39 @@ impl Emulator {
             time_warp: options.time_warp.max(1),
         });
         let pusher = Arc::new(Pusher::new(account.clone(), sender.clone()));
-        let kept = account.all_subscriptions().await.map_err(|error| EmulatorError::Unreadable(error.to_string()))?;
+        let kept = account
+            .all_subscriptions()
+            .await
+            .map_err(|error| EmulatorError::Unreadable(error.to_string()))?;
         for subscription in kept {
-            pusher.wake(account::Key { topic: subscription.topic_name, name: subscription.name });
+            pusher.wake(account::Key {
+                topic: subscription.topic_name,
+                name: subscription.name,
+            });
         }
-        let Options { access_key, owner, mut hosts, base, .. } = options;
-        hosts.extend(base.parse::<Uri>().ok().and_then(|base| base.host().map(str::to_owned)));
+        let Options {
+            access_key,
+            owner,
+            mut hosts,
+            base,
+            ..
+        } = options;
+        hosts.extend(
+            base.parse::<Uri>()
+                .ok()
+                .and_then(|base| base.host().map(str::to_owned)),
+        );
         let header_case = HeaderCase::of(&api::TITLE_CASE_NAMES).await;
-        Ok(Arc::new(Self { account, pusher, sender, access_key, owner, hosts, header_case, clock }))
+        Ok(Arc::new(Self {
+            account,
+            pusher,
+            sender,
+            access_key,
+            owner,
+            hosts,
+            header_case,
+            clock,
+        }))
     }
 
     /// The API, the certificates and the status document.
@@ -165,22 +195,31 @@ impl Emulator {
         self.account.close().await;
     }
 
-    /// Whether the name in Host is one of ours, or one that no stranger can make point here: that of an endpoint of the
-    /// service, and a name without a dot, as containers and machines of one network have.
+    /// Whether the name in Host is one of ours, or one that no stranger can make point here: that
+    /// of an endpoint of the service, and a name without a dot, as containers and machines of one
+    /// network have.
     fn knows_host(&self, headers: &HeaderMap) -> bool {
         host_name::is_ours(headers, |name| {
             let name = name.to_ascii_lowercase();
             !name.contains('.')
-                || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(&name))
+                || self
+                    .hosts
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(&name))
                 || (name.contains(".mns.") && name.ends_with(".aliyuncs.com"))
         })
     }
 
-    /// The account id in the host of `base`, as in `http://ACCOUNT.mns.REGION.aliyuncs.com`, or our own.
+    /// The account id in the host of `base`, as in `http://ACCOUNT.mns.REGION.aliyuncs.com`, or our
+    /// own.
     fn account_of<'a>(&'a self, base: &'a str) -> &'a str {
         let host = base.strip_prefix("http://").unwrap_or(base);
         match host.split_once(".mns.") {
-            Some((account, _)) if !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit()) => account,
+            Some((account, _))
+                if !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                account
+            }
             Some(_) | None => &self.owner,
         }
     }
@@ -188,5 +227,6 @@ impl Emulator {
 
 /// Since 1970; before that it is 1970.
 fn unix_time(time: SystemTime) -> Duration {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }

@@ -26,14 +26,19 @@ impl Operation {
     pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Result<Self, Refusal> {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match parts.as_slice() {
-            ["topics", topic, ..] if !is_sent_as_signed(topic) => return Err(Refusal::TopicNameInvalid),
+            ["topics", topic, ..] if !is_sent_as_signed(topic) => {
+                return Err(Refusal::TopicNameInvalid);
+            }
             ["topics", _, "subscriptions", name, ..] if !is_sent_as_signed(name) => {
                 return Err(Refusal::SubscriptionNameInvalid);
             }
             _ => {}
         }
         let topic = |name: &&str| (*name).to_owned();
-        let key = |topic: &&str, name: &&str| Key { topic: (*topic).to_owned(), name: (*name).to_owned() };
+        let key = |topic: &&str, name: &&str| Key {
+            topic: (*topic).to_owned(),
+            name: (*name).to_owned(),
+        };
         let changes = query == Some("metaoverride=true");
         match (method.as_str(), parts.as_slice(), changes) {
             ("GET", ["topics"], _) => Ok(Self::ListTopic),
@@ -42,28 +47,43 @@ impl Operation {
             ("GET", ["topics", name], _) => Ok(Self::GetTopicAttributes(topic(name))),
             ("DELETE", ["topics", name], _) => Ok(Self::DeleteTopic(topic(name))),
             ("POST", ["topics", name, "messages"], _) => Ok(Self::PublishMessage(topic(name))),
-            ("GET", ["topics", name, "subscriptions"], _) => Ok(Self::ListSubscriptionByTopic(topic(name))),
-            ("PUT", ["topics", of, "subscriptions", name], false) => Ok(Self::Subscribe(key(of, name))),
-            ("PUT", ["topics", of, "subscriptions", name], true) => Ok(Self::SetSubscriptionAttributes(key(of, name))),
-            ("GET", ["topics", of, "subscriptions", name], _) => Ok(Self::GetSubscriptionAttributes(key(of, name))),
-            ("DELETE", ["topics", of, "subscriptions", name], _) => Ok(Self::Unsubscribe(key(of, name))),
+            ("GET", ["topics", name, "subscriptions"], _) => {
+                Ok(Self::ListSubscriptionByTopic(topic(name)))
+            }
+            ("PUT", ["topics", of, "subscriptions", name], false) => {
+                Ok(Self::Subscribe(key(of, name)))
+            }
+            ("PUT", ["topics", of, "subscriptions", name], true) => {
+                Ok(Self::SetSubscriptionAttributes(key(of, name)))
+            }
+            ("GET", ["topics", of, "subscriptions", name], _) => {
+                Ok(Self::GetSubscriptionAttributes(key(of, name)))
+            }
+            ("DELETE", ["topics", of, "subscriptions", name], _) => {
+                Ok(Self::Unsubscribe(key(of, name)))
+            }
             ("GET" | "PUT", [""], _) if query == Some("accountmeta=true") => {
-                Err(Refusal::NotSupported("no attributes of the account: it delivers no logs to a bucket"))
+                Err(Refusal::NotSupported(
+                    "no attributes of the account: it delivers no logs to a bucket",
+                ))
             }
-            ("POST", ["commonbuy", "openservice"], _) => {
-                Err(Refusal::NotSupported("no service to open: it can be used at once"))
-            }
+            ("POST", ["commonbuy", "openservice"], _) => Err(Refusal::NotSupported(
+                "no service to open: it can be used at once",
+            )),
             (_, ["queues", ..], _) => Err(Refusal::NotSupported("topics only, no queues")),
-            _ => Err(Refusal::InvalidRequestURL(format!("{method} {path} is no operation on topics"))),
+            _ => Err(Refusal::InvalidRequestURL(format!(
+                "{method} {path} is no operation on topics"
+            ))),
         }
     }
 }
 
-/// Whether every client writes a name into the request line as it writes it into the text to sign. Of a name with a blank, a
-/// percent sign or a character outside of ASCII some sign the encoded form and some the other, so it is judged before the
-/// signature.
+/// Whether every client writes a name into the request line as it writes it into the text to sign.
+/// Of a name with a blank, a percent sign or a character outside of ASCII some sign the encoded
+/// form and some the other, so it is judged before the signature.
 fn is_sent_as_signed(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%')
+    name.bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'%')
 }
 
 #[cfg(test)]
@@ -71,25 +91,61 @@ mod tests {
     use super::*;
 
     fn of(method: &str, target: &str) -> Result<Operation, Refusal> {
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
         Operation::of(&method.parse().unwrap(), path, query)
     }
 
     #[test]
     fn every_operation_has_its_method_and_target() {
-        let (topic, key) = (|| "T".to_owned(), || Key { topic: "T".to_owned(), name: "S".to_owned() });
+        let (topic, key) = (
+            || "T".to_owned(),
+            || Key {
+                topic: "T".to_owned(),
+                name: "S".to_owned(),
+            },
+        );
         for (method, target, operation) in [
             ("GET", "/topics", Operation::ListTopic),
             ("PUT", "/topics/T", Operation::CreateTopic(topic())),
-            ("PUT", "/topics/T?metaoverride=true", Operation::SetTopicAttributes(topic())),
+            (
+                "PUT",
+                "/topics/T?metaoverride=true",
+                Operation::SetTopicAttributes(topic()),
+            ),
             ("GET", "/topics/T", Operation::GetTopicAttributes(topic())),
             ("DELETE", "/topics/T", Operation::DeleteTopic(topic())),
-            ("POST", "/topics/T/messages", Operation::PublishMessage(topic())),
-            ("GET", "/topics/T/subscriptions", Operation::ListSubscriptionByTopic(topic())),
-            ("PUT", "/topics/T/subscriptions/S", Operation::Subscribe(key())),
-            ("PUT", "/topics/T/subscriptions/S?metaoverride=true", Operation::SetSubscriptionAttributes(key())),
-            ("GET", "/topics/T/subscriptions/S", Operation::GetSubscriptionAttributes(key())),
-            ("DELETE", "/topics/T/subscriptions/S", Operation::Unsubscribe(key())),
+            (
+                "POST",
+                "/topics/T/messages",
+                Operation::PublishMessage(topic()),
+            ),
+            (
+                "GET",
+                "/topics/T/subscriptions",
+                Operation::ListSubscriptionByTopic(topic()),
+            ),
+            (
+                "PUT",
+                "/topics/T/subscriptions/S",
+                Operation::Subscribe(key()),
+            ),
+            (
+                "PUT",
+                "/topics/T/subscriptions/S?metaoverride=true",
+                Operation::SetSubscriptionAttributes(key()),
+            ),
+            (
+                "GET",
+                "/topics/T/subscriptions/S",
+                Operation::GetSubscriptionAttributes(key()),
+            ),
+            (
+                "DELETE",
+                "/topics/T/subscriptions/S",
+                Operation::Unsubscribe(key()),
+            ),
         ] {
             assert_eq!(of(method, target), Ok(operation));
         }
@@ -109,7 +165,10 @@ mod tests {
             ("DELETE", "/?accountmeta=true"),
             ("GET", "/commonbuy/openservice"),
         ] {
-            assert!(matches!(of(method, target), Err(Refusal::InvalidRequestURL(_))), "{method} {target}");
+            assert!(
+                matches!(of(method, target), Err(Refusal::InvalidRequestURL(_))),
+                "{method} {target}"
+            );
         }
     }
 
@@ -122,7 +181,10 @@ mod tests {
             ("PUT", "/?accountmeta=true"),
             ("POST", "/commonbuy/openservice"),
         ] {
-            assert!(matches!(of(method, target), Err(Refusal::NotSupported(_))), "{method} {target}");
+            assert!(
+                matches!(of(method, target), Err(Refusal::NotSupported(_))),
+                "{method} {target}"
+            );
         }
     }
 
@@ -132,11 +194,19 @@ mod tests {
             for rest in ["", "/messages", "/subscriptions", "/subscriptions/S"] {
                 for method in ["GET", "PUT", "POST", "DELETE"] {
                     let target = format!("/topics/{name}{rest}");
-                    assert_eq!(of(method, &target), Err(Refusal::TopicNameInvalid), "{method} {target}");
+                    assert_eq!(
+                        of(method, &target),
+                        Err(Refusal::TopicNameInvalid),
+                        "{method} {target}"
+                    );
                 }
             }
             let target = format!("/topics/T/subscriptions/{name}");
-            assert_eq!(of("PUT", &target), Err(Refusal::SubscriptionNameInvalid), "{target}");
+            assert_eq!(
+                of("PUT", &target),
+                Err(Refusal::SubscriptionNameInvalid),
+                "{target}"
+            );
         }
     }
 }

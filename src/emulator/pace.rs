@@ -1,7 +1,9 @@
-//! How fast a subscription is pushed to: full speed, or less and less while its endpoint fails (protocol.md 1.5).
+//! How fast a subscription is pushed to: full speed, or less and less while its endpoint fails
+//! (protocol.md 1.5).
 //!
-//! Known are the ends: the gap grows from nothing over 500 ms to 60 s, the pushes in flight shrink from 32 to 1, and
-//! a recovery takes up to 100 s. The steps between them are the emulator's: each doubles or halves.
+//! Known are the ends: the gap grows from nothing over 500 ms to 60 s, the pushes in flight shrink
+//! from 32 to 1, and a recovery takes up to 100 s. The steps between them are the emulator's: each
+//! doubles or halves.
 
 use std::time::{Duration, Instant};
 
@@ -27,20 +29,29 @@ pub(super) struct Pace {
 impl Pace {
     /// Full speed.
     pub(super) fn new(now: Instant) -> Self {
-        Self { step: 0, failures: 0, changed: now }
+        Self {
+            step: 0,
+            failures: 0,
+            changed: now,
+        }
     }
 
     /// Between two pushes, before any warp of time.
     pub(super) fn gap(&self) -> Duration {
         match self.step.checked_sub(1) {
             None => Duration::ZERO,
-            Some(doublings) => GAP_MIN.saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX)).min(GAP_MAX),
+            Some(doublings) => GAP_MIN
+                .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
+                .min(GAP_MAX),
         }
     }
 
     /// Pushes that may be in flight.
     pub(super) fn flights_max(&self) -> usize {
-        FLIGHTS_MAX.checked_shr(self.step).unwrap_or_default().max(1)
+        FLIGHTS_MAX
+            .checked_shr(self.step)
+            .unwrap_or_default()
+            .max(1)
     }
 
     /// A push that was begun at `begun` succeeded.
@@ -57,7 +68,8 @@ impl Pace {
         }
     }
 
-    /// Pushes that were in flight together say one thing, so only the first of them changes the pace.
+    /// Pushes that were in flight together say one thing, so only the first of them changes the
+    /// pace.
     fn change(&mut self, step: u32, begun: Instant, now: Instant) {
         if begun >= self.changed && step != self.step {
             (self.step, self.changed) = (step, now);

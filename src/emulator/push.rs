@@ -32,8 +32,9 @@ pub struct Push<'a> {
 impl<'a> Push<'a> {
     /// The notation that MNS uses for a format, as far as it is known (protocol.md 1.3).
     ///
-    /// XML: captures and the manual's samples. SIMPLIFIED: captures. JSON: no capture with headers is public, but public
-    /// receivers of real JSON pushes (2016 to 2019) refuse every notation but base64 of the lower-case hex.
+    /// XML: captures and the manual's samples. SIMPLIFIED: captures. JSON: no capture with headers
+    /// is public, but public receivers of real JSON pushes (2016 to 2019) refuse every notation but
+    /// base64 of the lower-case hex.
     #[must_use]
     pub fn usual_notation(format: ContentFormat) -> Notation {
         match format {
@@ -52,13 +53,19 @@ impl<'a> Push<'a> {
             headers.push(("x-mns-message-id", notification.message_id.to_vec()));
         }
         headers.push(("Content-Type", text(content_type(notification.format))));
-        headers.push(("Content-md5", text(&ContentMd5::of(body).written(self.notation))));
+        headers.push((
+            "Content-md5",
+            text(&ContentMd5::of(body).written(self.notation)),
+        ));
         if simplified {
             headers.extend([
                 ("x-mns-topic-owner", notification.topic_owner.to_vec()),
                 ("x-mns-topic-name", notification.topic_name.to_vec()),
                 ("x-mns-subscriber", notification.subscriber.to_vec()),
-                ("x-mns-subscription-name", notification.subscription_name.to_vec()),
+                (
+                    "x-mns-subscription-name",
+                    notification.subscription_name.to_vec(),
+                ),
                 ("x-mns-publish-time", notification.publish_time.to_vec()),
             ]);
             if !notification.message_tag.is_empty() {
@@ -70,7 +77,10 @@ impl<'a> Push<'a> {
             ("Date", text(&httpdate::fmt_http_date(self.date))),
             ("x-mns-version", text("2015-06-06")),
             ("User-Agent", text("Aliyun Notification Service Agent")),
-            ("x-mns-signing-cert-url", text(&STANDARD.encode(self.certificate_url))),
+            (
+                "x-mns-signing-cert-url",
+                text(&STANDARD.encode(self.certificate_url)),
+            ),
         ]);
         headers
     }
@@ -86,10 +96,18 @@ impl<'a> Push<'a> {
         for (name, value) in &headers {
             request = request.header(*name, header_value(name, value)?);
         }
-        let request = request.body(Bytes::new()).map_err(|error| SignerError::Key(error.to_string()))?;
+        let request = request
+            .body(Bytes::new())
+            .map_err(|error| SignerError::Key(error.to_string()))?;
         let signature = signer.sign(&string_to_sign(&request, Form::Documented))?;
         let (target, host) = (self.target.to_owned(), self.host.to_owned());
-        Ok(SignedPush { target, host, headers, signature, body })
+        Ok(SignedPush {
+            target,
+            host,
+            headers,
+            signature,
+            body,
+        })
     }
 }
 
@@ -113,7 +131,10 @@ impl SignedPush {
     pub fn to_wire(&self) -> Vec<u8> {
         let mut wire = format!("POST {} HTTP/1.1\r\n", self.target).into_bytes();
         let last = [
-            ("Authorization", STANDARD.encode(&self.signature).into_bytes()),
+            (
+                "Authorization",
+                STANDARD.encode(&self.signature).into_bytes(),
+            ),
             ("Host", self.host.as_bytes().to_vec()),
             ("Content-length", self.body.len().to_string().into_bytes()),
             ("Accept", b"*/*".to_vec()),
@@ -132,7 +153,10 @@ impl SignedPush {
 
 /// Blanks at the ends would be lost on the way, and with them the signature.
 fn header_value(name: &'static str, value: &[u8]) -> Result<HeaderValue, SignerError> {
-    let wrong = || SignerError::Header { name, value: String::from_utf8_lossy(value).into_owned() };
+    let wrong = || SignerError::Header {
+        name,
+        value: String::from_utf8_lossy(value).into_owned(),
+    };
     if value.trim_ascii() != value {
         return Err(wrong());
     }
@@ -151,8 +175,15 @@ fn content_type(format: ContentFormat) -> &'static str {
 /// 24 hex digits, the first eight of which are the unix time in seconds.
 #[must_use]
 pub fn new_request_id(now: SystemTime) -> String {
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    format!("{:08X}{:016X}", seconds & 0xffff_ffff, rand::random::<u64>())
+    let seconds = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    format!(
+        "{:08X}{:016X}",
+        seconds & 0xffff_ffff,
+        rand::random::<u64>()
+    )
 }
 
 /// 32 hex digits, as message ids have been since 2019.

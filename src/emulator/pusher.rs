@@ -1,7 +1,8 @@
 //! The pusher: a task for each subscription that delivers what the account keeps for it.
 //!
-//! The account is the only memory: a task asks it what is due, makes the attempts, and writes down what came of
-//! them. So a restart goes on where the last one was, and a task that ends loses nothing.
+//! The account is the only memory: a task asks it what is due, makes the attempts, and writes down
+//! what came of them. So a restart goes on where the last one was, and a task that ends loses
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +63,13 @@ pub(super) struct Progress {
 impl Pusher {
     pub(super) fn new(account: Arc<Account>, sender: Arc<Sender>) -> Self {
         let stop = CancellationToken::new();
-        Self { account, sender, workers: Mutex::default(), tasks: TaskTracker::new(), stop }
+        Self {
+            account,
+            sender,
+            workers: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        }
     }
 
     /// There is something new to do for a subscription.
@@ -77,7 +84,8 @@ impl Pusher {
         }
         let (wake, changes) = watch::channel(());
         let progress = Arc::new(Progress::default());
-        self.tasks.spawn(self.clone().work(key.clone(), progress.clone(), changes));
+        self.tasks
+            .spawn(self.clone().work(key.clone(), progress.clone(), changes));
         workers.insert(key, Worker { wake, progress });
     }
 
@@ -101,12 +109,21 @@ impl Pusher {
         self.tasks.wait().await;
     }
 
-    async fn work(self: Arc<Self>, key: Key, progress: Arc<Progress>, mut changes: watch::Receiver<()>) {
+    async fn work(
+        self: Arc<Self>,
+        key: Key,
+        progress: Arc<Progress>,
+        mut changes: watch::Receiver<()>,
+    ) {
         let mut run = Run::new(key.clone(), progress);
         loop {
             changes.mark_unchanged();
             let room = run.room();
-            let wait = match self.account.due(key.clone(), run.flying.clone(), room).await {
+            let wait = match self
+                .account
+                .due(key.clone(), run.flying.clone(), room)
+                .await
+            {
                 Ok(Some(due)) => run.begin(&self, due),
                 Ok(None) if self.forget(&key, &changes) => return,
                 Ok(None) => continue,
@@ -122,7 +139,8 @@ impl Pusher {
                 Some(made) = run.attempts.join_next() => match made {
                     Ok(made) => run.settle(&self, made).await,
                     Err(error) => {
-                        error!(%error, "An attempt to deliver a message broke down: what is in flight is pushed again");
+                        error!(%error, "An attempt to deliver a message broke down: what is in \
+                            flight is pushed again");
                         run = Run::new(key.clone(), run.progress.clone());
                     }
                 },
@@ -160,7 +178,15 @@ impl Run {
     fn new(key: Key, progress: Arc<Progress>) -> Self {
         let now = Instant::now();
         let (flying, attempts, idle) = (BTreeSet::new(), JoinSet::new(), Vec::new());
-        Self { key, progress, pace: Pace::new(now), next_push: now, flying, attempts, idle }
+        Self {
+            key,
+            progress,
+            pace: Pace::new(now),
+            next_push: now,
+            flying,
+            attempts,
+            idle,
+        }
     }
 
     /// How many pushes may begin now.
@@ -184,13 +210,25 @@ impl Run {
         };
         let has_begun = !due.deliveries.is_empty();
         // The subscription may have been made anew, with another endpoint.
-        self.idle.retain(|connection| *connection.target() == target);
+        self.idle
+            .retain(|connection| *connection.target() == target);
         for delivery in due.deliveries {
             self.flying.insert(delivery.number);
             let connection = self.idle.pop();
-            let connection = connection.unwrap_or_else(|| Connection::new(target.clone(), pusher.sender.tls.clone()));
-            let (sender, subscription, target) = (pusher.sender.clone(), subscription.clone(), target.clone());
-            self.attempts.spawn(Attempt { sender, subscription, target, connection, delivery }.make());
+            let connection = connection
+                .unwrap_or_else(|| Connection::new(target.clone(), pusher.sender.tls.clone()));
+            let (sender, subscription, target) =
+                (pusher.sender.clone(), subscription.clone(), target.clone());
+            self.attempts.spawn(
+                Attempt {
+                    sender,
+                    subscription,
+                    target,
+                    connection,
+                    delivery,
+                }
+                .make(),
+            );
         }
         let now = Instant::now();
         if has_begun {
@@ -200,11 +238,19 @@ impl Run {
         if self.flying.len() >= self.pace.flights_max() {
             return REST;
         }
-        due.next.map_or(REST, |next| next.max(self.next_push.saturating_duration_since(now)))
+        due.next.map_or(REST, |next| {
+            next.max(self.next_push.saturating_duration_since(now))
+        })
     }
 
     async fn settle(&mut self, pusher: &Pusher, made: Made) {
-        let Made { delivery, connection, begun, result, subscription } = made;
+        let Made {
+            delivery,
+            connection,
+            begun,
+            result,
+            subscription,
+        } = made;
         self.flying.remove(&delivery.number);
         self.idle.push(connection);
         let now = Instant::now();
@@ -222,22 +268,36 @@ impl Run {
         };
         let gap = u64::try_from(self.pace.gap().as_millis()).unwrap_or(u64::MAX);
         self.progress.gap_ms.store(gap, Ordering::Relaxed);
-        if let Err(failure) = pusher.account.settle(self.key.clone(), &delivery, outcome).await {
-            error!(error = %Report(&failure), "The pusher cannot write down what came of a push: it will come again");
+        if let Err(failure) = pusher
+            .account
+            .settle(self.key.clone(), &delivery, outcome)
+            .await
+        {
+            error!(error = %Report(&failure), "The pusher cannot write down what came of a push: \
+                it will come again");
         }
     }
 
     /// When a message that failed is tried again.
     fn again(&self, pusher: &Pusher, subscription: &Subscription, delivery: &Delivery) -> Outcome {
         let Key { topic, name } = &self.key;
-        let occasion = Occasion { topic, subscription: name, number: delivery.number, failures: delivery.failures };
+        let occasion = Occasion {
+            topic,
+            subscription: name,
+            number: delivery.number,
+            failures: delivery.failures,
+        };
         let fraction = pusher.sender.chaos.fraction("wait", &occasion);
         let strategy = subscription.attributes.notify_strategy;
         if let Some(wait) = wait_after(strategy, delivery.failures.saturating_add(1), fraction) {
             return Outcome::Again(pusher.sender.warped(wait));
         }
         self.progress.given_up.fetch_add(1, Ordering::Relaxed);
-        let dead_letter_queue = subscription.attributes.dead_letter_queue.as_deref().unwrap_or("none");
+        let dead_letter_queue = subscription
+            .attributes
+            .dead_letter_queue
+            .as_deref()
+            .unwrap_or("none");
         warn!(topic, subscription = name, message_id = delivery.message.id, %strategy, dead_letter_queue, "Given up");
         Outcome::Done
     }
@@ -247,6 +307,9 @@ impl Progress {
     fn failed(&self, failure: &Failure) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let told = Report(failure).to_string();
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        *self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(told);
     }
 }

@@ -1,7 +1,8 @@
-//! Why the API says no: the codes of the service, each with its status and a sentence (`docs/emulator.md`).
+//! Why the API says no: the codes of the service, each with its status and a sentence
+//! (`docs/emulator.md`).
 //!
-//! The sentences are those of the vendor's table of error codes where it has one; a real `InvalidDigest` of 2017 has just that.
-//! What follows a colon is ours.
+//! The sentences are those of the vendor's table of error codes where it has one; a real
+//! `InvalidDigest` of 2017 has just that. What follows a colon is ours.
 
 use http::StatusCode;
 
@@ -44,7 +45,8 @@ pub(super) enum Refusal {
     #[error("The AccessKey Id you provided is not exist.")]
     InvalidAccessKeyId,
     #[error(
-        "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        "The request signature we calculated does not match the signature you provided. Check your \
+         key and signing method."
     )]
     SignatureDoesNotMatch,
     #[error("The topic you provided does not exist.")]

@@ -15,10 +15,15 @@ const DECAY_RETRIES: u32 = 176;
 /// Its longest wait is 2 to the power of this, in seconds.
 const DECAY_DOUBLINGS: u32 = 9;
 
-/// How long after the push that failed as the `failures`-th the next one comes; `None` where that was the last.
+/// How long after the push that failed as the `failures`-th the next one comes; `None` where that
+/// was the last.
 ///
 /// `fraction`, from 0 to 1, says where in its span a wait lies that is left to chance.
-pub(super) fn wait_after(strategy: NotifyStrategy, failures: u32, fraction: f64) -> Option<Duration> {
+pub(super) fn wait_after(
+    strategy: NotifyStrategy,
+    failures: u32,
+    fraction: f64,
+) -> Option<Duration> {
     match strategy {
         NotifyStrategy::BackoffRetry => {
             let spread = BACKOFF_WAIT_SPREAD.mul_f64(fraction.clamp(0.0, 1.0));

@@ -85,10 +85,17 @@ impl Signer {
         let bits = key.n().bit_width_vartime();
         let public_key = key.to_public_key();
         let key = SigningKey::new(key);
-        let failed = |error: Box<dyn std::error::Error>| SignerError::Certificate(error.to_string());
+        let failed =
+            |error: Box<dyn std::error::Error>| SignerError::Certificate(error.to_string());
         let certificate_pem = self_signed(&key, &public_key).map_err(failed)?;
-        let fingerprint = fingerprint(&public_key).map_err(|error| SignerError::Certificate(error.to_string()))?;
-        Ok(Self { key, bits, certificate_pem, fingerprint })
+        let fingerprint = fingerprint(&public_key)
+            .map_err(|error| SignerError::Certificate(error.to_string()))?;
+        Ok(Self {
+            key,
+            bits,
+            certificate_pem,
+            fingerprint,
+        })
     }
 
     /// The signature of a text: RSASSA-PKCS1-v1_5 with SHA-1.
@@ -125,15 +132,18 @@ impl Signer {
     /// # Errors
     /// [`SignerError::Key`]
     pub fn to_key_pem(&self) -> Result<String, SignerError> {
-        let pem = self.key.to_pkcs8_pem(LineEnding::LF).map_err(|error| SignerError::Key(error.to_string()))?;
+        let pem = self
+            .key
+            .to_pkcs8_pem(LineEnding::LF)
+            .map_err(|error| SignerError::Key(error.to_string()))?;
         Ok(pem.as_str().to_owned())
     }
 }
 
 /// A certificate of the shape of MNS's: self-signed, `CA:TRUE`, with the identifier of its key.
 ///
-/// The extensions make it X.509 version 3. The vendor's Python samples take the key from element 6 of the certificate's
-/// body, and only from version 2 on is it preceded by the version.
+/// The extensions make it X.509 version 3. The vendor's Python samples take the key from element 6
+/// of the certificate's body, and only from version 2 on is it preceded by the version.
 struct LikeThatOfMns(Name);
 
 impl BuilderProfile for LikeThatOfMns {
@@ -152,26 +162,44 @@ impl BuilderProfile for LikeThatOfMns {
         certificate: &TbsCertificate,
     ) -> BuilderResult<Vec<Extension>> {
         let subject = certificate.subject();
-        let key_identifier = SubjectKeyIdentifier::try_from(subject_key)?.to_extension(subject, &[])?;
+        let key_identifier =
+            SubjectKeyIdentifier::try_from(subject_key)?.to_extension(subject, &[])?;
         // Not critical, as in the certificate of 2015.
-        let constraints =
-            (false, &BasicConstraints { ca: true, path_len_constraint: None }).to_extension(subject, &[])?;
+        let constraints = (
+            false,
+            &BasicConstraints {
+                ca: true,
+                path_len_constraint: None,
+            },
+        )
+            .to_extension(subject, &[])?;
         Ok(vec![key_identifier, constraints])
     }
 }
 
 fn fingerprint(public_key: &rsa::PublicKey) -> rsa::pkcs8::spki::Result<String> {
     let digest = Sha1::digest(public_key.to_public_key_der()?.as_bytes());
-    let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = digest
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     Ok(hex.chars().take(FINGERPRINT_DIGITS).collect())
 }
 
-fn self_signed(key: &SigningKey<Sha1>, public_key: &rsa::PublicKey) -> Result<String, Box<dyn std::error::Error>> {
+fn self_signed(
+    key: &SigningKey<Sha1>,
+    public_key: &rsa::PublicKey,
+) -> Result<String, Box<dyn std::error::Error>> {
     let name: Name = "CN=notify,OU=emulator,O=mns-endpoint".parse()?;
     let info = public_key.to_public_key_der()?;
     let info = SubjectPublicKeyInfo::from_der(info.as_bytes())?;
     let serial = SerialNumber::generate(&mut rand::rng());
-    let builder = CertificateBuilder::new(LikeThatOfMns(name), serial, Validity::from_now(VALIDITY)?, info)?;
+    let builder = CertificateBuilder::new(
+        LikeThatOfMns(name),
+        serial,
+        Validity::from_now(VALIDITY)?,
+        info,
+    )?;
     let certificate = builder.build::<_, rsa::pkcs1v15::Signature>(key)?;
     Ok(certificate.to_pem(LineEnding::LF)?)
 }
@@ -185,7 +213,8 @@ mod tests {
     fn what_is_signed_verifies_under_the_certificate_for_every_size() {
         for bits in [512, 1024, 2048, 4096] {
             let signer = Signer::generate(bits).unwrap();
-            let certificate = SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
+            let certificate =
+                SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
             assert_eq!(certificate.key_bits(), bits);
             let signature = signer.sign(b"text").unwrap();
             assert!(certificate.verifies(b"text", &signature));
@@ -193,13 +222,16 @@ mod tests {
         }
     }
 
-    /// The elements of a DER value: tag, content, and all of its bytes. As little of DER as the vendor's samples read.
+    /// The elements of a DER value: tag, content, and all of its bytes. As little of DER as the
+    /// vendor's samples read.
     fn elements(value: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
         let (mut found, mut rest) = (Vec::new(), value);
         while let [tag, length, behind @ ..] = rest {
             let (long, short) = (usize::from(length & 0x7f), usize::from(*length));
             let (digits, behind) = behind.split_at(if *length < 0x80 { 0 } else { long });
-            let length = digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit));
+            let length = digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit));
             let (content, behind) = behind.split_at(if digits.is_empty() { short } else { length });
             let (whole, _) = rest.split_at(rest.len().abs_diff(behind.len()));
             found.push((*tag, content, whole));
@@ -209,11 +241,13 @@ mod tests {
     }
 
     fn has_extension(extensions: &[u8], oid: &[u8], value: impl Fn(&[u8]) -> bool) -> bool {
-        elements(elements(extensions)[0].1).iter().any(|(_, extension, _)| {
-            let parts = elements(extension);
-            // No BOOLEAN in between: not critical.
-            parts[0].2 == oid && parts.len() == 2 && value(parts[1].1)
-        })
+        elements(elements(extensions)[0].1)
+            .iter()
+            .any(|(_, extension, _)| {
+                let parts = elements(extension);
+                // No BOOLEAN in between: not critical.
+                parts[0].2 == oid && parts.len() == 2 && value(parts[1].1)
+            })
     }
 
     #[test]
@@ -223,29 +257,48 @@ mod tests {
         for bits in [512, 2048] {
             let signer = Signer::generate(bits).unwrap();
             // As the samples read it: the lines between the first and the last, without blanks.
-            let lines: Vec<&str> = signer.certificate_pem().split_whitespace().skip(2).collect();
+            let lines: Vec<&str> = signer
+                .certificate_pem()
+                .split_whitespace()
+                .skip(2)
+                .collect();
             let der = lines[..lines.len() - 2].concat();
-            let der = base64::engine::general_purpose::STANDARD.decode(der).unwrap();
+            let der = base64::engine::general_purpose::STANDARD
+                .decode(der)
+                .unwrap();
             let certificate = elements(elements(&der)[0].1);
             let body = elements(certificate[0].1);
             assert_eq!(body[0].2, [0xa0, 3, 2, 1, 2], "X.509 version 3");
-            let key = signer.key.as_ref().to_public_key().to_public_key_der().unwrap();
+            let key = signer
+                .key
+                .as_ref()
+                .to_public_key()
+                .to_public_key_der()
+                .unwrap();
             assert_eq!(body[6].2, key.as_bytes());
             let (serial_tag, serial, _) = body[1];
-            assert!(serial_tag == 2 && (8..=20).contains(&serial.len()) && serial[0] < 0x80, "{serial:?}");
+            assert!(
+                serial_tag == 2 && (8..=20).contains(&serial.len()) && serial[0] < 0x80,
+                "{serial:?}"
+            );
             assert_eq!(body[3].2, body[5].2, "issuer and subject");
             let (tag, extensions, _) = body[7];
             assert_eq!(tag, 0xa3);
             assert!(
-                has_extension(extensions, &[6, 3, 0x55, 0x1d, 0x13], |value| value == [0x30, 3, 1, 1, 0xff]),
+                has_extension(extensions, &[6, 3, 0x55, 0x1d, 0x13], |value| value
+                    == [0x30, 3, 1, 1, 0xff]),
                 "CA:TRUE"
             );
             assert!(
-                has_extension(extensions, &[6, 3, 0x55, 0x1d, 0x0e], |value| value.len() == 22
+                has_extension(extensions, &[6, 3, 0x55, 0x1d, 0x0e], |value| value.len()
+                    == 22
                     && value[..2] == [4, 20]),
                 "subjectKeyIdentifier"
             );
-            assert_eq!(certificate[1].2, body[2].2, "the algorithm inside is that of the signature");
+            assert_eq!(
+                certificate[1].2, body[2].2,
+                "the algorithm inside is that of the signature"
+            );
         }
     }
 
@@ -254,7 +307,11 @@ mod tests {
         let signer = Signer::generate(512).unwrap();
         let again = Signer::from_pem(&signer.to_key_pem().unwrap()).unwrap();
         assert_eq!(again.bits(), 512);
-        assert_eq!(again.certificate_file(), signer.certificate_file(), "the address stays with the key");
+        assert_eq!(
+            again.certificate_file(),
+            signer.certificate_file(),
+            "the address stays with the key"
+        );
         assert_eq!(again.sign(b"text").unwrap(), signer.sign(b"text").unwrap());
     }
 

@@ -42,7 +42,8 @@ pub struct SubscriptionStatus {
     pub failed_pushes: u64,
     /// Messages that were given up.
     pub given_up: u64,
-    /// The gap between two pushes while the endpoint fails, in milliseconds, before any warp of time.
+    /// The gap between two pushes while the endpoint fails, in milliseconds, before any warp of
+    /// time.
     pub gap_ms: u64,
     /// Why the last push failed that did.
     pub last_failure: Option<String>,
@@ -54,7 +55,9 @@ impl Emulator {
     /// # Errors
     /// [`EmulatorError::Unreadable`]
     pub async fn status(&self) -> Result<Status, EmulatorError> {
-        self.read_status().await.map_err(|error| EmulatorError::Unreadable(error.to_string()))
+        self.read_status()
+            .await
+            .map_err(|error| EmulatorError::Unreadable(error.to_string()))
     }
 
     async fn read_status(&self) -> Result<Status, AccountError> {
@@ -68,7 +71,13 @@ impl Emulator {
             certificate_url: key.certificate_url.clone(),
             key_bits: key.signer.bits(),
             subscriptions,
-            chaos: self.sender.struck.counts().into_iter().map(|(trouble, n)| (trouble.to_string(), n)).collect(),
+            chaos: self
+                .sender
+                .struck
+                .counts()
+                .into_iter()
+                .map(|(trouble, n)| (trouble.to_string(), n))
+                .collect(),
             forgeries: BTreeMap::from([
                 ("refused", forgeries.refused.load(Ordering::Relaxed)),
                 ("believed", forgeries.believed.load(Ordering::Relaxed)),
@@ -77,10 +86,20 @@ impl Emulator {
         })
     }
 
-    async fn status_of(&self, subscription: Subscription) -> Result<SubscriptionStatus, AccountError> {
-        let key = Key { topic: subscription.topic_name, name: subscription.name };
+    async fn status_of(
+        &self,
+        subscription: Subscription,
+    ) -> Result<SubscriptionStatus, AccountError> {
+        let key = Key {
+            topic: subscription.topic_name,
+            name: subscription.name,
+        };
         let progress = self.pusher.progress(&key).unwrap_or_default();
-        let last_failure = progress.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let last_failure = progress
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Ok(SubscriptionStatus {
             undelivered: self.account.undelivered(key.clone()).await?,
             topic: key.topic,

@@ -42,7 +42,9 @@ pub struct AccessLine<'a> {
 }
 
 /// A field that is appended to the manual's on demand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::VariantNames, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::VariantNames, strum::IntoStaticStr,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum AccessField {
     /// The peer's address and port.
@@ -80,7 +82,13 @@ impl AccessLine<'_> {
         field(self.status.to_string().as_bytes());
         field(self.target);
         field(self.version.as_bytes());
-        for value in [self.content_length, self.host, self.user_agent, self.request_id, self.mns_version] {
+        for value in [
+            self.content_length,
+            self.host,
+            self.user_agent,
+            self.request_id,
+            self.mns_version,
+        ] {
             field(value.unwrap_or(b"-"));
         }
         for name in extra {
@@ -105,10 +113,14 @@ impl AccessLine<'_> {
             let key: &'static str = (*name).into();
             let value = match name {
                 AccessField::DurationMs => {
-                    let ms = self.duration.and_then(|duration| u64::try_from(duration.as_millis()).ok());
+                    let ms = self
+                        .duration
+                        .and_then(|duration| u64::try_from(duration.as_millis()).ok());
                     ms.map_or(Value::Null, Value::from)
                 }
-                AccessField::Peer | AccessField::Reason | AccessField::MessageId => text(self.extra(*name).as_deref()),
+                AccessField::Peer | AccessField::Reason | AccessField::MessageId => {
+                    text(self.extra(*name).as_deref())
+                }
             };
             line.insert(key.to_owned(), value);
         }
@@ -118,7 +130,9 @@ impl AccessLine<'_> {
     fn extra(&self, field: AccessField) -> Option<Vec<u8>> {
         match field {
             AccessField::Peer => self.peer.map(|peer| peer.to_string().into_bytes()),
-            AccessField::DurationMs => self.duration.map(|duration| duration.as_millis().to_string().into_bytes()),
+            AccessField::DurationMs => self
+                .duration
+                .map(|duration| duration.as_millis().to_string().into_bytes()),
             AccessField::Reason => self.reason.map(|reason| reason.as_bytes().to_vec()),
             AccessField::MessageId => self.message_id.map(<[u8]>::to_vec),
         }

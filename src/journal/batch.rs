@@ -44,7 +44,8 @@ impl Batch {
     pub(super) fn take(&mut self, command: Command, is_duplicate: bool) {
         match command {
             Command::Write(entry, waiting) => {
-                self.waiting.extend(waiting.map(|waiting| (waiting, is_duplicate)));
+                self.waiting
+                    .extend(waiting.map(|waiting| (waiting, is_duplicate)));
                 self.entry.endpoint.extend_from_slice(&entry.endpoint);
                 self.entry.access.extend_from_slice(&entry.access);
             }
@@ -59,7 +60,12 @@ impl Batch {
         self.entry.access.clear();
         self.waiting.clear();
         self.new.clear();
-        (self.appended_bytes, self.notes, self.noted_bytes, self.reopens) = (0, 0, 0, 0);
+        (
+            self.appended_bytes,
+            self.notes,
+            self.noted_bytes,
+            self.reopens,
+        ) = (0, 0, 0, 0);
         self.duplicates = 0;
     }
 }

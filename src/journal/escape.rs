@@ -1,10 +1,11 @@
 //! How bytes that a peer chose become text that cannot lie.
 //!
-//! In the endpoint log a value may run over several lines. Further lines are indented by four blanks, so no
-//! line inside a value is empty or begins like a record; other control characters, the characters that a viewer
-//! obeys instead of showing ([`is_hidden`]), and invalid UTF-8 become `\xhh`; and a backslash becomes `\x5c`
-//! only where it would otherwise read as such an escape. [`unescape`] gives the exact bytes back. In the
-//! access log a value is one quoted field. JSON has `\u2028` for the characters that JSON itself can escape.
+//! In the endpoint log a value may run over several lines. Further lines are indented by four
+//! blanks, so no line inside a value is empty or begins like a record; other control characters,
+//! the characters that a viewer obeys instead of showing ([`is_hidden`]), and invalid UTF-8 become
+//! `\xhh`; and a backslash becomes `\x5c` only where it would otherwise read as such an escape.
+//! [`unescape`] gives the exact bytes back. In the access log a value is one quoted field. JSON has
+//! `\u2028` for the characters that JSON itself can escape.
 
 use std::io;
 
@@ -21,7 +22,8 @@ pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
     escape(out, value, Controls::LinesIndented, |_| false);
 }
 
-/// Text of a peer for a terminal: as in the endpoint log, so that it moves no cursor and forges no line.
+/// Text of a peer for a terminal: as in the endpoint log, so that it moves no cursor and forges no
+/// line.
 #[must_use]
 pub fn escaped(value: &[u8]) -> String {
     let mut out = Vec::new();
@@ -32,13 +34,16 @@ pub fn escaped(value: &[u8]) -> String {
 /// Appends one quoted field of the access log, quotes included.
 pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
-    escape(out, value, Controls::AllEscaped, |byte| (byte == b'"') | (byte == b'\\'));
+    escape(out, value, Controls::AllEscaped, |byte| {
+        (byte == b'"') | (byte == b'\\')
+    });
     out.push(b'"');
 }
 
 /// A value as JSON text: escaped by the same rule as in text, then as a JSON string.
 ///
-/// The control characters below U+0020, and the characters that [`json_text`] escapes, are left to JSON.
+/// The control characters below U+0020, and the characters that [`json_text`] escapes, are left to
+/// JSON.
 pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
     let mut out = Vec::with_capacity(value.len());
     escape(&mut out, value, Controls::LeftToJson, |_| false);
@@ -47,8 +52,9 @@ pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
 
 /// JSON on one line, without a character that a viewer obeys.
 ///
-/// DEL, the control characters above it and the characters that reorder or break a line are written as `\u2028`, which
-/// every JSON reader turns back. `serde_json` alone escapes only what is below U+0020.
+/// DEL, the control characters above it and the characters that reorder or break a line are written
+/// as `\u2028`, which every JSON reader turns back. `serde_json` alone escapes only what is below
+/// U+0020.
 #[must_use]
 pub fn json_text(value: &serde_json::Value) -> String {
     let mut out = Vec::new();
@@ -58,9 +64,9 @@ pub fn json_text(value: &serde_json::Value) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether a viewer obeys a character instead of showing it: separators that start a line in some viewers
-/// (U+2028, U+2029), and marks, embeddings, overrides and isolates that reorder a line for those who read it
-/// (Unicode Standard Annex 9).
+/// Whether a viewer obeys a character instead of showing it: separators that start a line in some
+/// viewers (U+2028, U+2029), and marks, embeddings, overrides and isolates that reorder a line for
+/// those who read it (Unicode Standard Annex 9).
 #[must_use]
 fn is_hidden(character: char) -> bool {
     matches!(
@@ -73,10 +79,17 @@ fn is_hidden(character: char) -> bool {
 struct Visible;
 
 impl Formatter for Visible {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         let must_escape = |character: char| character.is_control() || is_hidden(character);
         let mut rest = fragment;
-        while let Some((start, found)) = rest.char_indices().find(|(_, character)| must_escape(*character)) {
+        while let Some((start, found)) = rest
+            .char_indices()
+            .find(|(_, character)| must_escape(*character))
+        {
             let (before, after) = rest.split_at_checked(start).unwrap_or((rest, ""));
             // All of these are below U+10000, so one escape is enough.
             write!(writer, "{before}\\u{:04x}", u32::from(found))?;
@@ -117,7 +130,11 @@ fn dedent(text: &[u8]) -> Vec<u8> {
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
         out.push(*first);
-        rest = if rest.starts_with(INDENT) { rest.get(INDENT.len()..).unwrap_or_default() } else { after };
+        rest = if rest.starts_with(INDENT) {
+            rest.get(INDENT.len()..).unwrap_or_default()
+        } else {
+            after
+        };
     }
     out
 }
@@ -135,7 +152,8 @@ enum Controls {
 
 /// Runs of plain ASCII, which is nearly all that comes, are copied at once.
 fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8) -> bool) {
-    let is_plain = |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'\\') & !also(byte);
+    let is_plain =
+        |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'\\') & !also(byte);
     let mut rest = value;
     while let Some(first) = rest.first() {
         let length = match first {
@@ -161,10 +179,20 @@ fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8)
 fn run(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
     // A whole chunk at once: the compiler makes one comparison of vectors of it.
     let (chunks, _) = bytes.as_chunks::<CHUNK>();
-    let is_all = |chunk: &[u8; CHUNK]| chunk.iter().fold(0, |other, byte| other | u8::from(!is_one(*byte))) == 0;
+    let is_all = |chunk: &[u8; CHUNK]| {
+        chunk
+            .iter()
+            .fold(0, |other, byte| other | u8::from(!is_one(*byte)))
+            == 0
+    };
     let whole = chunks.iter().take_while(|chunk| is_all(chunk)).count();
-    let (whole, rest) = bytes.split_at_checked(whole.saturating_mul(CHUNK)).unwrap_or((bytes, &[]));
-    let further = rest.iter().position(|byte| !is_one(*byte)).unwrap_or(rest.len());
+    let (whole, rest) = bytes
+        .split_at_checked(whole.saturating_mul(CHUNK))
+        .unwrap_or((bytes, &[]));
+    let further = rest
+        .iter()
+        .position(|byte| !is_one(*byte))
+        .unwrap_or(rest.len());
     whole.len().saturating_add(further)
 }
 
@@ -174,7 +202,8 @@ fn escape_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8], controls: Controls) {
         for character in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let encoded = character.encode_utf8(&mut buffer).as_bytes();
-            if character.is_control() || (controls != Controls::LeftToJson && is_hidden(character)) {
+            if character.is_control() || (controls != Controls::LeftToJson && is_hidden(character))
+            {
                 encoded.iter().for_each(|byte| push_hex(out, *byte));
             } else {
                 out.extend_from_slice(encoded);
@@ -190,8 +219,14 @@ fn begins_escape(bytes: &[u8]) -> bool {
 
 /// The byte that `\xhh` at the start stands for.
 fn hex_escape(bytes: &[u8]) -> Option<u8> {
-    let [b'\\', b'x', high, low, ..] = bytes else { return None };
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let [b'\\', b'x', high, low, ..] = bytes else {
+        return None;
+    };
+    let nibble = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     Some(nibble(*high)? << 4 | nibble(*low)?)
 }
 
@@ -220,13 +255,26 @@ mod tests {
                 &b"plain \"quoted\" \\ back\\slash \xe4\xb8\xad"[..],
                 &b"plain \"quoted\" \\ back\\slash \xe4\xb8\xad"[..],
             ),
-            (b"two\nlines\n\nand a break\n", b"two\n    lines\n    \n    and a break\n    "),
+            (
+                b"two\nlines\n\nand a break\n",
+                b"two\n    lines\n    \n    and a break\n    ",
+            ),
             (b"\r\t\x1b[1m\0\x7f", b"\\x0d\\x09\\x1b[1m\\x00\\x7f"),
             (b"\xc2\x85\xff\xfe", b"\\xc2\\x85\\xff\\xfe"),
-            ("a\u{2028}b\u{202e}c\u{61c}".as_bytes(), b"a\\xe2\\x80\\xa8b\\xe2\\x80\\xaec\\xd8\\x9c"),
-            // What shapes text without moving it stays: a joiner between emoji, and Arabic and Hebrew letters.
-            ("\u{200d}\u{633}\u{5d0}".as_bytes(), "\u{200d}\u{633}\u{5d0}".as_bytes()),
-            (b"\\x41 \\x4 \\xzz \\\\x41", b"\\x5cx41 \\x4 \\xzz \\\\x5cx41"),
+            (
+                "a\u{2028}b\u{202e}c\u{61c}".as_bytes(),
+                b"a\\xe2\\x80\\xa8b\\xe2\\x80\\xaec\\xd8\\x9c",
+            ),
+            // What shapes text without moving it stays: a joiner between emoji, and Arabic and
+            // Hebrew letters.
+            (
+                "\u{200d}\u{633}\u{5d0}".as_bytes(),
+                "\u{200d}\u{633}\u{5d0}".as_bytes(),
+            ),
+            (
+                b"\\x41 \\x4 \\xzz \\\\x41",
+                b"\\x5cx41 \\x4 \\xzz \\\\x5cx41",
+            ),
         ] {
             assert_eq!(escaped(value), text, "{}", String::from_utf8_lossy(text));
         }
@@ -241,8 +289,18 @@ mod tests {
 
     /// All that the contract names, written down a second time.
     fn hidden() -> Vec<char> {
-        let ranges = [0x61c..=0x61c, 0x200e..=0x200f, 0x2028..=0x2029, 0x202a..=0x202e, 0x2066..=0x2069];
-        ranges.into_iter().flatten().map(|code| char::from_u32(code).unwrap()).collect()
+        let ranges = [
+            0x61c..=0x61c,
+            0x200e..=0x200f,
+            0x2028..=0x2029,
+            0x202a..=0x202e,
+            0x2066..=0x2069,
+        ];
+        ranges
+            .into_iter()
+            .flatten()
+            .map(|code| char::from_u32(code).unwrap())
+            .collect()
     }
 
     #[test]
@@ -266,14 +324,24 @@ mod tests {
 
     #[test]
     fn json_names_the_code_of_what_a_viewer_obeys() {
-        let value = serde_json::json!({ "a\u{2028}": ["\u{202e}\u{7f}\u{9b}", "\n\u{1b} 中 😀", 1, null] });
+        let value =
+            serde_json::json!({ "a\u{2028}": ["\u{202e}\u{7f}\u{9b}", "\n\u{1b} 中 😀", 1, null] });
         let text = json_text(&value);
-        assert_eq!(text, "{\"a\\u2028\":[\"\\u202e\\u007f\\u009b\",\"\\n\\u001b 中 😀\",1,null]}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        assert_eq!(
+            text,
+            "{\"a\\u2028\":[\"\\u202e\\u007f\\u009b\",\"\\n\\u001b 中 😀\",1,null]}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 
     fn inside(quoted: &[u8]) -> &[u8] {
-        quoted.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap()
+        quoted
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""))
+            .unwrap()
     }
 
     fn tricky() -> impl Strategy<Value = Vec<u8>> {
@@ -281,7 +349,8 @@ mod tests {
             any::<u8>().prop_map(|byte| vec![byte]),
             "[\\\\x0-9a-f\n\r \\[]{1,6}".prop_map(String::into_bytes),
             any::<String>().prop_map(String::into_bytes),
-            proptest::sample::select(hidden()).prop_map(|character| character.to_string().into_bytes()),
+            proptest::sample::select(hidden())
+                .prop_map(|character| character.to_string().into_bytes()),
             Just(b"\n\n[2016-05-17 17:10:56] [root] [INFO] Notify Message Succeed!".to_vec()),
         ];
         proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())

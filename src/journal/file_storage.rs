@@ -35,14 +35,16 @@ pub struct FileStorage {
     lock: File,
 }
 
-/// A file that is being written, and which one it is: asked once, since each commit looks whether its name leads elsewhere.
+/// A file that is being written, and which one it is: asked once, since each commit looks whether
+/// its name leads elsewhere.
 #[derive(Debug)]
 struct LiveFile {
     file: File,
     identity: Identity,
 }
 
-/// What makes two files the same: the device and the inode, which is no other file's while it is open.
+/// What makes two files the same: the device and the inode, which is no other file's while it is
+/// open.
 type Identity = (u64, u64);
 
 /// The files cannot be used. Each message says what to do.
@@ -62,7 +64,9 @@ pub enum OpenError {
     },
     /// Something else is in the place of a file.
     #[error(
-        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it has to be one; logs.stdout = \"access\" prints the access lines as well; mend it with: {remedy}", path.display()
+        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it has to be one; \
+         logs.stdout = \"access\" prints the access lines as well; mend it with: \
+         {remedy}", path.display()
     )]
     NotAFile {
         /// Where.
@@ -74,7 +78,9 @@ pub enum OpenError {
     },
     /// Something else is in the place of the directory, or of one above it.
     #[error(
-        "cannot make the directory {}: {} is {kind}. Both logs are files that are synced: give logs.dir a directory; logs.stdout = \"access\" prints the access lines as well", dir.display(), path.display()
+        "cannot make the directory {}: {} is {kind}. Both logs are files that are synced: give \
+         logs.dir a directory; logs.stdout = \"access\" prints the access lines as \
+         well", dir.display(), path.display()
     )]
     NotADirectory {
         /// The directory.
@@ -85,7 +91,8 @@ pub enum OpenError {
         kind: &'static str,
     },
     /// Another process has the lock.
-    #[error("the logs of port {port} in {} are in use by another process: give this one another logs.dir or port", dir.display())]
+    #[error("the logs of port {port} in {} are in use by another process: give this one another \
+        logs.dir or port", dir.display())]
     Locked {
         /// The directory.
         dir: PathBuf,
@@ -95,15 +102,27 @@ pub enum OpenError {
 }
 
 impl FileOptions {
-    /// Looks whether anything else than a regular file is in the place of one, before [`FileStorage::open`] opens it.
+    /// Looks whether anything else than a regular file is in the place of one, before
+    /// [`FileStorage::open`] opens it.
     ///
     /// # Errors
     /// [`OpenError::NotAFile`]
     pub fn demand_files(&self) -> Result<(), OpenError> {
-        let names = Names { dir: self.dir.clone(), port: self.port };
-        for path in [names.lock(), names.live(Log::Endpoint), names.live(Log::Access)] {
+        let names = Names {
+            dir: self.dir.clone(),
+            port: self.port,
+        };
+        for path in [
+            names.lock(),
+            names.live(Log::Endpoint),
+            names.live(Log::Access),
+        ] {
             if let Some(kind) = regular::not_regular(&path) {
-                return Err(OpenError::NotAFile { remedy: move_away(&path), path, kind });
+                return Err(OpenError::NotAFile {
+                    remedy: move_away(&path),
+                    path,
+                    kind,
+                });
             }
         }
         Ok(())
@@ -117,7 +136,11 @@ impl FileStorage {
     /// [`OpenError::NotADirectory`]
     pub fn demand_dir(dir: &Path) -> Result<(), OpenError> {
         match regular::in_the_way(dir) {
-            Some((path, kind)) => Err(OpenError::NotADirectory { dir: dir.to_owned(), path: path.to_owned(), kind }),
+            Some((path, kind)) => Err(OpenError::NotADirectory {
+                dir: dir.to_owned(),
+                path: path.to_owned(),
+                kind,
+            }),
             None => Ok(()),
         }
     }
@@ -133,24 +156,46 @@ impl FileStorage {
         Self::demand_dir(dir)?;
         make_dir(dir).map_err(|cause| unwritable("make the directory", dir, dir, cause))?;
         let named = |path: &Path, cause| match regular::obstacle(path) {
-            Some(kind) => OpenError::NotAFile { path: path.to_owned(), kind, remedy: move_away(path) },
+            Some(kind) => OpenError::NotAFile {
+                path: path.to_owned(),
+                kind,
+                remedy: move_away(path),
+            },
             None => unwritable("open", path, dir, cause),
         };
         let lock = open(&names.lock(), mode).map_err(|cause| named(&names.lock(), cause))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { dir: dir.clone(), port }),
-            Err(TryLockError::Error(cause)) => return Err(unwritable("lock a file in", dir, dir, cause)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked {
+                    dir: dir.clone(),
+                    port,
+                });
+            }
+            Err(TryLockError::Error(cause)) => {
+                return Err(unwritable("lock a file in", dir, dir, cause));
+            }
         }
         // A FIFO too: it cannot be synced, so no journal starts on it.
         let live = |path: PathBuf| {
             let file = regular::open_any(&path, appending().mode(mode));
-            file.and_then(LiveFile::new).map_err(|cause| named(&path, cause))
+            file.and_then(LiveFile::new)
+                .map_err(|cause| named(&path, cause))
         };
-        let (endpoint, access) = (live(names.live(Log::Endpoint))?, live(names.live(Log::Access))?);
+        let (endpoint, access) = (
+            live(names.live(Log::Endpoint))?,
+            live(names.live(Log::Access))?,
+        );
         let dir_file = File::open(dir).map_err(|cause| unwritable("open", dir, dir, cause))?;
         sync_all(&dir_file).map_err(|cause| unwritable("sync", dir, dir, cause))?;
-        Ok(Self { endpoint, access, dir: dir_file, lock, names, mode })
+        Ok(Self {
+            endpoint,
+            access,
+            dir: dir_file,
+            lock,
+            names,
+            mode,
+        })
     }
 
     fn replace(&mut self, log: Log, live: LiveFile) {
@@ -171,7 +216,8 @@ impl FileStorage {
         &self.live(log).file
     }
 
-    /// Where the directory was moved away and made anew, the new one is locked, synced and measured from now on.
+    /// Where the directory was moved away and made anew, the new one is locked, synced and measured
+    /// from now on.
     fn follow_dir(&mut self) -> io::Result<()> {
         let dir = File::open(&self.names.dir)?;
         if identity(&dir.metadata()?) != identity(&self.dir.metadata()?) {
@@ -243,7 +289,10 @@ impl Storage for FileStorage {
     }
 
     fn rotate(&mut self, log: Log) -> io::Result<()> {
-        let (live, rotated) = (self.names.live(log), self.names.rotated(log, self.names.next_number(log)?));
+        let (live, rotated) = (
+            self.names.live(log),
+            self.names.rotated(log, self.names.next_number(log)?),
+        );
         fs::rename(&live, &rotated)?;
         self.reopen(log).inspect_err(|_| {
             // Should this fail too, the file is found to be moved the next time, which is as good.
@@ -257,14 +306,20 @@ impl Storage for FileStorage {
 
     fn suspect(&mut self, log: Log) -> io::Result<()> {
         let mut paths = (0..).map(|number| self.names.suspect(log, number));
-        let free = paths.find(|path| !path.exists()).unwrap_or_else(|| self.names.suspect(log, u64::MAX));
+        let free = paths
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| self.names.suspect(log, u64::MAX));
         fs::rename(self.names.live(log), free)
     }
 
     fn prune(&mut self, before: SystemTime) -> io::Result<usize> {
         let mut deleted = 0_usize;
         let mut failure = None;
-        let old = self.names.all_rotated()?.into_iter().chain(self.names.diagnostics()?);
+        let old = self
+            .names
+            .all_rotated()?
+            .into_iter()
+            .chain(self.names.diagnostics()?);
         for path in old.filter(|path| modified(path).is_some_and(|modified| modified < before)) {
             match fs::remove_file(&path) {
                 Ok(()) => deleted = deleted.saturating_add(1),
@@ -277,7 +332,12 @@ impl Storage for FileStorage {
     }
 
     fn newest_rotated(&self) -> io::Result<Option<SystemTime>> {
-        Ok(self.names.all_rotated()?.iter().filter_map(|path| modified(path)).max())
+        Ok(self
+            .names
+            .all_rotated()?
+            .iter()
+            .filter_map(|path| modified(path))
+            .max())
     }
 
     fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
@@ -285,7 +345,10 @@ impl Storage for FileStorage {
     }
 
     fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
-        let path = number.map_or_else(|| self.names.live(log), |number| self.names.rotated(log, number));
+        let path = number.map_or_else(
+            || self.names.live(log),
+            |number| self.names.rotated(log, number),
+        );
         Ok(Box::new(regular::open_to_read(&path)?))
     }
 
@@ -296,9 +359,19 @@ impl Storage for FileStorage {
     }
 
     fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let (path, draft) = (self.names.seen(), self.names.seen().with_extension("seen.new"));
+        let (path, draft) = (
+            self.names.seen(),
+            self.names.seen().with_extension("seen.new"),
+        );
         let mut options = OpenOptions::new();
-        let mut file = regular::open(&draft, options.write(true).create(true).truncate(true).mode(self.mode))?;
+        let mut file = regular::open(
+            &draft,
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(self.mode),
+        )?;
         file.write_all(bytes)?;
         fs::rename(draft, path)
     }
@@ -311,11 +384,20 @@ impl Storage for FileStorage {
 
 /// When a regular file was last written; `None` if it is gone or something else.
 fn modified(path: &Path) -> Option<SystemTime> {
-    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?.modified().ok()
+    fs::symlink_metadata(path)
+        .ok()
+        .filter(fs::Metadata::is_file)?
+        .modified()
+        .ok()
 }
 
 fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> OpenError {
-    OpenError::Unwritable { doing, path: path.to_owned(), remedy: remedy(dir, &cause), cause }
+    OpenError::Unwritable {
+        doing,
+        path: path.to_owned(),
+        remedy: remedy(dir, &cause),
+        cause,
+    }
 }
 
 /// Opens a file for appending, made where there is none.
@@ -329,9 +411,12 @@ fn appending() -> OpenOptions {
     options
 }
 
-/// Makes a directory that a crash does not take away again: what was made is synced into its parent.
+/// Makes a directory that a crash does not take away again: what was made is synced into its
+/// parent.
 fn make_dir(dir: &Path) -> io::Result<()> {
-    let missing = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+    let missing = dir
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
     let missing: Vec<&Path> = missing.collect();
     fs::create_dir_all(dir)?;
     missing.into_iter().try_for_each(sync_name)

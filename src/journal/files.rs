@@ -1,4 +1,5 @@
-//! The names of a port's files: what is written, what was rotated, what was put aside, what was refused.
+//! The names of a port's files: what is written, what was rotated, what was put aside, what was
+//! refused.
 
 use std::fs;
 use std::io;
@@ -30,7 +31,8 @@ impl Names {
         self.beside(log, "")
     }
 
-    /// A file that was full: `endpoint_log.PORT.N`. Of two, the one with the smaller number is the older.
+    /// A file that was full: `endpoint_log.PORT.N`. Of two, the one with the smaller number is the
+    /// older.
     #[must_use]
     pub fn rotated(&self, log: Log, number: u64) -> PathBuf {
         self.beside(log, &format!(".{number}"))
@@ -42,8 +44,8 @@ impl Names {
         self.beside(log, ".torn")
     }
 
-    /// A file that may hold what was never acknowledged: `endpoint_log.PORT.suspect`, with a number behind it where
-    /// there are several.
+    /// A file that may hold what was never acknowledged: `endpoint_log.PORT.suspect`, with a number
+    /// behind it where there are several.
     #[must_use]
     pub fn suspect(&self, log: Log, number: u64) -> PathBuf {
         match number {
@@ -75,22 +77,34 @@ impl Names {
     /// # Errors
     /// The directory cannot be read.
     pub fn rotated_numbers(&self, log: Log) -> io::Result<Vec<u64>> {
-        Ok(self.numbers(log)?.into_iter().filter_map(|(number, rest)| rest.is_empty().then_some(number)).collect())
+        Ok(self
+            .numbers(log)?
+            .into_iter()
+            .filter_map(|(number, rest)| rest.is_empty().then_some(number))
+            .collect())
     }
 
-    /// Whether a rotated file that is younger than number `first` is there under another ending only: packed, as a rule.
+    /// Whether a rotated file that is younger than number `first` is there under another ending
+    /// only: packed, as a rule.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn has_packed_after(&self, log: Log, first: Option<u64>) -> io::Result<bool> {
         let Some(first) = first else { return Ok(false) };
         let numbers = self.numbers(log)?;
-        let is_whole = |wanted: u64| numbers.iter().any(|(number, rest)| *number == wanted && rest.is_empty());
-        Ok(numbers.iter().any(|(number, _)| *number > first && !is_whole(*number)))
+        let is_whole = |wanted: u64| {
+            numbers
+                .iter()
+                .any(|(number, rest)| *number == wanted && rest.is_empty())
+        };
+        Ok(numbers
+            .iter()
+            .any(|(number, _)| *number > first && !is_whole(*number)))
     }
 
-    /// Files that somebody has made of rotated ones, and why no record is read from them: packed, or under a name that has no
-    /// number. Files ending in `.torn` and `.suspect` are not among them.
+    /// Files that somebody has made of rotated ones, and why no record is read from them: packed,
+    /// or under a name that has no number. Files ending in `.torn` and `.suspect` are not among
+    /// them.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -100,14 +114,23 @@ impl Names {
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
             // The name of another port may begin with this one.
-            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&live)) else { continue };
-            let number = rest.strip_prefix('.').is_some_and(|rest| rest.parse::<u64>().is_ok());
-            let is_ours = rest.is_empty() || number || rest == ".torn" || rest.starts_with(".suspect");
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&live)) else {
+                continue;
+            };
+            let number = rest
+                .strip_prefix('.')
+                .is_some_and(|rest| rest.parse::<u64>().is_ok());
+            let is_ours =
+                rest.is_empty() || number || rest == ".torn" || rest.starts_with(".suspect");
             if is_ours || rest.starts_with(|character: char| character.is_ascii_digit()) {
                 continue;
             }
             let is_packed = PACKED.iter().any(|end| rest.ends_with(end));
-            let why = if is_packed { "it is packed: unpack it to have it read" } else { "its name has no number" };
+            let why = if is_packed {
+                "it is packed: unpack it to have it read"
+            } else {
+                "its name has no number"
+            };
             found.push((self.dir.join(&name), why));
         }
         found.sort();
@@ -121,12 +144,17 @@ impl Names {
     pub fn all_rotated(&self) -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         for log in Log::iter() {
-            paths.extend(self.rotated_numbers(log)?.into_iter().map(|number| self.rotated(log, number)));
+            paths.extend(
+                self.rotated_numbers(log)?
+                    .into_iter()
+                    .map(|number| self.rotated(log, number)),
+            );
         }
         Ok(paths)
     }
 
-    /// The daily files of the diagnostic log, `diagnostics.YYYY-MM-DD`, but for the newest: that one is written.
+    /// The daily files of the diagnostic log, `diagnostics.YYYY-MM-DD`, but for the newest: that
+    /// one is written.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -134,12 +162,21 @@ impl Names {
         let mut days = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
-            let day = name.to_str().and_then(|name| name.strip_prefix(DIAGNOSTICS)?.strip_prefix('.'));
-            days.extend(day.and_then(|day| day.parse::<Date>().ok().filter(|date| date.to_string() == day)));
+            let day = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(DIAGNOSTICS)?.strip_prefix('.'));
+            days.extend(day.and_then(|day| {
+                day.parse::<Date>()
+                    .ok()
+                    .filter(|date| date.to_string() == day)
+            }));
         }
         days.sort();
         days.pop();
-        Ok(days.into_iter().map(|day| self.dir.join(format!("{DIAGNOSTICS}.{day}"))).collect())
+        Ok(days
+            .into_iter()
+            .map(|day| self.dir.join(format!("{DIAGNOSTICS}.{day}")))
+            .collect())
     }
 
     /// A number that no rotated file has, not even one that somebody has packed since (`.7.gz`).
@@ -148,10 +185,20 @@ impl Names {
     /// The directory cannot be read.
     pub fn next_number(&self, log: Log) -> io::Result<u64> {
         // One more than the largest, unless somebody has used up the largest there is.
-        let numbers: Vec<u64> = self.numbers(log)?.into_iter().map(|(number, _)| number).collect();
-        let nexts = numbers.iter().rev().filter_map(|number| number.checked_add(1));
-        let mut free = nexts.chain([1]).filter(|next| numbers.binary_search(next).is_err());
-        free.next().ok_or_else(|| io::Error::other("no number is left for a rotated file"))
+        let numbers: Vec<u64> = self
+            .numbers(log)?
+            .into_iter()
+            .map(|(number, _)| number)
+            .collect();
+        let nexts = numbers
+            .iter()
+            .rev()
+            .filter_map(|number| number.checked_add(1));
+        let mut free = nexts
+            .chain([1])
+            .filter(|next| numbers.binary_search(next).is_err());
+        free.next()
+            .ok_or_else(|| io::Error::other("no number is left for a rotated file"))
     }
 
     /// The numbers behind the log's name, each with what follows it, in order.
@@ -160,8 +207,12 @@ impl Names {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
-            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&start)) else { continue };
-            let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&start)) else {
+                continue;
+            };
+            let digits = rest
+                .find(|character: char| !character.is_ascii_digit())
+                .unwrap_or(rest.len());
             let (digits, rest) = rest.split_at(digits);
             if let Ok(number) = digits.parse() {
                 found.push((number, rest.to_owned()));
@@ -183,18 +234,36 @@ mod tests {
     #[test]
     fn rotated_files_are_told_from_all_others_and_no_number_comes_twice() {
         let dir = tempfile::tempdir().unwrap();
-        let names = Names { dir: dir.path().to_owned(), port: 80 };
+        let names = Names {
+            dir: dir.path().to_owned(),
+            port: 80,
+        };
         assert_eq!(names.next_number(Log::Endpoint).unwrap(), 1);
-        for name in ["", ".10", ".9", ".torn", ".suspect", ".suspect.77", ".12.gz", ".x", ".007x", "80.44"] {
+        for name in [
+            "",
+            ".10",
+            ".9",
+            ".torn",
+            ".suspect",
+            ".suspect.77",
+            ".12.gz",
+            ".x",
+            ".007x",
+            "80.44",
+        ] {
             fs::write(dir.path().join(format!("endpoint_log.80{name}")), "").unwrap();
         }
         fs::write(names.rotated(Log::Access, 99), "").unwrap();
         assert_eq!(names.rotated_numbers(Log::Endpoint).unwrap(), [9, 10]);
         assert_eq!(names.next_number(Log::Endpoint).unwrap(), 13);
-        let others = names.others(Log::Endpoint).unwrap().into_iter().map(|(path, why)| {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            (name, why.split(':').next().unwrap())
-        });
+        let others = names
+            .others(Log::Endpoint)
+            .unwrap()
+            .into_iter()
+            .map(|(path, why)| {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, why.split(':').next().unwrap())
+            });
         let named = |name: &str, why| (format!("endpoint_log.80{name}"), why);
         assert_eq!(
             others.collect::<Vec<_>>(),
@@ -204,7 +273,8 @@ mod tests {
                 named(".x", "its name has no number")
             ]
         );
-        // The largest numbers there are, made by somebody else: each rotation still has a name of its own.
+        // The largest numbers there are, made by somebody else: each rotation still has a name of
+        // its own.
         for (number, next) in [(u64::MAX, 13), (u64::MAX - 1, 13), (13, 14), (1, 14)] {
             fs::write(names.rotated(Log::Endpoint, number), "").unwrap();
             assert_eq!(names.next_number(Log::Endpoint).unwrap(), next);

@@ -33,7 +33,8 @@ impl Medium {
         match magic {
             0x794c_7630 => Self::Overlay,
             0x0102_1994 | 0x8584_58f6 => Self::Memory,
-            0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400 | 0x6573_5546 => Self::Network,
+            0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400
+            | 0x6573_5546 => Self::Network,
             _ => Self::Disk,
         }
     }

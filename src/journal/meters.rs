@@ -7,8 +7,18 @@ use crate::meter::{Sizes, Spans};
 
 /// The upper ends of the buckets of [`Meters::batch_entries`].
 const ENTRIES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
-/// The upper ends of the buckets of [`Meters::batch_bytes`]: a batch is closed at 256 KiB, and its last entry may be large.
-const BYTES: [u64; 8] = [1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20];
+/// The upper ends of the buckets of [`Meters::batch_bytes`]: a batch is closed at 256 KiB, and its
+/// last entry may be large.
+const BYTES: [u64; 8] = [
+    1 << 10,
+    1 << 12,
+    1 << 14,
+    1 << 16,
+    1 << 17,
+    1 << 18,
+    1 << 19,
+    1 << 20,
+];
 
 /// What the writer has done.
 #[derive(Debug)]
@@ -54,7 +64,9 @@ impl Meters {
     /// How long ago both logs were synced.
     #[must_use]
     pub fn since_sync(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_millis(self.synced_ms.load(Ordering::Relaxed)))
+        self.started.elapsed().saturating_sub(Duration::from_millis(
+            self.synced_ms.load(Ordering::Relaxed),
+        ))
     }
 
     pub(super) fn note_batch(&self, entries: usize, bytes: usize, took: Duration) {
@@ -66,6 +78,7 @@ impl Meters {
 
     pub(super) fn note_sync(&self, at: Instant) {
         let since = at.saturating_duration_since(self.started).as_millis();
-        self.synced_ms.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.synced_ms
+            .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

@@ -1,7 +1,7 @@
 //! What is on disk: the access log and the endpoint log of one port, written together.
 //!
-//! A [`Record`] and an [`AccessLine`] turn into an [`Entry`], [`Journal::append`] hands the entry to
-//! the one thread that owns both files, and a [`Receipt`] comes back when both are synced. No
+//! A [`Record`] and an [`AccessLine`] turn into an [`Entry`], [`Journal::append`] hands the entry
+//! to the one thread that owns both files, and a [`Receipt`] comes back when both are synced. No
 //! other code can make a receipt, and no answer of 201 can be made without one.
 //! `docs/design/journal.md` has the format, the commit rule and what is assumed of the disk.
 

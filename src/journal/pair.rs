@@ -1,8 +1,8 @@
 //! The two files as one: written, synced, cut back, followed and rotated in step, whatever fails.
 //!
-//! `written` is where the last whole batch ends, `floor` where a cut must stop: nothing before it may go. With
-//! [`SyncMode::Always`] the floor is the last synced length; with the other modes whatever was written was also
-//! acknowledged.
+//! `written` is where the last whole batch ends, `floor` where a cut must stop: nothing before it
+//! may go. With [`SyncMode::Always`] the floor is the last synced length; with the other modes
+//! whatever was written was also acknowledged.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -70,13 +70,21 @@ pub(super) struct Pair {
     reopenings: u64,
 }
 
-/// So many bytes of the endpoint log are read again by a start at most, and a file more where it was killed.
+/// So many bytes of the endpoint log are read again by a start at most, and a file more where it
+/// was killed.
 const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 
 impl Pair {
     /// Two files that were recovered: all that stands in them is durable.
-    pub(super) fn new(storage: Box<dyn Storage>, sync: SyncMode, rotate_bytes: Option<u64>) -> io::Result<Self> {
-        let written = Lengths { endpoint: storage.len(Log::Endpoint)?, access: storage.len(Log::Access)? };
+    pub(super) fn new(
+        storage: Box<dyn Storage>,
+        sync: SyncMode,
+        rotate_bytes: Option<u64>,
+    ) -> io::Result<Self> {
+        let written = Lengths {
+            endpoint: storage.len(Log::Endpoint)?,
+            access: storage.len(Log::Access)?,
+        };
         let (unsynced, unsynced_since, switch_after) = (0, None, [None; Log::COUNT]);
         let (floor, unsaved) = (written, 0);
         let (synced_at, rotations, reopenings) = (Instant::now(), 0, 0);
@@ -98,8 +106,8 @@ impl Pair {
 
     /// Writes a batch to both files, and syncs both where asked to.
     ///
-    /// The endpoint log is synced before the access log is written, so that no access line is ever on disk without
-    /// its record.
+    /// The endpoint log is synced before the access log is written, so that no access line is ever
+    /// on disk without its record.
     pub(super) fn write(&mut self, entry: &Entry, syncs: bool) -> Result<(), Fault> {
         for log in Log::iter() {
             self.follow(log, entry.of(log).len())?;
@@ -114,14 +122,19 @@ impl Pair {
         }
         for log in Log::iter() {
             let added = u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX);
-            self.written.set(log, self.written.of(log).saturating_add(added));
-            self.unsaved = self.unsaved.saturating_add(if log == Log::Endpoint { added } else { 0 });
+            self.written
+                .set(log, self.written.of(log).saturating_add(added));
+            self.unsaved =
+                self.unsaved
+                    .saturating_add(if log == Log::Endpoint { added } else { 0 });
         }
         if syncs {
             self.all_is_synced();
         } else {
             self.unsynced = self.unsynced.saturating_add(entry.bytes());
-            self.unsynced_since = self.unsynced_since.or_else(|| (self.unsynced > 0).then(Instant::now));
+            self.unsynced_since = self
+                .unsynced_since
+                .or_else(|| (self.unsynced > 0).then(Instant::now));
         }
         if self.sync != SyncMode::Always {
             self.floor = self.written;
@@ -149,15 +162,21 @@ impl Pair {
     /// When the files are to be synced although no batch asks for it.
     pub(super) fn sync_due(&self) -> Option<Instant> {
         match self.sync {
-            SyncMode::Interval(span) => self.unsynced_since.and_then(|since| since.checked_add(span)),
+            SyncMode::Interval(span) => self
+                .unsynced_since
+                .and_then(|since| since.checked_add(span)),
             SyncMode::Always | SyncMode::Os => None,
         }
     }
 
     /// Tells how it stands.
     pub(super) fn tell(&self, meters: &Meters) {
-        meters.access_log_bytes.store(self.written.access, Ordering::Relaxed);
-        meters.endpoint_log_bytes.store(self.written.endpoint, Ordering::Relaxed);
+        meters
+            .access_log_bytes
+            .store(self.written.access, Ordering::Relaxed);
+        meters
+            .endpoint_log_bytes
+            .store(self.written.endpoint, Ordering::Relaxed);
         meters.rotations.store(self.rotations, Ordering::Relaxed);
         meters.reopenings.store(self.reopenings, Ordering::Relaxed);
         meters.note_sync(self.synced_at);
@@ -168,14 +187,16 @@ impl Pair {
         self.unsaved >= SAVE_AFTER_BYTES
     }
 
-    /// Saves such a snapshot. What it tells of is durable first: a power cut must not leave a duplicate of nothing.
+    /// Saves such a snapshot. What it tells of is durable first: a power cut must not leave a
+    /// duplicate of nothing.
     pub(super) fn save(&mut self, seen: &Seen) -> Result<(), Fault> {
         if self.unsynced > 0 {
             self.sync_both()?;
         }
         self.unsaved = 0;
         if let Err(error) = seen.save(self.storage.as_mut()) {
-            warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs for it");
+            warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs \
+                for it");
         }
         Ok(())
     }
@@ -206,22 +227,32 @@ impl Pair {
         }
     }
 
-    /// Where somebody changed the length of a file it is measured anew; where its name leads elsewhere, or where it
-    /// would grow too large, another file is used from now on.
+    /// Where somebody changed the length of a file it is measured anew; where its name leads
+    /// elsewhere, or where it would grow too large, another file is used from now on.
     fn follow(&mut self, log: Log, incoming: usize) -> Result<(), Fault> {
         let len = self.storage.len(log).map_err(Fault::Refused)?;
         let expected = self.written.of(log);
         if len != expected {
-            warn!(log = log.name(), expected, len, "Somebody else changed the length of a log: measured anew");
+            warn!(
+                log = log.name(),
+                expected, len, "Somebody else changed the length of a log: measured anew"
+            );
             self.adopt(log, self.floor.of(log))?;
         }
-        if self.held_off(log).is_some_and(|after| Instant::now() < after) {
+        if self
+            .held_off(log)
+            .is_some_and(|after| Instant::now() < after)
+        {
             return self.demand_name(log);
         }
         // Where that cannot be told, the file at hand still takes records.
         let is_moved = self.storage.is_moved(log).unwrap_or(false);
-        let after = self.written.of(log).saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
-        let is_full = self.written.of(log) > 0 && self.rotate_bytes.is_some_and(|bytes_max| after > bytes_max);
+        let after = self
+            .written
+            .of(log)
+            .saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
+        let is_full = self.written.of(log) > 0
+            && self.rotate_bytes.is_some_and(|bytes_max| after > bytes_max);
         match (is_moved, is_full) {
             (true, _) => {
                 let is_new = self.switch(log, |storage| storage.reopen(log))?;
@@ -233,7 +264,11 @@ impl Pair {
             }
             (false, false) => return Ok(()),
         }
-        if self.held_off(log).is_some() { self.demand_name(log) } else { Ok(()) }
+        if self.held_off(log).is_some() {
+            self.demand_name(log)
+        } else {
+            Ok(())
+        }
     }
 
     fn held_off(&self, log: Log) -> Option<Instant> {
@@ -246,8 +281,8 @@ impl Pair {
         }
     }
 
-    /// The old file may stay in use under another name, but not under none: what is written to a deleted file goes
-    /// with the process.
+    /// The old file may stay in use under another name, but not under none: what is written to a
+    /// deleted file goes with the process.
     fn demand_name(&self, log: Log) -> Result<(), Fault> {
         match self.storage.has_name(log) {
             Ok(false) => Err(Fault::Refused(io::Error::new(
@@ -259,12 +294,18 @@ impl Pair {
         }
     }
 
-    /// Leaves a file, whole and synced, for another. Where there is no other the old one stays in use: `false`.
-    fn switch(&mut self, log: Log, open: impl Fn(&mut dyn Storage) -> io::Result<()>) -> Result<bool, Fault> {
+    /// Leaves a file, whole and synced, for another. Where there is no other the old one stays in
+    /// use: `false`.
+    fn switch(
+        &mut self,
+        log: Log,
+        open: impl Fn(&mut dyn Storage) -> io::Result<()>,
+    ) -> Result<bool, Fault> {
         self.sync_file(log)?;
         if let Err(error) = open(self.storage.as_mut()) {
             if self.held_off(log).is_none() {
-                warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use until that works");
+                warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use \
+                    until that works");
             }
             self.hold_off(log, Instant::now().checked_add(SWITCH_RETRY));
             return Ok(false);
@@ -283,12 +324,18 @@ impl Pair {
         self.adopt(log, 0).map(|()| true)
     }
 
-    /// Takes a file as it is: a torn end is closed off, but nothing before `known`, and what precedes it is durable
-    /// before anything follows.
+    /// Takes a file as it is: a torn end is closed off, but nothing before `known`, and what
+    /// precedes it is durable before anything follows.
     fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
-        let (torn, damaged) = recovery::close_off(self.storage.as_mut(), log, known).map_err(Fault::Refused)?;
+        let (torn, damaged) =
+            recovery::close_off(self.storage.as_mut(), log, known).map_err(Fault::Refused)?;
         if let Some(tail) = torn {
-            warn!(log = log.name(), offset = tail.offset, bytes = tail.bytes, "A log ended within a record: cut off");
+            warn!(
+                log = log.name(),
+                offset = tail.offset,
+                bytes = tail.bytes,
+                "A log ended within a record: cut off"
+            );
         }
         if let Some(DamagedLog { offset, places, .. }) = damaged {
             error!(
@@ -309,8 +356,8 @@ impl Pair {
         self.synced_at = Instant::now();
     }
 
-    /// A sync that failed is never tried again: the kernel may have thrown the data away, and call the next one a
-    /// success.
+    /// A sync that failed is never tried again: the kernel may have thrown the data away, and call
+    /// the next one a success.
     fn sync_file(&mut self, log: Log) -> Result<(), Fault> {
         self.storage.sync(log).map_err(|cause| self.give_up(cause))
     }
@@ -318,18 +365,26 @@ impl Pair {
     /// After a failed write: cuts both files back to their last whole batch.
     fn take_back(&mut self, cause: io::Error) -> Fault {
         let cut = Log::iter().try_for_each(|log| self.cut(log, self.written.of(log)));
-        if cut.is_ok() { Fault::Refused(cause) } else { self.give_up(cause) }
+        if cut.is_ok() {
+            Fault::Refused(cause)
+        } else {
+            self.give_up(cause)
+        }
     }
 
-    /// Nothing is written after this. What was not acknowledged is cut off; a file where even that fails is put out of
-    /// the way, so that nothing in it ever counts.
+    /// Nothing is written after this. What was not acknowledged is cut off; a file where even that
+    /// fails is put out of the way, so that nothing in it ever counts.
     fn give_up(&mut self, cause: io::Error) -> Fault {
         error!(%cause, "The disk failed for good: nothing more is written until the next start");
         for log in Log::iter() {
-            let Err(error) = self.cut(log, self.floor.of(log)) else { continue };
-            error!(log = log.name(), %error, "What was being written cannot be cut off: renaming the file to .suspect");
+            let Err(error) = self.cut(log, self.floor.of(log)) else {
+                continue;
+            };
+            error!(log = log.name(), %error, "What was being written cannot be cut off: renaming \
+                the file to .suspect");
             if let Err(error) = self.storage.suspect(log) {
-                error!(log = log.name(), %error, "It cannot be renamed: the log may say 201 where 503 was answered");
+                error!(log = log.name(), %error, "It cannot be renamed: the log may say 201 where \
+                    503 was answered");
             }
         }
         if let Err(error) = self.storage.sync_names() {
@@ -340,6 +395,10 @@ impl Pair {
 
     /// A file that someone else made shorter is left as it is: cutting it would fill it with zeros.
     fn cut(&mut self, log: Log, len: u64) -> io::Result<()> {
-        if self.storage.len(log)? > len { self.storage.truncate(log, len) } else { Ok(()) }
+        if self.storage.len(log)? > len {
+            self.storage.truncate(log, len)
+        } else {
+            Ok(())
+        }
     }
 }

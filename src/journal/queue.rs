@@ -28,10 +28,11 @@ pub struct Limits {
     pub entries_max: usize,
     /// Their bytes.
     pub bytes_max: usize,
-    /// The bytes of refusals not yet written. They stand in the same queue, so they are few enough for the
-    /// slowest of disks: a push waits behind them.
+    /// The bytes of refusals not yet written. They stand in the same queue, so they are few enough
+    /// for the slowest of disks: a push waits behind them.
     pub refused_bytes_max: usize,
-    /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they save.
+    /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they
+    /// save.
     pub batch_bytes: usize,
 }
 
@@ -68,8 +69,8 @@ pub struct Once {
 /// Why an entry is not on disk: ours or the disk's doing, never the peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    /// The queue is full, or nothing has left it for [`STALL_TOLD`](crate::journal::STALL_TOLD); nothing was handed
-    /// over.
+    /// The queue is full, or nothing has left it for [`STALL_TOLD`](crate::journal::STALL_TOLD);
+    /// nothing was handed over.
     #[error("the journal's queue is full, or its disk does not answer")]
     Full,
     /// The write failed and was taken back.
@@ -102,8 +103,8 @@ pub(super) enum Command {
 pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
 
 impl Journal {
-    /// Recovers what stands in the files and starts the writer. `tee` gets a copy of every access line
-    /// that was written; it must not block.
+    /// Recovers what stands in the files and starts the writer. `tee` gets a copy of every access
+    /// line that was written; it must not block.
     ///
     /// # Errors
     /// The files cannot be read, cut or synced, or no thread can be started.
@@ -115,18 +116,33 @@ impl Journal {
         let recovered = recovery::recover(storage.as_mut())?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many notes as appends, one request to reopen and one close.
-        let (queue, commands) = mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
+        let (queue, commands) =
+            mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new());
         let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
         let fingerprints = seen.as_ref().map(Seen::key);
         let pair = Pair::new(storage, sync, settings.rotate_bytes)?;
         let writer = Writer::new(pair, seen, shared.clone(), Tee::new(tee), settings);
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&commands))?;
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&commands))?;
         let (writer, thread) = (thread.thread().clone(), Mutex::new(Some(thread)));
-        Ok((Self { queue, shared, limits, sync, fingerprints, writer, thread }, recovered))
+        Ok((
+            Self {
+                queue,
+                shared,
+                limits,
+                sync,
+                fingerprints,
+                writer,
+                thread,
+            },
+            recovered,
+        ))
     }
 
-    /// Whether a push can be handed over at this moment, so that one which cannot costs no more than its head.
+    /// Whether a push can be handed over at this moment, so that one which cannot costs no more
+    /// than its head.
     ///
     /// # Errors
     /// What [`append`](Self::append) would say.
@@ -136,7 +152,11 @@ impl Journal {
         }
         let Waits { entries, bytes } = self.shared.appends.waits();
         let is_full = entries >= self.limits.entries_max || bytes >= self.limits.bytes_max;
-        if is_full || self.shared.is_stalled() { Err(JournalError::Full) } else { Ok(()) }
+        if is_full || self.shared.is_stalled() {
+            Err(JournalError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands an entry over and waits until it is on disk.
@@ -153,13 +173,17 @@ impl Journal {
         receipt.await.unwrap_or(Err(JournalError::Failed))
     }
 
-    /// Marks an entry as that of a notification: owner, topic, subscription and message id; its outcome is the record
-    /// that begins at `outcome_at`. `None` where duplicates are not told.
+    /// Marks an entry as that of a notification: owner, topic, subscription and message id; its
+    /// outcome is the record that begins at `outcome_at`. `None` where duplicates are not told.
     ///
-    /// Whether it is a duplicate is decided by the writer, when all that was handed over before is on disk or refused.
+    /// Whether it is a duplicate is decided by the writer, when all that was handed over before is
+    /// on disk or refused.
     #[must_use]
     pub fn once(&self, identity: [&[u8]; 4], outcome_at: usize) -> Option<Once> {
-        self.fingerprints.map(|fingerprints| Once { fingerprint: fingerprints.of(identity), outcome_at })
+        self.fingerprints.map(|fingerprints| Once {
+            fingerprint: fingerprints.of(identity),
+            outcome_at,
+        })
     }
 
     /// Notifications that were durable already when they came again.
@@ -192,15 +216,17 @@ impl Journal {
         self.shared.notes.waits()
     }
 
-    /// Hands an entry over that no answer waits for. Where there is no room it is dropped and counted.
+    /// Hands an entry over that no answer waits for. Where there is no room it is dropped and
+    /// counted.
     pub fn note(&self, entry: Entry) {
         if self.send(entry, None).is_err() {
             self.shared.note_dropped(1);
         }
     }
 
-    /// Asks to look at once whether the names of the files lead elsewhere by now, as after a rename by logrotate, and to
-    /// go on with the files that are found or made there. Nothing is cut off; where that fails the old files stay in use.
+    /// Asks to look at once whether the names of the files lead elsewhere by now, as after a rename
+    /// by logrotate, and to go on with the files that are found or made there. Nothing is cut off;
+    /// where that fails the old files stay in use.
     pub fn reopen(&self) {
         if self.shared.reopens.take(0, 1, 0) {
             // A queue without a receiver has no files either.
@@ -208,14 +234,15 @@ impl Journal {
         }
     }
 
-    /// Takes the signed Date of a push that was verified: the time of day is that or later, whatever the clock says. Old
-    /// files are deleted by it. Waits for nothing.
+    /// Takes the signed Date of a push that was verified: the time of day is that or later,
+    /// whatever the clock says. Old files are deleted by it. Waits for nothing.
     pub fn confirm_time(&self, date: SystemTime) {
         self.shared.confirm_time(date);
     }
 
-    /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit has been under
-    /// way for [`STALL_TOLD`](crate::journal::STALL_TOLD), and no write was refused in the last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD). After that time it is worth
+    /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit
+    /// has been under way for [`STALL_TOLD`](crate::journal::STALL_TOLD), and no write was refused
+    /// in the last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD). After that time it is worth
     /// another try.
     #[must_use]
     pub fn is_writable(&self) -> bool {
@@ -225,26 +252,30 @@ impl Journal {
             && !self.shared.is_stalled()
     }
 
-    /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago, or a write was refused in the
-    /// last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD) for want of space.
+    /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago, or a
+    /// write was refused in the last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD) for want of
+    /// space.
     #[must_use]
     pub fn is_low(&self) -> bool {
         self.shared.is_low()
     }
 
-    /// The space that is free for the logs, in bytes, as of a second ago; `None` before it was looked at.
+    /// The space that is free for the logs, in bytes, as of a second ago; `None` before it was
+    /// looked at.
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         self.shared.free_bytes()
     }
 
-    /// Whether less than a quarter of that is free, or a write was refused so: what is left is for pushes only.
+    /// Whether less than a quarter of that is free, or a write was refused so: what is left is for
+    /// pushes only.
     #[must_use]
     pub fn is_scarce(&self) -> bool {
         self.shared.is_scarce()
     }
 
-    /// Whether its thread has ended, or has hung in one commit for [`STALL_TOLD`](crate::journal::STALL_TOLD).
+    /// Whether its thread has ended, or has hung in one commit for
+    /// [`STALL_TOLD`](crate::journal::STALL_TOLD).
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.shared.has_ended() || self.shared.is_stalled()
@@ -268,14 +299,22 @@ impl Journal {
     pub async fn close(&self) -> Result<(), JournalError> {
         // There is room for one; a second one, or a queue without a receiver, changes nothing.
         drop(self.queue.try_send(Command::Close));
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
                 return Err(JournalError::Failed);
             }
         }
-        if self.shared.failed.is_cancelled() { Err(JournalError::Failed) } else { Ok(()) }
+        if self.shared.failed.is_cancelled() {
+            Err(JournalError::Failed)
+        } else {
+            Ok(())
+        }
     }
 
     fn send(&self, entry: Entry, waiting: Option<Waiting>) -> Result<(), JournalError> {

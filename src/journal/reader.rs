@@ -1,4 +1,5 @@
-//! Reads a log record by record, past damage too, and an accepted notification's identity out of its record.
+//! Reads a log record by record, past damage too, and an accepted notification's identity out of
+//! its record.
 
 use std::io::{self, BufRead};
 
@@ -11,7 +12,8 @@ use crate::journal::{Log, SeenKey};
 
 /// What the outcome of an accepted notification begins with.
 const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
-/// How a record begins; a `0` is any digit, an `a` any letter. Inside a JSON string the quotes would be escaped.
+/// How a record begins; a `0` is any digit, an `a` any letter. Inside a JSON string the quotes
+/// would be escaped.
 const TEXT_HEAD: &[u8] = b"[0000-00-00 00:00:00] [";
 const LINE_HEAD: &[u8] = b"[00/aaa/0000 00:00:00]\"";
 const JSON_HEAD: &[u8] = b"{\"time\":\"";
@@ -50,14 +52,22 @@ pub enum Damage {
     #[strum(to_string = "it is not UTF-8")]
     NotText,
     /// What ends a record is missing.
-    #[strum(to_string = "its end is missing: another record begins within it, or its line ends too early")]
+    #[strum(
+        to_string = "its end is missing: another record begins within it, or its line ends too \
+            early"
+    )]
     NoEnd,
 }
 
 impl<R: BufRead> Records<R> {
     /// Reads from where `input` stands, which is the beginning of a record.
     pub fn new(log: Log, input: R) -> Self {
-        Self { input, log, record: Vec::new(), rest: Vec::new() }
+        Self {
+            input,
+            log,
+            record: Vec::new(),
+            rest: Vec::new(),
+        }
     }
 
     /// The next record, or what is in its place.
@@ -81,7 +91,11 @@ impl<R: BufRead> Records<R> {
             }
             let line = self.record.get(start..).unwrap_or_default();
             if !line.ends_with(b"\n") {
-                return Ok(if self.record.is_empty() { Found::End } else { Found::Torn(&self.record) });
+                return Ok(if self.record.is_empty() {
+                    Found::End
+                } else {
+                    Found::Torn(&self.record)
+                });
             }
             // A line is a record in the access log and in JSON; in text an empty one ends it.
             let is_json = self.record.starts_with(b"{");
@@ -90,7 +104,9 @@ impl<R: BufRead> Records<R> {
             }
             if is_json || self.log == Log::Access || line == b"\n" {
                 let damage = damage(&self.record);
-                return Ok(damage.map_or(Found::Whole(&self.record), |damage| Found::Damaged(&self.record, damage)));
+                return Ok(damage.map_or(Found::Whole(&self.record), |damage| {
+                    Found::Damaged(&self.record, damage)
+                }));
             }
         }
     }
@@ -134,33 +150,49 @@ impl<R: BufRead> Records<R> {
 
     /// Whether what follows the last line can follow a record that begins at `begin`.
     ///
-    /// In JSON a record is one line, and the next one begins behind it. A peer's text that looks like such a line is followed by the
-    /// rest of its own record: an indented line, another attribute, or an empty line.
+    /// In JSON a record is one line, and the next one begins behind it. A peer's text that looks
+    /// like such a line is followed by the rest of its own record: an indented line, another
+    /// attribute, or an empty line.
     fn is_followed_like_a_record(&mut self, begin: usize) -> io::Result<bool> {
-        Ok(self.record.get(begin) != Some(&b'{') || matches!(self.peek()?, None | Some(b'[' | b'{')))
+        Ok(self.record.get(begin) != Some(&b'{')
+            || matches!(self.peek()?, None | Some(b'[' | b'{')))
     }
 
-    /// The place where a record begins in the middle of the line at `start`, because what ended the one before is damaged.
+    /// The place where a record begins in the middle of the line at `start`, because what ended the
+    /// one before is damaged.
     ///
-    /// A peer's text may look like the head of a record. So it counts only where no such text can be: behind a control
-    /// character, and in a line that does not belong in a record or is not JSON.
+    /// A peer's text may look like the head of a record. So it counts only where no such text can
+    /// be: behind a control character, and in a line that does not belong in a record or is not
+    /// JSON.
     fn begins_within(&self, start: usize) -> Option<usize> {
         let line = self.record.get(start..).unwrap_or_default();
         let head = match self.log {
             Log::Endpoint => TEXT_HEAD,
             Log::Access => LINE_HEAD,
         };
-        let is_head =
-            |place: usize| line.get(place..).is_some_and(|rest| is_like(rest, head) || rest.starts_with(JSON_HEAD));
-        let before = |place: usize, is_it: fn(&u8) -> bool| line.get(place.wrapping_sub(1)).is_some_and(is_it);
+        let is_head = |place: usize| {
+            line.get(place..)
+                .is_some_and(|rest| is_like(rest, head) || rest.starts_with(JSON_HEAD))
+        };
+        let before = |place: usize, is_it: fn(&u8) -> bool| {
+            line.get(place.wrapping_sub(1)).is_some_and(is_it)
+        };
         if line.starts_with(b"{") {
-            // Its quotes tell a head in JSON from a message that looks like one; of text that is not so sure.
-            let json = find(line, 1, |place| line.get(place..).is_some_and(|rest| rest.starts_with(JSON_HEAD)));
-            let behind_end =
-                |place: usize| before(place, is_control) || before(place.wrapping_sub(1), |it| *it == b'}');
-            let begin = json.or_else(|| find(line, 1, |place| behind_end(place) && is_head(place)))?;
+            // Its quotes tell a head in JSON from a message that looks like one; of text that is
+            // not so sure.
+            let json = find(line, 1, |place| {
+                line.get(place..)
+                    .is_some_and(|rest| rest.starts_with(JSON_HEAD))
+            });
+            let behind_end = |place: usize| {
+                before(place, is_control) || before(place.wrapping_sub(1), |it| *it == b'}')
+            };
+            let begin =
+                json.or_else(|| find(line, 1, |place| behind_end(place) && is_head(place)))?;
             // A header may be named "time".
-            return serde_json::from_slice::<IgnoredAny>(line).is_err().then_some(begin);
+            return serde_json::from_slice::<IgnoredAny>(line)
+                .is_err()
+                .then_some(begin);
         }
         let is_odd = match self.log {
             Log::Endpoint if start > 0 => !is_line_of_a_record(line),
@@ -170,7 +202,9 @@ impl<R: BufRead> Records<R> {
             find(line, 1, is_head)
         } else {
             let first_control = line.iter().position(is_control)?;
-            find(line, first_control.saturating_add(1), |place| before(place, is_control) && is_head(place))
+            find(line, first_control.saturating_add(1), |place| {
+                before(place, is_control) && is_head(place)
+            })
         };
         begin.map(|begin| start.saturating_add(begin))
     }
@@ -193,10 +227,15 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
 /// Whether a record of text has such a line behind its first.
 pub(super) fn is_line_of_a_record(line: &[u8]) -> bool {
     let is_attribute = || {
-        let name = split_attribute(line).map(|(name, _)| name).unwrap_or_default();
+        let name = split_attribute(line)
+            .map(|(name, _)| name)
+            .unwrap_or_default();
         !name.is_empty() && name.iter().all(u8::is_ascii_alphanumeric)
     };
-    line == b"\n" || line.starts_with(b"    ") || PARTS.iter().any(|part| line.starts_with(part)) || is_attribute()
+    line == b"\n"
+        || line.starts_with(b"    ")
+        || PARTS.iter().any(|part| line.starts_with(part))
+        || is_attribute()
 }
 
 fn is_control(byte: &u8) -> bool {
@@ -207,16 +246,23 @@ fn damage(record: &[u8]) -> Option<Damage> {
     if record.iter().any(is_control) {
         return Some(Damage::Control);
     }
-    std::str::from_utf8(record).is_err().then_some(Damage::NotText)
+    std::str::from_utf8(record)
+        .is_err()
+        .then_some(Damage::NotText)
 }
 
 /// Which notification a record of the endpoint log tells of, where it says that one was accepted.
 ///
-/// A log may change its form from one record to the next: text and JSON are told apart by the first byte. `None` also
-/// if it has no attribute that identifies a notification, not even an empty one: then the record is not whole.
+/// A log may change its form from one record to the next: text and JSON are told apart by the first
+/// byte. `None` also if it has no attribute that identifies a notification, not even an empty one:
+/// then the record is not whole.
 #[must_use]
 pub fn accepted(record: &[u8]) -> Option<SeenKey> {
-    if record.starts_with(b"{") { accepted_json(record) } else { accepted_text(record) }
+    if record.starts_with(b"{") {
+        accepted_json(record)
+    } else {
+        accepted_text(record)
+    }
 }
 
 fn accepted_text(record: &[u8]) -> Option<SeenKey> {
@@ -244,8 +290,8 @@ fn accepted_text(record: &[u8]) -> Option<SeenKey> {
     is_named.then_some(key)
 }
 
-/// What stands behind the five bracketed fields of a record's first line. In the record of a request a peer chose it,
-/// so where it ends proves nothing.
+/// What stands behind the five bracketed fields of a record's first line. In the record of a
+/// request a peer chose it, so where it ends proves nothing.
 pub(super) fn title(first: &str) -> Option<&str> {
     first.splitn(6, "] ").nth(5)
 }
@@ -264,7 +310,9 @@ fn set(key: &mut SeenKey, attribute: Option<(&[u8], Vec<u8>)>) {
 }
 
 fn accepted_json(record: &[u8]) -> Option<SeenKey> {
-    let Value::Object(record) = serde_json::from_slice(record).ok()? else { return None };
+    let Value::Object(record) = serde_json::from_slice(record).ok()? else {
+        return None;
+    };
     if !ACCEPTED.contains(&record.get("event")?.as_str()?) {
         return None;
     }
@@ -289,7 +337,9 @@ mod tests {
         loop {
             match records.read().unwrap() {
                 Found::Whole(record) => found.push((true, record.to_vec())),
-                Found::Torn(record) | Found::Damaged(record, _) => found.push((false, record.to_vec())),
+                Found::Torn(record) | Found::Damaged(record, _) => {
+                    found.push((false, record.to_vec()))
+                }
                 Found::End => return found,
             }
         }
@@ -297,19 +347,33 @@ mod tests {
 
     #[test]
     fn records_of_both_forms_are_told_apart_from_a_torn_end() {
-        let found = all(Log::Endpoint, b"[a]\nx\n\n{\"b\":1}\n{\"c\":2}\n[d]\n\n[e]\ny\n");
+        let found = all(
+            Log::Endpoint,
+            b"[a]\nx\n\n{\"b\":1}\n{\"c\":2}\n[d]\n\n[e]\ny\n",
+        );
         let whole: Vec<&[u8]> = vec![b"[a]\nx\n\n", b"{\"b\":1}\n", b"{\"c\":2}\n", b"[d]\n\n"];
-        assert_eq!(found[..4].iter().map(|(_, text)| text.as_slice()).collect::<Vec<_>>(), whole);
+        assert_eq!(
+            found[..4]
+                .iter()
+                .map(|(_, text)| text.as_slice())
+                .collect::<Vec<_>>(),
+            whole
+        );
         assert_eq!(found[4..], [(false, b"[e]\ny\n".to_vec())]);
-        assert_eq!(all(Log::Access, b"a\nb"), [(true, b"a\n".to_vec()), (false, b"b".to_vec())]);
+        assert_eq!(
+            all(Log::Access, b"a\nb"),
+            [(true, b"a\n".to_vec()), (false, b"b".to_vec())]
+        );
         assert_eq!(all(Log::Access, b""), []);
     }
 
     #[test]
     fn an_identity_is_read_back_whatever_the_values_hold() {
-        let head = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
+        let head =
+            "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
         let text = format!(
-            "{head}{:<30}: 1\n{:<30}: a\n    b\\x0d\n{:<30}: x\n    MessageId                     : no\n{:<30}: t\n\n",
+            "{head}{:<30}: 1\n{:<30}: a\n    b\\x0d\n{:<30}: x\n    MessageId                     \
+             : no\n{:<30}: t\n\n",
             "TopicOwner", "MessageId", "Message", "TopicName"
         );
         let key = accepted(text.as_bytes()).unwrap();
@@ -321,7 +385,10 @@ mod tests {
         let refused = text.replace(SUCCEED, "Access Forbidden!");
         assert!(accepted(refused.as_bytes()).is_none());
         // What a peer wrote into the first header of a request.
-        let request = text.replace(SUCCEED, "Headers:a: [x] [x] [x] [x] [x] Notify Message Succeed!");
+        let request = text.replace(
+            SUCCEED,
+            "Headers:a: [x] [x] [x] [x] [x] Notify Message Succeed!",
+        );
         assert!(accepted(request.as_bytes()).is_none());
     }
 }

@@ -1,7 +1,8 @@
 //! A record of the endpoint log.
 //!
 //! In text a record is a first line with five bracketed fields, further lines, and one empty line:
-//! the empty line ends it, and nothing inside can contain one. In JSON it is one object on one line.
+//! the empty line ends it, and nothing inside can contain one. In JSON it is one object on one
+//! line.
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -92,7 +93,13 @@ impl Record<'_> {
     }
 
     fn write_text(&self, out: &mut Vec<u8>) {
-        for field in [self.stamp.endpoint.as_str(), "root", self.level.name(), self.place.name(), &self.stamp.thread] {
+        for field in [
+            self.stamp.endpoint.as_str(),
+            "root",
+            self.level.name(),
+            self.place.name(),
+            &self.stamp.thread,
+        ] {
             out.push(b'[');
             out.extend_from_slice(field.as_bytes());
             out.extend_from_slice(b"] ");
@@ -103,7 +110,11 @@ impl Record<'_> {
         }
         for (name, value) in self.attributes {
             out.extend_from_slice(name.as_bytes());
-            out.resize(out.len().saturating_add(NAME_WIDTH.saturating_sub(name.len())), b' ');
+            out.resize(
+                out.len()
+                    .saturating_add(NAME_WIDTH.saturating_sub(name.len())),
+                b' ',
+            );
             out.extend_from_slice(b": ");
             escape_into(out, value);
             out.push(b'\n');
@@ -121,7 +132,10 @@ impl Record<'_> {
         record.insert("level".to_owned(), Value::from(self.level.name()));
         record.insert("place".to_owned(), Value::from(self.place.name()));
         record.insert("thread".to_owned(), Value::from(self.stamp.thread.as_str()));
-        record.insert("event".to_owned(), Value::from(self.title.unwrap_or("Request")));
+        record.insert(
+            "event".to_owned(),
+            Value::from(self.title.unwrap_or("Request")),
+        );
         for (name, value) in self.attributes {
             record.insert((*name).to_owned(), json_string(value));
         }
@@ -161,9 +175,17 @@ impl RecordRequest<'_> {
     fn write_json(&self, record: &mut Map<String, Value>) {
         let mut headers = Map::new();
         for name in self.headers.keys() {
-            let mut values: Vec<Value> =
-                self.headers.get_all(name).iter().map(|value| json_string(value.as_bytes())).collect();
-            let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+            let mut values: Vec<Value> = self
+                .headers
+                .get_all(name)
+                .iter()
+                .map(|value| json_string(value.as_bytes()))
+                .collect();
+            let value = if values.len() == 1 {
+                values.remove(0)
+            } else {
+                Value::Array(values)
+            };
             headers.insert(name.as_str().to_owned(), value);
         }
         record.insert("Headers".to_owned(), Value::Object(headers));
@@ -176,12 +198,18 @@ impl RecordRequest<'_> {
     }
 }
 
-/// Turns the record of a success, which begins at `start`, into that of a duplicate: only place and title differ, and
-/// both stand before anything that a peer chose.
+/// Turns the record of a success, which begins at `start`, into that of a duplicate: only place and
+/// title differ, and both stand before anything that a peer chose.
 pub(super) fn make_duplicate(records: &mut Vec<u8>, start: usize) {
-    for (old, new) in [(Place::Succeed.name(), Place::Duplicate.name()), (SUCCEED, DUPLICATE)] {
+    for (old, new) in [
+        (Place::Succeed.name(), Place::Duplicate.name()),
+        (SUCCEED, DUPLICATE),
+    ] {
         let outcome = records.get(start..).unwrap_or_default();
-        if let Some(found) = outcome.windows(old.len()).position(|bytes| bytes == old.as_bytes()) {
+        if let Some(found) = outcome
+            .windows(old.len())
+            .position(|bytes| bytes == old.as_bytes())
+        {
             let place = start.saturating_add(found);
             records.splice(place..place.saturating_add(old.len()), new.bytes());
         }
@@ -233,7 +261,11 @@ mod tests {
             any::<String>().prop_map(String::into_bytes),
             Just(b"\n\n".to_vec()),
             Just(b"\nMessage                       : forged".to_vec()),
-            Just(b"\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n".to_vec()),
+            Just(
+                b"\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message \
+                Succeed!\n"
+                    .to_vec()
+            ),
             Just(b"\\x41\\x0a".to_vec()),
         ];
         proptest::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
@@ -242,7 +274,11 @@ mod tests {
     fn written(message: &[u8], tag: &[u8], headers: &HeaderMap, format: Format) -> String {
         let stamp = Stamp::new(SystemTime::UNIX_EPOCH, &TimeZone::UTC);
         let level = Level::Info;
-        let request = RecordRequest { headers, peer: Some("127.0.0.1:1"), body: Some(message) };
+        let request = RecordRequest {
+            headers,
+            peer: Some("127.0.0.1:1"),
+            body: Some(message),
+        };
         let first = Record {
             stamp: &stamp,
             level,
@@ -253,19 +289,30 @@ mod tests {
         };
         let attributes: [(&str, &[u8]); 2] = [("MessageTag", tag), ("Message", message)];
         let title = Some("Notify Message Succeed!");
-        let second =
-            Record { stamp: &stamp, level, place: Place::Succeed, title, attributes: &attributes, request: None };
+        let second = Record {
+            stamp: &stamp,
+            level,
+            place: Place::Succeed,
+            title,
+            attributes: &attributes,
+            request: None,
+        };
         let mut out = Vec::new();
         first.write(&mut out, format);
         second.write(&mut out, format);
         String::from_utf8(out).unwrap()
     }
 
-    /// The value behind a name that stands at the start of a line, up to the next line at the margin.
+    /// The value behind a name that stands at the start of a line, up to the next line at the
+    /// margin.
     fn value<'a>(record: &'a str, name: &str) -> &'a str {
         let (_, rest) = record.split_once(&format!("\n{name}")).unwrap();
-        let mut breaks = rest.match_indices('\n').map(|(place, _)| rest.split_at(place));
-        breaks.find(|(_, after)| !after.starts_with("\n    ")).map_or(rest, |(value, _)| value)
+        let mut breaks = rest
+            .match_indices('\n')
+            .map(|(place, _)| rest.split_at(place));
+        breaks
+            .find(|(_, after)| !after.starts_with("\n    "))
+            .map_or(rest, |(value, _)| value)
     }
 
     #[test]
@@ -273,16 +320,27 @@ mod tests {
         let stamp = Stamp::new(SystemTime::UNIX_EPOCH, &TimeZone::UTC);
         for format in [Format::Text, Format::Json] {
             let write = |place, title, out: &mut Vec<u8>| {
-                let attributes: [(&str, &[u8]); 1] = [("Message", b"Notify Message Succeed! receive.rs:2")];
+                let attributes: [(&str, &[u8]); 1] =
+                    [("Message", b"Notify Message Succeed! receive.rs:2")];
                 let (level, title) = (Level::Info, Some(title));
-                Record { stamp: &stamp, level, place, title, attributes: &attributes, request: None }
-                    .write(out, format);
+                Record {
+                    stamp: &stamp,
+                    level,
+                    place,
+                    title,
+                    attributes: &attributes,
+                    request: None,
+                }
+                .write(out, format);
             };
             let (mut made, mut wanted) = (b"request\n\n".to_vec(), b"request\n\n".to_vec());
             write(Place::Succeed, SUCCEED, &mut made);
             write(Place::Duplicate, DUPLICATE, &mut wanted);
             make_duplicate(&mut made, 9);
-            assert_eq!(String::from_utf8(made).unwrap(), String::from_utf8(wanted).unwrap());
+            assert_eq!(
+                String::from_utf8(made).unwrap(),
+                String::from_utf8(wanted).unwrap()
+            );
         }
     }
 
@@ -306,8 +364,10 @@ mod tests {
             let padded = |name: &str| format!("{name:<30}: ");
             prop_assert_eq!(unescape(value(records[1], &padded("Message")).as_bytes()), &message[..]);
             prop_assert_eq!(unescape(value(records[1], &padded("MessageTag")).as_bytes()), &tag[..]);
-            let lines = unescape(records[0].split_once("Headers:").unwrap().1.split_once("\nPeer: ").unwrap().0.as_bytes());
-            let expected = [b"x-mns-message-tag: ", header.as_bytes(), b"\nuser-agent: ", header.as_bytes()].concat();
+            let lines = unescape(records[0].split_once("Headers:").unwrap().1.split_once("\nPeer: \
+                ").unwrap().0.as_bytes());
+            let expected = [b"x-mns-message-tag: ", header.as_bytes(), b"\nuser-agent: \
+                ", header.as_bytes()].concat();
             prop_assert_eq!(lines, expected);
 
             let json = written(&message, &tag, &headers, Format::Json);

@@ -1,8 +1,9 @@
 //! What a crash or a bad disk left in the logs, at a start and where somebody else changed a file.
 //!
-//! A torn end, which is not a whole record and has none behind it, was never acknowledged. It is cut off and set aside, so
-//! that the next record does not run into it; then both files are synced before anything in them counts. What has a whole
-//! record behind it may have been acknowledged and is damage: it stays where it is, and readers go on behind it.
+//! A torn end, which is not a whole record and has none behind it, was never acknowledged. It is
+//! cut off and set aside, so that the next record does not run into it; then both files are synced
+//! before anything in them counts. What has a whole record behind it may have been acknowledged and
+//! is damage: it stays where it is, and readers go on behind it.
 
 use std::io;
 
@@ -75,9 +76,9 @@ pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
 
 /// Cuts the torn end off one log, so that the next record follows a whole one.
 ///
-/// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there, whatever has become of
-/// it. A torn end that is cut off was never acknowledged, so it goes even where there is no room to keep it: a start must
-/// not fail because of what a crash left.
+/// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there,
+/// whatever has become of it. A torn end that is cut off was never acknowledged, so it goes even
+/// where there is no room to keep it: a start must not fail because of what a crash left.
 pub(super) fn close_off(
     storage: &mut dyn Storage,
     log: Log,
@@ -89,9 +90,17 @@ pub(super) fn close_off(
     let end = place(survey.end);
     // A file that somebody made shorter than what was known has no known part.
     let offset = if known > len { end } else { end.max(known) };
-    let mut damage = survey.damage.map(|at| DamagedLog { log, offset: place(at), places: survey.places });
+    let mut damage = survey.damage.map(|at| DamagedLog {
+        log,
+        offset: place(at),
+        places: survey.places,
+    });
     if offset > end {
-        let found = damage.get_or_insert(DamagedLog { log, offset: end, places: 0 });
+        let found = damage.get_or_insert(DamagedLog {
+            log,
+            offset: end,
+            places: 0,
+        });
         found.places = found.places.saturating_add(1);
     }
     let kept = usize::try_from(offset.saturating_sub(start)).map_err(io::Error::other)?;
@@ -101,7 +110,12 @@ pub(super) fn close_off(
     } else {
         let is_kept = storage.set_aside(log, rest).is_ok();
         storage.truncate(log, offset)?;
-        Some(TornTail { log, offset, bytes: len.saturating_sub(offset), is_kept })
+        Some(TornTail {
+            log,
+            offset,
+            bytes: len.saturating_sub(offset),
+            is_kept,
+        })
     };
     if offset > end {
         storage.append(log, missing_end(log, kept))?;
@@ -121,10 +135,14 @@ fn missing_end(log: Log, file: &[u8]) -> &'static [u8] {
 }
 
 fn last_line(lines: &[u8]) -> &[u8] {
-    lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default()
+    lines
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
 }
 
-/// Reads the tail of a file, as much as it takes to find the last whole record: where it starts, and what is in it.
+/// Reads the tail of a file, as much as it takes to find the last whole record: where it starts,
+/// and what is in it.
 fn look(storage: &dyn Storage, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
     let mut window = WINDOW_BYTES;
     loop {
@@ -142,16 +160,26 @@ fn look(storage: &dyn Storage, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, 
 /// The end of the last whole record in a file's tail; `None` where the tail is too short to tell.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<usize> {
-    survey(log, tail, is_whole_file).ok().flatten().map(|survey| survey.end)
+    survey(log, tail, is_whole_file)
+        .ok()
+        .flatten()
+        .map(|survey| survey.end)
 }
 
 /// What the tail of a file holds; `None` if the tail is too short to tell.
 ///
-/// A file system fills what it lost with NULs, so a run of them at the end is torn, and so is part of a record behind
-/// them. A damaged record that has no NUL and does have its end was written whole.
+/// A file system fills what it lost with NULs, so a run of them at the end is torn, and so is part
+/// of a record behind them. A damaged record that has no NUL and does have its end was written
+/// whole.
 fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Survey>> {
-    let first = if is_whole_file { Some((0, true)) } else { first_begin(log, tail) };
-    let Some((begin, is_end)) = first else { return Ok(None) };
+    let first = if is_whole_file {
+        Some((0, true))
+    } else {
+        first_begin(log, tail)
+    };
+    let Some((begin, is_end)) = first else {
+        return Ok(None);
+    };
     let mut end = is_end.then_some(begin);
     let (mut damage, mut places) = (None, 0_usize);
     // Damage counts once a record follows it.
@@ -175,7 +203,11 @@ fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Surve
             pending = (None, 0);
         }
     }
-    Ok(end.map(|end| Survey { end, damage, places }))
+    Ok(end.map(|end| Survey {
+        end,
+        damage,
+        places,
+    }))
 }
 
 fn has_end(log: Log, record: &[u8]) -> bool {
@@ -186,14 +218,21 @@ fn has_end(log: Log, record: &[u8]) -> bool {
     }
 }
 
-/// The place where the first record begins in a tail that starts in the middle of one, and whether another ends there for sure.
+/// The place where the first record begins in a tail that starts in the middle of one, and whether
+/// another ends there for sure.
 fn first_begin(log: Log, tail: &[u8]) -> Option<(usize, bool)> {
     let line_end = match log {
         Log::Access => tail.iter().position(|byte| *byte == b'\n'),
-        Log::Endpoint => tail.windows(2).position(|pair| matches!(pair, b"\n\n" | b"\n[" | b"\n{")),
+        Log::Endpoint => tail
+            .windows(2)
+            .position(|pair| matches!(pair, b"\n\n" | b"\n[" | b"\n{")),
     }?;
     let is_empty_line = tail.get(line_end.saturating_add(1)) == Some(&b'\n');
-    let begin = line_end.saturating_add(if log == Log::Endpoint && is_empty_line { 2 } else { 1 });
+    let begin = line_end.saturating_add(if log == Log::Endpoint && is_empty_line {
+        2
+    } else {
+        1
+    });
     let is_sound = !tail.iter().take(begin).any(|byte| *byte == 0);
     Some((begin, is_sound && (log == Log::Access || is_empty_line)))
 }
@@ -218,15 +257,33 @@ mod tests {
 
     #[test]
     fn a_run_of_nul_is_a_torn_end_unless_a_whole_record_stands_behind_it() {
-        for torn in [&b"[b]\n\0\0\0"[..], b"[b]\n\0\0\0\n\n", b"\0\0\0[c]\nx", b"\0\0\0\n\n\0\n\n", b"[b]\n\0\n[c]\n"] {
-            assert_eq!(end(Log::Endpoint, &[b"[a]\n\n", torn].concat()), 5, "{torn:?}");
+        for torn in [
+            &b"[b]\n\0\0\0"[..],
+            b"[b]\n\0\0\0\n\n",
+            b"\0\0\0[c]\nx",
+            b"\0\0\0\n\n\0\n\n",
+            b"[b]\n\0\n[c]\n",
+        ] {
+            assert_eq!(
+                end(Log::Endpoint, &[b"[a]\n\n", torn].concat()),
+                5,
+                "{torn:?}"
+            );
         }
         assert_eq!(end(Log::Endpoint, b"\0\0\0\0"), 0);
         assert_eq!(end(Log::Access, b"[a] x\n[b]\0\0\n[c]"), 6);
-        for whole in [&b"[a]\n\n[b]\n\0\0\0\n\n[c]\n\n"[..], b"[a]\n\n[b]\n\0\0\0\n[c]\n\n", b"\0\n\n{\"c\":1}\n"] {
+        for whole in [
+            &b"[a]\n\n[b]\n\0\0\0\n\n[c]\n\n"[..],
+            b"[a]\n\n[b]\n\0\0\0\n[c]\n\n",
+            b"\0\n\n{\"c\":1}\n",
+        ] {
             assert_eq!(end(Log::Endpoint, whole), whole.len(), "{whole:?}");
             let damage = survey(Log::Endpoint, whole, true).unwrap().unwrap();
-            assert_eq!((damage.damage.is_some(), damage.places), (true, 1), "{whole:?}");
+            assert_eq!(
+                (damage.damage.is_some(), damage.places),
+                (true, 1),
+                "{whole:?}"
+            );
         }
         assert_eq!(end(Log::Access, b"[a] x\n[b]\0\0\n[c]\n"), 16);
     }
@@ -237,7 +294,11 @@ mod tests {
         let line = "[24/Nov/2026 10:00:00]\"POST\"\n";
         for (log, first, last) in [
             (Log::Endpoint, format!("{head}\n"), format!("{head}\n")),
-            (Log::Endpoint, "{\"time\":\"1\"}\n".to_owned(), "{\"time\":\"2\"}\n".to_owned()),
+            (
+                Log::Endpoint,
+                "{\"time\":\"1\"}\n".to_owned(),
+                "{\"time\":\"2\"}\n".to_owned(),
+            ),
             (Log::Access, line.to_owned(), line.to_owned()),
         ] {
             for other in [0, b'J', 0x8a] {
@@ -284,6 +345,9 @@ mod tests {
     fn a_tail_that_starts_inside_a_record_is_too_short_to_tell_unless_it_holds_an_end() {
         assert_eq!(whole_end(Log::Endpoint, b"    body\n    body", false), None);
         assert_eq!(whole_end(Log::Endpoint, b"body\n\n[b", false), Some(6));
-        assert_eq!(whole_end(Log::Endpoint, b"dy\"}\n{\"b\":2}\n{\"c", false), Some(13));
+        assert_eq!(
+            whole_end(Log::Endpoint, b"dy\"}\n{\"b\":2}\n{\"c", false),
+            Some(13)
+        );
     }
 }

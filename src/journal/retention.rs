@@ -1,23 +1,27 @@
 //! From which time on the age of a file is counted, so that a clock that jumps deletes nothing.
 //!
-//! The wall clock alone proves no age: one that is 30 days ahead makes every file old. So a time is believed if the signed
-//! Date of a verified push proves it, or once the wall clock and the monotonic clock have agreed for [`AGREE_FOR`].
+//! The wall clock alone proves no age: one that is 30 days ahead makes every file old. So a time is
+//! believed if the signed Date of a verified push proves it, or once the wall clock and the
+//! monotonic clock have agreed for [`AGREE_FOR`].
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How far a Date may be from our clock to prove anything: MNS sends a push again for up to a day, with its first Date.
+/// How far a Date may be from our clock to prove anything: MNS sends a push again for up to a day,
+/// with its first Date.
 const DATE_WITHIN: Duration = Duration::from_secs(25 * 3600);
-/// Without a Date, for how long the clocks must agree. With a shorter `logs.keep` that is enough: what was there before
-/// is at least as old by then.
+/// Without a Date, for how long the clocks must agree. With a shorter `logs.keep` that is enough:
+/// what was there before is at least as old by then.
 const AGREE_FOR: Duration = Duration::from_secs(3600);
-/// How far the clocks may differ between two looks, which come each second: a larger step is a jump.
+/// How far the clocks may differ between two looks, which come each second: a larger step is a
+/// jump.
 const STEP_MAX: Duration = Duration::from_secs(10);
 
 /// What is known of the time of day.
 #[derive(Debug)]
 pub(super) struct Retention {
     keep: Duration,
-    /// The newest rotated file at the start. What this process writes has the time of its own clock, and proves nothing.
+    /// The newest rotated file at the start. What this process writes has the time of its own
+    /// clock, and proves nothing.
     newest: Option<SystemTime>,
     /// The latest Date that was believed, and when it came. The true time is this, or later.
     proved: Option<(SystemTime, Instant)>,
@@ -29,8 +33,20 @@ pub(super) struct Retention {
 
 impl Retention {
     /// Files are kept for `keep`; `newest` is when the newest rotated file was written, as of now.
-    pub(super) fn new(keep: Duration, newest: Option<SystemTime>, wall: SystemTime, now: Instant) -> Self {
-        Self { keep, newest, proved: None, agreed_since: now, has_jumped: false, last: (wall, now) }
+    pub(super) fn new(
+        keep: Duration,
+        newest: Option<SystemTime>,
+        wall: SystemTime,
+        now: Instant,
+    ) -> Self {
+        Self {
+            keep,
+            newest,
+            proved: None,
+            agreed_since: now,
+            has_jumped: false,
+            last: (wall, now),
+        }
     }
 
     /// Compares the clocks. Gives the size of a jump.
@@ -48,16 +64,20 @@ impl Retention {
     /// Takes the Date of a verified push. `true` if it is the first that proves something.
     pub(super) fn confirm(&mut self, date: SystemTime, wall: SystemTime, now: Instant) -> bool {
         let is_first = self.proved.is_none();
-        if distance(date, wall) > DATE_WITHIN || self.proved_by(now).is_some_and(|proved| proved >= date) {
+        if distance(date, wall) > DATE_WITHIN
+            || self.proved_by(now).is_some_and(|proved| proved >= date)
+        {
             return false;
         }
         self.proved = Some((date, now));
         is_first
     }
 
-    /// Files that were last written before this are to be deleted. `None` while the time is not known.
+    /// Files that were last written before this are to be deleted. `None` while the time is not
+    /// known.
     pub(super) fn before(&self, wall: SystemTime, now: Instant) -> Option<SystemTime> {
-        let has_agreed = now.saturating_duration_since(self.agreed_since) >= AGREE_FOR.min(self.keep);
+        let has_agreed =
+            now.saturating_duration_since(self.agreed_since) >= AGREE_FOR.min(self.keep);
         let time = match self.proved_by(now) {
             Some(proved) => proved.min(wall),
             None if has_agreed => wall,
@@ -80,11 +100,15 @@ impl Retention {
 }
 
 fn distance(one: SystemTime, other: SystemTime) -> Duration {
-    one.duration_since(other).unwrap_or_else(|ahead| ahead.duration())
+    one.duration_since(other)
+        .unwrap_or_else(|ahead| ahead.duration())
 }
 
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "helpers of tests fail by panicking")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "helpers of tests fail by panicking"
+)]
 mod tests {
     use super::*;
 
@@ -92,7 +116,8 @@ mod tests {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// A process that keeps files for a week and started at `wall`; by the monotonic clock it is `elapsed` later now.
+    /// A process that keeps files for a week and started at `wall`; by the monotonic clock it is
+    /// `elapsed` later now.
     struct Run {
         retention: Retention,
         started: Instant,
@@ -103,7 +128,12 @@ mod tests {
     impl Run {
         fn start(keep: Duration, wall: SystemTime, newest: Option<SystemTime>) -> Self {
             let started = Instant::now();
-            Self { retention: Retention::new(keep, newest, wall, started), started, wall, now: started }
+            Self {
+                retention: Retention::new(keep, newest, wall, started),
+                started,
+                wall,
+                now: started,
+            }
         }
 
         /// A second look each minute, while both clocks go on.
@@ -135,7 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn a_start_with_the_clock_ahead_counts_from_the_newest_file_until_the_clocks_have_agreed_for_an_hour() {
+    fn a_start_with_the_clock_ahead_counts_from_the_newest_file_until_the_clocks_have_agreed_for_an_hour()
+     {
         let mut run = Run::start(WEEK, truth() + DAY * 30, Some(truth() - HOUR));
         assert_eq!(run.before(), Some(truth() - HOUR - WEEK));
         run.go_on(HOUR - Duration::from_secs(1));
@@ -147,7 +178,10 @@ mod tests {
         // Without a rotated file there is nothing to delete.
         assert_eq!(Run::start(WEEK, truth(), None).before(), None);
         // A file from the future does not make the others older.
-        assert_eq!(Run::start(WEEK, truth(), Some(truth() + DAY * 30)).before(), Some(truth() - WEEK));
+        assert_eq!(
+            Run::start(WEEK, truth(), Some(truth() + DAY * 30)).before(),
+            Some(truth() - WEEK)
+        );
     }
 
     #[test]

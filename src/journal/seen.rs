@@ -1,8 +1,10 @@
-//! The notifications that are durable already: fingerprints of the last million, to tell duplicates by.
+//! The notifications that are durable already: fingerprints of the last million, to tell duplicates
+//! by.
 //!
-//! They are kept under a random key, so that no publisher can choose two messages with one fingerprint. A snapshot
-//! beside the log says up to where of it they were taken, and a start reads what stands behind. The snapshot is a help,
-//! never needed: where it is missing, broken or does not fit the logs, the logs are read.
+//! They are kept under a random key, so that no publisher can choose two messages with one
+//! fingerprint. A snapshot beside the log says up to where of it they were taken, and a start reads
+//! what stands behind. The snapshot is a help, never needed: where it is missing, broken or does
+//! not fit the logs, the logs are read.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -33,8 +35,14 @@ impl SeenKey {
     /// That of a notification with these parts.
     #[must_use]
     pub fn of([owner, topic, subscription, message]: [&[u8]; 4]) -> Self {
-        let [owner, topic, subscription, message] = [owner, topic, subscription, message].map(<[u8]>::to_vec);
-        Self { owner, topic, subscription, message }
+        let [owner, topic, subscription, message] =
+            [owner, topic, subscription, message].map(<[u8]>::to_vec);
+        Self {
+            owner,
+            topic,
+            subscription,
+            message,
+        }
     }
 
     /// Owner, topic, subscription, message id.
@@ -84,7 +92,9 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+        self.0 = bytes
+            .iter()
+            .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 
     fn write_u128(&mut self, fingerprint: u128) {
@@ -114,7 +124,11 @@ impl Seen {
     }
 
     fn with_key(key: [u8; 16]) -> Self {
-        Self { key: Fingerprints(key), known: HashSet::default(), order: VecDeque::new() }
+        Self {
+            key: Fingerprints(key),
+            known: HashSet::default(),
+            order: VecDeque::new(),
+        }
     }
 
     pub(super) fn key(&self) -> Fingerprints {
@@ -141,22 +155,28 @@ impl Seen {
         }
     }
 
-    /// What the snapshot and the logs know. Whatever cannot be read is told and left out: a start never fails for it.
+    /// What the snapshot and the logs know. Whatever cannot be read is told and left out: a start
+    /// never fails for it.
     pub(super) fn load(storage: &dyn Storage) -> Self {
-        let snapshot = storage.load_seen().ok().and_then(|bytes| Self::decode(&bytes));
+        let snapshot = storage
+            .load_seen()
+            .ok()
+            .and_then(|bytes| Self::decode(&bytes));
         let mut files = storage.rotated(Log::Endpoint).unwrap_or_else(|error| {
             warn!(%error, "Cannot list rotated logs: duplicates of what they hold are not told");
             Vec::new()
         });
         let mut numbers: Vec<Option<u64>> = files.drain(..).map(Some).collect();
         numbers.push(None);
-        let (mut seen, landmark) = snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
+        let (mut seen, landmark) =
+            snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
         // From the newest back to where the snapshot was taken, or to the last million.
         let mut newest_first = Vec::new();
         let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
             let found = read_file(storage, number, seen.key, landmark).unwrap_or_else(|error| {
-                warn!(%error, ?number, "Cannot read a log: duplicates of what it holds are not told");
+                warn!(%error, ?number, "Cannot read a log: duplicates of what it holds are not \
+                    told");
                 (Vec::new(), false)
             });
             distinct.extend(&found.0);
@@ -165,16 +185,28 @@ impl Seen {
                 break;
             }
         }
-        newest_first.into_iter().rev().flatten().for_each(|fingerprint| seen.insert(fingerprint));
+        newest_first
+            .into_iter()
+            .rev()
+            .flatten()
+            .for_each(|fingerprint| seen.insert(fingerprint));
         seen
     }
 
     /// Writes a snapshot that stands for the live endpoint log up to its end.
     pub(super) fn save(&self, storage: &mut dyn Storage) -> io::Result<()> {
         let offset = storage.len(Log::Endpoint)?;
-        let mut before = vec![0; usize::try_from(offset.min(LANDMARK_BYTES)).map_err(io::Error::other)?];
-        storage.read_at(Log::Endpoint, &mut before, offset.saturating_sub(LANDMARK_BYTES))?;
-        storage.save_seen(&self.encode(Landmark { offset, before: self.landmark(&before) }))
+        let mut before =
+            vec![0; usize::try_from(offset.min(LANDMARK_BYTES)).map_err(io::Error::other)?];
+        storage.read_at(
+            Log::Endpoint,
+            &mut before,
+            offset.saturating_sub(LANDMARK_BYTES),
+        )?;
+        storage.save_seen(&self.encode(Landmark {
+            offset,
+            before: self.landmark(&before),
+        }))
     }
 
     fn landmark(&self, before: &[u8]) -> Fingerprint {
@@ -197,15 +229,30 @@ impl Seen {
     /// `None` where it is not whole.
     fn decode(bytes: &[u8]) -> Option<(Self, Landmark)> {
         let (content, checksum) = bytes.split_last_chunk::<16>()?;
-        let (words, []) = content.as_chunks::<16>() else { return None };
-        let [magic, key, offset, before, rest @ ..] = words else { return None };
+        let (words, []) = content.as_chunks::<16>() else {
+            return None;
+        };
+        let [magic, key, offset, before, rest @ ..] = words else {
+            return None;
+        };
         let mut seen = Self::with_key(*key);
-        if magic != MAGIC || seen.key.of([content, b"", b"", b"checksum"]).0.to_le_bytes() != *checksum {
+        if magic != MAGIC
+            || seen
+                .key
+                .of([content, b"", b"", b"checksum"])
+                .0
+                .to_le_bytes()
+                != *checksum
+        {
             return None;
         }
         let word = |bytes: &[u8; 16]| u128::from_le_bytes(*bytes);
-        rest.iter().for_each(|bytes| seen.insert(Fingerprint(word(bytes))));
-        let landmark = Landmark { offset: u64::try_from(word(offset)).ok()?, before: Fingerprint(word(before)) };
+        rest.iter()
+            .for_each(|bytes| seen.insert(Fingerprint(word(bytes))));
+        let landmark = Landmark {
+            offset: u64::try_from(word(offset)).ok()?,
+            before: Fingerprint(word(before)),
+        };
         Some((seen, landmark))
     }
 }
@@ -233,8 +280,13 @@ fn read_file(
     Ok((found, is_here))
 }
 
-/// Goes to the landmark, if this is the file that has it. The beginning of a file looks like that of any other.
-fn stands_at<R: io::Read + io::Seek>(input: &mut R, landmark: Landmark, key: Fingerprints) -> io::Result<bool> {
+/// Goes to the landmark, if this is the file that has it. The beginning of a file looks like that
+/// of any other.
+fn stands_at<R: io::Read + io::Seek>(
+    input: &mut R,
+    landmark: Landmark,
+    key: Fingerprints,
+) -> io::Result<bool> {
     if landmark.offset == 0 || input.seek(SeekFrom::End(0))? < landmark.offset {
         return Ok(false);
     }
@@ -250,7 +302,8 @@ mod tests {
     use super::*;
 
     fn fingerprint(seen: &Seen, number: usize) -> Fingerprint {
-        seen.key().of([b"1", b"t", b"s", number.to_string().as_bytes()])
+        seen.key()
+            .of([b"1", b"t", b"s", number.to_string().as_bytes()])
     }
 
     #[test]
@@ -260,7 +313,9 @@ mod tests {
             seen.insert(fingerprint(&seen, number));
         }
         assert!(!seen.contains(fingerprint(&seen, 0)));
-        assert!(seen.contains(fingerprint(&seen, 1)) && seen.contains(fingerprint(&seen, SEEN_MAX)));
+        assert!(
+            seen.contains(fingerprint(&seen, 1)) && seen.contains(fingerprint(&seen, SEEN_MAX))
+        );
         assert_eq!((seen.known.len(), seen.order.len()), (SEEN_MAX, SEEN_MAX));
     }
 
@@ -268,7 +323,10 @@ mod tests {
     fn a_snapshot_turns_back_into_itself_and_a_damaged_one_into_nothing() {
         let mut seen = Seen::new();
         (0..10).for_each(|number| seen.insert(fingerprint(&seen, number)));
-        let landmark = Landmark { offset: 7, before: seen.landmark(b"before") };
+        let landmark = Landmark {
+            offset: 7,
+            before: seen.landmark(b"before"),
+        };
         let bytes = seen.encode(landmark);
         let (again, found) = Seen::decode(&bytes).unwrap();
         assert_eq!((again.order, found), (seen.order, landmark));

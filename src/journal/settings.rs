@@ -1,4 +1,5 @@
-//! What the journal is told to do: how durable a receipt is, and when a file is full, old or in want of room.
+//! What the journal is told to do: how durable a receipt is, and when a file is full, old or in
+//! want of room.
 
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub enum Duplicates {
     Off,
 }
 
-/// When files are synced, and so what a power cut can take. The end of the process takes nothing in any mode.
+/// When files are synced, and so what a power cut can take. The end of the process takes nothing in
+/// any mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
     /// Before a receipt: nothing that was acknowledged.

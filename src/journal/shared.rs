@@ -9,18 +9,21 @@ use tracing::warn;
 
 use crate::journal::meters::Meters;
 
-/// For how long a refused write counts against [`Journal::is_writable`](crate::journal::Journal::is_writable).
+/// For how long a refused write counts against
+/// [`Journal::is_writable`](crate::journal::Journal::is_writable).
 pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
 /// All the time that the disk has for a commit, or for whatever else the writer asks of it.
 ///
-/// Past it nothing more is handed over and [`Journal::is_writable`](crate::journal::Journal::is_writable) says no. A
-/// request has no more either.
+/// Past it nothing more is handed over and
+/// [`Journal::is_writable`](crate::journal::Journal::is_writable) says no. A request has no more
+/// either.
 pub const STALL_TOLD: Duration = Duration::from_secs(3);
 
 pub(super) struct Shared {
     /// Entries that answers wait for.
     pub(super) appends: Queued,
-    /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a push.
+    /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a
+    /// push.
     pub(super) notes: Queued,
     /// Requests to reopen: one stands for all.
     pub(super) reopens: Queued,
@@ -31,7 +34,8 @@ pub(super) struct Shared {
     refused_ms: AtomicU64,
     /// The last refused write was refused for want of space.
     full: AtomicBool,
-    /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits for some.
+    /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits
+    /// for some.
     working_ms: AtomicU64,
     /// The Date of the last push that was verified, in seconds since 1970; 0 for none.
     confirmed_seconds: AtomicU64,
@@ -88,7 +92,10 @@ impl Shared {
     pub(super) fn note_dropped(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         if self.notes_dropped.fetch_add(count, Ordering::Relaxed) == 0 && count > 0 {
-            warn!("Refusals cannot all be logged; those left out are counted, and told when serve stops");
+            warn!(
+                "Refusals cannot all be logged; those left out are counted, and told when serve \
+                 stops"
+            );
         }
     }
 
@@ -120,19 +127,31 @@ impl Shared {
     /// A write was refused; `false` where that is no news.
     pub(super) fn note_refused(&self, cause: io::ErrorKind) -> bool {
         let is_news = !self.refused_lately();
-        self.full.store(matches!(cause, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded), Ordering::Relaxed);
-        self.refused_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+        self.full.store(
+            matches!(
+                cause,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            Ordering::Relaxed,
+        );
+        self.refused_ms
+            .store(self.elapsed_ms().max(1), Ordering::Relaxed);
         is_news
     }
 
     pub(super) fn confirm_time(&self, date: SystemTime) {
-        let seconds = date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = date
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         self.confirmed_seconds.store(seconds, Ordering::Relaxed);
     }
 
     pub(super) fn confirmed_time(&self) -> Option<SystemTime> {
         let seconds = self.confirmed_seconds.load(Ordering::Relaxed);
-        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds > 0)
+        SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(seconds))
+            .filter(|_| seconds > 0)
     }
 
     pub(super) fn set_free_bytes(&self, free_bytes: u64) {
@@ -153,7 +172,8 @@ impl Shared {
     }
 
     pub(super) fn begin_work(&self) {
-        self.working_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+        self.working_ms
+            .store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
 
     pub(super) fn end_work(&self) {
@@ -168,7 +188,8 @@ impl Shared {
 
     pub(super) fn refused_lately(&self) -> bool {
         let refused = self.refused_ms.load(Ordering::Relaxed);
-        refused != 0 && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_TOLD.as_millis()
+        refused != 0
+            && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_TOLD.as_millis()
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -178,7 +199,10 @@ impl Shared {
 
 impl Queued {
     pub(super) fn waits(&self) -> Waits {
-        Waits { entries: self.entries.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        Waits {
+            entries: self.entries.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Takes room for one entry, if there is.

@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn local_time_is_that_of_the_zone() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_463_476_256_857);
-        let stamp = Stamp::format(Timestamp::try_from(time).unwrap(), &TimeZone::get("Asia/Shanghai").unwrap());
+        let stamp = Stamp::format(
+            Timestamp::try_from(time).unwrap(),
+            &TimeZone::get("Asia/Shanghai").unwrap(),
+        );
         assert_eq!(stamp.access, "17/May/2016 17:10:56");
         assert_eq!(stamp.endpoint, "2016-05-17 17:10:56");
         assert_eq!(stamp.rfc3339, "2016-05-17T17:10:56+08:00");
@@ -68,7 +71,13 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256);
         let zone = TimeZone::UTC;
         assert_eq!(Stamp::new(time, &zone).endpoint, "2016-05-17 09:10:56");
-        assert_eq!(Stamp::new(time + Duration::from_millis(999), &zone).endpoint, "2016-05-17 09:10:56");
-        assert_eq!(Stamp::new(time + Duration::from_secs(1), &zone).endpoint, "2016-05-17 09:10:57");
+        assert_eq!(
+            Stamp::new(time + Duration::from_millis(999), &zone).endpoint,
+            "2016-05-17 09:10:56"
+        );
+        assert_eq!(
+            Stamp::new(time + Duration::from_secs(1), &zone).endpoint,
+            "2016-05-17 09:10:57"
+        );
     }
 }

@@ -53,26 +53,29 @@ pub trait Storage: Send {
     /// The disk's.
     fn set_aside(&mut self, log: Log, torn: &[u8]) -> io::Result<()>;
 
-    /// Whether the name of a file leads to another file or to none by now: somebody renamed or deleted it.
+    /// Whether the name of a file leads to another file or to none by now: somebody renamed or
+    /// deleted it.
     ///
     /// # Errors
     /// The disk's.
     fn is_moved(&self, log: Log) -> io::Result<bool>;
 
-    /// Whether the file has a name at all, be it another one: without one it is gone when it is closed.
+    /// Whether the file has a name at all, be it another one: without one it is gone when it is
+    /// closed.
     ///
     /// # Errors
     /// The disk's.
     fn has_name(&self, log: Log) -> io::Result<bool>;
 
-    /// Goes on with the file that the name leads to, made where there is none. After an error the old one stays in use.
+    /// Goes on with the file that the name leads to, made where there is none. After an error the
+    /// old one stays in use.
     ///
     /// # Errors
     /// The disk's.
     fn reopen(&mut self, log: Log) -> io::Result<()>;
 
-    /// Renames a file to the newest of the rotated ones and goes on with an empty one. After an error the old one
-    /// stays in use, under either name.
+    /// Renames a file to the newest of the rotated ones and goes on with an empty one. After an
+    /// error the old one stays in use, under either name.
     ///
     /// # Errors
     /// The disk's.
@@ -90,8 +93,8 @@ pub trait Storage: Send {
     /// The disk's.
     fn suspect(&mut self, log: Log) -> io::Result<()>;
 
-    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to which nothing was
-    /// written since `before`; gives their number.
+    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to
+    /// which nothing was written since `before`; gives their number.
     ///
     /// # Errors
     /// The disk's; some may be deleted.
@@ -123,7 +126,8 @@ pub trait Storage: Send {
     /// The disk's, or nothing was.
     fn load_seen(&self) -> io::Result<Vec<u8>>;
 
-    /// Saves what is known of duplicates. After a crash it may be gone or broken, which its checksum tells.
+    /// Saves what is known of duplicates. After a crash it may be gone or broken, which its
+    /// checksum tells.
     ///
     /// # Errors
     /// The disk's.

@@ -2,11 +2,12 @@
 
 use std::io;
 
-/// Lines are handed over once they have so many bytes, however busy the writer is. Larger batches go alone.
+/// Lines are handed over once they have so many bytes, however busy the writer is. Larger batches
+/// go alone.
 const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
 
-/// Hands the lines of several batches over at once while one batch follows the other: each time wakes the thread behind
-/// it, and the next commit waits for that.
+/// Hands the lines of several batches over at once while one batch follows the other: each time
+/// wakes the thread behind it, and the next commit waits for that.
 pub(super) struct Tee {
     /// Must not block. `None` where nobody wants a copy.
     out: Option<Box<dyn io::Write + Send>>,
@@ -15,7 +16,10 @@ pub(super) struct Tee {
 
 impl Tee {
     pub(super) fn new(out: Option<Box<dyn io::Write + Send>>) -> Self {
-        Self { out, held_back: Vec::new() }
+        Self {
+            out,
+            held_back: Vec::new(),
+        }
     }
 
     /// Takes the lines of a batch that was committed.
@@ -82,6 +86,9 @@ mod tests {
         tee.add(b"b");
         tee.add(&[b'c'; HELD_BACK_BYTES_MAX + 1]);
         tee.hand_over();
-        assert_eq!(writes.sizes(), [8, HELD_BACK_BYTES_MAX, 1, HELD_BACK_BYTES_MAX + 1]);
+        assert_eq!(
+            writes.sizes(),
+            [8, HELD_BACK_BYTES_MAX, 1, HELD_BACK_BYTES_MAX + 1]
+        );
     }
 }

@@ -25,15 +25,17 @@ use crate::journal::{Duplicates, Settings, SyncMode, record};
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 /// How often free space and the names of the files are looked at.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
-/// Where pushes come from several sides, a commit of fewer than [`GATHERED`] entries waits so long for more: two syncs cost
-/// more than all else that a push does, and pushes that come one by one would have a pair each.
+/// Where pushes come from several sides, a commit of fewer than [`GATHERED`] entries waits so long
+/// for more: two syncs cost more than all else that a push does, and pushes that come one by one
+/// would have a pair each.
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
-/// For how long refusals are gathered while no push comes: nobody waits for them, and to look at both files costs more than
-/// they do.
+/// For how long refusals are gathered while no push comes: nobody waits for them, and to look at
+/// both files costs more than they do.
 const NOTES_WINDOW: Duration = Duration::from_millis(5);
 /// So many entries are worth a commit of their own.
 const GATHERED: usize = 16;
-/// For how long it is remembered that pushes came from several sides. Who sends one after the other would only wait.
+/// For how long it is remembered that pushes came from several sides. Who sends one after the other
+/// would only wait.
 const CROWD_REMEMBERED: Duration = Duration::from_secs(1);
 /// Below this part of `low_water` space is scarce.
 const SCARCE_PART: u64 = 4;
@@ -42,7 +44,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Proof that an entry is on disk: both files were synced with it in them.
 ///
-/// With `logs.sync` other than `always` it means what that mode promises: that the system has been given both.
+/// With `logs.sync` other than `always` it means what that mode promises: that the system has been
+/// given both.
 #[derive(Debug)]
 pub struct Receipt {
     is_duplicate: bool,
@@ -50,7 +53,8 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Whether the notification was on disk already. `false` if duplicates are not told from others.
+    /// Whether the notification was on disk already. `false` if duplicates are not told from
+    /// others.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.is_duplicate
@@ -75,11 +79,28 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer behind what stands in the files, which is durable already.
-    pub(super) fn new(pair: Pair, seen: Option<Seen>, shared: Arc<Shared>, tee: Tee, settings: Settings) -> Self {
+    pub(super) fn new(
+        pair: Pair,
+        seen: Option<Seen>,
+        shared: Arc<Shared>,
+        tee: Tee,
+        settings: Settings,
+    ) -> Self {
         let now = Instant::now();
-        let retention = settings.keep.map(|keep| Retention::new(keep, pair.newest_rotated(), SystemClock.now(), now));
-        let mut writer =
-            Self { pair, seen, shared, tee, settings, crowded_until: now, chores_due: now, retention, prune_due: now };
+        let retention = settings
+            .keep
+            .map(|keep| Retention::new(keep, pair.newest_rotated(), SystemClock.now(), now));
+        let mut writer = Self {
+            pair,
+            seen,
+            shared,
+            tee,
+            settings,
+            crowded_until: now,
+            chores_due: now,
+            retention,
+            prune_due: now,
+        };
         // So that it is known from the first request on.
         writer.look_at_the_space();
         writer.tell_meters();
@@ -116,15 +137,23 @@ impl Writer {
         self.gather_notes(batch, commands);
         let due = later(Instant::now(), self.window());
         while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
-            let patience =
-                if batch.entries() < GATHERED { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
-            let Ok(command) = commands.try_recv().or_else(|_| commands.recv_timeout(patience)) else { return };
+            let patience = if batch.entries() < GATHERED {
+                due.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            let Ok(command) = commands
+                .try_recv()
+                .or_else(|_| commands.recv_timeout(patience))
+            else {
+                return;
+            };
             self.add(batch, command);
         }
     }
 
-    /// While there are only notes, waits for more of them, but not in the queue: there each one would wake it. A push
-    /// does.
+    /// While there are only notes, waits for more of them, but not in the queue: there each one
+    /// would wake it. A push does.
     fn gather_notes(&self, batch: &mut Batch, commands: &Receiver<Command>) {
         let due = later(Instant::now(), NOTES_WINDOW);
         while batch.is_of_notes() && batch.entry.bytes() < self.settings.limits.batch_bytes {
@@ -148,8 +177,8 @@ impl Writer {
         }
     }
 
-    /// Adds a command to a batch. A notification that is durable, or becomes durable with the same batch, is turned into a
-    /// duplicate here: nothing else is under way, so there is no doubt.
+    /// Adds a command to a batch. A notification that is durable, or becomes durable with the same
+    /// batch, is turned into a duplicate here: nothing else is under way, so there is no doubt.
     fn add(&self, batch: &mut Batch, mut command: Command) {
         let mut is_duplicate = false;
         if let Command::Write(entry, waiting) = &mut command {
@@ -185,23 +214,40 @@ impl Writer {
             self.crowded_until = later(begun, CROWD_REMEMBERED);
         }
         if result.is_ok() && entries > 0 {
-            self.shared.meters.note_batch(entries, batch.entry.bytes(), took);
+            self.shared
+                .meters
+                .note_batch(entries, batch.entry.bytes(), took);
         }
-        self.shared.appends.give_back(batch.waiting.len(), batch.appended_bytes);
+        self.shared
+            .appends
+            .give_back(batch.waiting.len(), batch.appended_bytes);
         self.shared.notes.give_back(batch.notes, batch.noted_bytes);
         match result {
-            Ok(()) => drop(self.shared.duplicates.fetch_add(batch.duplicates, Ordering::Relaxed)),
+            Ok(()) => drop(
+                self.shared
+                    .duplicates
+                    .fetch_add(batch.duplicates, Ordering::Relaxed),
+            ),
             Err(_) => self.shared.note_dropped(batch.notes),
         }
         for (waiting, is_duplicate) in batch.waiting.drain(..) {
             // An error here is a peer that has left; its record stays.
-            drop(waiting.send(result.map(|()| Receipt { is_duplicate, _made_by_the_writer: () })));
+            drop(waiting.send(result.map(|()| Receipt {
+                is_duplicate,
+                _made_by_the_writer: (),
+            })));
         }
         self.shared.reopens.give_back(batch.reopens, 0);
         self.pair.tell(&self.shared.meters);
         if let (Ok(()), Some(seen)) = (result, &mut self.seen) {
-            batch.new.iter().for_each(|fingerprint| seen.insert(*fingerprint));
-            self.shared.meters.remembered.store(seen.len(), Ordering::Relaxed);
+            batch
+                .new
+                .iter()
+                .for_each(|fingerprint| seen.insert(*fingerprint));
+            self.shared
+                .meters
+                .remembered
+                .store(seen.len(), Ordering::Relaxed);
             if (batch.closing || self.pair.is_save_due())
                 && let Err(fault) = self.pair.save(seen)
             {
@@ -234,7 +280,10 @@ impl Writer {
                 let unsynced = self.pair.unsynced().saturating_add(batch.entry.bytes());
                 !batch.waiting.is_empty() || unsynced >= SYNC_AFTER_BYTES
             }
-            SyncMode::Interval(_) => self.pair.sync_due().is_some_and(|due| due <= Instant::now()),
+            SyncMode::Interval(_) => self
+                .pair
+                .sync_due()
+                .is_some_and(|due| due <= Instant::now()),
             SyncMode::Os => false,
         }
     }
@@ -243,7 +292,8 @@ impl Writer {
         match fault {
             Fault::Refused(cause) => {
                 if self.shared.note_refused(cause.kind()) {
-                    warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and the next one tried");
+                    warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and \
+                        the next one tried");
                 }
                 JournalError::Refused
             }
@@ -257,7 +307,10 @@ impl Writer {
     /// How long to wait for the next command at most.
     fn idle_for(&self) -> Duration {
         // A sync that failed is not tried again.
-        let sync_due = self.pair.sync_due().filter(|_| !self.shared.failed.is_cancelled());
+        let sync_due = self
+            .pair
+            .sync_due()
+            .filter(|_| !self.shared.failed.is_cancelled());
         let due = sync_due.map_or(self.chores_due, |due| due.min(self.chores_due));
         due.saturating_duration_since(Instant::now())
     }
@@ -285,16 +338,24 @@ impl Writer {
     }
 
     fn look_at_the_space(&mut self) {
-        let Ok(free) = self.pair.free_bytes() else { return };
+        let Ok(free) = self.pair.free_bytes() else {
+            return;
+        };
         let low_water = self.settings.low_water_bytes;
         self.shared.set_free_bytes(free);
-        self.shared.set_scarce(free < low_water.div_euclid(SCARCE_PART));
+        self.shared
+            .set_scarce(free < low_water.div_euclid(SCARCE_PART));
         match (self.shared.set_low(free < low_water), free < low_water) {
             (false, true) => warn!(
                 free,
-                low_water, "Less space is free than logs.low_water: refusals lose their details, and health is 503"
+                low_water,
+                "Less space is free than logs.low_water: refusals lose their details, and health \
+                 is 503"
             ),
-            (true, false) => info!(free, low_water, "There is more free space than logs.low_water again"),
+            (true, false) => info!(
+                free,
+                low_water, "There is more free space than logs.low_water again"
+            ),
             (false, false) | (true, true) => {}
         }
     }
@@ -302,16 +363,22 @@ impl Writer {
     /// What is known before the first batch.
     fn tell_meters(&self) {
         self.pair.tell(&self.shared.meters);
-        self.shared.meters.remembered.store(self.seen.as_ref().map_or(0, Seen::len), Ordering::Relaxed);
+        self.shared
+            .meters
+            .remembered
+            .store(self.seen.as_ref().map_or(0, Seen::len), Ordering::Relaxed);
     }
 
     fn prune(&mut self, now: Instant) {
-        let Some(retention) = &mut self.retention else { return };
+        let Some(retention) = &mut self.retention else {
+            return;
+        };
         let wall = SystemClock.now();
         if let Some(jump) = retention.look(wall, now) {
             warn!(
                 ?jump,
-                "The clock jumped: old logs are deleted again once a verified push confirms the time, or after an hour"
+                "The clock jumped: old logs are deleted again once a verified push confirms the \
+                 time, or after an hour"
             );
         }
         if let Some(date) = self.shared.confirmed_time()
@@ -333,7 +400,8 @@ fn later(now: Instant, span: Duration) -> Instant {
     now.checked_add(span).unwrap_or(now)
 }
 
-/// Nobody may go on as if there was a journal when this thread has ended, least of all after a panic.
+/// Nobody may go on as if there was a journal when this thread has ended, least of all after a
+/// panic.
 struct Ended(Arc<Shared>);
 
 impl Drop for Ended {

@@ -1,7 +1,7 @@
 //! How a client signs its requests to the REST API (`docs/emulator.md`).
 //!
-//! Version 2: the string to sign is that of a push, the signature HMAC-SHA1 under the access key's secret. Version 4 is in
-//! `signature_v4.rs`.
+//! Version 2: the string to sign is that of a push, the signature HMAC-SHA1 under the access key's
+//! secret. Version 4 is in `signature_v4.rs`.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -43,40 +43,68 @@ impl AccessKey {
     /// Signs a request that has all headers but Authorization, with version 2.
     #[must_use]
     pub fn authorize(&self, request: &Request<Bytes>) -> Authorization {
-        let signature = self.mac(&string_to_sign(request, Form::Documented)).finalize().into_bytes().to_vec();
-        Authorization { access_key_id: self.id.clone(), signature, scope: None }
+        let signature = self
+            .mac(&string_to_sign(request, Form::Documented))
+            .finalize()
+            .into_bytes()
+            .to_vec();
+        Authorization {
+            access_key_id: self.id.clone(),
+            signature,
+            scope: None,
+        }
     }
 
     /// The same with version 4, for one region. `time` is the one in the request's Date.
     #[must_use]
-    pub fn authorize_v4(&self, request: &Request<Bytes>, region: &str, time: SystemTime) -> Authorization {
+    pub fn authorize_v4(
+        &self,
+        request: &Request<Bytes>,
+        region: &str,
+        time: SystemTime,
+    ) -> Authorization {
         let scope = Scope::of(time, region);
-        let mac = signature_v4::mac(&scope.key(&self.secret), &signature_v4::text(request, time, &scope));
+        let mac = signature_v4::mac(
+            &scope.key(&self.secret),
+            &signature_v4::text(request, time, &scope),
+        );
         let signature = mac.finalize().into_bytes().to_vec();
-        Authorization { access_key_id: self.id.clone(), signature, scope: Some(scope) }
+        Authorization {
+            access_key_id: self.id.clone(),
+            signature,
+            scope: Some(scope),
+        }
     }
 
-    /// Whether a request was signed with this key, with either version. Takes the same time for every wrong signature.
+    /// Whether a request was signed with this key, with either version. Takes the same time for
+    /// every wrong signature.
     ///
-    /// A signature of version 4 is good for the region that it names, on the day of the request's Date.
+    /// A signature of version 4 is good for the region that it names, on the day of the request's
+    /// Date.
     #[must_use]
     pub fn authorized(&self, request: &Request<Bytes>, authorization: &Authorization) -> bool {
         if authorization.access_key_id != self.id {
             return false;
         }
         let Some(scope) = &authorization.scope else {
-            return self.mac(&string_to_sign(request, Form::Documented)).verify_slice(&authorization.signature).is_ok();
+            return self
+                .mac(&string_to_sign(request, Form::Documented))
+                .verify_slice(&authorization.signature)
+                .is_ok();
         };
         signature_v4::signed_at(request).is_some_and(|time| {
             let text = signature_v4::text(request, time, scope);
             *scope == Scope::of(time, &scope.region)
-                && signature_v4::mac(&scope.key(&self.secret), &text).verify_slice(&authorization.signature).is_ok()
+                && signature_v4::mac(&scope.key(&self.secret), &text)
+                    .verify_slice(&authorization.signature)
+                    .is_ok()
         })
     }
 
     fn mac(&self, text: &[u8]) -> Hmac<Sha1> {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mut mac = Hmac::<Sha1>::new_from_slice(self.secret.as_bytes()).expect("a key of any length");
+        let mut mac =
+            Hmac::<Sha1>::new_from_slice(self.secret.as_bytes()).expect("a key of any length");
         mac.update(text);
         mac
     }
@@ -84,7 +112,10 @@ impl AccessKey {
 
 impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKey").field("id", &self.id).field("secret", &"***").finish()
+        f.debug_struct("AccessKey")
+            .field("id", &self.id)
+            .field("secret", &"***")
+            .finish()
     }
 }
 
@@ -98,27 +129,53 @@ impl Authorization {
             let (credential, signature) = rest.strip_prefix(" Credential=")?.split_once(',')?;
             let (id, scope) = credential.split_once('/')?;
             let signature = from_hex(signature.trim_start().strip_prefix("Signature=")?)?;
-            return Some(Self { access_key_id: id.to_owned(), signature, scope: Some(Scope::parse(scope)?) });
+            return Some(Self {
+                access_key_id: id.to_owned(),
+                signature,
+                scope: Some(Scope::parse(scope)?),
+            });
         }
         let (id, signature) = text.strip_prefix(SCHEME)?.split_once(':')?;
-        Some(Self { access_key_id: id.to_owned(), signature: STANDARD.decode(signature).ok()?, scope: None })
+        Some(Self {
+            access_key_id: id.to_owned(),
+            signature: STANDARD.decode(signature).ok()?,
+            scope: None,
+        })
     }
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|nibble| u8::try_from(nibble).ok());
+    let nibble = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|nibble| u8::try_from(nibble).ok())
+    };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|&[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect();
+    let bytes = pairs
+        .iter()
+        .map(|&[high, low]| Some(nibble(high)? << 4 | nibble(low)?))
+        .collect();
     if rest.is_empty() { bytes } else { None }
 }
 
 impl fmt::Display for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(scope) = &self.scope else {
-            return write!(f, "{SCHEME}{}:{}", self.access_key_id, STANDARD.encode(&self.signature));
+            return write!(
+                f,
+                "{SCHEME}{}:{}",
+                self.access_key_id,
+                STANDARD.encode(&self.signature)
+            );
         };
-        write!(f, "{ALGORITHM} Credential={}/{scope},Signature=", self.access_key_id)?;
-        self.signature.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(
+            f,
+            "{ALGORITHM} Credential={}/{scope},Signature=",
+            self.access_key_id
+        )?;
+        self.signature
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -127,7 +184,10 @@ mod tests {
     use super::*;
 
     fn key(secret: &str) -> AccessKey {
-        AccessKey { id: "ak1".to_owned(), secret: secret.to_owned() }
+        AccessKey {
+            id: "ak1".to_owned(),
+            secret: secret.to_owned(),
+        }
     }
 
     #[test]
@@ -135,8 +195,12 @@ mod tests {
         let vectors = include_str!("../../tests/vectors/request-signing/hmac-sha1.tsv");
         assert_eq!(vectors.lines().count(), 7);
         for line in vectors.lines() {
-            let [secret, text, signature] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
-            let found = key(secret).mac(text.replace("\\n", "\n").as_bytes()).finalize().into_bytes();
+            let [secret, text, signature] =
+                line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+            let found = key(secret)
+                .mac(text.replace("\\n", "\n").as_bytes())
+                .finalize()
+                .into_bytes();
             assert_eq!(STANDARD.encode(found), signature, "{text}");
         }
     }
@@ -150,11 +214,20 @@ mod tests {
             .body(Bytes::new())
             .unwrap();
         let authorization = key("sk1").authorize(&request);
-        assert_eq!(authorization.to_string(), "MNS ak1:cAThPWnbphg3hDe3ZHDADTgkgyE=");
+        assert_eq!(
+            authorization.to_string(),
+            "MNS ak1:cAThPWnbphg3hDe3ZHDADTgkgyE="
+        );
         let parsed = Authorization::parse(authorization.to_string().as_bytes()).unwrap();
         assert!(key("sk1").authorized(&request, &parsed));
         assert!(!key("sk2").authorized(&request, &parsed));
-        assert!(!AccessKey { id: "ak2".to_owned(), ..key("sk1") }.authorized(&request, &parsed));
+        assert!(
+            !AccessKey {
+                id: "ak2".to_owned(),
+                ..key("sk1")
+            }
+            .authorized(&request, &parsed)
+        );
         let mut other = request;
         *other.uri_mut() = "/queues/TestQueue?metaoverride=true".parse().unwrap();
         assert!(!key("sk1").authorized(&other, &parsed));
@@ -162,13 +235,23 @@ mod tests {
 
     #[test]
     fn other_values_are_no_authorization_and_the_secret_is_never_shown() {
-        for value in ["", "MNS", "MNS ak1", "Basic YTpi", "MNS ak1:???", "mns ak1:YTpi"] {
+        for value in [
+            "",
+            "MNS",
+            "MNS ak1",
+            "Basic YTpi",
+            "MNS ak1:???",
+            "mns ak1:YTpi",
+        ] {
             assert_eq!(Authorization::parse(value.as_bytes()), None, "{value}");
         }
         let v4 = |credential: &str, signature: &str| {
             format!("MNS4-HMAC-SHA256 Credential={credential},Signature={signature}")
         };
-        assert!(Authorization::parse(v4("ak1/20250603/r/mns/aliyun_v4_request", "0aF0").as_bytes()).is_some());
+        assert!(
+            Authorization::parse(v4("ak1/20250603/r/mns/aliyun_v4_request", "0aF0").as_bytes())
+                .is_some()
+        );
         for (credential, signature) in [
             ("ak1/20250603/r/mns/aliyun_v4_request", "0a0"),
             ("ak1/20250603/r/mns/aliyun_v4_request", "+a0b"),
@@ -182,7 +265,11 @@ mod tests {
             let value = v4(credential, signature);
             assert_eq!(Authorization::parse(value.as_bytes()), None, "{value}");
         }
-        for value in ["MNS4-HMAC-SHA256", "MNS4-HMAC-SHA256 Signature=0a", "MNS4-HMAC-SHA512 Credential=a"] {
+        for value in [
+            "MNS4-HMAC-SHA256",
+            "MNS4-HMAC-SHA256 Signature=0a",
+            "MNS4-HMAC-SHA512 Credential=a",
+        ] {
             assert_eq!(Authorization::parse(value.as_bytes()), None, "{value}");
         }
         assert!(!format!("{:?}", key("hush")).contains("hush"));

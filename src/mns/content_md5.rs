@@ -46,15 +46,21 @@ impl ContentMd5 {
     /// The digest of `body`.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
-        Self { digest: Md5::digest(body).into() }
+        Self {
+            digest: Md5::digest(body).into(),
+        }
     }
 
     /// As upper-case hex, the form of `MessageMD5`.
     #[must_use]
     pub fn upper_hex(self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-        let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
-        self.digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        let digit =
+            |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
+        self.digest
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .collect()
     }
 
     /// As a header value in one of the notations.
@@ -75,7 +81,11 @@ fn from_hex(text: &[u8]) -> Option<[u8; 16]> {
     }
     for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
         let &[high, low] = pair else { return None };
-        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|n| u8::try_from(n).ok());
+        let nibble = |digit: u8| {
+            char::from(digit)
+                .to_digit(16)
+                .and_then(|n| u8::try_from(n).ok())
+        };
         *byte = nibble(high)? << 4 | nibble(low)?;
     }
     Some(digest)
@@ -89,16 +99,26 @@ mod tests {
     fn every_notation_of_a_digest_reads_back_as_the_digest() {
         let digest = ContentMd5::of(b"I am test message 0.");
         for notation in [Notation::Hex, Notation::Base64Hex, Notation::Base64] {
-            assert_eq!(ContentMd5::parse(digest.written(notation).as_bytes()), Some(digest), "{notation:?}");
+            assert_eq!(
+                ContentMd5::parse(digest.written(notation).as_bytes()),
+                Some(digest),
+                "{notation:?}"
+            );
         }
-        assert_eq!(ContentMd5::parse(digest.upper_hex().to_lowercase().as_bytes()), Some(digest));
+        assert_eq!(
+            ContentMd5::parse(digest.upper_hex().to_lowercase().as_bytes()),
+            Some(digest)
+        );
     }
 
     #[test]
     fn the_values_of_the_manual_and_of_real_pushes_are_read() {
         // protocol.md 1.3: the sample of the signature page, and two captures of SIMPLIFIED pushes.
         let manual = ContentMd5::parse(b"ZDgxNjY5ZjFlMDQ5MGM0YWMwMWE5ODlmZDVlYmQxYjI=");
-        assert_eq!(manual.map(ContentMd5::upper_hex).as_deref(), Some("D81669F1E0490C4AC01A989FD5EBD1B2"));
+        assert_eq!(
+            manual.map(ContentMd5::upper_hex).as_deref(),
+            Some("D81669F1E0490C4AC01A989FD5EBD1B2")
+        );
         assert!(ContentMd5::parse(b"4CCBAD7AF2D23C2D00DDECCA59323A8C").is_some());
     }
 

@@ -1,7 +1,7 @@
 //! The XML documents of the REST API (`docs/emulator.md`): small trees of elements that hold text.
 //!
-//! Elements are known by their local name, since clients write the namespace with and without its final
-//! slash. What is written has the layout of the service.
+//! Elements are known by their local name, since clients write the namespace with and without its
+//! final slash. What is written has the layout of the service.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -32,13 +32,21 @@ impl Element {
     /// An element that holds text.
     #[must_use]
     pub fn of_text(name: &str, text: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), text: text.into(), children: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            text: text.into(),
+            children: Vec::new(),
+        }
     }
 
     /// An element that holds others.
     #[must_use]
     pub fn of_children(name: &str, children: Vec<Self>) -> Self {
-        Self { name: name.to_owned(), text: String::new(), children }
+        Self {
+            name: name.to_owned(),
+            text: String::new(),
+            children,
+        }
     }
 
     /// The first child of that name.
@@ -78,16 +86,24 @@ impl Element {
                 },
                 Event::Text(text) => push(&mut open, &text)?,
                 Event::CData(text) => push(&mut open, &text)?,
-                Event::GeneralRef(reference) => match reference.resolve_char_ref().map_err(malformed)? {
-                    Some(character) => push(&mut open, character.encode_utf8(&mut [0; 4]))?,
-                    None => match resolve_predefined_entity(&reference) {
-                        Some(text) => push(&mut open, text)?,
-                        None => return Err(malformed("it refers to an entity that XML does not define")),
-                    },
-                },
+                Event::GeneralRef(reference) => {
+                    match reference.resolve_char_ref().map_err(malformed)? {
+                        Some(character) => push(&mut open, character.encode_utf8(&mut [0; 4]))?,
+                        None => match resolve_predefined_entity(&reference) {
+                            Some(text) => push(&mut open, text)?,
+                            None => {
+                                return Err(malformed(
+                                    "it refers to an entity that XML does not define",
+                                ));
+                            }
+                        },
+                    }
+                }
                 Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
                 Event::DocType(_) => return Err(malformed("it has a document type")),
-                Event::Eof if !open.is_empty() => return Err(malformed("it ends inside an element")),
+                Event::Eof if !open.is_empty() => {
+                    return Err(malformed("it ends inside an element"));
+                }
                 Event::Eof => return root.ok_or_else(|| malformed("it has no element")),
             }
         }
@@ -104,12 +120,18 @@ impl Element {
     fn write(&self, out: &mut String, depth: usize) {
         let line = format!("\n{}", "  ".repeat(depth));
         let name = &self.name;
-        let namespace = if depth == 0 { format!(" xmlns=\"{NAMESPACE}\"") } else { String::new() };
+        let namespace = if depth == 0 {
+            format!(" xmlns=\"{NAMESPACE}\"")
+        } else {
+            String::new()
+        };
         out.push_str(&format!("{line}<{name}{namespace}>"));
         if self.children.is_empty() {
             out.push_str(&escaped(&self.text));
         } else {
-            self.children.iter().for_each(|child| child.write(out, depth.saturating_add(1)));
+            self.children
+                .iter()
+                .for_each(|child| child.write(out, depth.saturating_add(1)));
             out.push_str(&line);
         }
         out.push_str(&format!("</{name}>"));
@@ -120,14 +142,21 @@ impl Element {
     }
 }
 
-/// A text as it is written in an element. A carriage return that is not written as a reference is a line feed to its reader
-/// (XML 1.0, 2.11).
+/// A text as it is written in an element. A carriage return that is not written as a reference is a
+/// line feed to its reader (XML 1.0, 2.11).
 pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#13;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('\r', "&#13;")
 }
 
 /// Puts a complete element into the one around it, or makes it the root.
-fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) -> Result<(), MalformedDocument> {
+fn close(
+    element: Element,
+    open: &mut [Element],
+    root: &mut Option<Element>,
+) -> Result<(), MalformedDocument> {
     match open.last_mut() {
         Some(parent) => parent.children.push(element),
         None if root.is_none() => *root = Some(element),
@@ -158,7 +187,8 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_publish_has_the_length_of_a_real_one() {
-        // A recording of 2026 (`docs/emulator.md`), without a line feed at its end. A capture of 2022 has this Content-Length too.
+        // A recording of 2026 (`docs/emulator.md`), without a line feed at its end. A capture of
+        // 2022 has this Content-Length too.
         let answer = Element::of_children(
             "Message",
             vec![
@@ -166,25 +196,38 @@ mod tests {
                 Element::of_text("MessageBodyMD5", "5EB63BBBE01EEED093CB22BB8F5ACDC3"),
             ],
         );
-        let text = "<?xml version=\"1.0\" ?>\n<Message xmlns=\"http://mns.aliyuncs.com/doc/v1\">\n  \
+        let text = "<?xml version=\"1.0\" ?>\n<Message xmlns=\"http://mns.aliyuncs.com/doc/v1\">\n \
+             \
                     <MessageId>7F3D61FE01E545217FCC712779C9BBF5</MessageId>\n  \
                     <MessageBodyMD5>5EB63BBBE01EEED093CB22BB8F5ACDC3</MessageBodyMD5>\n</Message>";
         assert_eq!((answer.document().as_str(), text.len()), (text, 208));
-        assert_eq!(Element::parse(answer.document().as_bytes()).unwrap().text_of("MessageBodyMD5").unwrap().len(), 32);
+        assert_eq!(
+            Element::parse(answer.document().as_bytes())
+                .unwrap()
+                .text_of("MessageBodyMD5")
+                .unwrap()
+                .len(),
+            32
+        );
     }
 
     #[test]
     fn a_carriage_return_survives_a_reader_that_makes_line_feeds_of_it() {
         let written = Element::of_text("MessageBody", "a\r\nb\rc\n").document();
-        assert!(written.ends_with(">a&#13;\nb&#13;c\n</MessageBody>"), "{written}");
+        assert!(
+            written.ends_with(">a&#13;\nb&#13;c\n</MessageBody>"),
+            "{written}"
+        );
     }
 
     #[test]
     fn requests_of_the_sdks_are_read_whatever_their_namespace_and_order() {
         for text in [
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Message xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Message \
+             xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\
              <MessageTag>t</MessageTag><MessageBody>a&lt;b&#20013;<![CDATA[&]]></MessageBody></Message>",
-            "\u{feff}<m:Message xmlns:m='x'><!-- c --><MessageBody>a&lt;b中&amp;</MessageBody><MessageTag>t</MessageTag>\
+            "\u{feff}<m:Message xmlns:m='x'><!-- c \
+             --><MessageBody>a&lt;b中&amp;</MessageBody><MessageTag>t</MessageTag>\
              <New><Deeper>1</Deeper></New></m:Message>\n",
         ] {
             let message = Element::parse(text.as_bytes()).unwrap();
@@ -192,8 +235,14 @@ mod tests {
             assert_eq!(message.text_of("MessageBody"), Some("a<b中&"));
             assert_eq!(message.text_of("MessageTag"), Some("t"));
         }
-        assert_eq!(Element::parse(b"<Topic xmlns=\"x\"></Topic>").unwrap(), Element::of_text("Topic", ""));
-        assert_eq!(Element::parse(b"<Topic/>").unwrap(), Element::of_text("Topic", ""));
+        assert_eq!(
+            Element::parse(b"<Topic xmlns=\"x\"></Topic>").unwrap(),
+            Element::of_text("Topic", "")
+        );
+        assert_eq!(
+            Element::parse(b"<Topic/>").unwrap(),
+            Element::of_text("Topic", "")
+        );
     }
 
     #[test]

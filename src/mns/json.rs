@@ -12,28 +12,37 @@ use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Not
 
 /// Reads a JSON object with the names of the XML elements.
 ///
-/// Keys may come in any order and unknown ones are ignored. A whole number counts as its text, since
-/// some envelopes write `PublishTime` so. `null` counts as absent. A control character in a string may stand as it is.
+/// Keys may come in any order and unknown ones are ignored. A whole number counts as its text,
+/// since some envelopes write `PublishTime` so. `null` counts as absent. A control character in a
+/// string may stand as it is.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
     let error = match read::<true>(text) {
         Err(error @ InvalidNotification::Malformed(_)) => error,
         envelope => return envelope?.into_notification(ContentFormat::Json),
     };
-    let Some(escaped) = with_controls_escaped(text) else { return Err(error) };
+    let Some(escaped) = with_controls_escaped(text) else {
+        return Err(error);
+    };
     // The error is about the text that came.
     let envelope = read::<true>(&escaped).or(Err(error))?;
-    Ok(envelope.into_notification(ContentFormat::Json)?.into_owned())
+    Ok(envelope
+        .into_notification(ContentFormat::Json)?
+        .into_owned())
 }
 
 /// Reads the attributes around a message that cannot be read.
-pub(super) fn decode_around_message(text: &str) -> Result<Notification<'static>, InvalidNotification> {
+pub(super) fn decode_around_message(
+    text: &str,
+) -> Result<Notification<'static>, InvalidNotification> {
     let escaped = with_controls_escaped(text);
-    Ok(read::<false>(escaped.as_deref().unwrap_or(text))?.into_partial(ContentFormat::Json).into_owned())
+    Ok(read::<false>(escaped.as_deref().unwrap_or(text))?
+        .into_partial(ContentFormat::Json)
+        .into_owned())
 }
 
 fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNotification> {
-    let members: Members<'_, WITH_MESSAGE> =
-        serde_json::from_str(text).map_err(|error| InvalidNotification::Malformed(error.to_string()))?;
+    let members: Members<'_, WITH_MESSAGE> = serde_json::from_str(text)
+        .map_err(|error| InvalidNotification::Malformed(error.to_string()))?;
     let mut envelope = Envelope::default();
     let mut seen = Vec::with_capacity(ATTRIBUTES.len());
     for (name, value) in members.0 {
@@ -49,9 +58,11 @@ fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNot
     Ok(envelope)
 }
 
-/// The text with each control character in a string written as JSON wants it; `None` if there is none.
+/// The text with each control character in a string written as JSON wants it; `None` if there is
+/// none.
 ///
-/// RFC 8259 forbids them there, and some serialisers write them all the same. They can only mean themselves.
+/// RFC 8259 forbids them there, and some serialisers write them all the same. They can only mean
+/// themselves.
 fn with_controls_escaped(text: &str) -> Option<String> {
     if !text.bytes().any(|byte| byte < b' ') {
         return None;
@@ -60,7 +71,10 @@ fn with_controls_escaped(text: &str) -> Option<String> {
     let (mut is_in_string, mut is_after_backslash) = (false, false);
     for character in text.chars() {
         if is_in_string && !is_after_backslash && character < ' ' {
-            #[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+            #[expect(
+                clippy::let_underscore_must_use,
+                reason = "writing to a String cannot fail"
+            )]
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
             continue;
         }
@@ -71,7 +85,8 @@ fn with_controls_escaped(text: &str) -> Option<String> {
     Some(escaped)
 }
 
-/// The known members of the object, doubled ones included. Without `WITH_MESSAGE` the value of the message is skipped.
+/// The known members of the object, doubled ones included. Without `WITH_MESSAGE` the value of the
+/// message is skipped.
 struct Members<'a, const WITH_MESSAGE: bool>(Vec<(&'static str, Option<Cow<'a, str>>)>);
 
 /// A string, or a whole number as its text, or null.
@@ -95,7 +110,10 @@ impl<'de, const WITH_MESSAGE: bool> Visitor<'de> for MembersVisitor<WITH_MESSAGE
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::with_capacity(ATTRIBUTES.len());
         while let Some(Value(key)) = map.next_key()? {
-            match ATTRIBUTES.iter().find(|known| key.as_deref() == Some(**known)) {
+            match ATTRIBUTES
+                .iter()
+                .find(|known| key.as_deref() == Some(**known))
+            {
                 // A doubled member ends the reading soon: the list cannot grow past its bound.
                 Some(name) if members.len() <= ATTRIBUTES.len() => {
                     let value = if WITH_MESSAGE || *name != "Message" {
@@ -164,7 +182,10 @@ pub(super) fn encode(notification: &Notification<'_>) -> String {
         ("MessageTag", &notification.message_tag),
     ] {
         if name != "MessageTag" || !value.is_empty() {
-            members.push(format!("\"{name}\":{}", serde_json::Value::from(String::from_utf8_lossy(value))));
+            members.push(format!(
+                "\"{name}\":{}",
+                serde_json::Value::from(String::from_utf8_lossy(value))
+            ));
         }
     }
     format!("{{{}}}", members.join(","))
@@ -174,8 +195,7 @@ pub(super) fn encode(notification: &Notification<'_>) -> String {
 mod tests {
     use super::*;
 
-    const REST: &str =
-        r#""TopicOwner":"1","TopicName":"t","Subscriber":"1","SubscriptionName":"s","MessageId":"i","MessageMD5":"m""#;
+    const REST: &str = r#""TopicOwner":"1","TopicName":"t","Subscriber":"1","SubscriptionName":"s","MessageId":"i","MessageMD5":"m""#;
 
     #[test]
     fn publish_time_may_be_a_number_and_unknown_keys_are_ignored() {
@@ -198,7 +218,11 @@ mod tests {
             ("{\\\"Message\\\":\n\\\"x\\\"}", "{\"Message\":\n\"x\"}"),
         ] {
             let text = format!("{{\n{REST},\r\n\t\"Message\":\"{value}\",\"PublishTime\":1}}\n");
-            assert_eq!(decode(&text).unwrap().message, message.as_bytes(), "{value:?}");
+            assert_eq!(
+                decode(&text).unwrap().message,
+                message.as_bytes(),
+                "{value:?}"
+            );
         }
         // A backslash and a line end may stand for both, for the line end, or for nothing.
         for value in ["\\\n", "a\\\tb", "\u{1}\",\"Message\":\""] {
@@ -223,12 +247,25 @@ mod tests {
             assert!(decode(&text).is_err(), "{text:.80}");
         }
         let without = format!(r#"{{{REST},"Message":null,"PublishTime":1}}"#);
-        assert_eq!(decode(&without), Err(InvalidNotification::ElementMissing("Message")));
+        assert_eq!(
+            decode(&without),
+            Err(InvalidNotification::ElementMissing("Message"))
+        );
         let doubled = format!(r#"{{{REST},"Message":"","PublishTime":1,"Message":""}}"#);
-        assert_eq!(decode(&doubled), Err(InvalidNotification::ElementDoubled("Message")));
-        for two in [r#""Message":null,"Message":"x""#, r#""Message":"x","Message":null"#] {
+        assert_eq!(
+            decode(&doubled),
+            Err(InvalidNotification::ElementDoubled("Message"))
+        );
+        for two in [
+            r#""Message":null,"Message":"x""#,
+            r#""Message":"x","Message":null"#,
+        ] {
             let text = format!(r#"{{{REST},{two},"PublishTime":1}}"#);
-            assert_eq!(decode(&text), Err(InvalidNotification::ElementDoubled("Message")), "{two}");
+            assert_eq!(
+                decode(&text),
+                Err(InvalidNotification::ElementDoubled("Message")),
+                "{two}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The words of MNS: what a push is made of and how it is signed.
 //!
 //! Everything here is pure: no clock, no disk, no network, no logging. A function takes bytes and
-//! gives a value or says why it cannot. Facts of the protocol carry their source: `docs/protocol.md`.
+//! gives a value or says why it cannot. Facts of the protocol carry their source:
+//! `docs/protocol.md`.
 
 pub mod api;
 mod authorization;
@@ -26,8 +27,8 @@ pub use request_id::request_time;
 pub use signature_v4::{Scope, region_of};
 pub use signed_request::{Defect, SignedRequest};
 pub use signing_cert_url::{
-    FileNameRule, NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl, WELL_KNOWN_CERTIFICATE,
-    is_certificate_file,
+    FileNameRule, NotAllowed, Prefix, PrefixError, Prefixes, REGIONS, SigningCertUrl,
+    WELL_KNOWN_CERTIFICATE, is_certificate_file,
 };
 pub use string_to_sign::{Form, string_to_sign};
 

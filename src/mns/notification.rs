@@ -27,8 +27,14 @@ pub const ATTRIBUTES: [&str; 9] = [
     "TopicName",
 ];
 
-/// The content types of a body that MNS wrote. Real XML pushes have the first; that of JSON pushes is unknown.
-const ENVELOPE_TYPES: [&str; 4] = ["text/xml", "application/xml", "application/json", "text/json"];
+/// The content types of a body that MNS wrote. Real XML pushes have the first; that of JSON pushes
+/// is unknown.
+const ENVELOPE_TYPES: [&str; 4] = [
+    "text/xml",
+    "application/xml",
+    "application/json",
+    "text/json",
+];
 
 /// `NotifyContentFormat` of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,10 +101,10 @@ pub enum InvalidNotification {
 impl<'a> Notification<'a> {
     /// Reads a push, and tells the formats apart.
     ///
-    /// Without `x-mns-message-id` the body is XML (`<`) or JSON (`{`). With it, the body is an envelope
-    /// only if it decodes as one whose `MessageId` is that of the header, if no other header
-    /// contradicts it, and if the signed headers show that MNS wrote it or state all that it states
-    /// of its origin; anything else is SIMPLIFIED.
+    /// Without `x-mns-message-id` the body is XML (`<`) or JSON (`{`). With it, the body is an
+    /// envelope only if it decodes as one whose `MessageId` is that of the header, if no other
+    /// header contradicts it, and if the signed headers show that MNS wrote it or state all that it
+    /// states of its origin; anything else is SIMPLIFIED.
     ///
     /// # Errors
     /// An [`InvalidNotification`]; never for SIMPLIFIED.
@@ -115,10 +121,10 @@ impl<'a> Notification<'a> {
 
     /// Whether the headers, which MNS signs and no publisher writes, bear the envelope out.
     ///
-    /// The body of a SIMPLIFIED push is the publisher's own text. The message id does not prove that
-    /// MNS wrote an envelope: ids before 2019 hold a time and a counter, so a publisher can guess
-    /// one. Only `Content-Type`, which follows from the format of the subscription, or a header for
-    /// each attribute can.
+    /// The body of a SIMPLIFIED push is the publisher's own text. The message id does not prove
+    /// that MNS wrote an envelope: ids before 2019 hold a time and a counter, so a publisher can
+    /// guess one. Only `Content-Type`, which follows from the format of the subscription, or a
+    /// header for each attribute can.
     fn is_vouched_for(&self, headers: &HeaderMap) -> bool {
         let origin = [
             (header::MESSAGE_ID, &self.message_id),
@@ -128,30 +134,44 @@ impl<'a> Notification<'a> {
             (header::SUBSCRIPTION_NAME, &self.subscription_name),
         ];
         let may_be_absent = is_type_of_envelope(headers);
-        origin
-            .into_iter()
-            .all(|(name, value)| headers.get(name).map_or(may_be_absent, |header| header.as_bytes() == value.as_ref()))
+        origin.into_iter().all(|(name, value)| {
+            headers
+                .get(name)
+                .map_or(may_be_absent, |header| header.as_bytes() == value.as_ref())
+        })
     }
 
-    /// What can be read of an envelope that [`decode`](Self::decode) refuses. The message is the whole body, as it was signed.
+    /// What can be read of an envelope that [`decode`](Self::decode) refuses. The message is the
+    /// whole body, as it was signed.
     ///
-    /// All other attributes are read around the message, or none of them if one is doubled or cannot be read: a reader who
-    /// guesses could be made to guess an owner. What is not read is empty.
+    /// All other attributes are read around the message, or none of them if one is doubled or
+    /// cannot be read: a reader who guesses could be made to guess an owner. What is not read is
+    /// empty.
     #[must_use]
     pub fn decode_as_raw(body: &[u8]) -> Notification<'static> {
         let text = String::from_utf8_lossy(without_byte_order_mark(body));
         let around = match EnvelopeKind::of(text.as_bytes()) {
-            Some(EnvelopeKind::Xml) => {
-                xml::decode_around_message(&text).map(|read| read.into_partial(ContentFormat::Xml).into_owned())
-            }
+            Some(EnvelopeKind::Xml) => xml::decode_around_message(&text)
+                .map(|read| read.into_partial(ContentFormat::Xml).into_owned()),
             Some(EnvelopeKind::Json) => json::decode_around_message(&text),
             None => Err(InvalidNotification::NotRecognised),
         };
-        let is_replaced =
-            |value: &[u8]| value.utf8_chunks().any(|chunk| chunk.valid().contains(char::REPLACEMENT_CHARACTER));
-        let around = around.ok().filter(|around| !around.attributes().iter().any(|(_, value)| is_replaced(value)));
+        let is_replaced = |value: &[u8]| {
+            value
+                .utf8_chunks()
+                .any(|chunk| chunk.valid().contains(char::REPLACEMENT_CHARACTER))
+        };
+        let around = around.ok().filter(|around| {
+            !around
+                .attributes()
+                .iter()
+                .any(|(_, value)| is_replaced(value))
+        });
         let none = || Envelope::default().into_partial(ContentFormat::Simplified);
-        Notification { message: Cow::Owned(body.to_vec()), ..around.unwrap_or_else(none) }
+        Notification {
+            message: Cow::Owned(body.to_vec()),
+            ..around.unwrap_or_else(none)
+        }
     }
 
     fn decode_envelope(body: &'a [u8]) -> Result<Self, InvalidNotification> {
@@ -167,7 +187,9 @@ impl<'a> Notification<'a> {
     }
 
     fn simplified(headers: &'a HeaderMap, body: &'a [u8]) -> Self {
-        let value = |name: HeaderName| Cow::Borrowed(headers.get(name).map_or(&b""[..], |value| value.as_bytes()));
+        let value = |name: HeaderName| {
+            Cow::Borrowed(headers.get(name).map_or(&b""[..], |value| value.as_bytes()))
+        };
         Self {
             format: ContentFormat::Simplified,
             message_md5: Cow::Owned(ContentMd5::of(body).upper_hex().into_bytes()),
@@ -203,7 +225,12 @@ impl<'a> Notification<'a> {
     /// What makes two deliveries one notification: owner, topic, subscription and message id.
     #[must_use]
     pub fn identity(&self) -> [&[u8]; 4] {
-        [&self.topic_owner, &self.topic_name, &self.subscription_name, &self.message_id]
+        [
+            &self.topic_owner,
+            &self.topic_name,
+            &self.subscription_name,
+            &self.message_id,
+        ]
     }
 
     /// The attributes with their names, in the order of [`ATTRIBUTES`].
@@ -230,13 +257,16 @@ impl<'a> Notification<'a> {
     #[must_use]
     pub fn message_md5_holds(&self) -> bool {
         self.format == ContentFormat::Simplified
-            || ContentMd5::of(&self.message).upper_hex().as_bytes().eq_ignore_ascii_case(&self.message_md5)
+            || ContentMd5::of(&self.message)
+                .upper_hex()
+                .as_bytes()
+                .eq_ignore_ascii_case(&self.message_md5)
     }
 
     /// The body of a push of this notification in its format, as MNS lays it out.
     ///
-    /// In XML and JSON every value must be UTF-8; what is not is replaced. The SIMPLIFIED body is the
-    /// message.
+    /// In XML and JSON every value must be UTF-8; what is not is replaced. The SIMPLIFIED body is
+    /// the message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self.format {
@@ -270,11 +300,17 @@ impl FromStr for ContentFormat {
     }
 }
 
-/// Whether `Content-Type` names XML or JSON. That of a SIMPLIFIED push is `text/plain` (2023, 2024).
+/// Whether `Content-Type` names XML or JSON. That of a SIMPLIFIED push is `text/plain` (2023,
+/// 2024).
 fn is_type_of_envelope(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
-    ENVELOPE_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence))
+    ENVELOPE_TYPES
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(essence))
 }
 
 /// How an envelope is written, by its first character.
@@ -313,7 +349,11 @@ pub(super) struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     /// Sets a value. Names that are no attributes are ignored, as unknown elements are.
-    pub(super) fn set(&mut self, name: &str, value: Cow<'a, str>) -> Result<(), InvalidNotification> {
+    pub(super) fn set(
+        &mut self,
+        name: &str,
+        value: Cow<'a, str>,
+    ) -> Result<(), InvalidNotification> {
         for (known, slot) in ATTRIBUTES.iter().zip(&mut self.values) {
             if *known == name {
                 return match slot.replace(value) {
@@ -327,8 +367,19 @@ impl<'a> Envelope<'a> {
 
     /// What is absent is empty.
     pub(super) fn into_partial(self, format: ContentFormat) -> Notification<'a> {
-        let [md5, owner, time, subscriber, tag, subscription, id, message, topic] =
-            self.values.map(|value| value.map(into_bytes).unwrap_or_default());
+        let [
+            md5,
+            owner,
+            time,
+            subscriber,
+            tag,
+            subscription,
+            id,
+            message,
+            topic,
+        ] = self
+            .values
+            .map(|value| value.map(into_bytes).unwrap_or_default());
         Notification {
             format,
             message_md5: md5,
@@ -344,10 +395,26 @@ impl<'a> Envelope<'a> {
     }
 
     /// All eight required elements are there: present but empty counts as present.
-    pub(super) fn into_notification(self, format: ContentFormat) -> Result<Notification<'a>, InvalidNotification> {
-        let [md5, owner, time, subscriber, tag, subscription, id, message, topic] = self.values;
-        let needed =
-            |value: Option<Cow<'a, str>>, name| value.map(into_bytes).ok_or(InvalidNotification::ElementMissing(name));
+    pub(super) fn into_notification(
+        self,
+        format: ContentFormat,
+    ) -> Result<Notification<'a>, InvalidNotification> {
+        let [
+            md5,
+            owner,
+            time,
+            subscriber,
+            tag,
+            subscription,
+            id,
+            message,
+            topic,
+        ] = self.values;
+        let needed = |value: Option<Cow<'a, str>>, name| {
+            value
+                .map(into_bytes)
+                .ok_or(InvalidNotification::ElementMissing(name))
+        };
         Ok(Notification {
             format,
             topic_owner: needed(owner, "TopicOwner")?,
@@ -395,7 +462,9 @@ mod tests {
     fn request(body: Vec<u8>, id: Option<&str>) -> Request<Bytes> {
         let mut request = Request::new(Bytes::from(body));
         if let Some(id) = id {
-            request.headers_mut().insert(header::MESSAGE_ID, id.parse().unwrap());
+            request
+                .headers_mut()
+                .insert(header::MESSAGE_ID, id.parse().unwrap());
         }
         request
     }
@@ -424,20 +493,31 @@ mod tests {
             for left_out in 0..ORIGIN.len() {
                 let mut some = ORIGIN.to_vec();
                 some.remove(left_out);
-                for content_type in [None, Some("text/plain;charset=utf-8"), Some("application/octet-stream"), Some("")]
-                {
+                for content_type in [
+                    None,
+                    Some("text/plain;charset=utf-8"),
+                    Some("application/octet-stream"),
+                    Some(""),
+                ] {
                     let mut guessed = with(request(body.clone(), Some(ID)), &some);
                     if let Some(content_type) = content_type {
                         guessed = with(guessed, &[("content-type", content_type)]);
                     }
                     let decoded = Notification::decode(&guessed).unwrap();
-                    assert_eq!(decoded.format, ContentFormat::Simplified, "{content_type:?} {some:?}");
+                    assert_eq!(
+                        decoded.format,
+                        ContentFormat::Simplified,
+                        "{content_type:?} {some:?}"
+                    );
                     assert_eq!(decoded.message.as_ref(), body);
                 }
             }
             let alone = request(body.clone(), Some(ID));
             let decoded = Notification::decode(&alone).unwrap();
-            assert_eq!((decoded.topic_owner.as_ref(), decoded.topic_name.as_ref()), (&b""[..], &b""[..]));
+            assert_eq!(
+                (decoded.topic_owner.as_ref(), decoded.topic_name.as_ref()),
+                (&b""[..], &b""[..])
+            );
         }
     }
 
@@ -455,9 +535,15 @@ mod tests {
             let told = with(request(inner.encode(), Some(ID)), &ORIGIN);
             assert_eq!(Notification::decode(&told).as_ref(), Ok(&inner));
             // Another id, or another word in any header, makes it a message.
-            let foreign = with(request(inner.encode(), Some("0000")), &[("content-type", kind)]);
+            let foreign = with(
+                request(inner.encode(), Some("0000")),
+                &[("content-type", kind)],
+            );
             let decoded = Notification::decode(&foreign).unwrap();
-            assert_eq!((decoded.format, decoded.message.as_ref()), (ContentFormat::Simplified, &inner.encode()[..]));
+            assert_eq!(
+                (decoded.format, decoded.message.as_ref()),
+                (ContentFormat::Simplified, &inner.encode()[..])
+            );
             for (name, _) in ORIGIN {
                 for base in [&typed, &told] {
                     let contradicted = with(base.clone(), &[(name, "666")]);
@@ -475,9 +561,15 @@ mod tests {
     fn a_body_that_is_neither_is_refused_without_the_header_and_a_message_with_it() {
         for body in ["", " ", "hello", "[]", "\u{feff}"] {
             let body = body.as_bytes().to_vec();
-            assert_eq!(Notification::decode(&request(body.clone(), None)), Err(InvalidNotification::NotRecognised));
+            assert_eq!(
+                Notification::decode(&request(body.clone(), None)),
+                Err(InvalidNotification::NotRecognised)
+            );
             let with_id = request(body.clone(), Some("1"));
-            assert_eq!(Notification::decode(&with_id).unwrap().message.as_ref(), body);
+            assert_eq!(
+                Notification::decode(&with_id).unwrap().message.as_ref(),
+                body
+            );
         }
     }
 
@@ -499,15 +591,31 @@ mod tests {
         ] {
             let read = Notification::decode_as_raw(&body);
             assert_eq!(read.message, body);
-            assert_eq!(read.topic_name.as_ref(), b"MyTopic1", "{}", body.escape_ascii());
-            let values = [&read.topic_owner, &read.publish_time, &read.subscriber, &read.message_tag];
-            let values = values.into_iter().chain([&read.subscription_name, &read.message_id]);
+            assert_eq!(
+                read.topic_name.as_ref(),
+                b"MyTopic1",
+                "{}",
+                body.escape_ascii()
+            );
+            let values = [
+                &read.topic_owner,
+                &read.publish_time,
+                &read.subscriber,
+                &read.message_tag,
+            ];
+            let values = values
+                .into_iter()
+                .chain([&read.subscription_name, &read.message_id]);
             let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value)).collect();
             assert_eq!(values.join(" "), rest);
         }
         for body in [
             replaced(&xml, "MyTopic1<", b"MyTopic\xff<"),
-            replaced(&xml, "&amp;#;", b"</Message><TopicOwner>1</TopicOwner><Message>"),
+            replaced(
+                &xml,
+                "&amp;#;",
+                b"</Message><TopicOwner>1</TopicOwner><Message>",
+            ),
             replaced(&xml, "&amp;#;", b"</Message><Message>"),
             replaced(&xml, "UTF-8", b"GBK"),
             replaced(&json, "\"m\"", b"{},\"TopicOwner\":\"1\""),
@@ -516,9 +624,17 @@ mod tests {
             Vec::new(),
         ] {
             let read = Notification::decode_as_raw(&body);
-            let known = read.attributes().into_iter().filter(|(_, value)| !value.is_empty());
+            let known = read
+                .attributes()
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty());
             let expected: &[&str] = if body.is_empty() { &[] } else { &["Message"] };
-            assert_eq!(known.map(|(name, _)| name).collect::<Vec<_>>(), expected, "{}", body.escape_ascii());
+            assert_eq!(
+                known.map(|(name, _)| name).collect::<Vec<_>>(),
+                expected,
+                "{}",
+                body.escape_ascii()
+            );
         }
     }
 

@@ -11,8 +11,9 @@
 //!                                                    an empty line, and a line break after it
 //! ```
 //!
-//! The key is derived from the secret, the day, the region and the product, so a signature is good for one day in one
-//! region. The variant of the private cloud (`APSARA-MNS4-HMAC-SHA256`) is left out.
+//! The key is derived from the secret, the day, the region and the product, so a signature is good
+//! for one day in one region. The variant of the private cloud (`APSARA-MNS4-HMAC-SHA256`) is left
+//! out.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,7 +33,11 @@ pub(super) const ALGORITHM: &str = "MNS4-HMAC-SHA256";
 /// Behind the region in every scope.
 const SCOPE_END: &str = "mns/aliyun_v4_request";
 /// What stays as it is in a query: the unreserved characters of RFC 3986.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// Where and when a signature of version 4 is good.
@@ -48,7 +53,10 @@ impl Scope {
     /// The scope of a request that is signed at `time`.
     pub(super) fn of(time: SystemTime, region: &str) -> Self {
         Self {
-            day: timestamp(time).chars().take_while(|character| *character != 'T').collect(),
+            day: timestamp(time)
+                .chars()
+                .take_while(|character| *character != 'T')
+                .collect(),
             region: region.to_owned(),
         }
     }
@@ -59,14 +67,19 @@ impl Scope {
         let (region, end) = rest.split_once('/')?;
         let is_day = day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit());
         let is_scope = is_day && !region.is_empty() && end == SCOPE_END;
-        is_scope.then(|| Self { day: day.to_owned(), region: region.to_owned() })
+        is_scope.then(|| Self {
+            day: day.to_owned(),
+            region: region.to_owned(),
+        })
     }
 
     /// The key that is derived from `secret` for this scope.
     pub(super) fn key(&self, secret: &str) -> Vec<u8> {
         let first = format!("aliyun_v4{secret}").into_bytes();
         let steps = [self.day.as_str(), &self.region, "mns", "aliyun_v4_request"];
-        steps.into_iter().fold(first, |key, step| mac(&key, step.as_bytes()).finalize().into_bytes().to_vec())
+        steps.into_iter().fold(first, |key, step| {
+            mac(&key, step.as_bytes()).finalize().into_bytes().to_vec()
+        })
     }
 }
 
@@ -76,7 +89,8 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The region in the host of an account's endpoint, `ACCOUNT.mns.REGION.aliyuncs.com`; `None` for any other host.
+/// The region in the host of an account's endpoint, `ACCOUNT.mns.REGION.aliyuncs.com`; `None` for
+/// any other host.
 #[must_use]
 pub fn region_of(host: &str) -> Option<&str> {
     let name = host.split_once(':').map_or(host, |(name, _port)| name);
@@ -96,7 +110,10 @@ pub(super) fn mac(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
 
 /// The time that a request names: its `Date`, else its `x-mns-date`.
 pub(super) fn signed_at(request: &Request<Bytes>) -> Option<SystemTime> {
-    let value = request.headers().get(header::DATE).or_else(|| request.headers().get(header::MNS_DATE))?;
+    let value = request
+        .headers()
+        .get(header::DATE)
+        .or_else(|| request.headers().get(header::MNS_DATE))?;
     httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
@@ -105,15 +122,31 @@ pub(super) fn text(request: &Request<Bytes>, time: SystemTime, scope: &Scope) ->
     let uri = request.uri();
     let path = utf8_percent_encode(&decoded(uri.path()), PATH).to_string();
     let path = if path.is_empty() { "/" } else { &path };
-    let (time, method, query) = (timestamp(time), request.method(), canonical_query(uri.query().unwrap_or_default()));
-    let mut text = format!("{ALGORITHM}\n{time}\n{scope}\n{method}\n{path}\n{query}\n").into_bytes();
+    let (time, method, query) = (
+        timestamp(time),
+        request.method(),
+        canonical_query(uri.query().unwrap_or_default()),
+    );
+    let mut text =
+        format!("{ALGORITHM}\n{time}\n{scope}\n{method}\n{path}\n{query}\n").into_bytes();
     let is_signed = |name: &HeaderName| {
-        *name == header::CONTENT_MD5 || *name == header::CONTENT_TYPE || name.as_str().starts_with(header::MNS_PREFIX)
+        *name == header::CONTENT_MD5
+            || *name == header::CONTENT_TYPE
+            || name.as_str().starts_with(header::MNS_PREFIX)
     };
-    let mut headers: Vec<_> = request.headers().iter().filter(|(name, _)| is_signed(name)).collect();
+    let mut headers: Vec<_> = request
+        .headers()
+        .iter()
+        .filter(|(name, _)| is_signed(name))
+        .collect();
     headers.sort_by_key(|(name, _)| name.as_str());
     for (name, value) in headers {
-        for part in [name.as_str().as_bytes(), b":", value.as_bytes().trim_ascii(), b"\n"] {
+        for part in [
+            name.as_str().as_bytes(),
+            b":",
+            value.as_bytes().trim_ascii(),
+            b"\n",
+        ] {
             text.extend_from_slice(part);
         }
     }
@@ -124,13 +157,24 @@ pub(super) fn text(request: &Request<Bytes>, time: SystemTime, scope: &Scope) ->
 /// Of two values under one name the last one counts, as in the vendor's maps.
 fn canonical_query(query: &str) -> String {
     let encoded = |text: &str| utf8_percent_encode(text.trim(), QUERY).to_string();
-    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (encoded(&decoded(name).to_lowercase()), encoded(&decoded(value)))
-    });
+    let pairs = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (
+                encoded(&decoded(name).to_lowercase()),
+                encoded(&decoded(value)),
+            )
+        });
     let sorted: BTreeMap<String, String> = pairs.collect();
-    let joined =
-        sorted.into_iter().map(|(name, value)| if value.is_empty() { name } else { format!("{name}={value}") });
+    let joined = sorted.into_iter().map(|(name, value)| {
+        if value.is_empty() {
+            name
+        } else {
+            format!("{name}={value}")
+        }
+    });
     joined.collect::<Vec<_>>().join("&")
 }
 
@@ -140,7 +184,9 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 /// As in `20250603T105235Z`. A `Date` lies between 1970 and 9999, and so does our clock.
 fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string().replace(['-', ':'], "")
+    humantime::format_rfc3339_seconds(time)
+        .to_string()
+        .replace(['-', ':'], "")
 }
 
 #[cfg(test)]
@@ -157,8 +203,16 @@ mod tests {
         assert_eq!(vectors.lines().count(), 3);
         for line in vectors.lines() {
             let [key, text, signature] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
-            let found = mac(&STANDARD.decode(key).unwrap(), text.replace("\\n", "\n").as_bytes());
-            let hex: String = found.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            let found = mac(
+                &STANDARD.decode(key).unwrap(),
+                text.replace("\\n", "\n").as_bytes(),
+            );
+            let hex: String = found
+                .finalize()
+                .into_bytes()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             assert_eq!(hex, signature, "{text}");
         }
     }
@@ -169,35 +223,71 @@ mod tests {
         assert_eq!(vectors.lines().count(), 5);
         for line in vectors.lines() {
             let fields: [&str; 8] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
-            let [id, secret, region, method, target, headers, expected, authorization] = fields;
+            let [
+                id,
+                secret,
+                region,
+                method,
+                target,
+                headers,
+                expected,
+                authorization,
+            ] = fields;
             let mut request = Request::builder().method(method).uri(target);
-            for (name, value) in headers.split('|').map(|header| header.split_once(':').unwrap()) {
+            for (name, value) in headers
+                .split('|')
+                .map(|header| header.split_once(':').unwrap())
+            {
                 request = request.header(name, value);
             }
             let request = request.body(Bytes::new()).unwrap();
             let time = signed_at(&request).unwrap();
             let text = String::from_utf8(text(&request, time, &Scope::of(time, region))).unwrap();
             assert_eq!(text, expected.replace("\\n", "\n"), "{target}");
-            let key = AccessKey { id: id.to_owned(), secret: secret.to_owned() };
+            let key = AccessKey {
+                id: id.to_owned(),
+                secret: secret.to_owned(),
+            };
             let signed = key.authorize_v4(&request, region, time);
             assert_eq!(signed.to_string(), authorization);
             let parsed = Authorization::parse(authorization.as_bytes()).unwrap();
             assert_eq!(parsed, signed);
             assert!(key.authorized(&request, &parsed), "{target}");
-            assert!(!AccessKey { secret: "other".to_owned(), ..key }.authorized(&request, &parsed));
+            assert!(
+                !AccessKey {
+                    secret: "other".to_owned(),
+                    ..key
+                }
+                .authorized(&request, &parsed)
+            );
         }
     }
 
     #[test]
     fn a_scope_of_another_day_than_that_of_date_is_refused_though_all_else_is_signed() {
-        let key = AccessKey { id: "id".to_owned(), secret: "secret".to_owned() };
-        let request =
-            Request::get("/topics").header("date", "Tue, 03 Jun 2025 10:52:35 GMT").body(Bytes::new()).unwrap();
+        let key = AccessKey {
+            id: "id".to_owned(),
+            secret: "secret".to_owned(),
+        };
+        let request = Request::get("/topics")
+            .header("date", "Tue, 03 Jun 2025 10:52:35 GMT")
+            .body(Bytes::new())
+            .unwrap();
         let time = signed_at(&request).unwrap();
         for (day, is_right) in [("20250603", true), ("20250602", false)] {
-            let scope = Scope { day: day.to_owned(), region: "r".to_owned() };
-            let signature = mac(&scope.key("secret"), &text(&request, time, &scope)).finalize().into_bytes().to_vec();
-            let authorization = Authorization { access_key_id: "id".to_owned(), signature, scope: Some(scope) };
+            let scope = Scope {
+                day: day.to_owned(),
+                region: "r".to_owned(),
+            };
+            let signature = mac(&scope.key("secret"), &text(&request, time, &scope))
+                .finalize()
+                .into_bytes()
+                .to_vec();
+            let authorization = Authorization {
+                access_key_id: "id".to_owned(),
+                signature,
+                scope: Some(scope),
+            };
             assert_eq!(key.authorized(&request, &authorization), is_right, "{day}");
         }
     }
@@ -206,8 +296,14 @@ mod tests {
     fn the_region_is_in_the_host_of_an_account() {
         for (host, region) in [
             ("1.mns.cn-hangzhou.aliyuncs.com", Some("cn-hangzhou")),
-            ("1.mns.cn-hangzhou-internal.aliyuncs.com:80", Some("cn-hangzhou")),
-            ("1.mns.cn-hangzhou-internal-vpc.aliyuncs.com", Some("cn-hangzhou")),
+            (
+                "1.mns.cn-hangzhou-internal.aliyuncs.com:80",
+                Some("cn-hangzhou"),
+            ),
+            (
+                "1.mns.cn-hangzhou-internal-vpc.aliyuncs.com",
+                Some("cn-hangzhou"),
+            ),
             ("127.0.0.1:9000", None),
             ("emulator", None),
             ("1.mns.cn-hangzhou.example.com", None),

@@ -29,7 +29,8 @@ pub enum Defect {
     /// A header that every push has is absent.
     #[error("the header {0} is missing")]
     HeaderMissing(HeaderName),
-    /// A header whose value is signed stands there twice; which one MNS would mean is anybody's guess.
+    /// A header whose value is signed stands there twice; which one MNS would mean is anybody's
+    /// guess.
     #[error("the header {0} is there more than once")]
     HeaderDoubled(HeaderName),
     /// A header's value is not in the notation that it must have.
@@ -56,9 +57,10 @@ impl<'r> SignedRequest<'r> {
             None => (header::DATE, needed(header::DATE)?),
         };
         let content_md5 = match headers.get(header::CONTENT_MD5) {
-            Some(value) => {
-                Some(ContentMd5::parse(value.as_bytes()).ok_or(Defect::HeaderUndecodable(header::CONTENT_MD5))?)
-            }
+            Some(value) => Some(
+                ContentMd5::parse(value.as_bytes())
+                    .ok_or(Defect::HeaderUndecodable(header::CONTENT_MD5))?,
+            ),
             None => None,
         };
         Ok(Self {
@@ -103,7 +105,11 @@ impl<'r> SignedRequest<'r> {
     /// The address of the certificate in any request that has one, needed headers or not.
     #[must_use]
     pub fn claimed_certificate_address(request: &Request<Bytes>) -> Option<Vec<u8>> {
-        decode(request.headers().get(header::SIGNING_CERT_URL)?.as_bytes(), header::SIGNING_CERT_URL).ok()
+        decode(
+            request.headers().get(header::SIGNING_CERT_URL)?.as_bytes(),
+            header::SIGNING_CERT_URL,
+        )
+        .ok()
     }
 
     /// The text that was signed, in the form of the manual.
@@ -127,9 +133,18 @@ fn refuse_doubled(request: &Request<Bytes>) -> Result<(), Defect> {
     }
     let signed = |name: &HeaderName| {
         name.as_str().starts_with(header::MNS_PREFIX)
-            || [header::AUTHORIZATION, header::CONTENT_MD5, header::CONTENT_TYPE, header::DATE].contains(name)
+            || [
+                header::AUTHORIZATION,
+                header::CONTENT_MD5,
+                header::CONTENT_TYPE,
+                header::DATE,
+            ]
+            .contains(name)
     };
-    match headers.keys().find(|name| signed(name) && headers.get_all(*name).iter().count() > 1) {
+    match headers
+        .keys()
+        .find(|name| signed(name) && headers.get_all(*name).iter().count() > 1)
+    {
         Some(name) => Err(Defect::HeaderDoubled(name.clone())),
         None => Ok(()),
     }
@@ -140,7 +155,11 @@ fn decode(value: &[u8], name: HeaderName) -> Result<Vec<u8>, Defect> {
         &alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    BASE64.decode(value).ok().filter(|bytes| !bytes.is_empty()).ok_or(Defect::HeaderUndecodable(name))
+    BASE64
+        .decode(value)
+        .ok()
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or(Defect::HeaderUndecodable(name))
 }
 
 fn parse_date(value: &[u8]) -> Option<SystemTime> {
@@ -177,7 +196,10 @@ mod tests {
     fn a_missing_header_is_named() {
         for name in ["authorization", "x-mns-signing-cert-url", "date"] {
             let name = HeaderName::from_static(name);
-            assert_eq!(defect(|headers| drop(headers.remove(&name))), Some(Defect::HeaderMissing(name)));
+            assert_eq!(
+                defect(|headers| drop(headers.remove(&name))),
+                Some(Defect::HeaderMissing(name))
+            );
         }
     }
 
@@ -194,7 +216,13 @@ mod tests {
 
     #[test]
     fn a_doubled_signed_header_is_refused_and_an_unsigned_one_is_not() {
-        for name in ["authorization", "date", "content-md5", "content-type", "x-mns-anything"] {
+        for name in [
+            "authorization",
+            "date",
+            "content-md5",
+            "content-type",
+            "x-mns-anything",
+        ] {
             let name = HeaderName::from_static(name);
             let found = defect(|headers| {
                 headers.append(&name, "one".parse().unwrap());

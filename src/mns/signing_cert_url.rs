@@ -59,14 +59,16 @@ pub const REGIONS: [&str; 45] = [
     "cn-beijing-finance-1-pub",
 ];
 
-/// The certificate's address in every real push that is known: `x-mns-signing-cert-url` of 2023 and `SigningCertURL` of 2017
-/// (`tests/vectors/simplified-2023`, `tests/vectors/xml-2017`, protocol.md 2.3).
-pub const WELL_KNOWN_CERTIFICATE: &str = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
+/// The certificate's address in every real push that is known: `x-mns-signing-cert-url` of 2023 and
+/// `SigningCertURL` of 2017 (`tests/vectors/simplified-2023`, `tests/vectors/xml-2017`, protocol.md
+/// 2.3).
+pub const WELL_KNOWN_CERTIFICATE: &str =
+    "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
 
 /// The longest file name of a certificate, in bytes.
 const FILE_BYTES_MAX: usize = 128;
-/// How the file name of a certificate ends, unless it has no ending. The vendor's rule is the prefix alone, and the file is
-/// renamed from time to time (protocol.md 2.3).
+/// How the file name of a certificate ends, unless it has no ending. The vendor's rule is the
+/// prefix alone, and the file is renamed from time to time (protocol.md 2.3).
 const ENDINGS: [&[u8]; 3] = [b"pem", b"crt", b"cer"];
 
 /// The address of a certificate that may be fetched. Made by [`Prefixes::admit`] and nothing else.
@@ -113,7 +115,9 @@ pub enum FileNameRule {
     #[error("its file name begins with a dot")]
     FirstDot,
     /// Nothing has to be decoded.
-    #[error("its file name has other characters than letters, digits, dots, underscores and hyphens")]
+    #[error(
+        "its file name has other characters than letters, digits, dots, underscores and hyphens"
+    )]
     Characters,
     /// It ends in `.pem`, `.crt` or `.cer`, or has no dot.
     #[error("its file name has another ending than .pem, .crt or .cer")]
@@ -122,7 +126,10 @@ pub enum FileNameRule {
 
 /// A configured prefix that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no certificate prefix: write https://HOST/ or https://HOST:PORT/PATH/, with the final slash")]
+#[error(
+    "{0:?} is no certificate prefix: write https://HOST/ or https://HOST:PORT/PATH/, with the \
+     final slash"
+)]
 pub struct PrefixError(String);
 
 /// All prefixes below which certificates may be fetched.
@@ -136,12 +143,17 @@ impl Prefix {
     ///
     /// # Errors
     /// A [`PrefixError`] that quotes the text.
-    pub fn expand<'a>(text: &str, extra_regions: impl Iterator<Item = &'a str>) -> Result<Vec<Self>, PrefixError> {
+    pub fn expand<'a>(
+        text: &str,
+        extra_regions: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<Self>, PrefixError> {
         if !text.contains("{region}") {
             return Ok(vec![Self::parse(text)?]);
         }
         let regions = REGIONS.into_iter().chain(extra_regions);
-        regions.map(|region| Self::parse(&text.replace("{region}", region))).collect()
+        regions
+            .map(|region| Self::parse(&text.replace("{region}", region)))
+            .collect()
     }
 
     /// Reads one prefix.
@@ -159,16 +171,27 @@ impl Prefix {
         if !is_authority(authority) || !(path.is_empty() || path.ends_with('/')) {
             return Err(wrong());
         }
-        if !path.split_terminator('/').all(|segment| is_file_name(segment.as_bytes())) {
+        if !path
+            .split_terminator('/')
+            .all(|segment| is_file_name(segment.as_bytes()))
+        {
             return Err(wrong());
         }
-        Ok(Self { secure, authority: authority.to_owned(), path: path.to_owned(), is_temporary: false })
+        Ok(Self {
+            secure,
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+            is_temporary: false,
+        })
     }
 
     /// The same, trusted by this run only.
     #[must_use]
     pub fn temporary(self) -> Self {
-        Self { is_temporary: true, ..self }
+        Self {
+            is_temporary: true,
+            ..self
+        }
     }
 
     /// Whether the fetch is protected by TLS.
@@ -188,8 +211,12 @@ impl fmt::Display for Prefix {
 impl Prefixes {
     /// Those prefixes and no others.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
-        let by_text = prefixes.into_iter().map(|prefix| (prefix.to_string().into_bytes(), Arc::new(prefix)));
-        Self { by_text: by_text.collect() }
+        let by_text = prefixes
+            .into_iter()
+            .map(|prefix| (prefix.to_string().into_bytes(), Arc::new(prefix)));
+        Self {
+            by_text: by_text.collect(),
+        }
     }
 
     /// The address whose certificate is kept under this name, if it is one of ours: the reverse of
@@ -202,7 +229,9 @@ impl Prefixes {
             (None, Some(authority)) => ("http", authority),
             (None, None) => (if has_port(host) { "http" } else { "https" }, host),
         };
-        let url = self.admit(format!("{scheme}://{authority}/{}", file.replace('+', "/")).as_bytes()).ok()?;
+        let url = self
+            .admit(format!("{scheme}://{authority}/{}", file.replace('+', "/")).as_bytes())
+            .ok()?;
         (url.kept_as() == name).then_some(url)
     }
 
@@ -214,25 +243,38 @@ impl Prefixes {
     /// # Errors
     /// [`NotAllowed`]
     pub fn admit(&self, address: &[u8]) -> Result<SigningCertUrl, NotAllowed> {
-        let slash = address.iter().rposition(|byte| *byte == b'/').ok_or(NotAllowed::Prefix)?;
+        let slash = address
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .ok_or(NotAllowed::Prefix)?;
         let (prefix, file) = address.split_at(slash.saturating_add(1));
         let prefix = match (self.by_text.get(prefix), prefix.strip_prefix(b"http://")) {
             (Some(prefix), _) => prefix,
-            (None, Some(rest)) => {
-                self.by_text.get(&[b"https://", rest].concat()).ok_or_else(|| self.broken_rule(address))?
-            }
+            (None, Some(rest)) => self
+                .by_text
+                .get(&[b"https://", rest].concat())
+                .ok_or_else(|| self.broken_rule(address))?,
             (None, None) => return Err(self.broken_rule(address)),
         };
         check_certificate_file(file).map_err(NotAllowed::FileName)?;
-        let file = std::str::from_utf8(file).map_err(|_not_ascii| NotAllowed::FileName(FileNameRule::Characters))?;
-        Ok(SigningCertUrl { prefix: prefix.clone(), file: file.to_owned() })
+        let file = std::str::from_utf8(file)
+            .map_err(|_not_ascii| NotAllowed::FileName(FileNameRule::Characters))?;
+        Ok(SigningCertUrl {
+            prefix: prefix.clone(),
+            file: file.to_owned(),
+        })
     }
 
     /// The rule that is broken by an address whose text up to its last slash is no prefix.
     fn broken_rule(&self, address: &[u8]) -> NotAllowed {
-        let secure = address.strip_prefix(b"http://").map(|rest| [b"https://", rest].concat());
+        let secure = address
+            .strip_prefix(b"http://")
+            .map(|rest| [b"https://", rest].concat());
         let is_below = |prefix: &Vec<u8>| {
-            address.starts_with(prefix) || secure.as_ref().is_some_and(|secure| secure.starts_with(prefix))
+            address.starts_with(prefix)
+                || secure
+                    .as_ref()
+                    .is_some_and(|secure| secure.starts_with(prefix))
         };
         // A query or a fragment is no part of the path, and the last slash may be in it.
         match self.by_text.keys().any(is_below) {
@@ -252,7 +294,8 @@ impl SigningCertUrl {
         self.prefix.secure
     }
 
-    /// Whether only this run trusts it: it belongs to a sender of tests, which may have a new key each time it starts.
+    /// Whether only this run trusts it: it belongs to a sender of tests, which may have a new key
+    /// each time it starts.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.prefix.is_temporary
@@ -278,14 +321,20 @@ impl SigningCertUrl {
         format!("{scheme}://{authority}/{}{}", self.prefix.path, self.file)
     }
 
-    /// Where a copy is kept, relative to the certificate directory: `HOST/FILE`. The file keeps its ending, so that `x.crt`
-    /// and `x.pem` are kept apart.
+    /// Where a copy is kept, relative to the certificate directory: `HOST/FILE`. The file keeps its
+    /// ending, so that `x.crt` and `x.pem` are kept apart.
     ///
-    /// A plain-HTTP address always has its port there and one with TLS never has just that, so that what
-    /// came unprotected is not taken for what came over TLS. A path is part of the file's name.
+    /// A plain-HTTP address always has its port there and one with TLS never has just that, so that
+    /// what came unprotected is not taken for what came over TLS. A path is part of the file's
+    /// name.
     #[must_use]
     pub fn kept_as(&self) -> String {
-        let Prefix { secure, authority, path, is_temporary: _ } = self.prefix.as_ref();
+        let Prefix {
+            secure,
+            authority,
+            path,
+            is_temporary: _,
+        } = self.prefix.as_ref();
         let port = match (secure, has_port(authority)) {
             (true, false) | (false, true) => "",
             (true, true) => "+tls",
@@ -303,7 +352,10 @@ impl fmt::Display for SigningCertUrl {
 
 fn has_port(authority: &str) -> bool {
     // The colons of an IPv6 address stand in brackets.
-    authority.rsplit(']').next().is_some_and(|rest| rest.contains(':'))
+    authority
+        .rsplit(']')
+        .next()
+        .is_some_and(|rest| rest.contains(':'))
 }
 
 fn is_authority(text: &str) -> bool {
@@ -311,11 +363,17 @@ fn is_authority(text: &str) -> bool {
         Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
-    let host_is_good = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    let host_is_good = match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             let labels = host.split('.').all(|label| !label.is_empty());
-            labels && host.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+            labels
+                && host
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
         }
     };
     host_is_good && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
@@ -323,7 +381,8 @@ fn is_authority(text: &str) -> bool {
 
 /// Letters, digits, `.`, `_`, `-`; never first a dot, so that no name climbs.
 fn check_file_name(name: &[u8]) -> Result<(), FileNameRule> {
-    let allowed = |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    let allowed =
+        |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
     match name.first() {
         None => Err(FileNameRule::Present),
         Some(_) if name.len() > FILE_BYTES_MAX => Err(FileNameRule::Length),
@@ -341,13 +400,20 @@ fn check_certificate_file(name: &[u8]) -> Result<(), FileNameRule> {
     check_file_name(name)?;
     let ending = name.rsplit(|byte| *byte == b'.').next();
     let has_ending = ending.is_some_and(|ending| ENDINGS.contains(&ending));
-    if has_ending || !name.contains(&b'.') { Ok(()) } else { Err(FileNameRule::Ending) }
+    if has_ending || !name.contains(&b'.') {
+        Ok(())
+    } else {
+        Err(FileNameRule::Ending)
+    }
 }
 
-/// Whether a file of [`SigningCertUrl::kept_as`] may have this name, whose path is joined to it with `+`.
+/// Whether a file of [`SigningCertUrl::kept_as`] may have this name, whose path is joined to it
+/// with `+`.
 #[must_use]
 pub fn is_certificate_file(name: &[u8]) -> bool {
-    name.rsplit(|byte| *byte == b'+').next().is_some_and(|file| check_certificate_file(file).is_ok())
+    name.rsplit(|byte| *byte == b'+')
+        .next()
+        .is_some_and(|file| check_certificate_file(file).is_ok())
 }
 
 #[cfg(test)]
@@ -357,9 +423,15 @@ mod tests {
     use super::*;
 
     fn defaults() -> Prefixes {
-        let templates =
-            ["https://mnstest.oss-cn-hangzhou.aliyuncs.com/", "https://mns-cert.oss-{region}.aliyuncs.com/"];
-        Prefixes::new(templates.into_iter().flat_map(|text| Prefix::expand(text, std::iter::empty()).unwrap()))
+        let templates = [
+            "https://mnstest.oss-cn-hangzhou.aliyuncs.com/",
+            "https://mns-cert.oss-{region}.aliyuncs.com/",
+        ];
+        Prefixes::new(
+            templates
+                .into_iter()
+                .flat_map(|text| Prefix::expand(text, std::iter::empty()).unwrap()),
+        )
     }
 
     #[test]
@@ -378,25 +450,48 @@ mod tests {
                 "https://mns-cert.oss-cn-shanghai.aliyuncs.com/x509-2.pem",
             ),
         ] {
-            assert_eq!(defaults().admit(sent.as_bytes()).unwrap().to_string(), asked);
+            assert_eq!(
+                defaults().admit(sent.as_bytes()).unwrap().to_string(),
+                asked
+            );
         }
     }
 
     #[test]
     fn only_the_address_of_real_pushes_is_well_known() {
-        let is_well_known = |address: &str| defaults().admit(address.as_bytes()).unwrap().is_well_known();
-        assert!(include_str!("../../tests/vectors/xml-2017/body.xml").contains(WELL_KNOWN_CERTIFICATE));
+        let is_well_known = |address: &str| {
+            defaults()
+                .admit(address.as_bytes())
+                .unwrap()
+                .is_well_known()
+        };
+        assert!(
+            include_str!("../../tests/vectors/xml-2017/body.xml").contains(WELL_KNOWN_CERTIFICATE)
+        );
         assert!(is_well_known(WELL_KNOWN_CERTIFICATE));
         assert!(
             is_well_known(&WELL_KNOWN_CERTIFICATE.replace("https:", "http:")),
             "it is fetched with TLS all the same"
         );
-        for (part, other) in [("x509_", "x509"), ("x509_", ""), ("mnstest.oss", "mns-cert.oss")] {
-            assert!(!is_well_known(&WELL_KNOWN_CERTIFICATE.replace(part, other)), "{other}");
+        for (part, other) in [
+            ("x509_", "x509"),
+            ("x509_", ""),
+            ("mnstest.oss", "mns-cert.oss"),
+        ] {
+            assert!(
+                !is_well_known(&WELL_KNOWN_CERTIFICATE.replace(part, other)),
+                "{other}"
+            );
         }
         let plain = Prefix::parse("http://mnstest.oss-cn-hangzhou.aliyuncs.com/").unwrap();
         let address = WELL_KNOWN_CERTIFICATE.replace("https:", "http:");
-        assert!(!Prefixes::new([plain]).admit(address.as_bytes()).unwrap().is_well_known(), "without TLS");
+        assert!(
+            !Prefixes::new([plain])
+                .admit(address.as_bytes())
+                .unwrap()
+                .is_well_known(),
+            "without TLS"
+        );
     }
 
     #[test]
@@ -417,7 +512,12 @@ mod tests {
         ] {
             assert!(Prefix::parse(text).is_err(), "{text}");
         }
-        for text in ["http://127.0.0.1:9001/", "https://[::1]:8443/", "https://a.example/certs/v1/", "http://[::1]/"] {
+        for text in [
+            "http://127.0.0.1:9001/",
+            "https://[::1]:8443/",
+            "https://a.example/certs/v1/",
+            "http://[::1]/",
+        ] {
             assert_eq!(Prefix::parse(text).unwrap().to_string(), text);
         }
     }
@@ -449,11 +549,25 @@ mod tests {
         ] {
             assert_eq!(prefixes.admit_kept(name).unwrap().kept_as(), name);
         }
-        for name in ["b.example/x", "b.example/x.crt", "b.example/c+x.crt.pem", "b.example/c+x"] {
+        for name in [
+            "b.example/x",
+            "b.example/x.crt",
+            "b.example/c+x.crt.pem",
+            "b.example/c+x",
+        ] {
             assert_eq!(prefixes.admit_kept(name).unwrap().kept_as(), name);
-            assert!(is_certificate_file(name.split('/').nth(1).unwrap().as_bytes()));
+            assert!(is_certificate_file(
+                name.split('/').nth(1).unwrap().as_bytes()
+            ));
         }
-        for name in ["", "x.pem", "c.example/x.pem", "b.example/../x.pem", "b.example/x.txt", "b.example:81/x.pem"] {
+        for name in [
+            "",
+            "x.pem",
+            "c.example/x.pem",
+            "b.example/../x.pem",
+            "b.example/x.txt",
+            "b.example:81/x.pem",
+        ] {
             assert_eq!(prefixes.admit_kept(name), None, "{name}");
         }
     }

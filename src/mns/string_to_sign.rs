@@ -32,14 +32,19 @@ pub enum Form {
 #[must_use]
 pub fn string_to_sign(request: &Request<Bytes>, form: Form) -> Vec<u8> {
     let headers = request.headers();
-    let value = |name: &http::HeaderName| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let value =
+        |name: &http::HeaderName| headers.get(name).map_or(&b""[..], |value| value.as_bytes());
     let date = match form {
         Form::Documented if headers.contains_key(header::MNS_DATE) => value(&header::MNS_DATE),
         Form::Documented | Form::Samples => value(&header::DATE),
     };
     let mut text = Vec::with_capacity(1024);
-    for line in [request.method().as_str().as_bytes(), value(&header::CONTENT_MD5), value(&header::CONTENT_TYPE), date]
-    {
+    for line in [
+        request.method().as_str().as_bytes(),
+        value(&header::CONTENT_MD5),
+        value(&header::CONTENT_TYPE),
+        date,
+    ] {
         text.extend_from_slice(line);
         text.push(b'\n');
     }
@@ -55,7 +60,10 @@ pub fn string_to_sign(request: &Request<Bytes>, form: Form) -> Vec<u8> {
 
 /// The raw path with its query, as the signature covers it; `/` where the path is empty.
 pub(super) fn target(request: &Request<Bytes>) -> &str {
-    request.uri().path_and_query().map_or("/", |target| target.as_str())
+    request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
 }
 
 fn sorted_mns_headers(request: &Request<Bytes>, form: Form) -> Vec<(&str, &[u8])> {
@@ -97,7 +105,10 @@ mod tests {
             &[
                 ("x-mns-version", "2015-06-06"),
                 ("Date", "Wed, 25 May 2016 10:46:14 GMT"),
-                ("Content-MD5", "ZDgxNjY5ZjFlMDQ5MGM0YWMwMWE5ODlmZDVlYmQxYjI="),
+                (
+                    "Content-MD5",
+                    "ZDgxNjY5ZjFlMDQ5MGM0YWMwMWE5ODlmZDVlYmQxYjI=",
+                ),
                 ("x-mns-request-id", "57458276F0E3D56D7C00054B"),
                 ("Content-Type", "text/xml;charset=utf-8"),
                 ("x-mns-signing-cert-url", "aHR0cDov"),
@@ -108,14 +119,20 @@ mod tests {
             Wed, 25 May 2016 10:46:14 GMT\nx-mns-request-id:57458276F0E3D56D7C00054B\n\
             x-mns-signing-cert-url:aHR0cDov\nx-mns-version:2015-06-06\n/notifications";
         for form in [Form::Documented, Form::Samples] {
-            assert_eq!(String::from_utf8(string_to_sign(&request, form)).unwrap(), expected);
+            assert_eq!(
+                String::from_utf8(string_to_sign(&request, form)).unwrap(),
+                expected
+            );
         }
     }
 
     #[test]
     fn absent_parts_are_empty_lines_and_the_target_stays_raw() {
         let bare = request("/a%2Fb/../c?x=%20&y", &[]);
-        assert_eq!(string_to_sign(&bare, Form::Documented), b"POST\n\n\n\n/a%2Fb/../c?x=%20&y");
+        assert_eq!(
+            string_to_sign(&bare, Form::Documented),
+            b"POST\n\n\n\n/a%2Fb/../c?x=%20&y"
+        );
         let bare = request("http://example.com", &[]);
         assert_eq!(string_to_sign(&bare, Form::Documented), b"POST\n\n\n\n/");
     }
@@ -123,11 +140,23 @@ mod tests {
     #[test]
     fn the_two_forms_differ_in_their_two_corners_only() {
         let prefixed = request("/", &[("x-mns-a", "1"), ("x-mns-a-b", "2")]);
-        assert_eq!(string_to_sign(&prefixed, Form::Documented), b"POST\n\n\n\nx-mns-a:1\nx-mns-a-b:2\n/");
-        assert_eq!(string_to_sign(&prefixed, Form::Samples), b"POST\n\n\n\nx-mns-a-b:2\nx-mns-a:1\n/");
+        assert_eq!(
+            string_to_sign(&prefixed, Form::Documented),
+            b"POST\n\n\n\nx-mns-a:1\nx-mns-a-b:2\n/"
+        );
+        assert_eq!(
+            string_to_sign(&prefixed, Form::Samples),
+            b"POST\n\n\n\nx-mns-a-b:2\nx-mns-a:1\n/"
+        );
         let dated = request("/", &[("Date", "d"), ("x-mns-date", "m")]);
-        assert_eq!(string_to_sign(&dated, Form::Documented), b"POST\n\n\nm\nx-mns-date:m\n/");
-        assert_eq!(string_to_sign(&dated, Form::Samples), b"POST\n\n\nd\nx-mns-date:m\n/");
+        assert_eq!(
+            string_to_sign(&dated, Form::Documented),
+            b"POST\n\n\nm\nx-mns-date:m\n/"
+        );
+        assert_eq!(
+            string_to_sign(&dated, Form::Samples),
+            b"POST\n\n\nd\nx-mns-date:m\n/"
+        );
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! Characters beyond U+FFFF that somebody wrote as the two halves of a UTF-16 surrogate pair.
 //!
-//! Java keeps text in UTF-16, and some of its serialisers write each half for itself: as a reference in XML, or as three bytes
-//! (CESU-8). The two together mean one character and nothing else. A half alone means none.
+//! Java keeps text in UTF-16, and some of its serialisers write each half for itself: as a
+//! reference in XML, or as three bytes (CESU-8). The two together mean one character and nothing
+//! else. A half alone means none.
 
 /// The character of a pair; `None` unless `high` is a first half and `low` a second one.
 pub(super) fn join(high: u32, low: u32) -> Option<char> {
@@ -16,13 +17,16 @@ pub(super) fn is_high(code: u32) -> bool {
     (0xd800..0xdc00).contains(&code)
 }
 
-/// Text in UTF-8, but for characters written as two halves of three bytes each; `None` for every other encoding.
+/// Text in UTF-8, but for characters written as two halves of three bytes each; `None` for every
+/// other encoding.
 pub(super) fn from_cesu_8(bytes: &[u8]) -> Option<String> {
     let mut utf_8 = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
         // UTF-8 has no character that begins so: 0xed is followed by 0x9f at most.
-        let pair = rest.split_at_checked(6).and_then(|(six, after)| Some((pair_of_bytes(six)?, after)));
+        let pair = rest
+            .split_at_checked(6)
+            .and_then(|(six, after)| Some((pair_of_bytes(six)?, after)));
         if let Some((character, after)) = pair {
             utf_8.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             rest = after;
@@ -35,7 +39,9 @@ pub(super) fn from_cesu_8(bytes: &[u8]) -> Option<String> {
 }
 
 fn pair_of_bytes(six: &[u8]) -> Option<char> {
-    let &[0xed, a, b, 0xed, c, d] = six else { return None };
+    let &[0xed, a, b, 0xed, c, d] = six else {
+        return None;
+    };
     let half = |middle: u8, last: u8| {
         let is_half = middle & 0xe0 == 0xa0 && last & 0xc0 == 0x80;
         is_half.then(|| 0xd000 | u32::from(middle & 0x3f) << 6 | u32::from(last & 0x3f))
@@ -68,10 +74,18 @@ mod tests {
     #[test]
     fn a_pair_is_one_character_and_anything_else_is_none() {
         assert_eq!(join(0xd83d, 0xde00), Some('😀'));
-        assert_eq!((join(0xd800, 0xdc00), join(0xdbff, 0xdfff)), (Some('\u{10000}'), Some('\u{10ffff}')));
-        for (high, low) in
-            [(0xde00, 0xd83d), (0xd83d, 0xd83d), (0xd83d, 0x41), (0x41, 0x42), (0x41, 0xde00), (0x1_d83d, 0xde00)]
-        {
+        assert_eq!(
+            (join(0xd800, 0xdc00), join(0xdbff, 0xdfff)),
+            (Some('\u{10000}'), Some('\u{10ffff}'))
+        );
+        for (high, low) in [
+            (0xde00, 0xd83d),
+            (0xd83d, 0xd83d),
+            (0xd83d, 0x41),
+            (0x41, 0x42),
+            (0x41, 0xde00),
+            (0x1_d83d, 0xde00),
+        ] {
             assert_eq!(join(high, low), None, "{high:x} {low:x}");
         }
         assert!(is_high(0xd800) && is_high(0xdbff) && !is_high(0xd7ff) && !is_high(0xdc00));
@@ -79,7 +93,10 @@ mod tests {
 
     #[test]
     fn halves_in_bytes_are_joined_and_a_half_alone_is_no_text() {
-        assert_eq!(from_cesu_8(b"a\xed\xa0\xbd\xed\xb8\x80b").as_deref(), Some("a😀b"));
+        assert_eq!(
+            from_cesu_8(b"a\xed\xa0\xbd\xed\xb8\x80b").as_deref(),
+            Some("a😀b")
+        );
         for bytes in [
             &b"\xed\xa0\xbd"[..],
             b"\xed\xb8\x80",

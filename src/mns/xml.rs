@@ -16,8 +16,10 @@ use crate::mns::document;
 use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
 use crate::mns::surrogates;
 
-/// One half of a surrogate pair has no meaning of its own: readers make `U+FFFD`, `?` or the half itself of it.
-const LONE_HALF: &str = "it refers to one half of a surrogate pair without the other, which is no character";
+/// One half of a surrogate pair has no meaning of its own: readers make `U+FFFD`, `?` or the half
+/// itself of it.
+const LONE_HALF: &str =
+    "it refers to one half of a surrogate pair without the other, which is no character";
 
 /// Reads a `<Notification>` document.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
@@ -27,7 +29,10 @@ pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification
 /// Reads the attributes around a message that cannot be read.
 pub(super) fn decode_around_message(text: &str) -> Result<Envelope<'_>, InvalidNotification> {
     read(text, |reader, start| match start.local_name().as_ref() {
-        "Message" => reader.read_to_end(start.name()).map(|_| Cow::Borrowed("")).map_err(malformed),
+        "Message" => reader
+            .read_to_end(start.name())
+            .map(|_| Cow::Borrowed(""))
+            .map_err(malformed),
         _ => read_text(reader, start),
     })
 }
@@ -48,7 +53,9 @@ fn read<'a>(
             } else if crate::mns::ATTRIBUTES.contains(&name.as_ref()) {
                 value(&mut reader, &element.start)?
             } else {
-                reader.read_to_end(element.start.name()).map_err(malformed)?;
+                reader
+                    .read_to_end(element.start.name())
+                    .map_err(malformed)?;
                 continue;
             };
             envelope.set(name.as_ref(), value)?;
@@ -75,7 +82,9 @@ fn read_root(reader: &mut Reader<&[u8]>) -> Result<Root, InvalidNotification> {
             Event::Empty(start) => (start, Root::Empty),
             Event::Decl(declaration) => match declaration.encoding() {
                 None => continue,
-                Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8") => {
+                Some(Ok(name))
+                    if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("utf8") =>
+                {
                     continue;
                 }
                 Some(Ok(_)) => return Err(InvalidNotification::NotUtf8),
@@ -84,34 +93,56 @@ fn read_root(reader: &mut Reader<&[u8]>) -> Result<Root, InvalidNotification> {
             Event::Comment(_) | Event::PI(_) => continue,
             Event::Text(text) if text.trim_ascii().is_empty() => continue,
             Event::Eof => return Err(malformed("it has no root element")),
-            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::End(_) | Event::DocType(_) => {
+            Event::Text(_)
+            | Event::CData(_)
+            | Event::GeneralRef(_)
+            | Event::End(_)
+            | Event::DocType(_) => {
                 return Err(malformed("there is text before the root element"));
             }
         };
         return match start.local_name().as_ref() {
             "Notification" => Ok(root),
-            other => Err(malformed(format!("its root element is {other:?}, not Notification"))),
+            other => Err(malformed(format!(
+                "its root element is {other:?}, not Notification"
+            ))),
         };
     }
 }
 
 /// The next child of the root; `None` at the root's end.
-fn next_element<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Option<Element<'a>>, InvalidNotification> {
+fn next_element<'a>(
+    reader: &mut Reader<&'a [u8]>,
+) -> Result<Option<Element<'a>>, InvalidNotification> {
     loop {
         match next(reader)? {
-            Event::Start(start) => return Ok(Some(Element { start, empty: false })),
+            Event::Start(start) => {
+                return Ok(Some(Element {
+                    start,
+                    empty: false,
+                }));
+            }
             Event::Empty(start) => return Ok(Some(Element { start, empty: true })),
             Event::End(_) => return Ok(None),
             Event::Eof => return Err(malformed("it ends before </Notification>")),
             // Text between elements means nothing.
-            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) | Event::Comment(_) | Event::PI(_) => {}
-            Event::Decl(_) | Event::DocType(_) => return Err(malformed("a declaration stands inside the root")),
+            Event::Text(_)
+            | Event::CData(_)
+            | Event::GeneralRef(_)
+            | Event::Comment(_)
+            | Event::PI(_) => {}
+            Event::Decl(_) | Event::DocType(_) => {
+                return Err(malformed("a declaration stands inside the root"));
+            }
         }
     }
 }
 
 /// The text up to the end of the element that was just opened.
-fn read_text<'a>(reader: &mut Reader<&'a [u8]>, _start: &BytesStart<'a>) -> Result<Cow<'a, str>, InvalidNotification> {
+fn read_text<'a>(
+    reader: &mut Reader<&'a [u8]>,
+    _start: &BytesStart<'a>,
+) -> Result<Cow<'a, str>, InvalidNotification> {
     let mut whole = Cow::Borrowed("");
     loop {
         match next(reader)? {
@@ -122,7 +153,9 @@ fn read_text<'a>(reader: &mut Reader<&'a [u8]>, _start: &BytesStart<'a>) -> Resu
             Event::End(_) => return Ok(whole),
             Event::Eof => return Err(malformed("it ends inside an element")),
             Event::Start(_) | Event::Empty(_) | Event::Decl(_) | Event::DocType(_) => {
-                return Err(malformed("an attribute of the notification holds further elements"));
+                return Err(malformed(
+                    "an attribute of the notification holds further elements",
+                ));
             }
         }
     }
@@ -136,8 +169,12 @@ fn push<'a>(whole: &mut Cow<'a, str>, part: Cow<'a, str>) {
     }
 }
 
-/// The text that a reference stands for, together with the next one if it is the first half of a surrogate pair.
-fn resolve(reference: &BytesRef<'_>, reader: &mut Reader<&[u8]>) -> Result<Cow<'static, str>, InvalidNotification> {
+/// The text that a reference stands for, together with the next one if it is the first half of a
+/// surrogate pair.
+fn resolve(
+    reference: &BytesRef<'_>,
+    reader: &mut Reader<&[u8]>,
+) -> Result<Cow<'static, str>, InvalidNotification> {
     let Some(code) = character_code(reference) else {
         return match resolve_predefined_entity(reference) {
             Some(text) => Ok(Cow::Borrowed(text)),
@@ -150,24 +187,34 @@ fn resolve(reference: &BytesRef<'_>, reader: &mut Reader<&[u8]>) -> Result<Cow<'
     }
     if !surrogates::is_high(code) {
         let is_half = u16::try_from(code).is_ok();
-        return Err(malformed(if is_half { LONE_HALF } else { "it refers to a number that is no character" }));
+        return Err(malformed(if is_half {
+            LONE_HALF
+        } else {
+            "it refers to a number that is no character"
+        }));
     }
     // Directly behind it: with anything between the two a reader may see two halves.
     let low = match next(reader)? {
         Event::GeneralRef(second) => character_code(&second).transpose()?,
         _ => None,
     };
-    let character = low.and_then(|low| surrogates::join(code, low)).ok_or_else(|| malformed(LONE_HALF))?;
+    let character = low
+        .and_then(|low| surrogates::join(code, low))
+        .ok_or_else(|| malformed(LONE_HALF))?;
     Ok(Cow::Owned(character.to_string()))
 }
 
 /// The number in a reference to a character; `None` in one to an entity.
 fn character_code(reference: &BytesRef<'_>) -> Option<Result<u32, InvalidNotification>> {
     let number = reference.strip_prefix('#')?;
-    let (digits, radix) = number.strip_prefix('x').map_or((number, 10), |digits| (digits, 16));
+    let (digits, radix) = number
+        .strip_prefix('x')
+        .map_or((number, 10), |digits| (digits, 16));
     // A sign would be read as well.
     let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let code = u32::from_str_radix(digits, radix).ok().filter(|_| is_number);
+    let code = u32::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| is_number);
     Some(code.ok_or_else(|| malformed("it refers to a character by something else than a number")))
 }
 
@@ -208,7 +255,8 @@ fn malformed(error: impl ToString) -> InvalidNotification {
 /// the tag only where there is one.
 pub(super) fn encode(notification: &Notification<'_>) -> String {
     let mut text = String::from(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Notification xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Notification \
+         xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\n",
     );
     for (name, value) in [
         ("TopicOwner", &notification.topic_owner),
@@ -226,7 +274,10 @@ pub(super) fn encode(notification: &Notification<'_>) -> String {
         }
         let value = String::from_utf8_lossy(value);
         let escaped = document::escaped(&value);
-        #[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+        #[expect(
+            clippy::let_underscore_must_use,
+            reason = "writing to a String cannot fail"
+        )]
         let _ = writeln!(text, "  <{name}>{escaped}</{name}>");
     }
     text.push_str("</Notification>");
@@ -255,13 +306,25 @@ mod tests {
             ("<Message/>", ""),
             ("<Message>   </Message>", "   "),
             ("<Message>\r\n</Message>", "\r\n"),
-            ("<Message>{\"a\":\"b\"} &lt;x&gt; &amp;amp; 中文</Message>", "{\"a\":\"b\"} <x> &amp; 中文"),
-            ("<Message>a<![CDATA[<b>&amp;]]>c<!--no-->d</Message>", "a<b>&amp;cd"),
+            (
+                "<Message>{\"a\":\"b\"} &lt;x&gt; &amp;amp; 中文</Message>",
+                "{\"a\":\"b\"} <x> &amp; 中文",
+            ),
+            (
+                "<Message>a<![CDATA[<b>&amp;]]>c<!--no-->d</Message>",
+                "a<b>&amp;cd",
+            ),
             ("<Message>&#20013;&#x6587;&quot;&apos;</Message>", "中文\"'"),
             ("<m:Message xmlns:m='x'>n</m:Message>", "n"),
-            ("<Message>&#xD83D;&#xde00;&#55357;&#xDE00;</Message>", "😀😀"),
+            (
+                "<Message>&#xD83D;&#xde00;&#55357;&#xDE00;</Message>",
+                "😀😀",
+            ),
             // What XML forbids and what has one meaning all the same.
-            ("<Message>&#0;&#x1;\u{1}&#xffff;</Message>", "\0\u{1}\u{1}\u{ffff}"),
+            (
+                "<Message>&#0;&#x1;\u{1}&#xffff;</Message>",
+                "\0\u{1}\u{1}\u{ffff}",
+            ),
         ] {
             assert_eq!(message_of(element).as_deref(), Ok(message), "{element}");
         }
@@ -271,13 +334,21 @@ mod tests {
     fn unknown_elements_misspelt_namespaces_and_missing_declarations_do_not_matter() {
         for (before, after) in [
             (
-                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Notification xlmns=\"http://mns.aliyuncs.com/doc/v1/\">",
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Notification \
+                 xlmns=\"http://mns.aliyuncs.com/doc/v1/\">",
                 "",
             ),
-            ("<n:Notification>", "<SigningCertURL>https://a/</SigningCertURL><X><Y><Message>no</Message></Y></X>"),
+            (
+                "<n:Notification>",
+                "<SigningCertURL>https://a/</SigningCertURL><X><Y><Message>no</Message></Y></X>",
+            ),
             ("<!-- c --><Notification>", "<Empty/>"),
         ] {
-            let end = if before.starts_with("<n:") { "</n:Notification>\n" } else { "</Notification> <!-- -->" };
+            let end = if before.starts_with("<n:") {
+                "</n:Notification>\n"
+            } else {
+                "</Notification> <!-- -->"
+            };
             let text = format!("{before}{REST}<Message>yes</Message>{after}{end}");
             assert_eq!(decode(&text).unwrap().message.as_ref(), b"yes", "{text}");
         }
@@ -317,10 +388,19 @@ mod tests {
             "<Message>&#xd83d;&amp;</Message>",
             "<Message>&</Message>",
         ] {
-            assert!(matches!(message_of(element), Err(InvalidNotification::Malformed(_))), "{element}");
+            assert!(
+                matches!(message_of(element), Err(InvalidNotification::Malformed(_))),
+                "{element}"
+            );
         }
-        assert_eq!(message_of(""), Err(InvalidNotification::ElementMissing("Message")));
-        assert_eq!(message_of("<Message/><Message/>"), Err(InvalidNotification::ElementDoubled("Message")));
+        assert_eq!(
+            message_of(""),
+            Err(InvalidNotification::ElementMissing("Message"))
+        );
+        assert_eq!(
+            message_of("<Message/><Message/>"),
+            Err(InvalidNotification::ElementDoubled("Message"))
+        );
         assert_eq!(
             message_of("<Message/><MessageTag>a</MessageTag><MessageTag/>"),
             Err(InvalidNotification::ElementDoubled("MessageTag"))
@@ -329,9 +409,14 @@ mod tests {
 
     #[test]
     fn a_document_type_or_a_foreign_encoding_is_refused() {
-        let bomb = format!("<!DOCTYPE N [<!ENTITY a \"b\">]><Notification>{REST}<Message>&a;</Message></Notification>");
+        let bomb = format!(
+            "<!DOCTYPE N [<!ENTITY a \
+             \"b\">]><Notification>{REST}<Message>&a;</Message></Notification>"
+        );
         assert_eq!(decode(&bomb), Err(InvalidNotification::DocumentType));
-        let gbk = format!("<?xml version=\"1.0\" encoding=\"GBK\"?><Notification>{REST}<Message/></Notification>");
+        let gbk = format!(
+            "<?xml version=\"1.0\" encoding=\"GBK\"?><Notification>{REST}<Message/></Notification>"
+        );
         assert_eq!(decode(&gbk), Err(InvalidNotification::NotUtf8));
     }
 
@@ -342,12 +427,19 @@ mod tests {
         let notification = decode(&text).unwrap();
         assert_eq!(notification.message.as_ref(), b"a\r\nb\r");
         let written = encode(&notification);
-        assert!(written.contains("<Message>a&#13;\nb&#13;</Message>") && !written.contains('\r'), "{written}");
+        assert!(
+            written.contains("<Message>a&#13;\nb&#13;</Message>") && !written.contains('\r'),
+            "{written}"
+        );
     }
 
     #[test]
     fn deep_nesting_costs_no_stack() {
-        let deep = format!("<X>{}{}</X><Message>ok</Message>", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        let deep = format!(
+            "<X>{}{}</X><Message>ok</Message>",
+            "<a>".repeat(100_000),
+            "</a>".repeat(100_000)
+        );
         assert_eq!(message_of(&deep).as_deref(), Ok("ok"));
     }
 }

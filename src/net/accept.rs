@@ -28,7 +28,8 @@ use tracing::{debug, error, warn};
 use crate::net::activity::{Activity, Phase};
 use crate::net::counters::{Counters, Ending};
 use crate::net::limits::{
-    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, PIPELINED_PAUSE, READ_BUFFER_BYTES_MAX, SLOT_TIMEOUT,
+    ACCEPT_PAUSE, BACKLOG, HEAD_BYTES_MAX, HEADERS_MAX, PIPELINED_PAUSE, READ_BUFFER_BYTES_MAX,
+    SLOT_TIMEOUT,
 };
 use crate::net::proxies::canonical;
 use crate::net::slots::{NoSlot, Slot, Slots};
@@ -39,7 +40,8 @@ use crate::net::{Limits, Tls, TrustedProxies};
 /// How a request came, as an extension of it.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// Who sent it: the other end of the connection, or who asked there where that is a trusted proxy.
+    /// Who sent it: the other end of the connection, or who asked there where that is a trusted
+    /// proxy.
     pub peer: SocketAddr,
     /// When the first byte of the request came.
     pub first_byte: Instant,
@@ -47,7 +49,8 @@ pub struct Arrival {
     pub connection: Connection,
 }
 
-/// What the service reports about the current request, so that the connection of a genuine push does not give way to others.
+/// What the service reports about the current request, so that the connection of a genuine push
+/// does not give way to others.
 #[derive(Debug, Clone)]
 pub struct Connection {
     activity: Arc<Activity>,
@@ -58,7 +61,9 @@ impl Connection {
     #[must_use]
     pub fn detached() -> Self {
         let slots = Slots::new(1, 0, Arc::default());
-        Self { activity: Arc::new(Activity::new(0, slots, CancellationToken::new())) }
+        Self {
+            activity: Arc::new(Activity::new(0, slots, CancellationToken::new())),
+        }
     }
 
     /// The body has come, and it is not known yet whether MNS sent the request.
@@ -76,8 +81,8 @@ impl Connection {
         self.activity.note_admitted();
     }
 
-    /// The request is a push of `peer` that is on disk, and was not there before. Takes no lock but for the first one, and
-    /// once a minute.
+    /// The request is a push of `peer` that is on disk, and was not there before. Takes no lock but
+    /// for the first one, and once a minute.
     pub fn note_accepted(&self, peer: IpAddr) {
         self.activity.note_accepted(peer);
     }
@@ -106,7 +111,12 @@ impl Front {
     /// HTTP without TLS.
     #[must_use]
     pub fn plain(limits: Limits) -> Self {
-        Self { limits, tls: None, proxies: TrustedProxies::default(), health_path: None }
+        Self {
+            limits,
+            tls: None,
+            proxies: TrustedProxies::default(),
+            health_path: None,
+        }
     }
 }
 
@@ -116,9 +126,9 @@ impl Front {
 /// The address is in use or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match bind_exactly(address) {
-        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED && !has_ipv6() => {
-            bind_exactly(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
-        }
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED && !has_ipv6() => bind_exactly(
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+        ),
         bound => bound,
     }
 }
@@ -130,7 +140,11 @@ pub fn has_ipv6() -> bool {
 }
 
 fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -143,9 +157,9 @@ fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts connections until `stop`, then waits for those that are open.
 ///
-/// Every connection is a task of `tasks`; after `stop` each one ends with the answer that it is making.
-/// The caller bounds the wait. An error of accept never ends the loop. Returns before `stop` only if connections cannot be
-/// accepted any more.
+/// Every connection is a task of `tasks`; after `stop` each one ends with the answer that it is
+/// making. The caller bounds the wait. An error of accept never ends the loop. Returns before
+/// `stop` only if connections cannot be accepted any more.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     service: S,
@@ -159,7 +173,11 @@ pub async fn serve<S>(
     let acceptor = Acceptor {
         runtime: Handle::current(),
         service,
-        slots: Slots::new(front.limits.connections_max, front.limits.head_bytes_max, counters.clone()),
+        slots: Slots::new(
+            front.limits.connections_max,
+            front.limits.head_bytes_max,
+            counters.clone(),
+        ),
         turned_away: TurnedAway::new(&front),
         front,
         counters,
@@ -169,7 +187,10 @@ pub async fn serve<S>(
     if let Some(tls) = acceptor.front.tls.clone() {
         acceptor.tasks.spawn(tls.watch(acceptor.stop.clone()));
     }
-    let loops: Vec<_> = listeners.into_iter().map(|listener| acceptor.clone().start(listener)).collect();
+    let loops: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| acceptor.clone().start(listener))
+        .collect();
     for ended in loops {
         // An error is a loop that has ended, too.
         drop(ended.await);
@@ -200,18 +221,23 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    /// Accepts on a thread of its own. Among thousands of tasks that are ready the loop would have its turn too seldom, and
-    /// the kernel's queue would overflow: then a genuine peer waits a second until it asks again.
+    /// Accepts on a thread of its own. Among thousands of tasks that are ready the loop would have
+    /// its turn too seldom, and the kernel's queue would overflow: then a genuine peer waits a
+    /// second until it asks again.
     fn start(self, listener: TcpListener) -> oneshot::Receiver<()> {
         let (ended, end) = oneshot::channel();
         let begun = listener.into_std().and_then(|listener| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            thread::Builder::new().name("accept".to_owned()).spawn(move || {
-                if let Err(error) = runtime.block_on(self.run(listener)) {
-                    error!(%error, "Cannot accept connections on a listener");
-                }
-                ended.send(()).ok();
-            })
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            thread::Builder::new()
+                .name("accept".to_owned())
+                .spawn(move || {
+                    if let Err(error) = runtime.block_on(self.run(listener)) {
+                        error!(%error, "Cannot accept connections on a listener");
+                    }
+                    ended.send(()).ok();
+                })
         });
         if let Err(error) = begun {
             error!(%error, "Cannot start the thread that accepts connections");
@@ -277,7 +303,10 @@ where
         drop(stream.set_nodelay(true));
         self.counters.opened.fetch_add(1, Ordering::Relaxed);
         let ending = Ending(self.counters.clone());
-        self.tasks.spawn_on(self.clone().connection(stream, peer, slot, ending), &self.runtime);
+        self.tasks.spawn_on(
+            self.clone().connection(stream, peer, slot, ending),
+            &self.runtime,
+        );
     }
 
     async fn connection(self, stream: TcpStream, peer: SocketAddr, slot: Slot, _ending: Ending) {
@@ -302,13 +331,16 @@ where
         match secured {
             Ok(stream) => self.serve_http(stream, peer, activity).await,
             Err(error) => {
-                self.counters.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+                self.counters
+                    .failed_handshakes
+                    .fetch_add(1, Ordering::Relaxed);
                 debug!(%peer, %error, "A TLS handshake failed");
             }
         }
     }
 
-    /// Waits for a trusted proxy to speak, and for its PROXY header where it sends one. `None` where it has to end.
+    /// Waits for a trusted proxy to speak, and for its PROXY header where it sends one. `None`
+    /// where it has to end.
     async fn open_behind_proxy(
         &self,
         mut stream: TcpStream,
@@ -345,7 +377,8 @@ where
             let answer = self.service.clone().call(request);
             let activity = activity.clone();
             async move {
-                // A stranger can send thousands of requests at once and read no answer: they cost us more than it.
+                // A stranger can send thousands of requests at once and read no answer: they cost
+                // us more than it.
                 if is_pipelined && !activity.has_accepted() {
                     sleep(PIPELINED_PAUSE).await;
                 }
@@ -354,7 +387,8 @@ where
                 answer
             }
         });
-        // Never pipeline_flush: it holds an answer back, even the last one, while bytes stand behind its request.
+        // Never pipeline_flush: it holds an answer back, even the last one, while bytes stand
+        // behind its request.
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
             .max_buf_size(READ_BUFFER_BYTES_MAX)
@@ -365,12 +399,13 @@ where
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = activity.close.cancelled() => {
-                // One that gives way ends at once, but for an answer that is true by the time it is made. At a stop it may
-                // finish.
+                // One that gives way ends at once, but for an answer that is true by the time it is
+                // made. At a stop it may finish.
                 if activity.gives_way() && !matches!(activity.phase(), Phase::Idle | Phase::Commit) {
                     return;
                 }
-                // The library would close one that has not spoken yet: its stream ends it instead, in a moment.
+                // The library would close one that has not spoken yet: its stream ends it instead,
+                // in a moment.
                 if !activity.is_waited_for() {
                     connection.as_mut().graceful_shutdown();
                 }
@@ -383,13 +418,24 @@ where
     }
 
     /// A head is complete.
-    fn arrival(&self, peer: SocketAddr, activity: &Arc<Activity>, request: &hyper::Request<Incoming>) -> Arrival {
+    fn arrival(
+        &self,
+        peer: SocketAddr,
+        activity: &Arc<Activity>,
+        request: &hyper::Request<Incoming>,
+    ) -> Arrival {
         let client = self.front.proxies.client(peer, request.headers());
         if client != peer && !activity.has_accepted() {
             self.slots.note_peer(activity.number, client.ip());
         }
         let first_byte = activity.begin_request(request.body().size_hint().exact());
-        Arrival { peer: client, first_byte, connection: Connection { activity: activity.clone() } }
+        Arrival {
+            peer: client,
+            first_byte,
+            connection: Connection {
+                activity: activity.clone(),
+            },
+        }
     }
 
     fn note_broken(&self, peer: SocketAddr, error: &hyper::Error) {
@@ -411,12 +457,15 @@ where
 fn is_peers_doing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     )
 }
 
 fn is_timeout(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
@@ -435,12 +484,21 @@ mod tests {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (counters, stop) = (Arc::<Counters>::default(), CancellationToken::new());
-        let service = tower::service_fn(async |_: Request| Ok(Response::new(Body::from("answered"))));
+        let service =
+            tower::service_fn(async |_: Request| Ok(Response::new(Body::from("answered"))));
         let front = Front::plain(Limits::of_connections(8));
-        let serving = tokio::spawn(serve(vec![listener], service, front, counters.clone(), stop.clone()));
+        let serving = tokio::spawn(serve(
+            vec![listener],
+            service,
+            front,
+            counters.clone(),
+            stop.clone(),
+        ));
         tokio::task::yield_now().await;
         let mut client = StdStream::connect(address).unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
         // The thread that accepts does so; the one that serves, this one, has no time.
         while counters.opened.load(Ordering::Relaxed) == 0 {
             park_timeout(Duration::from_millis(1));

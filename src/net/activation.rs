@@ -26,7 +26,8 @@ pub enum NotListening {
     },
 }
 
-/// The sockets that were handed over, in their order; none where nobody did. To be asked once in a process.
+/// The sockets that were handed over, in their order; none where nobody did. To be asked once in a
+/// process.
 ///
 /// # Errors
 /// [`NotListening`]
@@ -38,7 +39,9 @@ pub fn inherited() -> Result<Vec<TcpListener>, NotListening> {
         if !is_tcp || !socket.is_listener().unwrap_or_default() {
             return Err(NotListening::OtherKind(number));
         }
-        let prepared = socket.set_cloexec(true).and_then(|()| socket.set_nonblocking(true));
+        let prepared = socket
+            .set_cloexec(true)
+            .and_then(|()| socket.set_nonblocking(true));
         prepared
             .and_then(|()| TcpListener::from_std(socket.into()))
             .map_err(|source| NotListening::Unusable { number, source })

@@ -9,7 +9,9 @@ use strum::FromRepr;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::net::limits::{FIRST_REQUEST_GRACE, PROGRESS_BYTES_PER_SECOND, PROGRESS_GRACE, READ_BUFFER_BYTES};
+use crate::net::limits::{
+    FIRST_REQUEST_GRACE, PROGRESS_BYTES_PER_SECOND, PROGRESS_GRACE, READ_BUFFER_BYTES,
+};
 use crate::net::slots::{Group, Slots};
 
 /// Shared by the parts of one connection; changed without a lock.
@@ -25,11 +27,14 @@ pub(super) struct Activity {
     /// What the peer has sent in this phase, in bytes.
     progress: AtomicU64,
     wire: Wire,
-    /// It has carried a push that was accepted, and was none that had come before: anyone can send a copy again.
+    /// It has carried a push that was accepted, and was none that had come before: anyone can send
+    /// a copy again.
     has_accepted: AtomicBool,
-    /// MNS signed the head of the current request, and no other connection is waiting for the body of that head.
+    /// MNS signed the head of the current request, and no other connection is waiting for the body
+    /// of that head.
     is_head_proved: AtomicBool,
-    /// When its peer was last noted as one that sends verified pushes, in ms of [`now_ms`]; 0 before the first.
+    /// When its peer was last noted as one that sends verified pushes, in ms of [`now_ms`]; 0
+    /// before the first.
     noted_ms: AtomicU64,
     /// Bytes read by the time the head of the current request was complete.
     head: AtomicU64,
@@ -47,14 +52,16 @@ pub(super) struct Activity {
     pub(super) close: CancellationToken,
 }
 
-/// Finds the end of a request in the bytes read. Maintained until the connection has carried a verified push.
+/// Finds the end of a request in the bytes read. Maintained until the connection has carried a
+/// verified push.
 #[derive(Debug, Default)]
 struct Wire {
     /// Since the first byte of the head, in bytes.
     read: AtomicU64,
     /// How many of them are the head; 0 while its end has not been seen.
     head: AtomicU64,
-    /// The last bytes that were read, oldest in the highest place: the end of a head may come in two reads.
+    /// The last bytes that were read, oldest in the highest place: the end of a head may come in
+    /// two reads.
     tail: AtomicU64,
     /// The body as announced, in bytes; [`UNKNOWN`] in chunks.
     body: AtomicU64,
@@ -75,13 +82,15 @@ pub(super) enum Phase {
     Opening,
     /// Nothing of the next request has come.
     Idle,
-    /// A request is answered, and more bytes had arrived with it: the start of the next head, or only line breaks.
+    /// A request is answered, and more bytes had arrived with it: the start of the next head, or
+    /// only line breaks.
     Behind,
     /// Some of a head has come.
     Head,
     /// A head is complete; its body may be still to come.
     Body,
-    /// The request is whole, and it is not known yet whether MNS sent it: its certificate is being fetched.
+    /// The request is whole, and it is not known yet whether MNS sent it: its certificate is being
+    /// fetched.
     Whole,
     /// It is a push that is meant for us and waits for the disk.
     Commit,
@@ -114,8 +123,8 @@ impl Activity {
         }
     }
 
-    /// The connection is served from now on. On a busy machine its task may start long after the connection was accepted, and
-    /// that time is not silence of the peer.
+    /// The connection is served from now on. On a busy machine its task may start long after the
+    /// connection was accepted, and that time is not silence of the peer.
     pub(super) fn begin_serving(&self) {
         self.since_ms.store(now_ms(), Ordering::Release);
     }
@@ -134,17 +143,26 @@ impl Activity {
         self.since_ms.load(Ordering::Acquire)
     }
 
-    /// When the current request began, or the connection, in ms of [`now_ms`]. Only another request makes it later.
+    /// When the current request began, or the connection, in ms of [`now_ms`]. Only another request
+    /// makes it later.
     pub(super) fn began_ms(&self) -> u64 {
         self.began_ms.load(Ordering::Acquire)
     }
 
-    /// From when on it counts as making no progress, in ms of [`now_ms`]. Grows with what the peer sends.
+    /// From when on it counts as making no progress, in ms of [`now_ms`]. Grows with what the peer
+    /// sends.
     fn slow_at_ms(&self) -> u64 {
         // In the last phase it has its answer.
-        let grace = if self.phase() == Phase::Closing { Duration::ZERO } else { PROGRESS_GRACE };
-        let earned_ms = self.progress.load(Ordering::Relaxed).saturating_mul(1000) / PROGRESS_BYTES_PER_SECOND;
-        self.since_ms().saturating_add(millis(grace)).saturating_add(earned_ms)
+        let grace = if self.phase() == Phase::Closing {
+            Duration::ZERO
+        } else {
+            PROGRESS_GRACE
+        };
+        let earned_ms =
+            self.progress.load(Ordering::Relaxed).saturating_mul(1000) / PROGRESS_BYTES_PER_SECOND;
+        self.since_ms()
+            .saturating_add(millis(grace))
+            .saturating_add(earned_ms)
     }
 
     /// Where it belongs among those that may give way.
@@ -152,11 +170,15 @@ impl Activity {
         let phase = self.phase();
         let is_proved = match phase {
             Phase::Commit => return Group::Committing,
-            // Only the current request counts: a connection that has carried a push may stall like any other.
+            // Only the current request counts: a connection that has carried a push may stall like
+            // any other.
             Phase::Body | Phase::Whole => self.is_head_proved.load(Ordering::Acquire),
-            Phase::Opening | Phase::Idle | Phase::Behind | Phase::Head | Phase::Answer | Phase::Closing => {
-                self.has_accepted()
-            }
+            Phase::Opening
+            | Phase::Idle
+            | Phase::Behind
+            | Phase::Head
+            | Phase::Answer
+            | Phase::Closing => self.has_accepted(),
         };
         match (is_proved, phase == Phase::Idle) {
             (false, false) => Group::UnprovedWorking,
@@ -166,8 +188,9 @@ impl Activity {
         }
     }
 
-    /// [`Slots`] is about to read the phase. Of this fence and that in [`wait`](Self::wait) one comes first: either `Slots`
-    /// reads the new phase, or `wait` finds that the connection is not filed and files it again.
+    /// [`Slots`] is about to read the phase. Of this fence and that in [`wait`](Self::wait) one
+    /// comes first: either `Slots` reads the new phase, or `wait` finds that the connection is not
+    /// filed and files it again.
     pub(super) fn begin_filing(&self) {
         self.filed.store(UNFILED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -180,8 +203,8 @@ impl Activity {
         self.filed.store(group as u8, Ordering::Release);
     }
 
-    /// The connection waits for its peer. Reports to [`Slots`] where it belongs now; takes no lock if that has not changed, or
-    /// if it only belongs further back.
+    /// The connection waits for its peer. Reports to [`Slots`] where it belongs now; takes no lock
+    /// if that has not changed, or if it only belongs further back.
     pub(super) fn wait(&self) {
         fence(Ordering::SeqCst);
         let group = self.group();
@@ -202,11 +225,16 @@ impl Activity {
         }
     }
 
-    /// The memory for heads, in bytes: what was read of those that are not answered, or the buffer that was made for them,
-    /// which stays. The buffer of a connection that has carried a push is not counted.
+    /// The memory for heads, in bytes: what was read of those that are not answered, or the buffer
+    /// that was made for them, which stays. The buffer of a connection that has carried a push is
+    /// not counted.
     pub(super) fn head_bytes(&self) -> u64 {
         let buffer = self.buffer.load(Ordering::Relaxed);
-        let buffer = if buffer > READ_BUFFER_BYTES && !self.has_accepted() { buffer } else { 0 };
+        let buffer = if buffer > READ_BUFFER_BYTES && !self.has_accepted() {
+            buffer
+        } else {
+            0
+        };
         let read = match self.phase() {
             Phase::Head => self.progress.load(Ordering::Relaxed),
             Phase::Body | Phase::Whole => self.head.load(Ordering::Relaxed),
@@ -224,8 +252,8 @@ impl Activity {
         }
     }
 
-    /// Bytes arrived. Between two requests they start a head, unless they are only line breaks, which a peer may send after a
-    /// body (RFC 9112, 2.2).
+    /// Bytes arrived. Between two requests they start a head, unless they are only line breaks,
+    /// which a peer may send after a body (RFC 9112, 2.2).
     pub(super) fn note_read(&self, bytes: &[u8]) {
         let phase = self.phase();
         match phase {
@@ -234,13 +262,22 @@ impl Activity {
                     return;
                 }
                 // What was read behind the last request is held still.
-                let behind = if phase == Phase::Behind { self.wire.behind() } else { 0 };
+                let behind = if phase == Phase::Behind {
+                    self.wire.behind()
+                } else {
+                    0
+                };
                 self.wire.begin();
                 self.enter(Phase::Head);
                 self.progress.store(behind, Ordering::Relaxed);
                 self.began_ms.store(self.since_ms(), Ordering::Release);
             }
-            Phase::Head | Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {}
+            Phase::Head
+            | Phase::Body
+            | Phase::Whole
+            | Phase::Commit
+            | Phase::Answer
+            | Phase::Closing => {}
         }
         self.progress.fetch_add(length(bytes), Ordering::Relaxed);
         if !self.has_accepted() {
@@ -248,11 +285,13 @@ impl Activity {
         }
     }
 
-    /// A head is complete. `body` is the announced length of its body, in bytes. Returns the time of the request's first byte.
+    /// A head is complete. `body` is the announced length of its body, in bytes. Returns the time
+    /// of the request's first byte.
     pub(super) fn begin_request(&self, body: Option<u64>) -> Instant {
         let first_byte = match self.phase() {
             Phase::Head => {
-                self.head.store(self.progress.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.head
+                    .store(self.progress.load(Ordering::Relaxed), Ordering::Relaxed);
                 self.since()
             }
             // Pipelined: its bytes came with those of the last request.
@@ -268,7 +307,9 @@ impl Activity {
                 Instant::now()
             }
         };
-        self.wire.body.store(body.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        self.wire
+            .body
+            .store(body.unwrap_or(UNKNOWN), Ordering::Relaxed);
         self.is_head_proved.store(false, Ordering::Release);
         self.enter(Phase::Body);
         first_byte
@@ -295,7 +336,10 @@ impl Activity {
         if !self.has_accepted.swap(true, Ordering::AcqRel) {
             self.slots.file(self.number);
         }
-        let (now, noted) = (self.since_ms().max(1), self.noted_ms.load(Ordering::Relaxed));
+        let (now, noted) = (
+            self.since_ms().max(1),
+            self.noted_ms.load(Ordering::Relaxed),
+        );
         if noted == 0 || now.saturating_sub(noted) >= millis(NOTE_PEER_EVERY) {
             self.noted_ms.store(now, Ordering::Relaxed);
             self.slots.note_verified_peer(peer);
@@ -315,9 +359,14 @@ impl Activity {
     /// What was written is taken.
     pub(super) fn note_flushed(&self) {
         if self.phase() == Phase::Answer {
-            // Of a connection that has carried a push that is not kept: its silence is that between two requests.
+            // Of a connection that has carried a push that is not kept: its silence is that between
+            // two requests.
             let ends_here = self.has_accepted() || self.wire.behind() == 0;
-            self.enter(if ends_here { Phase::Idle } else { Phase::Behind });
+            self.enter(if ends_here {
+                Phase::Idle
+            } else {
+                Phase::Behind
+            });
         }
     }
 
@@ -348,7 +397,9 @@ impl Activity {
 
     /// A new connection that need not give way.
     pub(super) fn is_waited_for(&self) -> bool {
-        !self.gives_way() && self.phase() == Phase::Opening && self.since().elapsed() < FIRST_REQUEST_GRACE
+        !self.gives_way()
+            && self.phase() == Phase::Opening
+            && self.since().elapsed() < FIRST_REQUEST_GRACE
     }
 
     /// Done when a connection that is not spoken on yet has to end.
@@ -367,7 +418,8 @@ impl Activity {
     }
 }
 
-/// How often a connection notes that its peer sends verified pushes: far more often than that is forgotten.
+/// How often a connection notes that its peer sends verified pushes: far more often than that is
+/// forgotten.
 const NOTE_PEER_EVERY: Duration = Duration::from_secs(60);
 
 impl Wire {
@@ -377,7 +429,8 @@ impl Wire {
         }
     }
 
-    /// The next request arrived with the last one, and its end is unknown. Returns the most that was read of it.
+    /// The next request arrived with the last one, and its end is unknown. Returns the most that
+    /// was read of it.
     fn begin_behind(&self) -> u64 {
         let behind = self.behind();
         self.begin();
@@ -395,17 +448,25 @@ impl Wire {
         for (at, byte) in (1..).zip(bytes) {
             last = (last << 8) | u32::from(*byte);
             if last == u32::from_be_bytes(*HEAD_END) {
-                self.head.store(before.saturating_add(at), Ordering::Relaxed);
+                self.head
+                    .store(before.saturating_add(at), Ordering::Relaxed);
                 return;
             }
         }
         self.tail.store(u64::from(last), Ordering::Relaxed);
     }
 
-    /// How much was read behind the request that was answered, in bytes; all of it if the end of the request is not known.
+    /// How much was read behind the request that was answered, in bytes; all of it if the end of
+    /// the request is not known.
     fn behind(&self) -> u64 {
-        let [read, head, body] = [&self.read, &self.head, &self.body].map(|count| count.load(Ordering::Relaxed));
-        if head > 0 { head.checked_add(body).map_or(read, |end| read.saturating_sub(end)) } else { read }
+        let [read, head, body] =
+            [&self.read, &self.head, &self.body].map(|count| count.load(Ordering::Relaxed));
+        if head > 0 {
+            head.checked_add(body)
+                .map_or(read, |end| read.saturating_sub(end))
+        } else {
+            read
+        }
     }
 }
 
@@ -426,5 +487,7 @@ pub(super) fn now_ms() -> u64 {
 }
 
 fn instant(ms: u64) -> Instant {
-    EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(*EPOCH)
+    EPOCH
+        .checked_add(Duration::from_millis(ms))
+        .unwrap_or(*EPOCH)
 }

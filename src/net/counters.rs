@@ -16,11 +16,13 @@ pub struct Counters {
     pub broken_heads: AtomicU64,
     /// Connections told 503 because every slot was busy.
     pub turned_away: AtomicU64,
-    /// Connections that were closed for others although they had carried a verified push, or were carrying one.
+    /// Connections that were closed for others although they had carried a verified push, or were
+    /// carrying one.
     pub evicted_proved: AtomicU64,
     /// The other connections that were closed for others.
     pub evicted_unproved: AtomicU64,
-    /// What is held of heads that are not answered and whose connections wait for their peers, in bytes.
+    /// What is held of heads that are not answered and whose connections wait for their peers, in
+    /// bytes.
     pub head_bytes: AtomicU64,
 }
 

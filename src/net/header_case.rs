@@ -13,12 +13,13 @@ use tokio::sync::mpsc;
 /// The room for the names, in bytes.
 const HEAD_BYTES_MAX: usize = 4096;
 
-/// The case of some header names. A client that compares names by case, as the vendor's Java SDK compares `Location`, needs
-/// the case that its service writes.
+/// The case of some header names. A client that compares names by case, as the vendor's Java SDK
+/// compares `Location`, needs the case that its service writes.
 ///
-/// The HTTP library writes all names in lower case, or all in title case. It writes a mixture only for a proxy: it keeps the
-/// case of the names that it reads in a private extension, and writes an answer with the case in its extensions. So this has
-/// the library read a request with the names, and keeps that extension.
+/// The HTTP library writes all names in lower case, or all in title case. It writes a mixture only
+/// for a proxy: it keeps the case of the names that it reads in a private extension, and writes an
+/// answer with the case in its extensions. So this has the library read a request with the names,
+/// and keeps that extension.
 #[derive(Debug, Clone)]
 pub struct HeaderCase(Extensions);
 
@@ -35,10 +36,17 @@ impl HeaderCase {
             async { Ok::<_, Infallible>(Response::new(String::new())) }
         });
         let mut http = http1::Builder::new();
-        http.header_read_timeout(None).preserve_header_case(true).keep_alive(false);
-        let (written, served) =
-            tokio::join!(client.write_all(head.as_bytes()), http.serve_connection(TokioIo::new(server), service));
-        debug_assert!(written.is_ok() && served.is_ok(), "a request of ours is well-formed: {served:?}");
+        http.header_read_timeout(None)
+            .preserve_header_case(true)
+            .keep_alive(false);
+        let (written, served) = tokio::join!(
+            client.write_all(head.as_bytes()),
+            http.serve_connection(TokioIo::new(server), service)
+        );
+        debug_assert!(
+            written.is_ok() && served.is_ok(),
+            "a request of ours is well-formed: {served:?}"
+        );
         Self(case.try_recv().unwrap_or_default())
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// The bounds on connections and on what comes before a request is handed over.
 ///
-/// MNS gives up after 5 s. A request spends at most 3 s up to the journal (`server::BUDGET`), which leaves
-/// the rest to the commit and the way back.
+/// MNS gives up after 5 s. A request spends at most 3 s up to the journal (`server::BUDGET`), which
+/// leaves the rest to the commit and the way back.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections open at once.
@@ -14,7 +14,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Between two requests of a connection, and before its first.
     pub idle_timeout: Duration,
-    /// Memory for all heads that are being read or are not answered yet, in bytes. Past it the largest give way.
+    /// Memory for all heads that are being read or are not answered yet, in bytes. Past it the
+    /// largest give way.
     pub head_bytes_max: u64,
 }
 
@@ -37,9 +38,11 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub(super) const HEADERS_MAX: usize = 100;
 /// From the first byte of a PROXY header to its last.
 pub(super) const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of a PROXY header of version 1, its line end included: `UNKNOWN` with the longest addresses.
+/// The most bytes of a PROXY header of version 1, its line end included: `UNKNOWN` with the longest
+/// addresses.
 pub(super) const PROXY_LINE_BYTES_MAX: usize = 107;
-/// The most bytes of a PROXY header of version 2 behind its fixed part. Addresses take 36, certificates of clients some hundred.
+/// The most bytes of a PROXY header of version 2 behind its fixed part. Addresses take 36,
+/// certificates of clients some hundred.
 pub(super) const PROXY_BYTES_MAX: usize = 4096;
 /// From the first byte of a TLS handshake that is wanted to its last.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,20 +52,21 @@ pub(super) const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) const TLS_LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// How long a peer may leave an answer unread. [`PROGRESS_GRACE`] once the connection has to end.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a closing connection swallows what its peer still sends, so that the peer can read the answer.
+/// How long a closing connection swallows what its peer still sends, so that the peer can read the
+/// answer.
 pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much it swallows, in bytes.
 pub(super) const LINGER_BYTES_MAX: usize = 1024 * 1024;
 /// Connections that are told 503 at the same time because every slot is busy.
 pub(super) const TURNED_AWAY_MAX: usize = 64;
-/// How long a trusted proxy may take for its PROXY header before it is told so. Less than [`LINGER_TIMEOUT`], which
-/// bounds the whole of it.
+/// How long a trusted proxy may take for its PROXY header before it is told so. Less than
+/// [`LINGER_TIMEOUT`], which bounds the whole of it.
 pub(super) const TURNED_AWAY_PROXY_TIMEOUT: Duration = Duration::from_millis(300);
-/// How long a connection may be without progress in one phase (the first byte, the head, the body, the certificate, the
-/// answer) before it is the first to give way.
+/// How long a connection may be without progress in one phase (the first byte, the head, the body,
+/// the certificate, the answer) before it is the first to give way.
 pub(super) const PROGRESS_GRACE: Duration = Duration::from_secs(1);
-/// What counts as progress, in bytes a second: each byte extends the grace by its share. The largest legal push has
-/// 3 s, so one that is slower than this fails anyway.
+/// What counts as progress, in bytes a second: each byte extends the grace by its share. The
+/// largest legal push has 3 s, so one that is slower than this fails anyway.
 pub(super) const PROGRESS_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// Connections that gave way and have not ended. They are open besides those that have a slot.
 pub(super) const LEAVING_MAX: usize = 64;
@@ -72,17 +76,20 @@ pub(super) const LOUD_CONNECTIONS_MIN: usize = 8;
 pub(super) const VERIFIED_PEER_KEPT: Duration = Duration::from_secs(3600);
 /// How many such addresses are remembered.
 pub(super) const VERIFIED_PEERS_MAX: usize = 1024;
-/// The pause before a request that was read with the one before it, on a connection without a verified push.
+/// The pause before a request that was read with the one before it, on a connection without a
+/// verified push.
 pub(super) const PIPELINED_PAUSE: Duration = Duration::from_millis(250);
 /// The size of the HTTP library's read buffer at first, in bytes.
 pub(super) const READ_BUFFER_BYTES: u64 = 8 * 1024;
 /// What it grows to at most. It never shrinks, and the largest head fits.
 pub(super) const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// How long a connection that there is no slot for may take for its head. A health check in it is answered.
+/// How long a connection that there is no slot for may take for its head. A health check in it is
+/// answered.
 pub(super) const TURNED_AWAY_HEAD_TIMEOUT: Duration = Duration::from_millis(300);
 /// The largest head of a health check, in bytes.
 pub(super) const TURNED_AWAY_HEAD_BYTES_MAX: usize = 2048;
-/// How long a new connection may take for the first byte of its first request once a stop is under way.
+/// How long a new connection may take for the first byte of its first request once a stop is under
+/// way.
 pub(super) const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 /// How long a new connection waits for a slot while [`LEAVING_MAX`] evicted ones are still closing.
 pub(super) const SLOT_TIMEOUT: Duration = Duration::from_millis(200);
@@ -98,7 +105,9 @@ const OTHER_FILES: u64 = 256;
 #[must_use]
 pub fn raise_file_limit(connections: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let wanted = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(OTHER_FILES);
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
@@ -108,5 +117,7 @@ pub fn raise_file_limit(connections: usize) -> usize {
         }
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(1, connections)
+    usize::try_from(files.saturating_sub(OTHER_FILES))
+        .unwrap_or(usize::MAX)
+        .clamp(1, connections)
 }

@@ -15,7 +15,8 @@ use crate::net::limits::{PROXY_BYTES_MAX, PROXY_HEADER_TIMEOUT, PROXY_LINE_BYTES
 
 /// The header to which each proxy adds the address that it was asked from.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// What a PROXY header of version 1 begins with. No method of HTTP does, since a blank ends a method.
+/// What a PROXY header of version 1 begins with. No method of HTTP does, since a blank ends a
+/// method.
 const LINE_START: &[u8] = b"PROXY ";
 /// Signature, version, kind and length of a PROXY header of version 2.
 const FIXED_BYTES: usize = 16;
@@ -48,8 +49,9 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Who asked first, as far as the word of trusted proxies reaches: X-Forwarded-For is read from its end, where
-    /// the nearest proxy wrote, up to the first address that is none of ours. An address without a port has port 0.
+    /// Who asked first, as far as the word of trusted proxies reaches: X-Forwarded-For is read from
+    /// its end, where the nearest proxy wrote, up to the first address that is none of ours. An
+    /// address without a port has port 0.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         let mut client = peer;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
@@ -67,11 +69,16 @@ impl TrustedProxies {
         client
     }
 
-    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; gives who it says is asking.
+    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; gives who it says is
+    /// asking.
     ///
-    /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes decide. They stay in the
-    /// socket if there is no header.
-    pub(super) async fn open(&self, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
+    /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes
+    /// decide. They stay in the socket if there is no header.
+    pub(super) async fn open(
+        &self,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+    ) -> io::Result<SocketAddr> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
             return Ok(peer);
@@ -83,7 +90,9 @@ impl TrustedProxies {
                 _ => Ok(peer),
             }
         };
-        timeout(PROXY_HEADER_TIMEOUT, opened).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+        timeout(PROXY_HEADER_TIMEOUT, opened)
+            .await
+            .map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 }
 
@@ -93,15 +102,22 @@ async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
         let mut begun = [0; LINE_START.len()];
         let (count, _) = recv(stream, &mut begun[..], RecvFlags::PEEK)?;
         let begun = begun.get(..count).unwrap_or_default();
-        // `WouldBlock` has tokio wait for the next packet: a plain peek would return the same bytes at once.
+        // `WouldBlock` has tokio wait for the next packet: a plain peek would return the same bytes
+        // at once.
         let may_follow = count < LINE_START.len() && LINE_START.starts_with(begun);
-        if may_follow { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(begun == LINE_START) }
+        if may_follow {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(begun == LINE_START)
+        }
     };
     loop {
         let ready = stream.ready(Interest::READABLE).await?;
         match stream.try_io(Interest::READABLE, look) {
             // A peer that has ended stays readable, and nothing follows.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && ready.is_read_closed() => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && ready.is_read_closed() => {
+                return Ok(false);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             looked => return looked,
         }
@@ -109,15 +125,29 @@ async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Reads the header of either version, and no byte behind it.
-pub(crate) async fn read_header(stream: &mut (impl AsyncRead + Unpin), peer: SocketAddr) -> io::Result<SocketAddr> {
+pub(crate) async fn read_header(
+    stream: &mut (impl AsyncRead + Unpin),
+    peer: SocketAddr,
+) -> io::Result<SocketAddr> {
     let first = stream.read_u8().await?;
     let is_line = LINE_START.first() == Some(&first);
-    let header = if is_line { read_line(stream, first).await? } else { read_binary(stream, first).await? };
-    let version = ParseConfig { allow_v1: is_line, allow_v2: !is_line, include_tlvs: false };
-    let parsed = ProxyHeader::parse(&header, version).map_err(|error| io::Error::other(error.to_string()));
+    let header = if is_line {
+        read_line(stream, first).await?
+    } else {
+        read_binary(stream, first).await?
+    };
+    let version = ParseConfig {
+        allow_v1: is_line,
+        allow_v2: !is_line,
+        include_tlvs: false,
+    };
+    let parsed =
+        ProxyHeader::parse(&header, version).map_err(|error| io::Error::other(error.to_string()));
     let (header, _all) = parsed?;
     // None where the proxy asks for itself, as a probe does, or does not know who asks.
-    Ok(header.proxied_address().map_or(peer, |proxied| canonical(proxied.source)))
+    Ok(header
+        .proxied_address()
+        .map_or(peer, |proxied| canonical(proxied.source)))
 }
 
 /// The rest of a header of version 1: text up to its line end.
@@ -126,7 +156,12 @@ async fn read_line(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Resu
     while !line.ends_with(b"\r\n") {
         // Byte by byte, once in a connection: what follows the line is not ours.
         line.push(stream.read_u8().await?);
-        if line.len() > PROXY_LINE_BYTES_MAX || !line.iter().zip(LINE_START).all(|(byte, wanted)| byte == wanted) {
+        if line.len() > PROXY_LINE_BYTES_MAX
+            || !line
+                .iter()
+                .zip(LINE_START)
+                .all(|(byte, wanted)| byte == wanted)
+        {
             return Err(io::ErrorKind::InvalidData.into());
         }
     }
@@ -140,19 +175,26 @@ async fn read_binary(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Re
         *start = first;
         stream.read_exact(rest).await?;
     }
-    let length = header.last_chunk::<2>().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+    let length = header
+        .last_chunk::<2>()
+        .map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
     if length > PROXY_BYTES_MAX {
         return Err(io::ErrorKind::InvalidData.into());
     }
     header.resize(FIXED_BYTES.saturating_add(length), 0);
-    stream.read_exact(header.get_mut(FIXED_BYTES..).unwrap_or_default()).await?;
+    stream
+        .read_exact(header.get_mut(FIXED_BYTES..).unwrap_or_default())
+        .await?;
     Ok(header)
 }
 
 /// An address as proxies write it: with or without a port, IPv6 with or without brackets.
 fn address(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
     let without_port = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
     without_port.or_else(|_| text.parse()).ok().map(canonical)
 }
@@ -172,9 +214,14 @@ mod tests {
         let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            headers.append(
+                FORWARDED_FOR,
+                HeaderValue::from_bytes(line.as_bytes()).unwrap(),
+            );
         }
-        TrustedProxies::new(networks.to_vec()).client(peer.parse().unwrap(), &headers).to_string()
+        TrustedProxies::new(networks.to_vec())
+            .client(peer.parse().unwrap(), &headers)
+            .to_string()
     }
 
     #[test]
@@ -189,7 +236,11 @@ mod tests {
             ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7"], "203.0.113.7:0"),
             ("10.0.0.1:5", &["1.1.1.1", "203.0.113.7"], "203.0.113.7:0"),
             // A chain of trusted ones.
-            ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7, 10.0.0.2"], "203.0.113.7:0"),
+            (
+                "10.0.0.1:5",
+                &["1.1.1.1, 203.0.113.7, 10.0.0.2"],
+                "203.0.113.7:0",
+            ),
             ("10.0.0.1:5", &["10.0.0.3", "10.0.0.2"], "10.0.0.3:0"),
             // What cannot be read ends the chain.
             ("10.0.0.1:5", &["203.0.113.7, unknown"], "10.0.0.1:5"),

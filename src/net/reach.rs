@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-/// Domains that the internet's name service does not have (RFC 6761, 6762 and 8375, and what networks use inside).
+/// Domains that the internet's name service does not have (RFC 6761, 6762 and 8375, and what
+/// networks use inside).
 const PRIVATE_DOMAINS: [&str; 12] = [
     "corp",
     "home",
@@ -18,7 +19,8 @@ const PRIVATE_DOMAINS: [&str; 12] = [
     "test",
 ];
 
-/// Whether an address is out of reach from the internet: private, local, shared or made up for examples.
+/// Whether an address is out of reach from the internet: private, local, shared or made up for
+/// examples.
 #[must_use]
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
@@ -48,14 +50,17 @@ pub fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// The same for the host of an address: an IP address, or a name that only this machine or its network knows.
+/// The same for the host of an address: an IP address, or a name that only this machine or its
+/// network knows.
 #[must_use]
 pub fn is_private_host(host: &str) -> bool {
     if let Ok(ip) = host.trim_matches(['[', ']']).parse() {
         return is_private(ip);
     }
     let name = host.trim_end_matches('.').to_ascii_lowercase();
-    let is_below =
-        |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let is_below = |domain: &&str| {
+        name.strip_suffix(*domain)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
     !name.contains('.') || PRIVATE_DOMAINS.iter().any(is_below)
 }

@@ -1,22 +1,25 @@
 //! The slots of connections: which are taken, and which connection gives way when all are.
 //!
-//! A connection is proved while its request is one of MNS's, and between requests if it has carried one that was accepted and
-//! no duplicate: of a push that somebody has seen, copies can be sent on any number of connections. These give way, in
-//! this order:
-//! 1. unproved and without progress, the one that has made none for longest first, whoever its peer is;
+//! A connection is proved while its request is one of MNS's, and between requests if it has carried
+//! one that was accepted and no duplicate: of a push that somebody has seen, copies can be sent on
+//! any number of connections. These give way, in this order:
+//! 1. unproved and without progress, the one that has made none for longest first, whoever its peer
+//!    is;
 //! 2. unproved and idle, the one that has been idle for longest first;
-//! 3. while those that are proved and wait for their peers have more than half of the slots, and are more than 8, the one of them that is closest to
-//!    making no progress: pushes come whole, and heads that MNS signed for another account can be sent to anyone;
-//! 4. the oldest unproved one of the peer that has most of them, unless that address has sent a verified push in the last
-//!    hour: MNS comes from few addresses, often all through one balancer;
+//! 3. while those that are proved and wait for their peers have more than half of the slots, and
+//!    are more than 8, the one of them that is closest to making no progress: pushes come whole,
+//!    and heads that MNS signed for another account can be sent to anyone;
+//! 4. the oldest unproved one of the peer that has most of them, unless that address has sent a
+//!    verified push in the last hour: MNS comes from few addresses, often all through one balancer;
 //! 5. unproved and making progress, the one whose request began first;
 //! 6. proved and without progress;
 //! 7. proved and idle, the one that has been idle for longest first.
 //!
 //! A push that waits for the disk never does. If heads take too much memory, the largest ones go.
 //!
-//! A connection reports only that it waits for its peer in another group, or further in front, than before. So pushes that
-//! arrive whole on a kept connection take no lock. A stale entry sorts too early, and is refiled when it reaches the front.
+//! A connection reports only that it waits for its peer in another group, or further in front, than
+//! before. So pushes that arrive whole on a kept connection take no lock. A stale entry sorts too
+//! early, and is refiled when it reaches the front.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,9 +33,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::net::Counters;
 use crate::net::activity::{Activity, now_ms};
-use crate::net::limits::{LEAVING_MAX, LOUD_CONNECTIONS_MIN, VERIFIED_PEER_KEPT, VERIFIED_PEERS_MAX};
+use crate::net::limits::{
+    LEAVING_MAX, LOUD_CONNECTIONS_MIN, VERIFIED_PEER_KEPT, VERIFIED_PEERS_MAX,
+};
 
-/// How many entries that are out of date are put right in one search, so that nobody waits long for the lock.
+/// How many entries that are out of date are put right in one search, so that nobody waits long for
+/// the lock.
 const EXAMINED_MAX: usize = 64;
 
 /// Connections that are alike in how readily they give way.
@@ -128,28 +134,43 @@ struct Peers {
 impl Slots {
     /// `slots_max` connections, whose unanswered heads take `head_bytes_max` bytes together.
     pub(super) fn new(slots_max: usize, head_bytes_max: u64, counters: Arc<Counters>) -> Arc<Self> {
-        Arc::new(Self { slots_max, head_bytes_max, counters, table: Mutex::default(), left: Notify::new() })
+        Arc::new(Self {
+            slots_max,
+            head_bytes_max,
+            counters,
+            table: Mutex::default(),
+            left: Notify::new(),
+        })
     }
 
-    /// A slot for a new connection. If all are taken another connection gives way. `peer` is `None` until a trusted proxy has
-    /// said who it is.
+    /// A slot for a new connection. If all are taken another connection gives way. `peer` is `None`
+    /// until a trusted proxy has said who it is.
     ///
     /// # Errors
     /// [`NoSlot`]
-    pub(super) fn take(self: &Arc<Self>, peer: Option<IpAddr>, close: CancellationToken) -> Result<Slot, NoSlot> {
+    pub(super) fn take(
+        self: &Arc<Self>,
+        peer: Option<IpAddr>,
+        close: CancellationToken,
+    ) -> Result<Slot, NoSlot> {
         let mut table = self.table();
         if table.taken() >= self.slots_max {
             if table.leaving >= LEAVING_MAX {
                 return Err(NoSlot::Leaving);
             }
-            let number = table.first_to_give_way(self.slots_max, now_ms()).ok_or(NoSlot::AllBusy)?;
+            let number = table
+                .first_to_give_way(self.slots_max, now_ms())
+                .ok_or(NoSlot::AllBusy)?;
             self.evict(&mut table, number);
         }
         let number = table.next;
         table.next = number.wrapping_add(1);
         let activity = Arc::new(Activity::new(number, self.clone(), close));
         table.insert(number, activity.clone(), peer.map(network));
-        Ok(Slot { activity, slots: self.clone() })
+        Ok(Slot {
+            activity,
+            slots: self.clone(),
+        })
     }
 
     /// Waits until a connection that gave way has ended.
@@ -157,7 +178,8 @@ impl Slots {
         self.left.notified().await;
     }
 
-    /// Puts a connection where it belongs now. If heads hold too much, connections with one give way.
+    /// Puts a connection where it belongs now. If heads hold too much, connections with one give
+    /// way.
     pub(super) fn file(&self, number: u64) {
         let mut table = self.table();
         table.refresh(number);
@@ -182,7 +204,11 @@ impl Slots {
     fn evict(&self, table: &mut Table, number: u64) {
         if let Some(is_unproved) = table.evict(number) {
             let counters = &self.counters;
-            let count = if is_unproved { &counters.evicted_unproved } else { &counters.evicted_proved };
+            let count = if is_unproved {
+                &counters.evicted_unproved
+            } else {
+                &counters.evicted_proved
+            };
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -217,7 +243,14 @@ impl Table {
     fn insert(&mut self, number: u64, activity: Arc<Activity>, peer: Option<IpAddr>) {
         self.peers.add(peer, number);
         let places = Places::default();
-        let entry = Entry { activity, peer, places, head_bytes: 0, is_unproved: true, is_leaving: false };
+        let entry = Entry {
+            activity,
+            peer,
+            places,
+            head_bytes: 0,
+            is_unproved: true,
+            is_leaving: false,
+        };
         self.open.insert(number, entry);
         self.refresh(number);
     }
@@ -225,7 +258,10 @@ impl Table {
     /// Gives whether it had given way.
     fn remove(&mut self, number: u64) -> bool {
         self.forget(number);
-        let gave_way = self.open.remove(&number).is_some_and(|entry| entry.is_leaving);
+        let gave_way = self
+            .open
+            .remove(&number)
+            .is_some_and(|entry| entry.is_leaving);
         self.leaving = self.leaving.saturating_sub(usize::from(gave_way));
         gave_way
     }
@@ -237,14 +273,21 @@ impl Table {
         entry.is_leaving = true;
         self.leaving = self.leaving.saturating_add(1);
         entry.activity.give_way();
-        Some(matches!(entry.activity.group(), Group::UnprovedWorking | Group::UnprovedIdle))
+        Some(matches!(
+            entry.activity.group(),
+            Group::UnprovedWorking | Group::UnprovedIdle
+        ))
     }
 
     /// Takes a connection out of everything but the open ones. One that gave way is out already.
     fn forget(&mut self, number: u64) {
-        let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
+        let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else {
+            return;
+        };
         let (places, peer) = (std::mem::take(&mut entry.places), entry.peer);
-        self.head_bytes = self.head_bytes.saturating_sub(std::mem::take(&mut entry.head_bytes));
+        self.head_bytes = self
+            .head_bytes
+            .saturating_sub(std::mem::take(&mut entry.head_bytes));
         if std::mem::take(&mut entry.is_unproved) {
             self.peers.remove(peer, number);
         }
@@ -252,14 +295,19 @@ impl Table {
     }
 
     fn refresh(&mut self, number: u64) {
-        let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else { return };
+        let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else {
+            return;
+        };
         let activity = entry.activity.clone();
         activity.begin_filing();
         let (group, head_bytes) = (activity.group(), activity.head_bytes());
         let place = activity.place(group);
         let now = places(group, place, activity.began_ms(), head_bytes);
         let before = std::mem::replace(&mut entry.places, now);
-        self.head_bytes = self.head_bytes.saturating_sub(entry.head_bytes).saturating_add(head_bytes);
+        self.head_bytes = self
+            .head_bytes
+            .saturating_sub(entry.head_bytes)
+            .saturating_add(head_bytes);
         entry.head_bytes = head_bytes;
         activity.set_filed(group, place, head_bytes);
         if entry.is_unproved && activity.has_accepted() {
@@ -279,7 +327,11 @@ impl Table {
     }
 
     fn relabel(&mut self, number: u64, peer: Option<IpAddr>) {
-        let Some(entry) = self.open.get_mut(&number).filter(|entry| entry.is_unproved && entry.peer != peer) else {
+        let Some(entry) = self
+            .open
+            .get_mut(&number)
+            .filter(|entry| entry.is_unproved && entry.peer != peer)
+        else {
             return;
         };
         let before = std::mem::replace(&mut entry.peer, peer);
@@ -313,11 +365,13 @@ impl Table {
     }
 
     fn first_without_progress(&mut self, order: Order, now: u64) -> Option<u64> {
-        self.first_in(order).filter(|(slow_at, _)| *slow_at <= now).map(|(_, number)| number)
+        self.first_in(order)
+            .filter(|(slow_at, _)| *slow_at <= now)
+            .map(|(_, number)| number)
     }
 
-    /// Returns the first in an order, after refiling stale entries. After [`EXAMINED_MAX`] of them one that is close to the
-    /// first will do.
+    /// Returns the first in an order, after refiling stale entries. After [`EXAMINED_MAX`] of them
+    /// one that is close to the first will do.
     fn first_in(&mut self, order: Order) -> Option<(u64, u64)> {
         for _ in 0..=EXAMINED_MAX {
             let first = self.first_filed(order)?;
@@ -328,7 +382,13 @@ impl Table {
         }
         let (_, number) = self.first_filed(order)?;
         self.refresh(number);
-        let place = self.open.get(&number)?.places.get(order as usize).copied().flatten();
+        let place = self
+            .open
+            .get(&number)?
+            .places
+            .get(order as usize)
+            .copied()
+            .flatten();
         place.map(|place| (place, number))
     }
 
@@ -352,9 +412,18 @@ impl Table {
 
 fn places(group: Group, place: u64, began: u64, head_bytes: u64) -> Places {
     let mut places = Places::default();
-    let [unproved_working, unproved_idle, proved_working, proved_idle, unproved_by_age, heads] = &mut places;
+    let [
+        unproved_working,
+        unproved_idle,
+        proved_working,
+        proved_idle,
+        unproved_by_age,
+        heads,
+    ] = &mut places;
     match group {
-        Group::UnprovedWorking => (*unproved_working, *unproved_by_age) = (Some(place), Some(began)),
+        Group::UnprovedWorking => {
+            (*unproved_working, *unproved_by_age) = (Some(place), Some(began))
+        }
         Group::UnprovedIdle => *unproved_idle = Some(place),
         Group::ProvedWorking => *proved_working = Some(place),
         Group::ProvedIdle => *proved_idle = Some(place),
@@ -388,7 +457,11 @@ impl Peers {
     fn note_verified(&mut self, peer: IpAddr, now: u64) {
         self.verified.insert(peer, now);
         if self.verified.len() > VERIFIED_PEERS_MAX {
-            let oldest = self.verified.iter().min_by_key(|(_, at)| **at).map(|(peer, _)| *peer);
+            let oldest = self
+                .verified
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(peer, _)| *peer);
             oldest.map(|oldest| self.verified.remove(&oldest));
         }
     }
@@ -396,9 +469,15 @@ impl Peers {
     fn of_the_loudest(&self, now: u64) -> Option<&BTreeSet<u64>> {
         let is_known = |peer: &IpAddr| {
             let verified = self.verified.get(peer);
-            verified.is_some_and(|at| Duration::from_millis(now.saturating_sub(*at)) < VERIFIED_PEER_KEPT)
+            verified.is_some_and(|at| {
+                Duration::from_millis(now.saturating_sub(*at)) < VERIFIED_PEER_KEPT
+            })
         };
-        let loud = self.loudest.iter().rev().take_while(|(count, _)| *count >= LOUD_CONNECTIONS_MIN);
+        let loud = self
+            .loudest
+            .iter()
+            .rev()
+            .take_while(|(count, _)| *count >= LOUD_CONNECTIONS_MIN);
         let (_, peer) = loud.into_iter().find(|(_, peer)| !is_known(peer))?;
         self.unproved.get(peer)
     }
@@ -428,7 +507,12 @@ mod tests {
     }
 
     fn take(slots: &Arc<Slots>, peer: Option<&str>) -> Slot {
-        slots.take(peer.map(|peer| peer.parse().unwrap()), CancellationToken::new()).unwrap()
+        slots
+            .take(
+                peer.map(|peer| peer.parse().unwrap()),
+                CancellationToken::new(),
+            )
+            .unwrap()
     }
 
     /// A head of so many bytes that is not complete.
@@ -452,7 +536,10 @@ mod tests {
     }
 
     fn gone(slots: &[Slot]) -> Vec<usize> {
-        let gone = slots.iter().enumerate().filter(|(_, slot)| slot.activity.gives_way());
+        let gone = slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.activity.gives_way());
         gone.map(|(at, _)| at).collect()
     }
 
@@ -472,9 +559,15 @@ mod tests {
         all[0].activity.note_read(&bytes);
         all[0].activity.begin_request(Some(0));
         end_push(&all[0]);
-        assert_eq!((all[0].activity.phase(), all[0].activity.head_bytes()), (Phase::Behind, 600));
+        assert_eq!(
+            (all[0].activity.phase(), all[0].activity.head_bytes()),
+            (Phase::Behind, 600)
+        );
         send_head(&all[0], 1);
-        assert_eq!((all[0].activity.phase(), all[0].activity.head_bytes()), (Phase::Head, 601));
+        assert_eq!(
+            (all[0].activity.phase(), all[0].activity.head_bytes()),
+            (Phase::Head, 601)
+        );
         drop(all);
         assert_eq!(counters.head_bytes.load(Ordering::Relaxed), 0);
     }
@@ -496,7 +589,10 @@ mod tests {
         all[7].activity.wait();
         end_push(&all[9]);
         drop(take(&slots, None));
-        assert_eq!((gone(&all), counters.evicted_proved.load(Ordering::Relaxed)), (vec![9], 1));
+        assert_eq!(
+            (gone(&all), counters.evicted_proved.load(Ordering::Relaxed)),
+            (vec![9], 1)
+        );
     }
 
     #[test]
@@ -511,36 +607,58 @@ mod tests {
         let newcomers: Vec<_> = (0..10).map(|_| take(&slots, None)).collect();
         assert_eq!((gone(&all), gone(&newcomers)), ((0..10).collect(), vec![]));
         let more: Vec<_> = (0..3).map(|_| take(&slots, None)).collect();
-        assert_eq!((gone(&all).len(), gone(&newcomers), gone(&more)), (10, vec![0, 1, 2], vec![]));
+        assert_eq!(
+            (gone(&all).len(), gone(&newcomers), gone(&more)),
+            (10, vec![0, 1, 2], vec![])
+        );
     }
 
     #[test]
     fn so_many_may_be_leaving_and_a_place_is_free_when_one_has_left() {
         let (slots, _) = slots(LEAVING_MAX * 2);
         let mut all: Vec<_> = (0..LEAVING_MAX * 3).map(|_| take(&slots, None)).collect();
-        assert_eq!(gone(&all), (0..LEAVING_MAX).collect::<Vec<_>>(), "the oldest first");
-        assert_eq!(slots.take(None, CancellationToken::new()).err(), Some(NoSlot::Leaving));
+        assert_eq!(
+            gone(&all),
+            (0..LEAVING_MAX).collect::<Vec<_>>(),
+            "the oldest first"
+        );
+        assert_eq!(
+            slots.take(None, CancellationToken::new()).err(),
+            Some(NoSlot::Leaving)
+        );
         drop(all.remove(0));
         drop(take(&slots, None));
     }
 
     #[test]
-    fn a_peer_is_an_ipv4_address_or_an_ipv6_network_and_one_that_has_sent_a_push_is_not_the_loud_one_for_an_hour() {
+    fn a_peer_is_an_ipv4_address_or_an_ipv6_network_and_one_that_has_sent_a_push_is_not_the_loud_one_for_an_hour()
+     {
         let mut peers = Peers::default();
         let peer = |text: &str| Some(network(text.parse().unwrap()));
         for number in 0..10 {
             peers.add(peer(&format!("2001:db8::{number}")), number);
             peers.add(peer(&format!("2001:db8:0:{number}::1")), 100 + number);
-            peers.add(peer(&format!("::ffff:192.0.2.{}", number / 9)), 200 + number);
+            peers.add(
+                peer(&format!("::ffff:192.0.2.{}", number / 9)),
+                200 + number,
+            );
         }
-        let loudest = |peers: &Peers, now| peers.of_the_loudest(now).and_then(|numbers| numbers.first().copied());
+        let loudest = |peers: &Peers, now| {
+            peers
+                .of_the_loudest(now)
+                .and_then(|numbers| numbers.first().copied())
+        };
         assert_eq!(loudest(&peers, 5), Some(0));
         peers.note_verified(network("2001:db8::77".parse().unwrap()), 5);
         assert_eq!(loudest(&peers, 5), Some(200));
         let hour = u64::try_from(VERIFIED_PEER_KEPT.as_millis()).unwrap();
-        assert_eq!((loudest(&peers, 4 + hour), loudest(&peers, 5 + hour)), (Some(200), Some(0)));
-        (0..=VERIFIED_PEERS_MAX)
-            .for_each(|number| peers.note_verified([10, 0, 0, 0].into(), u64::try_from(number).unwrap()));
+        assert_eq!(
+            (loudest(&peers, 4 + hour), loudest(&peers, 5 + hour)),
+            (Some(200), Some(0))
+        );
+        (0..=VERIFIED_PEERS_MAX).for_each(|number| {
+            peers.note_verified([10, 0, 0, 0].into(), u64::try_from(number).unwrap())
+        });
         for number in 0..5000_u32 {
             peers.note_verified(IpAddr::from(number.to_be_bytes()), 9);
         }
@@ -553,7 +671,8 @@ mod tests {
         let (slots, _) = slots(4);
         let slot = take(&slots, None);
         let (turn, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        // Spins at first, since the race needs both at the same time, but gives way where one core has to do for both.
+        // Spins at first, since the race needs both at the same time, but gives way where one core
+        // has to do for both.
         let wait = |counter: &AtomicUsize, round| {
             for look in 0.. {
                 match counter.load(Ordering::SeqCst) {

@@ -2,9 +2,9 @@
 //!
 //! Reading: an idle connection may be silent for `idle_timeout`, a head that has begun must be
 //! complete within `head_timeout`; while a request is answered, its own deadlines hold. Writing: an
-//! answer must be taken within a bound, which is shorter once the connection has to end. Closing: the
-//! sending side is shut and what still comes is swallowed for a moment, since a close with unread bytes
-//! resets the connection and can take the answer away.
+//! answer must be taken within a bound, which is shorter once the connection has to end. Closing:
+//! the sending side is shut and what still comes is swallowed for a moment, since a close with
+//! unread bytes resets the connection and can take the answer away.
 
 use std::io;
 use std::pin::Pin;
@@ -17,7 +17,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Limits;
 use crate::net::activity::{Activity, Phase};
-use crate::net::limits::{FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, PROGRESS_GRACE, WRITE_TIMEOUT};
+use crate::net::limits::{
+    FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, PROGRESS_GRACE, WRITE_TIMEOUT,
+};
 
 /// A stream with deadlines.
 pub(super) struct TimedStream<S> {
@@ -65,12 +67,14 @@ impl<S> TimedStream<S> {
             Phase::Opening | Phase::Idle => self.idle_timeout,
             Phase::Behind => self.idle_timeout.min(self.head_timeout),
             Phase::Head => self.head_timeout,
-            Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => return Poll::Pending,
+            Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {
+                return Poll::Pending;
+            }
         };
         let since = self.activity.since();
         let deadline = since.checked_add(allowed).unwrap_or(since);
-        // A deadline is moved back with each request, and hardly ever met: the timer is set anew only where it would come
-        // too late, or has come too early.
+        // A deadline is moved back with each request, and hardly ever met: the timer is set anew
+        // only where it would come too late, or has come too early.
         while self.reading.deadline() > deadline || self.reading.as_mut().poll(cx).is_ready() {
             if self.reading.deadline() == deadline {
                 return Poll::Ready(());
@@ -80,13 +84,20 @@ impl<S> TimedStream<S> {
         Poll::Pending
     }
 
-    /// Ready when the peer has left an answer unread for too long. A connection that has to end waits for less, or each stop
-    /// would last as long as one peer likes.
+    /// Ready when the peer has left an answer unread for too long. A connection that has to end
+    /// waits for less, or each stop would last as long as one peer likes.
     fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let allowed = if self.activity.close.is_cancelled() { PROGRESS_GRACE } else { WRITE_TIMEOUT };
+        let allowed = if self.activity.close.is_cancelled() {
+            PROGRESS_GRACE
+        } else {
+            WRITE_TIMEOUT
+        };
         let unread = self.unread.get_or_insert_with(|| {
             let since = Instant::now();
-            Unread { since, timer: Box::pin(sleep_until(since)) }
+            Unread {
+                since,
+                timer: Box::pin(sleep_until(since)),
+            }
         });
         let deadline = unread.since.checked_add(allowed).unwrap_or(unread.since);
         if unread.timer.deadline() != deadline {
@@ -97,17 +108,22 @@ impl<S> TimedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         this.activity.note_buffer(buffer.capacity());
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(result) => {
-                this.activity.note_read(buffer.filled().get(before..).unwrap_or_default());
+                this.activity
+                    .note_read(buffer.filled().get(before..).unwrap_or_default());
                 Poll::Ready(result)
             }
-            // Asked to end between two requests: for hyper that is the end of the stream. By itself it would
-            // wait for the rest of what may be a head.
+            // Asked to end between two requests: for hyper that is the end of the stream. By itself
+            // it would wait for the rest of what may be a head.
             Poll::Pending if this.activity.ends_while_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 this.activity.wait();
@@ -119,7 +135,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(result) => {
@@ -153,7 +173,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let deadline = || Instant::now().checked_add(LINGER_TIMEOUT).unwrap_or_else(Instant::now);
+        let deadline = || {
+            Instant::now()
+                .checked_add(LINGER_TIMEOUT)
+                .unwrap_or_else(Instant::now)
+        };
         this.activity.note_closing();
         let closing = this.closing.get_or_insert_with(|| Closing {
             deadline: Box::pin(sleep_until(deadline())),
@@ -163,7 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         if !closing.is_said {
             match Pin::new(&mut this.stream).poll_shutdown(cx) {
                 Poll::Ready(result) => result?,
-                // The goodbye of TLS waits for a peer that reads nothing, and its slot is another connection's.
+                // The goodbye of TLS waits for a peer that reads nothing, and its slot is another
+                // connection's.
                 Poll::Pending if this.activity.gives_way() => return Poll::Ready(Ok(())),
                 Poll::Pending => return closing.deadline.as_mut().poll(cx).map(Ok),
             }
@@ -174,7 +199,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut this.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len()),
+                Poll::Ready(Ok(())) => {
+                    closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len())
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
                 // Closed by us while nothing is on its way: its slot is wanted.
                 Poll::Pending if this.activity.close.is_cancelled() => return Poll::Ready(Ok(())),
@@ -198,17 +225,26 @@ mod tests {
     use super::*;
     use crate::net::slots::Slots;
 
-    /// A stream as that of TLS: it takes what is written, and waits in flush and shutdown for a peer to read.
+    /// A stream as that of TLS: it takes what is written, and waits in flush and shutdown for a
+    /// peer to read.
     struct Buffering;
 
     impl AsyncRead for Buffering {
-        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
             Poll::Pending
         }
     }
 
     impl AsyncWrite for Buffering {
-        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
             Poll::Ready(Ok(bytes.len()))
         }
 
@@ -235,8 +271,14 @@ mod tests {
         let flushed = timeout(WRITE_TIMEOUT * 2, stream.flush()).await.unwrap();
         assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs());
-        timeout(LINGER_TIMEOUT * 2, stream.shutdown()).await.unwrap().unwrap();
-        assert_eq!(begun.elapsed().as_secs(), WRITE_TIMEOUT.as_secs() + LINGER_TIMEOUT.as_secs());
+        timeout(LINGER_TIMEOUT * 2, stream.shutdown())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            WRITE_TIMEOUT.as_secs() + LINGER_TIMEOUT.as_secs()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -246,14 +288,19 @@ mod tests {
         let slow = async {
             for _ in 0..3 {
                 tokio::time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
-                tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut [0; 16]).await.unwrap();
+                tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut [0; 16])
+                    .await
+                    .unwrap();
             }
         };
         let (written, ()) = tokio::join!(stream.write_all(&[0; 64]), slow);
         written.unwrap();
         let begun = Instant::now();
         let unread = stream.write_all(&[0; 64]).await.unwrap_err();
-        assert_eq!((unread.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, WRITE_TIMEOUT.as_secs()));
+        assert_eq!(
+            (unread.kind(), begun.elapsed().as_secs()),
+            (io::ErrorKind::TimedOut, WRITE_TIMEOUT.as_secs())
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -67,7 +67,8 @@ pub enum TlsError {
     },
     /// They do not belong together, or are of a kind that is not understood.
     #[error(
-        "server.tls.certificate = {certificate:?} cannot be used with server.tls.private_key = {private_key:?}: {problem}"
+        "server.tls.certificate = {certificate:?} cannot be used with server.tls.private_key = \
+         {private_key:?}: {problem}"
     )]
     Unfit {
         /// The certificate's file.
@@ -107,7 +108,10 @@ impl Tls {
     /// [`TlsError`]
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let bytes = Bytes::read(&files)?;
-        Ok(Self { pair: ArcSwap::from_pointee(Pair::new(files, &bytes)?), change: Mutex::default() })
+        Ok(Self {
+            pair: ArcSwap::from_pointee(Pair::new(files, &bytes)?),
+            change: Mutex::default(),
+        })
     }
 
     /// Takes the pair that now lies in `files`. Connections that are open keep theirs.
@@ -130,7 +134,9 @@ impl Tls {
     /// Speaks TLS on a connection, within [`HANDSHAKE_TIMEOUT`].
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let acceptor = self.pair.load().acceptor.clone();
-        timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await.map_err(|_elapsed| io::ErrorKind::TimedOut)?
+        timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream))
+            .await
+            .map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 
     /// Looks at the files now and then, and takes a pair that has changed, until `stop`.
@@ -171,10 +177,14 @@ impl Tls {
         match changed {
             Ok(pair) => {
                 self.pair.store(Arc::new(pair));
-                info!("Certificate and key of server.tls have changed: new connections get the new ones");
+                info!(
+                    "Certificate and key of server.tls have changed: new connections get the new \
+                     ones"
+                );
             }
             Err(error) => {
-                error!(error = %Report(&error), "The new certificate or key of server.tls cannot be used: the old pair stays");
+                error!(error = %Report(&error), "The new certificate or key of server.tls cannot \
+                    be used: the old pair stays");
             }
         }
     }
@@ -191,7 +201,10 @@ impl Seen {
     /// Whether the same was found twice in a row, and for the first time.
     fn settles(&mut self, found: Option<u64>) -> bool {
         if self.last != Some(found) {
-            *self = Self { last: Some(found), is_told: false };
+            *self = Self {
+                last: Some(found),
+                is_told: false,
+            };
             return false;
         }
         !std::mem::replace(&mut self.is_told, true)
@@ -203,7 +216,11 @@ impl Bytes {
         let read = |key, path: &PathBuf| {
             regular::open_to_read(path)
                 .and_then(|file| bounded::read_all(file, TLS_FILE_BYTES_MAX))
-                .map_err(|source| TlsError::Unreadable { key, path: path.clone(), source })
+                .map_err(|source| TlsError::Unreadable {
+                    key,
+                    path: path.clone(),
+                    source,
+                })
         };
         Ok(Self {
             certificate: read("server.tls.certificate", &files.certificate)?,
@@ -220,24 +237,50 @@ impl Bytes {
 
 impl Pair {
     fn new(files: TlsFiles, bytes: &Bytes) -> Result<Self, TlsError> {
-        let empty = |key, path: &PathBuf, wanted| TlsError::Empty { key, path: path.clone(), wanted };
-        let chain = CertificateDer::pem_slice_iter(&bytes.certificate).collect::<Result<Vec<_>, _>>();
+        let empty = |key, path: &PathBuf, wanted| TlsError::Empty {
+            key,
+            path: path.clone(),
+            wanted,
+        };
+        let chain =
+            CertificateDer::pem_slice_iter(&bytes.certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.ok().filter(|chain| !chain.is_empty());
-        let chain = chain.ok_or_else(|| empty("server.tls.certificate", &files.certificate, "certificate"))?;
+        let chain = chain
+            .ok_or_else(|| empty("server.tls.certificate", &files.certificate, "certificate"))?;
         let key = PrivateKeyDer::from_pem_slice(&bytes.private_key).map_err(|_no_key| {
             // PKCS#8 says so in its label, the older forms in a header.
-            let is_encrypted = bytes.private_key.windows(ENCRYPTED.len()).any(|window| window == ENCRYPTED);
-            let wanted = if is_encrypted { "private key without a passphrase" } else { "private key" };
+            let is_encrypted = bytes
+                .private_key
+                .windows(ENCRYPTED.len())
+                .any(|window| window == ENCRYPTED);
+            let wanted = if is_encrypted {
+                "private key without a passphrase"
+            } else {
+                "private key"
+            };
             empty("server.tls.private_key", &files.private_key, wanted)
         })?;
-        let first = chain.first().and_then(|first| Certificate::from_der(first).ok());
-        let not_after = first.map(|first| first.tbs_certificate().validity().not_after.to_system_time());
+        let first = chain
+            .first()
+            .and_then(|first| Certificate::from_der(first).ok());
+        let not_after = first.map(|first| {
+            first
+                .tbs_certificate()
+                .validity()
+                .not_after
+                .to_system_time()
+        });
         let config = server_config(chain, key).map_err(|error| TlsError::Unfit {
             certificate: files.certificate.clone(),
             private_key: files.private_key.clone(),
             problem: tls_error::of_pair(&error),
         })?;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), digest: bytes.digest(), not_after, files })
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            digest: bytes.digest(),
+            not_after,
+            files,
+        })
     }
 }
 
@@ -247,7 +290,8 @@ fn server_config(
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![HTTP_1_1.to_vec()];
     Ok(config)
@@ -260,8 +304,21 @@ mod tests {
     #[test]
     fn a_change_is_looked_at_once_it_stands_still_and_told_once() {
         let mut seen = Seen::default();
-        let looks = [Some(1), Some(2), Some(2), Some(2), None, None, None, Some(2), Some(2)];
+        let looks = [
+            Some(1),
+            Some(2),
+            Some(2),
+            Some(2),
+            None,
+            None,
+            None,
+            Some(2),
+            Some(2),
+        ];
         let settled = looks.map(|found| seen.settles(found));
-        assert_eq!(settled, [false, false, true, false, false, true, false, false, true]);
+        assert_eq!(
+            settled,
+            [false, false, true, false, false, true, false, false, true]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Connections that there is no slot for: answered 503, unless they ask for the health, which is answered truly.
+//! Connections that there is no slot for: answered 503, unless they ask for the health, which is
+//! answered truly.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,8 +19,8 @@ use tokio::time::timeout;
 use tower::Service;
 
 use crate::net::limits::{
-    LINGER_BYTES_MAX, LINGER_TIMEOUT, TURNED_AWAY_HEAD_BYTES_MAX, TURNED_AWAY_HEAD_TIMEOUT, TURNED_AWAY_MAX,
-    TURNED_AWAY_PROXY_TIMEOUT,
+    LINGER_BYTES_MAX, LINGER_TIMEOUT, TURNED_AWAY_HEAD_BYTES_MAX, TURNED_AWAY_HEAD_TIMEOUT,
+    TURNED_AWAY_MAX, TURNED_AWAY_PROXY_TIMEOUT,
 };
 use crate::net::{Front, Tls, TrustedProxies};
 
@@ -34,12 +35,22 @@ pub(super) struct TurnedAway {
 
 impl TurnedAway {
     pub(super) fn new(front: &Front) -> Self {
-        let Front { tls, proxies, health_path, .. } = front.clone();
-        Self { tls, proxies, health_path, room: Arc::new(Semaphore::new(TURNED_AWAY_MAX)) }
+        let Front {
+            tls,
+            proxies,
+            health_path,
+            ..
+        } = front.clone();
+        Self {
+            tls,
+            proxies,
+            health_path,
+            room: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        }
     }
 
-    /// Answers one, behind its PROXY header and under TLS as it expects. `None` if too many are being answered: the
-    /// connection is closed.
+    /// Answers one, behind its PROXY header and under TLS as it expects. `None` if too many are
+    /// being answered: the connection is closed.
     pub(super) fn answer<S>(
         &self,
         mut stream: TcpStream,
@@ -47,16 +58,25 @@ impl TurnedAway {
         service: S,
     ) -> Option<impl Future<Output = ()> + use<S>>
     where
-        S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+        S: Service<Request, Response = Response, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send,
     {
         let permit = self.room.clone().try_acquire_owned().ok()?;
-        let (tls, proxies, health_path) = (self.tls.clone(), self.proxies.clone(), self.health_path.clone());
+        let (tls, proxies, health_path) = (
+            self.tls.clone(),
+            self.proxies.clone(),
+            self.health_path.clone(),
+        );
         let answered = async move {
             let _permit = permit;
             // One that stays silent is answered all the same.
             if proxies.trusts(peer)
-                && let Ok(Err(_)) = timeout(TURNED_AWAY_PROXY_TIMEOUT, proxies.open(&mut stream, peer)).await
+                && let Ok(Err(_)) =
+                    timeout(TURNED_AWAY_PROXY_TIMEOUT, proxies.open(&mut stream, peer)).await
             {
                 return;
             }
@@ -74,24 +94,44 @@ impl TurnedAway {
     }
 }
 
-async fn answer<S>(mut stream: impl AsyncRead + AsyncWrite + Unpin, health_path: Option<String>, service: S)
-where
+async fn answer<S>(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    health_path: Option<String>,
+    service: S,
+) where
     S: Service<Request, Response = Response, Error = Infallible> + Clone,
 {
     let mut head = Vec::new();
-    let Some(health_path) = health_path else { return say_busy(stream).await };
-    let read = timeout(TURNED_AWAY_HEAD_TIMEOUT, read_health_check(&mut stream, &mut head, &health_path)).await;
+    let Some(health_path) = health_path else {
+        return say_busy(stream).await;
+    };
+    let read = timeout(
+        TURNED_AWAY_HEAD_TIMEOUT,
+        read_health_check(&mut stream, &mut head, &health_path),
+    )
+    .await;
     if !read.unwrap_or(false) {
         return say_busy(stream).await;
     }
     let (unread, write) = tokio::io::split(stream);
     let stream = tokio::io::join(std::io::Cursor::new(head).chain(unread), write);
-    let service = service_fn(|request: hyper::Request<Incoming>| service.clone().call(request.map(Body::new)));
-    drop(http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await);
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        service.clone().call(request.map(Body::new))
+    });
+    drop(
+        http1::Builder::new()
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service)
+            .await,
+    );
 }
 
 /// Reads a head, no more than a health check has; gives whether it is one.
-async fn read_health_check(stream: &mut (impl AsyncRead + Unpin), head: &mut Vec<u8>, path: &str) -> bool {
+async fn read_health_check(
+    stream: &mut (impl AsyncRead + Unpin),
+    head: &mut Vec<u8>,
+    path: &str,
+) -> bool {
     let mut bounded = stream.take(u64::try_from(TURNED_AWAY_HEAD_BYTES_MAX).unwrap_or_default());
     while let Ok(1..) = bounded.read_buf(head).await {
         let mut headers = [httparse::EMPTY_HEADER; 32];
@@ -109,7 +149,8 @@ async fn read_health_check(stream: &mut (impl AsyncRead + Unpin), head: &mut Vec
 }
 
 async fn say_busy(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
         connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
     let mut scratch = [0; 4096];
     let mut swallowed: usize = 0;

@@ -1,7 +1,8 @@
-//! A refused request as a file: raw HTTP as `explain` reads it, and behind the body what is known of it.
+//! A refused request as a file: raw HTTP as `explain` reads it, and behind the body what is known
+//! of it.
 //!
-//! The head has one Content-Length, that of the body which came, so whatever a peer sent, the note is told from it. The
-//! note is written last: a file without a whole one was torn by a crash.
+//! The head has one Content-Length, that of the body which came, so whatever a peer sent, the note
+//! is told from it. The note is written last: a file without a whole one was torn by a crash.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -24,7 +25,11 @@ pub struct Note {
 /// The bytes of the file.
 #[must_use]
 pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
-    let version = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let version = if request.version() == Version::HTTP_10 {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    };
     let mut out = format!("{} {} {version}\r\n", request.method(), request.uri()).into_bytes();
     for (name, value) in request.headers() {
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
@@ -42,7 +47,11 @@ pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let came = humantime::format_rfc3339_nanos(self.came);
-        write!(f, "\n\nCame: {came}\nPeer: {}\nReason: {}\n", self.peer, self.reason)
+        write!(
+            f,
+            "\n\nCame: {came}\nPeer: {}\nReason: {}\n",
+            self.peer, self.reason
+        )
     }
 }
 
@@ -54,7 +63,11 @@ impl Note {
         let (came, text) = text.split_once("\nPeer: ")?;
         let (peer, text) = text.split_once("\nReason: ")?;
         let reason = text.strip_suffix('\n')?.to_owned();
-        Some(Self { came: humantime::parse_rfc3339(came).ok()?, peer: peer.parse().ok()?, reason })
+        Some(Self {
+            came: humantime::parse_rfc3339(came).ok()?,
+            peer: peer.parse().ok()?,
+            reason,
+        })
     }
 }
 
@@ -64,7 +77,11 @@ mod tests {
 
     fn note() -> Note {
         let came = humantime::parse_rfc3339("2026-11-24T10:40:38.123456789Z").unwrap();
-        Note { came, peer: "[::1]:443".parse().unwrap(), reason: "owner_not_accepted".to_owned() }
+        Note {
+            came,
+            peer: "[::1]:443".parse().unwrap(),
+            reason: "owner_not_accepted".to_owned(),
+        }
     }
 
     #[test]
@@ -74,10 +91,18 @@ mod tests {
             .uri("/a?b=%20c")
             .header("x-b", "1")
             .header("transfer-encoding", "chunked");
-        let request =
-            request.header("content-length", "99").header("x-a", "").body(Bytes::from_static(b"\0body\n")).unwrap();
-        let expected = "POST /a?b=%20c HTTP/1.1\r\nx-b: 1\r\nx-a: \r\ncontent-length: 6\r\n\r\n\0body\n\n\nCame: 2026-11-24T10:40:38.123456789Z\nPeer: [::1]:443\nReason: owner_not_accepted\n";
-        assert_eq!(String::from_utf8(capture(&request, &note())).unwrap(), expected);
+        let request = request
+            .header("content-length", "99")
+            .header("x-a", "")
+            .body(Bytes::from_static(b"\0body\n"))
+            .unwrap();
+        let expected = "POST /a?b=%20c HTTP/1.1\r\nx-b: 1\r\nx-a: \r\ncontent-length: \
+            6\r\n\r\n\0body\n\n\nCame: 2026-11-24T10:40:38.123456789Z\nPeer: [::1]:443\nReason: \
+            owner_not_accepted\n";
+        assert_eq!(
+            String::from_utf8(capture(&request, &note())).unwrap(),
+            expected
+        );
     }
 
     #[test]

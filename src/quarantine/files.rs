@@ -1,7 +1,9 @@
-//! The directory of the quarantine: a file for each request, named by a number, the oldest out first.
+//! The directory of the quarantine: a file for each request, named by a number, the oldest out
+//! first.
 //!
-//! Requests that were proved to be MNS's have one half of the room, the others the other half; what one of the two leaves
-//! empty the other may use. So whoever has no signatures of MNS pushes no genuine request out of its half.
+//! Requests that were proved to be MNS's have one half of the room, the others the other half; what
+//! one of the two leaves empty the other may use. So whoever has no signatures of MNS pushes no
+//! genuine request out of its half.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -11,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// A file takes whole blocks of a disk, so that is what it counts.
 const BLOCK_BYTES: u64 = 4096;
-/// The most that are deleted at once to give their room back, oldest first: the thread must not be away for long. They have
-/// 16 MiB at least.
+/// The most that are deleted at once to give their room back, oldest first: the thread must not be
+/// away for long. They have 16 MiB at least.
 const GIVEN_BACK_MAX: usize = 4096;
 /// Only the owner of the process looks into it.
 const DIR_MODE: u32 = 0o700;
@@ -52,14 +54,26 @@ struct Kept {
 /// # Errors
 /// The directory cannot be read.
 pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    Ok(numbers(dir)?.into_iter().map(|(number, standing)| path(dir, number, standing)).collect())
+    Ok(numbers(dir)?
+        .into_iter()
+        .map(|(number, standing)| path(dir, number, standing))
+        .collect())
 }
 
 impl Files {
     /// Takes up what is there already.
     pub(super) fn open(dir: PathBuf, mode: u32, bytes_max: u64) -> io::Result<Self> {
         let (genuine, unproved) = (Kept::default(), Kept::default());
-        let mut files = Self { dir, mode, bytes_max, genuine, unproved, next_number: 1, pushed_out: 0, given_back: 0 };
+        let mut files = Self {
+            dir,
+            mode,
+            bytes_max,
+            genuine,
+            unproved,
+            next_number: 1,
+            pushed_out: 0,
+            given_back: 0,
+        };
         for (number, standing) in numbers(&files.dir)? {
             let len = fs::symlink_metadata(path(&files.dir, number, standing))?.len();
             files.kept(standing).add(number, room_of(len));
@@ -73,17 +87,30 @@ impl Files {
         self.next_number
     }
 
-    /// Keeps one more under a number that no file has had, in place of the oldest ones if there is no room.
-    pub(super) fn add(&mut self, number: u64, standing: Standing, capture: &[u8]) -> io::Result<()> {
+    /// Keeps one more under a number that no file has had, in place of the oldest ones if there is
+    /// no room.
+    pub(super) fn add(
+        &mut self,
+        number: u64,
+        standing: Standing,
+        capture: &[u8],
+    ) -> io::Result<()> {
         let room = room_of(u64::try_from(capture.len()).unwrap_or(u64::MAX));
         if room > self.half() {
-            return Err(io::Error::new(ErrorKind::FileTooLarge, "it is larger than half of logs.quarantine_bytes"));
+            return Err(io::Error::new(
+                ErrorKind::FileTooLarge,
+                "it is larger than half of logs.quarantine_bytes",
+            ));
         }
         self.make_room(standing, room)?;
         make_dir(&self.dir)?;
         self.next_number = self.next_number.max(number.saturating_add(1));
         let path = path(&self.dir, number, standing);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(self.mode)
+            .open(&path)?;
         // What is there of it takes room as well, until it can be removed.
         self.kept(standing).add(number, room);
         file.write_all(capture).inspect_err(|_| {
@@ -95,7 +122,10 @@ impl Files {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.genuine.files.len().saturating_add(self.unproved.files.len())
+        self.genuine
+            .files
+            .len()
+            .saturating_add(self.unproved.files.len())
     }
 
     /// The room that they take.
@@ -113,8 +143,8 @@ impl Files {
         self.given_back
     }
 
-    /// Deletes the oldest of those that nobody is proved to have sent, [`GIVEN_BACK_MAX`] at most: space is scarce, and a
-    /// push needs the room. Gives the room that they took.
+    /// Deletes the oldest of those that nobody is proved to have sent, [`GIVEN_BACK_MAX`] at most:
+    /// space is scarce, and a push needs the room. Gives the room that they took.
     pub(super) fn give_back(&mut self) -> io::Result<u64> {
         let before = self.bytes();
         for _ in 0..GIVEN_BACK_MAX {
@@ -129,7 +159,11 @@ impl Files {
     fn make_room(&mut self, standing: Standing, room: u64) -> io::Result<()> {
         while self.bytes().saturating_add(room) > self.bytes_max {
             let is_own_half_full = self.kept(standing).bytes.saturating_add(room) > self.half();
-            let victim = if is_own_half_full { standing } else { standing.other() };
+            let victim = if is_own_half_full {
+                standing
+            } else {
+                standing.other()
+            };
             if !self.remove_oldest(victim)? {
                 break;
             }
@@ -140,7 +174,9 @@ impl Files {
 
     /// Deletes the oldest file of one half; `false` if it has none.
     fn remove_oldest(&mut self, standing: Standing) -> io::Result<bool> {
-        let Some((number, _)) = self.kept(standing).files.front().copied() else { return Ok(false) };
+        let Some((number, _)) = self.kept(standing).files.front().copied() else {
+            return Ok(false);
+        };
         match fs::remove_file(path(&self.dir, number, standing)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             // Somebody may have removed it before.
@@ -193,7 +229,8 @@ pub(super) fn path(dir: &Path, number: u64, standing: Standing) -> PathBuf {
     dir.join(format!("{number:010}.{standing}.http"))
 }
 
-/// The kept requests of a directory in the order of their numbers; what else lies there is nobody's business.
+/// The kept requests of a directory in the order of their numbers; what else lies there is nobody's
+/// business.
 fn numbers(dir: &Path) -> io::Result<Vec<(u64, Standing)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -202,7 +239,9 @@ fn numbers(dir: &Path) -> io::Result<Vec<(u64, Standing)>> {
     let mut found = Vec::new();
     for entry in entries {
         let name = entry?.file_name();
-        let parts = name.to_str().and_then(|name| name.strip_suffix(".http")?.split_once('.'));
+        let parts = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".http")?.split_once('.'));
         if let Some((number, standing)) = parts
             && let (Ok(number), Ok(standing)) = (number.parse(), standing.parse())
             && path(dir, number, standing).file_name() == Some(&name)
@@ -222,7 +261,10 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 }
 
 fn room_of(bytes: u64) -> u64 {
-    bytes.div_ceil(BLOCK_BYTES).max(1).saturating_mul(BLOCK_BYTES)
+    bytes
+        .div_ceil(BLOCK_BYTES)
+        .max(1)
+        .saturating_mul(BLOCK_BYTES)
 }
 
 #[cfg(test)]
@@ -232,7 +274,12 @@ mod tests {
     const BLOCK: &[u8] = &[b'x'; 4096];
 
     fn files(dir: &Path, blocks: u64) -> Files {
-        Files::open(dir.join("q"), 0o640, room_of(blocks.saturating_mul(BLOCK_BYTES))).unwrap()
+        Files::open(
+            dir.join("q"),
+            0o640,
+            room_of(blocks.saturating_mul(BLOCK_BYTES)),
+        )
+        .unwrap()
     }
 
     impl Files {
@@ -243,7 +290,16 @@ mod tests {
 
     fn names(dir: &Path) -> Vec<String> {
         let paths = list(&dir.join("q")).unwrap();
-        paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().replace("000000000", "")).collect()
+        paths
+            .iter()
+            .map(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .replace("000000000", "")
+            })
+            .collect()
     }
 
     #[test]
@@ -253,9 +309,20 @@ mod tests {
         for _ in 0..5 {
             kept.add_next(Standing::Unproved, b"small").unwrap();
         }
-        assert_eq!(names(dir.path()), ["3.unproved.http", "4.unproved.http", "5.unproved.http"]);
-        assert_eq!((kept.len(), kept.bytes(), kept.pushed_out()), (3, 3 * BLOCK_BYTES, 2));
-        assert_eq!(kept.add_next(Standing::Unproved, &BLOCK.repeat(4)).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(
+            names(dir.path()),
+            ["3.unproved.http", "4.unproved.http", "5.unproved.http"]
+        );
+        assert_eq!(
+            (kept.len(), kept.bytes(), kept.pushed_out()),
+            (3, 3 * BLOCK_BYTES, 2)
+        );
+        assert_eq!(
+            kept.add_next(Standing::Unproved, &BLOCK.repeat(4))
+                .unwrap_err()
+                .kind(),
+            ErrorKind::FileTooLarge
+        );
         assert_eq!(kept.len(), 3, "nothing makes room for what does not fit");
         // A restart with less room.
         let mut kept = files(dir.path(), 2);
@@ -276,7 +343,8 @@ mod tests {
         let left = names(dir.path());
         assert_eq!(left[..2], ["2.genuine.http", "3.genuine.http"]);
         assert_eq!(left.len(), 4);
-        kept.add_next(Standing::Unproved, &BLOCK.repeat(3)).unwrap_err();
+        kept.add_next(Standing::Unproved, &BLOCK.repeat(3))
+            .unwrap_err();
         assert_eq!(names(dir.path())[..2], left[..2]);
     }
 
@@ -292,10 +360,23 @@ mod tests {
         fs::remove_file(&list(&dir.path().join("q")).unwrap()[1]).unwrap();
         assert_eq!(kept.give_back().unwrap(), (count - 2) * BLOCK_BYTES);
         let left: Vec<String> = names(dir.path());
-        assert_eq!((left.len(), kept.len(), kept.bytes()), (4, 4, 4 * BLOCK_BYTES));
-        assert!(left[0].ends_with("1.genuine.http") && left[1].ends_with("4098.unproved.http"), "{left:?}");
-        assert_eq!((kept.give_back().unwrap(), kept.give_back().unwrap()), (2 * BLOCK_BYTES, 0));
-        assert!(names(dir.path()).iter().all(|name| name.contains("genuine")));
+        assert_eq!(
+            (left.len(), kept.len(), kept.bytes()),
+            (4, 4, 4 * BLOCK_BYTES)
+        );
+        assert!(
+            left[0].ends_with("1.genuine.http") && left[1].ends_with("4098.unproved.http"),
+            "{left:?}"
+        );
+        assert_eq!(
+            (kept.give_back().unwrap(), kept.give_back().unwrap()),
+            (2 * BLOCK_BYTES, 0)
+        );
+        assert!(
+            names(dir.path())
+                .iter()
+                .all(|name| name.contains("genuine"))
+        );
         assert_eq!((kept.given_back(), kept.pushed_out()), (count, 0));
     }
 
@@ -303,7 +384,12 @@ mod tests {
     fn strange_files_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("q")).unwrap();
-        for name in ["1.genuine.http", "0000000001.other.http", "0000000002.genuine.http.gz", "readme"] {
+        for name in [
+            "1.genuine.http",
+            "0000000001.other.http",
+            "0000000002.genuine.http.gz",
+            "readme",
+        ] {
             fs::write(dir.path().join("q").join(name), "").unwrap();
         }
         let mut kept = files(dir.path(), 2);

@@ -109,7 +109,9 @@ impl Quarantine {
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
         let shared = Arc::new(Shared::default());
         shared.tell(&files);
-        shared.next_number.store(files.next_number(), Ordering::Relaxed);
+        shared
+            .next_number
+            .store(files.next_number(), Ordering::Relaxed);
         let of_thread = shared.clone();
         let thread = thread::Builder::new().name("quarantine".to_owned());
         let thread = thread.spawn(move || of_thread.run(files, &commands))?;
@@ -122,14 +124,24 @@ impl Quarantine {
         shared: Arc<Shared>,
         thread: Option<JoinHandle<()>>,
     ) -> Self {
-        Self { queue, dir, shared, thread: Mutex::new(thread), numbering: RandomState::new() }
+        Self {
+            queue,
+            dir,
+            shared,
+            thread: Mutex::new(thread),
+            numbering: RandomState::new(),
+        }
     }
 
-    /// Reserves a file for a request that MNS signed, and marks its signature. If it is marked already the request is kept:
-    /// whoever has one may send it again and again.
+    /// Reserves a file for a request that MNS signed, and marks its signature. If it is marked
+    /// already the request is kept: whoever has one may send it again and again.
     pub fn reserve_genuine(&self, signature: &[u8]) -> Location {
         let mark = self.numbering.hash_one(signature);
-        let mut signatures = self.shared.signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut signatures = self
+            .shared
+            .signatures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = signatures.get(&mark) {
             return Location::Known(*number);
         }
@@ -138,12 +150,20 @@ impl Quarantine {
         }
         let number = self.shared.take_number();
         signatures.insert(mark, number);
-        Location::New(Reserved { number, standing: Standing::Genuine, mark: Some(Mark(mark)) })
+        Location::New(Reserved {
+            number,
+            standing: Standing::Genuine,
+            mark: Some(Mark(mark)),
+        })
     }
 
     /// Reserves a file for a request of which nothing is proved.
     pub fn reserve_unproved(&self) -> Location {
-        Location::New(Reserved { number: self.shared.take_number(), standing: Standing::Unproved, mark: None })
+        Location::New(Reserved {
+            number: self.shared.take_number(),
+            standing: Standing::Unproved,
+            mark: None,
+        })
     }
 
     /// Where a request is kept, or will be.
@@ -161,22 +181,34 @@ impl Quarantine {
         self.queue.is_some()
     }
 
-    /// Hands a capture over for the file that is reserved for it. Does not wait. If too many captures are waiting already,
-    /// drops it, counts it and returns `false`.
+    /// Hands a capture over for the file that is reserved for it. Does not wait. If too many
+    /// captures are waiting already, drops it, counts it and returns `false`.
     pub fn keep(&self, reserved: Reserved, capture: Vec<u8>) -> bool {
-        let Some(queue) = &self.queue else { return false };
+        let Some(queue) = &self.queue else {
+            return false;
+        };
         let (bytes, mark) = (capture.len(), reserved.mark);
-        let before = self.shared.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let is_taken = before < WAITING_BYTES_MAX && queue.try_send(Command::Keep(reserved, capture)).is_ok();
+        let before = self
+            .shared
+            .waiting_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+        let is_taken =
+            before < WAITING_BYTES_MAX && queue.try_send(Command::Keep(reserved, capture)).is_ok();
         if !is_taken {
-            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
             self.shared.note_dropped(mark);
         }
         is_taken
     }
 
-    /// Counts a request that is not kept and removes its mark, so that it is kept if it is sent again.
-    #[expect(clippy::needless_pass_by_value, reason = "a file is reserved for one request only")]
+    /// Counts a request that is not kept and removes its mark, so that it is kept if it is sent
+    /// again.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a file is reserved for one request only"
+    )]
     pub fn give_up(&self, reserved: Reserved) {
         self.shared.note_dropped(reserved.mark);
     }
@@ -199,10 +231,13 @@ impl Quarantine {
         self.shared.pushed_out.load(Ordering::Relaxed)
     }
 
-    /// Asks for the room of requests that nobody is proved to have sent: space is scarce. Nobody waits for it.
+    /// Asks for the room of requests that nobody is proved to have sent: space is scarce. Nobody
+    /// waits for it.
     pub fn give_back(&self) {
         let Some(queue) = &self.queue else { return };
-        if !self.shared.is_giving_back.swap(true, Ordering::Relaxed) && queue.try_send(Command::GiveBack).is_err() {
+        if !self.shared.is_giving_back.swap(true, Ordering::Relaxed)
+            && queue.try_send(Command::GiveBack).is_err()
+        {
             self.shared.is_giving_back.store(false, Ordering::Relaxed);
         }
     }
@@ -227,7 +262,11 @@ impl Quarantine {
 
     /// Writes what was handed over, then ends the thread. Takes as long as the disk does.
     pub async fn close(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let (Some(queue), Some(thread)) = (self.queue.clone(), thread) {
             let close = move || {
                 // An error is a thread that has ended already.
@@ -247,7 +286,10 @@ impl Shared {
     fn note_dropped(&self, mark: Option<Mark>) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         if let Some(Mark(number)) = mark {
-            self.signatures.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+            self.signatures
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&number);
         }
     }
 
@@ -256,7 +298,8 @@ impl Shared {
             match command {
                 Command::Keep(reserved, capture) => {
                     self.keep(&mut files, &reserved, &capture);
-                    self.waiting_bytes.fetch_sub(capture.len(), Ordering::Relaxed);
+                    self.waiting_bytes
+                        .fetch_sub(capture.len(), Ordering::Relaxed);
                 }
                 Command::GiveBack => {
                     // First, so that whoever asks from here on is heard.
@@ -275,7 +318,10 @@ impl Shared {
             return;
         };
         self.note_dropped(reserved.mark);
-        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
             // The next write that the disk refuses would be that of a push.
             self.give_back(files);
         }
@@ -289,7 +335,10 @@ impl Shared {
     fn give_back(&self, files: &mut Files) {
         match files.give_back() {
             Ok(0) => {}
-            Ok(bytes) => warn!(bytes, "Space is scarce: deleted requests from quarantine that were not proved genuine"),
+            Ok(bytes) => warn!(
+                bytes,
+                "Space is scarce: deleted requests from quarantine that were not proved genuine"
+            ),
             Err(error) => warn_once(
                 &self.has_warned_of_deletion,
                 &error,
@@ -324,30 +373,47 @@ mod tests {
     }
 
     fn stranger(quarantine: &Quarantine, capture: &[u8]) -> bool {
-        quarantine.keep(new(quarantine.reserve_unproved()).unwrap(), capture.to_vec())
+        quarantine.keep(
+            new(quarantine.reserve_unproved()).unwrap(),
+            capture.to_vec(),
+        )
     }
 
     #[test]
     fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
         let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
-        let taken = (0..WAITING_MAX + 3).filter(|_| stranger(&quarantine, b"small")).count();
+        let taken = (0..WAITING_MAX + 3)
+            .filter(|_| stranger(&quarantine, b"small"))
+            .count();
         assert_eq!((taken, quarantine.dropped()), (WAITING_MAX, 3));
         assert_eq!(commands.try_iter().count(), WAITING_MAX);
-        let taken = (0..6).filter(|_| stranger(&quarantine, &vec![0; WAITING_BYTES_MAX / 4])).count();
-        assert_eq!((taken, quarantine.dropped(), commands.try_iter().count()), (4, 5, 4));
+        let taken = (0..6)
+            .filter(|_| stranger(&quarantine, &vec![0; WAITING_BYTES_MAX / 4]))
+            .count();
+        assert_eq!(
+            (taken, quarantine.dropped(), commands.try_iter().count()),
+            (4, 5, 4)
+        );
     }
 
     #[tokio::test]
     async fn what_was_handed_over_is_written_before_the_close() {
         let dir = tempfile::tempdir().unwrap();
         let quarantine = dir.path().join("q");
-        let options = Options { dir: quarantine.clone(), mode: 0o640, bytes_max: 1024 * 1024 };
+        let options = Options {
+            dir: quarantine.clone(),
+            mode: 0o640,
+            bytes_max: 1024 * 1024,
+        };
         let keeper = Quarantine::start(options).unwrap();
         (0..WAITING_MAX).for_each(|_| assert!(stranger(&keeper, b"small")));
         keeper.close().await;
         let files = std::fs::read_dir(&quarantine).unwrap().count();
-        assert_eq!((files, keeper.files(), keeper.kept()), (WAITING_MAX, WAITING_MAX, 64));
+        assert_eq!(
+            (files, keeper.files(), keeper.kept()),
+            (WAITING_MAX, WAITING_MAX, 64)
+        );
         assert!(!stranger(&keeper, b"late"));
         assert_eq!(keeper.dropped(), 1);
         keeper.close().await;
@@ -356,12 +422,20 @@ mod tests {
     #[tokio::test]
     async fn a_request_lies_where_its_place_says_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { dir: dir.path().join("q"), mode: 0o640, bytes_max: 1024 * 1024 };
+        let options = Options {
+            dir: dir.path().join("q"),
+            mode: 0o640,
+            bytes_max: 1024 * 1024,
+        };
         for run in 0..2 {
             let keeper = Quarantine::start(options.clone()).unwrap();
             // One number is taken and never used.
             keeper.give_up(new(keeper.reserve_genuine(b"dropped")).unwrap());
-            let places = [keeper.reserve_unproved(), keeper.reserve_genuine(b"a"), keeper.reserve_genuine(b"b")];
+            let places = [
+                keeper.reserve_unproved(),
+                keeper.reserve_genuine(b"a"),
+                keeper.reserve_genuine(b"b"),
+            ];
             let again = keeper.path(&keeper.reserve_genuine(b"b"));
             let paths: Vec<PathBuf> = places.iter().map(|place| keeper.path(place)).collect();
             assert_eq!(again, paths[2]);
@@ -371,7 +445,10 @@ mod tests {
             }
             keeper.close().await;
             for (number, path) in paths.iter().enumerate() {
-                assert_eq!(std::fs::read_to_string(path).unwrap(), format!("{run} {number}"));
+                assert_eq!(
+                    std::fs::read_to_string(path).unwrap(),
+                    format!("{run} {number}")
+                );
             }
         }
     }
@@ -381,14 +458,20 @@ mod tests {
         let (queue, commands) = mpsc::sync_channel(1);
         let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
         let keep = |signature: &[u8], bytes| {
-            quarantine.keep(new(quarantine.reserve_genuine(signature)).unwrap(), vec![0; bytes])
+            quarantine.keep(
+                new(quarantine.reserve_genuine(signature)).unwrap(),
+                vec![0; bytes],
+            )
         };
         let is_marked = |signature: &[u8]| new(quarantine.reserve_genuine(signature)).is_none();
         assert!(keep(b"a", WAITING_BYTES_MAX));
         assert!(is_marked(b"a"));
         // First the bytes are too many, then the captures.
         for waiting in [WAITING_BYTES_MAX, 0] {
-            quarantine.shared.waiting_bytes.store(waiting, Ordering::Relaxed);
+            quarantine
+                .shared
+                .waiting_bytes
+                .store(waiting, Ordering::Relaxed);
             assert!(!keep(b"b", 1));
         }
         assert_eq!((quarantine.dropped(), commands.try_iter().count()), (2, 1));
@@ -399,10 +482,23 @@ mod tests {
     #[tokio::test]
     async fn a_mark_is_removed_if_the_disk_refuses_its_capture() {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { dir: dir.path().join("none/q"), mode: 0o640, bytes_max: 1024 * 1024 };
+        let options = Options {
+            dir: dir.path().join("none/q"),
+            mode: 0o640,
+            bytes_max: 1024 * 1024,
+        };
         let keeper = Quarantine::start(options).unwrap();
-        assert!(keeper.keep(new(keeper.reserve_genuine(b"a")).unwrap(), b"small".to_vec()));
+        assert!(keeper.keep(
+            new(keeper.reserve_genuine(b"a")).unwrap(),
+            b"small".to_vec()
+        ));
         keeper.close().await;
-        assert_eq!((keeper.dropped(), new(keeper.reserve_genuine(b"a")).is_some()), (1, true));
+        assert_eq!(
+            (
+                keeper.dropped(),
+                new(keeper.reserve_genuine(b"a")).is_some()
+            ),
+            (1, true)
+        );
     }
 }

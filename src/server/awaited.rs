@@ -1,12 +1,13 @@
 //! The bodies that are awaited for heads that MNS signed, one for each head.
 //!
-//! Anyone who sees a head can copy it. So the first connection that brings it
-//! counts as MNS's until its body has come; those that bring the same meanwhile count as strangers'.
+//! Anyone who sees a head can copy it. So the first connection that brings it counts as MNS's until
+//! its body has come; those that bring the same meanwhile count as strangers'.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The signatures of heads whose bodies are still to come. As many at most as there are connections.
+/// The signatures of heads whose bodies are still to come. As many at most as there are
+/// connections.
 #[derive(Debug, Default)]
 pub(super) struct AwaitedBodies(Mutex<HashSet<Vec<u8>>>);
 
@@ -20,7 +21,10 @@ pub(super) struct Awaited<'a> {
 impl AwaitedBodies {
     /// `None` if the body of the same head is awaited already.
     pub(super) fn begin(&self, signature: &[u8]) -> Option<Awaited<'_>> {
-        self.lock().insert(signature.to_vec()).then(|| Awaited { of: self, signature: signature.to_vec() })
+        self.lock().insert(signature.to_vec()).then(|| Awaited {
+            of: self,
+            signature: signature.to_vec(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {

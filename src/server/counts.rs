@@ -31,7 +31,8 @@ pub struct Counts {
     pub commit: Spans,
     /// From the first byte of an accepted request to its answer.
     pub answer: Spans,
-    /// Our clock less the Date of the last push that was verified, in seconds; [`NO_SKEW`] before the first.
+    /// Our clock less the Date of the last push that was verified, in seconds; [`NO_SKEW`] before
+    /// the first.
     skew_seconds: AtomicI64,
     reasons: [AtomicU64; Reason::COUNT],
     subscriptions: ArcSwap<Subscriptions>,
@@ -103,13 +104,17 @@ impl Counts {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.note_owner(&notification.topic_owner);
         let seen = self.seen(&notification.topic_name, &notification.subscription_name);
-        let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let second = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         seen.accepted.fetch_add(1, Ordering::Relaxed);
         seen.last_second.fetch_max(second, Ordering::Relaxed);
     }
 
     fn note_owner(&self, owner: &[u8]) {
-        let is_told = |owners: &BTreeSet<Vec<u8>>| owners.contains(owner) || owners.len() >= OWNERS_MAX;
+        let is_told =
+            |owners: &BTreeSet<Vec<u8>>| owners.contains(owner) || owners.len() >= OWNERS_MAX;
         if is_told(&self.owners.load()) {
             return;
         }
@@ -126,12 +131,18 @@ impl Counts {
     /// The owners of the topics of which notifications were accepted, in order.
     #[must_use]
     pub fn owners(&self) -> Vec<String> {
-        self.owners.load().iter().map(|owner| escaped(owner)).collect()
+        self.owners
+            .load()
+            .iter()
+            .map(|owner| escaped(owner))
+            .collect()
     }
 
     fn seen(&self, topic: &[u8], subscription: &[u8]) -> Arc<Seen> {
         let find = |all: &Subscriptions, topic: &[u8], subscription: &[u8]| {
-            all.get(topic).and_then(|of_topic| of_topic.get(subscription)).cloned()
+            all.get(topic)
+                .and_then(|of_topic| of_topic.get(subscription))
+                .cloned()
         };
         if let Some(seen) = find(&self.subscriptions.load(), topic, subscription) {
             return seen;
@@ -143,24 +154,38 @@ impl Counts {
         self.subscriptions.rcu(|all| {
             let mut all = Subscriptions::clone(all);
             let is_full = all.values().map(HashMap::len).sum::<usize>() >= SUBSCRIPTIONS_MAX;
-            let (topic, subscription) =
-                if is_full { (OTHERS.as_bytes(), OTHERS.as_bytes()) } else { (topic, subscription) };
-            all.entry(topic.to_vec()).or_default().entry(subscription.to_vec()).or_default();
+            let (topic, subscription) = if is_full {
+                (OTHERS.as_bytes(), OTHERS.as_bytes())
+            } else {
+                (topic, subscription)
+            };
+            all.entry(topic.to_vec())
+                .or_default()
+                .entry(subscription.to_vec())
+                .or_default();
             all
         });
         let all = self.subscriptions.load();
         let found = find(&all, topic, subscription);
-        found.or_else(|| find(&all, OTHERS.as_bytes(), OTHERS.as_bytes())).unwrap_or_default()
+        found
+            .or_else(|| find(&all, OTHERS.as_bytes(), OTHERS.as_bytes()))
+            .unwrap_or_default()
     }
 
     /// What the rest is counted under, once there are too many to tell apart.
     fn others(&self) -> Option<Arc<Seen>> {
-        self.subscriptions.load().get(OTHERS.as_bytes())?.get(OTHERS.as_bytes()).cloned()
+        self.subscriptions
+            .load()
+            .get(OTHERS.as_bytes())?
+            .get(OTHERS.as_bytes())
+            .cloned()
     }
 
     /// How often each reason was given.
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
-        Reason::iter().zip(&self.reasons).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
+        Reason::iter()
+            .zip(&self.reasons)
+            .map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
     }
 
     /// What came of each subscription, by name.
@@ -170,12 +195,16 @@ impl Counts {
         let mut counts = Vec::new();
         #[expect(clippy::iter_over_hash_type, reason = "sorted right below")]
         for (topic, of_topic) in all.iter() {
-            counts.extend(of_topic.iter().map(|(subscription, seen)| SubscriptionCount {
-                topic: escaped(topic),
-                subscription: escaped(subscription),
-                accepted: seen.accepted.load(Ordering::Relaxed),
-                last_second: seen.last_second.load(Ordering::Relaxed),
-            }));
+            counts.extend(
+                of_topic
+                    .iter()
+                    .map(|(subscription, seen)| SubscriptionCount {
+                        topic: escaped(topic),
+                        subscription: escaped(subscription),
+                        accepted: seen.accepted.load(Ordering::Relaxed),
+                        last_second: seen.last_second.load(Ordering::Relaxed),
+                    }),
+            );
         }
         counts.sort_by(|a, b| (&a.topic, &a.subscription).cmp(&(&b.topic, &b.subscription)));
         counts
@@ -192,7 +221,10 @@ mod tests {
         for number in 0..SUBSCRIPTIONS_MAX + 50 {
             let name = number.to_string();
             for _ in 0..2 {
-                counts.seen(b"t", name.as_bytes()).accepted.fetch_add(1, Ordering::Relaxed);
+                counts
+                    .seen(b"t", name.as_bytes())
+                    .accepted
+                    .fetch_add(1, Ordering::Relaxed);
             }
         }
         let all = counts.subscriptions();
@@ -207,7 +239,12 @@ mod tests {
         for number in (0..OWNERS_MAX + 10).chain([0, 1]) {
             counts.note_owner(format!("{number:03}").as_bytes());
         }
-        assert_eq!(counts.owners(), (0..OWNERS_MAX).map(|number| format!("{number:03}")).collect::<Vec<_>>());
+        assert_eq!(
+            counts.owners(),
+            (0..OWNERS_MAX)
+                .map(|number| format!("{number:03}"))
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -27,7 +27,8 @@ const HEAD_ROOM: usize = 1024;
 const ACCESS_ROOM: usize = 384;
 /// The attributes that are added to those of a notification.
 const REMARKS_MAX: usize = 3;
-const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
+const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the \
+    certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
 /// A request while it is answered.
 pub(super) struct Visit<'e> {
@@ -42,7 +43,10 @@ pub(super) struct Visit<'e> {
 impl Visit<'_> {
     /// `budget` after the request's first byte.
     pub(super) fn deadline(&self, budget: Duration) -> Instant {
-        self.arrival.first_byte.checked_add(budget).unwrap_or(self.arrival.first_byte)
+        self.arrival
+            .first_byte
+            .checked_add(budget)
+            .unwrap_or(self.arrival.first_byte)
     }
 
     /// The request, its outcome and its access line, as they stand in the logs once a 201 is sent.
@@ -54,7 +58,11 @@ impl Visit<'_> {
         if settings.shown != Shown::Off {
             let peer = self.arrival.peer.to_string();
             let body = (settings.shown == Shown::Full).then_some(self.request.body().as_ref());
-            let request = RecordRequest { headers: &headers, peer: Some(&peer), body };
+            let request = RecordRequest {
+                headers: &headers,
+                peer: Some(&peer),
+                body,
+            };
             let record = Record {
                 stamp: &stamp,
                 level: Level::Info,
@@ -65,14 +73,25 @@ impl Visit<'_> {
             };
             record.write(&mut entry.endpoint, settings.format);
         }
-        entry.once = self.endpoint.journal.once(notification.identity(), entry.endpoint.len());
+        entry.once = self
+            .endpoint
+            .journal
+            .once(notification.identity(), entry.endpoint.len());
         let mut attributes = Vec::with_capacity(mns::ATTRIBUTES.len().saturating_add(REMARKS_MAX));
         attributes.extend(notification.attributes());
         let reason = remarks.text();
         attributes.extend(reason.as_ref().map(|keys| ("Reason", keys.as_bytes())));
-        let request_time = if remarks.is_late() { self.request_time() } else { None };
+        let request_time = if remarks.is_late() {
+            self.request_time()
+        } else {
+            None
+        };
         attributes.extend(remarks.is_late().then(|| ("Date", self.date())));
-        attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
+        attributes.extend(
+            request_time
+                .as_ref()
+                .map(|time| ("RequestTime", time.as_bytes())),
+        );
         let outcome = Record {
             stamp: &stamp,
             level: remarks.level(),
@@ -91,13 +110,19 @@ impl Visit<'_> {
         entry
     }
 
-    /// An entry with memory for about what an accepted request leaves: it is then taken once, not grown into.
+    /// An entry with memory for about what an accepted request leaves: it is then taken once, not
+    /// grown into.
     fn room_for_an_entry(&self) -> Entry {
-        let headers =
-            self.request.headers().iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+        let headers = self
+            .request
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len().saturating_add(value.len()));
         let head = headers.fold(HEAD_ROOM, usize::saturating_add);
         Entry {
-            endpoint: Vec::with_capacity(head.saturating_add(self.request.body().len().saturating_mul(2))),
+            endpoint: Vec::with_capacity(
+                head.saturating_add(self.request.body().len().saturating_mul(2)),
+            ),
             access: Vec::with_capacity(ACCESS_ROOM),
             once: None,
         }
@@ -106,7 +131,9 @@ impl Visit<'_> {
     /// The date that was signed, as it came.
     pub(super) fn date(&self) -> &[u8] {
         let headers = self.request.headers();
-        let date = headers.get(header::MNS_DATE).or_else(|| headers.get(header::DATE));
+        let date = headers
+            .get(header::MNS_DATE)
+            .or_else(|| headers.get(header::DATE));
         date.map(|date| date.as_bytes()).unwrap_or_default()
     }
 
@@ -151,12 +178,25 @@ impl Visit<'_> {
         let target = written(self.request.uri());
         let target = settings.paths.hide(target.as_bytes());
         let method = shown(self.request.method().as_str().as_bytes(), line.status);
-        let line = AccessLine { method, target: shown(&target, line.status), ..line.clone() };
+        let line = AccessLine {
+            method,
+            target: shown(&target, line.status),
+            ..line.clone()
+        };
         line.write(&mut entry.access, settings.format, &settings.access_fields);
     }
 
-    pub(super) fn access_line<'a>(&'a self, headers: &'a HeaderMap, stamp: &'a Stamp, status: u16) -> AccessLine<'a> {
-        let value = |name: HeaderName| headers.get(name).map(|value| shown(value.as_bytes(), status));
+    pub(super) fn access_line<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        stamp: &'a Stamp,
+        status: u16,
+    ) -> AccessLine<'a> {
+        let value = |name: HeaderName| {
+            headers
+                .get(name)
+                .map(|value| shown(value.as_bytes(), status))
+        };
         AccessLine {
             stamp,
             method: self.request.method().as_str().as_bytes(),
@@ -176,7 +216,8 @@ impl Visit<'_> {
     }
 }
 
-/// A field of the access log: whole if the request was accepted. A stranger's is cut to a bounded room.
+/// A field of the access log: whole if the request was accepted. A stranger's is cut to a bounded
+/// room.
 pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     if status == STATUS_CREATED {
         return field;

@@ -1,7 +1,8 @@
 //! What the head of a push says while its body is still to come.
 //!
-//! MNS signs the head, and Content-MD5 in it covers the body. So a head proves that MNS signed it, which decides who may stay
-//! when room is short. It never proves a push: the whole request is verified again.
+//! MNS signs the head, and Content-MD5 in it covers the body. So a head proves that MNS signed it,
+//! which decides who may stay when room is short. It never proves a push: the whole request is
+//! verified again.
 
 use crate::mns::SignedRequest;
 use crate::server::awaited::Awaited;
@@ -24,7 +25,10 @@ pub(super) enum HeadVerdict<'e> {
 impl<'e> Visit<'e> {
     /// Whether the signature of MNS matches the head, under a cached certificate.
     pub(super) fn is_signed(&self) -> bool {
-        matches!(self.judge_head(), HeadVerdict::Proved(_) | HeadVerdict::Copied)
+        matches!(
+            self.judge_head(),
+            HeadVerdict::Proved(_) | HeadVerdict::Copied
+        )
     }
 
     /// Judges the head without waiting for anything.

@@ -1,9 +1,11 @@
-//! How much may be in work at once. Past it a request is answered 503, as a rule before its body is read.
+//! How much may be in work at once. Past it a request is answered 503, as a rule before its body is
+//! read.
 //!
-//! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A client that sends nothing, or
-//! makes us fetch a bogus certificate, uses up no place. The bytes have three shares, so that nobody who can make a peer wait
-//! takes the room of a push that comes whole: those of strangers; those of late bodies whose head MNS signed, for one account's
-//! heads can be sent by its owner to anyone; and those of pushes.
+//! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A
+//! client that sends nothing, or makes us fetch a bogus certificate, uses up no place. The bytes
+//! have three shares, so that nobody who can make a peer wait takes the room of a push that comes
+//! whole: those of strangers; those of late bodies whose head MNS signed, for one account's heads
+//! can be sent by its owner to anyone; and those of pushes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,7 +21,8 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Those of bodies that are awaited for a head of MNS's.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// What is left for pushes, however much strangers hold: with a large `server.max_body` one of them alone may pass its share.
+/// What is left for pushes, however much strangers hold: with a large `server.max_body` one of them
+/// alone may pass its share.
 const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Whose bytes they are.
@@ -66,7 +69,13 @@ impl InFlight {
     }
 
     fn permit(&self, share: Share) -> Option<Permit<'_>> {
-        (!self.is_full()).then_some(Permit { of: self, bytes: 0, requests: 0, share, awaited: None })
+        (!self.is_full()).then_some(Permit {
+            of: self,
+            bytes: 0,
+            requests: 0,
+            share,
+            awaited: None,
+        })
     }
 
     /// Whether so many requests wait for the disk that no further one is let in.
@@ -83,7 +92,10 @@ impl InFlight {
     /// The bytes of all bodies that have come and are not answered.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes.iter().map(|share| share.load(Ordering::Relaxed)).fold(0, usize::saturating_add)
+        self.bytes
+            .iter()
+            .map(|share| share.load(Ordering::Relaxed))
+            .fold(0, usize::saturating_add)
     }
 
     fn bytes_of(&self, share: Share) -> usize {
@@ -113,7 +125,8 @@ impl<'a> Permit<'a> {
         is_news
     }
 
-    /// MNS signed the head, and its body is to come. `false` if there is no room for such: then nothing changes.
+    /// MNS signed the head, and its body is to come. `false` if there is no room for such: then
+    /// nothing changes.
     pub(super) fn await_body(&mut self, awaited: Awaited<'a>) -> bool {
         if self.of.bytes_of(Share::Awaited).saturating_add(self.bytes) > AWAITED_BYTES_MAX {
             return false;
@@ -136,8 +149,12 @@ impl<'a> Permit<'a> {
     fn change(&mut self, share: Share) {
         let before = std::mem::replace(&mut self.share, share);
         if before != share {
-            self.of.count(share).fetch_add(self.bytes, Ordering::Relaxed);
-            self.of.count(before).fetch_sub(self.bytes, Ordering::Relaxed);
+            self.of
+                .count(share)
+                .fetch_add(self.bytes, Ordering::Relaxed);
+            self.of
+                .count(before)
+                .fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 
@@ -150,7 +167,9 @@ impl<'a> Permit<'a> {
     /// Takes room for more of its body, if there is. One alone always has it.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         let count = self.of.count(self.share);
-        let share = count.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let share = count
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes);
         let (own, all) = (self.bytes.saturating_add(bytes), self.of.bytes());
         let fits = match self.share {
             Share::Stranger => all <= BYTES_MAX && share <= STRANGER_BYTES_MAX,
@@ -170,7 +189,9 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.of.requests.fetch_sub(self.requests, Ordering::Relaxed);
-        self.of.count(self.share).fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of
+            .count(self.share)
+            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -181,11 +202,19 @@ mod tests {
     #[test]
     fn requests_and_bytes_have_a_bound_each_and_all_is_given_back() {
         let in_flight = InFlight::default();
-        let mut small: Vec<_> = (0..REQUESTS_MAX + 100).map(|_| in_flight.check().unwrap()).collect();
+        let mut small: Vec<_> = (0..REQUESTS_MAX + 100)
+            .map(|_| in_flight.check().unwrap())
+            .collect();
         small.truncate(REQUESTS_MAX);
-        let mut late = in_flight.check().expect("none of them is known to be genuine");
+        let mut late = in_flight
+            .check()
+            .expect("none of them is known to be genuine");
         assert!(small.iter_mut().all(Permit::wait_for_disk));
-        assert!(in_flight.check().is_none() && in_flight.check_signed().is_none() && !late.wait_for_disk());
+        assert!(
+            in_flight.check().is_none()
+                && in_flight.check_signed().is_none()
+                && !late.wait_for_disk()
+        );
         drop(late);
         drop(small);
         let (mut push, mut stranger) = (in_flight.check().unwrap(), in_flight.check().unwrap());
@@ -202,7 +231,10 @@ mod tests {
         let mut huge = in_flight.check().unwrap();
         assert!(huge.add(BYTES_MAX) && huge.add(BYTES_MAX));
         assert!(in_flight.check().is_none());
-        assert!(in_flight.check_signed().unwrap().add(RESERVED_BYTES), "pushes have room beside it");
+        assert!(
+            in_flight.check_signed().unwrap().add(RESERVED_BYTES),
+            "pushes have room beside it"
+        );
         drop(huge);
         assert_eq!((in_flight.requests(), in_flight.bytes()), (0, 0));
     }
@@ -212,11 +244,23 @@ mod tests {
         let in_flight = InFlight::default();
         let awaited = |name: &[u8]| in_flight.awaited.begin(name).unwrap();
         let mut refused: Vec<_> = (0..1000).map(|_| in_flight.check().unwrap()).collect();
-        let [mut strangers, mut late, mut later, mut whole] = [(); 4].map(|()| in_flight.check().unwrap());
+        let [mut strangers, mut late, mut later, mut whole] =
+            [(); 4].map(|()| in_flight.check().unwrap());
         assert!(strangers.add(STRANGER_BYTES_MAX - 1));
-        assert!(late.add(1) && late.await_body(awaited(b"1")) && late.add(AWAITED_BYTES_MAX - 1) && !late.add(1));
-        assert!(refused.iter_mut().all(|late| !late.add(STRANGER_BYTES_MAX)), "nor does it count");
-        assert!(later.add(1) && !later.await_body(awaited(b"2")), "there is no room for more of them");
+        assert!(
+            late.add(1)
+                && late.await_body(awaited(b"1"))
+                && late.add(AWAITED_BYTES_MAX - 1)
+                && !late.add(1)
+        );
+        assert!(
+            refused.iter_mut().all(|late| !late.add(STRANGER_BYTES_MAX)),
+            "nor does it count"
+        );
+        assert!(
+            later.add(1) && !later.await_body(awaited(b"2")),
+            "there is no room for more of them"
+        );
         assert!(!whole.add(1) && whole.sign() && !whole.sign() && whole.add(RESERVED_BYTES));
         assert_eq!(in_flight.bytes(), BYTES_MAX);
         assert!(in_flight.check_signed().is_none() && in_flight.check().is_none());

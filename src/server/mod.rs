@@ -43,13 +43,14 @@ pub use refused_rate::{RefusedLimits, RefusedRate, look_after_each_second};
 pub use rejection::Rejection;
 pub use secret_path::{SecretPath, SecretPathError};
 
-/// Everything is done within this time of a request's first byte, up to the hand-over to the journal.
-/// MNS gives up at 5 s.
+/// Everything is done within this time of a request's first byte, up to the hand-over to the
+/// journal. MNS gives up at 5 s.
 pub const BUDGET: Duration = Duration::from_secs(3);
 
 /// The parts of a running endpoint.
 pub struct Endpoint {
-    /// Decides which requests are taken; another one may take its place while requests are answered.
+    /// Decides which requests are taken; another one may take its place while requests are
+    /// answered.
     pub gate: ArcSwap<Gate>,
     /// Keeps them.
     pub journal: Journal,
@@ -71,7 +72,8 @@ pub struct Endpoint {
     pub draining: CancellationToken,
 }
 
-/// What decides which requests are taken. Each request meets one of them from its first check to its last.
+/// What decides which requests are taken. Each request meets one of them from its first check to
+/// its last.
 pub struct Gate {
     /// Proves who sent a request.
     pub verifier: Verifier,
@@ -144,7 +146,9 @@ impl Settings {
         match &self.paths {
             Paths::Any => true,
             Paths::These(paths) => paths.iter().any(|served| served == path),
-            Paths::Secret(secret) => path.strip_prefix(&self.path_prefix).is_some_and(|path| secret.serves(path)),
+            Paths::Secret(secret) => path
+                .strip_prefix(&self.path_prefix)
+                .is_some_and(|path| secret.serves(path)),
         }
     }
 }
@@ -169,9 +173,14 @@ impl Paths {
 
 /// The service of an endpoint.
 ///
-/// One handler for every path and method: what is not served is refused and logged like anything else.
+/// One handler for every path and method: what is not served is refused and logged like anything
+/// else.
 pub fn service(
     endpoint: Arc<Endpoint>,
-) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static {
     receive::answer.with_state(endpoint)
 }

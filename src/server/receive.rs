@@ -27,8 +27,8 @@ use crate::server::respond;
 use crate::server::{BUDGET, Endpoint, Settings};
 use crate::trust::{Admission, Verified, Verifier};
 
-/// How long the body of a push that there is no room for may take to come. Where all of it comes its connection stays: a
-/// new one for each push would cost more than all else that is done for it.
+/// How long the body of a push that there is no room for may take to come. Where all of it comes
+/// its connection stays: a new one for each push would cost more than all else that is done for it.
 const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
 /// How much of it is read, in bytes: more than the largest push of MNS has.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
@@ -44,7 +44,11 @@ const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 /// Once a stop is under way each answer is the last of its connection.
 pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let response = answer_one(&endpoint, request).await;
-    if endpoint.draining.is_cancelled() { respond::last(response) } else { response }
+    if endpoint.draining.is_cancelled() {
+        respond::last(response)
+    } else {
+        response
+    }
 }
 
 async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
@@ -58,7 +62,12 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
         return respond::refused(&Rejection::Unplaced, false);
     };
     let request = http::Request::from_parts(head, Bytes::new());
-    let mut visit = Visit { endpoint, arrival, request, has_body: false };
+    let mut visit = Visit {
+        endpoint,
+        arrival,
+        request,
+        has_body: false,
+    };
     // The room is given back with the answer.
     let (outcome, unwanted) = match make_room(&visit) {
         Ok(mut room) => match read_body(&visit, body, &mut room).await {
@@ -78,7 +87,10 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
     };
     match outcome {
         Ok(receipt) => {
-            endpoint.counts.answer.note(visit.arrival.first_byte.elapsed());
+            endpoint
+                .counts
+                .answer
+                .note(visit.arrival.first_byte.elapsed());
             respond::created(&receipt)
         }
         Err(refused) => {
@@ -91,7 +103,8 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
                 Some(body) => swallow(&visit, body).await,
                 None => visit.has_body,
             };
-            // A stranger gets one answer. A connection that has carried a push may be a proxy's, which sends others on it.
+            // A stranger gets one answer. A connection that has carried a push may be a proxy's,
+            // which sends others on it.
             let is_last = rejection.is_of_a_stranger() && !visit.arrival.connection.has_accepted();
             respond::refused(rejection, is_whole && !is_last)
         }
@@ -100,7 +113,8 @@ async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
 
 /// Reads a body that there is no room for; `false` where not all of it comes soon.
 async fn swallow(visit: &Visit<'_>, body: Body) -> bool {
-    let is_much = usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
+    let is_much =
+        usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
     // Who waits to be asked for it has not sent it.
     if is_much || visit.request.headers().contains_key(EXPECT) {
         return false;
@@ -117,9 +131,15 @@ async fn swallow(visit: &Visit<'_>, body: Body) -> bool {
     timeout(UNWANTED_PATIENCE, whole).await.unwrap_or(false)
 }
 
-/// What is known before the body is read: whether it is worth reading, and whether there is room for it.
+/// What is known before the body is read: whether it is worth reading, and whether there is room
+/// for it.
 fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
-    let Endpoint { settings, journal, in_flight, .. } = visit.endpoint;
+    let Endpoint {
+        settings,
+        journal,
+        in_flight,
+        ..
+    } = visit.endpoint;
     settings.check_head(&visit.request)?;
     journal.check_room()?;
     if let Some(permit) = in_flight.check() {
@@ -129,7 +149,11 @@ fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
         return Err(Rejection::TooManyInFlight);
     }
     // Strangers have all their share. A push of MNS's that comes whole takes what they cannot.
-    let permit = if visit.is_signed() { in_flight.check_signed() } else { None };
+    let permit = if visit.is_signed() {
+        in_flight.check_signed()
+    } else {
+        None
+    };
     permit.ok_or(Rejection::TooManyInFlight)
 }
 
@@ -137,7 +161,9 @@ fn make_room<'e>(visit: &Visit<'e>) -> Result<Permit<'e>, Rejection> {
 async fn receive<'v>(visit: &'v Visit<'_>, room: &mut Permit<'_>) -> Result<Receipt, Refused<'v>> {
     let gate = visit.endpoint.gate.load_full();
     let verified = verify(visit, &gate.verifier, room).await?;
-    append(visit, &gate.admission, room, &verified).await.map_err(|rejection| Refused::verified(rejection, &verified))
+    append(visit, &gate.admission, room, &verified)
+        .await
+        .map_err(|rejection| Refused::verified(rejection, &verified))
 }
 
 /// Proves that MNS sent the request.
@@ -182,10 +208,17 @@ async fn append(
     endpoint.counts.commit.note(begun.elapsed());
     let receipt = appended?;
     if !receipt.is_duplicate() {
-        visit.arrival.connection.note_accepted(visit.arrival.peer.ip());
+        visit
+            .arrival
+            .connection
+            .note_accepted(visit.arrival.peer.ip());
     }
-    remarks.reasons().for_each(|reason| endpoint.counts.note(reason));
-    endpoint.counts.note_accepted(&notification, endpoint.clock.now());
+    remarks
+        .reasons()
+        .for_each(|reason| endpoint.counts.note(reason));
+    endpoint
+        .counts
+        .note_accepted(&notification, endpoint.clock.now());
     Ok(receipt)
 }
 
@@ -203,7 +236,9 @@ impl Settings {
             return uri;
         }
         let mut parts = uri.clone().into_parts();
-        let whole = parts.path_and_query.map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
+        let whole = parts
+            .path_and_query
+            .map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
         // A target without a path, such as *, has nothing to put it back on.
         let Some(Ok(whole)) = whole else { return uri };
         parts.path_and_query = Some(whole);
@@ -224,8 +259,10 @@ impl Settings {
         if request.headers().contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
-        let announced =
-            request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let announced = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         match announced.map(usize::try_from) {
             Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
             Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
@@ -234,17 +271,28 @@ impl Settings {
     }
 }
 
-/// Reads the body. One that came with its head costs nothing more; while it is awaited, the head decides for how long and at
-/// whose expense.
-async fn read_body<'e>(visit: &Visit<'e>, body: Body, room: &mut Permit<'e>) -> Result<Bytes, Rejection> {
+/// Reads the body. One that came with its head costs nothing more; while it is awaited, the head
+/// decides for how long and at whose expense.
+async fn read_body<'e>(
+    visit: &Visit<'e>,
+    body: Body,
+    room: &mut Permit<'e>,
+) -> Result<Bytes, Rejection> {
     let settings = &visit.endpoint.settings;
-    let mut body = PartialBody { rest: Limited::new(body, settings.body_bytes_max), read: BytesMut::new() };
-    if let Some(whole) = poll_once(body.collect(room, |room| visit.is_signed() && room.sign())).await {
+    let mut body = PartialBody {
+        rest: Limited::new(body, settings.body_bytes_max),
+        read: BytesMut::new(),
+    };
+    if let Some(whole) =
+        poll_once(body.collect(room, |room| visit.is_signed() && room.sign())).await
+    {
         return whole;
     }
     let after = |span: Duration| {
         let now = Instant::now();
-        now.checked_add(span).unwrap_or(now).min(visit.deadline(BUDGET))
+        now.checked_add(span)
+            .unwrap_or(now)
+            .min(visit.deadline(BUDGET))
     };
     let (deadline, rejection) = match visit.judge_head() {
         HeadVerdict::Proved(awaited) => {
@@ -254,15 +302,23 @@ async fn read_body<'e>(visit: &Visit<'e>, body: Body, room: &mut Permit<'e>) -> 
             (after(settings.body_timeout), Rejection::BodyTooSlow)
         }
         // Whichever limit it meets, it was the peer that was slow.
-        HeadVerdict::Copied | HeadVerdict::Open => (after(settings.body_timeout), Rejection::BodyTooSlow),
-        // With its body it can be quarantined, and `logs recover` can append it if the refusal was a mistake.
-        HeadVerdict::Refused(rejection) => (after(settings.body_timeout.min(REFUSED_PATIENCE)), rejection),
+        HeadVerdict::Copied | HeadVerdict::Open => {
+            (after(settings.body_timeout), Rejection::BodyTooSlow)
+        }
+        // With its body it can be quarantined, and `logs recover` can append it if the refusal was
+        // a mistake.
+        HeadVerdict::Refused(rejection) => (
+            after(settings.body_timeout.min(REFUSED_PATIENCE)),
+            rejection,
+        ),
     };
     // The room for what comes whole is not for waiting.
     if room.is_of_a_push() {
         return Err(Rejection::TooManyInFlight);
     }
-    timeout_at(deadline, body.collect(room, |_| false)).await.unwrap_or(Err(rejection))
+    timeout_at(deadline, body.collect(room, |_| false))
+        .await
+        .unwrap_or(Err(rejection))
 }
 
 /// A body of which some has come.
@@ -272,8 +328,8 @@ struct PartialBody {
 }
 
 impl PartialBody {
-    /// Reads the whole body. If the future is dropped, the bytes read so far are kept. Where there is no room, `find_more` may
-    /// find another share for it.
+    /// Reads the whole body. If the future is dropped, the bytes read so far are kept. Where there
+    /// is no room, `find_more` may find another share for it.
     async fn collect<'e>(
         &mut self,
         room: &mut Permit<'e>,
@@ -285,7 +341,9 @@ impl PartialBody {
                 false => Rejection::BodyBroken,
             })?;
             // Trailers are no part of it.
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             let fits = room.add(data.len()) || (find_more(room) && room.add(data.len()));
             if !fits {
                 return Err(Rejection::TooManyInFlight);

@@ -1,4 +1,5 @@
-//! What a refused request leaves: a record, an access line and a file in quarantine, each within its bounds.
+//! What a refused request leaves: a record, an access line and a file in quarantine, each within
+//! its bounds.
 
 use std::path::Path;
 
@@ -27,13 +28,19 @@ impl<'v> Refused<'v> {
             _ => verified.notification().ok(),
         };
         // A body of which nothing can be read has no attributes.
-        Self { rejection, notification: notification.filter(|known| !known.message_id.is_empty()) }
+        Self {
+            rejection,
+            notification: notification.filter(|known| !known.message_id.is_empty()),
+        }
     }
 }
 
 impl From<Rejection> for Refused<'_> {
     fn from(rejection: Rejection) -> Self {
-        Self { rejection, notification: None }
+        Self {
+            rejection,
+            notification: None,
+        }
     }
 }
 
@@ -44,16 +51,25 @@ struct Frame<'v> {
 }
 
 impl Visit<'_> {
-    /// The access line of a refusal and its record, each if the budgets of [`RefusedRate`](crate::server::RefusedRate)
-    /// admit it; with a record the request is kept as well. `None` if neither is admitted, or if what space is left is for
-    /// pushes only.
+    /// The access line of a refusal and its record, each if the budgets of
+    /// [`RefusedRate`](crate::server::RefusedRate) admit it; with a record the request is kept as
+    /// well. `None` if neither is admitted, or if what space is left is for pushes only.
     pub(super) fn refused(&self, refused: &Refused<'_>) -> Option<Entry> {
         let rejection = &refused.rejection;
-        let Endpoint { refused: rate, journal, settings, quarantine, .. } = self.endpoint;
+        let Endpoint {
+            refused: rate,
+            journal,
+            settings,
+            quarantine,
+            ..
+        } = self.endpoint;
         let standing = self.standing(rejection);
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
-        let frame = Frame { headers: &headers, stamp: &stamp };
+        let frame = Frame {
+            headers: &headers,
+            stamp: &stamp,
+        };
         let mut entry = Entry::default();
         let mut is_logged = rate.admits(standing, journal.is_low());
         let location = self.reserve(rejection, is_logged);
@@ -76,7 +92,8 @@ impl Visit<'_> {
         }
         if journal.is_scarce() {
             rate.leave_line_out();
-            // The disk had no room for a push: the next one should find some, without the wait for the next second.
+            // The disk had no room for a push: the next one should find some, without the wait for
+            // the next second.
             if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
                 quarantine.give_back();
             }
@@ -85,7 +102,10 @@ impl Visit<'_> {
         let status = rejection.status();
         let line = AccessLine {
             reason: Some(rejection.reason().key()),
-            message_id: refused.notification.as_ref().map(|notification| shown(&notification.message_id, status)),
+            message_id: refused
+                .notification
+                .as_ref()
+                .map(|notification| shown(&notification.message_id, status)),
             ..self.access_line(&headers, &stamp, status)
         };
         self.write_access(&line, &mut entry);
@@ -95,15 +115,25 @@ impl Visit<'_> {
         (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
     }
 
-    /// What is known of the sender. Without the body nothing was verified, whatever the rejection may mean after it.
+    /// What is known of the sender. Without the body nothing was verified, whatever the rejection
+    /// may mean after it.
     fn standing(&self, rejection: &Rejection) -> Standing {
-        if self.has_body { rejection.standing() } else { Standing::Unproved }
+        if self.has_body {
+            rejection.standing()
+        } else {
+            Standing::Unproved
+        }
     }
 
-    /// Where the request will be kept for `explain` and `logs recover`, if all of it has come. One of MNS's is kept once, and
-    /// whatever strangers send at the same time; others only if they are logged in full.
+    /// Where the request will be kept for `explain` and `logs recover`, if all of it has come. One
+    /// of MNS's is kept once, and whatever strangers send at the same time; others only if they are
+    /// logged in full.
     fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {
-        let Endpoint { quarantine, journal, .. } = self.endpoint;
+        let Endpoint {
+            quarantine,
+            journal,
+            ..
+        } = self.endpoint;
         if !self.has_body || !quarantine.is_on() || journal.is_low() {
             return None;
         }
@@ -118,13 +148,22 @@ impl Visit<'_> {
 
     /// Hands the request over to the quarantine; `false` if it is not kept.
     fn keep(&self, rejection: &Rejection, reserved: Reserved, is_logged: bool) -> bool {
-        let Endpoint { quarantine, refused, clock, .. } = self.endpoint;
+        let Endpoint {
+            quarantine,
+            refused,
+            clock,
+            ..
+        } = self.endpoint;
         let standing = rejection.standing();
         if standing == Standing::Unproved && !is_logged {
             return false;
         }
         let reason = rejection.reason().key().to_owned();
-        let note = Note { came: clock.now(), peer: self.arrival.peer, reason };
+        let note = Note {
+            came: clock.now(),
+            peer: self.arrival.peer,
+            reason,
+        };
         let capture = quarantine::capture(&self.request, &note);
         if refused.admits_kept_bytes(standing, capture.len()) {
             return quarantine.keep(reserved, capture);
@@ -133,9 +172,18 @@ impl Visit<'_> {
         false
     }
 
-    fn write_refusal(&self, refused: &Refused<'_>, file: Option<&Path>, frame: &Frame<'_>, entry: &mut Entry) {
+    fn write_refusal(
+        &self,
+        refused: &Refused<'_>,
+        file: Option<&Path>,
+        frame: &Frame<'_>,
+        entry: &mut Entry,
+    ) {
         let settings = &self.endpoint.settings;
-        let Refused { rejection, notification } = refused;
+        let Refused {
+            rejection,
+            notification,
+        } = refused;
         let Frame { headers, stamp } = frame;
         let reason = rejection.reason();
         let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
@@ -144,40 +192,60 @@ impl Visit<'_> {
         let peer = self.arrival.peer.to_string();
         let string_to_sign = self.string_to_sign(rejection);
         let hint = format!("{}; {}", Report(rejection), reason.hint());
-        let mut attributes: Vec<(&str, &[u8])> =
-            vec![("Reason", reason.key().as_bytes()), ("CertificateAddress", &address), ("Date", self.date())];
-        attributes.extend(request_time.as_ref().map(|time| ("RequestTime", time.as_bytes())));
+        let mut attributes: Vec<(&str, &[u8])> = vec![
+            ("Reason", reason.key().as_bytes()),
+            ("CertificateAddress", &address),
+            ("Date", self.date()),
+        ];
+        attributes.extend(
+            request_time
+                .as_ref()
+                .map(|time| ("RequestTime", time.as_bytes())),
+        );
         attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
         let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
         if let Some(notification) = notification {
             // The body could not be read, and follows below as it is.
             let is_read = !matches!(rejection, Rejection::Invalid(_));
-            let known = notification.attributes().into_iter().filter(|(name, _)| is_read || *name != "Message");
+            let known = notification
+                .attributes()
+                .into_iter()
+                .filter(|(name, _)| is_read || *name != "Message");
             attributes.extend(known.map(|(name, value)| match name {
                 "Message" => (name, value.get(..cut(value)).unwrap_or(value)),
                 _ => (name, value),
             }));
         }
-        let string_to_sign = string_to_sign.as_deref().map(|text| settings.paths.hide(text));
+        let string_to_sign = string_to_sign
+            .as_deref()
+            .map(|text| settings.paths.hide(text));
         attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
         attributes.extend(file.map(|file| ("QuarantineFile", file.as_os_str().as_encoded_bytes())));
         attributes.push(("Hint", hint.as_bytes()));
         let body = self.request.body();
         let shown = body.get(..cut(body)).unwrap_or(body);
-        let has_mns_headers = headers.keys().any(|name| name.as_str().starts_with(header::MNS_PREFIX));
+        let has_mns_headers = headers
+            .keys()
+            .any(|name| name.as_str().starts_with(header::MNS_PREFIX));
         let record = Record {
             stamp,
             level: rejection.level(has_mns_headers),
             place: rejection.place(),
             title: Some(rejection.title()),
             attributes: &attributes,
-            request: Some(RecordRequest { headers, peer: None, body: Some(shown) }),
+            request: Some(RecordRequest {
+                headers,
+                peer: None,
+                body: Some(shown),
+            }),
         };
         record.write(&mut entry.endpoint, settings.format);
     }
 
     fn string_to_sign(&self, rejection: &Rejection) -> Option<Vec<u8>> {
         let signed = SignedRequest::of(&self.request).ok();
-        signed.filter(|_| rejection.is_after_signature()).map(|signed| signed.string_to_sign())
+        signed
+            .filter(|_| rejection.is_after_signature())
+            .map(|signed| signed.string_to_sign())
     }
 }

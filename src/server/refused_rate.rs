@@ -1,9 +1,12 @@
-//! How much refusals may write in a second, so that no stranger fills the disk or rotates the genuine records away.
+//! How much refusals may write in a second, so that no stranger fills the disk or rotates the
+//! genuine records away.
 //!
-//! Beyond the rate, and while space is low, a refusal leaves its access line only; beyond the budget of access lines, and
-//! while space is scarce, not even that. Once a second one record and one access line say how many were left out.
+//! Beyond the rate, and while space is low, a refusal leaves its access line only; beyond the
+//! budget of access lines, and while space is scarce, not even that. Once a second one record and
+//! one access line say how many were left out.
 //!
-//! Requests that MNS signed have a budget of their own for each of these: strangers cannot use it up.
+//! Requests that MNS signed have a budget of their own for each of these: strangers cannot use it
+//! up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +19,18 @@ use crate::quarantine::Standing;
 use crate::server::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below logs.low_water. The access log has a line for each within logs.refused_bytes, unless free space is below a quarter of logs.low_water";
+const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below logs.low_water. \
+    The access log has a line for each within logs.refused_bytes, unless free space is below a \
+    quarter of logs.low_water";
 
 /// What a refusal's head may take beside its body, on average over those of a second, in bytes.
 const HEAD_BYTES: u64 = 16 * 1024;
-/// The status in the summary of access lines: no answer has it, so no peer can make a line that looks like one.
+/// The status in the summary of access lines: no answer has it, so no peer can make a line that
+/// looks like one.
 const NO_STATUS: u16 = 0;
 
-/// What the refusals of strangers may write in a second. Those that MNS signed may write as much again.
+/// What the refusals of strangers may write in a second. Those that MNS signed may write as much
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusedLimits {
     /// How many are logged in full; `None` knows no bound.
@@ -34,7 +41,8 @@ pub struct RefusedLimits {
     pub line_bytes: Option<u64>,
 }
 
-/// Counts what refusals have written in the current second. A peer chooses how large its own are, so bytes count too.
+/// Counts what refusals have written in the current second. A peer chooses how large its own are,
+/// so bytes count too.
 #[derive(Debug)]
 pub struct RefusedRate {
     records: Option<u64>,
@@ -65,10 +73,14 @@ impl RefusedRate {
     /// Budgets of which nothing is spent.
     #[must_use]
     pub fn new(limits: RefusedLimits) -> Self {
-        let bytes_each = u64::try_from(limits.body_bytes).unwrap_or(u64::MAX).saturating_add(HEAD_BYTES);
+        let bytes_each = u64::try_from(limits.body_bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_add(HEAD_BYTES);
         Self {
             records: limits.records,
-            record_bytes: limits.records.map(|records| records.saturating_mul(bytes_each)),
+            record_bytes: limits
+                .records
+                .map(|records| records.saturating_mul(bytes_each)),
             line_bytes: limits.line_bytes,
             genuine: Spent::default(),
             unproved: Spent::default(),
@@ -126,14 +138,20 @@ impl RefusedRate {
 
     fn begin_second(&self) {
         for spent in [&self.genuine, &self.unproved] {
-            for count in [&spent.records, &spent.record_bytes, &spent.kept_bytes, &spent.line_bytes] {
+            for count in [
+                &spent.records,
+                &spent.record_bytes,
+                &spent.kept_bytes,
+                &spent.line_bytes,
+            ] {
                 count.store(0, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// Takes `amount` from a budget. What is begun within the budget is written whole, so a second has at most one such more.
+/// Takes `amount` from a budget. What is begun within the budget is written whole, so a second has
+/// at most one such more.
 fn spend<T: TryInto<u64>>(spent: &AtomicU64, amount: T, max: Option<u64>) -> bool {
     let before = spent.fetch_add(amount.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     max.is_none_or(|max| before < max)
@@ -160,7 +178,10 @@ impl Endpoint {
         if self.journal.is_scarce() {
             return;
         }
-        let (records, lines) = (self.refused.records_left_out.take(), self.refused.lines_left_out.take());
+        let (records, lines) = (
+            self.refused.records_left_out.take(),
+            self.refused.lines_left_out.take(),
+        );
         let (stamp, mut entry) = (Stamp::new(self.clock.now(), &self.zone), Entry::default());
         if records > 0 {
             let count = records.to_string();
@@ -193,7 +214,11 @@ impl Endpoint {
                 reason: None,
                 message_id: None,
             };
-            line.write(&mut entry.access, self.settings.format, &self.settings.access_fields);
+            line.write(
+                &mut entry.access,
+                self.settings.format,
+                &self.settings.access_fields,
+            );
         }
         if records > 0 || lines > 0 {
             self.journal.note(entry);
@@ -208,7 +233,8 @@ impl Endpoint {
     }
 }
 
-/// What is due once a second, until the stop: [`Endpoint::tell_left_out`], and room for pushes while space is scarce.
+/// What is due once a second, until the stop: [`Endpoint::tell_left_out`], and room for pushes
+/// while space is scarce.
 pub async fn look_after_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     let mut second = tokio::time::interval(SECOND);
     while stop.run_until_cancelled(second.tick()).await.is_some() {
@@ -224,7 +250,11 @@ mod tests {
     const BOTH: [Standing; 2] = [Standing::Unproved, Standing::Genuine];
 
     fn rate(records: Option<u64>, line_bytes: Option<u64>) -> RefusedRate {
-        RefusedRate::new(RefusedLimits { records, body_bytes: 4096, line_bytes })
+        RefusedRate::new(RefusedLimits {
+            records,
+            body_bytes: 4096,
+            line_bytes,
+        })
     }
 
     #[test]
@@ -234,8 +264,14 @@ mod tests {
         let admitted = || rate.admits(stranger, false);
         assert_eq!([admitted(), admitted(), admitted()], [true, true, false]);
         rate.begin_second();
-        assert_eq!((rate.records_left_out.take(), rate.records_left_out.take()), (1, 0));
-        assert!(rate.admits(stranger, false), "the next second has a budget of its own");
+        assert_eq!(
+            (rate.records_left_out.take(), rate.records_left_out.take()),
+            (1, 0)
+        );
+        assert!(
+            rate.admits(stranger, false),
+            "the next second has a budget of its own"
+        );
         assert!(!rate.admits(stranger, true), "none while space is low");
         assert_eq!(rate.records_left_out.take(), 1);
         assert_eq!(rate.left_out(), 2, "a summary takes nothing away");
@@ -252,7 +288,10 @@ mod tests {
     fn access_lines_have_so_many_bytes_a_second_and_the_others_are_counted() {
         let rate = rate(None, Some(100));
         let admitted = |bytes| rate.admits_line(Standing::Unproved, bytes);
-        assert_eq!([admitted(99), admitted(50), admitted(1)], [true, true, false]);
+        assert_eq!(
+            [admitted(99), admitted(50), admitted(1)],
+            [true, true, false]
+        );
         rate.leave_line_out();
         rate.begin_second();
         assert!(admitted(1));
@@ -275,7 +314,10 @@ mod tests {
         for (number, spends) in budgets.iter().enumerate() {
             let rate = rate(Some(1), Some(1));
             for standing in BOTH {
-                let spent = [spends(&rate, standing, bytes_max), spends(&rate, standing, 1)];
+                let spent = [
+                    spends(&rate, standing, bytes_max),
+                    spends(&rate, standing, 1),
+                ];
                 assert_eq!(spent, [true, false], "budget {number} of {standing:?}");
             }
         }

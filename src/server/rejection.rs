@@ -1,7 +1,7 @@
 //! Why there is no 201, and what else follows from that.
 //!
-//! The reason goes to the logs under a stable key, which `docs/errors.md` explains. What the peer reads is decided in
-//! `respond`.
+//! The reason goes to the logs under a stable key, which `docs/errors.md` explains. What the peer
+//! reads is decided in `respond`.
 
 use tokio::time::error::Elapsed;
 
@@ -100,15 +100,17 @@ impl Rejection {
 
     /// Whether it is answered 403 and nothing proves that MNS sent it.
     pub(super) fn is_of_a_stranger(&self) -> bool {
-        matches!(self, Self::Untrusted(_)) && self.status() == 403 && self.standing() == Standing::Unproved
+        matches!(self, Self::Untrusted(_))
+            && self.status() == 403
+            && self.standing() == Standing::Unproved
     }
 
     /// Whether the signature had been looked at.
     pub(super) fn is_after_signature(&self) -> bool {
         match self {
-            Self::Untrusted(Untrusted::SignatureWrong | Untrusted::KeyTooSmall(_) | Untrusted::RenewalFailed(_)) => {
-                true
-            }
+            Self::Untrusted(
+                Untrusted::SignatureWrong | Untrusted::KeyTooSmall(_) | Untrusted::RenewalFailed(_),
+            ) => true,
             Self::NotAdmitted(_) | Self::Invalid(_) | Self::Journal(_) => true,
             Self::Untrusted(_)
             | Self::TooManyInFlight

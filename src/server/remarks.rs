@@ -1,6 +1,7 @@
 //! What is odd about an accepted notification.
 //!
-//! A push can have several remarks, and none hides another: all are counted, and all are in the logs, in one field.
+//! A push can have several remarks, and none hides another: all are counted, and all are in the
+//! logs, in one field.
 
 use crate::journal::Level;
 use crate::mns::Notification;
@@ -19,7 +20,10 @@ pub(super) struct Remarks {
 
 impl Remarks {
     pub(super) fn of(notification: &Notification<'_>, timeliness: Timeliness) -> Self {
-        Self { is_late: timeliness == Timeliness::Late, has_another_md5: !notification.message_md5_holds() }
+        Self {
+            is_late: timeliness == Timeliness::Late,
+            has_another_md5: !notification.message_md5_holds(),
+        }
     }
 
     /// Whether the date is that of an older push.
@@ -27,10 +31,12 @@ impl Remarks {
         self.is_late
     }
 
-    /// Their keys, those that warn first: whoever looks at the beginning of the field sees the one that matters.
+    /// Their keys, those that warn first: whoever looks at the beginning of the field sees the one
+    /// that matters.
     pub(super) fn reasons(self) -> impl Iterator<Item = Reason> {
         let late = self.is_late.then_some(Reason::DateLate);
-        late.into_iter().chain(self.has_another_md5.then_some(Reason::MessageMd5Mismatch))
+        late.into_iter()
+            .chain(self.has_another_md5.then_some(Reason::MessageMd5Mismatch))
     }
 
     /// The value of `Reason`; `None` without a remark.
@@ -39,10 +45,14 @@ impl Remarks {
         (!keys.is_empty()).then(|| keys.join(SEPARATOR))
     }
 
-    /// The level of the outcome. Another `MessageMD5` is normal: MNS computes it in another way if the message has user
-    /// properties (protocol.md 1.4).
+    /// The level of the outcome. Another `MessageMD5` is normal: MNS computes it in another way if
+    /// the message has user properties (protocol.md 1.4).
     pub(super) fn level(self) -> Level {
-        if self.is_late { Level::Warning } else { Level::Info }
+        if self.is_late {
+            Level::Warning
+        } else {
+            Level::Info
+        }
     }
 }
 
@@ -56,9 +66,17 @@ mod tests {
             (false, false, None, Level::Info),
             (true, false, Some("date_late"), Level::Warning),
             (false, true, Some("message_md5_mismatch"), Level::Info),
-            (true, true, Some("date_late,message_md5_mismatch"), Level::Warning),
+            (
+                true,
+                true,
+                Some("date_late,message_md5_mismatch"),
+                Level::Warning,
+            ),
         ] {
-            let remarks = Remarks { is_late, has_another_md5 };
+            let remarks = Remarks {
+                is_late,
+                has_another_md5,
+            };
             assert_eq!((remarks.text().as_deref(), remarks.level()), (text, level));
         }
     }

@@ -1,6 +1,7 @@
 //! The one place where a receipt or a rejection becomes an answer.
 //!
-//! What the peer reads is fixed text. A status of a refusal is 4xx or 5xx by its type: MNS takes a 3xx for a delivery.
+//! What the peer reads is fixed text. A status of a refusal is 4xx or 5xx by its type: MNS takes a
+//! 3xx for a delivery.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -138,8 +139,8 @@ pub(super) fn created(_proof: &Receipt) -> Response {
     text(StatusCode::CREATED, "Notify Message Succeed!")
 }
 
-/// The answer to a refused request.
-/// Where that did not come whole the connection ends: what is left of it must not be taken for the next request.
+/// The answer to a refused request. Where that did not come whole the connection ends: what is left
+/// of it must not be taken for the next request.
 pub(super) fn refused(rejection: &Rejection, is_whole: bool) -> Response {
     let refusal = rejection.refusal();
     let mut response = text(refusal.status(), refusal.body());
@@ -147,7 +148,9 @@ pub(super) fn refused(rejection: &Rejection, is_whole: bool) -> Response {
         response.headers_mut().insert(name, value);
     }
     if !is_whole {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
@@ -163,13 +166,17 @@ pub(super) fn health(is_healthy: bool) -> Response {
 
 /// The same answer, and the connection ends with it.
 pub(super) fn last(mut response: Response) -> Response {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
 fn text(status: StatusCode, body: &'static str) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }

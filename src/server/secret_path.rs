@@ -1,7 +1,8 @@
 //! A path that only MNS and the owner know.
 //!
-//! The path is part of what MNS signs, and MNS alone is told it: over TLS a stranger who has the signing key still has no
-//! path to post to. So it is compared in constant time, and no output shows it.
+//! The path is part of what MNS signs, and MNS alone is told it: over TLS a stranger who has the
+//! signing key still has no path to post to. So it is compared in constant time, and no output
+//! shows it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -45,7 +46,8 @@ pub struct SecretPath {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPathError {
     /// It cannot be read, or not be made where there is none.
-    #[error("cannot {doing} {}, which server.secret_path_file names: {cause}; {remedy}", path.display())]
+    #[error("cannot {doing} {}, which server.secret_path_file names: {cause}; \
+        {remedy}", path.display())]
     Unusable {
         /// What was tried.
         doing: &'static str,
@@ -58,7 +60,9 @@ pub enum SecretPathError {
     },
     /// What it holds is no secret path.
     #[error(
-        "{}, which server.secret_path_file names: line {line} is no segment of {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX} letters, digits, - and _; delete the file and the next start makes one", path.display()
+        "{}, which server.secret_path_file names: line {line} is no segment of {SEGMENT_BYTES_MIN} \
+         to {SEGMENT_BYTES_MAX} letters, digits, - and _; delete the file and the next start makes \
+         one", path.display()
     )]
     Malformed {
         /// The file.
@@ -68,7 +72,8 @@ pub enum SecretPathError {
     },
     /// It holds none, or too many.
     #[error(
-        "{}, which server.secret_path_file names, holds {count} segments: one is needed, and a second one below it may be the one before", path.display()
+        "{}, which server.secret_path_file names, holds {count} segments: one is needed, and a \
+         second one below it may be the one before", path.display()
     )]
     Miscounted {
         /// The file.
@@ -91,7 +96,8 @@ impl SecretPath {
         }
     }
 
-    /// Reads the file, and makes it where there is none: 256 random bits that are on disk before they are served.
+    /// Reads the file, and makes it where there is none: 256 random bits that are on disk before
+    /// they are served.
     ///
     /// # Errors
     /// [`SecretPathError`]
@@ -105,7 +111,9 @@ impl SecretPath {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Self::read(file)?,
             made => {
                 made.map_err(|cause| unusable("make", file, cause))?;
-                Some(Self { segments: vec![segment] })
+                Some(Self {
+                    segments: vec![segment],
+                })
             }
         };
         made.ok_or_else(|| unusable("read", file, io::ErrorKind::NotFound.into()))
@@ -113,24 +121,38 @@ impl SecretPath {
 
     fn parse(text: &str, file: &Path) -> Result<Self, SecretPathError> {
         let mut segments = Vec::new();
-        for (line, segment) in (1..).zip(text.lines().map(str::trim)).filter(|(_, segment)| !segment.is_empty()) {
+        for (line, segment) in (1..)
+            .zip(text.lines().map(str::trim))
+            .filter(|(_, segment)| !segment.is_empty())
+        {
             let is_one = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment.len())
-                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
             if !is_one {
-                return Err(SecretPathError::Malformed { path: file.to_owned(), line });
+                return Err(SecretPathError::Malformed {
+                    path: file.to_owned(),
+                    line,
+                });
             }
             segments.push(segment.to_owned());
         }
         match segments.len() {
             1..=SEGMENTS_MAX => Ok(Self { segments }),
-            count => Err(SecretPathError::Miscounted { path: file.to_owned(), count }),
+            count => Err(SecretPathError::Miscounted {
+                path: file.to_owned(),
+                count,
+            }),
         }
     }
 
     /// The path to give to a subscription, with its secret. For the one who asks for it by name.
     #[must_use]
     pub fn revealed(&self) -> String {
-        format!("{PREFIX}{}", self.segments.first().map_or(HIDDEN, String::as_str))
+        format!(
+            "{PREFIX}{}",
+            self.segments.first().map_or(HIDDEN, String::as_str)
+        )
     }
 
     /// The same for everyone else.
@@ -147,18 +169,27 @@ impl SecretPath {
 
     /// Whether a path is served; how long that takes tells its length and no more.
     pub(super) fn serves(&self, path: &str) -> bool {
-        let Some(asked) = path.strip_prefix(PREFIX) else { return false };
+        let Some(asked) = path.strip_prefix(PREFIX) else {
+            return false;
+        };
         let equal = |segment: &String| segment.as_bytes().ct_eq(asked.as_bytes());
-        self.segments.iter().map(equal).fold(Choice::from(0), |any, one| any | one).into()
+        self.segments
+            .iter()
+            .map(equal)
+            .fold(Choice::from(0), |any, one| any | one)
+            .into()
     }
 
     /// A text without the secret.
     pub(super) fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let hidden = self.segments.iter().zip([HIDDEN, HIDDEN_BEFORE]);
-        hidden.fold(Cow::Borrowed(text), |text, (segment, hidden)| match position(&text, segment.as_bytes()) {
-            Some(_) => Cow::Owned(replace(&text, segment.as_bytes(), hidden.as_bytes())),
-            None => text,
-        })
+        hidden.fold(
+            Cow::Borrowed(text),
+            |text, (segment, hidden)| match position(&text, segment.as_bytes()) {
+                Some(_) => Cow::Owned(replace(&text, segment.as_bytes(), hidden.as_bytes())),
+                None => text,
+            },
+        )
     }
 
     /// Headers without the secret: a proxy may tell in one which path was asked for.
@@ -169,7 +200,9 @@ impl SecretPath {
         }
         let mut hidden = headers.clone();
         for value in hidden.values_mut() {
-            let Cow::Owned(text) = self.hide(value.as_bytes()) else { continue };
+            let Cow::Owned(text) = self.hide(value.as_bytes()) else {
+                continue;
+            };
             *value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(HIDDEN));
         }
         Cow::Owned(hidden)
@@ -178,7 +211,9 @@ impl SecretPath {
 
 impl fmt::Debug for SecretPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretPath").field("segments", &self.segments.len()).finish()
+        f.debug_struct("SecretPath")
+            .field("segments", &self.segments.len())
+            .finish()
     }
 }
 
@@ -188,7 +223,8 @@ fn position(text: &[u8], part: &[u8]) -> Option<usize> {
 
 fn replace(text: &[u8], part: &[u8], with: &[u8]) -> Vec<u8> {
     let (mut shown, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some((before, after)) = position(rest, part).and_then(|at| rest.split_at_checked(at)) {
+    while let Some((before, after)) = position(rest, part).and_then(|at| rest.split_at_checked(at))
+    {
         shown.extend_from_slice(before);
         shown.extend_from_slice(with);
         rest = after.get(part.len()..).unwrap_or_default();
@@ -199,7 +235,10 @@ fn replace(text: &[u8], part: &[u8], with: &[u8]) -> Vec<u8> {
 
 /// Makes the file for its owner alone. One that somebody else made meanwhile stays as it is.
 fn make(file: &Path, segment: &str) -> io::Result<()> {
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = file
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     // A temporary file is its owner's alone.
     let mut made = tempfile::NamedTempFile::new_in(dir)?;
@@ -210,14 +249,22 @@ fn make(file: &Path, segment: &str) -> io::Result<()> {
     sync_all(&File::open(dir)?)
 }
 
-#[expect(clippy::disallowed_methods, reason = "an address that is given to MNS must outlast a power cut")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an address that is given to MNS must outlast a power cut"
+)]
 fn sync_all(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
 fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> SecretPathError {
     let remedy = remedy(path.parent().unwrap_or(path), &cause);
-    SecretPathError::Unusable { doing, path: path.to_owned(), remedy, cause }
+    SecretPathError::Unusable {
+        doing,
+        path: path.to_owned(),
+        remedy,
+        cause,
+    }
 }
 
 #[cfg(test)]
@@ -241,12 +288,24 @@ mod tests {
             assert!(both.serves(&format!("/n/{served}")));
         }
         let upper = ONE.to_uppercase();
-        for other in ["", "***", "a", &format!("{ONE}/"), &format!("{ONE}x"), &format!("x{ONE}"), &upper] {
+        for other in [
+            "",
+            "***",
+            "a",
+            &format!("{ONE}/"),
+            &format!("{ONE}x"),
+            &format!("x{ONE}"),
+            &upper,
+        ] {
             assert!(!both.serves(&format!("/n/{other}")), "{other}");
         }
-        for other in
-            [ONE.to_owned(), format!("/{ONE}"), format!("/N/{ONE}"), format!("/n//{ONE}"), format!("//n/{ONE}")]
-        {
+        for other in [
+            ONE.to_owned(),
+            format!("/{ONE}"),
+            format!("/N/{ONE}"),
+            format!("/n//{ONE}"),
+            format!("//n/{ONE}"),
+        ] {
             assert!(!both.serves(&other), "{other}");
         }
     }
@@ -260,7 +319,10 @@ mod tests {
             (&format!("{ONE}\n{ONE}/x"), "line 2 is no segment"),
             (&ONE.repeat(6), "line 1 is no segment"),
         ] {
-            assert!(parse(text).unwrap_err().to_string().contains(problem), "{text}");
+            assert!(
+                parse(text).unwrap_err().to_string().contains(problem),
+                "{text}"
+            );
         }
     }
 
@@ -268,14 +330,23 @@ mod tests {
     fn no_text_shows_it() {
         let path = parse(&format!("{ONE}\n{TWO}")).unwrap();
         let text = format!("POST /n/{ONE}?x={TWO}{ONE}\n");
-        assert_eq!(path.hide(text.as_bytes()).as_ref(), b"POST /n/***?x=***2***\n");
+        assert_eq!(
+            path.hide(text.as_bytes()).as_ref(),
+            b"POST /n/***?x=***2***\n"
+        );
         assert!(matches!(path.hide(b"POST /n/x"), Cow::Borrowed(_)));
         assert_eq!(format!("{path:?}"), "SecretPath { segments: 2 }");
         let mut headers = HeaderMap::new();
-        headers.append("x-original-uri", HeaderValue::try_from(format!("/n/{ONE}")).unwrap());
+        headers.append(
+            "x-original-uri",
+            HeaderValue::try_from(format!("/n/{ONE}")).unwrap(),
+        );
         headers.append("host", HeaderValue::from_static("x"));
         let hidden = path.hide_in(&headers);
-        assert_eq!((&hidden["x-original-uri"], &hidden["host"]), (&"/n/***".parse().unwrap(), &"x".parse().unwrap()));
+        assert_eq!(
+            (&hidden["x-original-uri"], &hidden["host"]),
+            (&"/n/***".parse().unwrap(), &"x".parse().unwrap())
+        );
         headers.remove("x-original-uri");
         assert!(matches!(path.hide_in(&headers), Cow::Borrowed(_)));
     }
@@ -290,7 +361,10 @@ mod tests {
         };
         let served: Vec<_> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-            starts.into_iter().map(|start| start.join().unwrap()).collect()
+            starts
+                .into_iter()
+                .map(|start| start.join().unwrap())
+                .collect()
         });
         let said = SecretPath::read(&file).unwrap().unwrap();
         assert!(served.iter().all(|served| *served == said));
@@ -305,13 +379,24 @@ mod tests {
         assert!(SecretPath::read(&file).unwrap().is_none());
         let made = SecretPath::read_or_make(&file).unwrap();
         assert_eq!(made.revealed().len(), "/n/".len() + 43);
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(dir.path().join("state")).unwrap().count(), 1);
         assert_eq!(SecretPath::read_or_make(&file).unwrap(), made);
-        assert_ne!(SecretPath::read_or_make(&dir.path().join("other")).unwrap(), made);
+        assert_ne!(
+            SecretPath::read_or_make(&dir.path().join("other")).unwrap(),
+            made
+        );
         assert!(make(&file, ONE).is_err(), "what is there is never replaced");
         assert_eq!(SecretPath::read(&file).unwrap(), Some(made));
         fs::create_dir(dir.path().join("dir")).unwrap();
-        assert!(SecretPath::read_or_make(&dir.path().join("dir")).unwrap_err().to_string().contains("cannot read"));
+        assert!(
+            SecretPath::read_or_make(&dir.path().join("dir"))
+                .unwrap_err()
+                .to_string()
+                .contains("cannot read")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The addresses in use, in two halves that never push each other out: newcomers, and the known ones, which are MNS's own
-//! and those that have verified a push.
+//! The addresses in use, in two halves that never push each other out: newcomers, and the known
+//! ones, which are MNS's own and those that have verified a push.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,9 +30,13 @@ impl Addresses {
         self.slots.load().get(url).cloned()
     }
 
-    /// The slot of an address that may be new; a new one must be paid for, unless it is MNS's own. It takes the place of the
-    /// oldest newcomer.
-    pub(super) fn get_or_pay(&self, url: &SigningCertUrl, pay: impl FnOnce() -> bool) -> Option<Arc<Slot>> {
+    /// The slot of an address that may be new; a new one must be paid for, unless it is MNS's own.
+    /// It takes the place of the oldest newcomer.
+    pub(super) fn get_or_pay(
+        &self,
+        url: &SigningCertUrl,
+        pay: impl FnOnce() -> bool,
+    ) -> Option<Arc<Slot>> {
         self.get(url).or_else(|| {
             self.grow(url, |slots| match slots.get(url) {
                 // Another request was faster.
@@ -45,18 +49,29 @@ impl Addresses {
     }
 
     /// Counts a use that verified a push, where the certificate is known to do so. Takes no lock.
-    pub(super) fn note_use(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> bool {
+    pub(super) fn note_use(
+        &self,
+        url: &SigningCertUrl,
+        certificate: &Arc<SigningCertificate>,
+    ) -> bool {
         let slots = self.slots.load();
-        let Some(slot) = slots.get(url) else { return false };
-        let is_proven = slot.proven.load().as_ref().is_some_and(|proven| Arc::ptr_eq(proven, certificate));
+        let Some(slot) = slots.get(url) else {
+            return false;
+        };
+        let is_proven = slot
+            .proven
+            .load()
+            .as_ref()
+            .is_some_and(|proven| Arc::ptr_eq(proven, certificate));
         if is_proven {
             self.use_now(slot);
         }
         is_proven
     }
 
-    /// Puts an address among the known, with its certificate: a push was verified under it, here or before it was kept.
-    /// It takes the place of the known one whose last use is the longest ago. Gives what was proven there before.
+    /// Puts an address among the known, with its certificate: a push was verified under it, here or
+    /// before it was kept. It takes the place of the known one whose last use is the longest ago.
+    /// Gives what was proven there before.
     pub(super) fn vouch(
         &self,
         url: &SigningCertUrl,
@@ -77,14 +92,22 @@ impl Addresses {
     /// How many have a certificate, and how many have none.
     pub(super) fn counts(&self) -> (usize, usize) {
         let slots = self.slots.load();
-        let held = slots.values().filter(|slot| slot.held.load().is_some()).count();
+        let held = slots
+            .values()
+            .filter(|slot| slot.held.load().is_some())
+            .count();
         (held, slots.len().saturating_sub(held))
     }
 
-    fn grow(&self, url: &SigningCertUrl, slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>) -> Option<Arc<Slot>> {
+    fn grow(
+        &self,
+        url: &SigningCertUrl,
+        slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>,
+    ) -> Option<Arc<Slot>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.slots.load_full();
-        // Copied only for a slot: a flood of addresses that nobody pays for must not keep the lock for that long.
+        // Copied only for a slot: a flood of addresses that nobody pays for must not keep the lock
+        // for that long.
         let slot = slot(&before)?;
         let mut slots = Slots::clone(&before);
         self.use_now(&slot);

@@ -1,7 +1,7 @@
 //! Which genuine pushes are meant for us.
 //!
-//! The signing key is MNS's and serves all of its customers: anyone with an account can subscribe our
-//! address to a topic of theirs. So a valid signature says "MNS", and this says "ours".
+//! The signing key is MNS's and serves all of its customers: anyone with an account can subscribe
+//! our address to a topic of theirs. So a valid signature says "MNS", and this says "ours".
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -37,7 +37,11 @@ impl Admission {
     #[must_use]
     pub fn new(owners: Vec<String>, topics: Vec<String>, sources: Vec<IpNet>) -> Self {
         let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
-        Self { owners: bytes(owners), topics: bytes(topics), sources }
+        Self {
+            owners: bytes(owners),
+            topics: bytes(topics),
+            sources,
+        }
     }
 
     /// Whether every account's pushes are taken.
@@ -56,7 +60,11 @@ impl Admission {
     ///
     /// # Errors
     /// [`NotAdmitted`]
-    pub fn admit<'a>(&self, notification: Notification<'a>, peer: IpAddr) -> Result<Notification<'a>, NotAdmitted> {
+    pub fn admit<'a>(
+        &self,
+        notification: Notification<'a>,
+        peer: IpAddr,
+    ) -> Result<Notification<'a>, NotAdmitted> {
         let peer = peer.to_canonical();
         if !self.sources.is_empty() && !self.sources.iter().any(|net| net.contains(&peer)) {
             return Err(NotAdmitted::Source(peer));
@@ -68,7 +76,10 @@ impl Admission {
     ///
     /// # Errors
     /// [`NotAdmitted::Owner`], [`NotAdmitted::Topic`]
-    pub fn admit_from_anywhere<'a>(&self, notification: Notification<'a>) -> Result<Notification<'a>, NotAdmitted> {
+    pub fn admit_from_anywhere<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> Result<Notification<'a>, NotAdmitted> {
         if !self.owners.is_empty() && !self.owners.contains(notification.topic_owner.as_ref()) {
             return Err(NotAdmitted::Owner(text(&notification.topic_owner)));
         }

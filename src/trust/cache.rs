@@ -1,10 +1,11 @@
 //! The certificates in use, by address.
 //!
-//! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a rotation), so what is held
-//! never expires. What can go wrong is bounded: one fetch at a time for an address, failures
-//! remembered for two seconds, a new look at an address whose key stopped fitting at most once a
-//! minute, at most 256 known addresses and as many newcomers, at most 16 fetches of newcomers at once, and a budget for
-//! them. Known are MNS's own address and those that have verified a push: strangers use up nothing that these need.
+//! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a
+//! rotation), so what is held never expires. What can go wrong is bounded: one fetch at a time for
+//! an address, failures remembered for two seconds, a new look at an address whose key stopped
+//! fitting at most once a minute, at most 256 known addresses and as many newcomers, at most 16
+//! fetches of newcomers at once, and a budget for them. Known are MNS's own address and those that
+//! have verified a push: strangers use up nothing that these need.
 
 use std::mem;
 use std::net::IpAddr;
@@ -26,8 +27,8 @@ use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCerti
 
 /// For how long a failed fetch answers for the next ones.
 const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
-/// The least time between two renewals of an address. The first fetch is none: a key that changes right
-/// after it is picked up at once.
+/// The least time between two renewals of an address. The first fetch is none: a key that changes
+/// right after it is picked up at once.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 const UNFETCHED: &str = "Could not fetch a signing certificate";
 /// Keys below this size get a warning: they can be factored with rented machines.
@@ -75,13 +76,18 @@ pub struct CacheCounts {
 }
 
 impl CertificateCache {
-    /// An empty cache over a source and a store. `fetch_timeout` bounds a fetch, whatever the source does.
-    pub fn new(source: Arc<dyn CertificateSource>, store: CertificateStore, fetch_timeout: Duration) -> Arc<Self> {
+    /// An empty cache over a source and a store. `fetch_timeout` bounds a fetch, whatever the
+    /// source does.
+    pub fn new(
+        source: Arc<dyn CertificateSource>,
+        store: CertificateStore,
+        fetch_timeout: Duration,
+    ) -> Arc<Self> {
         Self::with_budget(source, store, fetch_timeout, FetchBudget::default())
     }
 
-    /// The same for requests that came long ago, and to which nobody can add: every address is asked for, so the source
-    /// has to know a bound.
+    /// The same for requests that came long ago, and to which nobody can add: every address is
+    /// asked for, so the source has to know a bound.
     pub fn without_budget(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,
@@ -112,8 +118,8 @@ impl CertificateCache {
         })
     }
 
-    /// The certificate of an address: the one held, else from the source, else from disk. A fetch for an address that
-    /// is not known is paid from the budget of `peer`.
+    /// The certificate of an address: the one held, else from the source, else from disk. A fetch
+    /// for an address that is not known is paid from the budget of `peer`.
     ///
     /// Dropping the future leaves the fetch running for those who ask next.
     ///
@@ -123,7 +129,8 @@ impl CertificateCache {
         self.ask(url, Asker::Peer(peer)).await
     }
 
-    /// The same before a push asks: nobody pays, so only a known address is fetched, and a failure is not logged.
+    /// The same before a push asks: nobody pays, so only a known address is fetched, and a failure
+    /// is not logged.
     pub(super) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> Outcome {
         self.ask(url, Asker::Ahead).await
     }
@@ -131,7 +138,9 @@ impl CertificateCache {
     /// Whether a certificate of this address is on disk.
     pub(super) async fn is_kept(&self, url: &SigningCertUrl) -> bool {
         let (store, url) = (self.store.clone(), url.clone());
-        tokio::task::spawn_blocking(move || matches!(store.load(&url), Ok(Some(_)))).await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || matches!(store.load(&url), Ok(Some(_))))
+            .await
+            .unwrap_or(false)
     }
 
     async fn ask(self: &Arc<Self>, url: &SigningCertUrl, asker: Asker) -> Outcome {
@@ -146,7 +155,9 @@ impl CertificateCache {
             match (state.flight(), &state.failed, slot.held.load_full()) {
                 (_, _, Some(certificate)) => return Ok(certificate),
                 (Some(flight), _, None) => Ok(flight.clone()),
-                (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => return Err(error.clone()),
+                (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => {
+                    return Err(error.clone());
+                }
                 (None, _, None) => self.take_off(url, &slot, &mut state, asker),
             }
         };
@@ -161,19 +172,29 @@ impl CertificateCache {
         self.addresses.get(url)?.held.load_full()
     }
 
-    /// The certificate that verified the last push of an address. It is another than the cached one from a renewal until a
-    /// push is verified under the new key: the file may change before MNS signs with its key.
+    /// The certificate that verified the last push of an address. It is another than the cached one
+    /// from a renewal until a push is verified under the new key: the file may change before MNS
+    /// signs with its key.
     pub(super) fn proven(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         self.addresses.get(url)?.proven.load_full()
     }
 
-    /// Caches the certificates on disk whose addresses are allowed, before a push needs them: until then nothing tells a push
-    /// from what strangers send.
+    /// Caches the certificates on disk whose addresses are allowed, before a push needs them: until
+    /// then nothing tells a push from what strangers send.
     pub async fn load_kept(self: Arc<Self>, prefixes: Prefixes) {
         let store = self.store.clone();
-        let Ok(Ok(kept)) = tokio::task::spawn_blocking(move || store.list()).await else { return };
-        for kept in kept.iter().filter(|kept| kept.certificate.is_ok()).take(ADDRESSES_MAX) {
-            let url = kept.path.to_str().and_then(|name| prefixes.admit_kept(name));
+        let Ok(Ok(kept)) = tokio::task::spawn_blocking(move || store.list()).await else {
+            return;
+        };
+        for kept in kept
+            .iter()
+            .filter(|kept| kept.certificate.is_ok())
+            .take(ADDRESSES_MAX)
+        {
+            let url = kept
+                .path
+                .to_str()
+                .and_then(|name| prefixes.admit_kept(name));
             if let Some(url) = url
                 && self.peek(&url).is_none()
             {
@@ -183,7 +204,8 @@ impl CertificateCache {
         }
     }
 
-    /// Looks at an address again, because a signature failed under `unfit`: its key may have changed.
+    /// Looks at an address again, because a signature failed under `unfit`: its key may have
+    /// changed.
     ///
     /// `None` where that was done less than a minute ago.
     ///
@@ -195,15 +217,25 @@ impl CertificateCache {
         unfit: &Arc<SigningCertificate>,
         peer: IpAddr,
     ) -> Result<Option<Arc<SigningCertificate>>, FetchError> {
-        let slot = self.addresses.get_or_pay(url, || self.budget.take(peer)).ok_or(FetchError::OverBudget)?;
+        let slot = self
+            .addresses
+            .get_or_pay(url, || self.budget.take(peer))
+            .ok_or(FetchError::OverBudget)?;
         let flight = {
             let mut state = slot.state();
             match (state.flight(), slot.held.load_full()) {
                 (Some(flight), _) => flight.clone(),
                 (None, Some(held)) if !Arc::ptr_eq(&held, unfit) => return Ok(Some(held)),
-                (None, _) if state.renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_PAUSE) => {
+                (None, _)
+                    if state
+                        .renewed_at
+                        .is_some_and(|at| at.elapsed() < RENEWAL_PAUSE) =>
+                {
                     // A look that failed has said nothing about the key.
-                    return state.failed.as_ref().map_or(Ok(None), |(_, error)| Err(error.clone()));
+                    return state
+                        .failed
+                        .as_ref()
+                        .map_or(Ok(None), |(_, error)| Err(error.clone()));
                 }
                 (None, _) => {
                     let flight = self.take_off(url, &slot, &mut state, Asker::Peer(peer))?;
@@ -215,8 +247,9 @@ impl CertificateCache {
         landing(flight).await.map(Some)
     }
 
-    /// Remembers that a push was verified under this certificate: it is kept, and its address stays when room is
-    /// needed, and `peer` need not have paid for it. Gives the change where another key was expected, once.
+    /// Remembers that a push was verified under this certificate: it is kept, and its address stays
+    /// when room is needed, and `peer` need not have paid for it. Gives the change where another
+    /// key was expected, once.
     ///
     /// Where it has verified one before, this takes no lock and no memory.
     pub fn note_verified(
@@ -235,10 +268,18 @@ impl CertificateCache {
         if news != News::Known {
             self.keep(url);
         }
-        let News::Changed(change) = news else { return None };
+        let News::Changed(change) = news else {
+            return None;
+        };
         self.key_changes.fetch_add(1, Ordering::Relaxed);
-        let KeyChange { key_bits, old_key, new_key, .. } = &change;
-        warn!(%url, key_bits, old_key, new_key, "The signing key has changed: a push was verified under one not seen before");
+        let KeyChange {
+            key_bits,
+            old_key,
+            new_key,
+            ..
+        } = &change;
+        warn!(%url, key_bits, old_key, new_key, "The signing key has changed: a push was verified \
+            under one not seen before");
         Some(change)
     }
 
@@ -255,8 +296,8 @@ impl CertificateCache {
         }
     }
 
-    /// Starts the one fetch of an address, if it is a known one or the fetch can be paid for. The task ends by itself
-    /// within the fetch's time limit.
+    /// Starts the one fetch of an address, if it is a known one or the fetch can be paid for. The
+    /// task ends by itself within the fetch's time limit.
     fn take_off(
         self: &Arc<Self>,
         url: &SigningCertUrl,
@@ -266,7 +307,10 @@ impl CertificateCache {
     ) -> Result<Flight, FetchError> {
         if !(slot.is_known() || mem::take(&mut state.is_paid) || self.pays(asker)) {
             // Why the last one failed says more.
-            return Err(state.failed.as_ref().map_or(FetchError::OverBudget, |(_, error)| error.clone()));
+            return Err(state
+                .failed
+                .as_ref()
+                .map_or(FetchError::OverBudget, |(_, error)| error.clone()));
         }
         let (sender, receiver) = watch::channel(None);
         state.flight = Some(receiver.clone());
@@ -283,8 +327,11 @@ impl CertificateCache {
                     }
                     // The source was not asked, so there is nothing to remember.
                     (Err(FetchError::TooMany), _) => state.renewed_at = None,
-                    (Err(error), Asker::Peer(_)) => state.failed = Some((Instant::now(), error.clone())),
-                    // A push that comes next asks by itself: without this fetch it would have done so as well.
+                    (Err(error), Asker::Peer(_)) => {
+                        state.failed = Some((Instant::now(), error.clone()))
+                    }
+                    // A push that comes next asks by itself: without this fetch it would have done
+                    // so as well.
                     (Err(_), Asker::Ahead) => {}
                 }
             }
@@ -311,7 +358,11 @@ impl CertificateCache {
             return Ok(kept);
         }
         self.fetched.fetch_add(1, Ordering::Relaxed);
-        match self.fetch(url, permits).await.and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?)) {
+        match self
+            .fetch(url, permits)
+            .await
+            .and_then(|bytes| Ok(SigningCertificate::parse(&bytes)?))
+        {
             Ok(certificate) => {
                 info!(%url, key_bits = certificate.key_bits(), "Fetched a signing certificate");
                 Ok(Arc::new(certificate))
@@ -322,15 +373,25 @@ impl CertificateCache {
                     Asker::Peer(_) => self.failures.warn(url, &error, UNFETCHED),
                     Asker::Ahead => {}
                 }
-                if held.is_none() { self.load(url).await.ok_or(error) } else { Err(error) }
+                if held.is_none() {
+                    self.load(url).await.ok_or(error)
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
-    async fn fetch(&self, url: &SigningCertUrl, permits: &Semaphore) -> Result<Vec<u8>, FetchError> {
+    async fn fetch(
+        &self,
+        url: &SigningCertUrl,
+        permits: &Semaphore,
+    ) -> Result<Vec<u8>, FetchError> {
         let now = Instant::now();
         let deadline = now.checked_add(self.fetch_timeout).unwrap_or(now);
-        let Ok(_permit) = timeout_at(deadline, permits.acquire()).await else { return Err(FetchError::TooMany) };
+        let Ok(_permit) = timeout_at(deadline, permits.acquire()).await else {
+            return Err(FetchError::TooMany);
+        };
         let fetched = timeout_at(deadline, self.source.fetch(url)).await;
         fetched.unwrap_or(Err(FetchError::TimedOut(self.fetch_timeout)))
     }
@@ -346,7 +407,8 @@ impl CertificateCache {
         }
     }
 
-    /// The certificate on disk. It is there since it verified a push, or was put there by hand: its address is known.
+    /// The certificate on disk. It is there since it verified a push, or was put there by hand: its
+    /// address is known.
     async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         let (store, address) = (self.store.clone(), url.clone());
         match tokio::task::spawn_blocking(move || store.load(&address)).await {
@@ -360,7 +422,8 @@ impl CertificateCache {
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => {
-                self.unusable.warn(url, &error, "Ignored a certificate on disk");
+                self.unusable
+                    .warn(url, &error, "Ignored a certificate on disk");
                 None
             }
             Err(error) => {
@@ -372,8 +435,8 @@ impl CertificateCache {
 
     /// Puts a certificate among those that have verified a push.
     ///
-    /// A temporary address has a new key at each start of its sender. So its keys are no news, no copy of them is kept, and a
-    /// key of MNS is not compared with them.
+    /// A temporary address has a new key at each start of its sender. So its keys are no news, no
+    /// copy of them is kept, and a key of MNS is not compared with them.
     fn vouch(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> News {
         let before = self.addresses.vouch(url, certificate);
         if before.is_none_or(|before| before.fingerprint() != certificate.fingerprint()) {
@@ -387,14 +450,20 @@ impl CertificateCache {
 
     /// Writes the certificate in the background: a push does not wait for it.
     fn keep(&self, url: &SigningCertUrl) {
-        let Some(slot) = self.addresses.get(url) else { return };
+        let Some(slot) = self.addresses.get(url) else {
+            return;
+        };
         let (store, url) = (self.store.clone(), url.clone());
         tokio::task::spawn_blocking(move || {
-            slot.keep(|certificate| match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
-                Ok(Ok(path)) => info!(%url, path = %path.display(), "Kept a signing certificate"),
-                Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
-                Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
-            });
+            slot.keep(
+                |certificate| match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
+                    Ok(Ok(path)) => {
+                        info!(%url, path = %path.display(), "Kept a signing certificate")
+                    }
+                    Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
+                    Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
+                },
+            );
         });
     }
 }
@@ -405,7 +474,8 @@ fn warn_where_weak(url: &SigningCertUrl, certificate: &SigningCertificate) {
         warn!(
             %url, key_bits,
             not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
-            "The signing key is weak: whoever factors it can sign any push. MNS uses such keys; see accept.topic_owners and docs/design/trust.md"
+            "The signing key is weak: whoever factors it can sign any push. MNS uses such keys; \
+             see accept.topic_owners and docs/design/trust.md"
         );
     }
 }
@@ -455,9 +525,17 @@ mod tests {
             Self::in_dir(tempfile::tempdir().unwrap(), delay_ms, answer)
         }
 
-        fn in_dir(dir: tempfile::TempDir, delay_ms: u64, answer: Result<Vec<u8>, FetchError>) -> Self {
+        fn in_dir(
+            dir: tempfile::TempDir,
+            delay_ms: u64,
+            answer: Result<Vec<u8>, FetchError>,
+        ) -> Self {
             let delay = Duration::from_millis(delay_ms);
-            let script = Arc::new(Script { answer: Mutex::new(answer), delay, calls: AtomicUsize::new(0) });
+            let script = Arc::new(Script {
+                answer: Mutex::new(answer),
+                delay,
+                calls: AtomicUsize::new(0),
+            });
             let store = CertificateStore::new(dir.path().to_owned());
             let cache = CertificateCache::new(script.clone(), store, Duration::from_secs(2));
             Self { script, cache, dir }
@@ -476,7 +554,9 @@ mod tests {
         /// So many strangers spend all fetches.
         fn spend_all(&self) {
             let strangers = (0..10_000_u32).map(|number| IpAddr::from(number.to_be_bytes()));
-            strangers.take_while(|stranger| self.cache.budget.take(*stranger)).for_each(drop);
+            strangers
+                .take_while(|stranger| self.cache.budget.take(*stranger))
+                .for_each(drop);
         }
 
         async fn kept(&self, file: &str) {
@@ -497,7 +577,9 @@ mod tests {
 
     fn url(file: &str) -> SigningCertUrl {
         let prefixes = Prefixes::new([Prefix::parse("https://a.example/").unwrap()]);
-        prefixes.admit(format!("https://a.example/{file}.pem").as_bytes()).unwrap()
+        prefixes
+            .admit(format!("https://a.example/{file}.pem").as_bytes())
+            .unwrap()
     }
 
     fn down() -> FetchError {
@@ -544,7 +626,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_source_that_stalls_is_given_up() {
         let bench = Bench::new(3_600_000, Ok(OLD.to_vec()));
-        assert_eq!(bench.get("x").await.err(), Some(FetchError::TimedOut(Duration::from_secs(2))));
+        assert_eq!(
+            bench.get("x").await.err(),
+            Some(FetchError::TimedOut(Duration::from_secs(2)))
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -554,17 +639,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_is_renewed_at_most_once_in_a_pause_and_keeps_its_certificate_when_that_fails() {
+    async fn an_address_is_renewed_at_most_once_in_a_pause_and_keeps_its_certificate_when_that_fails()
+     {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
         let held = bench.get("x").await.unwrap();
-        let renewed = bench.cache.renew(&url("x"), &held, PEER).await.unwrap().unwrap();
-        assert!(bench.cache.renew(&url("x"), &renewed, PEER).await.unwrap().is_none());
-        assert!(Arc::ptr_eq(&bench.cache.renew(&url("x"), &held, PEER).await.unwrap().unwrap(), &renewed));
+        let renewed = bench
+            .cache
+            .renew(&url("x"), &held, PEER)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(
+            bench
+                .cache
+                .renew(&url("x"), &renewed, PEER)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(Arc::ptr_eq(
+            &bench
+                .cache
+                .renew(&url("x"), &held, PEER)
+                .await
+                .unwrap()
+                .unwrap(),
+            &renewed
+        ));
         assert_eq!(bench.calls(), 2);
         bench.answer(Err(down()));
         tokio::time::advance(RENEWAL_PAUSE).await;
         for _ in 0..2 {
-            assert_eq!(bench.cache.renew(&url("x"), &renewed, PEER).await.err(), Some(down()));
+            assert_eq!(
+                bench.cache.renew(&url("x"), &renewed, PEER).await.err(),
+                Some(down())
+            );
         }
         assert_eq!(bench.calls(), 3);
         assert!(Arc::ptr_eq(&bench.get("x").await.unwrap(), &renewed));
@@ -600,7 +709,10 @@ mod tests {
         let store = CertificateStore::new(tempfile::tempdir().unwrap().path().to_owned());
         let cache = CertificateCache::new(source.clone(), store, Duration::from_secs(2));
         for calls in 1..=3 {
-            assert_eq!(cache.get(&url("x"), PEER).await.err(), Some(FetchError::Abandoned));
+            assert_eq!(
+                cache.get(&url("x"), PEER).await.err(),
+                Some(FetchError::Abandoned)
+            );
             assert_eq!(source.0.load(Ordering::SeqCst), calls);
         }
     }
@@ -609,10 +721,26 @@ mod tests {
     async fn a_renewal_that_finds_no_room_is_none() {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
         let held = bench.get("x").await.unwrap();
-        let all = bench.cache.permits.newcomers.acquire_many(u32::try_from(FETCHES_MAX).unwrap()).await.unwrap();
-        assert_eq!(bench.cache.renew(&url("x"), &held, PEER).await.err(), Some(FetchError::TooMany));
+        let all = bench
+            .cache
+            .permits
+            .newcomers
+            .acquire_many(u32::try_from(FETCHES_MAX).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            bench.cache.renew(&url("x"), &held, PEER).await.err(),
+            Some(FetchError::TooMany)
+        );
         drop(all);
-        assert!(bench.cache.renew(&url("x"), &held, PEER).await.unwrap().is_some());
+        assert!(
+            bench
+                .cache
+                .renew(&url("x"), &held, PEER)
+                .await
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(bench.calls(), 2);
     }
 
@@ -642,14 +770,31 @@ mod tests {
         bench.spend_all();
         // Both ask the source while every permit of strangers is taken.
         let (own, x) = (well_known(), url("x"));
-        let asked = async { tokio::join!(bench.cache.get(&own, PEER), bench.cache.renew(&x, &known, PEER)) };
-        assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "the source does not answer");
+        let asked = async {
+            tokio::join!(
+                bench.cache.get(&own, PEER),
+                bench.cache.renew(&x, &known, PEER)
+            )
+        };
+        assert!(
+            tokio::time::timeout(Duration::from_millis(100), asked)
+                .await
+                .is_err(),
+            "the source does not answer"
+        );
         assert_eq!(bench.calls(), FETCHES_MAX + 2);
         let slot = bench.cache.addresses.get(&well_known()).unwrap();
         for number in 0..ADDRESSES_MAX * 2 {
-            bench.cache.addresses.get_or_pay(&url(&format!("made-up{number}")), || true).unwrap();
+            bench
+                .cache
+                .addresses
+                .get_or_pay(&url(&format!("made-up{number}")), || true)
+                .unwrap();
         }
-        assert!(Arc::ptr_eq(&slot, &bench.cache.addresses.get(&well_known()).unwrap()));
+        assert!(Arc::ptr_eq(
+            &slot,
+            &bench.cache.addresses.get(&well_known()).unwrap()
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -657,7 +802,15 @@ mod tests {
         let bench = Bench::new(0, Err(down()));
         let begun = Instant::now();
         let prefetching = tokio::spawn(prefetch(Arc::downgrade(&bench.cache), well_known()));
-        for (calls, seconds) in [(1, 0), (2, 5), (3, 15), (4, 35), (8, 635), (9, 1235), (11, 2435)] {
+        for (calls, seconds) in [
+            (1, 0),
+            (2, 5),
+            (3, 15),
+            (4, 35),
+            (8, 635),
+            (9, 1235),
+            (11, 2435),
+        ] {
             while bench.calls() < calls {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 assert!(begun.elapsed().as_secs() <= seconds, "call {calls}");
@@ -668,7 +821,8 @@ mod tests {
         prefetching.await.unwrap();
         bench.cache.get(&well_known(), PEER).await.unwrap();
         assert_eq!(bench.calls(), 12);
-        // What it has is kept once it has verified a push, and from then on nothing is fetched ahead.
+        // What it has is kept once it has verified a push, and from then on nothing is fetched
+        // ahead.
         assert!(!bench.cache.is_kept(&well_known()).await);
         let held = bench.cache.get(&well_known(), PEER).await.unwrap();
         bench.cache.note_verified(&well_known(), &held, PEER);
@@ -683,7 +837,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fetch_ahead_that_fails_answers_for_no_push() {
         let bench = Bench::new(0, Err(down()));
-        assert_eq!(bench.cache.get_ahead(&well_known()).await.err(), Some(down()));
+        assert_eq!(
+            bench.cache.get_ahead(&well_known()).await.err(),
+            Some(down())
+        );
         bench.answer(Ok(OLD.to_vec()));
         bench.cache.get(&well_known(), PEER).await.unwrap();
         assert_eq!(bench.calls(), 2);
@@ -691,8 +848,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_fetched_ahead_for_a_cache_that_is_gone_or_for_any_other_address() {
-        let Bench { script, cache, dir: _dir } = Bench::new(0, Err(down()));
-        assert_eq!(cache.get_ahead(&url("x")).await.err(), Some(FetchError::OverBudget));
+        let Bench {
+            script,
+            cache,
+            dir: _dir,
+        } = Bench::new(0, Err(down()));
+        assert_eq!(
+            cache.get_ahead(&url("x")).await.err(),
+            Some(FetchError::OverBudget)
+        );
         assert_eq!(script.calls.load(Ordering::SeqCst), 0);
         let prefetching = tokio::spawn(prefetch(Arc::downgrade(&cache), well_known()));
         // It looks on disk first.
@@ -746,7 +910,11 @@ mod tests {
         // One more takes the place of the one whose last use is the longest ago, and of no other.
         bench.verify("good0").await;
         bench.verify("late").await;
-        assert_eq!(bench.cache.counts().held, both_halves - 1, "it was a newcomer first");
+        assert_eq!(
+            bench.cache.counts().held,
+            both_halves - 1,
+            "it was a newcomer first"
+        );
         let held = |file: &str| bench.cache.addresses.get(&url(file)).is_some();
         assert!(held("good0") && !held("good1") && held("good2") && held("late"));
     }
@@ -756,13 +924,25 @@ mod tests {
         let bench = Bench::new(0, Err(down()));
         let burst = usize::try_from(PEER_FETCHES.burst).unwrap();
         for number in 0..burst * 3 {
-            let expected = if number < burst { down() } else { FetchError::OverBudget };
+            let expected = if number < burst {
+                down()
+            } else {
+                FetchError::OverBudget
+            };
             assert_eq!(bench.get(&number.to_string()).await.err(), Some(expected));
         }
         assert_eq!(bench.calls(), burst);
-        assert_eq!(bench.cache.counts().missing, burst, "what is not paid for takes no place");
+        assert_eq!(
+            bench.cache.counts().missing,
+            burst,
+            "what is not paid for takes no place"
+        );
         bench.answer(Ok(OLD.to_vec()));
-        bench.cache.get(&url("genuine"), "192.0.2.2".parse().unwrap()).await.unwrap();
+        bench
+            .cache
+            .get(&url("genuine"), "192.0.2.2".parse().unwrap())
+            .await
+            .unwrap();
         // That was not made up, so it costs nothing.
         for number in 0..burst * 3 {
             let (file, peer) = (format!("genuine{number}"), "192.0.2.3".parse().unwrap());
@@ -783,13 +963,30 @@ mod tests {
         bench.verify("x").await;
         bench.spend_all();
         let held = bench.get("x").await.unwrap();
-        assert!(bench.cache.renew(&url("x"), &held, PEER).await.unwrap().is_some());
+        assert!(
+            bench
+                .cache
+                .renew(&url("x"), &held, PEER)
+                .await
+                .unwrap()
+                .is_some()
+        );
         let calls = bench.calls();
         let over = bench.cache.renew(&url("stranger"), &stranger, PEER).await;
-        assert_eq!((over.err(), bench.calls()), (Some(FetchError::OverBudget), calls));
+        assert_eq!(
+            (over.err(), bench.calls()),
+            (Some(FetchError::OverBudget), calls)
+        );
         // A look that did not take place is none: the next one need not wait.
         tokio::time::advance(PEER_FETCHES.refill).await;
-        assert!(bench.cache.renew(&url("stranger"), &stranger, PEER).await.unwrap().is_some());
+        assert!(
+            bench
+                .cache
+                .renew(&url("stranger"), &stranger, PEER)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[tokio::test]
@@ -800,26 +997,50 @@ mod tests {
         let second = Bench::in_dir(first.dir, 0, Ok(OTHER.to_vec()));
         second.spend_all();
         let kept = second.get("x").await.unwrap();
-        assert_eq!((second.calls(), second.get("y").await.err()), (0, Some(FetchError::OverBudget)));
-        let renewed = second.cache.renew(&url("x"), &kept, PEER).await.unwrap().unwrap();
+        assert_eq!(
+            (second.calls(), second.get("y").await.err()),
+            (0, Some(FetchError::OverBudget))
+        );
+        let renewed = second
+            .cache
+            .renew(&url("x"), &kept, PEER)
+            .await
+            .unwrap()
+            .unwrap();
         assert_ne!(renewed.fingerprint(), kept.fingerprint());
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_key_than_before_is_told_once_at_its_address_elsewhere_and_after_a_restart() {
         let bench = Bench::new(0, Ok(OLD.to_vec()));
-        assert_eq!((bench.verify("x").await, bench.verify("x").await), (None, None));
+        assert_eq!(
+            (bench.verify("x").await, bench.verify("x").await),
+            (None, None)
+        );
         bench.answer(Ok(OTHER.to_vec()));
         let held = bench.get("x").await.unwrap();
-        bench.cache.renew(&url("x"), &held, PEER).await.unwrap().unwrap();
+        bench
+            .cache
+            .renew(&url("x"), &held, PEER)
+            .await
+            .unwrap()
+            .unwrap();
         let change = bench.verify("x").await.unwrap();
-        assert_eq!((change.address.as_str(), change.key_bits), ("https://a.example/x.pem", 512));
-        assert_eq!((bench.verify("x").await, bench.verify("y").await), (None, None));
+        assert_eq!(
+            (change.address.as_str(), change.key_bits),
+            ("https://a.example/x.pem", 512)
+        );
+        assert_eq!(
+            (bench.verify("x").await, bench.verify("y").await),
+            (None, None)
+        );
         assert_eq!(bench.cache.counts().key_changes, 1);
         // The first key of x was kept there before.
         let is_kept = |file: &str| {
-            let found = std::fs::read(bench.dir.path().join(format!("a.example/{file}.pem"))).unwrap_or_default();
-            SigningCertificate::parse(&found).is_ok_and(|found| found.fingerprint() == change.new_key)
+            let found = std::fs::read(bench.dir.path().join(format!("a.example/{file}.pem")))
+                .unwrap_or_default();
+            SigningCertificate::parse(&found)
+                .is_ok_and(|found| found.fingerprint() == change.new_key)
         };
         while !(is_kept("x") && is_kept("y")) {
             tokio::task::yield_now().await;
@@ -828,6 +1049,9 @@ mod tests {
         assert_eq!(again.verify("x").await, None);
         let again = Bench::in_dir(again.dir, 0, Ok(OLD.to_vec()));
         let change = again.verify("z").await.unwrap();
-        assert_eq!(change.old_key, SigningCertificate::parse(OTHER).unwrap().fingerprint());
+        assert_eq!(
+            change.old_key,
+            SigningCertificate::parse(OTHER).unwrap().fingerprint()
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! A certificate that MNS signs with, and the one thing it is for: checking a signature.
 //!
 //! The real one is RSA with 512 bits, self-signed, and expired since 2016, and it signs to this day
-//! (protocol.md 2.2). So nothing is asked of a certificate but its key: trust comes from where it was
-//! fetched. RSA and SHA-1 are named in `public_key` and in the emulator's signer only.
+//! (protocol.md 2.2). So nothing is asked of a certificate but its key: trust comes from where it
+//! was fetched. RSA and SHA-1 are named in `public_key` and in the emulator's signer only.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -50,7 +50,8 @@ pub enum InvalidCertificate {
 impl SigningCertificate {
     /// Reads a certificate in PEM (text around it is skipped, a byte order mark too) or DER.
     ///
-    /// A `TRUSTED CERTIFICATE`, as openssl writes it, has settings of openssl's behind the certificate. They are not read.
+    /// A `TRUSTED CERTIFICATE`, as openssl writes it, has settings of openssl's behind the
+    /// certificate. They are not read.
     ///
     /// # Errors
     /// An [`InvalidCertificate`]. Expiry, issuer and extensions are no reasons.
@@ -61,7 +62,9 @@ impl SigningCertificate {
         let der = from_pem.as_deref().unwrap_or(bytes);
         let certificate = match text {
             Cow::Borrowed(_) => Certificate::from_der(der),
-            Cow::Owned(_) => SliceReader::new(der).and_then(|mut reader| Certificate::decode(&mut reader)),
+            Cow::Owned(_) => {
+                SliceReader::new(der).and_then(|mut reader| Certificate::decode(&mut reader))
+            }
         };
         let certificate = certificate.map_err(|error| malformed(&error))?;
         let info = certificate.tbs_certificate().subject_public_key_info();
@@ -70,8 +73,15 @@ impl SigningCertificate {
         }
         let key = PublicKey::parse(info.subject_public_key.raw_bytes())?;
         let info = info.to_der().map_err(|error| malformed(&error))?;
-        let fingerprint = Sha256::digest(&info).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { key, fingerprint, certificate })
+        let fingerprint = Sha256::digest(&info)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Self {
+            key,
+            fingerprint,
+            certificate,
+        })
     }
 
     /// Whether `signature` is that of `text` under this key: RSASSA-PKCS1-v1_5 with SHA-1.
@@ -89,7 +99,11 @@ impl SigningCertificate {
     /// The end of the validity that the certificate claims. Told, never judged.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
-        self.certificate.tbs_certificate().validity().not_after.to_system_time()
+        self.certificate
+            .tbs_certificate()
+            .validity()
+            .not_after
+            .to_system_time()
     }
 
     /// What tells the key from every other: the SHA-256 of its `SubjectPublicKeyInfo`, in hex.
@@ -100,7 +114,12 @@ impl SigningCertificate {
 
     #[cfg(test)]
     pub(super) fn public_key_der(&self) -> Vec<u8> {
-        self.certificate.tbs_certificate().subject_public_key_info().subject_public_key.raw_bytes().to_vec()
+        self.certificate
+            .tbs_certificate()
+            .subject_public_key_info()
+            .subject_public_key
+            .raw_bytes()
+            .to_vec()
     }
 
     /// The certificate as PEM text.
@@ -118,9 +137,17 @@ impl SigningCertificate {
 fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    let Ok(text) = std::str::from_utf8(bytes) else { return Cow::Borrowed(bytes) };
-    match OTHER_LABELS.iter().find(|label| text.contains(&format!("-----BEGIN {label}-----"))) {
-        Some(label) => Cow::Owned(text.replace(&format!(" {label}-----"), " CERTIFICATE-----").into_bytes()),
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Cow::Borrowed(bytes);
+    };
+    match OTHER_LABELS
+        .iter()
+        .find(|label| text.contains(&format!("-----BEGIN {label}-----")))
+    {
+        Some(label) => Cow::Owned(
+            text.replace(&format!(" {label}-----"), " CERTIFICATE-----")
+                .into_bytes(),
+        ),
         None => Cow::Borrowed(bytes),
     }
 }
@@ -129,7 +156,8 @@ fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 pub(super) mod samples {
     pub(crate) const OLD: &[u8] = include_bytes!("../../certs/mns-2015.pem");
-    pub(crate) const OTHER: &[u8] = include_bytes!("../../tests/vectors/keys/test-512-certificate.pem");
+    pub(crate) const OTHER: &[u8] =
+        include_bytes!("../../tests/vectors/keys/test-512-certificate.pem");
 }
 
 #[cfg(test)]
@@ -158,17 +186,33 @@ mod tests {
         for place in 0..TEXT.len() {
             let mut text = TEXT.to_vec();
             text[place] ^= 1;
-            assert!(!certificate.verifies(&text, &signature), "byte {place} of the text");
+            assert!(
+                !certificate.verifies(&text, &signature),
+                "byte {place} of the text"
+            );
         }
         for place in 0..signature.len() {
             let mut signature = signature.clone();
             signature[place] ^= 1;
-            assert!(!certificate.verifies(TEXT, &signature), "byte {place} of the signature");
+            assert!(
+                !certificate.verifies(TEXT, &signature),
+                "byte {place} of the signature"
+            );
         }
-        for text in [[TEXT, b"\n"].concat(), [TEXT, b"/"].concat(), [TEXT, b"?x=1"].concat()] {
+        for text in [
+            [TEXT, b"\n"].concat(),
+            [TEXT, b"/"].concat(),
+            [TEXT, b"?x=1"].concat(),
+        ] {
             assert!(!certificate.verifies(&text, &signature));
         }
-        for signature in [&[][..], &signature[1..], &[&[0], &signature[..]].concat(), &[0; 64], &[0xff; 2000]] {
+        for signature in [
+            &[][..],
+            &signature[1..],
+            &[&[0], &signature[..]].concat(),
+            &[0; 64],
+            &[0xff; 2000],
+        ] {
             assert!(!certificate.verifies(TEXT, signature));
         }
     }
@@ -178,13 +222,22 @@ mod tests {
         let noisy = [b"subject: notify\r\n", REAL, b"\nmore"].concat();
         let certificate = SigningCertificate::parse(&noisy).unwrap();
         let der = CertificateDer::from_pem_slice(REAL).unwrap();
-        // openssl x509 -in certs/mns-2015.pem -noout -pubkey | openssl pkey -pubin -outform der | sha256sum
-        assert_eq!(certificate.fingerprint(), "9526635d2a5b881f7eb04b36f5e49ae3616b5b67147d284b587c914df0b0dd0b");
+        // openssl x509 -in certs/mns-2015.pem -noout -pubkey | openssl pkey -pubin -outform der |
+        // sha256sum
+        assert_eq!(
+            certificate.fingerprint(),
+            "9526635d2a5b881f7eb04b36f5e49ae3616b5b67147d284b587c914df0b0dd0b"
+        );
         let again = SigningCertificate::parse(certificate.to_pem().unwrap().as_bytes()).unwrap();
         for same in [SigningCertificate::parse(&der).unwrap(), again] {
             assert_eq!(certificate.fingerprint(), same.fingerprint());
         }
-        assert_ne!(certificate.fingerprint(), SigningCertificate::parse(samples::OTHER).unwrap().fingerprint());
+        assert_ne!(
+            certificate.fingerprint(),
+            SigningCertificate::parse(samples::OTHER)
+                .unwrap()
+                .fingerprint()
+        );
     }
 
     #[test]
@@ -197,11 +250,16 @@ mod tests {
             trusted.to_vec(),
             [b"\xef\xbb\xbf", &trusted[..]].concat(),
             format!("\u{feff}{text}").into_bytes(),
-            text.replace(" CERTIFICATE-----", " X509 CERTIFICATE-----").into_bytes(),
+            text.replace(" CERTIFICATE-----", " X509 CERTIFICATE-----")
+                .into_bytes(),
         ] {
             let read = SigningCertificate::parse(&other).unwrap();
             assert_eq!(read.fingerprint(), real.fingerprint());
-            assert_eq!(read.to_pem().unwrap(), real.to_pem().unwrap(), "what is kept is the certificate alone");
+            assert_eq!(
+                read.to_pem().unwrap(),
+                real.to_pem().unwrap(),
+                "what is kept is the certificate alone"
+            );
         }
         let der = CertificateDer::from_pem_slice(REAL).unwrap();
         assert!(
@@ -213,9 +271,18 @@ mod tests {
     #[test]
     fn what_is_no_certificate_is_told_apart() {
         for bytes in [&b""[..], b"<html>", &REAL[..100]] {
-            assert!(matches!(SigningCertificate::parse(bytes), Err(InvalidCertificate::Malformed(_))));
+            assert!(matches!(
+                SigningCertificate::parse(bytes),
+                Err(InvalidCertificate::Malformed(_))
+            ));
         }
-        let elliptic = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
-        assert_eq!(SigningCertificate::parse(elliptic.as_bytes()).err(), Some(InvalidCertificate::NotRsa));
+        let elliptic = rcgen::generate_simple_self_signed(["localhost".to_owned()])
+            .unwrap()
+            .cert
+            .pem();
+        assert_eq!(
+            SigningCertificate::parse(elliptic.as_bytes()).err(),
+            Some(InvalidCertificate::NotRsa)
+        );
     }
 }

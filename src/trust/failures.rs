@@ -27,7 +27,10 @@ impl Failures {
     /// A stranger can cause as many as they like, so not each is worth a warning.
     pub(super) fn warn(&self, url: &SigningCertUrl, error: &impl Display, what: &str) {
         let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if untold.warned_at.is_some_and(|at| at.elapsed() < WARNING_PAUSE) {
+        if untold
+            .warned_at
+            .is_some_and(|at| at.elapsed() < WARNING_PAUSE)
+        {
             untold.left_out = untold.left_out.saturating_add(1);
             debug!(%url, %error, "{what}");
         } else {

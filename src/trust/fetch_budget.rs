@@ -1,7 +1,8 @@
 //! How many certificates strangers may have us fetch, and how many are fetched at once.
 //!
-//! Anybody can make up an address that is not held, and each would cost a fetch. So such a fetch is paid from the
-//! bucket of whoever asked and from that of all together; where either is empty nothing is fetched, and nothing is paid.
+//! Anybody can make up an address that is not held, and each would cost a fetch. So such a fetch is
+//! paid from the bucket of whoever asked and from that of all together; where either is empty
+//! nothing is fetched, and nothing is paid.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,10 +16,11 @@ use tokio::time::Instant;
 use crate::trust::addresses::ADDRESSES_MAX;
 use crate::trust::slot::Slot;
 
-/// How many newcomers are fetched at the same time. Strangers can name as many as they like; the others are looked for on
-/// disk only.
+/// How many newcomers are fetched at the same time. Strangers can name as many as they like; the
+/// others are looked for on disk only.
 pub(super) const FETCHES_MAX: usize = 16;
-/// How many known addresses are fetched at the same time: one fetch each, so that none of them waits for another.
+/// How many known addresses are fetched at the same time: one fetch each, so that none of them
+/// waits for another.
 const KNOWN_FETCHES_MAX: usize = ADDRESSES_MAX;
 
 /// A bucket of fetches.
@@ -31,14 +33,23 @@ pub struct FetchRate {
 }
 
 /// Of one peer: an IPv4 address or an IPv6 network of 64 bits.
-pub const PEER_FETCHES: FetchRate = FetchRate { burst: 32, refill: Duration::from_secs(10) };
+pub const PEER_FETCHES: FetchRate = FetchRate {
+    burst: 32,
+    refill: Duration::from_secs(10),
+};
 /// Of an IPv6 network of 48 bits, for one customer may have such a one, and 65,536 peers in it.
-pub const SITE_FETCHES: FetchRate = FetchRate { burst: 64, refill: Duration::from_secs(5) };
+pub const SITE_FETCHES: FetchRate = FetchRate {
+    burst: 64,
+    refill: Duration::from_secs(5),
+};
 /// Of everybody together.
-pub const ALL_FETCHES: FetchRate = FetchRate { burst: 256, refill: Duration::from_millis(500) };
+pub const ALL_FETCHES: FetchRate = FetchRate {
+    burst: 256,
+    refill: Duration::from_millis(500),
+};
 
-/// The fetches that may be under way: newcomers and known addresses have permits of their own, so a known address never
-/// waits for those that strangers name.
+/// The fetches that may be under way: newcomers and known addresses have permits of their own, so a
+/// known address never waits for those that strangers name.
 #[derive(Debug)]
 pub(super) struct FetchPermits {
     pub(super) newcomers: Semaphore,
@@ -47,19 +58,27 @@ pub(super) struct FetchPermits {
 
 impl FetchPermits {
     pub(super) fn new() -> Self {
-        Self { newcomers: Semaphore::new(FETCHES_MAX), known: Semaphore::new(KNOWN_FETCHES_MAX) }
+        Self {
+            newcomers: Semaphore::new(FETCHES_MAX),
+            known: Semaphore::new(KNOWN_FETCHES_MAX),
+        }
     }
 
     /// Those that an address takes one of.
     pub(super) fn of(&self, slot: &Slot) -> &Semaphore {
-        if slot.is_known() { &self.known } else { &self.newcomers }
+        if slot.is_known() {
+            &self.known
+        } else {
+            &self.newcomers
+        }
     }
 }
 
 /// The buckets.
 ///
-/// A bucket that is full again is forgotten, and only what was granted is remembered. So the bucket of all bounds
-/// memory too: there are never more of the others than fetches that it grants while one of them fills.
+/// A bucket that is full again is forgotten, and only what was granted is remembered. So the bucket
+/// of all bounds memory too: there are never more of the others than fetches that it grants while
+/// one of them fills.
 #[derive(Debug, Default)]
 pub(super) struct FetchBudget {
     buckets: Mutex<Buckets>,
@@ -76,7 +95,10 @@ struct Buckets {
 impl FetchBudget {
     /// One that pays for every fetch.
     pub(super) fn unlimited() -> Self {
-        Self { is_unlimited: true, ..Self::default() }
+        Self {
+            is_unlimited: true,
+            ..Self::default()
+        }
     }
 
     /// Pays for one fetch, if there is enough.
@@ -108,10 +130,16 @@ impl Buckets {
     }
 
     fn give_back(&mut self, peer: IpAddr) {
-        self.all = self.all.and_then(|full_at| full_at.checked_sub(ALL_FETCHES.refill));
+        self.all = self
+            .all
+            .and_then(|full_at| full_at.checked_sub(ALL_FETCHES.refill));
         for (network, rate) in networks(peer) {
-            let sooner = self.networks.get(&network).and_then(|full_at| full_at.checked_sub(rate.refill));
-            self.networks.extend(sooner.map(|full_at| (network, full_at)));
+            let sooner = self
+                .networks
+                .get(&network)
+                .and_then(|full_at| full_at.checked_sub(rate.refill));
+            self.networks
+                .extend(sooner.map(|full_at| (network, full_at)));
         }
     }
 }
@@ -131,7 +159,10 @@ fn networks(peer: IpAddr) -> Vec<(IpNet, FetchRate)> {
         IpAddr::V4(_) => &[(32, PEER_FETCHES)],
         IpAddr::V6(_) => &[(64, PEER_FETCHES), (48, SITE_FETCHES)],
     };
-    rates.iter().filter_map(|(bits, rate)| Some((IpNet::new(peer, *bits).ok()?.trunc(), *rate))).collect()
+    rates
+        .iter()
+        .filter_map(|(bits, rate)| Some((IpNet::new(peer, *bits).ok()?.trunc(), *rate)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,7 +170,10 @@ mod tests {
     use super::*;
 
     fn granted(budget: &FetchBudget, peers: impl IntoIterator<Item = String>) -> usize {
-        peers.into_iter().filter(|peer| budget.take(peer.parse().unwrap())).count()
+        peers
+            .into_iter()
+            .filter(|peer| budget.take(peer.parse().unwrap()))
+            .count()
     }
 
     fn fetches(rate: FetchRate) -> usize {
@@ -151,14 +185,25 @@ mod tests {
         let budget = FetchBudget::default();
         let one = |peer: &str| std::iter::repeat_n(peer.to_owned(), 10_000);
         assert_eq!(granted(&budget, one("192.0.2.1")), fetches(PEER_FETCHES));
-        assert_eq!(granted(&budget, one("::ffff:192.0.2.1")), 0, "the same peer on a socket of both families");
+        assert_eq!(
+            granted(&budget, one("::ffff:192.0.2.1")),
+            0,
+            "the same peer on a socket of both families"
+        );
         // What it asked for in vain took nothing from the others.
         let others = (0..255).map(|number| format!("198.51.100.{number}"));
-        assert_eq!(granted(&budget, others), fetches(ALL_FETCHES) - fetches(PEER_FETCHES));
+        assert_eq!(
+            granted(&budget, others),
+            fetches(ALL_FETCHES) - fetches(PEER_FETCHES)
+        );
         tokio::time::advance(PEER_FETCHES.refill).await;
         assert_eq!(granted(&budget, one("192.0.2.1")), 1);
         tokio::time::advance(PEER_FETCHES.refill * 1000).await;
-        assert_eq!(granted(&budget, one("192.0.2.1")), fetches(PEER_FETCHES), "it fills, and does not run over");
+        assert_eq!(
+            granted(&budget, one("192.0.2.1")),
+            fetches(PEER_FETCHES),
+            "it fills, and does not run over"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -176,7 +221,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_peers_together_are_bounded_and_the_bucket_of_all_fills_again() {
         let budget = FetchBudget::default();
-        let crowd = |net: u8| (0..5000).map(move |number| format!("10.{net}.{}.{}", number / 250, number % 250));
+        let crowd = |net: u8| {
+            (0..5000).map(move |number| format!("10.{net}.{}.{}", number / 250, number % 250))
+        };
         assert_eq!(granted(&budget, crowd(1)), fetches(ALL_FETCHES));
         tokio::time::advance(ALL_FETCHES.refill * 3).await;
         assert_eq!(granted(&budget, crowd(2)), 3);
@@ -201,13 +248,23 @@ mod tests {
         let mut most = 0;
         for number in 0..20_000 {
             let (high, low) = (number / 65_536, number % 65_536);
-            granted(&budget, [format!("2001:{high:x}:{low:x}::1"), format!("10.0.{}.{}", low / 256, low % 256)]);
+            granted(
+                &budget,
+                [
+                    format!("2001:{high:x}:{low:x}::1"),
+                    format!("10.0.{}.{}", low / 256, low % 256),
+                ],
+            );
             most = most.max(budget.buckets.lock().unwrap().networks.len());
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert!(most <= bound, "{most} of {bound}");
         tokio::time::advance(fills).await;
         granted(&budget, ["192.0.2.1".to_owned()]);
-        assert_eq!(budget.buckets.lock().unwrap().networks.len(), 1, "those that are full again are forgotten");
+        assert_eq!(
+            budget.buckets.lock().unwrap().networks.len(),
+            1,
+            "those that are full again are forgotten"
+        );
     }
 }

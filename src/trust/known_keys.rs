@@ -1,4 +1,5 @@
-//! The keys that have verified pushes, by address: so that another one is noticed, after a restart too.
+//! The keys that have verified pushes, by address: so that another one is noticed, after a restart
+//! too.
 
 use std::collections::VecDeque;
 
@@ -49,7 +50,8 @@ impl KnownKeys {
     /// Those whose certificates are kept on disk, the oldest first.
     pub(super) fn kept_in(store: &CertificateStore) -> Self {
         let mut known = Self::default();
-        // What cannot be read is told where it is needed; without it a change goes unnoticed, and nothing else.
+        // What cannot be read is told where it is needed; without it a change goes unnoticed, and
+        // nothing else.
         let mut kept = store.list().unwrap_or_default();
         kept.sort_by_key(|kept| kept.kept_at);
         for kept in kept {
@@ -74,13 +76,21 @@ impl KnownKeys {
         self.remember(address, new_key.clone());
         let key_bits = certificate.key_bits();
         old_key.map_or(News::First, |old_key| {
-            News::Changed(KeyChange { address: url.to_string(), key_bits, old_key, new_key })
+            News::Changed(KeyChange {
+                address: url.to_string(),
+                key_bits,
+                old_key,
+                new_key,
+            })
         })
     }
 
     fn remember(&mut self, address: String, fingerprint: String) {
         self.keys.retain(|known| known.address != address);
-        self.keys.push_back(KnownKey { address, fingerprint });
+        self.keys.push_back(KnownKey {
+            address,
+            fingerprint,
+        });
         if self.keys.len() > KEYS_MAX {
             self.keys.pop_front();
         }
@@ -98,7 +108,9 @@ mod tests {
 
     fn url(file: &str) -> SigningCertUrl {
         let prefixes = Prefixes::new([Prefix::parse("https://a.example/").unwrap()]);
-        prefixes.admit(format!("https://a.example/{file}.pem").as_bytes()).unwrap()
+        prefixes
+            .admit(format!("https://a.example/{file}.pem").as_bytes())
+            .unwrap()
     }
 
     fn certificate(pem: &[u8]) -> SigningCertificate {
@@ -120,10 +132,18 @@ mod tests {
         let mut known = KnownKeys::default();
         assert_eq!(known.note(&url("x"), &old), News::First);
         assert_eq!(known.note(&url("x"), &old), News::Known);
-        assert_eq!(known.note(&url("y"), &old), News::First, "a known key at a new address");
+        assert_eq!(
+            known.note(&url("y"), &old),
+            News::First,
+            "a known key at a new address"
+        );
         assert_eq!(known.note(&url("x"), &other), change("x", OLD, OTHER));
         assert_eq!(known.note(&url("x"), &other), News::Known);
-        assert_eq!(known.note(&url("x"), &old), change("x", OTHER, OLD), "back again");
+        assert_eq!(
+            known.note(&url("x"), &old),
+            change("x", OTHER, OLD),
+            "back again"
+        );
         let mut known = KnownKeys::default();
         known.note(&url("x"), &old);
         assert_eq!(known.note(&url("y"), &other), change("y", OLD, OTHER));
@@ -135,14 +155,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = CertificateStore::new(dir.path().to_owned());
         for (file, pem, age) in [("a", OTHER, 10), ("b", OLD, 20)] {
-            let path = store.keep(&url(file), str::from_utf8(pem).unwrap()).unwrap();
+            let path = store
+                .keep(&url(file), str::from_utf8(pem).unwrap())
+                .unwrap();
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age);
-            fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(time)
+                .unwrap();
         }
         let mut known = KnownKeys::kept_in(&store);
-        let order: Vec<&str> = known.keys.iter().map(|known| known.address.as_str()).collect();
+        let order: Vec<&str> = known
+            .keys
+            .iter()
+            .map(|known| known.address.as_str())
+            .collect();
         assert_eq!(order, ["a.example/b.pem", "a.example/a.pem"]);
-        assert_eq!(known.note(&url("b"), &certificate(OTHER)), change("b", OLD, OTHER));
+        assert_eq!(
+            known.note(&url("b"), &certificate(OTHER)),
+            change("b", OLD, OTHER)
+        );
         assert_eq!(known.note(&url("a"), &certificate(OTHER)), News::Known);
     }
 

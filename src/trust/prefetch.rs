@@ -16,21 +16,26 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// Fetches a known address until that has worked once, unless a certificate of it is on disk.
 ///
-/// The first failure is a warning, further ones are not. Ends as well once the cache is dropped, as after a reload that
-/// changes how certificates are fetched.
+/// The first failure is a warning, further ones are not. Ends as well once the cache is dropped, as
+/// after a reload that changes how certificates are fetched.
 ///
-/// What it fetches stays in memory. The store is for certificates that have verified a push: after a restart each of them
-/// counts as known, so a wrong one from a bad day at the source would be used without a
-/// [`KeyChange`](crate::trust::KeyChange). The first push that verifies under it has it kept.
+/// What it fetches stays in memory. The store is for certificates that have verified a push: after
+/// a restart each of them counts as known, so a wrong one from a bad day at the source would be
+/// used without a [`KeyChange`](crate::trust::KeyChange). The first push that verifies under it has
+/// it kept.
 pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
     let mut pause = PAUSE_MIN;
     while let Some(cache) = cache.upgrade() {
-        let Err(error) = fetch(&cache, &url).await else { return };
+        let Err(error) = fetch(&cache, &url).await else {
+            return;
+        };
         drop(cache);
         if pause == PAUSE_MIN {
-            warn!(%url, %error, "Could not fetch the signing certificate of MNS ahead of the first push: trying again in the background");
+            warn!(%url, %error, "Could not fetch the signing certificate of MNS ahead of the first \
+                push: trying again in the background");
         } else {
-            debug!(%url, %error, "Could not fetch the signing certificate of MNS ahead of the first push");
+            debug!(%url, %error, "Could not fetch the signing certificate of MNS ahead of the \
+                first push");
         }
         sleep(pause).await;
         pause = pause.saturating_mul(2).min(PAUSE_MAX);

@@ -1,8 +1,10 @@
-//! An RSA key, and the one thing it is for: RSASSA-PKCS1-v1_5 with SHA-1, on the fastest road that there is for its size.
+//! An RSA key, and the one thing it is for: RSASSA-PKCS1-v1_5 with SHA-1, on the fastest road that
+//! there is for its size.
 //!
-//! The real key has 512 bits, fewer than any fast library takes: that size has fixed-width arithmetic here. From 1024 bits
-//! on aws-lc-rs does it, which TLS brings anyway; whatever neither takes is checked by the generic code of `rsa`. All
-//! three compare the whole encoded message, so none takes what another one refuses.
+//! The real key has 512 bits, fewer than any fast library takes: that size has fixed-width
+//! arithmetic here. From 1024 bits on aws-lc-rs does it, which TLS brings anyway; whatever neither
+//! takes is checked by the generic code of `rsa`. All three compare the whole encoded message, so
+//! none takes what another one refuses.
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY};
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
@@ -22,8 +24,9 @@ const LIMBS: usize = U512::LIMBS;
 /// The bytes of a signature under a key of 512 bits.
 const SHORT_BYTES: usize = U512::BYTES;
 /// DER of the `DigestInfo` of SHA-1, up to the digest: RFC 8017, 9.2, note 1.
-const DIGEST_INFO: [u8; 15] =
-    [0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14];
+const DIGEST_INFO: [u8; 15] = [
+    0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14,
+];
 
 /// A key that signatures are checked with.
 #[derive(Debug)]
@@ -64,10 +67,12 @@ impl PublicKey {
         let bits = usize::try_from(generic.n().bit_width_vartime()).unwrap_or(usize::MAX);
         let check = match ShortKey::new(modulus, exponent) {
             Some(short) => Check::Short(short),
-            None => match ParsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, der) {
-                Ok(long) if bits >= 1024 => Check::Long(long),
-                Ok(_) | Err(_) => Check::Generic(VerifyingKey::new(generic)),
-            },
+            None => {
+                match ParsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, der) {
+                    Ok(long) if bits >= 1024 => Check::Long(long),
+                    Ok(_) | Err(_) => Check::Generic(VerifyingKey::new(generic)),
+                }
+            }
         };
         Ok(Self { bits, check })
     }
@@ -95,8 +100,13 @@ impl ShortKey {
             return None;
         }
         let odd = Option::from(Odd::new(U512::from_be_slice(modulus)))?;
-        let exponent = exponent.iter().fold(0, |value: u64, byte| (value << 8) | u64::from(*byte));
-        Some(Self { modulus: Box::new(FixedMontyParams::new_vartime(odd)), exponent })
+        let exponent = exponent
+            .iter()
+            .fold(0, |value: u64, byte| (value << 8) | u64::from(*byte));
+        Some(Self {
+            modulus: Box::new(FixedMontyParams::new_vartime(odd)),
+            exponent,
+        })
     }
 
     fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
@@ -104,7 +114,8 @@ impl ShortKey {
             return false;
         }
         let signature = U512::from_be_slice(signature);
-        signature < *self.modulus.modulus().as_ref() && self.power(&signature) == U512::from_be_slice(&encoded(text))
+        signature < *self.modulus.modulus().as_ref()
+            && self.power(&signature) == U512::from_be_slice(&encoded(text))
     }
 
     /// The signature to the power of the exponent. All of it is public, so its time may tell.
@@ -113,7 +124,11 @@ impl ShortKey {
         let below_the_first = 63_u32.saturating_sub(self.exponent.leading_zeros());
         let power = (0..below_the_first).rev().fold(base, |power, bit| {
             let square = power.square();
-            if (self.exponent >> bit) & 1 == 1 { square.mul(&base) } else { square }
+            if (self.exponent >> bit) & 1 == 1 {
+                square.mul(&base)
+            } else {
+                square
+            }
         });
         power.retrieve()
     }
@@ -124,8 +139,15 @@ fn encoded(text: &[u8]) -> [u8; SHORT_BYTES] {
     let digest = Sha1::digest(text);
     let tail = [0].iter().chain(&DIGEST_INFO).chain(&digest);
     let mut encoded = [0xff; SHORT_BYTES];
-    encoded.iter_mut().zip([0, 1]).for_each(|(byte, head)| *byte = head);
-    encoded.iter_mut().rev().zip(tail.rev()).for_each(|(byte, tail)| *byte = *tail);
+    encoded
+        .iter_mut()
+        .zip([0, 1])
+        .for_each(|(byte, head)| *byte = head);
+    encoded
+        .iter_mut()
+        .rev()
+        .zip(tail.rev())
+        .for_each(|(byte, tail)| *byte = *tail);
     encoded
 }
 
@@ -140,27 +162,38 @@ mod tests {
     /// What the generic code says.
     fn generic(key: &GenericKey, text: &[u8], signature: &[u8]) -> bool {
         let key: VerifyingKey<Sha1> = VerifyingKey::new(key.clone());
-        Signature::try_from(signature).is_ok_and(|it| key.verify_prehash(&Sha1::digest(text), &it).is_ok())
+        Signature::try_from(signature)
+            .is_ok_and(|it| key.verify_prehash(&Sha1::digest(text), &it).is_ok())
     }
 
     #[test]
     fn each_size_takes_its_road_and_says_what_the_generic_code_says() {
-        for (bits, is_short, is_long) in
-            [(512, true, false), (768, false, false), (1024, false, true), (2048, false, true)]
-        {
+        for (bits, is_short, is_long) in [
+            (512, true, false),
+            (768, false, false),
+            (1024, false, true),
+            (2048, false, true),
+        ] {
             let signer = Signer::generate(bits).unwrap();
-            let certificate = SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
+            let certificate =
+                SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
             let der = certificate.public_key_der();
             let key = PublicKey::parse(&der).unwrap();
             assert_eq!(key.bits(), bits);
-            let road = (matches!(key.check, Check::Short(_)), matches!(key.check, Check::Long(_)));
+            let road = (
+                matches!(key.check, Check::Short(_)),
+                matches!(key.check, Check::Long(_)),
+            );
             assert_eq!(road, (is_short, is_long), "{bits}");
             let parts = RsaPublicKeyRef::from_der(&der).unwrap();
             let modulus = BoxedUint::from_be_slice_vartime(parts.modulus.as_bytes());
             let exponent = BoxedUint::from_be_slice_vartime(parts.public_exponent.as_bytes());
             let other = GenericKey::new_with_size_limits(modulus, exponent, KEY_BITS).unwrap();
             let signature = signer.sign(b"text").unwrap();
-            assert!(key.verifies(b"text", &signature) && generic(&other, b"text", &signature), "{bits}");
+            assert!(
+                key.verifies(b"text", &signature) && generic(&other, b"text", &signature),
+                "{bits}"
+            );
             let mut wrong: Vec<Vec<u8>> = (0..signature.len())
                 .map(|place| {
                     let mut changed = signature.clone();
@@ -168,10 +201,18 @@ mod tests {
                     changed
                 })
                 .collect();
-            wrong.extend([Vec::new(), vec![0; bits / 8], vec![0xff; bits / 8], [&[0], &signature[..]].concat()]);
+            wrong.extend([
+                Vec::new(),
+                vec![0; bits / 8],
+                vec![0xff; bits / 8],
+                [&[0], &signature[..]].concat(),
+            ]);
             wrong.extend([signature[1..].to_vec(), parts.modulus.as_bytes().to_vec()]);
             for changed in wrong {
-                assert!(!key.verifies(b"text", &changed) && !generic(&other, b"text", &changed), "{bits}: {changed:?}");
+                assert!(
+                    !key.verifies(b"text", &changed) && !generic(&other, b"text", &changed),
+                    "{bits}: {changed:?}"
+                );
             }
             assert!(!key.verifies(b"text\n", &signature));
         }
@@ -182,12 +223,20 @@ mod tests {
         // The same residue, written as a larger number: only where it still fits into the bytes.
         let found = (0..200).find_map(|_| {
             let signer = Signer::generate(512).unwrap();
-            let certificate = SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
+            let certificate =
+                SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
             let der = certificate.public_key_der();
-            let modulus = U512::from_be_slice(RsaPublicKeyRef::from_der(&der).unwrap().modulus.as_bytes());
+            let modulus =
+                U512::from_be_slice(RsaPublicKeyRef::from_der(&der).unwrap().modulus.as_bytes());
             let signature = signer.sign(b"text").unwrap();
-            let sum = U512::from_be_slice(&signature).checked_add(&modulus).into_option()?;
-            Some((PublicKey::parse(&der).unwrap(), signature, sum.to_be_bytes()))
+            let sum = U512::from_be_slice(&signature)
+                .checked_add(&modulus)
+                .into_option()?;
+            Some((
+                PublicKey::parse(&der).unwrap(),
+                signature,
+                sum.to_be_bytes(),
+            ))
         });
         let (key, signature, sum) = found.expect("a key with room above its modulus");
         assert!(key.verifies(b"text", &signature) && !key.verifies(b"text", sum.as_ref()));

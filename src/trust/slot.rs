@@ -21,7 +21,8 @@ pub(super) struct Slot {
     pub(super) held: ArcSwapOption<SigningCertificate>,
     /// The last one that verified a push, or was on disk for having done so.
     pub(super) proven: ArcSwapOption<SigningCertificate>,
-    /// It is MNS's own address: known before a push was verified under it, so strangers neither pay for it nor push it out.
+    /// It is MNS's own address: known before a push was verified under it, so strangers neither pay
+    /// for it nor push it out.
     is_well_known: bool,
     /// A number that grows with each use that verified a push, of whatever address.
     pub(super) used_at: AtomicU64,
@@ -43,23 +44,33 @@ pub(super) struct State {
 impl Slot {
     /// One whose first fetch is paid for.
     pub(super) fn paid() -> Self {
-        Self { state: Mutex::new(State { is_paid: true, ..State::default() }), ..Self::default() }
+        Self {
+            state: Mutex::new(State {
+                is_paid: true,
+                ..State::default()
+            }),
+            ..Self::default()
+        }
     }
 
     /// That of MNS's own address.
     pub(super) fn well_known() -> Self {
-        Self { is_well_known: true, ..Self::default() }
+        Self {
+            is_well_known: true,
+            ..Self::default()
+        }
     }
 
-    /// Whether no stranger can have made its address up: it is MNS's own, or a push was verified under it.
+    /// Whether no stranger can have made its address up: it is MNS's own, or a push was verified
+    /// under it.
     pub(super) fn is_known(&self) -> bool {
         self.is_well_known || self.proven.load().is_some()
     }
 
     /// Writes the newest proven certificate with `write`, one write after the other.
     ///
-    /// Writes run in the background and may overtake each other. Each takes the newest certificate once it is its turn, so the
-    /// last one never puts an older certificate in place.
+    /// Writes run in the background and may overtake each other. Each takes the newest certificate
+    /// once it is its turn, so the last one never puts an older certificate in place.
     pub(super) fn keep(&self, write: impl FnOnce(&SigningCertificate)) {
         let _turn = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(certificate) = self.proven.load_full() {
@@ -76,7 +87,9 @@ impl Slot {
 impl State {
     /// The fetch under way. One whose task is gone without a result is none.
     pub(super) fn flight(&self) -> Option<&Flight> {
-        self.flight.as_ref().filter(|flight| flight.has_changed().is_ok() || flight.borrow().is_some())
+        self.flight
+            .as_ref()
+            .filter(|flight| flight.has_changed().is_ok() || flight.borrow().is_some())
     }
 }
 
@@ -101,8 +114,12 @@ mod tests {
         let slot = Slot::default();
         slot.proven.store(Some(old));
         let written = Mutex::new(Vec::new());
-        let write =
-            |certificate: &SigningCertificate| written.lock().unwrap().push(certificate.fingerprint().to_owned());
+        let write = |certificate: &SigningCertificate| {
+            written
+                .lock()
+                .unwrap()
+                .push(certificate.fingerprint().to_owned())
+        };
         let ((started, begun), (finish, may_end)) = (mpsc::channel(), mpsc::channel());
         std::thread::scope(|scope| {
             let (slot, write) = (&slot, &write);
@@ -117,9 +134,14 @@ mod tests {
             slot.proven.store(Some(new.clone()));
             let second = scope.spawn(move || slot.keep(write));
             // Time enough for the second one, if it did not wait for its turn.
-            (0..10_000).take_while(|_| !second.is_finished()).for_each(|_| std::thread::yield_now());
+            (0..10_000)
+                .take_while(|_| !second.is_finished())
+                .for_each(|_| std::thread::yield_now());
             finish.send(()).unwrap();
         });
-        assert_eq!(written.into_inner().unwrap().last(), Some(&new.fingerprint().to_owned()));
+        assert_eq!(
+            written.into_inner().unwrap().last(),
+            Some(&new.fingerprint().to_owned())
+        );
     }
 }

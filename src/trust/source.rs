@@ -53,7 +53,10 @@ pub enum FetchError {
     #[error("it is not held, and more addresses of that kind were named lately than are fetched")]
     OverBudget,
     /// Not asked: the host has failed too often already.
-    #[error("it is not held, and its host brought no certificate too often in this run to be asked again")]
+    #[error(
+        "it is not held, and its host brought no certificate too often in this run to be asked \
+         again"
+    )]
     GivenUp,
     /// The fetch ended without a result: a defect of ours.
     #[error("the fetch was abandoned")]
@@ -103,13 +106,25 @@ impl HttpsSource {
             None => bounded().build()?,
         };
         let direct = bounded().no_proxy().build()?;
-        Ok(Self { client, direct, options })
+        Ok(Self {
+            client,
+            direct,
+            options,
+        })
     }
 
     async fn get(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
-        let authority = self.options.via.get(url.authority()).map_or(url.authority(), String::as_str);
+        let authority = self
+            .options
+            .via
+            .get(url.authority())
+            .map_or(url.authority(), String::as_str);
         // A proxy is of no use on the way to this machine.
-        let client = if is_loopback(authority) { &self.direct } else { &self.client };
+        let client = if is_loopback(authority) {
+            &self.direct
+        } else {
+            &self.client
+        };
         let failed = |error: reqwest::Error| {
             if error.is_timeout() {
                 FetchError::TimedOut(self.options.timeout)
@@ -118,7 +133,11 @@ impl HttpsSource {
                 FetchError::Unreachable(told.unwrap_or_else(|| Report(&error).to_string()))
             }
         };
-        let mut response = client.get(url.via(authority)).send().await.map_err(failed)?;
+        let mut response = client
+            .get(url.via(authority))
+            .send()
+            .await
+            .map_err(failed)?;
         if response.status() != http::StatusCode::OK {
             return Err(FetchError::Status(response.status().as_u16()));
         }
@@ -152,7 +171,10 @@ fn is_loopback(authority: &str) -> bool {
     match authority.parse::<http::uri::Authority>() {
         Ok(authority) => {
             let host = authority.host().trim_matches(['[', ']']);
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            host == "localhost"
+                || host
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
         Err(_) => false,
     }

@@ -11,7 +11,8 @@ use crate::regular;
 use crate::remedy::remedy;
 use crate::trust::SigningCertificate;
 
-/// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more than one.
+/// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more
+/// than one.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A directory of certificates, each at `HOST/FILE`.
@@ -77,7 +78,8 @@ impl CertificateStore {
     /// What stands in the way.
     pub fn probe(&self) -> Result<(), StoreError> {
         let probe = self.dir.join(".probe");
-        fs::create_dir_all(&self.dir).map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;
+        fs::create_dir_all(&self.dir)
+            .map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;
         let mut options = OpenOptions::new();
         let opened = regular::open(&probe, options.write(true).create(true).truncate(true));
         opened.map_err(|cause| self.unwritable("write", &probe, cause))?;
@@ -110,7 +112,8 @@ impl CertificateStore {
         let parent = path.parent().unwrap_or(&self.dir);
         // A name of its own: two fetches of one address may be kept at the same time.
         let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
-        fs::create_dir_all(parent).map_err(|cause| self.unwritable("make the directory", parent, cause))?;
+        fs::create_dir_all(parent)
+            .map_err(|cause| self.unwritable("make the directory", parent, cause))?;
         fs::write(&draft, pem).map_err(|cause| self.unwritable("write", &draft, cause))?;
         fs::rename(&draft, &path).map_err(|cause| self.unwritable("put in place", &path, cause))?;
         Ok(path)
@@ -130,11 +133,19 @@ impl CertificateStore {
                 let name = path.file_name().unwrap_or_default().as_encoded_bytes();
                 if is_certificate_file(name) && !path.is_dir() {
                     let certificate = read(&path)
-                        .and_then(|bytes| SigningCertificate::parse(&bytes).map_err(io::Error::other))
+                        .and_then(|bytes| {
+                            SigningCertificate::parse(&bytes).map_err(io::Error::other)
+                        })
                         .map_err(|cause| unusable("use", &path, cause));
                     let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
-                    let kept_at = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
-                    found.push(Kept { path: below, kept_at, certificate });
+                    let kept_at = fs::metadata(&path)
+                        .and_then(|metadata| metadata.modified())
+                        .ok();
+                    found.push(Kept {
+                        path: below,
+                        kept_at,
+                        certificate,
+                    });
                 }
             }
         }
@@ -142,12 +153,21 @@ impl CertificateStore {
     }
 
     fn unwritable(&self, doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
-        StoreError::Unwritable { doing, path: path.to_owned(), remedy: remedy(&self.dir, &cause), cause }
+        StoreError::Unwritable {
+            doing,
+            path: path.to_owned(),
+            remedy: remedy(&self.dir, &cause),
+            cause,
+        }
     }
 }
 
 fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
-    StoreError::Unusable { doing, path: path.to_owned(), cause }
+    StoreError::Unusable {
+        doing,
+        path: path.to_owned(),
+        cause,
+    }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

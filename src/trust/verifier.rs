@@ -12,7 +12,8 @@ use http::Request;
 
 use crate::clock::Clock;
 use crate::mns::{
-    ContentMd5, Defect, InvalidNotification, NotAllowed, Notification, Prefixes, SignedRequest, SigningCertUrl,
+    ContentMd5, Defect, InvalidNotification, NotAllowed, Notification, Prefixes, SignedRequest,
+    SigningCertUrl,
 };
 use crate::span::Span;
 use crate::trust::{CacheCounts, CertificateCache, FetchError, KeyChange, SigningCertificate};
@@ -98,9 +99,12 @@ pub enum Untrusted {
     /// The world's doing: we cannot tell.
     #[error("the signing certificate cannot be had")]
     CertificateUnavailable(#[source] FetchError),
-    /// The world's doing: the signature does not hold under the key that we have, and whether that is still the
-    /// key we cannot tell.
-    #[error("the signature does not hold under the key at hand, and whether it has changed cannot be told")]
+    /// The world's doing: the signature does not hold under the key that we have, and whether that
+    /// is still the key we cannot tell.
+    #[error(
+        "the signature does not hold under the key at hand, and whether it has changed cannot be \
+         told"
+    )]
     RenewalFailed(#[source] FetchError),
 }
 
@@ -114,7 +118,11 @@ impl Policy {
             Ok(age) if self.max_age.is_some_and(|max| age > max) => Err(Untrusted::DateTooOld(age)),
             Ok(age) if age > LATE => Ok(Timeliness::Late),
             Ok(_) => Ok(Timeliness::Prompt),
-            Err(ahead) if self.max_clock_skew.is_some_and(|max| ahead.duration() > max) => {
+            Err(ahead)
+                if self
+                    .max_clock_skew
+                    .is_some_and(|max| ahead.duration() > max) =>
+            {
                 Err(Untrusted::DateAhead(ahead.duration()))
             }
             Err(_) => Ok(Timeliness::Prompt),
@@ -137,17 +145,32 @@ impl Policy {
 
 impl Verifier {
     /// A verifier for pushes whose certificates lie below `prefixes`.
-    pub fn new(policy: Policy, prefixes: Prefixes, cache: Arc<CertificateCache>, clock: Arc<dyn Clock>) -> Self {
-        Self { policy, prefixes, cache, clock }
+    pub fn new(
+        policy: Policy,
+        prefixes: Prefixes,
+        cache: Arc<CertificateCache>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            policy,
+            prefixes,
+            cache,
+            clock,
+        }
     }
 
-    /// Proves that MNS sent a request, body included. `peer` pays for a fetch that strangers could cause.
+    /// Proves that MNS sent a request, body included. `peer` pays for a fetch that strangers could
+    /// cause.
     ///
     /// Nothing is left behind where the future is dropped, but for a fetch that ends by itself.
     ///
     /// # Errors
     /// [`Untrusted`]: the first check that failed.
-    pub async fn verify<'r>(&self, request: &SignedRequest<'r>, peer: IpAddr) -> Result<Verified<'r>, Untrusted> {
+    pub async fn verify<'r>(
+        &self,
+        request: &SignedRequest<'r>,
+        peer: IpAddr,
+    ) -> Result<Verified<'r>, Untrusted> {
         let now = self.clock.now();
         let timeliness = self.policy.check_date(request.date(), now)?;
         self.policy.check_content_md5(request)?;
@@ -155,14 +178,21 @@ impl Verifier {
         let certificate = self.check_signature(request, &url, peer).await?;
         let key_change = self.cache.note_verified(&url, &certificate, peer);
         let skew_seconds = seconds_between(request.date(), now);
-        Ok(Verified { request: request.request(), timeliness, skew_seconds, key_change })
+        Ok(Verified {
+            request: request.request(),
+            timeliness,
+            skew_seconds,
+            key_change,
+        })
     }
 
-    /// Checks what the head alone can prove, with what is cached: nothing is fetched, and nothing is noted. No substitute for
-    /// [`verify`](Self::verify): the body may be another than the signed one.
+    /// Checks what the head alone can prove, with what is cached: nothing is fetched, and nothing
+    /// is noted. No substitute for [`verify`](Self::verify): the body may be another than the
+    /// signed one.
     ///
     /// # Errors
-    /// [`Untrusted`]: the first check that failed. [`Untrusted::SignatureWrong`] may be due to a new key of MNS's.
+    /// [`Untrusted`]: the first check that failed. [`Untrusted::SignatureWrong`] may be due to a
+    /// new key of MNS's.
     pub fn check_head(&self, request: &SignedRequest<'_>) -> Result<HeadProof, Untrusted> {
         self.policy.check_date(request.date(), self.clock.now())?;
         if request.content_md5().is_none() && self.policy.require_content_md5 {
@@ -171,7 +201,12 @@ impl Verifier {
         let url = self.prefixes.admit(request.certificate_address())?;
         match self.cache.peek(&url) {
             Some(certificate) if is_signed_under(request, &certificate) => Ok(HeadProof::Signed),
-            Some(_) if self.cache.proven(&url).is_some_and(|proven| is_signed_under(request, &proven)) => {
+            Some(_)
+                if self
+                    .cache
+                    .proven(&url)
+                    .is_some_and(|proven| is_signed_under(request, &proven)) =>
+            {
                 Ok(HeadProof::Signed)
             }
             Some(_) => Err(Untrusted::SignatureWrong),
@@ -191,15 +226,28 @@ impl Verifier {
         url: &SigningCertUrl,
         peer: IpAddr,
     ) -> Result<Arc<SigningCertificate>, Untrusted> {
-        let certificate = self.cache.get(url, peer).await.map_err(Untrusted::CertificateUnavailable)?;
-        let proven = || self.cache.proven(url).filter(|proven| is_signed_under(request, proven));
+        let certificate = self
+            .cache
+            .get(url, peer)
+            .await
+            .map_err(Untrusted::CertificateUnavailable)?;
+        let proven = || {
+            self.cache
+                .proven(url)
+                .filter(|proven| is_signed_under(request, proven))
+        };
         let certificate = if is_signed_under(request, &certificate) {
             certificate
         } else if let Some(proven) = proven() {
             proven
         } else {
             // The key may have been changed in place.
-            match self.cache.renew(url, &certificate, peer).await.map_err(Untrusted::RenewalFailed)? {
+            match self
+                .cache
+                .renew(url, &certificate, peer)
+                .await
+                .map_err(Untrusted::RenewalFailed)?
+            {
                 Some(renewed) if is_signed_under(request, &renewed) => renewed,
                 Some(_) | None => return Err(Untrusted::SignatureWrong),
             }
@@ -214,12 +262,15 @@ impl Verifier {
 /// Whether the signature matches, in the form of the manual or of the vendor's samples.
 fn is_signed_under(request: &SignedRequest<'_>, certificate: &SigningCertificate) -> bool {
     certificate.verifies(&request.string_to_sign(), request.signature())
-        || request.other_string_to_sign().is_some_and(|text| certificate.verifies(&text, request.signature()))
+        || request
+            .other_string_to_sign()
+            .is_some_and(|text| certificate.verifies(&text, request.signature()))
 }
 
 fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    to.duration_since(from).map_or_else(|ahead| seconds(ahead.duration()).saturating_neg(), seconds)
+    to.duration_since(from)
+        .map_or_else(|ahead| seconds(ahead.duration()).saturating_neg(), seconds)
 }
 
 impl<'r> Verified<'r> {
@@ -231,7 +282,8 @@ impl<'r> Verified<'r> {
         Notification::decode(self.request)
     }
 
-    /// What can be read of a body that is no notification, as a notification whose message is that body.
+    /// What can be read of a body that is no notification, as a notification whose message is that
+    /// body.
     #[must_use]
     pub fn notification_as_raw(&self) -> Notification<'static> {
         Notification::decode_as_raw(self.request.body())
@@ -268,7 +320,12 @@ mod tests {
     const DAY_AND_HOUR: Duration = Duration::from_secs(25 * 3600);
 
     fn policy() -> Policy {
-        Policy { max_clock_skew: Some(LATE), max_age: Some(DAY_AND_HOUR), require_content_md5: true, min_key_bits: 512 }
+        Policy {
+            max_clock_skew: Some(LATE),
+            max_age: Some(DAY_AND_HOUR),
+            require_content_md5: true,
+            min_key_bits: 512,
+        }
     }
 
     #[test]
@@ -278,18 +335,34 @@ mod tests {
         let check = |date| policy().check_date(date, now);
         assert_eq!(check(now), Ok(Timeliness::Prompt));
         assert_eq!(check(now + LATE), Ok(Timeliness::Prompt));
-        assert_eq!(check(now + LATE + second), Err(Untrusted::DateAhead(LATE + second)));
+        assert_eq!(
+            check(now + LATE + second),
+            Err(Untrusted::DateAhead(LATE + second))
+        );
         assert_eq!(check(now - LATE), Ok(Timeliness::Prompt));
         assert_eq!(check(now - LATE - second), Ok(Timeliness::Late));
         assert_eq!(check(now - DAY_AND_HOUR), Ok(Timeliness::Late));
-        assert_eq!(check(now - DAY_AND_HOUR - second), Err(Untrusted::DateTooOld(DAY_AND_HOUR + second)));
+        assert_eq!(
+            check(now - DAY_AND_HOUR - second),
+            Err(Untrusted::DateTooOld(DAY_AND_HOUR + second))
+        );
     }
 
     #[test]
     fn a_window_that_is_off_lets_every_date_pass() {
-        let open = Policy { max_clock_skew: None, max_age: None, ..policy() };
+        let open = Policy {
+            max_clock_skew: None,
+            max_age: None,
+            ..policy()
+        };
         let now = SystemTime::UNIX_EPOCH + HOUR * 400_000;
-        assert_eq!(open.check_date(now + HOUR * 1000, now), Ok(Timeliness::Prompt));
-        assert_eq!(open.check_date(SystemTime::UNIX_EPOCH, now), Ok(Timeliness::Late));
+        assert_eq!(
+            open.check_date(now + HOUR * 1000, now),
+            Ok(Timeliness::Prompt)
+        );
+        assert_eq!(
+            open.check_date(SystemTime::UNIX_EPOCH, now),
+            Ok(Timeliness::Late)
+        );
     }
 }

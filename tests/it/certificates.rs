@@ -1,4 +1,5 @@
-//! Certificates over the network: one fetch, no trust in the source's whims, and a copy for bad days.
+//! Certificates over the network: one fetch, no trust in the source's whims, and a copy for bad
+//! days.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -16,24 +17,34 @@ use rustix::fs::{CWD, FileType, mknodat};
 use tempfile::TempDir;
 
 use crate::support::{
-    Bench, CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, cheap, eventually, exchange, foreign_key,
-    key, records, run,
+    Bench, CertificateHost, Draft, Endpoint, Entry, Mode, Options, attribute, cheap, eventually,
+    exchange, foreign_key, key, records, run,
 };
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
 
-/// A host in the place of MNS's, and how an endpoint reaches it: its fetch before the first push is on.
+/// A host in the place of MNS's, and how an endpoint reaches it: its fetch before the first push is
+/// on.
 fn official(mode: Mode) -> (CertificateHost, TempDir, Options) {
     let (host, root) = CertificateHost::start_tls(mode);
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("root.pem"), root).unwrap();
-    let via = format!("{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}", host.address.port());
-    let options = Options::default().set("signing.fetch_via", &via).set("signing.prefetch", "true");
+    let via = format!(
+        "{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}",
+        host.address.port()
+    );
+    let options = Options::default()
+        .set("signing.fetch_via", &via)
+        .set("signing.prefetch", "true");
     (host, dir, options.env("SSL_CERT_FILE", "root.pem"))
 }
 
 fn kept(endpoint: &Endpoint) -> PathBuf {
-    endpoint.path().join("certs/signing").join(OFFICIAL_HOST).join("x509_public_certificate.pem")
+    endpoint
+        .path()
+        .join("certs/signing")
+        .join(OFFICIAL_HOST)
+        .join("x509_public_certificate.pem")
 }
 
 fn push(url: &str) -> Draft {
@@ -52,14 +63,20 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
     let barrier = Arc::new(std::sync::Barrier::new(100));
     let senders: Vec<_> = (0..100)
         .map(|_| {
-            let (barrier, wire) = (barrier.clone(), push(&host.url("x.pem")).sign(&key(512)).wire());
+            let (barrier, wire) = (
+                barrier.clone(),
+                push(&host.url("x.pem")).sign(&key(512)).wire(),
+            );
             thread::spawn(move || {
                 barrier.wait();
                 exchange(address, &wire).status
             })
         })
         .collect();
-    let statuses: Vec<u16> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+    let statuses: Vec<u16> = senders
+        .into_iter()
+        .map(|sender| sender.join().unwrap())
+        .collect();
     assert_eq!(statuses, [201; 100]);
     assert_eq!(host.requests(), 1);
 }
@@ -68,12 +85,29 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
 fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
-    let names = ["x509.pem", "x509.crt", "x509.cer", "x509", "x509.crt.pem", "X.509-2.cer"];
+    let names = [
+        "x509.pem",
+        "x509.crt",
+        "x509.cer",
+        "x509",
+        "x509.crt.pem",
+        "X.509-2.cer",
+    ];
     for name in names {
-        assert_eq!(endpoint.exchange(&push(&host.url(name)).sign(&key(512)).wire()).status, 201, "{name}");
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host.url(name)).sign(&key(512)).wire())
+                .status,
+            201,
+            "{name}"
+        );
     }
     assert_eq!(host.requests(), names.len());
-    let kept = endpoint.path().join(format!("certs/signing/{}:{}", host.address.ip(), host.address.port()));
+    let kept = endpoint.path().join(format!(
+        "certs/signing/{}:{}",
+        host.address.ip(),
+        host.address.port()
+    ));
     for name in names {
         eventually("it is kept", || kept.join(name).is_file().then_some(()));
     }
@@ -87,7 +121,13 @@ fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
     }
     let endpoint = Endpoint::start_in(dir, &Options::listing(&prefix));
     for name in names {
-        assert_eq!(endpoint.exchange(&push(&host.url(name)).sign(&key(512)).wire()).status, 201, "{name}");
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host.url(name)).sign(&key(512)).wire())
+                .status,
+            201,
+            "{name}"
+        );
     }
 }
 
@@ -96,28 +136,55 @@ fn a_refused_address_is_told_the_rule_it_broke() {
     let bench = Bench::new();
     let long = "x".repeat(129);
     for (file, rule) in [
-        ("x.txt", "its file name has another ending than .pem, .crt or .cer"),
-        ("x.PEM", "its file name has another ending than .pem, .crt or .cer"),
-        ("a/x.pem", "there is more than a file name behind the prefix"),
-        ("../x.pem", "there is more than a file name behind the prefix"),
+        (
+            "x.txt",
+            "its file name has another ending than .pem, .crt or .cer",
+        ),
+        (
+            "x.PEM",
+            "its file name has another ending than .pem, .crt or .cer",
+        ),
+        (
+            "a/x.pem",
+            "there is more than a file name behind the prefix",
+        ),
+        (
+            "../x.pem",
+            "there is more than a file name behind the prefix",
+        ),
         ("", "it names no file"),
         (&long, "its file name has more than 128 bytes"),
         (".x.pem", "its file name begins with a dot"),
-        ("x.pem?y", "its file name has other characters than letters, digits, dots, underscores and hyphens"),
-        ("x%2epem", "its file name has other characters than letters, digits, dots, underscores and hyphens"),
+        (
+            "x.pem?y",
+            "its file name has other characters than letters, digits, dots, underscores and \
+             hyphens",
+        ),
+        (
+            "x%2epem",
+            "its file name has other characters than letters, digits, dots, underscores and \
+             hyphens",
+        ),
     ] {
         let draft = push(&bench.host.url(file)).sign(&key(512));
         let entry = bench.check(&draft, cheap(403, Reason::CertificateAddressRefused));
         let hint = String::from_utf8(attribute(&entry, "Hint").unwrap()).unwrap();
         assert!(
-            hint.starts_with(&format!("the certificate address is below an allowed prefix, but {rule}; ")),
+            hint.starts_with(&format!(
+                "the certificate address is below an allowed prefix, but {rule}; "
+            )),
             "{hint}"
         );
     }
-    let entry =
-        bench.check(&push("https://evil.example/x.pem").sign(&key(512)), cheap(403, Reason::CertificateAddressRefused));
+    let entry = bench.check(
+        &push("https://evil.example/x.pem").sign(&key(512)),
+        cheap(403, Reason::CertificateAddressRefused),
+    );
     let hint = String::from_utf8(attribute(&entry, "Hint").unwrap()).unwrap();
-    assert!(hint.starts_with("the certificate address is not below an allowed prefix; "), "{hint}");
+    assert!(
+        hint.starts_with("the certificate address is not below an allowed prefix; "),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -130,7 +197,13 @@ fn a_certificate_behind_a_byte_order_mark_or_with_the_header_of_another_tool_is_
     ] {
         let host = CertificateHost::start(Mode::Serve(text.clone().into_bytes()));
         let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
-        assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201, "{text}");
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())
+                .status,
+            201,
+            "{text}"
+        );
     }
 }
 
@@ -139,15 +212,30 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
     let host = CertificateHost::serving(&foreign_key(512));
     let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
     let url = host.url("x.pem");
-    assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 201);
+    assert_eq!(
+        endpoint
+            .exchange(&push(&url).sign(&foreign_key(512)).wire())
+            .status,
+        201
+    );
     host.set(certificate(512));
-    assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 201);
-    endpoint.assert_tells("The signing key has changed: a push was verified under one not seen before");
+    assert_eq!(
+        endpoint.exchange(&push(&url).sign(&key(512)).wire()).status,
+        201
+    );
+    endpoint
+        .assert_tells("The signing key has changed: a push was verified under one not seen before");
     let changes = || -> Vec<Entry> {
-        records(&endpoint.endpoint_log()).into_iter().filter(|entry| entry.place == "receive.rs:9").collect()
+        records(&endpoint.endpoint_log())
+            .into_iter()
+            .filter(|entry| entry.place == "receive.rs:9")
+            .collect()
     };
     let change = &eventually("the change is in the log", || changes().into_iter().next());
-    assert_eq!((change.level.as_str(), change.text.lines().next()), ("WARNING", Some("Signing Key Changed!")));
+    assert_eq!(
+        (change.level.as_str(), change.text.lines().next()),
+        ("WARNING", Some("Signing Key Changed!"))
+    );
     let fingerprint = |signer: &Signer| {
         let certificate = SigningCertificate::parse(signer.certificate_pem().as_bytes()).unwrap();
         certificate.fingerprint().as_bytes().to_vec()
@@ -161,14 +249,36 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
         assert_eq!(attribute(change, name), Some(value), "{name}");
     }
     // The old key is out, and asking again is limited: one fetch, one renewal.
-    assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
-    assert_eq!(endpoint.exchange(&push(&url).sign(&foreign_key(512)).wire()).status, 403);
+    assert_eq!(
+        endpoint
+            .exchange(&push(&url).sign(&foreign_key(512)).wire())
+            .status,
+        403
+    );
+    assert_eq!(
+        endpoint
+            .exchange(&push(&url).sign(&foreign_key(512)).wire())
+            .status,
+        403
+    );
     assert_eq!(host.requests(), 2);
     // The same key at another address is no news, another one there is.
-    assert_eq!(endpoint.exchange(&push(&host.url("y.pem")).sign(&key(512)).wire()).status, 201);
+    assert_eq!(
+        endpoint
+            .exchange(&push(&host.url("y.pem")).sign(&key(512)).wire())
+            .status,
+        201
+    );
     host.set(certificate(1024));
-    assert_eq!(endpoint.exchange(&push(&host.url("z.pem")).sign(&key(1024)).wire()).status, 201);
-    eventually("two changes are told", || (changes().len() == 2).then_some(()));
+    assert_eq!(
+        endpoint
+            .exchange(&push(&host.url("z.pem")).sign(&key(1024)).wire())
+            .status,
+        201
+    );
+    eventually("two changes are told", || {
+        (changes().len() == 2).then_some(())
+    });
     assert_eq!(attribute(&changes()[1], "KeyBits").unwrap(), b"1024");
 }
 
@@ -178,16 +288,37 @@ fn a_source_that_stalls_gives_503_in_time_for_mns() {
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let started = Instant::now();
     let answer = endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire());
-    assert_eq!((answer.status, answer.body.as_str()), (503, "Service Unavailable"));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (503, "Service Unavailable")
+    );
     assert!(answer.headers.contains_key("retry-after"));
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    // Those who come next do not wait for the same silence again; the source is asked once more later.
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        started.elapsed()
+    );
+    // Those who come next do not wait for the same silence again; the source is asked once more
+    // later.
     let started = Instant::now();
-    assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 503);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(
+        endpoint
+            .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())
+            .status,
+        503
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
     host.set(certificate(512));
     eventually("the source is asked again and the push accepted", || {
-        (endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status == 201).then_some(())
+        (endpoint
+            .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())
+            .status
+            == 201)
+            .then_some(())
     });
 }
 
@@ -198,13 +329,22 @@ fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
     let wire = || push(&host.url("x.pem")).sign(&key(512)).wire();
     let endpoint = Endpoint::start(&options);
     assert_eq!(endpoint.exchange(&wire()).status, 201);
-    let kept = endpoint.path().join("certs/signing").join(host.address.to_string()).join("x.pem");
+    let kept = endpoint
+        .path()
+        .join("certs/signing")
+        .join(host.address.to_string())
+        .join("x.pem");
     eventually("the certificate is kept", || kept.exists().then_some(()));
     let (_printed, dir) = endpoint.stop();
     host.set(Mode::Hang);
     let restarted = Endpoint::start_in(dir, &options);
     assert_eq!(restarted.exchange(&wire()).status, 201);
-    assert_eq!(restarted.exchange(&push(&host.url("y.pem")).sign(&key(512)).wire()).status, 503);
+    assert_eq!(
+        restarted
+            .exchange(&push(&host.url("y.pem")).sign(&key(512)).wire())
+            .status,
+        503
+    );
     // The same while the source does not answer at all.
     let (_printed, dir) = restarted.stop();
     host.set(Mode::Stall);
@@ -216,25 +356,44 @@ fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
 fn a_fifo_or_a_device_in_the_place_of_a_kept_certificate_holds_nothing_up() {
     let host = CertificateHost::serving(&key(512));
     let dir = tempfile::tempdir().unwrap();
-    let kept = dir.path().join("certs/signing").join(host.address.to_string());
+    let kept = dir
+        .path()
+        .join("certs/signing")
+        .join(host.address.to_string());
     std::fs::create_dir_all(&kept).unwrap();
     mknodat(CWD, kept.join("x.pem"), FileType::Fifo, 0o600.into(), 0).unwrap();
     mknodat(CWD, kept.join("../.probe"), FileType::Fifo, 0o600.into(), 0).unwrap();
     symlink("/dev/zero", kept.join("y.pem")).unwrap();
-    std::fs::File::create(kept.join("z.pem")).unwrap().set_len(1024 * 1024 + 1).unwrap();
+    std::fs::File::create(kept.join("z.pem"))
+        .unwrap()
+        .set_len(1024 * 1024 + 1)
+        .unwrap();
     let listed = run(dir.path(), &["certificate", "list"]);
-    for told in ["it is a FIFO, not a regular file", "it is a device, not a regular file", "more than 1048576 bytes"] {
+    for told in [
+        "it is a FIFO, not a regular file",
+        "it is a device, not a regular file",
+        "more than 1048576 bytes",
+    ] {
         listed.assert(1, told);
     }
     // A start that waits for the other end of a FIFO never returns.
     let (sender, started) = mpsc::channel();
     let options = Options::listing(&host.prefix());
     thread::spawn(move || sender.send(Endpoint::start_in(dir, &options)).is_ok());
-    let endpoint = started.recv_timeout(Duration::from_secs(20)).expect("it serves");
+    let endpoint = started
+        .recv_timeout(Duration::from_secs(20))
+        .expect("it serves");
     endpoint.assert_tells(".probe: it is a FIFO, not a regular file");
     for file in ["x.pem", "y.pem", "z.pem"] {
-        assert_eq!(endpoint.exchange(&push(&host.url(file)).sign(&key(512)).wire()).status, 201);
-        eventually("the certificate takes its place", || kept.join(file).is_file().then_some(()));
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host.url(file)).sign(&key(512)).wire())
+                .status,
+            201
+        );
+        eventually("the certificate takes its place", || {
+            kept.join(file).is_file().then_some(())
+        });
     }
 }
 
@@ -243,35 +402,60 @@ fn an_official_address_is_fetched_with_tls_even_where_the_push_says_http() {
     let (host, root) = CertificateHost::start_tls(certificate(512));
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("root.pem"), root).unwrap();
-    let via = format!("{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}", host.address.port());
-    let options = Options::default().set("signing.fetch_via", &via).env("SSL_CERT_FILE", "root.pem");
+    let via = format!(
+        "{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}",
+        host.address.port()
+    );
+    let options = Options::default()
+        .set("signing.fetch_via", &via)
+        .env("SSL_CERT_FILE", "root.pem");
     let endpoint = Endpoint::start_in(dir, &options);
     for scheme in ["http", "https"] {
         let url = format!("{scheme}://{OFFICIAL_HOST}/x509_public_certificate.pem");
-        assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 201, "{scheme}");
+        assert_eq!(
+            endpoint.exchange(&push(&url).sign(&key(512)).wire()).status,
+            201,
+            "{scheme}"
+        );
     }
     assert_eq!(host.requests(), 1, "both are one address");
-    let kept = endpoint.path().join("certs/signing").join(OFFICIAL_HOST).join("x509_public_certificate.pem");
+    let kept = endpoint
+        .path()
+        .join("certs/signing")
+        .join(OFFICIAL_HOST)
+        .join("x509_public_certificate.pem");
     eventually("the certificate is kept", || kept.exists().then_some(()));
 }
 
 #[test]
 fn a_source_whose_tls_certificate_is_not_trusted_is_not_believed() {
     let (host, _root) = CertificateHost::start_tls(certificate(512));
-    let via = format!("{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}", host.address.port());
+    let via = format!(
+        "{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}",
+        host.address.port()
+    );
     let endpoint = Endpoint::start(&Options::default().set("signing.fetch_via", &via));
     let url = format!("https://{OFFICIAL_HOST}/x509_public_certificate.pem");
-    assert_eq!(endpoint.exchange(&push(&url).sign(&key(512)).wire()).status, 503);
+    assert_eq!(
+        endpoint.exchange(&push(&url).sign(&key(512)).wire()).status,
+        503
+    );
     assert_eq!(host.requests(), 0);
 }
 
 #[test]
 fn a_certificate_directory_that_cannot_be_written_is_only_a_warning() {
     let host = CertificateHost::serving(&key(512));
-    let options = Options::trusting(host.prefix()).set("signing.certificate_dir", "/dev/null/certificates");
+    let options =
+        Options::trusting(host.prefix()).set("signing.certificate_dir", "/dev/null/certificates");
     let endpoint = Endpoint::start(&options);
     endpoint.assert_tells("Certificates cannot be kept");
-    assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201);
+    assert_eq!(
+        endpoint
+            .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())
+            .status,
+        201
+    );
 }
 
 #[test]
@@ -279,11 +463,14 @@ fn a_proxy_is_asked_where_one_is_set() {
     // An HTTP proxy gets the whole address in its request line; this one answers for the source.
     let pem = key(512).certificate_pem().as_bytes().to_vec();
     let proxy = CertificateHost::start(Mode::Serve(pem));
-    let options =
-        Options::trusting("http://certificates.test/").set("signing.proxy", &format!("http://{}", proxy.address));
+    let options = Options::trusting("http://certificates.test/")
+        .set("signing.proxy", &format!("http://{}", proxy.address));
     let endpoint = Endpoint::start(&options);
     let url = "http://certificates.test/x.pem";
-    assert_eq!(endpoint.exchange(&push(url).sign(&key(512)).wire()).status, 201);
+    assert_eq!(
+        endpoint.exchange(&push(url).sign(&key(512)).wire()).status,
+        201
+    );
     assert_eq!(proxy.requests(), 1);
     // The environment's proxy serves as well; this machine itself is never asked through one.
     let host = CertificateHost::serving(&key(512));
@@ -291,8 +478,16 @@ fn a_proxy_is_asked_where_one_is_set() {
         .env("http_proxy", &format!("http://{}", proxy.address))
         .set("signing.certificate_prefixes", "http://certificates.test/");
     let endpoint = Endpoint::start(&options);
-    assert_eq!(endpoint.exchange(&push(url).sign(&key(512)).wire()).status, 201);
-    assert_eq!(endpoint.exchange(&push(&host.url("x.pem")).sign(&key(512)).wire()).status, 201);
+    assert_eq!(
+        endpoint.exchange(&push(url).sign(&key(512)).wire()).status,
+        201
+    );
+    assert_eq!(
+        endpoint
+            .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())
+            .status,
+        201
+    );
     assert_eq!((proxy.requests(), host.requests()), (2, 1));
 }
 
@@ -301,11 +496,22 @@ fn the_certificate_of_mns_is_fetched_once_before_the_first_push_and_kept_with_it
     let (host, dir, options) = official(certificate(512));
     let endpoint = Endpoint::start_in(dir, &options);
     endpoint.assert_tells("Fetched a signing certificate");
-    assert_eq!((host.requests(), kept(&endpoint).exists()), (1, false), "it has verified nothing yet");
+    assert_eq!(
+        (host.requests(), kept(&endpoint).exists()),
+        (1, false),
+        "it has verified nothing yet"
+    );
     for _ in 0..3 {
-        assert_eq!(endpoint.exchange(&push(WELL_KNOWN_CERTIFICATE).sign(&key(512)).wire()).status, 201);
+        assert_eq!(
+            endpoint
+                .exchange(&push(WELL_KNOWN_CERTIFICATE).sign(&key(512)).wire())
+                .status,
+            201
+        );
     }
-    eventually("the certificate is kept", || kept(&endpoint).exists().then_some(()));
+    eventually("the certificate is kept", || {
+        kept(&endpoint).exists().then_some(())
+    });
     let (_printed, dir) = endpoint.stop();
     assert_eq!(host.requests(), 1);
     // From now on it is kept: it is neither fetched at a start nor replaced.
@@ -315,17 +521,29 @@ fn the_certificate_of_mns_is_fetched_once_before_the_first_push_and_kept_with_it
     let refused = push("https://evil.example/x.pem").sign(&key(512));
     assert_eq!(endpoint.exchange(&refused.wire()).status, 403);
     let (_printed, dir) = endpoint.stop();
-    let after = std::fs::read(dir.path().join("certs/signing").join(OFFICIAL_HOST).join("x509_public_certificate.pem"));
+    let after = std::fs::read(
+        dir.path()
+            .join("certs/signing")
+            .join(OFFICIAL_HOST)
+            .join("x509_public_certificate.pem"),
+    );
     assert_eq!((host.requests(), after.unwrap()), (1, before));
 }
 
 #[test]
 fn a_key_that_changes_after_the_fetch_before_the_first_push_is_picked_up_at_once() {
-    let (host, dir, options) = official(Mode::Serve(foreign_key(512).certificate_pem().as_bytes().to_vec()));
+    let (host, dir, options) = official(Mode::Serve(
+        foreign_key(512).certificate_pem().as_bytes().to_vec(),
+    ));
     let endpoint = Endpoint::start_in(dir, &options);
     endpoint.assert_tells("Fetched a signing certificate");
     host.set(certificate(512));
-    assert_eq!(endpoint.exchange(&push(WELL_KNOWN_CERTIFICATE).sign(&key(512)).wire()).status, 201);
+    assert_eq!(
+        endpoint
+            .exchange(&push(WELL_KNOWN_CERTIFICATE).sign(&key(512)).wire())
+            .status,
+        201
+    );
     assert_eq!(host.requests(), 2);
     // Nothing was verified under the first one, so there is no change to wonder about.
     assert!(!endpoint.told().contains("The signing key has changed"));
@@ -336,12 +554,23 @@ fn a_source_that_is_down_at_the_start_delays_nothing_and_is_one_warning() {
     let (host, dir, options) = official(Mode::Stall);
     let begun = Instant::now();
     let endpoint = Endpoint::start_in(dir, &options);
-    assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(2), "it did not wait for the fetch: {:?}", begun.elapsed());
+    assert_eq!(
+        endpoint
+            .exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .status,
+        200
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "it did not wait for the fetch: {:?}",
+        begun.elapsed()
+    );
     let warning = "Could not fetch the signing certificate of MNS ahead of the first push";
     endpoint.assert_tells(warning);
     host.set(certificate(512));
-    eventually("it is fetched again", || (host.requests() == 2).then_some(()));
+    eventually("it is fetched again", || {
+        (host.requests() == 2).then_some(())
+    });
     endpoint.assert_tells("Fetched a signing certificate");
     let told = endpoint.told();
     assert_eq!(told.matches("WARN Could not fetch").count(), 1, "{told}");
@@ -351,31 +580,55 @@ fn a_source_that_is_down_at_the_start_delays_nothing_and_is_one_warning() {
 fn nothing_is_fetched_at_a_start_where_it_is_off_or_for_other_pushes_than_those_of_mns() {
     let changes: [fn(Options) -> Options; 3] = [
         |options| options.set("signing.prefetch", "false"),
-        |options| options.set("signing.certificate_prefixes", "https://mns-cert.oss-cn-hangzhou.aliyuncs.com/"),
-        |options| Options { trust: vec!["http://127.0.0.1:1/".to_owned()], ..options },
+        |options| {
+            options.set(
+                "signing.certificate_prefixes",
+                "https://mns-cert.oss-cn-hangzhou.aliyuncs.com/",
+            )
+        },
+        |options| Options {
+            trust: vec!["http://127.0.0.1:1/".to_owned()],
+            ..options
+        },
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let (host, dir, options) = official(certificate(512));
         let endpoint = Endpoint::start_in(dir, &change(options));
-        assert_eq!(endpoint.exchange(&push("https://evil.example/x.pem").sign(&key(512)).wire()).status, 403);
+        assert_eq!(
+            endpoint
+                .exchange(&push("https://evil.example/x.pem").sign(&key(512)).wire())
+                .status,
+            403
+        );
         let told = endpoint.told();
-        assert!(!told.contains("Fetched") && !told.contains("Could not fetch"), "case {number}: {told}");
+        assert!(
+            !told.contains("Fetched") && !told.contains("Could not fetch"),
+            "case {number}: {told}"
+        );
         assert_eq!(host.requests(), 0, "case {number}");
     }
 }
 
 #[test]
-fn the_key_that_mns_still_signs_with_counts_after_its_address_has_another_one_until_that_has_verified_a_push() {
+fn the_key_that_mns_still_signs_with_counts_after_its_address_has_another_one_until_that_has_verified_a_push()
+ {
     let bench = Bench::new();
-    let push = |signer: &Signer| Draft::new(ContentFormat::Xml, "m", &bench.host.url("one.pem")).sign(signer);
+    let push = |signer: &Signer| {
+        Draft::new(ContentFormat::Xml, "m", &bench.host.url("one.pem")).sign(signer)
+    };
     let status = |draft: &Draft| bench.endpoint.exchange(&draft.wire()).status;
     let (old, new) = (key(512), foreign_key(512));
     assert_eq!(status(&push(&old)), 201);
-    bench.host.set(Mode::Serve(new.certificate_pem().as_bytes().to_vec()));
+    bench
+        .host
+        .set(Mode::Serve(new.certificate_pem().as_bytes().to_vec()));
     // What is forged has us look again.
     let fetches = bench.host.requests();
     let forged = push(&old).set("Authorization", STANDARD.encode([7; 64]));
     assert_eq!((status(&forged), bench.host.requests()), (403, fetches + 1));
-    assert_eq!([&old, &old, &new, &new].map(|signer| status(&push(signer))), [201; 4]);
+    assert_eq!(
+        [&old, &old, &new, &new].map(|signer| status(&push(signer))),
+        [201; 4]
+    );
     assert_eq!(status(&push(&old)), 403, "MNS signs with the new one");
 }

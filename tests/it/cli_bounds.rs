@@ -9,14 +9,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{CertificateHost, Ended, Mode, finish, program, read};
 
-/// Address space of a command in KiB: what reads without a bound fails instead of taking the machine.
+/// Address space of a command in KiB: what reads without a bound fails instead of taking the
+/// machine.
 const MEMORY_KIB: usize = 4 * 1024 * 1024;
 
 fn limited(dir: &Path, args: &[&str]) -> Ended {
     let program = program();
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -v {MEMORY_KIB} && exec \"$0\" \"$@\"")]).arg(program.get_program());
-    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+        .args([
+            "-c",
+            &format!("ulimit -v {MEMORY_KIB} && exec \"$0\" \"$@\""),
+        ])
+        .arg(program.get_program());
+    command.envs(
+        program
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     finish(command.args(args).current_dir(dir), b"")
 }
 
@@ -30,19 +40,58 @@ fn a_device_without_an_end_is_refused_wherever_a_file_is_named() {
         (vec!["check", "--config", "/dev/zero"], 78),
         (vec!["serve", "--config", "/dev/zero"], 78),
         (vec!["health", "--config", "/dev/zero"], 78),
-        (vec!["check", "--set", "admin.listen=127.0.0.1:0", "--set", "admin.token_file=/dev/zero"], 78),
-        (vec!["serve", "--listen", "127.0.0.1:0", "--set", "server.secret_path_file=/dev/zero"], 78),
+        (
+            vec![
+                "check",
+                "--set",
+                "admin.listen=127.0.0.1:0",
+                "--set",
+                "admin.token_file=/dev/zero",
+            ],
+            78,
+        ),
+        (
+            vec![
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--set",
+                "server.secret_path_file=/dev/zero",
+            ],
+            78,
+        ),
         (vec!["explain", "/dev/zero"], 1),
-        (vec!["push", "http://127.0.0.1:1", "--capture", "/dev/zero"], 1),
-        (vec!["push", "http://127.0.0.1:1", "--body-file", "/dev/zero", "--cert-listen", "127.0.0.1:0"], 1),
+        (
+            vec!["push", "http://127.0.0.1:1", "--capture", "/dev/zero"],
+            1,
+        ),
+        (
+            vec![
+                "push",
+                "http://127.0.0.1:1",
+                "--body-file",
+                "/dev/zero",
+                "--cert-listen",
+                "127.0.0.1:0",
+            ],
+            1,
+        ),
         (vec!["push", "http://127.0.0.1:1", "--key", "/dev/zero"], 1),
         (vec!["certificate", "add", url, "/dev/zero"], 1),
-        ([&["topic", "list", "--sdk-config", "/dev/zero"][..], &service].concat(), 1),
+        (
+            [
+                &["topic", "list", "--sdk-config", "/dev/zero"][..],
+                &service,
+            ]
+            .concat(),
+            1,
+        ),
     ] {
         let ended = limited(dir.path(), &args);
         assert_eq!(ended.code, code, "{args:?} {ended:#?}");
-        let told =
-            [&ended.stdout, &ended.stderr].into_iter().any(|text| text.contains(" bytes, the most that are read"));
+        let told = [&ended.stdout, &ended.stderr]
+            .into_iter()
+            .any(|text| text.contains(" bytes, the most that are read"));
         assert!(told, "{args:?} {ended:#?}");
     }
 }
@@ -50,7 +99,10 @@ fn a_device_without_an_end_is_refused_wherever_a_file_is_named() {
 #[test]
 fn a_pipe_that_nobody_writes_to_is_no_configuration() {
     let dir = tempfile::tempdir().unwrap();
-    let made = Command::new("mkfifo").arg(dir.path().join("fifo")).status().unwrap();
+    let made = Command::new("mkfifo")
+        .arg(dir.path().join("fifo"))
+        .status()
+        .unwrap();
     assert!(made.success());
     limited(dir.path(), &["check", "--config", "fifo"]).assert(78, "did not end within 10s");
 }
@@ -60,7 +112,10 @@ fn a_pipe_of_the_shell_is_a_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = Command::new("bash");
     let script = "\"$0\" check --config <(echo 'accept.topic_owners = [\"42\"]')";
-    command.args(["-c", script]).arg(program().get_program()).current_dir(dir.path());
+    command
+        .args(["-c", script])
+        .arg(program().get_program())
+        .current_dir(dir.path());
     finish(&mut command, b"").assert(0, "/dev/fd/");
 }
 
@@ -75,7 +130,9 @@ fn endless(part: Option<Vec<u8>>) -> (SocketAddr, Arc<AtomicUsize>) {
             if read(&mut stream).is_none() {
                 continue;
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999\r\n\r\n").ok();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999\r\n\r\n")
+                .ok();
             match &part {
                 Some(part) => {
                     while stream.write_all(part).is_ok() {
@@ -107,15 +164,32 @@ fn an_answer_that_does_not_come_is_waited_for_a_bounded_time() {
     let dir = tempfile::tempdir().unwrap();
     let (address, _) = endless(None);
     // Both end before the limit on a test's command.
-    limited(dir.path(), &["check", "--set", &format!("admin.listen={address}")]).assert(0, "0 errors");
-    limited(dir.path(), &["health", "--set", &format!("admin.listen={address}")]).assert(0, "healthy");
+    limited(
+        dir.path(),
+        &["check", "--set", &format!("admin.listen={address}")],
+    )
+    .assert(0, "0 errors");
+    limited(
+        dir.path(),
+        &["health", "--set", &format!("admin.listen={address}")],
+    )
+    .assert(0, "healthy");
 }
 
 #[test]
 fn no_answer_sends_a_command_to_another_address() {
     let dir = tempfile::tempdir().unwrap();
     let (elsewhere, _) = endless(None);
-    let redirect = format!("HTTP/1.1 302 Found\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+    let redirect =
+        format!("HTTP/1.1 302 Found\r\nlocation: http://{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
     let asked = CertificateHost::start(Mode::Raw(redirect.into_bytes()));
-    limited(dir.path(), &["health", "--set", &format!("admin.listen={}", asked.address)]).assert(1, "answered 302");
+    limited(
+        dir.path(),
+        &[
+            "health",
+            "--set",
+            &format!("admin.listen={}", asked.address),
+        ],
+    )
+    .assert(1, "answered 302");
 }

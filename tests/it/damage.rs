@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue};
 use jiff::tz::TimeZone;
 use mns_endpoint::journal::{
-    AccessLine, Entry, Format, Found, Journal, Level, Log, Place, Record, RecordRequest, Records, SUCCEED, Settings,
-    Stamp, accepted, verify,
+    AccessLine, Entry, Format, Found, Journal, Level, Log, Place, Record, RecordRequest, Records,
+    SUCCEED, Settings, Stamp, accepted, verify,
 };
 use proptest::prelude::*;
 
@@ -45,20 +45,31 @@ fn damage() -> impl Strategy<Value = Damage> {
 const HOSTILE: [&str; 5] = [
     "plain",
     "two\n\nlines \u{4e2d}\u{6587}",
-    "[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\nMessageId                     : no",
+    "[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\nMessageId     \
+                     : no",
     "x\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n\n",
     "{\"time\":\"2016-05-17T17:10:56Z\",\"event\":\"Notify Message Succeed!\",\"MessageId\":\"no\"}",
 ];
 
 /// The entry of an accepted push.
 fn entry(number: usize, format: Format) -> Entry {
-    let stamp = Stamp::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256), &TimeZone::UTC);
+    let stamp = Stamp::new(
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256),
+        &TimeZone::UTC,
+    );
     let text = HOSTILE[number % HOSTILE.len()];
     let id = format!("{number:016X}");
     let mut headers = HeaderMap::new();
-    headers.insert("time", HeaderValue::from_static("[17/May/2016 17:10:56]\"POST\""));
+    headers.insert(
+        "time",
+        HeaderValue::from_static("[17/May/2016 17:10:56]\"POST\""),
+    );
     headers.insert("x-mns-message-id", HeaderValue::from_str(&id).unwrap());
-    let request = RecordRequest { headers: &headers, peer: Some("192.0.2.1:5"), body: Some(text.as_bytes()) };
+    let request = RecordRequest {
+        headers: &headers,
+        peer: Some("192.0.2.1:5"),
+        body: Some(text.as_bytes()),
+    };
     let attributes: [(&str, &[u8]); 5] = [
         ("TopicOwner", b"1"),
         ("TopicName", b"t"),
@@ -67,9 +78,23 @@ fn entry(number: usize, format: Format) -> Entry {
         ("Message", text.as_bytes()),
     ];
     let (level, place, title) = (Level::Info, Place::Request, None);
-    let first = Record { stamp: &stamp, level, place, title, attributes: &[], request: Some(request) };
+    let first = Record {
+        stamp: &stamp,
+        level,
+        place,
+        title,
+        attributes: &[],
+        request: Some(request),
+    };
     let (place, title) = (Place::Succeed, Some(SUCCEED));
-    let second = Record { stamp: &stamp, level, place, title, attributes: &attributes, request: None };
+    let second = Record {
+        stamp: &stamp,
+        level,
+        place,
+        title,
+        attributes: &attributes,
+        request: None,
+    };
     let mut entry = Entry::default();
     first.write(&mut entry.endpoint, format);
     second.write(&mut entry.endpoint, format);
@@ -104,10 +129,18 @@ struct File {
 impl File {
     /// A log changes its form once, as at a restart with another `logs.format`.
     fn write(log: Log, formats: [Format; 2], pushes: usize) -> Self {
-        let mut file = Self { log, bytes: Vec::new(), records: Vec::new() };
+        let mut file = Self {
+            log,
+            bytes: Vec::new(),
+            records: Vec::new(),
+        };
         for number in 0..pushes {
             let entry = entry(number, formats[usize::from(number > pushes / 2)]);
-            file.add(if log == Log::Endpoint { &entry.endpoint } else { &entry.access });
+            file.add(if log == Log::Endpoint {
+                &entry.endpoint
+            } else {
+                &entry.access
+            });
         }
         file
     }
@@ -127,7 +160,8 @@ impl File {
         self.bytes.len() * per_mille / 1000
     }
 
-    /// Damages it. Gives the records that are not touched, and whether the form is broken: what must be found.
+    /// Damages it. Gives the records that are not touched, and whether the form is broken: what
+    /// must be found.
     fn damage(&mut self, damage: &Damage) -> (BTreeSet<Vec<u8>>, bool) {
         let before = self.clone();
         let (touched, is_broken) = match damage {
@@ -153,10 +187,19 @@ impl File {
             Damage::Cut(place) => {
                 let place = self.place(*place);
                 self.bytes.truncate(place);
-                let is_at_an_end = place == 0 || before.records.iter().any(|record| record.end == place);
+                let is_at_an_end =
+                    place == 0 || before.records.iter().any(|record| record.end == place);
                 let is_between = before.log == Log::Access
-                    || before.records.iter().skip(1).step_by(2).any(|record| record.end == place);
-                (place..before.bytes.len(), !is_at_an_end || (place > 0 && !is_between))
+                    || before
+                        .records
+                        .iter()
+                        .skip(1)
+                        .step_by(2)
+                        .any(|record| record.end == place);
+                (
+                    place..before.bytes.len(),
+                    !is_at_an_end || (place > 0 && !is_between),
+                )
             }
             Damage::Junk(junk) => {
                 self.bytes.extend_from_slice(junk);
@@ -168,15 +211,23 @@ impl File {
                 (record, before.log == Log::Endpoint)
             }
         };
-        let is_whole = |record: &&Range<usize>| record.end <= touched.start || record.start >= touched.end;
-        let whole = before.records.iter().filter(is_whole).map(|record| before.bytes[record.clone()].to_vec());
+        let is_whole =
+            |record: &&Range<usize>| record.end <= touched.start || record.start >= touched.end;
+        let whole = before
+            .records
+            .iter()
+            .filter(is_whole)
+            .map(|record| before.bytes[record.clone()].to_vec());
         (whole.collect(), is_broken)
     }
 
     fn is_no_text(&self) -> bool {
         let text = std::str::from_utf8(&self.bytes);
         text.is_err()
-            || text.is_ok_and(|text| text.chars().any(|character| character.is_control() && character != '\n'))
+            || text.is_ok_and(|text| {
+                text.chars()
+                    .any(|character| character.is_control() && character != '\n')
+            })
     }
 }
 
@@ -215,8 +266,14 @@ fn taken(storage: &FaultyStorage, log: Log) -> Vec<u8> {
 fn what_a_peer_wrote_like_a_record_of_json_is_none_behind_damage() {
     for formats in [[Format::Text; 2], [Format::Text, Format::Json]] {
         let file = File::write(Log::Endpoint, formats, 10);
-        let sent: BTreeSet<_> = (0..10).map(|number| format!("{number:016X}").into_bytes()).collect();
-        let heads = file.bytes.windows(7).enumerate().filter(|(_, window)| *window == b"{\"time\"");
+        let sent: BTreeSet<_> = (0..10)
+            .map(|number| format!("{number:016X}").into_bytes())
+            .collect();
+        let heads = file
+            .bytes
+            .windows(7)
+            .enumerate()
+            .filter(|(_, window)| *window == b"{\"time\"");
         for (head, _) in heads.filter(|(head, _)| *head > 0) {
             for len in [1, 2, 40] {
                 let mut damaged = file.bytes.clone();
@@ -251,11 +308,13 @@ proptest! {
         let (rest, is_broken) = file.damage(&damage);
         let mut verdict = verify(log, &file.bytes[..]).unwrap();
         verdict.finish();
-        prop_assert!(!is_broken || verdict.problems_count > 0, "not found: {}", String::from_utf8_lossy(&file.bytes));
+        prop_assert!(!is_broken || verdict.problems_count > 0, "not found: \
+            {}", String::from_utf8_lossy(&file.bytes));
         if log == Log::Endpoint {
             let found = whole(log, &file.bytes);
             for record in &rest {
-                prop_assert!(found.contains(record), "not read: {}", String::from_utf8_lossy(record));
+                prop_assert!(found.contains(record), "not read: \
+                    {}", String::from_utf8_lossy(record));
             }
             // And nothing is taken for accepted that was not.
             let sent: BTreeSet<_> = (0..pushes).map(|number| format!("{number:016X}").into_bytes()).collect();
@@ -290,7 +349,8 @@ proptest! {
         }
         let found = whole(log, &left);
         for record in &wanted.records {
-            prop_assert!(found.contains(&wanted.bytes[record.clone()]), "runs into: {}", String::from_utf8_lossy(&left));
+            prop_assert!(found.contains(&wanted.bytes[record.clone()]), "runs into: \
+                {}", String::from_utf8_lossy(&left));
         }
     }
 
@@ -329,7 +389,8 @@ proptest! {
         }
         let found = whole(log, &left);
         for record in &wanted.records {
-            prop_assert!(found.contains(&wanted.bytes[record.clone()]), "runs into: {}", String::from_utf8_lossy(&left));
+            prop_assert!(found.contains(&wanted.bytes[record.clone()]), "runs into: \
+                {}", String::from_utf8_lossy(&left));
         }
     }
 }

@@ -9,41 +9,77 @@ fn demo(args: &[&str]) -> Ended {
 
 /// The line that begins so.
 fn line<'e>(ended: &'e Ended, start: &str) -> &'e str {
-    ended.stdout.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start:?} in {ended:#?}"))
+    ended
+        .stdout
+        .lines()
+        .find(|line| line.starts_with(start))
+        .unwrap_or_else(|| panic!("no {start:?} in {ended:#?}"))
 }
 
 #[test]
 fn the_seven_steps_of_the_manual_are_shown_with_their_lines() {
     let ended = demo(&[]);
-    ended.assert(0, "3 of 3 messages: signed, pushed, verified, on disk in both logs, answered 201.");
-    let steps: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("==> ")).collect();
+    ended.assert(
+        0,
+        "3 of 3 messages: signed, pushed, verified, on disk in both logs, answered 201.",
+    );
+    let steps: Vec<&str> = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("==> "))
+        .collect();
     assert_eq!(steps.len(), 7, "{steps:?}");
     for told in [
         "Start Endpoint! Address: http://127.0.0.1:",
         "Create Topic Succeed! TopicName:MySampleTopic",
-        "Create Subscription Succeed! TopicName:MySampleTopic SubName:MySampleTopic-Sub Endpoint:http://127.0.0.1:",
+        "Create Subscription Succeed! TopicName:MySampleTopic SubName:MySampleTopic-Sub \
+         Endpoint:http://127.0.0.1:",
         "Delete Topic Succeed! TopicName:MySampleTopic",
     ] {
-        assert!(ended.stdout.contains(told), "{told:?} is not in {}", ended.stdout);
+        assert!(
+            ended.stdout.contains(told),
+            "{told:?} is not in {}",
+            ended.stdout
+        );
     }
     for number in 0..3 {
-        line(&ended, &format!("Publish Message Succeed. MessageBody:I am test message {number}. MessageID:"));
-        line(&ended, &format!("{:<30}: I am test message {number}.", "Message"));
+        line(
+            &ended,
+            &format!("Publish Message Succeed. MessageBody:I am test message {number}. MessageID:"),
+        );
+        line(
+            &ended,
+            &format!("{:<30}: I am test message {number}.", "Message"),
+        );
     }
-    assert_eq!(ended.stdout.lines().filter(|line| line.contains("\"POST\" \"201\" \"/notifications\"")).count(), 3);
+    assert_eq!(
+        ended
+            .stdout
+            .lines()
+            .filter(|line| line.contains("\"POST\" \"201\" \"/notifications\""))
+            .count(),
+        3
+    );
     assert_eq!(ended.stdout.matches("Notify Message Succeed!").count(), 3);
 }
 
 #[test]
 fn the_demo_over_https_shows_the_same_with_addresses_of_https() {
     let ended = demo(&["--tls"]);
-    ended.assert(0, "3 of 3 messages: signed, pushed, verified, on disk in both logs, answered 201.");
+    ended.assert(
+        0,
+        "3 of 3 messages: signed, pushed, verified, on disk in both logs, answered 201.",
+    );
     for told in [
         " --self-signed\n",
         "Start Endpoint! Address: https://127.0.0.1:",
         "SubName:MySampleTopic-Sub Endpoint:https://127.0.0.1:",
     ] {
-        assert!(ended.stdout.contains(told), "{told:?} is not in {}", ended.stdout);
+        assert!(
+            ended.stdout.contains(told),
+            "{told:?} is not in {}",
+            ended.stdout
+        );
     }
     demo(&["--tls", "--chaos", "--count", "60", "--seed", "7"]).assert(0, "Nothing is lost");
 }
@@ -54,7 +90,17 @@ fn the_logs_stay_where_they_were_asked_for() {
     run(dir.path(), &["demo", "--count", "1", "--dir", "kept"]).assert(0, "1 of 1 messages");
     let mut names: Vec<String> = std::fs::read_dir(dir.path().join("kept"))
         .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap().split('.').next().unwrap().to_owned())
+        .map(|entry| {
+            entry
+                .unwrap()
+                .file_name()
+                .into_string()
+                .unwrap()
+                .split('.')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
         .filter(|name| name.ends_with("log"))
         .collect();
     names.sort();
@@ -69,10 +115,16 @@ fn the_same_seed_gives_the_same_chaos_and_nothing_is_lost() {
         ended.assert(0, "Nothing is lost");
         assert!(line(ended, "Endpoint log: 250 of 250 messages").ends_with("nothing forged."));
         let refused = line(ended, "Forgeries: believed 0, refused ");
-        assert!(refused.ends_with(", unanswered 0") && !refused.contains("refused 0"), "{refused}");
+        assert!(
+            refused.ends_with(", unanswered 0") && !refused.contains("refused 0"),
+            "{refused}"
+        );
     }
     assert_eq!(line(&first, "Chaos: "), line(&again, "Chaos: "));
-    assert_eq!(line(&first, "Endpoint log: "), line(&again, "Endpoint log: "));
+    assert_eq!(
+        line(&first, "Endpoint log: "),
+        line(&again, "Endpoint log: ")
+    );
     assert_ne!(line(&first, "Chaos: "), line(&other, "Chaos: "));
 }
 

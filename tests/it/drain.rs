@@ -14,18 +14,33 @@ fn during_the_delay_every_push_is_taken_and_every_connection_told_to_end() {
     let mut bench = Bench::with(|options| options.set("server.drain_delay", "1h"));
     let mut kept = send(bench.endpoint.address, HEALTH);
     let answer = read_answer(&mut kept);
-    assert_eq!((answer.status, answer.headers.get("connection")), (200, None));
+    assert_eq!(
+        (answer.status, answer.headers.get("connection")),
+        (200, None)
+    );
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.assert_tells("Stopping");
     kept.write_all(HEALTH).unwrap();
     let answer = read_answer(&mut kept);
-    assert_eq!((answer.status, answer.headers["connection"].as_str()), (503, "close"));
+    assert_eq!(
+        (answer.status, answer.headers["connection"].as_str()),
+        (503, "close")
+    );
     for _ in 0..3 {
-        let answer = exchange(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
-        assert_eq!((answer.status, answer.headers["connection"].as_str()), (201, "close"));
+        let answer = exchange(
+            bench.endpoint.address,
+            &bench.draft().sign(&key(512)).wire(),
+        );
+        assert_eq!(
+            (answer.status, answer.headers["connection"].as_str()),
+            (201, "close")
+        );
     }
     let refused = exchange(bench.endpoint.address, &bench.draft().wire());
-    assert_eq!((refused.status, refused.headers["connection"].as_str()), (403, "close"));
+    assert_eq!(
+        (refused.status, refused.headers["connection"].as_str()),
+        (403, "close")
+    );
     assert_eq!(bench.endpoint.ended(), None);
 }
 
@@ -52,7 +67,12 @@ fn a_second_signal_ends_the_delay_at_once() {
     bench.endpoint.signal(Signal::INT);
     let code = crate::support::eventually("it has ended", || bench.endpoint.ended());
     assert_eq!(code, 1);
-    assert!(bench.endpoint.stderr().contains("ended at once by a second SIGINT"));
+    assert!(
+        bench
+            .endpoint
+            .stderr()
+            .contains("ended at once by a second SIGINT")
+    );
 }
 
 #[test]
@@ -66,7 +86,9 @@ fn a_connection_that_has_not_spoken_yet_at_the_stop_is_still_answered() {
     let begun = Instant::now();
     // One that has been answered before is closed at once.
     assert!(answer_within(&used, Duration::from_millis(500)));
-    fresh.write_all(&bench.draft().sign(&key(512)).wire()).unwrap();
+    fresh
+        .write_all(&bench.draft().sign(&key(512)).wire())
+        .unwrap();
     assert_eq!(read_answer(&mut fresh).status, 201);
     bench.endpoint.end();
     assert!(begun.elapsed() < Duration::from_secs(3));
@@ -77,7 +99,9 @@ fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
     let bench = Bench::new();
     // While the process stands still, connections are made for it and the stop is told.
     bench.endpoint.signal(Signal::STOP);
-    let mut waiting: Vec<_> = (0..400).map(|_| send(bench.endpoint.address, HEALTH)).collect();
+    let mut waiting: Vec<_> = (0..400)
+        .map(|_| send(bench.endpoint.address, HEALTH))
+        .collect();
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.signal(Signal::CONT);
     for stream in &mut waiting {
@@ -90,10 +114,16 @@ fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
 #[test]
 fn a_peer_that_reads_no_answer_does_not_delay_the_stop() {
     let bench = Bench::new();
-    // Requests of one that has carried a push are answered without a pause, so its answers soon fill the buffers.
-    let mut unread = send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
+    // Requests of one that has carried a push are answered without a pause, so its answers soon
+    // fill the buffers.
+    let mut unread = send(
+        bench.endpoint.address,
+        &bench.draft().sign(&key(512)).wire(),
+    );
     assert_eq!(read_answer(&mut unread).status, 201);
-    unread.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    unread
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
     // The endpoint reads nothing more once it cannot write.
     while unread.write_all(&HEALTH.repeat(1000)).is_ok() {}
     let begun = Instant::now();

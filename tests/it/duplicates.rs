@@ -12,7 +12,9 @@ fn push(host: &CertificateHost, format: ContentFormat) -> Draft {
 
 /// The outcomes in a log: of what kind, and for which message.
 fn outcomes(log: &str) -> Vec<(Entry, String)> {
-    let told = records(log).into_iter().filter(|entry| entry.text.starts_with("Notify Message "));
+    let told = records(log)
+        .into_iter()
+        .filter(|entry| entry.text.starts_with("Notify Message "));
     told.map(|entry| {
         let id = String::from_utf8(attribute(&entry, "MessageId").unwrap()).unwrap();
         (entry, id)
@@ -21,7 +23,10 @@ fn outcomes(log: &str) -> Vec<(Entry, String)> {
 }
 
 fn titles(log: &str) -> Vec<String> {
-    outcomes(log).iter().map(|(entry, _)| entry.text.lines().next().unwrap().to_owned()).collect()
+    outcomes(log)
+        .iter()
+        .map(|(entry, _)| entry.text.lines().next().unwrap().to_owned())
+        .collect()
 }
 
 const BOTH: [&str; 2] = ["Notify Message Succeed!", "Notify Message Duplicate!"];
@@ -29,7 +34,11 @@ const BOTH: [&str; 2] = ["Notify Message Succeed!", "Notify Message Duplicate!"]
 #[test]
 fn a_second_delivery_is_accepted_and_told_with_all_nine_attributes() {
     let host = CertificateHost::serving(&key(512));
-    for format in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified] {
+    for format in [
+        ContentFormat::Xml,
+        ContentFormat::Json,
+        ContentFormat::Simplified,
+    ] {
         let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
         let draft = push(&host, format);
         for _ in 0..2 {
@@ -42,7 +51,10 @@ fn a_second_delivery_is_accepted_and_told_with_all_nine_attributes() {
         assert_eq!(titles(&log)[2], BOTH[0]);
         let outcomes = outcomes(&log);
         let ((first, _), (second, id)) = (&outcomes[0], &outcomes[1]);
-        assert_eq!((second.level.as_str(), second.place.as_str(), id), ("INFO", "receive.rs:6", &draft.message_id));
+        assert_eq!(
+            (second.level.as_str(), second.place.as_str(), id),
+            ("INFO", "receive.rs:6", &draft.message_id)
+        );
         for name in ATTRIBUTES {
             assert_eq!(attribute(first, name), attribute(second, name), "{name}");
         }
@@ -58,7 +70,10 @@ fn many_copies_at_once_are_one_message() {
     let copies = std::thread::scope(|scope| {
         let send = || scope.spawn(|| endpoint.exchange(&draft.wire()).status);
         let senders: Vec<_> = (0..16).map(|_| send()).collect();
-        senders.into_iter().map(|sender| sender.join().unwrap()).collect::<Vec<u16>>()
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap())
+            .collect::<Vec<u16>>()
     });
     assert_eq!(copies, [201; 16]);
     let titles = titles(&endpoint.endpoint_log());
@@ -88,7 +103,10 @@ fn duplicates_are_known_after_a_kill_a_stop_a_rotation_and_a_change_of_the_form(
     let stopped = Endpoint::start_in(json.stop().1, &options);
     again(&stopped);
     // As with the logs of an older build: there is no snapshot.
-    let seen = stopped.path().join(format!("logs/.endpoint_log.{}.seen", stopped.address.port()));
+    let seen = stopped.path().join(format!(
+        "logs/.endpoint_log.{}.seen",
+        stopped.address.port()
+    ));
     let dir = stopped.kill();
     fs::remove_file(seen).unwrap();
     let old = Endpoint::start_in(dir, &options);
@@ -96,7 +114,13 @@ fn duplicates_are_known_after_a_kill_a_stop_a_rotation_and_a_change_of_the_form(
     let mut all = String::new();
     for file in fs::read_dir(old.path().join("logs")).unwrap() {
         let path = file.unwrap().path();
-        if path.file_name().unwrap().to_str().unwrap().starts_with("endpoint_log") {
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("endpoint_log")
+        {
             all.push_str(&fs::read_to_string(path).unwrap());
         }
     }
@@ -108,12 +132,17 @@ fn duplicates_are_known_after_a_kill_a_stop_a_rotation_and_a_change_of_the_form(
 fn duplicates_can_be_dropped_or_not_be_told() {
     let host = CertificateHost::serving(&key(512));
     for (value, expected) in [("drop", 1), ("off", 2)] {
-        let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("accept.duplicates", value));
+        let endpoint =
+            Endpoint::start(&Options::trusting(host.prefix()).set("accept.duplicates", value));
         let draft = push(&host, ContentFormat::Xml);
         for _ in 0..2 {
             assert_eq!(endpoint.exchange(&draft.wire()).status, 201);
         }
-        assert_eq!(titles(&endpoint.endpoint_log()), vec![BOTH[0]; expected], "{value}");
+        assert_eq!(
+            titles(&endpoint.endpoint_log()),
+            vec![BOTH[0]; expected],
+            "{value}"
+        );
         assert_eq!(endpoint.access_log().lines().count(), 2, "{value}");
     }
 }

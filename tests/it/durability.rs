@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use mns_endpoint::mns::ContentFormat;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, OFF, Options, attribute, eventually, exchange, key, records, run,
+    CertificateHost, Draft, Endpoint, OFF, Options, attribute, eventually, exchange, key, records,
+    run,
 };
 
 fn push(host: &CertificateHost, message: &str) -> Draft {
@@ -17,8 +18,12 @@ fn push(host: &CertificateHost, message: &str) -> Draft {
 
 /// The ids of all accepted notifications in a log, in order.
 fn accepted(log: &str) -> Vec<String> {
-    let succeeded = records(log).into_iter().filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
-    succeeded.map(|entry| String::from_utf8(attribute(&entry, "MessageId").unwrap()).unwrap()).collect()
+    let succeeded = records(log)
+        .into_iter()
+        .filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
+    succeeded
+        .map(|entry| String::from_utf8(attribute(&entry, "MessageId").unwrap()).unwrap())
+        .collect()
 }
 
 #[test]
@@ -57,8 +62,10 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
                         if stop.load(Ordering::SeqCst) {
                             return;
                         }
-                        // A connection that breaks in the middle is what kill -9 looks like from here.
-                        let answer = std::panic::catch_unwind(|| exchange(address, &draft.wire()).status);
+                        // A connection that breaks in the middle is what kill -9 looks like from
+                        // here.
+                        let answer =
+                            std::panic::catch_unwind(|| exchange(address, &draft.wire()).status);
                         match answer {
                             Ok(201) => acknowledged.lock().unwrap().push(draft.message_id),
                             Ok(_) | Err(_) => return,
@@ -68,7 +75,9 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
             })
             .collect();
         let enough = 100 + round * 37;
-        eventually("enough pushes are acknowledged", || (acknowledged.lock().unwrap().len() >= enough).then_some(()));
+        eventually("enough pushes are acknowledged", || {
+            (acknowledged.lock().unwrap().len() >= enough).then_some(())
+        });
         dir = endpoint.kill();
         stop.store(true, Ordering::SeqCst);
         for sender in senders {
@@ -82,7 +91,10 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
         found.dedup();
         assert_eq!(found.len(), count, "a record stands there twice");
         for id in acknowledged.lock().unwrap().iter() {
-            assert!(found.binary_search(id).is_ok(), "round {round}: {id} was answered 201 and is not in the log");
+            assert!(
+                found.binary_search(id).is_ok(),
+                "round {round}: {id} was answered 201 and is not in the log"
+            );
         }
     }
 }
@@ -95,24 +107,50 @@ fn what_a_crash_tore_is_set_aside_and_the_log_goes_on_behind_it() {
     let port = endpoint.address.port().to_string();
     let first = push(&host, "first");
     assert_eq!(endpoint.exchange(&first.wire()).status, 201);
-    let (endpoint_log, access_log) = (endpoint.log_path("endpoint_log"), endpoint.log_path("access_log"));
+    let (endpoint_log, access_log) = (
+        endpoint.log_path("endpoint_log"),
+        endpoint.log_path("access_log"),
+    );
     let dir = endpoint.kill();
     let torn = b"[2026-11-24 10:00:00] [root] [INFO] [receive.rs:1] [7] Headers:x\n    y\0\0\0\n\n";
     let append = |path, bytes: &[u8]| {
-        std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .unwrap()
+            .write_all(bytes)
+            .unwrap();
     };
     append(&endpoint_log, torn);
     append(&access_log, b"[24/Nov/2026 10:00:00]\"PO");
-    let again = Endpoint::start_in(dir, &options.set("server.listen", &format!("127.0.0.1:{port}")));
+    let again = Endpoint::start_in(
+        dir,
+        &options.set("server.listen", &format!("127.0.0.1:{port}")),
+    );
     let second = push(&host, "second");
     assert_eq!(again.exchange(&second.wire()).status, 201);
-    assert_eq!(accepted(&again.endpoint_log()), [first.message_id, second.message_id]);
+    assert_eq!(
+        accepted(&again.endpoint_log()),
+        [first.message_id, second.message_id]
+    );
     assert_eq!(again.access_log().lines().count(), 2);
-    assert_eq!(std::fs::read(again.log_path("endpoint_log").with_extension(format!("{port}.torn"))).unwrap(), torn);
-    assert!(!again.endpoint_log().contains('\0'), "the torn end is still there");
+    assert_eq!(
+        std::fs::read(
+            again
+                .log_path("endpoint_log")
+                .with_extension(format!("{port}.torn"))
+        )
+        .unwrap(),
+        torn
+    );
+    assert!(
+        !again.endpoint_log().contains('\0'),
+        "the torn end is still there"
+    );
     let told = again.told();
     assert!(
-        told.contains("A crash left an unfinished record") && told.contains(&format!("bytes={}", torn.len())),
+        told.contains("A crash left an unfinished record")
+            && told.contains(&format!("bytes={}", torn.len())),
         "{told}"
     );
 }
@@ -121,7 +159,10 @@ fn what_a_crash_tore_is_set_aside_and_the_log_goes_on_behind_it() {
 fn two_processes_cannot_share_a_log() {
     let endpoint = Endpoint::start(&Options::default());
     let other_address = format!("127.0.0.2:{}", endpoint.address.port());
-    let second = run(endpoint.path(), &["serve", "--log-dir", "logs", "--listen", &other_address]);
+    let second = run(
+        endpoint.path(),
+        &["serve", "--log-dir", "logs", "--listen", &other_address],
+    );
     second.assert(1, "in use by another process");
 }
 
@@ -135,11 +176,20 @@ fn a_blank_that_became_nul_costs_no_other_record_and_is_reported() {
     for _ in 0..20 {
         assert_eq!(endpoint.exchange(&push(&host, "m").wire()).status, 201);
     }
-    let (path, sent) = (endpoint.log_path("endpoint_log"), accepted(&endpoint.endpoint_log()));
+    let (path, sent) = (
+        endpoint.log_path("endpoint_log"),
+        accepted(&endpoint.endpoint_log()),
+    );
     let dir = endpoint.kill();
     let mut bytes = std::fs::read(&path).unwrap();
     // In the request of the second push.
-    let place = String::from_utf8(bytes.clone()).unwrap().match_indices("] Headers:").nth(1).unwrap().0 + 1;
+    let place = String::from_utf8(bytes.clone())
+        .unwrap()
+        .match_indices("] Headers:")
+        .nth(1)
+        .unwrap()
+        .0
+        + 1;
     assert_eq!(bytes[place], b' ');
     bytes[place] = 0;
     std::fs::write(&path, &bytes).unwrap();
@@ -149,8 +199,15 @@ fn a_blank_that_became_nul_costs_no_other_record_and_is_reported() {
     assert_eq!(again.exchange(&last.wire()).status, 201);
     let log = again.endpoint_log();
     assert!(log.as_bytes().starts_with(&bytes), "something was cut off");
-    assert!(!path.with_extension(format!("{}.torn", again.address.port())).exists());
-    assert_eq!(accepted(&log.replace('\0', " ")), [sent, vec![last.message_id]].concat());
+    assert!(
+        !path
+            .with_extension(format!("{}.torn", again.address.port()))
+            .exists()
+    );
+    assert_eq!(
+        accepted(&log.replace('\0', " ")),
+        [sent, vec![last.message_id]].concat()
+    );
     let verify = ["logs", "verify", "--log-dir", "logs", "--listen", &address];
     run(again.path(), &verify).assert(1, "is broken: it holds control characters");
     // While it runs, with something appended that makes it look again.
@@ -162,7 +219,10 @@ fn a_blank_that_became_nul_costs_no_other_record_and_is_reported() {
     assert_eq!(again.exchange(&last.wire()).status, 201);
     let log = again.endpoint_log();
     assert!(log.as_bytes().starts_with(&bytes), "something was cut off");
-    assert_eq!(accepted(&log.replace('\0', " ")).last(), Some(&last.message_id));
+    assert_eq!(
+        accepted(&log.replace('\0', " ")).last(),
+        Some(&last.message_id)
+    );
 }
 
 #[test]
@@ -171,50 +231,109 @@ fn a_limit_on_the_size_of_files_is_a_full_disk_and_heals_when_it_is_lifted() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let process = Pid::from_raw(i32::try_from(endpoint.id()).unwrap());
-    let limit = |current| prlimit(process, Resource::Fsize, Rlimit { current, maximum: None }).map(drop).unwrap();
+    let limit = |current| {
+        prlimit(
+            process,
+            Resource::Fsize,
+            Rlimit {
+                current,
+                maximum: None,
+            },
+        )
+        .map(drop)
+        .unwrap()
+    };
     let first = push(&host, "m");
     assert_eq!(endpoint.exchange(&first.wire()).status, 201);
     // In the middle of the next record.
-    limit(Some(std::fs::metadata(endpoint.log_path("endpoint_log")).unwrap().len() + 100));
+    limit(Some(
+        std::fs::metadata(endpoint.log_path("endpoint_log"))
+            .unwrap()
+            .len()
+            + 100,
+    ));
     for _ in 0..3 {
         assert_eq!(endpoint.exchange(&push(&host, "m").wire()).status, 503);
     }
-    assert_eq!(endpoint.exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 503);
+    assert_eq!(
+        endpoint
+            .exchange(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .status,
+        503
+    );
     limit(None);
     let second = push(&host, "m");
     assert_eq!(endpoint.exchange(&second.wire()).status, 201);
-    assert_eq!(accepted(&endpoint.endpoint_log()), [first.message_id, second.message_id]);
+    assert_eq!(
+        accepted(&endpoint.endpoint_log()),
+        [first.message_id, second.message_id]
+    );
     endpoint.stop();
 }
 
 #[test]
 fn a_start_needs_no_stdout() {
-    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap().into();
+    let full = || {
+        std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+            .into()
+    };
     let (reader, broken) = std::io::pipe().unwrap();
     drop(reader);
-    for (stdout, redirect) in [(full(), ""), (Stdio::from(broken), ""), (Stdio::null(), ">&-")] {
+    for (stdout, redirect) in [
+        (full(), ""),
+        (Stdio::from(broken), ""),
+        (Stdio::null(), ">&-"),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.env_clear().env("TZ", "UTC").envs(OFF).current_dir(dir.path());
+        command
+            .env_clear()
+            .env("TZ", "UTC")
+            .envs(OFF)
+            .current_dir(dir.path());
         let script = format!("exec \"$0\" serve --log-dir logs --listen 127.0.0.1:0 {redirect}");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_mns-endpoint")]).stdin(Stdio::null()).stdout(stdout);
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_mns-endpoint")])
+            .stdin(Stdio::null())
+            .stdout(stdout);
         let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();
         let mut child = command.stderr(stderr).spawn().unwrap();
         let address = eventually("it has started", || {
             let status = child.try_wait().unwrap();
-            assert!(status.is_none(), "{status:?}: {}", std::fs::read_to_string(dir.path().join("stderr")).unwrap());
-            let logs =
-                std::fs::read_dir(dir.path().join("logs")).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-            let log =
-                logs.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("endpoint_log"));
+            assert!(
+                status.is_none(),
+                "{status:?}: {}",
+                std::fs::read_to_string(dir.path().join("stderr")).unwrap()
+            );
+            let logs = std::fs::read_dir(dir.path().join("logs"))
+                .ok()?
+                .filter_map(Result::ok)
+                .map(|entry| entry.path());
+            let log = logs.into_iter().find(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with("endpoint_log")
+            });
             let text = std::fs::read_to_string(log?).ok()?;
             let (_, address) = text.strip_suffix("\n\n")?.split_once("Address: http://")?;
             address.split('/').next()?.parse().ok()
         });
         for _ in 0..3 {
-            assert_eq!(exchange(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+            assert_eq!(
+                exchange(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status,
+                200
+            );
         }
-        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&child),
+            rustix::process::Signal::TERM,
+        )
+        .unwrap();
         assert!(child.wait().unwrap().success());
     }
 }

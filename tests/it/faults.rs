@@ -1,7 +1,8 @@
-//! The journal under every fault that a disk, a crash and other people's hands can bring, in any order.
+//! The journal under every fault that a disk, a crash and other people's hands can bring, in any
+//! order.
 //!
-//! Whatever happens: every acknowledged record is there exactly once, in order and whole; nothing is there that was not
-//! written; and every start succeeds.
+//! Whatever happens: every acknowledged record is there exactly once, in order and whole; nothing
+//! is there that was not written; and every start succeeds.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,34 +84,46 @@ fn settings() -> impl Strategy<Value = Settings> {
         1 => Just(SyncMode::Os),
     ];
     let rotate = prop_oneof![Just(None), (1_u64..600).prop_map(Some)];
-    (sync, rotate).prop_map(|(sync, rotate_bytes)| Settings { sync, rotate_bytes, ..Settings::default() })
+    (sync, rotate).prop_map(|(sync, rotate_bytes)| Settings {
+        sync,
+        rotate_bytes,
+        ..Settings::default()
+    })
 }
 
-const SUCCEED: &str = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
-const DUPLICATE: &str = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:6] [1] Notify Message Duplicate!\n";
+const SUCCEED: &str =
+    "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
+const DUPLICATE: &str =
+    "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:6] [1] Notify Message Duplicate!\n";
 
 /// The record or line with a number; its length depends on it.
 fn written(log: Log, number: usize) -> Vec<u8> {
     let filler = "x".repeat(number * 7 % 40);
     match log {
-        Log::Endpoint => {
-            format!("{SUCCEED}{:<30}: {number:06}\n{:<30}: {filler}\n    {filler}\n\n", "MessageId", "Message")
-                .into_bytes()
-        }
+        Log::Endpoint => format!(
+            "{SUCCEED}{:<30}: {number:06}\n{:<30}: {filler}\n    {filler}\n\n",
+            "MessageId", "Message"
+        )
+        .into_bytes(),
         Log::Access => format!("{number:06} {filler}\n").into_bytes(),
     }
 }
 
-/// The numbers of the whole records of a text, and where the last of them ends. A power cut may have left a hole of NULs
-/// before whole ones.
+/// The numbers of the whole records of a text, and where the last of them ends. A power cut may
+/// have left a hole of NULs before whole ones.
 fn read(log: Log, text: &[u8]) -> (Vec<usize>, usize) {
     let (mut numbers, mut place) = (Vec::new(), 0);
     loop {
         let rest = &text[place..];
-        let hole = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+        let hole = rest
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(rest.len());
         let behind = (hole + 1..rest.len()).map(|skip| (skip, read_one(log, &rest[skip..])));
         let mut next = std::iter::once((0, read_one(log, rest))).chain(behind);
-        let Some((skip, (number, is_duplicate, len))) = next.find_map(|(skip, found)| Some((skip, found?))) else {
+        let Some((skip, (number, is_duplicate, len))) =
+            next.find_map(|(skip, found)| Some((skip, found?)))
+        else {
             return (numbers, place);
         };
         // What is told to be a duplicate is no second record.
@@ -119,17 +132,26 @@ fn read(log: Log, text: &[u8]) -> (Vec<usize>, usize) {
     }
 }
 
-/// The number of the whole record at the start of a text, whether it is told to be a duplicate, and its length.
+/// The number of the whole record at the start of a text, whether it is told to be a duplicate, and
+/// its length.
 fn read_one(log: Log, text: &[u8]) -> Option<(usize, bool, usize)> {
     let is_duplicate = log == Log::Endpoint && text.starts_with(DUPLICATE.as_bytes());
     let head = if is_duplicate { DUPLICATE } else { SUCCEED };
-    let skip = if log == Log::Endpoint { head.len() + 32 } else { 0 };
-    let number = std::str::from_utf8(text.get(skip..skip + 6)?).ok()?.parse().ok()?;
+    let skip = if log == Log::Endpoint {
+        head.len() + 32
+    } else {
+        0
+    };
+    let number = std::str::from_utf8(text.get(skip..skip + 6)?)
+        .ok()?
+        .parse()
+        .ok()?;
     let mut record = written(log, number);
     if is_duplicate {
         record = [DUPLICATE.as_bytes(), &record[SUCCEED.len()..]].concat();
     }
-    text.starts_with(&record).then_some((number, is_duplicate, record.len()))
+    text.starts_with(&record)
+        .then_some((number, is_duplicate, record.len()))
 }
 
 struct World {
@@ -150,38 +172,72 @@ struct World {
 impl World {
     fn new(settings: Settings) -> Self {
         let storage = FaultyStorage::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let journal = start(&storage, &settings);
         let taken = [BTreeSet::new(), BTreeSet::new()];
         let (acknowledged, lines, crash) = (BTreeSet::new(), BTreeSet::new(), Crash::Kill);
-        Self { runtime, settings, storage, journal, next: 0, renamed: 0, acknowledged, lines, taken, crash }
+        Self {
+            runtime,
+            settings,
+            storage,
+            journal,
+            next: 0,
+            renamed: 0,
+            acknowledged,
+            lines,
+            taken,
+            crash,
+        }
     }
 
     fn entry(&mut self) -> (usize, Entry) {
         let number = self.next;
         self.next += 1;
         let once = self.once(number);
-        (number, Entry { endpoint: written(Log::Endpoint, number), access: written(Log::Access, number), once })
+        (
+            number,
+            Entry {
+                endpoint: written(Log::Endpoint, number),
+                access: written(Log::Access, number),
+                once,
+            },
+        )
     }
 
     fn once(&self, number: usize) -> Option<Once> {
-        self.journal.once([b"", b"", b"", format!("{number:06}").as_bytes()], 0)
+        self.journal
+            .once([b"", b"", b"", format!("{number:06}").as_bytes()], 0)
     }
 
-    /// An acknowledged push comes again, its record in a file that a start reads: it must be told to be a duplicate,
-    /// which the check for doubles sees. Its access line has a number of its own.
+    /// An acknowledged push comes again, its record in a file that a start reads: it must be told
+    /// to be a duplicate, which the check for doubles sees. Its access line has a number of its
+    /// own.
     fn again(&mut self, back: usize) {
-        let Some(number) = self.acknowledged.iter().rev().nth(back).copied() else { return };
+        let Some(number) = self.acknowledged.iter().rev().nth(back).copied() else {
+            return;
+        };
         let is_kept = self.storage.with(|disk| {
             let read_at_a_start = |name: &str| {
-                name.strip_prefix("endpoint_log").is_some_and(|end| end.is_empty() || end[1..].parse::<u64>().is_ok())
+                name.strip_prefix("endpoint_log")
+                    .is_some_and(|end| end.is_empty() || end[1..].parse::<u64>().is_ok())
             };
             let mut files = disk.names.iter().filter(|(name, _)| read_at_a_start(name));
-            files.any(|(_, file)| read(Log::Endpoint, &disk.files[*file].live).0.contains(&number))
+            files.any(|(_, file)| {
+                read(Log::Endpoint, &disk.files[*file].live)
+                    .0
+                    .contains(&number)
+            })
         });
         if is_kept {
             let (line, entry) = self.entry();
-            let entry = Entry { endpoint: written(Log::Endpoint, number), once: self.once(number), ..entry };
+            let entry = Entry {
+                endpoint: written(Log::Endpoint, number),
+                once: self.once(number),
+                ..entry
+            };
             let journal = self.journal.clone();
             if self.runtime.block_on(journal.append(entry)).is_ok() {
                 self.lines.insert(line);
@@ -195,7 +251,10 @@ impl World {
         let acknowledged = self.runtime.block_on(async move {
             let spawn = |(number, entry)| {
                 let journal = journal.clone();
-                (number, tokio::spawn(async move { journal.append(entry).await.is_ok() }))
+                (
+                    number,
+                    tokio::spawn(async move { journal.append(entry).await.is_ok() }),
+                )
             };
             let tasks: Vec<_> = entries.into_iter().map(spawn).collect();
             let mut acknowledged = Vec::new();
@@ -237,8 +296,10 @@ impl World {
                 self.restart();
             }
         }
-        let has_failed =
-            !self.journal.is_writable() && self.storage.with(|disk| disk.fail_sync || disk.fail_sync_names);
+        let has_failed = !self.journal.is_writable()
+            && self
+                .storage
+                .with(|disk| disk.fail_sync || disk.fail_sync_names);
         if self.storage.with(|disk| disk.is_dead()) || has_failed {
             self.restart();
         }
@@ -246,11 +307,14 @@ impl World {
 
     fn cut(&mut self, log: Log, part: usize, copies: bool) {
         if part > 0 {
-            // Not while a refusal is written: docs/design/journal.md says what a cut in that moment leaves.
+            // Not while a refusal is written: docs/design/journal.md says what a cut in that moment
+            // leaves.
             self.append(1);
         }
-        let before: Vec<u8> =
-            self.storage.with(|disk| disk.named(log.name()).map_or(Vec::new(), |file| file.live.clone()));
+        let before: Vec<u8> = self.storage.with(|disk| {
+            disk.named(log.name())
+                .map_or(Vec::new(), |file| file.live.clone())
+        });
         let len = before.len() * part / 100;
         if !copies {
             let whole: BTreeSet<usize> = read(log, &before).0.into_iter().collect();
@@ -268,7 +332,9 @@ impl World {
             disk.clone()
         });
         let left = match self.crash {
-            Crash::PowerCut(seed) if self.settings.sync == SyncMode::Always => disk.after_power_cut(seed),
+            Crash::PowerCut(seed) if self.settings.sync == SyncMode::Always => {
+                disk.after_power_cut(seed)
+            }
             // What a power cut takes with the other modes is what they say.
             Crash::PowerCut(_) | Crash::Kill => disk.after_kill(),
         };
@@ -280,7 +346,11 @@ impl World {
     /// What stands in all files of a log, the oldest first.
     fn found(&self, log: Log) -> Vec<usize> {
         self.storage.with(|disk| {
-            let mut named: Vec<(usize, &String)> = disk.names.iter().map(|(name, file)| (*file, name)).collect();
+            let mut named: Vec<(usize, &String)> = disk
+                .names
+                .iter()
+                .map(|(name, file)| (*file, name))
+                .collect();
             named.retain(|(_, name)| name.starts_with(log.name()));
             named.sort();
             let mut found = Vec::new();
@@ -292,7 +362,10 @@ impl World {
                 found.extend(numbers);
                 // Nothing goes on behind a torn end, and the file that is written has none.
                 let rest = String::from_utf8_lossy(&file.live[len..]).into_owned();
-                assert!(name != log.name() || rest.is_empty(), "{name} goes on with {rest:?}");
+                assert!(
+                    name != log.name() || rest.is_empty(),
+                    "{name} goes on with {rest:?}"
+                );
             }
             found
         })
@@ -303,11 +376,18 @@ impl World {
         for (log, taken) in Log::iter().zip(&self.taken) {
             let found = self.found(log);
             let is_in_order = found.is_sorted_by(|one, next| one < next);
-            assert!(is_in_order, "{}: out of order or twice: {found:?}", log.name());
+            assert!(
+                is_in_order,
+                "{}: out of order or twice: {found:?}",
+                log.name()
+            );
             let found: BTreeSet<usize> = found.into_iter().collect();
             let lines = self.lines.iter().filter(|_| log == Log::Access);
-            let lost =
-                self.acknowledged.iter().chain(lines).find(|number| !found.contains(number) && !taken.contains(number));
+            let lost = self
+                .acknowledged
+                .iter()
+                .chain(lines)
+                .find(|number| !found.contains(number) && !taken.contains(number));
             assert_eq!(lost, None, "{}: acknowledged and lost", log.name());
         }
     }

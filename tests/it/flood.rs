@@ -1,5 +1,5 @@
-//! A flood of forged pushes that name ever new certificates: few are fetched, little is logged, and genuine pushes of
-//! the same seconds are all taken.
+//! A flood of forged pushes that name ever new certificates: few are fetched, little is logged, and
+//! genuine pushes of the same seconds are all taken.
 //!
 //! `FLOOD_REQUESTS=` sets how many there are.
 
@@ -17,12 +17,14 @@ use mns_endpoint::trust::{ALL_FETCHES, FetchRate, PEER_FETCHES};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Mode, Options, attribute, eventually, foreign_key, key, read_answer, records,
+    CertificateHost, Draft, Endpoint, Mode, Options, attribute, eventually, foreign_key, key,
+    read_answer, records,
 };
 
 /// Connections that the flood comes over.
 const SENDERS: usize = 8;
-/// The default of `logs.refused_rate`, a second, and what each may take with the defaults, in bytes.
+/// The default of `logs.refused_rate`, a second, and what each may take with the defaults, in
+/// bytes.
 const REFUSED_RATE: usize = 50;
 const REFUSED_BYTES: usize = (4 + 16) * 1024;
 /// What an access line of these requests takes at most, in bytes.
@@ -48,14 +50,18 @@ fn requests() -> usize {
 /// A connection from one of this machine's addresses.
 fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into()).unwrap();
+    socket
+        .bind(&SocketAddr::new(IpAddr::V4(from), 0).into())
+        .unwrap();
     socket.connect(&to.into()).unwrap();
     socket.into()
 }
 
-/// Sends one forged request after the other, each under an address of its own, from one peer after the other.
+/// Sends one forged request after the other, each under an address of its own, from one peer after
+/// the other.
 ///
-/// It goes on beyond [`requests`] until `is_met`: until the flood has met what it is to be measured beside.
+/// It goes on beyond [`requests`] until `is_met`: until the flood has met what it is to be measured
+/// beside.
 fn send_forged(
     endpoint: &Endpoint,
     host: &CertificateHost,
@@ -63,7 +69,8 @@ fn send_forged(
     next: &AtomicUsize,
     is_met: &AtomicBool,
 ) -> BTreeMap<u16, usize> {
-    let forged = Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
+    let forged =
+        Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
     let mut statuses = BTreeMap::new();
     let mut streams = BTreeMap::new();
     loop {
@@ -72,14 +79,21 @@ fn send_forged(
             return statuses;
         }
         let peer = u8::try_from(number % usize::from(peers)).unwrap();
-        let connected = || BufReader::new(connect(Ipv4Addr::new(127, 0, 2, peer), endpoint.address));
+        let connected =
+            || BufReader::new(connect(Ipv4Addr::new(127, 0, 2, peer), endpoint.address));
         let mut stream = streams.remove(&peer).unwrap_or_else(connected);
         let url = STANDARD.encode(host.url(&format!("forged-{number}.pem")));
-        stream.get_mut().write_all(&forged.clone().set("x-mns-signing-cert-url", url).wire()).unwrap();
+        stream
+            .get_mut()
+            .write_all(&forged.clone().set("x-mns-signing-cert-url", url).wire())
+            .unwrap();
         let answer = read_answer(&mut stream);
         *statuses.entry(answer.status).or_default() += 1;
         // A stranger gets one 403 on a connection.
-        let is_closed = answer.headers.get("connection").is_some_and(|token| token == "close");
+        let is_closed = answer
+            .headers
+            .get("connection")
+            .is_some_and(|token| token == "close");
         assert_eq!(is_closed, answer.status == 403);
         if !is_closed {
             streams.insert(peer, stream);
@@ -87,7 +101,8 @@ fn send_forged(
     }
 }
 
-/// Pushes until the flood has ended: under a known certificate, whose key changes in the middle, and a few new ones.
+/// Pushes until the flood has ended: under a known certificate, whose key changes in the middle,
+/// and a few new ones.
 fn push_genuine(
     endpoint: &Endpoint,
     host: &CertificateHost,
@@ -98,7 +113,12 @@ fn push_genuine(
     let mut acknowledged = Vec::new();
     let mut push = |file: &str, signer: &Signer| {
         let draft = Draft::new(ContentFormat::Xml, "genuine", &host.url(file)).sign(signer);
-        assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "{file}, after {}", acknowledged.len());
+        assert_eq!(
+            endpoint.exchange(&draft.wire()).status,
+            201,
+            "{file}, after {}",
+            acknowledged.len()
+        );
         acknowledged.push(draft.message_id);
     };
     let (mut new, mut signer) = (0, key(512));
@@ -124,15 +144,24 @@ fn flood(peers: u8, new_max: usize) -> Flood {
     let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
     let first = Draft::new(ContentFormat::Xml, "first", &host.url("known.pem")).sign(&key(512));
     assert_eq!(endpoint.exchange(&first.wire()).status, 201);
-    let lengths = |endpoint: &Endpoint| [endpoint.endpoint_log().len(), endpoint.access_log().len()];
+    let lengths =
+        |endpoint: &Endpoint| [endpoint.endpoint_log().len(), endpoint.access_log().len()];
     let (before, began) = (lengths(&endpoint), Instant::now());
-    let (next, is_met, ended) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
+    let (next, is_met, ended) = (
+        AtomicUsize::new(0),
+        AtomicBool::new(false),
+        AtomicBool::new(false),
+    );
     let (statuses, (mut acknowledged, new)) = std::thread::scope(|scope| {
         let forge = || scope.spawn(|| send_forged(&endpoint, &host, peers, &next, &is_met));
         let forgers: Vec<_> = (0..SENDERS).map(|_| forge()).collect();
-        let genuine = scope.spawn(|| push_genuine(&endpoint, &host, new_max, &next, [&is_met, &ended]));
+        let genuine =
+            scope.spawn(|| push_genuine(&endpoint, &host, new_max, &next, [&is_met, &ended]));
         let mut statuses = BTreeMap::new();
-        for (status, count) in forgers.into_iter().flat_map(|forger| forger.join().unwrap()) {
+        for (status, count) in forgers
+            .into_iter()
+            .flat_map(|forger| forger.join().unwrap())
+        {
             *statuses.entry(status).or_default() += count;
         }
         ended.store(true, Ordering::Relaxed);
@@ -142,47 +171,91 @@ fn flood(peers: u8, new_max: usize) -> Flood {
     acknowledged.push(first.message_id);
     let port = endpoint.address.port();
     let (_printed, dir) = endpoint.stop();
-    let read = |name: &str| std::fs::read_to_string(dir.path().join(format!("logs/{name}.{port}"))).unwrap();
+    let read = |name: &str| {
+        std::fs::read_to_string(dir.path().join(format!("logs/{name}.{port}"))).unwrap()
+    };
     let (log, access_log) = (read("endpoint_log"), read("access_log"));
     let grown = [log.len() - before[0], access_log.len() - before[1]];
-    Flood { statuses, acknowledged, new, fetches: host.requests(), grown, took, log }
+    Flood {
+        statuses,
+        acknowledged,
+        new,
+        fetches: host.requests(),
+        grown,
+        took,
+        log,
+    }
 }
 
 impl Flood {
     /// What holds for each: `rate` is the bucket that bounds it.
     #[track_caller]
-    #[expect(clippy::print_stdout, reason = "the figures are asked for by whoever runs it by hand")]
+    #[expect(
+        clippy::print_stdout,
+        reason = "the figures are asked for by whoever runs it by hand"
+    )]
     fn assert_harmless(&self, what: &str, rate: FetchRate) {
-        let Self { statuses, acknowledged, new, fetches, grown, took, log } = self;
+        let Self {
+            statuses,
+            acknowledged,
+            new,
+            fetches,
+            grown,
+            took,
+            log,
+        } = self;
         let log = records(log);
-        let refused = log.iter().filter(|entry| ["receive.rs:3", "receive.rs:5"].contains(&entry.place.as_str()));
+        let refused = log
+            .iter()
+            .filter(|entry| ["receive.rs:3", "receive.rs:5"].contains(&entry.place.as_str()));
         let refused: Vec<usize> = refused.map(|entry| entry.text.len()).collect();
         let (count, bytes) = (refused.len(), refused.iter().sum::<usize>());
         let sent = statuses.values().sum::<usize>();
         println!(
-            "{what}: {sent} forged in {took:.1?} answered {statuses:?}; {} genuine, {new} of them with a new certificate, \
-            all 201; {fetches} fetches; endpoint log +{} bytes, {bytes} of them in {count} refusals; access log +{} bytes",
+            "{what}: {sent} forged in {took:.1?} answered {statuses:?}; {} genuine, {new} of them \
+             with a new certificate, \
+            all 201; {fetches} fetches; endpoint log +{} bytes, {bytes} of them in {count} \
+            refusals; access log +{} bytes",
             acknowledged.len(),
             grown[0],
             grown[1],
         );
         assert!(sent >= requests());
-        assert!(statuses.keys().all(|status| [403, 503].contains(status)), "{statuses:?}");
+        assert!(
+            statuses.keys().all(|status| [403, 503].contains(status)),
+            "{statuses:?}"
+        );
 
         let refills = usize::try_from(took.as_millis() / rate.refill.as_millis()).unwrap();
         let strangers = usize::try_from(rate.burst).unwrap() + refills;
         // And the first certificate, its renewal, and the new ones.
         assert!(*fetches <= strangers + 2 + new, "{fetches} fetches");
 
-        let ids: HashSet<Vec<u8>> = log.iter().filter_map(|entry| attribute(entry, "MessageId")).collect();
-        assert!(acknowledged.iter().all(|id| ids.contains(id.as_bytes())), "an acknowledged record is gone");
+        let ids: HashSet<Vec<u8>> = log
+            .iter()
+            .filter_map(|entry| attribute(entry, "MessageId"))
+            .collect();
+        assert!(
+            acknowledged.iter().all(|id| ids.contains(id.as_bytes())),
+            "an acknowledged record is gone"
+        );
         let changes = log.iter().filter(|entry| entry.place == "receive.rs:9");
         assert_eq!(changes.count(), 1, "one key has changed");
 
         let seconds = usize::try_from(took.as_secs()).unwrap() + 2;
-        assert!(count <= REFUSED_RATE * seconds, "{count} refusals in {seconds} s");
-        assert!(bytes <= REFUSED_RATE * seconds * REFUSED_BYTES, "{bytes} bytes in {seconds} s");
-        assert!(grown[1] <= (sent + acknowledged.len()) * ACCESS_LINE_BYTES, "{} bytes", grown[1]);
+        assert!(
+            count <= REFUSED_RATE * seconds,
+            "{count} refusals in {seconds} s"
+        );
+        assert!(
+            bytes <= REFUSED_RATE * seconds * REFUSED_BYTES,
+            "{bytes} bytes in {seconds} s"
+        );
+        assert!(
+            grown[1] <= (sent + acknowledged.len()) * ACCESS_LINE_BYTES,
+            "{} bytes",
+            grown[1]
+        );
     }
 }
 
@@ -206,27 +279,54 @@ fn a_start_without_a_kept_certificate_takes_every_push_of_mns_whatever_40_peers_
     let (host, root) = CertificateHost::start_tls(Mode::Only("/x509_public_certificate.pem", pem));
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("root.pem"), root).unwrap();
-    let via = format!("{{ \"mnstest.oss-cn-hangzhou.aliyuncs.com\" = \"localhost:{}\" }}", host.address.port());
-    let options = Options::default().set("signing.fetch_via", &via).env("SSL_CERT_FILE", "root.pem");
+    let via = format!(
+        "{{ \"mnstest.oss-cn-hangzhou.aliyuncs.com\" = \"localhost:{}\" }}",
+        host.address.port()
+    );
+    let options = Options::default()
+        .set("signing.fetch_via", &via)
+        .env("SSL_CERT_FILE", "root.pem");
     let endpoint = Endpoint::start_in(dir, &options);
-    // More than all fetches that strangers have, each under an address of its own; none is answered for 2 s.
-    let forged = Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
+    // More than all fetches that strangers have, each under an address of its own; none is answered
+    // for 2 s.
+    let forged =
+        Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
     let strangers: Vec<TcpStream> = (0..usize::from(PEERS) * EACH)
         .map(|number| {
             let peer = u8::try_from(number % usize::from(PEERS)).unwrap();
             let mut stream = connect(Ipv4Addr::new(127, 0, 2, peer + 1), endpoint.address);
-            let url = WELL_KNOWN_CERTIFICATE.replace("x509_public_certificate", &format!("forged-{number}"));
-            stream.write_all(&forged.clone().set("x-mns-signing-cert-url", STANDARD.encode(url)).wire()).unwrap();
+            let url = WELL_KNOWN_CERTIFICATE
+                .replace("x509_public_certificate", &format!("forged-{number}"));
+            stream
+                .write_all(
+                    &forged
+                        .clone()
+                        .set("x-mns-signing-cert-url", STANDARD.encode(url))
+                        .wire(),
+                )
+                .unwrap();
             stream
         })
         .collect();
-    eventually("every fetch that strangers may have under way is", || (host.requests() >= 16).then_some(()));
+    eventually("every fetch that strangers may have under way is", || {
+        (host.requests() >= 16).then_some(())
+    });
     let push = || Draft::new(ContentFormat::Xml, "genuine", WELL_KNOWN_CERTIFICATE).sign(&key(512));
     let begun = Instant::now();
     assert_eq!(endpoint.exchange(&push().wire()).status, 201);
-    assert!(begun.elapsed() < Duration::from_millis(1500), "it waited for strangers' fetches: {:?}", begun.elapsed());
-    let statuses: Vec<u16> = (0..20).map(|_| endpoint.exchange(&push().wire()).status).collect();
-    assert_eq!((statuses, host.served()), (vec![201; 20], 1), "one fetch, and it is not pushed out");
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "it waited for strangers' fetches: {:?}",
+        begun.elapsed()
+    );
+    let statuses: Vec<u16> = (0..20)
+        .map(|_| endpoint.exchange(&push().wire()).status)
+        .collect();
+    assert_eq!(
+        (statuses, host.served()),
+        (vec![201; 20], 1),
+        "one fetch, and it is not pushed out"
+    );
     for stream in strangers {
         assert_eq!(read_answer(&mut BufReader::new(stream)).status, 503);
     }
@@ -239,13 +339,16 @@ fn a_kept_certificate_that_cannot_be_used_is_logged_now_and_then_whatever_strang
     let host = CertificateHost::start(Mode::Hang);
     let options = Options::trusting(host.prefix());
     let dir = tempfile::tempdir().unwrap();
-    let kept = dir.path().join("certs/signing").join(host.address.to_string());
+    let kept = dir
+        .path()
+        .join("certs/signing")
+        .join(host.address.to_string());
     std::fs::create_dir_all(&kept).unwrap();
     std::fs::write(kept.join("torn.pem"), "torn by a power cut").unwrap();
     let endpoint = Endpoint::start_in(dir, &options);
     let send = |file: &str| {
-        let forged =
-            Draft::new(ContentFormat::Xml, "m", &host.url(file)).set("Authorization", STANDARD.encode([7; 64]));
+        let forged = Draft::new(ContentFormat::Xml, "m", &host.url(file))
+            .set("Authorization", STANDARD.encode([7; 64]));
         assert_eq!(endpoint.exchange(&forged.wire()).status, 503);
     };
     // Its fetches are used up, so each of these looks on disk.
@@ -255,5 +358,9 @@ fn a_kept_certificate_that_cannot_be_used_is_logged_now_and_then_whatever_strang
     let warnings_max = usize::try_from(begun.elapsed().as_secs() / 10).unwrap() + 1;
     let told = endpoint.told();
     let warnings = told.matches("Ignored a certificate on disk").count();
-    assert!((1..=warnings_max).contains(&warnings), "{warnings} warnings in {:?}", begun.elapsed());
+    assert!(
+        (1..=warnings_max).contains(&warnings),
+        "{warnings} warnings in {:?}",
+        begun.elapsed()
+    );
 }

@@ -1,8 +1,8 @@
 //! Every kind of record and line, byte for byte: what scripts grep must not change by accident.
 //!
-//! The endpoint runs in this process with a clock that stands still and a source of its own, so that
-//! only ports and thread numbers differ between runs. `UPDATE_GOLDEN=1 cargo test --test it golden` writes
-//! the files anew: read the difference before it is committed.
+//! The endpoint runs in this process with a clock that stands still and a source of its own, so
+//! that only ports and thread numbers differ between runs. `UPDATE_GOLDEN=1 cargo test --test it
+//! golden` writes the files anew: read the difference before it is committed.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,14 +14,18 @@ use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
-    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Log, Place, Record, Stamp,
+    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Log,
+    Place, Record, Stamp,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
 use mns_endpoint::quarantine::Quarantine;
-use mns_endpoint::server::{self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown};
+use mns_endpoint::server::{
+    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown,
+};
 use mns_endpoint::trust::{
-    Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy, Verifier,
+    Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy,
+    Verifier,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -74,12 +78,26 @@ fn endpoint_with(
     limits: Limits,
     [refused_per_second, refused_line_bytes]: [Option<u64>; 2],
 ) -> Endpoint {
-    let storage = FileStorage::open(FileOptions { dir: dir.join("logs"), port: 8080, mode: 0o640 }).unwrap();
+    let storage = FileStorage::open(FileOptions {
+        dir: dir.join("logs"),
+        port: 8080,
+        mode: 0o640,
+    })
+    .unwrap();
     // All formats have one id, so that what they share can be seen.
-    let kept = journal::Settings { duplicates: Duplicates::Off, limits, ..journal::Settings::default() };
-    let certificates = [signer(), next_signer()].map(|signer| signer.certificate_pem().as_bytes().to_vec());
+    let kept = journal::Settings {
+        duplicates: Duplicates::Off,
+        limits,
+        ..journal::Settings::default()
+    };
+    let certificates =
+        [signer(), next_signer()].map(|signer| signer.certificate_pem().as_bytes().to_vec());
     let source = Arc::new(TwoCertificates(certificates));
-    let cache = CertificateCache::new(source, CertificateStore::new(dir.join("certs")), Duration::from_secs(2));
+    let cache = CertificateCache::new(
+        source,
+        CertificateStore::new(dir.join("certs")),
+        Duration::from_secs(2),
+    );
     let policy = Policy {
         max_clock_skew: Some(Duration::from_secs(900)),
         max_age: Some(Duration::from_secs(25 * 3600)),
@@ -99,7 +117,11 @@ fn endpoint_with(
         refused_body_bytes: 100,
         refused_per_second,
         refused_line_bytes,
-        access_fields: vec![AccessField::Peer, AccessField::Reason, AccessField::MessageId],
+        access_fields: vec![
+            AccessField::Peer,
+            AccessField::Reason,
+            AccessField::MessageId,
+        ],
     };
     Endpoint {
         gate: ArcSwap::from_pointee(Gate {
@@ -128,11 +150,15 @@ fn push(format: ContentFormat, message: &[u8]) -> Draft {
     } else {
         draft = refit(draft, String::from_utf8(body).unwrap().replace(&made, id));
     }
-    draft.set("Date", DATE).set("x-mns-request-id", "573AE020B2B71CFC6801A6EF")
+    draft
+        .set("Date", DATE)
+        .set("x-mns-request-id", "573AE020B2B71CFC6801A6EF")
 }
 
 fn refit(draft: Draft, body: impl Into<Vec<u8>>) -> Draft {
-    draft.swap_body(body).notation(mns_endpoint::mns::Notation::Hex)
+    draft
+        .swap_body(body)
+        .notation(mns_endpoint::mns::Notation::Hex)
 }
 
 /// One request of each kind.
@@ -145,20 +171,35 @@ fn requests() -> Vec<Vec<u8>> {
         xml().set("x-mns-signing-cert-url", url)
     };
     let hostile =
-        b"two\nlines\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify\t\xff \\x41 \\ \xe4\xb8\xad";
-    let tagged =
-        String::from_utf8(xml().body).unwrap().replace("<Message>", "<MessageTag>important</MessageTag><Message>");
-    let no_id = String::from_utf8(xml().body).unwrap().replace("MessageId>", "MessageID>");
-    let other_owner = String::from_utf8(xml().body).unwrap().replace("1269128356620446", "1");
-    let wrong_md5 = String::from_utf8(xml().body).unwrap().replace("<MessageMD5>", "<MessageMD5>0");
+        b"two\nlines\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify\t\xff \\x41 \
+            \\ \xe4\xb8\xad";
+    let tagged = String::from_utf8(xml().body)
+        .unwrap()
+        .replace("<Message>", "<MessageTag>important</MessageTag><Message>");
+    let no_id = String::from_utf8(xml().body)
+        .unwrap()
+        .replace("MessageId>", "MessageID>");
+    let other_owner = String::from_utf8(xml().body)
+        .unwrap()
+        .replace("1269128356620446", "1");
+    let wrong_md5 = String::from_utf8(xml().body)
+        .unwrap()
+        .replace("<MessageMD5>", "<MessageMD5>0");
     let drafts = [
         refit(xml(), tagged).sign(&signer),
         push(ContentFormat::Json, "{\"a\":\"中文\"}".as_bytes()).sign(&signer),
         push(ContentFormat::Simplified, hostile).sign(&signer),
-        xml().set("Date", "Tue, 17 May 2016 08:10:56 GMT").sign(&signer),
+        xml()
+            .set("Date", "Tue, 17 May 2016 08:10:56 GMT")
+            .sign(&signer),
         refit(xml(), wrong_md5.clone()).sign(&signer),
-        refit(xml(), wrong_md5).set("Date", "Tue, 17 May 2016 08:10:56 GMT").sign(&signer),
-        xml().sign(&signer).to("/notifications?x='1'").set("User-Agent", b"a\"b\\c \xff"),
+        refit(xml(), wrong_md5)
+            .set("Date", "Tue, 17 May 2016 08:10:56 GMT")
+            .sign(&signer),
+        xml()
+            .sign(&signer)
+            .to("/notifications?x='1'")
+            .set("User-Agent", b"a\"b\\c \xff"),
         xml(),
         xml().sign(&signer).swap_body("another body"),
         elsewhere("https://evil.test/x.pem").sign(&signer),
@@ -166,7 +207,13 @@ fn requests() -> Vec<Vec<u8>> {
         refit(xml(), other_owner).sign(&signer),
         refit(xml(), no_id).sign(&signer),
         xml().to("/elsewhere").sign(&signer),
-        Draft { headers: Vec::new(), ..xml() }.method("GET").to("/favicon.ico").swap_body(""),
+        Draft {
+            headers: Vec::new(),
+            ..xml()
+        }
+        .method("GET")
+        .to("/favicon.ico")
+        .swap_body(""),
         xml().method("PUT").sign(&signer),
         xml().set("Content-Encoding", "gzip").sign(&signer),
         xml().set("Content-length", "2049"),
@@ -178,12 +225,17 @@ fn requests() -> Vec<Vec<u8>> {
 /// Both logs after one request of each kind.
 fn logs(format: Format, shown: Shown) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
-    let (_answers, endpoint_log, access_log) = logs_of(&dir, endpoint(format, shown, dir.path()), &requests());
+    let (_answers, endpoint_log, access_log) =
+        logs_of(&dir, endpoint(format, shown, dir.path()), &requests());
     (endpoint_log, access_log)
 }
 
 /// The answers to some requests, and both logs after them.
-fn logs_of(dir: &tempfile::TempDir, endpoint: Endpoint, requests: &[Vec<u8>]) -> (Vec<Answer>, String, String) {
+fn logs_of(
+    dir: &tempfile::TempDir,
+    endpoint: Endpoint,
+    requests: &[Vec<u8>],
+) -> (Vec<Answer>, String, String) {
     logs_at_the_end_of_the_second(dir, endpoint, requests, |_| {})
 }
 
@@ -198,7 +250,9 @@ fn logs_at_the_end_of_the_second(
     let endpoint = Arc::new(endpoint);
     let stop = CancellationToken::new();
     let limits = net::Limits::of_connections(10);
-    let listener = runtime.block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) }).unwrap();
+    let listener = runtime
+        .block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) })
+        .unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let service = server::service(endpoint.clone());
     let serving = runtime.spawn(net::serve(
@@ -208,7 +262,10 @@ fn logs_at_the_end_of_the_second(
         Arc::new(Counters::default()),
         stop.clone(),
     ));
-    let answers = requests.iter().map(|request| exchange(address, request)).collect();
+    let answers = requests
+        .iter()
+        .map(|request| exchange(address, request))
+        .collect();
     end(&endpoint);
     stop.cancel();
     runtime.block_on(async {
@@ -221,15 +278,24 @@ fn logs_at_the_end_of_the_second(
 
 /// Ports and thread numbers become constants.
 fn normalised(text: &str) -> String {
-    let text = regex::Regex::new(r"127\.0\.0\.1:\d+").unwrap().replace_all(text, "127.0.0.1:41234").into_owned();
-    let thread = regex::Regex::new(r"(?m)^(\[[^\]]*\] \[root\] \[\w+\] \[[^\]]*\]) \[\d+\]").unwrap();
+    let text = regex::Regex::new(r"127\.0\.0\.1:\d+")
+        .unwrap()
+        .replace_all(text, "127.0.0.1:41234")
+        .into_owned();
+    let thread =
+        regex::Regex::new(r"(?m)^(\[[^\]]*\] \[root\] \[\w+\] \[[^\]]*\]) \[\d+\]").unwrap();
     let text = thread.replace_all(&text, "$1 [1096657216]").into_owned();
-    regex::Regex::new(r#""thread":"\d+""#).unwrap().replace_all(&text, r#""thread":"1096657216""#).into_owned()
+    regex::Regex::new(r#""thread":"\d+""#)
+        .unwrap()
+        .replace_all(&text, r#""thread":"1096657216""#)
+        .into_owned()
 }
 
 #[track_caller]
 fn assert_golden(name: &str, found: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
     let found = normalised(found);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &found).unwrap();
@@ -262,16 +328,39 @@ fn the_json_logs_are_as_written_down() {
 fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rate() {
     let dir = tempfile::tempdir().unwrap();
     // No room for any push; refusals have their own.
-    let limits = Limits { bytes_max: 0, ..Limits::default() };
-    let endpoint = endpoint_with(Format::Text, Shown::Full, dir.path(), limits, [Some(2), None]);
+    let limits = Limits {
+        bytes_max: 0,
+        ..Limits::default()
+    };
+    let endpoint = endpoint_with(
+        Format::Text,
+        Shown::Full,
+        dir.path(),
+        limits,
+        [Some(2), None],
+    );
     let push = push(ContentFormat::Xml, b"m").sign(&signer()).wire();
     let (answers, endpoint_log, access_log) = logs_of(&dir, endpoint, &vec![push; 9]);
     // The body has come, so that the next push can come on the same connection.
-    assert!(answers.iter().all(|answer| answer.status == 503 && !answer.headers.contains_key("connection")));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.status == 503 && !answer.headers.contains_key("connection"))
+    );
     // Nothing turns the second here, so the rate is all there is.
     let records = records(&endpoint_log);
-    assert_eq!(records.iter().map(|record| record.place.as_str()).collect::<Vec<_>>(), ["receive.rs:5"; 2]);
-    assert!(records.iter().all(|record| attribute(record, "Reason").unwrap() == b"journal_full"));
+    assert_eq!(
+        records
+            .iter()
+            .map(|record| record.place.as_str())
+            .collect::<Vec<_>>(),
+        ["receive.rs:5"; 2]
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| attribute(record, "Reason").unwrap() == b"journal_full")
+    );
     assert_eq!(access_log.matches("\"503\" ").count(), 9);
     assert_eq!(access_log.matches("\"journal_full\"").count(), 9);
 }
@@ -281,19 +370,39 @@ fn the_summaries_of_what_was_left_out_are_as_written_down() {
     let mut found = String::new();
     for format in [Format::Text, Format::Json] {
         let dir = tempfile::tempdir().unwrap();
-        // Nothing that is refused has room: the summaries are all there is of it, and strangers cannot forge them.
-        let endpoint = endpoint_with(format, Shown::Off, dir.path(), Limits::default(), [Some(0); 2]);
-        let requests: Vec<Vec<u8>> = [requests(), vec![b"- / HTTP/1.1\r\nHost: -\r\n\r\n".to_vec()]].concat();
+        // Nothing that is refused has room: the summaries are all there is of it, and strangers
+        // cannot forge them.
+        let endpoint = endpoint_with(
+            format,
+            Shown::Off,
+            dir.path(),
+            Limits::default(),
+            [Some(0); 2],
+        );
+        let requests: Vec<Vec<u8>> = [
+            requests(),
+            vec![b"- / HTTP/1.1\r\nHost: -\r\n\r\n".to_vec()],
+        ]
+        .concat();
         let end = Endpoint::tell_left_out;
-        let (answers, endpoint_log, access_log) = logs_at_the_end_of_the_second(&dir, endpoint, &requests, end);
+        let (answers, endpoint_log, access_log) =
+            logs_at_the_end_of_the_second(&dir, endpoint, &requests, end);
         let refused = answers.iter().filter(|answer| answer.status != 201).count();
         let last = [endpoint_log, access_log].map(|log| match format {
-            Format::Text if log.ends_with("\n\n") => log[log.rfind("\n[").unwrap() + 1..].to_owned(),
+            Format::Text if log.ends_with("\n\n") => {
+                log[log.rfind("\n[").unwrap() + 1..].to_owned()
+            }
             Format::Text | Format::Json => format!("{}\n", log.lines().last().unwrap()),
         });
-        assert!(last[0].contains(&refused.to_string()) && last[1].contains(&format!("refusals-left-out={refused}")));
+        assert!(
+            last[0].contains(&refused.to_string())
+                && last[1].contains(&format!("refusals-left-out={refused}"))
+        );
         let read = journal::verify(Log::Access, last[1].as_bytes()).unwrap();
-        assert_eq!((read.records, read.accepted, read.problems), (1, 0, Vec::new()));
+        assert_eq!(
+            (read.records, read.accepted, read.problems),
+            (1, 0, Vec::new())
+        );
         found.extend(last);
     }
     assert_golden("left_out.txt", &found);
@@ -303,10 +412,18 @@ fn the_summaries_of_what_was_left_out_are_as_written_down() {
 fn less_of_an_accepted_request_is_shown_on_demand() {
     let (headers, _) = logs(Format::Text, Shown::Headers);
     let (off, _) = logs(Format::Text, Shown::Off);
-    let requests =
-        |log: &str| records(log).into_iter().filter(|entry| entry.place == "receive.rs:1").collect::<Vec<_>>();
+    let requests = |log: &str| {
+        records(log)
+            .into_iter()
+            .filter(|entry| entry.place == "receive.rs:1")
+            .collect::<Vec<_>>()
+    };
     assert_eq!((requests(&headers).len(), requests(&off).len()), (7, 0));
-    assert!(requests(&headers).iter().all(|entry| !entry.text.contains("\nBody:") && entry.text.contains("\nPeer: ")));
+    assert!(
+        requests(&headers)
+            .iter()
+            .all(|entry| !entry.text.contains("\nBody:") && entry.text.contains("\nPeer: "))
+    );
 }
 
 #[test]
@@ -316,7 +433,12 @@ fn the_pattern_of_the_first_line_splits_the_log_into_its_records() {
     let accepted = ["receive.rs:1", "receive.rs:2"].repeat(6);
     let refused = [3, 3, 3, 3, 5, 3, 4, 7, 7, 7, 7, 7].map(|number| format!("receive.rs:{number}"));
     let renewed = ["receive.rs:9", "receive.rs:1", "receive.rs:2"].map(str::to_owned);
-    let expected: Vec<String> = accepted.into_iter().map(str::to_owned).chain(refused).chain(renewed).collect();
+    let expected: Vec<String> = accepted
+        .into_iter()
+        .map(str::to_owned)
+        .chain(refused)
+        .chain(renewed)
+        .collect();
     assert_eq!(places, expected);
     assert_eq!(access_log.lines().count(), requests().len());
 }

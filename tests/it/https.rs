@@ -1,4 +1,5 @@
-//! https as it is tried on one machine: what senders are given, and what they say when a certificate is not right.
+//! https as it is tried on one machine: what senders are given, and what they say when a
+//! certificate is not right.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,8 +10,8 @@ use mns_endpoint::mns::api::{NotifyStrategy, SubscriptionAttributes};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
 
 use crate::support::{
-    CertificateHost, Draft, Ended, Endpoint, Identity, LocalMns, Mode, Options, eventually, key, program, records, run,
-    to,
+    CertificateHost, Draft, Ended, Endpoint, Identity, LocalMns, Mode, Options, eventually, key,
+    program, records, run, to,
 };
 
 /// Words of the TLS library, which say nothing to a user.
@@ -46,7 +47,11 @@ fn identity(spoil: Spoil) -> Identity {
 fn serving(identity: &Identity, host: &CertificateHost) -> Endpoint {
     let dir = tempfile::tempdir().unwrap();
     identity.write(dir.path());
-    fs::write(dir.path().join("signer.pem"), key(512).to_key_pem().unwrap()).unwrap();
+    fs::write(
+        dir.path().join("signer.pem"),
+        key(512).to_key_pem().unwrap(),
+    )
+    .unwrap();
     let options = Options::trusting(host.prefix())
         .set("server.tls.certificate", "server.pem")
         .set("server.tls.private_key", "server.key");
@@ -58,7 +63,21 @@ fn url(endpoint: &Endpoint) -> String {
 }
 
 fn push(dir: &Path, url: &str, host: &CertificateHost, flags: &[&str]) -> Ended {
-    run(dir, &[&["push", url, "--key", "signer.pem", "--cert-url", &host.url("x.pem")][..], flags].concat())
+    run(
+        dir,
+        &[
+            &[
+                "push",
+                url,
+                "--key",
+                "signer.pem",
+                "--cert-url",
+                &host.url("x.pem"),
+            ][..],
+            flags,
+        ]
+        .concat(),
+    )
 }
 
 #[test]
@@ -69,12 +88,14 @@ fn push_says_what_is_wrong_with_a_certificate_and_what_to_do() {
         (
             |_| {},
             &[],
-            " was issued by nobody who is trusted here: name the file of its CA with --ca, or check nothing with --insecure",
+            " was issued by nobody who is trusted here: name the file of its CA with --ca, or \
+             check nothing with --insecure",
         ),
         (
             |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
             with_ca,
-            " is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with CA:FALSE",
+            " is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with \
+             CA:FALSE",
         ),
         (
             |params| params.not_after = date_time_ymd(2001, 2, 3),
@@ -89,14 +110,25 @@ fn push_says_what_is_wrong_with_a_certificate_and_what_to_do() {
         (
             |params| {
                 params.subject_alt_names =
-                    CertificateParams::new(["a.example".to_owned(), "10.0.0.1".to_owned()]).unwrap().subject_alt_names;
+                    CertificateParams::new(["a.example".to_owned(), "10.0.0.1".to_owned()])
+                        .unwrap()
+                        .subject_alt_names;
             },
             with_ca,
-            " is for a.example, 10.0.0.1 and not for localhost: use one of its names, or make one for that name",
+            " is for a.example, 10.0.0.1 and not for localhost: use one of its names, or make one \
+             for that name",
         ),
-        (|params| params.subject_alt_names.clear(), with_ca, " has no subjectAltName: make one for localhost"),
         (
-            |params| params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth),
+            |params| params.subject_alt_names.clear(),
+            with_ca,
+            " has no subjectAltName: make one for localhost",
+        ),
+        (
+            |params| {
+                params
+                    .extended_key_usages
+                    .push(ExtendedKeyUsagePurpose::ClientAuth)
+            },
             with_ca,
             " is not for servers: make one with the extended key usage serverAuth",
         ),
@@ -104,7 +136,13 @@ fn push_says_what_is_wrong_with_a_certificate_and_what_to_do() {
     for (spoil, flags, told) in cases {
         let endpoint = serving(&identity(spoil), &host);
         let refused = push(endpoint.path(), &url(&endpoint), &host, flags);
-        refused.assert(1, &format!("no answer: the certificate of localhost:{}{told}", endpoint.address.port()));
+        refused.assert(
+            1,
+            &format!(
+                "no answer: the certificate of localhost:{}{told}",
+                endpoint.address.port()
+            ),
+        );
         assert_readable(&refused.stdout);
         assert_eq!(endpoint.access_log(), "", "nothing was sent");
         push(endpoint.path(), &url(&endpoint), &host, &["--insecure"]).assert(0, "accepted");
@@ -118,15 +156,28 @@ fn a_trusted_certificate_is_checked_and_the_push_is_accepted() {
     let push = |url: &str, flags: &[&str]| push(endpoint.path(), url, &host, flags);
     push(&url(&endpoint), &["--ca", "server.pem"]).assert(0, "accepted");
     // Under another name it is the certificate of somebody else.
-    let other = push(&format!("https://{}", endpoint.address), &["--ca", "server.pem"]);
+    let other = push(
+        &format!("https://{}", endpoint.address),
+        &["--ca", "server.pem"],
+    );
     other.assert(1, " is for localhost and not for 127.0.0.1: ");
     // Another key under the same issuer's name.
-    fs::write(endpoint.path().join("other.pem"), identity(|_| {}).certificate_pem).unwrap();
+    fs::write(
+        endpoint.path().join("other.pem"),
+        identity(|_| {}).certificate_pem,
+    )
+    .unwrap();
     let other = push(&url(&endpoint), &["--ca", "other.pem"]);
-    other.assert(1, " was not signed by the trusted CA of that name, which has another key: name the file");
+    other.assert(
+        1,
+        " was not signed by the trusted CA of that name, which has another key: name the file",
+    );
     for (file, told) in [
         ("none.pem", "cannot read none.pem: No such file"),
-        ("server.key", "--ca server.key: there is no certificate in PEM in it"),
+        (
+            "server.key",
+            "--ca server.key: there is no certificate in PEM in it",
+        ),
     ] {
         push(&url(&endpoint), &["--ca", file]).assert(1, told);
     }
@@ -134,10 +185,15 @@ fn a_trusted_certificate_is_checked_and_the_push_is_accepted() {
     // The scheme is wrong in one direction, and in the other.
     let plain = Endpoint::start(&Options::default());
     let without = push(&format!("https://{}", plain.address), &[]);
-    without.assert(1, "does not answer with TLS: the address of a port without TLS begins with http://");
+    without.assert(
+        1,
+        "does not answer with TLS: the address of a port without TLS begins with http://",
+    );
     assert_readable(&without.stdout);
-    push(&format!("http://{}", endpoint.address), &[])
-        .assert(1, "no answer: the endpoint answers with TLS: its address begins with https://");
+    push(&format!("http://{}", endpoint.address), &[]).assert(
+        1,
+        "no answer: the endpoint answers with TLS: its address begins with https://",
+    );
 }
 
 /// The client's subscription of that endpoint, and a message to it.
@@ -160,19 +216,29 @@ fn the_emulator_pushes_over_https_to_a_certificate_that_it_is_given_or_does_not_
     let dir = tempfile::tempdir().unwrap();
     identity.write(dir.path());
     let file = dir.path().join("server.pem").display().to_string();
-    for (flags, is_delivered) in [(&["--ca", &file][..], true), (&["--insecure"], true), (&[], false)] {
+    for (flags, is_delivered) in [
+        (&["--ca", &file][..], true),
+        (&["--insecure"], true),
+        (&[], false),
+    ] {
         let mns = LocalMns::start(flags);
         let options = Options::trusting(mns.prefix())
             .set("server.tls.certificate", &file)
-            .set("server.tls.private_key", &dir.path().join("server.key").display().to_string());
+            .set(
+                "server.tls.private_key",
+                &dir.path().join("server.key").display().to_string(),
+            );
         let endpoint = Endpoint::start(&options);
         publish(&mns, &url(&endpoint));
         if is_delivered {
             mns.await_count("delivered", 1);
             assert!(endpoint.endpoint_log().contains(": over https\n"));
         } else {
-            let told = "was issued by nobody who is trusted here: name the file of its CA with --ca";
-            eventually("the failure is logged", || mns.stderr().contains(told).then_some(()));
+            let told =
+                "was issued by nobody who is trusted here: name the file of its CA with --ca";
+            eventually("the failure is logged", || {
+                mns.stderr().contains(told).then_some(())
+            });
             assert_readable(&mns.stderr());
         }
     }
@@ -180,28 +246,39 @@ fn the_emulator_pushes_over_https_to_a_certificate_that_it_is_given_or_does_not_
 
 #[test]
 fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
-    let (host, _root) = CertificateHost::start_tls(Mode::Serve(key(512).certificate_pem().as_bytes().to_vec()));
+    let (host, _root) =
+        CertificateHost::start_tls(Mode::Serve(key(512).certificate_pem().as_bytes().to_vec()));
     let prefix = format!("https://localhost:{}/", host.address.port());
     let endpoint = Endpoint::start(&Options::trusting(prefix.clone()));
     let draft = Draft::new(ContentFormat::Xml, "m", &format!("{prefix}x.pem")).sign(&key(512));
     assert_eq!(endpoint.exchange(&draft.wire()).status, 503);
     let told = format!(
-        "the certificate of localhost:{} was issued by nobody who is trusted here: add the certificate of its CA to this \
+        "the certificate of localhost:{} was issued by nobody who is trusted here: add the \
+         certificate of its CA to this \
          machine's, or name the file that holds it in SSL_CERT_FILE",
         host.address.port()
     );
-    eventually("the failure is logged", || endpoint.stderr().contains(&told).then_some(()));
+    eventually("the failure is logged", || {
+        endpoint.stderr().contains(&told).then_some(())
+    });
     assert_readable(&endpoint.stderr());
-    let log = eventually("the refusal is logged", || records(&endpoint.endpoint_log()).pop());
+    let log = eventually("the refusal is logged", || {
+        records(&endpoint.endpoint_log()).pop()
+    });
     assert_readable(&log.text);
     // A client of the API says the same.
     let identity = identity(|_| {});
     let endpoint = serving(&identity, &CertificateHost::serving(&key(512)));
     let mut command = program();
     command.env("MNS_ACCOUNT_ENDPOINT", url(&endpoint));
-    command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", "a").env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "b");
+    command
+        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "a")
+        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "b");
     let ended = crate::support::finish(command.args(["topic", "create"]), b"");
-    ended.assert(1, "was issued by nobody who is trusted here: add the certificate of its CA");
+    ended.assert(
+        1,
+        "was issued by nobody who is trusted here: add the certificate of its CA",
+    );
     assert_readable(&format!("{ended:?}"));
 }
 
@@ -209,60 +286,118 @@ fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
 fn serve_self_signed_makes_a_pair_once_and_prints_what_senders_need() {
     let host = CertificateHost::serving(&key(512));
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("signer.pem"), key(512).to_key_pem().unwrap()).unwrap();
-    let options = Options { flags: vec!["--self-signed".to_owned()], ..Options::trusting(host.prefix()) };
+    fs::write(
+        dir.path().join("signer.pem"),
+        key(512).to_key_pem().unwrap(),
+    )
+    .unwrap();
+    let options = Options {
+        flags: vec!["--self-signed".to_owned()],
+        ..Options::trusting(host.prefix())
+    };
     let endpoint = Endpoint::start_in(dir, &options);
     let address = format!("https://{}", endpoint.address);
-    assert_eq!(endpoint.start_lines[0], format!("Start Endpoint! Address: {address}"));
+    assert_eq!(
+        endpoint.start_lines[0],
+        format!("Start Endpoint! Address: {address}")
+    );
     let certificate = endpoint.path().join("certs/self-signed.pem");
     let private_key = endpoint.path().join("certs/self-signed.key");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&certificate), mode(&private_key)), (0o644, 0o600));
     for name in ["localhost", "127.0.0.1"] {
         let url = format!("https://{name}:{}", endpoint.address.port());
-        push(endpoint.path(), &url, &host, &["--ca", "certs/self-signed.pem"]).assert(0, "accepted");
-        push(endpoint.path(), &url, &host, &[]).assert(1, "was issued by nobody who is trusted here");
+        push(
+            endpoint.path(),
+            &url,
+            &host,
+            &["--ca", "certs/self-signed.pem"],
+        )
+        .assert(0, "accepted");
+        push(endpoint.path(), &url, &host, &[])
+            .assert(1, "was issued by nobody who is trusted here");
     }
     let pem = fs::read(&certificate).unwrap();
     let (printed, dir) = endpoint.stop();
-    let host_name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
-    let line = "Certificate: certs/self-signed.pem, new, self-signed, for localhost, 127.0.0.1, ::1";
-    assert!(printed.contains(&format!("{line}, {host_name}\n")), "{printed}");
-    assert!(printed.contains(&format!("mns-endpoint push {address} --ca certs/self-signed.pem\n")), "{printed}");
+    let host_name = rustix::system::uname()
+        .nodename()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let line =
+        "Certificate: certs/self-signed.pem, new, self-signed, for localhost, 127.0.0.1, ::1";
+    assert!(
+        printed.contains(&format!("{line}, {host_name}\n")),
+        "{printed}"
+    );
+    assert!(
+        printed.contains(&format!(
+            "mns-endpoint push {address} --ca certs/self-signed.pem\n"
+        )),
+        "{printed}"
+    );
     assert!(!printed.contains("It is not for"), "{printed}");
     // The next start uses the same pair: senders have the file already.
     let elsewhere = options.set("server.listen", "127.0.0.2:0");
     let (printed, dir) = Endpoint::start_in(dir, &elsewhere).stop();
     assert_eq!(fs::read(&certificate).unwrap(), pem);
-    assert!(printed.contains("Certificate: certs/self-signed.pem, self-signed, for localhost, "), "{printed}");
-    let told = "It is not for 127.0.0.2: delete certs/self-signed.pem and certs/self-signed.key, and the next start";
+    assert!(
+        printed.contains("Certificate: certs/self-signed.pem, self-signed, for localhost, "),
+        "{printed}"
+    );
+    let told = "It is not for 127.0.0.2: delete certs/self-signed.pem and certs/self-signed.key, \
+        and the next start";
     assert!(printed.contains(told), "{printed}");
     // A certificate without its key is of no use to anybody.
     fs::remove_file(&private_key).unwrap();
     let (printed, _dir) = Endpoint::start_in(dir, &elsewhere).stop();
     assert_ne!(fs::read(&certificate).unwrap(), pem);
-    assert!(printed.contains(", 127.0.0.2\n") && !printed.contains("It is not for"), "{printed}");
+    assert!(
+        printed.contains(", 127.0.0.2\n") && !printed.contains("It is not for"),
+        "{printed}"
+    );
 }
 
 #[test]
 fn self_signed_and_a_pair_of_the_configuration_exclude_each_other() {
     let dir = tempfile::tempdir().unwrap();
     Identity::new().write(dir.path());
-    let tls = ["--set", "server.tls.certificate=server.pem", "--set", "server.tls.private_key=server.key"];
-    let serve =
-        |more: &[&str]| run(dir.path(), &[&["serve", "--listen", "127.0.0.1:0", "--self-signed"], more].concat());
+    let tls = [
+        "--set",
+        "server.tls.certificate=server.pem",
+        "--set",
+        "server.tls.private_key=server.key",
+    ];
+    let serve = |more: &[&str]| {
+        run(
+            dir.path(),
+            &[&["serve", "--listen", "127.0.0.1:0", "--self-signed"], more].concat(),
+        )
+    };
     serve(&tls).assert(
         78,
-        "server.tls.certificate = \"server.pem\": serve --self-signed uses a certificate of its own: leave out either",
+        "server.tls.certificate = \"server.pem\": serve --self-signed uses a certificate of its \
+         own: leave out either",
     );
     assert!(!dir.path().join("certs").exists());
     fs::write(dir.path().join("certs"), "in the way").unwrap();
-    serve(&[]).assert(78, "--self-signed = \"certs/self-signed.pem\": cannot be written: ");
+    serve(&[]).assert(
+        78,
+        "--self-signed = \"certs/self-signed.pem\": cannot be written: ",
+    );
     let ended = serve(&[]);
-    assert_eq!(ended.stderr.matches("mend it with: ").count(), 1, "{}", ended.stderr);
+    assert_eq!(
+        ended.stderr.matches("mend it with: ").count(),
+        1,
+        "{}",
+        ended.stderr
+    );
     fs::remove_file(dir.path().join("certs")).unwrap();
     fs::create_dir(dir.path().join("certs")).unwrap();
     fs::write(dir.path().join("certs/self-signed.pem"), "no certificate").unwrap();
     fs::write(dir.path().join("certs/self-signed.key"), "").unwrap();
-    serve(&[]).assert(78, "--self-signed = \"certs/self-signed.pem\": cannot be used: ");
+    serve(&[]).assert(
+        78,
+        "--self-signed = \"certs/self-signed.pem\": cannot be used: ",
+    );
 }

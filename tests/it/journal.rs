@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{
-    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings, Storage, SyncMode, Waits,
+    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings,
+    Storage, SyncMode, Waits,
 };
 
 use crate::support::{Disk, FaultyStorage, eventually};
@@ -15,15 +16,27 @@ fn start(storage: &FaultyStorage) -> Journal {
 }
 
 fn start_with(storage: &FaultyStorage, limits: Limits) -> Journal {
-    start_set(storage, Settings { limits, ..Settings::default() })
+    start_set(
+        storage,
+        Settings {
+            limits,
+            ..Settings::default()
+        },
+    )
 }
 
 fn start_set(storage: &FaultyStorage, settings: Settings) -> Journal {
-    Journal::start(Box::new(storage.clone()), settings, None).unwrap().0
+    Journal::start(Box::new(storage.clone()), settings, None)
+        .unwrap()
+        .0
 }
 
 fn entry(name: &str) -> Entry {
-    Entry { endpoint: format!("[{name}]\n\n").into_bytes(), access: format!("{name}\n").into_bytes(), once: None }
+    Entry {
+        endpoint: format!("[{name}]\n\n").into_bytes(),
+        access: format!("{name}\n").into_bytes(),
+        once: None,
+    }
 }
 
 /// Waits until the disk is as wanted: the writer is a thread of its own.
@@ -51,7 +64,13 @@ async fn a_receipt_comes_after_both_files_are_synced() {
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(50), &mut waiting).await;
     assert!(early.is_err(), "a receipt before the sync");
-    storage.with(|disk| assert_eq!(disk.access().live, b"a\n", "a line before its record is on disk"));
+    storage.with(|disk| {
+        assert_eq!(
+            disk.access().live,
+            b"a\n",
+            "a line before its record is on disk"
+        )
+    });
     storage.with(|disk| disk.stalled = false);
     waiting.await.unwrap();
 }
@@ -82,7 +101,11 @@ async fn what_arrives_during_a_sync_is_one_batch() {
     for append in rest {
         append.await.unwrap().unwrap();
     }
-    assert_eq!(storage.with(|disk| disk.syncs), syncs + 4, "two files, two batches");
+    assert_eq!(
+        storage.with(|disk| disk.syncs),
+        syncs + 4,
+        "two files, two batches"
+    );
 }
 
 /// How long refusals are gathered.
@@ -123,7 +146,10 @@ async fn no_push_waits_while_refusals_are_gathered() {
         shortest = shortest.min(begun.elapsed());
     }
     assert!(shortest < NOTES_WINDOW / 5, "{shortest:?}");
-    assert!(storage.text().starts_with("[refused]\n\n[push]\n\n"), "in the order in which they came");
+    assert!(
+        storage.text().starts_with("[refused]\n\n[push]\n\n"),
+        "in the order in which they came"
+    );
 }
 
 /// Keeps what is written to it, as stdout would show it.
@@ -150,12 +176,19 @@ impl io::Write for Shown {
 #[tokio::test]
 async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
     let (storage, shown) = (FaultyStorage::new(), Shown::default());
-    let started = Journal::start(Box::new(storage.clone()), Settings::default(), Some(Box::new(shown.clone())));
+    let started = Journal::start(
+        Box::new(storage.clone()),
+        Settings::default(),
+        Some(Box::new(shown.clone())),
+    );
     let journal = Arc::new(started.unwrap().0);
     journal.append(entry("a")).await.unwrap();
     eventually("nothing waits", || (shown.text() == "a\n").then_some(()));
     storage.with(|disk| disk.room = Some(3));
-    assert_eq!(journal.append(entry("refused")).await.unwrap_err(), JournalError::Refused);
+    assert_eq!(
+        journal.append(entry("refused")).await.unwrap_err(),
+        JournalError::Refused
+    );
     storage.with(|disk| (disk.room, disk.stalled) = (None, true));
     let appends = storage.with(|disk| disk.appends);
     let last = tokio::spawn({
@@ -206,7 +239,11 @@ async fn a_commit_of_few_waits_for_more_where_several_send() {
 }
 
 /// How long it takes to commit `others` that came while one was committed, once that is done.
-async fn first_and_others(journal: &Arc<Journal>, storage: &FaultyStorage, others: usize) -> Duration {
+async fn first_and_others(
+    journal: &Arc<Journal>,
+    storage: &FaultyStorage,
+    others: usize,
+) -> Duration {
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
     let append = || {
@@ -235,7 +272,11 @@ async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
         let journal = start(&storage);
         journal.append(entry("a")).await.unwrap();
         storage.with(|disk| disk.room = Some(room));
-        assert_eq!(journal.append(entry("bb")).await.err(), Some(JournalError::Refused), "room for {room} bytes");
+        assert_eq!(
+            journal.append(entry("bb")).await.err(),
+            Some(JournalError::Refused),
+            "room for {room} bytes"
+        );
         assert!(!journal.is_writable());
         storage.with(|disk| {
             assert_eq!(
@@ -256,7 +297,10 @@ async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
     journal.append(entry("a")).await.unwrap();
     journal.append(entry("b")).await.unwrap();
     storage.with(|disk| disk.fail_len = true);
-    assert_eq!(journal.append(entry("c")).await.err(), Some(JournalError::Refused));
+    assert_eq!(
+        journal.append(entry("c")).await.err(),
+        Some(JournalError::Refused)
+    );
     journal.append(entry("d")).await.unwrap();
     assert_eq!(storage.text(), "[a]\n\n[b]\n\n[d]\n\n");
 }
@@ -268,7 +312,10 @@ async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
     assert!(journal.is_writable());
     storage.with(|disk| disk.room = Some(0));
     let started = Instant::now();
-    assert_eq!(journal.append(entry("a")).await.err(), Some(JournalError::Refused));
+    assert_eq!(
+        journal.append(entry("a")).await.err(),
+        Some(JournalError::Refused)
+    );
     assert!(!journal.is_writable());
     // No push comes meanwhile, as where a balancer has taken the endpoint out.
     while !journal.is_writable() {
@@ -293,7 +340,11 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
         assert!(started.elapsed() < STALL_TOLD * 2);
     }
     assert!(started.elapsed() >= STALL_TOLD);
-    assert_eq!(journal.check_room(), Err(JournalError::Full), "what would only wait");
+    assert_eq!(
+        journal.check_room(),
+        Err(JournalError::Full),
+        "what would only wait"
+    );
     storage.with(|disk| disk.stalled = false);
     waiting.await.unwrap().unwrap();
     until(&storage, |_| journal.is_writable()).await;
@@ -325,19 +376,30 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.fail_sync = true);
-    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
-    tokio::time::timeout(Duration::from_secs(5), journal.failed()).await.unwrap();
+    assert_eq!(
+        journal.append(entry("b")).await.err(),
+        Some(JournalError::Failed)
+    );
+    tokio::time::timeout(Duration::from_secs(5), journal.failed())
+        .await
+        .unwrap();
     let syncs = storage.with(|disk| {
         disk.fail_sync = false;
         disk.syncs
     });
-    assert_eq!(journal.append(entry("c")).await.err(), Some(JournalError::Failed));
+    assert_eq!(
+        journal.append(entry("c")).await.err(),
+        Some(JournalError::Failed)
+    );
     assert!(!journal.is_writable());
     assert_eq!(journal.close().await, Err(JournalError::Failed));
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
     // What was answered 503 stands in neither file.
     storage.with(|disk| {
-        assert_eq!((disk.endpoint().live.clone(), disk.access().live.clone()), (b"[a]\n\n".to_vec(), b"a\n".to_vec()))
+        assert_eq!(
+            (disk.endpoint().live.clone(), disk.access().live.clone()),
+            (b"[a]\n\n".to_vec(), b"a\n".to_vec())
+        )
     });
 }
 
@@ -346,8 +408,13 @@ async fn a_writer_that_panics_is_a_failure_for_good() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
     storage.with(|disk| disk.panics = true);
-    assert_eq!(journal.append(entry("a")).await.err(), Some(JournalError::Failed));
-    tokio::time::timeout(Duration::from_secs(5), journal.failed()).await.unwrap();
+    assert_eq!(
+        journal.append(entry("a")).await.err(),
+        Some(JournalError::Failed)
+    );
+    tokio::time::timeout(Duration::from_secs(5), journal.failed())
+        .await
+        .unwrap();
     assert!(!journal.is_writable());
     assert_eq!(journal.close().await, Err(JournalError::Failed));
 }
@@ -360,9 +427,15 @@ async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
         disk.room = Some(3);
         disk.fail_truncate = true;
     });
-    assert_eq!(journal.append(entry("a")).await.err(), Some(JournalError::Failed));
+    assert_eq!(
+        journal.append(entry("a")).await.err(),
+        Some(JournalError::Failed)
+    );
     storage.with(|disk| disk.room = None);
-    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    assert_eq!(
+        journal.append(entry("b")).await.err(),
+        Some(JournalError::Failed)
+    );
 }
 
 #[tokio::test]
@@ -371,18 +444,27 @@ async fn a_record_handed_over_survives_its_requester() {
     let journal = start(&storage);
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
-    let given_up = tokio::time::timeout(Duration::from_millis(50), journal.append(entry("a"))).await;
+    let given_up =
+        tokio::time::timeout(Duration::from_millis(50), journal.append(entry("a"))).await;
     assert!(given_up.is_err());
     until(&storage, |disk| disk.appends > appends).await;
     storage.with(|disk| disk.stalled = false);
     journal.close().await.unwrap();
-    assert_eq!(storage.with(|disk| disk.endpoint().durable.clone()), b"[a]\n\n");
+    assert_eq!(
+        storage.with(|disk| disk.endpoint().durable.clone()),
+        b"[a]\n\n"
+    );
 }
 
 #[tokio::test]
 async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their_own() {
     let storage = FaultyStorage::new();
-    let limits = Limits { entries_max: 4, bytes_max: 1000, refused_bytes_max: 1000, batch_bytes: 1 };
+    let limits = Limits {
+        entries_max: 4,
+        bytes_max: 1000,
+        refused_bytes_max: 1000,
+        batch_bytes: 1,
+    };
     let journal = Arc::new(start_with(&storage, limits));
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
@@ -392,20 +474,45 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
     };
     let held = spawn("held");
     until(&storage, |disk| disk.appends > appends).await;
-    let large = Entry { endpoint: vec![b'x'; 1001], access: Vec::new(), once: None };
+    let large = Entry {
+        endpoint: vec![b'x'; 1001],
+        access: Vec::new(),
+        once: None,
+    };
     assert_eq!(journal.append(large).await.err(), Some(JournalError::Full));
     let queued: Vec<_> = ["1", "2", "3"].into_iter().map(spawn).collect();
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(journal.append(entry("one too many")).await.err(), Some(JournalError::Full));
+    assert_eq!(
+        journal.append(entry("one too many")).await.err(),
+        Some(JournalError::Full)
+    );
     for number in 0..5 {
         journal.note(entry(&format!("note {number}")));
     }
-    assert_eq!(journal.notes_dropped(), 1, "as many refusals as pushes have room");
-    let bytes = |names: &[&str]| names.iter().map(|name| entry(name).endpoint.len() + entry(name).access.len()).sum();
-    assert_eq!(journal.waiting_pushes(), Waits { entries: 4, bytes: bytes(&["held", "1", "2", "3"]) });
-    let notes = Waits { entries: 4, bytes: bytes(&["note 0", "note 1", "note 2", "note 3"]) };
+    assert_eq!(
+        journal.notes_dropped(),
+        1,
+        "as many refusals as pushes have room"
+    );
+    let bytes = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| entry(name).endpoint.len() + entry(name).access.len())
+            .sum()
+    };
+    assert_eq!(
+        journal.waiting_pushes(),
+        Waits {
+            entries: 4,
+            bytes: bytes(&["held", "1", "2", "3"])
+        }
+    );
+    let notes = Waits {
+        entries: 4,
+        bytes: bytes(&["note 0", "note 1", "note 2", "note 3"]),
+    };
     assert_eq!(journal.waiting_refusals(), notes);
     storage.with(|disk| disk.stalled = false);
     held.await.unwrap().unwrap();
@@ -413,19 +520,40 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
         append.await.unwrap().unwrap();
     }
     journal.close().await.unwrap();
-    let none = Waits { entries: 0, bytes: 0 };
-    assert_eq!((journal.waiting_pushes(), journal.waiting_refusals()), (none, none));
+    let none = Waits {
+        entries: 0,
+        bytes: 0,
+    };
+    assert_eq!(
+        (journal.waiting_pushes(), journal.waiting_refusals()),
+        (none, none)
+    );
     let batches = journal.meters().batch_entries.counted();
-    assert_eq!((batches.sum, batches.buckets[0]), (8, (Some(1), 8)), "a batch of one byte has one entry");
+    assert_eq!(
+        (batches.sum, batches.buckets[0]),
+        (8, (Some(1), 8)),
+        "a batch of one byte has one entry"
+    );
     let text = storage.text();
-    assert!(text.ends_with("[3]\n\n[note 0]\n\n[note 1]\n\n[note 2]\n\n[note 3]\n\n"), "{text}");
-    assert!(matches!(journal.append(entry("late")).await, Err(JournalError::Failed)));
+    assert!(
+        text.ends_with("[3]\n\n[note 0]\n\n[note 1]\n\n[note 2]\n\n[note 3]\n\n"),
+        "{text}"
+    );
+    assert!(matches!(
+        journal.append(entry("late")).await,
+        Err(JournalError::Failed)
+    ));
 }
 
 #[tokio::test]
 async fn a_flood_of_refusals_turns_no_push_away() {
     let storage = FaultyStorage::new();
-    let limits = Limits { entries_max: 4, bytes_max: 1000, refused_bytes_max: 1000, batch_bytes: 1 };
+    let limits = Limits {
+        entries_max: 4,
+        bytes_max: 1000,
+        refused_bytes_max: 1000,
+        batch_bytes: 1,
+    };
     let journal = Arc::new(start_with(&storage, limits));
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
@@ -453,9 +581,16 @@ async fn many_refusals_are_synced_without_a_push_among_them() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
     for _ in 0..16 {
-        journal.note(Entry { endpoint: vec![b'x'; 128 * 1024], access: Vec::new(), once: None });
+        journal.note(Entry {
+            endpoint: vec![b'x'; 128 * 1024],
+            access: Vec::new(),
+            once: None,
+        });
     }
-    until(&storage, |disk| disk.endpoint().durable.len() >= 1024 * 1024).await;
+    until(&storage, |disk| {
+        disk.endpoint().durable.len() >= 1024 * 1024
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -467,7 +602,10 @@ async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
     until(&storage, |disk| !disk.access().live.is_empty()).await;
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
     journal.close().await.unwrap();
-    assert_eq!(storage.with(|disk| disk.access().durable.clone()), b"refused\n");
+    assert_eq!(
+        storage.with(|disk| disk.access().durable.clone()),
+        b"refused\n"
+    );
 }
 
 #[test]
@@ -477,7 +615,8 @@ fn what_is_found_at_the_start_is_synced_before_it_counts() {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
         disk.access().live = b"a\nb".to_vec();
     });
-    let (_journal, recovered) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let (_journal, recovered) =
+        Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
     assert_eq!(recovered.torn.len(), 2);
     storage.with(|disk| {
         assert_eq!(disk.endpoint().durable, b"[a]\n\n");
@@ -490,16 +629,33 @@ fn what_is_found_at_the_start_is_synced_before_it_counts() {
 fn each_file_is_really_synced_by_the_real_storage() {
     use mns_endpoint::journal::{FileOptions, FileStorage};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
-    // A pipe takes writes and has no disk: the kernel refuses to sync it, and says so to whoever asks.
-    for (pipe, of_pipe, other) in
-        [("endpoint_log.1", Log::Endpoint, Log::Access), ("access_log.1", Log::Access, Log::Endpoint)]
-    {
+    // A pipe takes writes and has no disk: the kernel refuses to sync it, and says so to whoever
+    // asks.
+    for (pipe, of_pipe, other) in [
+        ("endpoint_log.1", Log::Endpoint, Log::Access),
+        ("access_log.1", Log::Access, Log::Endpoint),
+    ] {
         let dir = tempfile::tempdir().unwrap();
-        mknodat(CWD, dir.path().join(pipe), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        let options = FileOptions { dir: dir.path().to_owned(), port: 1, mode: 0o640 };
+        mknodat(
+            CWD,
+            dir.path().join(pipe),
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let options = FileOptions {
+            dir: dir.path().to_owned(),
+            port: 1,
+            mode: 0o640,
+        };
         let mut storage = FileStorage::open(options).unwrap();
         storage.append(of_pipe, b"x").unwrap();
-        assert_eq!(storage.sync(of_pipe).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{pipe}");
+        assert_eq!(
+            storage.sync(of_pipe).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput,
+            "{pipe}"
+        );
         storage.sync(other).unwrap();
         // So no journal starts on it.
         assert!(Journal::start(Box::new(storage), Settings::default(), None).is_err());
@@ -509,23 +665,40 @@ fn each_file_is_really_synced_by_the_real_storage() {
 #[tokio::test]
 async fn a_file_is_put_aside_before_it_grows_too_large() {
     let storage = FaultyStorage::new();
-    let journal = start_set(&storage, Settings { rotate_bytes: Some(12), ..Settings::default() });
+    let journal = start_set(
+        &storage,
+        Settings {
+            rotate_bytes: Some(12),
+            ..Settings::default()
+        },
+    );
     for name in ["a", "b", "c", "d", "e"] {
         journal.append(entry(name)).await.unwrap();
     }
     storage.with(|disk| {
-        let text = |name: &str| String::from_utf8(disk.named(name).unwrap().durable.clone()).unwrap();
+        let text =
+            |name: &str| String::from_utf8(disk.named(name).unwrap().durable.clone()).unwrap();
         assert_eq!(text("endpoint_log.1"), "[a]\n\n[b]\n\n");
         assert_eq!(text("endpoint_log.2"), "[c]\n\n[d]\n\n");
         assert_eq!(text("endpoint_log"), "[e]\n\n");
-        assert_eq!(text("access_log"), "a\nb\nc\nd\ne\n", "each file by its own size");
+        assert_eq!(
+            text("access_log"),
+            "a\nb\nc\nd\ne\n",
+            "each file by its own size"
+        );
     });
 }
 
 #[tokio::test]
 async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
     let storage = FaultyStorage::new();
-    let journal = start_set(&storage, Settings { rotate_bytes: Some(1), ..Settings::default() });
+    let journal = start_set(
+        &storage,
+        Settings {
+            rotate_bytes: Some(1),
+            ..Settings::default()
+        },
+    );
     journal.append(entry("a")).await.unwrap();
     journal.append(entry("b")).await.unwrap();
     storage.with(|disk| {
@@ -581,7 +754,11 @@ async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() 
         });
         // At the first try, and while the next one is held off.
         for _ in 0..3 {
-            assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Refused), "{log:?}");
+            assert_eq!(
+                journal.append(entry("b")).await.err(),
+                Some(JournalError::Refused),
+                "{log:?}"
+            );
         }
         assert!(!journal.is_writable());
         storage.with(|disk| disk.fail_open_of = None);
@@ -620,8 +797,16 @@ async fn a_new_file_is_never_cut_back_to_the_length_of_the_old_one() {
         disk.make("endpoint_log", b"[x]\n\n[y]\n\n[z]\n\n");
         disk.fail_sync_names = true;
     });
-    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
-    storage.with(|disk| assert_eq!(disk.named("endpoint_log").unwrap().live, b"[x]\n\n[y]\n\n[z]\n\n"));
+    assert_eq!(
+        journal.append(entry("b")).await.err(),
+        Some(JournalError::Failed)
+    );
+    storage.with(|disk| {
+        assert_eq!(
+            disk.named("endpoint_log").unwrap().live,
+            b"[x]\n\n[y]\n\n[z]\n\n"
+        )
+    });
 }
 
 #[tokio::test]
@@ -643,12 +828,20 @@ async fn a_new_file_whose_name_is_not_durable_is_a_failure_for_good() {
         disk.rename("endpoint_log", "old");
         disk.fail_sync_names = true;
     });
-    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    assert_eq!(
+        journal.append(entry("b")).await.err(),
+        Some(JournalError::Failed)
+    );
 }
 
 #[tokio::test]
 async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
-    for (len, left) in [(0, ""), (5, "[a]\n\n"), (7, "[a]\n\n"), (10, "[a]\n\n[b]\n\n")] {
+    for (len, left) in [
+        (0, ""),
+        (5, "[a]\n\n"),
+        (7, "[a]\n\n"),
+        (10, "[a]\n\n[b]\n\n"),
+    ] {
         let storage = FaultyStorage::new();
         let journal = start(&storage);
         journal.append(entry("a")).await.unwrap();
@@ -658,7 +851,10 @@ async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
         assert_eq!(storage.text(), format!("{left}[c]\n\n"), "cut to {len}");
         // And what is refused afterwards is taken back to there, without zeros.
         storage.with(|disk| disk.room = Some(3));
-        assert_eq!(journal.append(entry("d")).await.err(), Some(JournalError::Refused));
+        assert_eq!(
+            journal.append(entry("d")).await.err(),
+            Some(JournalError::Refused)
+        );
         assert_eq!(storage.text(), format!("{left}[c]\n\n"), "cut to {len}");
     }
 }
@@ -671,9 +867,15 @@ async fn after_a_failed_sync_the_files_end_where_they_were_last_synced() {
     journal.note(entry("refused"));
     until(&storage, |disk| disk.access().live.ends_with(b"refused\n")).await;
     storage.with(|disk| disk.fail_sync = true);
-    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    assert_eq!(
+        journal.append(entry("b")).await.err(),
+        Some(JournalError::Failed)
+    );
     storage.with(|disk| {
-        assert_eq!((disk.endpoint().live.clone(), disk.access().live.clone()), (b"[a]\n\n".to_vec(), b"a\n".to_vec()));
+        assert_eq!(
+            (disk.endpoint().live.clone(), disk.access().live.clone()),
+            (b"[a]\n\n".to_vec(), b"a\n".to_vec())
+        );
     });
 }
 
@@ -683,12 +885,23 @@ async fn a_file_that_cannot_be_cut_after_a_failed_sync_is_suspect() {
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| (disk.fail_sync, disk.fail_truncate) = (true, true));
-    assert_eq!(journal.append(entry("b")).await.err(), Some(JournalError::Failed));
+    assert_eq!(
+        journal.append(entry("b")).await.err(),
+        Some(JournalError::Failed)
+    );
     let left = storage.with(|disk| disk.after_kill());
     assert!(
-        left.named("endpoint_log").is_none() && left.names.keys().any(|name| name.starts_with("endpoint_log.suspect"))
+        left.named("endpoint_log").is_none()
+            && left
+                .names
+                .keys()
+                .any(|name| name.starts_with("endpoint_log.suspect"))
     );
-    assert_eq!(left.named("access_log").unwrap().live, b"a\n", "nothing had been written to this one");
+    assert_eq!(
+        left.named("access_log").unwrap().live,
+        b"a\n",
+        "nothing had been written to this one"
+    );
     let again = FaultyStorage::on(left);
     start(&again).append(entry("c")).await.unwrap();
     assert_eq!(again.text(), "[c]\n\n");
@@ -701,7 +914,8 @@ async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
         disk.room = Some(0);
     });
-    let (_journal, recovered) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let (_journal, recovered) =
+        Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
     assert!(!recovered.torn[0].is_kept);
     assert_eq!(storage.text(), "[a]\n\n");
 }
@@ -710,13 +924,23 @@ async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
 async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
     let storage = FaultyStorage::new();
     storage.with(|disk| disk.free = Some(99));
-    let journal = start_set(&storage, Settings { low_water_bytes: 100, ..Settings::default() });
+    let journal = start_set(
+        &storage,
+        Settings {
+            low_water_bytes: 100,
+            ..Settings::default()
+        },
+    );
     assert!(journal.is_low(), "known from the start on");
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.free = Some(100));
-    eventually("there is enough space again", || (!journal.is_low()).then_some(()));
+    eventually("there is enough space again", || {
+        (!journal.is_low()).then_some(())
+    });
     storage.with(|disk| disk.free = Some(0));
-    eventually("space is low without any traffic", || journal.is_low().then_some(()));
+    eventually("space is low without any traffic", || {
+        journal.is_low().then_some(())
+    });
     assert!(journal.is_writable());
 }
 
@@ -724,12 +948,24 @@ async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
 async fn with_an_interval_a_receipt_comes_first_and_the_sync_within_the_interval() {
     let span = Duration::from_millis(200);
     let storage = FaultyStorage::new();
-    let journal = start_set(&storage, Settings { sync: SyncMode::Interval(span), ..Settings::default() });
+    let journal = start_set(
+        &storage,
+        Settings {
+            sync: SyncMode::Interval(span),
+            ..Settings::default()
+        },
+    );
     let written = Instant::now();
     journal.append(entry("a")).await.unwrap();
     let early = storage.with(|disk| disk.access().durable.is_empty());
-    assert!(early || written.elapsed() >= span, "synced before the interval was over");
-    until(&storage, |disk| disk.endpoint().durable == b"[a]\n\n" && disk.access().durable == b"a\n").await;
+    assert!(
+        early || written.elapsed() >= span,
+        "synced before the interval was over"
+    );
+    until(&storage, |disk| {
+        disk.endpoint().durable == b"[a]\n\n" && disk.access().durable == b"a\n"
+    })
+    .await;
     assert!(written.elapsed() >= span);
     let syncs = storage.with(|disk| disk.syncs);
     // Under steady load too, though no wait ever times out then.
@@ -740,14 +976,22 @@ async fn with_an_interval_a_receipt_comes_first_and_the_sync_within_the_interval
     // What was acknowledged stays even where its sync fails.
     journal.append(entry("c")).await.unwrap();
     storage.with(|disk| disk.fail_sync = true);
-    tokio::time::timeout(Duration::from_secs(5), journal.failed()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), journal.failed())
+        .await
+        .unwrap();
     assert!(storage.text().ends_with("[c]\n\n"));
 }
 
 #[tokio::test]
 async fn with_os_nothing_is_synced_before_the_close() {
     let storage = FaultyStorage::new();
-    let journal = start_set(&storage, Settings { sync: SyncMode::Os, ..Settings::default() });
+    let journal = start_set(
+        &storage,
+        Settings {
+            sync: SyncMode::Os,
+            ..Settings::default()
+        },
+    );
     let syncs = storage.with(|disk| disk.syncs);
     for _ in 0..100 {
         journal.append(entry("a")).await.unwrap();
@@ -760,12 +1004,18 @@ async fn with_os_nothing_is_synced_before_the_close() {
 #[tokio::test]
 async fn a_close_ends_the_thread_whatever_was_asked_before() {
     let storage = FaultyStorage::new();
-    let limits = Limits { entries_max: 1, ..Limits::default() };
+    let limits = Limits {
+        entries_max: 1,
+        ..Limits::default()
+    };
     let journal = start_with(&storage, limits);
     for _ in 0..100 {
         journal.reopen();
     }
-    tokio::time::timeout(Duration::from_secs(10), journal.close()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), journal.close())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(!journal.is_writable());
 }
 
@@ -774,18 +1024,34 @@ fn rotated_files_are_deleted_by_age_and_no_others() {
     use mns_endpoint::clock::{Clock as _, SystemClock};
     use mns_endpoint::journal::{FileOptions, FileStorage};
     let dir = tempfile::tempdir().unwrap();
-    let mut storage = FileStorage::open(FileOptions { dir: dir.path().to_owned(), port: 1, mode: 0o640 }).unwrap();
+    let mut storage = FileStorage::open(FileOptions {
+        dir: dir.path().to_owned(),
+        port: 1,
+        mode: 0o640,
+    })
+    .unwrap();
     let now = SystemClock.now();
-    let old = ["endpoint_log.1.1", "access_log.1.1", "endpoint_log.1.torn", "endpoint_log.1.2.gz", "endpoint_log.10.1"];
+    let old = [
+        "endpoint_log.1.1",
+        "access_log.1.1",
+        "endpoint_log.1.torn",
+        "endpoint_log.1.2.gz",
+        "endpoint_log.10.1",
+    ];
     for name in old {
         std::fs::write(dir.path().join(name), "x").unwrap();
-        let file = std::fs::File::options().append(true).open(dir.path().join(name)).unwrap();
+        let file = std::fs::File::options()
+            .append(true)
+            .open(dir.path().join(name))
+            .unwrap();
         file.set_modified(now - Duration::from_secs(100)).unwrap();
     }
     std::fs::write(dir.path().join("endpoint_log.1.3"), "x").unwrap();
     assert_eq!(storage.prune(now - Duration::from_secs(101)).unwrap(), 0);
     assert_eq!(storage.prune(now - Duration::from_secs(50)).unwrap(), 2);
-    let left = old[2..].iter().chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);
+    let left = old[2..]
+        .iter()
+        .chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);
     for name in left {
         assert!(dir.path().join(name).exists(), "{name}");
     }
@@ -796,21 +1062,33 @@ fn notification(journal: &Journal, id: &str) -> Entry {
     let head = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!";
     let endpoint = format!("{head}\n{:<30}: {id}\n\n", "MessageId");
     let once = journal.once([b"", b"", b"", id.as_bytes()], 0);
-    Entry { endpoint: endpoint.into_bytes(), access: format!("{id}\n").into_bytes(), once }
+    Entry {
+        endpoint: endpoint.into_bytes(),
+        access: format!("{id}\n").into_bytes(),
+        once,
+    }
 }
 
 /// What was said of each notification, in order.
 fn told(text: &str) -> Vec<String> {
     let records = text.split_terminator("\n\n").map(|record| {
-        let what = if record.contains("[receive.rs:6] [1] Notify Message Duplicate!") { "again" } else { "first" };
-        assert!(what == "again" || record.contains("[receive.rs:2] [1] Notify Message Succeed!"), "{record}");
+        let what = if record.contains("[receive.rs:6] [1] Notify Message Duplicate!") {
+            "again"
+        } else {
+            "first"
+        };
+        assert!(
+            what == "again" || record.contains("[receive.rs:2] [1] Notify Message Succeed!"),
+            "{record}"
+        );
         format!("{what} {}", record.rsplit(": ").next().unwrap())
     });
     records.collect()
 }
 
 #[tokio::test]
-async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_the_same_batch_or_the_next() {
+async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_the_same_batch_or_the_next()
+ {
     let storage = FaultyStorage::new();
     let journal = Arc::new(start(&storage));
     storage.with(|disk| disk.stalled = true);
@@ -835,7 +1113,10 @@ async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_the_sa
     for copy in rest {
         copy.await.unwrap().unwrap();
     }
-    assert_eq!(told(&storage.text()), ["first a", "again a", "first b", "again b"]);
+    assert_eq!(
+        told(&storage.text()),
+        ["first a", "again a", "first b", "again b"]
+    );
     assert_eq!(journal.duplicates(), 2);
 }
 
@@ -856,9 +1137,18 @@ async fn what_did_not_become_durable_is_no_duplicate_when_it_comes_again() {
 
 #[tokio::test]
 async fn a_dropped_duplicate_leaves_its_access_line_only_and_off_tells_nothing_apart() {
-    for (duplicates, expected) in [(Duplicates::Drop, vec!["first a"]), (Duplicates::Off, vec!["first a", "first a"])] {
+    for (duplicates, expected) in [
+        (Duplicates::Drop, vec!["first a"]),
+        (Duplicates::Off, vec!["first a", "first a"]),
+    ] {
         let storage = FaultyStorage::new();
-        let journal = start_set(&storage, Settings { duplicates, ..Settings::default() });
+        let journal = start_set(
+            &storage,
+            Settings {
+                duplicates,
+                ..Settings::default()
+            },
+        );
         for _ in 0..2 {
             journal.append(notification(&journal, "a")).await.unwrap();
         }
@@ -869,7 +1159,10 @@ async fn a_dropped_duplicate_leaves_its_access_line_only_and_off_tells_nothing_a
 
 #[tokio::test]
 async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has() {
-    let settings = Settings { rotate_bytes: Some(300), ..Settings::default() };
+    let settings = Settings {
+        rotate_bytes: Some(300),
+        ..Settings::default()
+    };
     let storage = FaultyStorage::new();
     let journal = start_set(&storage, settings.clone());
     let ids: Vec<String> = (0..9).map(|number| number.to_string()).collect();
@@ -878,12 +1171,20 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
     }
     // The snapshot is saved after the receipt: once something else was written it is there.
     let access = storage.with(|disk| disk.access().live.len());
-    journal.note(Entry { endpoint: Vec::new(), ..entry("behind") });
+    journal.note(Entry {
+        endpoint: Vec::new(),
+        ..entry("behind")
+    });
     until(&storage, |disk| disk.access().live.len() > access).await;
     let killed = storage.with(|disk| disk.after_kill());
-    let all = killed.names.keys().filter(|name| name.starts_with("endpoint")).count();
+    let all = killed
+        .names
+        .keys()
+        .filter(|name| name.starts_with("endpoint"))
+        .count();
     assert!(all > 3 && killed.seen.is_some());
-    // After a kill: from the snapshot of the last rotation. Without one, as with the logs of an older build, from all.
+    // After a kill: from the snapshot of the last rotation. Without one, as with the logs of an
+    // older build, from all.
     let broken = killed.seen.clone().map(|mut seen| {
         seen[40] ^= 1;
         seen
@@ -905,7 +1206,11 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
     closed.with(|disk| disk.rename("endpoint_log", "endpoint_log.99"));
     let journal = start_set(&closed, settings);
     journal.append(notification(&journal, "8")).await.unwrap();
-    assert_eq!(journal.duplicates(), 1, "known by the snapshot, wherever the file went");
+    assert_eq!(
+        journal.duplicates(),
+        1,
+        "known by the snapshot, wherever the file went"
+    );
 }
 
 #[tokio::test]
@@ -923,7 +1228,11 @@ async fn a_suspect_file_is_not_read_for_duplicates() {
 #[tokio::test]
 async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
     let storage = FaultyStorage::new();
-    let settings = Settings { sync: SyncMode::Os, rotate_bytes: Some(1), ..Settings::default() };
+    let settings = Settings {
+        sync: SyncMode::Os,
+        rotate_bytes: Some(1),
+        ..Settings::default()
+    };
     let journal = start_set(&storage, settings);
     for id in ["a", "b"] {
         journal.append(notification(&journal, id)).await.unwrap();
@@ -943,7 +1252,9 @@ async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snap
     journal.append(notification(&journal, "a")).await.unwrap();
     journal.close().await.unwrap();
     let mut left = storage.with(|disk| disk.after_kill());
-    let other = ["x", "y"].map(|id| notification(&journal, id).endpoint).concat();
+    let other = ["x", "y"]
+        .map(|id| notification(&journal, id).endpoint)
+        .concat();
     let file = left.names["endpoint_log"];
     left.files[file].live = other;
     let again = FaultyStorage::on(left);
@@ -951,12 +1262,22 @@ async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snap
     for id in ["a", "x", "y"] {
         journal.append(notification(&journal, id)).await.unwrap();
     }
-    assert_eq!(journal.duplicates(), 3, "the snapshot's, and those of the log that is there");
+    assert_eq!(
+        journal.duplicates(),
+        3,
+        "the snapshot's, and those of the log that is there"
+    );
 }
 
 #[tokio::test]
 async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
-    for (damage, added) in [(0_u8, &b"x"[..]), (0, b"\0\0\0"), (b'J', b"x\ny"), (b' ', b"[x]\n"), (0, b"")] {
+    for (damage, added) in [
+        (0_u8, &b"x"[..]),
+        (0, b"\0\0\0"),
+        (b'J', b"x\ny"),
+        (b' ', b"[x]\n"),
+        (0, b""),
+    ] {
         let storage = FaultyStorage::new();
         let journal = start(&storage);
         for name in ["a", "b"] {
@@ -972,9 +1293,17 @@ async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
         journal.append(entry("c")).await.unwrap();
         storage.with(|disk| {
             let live = disk.endpoint().live.clone();
-            assert!(live.starts_with(&known), "{:?}", String::from_utf8_lossy(&live));
+            assert!(
+                live.starts_with(&known),
+                "{:?}",
+                String::from_utf8_lossy(&live)
+            );
             // And the next one does not run into it.
-            let end = if added.is_empty() { &b"[c]\n\n"[..] } else { b"\n\n[c]\n\n" };
+            let end = if added.is_empty() {
+                &b"[c]\n\n"[..]
+            } else {
+                b"\n\n[c]\n\n"
+            };
             assert!(live.ends_with(end), "{:?}", String::from_utf8_lossy(&live));
         });
     }
@@ -988,10 +1317,19 @@ async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
         disk.endpoint().live = endpoint.to_vec();
         disk.access().live = [&access[..], b"e"].concat();
     });
-    let (journal, recovered) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
-    let damaged: Vec<_> = recovered.damaged.iter().map(|found| (found.log, found.offset, found.places)).collect();
+    let (journal, recovered) =
+        Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let damaged: Vec<_> = recovered
+        .damaged
+        .iter()
+        .map(|found| (found.log, found.offset, found.places))
+        .collect();
     assert_eq!(damaged, [(Log::Endpoint, 5, 1), (Log::Access, 2, 1)]);
-    let torn: Vec<_> = recovered.torn.iter().map(|tail| (tail.log, tail.offset, tail.bytes)).collect();
+    let torn: Vec<_> = recovered
+        .torn
+        .iter()
+        .map(|tail| (tail.log, tail.offset, tail.bytes))
+        .collect();
     assert_eq!(torn, [(Log::Access, 9, 1)]);
     journal.append(entry("e")).await.unwrap();
     storage.with(|disk| {
@@ -1008,7 +1346,13 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
     // By this the clock is 30 days ahead, or nothing came for 30 days.
     let newest = now - day * 30;
     storage.with(|disk| disk.newest = Some(newest));
-    let journal = start_set(&storage, Settings { keep: Some(day), ..Settings::default() });
+    let journal = start_set(
+        &storage,
+        Settings {
+            keep: Some(day),
+            ..Settings::default()
+        },
+    );
     until(&storage, |disk| !disk.pruned.is_empty()).await;
     assert_eq!(storage.with(|disk| disk.pruned.clone()), [newest - day]);
     // A Date that is too far away proves nothing, and one that is not does.
@@ -1016,7 +1360,10 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
     journal.confirm_time(now - day);
     until(&storage, |disk| disk.pruned.len() > 1).await;
     let before = storage.with(|disk| disk.pruned[1]);
-    assert!(before >= now - day * 2 - Duration::from_secs(1) && before < now - day * 2 + Duration::from_secs(10));
+    assert!(
+        before >= now - day * 2 - Duration::from_secs(1)
+            && before < now - day * 2 + Duration::from_secs(10)
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What a peer can take of the endpoint: time, bytes and connections, each up to a bound and no further.
+//! What a peer can take of the endpoint: time, bytes and connections, each up to a bound and no
+//! further.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,8 +9,8 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, exchange_all, key, read_answer,
-    send, unread, within_body_timeout,
+    Answer, Bench, Draft, Endpoint, Options, answer_within, attribute, eventually, exchange_all,
+    key, read_answer, send, unread, within_body_timeout,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -19,7 +20,12 @@ const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(4);
 
 fn endpoint(set: &[(&str, &str)]) -> Endpoint {
-    Endpoint::start(&set.iter().fold(Options::default(), |options, (key, value)| options.set(key, value)))
+    Endpoint::start(
+        &set.iter()
+            .fold(Options::default(), |options, (key, value)| {
+                options.set(key, value)
+            }),
+    )
 }
 
 /// What still comes until the other side closes, in whichever way.
@@ -36,9 +42,11 @@ fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// After what `start` does the connection is closed without a byte, not before `SHORT` and well before any other timer.
+/// After what `start` does the connection is closed without a byte, not before `SHORT` and well
+/// before any other timer.
 ///
-/// The time runs from before `start`, because the endpoint's timer may have begun long before its answer is read here.
+/// The time runs from before `start`, because the endpoint's timer may have begun long before its
+/// answer is read here.
 #[track_caller]
 fn assert_cut(start: impl FnOnce() -> TcpStream) {
     let begun = Instant::now();
@@ -70,7 +78,10 @@ fn later(stream: &TcpStream) {
 
 /// A connection in the middle of a body: the answer 100 proves that the request is being read.
 fn busy(endpoint: &Endpoint, draft: &Draft) -> TcpStream {
-    let mut stream = send(endpoint.address, &draft.clone().set("Expect", "100-continue").head());
+    let mut stream = send(
+        endpoint.address,
+        &draft.clone().set("Expect", "100-continue").head(),
+    );
     assert_eq!(read_answer(&mut stream).status, 100);
     stream
 }
@@ -83,7 +94,10 @@ fn assert_only_counted(endpoint: Endpoint, counted: &str) {
     let stderr = endpoint.path().join("stderr");
     let (_printed, _dir) = endpoint.stop();
     assert_eq!(std::fs::read_to_string(log).unwrap(), "");
-    assert_eq!(crate::support::records(&std::fs::read_to_string(records).unwrap()).len(), 1);
+    assert_eq!(
+        crate::support::records(&std::fs::read_to_string(records).unwrap()).len(),
+        1
+    );
     let told = std::fs::read_to_string(stderr).unwrap();
     assert!(told.contains(counted), "{told}");
 }
@@ -166,7 +180,15 @@ fn a_head_that_is_too_large_gets_431_and_a_broken_one_400_and_neither_is_logged(
         (431, [long(33 * 1024), b"\r\n\r\n".to_vec()].concat()),
         (431, [long(300 * 1024), b"\r\n\r\n".to_vec()].concat()),
         (431, long(33 * 1024)),
-        (431, [b"GET /", "x".repeat(33 * 1024).as_bytes(), b" HTTP/1.1\r\n\r\n"].concat()),
+        (
+            431,
+            [
+                b"GET /",
+                "x".repeat(33 * 1024).as_bytes(),
+                b" HTTP/1.1\r\n\r\n",
+            ]
+            .concat(),
+        ),
         (431, many(101)),
         (400, b"NOT HTTP\r\n\r\n".to_vec()),
         (400, b"POST /notifications HTTP/1.7\r\n\r\n".to_vec()),
@@ -174,13 +196,23 @@ fn a_head_that_is_too_large_gets_431_and_a_broken_one_400_and_neither_is_logged(
         (400, b"PO\"ST /notifications HTTP/1.1\r\n\r\n".to_vec()),
         (400, b"POST /\xff HTTP/1.1\r\n\r\n".to_vec()),
         (400, [HALF, b"A: \0\r\n\r\n"].concat()),
-        (400, [HALF, b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"].concat()),
-        (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+        (
+            400,
+            [HALF, b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"].concat(),
+        ),
+        (
+            400,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        ),
     ];
     for (status, bytes) in &cases {
         let mut stream = send(endpoint.address, bytes);
         let answer = read_answer(&mut stream);
-        assert_eq!((answer.status, answer.headers["connection"].as_str()), (*status, "close"), "{bytes:.60?}");
+        assert_eq!(
+            (answer.status, answer.headers["connection"].as_str()),
+            (*status, "close"),
+            "{bytes:.60?}"
+        );
         assert_eq!(until_closed(&mut stream), b"");
     }
     assert_only_counted(endpoint, &format!("broken_heads={} ", cases.len()));
@@ -192,7 +224,8 @@ fn the_largest_head_is_served() {
     let fill = |draft: Draft, bytes: usize| draft.set("x-fill", "x".repeat(bytes)).sign(&key(512));
     let rest = fill(bench.draft(), 0).head().len();
     bench.accept(&fill(bench.draft(), 32 * 1024 - rest - 8));
-    let most = (0..100 - bench.draft().headers.len() - 1).fold(bench.draft(), |draft, _| draft.add("x-fill", "1"));
+    let most = (0..100 - bench.draft().headers.len() - 1)
+        .fold(bench.draft(), |draft, _| draft.add("x-fill", "1"));
     bench.accept(&most.sign(&key(512)));
 }
 
@@ -207,7 +240,8 @@ fn at_the_bound_a_new_connection_takes_the_place_of_a_silent_one_or_of_the_longe
     later(&first);
     let mut fourth = used(&endpoint);
     assert_eq!(until_closed(&mut second), b"");
-    // It has a second to say something; then it goes first, though others have been idle for longer.
+    // It has a second to say something; then it goes first, though others have been idle for
+    // longer.
     assert!(!answer_within(&third, Duration::from_millis(1100)));
     let mut fifth = used(&endpoint);
     assert_eq!(until_closed(&mut third), b"");
@@ -219,12 +253,23 @@ fn at_the_bound_a_new_connection_takes_the_place_of_a_silent_one_or_of_the_longe
 
 #[track_caller]
 fn assert_turned_away(stream: &mut TcpStream) {
-    let Answer { status, headers, body } = read_answer(stream);
+    let Answer {
+        status,
+        headers,
+        body,
+    } = read_answer(stream);
     assert_eq!((status, body.as_str()), (503, "Service Unavailable"));
-    let mut headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     headers.sort_unstable();
-    let decided_on =
-        [("connection", "close"), ("content-length", "19"), ("content-type", "text/plain"), ("retry-after", "5")];
+    let decided_on = [
+        ("connection", "close"),
+        ("content-length", "19"),
+        ("content-type", "text/plain"),
+        ("retry-after", "5"),
+    ];
     assert_eq!(headers, decided_on);
     assert_eq!(until_closed(stream), b"");
 }
@@ -236,17 +281,28 @@ fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
         let known = bench.draft().sign(&key(512));
         bench.accept(&known);
         // Their certificate is cached, so their heads prove them.
-        let draft = || Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512));
+        let draft =
+            || Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512));
         let drafts = [draft(), draft()];
         let mut all = drafts.each_ref().map(|draft| busy(&bench.endpoint, draft));
         assert_turned_away(&mut send(bench.endpoint.address, b""));
-        assert_turned_away(&mut send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire()));
-        for begun in [&b"GET /other HTTP/1.1\r\n\r\n"[..], b"GET /healthz HTTP/1.1\r\nX: ", b"\r\n"] {
+        assert_turned_away(&mut send(
+            bench.endpoint.address,
+            &bench.draft().sign(&key(512)).wire(),
+        ));
+        for begun in [
+            &b"GET /other HTTP/1.1\r\n\r\n"[..],
+            b"GET /healthz HTTP/1.1\r\nX: ",
+            b"\r\n",
+        ] {
             assert_turned_away(&mut send(bench.endpoint.address, begun));
         }
         // The health is true all the same, in one piece or two.
         for (method, body) in [("GET", "OK\n"), ("HEAD", "")] {
-            let mut stream = send(bench.endpoint.address, format!("{method} /healthz?x HTTP/1.1\r\nHo").as_bytes());
+            let mut stream = send(
+                bench.endpoint.address,
+                format!("{method} /healthz?x HTTP/1.1\r\nHo").as_bytes(),
+            );
             later(&stream);
             stream.write_all(b"st: x\r\n\r\n").unwrap();
             // With a slot to itself it would stay open: the bodies have timed out.
@@ -271,15 +327,23 @@ fn clients_that_never_read_their_answers_stop_nobody() {
     let bench = Bench::new();
     let mut deaf: Vec<TcpStream> = (0..3).map(|_| send(bench.endpoint.address, b"")).collect();
     for stream in &mut deaf {
-        stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        stream
+            .set_write_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
         // Until nothing more is taken: the endpoint stops reading where it cannot write.
         let requests = HEALTH.repeat(1000);
-        let written = (0..4000).take_while(|_| stream.write_all(&requests).is_ok()).count();
+        let written = (0..4000)
+            .take_while(|_| stream.write_all(&requests).is_ok())
+            .count();
         assert!(written < 4000, "the endpoint reads on and on");
     }
     let asked = Instant::now();
     bench.accept(&bench.draft().sign(&key(512)));
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 #[test]
@@ -287,7 +351,11 @@ fn an_answer_is_not_held_back_by_what_comes_after_its_request() {
     let bench = Bench::new();
     for behind in [b"\r\n".as_slice(), b"P", HALF, b"\x16\x03\x01\r\n\r\n"] {
         let wire = [bench.draft().sign(&key(512)).wire(), behind.to_vec()].concat();
-        assert_eq!(read_answer(&mut send(bench.endpoint.address, &wire)).status, 201, "{behind:?}");
+        assert_eq!(
+            read_answer(&mut send(bench.endpoint.address, &wire)).status,
+            201,
+            "{behind:?}"
+        );
     }
 }
 
@@ -295,39 +363,74 @@ fn an_answer_is_not_held_back_by_what_comes_after_its_request() {
 fn a_peer_that_goes_on_sending_can_still_read_why_it_was_refused() {
     let endpoint = endpoint(&[]);
     let refused = [
-        (413, "POST /notifications HTTP/1.1\r\nContent-Length: 900000"),
+        (
+            413,
+            "POST /notifications HTTP/1.1\r\nContent-Length: 900000",
+        ),
         (404, "POST /other HTTP/1.1\r\nContent-Length: 900000"),
         (405, "PUT /notifications HTTP/1.1\r\nContent-Length: 900000"),
-        (415, "POST /notifications HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 900000"),
+        (
+            415,
+            "POST /notifications HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 900000",
+        ),
     ];
     for (status, head) in refused {
-        let mut stream = send(endpoint.address, &[head.as_bytes(), b"\r\n\r\n", &[b'x'; 100_000]].concat());
+        let mut stream = send(
+            endpoint.address,
+            &[head.as_bytes(), b"\r\n\r\n", &[b'x'; 100_000]].concat(),
+        );
         assert!(answer_within(&stream, LONG));
         // A close at once would answer this with a reset, which can take the answer away.
         stream.write_all(&[b'x'; 800_000]).unwrap();
         assert_eq!(read_answer(&mut stream).status, status);
-        assert_eq!(until_closed(&mut stream), b"", "what is left of the body is no request");
+        assert_eq!(
+            until_closed(&mut stream),
+            b"",
+            "what is left of the body is no request"
+        );
     }
-    eventually("all are logged", || (endpoint.access_log().lines().count() == refused.len()).then_some(()));
+    eventually("all are logged", || {
+        (endpoint.access_log().lines().count() == refused.len()).then_some(())
+    });
 }
 
 #[test]
 fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
     let bench = Bench::new();
-    let draft = Draft { body: b"a message that is not over".to_vec(), ..bench.draft_in(ContentFormat::Simplified) };
-    let draft = draft.clone().swap_body(draft.body).notation(mns_endpoint::mns::Notation::Hex).sign(&key(512));
+    let draft = Draft {
+        body: b"a message that is not over".to_vec(),
+        ..bench.draft_in(ContentFormat::Simplified)
+    };
+    let draft = draft
+        .clone()
+        .swap_body(draft.body)
+        .notation(mns_endpoint::mns::Notation::Hex)
+        .sign(&key(512));
     for is_reset in [false, true] {
         let mut stream = busy(&bench.endpoint, &draft);
-        stream.write_all(&draft.body[..draft.body.len() - 1]).unwrap();
+        stream
+            .write_all(&draft.body[..draft.body.len() - 1])
+            .unwrap();
         if is_reset {
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+            socket2::SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
         }
     }
-    eventually("both are logged", || (bench.endpoint.access_log().lines().count() == 2).then_some(()));
+    eventually("both are logged", || {
+        (bench.endpoint.access_log().lines().count() == 2).then_some(())
+    });
     bench.accept(&bench.draft().sign(&key(512)));
-    let reasons: Vec<_> = bench.log().iter().filter_map(|entry| attribute(entry, "Reason")).collect();
+    let reasons: Vec<_> = bench
+        .log()
+        .iter()
+        .filter_map(|entry| attribute(entry, "Reason"))
+        .collect();
     assert_eq!(reasons, [b"body_broken", b"body_broken"]);
-    assert_eq!(bench.endpoint.access_log().matches("\" \"201\" \"").count(), 1);
+    assert_eq!(
+        bench.endpoint.access_log().matches("\" \"201\" \"").count(),
+        1
+    );
     assert_eq!(bench.host.requests(), 1);
 }
 
@@ -337,9 +440,14 @@ fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
         let endpoint = endpoint(&[("server.max_connections", "3")]);
         let three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, begun)).collect();
         // Silence, in which the server reads what it was sent.
-        assert!(three.iter().all(|stream| !answer_within(stream, Duration::from_millis(100))));
+        assert!(
+            three
+                .iter()
+                .all(|stream| !answer_within(stream, Duration::from_millis(100)))
+        );
         let started = Instant::now();
-        // Turned away with 503 at first; long before the three are cut by server.head_timeout it is served.
+        // Turned away with 503 at first; long before the three are cut by server.head_timeout it is
+        // served.
         for _ in 0..3 {
             eventually("a health check is answered", || {
                 let mut stream = send(endpoint.address, HEALTH);
@@ -349,7 +457,11 @@ fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
         assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
         // Nor do they hold up a stop.
         endpoint.stop();
-        assert!(started.elapsed() < LONG + Duration::from_secs(6), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < LONG + Duration::from_secs(6),
+            "{:?}",
+            started.elapsed()
+        );
     }
 }
 
@@ -357,18 +469,33 @@ fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
 fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
     let bench = Bench::with(|options| options.set("server.head_timeout", "300ms"));
     let draft = bench.draft().sign(&key(512));
-    let mut stream = send(bench.endpoint.address, &[draft.wire(), b"\r\n".to_vec()].concat());
+    let mut stream = send(
+        bench.endpoint.address,
+        &[draft.wire(), b"\r\n".to_vec()].concat(),
+    );
     assert_eq!(read_answer(&mut stream).status, 201);
     // Past the time for a head the connection is still there, and serves.
-    stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
-    assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(&bench.draft().sign(&key(512)).wire()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(700)))
+        .unwrap();
+    assert_eq!(
+        stream.read(&mut [0]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+        .write_all(&bench.draft().sign(&key(512)).wire())
+        .unwrap();
     assert_eq!(read_answer(&mut stream).status, 201);
 }
 
 /// A server whose stdout and stderr nobody reads after the first line, until a bound.
-struct Unread(std::process::Child, #[expect(dead_code, reason = "it goes with its owner")] tempfile::TempDir);
+struct Unread(
+    std::process::Child,
+    #[expect(dead_code, reason = "it goes with its owner")] tempfile::TempDir,
+);
 
 impl Unread {
     fn start() -> (Self, std::net::SocketAddr) {
@@ -382,7 +509,11 @@ impl Unread {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.as_mut().unwrap()), &mut line).unwrap();
+        std::io::BufRead::read_line(
+            &mut std::io::BufReader::new(child.stdout.as_mut().unwrap()),
+            &mut line,
+        )
+        .unwrap();
         let address = line.trim().rsplit("//").next().unwrap().parse().unwrap();
         (Self(child, dir), address)
     }
@@ -422,10 +553,17 @@ fn a_reader_of_stderr_that_has_stopped_stops_nobody() {
     ask(&mut send(address, &[]));
     // Nor does its last word on stderr keep it.
     let started = Instant::now();
-    let _open = send(address, b"POST /notifications HTTP/1.1\r\nContent-Length: 5\r\n\r\n");
+    let _open = send(
+        address,
+        b"POST /notifications HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+    );
     ask(&mut send(address, &[]));
     assert_eq!(server.stop(true), 1);
-    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]
@@ -433,15 +571,23 @@ fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
     let (mut server, address) = Unread::start();
     // More lines than the pipe and the queue before it hold.
     for _ in 0..3000 {
-        let mut stream = send(address, b"POST /notifications HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+        let mut stream = send(
+            address,
+            b"POST /notifications HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        );
         assert_eq!(read_answer(&mut stream).status, 403);
     }
     let started = Instant::now();
     assert_eq!(server.stop(false), 0);
-    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
-/// Bodies of strangers that have come but for their last byte, up to the bound of 32 MiB on all of them.
+/// Bodies of strangers that have come but for their last byte, up to the bound of 32 MiB on all of
+/// them.
 fn fill(bench: &Bench) -> [TcpStream; 3] {
     const HALF: usize = 16 * 1024 * 1024;
     let draft = bench.draft().sign(&key(512));
@@ -449,14 +595,25 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
     let mut is_full = || {
         probes += 1;
         let target = format!("{}?probe={}-{probes}", draft.target, draft.message_id);
-        let answer = bench.endpoint.exchange(&Draft { target: target.clone(), ..draft.clone() }.wire());
+        let answer = bench.endpoint.exchange(
+            &Draft {
+                target: target.clone(),
+                ..draft.clone()
+            }
+            .wire(),
+        );
         (answer.status == 503).then_some(target)
     };
-    // Each has its 3 s: where this machine is too busy to bring them all in time they are sent again.
+    // Each has its 3 s: where this machine is too busy to bring them all in time they are sent
+    // again.
     let (held, probe) = eventually("there is no room", || {
         let held = [(HALF, HALF - 1), (HALF, HALF - 1), (10, 2)].map(|(announced, sent)| {
-            // Nobody has asked for its certificate, so its head proves nothing and disproves nothing.
-            let draft = bench.draft().set("Content-length", announced.to_string()).sign(&key(512));
+            // Nobody has asked for its certificate, so its head proves nothing and disproves
+            // nothing.
+            let draft = bench
+                .draft()
+                .set("Content-length", announced.to_string())
+                .sign(&key(512));
             let mut stream = send(bench.endpoint.address, &draft.head());
             // An error is a peer that was given up already.
             stream.write_all(&vec![b'x'; sent]).ok();
@@ -466,40 +623,63 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
         Some((held, (0..10).find_map(|_| is_full())?))
     });
     // And so is all that was refused before it.
-    eventually("that is logged", || bench.endpoint.access_log().contains(&probe).then_some(()));
+    eventually("that is logged", || {
+        bench.endpoint.access_log().contains(&probe).then_some(())
+    });
     held
 }
 
 #[test]
-fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_and_known_pushes_201() {
+fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_and_known_pushes_201()
+ {
     let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
     let known = bench.draft().sign(&key(512));
     bench.accept(&known);
     let held = fill(&bench);
     for _ in 0..20 {
-        bench.accept(&Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512)));
+        bench
+            .accept(&Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512)));
     }
     let draft = bench.draft().sign(&key(512));
     // No body goes over the wire: the answer does not wait for it, or hardly.
     bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
     drop(held);
-    eventually("there is room again", || (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(()));
+    eventually("there is room again", || {
+        (bench.endpoint.exchange(&draft.wire()).status == 201).then_some(())
+    });
 }
 
 #[test]
 fn strangers_just_below_their_share_keep_no_push_out_and_signed_heads_of_others_neither_and_a_restart_changes_nothing()
-{
+ {
     let options = |options: Options| options.set("server.max_body", "32MiB");
     let bench = Bench::with(options);
     let known = bench.draft().sign(&key(512));
     bench.accept(&known);
-    let push = || Draft::new(ContentFormat::Xml, vec![b'm'; 3000], &known.certificate_url()).sign(&key(512));
-    let Bench { endpoint, host, shown } = bench;
+    let push = || {
+        Draft::new(
+            ContentFormat::Xml,
+            vec![b'm'; 3000],
+            &known.certificate_url(),
+        )
+        .sign(&key(512))
+    };
+    let Bench {
+        endpoint,
+        host,
+        shown,
+    } = bench;
     let kept = endpoint.path().join("certs/signing");
-    eventually("its certificate is kept", || std::fs::read_dir(&kept).ok()?.next().map(drop));
+    eventually("its certificate is kept", || {
+        std::fs::read_dir(&kept).ok()?.next().map(drop)
+    });
     let (_printed, dir) = endpoint.stop();
     let endpoint = Endpoint::start_in(dir, &options(Options::listing(&host.prefix())));
-    let bench = Bench { endpoint, host, shown };
+    let bench = Bench {
+        endpoint,
+        host,
+        shown,
+    };
     // A body that nobody finishes, of a head that nothing disproves.
     let hold = |draft: Draft, sent: usize| {
         let head = draft.set("Content-length", (sent + 1).to_string()).head();
@@ -509,15 +689,21 @@ fn strangers_just_below_their_share_keep_no_push_out_and_signed_heads_of_others_
     };
     const MIB: usize = 1024 * 1024;
     eventually("all are taken beside both", || {
-        let _strangers = [16 * MIB, 16 * MIB - 100].map(|sent| hold(bench.draft().sign(&key(512)), sent));
+        let _strangers =
+            [16 * MIB, 16 * MIB - 100].map(|sent| hold(bench.draft().sign(&key(512)), sent));
         let _signed = [8 * MIB, 8 * MIB - 100].map(|sent| hold(push(), sent));
         let in_time = Instant::now();
-        let probe =
-            [b"POST /notifications HTTP/1.1\r\nContent-Length: 3000\r\n\r\n".as_slice(), &[b'x'; 3000]].concat();
+        let probe = [
+            b"POST /notifications HTTP/1.1\r\nContent-Length: 3000\r\n\r\n".as_slice(),
+            &[b'x'; 3000],
+        ]
+        .concat();
         // Until all of it has come a stranger has room.
         let is_full = || (bench.endpoint.exchange(&probe).status == 503).then_some(());
         (0..200).find_map(|_| is_full())?;
-        let statuses: Vec<u16> = (0..20).map(|_| bench.endpoint.exchange(&push().wire()).status).collect();
+        let statuses: Vec<u16> = (0..20)
+            .map(|_| bench.endpoint.exchange(&push().wire()).status)
+            .collect();
         // Room is held for 3 s at most.
         (in_time.elapsed() < Duration::from_secs(1)).then(|| assert_eq!(statuses, [201; 20]))
     });
@@ -526,7 +712,11 @@ fn strangers_just_below_their_share_keep_no_push_out_and_signed_heads_of_others_
 #[test]
 fn a_push_whose_body_comes_late_keeps_its_slot_while_strangers_have_all_their_room() {
     within_body_timeout(|| {
-        let bench = Bench::with(|options| options.set("server.max_body", "32MiB").set("server.max_connections", "6"));
+        let bench = Bench::with(|options| {
+            options
+                .set("server.max_body", "32MiB")
+                .set("server.max_connections", "6")
+        });
         let known = bench.draft().sign(&key(512));
         bench.accept(&known);
         let held = fill(&bench);
@@ -541,7 +731,8 @@ fn a_push_whose_body_comes_late_keeps_its_slot_while_strangers_have_all_their_ro
     });
 }
 
-/// The statuses of requests on one connection that there is no room for, and what each answer says of the connection.
+/// The statuses of requests on one connection that there is no room for, and what each answer says
+/// of the connection.
 fn refused_for_want_of_room(bench: &Bench, wires: &[Vec<u8>]) -> Vec<Option<String>> {
     // Room is held for 3 s at most: where this machine is too busy, it is held again.
     eventually("all are refused", || {
@@ -549,7 +740,12 @@ fn refused_for_want_of_room(bench: &Bench, wires: &[Vec<u8>]) -> Vec<Option<Stri
         let answers = exchange_all(bench.endpoint.address, wires);
         drop(held);
         let refused = answers.iter().all(|answer| answer.status == 503);
-        refused.then(|| answers.iter().map(|answer| answer.headers.get("connection").cloned()).collect())
+        refused.then(|| {
+            answers
+                .iter()
+                .map(|answer| answer.headers.get("connection").cloned())
+                .collect()
+        })
     })
 }
 
@@ -559,20 +755,38 @@ fn a_connection_outlives_a_push_that_there_is_no_room_for_where_its_body_has_com
     let push = bench.draft().sign(&key(512)).wire();
     let announced = |length: usize| bench.draft().set("Content-length", length.to_string());
     let long = |length: usize| [announced(length).head(), vec![b'x'; length]].concat();
-    let chunked = bench.draft().without("Content-length").set("Transfer-Encoding", "chunked").head();
+    let chunked = bench
+        .draft()
+        .without("Content-length")
+        .set("Transfer-Encoding", "chunked")
+        .head();
     let chunked = [chunked, b"3\r\nabc\r\n0\r\n\r\n".to_vec()].concat();
-    assert_eq!(refused_for_want_of_room(&bench, &[push, long(100_000), chunked, long(0)]), [const { None }; 4]);
+    assert_eq!(
+        refused_for_want_of_room(&bench, &[push, long(100_000), chunked, long(0)]),
+        [const { None }; 4]
+    );
     // More than is swallowed, and one that waits to be asked for it.
-    for wire in [long(200_000), announced(5).set("Expect", "100-continue").head()] {
-        assert_eq!(refused_for_want_of_room(&bench, &[wire]), [Some("close".to_owned())]);
+    for wire in [
+        long(200_000),
+        announced(5).set("Expect", "100-continue").head(),
+    ] {
+        assert_eq!(
+            refused_for_want_of_room(&bench, &[wire]),
+            [Some("close".to_owned())]
+        );
     }
 }
 
 #[test]
 fn bodies_that_are_announced_and_do_not_come_take_no_room_from_those_that_do() {
     let bench = Bench::new();
-    let announced = bench.draft().set("Expect", "100-continue").set("Content-length", "524288").head();
-    // The endpoint waits 3 s for a body. On a machine so busy that the first has timed out by then, all are sent again.
+    let announced = bench
+        .draft()
+        .set("Expect", "100-continue")
+        .set("Content-length", "524288")
+        .head();
+    // The endpoint waits 3 s for a body. On a machine so busy that the first has timed out by then,
+    // all are sent again.
     eventually("all were waiting at the same time", || {
         let begun = Instant::now();
         let _silent: Vec<TcpStream> = (0..300)
@@ -583,7 +797,13 @@ fn bodies_that_are_announced_and_do_not_come_take_no_room_from_those_that_do() {
             })
             .collect();
         // 150 MiB are announced, and not one byte has come.
-        assert_eq!(bench.endpoint.exchange(&bench.draft().sign(&key(512)).wire()).status, 201);
+        assert_eq!(
+            bench
+                .endpoint
+                .exchange(&bench.draft().sign(&key(512)).wire())
+                .status,
+            201
+        );
         (begun.elapsed() < Duration::from_secs(3)).then_some(())
     });
 }

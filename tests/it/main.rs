@@ -5,9 +5,10 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::string_slice,
+    clippy::too_many_lines,
     clippy::unwrap_used,
     unreachable_pub,
-    reason = "helpers of tests fail by panicking, and are read beside their callers"
+    reason = "helpers fail by panicking and are read beside their callers; a table of cases is long"
 )]
 
 mod activation;

@@ -32,10 +32,16 @@ impl Drop for Nginx {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a test that tests nothing has to say so")]
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that tests nothing has to say so"
+)]
 fn is_there() -> bool {
     let is_there = Path::new(NGINX).exists();
-    assert!(is_there || std::env::var_os("REQUIRE_NGINX").is_none(), "{NGINX} is missing: apt-get install nginx-light");
+    assert!(
+        is_there || std::env::var_os("REQUIRE_NGINX").is_none(),
+        "{NGINX} is missing: apt-get install nginx-light"
+    );
     if !is_there {
         println!("SKIPPED: {NGINX} is missing, so the recipes for nginx are NOT tested");
     }
@@ -44,13 +50,27 @@ fn is_there() -> bool {
 
 /// The recipe that holds `mark`, with the address of the endpoint in the place of the usual one.
 fn recipe(mark: &str, nginx: SocketAddr, endpoint: SocketAddr) -> String {
-    let blocks: Vec<&str> = OPERATIONS.split("```").skip(1).step_by(2).filter(|block| block.contains(mark)).collect();
-    let [block] = blocks[..] else { panic!("{} recipes hold {mark}", blocks.len()) };
-    let lines = block.lines().skip(1).filter(|line| !line.contains("ssl_certificate"));
+    let blocks: Vec<&str> = OPERATIONS
+        .split("```")
+        .skip(1)
+        .step_by(2)
+        .filter(|block| block.contains(mark))
+        .collect();
+    let [block] = blocks[..] else {
+        panic!("{} recipes hold {mark}", blocks.len())
+    };
+    let lines = block
+        .lines()
+        .skip(1)
+        .filter(|line| !line.contains("ssl_certificate"));
     let text: Vec<&str> = lines.collect();
     let text = text.join("\n");
-    assert!(text.contains("listen 443 ssl;") && text.contains("server 127.0.0.1:8080;"), "{text}");
-    text.replace("listen 443 ssl;", &format!("listen {nginx};")).replace("127.0.0.1:8080", &endpoint.to_string())
+    assert!(
+        text.contains("listen 443 ssl;") && text.contains("server 127.0.0.1:8080;"),
+        "{text}"
+    );
+    text.replace("listen 443 ssl;", &format!("listen {nginx};"))
+        .replace("127.0.0.1:8080", &endpoint.to_string())
 }
 
 impl Nginx {
@@ -59,7 +79,9 @@ impl Nginx {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temporary = temporary.map(|kind| format!("{kind}_temp_path {kind};\n")).concat();
+        let temporary = temporary
+            .map(|kind| format!("{kind}_temp_path {kind};\n"))
+            .concat();
         let server = recipe(mark, address, endpoint);
         let settings = format!(
             "daemon off; pid nginx.pid; error_log stderr;\nevents {{}}\n\
@@ -69,18 +91,32 @@ impl Nginx {
         // It takes over an open socket as it does when it replaces itself.
         let script = format!("exec 3<&0 </dev/null; NGINX='3;' exec {NGINX} -p . -c nginx.conf");
         let mut command = Command::new("/bin/sh");
-        command.current_dir(dir.path()).args(["-c", &script]).stdin(OwnedFd::from(socket));
+        command
+            .current_dir(dir.path())
+            .args(["-c", &script])
+            .stdin(OwnedFd::from(socket));
         let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();
-        let child = command.stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
-        Self { address, child, _dir: dir }
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        Self {
+            address,
+            child,
+            _dir: dir,
+        }
     }
 }
 
 /// An endpoint that trusts nginx, and its admin listener.
 fn bench(set: &[(&str, &str)]) -> (Bench, SocketAddr) {
     admin::bench(|options: Options| {
-        let options = options.set("server.trusted_proxies", "127.0.0.1").set("logs.access_fields", "peer");
-        set.iter().fold(options, |options, (key, value)| options.set(key, value))
+        let options = options
+            .set("server.trusted_proxies", "127.0.0.1")
+            .set("logs.access_fields", "peer");
+        set.iter()
+            .fold(options, |options, (key, value)| options.set(key, value))
     })
 }
 
@@ -100,15 +136,29 @@ fn pushes_pass_through_and_their_sender_is_known() {
     ];
     for (format, message) in messages {
         // Another proxy stands before nginx and has said where it was asked from.
-        let draft = Draft::new(format, message, &bench.host.url(&file())).set("X-Forwarded-For", "203.0.113.7");
+        let draft = Draft::new(format, message, &bench.host.url(&file()))
+            .set("X-Forwarded-For", "203.0.113.7");
         let lines = bench.endpoint.access_log().lines().count();
         let answer = exchange(nginx.address, &draft.sign(&key(512)).wire());
-        assert_eq!((answer.status, answer.body.as_str()), (201, "Notify Message Succeed!"), "{format:?}");
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (201, "Notify Message Succeed!"),
+            "{format:?}"
+        );
         let line = bench.next_line(lines);
-        assert!(line.contains("\"endpoint.test\"") && line.ends_with("\"203.0.113.7:0\""), "{line}");
+        assert!(
+            line.contains("\"endpoint.test\"") && line.ends_with("\"203.0.113.7:0\""),
+            "{line}"
+        );
     }
-    let connections = admin::metric(&admin::get(admin, "/metrics", "").body, "mns_endpoint_connections_total");
-    assert_eq!(connections, 1.0, "nginx uses one connection for all of them");
+    let connections = admin::metric(
+        &admin::get(admin, "/metrics", "").body,
+        "mns_endpoint_connections_total",
+    );
+    assert_eq!(
+        connections, 1.0,
+        "nginx uses one connection for all of them"
+    );
     // Without that word the sender is who asked nginx: this machine, which is not accepted.
     let answer = exchange(nginx.address, &bench.draft().sign(&key(512)).wire());
     assert_eq!(answer.status, 403);
@@ -119,14 +169,31 @@ fn a_prefix_that_nginx_cuts_off_is_put_back() {
     if !is_there() {
         return;
     }
-    let (bench, _) = bench(&[("server.public_path_prefix", "/mns"), ("server.paths", "/mns/notifications")]);
+    let (bench, _) = bench(&[
+        ("server.public_path_prefix", "/mns"),
+        ("server.paths", "/mns/notifications"),
+    ]);
     let nginx = Nginx::start("location /mns/", bench.endpoint.address);
     for target in ["/mns/notifications", "/mns/notifications?a=b%2Fc"] {
-        let answer = exchange(nginx.address, &bench.draft().to(target).sign(&key(512)).wire());
+        let answer = exchange(
+            nginx.address,
+            &bench.draft().to(target).sign(&key(512)).wire(),
+        );
         assert_eq!(answer.status, 201, "{target}");
     }
     // Nothing is put back without the key, and then no signature holds.
     let (other, _) = self::bench(&[]);
     let nginx = Nginx::start("location /mns/", other.endpoint.address);
-    assert_eq!(exchange(nginx.address, &other.draft().to("/mns/notifications").sign(&key(512)).wire()).status, 403);
+    assert_eq!(
+        exchange(
+            nginx.address,
+            &other
+                .draft()
+                .to("/mns/notifications")
+                .sign(&key(512))
+                .wire()
+        )
+        .status,
+        403
+    );
 }

@@ -1,4 +1,5 @@
-//! Bodies that MNS signed and that are odd: what can be read in one way only is accepted, and the rest can be taken back.
+//! Bodies that MNS signed and that are odd: what can be read in one way only is accepted, and the
+//! rest can be taken back.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use std::path::PathBuf;
 use mns_endpoint::quarantine;
 
 use crate::support::{
-    CertificateHost, Draft, Ended, Endpoint, Entry, Options, attribute, eventually, key, records, run,
+    CertificateHost, Draft, Ended, Endpoint, Entry, Options, attribute, eventually, key, records,
+    run,
 };
 
 const PAIR: &[u8] = include_bytes!("../vectors/odd-bodies/xml_surrogate_pair.xml");
@@ -17,7 +19,10 @@ const OBJECT: &[u8] = include_bytes!("../vectors/odd-bodies/json_message_object.
 const OWNER: &str = "1000000000000001";
 
 fn replaced(body: &[u8], from: &str, to: &[u8]) -> Vec<u8> {
-    let start = body.windows(from.len()).position(|bytes| bytes == from.as_bytes()).unwrap();
+    let start = body
+        .windows(from.len())
+        .position(|bytes| bytes == from.as_bytes())
+        .unwrap();
     [&body[..start], to, &body[start + from.len()..]].concat()
 }
 
@@ -32,23 +37,51 @@ fn what_can_be_read_in_one_way_only_is_accepted() {
     let cesu_8 = b"\xed\xa0\xbd\xed\xb8\x80";
     for (name, body, message) in [
         ("a pair of references", PAIR.to_vec(), "order 😀"),
-        ("a pair of decimal references", DECIMAL_PAIR.to_vec(), "order 😀"),
-        ("a pair in two notations", replaced(PAIR, "&#xd83d;", b"&#55357;"), "order 😀"),
-        ("a pair in CESU-8, in XML", replaced(PAIR, "&#xd83d;&#xde00;", cesu_8), "order 😀"),
-        ("a pair in CESU-8, in JSON", replaced(CONTROL, "a\tb", cesu_8), "😀"),
+        (
+            "a pair of decimal references",
+            DECIMAL_PAIR.to_vec(),
+            "order 😀",
+        ),
+        (
+            "a pair in two notations",
+            replaced(PAIR, "&#xd83d;", b"&#55357;"),
+            "order 😀",
+        ),
+        (
+            "a pair in CESU-8, in XML",
+            replaced(PAIR, "&#xd83d;&#xde00;", cesu_8),
+            "order 😀",
+        ),
+        (
+            "a pair in CESU-8, in JSON",
+            replaced(CONTROL, "a\tb", cesu_8),
+            "😀",
+        ),
         ("a raw tab in JSON", CONTROL.to_vec(), "a\tb"),
         (
             "raw line ends in JSON",
             replaced(CONTROL, "a\tb", b"\\\\\r\n\\\"\x01\\u0001\x1f"),
             "\\\r\n\"\u{1}\u{1}\u{1f}",
         ),
-        ("a reference to NUL", replaced(PAIR, "&#xd83d;&#xde00;", b"&#0;&#x0;"), "order \0\0"),
+        (
+            "a reference to NUL",
+            replaced(PAIR, "&#xd83d;&#xde00;", b"&#0;&#x0;"),
+            "order \0\0",
+        ),
     ] {
         let draft = push(&host, body);
         assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "{name}");
         let outcome = records(&endpoint.endpoint_log()).pop().unwrap();
-        assert_eq!(attribute(&outcome, "Message").as_deref(), Some(message.as_bytes()), "{name}");
-        assert_eq!(attribute(&outcome, "TopicOwner").unwrap(), OWNER.as_bytes(), "{name}");
+        assert_eq!(
+            attribute(&outcome, "Message").as_deref(),
+            Some(message.as_bytes()),
+            "{name}"
+        );
+        assert_eq!(
+            attribute(&outcome, "TopicOwner").unwrap(),
+            OWNER.as_bytes(),
+            "{name}"
+        );
     }
 }
 
@@ -58,14 +91,46 @@ fn unreadable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let xml = |message: &[u8]| replaced(LONE, "&#xd83d;", message);
     vec![
         ("a lone reference", LONE.to_vec(), "body_malformed"),
-        ("the second half before the first", xml(b"&#xde00;&#xd83d;"), "body_malformed"),
-        ("a pair with a comment in it", xml(b"&#xd83d;<!---->&#xde00;"), "body_malformed"),
-        ("a pair with a blank in it", xml(b"&#xd83d; &#xde00;"), "body_malformed"),
-        ("half of it as a reference, half as bytes", xml(b"&#xd83d;\xed\xb8\x80"), "body_not_utf8"),
-        ("a lone one in CESU-8", xml(b"\xed\xa0\xbd"), "body_not_utf8"),
-        ("elements inside of the message", xml(b"<b>x</b>"), "body_malformed"),
-        ("an entity that XML does not know", xml(b"&nbsp;"), "body_malformed"),
-        ("another encoding inside of the message", xml(b"\xff"), "body_not_utf8"),
+        (
+            "the second half before the first",
+            xml(b"&#xde00;&#xd83d;"),
+            "body_malformed",
+        ),
+        (
+            "a pair with a comment in it",
+            xml(b"&#xd83d;<!---->&#xde00;"),
+            "body_malformed",
+        ),
+        (
+            "a pair with a blank in it",
+            xml(b"&#xd83d; &#xde00;"),
+            "body_malformed",
+        ),
+        (
+            "half of it as a reference, half as bytes",
+            xml(b"&#xd83d;\xed\xb8\x80"),
+            "body_not_utf8",
+        ),
+        (
+            "a lone one in CESU-8",
+            xml(b"\xed\xa0\xbd"),
+            "body_not_utf8",
+        ),
+        (
+            "elements inside of the message",
+            xml(b"<b>x</b>"),
+            "body_malformed",
+        ),
+        (
+            "an entity that XML does not know",
+            xml(b"&nbsp;"),
+            "body_malformed",
+        ),
+        (
+            "another encoding inside of the message",
+            xml(b"\xff"),
+            "body_not_utf8",
+        ),
         ("an object", OBJECT.to_vec(), "body_malformed"),
         ("null", json(b"null"), "element_missing"),
         ("a list", json(b"[\"a\\ud83d\"]"), "body_malformed"),
@@ -89,10 +154,19 @@ impl Site {
         let options = Options::trusting(host.prefix()).set("logs.refused_rate", "off");
         let endpoint = Endpoint::start(&options.set("accept.topic_owners", OWNER));
         for body in bodies {
-            assert_eq!(endpoint.exchange(&push(&host, body.clone()).wire()).status, 400, "{}", body.escape_ascii());
+            assert_eq!(
+                endpoint.exchange(&push(&host, body.clone()).wire()).status,
+                400,
+                "{}",
+                body.escape_ascii()
+            );
         }
         let address = endpoint.address.to_string();
-        Self { host, dir: endpoint.stop().1, address }
+        Self {
+            host,
+            dir: endpoint.stop().1,
+            address,
+        }
     }
 
     fn kept(&self) -> Vec<PathBuf> {
@@ -102,12 +176,23 @@ impl Site {
 
     fn log(&self) -> Vec<Entry> {
         let port = self.address.split(':').nth(1).unwrap();
-        records(&fs::read_to_string(self.dir.path().join(format!("logs/endpoint_log.{port}"))).unwrap())
+        records(
+            &fs::read_to_string(self.dir.path().join(format!("logs/endpoint_log.{port}"))).unwrap(),
+        )
     }
 
     fn recover(&self, more: &[&str]) -> Ended {
         let owner = format!("accept.topic_owners={OWNER}");
-        let all = ["logs", "recover", "--listen", &self.address, "--trust", &self.host.prefix(), "--set", &owner];
+        let all = [
+            "logs",
+            "recover",
+            "--listen",
+            &self.address,
+            "--trust",
+            &self.host.prefix(),
+            "--set",
+            &owner,
+        ];
         run(self.dir.path(), &[&all, more].concat())
     }
 }
@@ -117,25 +202,50 @@ fn what_cannot_be_read_is_kept_and_taken_back_as_it_is() {
     let cases = unreadable();
     let count = cases.len();
     let distinct = |place: usize, body: &[u8]| {
-        replaced(body, "0123456789ABCDEF0123456789ABCDEF", format!("{place:032}").as_bytes())
+        replaced(
+            body,
+            "0123456789ABCDEF0123456789ABCDEF",
+            format!("{place:032}").as_bytes(),
+        )
     };
-    let bodies: Vec<Vec<u8>> = cases.iter().enumerate().map(|(place, (_, body, _))| distinct(place, body)).collect();
+    let bodies: Vec<Vec<u8>> = cases
+        .iter()
+        .enumerate()
+        .map(|(place, (_, body, _))| distinct(place, body))
+        .collect();
     let site = Site::after(bodies.clone());
     assert_eq!(site.kept().len(), count);
     let refused = site.recover(&[]);
-    refused.assert(0, &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 not whole\n"));
+    refused.assert(
+        0,
+        &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 not whole\n"),
+    );
     refused.assert(0, "logs recover --as-raw");
     let dry = site.recover(&["--as-raw", "--dry-run"]);
-    dry.assert(0, &format!(": {count} would be recovered, 0 in the log already, 0 refused again, 0 not whole\n"));
+    dry.assert(
+        0,
+        &format!(
+            ": {count} would be recovered, 0 in the log already, 0 refused again, 0 not whole\n"
+        ),
+    );
     let raw = site.recover(&["--as-raw"]);
-    raw.assert(0, &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 not whole\n"));
+    raw.assert(
+        0,
+        &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 not whole\n"),
+    );
     assert!(site.kept().is_empty());
     let log = site.log();
-    let recovered: Vec<&Entry> = log.iter().filter(|entry| entry.place == "recover.rs:1").collect();
+    let recovered: Vec<&Entry> = log
+        .iter()
+        .filter(|entry| entry.place == "recover.rs:1")
+        .collect();
     for (place, (entry, (name, _, key))) in recovered.iter().zip(&cases).enumerate() {
         let is = |attribute_name: &str, value: &[u8]| {
             assert_eq!(
-                attribute(entry, attribute_name).unwrap().escape_ascii().to_string(),
+                attribute(entry, attribute_name)
+                    .unwrap()
+                    .escape_ascii()
+                    .to_string(),
                 value.escape_ascii().to_string(),
                 "{name}"
             );
@@ -149,8 +259,11 @@ fn what_cannot_be_read_is_kept_and_taken_back_as_it_is() {
         is("SubscriptionName", b"orders-sub");
     }
     assert_eq!(recovered.len(), count);
-    run(site.dir.path(), &["logs", "verify", "--listen", &site.address])
-        .assert(0, &format!(", {count} recovered, all whole"));
+    run(
+        site.dir.path(),
+        &["logs", "verify", "--listen", &site.address],
+    )
+    .assert(0, &format!(", {count} recovered, all whole"));
 }
 
 #[test]
@@ -159,21 +272,43 @@ fn what_is_taken_back_as_it_is_must_name_an_accepted_owner_in_one_way_only() {
     let bodies = [
         replaced(LONE, &owner, b"<TopicOwner>2</TopicOwner>"),
         // What would be a way out of the message names the owner a second time.
-        replaced(LONE, "&#xd83d;", format!("</Message>{owner}<Message>&#xd83d;").as_bytes()),
+        replaced(
+            LONE,
+            "&#xd83d;",
+            format!("</Message>{owner}<Message>&#xd83d;").as_bytes(),
+        ),
         replaced(LONE, &owner, b"<TopicOwner>\xff</TopicOwner>"),
-        replaced(OBJECT, "{\"order\":1}", b"{},\"TopicOwner\":\"1000000000000001\""),
+        replaced(
+            OBJECT,
+            "{\"order\":1}",
+            b"{},\"TopicOwner\":\"1000000000000001\"",
+        ),
         b"hello".to_vec(),
         b"also".to_vec(),
     ];
     let count = bodies.len();
     let site = Site::after(bodies);
     let told = site.recover(&["--as-raw"]);
-    told.assert(0, &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 not whole\n"));
-    told.assert(0, "refused again, owner_not_accepted: the topic's owner \"2\" is not one of accept.topic_owners");
+    told.assert(
+        0,
+        &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 not whole\n"),
+    );
+    told.assert(
+        0,
+        "refused again, owner_not_accepted: the topic's owner \"2\" is not one of \
+        accept.topic_owners",
+    );
     // Whoever lifts the restriction takes back even what names nobody, each for itself.
     let all = site.recover(&["--as-raw", "--set", "accept.topic_owners=[]"]);
-    all.assert(0, &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 not whole\n"));
-    let messages: Vec<_> = site.log().iter().filter_map(|entry| attribute(entry, "Message")).collect();
+    all.assert(
+        0,
+        &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 not whole\n"),
+    );
+    let messages: Vec<_> = site
+        .log()
+        .iter()
+        .filter_map(|entry| attribute(entry, "Message"))
+        .collect();
     assert!(messages.contains(&b"hello".to_vec()) && messages.contains(&b"also".to_vec()));
 }
 
@@ -185,15 +320,26 @@ fn a_refused_body_names_what_could_be_read_of_it_and_its_file() {
     assert_eq!(endpoint.exchange(&push(&host, LONE).wire()).status, 400);
     let entry = eventually("the refusal is logged", || {
         let log = endpoint.endpoint_log();
-        log.ends_with("\n\n").then(|| records(&log)).filter(|log| log.len() == 2)?.pop()
+        log.ends_with("\n\n")
+            .then(|| records(&log))
+            .filter(|log| log.len() == 2)?
+            .pop()
     });
-    assert_eq!(attribute(&entry, "MessageId").unwrap(), b"0123456789ABCDEF0123456789ABCDEF");
+    assert_eq!(
+        attribute(&entry, "MessageId").unwrap(),
+        b"0123456789ABCDEF0123456789ABCDEF"
+    );
     assert_eq!(attribute(&entry, "TopicName").unwrap(), b"orders");
     let hint = String::from_utf8(attribute(&entry, "Hint").unwrap()).unwrap();
     assert!(hint.contains("logs recover --as-raw"), "{hint}");
     let file = String::from_utf8(attribute(&entry, "QuarantineFile").unwrap()).unwrap();
-    let line = eventually("the answer is logged", || endpoint.access_log().lines().last().map(str::to_owned));
-    assert!(line.ends_with("\"body_malformed\" \"0123456789ABCDEF0123456789ABCDEF\""), "{line}");
+    let line = eventually("the answer is logged", || {
+        endpoint.access_log().lines().last().map(str::to_owned)
+    });
+    assert!(
+        line.ends_with("\"body_malformed\" \"0123456789ABCDEF0123456789ABCDEF\""),
+        "{line}"
+    );
     let (_, dir) = endpoint.stop();
     assert!(dir.path().join(&file).is_file(), "{file}");
 }

@@ -1,4 +1,5 @@
-//! More than a machine can take: slow peers, idle peers, endless peers. Memory stays bounded, and pushes are taken.
+//! More than a machine can take: slow peers, idle peers, endless peers. Memory stays bounded, and
+//! pushes are taken.
 //!
 //! `OVERLOAD_CONNECTIONS=` sets how many connections there are of each kind.
 
@@ -26,13 +27,27 @@ struct Loaded {
 
 impl Loaded {
     fn start() -> Self {
-        let connections = std::env::var("OVERLOAD_CONNECTIONS").map_or(1000, |count| count.parse().unwrap());
+        let connections =
+            std::env::var("OVERLOAD_CONNECTIONS").map_or(1000, |count| count.parse().unwrap());
         // This process has the other end of each.
         let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                ..limit
+            },
+        )
+        .unwrap();
         let host = CertificateHost::serving(&key(512));
-        let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.refused_rate", "10/s"));
-        let mut loaded = Self { endpoint, host, connections, before: 0 };
+        let endpoint =
+            Endpoint::start(&Options::trusting(host.prefix()).set("logs.refused_rate", "10/s"));
+        let mut loaded = Self {
+            endpoint,
+            host,
+            connections,
+            before: 0,
+        };
         loaded.push();
         loaded.before = loaded.resident();
         loaded
@@ -40,9 +55,18 @@ impl Loaded {
 
     /// Resident bytes, as the kernel counts them.
     fn resident(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.endpoint.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.endpoint.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim()
+            .strip_suffix(" kB")
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+            * 1024
     }
 
     /// A genuine push, which is taken whatever else is going on.
@@ -55,7 +79,9 @@ impl Loaded {
     }
 
     fn open(&self, bytes: &[u8]) -> Vec<TcpStream> {
-        (0..self.connections).map(|_| send(self.endpoint.address, bytes)).collect()
+        (0..self.connections)
+            .map(|_| send(self.endpoint.address, bytes))
+            .collect()
     }
 
     /// Memory has grown by so many bytes at most.
@@ -63,8 +89,15 @@ impl Loaded {
     fn assert_grown(&self, what: &str, bytes_max: usize) {
         let (before, now) = (self.before, self.resident());
         let grown = now.saturating_sub(before);
-        tell(&format!("{what}: {} KiB resident, {} KiB more than before", now / 1024, grown / 1024));
-        assert!(grown <= bytes_max, "{what}: grew by {grown} bytes, more than {bytes_max}");
+        tell(&format!(
+            "{what}: {} KiB resident, {} KiB more than before",
+            now / 1024,
+            grown / 1024
+        ));
+        assert!(
+            grown <= bytes_max,
+            "{what}: grew by {grown} bytes, more than {bytes_max}"
+        );
     }
 }
 
@@ -81,22 +114,34 @@ fn thousands_of_idle_connections_take_little_and_stop_nobody() {
         assert_eq!(read_answer(stream).status, 200);
     }
     loaded.push();
-    loaded.assert_grown(&format!("{} idle connections", idle.len()), idle.len() * 24 * 1024 + 8 * MIB);
+    loaded.assert_grown(
+        &format!("{} idle connections", idle.len()),
+        idle.len() * 24 * 1024 + 8 * MIB,
+    );
 }
 
 #[test]
 fn slow_heads_take_little_and_stop_nobody() {
     let loaded = Loaded::start();
     // All but the end of a head of some KiB.
-    let head = format!("POST /notifications HTTP/1.1\r\nHost: x\r\nX-Long: {}", "x".repeat(4000));
+    let head = format!(
+        "POST /notifications HTTP/1.1\r\nHost: x\r\nX-Long: {}",
+        "x".repeat(4000)
+    );
     let mut slow = loaded.open(head.as_bytes());
     loaded.push();
-    loaded.assert_grown(&format!("{} slow heads", slow.len()), slow.len() * 48 * 1024 + 8 * MIB);
+    loaded.assert_grown(
+        &format!("{} slow heads", slow.len()),
+        slow.len() * 48 * 1024 + 8 * MIB,
+    );
     while !slow.is_empty() {
         loaded.push();
         slow.retain_mut(|stream| stream.write_all(b"y").is_ok());
     }
-    loaded.assert_grown("and when all were cut", loaded.connections * 48 * 1024 + 8 * MIB);
+    loaded.assert_grown(
+        "and when all were cut",
+        loaded.connections * 48 * 1024 + 8 * MIB,
+    );
 }
 
 #[test]
@@ -107,7 +152,10 @@ fn slow_bodies_are_bounded_together_and_stop_nobody() {
     let bytes = [head.as_bytes(), &vec![b'x'; 64 * MIB / 1100]].concat();
     let slow = loaded.open(&bytes);
     loaded.push();
-    loaded.assert_grown(&format!("{} slow bodies", slow.len()), slow.len() * 48 * 1024 + 160 * MIB);
+    loaded.assert_grown(
+        &format!("{} slow bodies", slow.len()),
+        slow.len() * 48 * 1024 + 160 * MIB,
+    );
     drop(slow);
     loaded.push();
 }
@@ -115,13 +163,20 @@ fn slow_bodies_are_bounded_together_and_stop_nobody() {
 #[test]
 fn a_body_of_a_gigabyte_is_not_kept() {
     let loaded = Loaded::start();
-    let announced =
-        send(loaded.endpoint.address, b"POST /notifications HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n");
+    let announced = send(
+        loaded.endpoint.address,
+        b"POST /notifications HTTP/1.1\r\nContent-Length: 1073741824\r\n\r\n",
+    );
     assert_eq!(read_answer(&mut { announced }).status, 413);
     let chunk = [b"10000\r\n", [b'x'; 0x10000].as_slice(), b"\r\n"].concat();
-    let mut endless =
-        send(loaded.endpoint.address, b"POST /notifications HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let sent = (0..16 * 1024).take_while(|_| endless.write_all(&chunk).is_ok()).count() * 0x10000;
+    let mut endless = send(
+        loaded.endpoint.address,
+        b"POST /notifications HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    let sent = (0..16 * 1024)
+        .take_while(|_| endless.write_all(&chunk).is_ok())
+        .count()
+        * 0x10000;
     assert!(sent < 64 * MIB, "{sent} bytes were taken");
     loaded.push();
     loaded.assert_grown("a body of 1 GiB, announced and not", 8 * MIB);
@@ -132,11 +187,18 @@ fn a_head_without_an_end_is_not_kept() {
     let loaded = Loaded::start();
     let mut endless = send(loaded.endpoint.address, b"POST /notifications HTTP/1.1\r\n");
     let line = [b"X-", [b'x'; 1000].as_slice(), b": y\r\n"].concat();
-    let sent = (0..1024 * 1024).take_while(|_| endless.write_all(&line).is_ok()).count() * line.len();
+    let sent = (0..1024 * 1024)
+        .take_while(|_| endless.write_all(&line).is_ok())
+        .count()
+        * line.len();
     assert!(sent < 8 * MIB, "{sent} bytes were taken");
     let mut rest = Vec::new();
     match endless.read_to_end(&mut rest) {
-        Ok(_) => assert!(rest.starts_with(b"HTTP/1.1 431 "), "{:?}", String::from_utf8_lossy(&rest)),
+        Ok(_) => assert!(
+            rest.starts_with(b"HTTP/1.1 431 "),
+            "{:?}",
+            String::from_utf8_lossy(&rest)
+        ),
         // What it sent on after that was answered by the kernel.
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }

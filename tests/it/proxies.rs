@@ -1,4 +1,5 @@
-//! Behind a proxy: whose word is taken on where a request comes from, and what was cut off its path.
+//! Behind a proxy: whose word is taken on where a request comes from, and what was cut off its
+//! path.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -8,8 +9,8 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Bench, CertificateHost, Draft, Endpoint, Identity, Options, eventually, key, occupy, read_answer, secure,
-    secure_after, send,
+    Bench, CertificateHost, Draft, Endpoint, Identity, Options, eventually, key, occupy,
+    read_answer, secure, secure_after, send,
 };
 
 /// The bound on a PROXY header that has begun.
@@ -20,7 +21,14 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// A PROXY header by the letter of the specification, for a TCP connection from `source`.
 fn proxied(source: [u8; 4], port: u16) -> Vec<u8> {
     let ports = [port.to_be_bytes(), 8080u16.to_be_bytes()].concat();
-    [SIGNATURE, b"\x21\x11\x00\x0c", &source, &[127, 0, 0, 1], &ports].concat()
+    [
+        SIGNATURE,
+        b"\x21\x11\x00\x0c",
+        &source,
+        &[127, 0, 0, 1],
+        &ports,
+    ]
+    .concat()
 }
 
 /// What a proxy sends that asks for itself.
@@ -30,8 +38,11 @@ fn local() -> Vec<u8> {
 
 fn bench(set: &[(&str, &str)]) -> Bench {
     Bench::with(|options| {
-        let options = options.set("server.trusted_proxies", "127.0.0.1").set("logs.access_fields", "peer");
-        set.iter().fold(options, |options, (key, value)| options.set(key, value))
+        let options = options
+            .set("server.trusted_proxies", "127.0.0.1")
+            .set("logs.access_fields", "peer");
+        set.iter()
+            .fold(options, |options, (key, value)| options.set(key, value))
     })
 }
 
@@ -43,7 +54,12 @@ fn peer_of(bench: &Bench, front: &[u8], draft: &Draft) -> (u16, String) {
     let own = stream.local_addr().unwrap().to_string();
     let status = read_answer(&mut stream).status;
     let line = bench.next_line(lines);
-    let peer = line.trim_end_matches('"').rsplit('"').next().unwrap().to_owned();
+    let peer = line
+        .trim_end_matches('"')
+        .rsplit('"')
+        .next()
+        .unwrap()
+        .to_owned();
     (status, if peer == own { "own".to_owned() } else { peer })
 }
 
@@ -55,62 +71,116 @@ fn signed(bench: &Bench) -> Draft {
 fn a_trusted_proxy_says_where_a_request_comes_from() {
     let bench = bench(&[("accept.sources", "203.0.113.0/24")]);
     let from = |addresses: &str| signed(&bench).set("X-Forwarded-For", addresses);
-    assert_eq!(peer_of(&bench, b"", &from("203.0.113.7")), (201, "203.0.113.7:0".to_owned()));
-    assert_eq!(peer_of(&bench, b"", &from("203.0.113.7, 127.0.0.1")), (201, "203.0.113.7:0".to_owned()));
+    assert_eq!(
+        peer_of(&bench, b"", &from("203.0.113.7")),
+        (201, "203.0.113.7:0".to_owned())
+    );
+    assert_eq!(
+        peer_of(&bench, b"", &from("203.0.113.7, 127.0.0.1")),
+        (201, "203.0.113.7:0".to_owned())
+    );
     // What a stranger told the proxy is not believed.
-    assert_eq!(peer_of(&bench, b"", &from("203.0.113.7, 192.0.2.1")), (403, "192.0.2.1:0".to_owned()));
-    assert_eq!(peer_of(&bench, b"", &signed(&bench)), (403, "own".to_owned()));
+    assert_eq!(
+        peer_of(&bench, b"", &from("203.0.113.7, 192.0.2.1")),
+        (403, "192.0.2.1:0".to_owned())
+    );
+    assert_eq!(
+        peer_of(&bench, b"", &signed(&bench)),
+        (403, "own".to_owned())
+    );
     let reasons = bench.log();
-    assert!(reasons.last().unwrap().text.contains(Reason::SourceNotAccepted.key()));
+    assert!(
+        reasons
+            .last()
+            .unwrap()
+            .text
+            .contains(Reason::SourceNotAccepted.key())
+    );
     let header = proxied([203, 0, 113, 9], 4711);
-    assert_eq!(peer_of(&bench, &header, &signed(&bench)), (201, "203.0.113.9:4711".to_owned()));
+    assert_eq!(
+        peer_of(&bench, &header, &signed(&bench)),
+        (201, "203.0.113.9:4711".to_owned())
+    );
     // Where that one is no proxy, its own word counts for nothing.
-    assert_eq!(peer_of(&bench, &header, &from("192.0.2.1")), (201, "203.0.113.9:4711".to_owned()));
-    assert_eq!(peer_of(&bench, &local(), &signed(&bench)), (403, "own".to_owned()));
+    assert_eq!(
+        peer_of(&bench, &header, &from("192.0.2.1")),
+        (201, "203.0.113.9:4711".to_owned())
+    );
+    assert_eq!(
+        peer_of(&bench, &local(), &signed(&bench)),
+        (403, "own".to_owned())
+    );
 }
 
 #[test]
 fn a_stranger_has_no_word() {
     let bench = Bench::with(|options| {
-        let options = options.set("server.trusted_proxies", "192.0.2.0/24").set("logs.access_fields", "peer");
+        let options = options
+            .set("server.trusted_proxies", "192.0.2.0/24")
+            .set("logs.access_fields", "peer");
         options.set("accept.sources", "127.0.0.1")
     });
     let told = signed(&bench).set("X-Forwarded-For", "203.0.113.7");
     assert_eq!(peer_of(&bench, b"", &told), (201, "own".to_owned()));
-    let mut stream = send(bench.endpoint.address, &[proxied([203, 0, 113, 9], 1), signed(&bench).wire()].concat());
+    let mut stream = send(
+        bench.endpoint.address,
+        &[proxied([203, 0, 113, 9], 1), signed(&bench).wire()].concat(),
+    );
     assert_eq!(read_answer(&mut stream).status, 400);
 }
 
 /// A PROXY header of version 1, of the most bytes that it may have.
-const LONGEST: &[u8] =
-    b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
+const LONGEST: &[u8] = b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
+        ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
 
 #[test]
 fn a_trusted_proxy_says_it_in_text_too() {
     let bench = bench(&[("accept.sources", "203.0.113.0/24,2001:db8::/32")]);
     assert_eq!(LONGEST.len(), 107);
     for (header, expected) in [
-        (&b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..], (201, "203.0.113.9:4711")),
-        (b"PROXY TCP6 2001:db8::9 2001:db8::1 4711 8080\r\n", (201, "[2001:db8::9]:4711")),
-        (b"PROXY TCP6 ::ffff:203.0.113.9 ::1 1 2\r\n", (201, "203.0.113.9:1")),
-        (b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8080\r\n", (403, "192.0.2.1:4711")),
+        (
+            &b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..],
+            (201, "203.0.113.9:4711"),
+        ),
+        (
+            b"PROXY TCP6 2001:db8::9 2001:db8::1 4711 8080\r\n",
+            (201, "[2001:db8::9]:4711"),
+        ),
+        (
+            b"PROXY TCP6 ::ffff:203.0.113.9 ::1 1 2\r\n",
+            (201, "203.0.113.9:1"),
+        ),
+        (
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8080\r\n",
+            (403, "192.0.2.1:4711"),
+        ),
         // The proxy asks for itself, or does not say who does.
         (b"PROXY UNKNOWN\r\n", (403, "own")),
         (LONGEST, (403, "own")),
     ] {
         let told = String::from_utf8_lossy(header);
-        assert_eq!(peer_of(&bench, header, &signed(&bench)), (expected.0, expected.1.to_owned()), "{told}");
+        assert_eq!(
+            peer_of(&bench, header, &signed(&bench)),
+            (expected.0, expected.1.to_owned()),
+            "{told}"
+        );
     }
     // Where that one is no proxy, its own word counts for nothing.
     let header = b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n";
     let told = signed(&bench).set("X-Forwarded-For", "192.0.2.1");
-    assert_eq!(peer_of(&bench, header, &told), (201, "203.0.113.9:4711".to_owned()));
+    assert_eq!(
+        peer_of(&bench, header, &told),
+        (201, "203.0.113.9:4711".to_owned())
+    );
 }
 
 #[test]
 fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_without_one() {
     let bench = bench(&[("accept.sources", "203.0.113.0/24")]);
-    for (front, expected) in [(&b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..], 201), (b"", 403)] {
+    for (front, expected) in [
+        (&b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..], 201),
+        (b"", 403),
+    ] {
         let mut stream = send(bench.endpoint.address, b"");
         stream.set_nodelay(true).unwrap();
         let wire = [front, &signed(&bench).wire()].concat();
@@ -128,8 +198,13 @@ fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_w
     }
     // Methods that begin in the same way are refused as methods, not cut.
     for method in ["PROPFIND", "PROXIED", "PRI", "P", "PUT"] {
-        let request = format!("{method} /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!(bench.endpoint.exchange(request.as_bytes()).status, 405, "{method}");
+        let request =
+            format!("{method} /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(
+            bench.endpoint.exchange(request.as_bytes()).status,
+            405,
+            "{method}"
+        );
     }
 }
 
@@ -137,7 +212,9 @@ fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_w
 fn a_peer_that_ends_within_what_may_become_a_header_in_text_holds_up_nobody() {
     let bench = bench(&[]);
     // More than there are threads.
-    let mut ended: Vec<_> = (0..64).map(|turn| send(bench.endpoint.address, &b"PROXY"[..1 + turn % 5])).collect();
+    let mut ended: Vec<_> = (0..64)
+        .map(|turn| send(bench.endpoint.address, &b"PROXY"[..1 + turn % 5]))
+        .collect();
     let begun = Instant::now();
     for stream in &mut ended {
         stream.shutdown(Shutdown::Write).unwrap();
@@ -153,8 +230,14 @@ fn a_peer_that_ends_within_what_may_become_a_header_in_text_holds_up_nobody() {
 #[test]
 fn a_stranger_has_no_word_in_text_either() {
     let bench = Bench::with(|options| options.set("server.trusted_proxies", "192.0.2.0/24"));
-    for header in [&b"PROXY TCP4 203.0.113.9 192.0.2.2 1 2\r\n"[..], b"PROXY UNKNOWN\r\n"] {
-        let mut stream = send(bench.endpoint.address, &[header, &signed(&bench).wire()].concat());
+    for header in [
+        &b"PROXY TCP4 203.0.113.9 192.0.2.2 1 2\r\n"[..],
+        b"PROXY UNKNOWN\r\n",
+    ] {
+        let mut stream = send(
+            bench.endpoint.address,
+            &[header, &signed(&bench).wire()].concat(),
+        );
         assert_eq!(read_answer(&mut stream).status, 400);
     }
 }
@@ -185,20 +268,39 @@ fn a_broken_header_in_text_is_cut_and_counted_and_so_is_a_slow_one() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
         let (took, told) = (begun.elapsed(), String::from_utf8_lossy(bytes));
-        assert!(if is_slow { took >= SLOW && took < SLOW * 2 } else { took < SLOW / 2 }, "{took:?} for {told}");
+        assert!(
+            if is_slow {
+                took >= SLOW && took < SLOW * 2
+            } else {
+                took < SLOW / 2
+            },
+            "{took:?} for {told}"
+        );
     }
-    assert!(bench.endpoint.told().contains(&format!("broken_heads={count} ")));
+    assert!(
+        bench
+            .endpoint
+            .told()
+            .contains(&format!("broken_heads={count} "))
+    );
 }
 
 #[test]
 fn an_ipv4_peer_of_a_dual_stack_socket_is_one_of_ipv4() {
     let set = |options: Options| {
-        let options = options.set("server.listen", "[::]:0").set("logs.access_fields", "peer");
-        options.set("accept.sources", "127.0.0.1").set("server.trusted_proxies", "127.0.0.0/8")
+        let options = options
+            .set("server.listen", "[::]:0")
+            .set("logs.access_fields", "peer");
+        options
+            .set("accept.sources", "127.0.0.1")
+            .set("server.trusted_proxies", "127.0.0.0/8")
     };
     let mut bench = Bench::with(set);
     bench.endpoint.address.set_ip("127.0.0.1".parse().unwrap());
-    assert_eq!(peer_of(&bench, b"", &signed(&bench)), (201, "own".to_owned()));
+    assert_eq!(
+        peer_of(&bench, b"", &signed(&bench)),
+        (201, "own".to_owned())
+    );
     let told = signed(&bench).set("X-Forwarded-For", "127.0.0.9");
     assert_eq!(peer_of(&bench, b"", &told), (403, "127.0.0.9:0".to_owned()));
 }
@@ -218,7 +320,14 @@ fn a_broken_proxy_header_is_cut_and_counted_and_so_is_a_slow_one() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
         }
         let took = begun.elapsed();
-        assert!(if is_slow { took >= SLOW && took < SLOW * 2 } else { took < SLOW / 2 }, "{took:?} for {bytes:?}");
+        assert!(
+            if is_slow {
+                took >= SLOW && took < SLOW * 2
+            } else {
+                took < SLOW / 2
+            },
+            "{took:?} for {bytes:?}"
+        );
     }
     assert!(bench.endpoint.told().contains("broken_heads=4 "));
 }
@@ -235,13 +344,18 @@ fn a_proxy_header_stands_before_the_handshake() {
     let endpoint = Endpoint::start_in(dir, &options);
     for (header, peer) in [
         (proxied([203, 0, 113, 9], 4711), "\"203.0.113.9:4711\""),
-        (b"PROXY TCP4 203.0.113.8 192.0.2.2 4712 8080\r\n".to_vec(), "\"203.0.113.8:4712\""),
+        (
+            b"PROXY TCP4 203.0.113.8 192.0.2.2 4712 8080\r\n".to_vec(),
+            "\"203.0.113.8:4712\"",
+        ),
     ] {
         let mut stream = secure_after(endpoint.address, &identity, &header);
         let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").sign(&key(512));
         stream.write_all(&draft.wire()).unwrap();
         assert_eq!(read_answer(&mut stream).status, 403);
-        eventually("it is logged", || endpoint.access_log().contains(peer).then_some(()));
+        eventually("it is logged", || {
+            endpoint.access_log().contains(peer).then_some(())
+        });
     }
     // Without one the connection is its own peer's.
     assert!(secure(endpoint.address, &identity).is_ok());
@@ -276,22 +390,53 @@ fn a_proxy_that_does_not_speak_is_told_so_all_the_same() {
         let mut busy = send(bench.endpoint.address, b"");
         occupy(&mut busy, &bench.host.url("a.pem"));
         let asked = Instant::now();
-        assert_eq!(read_answer(&mut send(bench.endpoint.address, begun)).status, 503);
-        assert!(asked.elapsed() < SLOW / 2, "{:?} for {begun:?}", asked.elapsed());
+        assert_eq!(
+            read_answer(&mut send(bench.endpoint.address, begun)).status,
+            503
+        );
+        assert!(
+            asked.elapsed() < SLOW / 2,
+            "{:?} for {begun:?}",
+            asked.elapsed()
+        );
     }
 }
 
 #[test]
 fn what_was_cut_off_the_path_is_put_back() {
-    let bench = bench(&[("server.public_path_prefix", "/a/mns"), ("server.paths", "/a/mns/notifications")]);
-    for target in ["/notifications", "/notifications?x=1&y=%2F", "/notifications?"] {
+    let bench = bench(&[
+        ("server.public_path_prefix", "/a/mns"),
+        ("server.paths", "/a/mns/notifications"),
+    ]);
+    for target in [
+        "/notifications",
+        "/notifications?x=1&y=%2F",
+        "/notifications?",
+    ] {
         let whole = format!("/a/mns{target}");
         let draft = bench.draft().to(&whole).sign(&key(512));
         let lines = bench.endpoint.access_log().lines().count();
-        assert_eq!(bench.endpoint.exchange(&draft.clone().to(target).wire()).status, 201, "{target}");
-        assert!(bench.next_line(lines).contains(&format!("\"POST\" \"201\" \"{whole}\" ")));
+        assert_eq!(
+            bench
+                .endpoint
+                .exchange(&draft.clone().to(target).wire())
+                .status,
+            201,
+            "{target}"
+        );
+        assert!(
+            bench
+                .next_line(lines)
+                .contains(&format!("\"POST\" \"201\" \"{whole}\" "))
+        );
         // Signed for the address that the proxy asks.
-        assert_eq!(bench.endpoint.exchange(&bench.draft().to(target).sign(&key(512)).wire()).status, 403);
+        assert_eq!(
+            bench
+                .endpoint
+                .exchange(&bench.draft().to(target).sign(&key(512)).wire())
+                .status,
+            403
+        );
         assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 404);
         // Refusals are answered before their lines are there.
         let is_whole = || bench.endpoint.access_log().lines().count() == lines + 3;
@@ -299,5 +444,11 @@ fn what_was_cut_off_the_path_is_put_back() {
     }
     let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(bench.endpoint.exchange(health).status, 200);
-    assert_eq!(bench.endpoint.exchange(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+    assert_eq!(
+        bench
+            .endpoint
+            .exchange(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+            .status,
+        404
+    );
 }

@@ -1,10 +1,13 @@
-//! The emulator's pusher, against endpoints that fail in every way: schedules, limits, restarts, chaos.
+//! The emulator's pusher, against endpoints that fail in every way: schedules, limits, restarts,
+//! chaos.
 
 use std::time::{Duration, Instant};
 
 use mns_endpoint::mns::api::NotifyStrategy;
 
-use crate::support::{Endpoint, LocalMns, Options, Subscriber, attribute, data, eventually, key, records, to};
+use crate::support::{
+    Endpoint, LocalMns, Options, Subscriber, attribute, data, eventually, key, records, to,
+};
 
 use NotifyStrategy::{BackoffRetry, ExponentialDecayRetry};
 
@@ -16,42 +19,75 @@ fn waits(subscriber: &Subscriber) -> Vec<Duration> {
 /// The ids of the messages that an endpoint has accepted, in order.
 fn accepted(endpoint: &Endpoint) -> Vec<String> {
     let all = records(&endpoint.endpoint_log());
-    let taken = all.iter().filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
-    taken.map(|entry| String::from_utf8(attribute(entry, "MessageId").unwrap()).unwrap()).collect()
+    let taken = all
+        .iter()
+        .filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
+    taken
+        .map(|entry| String::from_utf8(attribute(entry, "MessageId").unwrap()).unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn backoff_retry_tries_three_times_more_and_gives_up() {
     let subscriber = Subscriber::start(|_| Some(500));
     let mns = LocalMns::start(&["--time-warp", "50"]);
-    mns.subscribe(&subscriber.url(), BackoffRetry).await.publish("T", "m", "").await.unwrap();
+    mns.subscribe(&subscriber.url(), BackoffRetry)
+        .await
+        .publish("T", "m", "")
+        .await
+        .unwrap();
     mns.await_count("given_up", 1);
-    assert_eq!((mns.count("undelivered"), mns.count("failed_pushes")), (0, 4));
+    assert_eq!(
+        (mns.count("undelivered"), mns.count("failed_pushes")),
+        (0, 4)
+    );
     let waits = waits(&subscriber);
     assert_eq!(waits.len(), 3);
     for wait in waits {
         // 10 to 20 s, fifty times as fast, and what a busy machine adds or takes on the way.
-        assert!((Duration::from_millis(180)..Duration::from_millis(1500)).contains(&wait), "{wait:?}");
+        assert!(
+            (Duration::from_millis(180)..Duration::from_millis(1500)).contains(&wait),
+            "{wait:?}"
+        );
     }
-    let (ids, dates) = (subscriber.header("x-mns-message-id"), subscriber.header("x-mns-request-id"));
+    let (ids, dates) = (
+        subscriber.header("x-mns-message-id"),
+        subscriber.header("x-mns-request-id"),
+    );
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     let mut fresh = dates.clone();
     fresh.sort();
     fresh.dedup();
-    assert_eq!(fresh.len(), 4, "each try has a request id of its own: {dates:?}");
-    assert!(mns.stop().contains("T/S: 0 delivered, 0 undelivered, 1 given up, 4 pushes failed"));
+    assert_eq!(
+        fresh.len(),
+        4,
+        "each try has a request id of its own: {dates:?}"
+    );
+    assert!(
+        mns.stop()
+            .contains("T/S: 0 delivered, 0 undelivered, 1 given up, 4 pushes failed")
+    );
 }
 
 #[tokio::test]
 async fn exponential_decay_retry_doubles_its_wait() {
     let subscriber = Subscriber::start(|_| Some(403));
     let mns = LocalMns::start(&["--time-warp", "50"]);
-    mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
-    eventually("seven pushes have come", || (subscriber.pushed().len() >= 7).then_some(()));
+    mns.subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await
+        .publish("T", "m", "")
+        .await
+        .unwrap();
+    eventually("seven pushes have come", || {
+        (subscriber.pushed().len() >= 7).then_some(())
+    });
     for (index, wait) in waits(&subscriber).into_iter().take(6).enumerate() {
         let due = Duration::from_secs(1 << index) / 50;
         let late = due + due / 2 + Duration::from_millis(500);
-        assert!(wait + Duration::from_millis(15) >= due && wait < late, "retry {index} came after {wait:?}");
+        assert!(
+            wait + Duration::from_millis(15) >= due && wait < late,
+            "retry {index} came after {wait:?}"
+        );
     }
 }
 
@@ -59,22 +95,40 @@ async fn exponential_decay_retry_doubles_its_wait() {
 async fn exponential_decay_retry_gives_up_after_176_retries() {
     let subscriber = Subscriber::start(|_| Some(500));
     let mns = LocalMns::start(&["--time-warp", "1000000"]);
-    mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
+    mns.subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await
+        .publish("T", "m", "")
+        .await
+        .unwrap();
     mns.await_count("given_up", 1);
-    assert_eq!((mns.count("failed_pushes"), subscriber.pushed().len()), (177, 177));
+    assert_eq!(
+        (mns.count("failed_pushes"), subscriber.pushed().len()),
+        (177, 177)
+    );
 }
 
 #[tokio::test]
 async fn an_endpoint_that_fails_for_a_while_gets_every_message() {
     let subscriber = Subscriber::start(|number| Some(if number < 40 { 503 } else { 204 }));
     let mns = LocalMns::start(&["--time-warp", "200"]);
-    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await;
     let mut published = Vec::new();
     for number in 0..10 {
-        published.push(client.publish("T", &format!("{number}"), "").await.unwrap().message_id);
+        published.push(
+            client
+                .publish("T", &format!("{number}"), "")
+                .await
+                .unwrap()
+                .message_id,
+        );
     }
     mns.await_count("undelivered", 0);
-    assert_eq!((mns.count("delivered"), mns.count("failed_pushes")), (10, 40));
+    assert_eq!(
+        (mns.count("delivered"), mns.count("failed_pushes")),
+        (10, 40)
+    );
     let mut taken: Vec<String> = subscriber.header("x-mns-message-id")[40..].to_vec();
     taken.sort();
     published.sort();
@@ -85,33 +139,59 @@ async fn an_endpoint_that_fails_for_a_while_gets_every_message() {
 async fn a_failing_endpoint_slows_its_subscription_down() {
     let subscriber = Subscriber::start(|_| Some(500));
     let mns = LocalMns::start(&["--time-warp", "100"]);
-    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await;
     for number in 0..40 {
         client.publish("T", &format!("{number}"), "").await.unwrap();
     }
-    eventually("the slowest pace is reached", || (mns.count("gap_ms") == 60_000).then_some(()));
+    eventually("the slowest pace is reached", || {
+        (mns.count("gap_ms") == 60_000).then_some(())
+    });
     let (begun, before) = (Instant::now(), subscriber.pushed().len());
-    eventually("it goes on all the same", || (subscriber.pushed().len() >= before + 5).then_some(()));
-    // One may be in flight already and one may be due at once; the other three begin 600 ms apart, however late they arrive.
-    assert!(begun.elapsed() >= Duration::from_millis(1800), "{:?}", begun.elapsed());
+    eventually("it goes on all the same", || {
+        (subscriber.pushed().len() >= before + 5).then_some(())
+    });
+    // One may be in flight already and one may be due at once; the other three begin 600 ms apart,
+    // however late they arrive.
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1800),
+        "{:?}",
+        begun.elapsed()
+    );
     // Others are not slowed down.
     let healthy = Subscriber::start(|_| Some(200));
     client.create_topic("U", &Default::default()).await.unwrap();
-    client.subscribe("U", "S", &to(&healthy.url(), BackoffRetry)).await.unwrap();
+    client
+        .subscribe("U", "S", &to(&healthy.url(), BackoffRetry))
+        .await
+        .unwrap();
     client.publish("U", "m", "").await.unwrap();
-    eventually("another subscription gets its message", || (healthy.pushed().len() == 1).then_some(()));
+    eventually("another subscription gets its message", || {
+        (healthy.pushed().len() == 1).then_some(())
+    });
 }
 
 #[tokio::test]
 async fn an_endpoint_that_never_answers_is_given_five_seconds() {
     let subscriber = Subscriber::start(|number| (number > 0).then_some(201));
     let mns = LocalMns::start(&["--time-warp", "1000"]);
-    mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await.publish("T", "m", "").await.unwrap();
+    mns.subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await
+        .publish("T", "m", "")
+        .await
+        .unwrap();
     mns.await_count("delivered", 1);
     let waits = waits(&subscriber);
     assert_eq!(waits.len(), 1);
-    assert!((Duration::from_millis(4900)..Duration::from_secs(7)).contains(&waits[0]), "{waits:?}");
-    let reason = mns.status()["subscriptions"][0]["last_failure"].as_str().unwrap().to_owned();
+    assert!(
+        (Duration::from_millis(4900)..Duration::from_secs(7)).contains(&waits[0]),
+        "{waits:?}"
+    );
+    let reason = mns.status()["subscriptions"][0]["last_failure"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(reason.contains("no answer within 5s"), "{reason}");
 }
 
@@ -119,11 +199,15 @@ async fn an_endpoint_that_never_answers_is_given_five_seconds() {
 async fn at_most_32_pushes_of_a_subscription_are_in_flight() {
     let subscriber = Subscriber::start(|_| None);
     let mns = LocalMns::start(&[]);
-    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await;
     for number in 0..40 {
         client.publish("T", &format!("{number}"), "").await.unwrap();
     }
-    eventually("32 have come", || (subscriber.pushed().len() >= 32).then_some(()));
+    eventually("32 have come", || {
+        (subscriber.pushed().len() >= 32).then_some(())
+    });
     assert_eq!(mns.count("undelivered"), 40);
     assert_eq!(subscriber.pushed().len(), 32);
 }
@@ -132,7 +216,9 @@ async fn at_most_32_pushes_of_a_subscription_are_in_flight() {
 async fn every_2xx_is_a_delivery_and_no_3xx() {
     let subscriber = Subscriber::start(|number| [Some(301), Some(299), Some(200)][number.min(2)]);
     let mns = LocalMns::start(&["--time-warp", "1000"]);
-    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await;
     client.publish("T", "m", "").await.unwrap();
     mns.await_count("delivered", 1);
     assert_eq!(mns.count("failed_pushes"), 1);
@@ -148,21 +234,35 @@ async fn a_kept_connection_that_the_endpoint_closed_is_no_failure() {
         client.publish("T", "m", "").await.unwrap();
         mns.await_count("delivered", count);
     }
-    assert_eq!((mns.count("failed_pushes"), subscriber.pushed().len()), (0, 5));
+    assert_eq!(
+        (mns.count("failed_pushes"), subscriber.pushed().len()),
+        (0, 5)
+    );
 }
 
 #[tokio::test]
 async fn a_subscription_that_is_made_anew_goes_to_its_new_endpoint() {
-    let (old, new) = (Subscriber::start(|_| Some(201)), Subscriber::start(|_| Some(201)));
+    let (old, new) = (
+        Subscriber::start(|_| Some(201)),
+        Subscriber::start(|_| Some(201)),
+    );
     let mns = LocalMns::start(&[]);
     let client = mns.subscribe(&old.url(), BackoffRetry).await;
     client.publish("T", "first", "").await.unwrap();
     mns.await_count("delivered", 1);
     client.unsubscribe("T", "S").await.unwrap();
-    client.subscribe("T", "S", &to(&new.url(), BackoffRetry)).await.unwrap();
+    client
+        .subscribe("T", "S", &to(&new.url(), BackoffRetry))
+        .await
+        .unwrap();
     client.publish("T", "second", "").await.unwrap();
-    eventually("the second message has come", || (!new.pushed().is_empty()).then_some(()));
-    assert_eq!((old.pushed().len(), new.pushed()[0].request.body().as_ref()), (1, b"second".as_slice()));
+    eventually("the second message has come", || {
+        (!new.pushed().is_empty()).then_some(())
+    });
+    assert_eq!(
+        (old.pushed().len(), new.pushed()[0].request.body().as_ref()),
+        (1, b"second".as_slice())
+    );
 }
 
 #[tokio::test]
@@ -174,15 +274,30 @@ async fn a_filter_lets_its_own_tag_pass_and_no_other() {
     let mut attributes = to(&subscriber.url(), BackoffRetry);
     attributes.filter_tag = "important".to_owned();
     client.subscribe("T", "S", &attributes).await.unwrap();
-    for (message, tag) in [("none", ""), ("other", "import"), ("own", "important"), ("longer", "importantly")] {
+    for (message, tag) in [
+        ("none", ""),
+        ("other", "import"),
+        ("own", "important"),
+        ("longer", "importantly"),
+    ] {
         client.publish("T", message, tag).await.unwrap();
     }
     client.publish("T", "last", "important").await.unwrap();
     mns.await_count("delivered", 2);
-    let bodies: Vec<_> = subscriber.pushed().into_iter().map(|pushed| pushed.request.into_body()).collect();
+    let bodies: Vec<_> = subscriber
+        .pushed()
+        .into_iter()
+        .map(|pushed| pushed.request.into_body())
+        .collect();
     assert_eq!(bodies.len(), 2);
-    assert!(bodies.contains(&"own".into()) && bodies.contains(&"last".into()), "{bodies:?}");
-    assert_eq!(subscriber.header("x-mns-message-tag"), ["important", "important"]);
+    assert!(
+        bodies.contains(&"own".into()) && bodies.contains(&"last".into()),
+        "{bodies:?}"
+    );
+    assert_eq!(
+        subscriber.header("x-mns-message-tag"),
+        ["important", "important"]
+    );
 }
 
 #[tokio::test]
@@ -192,22 +307,42 @@ async fn a_restart_after_kill_9_delivers_all_that_was_published() {
     let mns = LocalMns::start(&data(dir.path()));
     let address = mns.address.clone();
     let endpoint = Endpoint::start(&Options::trusting(mns.prefix()));
-    let client = mns.subscribe(&format!("http://{}", endpoint.address), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(
+            &format!("http://{}", endpoint.address),
+            ExponentialDecayRetry,
+        )
+        .await;
     client
         .set_topic(
             "T",
-            &mns_endpoint::mns::api::TopicAttributes { maximum_message_size: Some(2048), logging_enabled: None },
+            &mns_endpoint::mns::api::TopicAttributes {
+                maximum_message_size: Some(2048),
+                logging_enabled: None,
+            },
         )
         .await
         .unwrap();
     let mut published = Vec::new();
     for number in 0..BEFORE {
-        published.push(client.publish("T", &format!("{number}"), "").await.unwrap().message_id);
+        published.push(
+            client
+                .publish("T", &format!("{number}"), "")
+                .await
+                .unwrap()
+                .message_id,
+        );
     }
     // The endpoint goes away, so that messages pile up and are in the middle of their retries.
     endpoint.signal(rustix::process::Signal::STOP);
     for number in 0..BEFORE {
-        published.push(client.publish("T", &format!("late {number}"), "").await.unwrap().message_id);
+        published.push(
+            client
+                .publish("T", &format!("late {number}"), "")
+                .await
+                .unwrap()
+                .message_id,
+        );
     }
     assert!(mns.count("undelivered") > 0);
     mns.kill();
@@ -226,11 +361,20 @@ async fn a_restart_after_kill_9_delivers_all_that_was_published() {
 fn a_change_of_key_keeps_its_size() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), key(1024).to_key_pem().unwrap()).unwrap();
-    let mns = LocalMns::start(&["--key", file.path().to_str().unwrap(), "--rotate-key", "100ms"]);
+    let mns = LocalMns::start(&[
+        "--key",
+        file.path().to_str().unwrap(),
+        "--rotate-key",
+        "100ms",
+    ]);
     let first = key(1024).certificate_file();
     let changed = eventually("the key has changed", || {
         let status = mns.status();
-        (!status["certificate_url"].as_str().unwrap().ends_with(&first)).then_some(status)
+        (!status["certificate_url"]
+            .as_str()
+            .unwrap()
+            .ends_with(&first))
+        .then_some(status)
     });
     assert_eq!(changed["key_bits"], 1024);
 }
@@ -239,7 +383,12 @@ fn a_change_of_key_keeps_its_size() {
 async fn a_change_of_key_loses_nothing_and_old_certificates_are_served() {
     let mns = LocalMns::start(&["--rotate-key", "100ms"]);
     let endpoint = Endpoint::start(&Options::trusting(mns.prefix()));
-    let client = mns.subscribe(&format!("http://{}", endpoint.address), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(
+            &format!("http://{}", endpoint.address),
+            ExponentialDecayRetry,
+        )
+        .await;
     let first = mns.status()["certificate_url"].as_str().unwrap().to_owned();
     let mut published = 0;
     let mut addresses = std::collections::BTreeSet::new();
@@ -249,11 +398,19 @@ async fn a_change_of_key_loses_nothing_and_old_certificates_are_served() {
         addresses.insert(mns.status()["certificate_url"].as_str().unwrap().to_owned());
     }
     mns.await_count("undelivered", 0);
-    assert_eq!((mns.count("delivered"), mns.count("failed_pushes")), (published, 0), "{}", endpoint.stderr());
+    assert_eq!(
+        (mns.count("delivered"), mns.count("failed_pushes")),
+        (published, 0),
+        "{}",
+        endpoint.stderr()
+    );
     let path = first.rsplit('/').next().unwrap();
     let request = format!("GET /{path} HTTP/1.1\r\nhost: a\r\n\r\n");
     let answer = crate::support::exchange(mns.address.parse().unwrap(), request.as_bytes());
-    assert!(answer.status == 200 && answer.body.starts_with("-----BEGIN CERTIFICATE-----"), "{answer:?}");
+    assert!(
+        answer.status == 200 && answer.body.starts_with("-----BEGIN CERTIFICATE-----"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -265,19 +422,30 @@ async fn strangers_are_refused_each_for_their_own_reason_and_the_message_comes_b
     ] {
         let mns = LocalMns::start(&["--chaos", &format!("{kind}=1")]);
         let endpoint = Endpoint::start(&Options::trusting(mns.prefix()));
-        let client = mns.subscribe(&format!("http://{}", endpoint.address), BackoffRetry).await;
+        let client = mns
+            .subscribe(&format!("http://{}", endpoint.address), BackoffRetry)
+            .await;
         let id = client.publish("T", "m", "").await.unwrap().message_id;
         mns.await_count("delivered", 1);
         assert_eq!(accepted(&endpoint), [id]);
         let refused: Vec<_> = eventually("the refusal is logged", || {
             // What is being written may end within a record.
             let all = records(&endpoint.endpoint_log()).into_iter();
-            let refused: Vec<_> = all.filter(|entry| entry.text.starts_with("Access Forbidden!")).collect();
+            let refused: Vec<_> = all
+                .filter(|entry| entry.text.starts_with("Access Forbidden!"))
+                .collect();
             (!refused.is_empty()).then_some(refused)
         });
         assert_eq!(refused.len(), 1);
-        assert_eq!(attribute(&refused[0], "Reason").unwrap(), reason.as_bytes(), "{kind}");
-        assert!(mns.stop().contains("Forgeries: believed 0, refused 1, unanswered 0"));
+        assert_eq!(
+            attribute(&refused[0], "Reason").unwrap(),
+            reason.as_bytes(),
+            "{kind}"
+        );
+        assert!(
+            mns.stop()
+                .contains("Forgeries: believed 0, refused 1, unanswered 0")
+        );
     }
 }
 
@@ -285,12 +453,35 @@ async fn strangers_are_refused_each_for_their_own_reason_and_the_message_comes_b
 async fn an_endpoint_that_believes_strangers_is_told_so() {
     let subscriber = Subscriber::start(|_| Some(200));
     let mns = LocalMns::start(&["--chaos", "bad-signature=1,bad-md5=1,foreign-cert=1"]);
-    mns.subscribe(&subscriber.url(), BackoffRetry).await.publish("T", "m", "").await.unwrap();
+    mns.subscribe(&subscriber.url(), BackoffRetry)
+        .await
+        .publish("T", "m", "")
+        .await
+        .unwrap();
     mns.await_count("delivered", 1);
-    assert!(mns.stderr().contains("The endpoint BELIEVED a forgery"), "{}", mns.stderr());
-    let bodies: Vec<_> = subscriber.pushed().into_iter().map(|pushed| pushed.request.into_body()).collect();
-    assert_eq!(bodies, ["This message is forged.", "This message is forged.", "This message is forged.", "m"]);
-    assert!(mns.stop().contains("Forgeries: believed 3, refused 0, unanswered 0"));
+    assert!(
+        mns.stderr().contains("The endpoint BELIEVED a forgery"),
+        "{}",
+        mns.stderr()
+    );
+    let bodies: Vec<_> = subscriber
+        .pushed()
+        .into_iter()
+        .map(|pushed| pushed.request.into_body())
+        .collect();
+    assert_eq!(
+        bodies,
+        [
+            "This message is forged.",
+            "This message is forged.",
+            "This message is forged.",
+            "m"
+        ]
+    );
+    assert!(
+        mns.stop()
+            .contains("Forgeries: believed 3, refused 0, unanswered 0")
+    );
 }
 
 #[tokio::test]
@@ -305,17 +496,29 @@ async fn lost_answers_and_cut_requests_make_a_message_come_again() {
         "--seed",
         "3",
     ]);
-    let client = mns.subscribe(&subscriber.url(), ExponentialDecayRetry).await;
+    let client = mns
+        .subscribe(&subscriber.url(), ExponentialDecayRetry)
+        .await;
     for number in 0..60 {
         client.publish("T", &format!("{number}"), "").await.unwrap();
     }
     mns.await_count("delivered", 60);
     let chaos = mns.status()["chaos"].clone();
     let count = |kind: &str| chaos[kind].as_u64().unwrap();
-    assert!(count("drop-answer") > 20 && count("truncate") > 5 && count("duplicate") > 10, "{chaos}");
+    assert!(
+        count("drop-answer") > 20 && count("truncate") > 5 && count("duplicate") > 10,
+        "{chaos}"
+    );
     let came = u64::try_from(subscriber.pushed().len()).unwrap();
-    assert_eq!(came, 60 + count("drop-answer") + count("duplicate"), "a cut request is none");
-    assert_eq!(mns.count("failed_pushes"), count("drop-answer") + count("truncate"));
+    assert_eq!(
+        came,
+        60 + count("drop-answer") + count("duplicate"),
+        "a cut request is none"
+    );
+    assert_eq!(
+        mns.count("failed_pushes"),
+        count("drop-answer") + count("truncate")
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What is refused is kept, so that it can be looked at and taken back; no stranger gains room by it.
+//! What is refused is kept, so that it can be looked at and taken back; no stranger gains room by
+//! it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,18 +10,27 @@ use mns_endpoint::mns::ContentFormat;
 use mns_endpoint::quarantine::{self, Note};
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Options, attribute, eventually, foreign_key, key, records, run,
+    CertificateHost, Draft, Endpoint, Options, attribute, eventually, foreign_key, key, records,
+    run,
 };
 
-const FORMATS: [ContentFormat; 3] = [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified];
+const FORMATS: [ContentFormat; 3] = [
+    ContentFormat::Xml,
+    ContentFormat::Json,
+    ContentFormat::Simplified,
+];
 
 /// The owner that every genuine push is refused for.
 fn wrong(host: &CertificateHost) -> Options {
-    Options::listing(&host.prefix()).set("accept.topic_owners", "1").set("logs.refused_rate", "off")
+    Options::listing(&host.prefix())
+        .set("accept.topic_owners", "1")
+        .set("logs.refused_rate", "off")
 }
 
 fn dir_of(endpoint: &Endpoint) -> PathBuf {
-    endpoint.path().join(format!("logs/quarantine.{}", endpoint.address.port()))
+    endpoint
+        .path()
+        .join(format!("logs/quarantine.{}", endpoint.address.port()))
 }
 
 fn push(host: &CertificateHost, format: ContentFormat, message: &[u8]) -> Draft {
@@ -53,21 +63,38 @@ fn a_refused_request_is_kept_as_it_came_and_explain_says_what_broke() {
     }
     let (dir, kept) = stopped(endpoint);
     assert_eq!(kept.len(), 3);
-    assert_eq!(fs::metadata(&quarantine).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(&quarantine).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     for (path, draft) in kept.iter().zip(&drafts) {
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
         let read = Draft::read(&fs::read(path).unwrap());
         assert_eq!((&read.method, &read.target), (&draft.method, &draft.target));
         let lower = |draft: &Draft| {
             let rest = draft.clone().without("content-length").headers;
-            rest.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect::<Vec<_>>()
+            rest.into_iter()
+                .map(|(name, value)| (name.to_lowercase(), value))
+                .collect::<Vec<_>>()
         };
         assert_eq!(lower(&read), lower(draft), "all headers, in their order");
-        assert_eq!(read.header("content-length"), draft.header("content-length"));
+        assert_eq!(
+            read.header("content-length"),
+            draft.header("content-length")
+        );
         let note = Note::parse(read.body.strip_prefix(draft.body.as_slice()).unwrap()).unwrap();
-        assert_eq!((note.reason.as_str(), note.peer.ip().to_string().as_str()), ("owner_not_accepted", "127.0.0.1"));
+        assert_eq!(
+            (note.reason.as_str(), note.peer.ip().to_string().as_str()),
+            ("owner_not_accepted", "127.0.0.1")
+        );
         let explain = ["explain", path.to_str().unwrap(), "--trust", &host.prefix()];
-        let ended = run(dir.path(), &[&explain[..], &["--set", "accept.topic_owners=1"]].concat());
+        let ended = run(
+            dir.path(),
+            &[&explain[..], &["--set", "accept.topic_owners=1"]].concat(),
+        );
         ended.assert(1, "\nVerdict: serve would answer 403 (owner_not_accepted).");
         ended.assert(1, "\nRefused: at 20");
         ended.assert(1, "from 127.0.0.1:");
@@ -84,16 +111,34 @@ fn what_came_in_chunks_is_kept_with_its_length() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&wrong(&host));
     let draft = push(&host, ContentFormat::Simplified, b"12345");
-    let chunked = Draft { body: b"2\r\n12\r\n3\r\n345\r\n0\r\n\r\n".to_vec(), ..draft.without("content-length") };
-    assert_eq!(endpoint.exchange(&chunked.set("Transfer-Encoding", "chunked").wire()).status, 403);
+    let chunked = Draft {
+        body: b"2\r\n12\r\n3\r\n345\r\n0\r\n\r\n".to_vec(),
+        ..draft.without("content-length")
+    };
+    assert_eq!(
+        endpoint
+            .exchange(&chunked.set("Transfer-Encoding", "chunked").wire())
+            .status,
+        403
+    );
     let (dir, kept) = stopped(endpoint);
-    run(dir.path(), &["explain", kept[0].to_str().unwrap(), "--trust", &host.prefix()]).assert(0, "5 bytes of body");
+    run(
+        dir.path(),
+        &[
+            "explain",
+            kept[0].to_str().unwrap(),
+            "--trust",
+            &host.prefix(),
+        ],
+    )
+    .assert(0, "5 bytes of body");
 }
 
 #[test]
 fn only_refusals_whose_body_came_are_kept() {
     let host = CertificateHost::serving(&key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.refused_rate", "off"));
+    let endpoint =
+        Endpoint::start(&Options::trusting(host.prefix()).set("logs.refused_rate", "off"));
     let draft = || push(&host, ContentFormat::Xml, b"m");
     for (draft, status) in [
         (draft(), 201),
@@ -102,22 +147,36 @@ fn only_refusals_whose_body_came_are_kept() {
         (draft().set("Content-Encoding", "gzip"), 415),
         (draft().set("Content-length", "600000"), 413),
         (forged(&host), 403),
-        (Draft::with_body("<a/>", &host.url("x.pem")).sign(&key(512)), 400),
+        (
+            Draft::with_body("<a/>", &host.url("x.pem")).sign(&key(512)),
+            400,
+        ),
     ] {
         assert_eq!(endpoint.exchange(&draft.wire()).status, status);
     }
     let (_dir, kept) = stopped(endpoint);
     let names: Vec<&str> = kept.iter().map(|path| name(path)).collect();
-    assert_eq!(names, ["0000000001.unproved.http", "0000000002.genuine.http"]);
+    assert_eq!(
+        names,
+        ["0000000001.unproved.http", "0000000002.genuine.http"]
+    );
 }
 
 #[test]
 fn nothing_is_kept_without_room_and_while_space_is_low() {
     let host = CertificateHost::serving(&key(512));
-    for (key, value) in [("logs.quarantine_bytes", "0"), ("logs.low_water", "1000PiB")] {
+    for (key, value) in [
+        ("logs.quarantine_bytes", "0"),
+        ("logs.low_water", "1000PiB"),
+    ] {
         let endpoint = Endpoint::start(&wrong(&host).set(key, value));
         let quarantine = dir_of(&endpoint);
-        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host, ContentFormat::Xml, b"m").wire())
+                .status,
+            403
+        );
         let _dir = endpoint.stop().1;
         assert!(!quarantine.exists(), "{key}");
     }
@@ -128,16 +187,28 @@ fn where_space_is_scarce_strangers_give_back_their_room_and_what_mns_signed_stay
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&wrong(&host));
     let port = endpoint.address.port();
-    for draft in [forged(&host), push(&host, ContentFormat::Xml, b"m"), forged(&host)] {
+    for draft in [
+        forged(&host),
+        push(&host, ContentFormat::Xml, b"m"),
+        forged(&host),
+    ] {
         assert_eq!(endpoint.exchange(&draft.wire()).status, 403);
     }
     let (dir, kept) = stopped(endpoint);
     assert_eq!(kept.len(), 3);
-    let scarce = wrong(&host).set("logs.low_water", "1EiB").set("server.listen", &format!("127.0.0.1:{port}"));
+    let scarce = wrong(&host)
+        .set("logs.low_water", "1EiB")
+        .set("server.listen", &format!("127.0.0.1:{port}"));
     let endpoint = Endpoint::start_in(dir, &scarce);
-    let genuine = kept.iter().filter(|path| name(path).contains("genuine")).cloned().collect::<Vec<_>>();
+    let genuine = kept
+        .iter()
+        .filter(|path| name(path).contains("genuine"))
+        .cloned()
+        .collect::<Vec<_>>();
     let left = || quarantine::list(&dir_of(&endpoint)).unwrap();
-    eventually("the genuine one is alone", || (left() == genuine).then_some(()));
+    eventually("the genuine one is alone", || {
+        (left() == genuine).then_some(())
+    });
     // And it is still there when there was time to delete it as well.
     assert_eq!(stopped(endpoint).1, genuine);
 }
@@ -145,11 +216,23 @@ fn where_space_is_scarce_strangers_give_back_their_room_and_what_mns_signed_stay
 #[test]
 fn what_strangers_send_takes_no_record_and_no_access_line_from_what_mns_signed() {
     let host = CertificateHost::serving(&key(512));
-    for (limit, log) in [("logs.refused_rate", "endpoint_log"), ("logs.refused_bytes", "access_log")] {
-        let value = if limit == "logs.refused_rate" { "1/s" } else { "1B/s" };
+    for (limit, log) in [
+        ("logs.refused_rate", "endpoint_log"),
+        ("logs.refused_bytes", "access_log"),
+    ] {
+        let value = if limit == "logs.refused_rate" {
+            "1/s"
+        } else {
+            "1B/s"
+        };
         let endpoint = Endpoint::start(&wrong(&host).set(limit, value));
         for _ in 0..20 {
-            assert_eq!(endpoint.exchange(&forged(&host).set("User-Agent", "stranger").wire()).status, 403);
+            assert_eq!(
+                endpoint
+                    .exchange(&forged(&host).set("User-Agent", "stranger").wire())
+                    .status,
+                403
+            );
         }
         let genuine = push(&host, ContentFormat::Xml, b"m").set("User-Agent", "the service");
         assert_eq!(endpoint.exchange(&genuine.wire()).status, 403);
@@ -173,7 +256,12 @@ fn no_name_is_made_of_what_a_peer_sent_and_the_oldest_strangers_go_first() {
             .set("x-mns-message-id", "/tmp/x\0".trim_end_matches('\0'))
     };
     for _ in 0..3 {
-        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host, ContentFormat::Xml, b"m").wire())
+                .status,
+            403
+        );
     }
     for number in 0..40 {
         assert_eq!(endpoint.exchange(&hostile(number).wire()).status, 403);
@@ -181,11 +269,19 @@ fn no_name_is_made_of_what_a_peer_sent_and_the_oldest_strangers_go_first() {
     let quarantine = dir_of(&endpoint);
     let (dir, kept) = stopped(endpoint);
     let expected = (1..=3).map(|number| format!("{number:010}.genuine.http"));
-    let expected: Vec<String> = expected.chain((31..=43).map(|number| format!("{number:010}.unproved.http"))).collect();
-    assert_eq!(kept.iter().map(|path| name(path)).collect::<Vec<_>>(), expected, "64 KiB are 16 blocks");
+    let expected: Vec<String> = expected
+        .chain((31..=43).map(|number| format!("{number:010}.unproved.http")))
+        .collect();
+    assert_eq!(
+        kept.iter().map(|path| name(path)).collect::<Vec<_>>(),
+        expected,
+        "64 KiB are 16 blocks"
+    );
     assert_eq!(fs::read_dir(&quarantine).unwrap().count(), 16);
-    let mut all: Vec<String> =
-        fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut all: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     all.sort();
     assert_eq!(all, ["certs", "logs", "stderr"]);
 }
@@ -193,8 +289,12 @@ fn no_name_is_made_of_what_a_peer_sent_and_the_oldest_strangers_go_first() {
 #[test]
 fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
     let host = CertificateHost::serving(&key(512));
-    let full =
-        |log: &str| records(log).into_iter().filter(|record| record.text.starts_with("Access Forbidden!")).count();
+    let full = |log: &str| {
+        records(log)
+            .into_iter()
+            .filter(|record| record.text.starts_with("Access Forbidden!"))
+            .count()
+    };
     let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "3/s"));
     let begun = Instant::now();
     for _ in 0..30 {
@@ -204,30 +304,55 @@ fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
     let log = endpoint.log_path("endpoint_log");
     let (_dir, kept) = stopped(endpoint);
     assert_eq!(kept.len(), full(&fs::read_to_string(log).unwrap()));
-    assert!((1..=3 * seconds).contains(&kept.len()), "{} in {seconds} s", kept.len());
+    assert!(
+        (1..=3 * seconds).contains(&kept.len()),
+        "{} in {seconds} s",
+        kept.len()
+    );
     // 20 × (4 + 16) KiB are 400 KiB: two of these in a second at most.
     let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "20/s"));
     let begun = Instant::now();
     for _ in 0..12 {
-        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Simplified, &[b'x'; 300_000]).wire()).status, 403);
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host, ContentFormat::Simplified, &[b'x'; 300_000]).wire())
+                .status,
+            403
+        );
     }
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 2;
     let log = endpoint.log_path("endpoint_log");
     let (dir, kept) = stopped(endpoint);
-    assert!((1..=2 * seconds).contains(&kept.len()), "{} in {seconds} s", kept.len());
+    assert!(
+        (1..=2 * seconds).contains(&kept.len()),
+        "{} in {seconds} s",
+        kept.len()
+    );
     // A record names the file of what is kept, and none for what is not.
     let log = records(&fs::read_to_string(log).unwrap());
-    let named = log.iter().filter_map(|entry| attribute(entry, "QuarantineFile"));
-    let named: Vec<PathBuf> = named.map(|file| dir.path().join(String::from_utf8(file).unwrap())).collect();
-    assert!(log.iter().filter(|entry| entry.place == "receive.rs:3").count() > named.len());
+    let named = log
+        .iter()
+        .filter_map(|entry| attribute(entry, "QuarantineFile"));
+    let named: Vec<PathBuf> = named
+        .map(|file| dir.path().join(String::from_utf8(file).unwrap()))
+        .collect();
+    assert!(
+        log.iter()
+            .filter(|entry| entry.place == "receive.rs:3")
+            .count()
+            > named.len()
+    );
     assert_eq!(named, kept);
 }
 
 #[test]
 fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
     let host = CertificateHost::serving(&key(512));
-    let endpoint =
-        Endpoint::start(&wrong(&host).set("logs.refused_rate", "2/s").set("logs.quarantine_bytes", "256KiB"));
+    let endpoint = Endpoint::start(
+        &wrong(&host)
+            .set("logs.refused_rate", "2/s")
+            .set("logs.quarantine_bytes", "256KiB"),
+    );
     let replayed = push(&host, ContentFormat::Xml, b"replayed").wire();
     let stranger = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     for _ in 0..8 {
@@ -235,11 +360,21 @@ fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
             assert_eq!(endpoint.exchange(stranger).status, 404);
             assert_eq!(endpoint.exchange(&replayed).status, 403);
         }
-        assert_eq!(endpoint.exchange(&push(&host, ContentFormat::Xml, b"m").wire()).status, 403);
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host, ContentFormat::Xml, b"m").wire())
+                .status,
+            403
+        );
     }
     let (_dir, kept) = stopped(endpoint);
     // More than the room for them would have been taken by the one that was sent 160 times.
-    assert_eq!(kept.iter().filter(|path| name(path).contains("genuine")).count(), 9);
+    assert_eq!(
+        kept.iter()
+            .filter(|path| name(path).contains("genuine"))
+            .count(),
+        9
+    );
 }
 
 #[test]
@@ -247,7 +382,8 @@ fn what_mns_signed_and_was_dropped_is_kept_when_it_is_sent_again() {
     let host = CertificateHost::serving(&key(512));
     // One of these fits into the bytes of a second, two do not.
     let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "20/s"));
-    let pushes = [b'a', b'b', b'c', b'd'].map(|byte| push(&host, ContentFormat::Simplified, &[byte; 300_000]).wire());
+    let pushes = [b'a', b'b', b'c', b'd']
+        .map(|byte| push(&host, ContentFormat::Simplified, &[byte; 300_000]).wire());
     eventually("each is kept", || {
         for wire in &pushes {
             assert_eq!(endpoint.exchange(wire).status, 403);

@@ -10,15 +10,17 @@ use mns_endpoint::server::Reason;
 use rustix::process::Signal;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Identity, Options, attribute, eventually, key, read_answer, read_request,
-    records, secure, send,
+    CertificateHost, Draft, Endpoint, Identity, Options, attribute, eventually, key, read_answer,
+    read_request, records, secure, send,
 };
 
 const OWNER: &str = "1269128356620446";
 
 fn write(dir: &Path, prefix: &str, owner: &str, more: &str) {
-    let text =
-        format!("[signing]\ncertificate_prefixes = [{prefix:?}]\n[accept]\ntopic_owners = [{owner:?}]\n{more}\n");
+    let text = format!(
+        "[signing]\ncertificate_prefixes = [{prefix:?}]\n[accept]\ntopic_owners = \
+         [{owner:?}]\n{more}\n"
+    );
     fs::create_dir_all(dir.join("config")).unwrap();
     fs::write(dir.join("config/endpoint.toml"), text).unwrap();
 }
@@ -35,7 +37,9 @@ fn reload(endpoint: &Endpoint, told: &str) {
     let count = || endpoint.stderr().matches(told).count();
     let before = count();
     endpoint.signal(Signal::HUP);
-    eventually(&format!("{told:?} is told"), || (count() > before).then_some(()));
+    eventually(&format!("{told:?} is told"), || {
+        (count() > before).then_some(())
+    });
 }
 
 /// Asks for a reload, which changes nothing and tells why.
@@ -51,7 +55,13 @@ const READ: &str = "Configuration read again";
 const KEPT: &str = "cannot be used: what runs stays as it is";
 
 fn push(endpoint: &Endpoint, host: &CertificateHost) -> u16 {
-    endpoint.exchange(&Draft::new(ContentFormat::Xml, "m", &host.url("a.pem")).sign(&key(512)).wire()).status
+    endpoint
+        .exchange(
+            &Draft::new(ContentFormat::Xml, "m", &host.url("a.pem"))
+                .sign(&key(512))
+                .wire(),
+        )
+        .status
 }
 
 #[track_caller]
@@ -65,42 +75,68 @@ fn last_reason(endpoint: &Endpoint, reason: Reason) {
 
 #[test]
 fn accept_and_signing_take_effect_and_a_bad_file_does_not() {
-    let (host, other) = (CertificateHost::serving(&key(512)), CertificateHost::serving(&key(512)));
+    let (host, other) = (
+        CertificateHost::serving(&key(512)),
+        CertificateHost::serving(&key(512)),
+    );
     let endpoint = start(&host.prefix(), "1", "");
     assert_eq!(push(&endpoint, &host), 403);
     last_reason(&endpoint, Reason::OwnerNotAccepted);
     write(endpoint.path(), &host.prefix(), OWNER, "");
-    assert_eq!(push(&endpoint, &host), 403, "nothing is read before it is asked for");
+    assert_eq!(
+        push(&endpoint, &host),
+        403,
+        "nothing is read before it is asked for"
+    );
     reload(&endpoint, READ);
     assert_eq!(push(&endpoint, &host), 201);
     // The certificate is still held: it was not fetched again.
     assert_eq!(host.requests(), 1);
     write(endpoint.path(), &other.prefix(), OWNER, "");
     reload(&endpoint, READ);
-    assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (403, 201));
+    assert_eq!(
+        (push(&endpoint, &host), push(&endpoint, &other)),
+        (403, 201)
+    );
     for (bad, named) in [
-        ("topic_owner = \"x\"", "accept.topic_owner: there is no such key"),
+        (
+            "topic_owner = \"x\"",
+            "accept.topic_owner: there is no such key",
+        ),
         ("sources = [\"300.0.0.0/8\"]", "accept.sources"),
         ("[signing]", "duplicate key"),
     ] {
         write(endpoint.path(), &host.prefix(), "1", bad);
         assert_kept(&endpoint, named);
-        assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (403, 201));
+        assert_eq!(
+            (push(&endpoint, &host), push(&endpoint, &other)),
+            (403, 201)
+        );
     }
     // The defaults, which take every owner, do not step in for a file that is gone.
     fs::remove_file(endpoint.path().join("config/endpoint.toml")).unwrap();
     assert_kept(&endpoint, "config/endpoint.toml");
-    assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (403, 201));
+    assert_eq!(
+        (push(&endpoint, &host), push(&endpoint, &other)),
+        (403, 201)
+    );
     write(endpoint.path(), &host.prefix(), OWNER, "");
     reload(&endpoint, READ);
-    assert_eq!((push(&endpoint, &host), push(&endpoint, &other)), (201, 403));
+    assert_eq!(
+        (push(&endpoint, &host), push(&endpoint, &other)),
+        (201, 403)
+    );
 }
 
 #[test]
 fn a_file_that_is_found_at_a_reload_has_to_stay_too() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
-    assert!(endpoint.start_lines[1].starts_with("Configuration: built-in defaults, "), "{:?}", endpoint.start_lines);
+    assert!(
+        endpoint.start_lines[1].starts_with("Configuration: built-in defaults, "),
+        "{:?}",
+        endpoint.start_lines
+    );
     assert_eq!(push(&endpoint, &host), 201);
     write(endpoint.path(), &host.prefix(), "1", "");
     reload(&endpoint, READ);
@@ -118,13 +154,20 @@ fn what_is_odd_is_warned_about_again() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "https://a.example/", OWNER, "");
     let endpoint = Endpoint::start_in(dir, &Options::trusting("https://b.example/"));
-    let count =
-        |told: &str, warning| told.lines().filter(|line| line.contains(" WARN ") && line.contains(warning)).count();
+    let count = |told: &str, warning| {
+        told.lines()
+            .filter(|line| line.contains(" WARN ") && line.contains(warning))
+            .count()
+    };
     let text = "[signing]\ncertificate_prefixes = [\"http://a.example/\"]\n";
     fs::write(endpoint.path().join("config/endpoint.toml"), text).unwrap();
     reload(&endpoint, READ);
     let told = endpoint.told();
-    assert_eq!([OWNERS, PLAIN, TRUST].map(|warning| count(&told, warning)), [1, 1, 2], "{told}");
+    assert_eq!(
+        [OWNERS, PLAIN, TRUST].map(|warning| count(&told, warning)),
+        [1, 1, 2],
+        "{told}"
+    );
 }
 
 #[test]
@@ -135,10 +178,14 @@ fn keys_that_are_read_at_the_start_only_are_named() {
     write(endpoint.path(), &host.prefix(), OWNER, more);
     reload(&endpoint, READ);
     endpoint.assert_tells(
-        "These keys have changed and need a restart keys=\"accept.duplicates, logs.format, server.max_body\"",
+        "These keys have changed and need a restart keys=\"accept.duplicates, logs.format, \
+         server.max_body\"",
     );
     assert_eq!(push(&endpoint, &host), 201);
-    assert!(endpoint.endpoint_log().starts_with('['), "the format has changed");
+    assert!(
+        endpoint.endpoint_log().starts_with('['),
+        "the format has changed"
+    );
     write(endpoint.path(), &host.prefix(), OWNER, "");
     reload(&endpoint, READ);
     assert_eq!(endpoint.told().matches("need a restart").count(), 1);
@@ -150,28 +197,46 @@ fn a_request_under_way_ends_under_what_it_began_with() {
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = host.local_addr().unwrap();
     let endpoint = start(&format!("http://{address}/"), OWNER, "");
-    let draft = Draft::new(ContentFormat::Xml, "m", &format!("http://{address}/a.pem")).sign(&key(512));
+    let draft =
+        Draft::new(ContentFormat::Xml, "m", &format!("http://{address}/a.pem")).sign(&key(512));
     let mut pushed = send(endpoint.address, &draft.wire());
     let (mut fetch, _) = host.accept().unwrap();
     write(endpoint.path(), &format!("http://{address}/"), "1", "");
     reload(&endpoint, READ);
     read_request(&mut fetch);
     let pem = key(512).certificate_pem().to_owned();
-    write!(fetch, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{pem}", pem.len()).unwrap();
+    write!(
+        fetch,
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{pem}",
+        pem.len()
+    )
+    .unwrap();
     assert_eq!(read_answer(&mut pushed).status, 201);
-    let next = Draft::new(ContentFormat::Xml, "m", &format!("http://{address}/a.pem")).sign(&key(512));
+    let next =
+        Draft::new(ContentFormat::Xml, "m", &format!("http://{address}/a.pem")).sign(&key(512));
     assert_eq!(endpoint.exchange(&next.wire()).status, 403);
 }
 
 #[test]
 fn the_files_of_tls_are_read_again_and_may_have_other_names() {
-    let (dir, old, new) = (tempfile::tempdir().unwrap(), Identity::new(), Identity::new());
-    let tls = |pem: &str, key: &str| format!("[server.tls]\ncertificate = {pem:?}\nprivate_key = {key:?}");
+    let (dir, old, new) = (
+        tempfile::tempdir().unwrap(),
+        Identity::new(),
+        Identity::new(),
+    );
+    let tls = |pem: &str, key: &str| {
+        format!("[server.tls]\ncertificate = {pem:?}\nprivate_key = {key:?}")
+    };
     old.write(dir.path());
     fs::write(dir.path().join("new.pem"), &new.certificate_pem).unwrap();
     fs::write(dir.path().join("new.key"), &new.key_pem).unwrap();
     let host = CertificateHost::serving(&key(512));
-    write(dir.path(), &host.prefix(), OWNER, &tls("server.pem", "server.key"));
+    write(
+        dir.path(),
+        &host.prefix(),
+        OWNER,
+        &tls("server.pem", "server.key"),
+    );
     let endpoint = Endpoint::start_in(dir, &Options::default());
     assert!(secure(endpoint.address, &old).is_ok());
     for bad in [tls("new.pem", "server.key"), tls("none.pem", "new.key")] {
@@ -179,10 +244,21 @@ fn the_files_of_tls_are_read_again_and_may_have_other_names() {
         reload(&endpoint, KEPT);
         // Nothing of that file has taken effect.
         let mut stream = secure(endpoint.address, &old).unwrap();
-        stream.write_all(&Draft::new(ContentFormat::Xml, "m", &host.url("a.pem")).sign(&key(512)).wire()).unwrap();
+        stream
+            .write_all(
+                &Draft::new(ContentFormat::Xml, "m", &host.url("a.pem"))
+                    .sign(&key(512))
+                    .wire(),
+            )
+            .unwrap();
         assert_eq!(read_answer(&mut stream).status, 201);
     }
-    write(endpoint.path(), "https://a.example/", OWNER, &tls("new.pem", "new.key"));
+    write(
+        endpoint.path(),
+        "https://a.example/",
+        OWNER,
+        &tls("new.pem", "new.key"),
+    );
     reload(&endpoint, READ);
     assert!(secure(endpoint.address, &new).is_ok());
     assert!(secure(endpoint.address, &old).is_err());

@@ -1,4 +1,5 @@
-//! The logs of a running endpoint are rotated, renamed, cut and deleted, and nothing that was acknowledged is lost.
+//! The logs of a running endpoint are rotated, renamed, cut and deleted, and nothing that was
+//! acknowledged is lost.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,8 +14,8 @@ use mns_endpoint::mns::ContentFormat;
 use rustix::process::Signal;
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all, foreign_key, key,
-    records, run,
+    CertificateHost, Draft, Endpoint, Options, attribute, eventually, exchange, exchange_all,
+    foreign_key, key, records, run,
 };
 
 fn push(host: &CertificateHost) -> Draft {
@@ -22,20 +23,29 @@ fn push(host: &CertificateHost) -> Draft {
 }
 
 fn accepted(log: &str) -> Vec<String> {
-    let succeeded = records(log).into_iter().filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
-    succeeded.map(|entry| String::from_utf8(attribute(&entry, "MessageId").unwrap()).unwrap()).collect()
+    let succeeded = records(log)
+        .into_iter()
+        .filter(|entry| entry.text.starts_with("Notify Message Succeed!"));
+    succeeded
+        .map(|entry| String::from_utf8(attribute(&entry, "MessageId").unwrap()).unwrap())
+        .collect()
 }
 
 /// The files of a log, the oldest first: those with numbers, then the one that is written.
 fn files(endpoint: &Endpoint, log: &str) -> Vec<PathBuf> {
     let live = endpoint.log_path(log);
     let numbered = (1..).map(|number| PathBuf::from(format!("{}.{number}", live.display())));
-    numbered.take_while(|path| path.exists()).chain([live.clone()]).collect()
+    numbered
+        .take_while(|path| path.exists())
+        .chain([live.clone()])
+        .collect()
 }
 
 /// Said also where the test passes, whose prints are kept back.
 fn tell(text: &str) {
-    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
+    std::io::stderr()
+        .write_all(format!("{text}\n").as_bytes())
+        .unwrap();
 }
 
 fn text(path: &Path) -> String {
@@ -45,7 +55,9 @@ fn text(path: &Path) -> String {
 #[test]
 fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
     let host = CertificateHost::serving(&key(512));
-    let options = Options::trusting(host.prefix()).set("logs.rotate_size", "8KiB").set("logs.keep", "off");
+    let options = Options::trusting(host.prefix())
+        .set("logs.rotate_size", "8KiB")
+        .set("logs.keep", "off");
     let endpoint = Endpoint::start(&options);
     let drafts: Vec<Draft> = (0..60).map(|_| push(&host)).collect();
     for draft in &drafts {
@@ -54,32 +66,51 @@ fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
     let paths = files(&endpoint, "endpoint_log");
     assert!(paths.len() > 5, "{paths:?}");
     // Each file by itself has whole records only: `records` checks that.
-    let found: Vec<String> = paths.iter().flat_map(|path| accepted(&text(path))).collect();
+    let found: Vec<String> = paths
+        .iter()
+        .flat_map(|path| accepted(&text(path)))
+        .collect();
     let sent: Vec<String> = drafts.into_iter().map(|draft| draft.message_id).collect();
     assert_eq!(found, sent);
     for path in paths.iter().chain(&files(&endpoint, "access_log")) {
-        assert!(fs::metadata(path).unwrap().len() <= 8 * 1024, "{}", path.display());
+        assert!(
+            fs::metadata(path).unwrap().len() <= 8 * 1024,
+            "{}",
+            path.display()
+        );
     }
-    let lines: usize = files(&endpoint, "access_log").iter().map(|path| text(path).lines().count()).sum();
+    let lines: usize = files(&endpoint, "access_log")
+        .iter()
+        .map(|path| text(path).lines().count())
+        .sum();
     assert_eq!(lines, 60);
     // A restart goes on with the numbers.
     let count = files(&endpoint, "endpoint_log").len();
     let port = endpoint.address.port();
     let (_printed, dir) = endpoint.stop();
-    let again = Endpoint::start_in(dir, &options.set("server.listen", &format!("127.0.0.1:{port}")));
+    let again = Endpoint::start_in(
+        dir,
+        &options.set("server.listen", &format!("127.0.0.1:{port}")),
+    );
     for _ in 0..10 {
         assert_eq!(again.exchange(&push(&host).wire()).status, 201);
     }
-    let found: Vec<String> = files(&again, "endpoint_log").iter().flat_map(|path| accepted(&text(path))).collect();
+    let found: Vec<String> = files(&again, "endpoint_log")
+        .iter()
+        .flat_map(|path| accepted(&text(path)))
+        .collect();
     assert_eq!((found.len(), &found[..60]), (70, sent.as_slice()));
     assert!(files(&again, "endpoint_log").len() > count);
 }
 
 #[test]
 fn renames_and_signals_under_load_lose_split_and_double_nothing() {
-    let seconds = std::env::var("ROTATE_SECONDS").ok().map_or(3, |seconds| seconds.parse().unwrap());
+    let seconds = std::env::var("ROTATE_SECONDS")
+        .ok()
+        .map_or(3, |seconds| seconds.parse().unwrap());
     let host = CertificateHost::serving(&key(512));
-    let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.rotate_size", "off"));
+    let endpoint =
+        Endpoint::start(&Options::trusting(host.prefix()).set("logs.rotate_size", "off"));
     let (address, stop) = (endpoint.address, Arc::new(AtomicBool::new(false)));
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let url = host.url("x.pem");
@@ -88,8 +119,9 @@ fn renames_and_signals_under_load_lose_split_and_double_nothing() {
             let (stop, acknowledged, url) = (stop.clone(), acknowledged.clone(), url.clone());
             std::thread::spawn(move || {
                 while !stop.load(Ordering::SeqCst) {
-                    let drafts: Vec<Draft> =
-                        (0..20).map(|_| Draft::new(ContentFormat::Xml, "m", &url).sign(&key(512))).collect();
+                    let drafts: Vec<Draft> = (0..20)
+                        .map(|_| Draft::new(ContentFormat::Xml, "m", &url).sign(&key(512)))
+                        .collect();
                     let wires: Vec<Vec<u8>> = drafts.iter().map(Draft::wire).collect();
                     for (answer, draft) in exchange_all(address, &wires).iter().zip(drafts) {
                         assert_eq!(answer.status, 201);
@@ -109,7 +141,9 @@ fn renames_and_signals_under_load_lose_split_and_double_nothing() {
         endpoint.signal(Signal::HUP);
         let next = started + Duration::from_millis(50) * renames;
         eventually("both are opened anew", || {
-            let are_there = ["endpoint_log", "access_log"].iter().all(|log| endpoint.log_path(log).exists());
+            let are_there = ["endpoint_log", "access_log"]
+                .iter()
+                .all(|log| endpoint.log_path(log).exists());
             (are_there && Instant::now() >= next).then_some(())
         });
     }
@@ -117,10 +151,15 @@ fn renames_and_signals_under_load_lose_split_and_double_nothing() {
     for sender in senders {
         sender.join().unwrap();
     }
-    let mut found: Vec<String> =
-        files(&endpoint, "endpoint_log").iter().flat_map(|path| accepted(&text(path))).collect();
+    let mut found: Vec<String> = files(&endpoint, "endpoint_log")
+        .iter()
+        .flat_map(|path| accepted(&text(path)))
+        .collect();
     let mut sent = acknowledged.lock().unwrap().clone();
-    let lines: usize = files(&endpoint, "access_log").iter().map(|path| text(path).lines().count()).sum();
+    let lines: usize = files(&endpoint, "access_log")
+        .iter()
+        .map(|path| text(path).lines().count())
+        .sum();
     tell(&format!("{} pushes over {renames} renames", sent.len()));
     assert!(sent.len() > 100 && renames > 10, "{} {renames}", sent.len());
     found.sort();
@@ -154,19 +193,38 @@ fn logs_whose_directory_is_replaced_go_on_in_the_new_one() {
     fs::create_dir(&live).unwrap();
     endpoint.signal(Signal::HUP);
     eventually("new logs are opened", || {
-        ["endpoint_log", "access_log"].iter().all(|log| endpoint.log_path(log).is_file()).then_some(())
+        ["endpoint_log", "access_log"]
+            .iter()
+            .all(|log| endpoint.log_path(log).is_file())
+            .then_some(())
     });
     assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
-    assert_eq!(accepted(&endpoint.endpoint_log()), [drafts[1].message_id.as_str()]);
+    assert_eq!(
+        accepted(&endpoint.endpoint_log()),
+        [drafts[1].message_id.as_str()]
+    );
     // And it is the new one that is locked.
     let port = endpoint.address.port();
-    let locked = FileOptions { dir: live.clone(), port, mode: 0o640 };
-    assert!(matches!(FileStorage::open(locked), Err(OpenError::Locked { .. })));
+    let locked = FileOptions {
+        dir: live.clone(),
+        port,
+        mode: 0o640,
+    };
+    assert!(matches!(
+        FileStorage::open(locked),
+        Err(OpenError::Locked { .. })
+    ));
     fs::remove_dir_all(&live).unwrap();
-    assert_eq!(endpoint.exchange(&push(&host).wire()).status, 503, "a directory that is gone keeps nothing");
+    assert_eq!(
+        endpoint.exchange(&push(&host).wire()).status,
+        503,
+        "a directory that is gone keeps nothing"
+    );
     fs::create_dir(&live).unwrap();
     endpoint.signal(Signal::HUP);
-    eventually("new logs are opened", || endpoint.log_path("endpoint_log").is_file().then_some(()));
+    eventually("new logs are opened", || {
+        endpoint.log_path("endpoint_log").is_file().then_some(())
+    });
 }
 
 #[test]
@@ -175,18 +233,27 @@ fn the_old_log_is_kept_where_no_new_one_can_be_opened() {
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let drafts = [push(&host), push(&host), push(&host)];
     assert_eq!(endpoint.exchange(&drafts[0].wire()).status, 201);
-    let (live, old) = (endpoint.log_path("endpoint_log"), endpoint.path().join("old"));
+    let (live, old) = (
+        endpoint.log_path("endpoint_log"),
+        endpoint.path().join("old"),
+    );
     fs::rename(&live, &old).unwrap();
     // Not even root opens a directory for writing.
     fs::create_dir(&live).unwrap();
     assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
-    assert_eq!(accepted(&text(&old)), [drafts[0].message_id.as_str(), &drafts[1].message_id]);
+    assert_eq!(
+        accepted(&text(&old)),
+        [drafts[0].message_id.as_str(), &drafts[1].message_id]
+    );
     endpoint.assert_tells("Cannot open a new log");
     fs::remove_dir(&live).unwrap();
     endpoint.signal(Signal::HUP);
     eventually("a new log is opened", || live.is_file().then_some(()));
     assert_eq!(endpoint.exchange(&drafts[2].wire()).status, 201);
-    assert_eq!(accepted(&endpoint.endpoint_log()), [drafts[2].message_id.as_str()]);
+    assert_eq!(
+        accepted(&endpoint.endpoint_log()),
+        [drafts[2].message_id.as_str()]
+    );
 }
 
 #[test]
@@ -195,12 +262,23 @@ fn a_copytruncate_is_survived_without_zeros() {
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let drafts = [push(&host), push(&host)];
     assert_eq!(endpoint.exchange(&drafts[0].wire()).status, 201);
-    let (live, copy) = (endpoint.log_path("endpoint_log"), endpoint.path().join("copy"));
+    let (live, copy) = (
+        endpoint.log_path("endpoint_log"),
+        endpoint.path().join("copy"),
+    );
     fs::copy(&live, &copy).unwrap();
-    fs::File::options().write(true).open(&live).unwrap().set_len(0).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&live)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
     assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
     assert_eq!(accepted(&text(&copy)), [drafts[0].message_id.as_str()]);
-    assert_eq!(accepted(&endpoint.endpoint_log()), [drafts[1].message_id.as_str()]);
+    assert_eq!(
+        accepted(&endpoint.endpoint_log()),
+        [drafts[1].message_id.as_str()]
+    );
     endpoint.assert_tells("Somebody else changed the length of a log");
 }
 
@@ -208,7 +286,9 @@ fn a_copytruncate_is_survived_without_zeros() {
 fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     let host = CertificateHost::serving(&key(512));
     let dir = tempfile::tempdir().unwrap();
-    let free = rustix::fs::statvfs(dir.path()).map(|found| found.f_bavail * found.f_frsize).unwrap();
+    let free = rustix::fs::statvfs(dir.path())
+        .map(|found| found.f_bavail * found.f_frsize)
+        .unwrap();
     let low = Options::trusting(host.prefix()).set("logs.low_water", &(free * 2).to_string());
     let endpoint = Endpoint::start_in(dir, &low);
     let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -216,7 +296,12 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
     endpoint.assert_tells("Less space is free than logs.low_water");
     // A refusal leaves its line and no details, but for the record that says so.
-    assert_eq!(endpoint.exchange(&push(&host).without("Authorization").wire()).status, 403);
+    assert_eq!(
+        endpoint
+            .exchange(&push(&host).without("Authorization").wire())
+            .status,
+        403
+    );
     let left_out = eventually("what was left out is told", || {
         Some(records(&endpoint.endpoint_log()))
             .filter(|log| log.last().is_some_and(|last| last.place == "receive.rs:8"))
@@ -231,12 +316,21 @@ fn where_space_is_scarce_refusals_leave_nothing_and_pushes_are_accepted() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.low_water", "1EiB"));
     for _ in 0..3 {
-        assert_eq!(endpoint.exchange(&push(&host).without("Authorization").wire()).status, 403);
+        assert_eq!(
+            endpoint
+                .exchange(&push(&host).without("Authorization").wire())
+                .status,
+            403
+        );
     }
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
     // What was refused stood before it in the same queue.
     assert_eq!(endpoint.access_log().lines().count(), 1);
-    assert!(records(&endpoint.endpoint_log()).iter().all(|record| record.place != "receive.rs:3"));
+    assert!(
+        records(&endpoint.endpoint_log())
+            .iter()
+            .all(|record| record.place != "receive.rs:3")
+    );
 }
 
 #[test]
@@ -262,7 +356,10 @@ fn what_a_stranger_sends_fills_no_more_of_the_log_than_it_took_to_send() {
     // A record that is begun within the bound is written whole; a second has one such.
     let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
     let bytes = endpoint.endpoint_log().len();
-    assert!(bytes > 20_000 && bytes < seconds * (10 * (4096 + 16 * 1024) + 5 * 20_000), "{bytes} in {seconds} s");
+    assert!(
+        bytes > 20_000 && bytes < seconds * (10 * (4096 + 16 * 1024) + 5 * 20_000),
+        "{bytes} in {seconds} s"
+    );
 }
 
 #[test]
@@ -276,13 +373,21 @@ fn a_flood_of_refusals_is_logged_up_to_its_rate_and_counted_beyond() {
     let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
     let address = endpoint.address;
     let (_printed, dir) = endpoint.stop();
-    let log = |name: &str| fs::read_to_string(dir.path().join(format!("logs/{name}.{}", address.port()))).unwrap();
+    let log = |name: &str| {
+        fs::read_to_string(dir.path().join(format!("logs/{name}.{}", address.port()))).unwrap()
+    };
     assert_eq!(log("access_log").lines().count(), 200, "each has its line");
     let records = records(&log("endpoint_log"));
-    let full = records.iter().filter(|record| record.place == "receive.rs:7").count();
+    let full = records
+        .iter()
+        .filter(|record| record.place == "receive.rs:7")
+        .count();
     assert!((5..=5 * seconds).contains(&full), "{full} in {seconds} s");
-    let summaries = records.iter().filter(|record| record.place == "receive.rs:8");
-    let counts = summaries.map(|record| String::from_utf8(attribute(record, "Count").unwrap()).unwrap());
+    let summaries = records
+        .iter()
+        .filter(|record| record.place == "receive.rs:8");
+    let counts =
+        summaries.map(|record| String::from_utf8(attribute(record, "Count").unwrap()).unwrap());
     let counts: Vec<usize> = counts.map(|count| count.parse().unwrap()).collect();
     assert!(counts.len() <= seconds, "more than one summary a second");
     assert_eq!(counts.iter().sum::<usize>() + full, 200);
@@ -295,7 +400,10 @@ fn access_lines_of_strangers_have_a_budget_and_one_line_a_second_has_the_number_
     let endpoint = Endpoint::start(&Options::default().set("logs.refused_rate", "0/s"));
     // Each line has more than a kilobyte, so all of them are eight times what a second may have.
     let agent = "x".repeat(1000);
-    let wire = format!("POST /{} HTTP/1.1\r\nContent-Length: 0\r\nUser-Agent: {agent}\r\n\r\n", "x".repeat(1000));
+    let wire = format!(
+        "POST /{} HTTP/1.1\r\nContent-Length: 0\r\nUser-Agent: {agent}\r\n\r\n",
+        "x".repeat(1000)
+    );
     let started = Instant::now();
     for _ in 0..REQUESTS {
         assert_eq!(endpoint.exchange(wire.as_bytes()).status, 404);
@@ -305,14 +413,38 @@ fn access_lines_of_strangers_have_a_budget_and_one_line_a_second_has_the_number_
     let (printed, dir) = endpoint.stop();
     let log = text(&dir.path().join(format!("logs/access_log.{port}")));
     let bytes_max = seconds * (BUDGET + 2048);
-    assert!((BUDGET..=bytes_max).contains(&log.len()), "{} bytes in {seconds} s", log.len());
-    assert!(printed.len() <= bytes_max, "stdout has no more than the file");
-    let left_out = |line: &str| line.split("\"refusals-left-out=").nth(1)?.split('"').next()?.parse::<usize>().ok();
+    assert!(
+        (BUDGET..=bytes_max).contains(&log.len()),
+        "{} bytes in {seconds} s",
+        log.len()
+    );
+    assert!(
+        printed.len() <= bytes_max,
+        "stdout has no more than the file"
+    );
+    let left_out = |line: &str| {
+        line.split("\"refusals-left-out=")
+            .nth(1)?
+            .split('"')
+            .next()?
+            .parse::<usize>()
+            .ok()
+    };
     let summaries: Vec<usize> = log.lines().filter_map(left_out).collect();
     assert!((1..=seconds).contains(&summaries.len()), "{summaries:?}");
     let whole = log.lines().count() - summaries.len();
     assert_eq!(whole + summaries.iter().sum::<usize>(), REQUESTS);
-    let verified = run(dir.path(), &["logs", "verify", "--log-dir", "logs", "--listen", &format!("127.0.0.1:{port}")]);
+    let verified = run(
+        dir.path(),
+        &[
+            "logs",
+            "verify",
+            "--log-dir",
+            "logs",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+        ],
+    );
     assert_eq!(verified.code, 0, "{verified:?}");
 }
 
@@ -336,7 +468,11 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        Command::new("umount").arg("--lazy").arg(self.0.path()).status().ok();
+        Command::new("umount")
+            .arg("--lazy")
+            .arg(self.0.path())
+            .status()
+            .ok();
     }
 }
 
@@ -345,7 +481,9 @@ fn on_a_full_disk_a_push_gets_the_room_of_what_strangers_have_in_quarantine() {
     let disk = match SmallDisk::mount("4m") {
         Ok(disk) => disk,
         Err(error) => {
-            return tell(&format!("SKIPPED: a full disk could not be tested, no tmpfs can be mounted: {error}"));
+            return tell(&format!(
+                "SKIPPED: a full disk could not be tested, no tmpfs can be mounted: {error}"
+            ));
         }
     };
     let host = CertificateHost::serving(&key(512));
@@ -354,22 +492,34 @@ fn on_a_full_disk_a_push_gets_the_room_of_what_strangers_have_in_quarantine() {
         .set("logs.refused_rate", "off")
         .set("logs.dir", disk.0.path().to_str().unwrap());
     let endpoint = Endpoint::start(&options);
-    let quarantine = disk.0.path().join(format!("quarantine.{}", endpoint.address.port()));
+    let quarantine = disk
+        .0
+        .path()
+        .join(format!("quarantine.{}", endpoint.address.port()));
     for _ in 0..100 {
-        let forged = Draft::new(ContentFormat::Simplified, [b'x'; 8192], &host.url("x.pem")).sign(&foreign_key(512));
+        let forged = Draft::new(ContentFormat::Simplified, [b'x'; 8192], &host.url("x.pem"))
+            .sign(&foreign_key(512));
         assert_eq!(endpoint.exchange(&forged.wire()).status, 403);
     }
     let kept = || fs::read_dir(&quarantine).map_or(0, Iterator::count);
     eventually("all are in quarantine", || (kept() == 100).then_some(()));
     let mut filler = fs::File::create(disk.0.path().join("filler")).unwrap();
     while filler.write_all(&[0; 4096]).is_ok() {}
-    // The first one may find no room, and MNS sends it again; what it needed is there within moments.
+    // The first one may find no room, and MNS sends it again; what it needed is there within
+    // moments.
     let statuses = eventually("there is room", || {
-        let statuses: Vec<u16> = (0..20).map(|_| endpoint.exchange(&push(&host).wire()).status).collect();
-        statuses.iter().all(|status| *status == 201).then_some(statuses)
+        let statuses: Vec<u16> = (0..20)
+            .map(|_| endpoint.exchange(&push(&host).wire()).status)
+            .collect();
+        statuses
+            .iter()
+            .all(|status| *status == 201)
+            .then_some(statuses)
     });
     assert_eq!((statuses.len(), kept()), (20, 0));
-    endpoint.assert_tells("Space is scarce: deleted requests from quarantine that were not proved genuine");
+    endpoint.assert_tells(
+        "Space is scarce: deleted requests from quarantine that were not proved genuine",
+    );
 }
 
 #[test]
@@ -377,14 +527,20 @@ fn a_full_disk_gets_no_201_and_heals_without_a_restart() {
     let disk = match SmallDisk::mount("256k") {
         Ok(disk) => disk,
         Err(error) => {
-            return tell(&format!("SKIPPED: a full disk could not be tested, no tmpfs can be mounted: {error}"));
+            return tell(&format!(
+                "SKIPPED: a full disk could not be tested, no tmpfs can be mounted: {error}"
+            ));
         }
     };
     let host = CertificateHost::serving(&key(512));
-    let options =
-        Options::trusting(host.prefix()).set("logs.low_water", "0").set("logs.dir", disk.0.path().to_str().unwrap());
+    let options = Options::trusting(host.prefix())
+        .set("logs.low_water", "0")
+        .set("logs.dir", disk.0.path().to_str().unwrap());
     let endpoint = Endpoint::start(&options);
-    let log = disk.0.path().join(format!("endpoint_log.{}", endpoint.address.port()));
+    let log = disk
+        .0
+        .path()
+        .join(format!("endpoint_log.{}", endpoint.address.port()));
     let filler = disk.0.path().join("filler");
     let mut acknowledged = Vec::new();
     let mut send = || {
@@ -399,7 +555,8 @@ fn a_full_disk_gets_no_201_and_heals_without_a_restart() {
     // The rest of the disk but for some pages, which the next pushes take.
     let mut file = fs::File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
-    file.set_len(file.metadata().unwrap().len() - 16 * 1024).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 16 * 1024)
+        .unwrap();
     drop(file);
     let first_refused = eventually("the disk is full", || {
         let status = send();
@@ -424,7 +581,14 @@ type Obstacle = (&'static str, fn(&Path));
 
 fn obstacles() -> Vec<Obstacle> {
     fn fifo(path: &Path) {
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
     }
     fn socket(path: &Path) {
         drop(std::os::unix::net::UnixListener::bind(path).unwrap());
@@ -450,15 +614,35 @@ fn what_is_in_the_place_of_a_log_does_not_end_the_process() {
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     for (number, (kind, make)) in obstacles().into_iter().enumerate() {
         for log in ["endpoint_log", "access_log"] {
-            let (live, old) = (endpoint.log_path(log), endpoint.path().join(format!("old{number}.{log}")));
+            let (live, old) = (
+                endpoint.log_path(log),
+                endpoint.path().join(format!("old{number}.{log}")),
+            );
             fs::rename(&live, &old).unwrap();
             make(&live);
             endpoint.signal(Signal::HUP);
             let draft = push(&host);
-            assert_eq!(endpoint.exchange(&draft.wire()).status, 201, "{kind} as {log}");
-            let endpoint_log = if log == "endpoint_log" { &old } else { &endpoint.log_path("endpoint_log") };
-            assert_eq!(accepted(&text(endpoint_log)).last(), Some(&draft.message_id), "{kind}");
-            if kind == "a directory" { fs::remove_dir(&live) } else { fs::remove_file(&live) }.unwrap();
+            assert_eq!(
+                endpoint.exchange(&draft.wire()).status,
+                201,
+                "{kind} as {log}"
+            );
+            let endpoint_log = if log == "endpoint_log" {
+                &old
+            } else {
+                &endpoint.log_path("endpoint_log")
+            };
+            assert_eq!(
+                accepted(&text(endpoint_log)).last(),
+                Some(&draft.message_id),
+                "{kind}"
+            );
+            if kind == "a directory" {
+                fs::remove_dir(&live)
+            } else {
+                fs::remove_file(&live)
+            }
+            .unwrap();
             endpoint.signal(Signal::HUP);
             eventually("a new log is opened", || live.is_file().then_some(()));
         }
@@ -475,16 +659,42 @@ fn a_start_names_what_is_in_the_place_of_a_file_and_verify_does_not_wait_for_it(
         fs::create_dir(&logs).unwrap();
         fs::write(logs.join("access_log.8080"), "").unwrap();
         make(&logs.join("endpoint_log.8080"));
-        let told = run(dir.path(), &["serve", "--log-dir", "logs", "--listen", "127.0.0.1:8080"]);
-        told.assert(78, &format!("cannot open logs/endpoint_log.8080: it is {kind}, not a regular file. "));
+        let told = run(
+            dir.path(),
+            &["serve", "--log-dir", "logs", "--listen", "127.0.0.1:8080"],
+        );
+        told.assert(
+            78,
+            &format!("cannot open logs/endpoint_log.8080: it is {kind}, not a regular file. "),
+        );
         told.assert(78, "; mend it with: ");
-        told.assert(78, "mv 'logs/endpoint_log.8080' 'logs/endpoint_log.8080'.moved");
+        told.assert(
+            78,
+            "mv 'logs/endpoint_log.8080' 'logs/endpoint_log.8080'.moved",
+        );
         told.assert(78, "logs.stdout");
-        let verify = ["logs", "verify", "--log-dir", "logs", "--listen", "127.0.0.1:8080"];
-        run(dir.path(), &verify).assert(1, &format!("endpoint_log.8080: it is {kind}, not a regular file"));
+        let verify = [
+            "logs",
+            "verify",
+            "--log-dir",
+            "logs",
+            "--listen",
+            "127.0.0.1:8080",
+        ];
+        run(dir.path(), &verify).assert(
+            1,
+            &format!("endpoint_log.8080: it is {kind}, not a regular file"),
+        );
         // Rotated, and beside the logs: neither a start nor a stop waits for it.
-        fs::rename(logs.join("endpoint_log.8080"), logs.join("endpoint_log.8080.1")).unwrap();
-        run(dir.path(), &verify).assert(1, &format!("endpoint_log.8080.1: it is {kind}, not a regular file"));
+        fs::rename(
+            logs.join("endpoint_log.8080"),
+            logs.join("endpoint_log.8080.1"),
+        )
+        .unwrap();
+        run(dir.path(), &verify).assert(
+            1,
+            &format!("endpoint_log.8080.1: it is {kind}, not a regular file"),
+        );
         let endpoint = Endpoint::start_in(dir, &Options::default());
         let port = endpoint.address.port();
         let (_printed, dir) = endpoint.stop();
@@ -518,10 +728,14 @@ fn a_clock_that_is_ahead_deletes_nothing_and_a_verified_push_lets_logs_keep_go_o
     }
     let mut rotated = files(&endpoint, "endpoint_log");
     rotated.extend(files(&endpoint, "access_log"));
-    rotated.retain(|path| path != &endpoint.log_path("endpoint_log") && path != &endpoint.log_path("access_log"));
+    rotated.retain(|path| {
+        path != &endpoint.log_path("endpoint_log") && path != &endpoint.log_path("access_log")
+    });
     assert!(rotated.len() > 5, "{rotated:?}");
-    let rotated: Vec<PathBuf> =
-        rotated.into_iter().map(|path| path.strip_prefix(endpoint.path()).unwrap().to_owned()).collect();
+    let rotated: Vec<PathBuf> = rotated
+        .into_iter()
+        .map(|path| path.strip_prefix(endpoint.path()).unwrap().to_owned())
+        .collect();
     let listen = endpoint.address.to_string();
     let (_printed, dir) = endpoint.stop();
     for entry in fs::read_dir(dir.path().join("logs")).unwrap() {
@@ -534,7 +748,8 @@ fn a_clock_that_is_ahead_deletes_nothing_and_a_verified_push_lets_logs_keep_go_o
     fs::write(dir.path().join("logs/diagnostics.2020-01-02"), "").unwrap();
     age(&dir.path().join("logs/diagnostics.2020-01-01"), DAY * 30);
     age(&dir.path().join("logs/diagnostics.2020-01-02"), DAY * 30);
-    // By the clock all is a month old: it may be right, or a month ahead. And what the start itself writes proves nothing.
+    // By the clock all is a month old: it may be right, or a month ahead. And what the start itself
+    // writes proves nothing.
     let options = options.set("logs.keep", "7d").set("server.listen", &listen);
     let mut endpoint = Endpoint::start_in(dir, &options);
     for _ in 0..2 {
@@ -542,14 +757,26 @@ fn a_clock_that_is_ahead_deletes_nothing_and_a_verified_push_lets_logs_keep_go_o
         let access = endpoint.log_path("access_log");
         fs::rename(&access, endpoint.path().join("moved")).unwrap();
         eventually("a round is over", || access.exists().then_some(()));
-        rotated.iter().for_each(|name| assert!(endpoint.path().join(name).exists(), "{}", name.display()));
+        rotated
+            .iter()
+            .for_each(|name| assert!(endpoint.path().join(name).exists(), "{}", name.display()));
         endpoint = Endpoint::start_in(endpoint.stop().1, &options);
     }
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
     eventually("the old files are deleted", || {
-        rotated.iter().all(|name| !endpoint.path().join(name).exists()).then_some(())
+        rotated
+            .iter()
+            .all(|name| !endpoint.path().join(name).exists())
+            .then_some(())
     });
-    let diagnostics = |day: &str| endpoint.path().join(format!("logs/diagnostics.{day}")).exists();
-    eventually("the old diagnostic logs are deleted", || (!diagnostics("2020-01-01")).then_some(()));
+    let diagnostics = |day: &str| {
+        endpoint
+            .path()
+            .join(format!("logs/diagnostics.{day}"))
+            .exists()
+    };
+    eventually("the old diagnostic logs are deleted", || {
+        (!diagnostics("2020-01-01")).then_some(())
+    });
     assert!(diagnostics("2020-01-02"), "the newest is kept");
 }

@@ -18,12 +18,18 @@ fn bench(set: impl FnOnce(Options) -> Options) -> Bench {
 }
 
 fn segment(endpoint: &Endpoint) -> String {
-    fs::read_to_string(endpoint.path().join("state/path")).unwrap().trim().to_owned()
+    fs::read_to_string(endpoint.path().join("state/path"))
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 /// The status of a genuine push to a path.
 fn status(bench: &Bench, path: &str) -> u16 {
-    bench.endpoint.exchange(&bench.draft().to(path).sign(&key(512)).wire()).status
+    bench
+        .endpoint
+        .exchange(&bench.draft().to(path).sign(&key(512)).wire())
+        .status
 }
 
 #[test]
@@ -33,15 +39,26 @@ fn only_the_secret_path_is_served_and_a_restart_keeps_it() {
     assert!(secret.len() >= 43, "{secret}");
     assert_eq!(status(&bench, &format!("/n/{secret}")), 201);
     assert_eq!(status(&bench, &format!("/n/{secret}?x=1")), 201);
-    for other in
-        ["/notifications", "/n/***", "/n/", &format!("/{secret}"), &format!("/n/{secret}/"), &format!("/n/{TWO}")]
-    {
+    for other in [
+        "/notifications",
+        "/n/***",
+        "/n/",
+        &format!("/{secret}"),
+        &format!("/n/{secret}/"),
+        &format!("/n/{TWO}"),
+    ] {
         assert_eq!(status(&bench, other), 404, "{other}");
     }
     let address = bench.endpoint.address;
-    assert_eq!(bench.endpoint.start_lines[0], format!("Start Endpoint! Address: http://{address}/n/***"));
+    assert_eq!(
+        bench.endpoint.start_lines[0],
+        format!("Start Endpoint! Address: http://{address}/n/***")
+    );
     let dir = bench.endpoint.kill();
-    let again = Endpoint::start_in(dir, &Options::default().set("server.secret_path_file", "state/path"));
+    let again = Endpoint::start_in(
+        dir,
+        &Options::default().set("server.secret_path_file", "state/path"),
+    );
     assert_eq!(segment(&again), secret);
 }
 
@@ -51,7 +68,10 @@ fn two_segments_are_served_at_once_so_that_one_can_take_the_others_place() {
     fs::write(dir.path().join("path"), format!("{ONE}\n{TWO}\n")).unwrap();
     let file = dir.path().join("path").display().to_string();
     let bench = Bench::with(|options| options.set("server.secret_path_file", &file));
-    assert_eq!([ONE, TWO].map(|segment| status(&bench, &format!("/n/{segment}"))), [201; 2]);
+    assert_eq!(
+        [ONE, TWO].map(|segment| status(&bench, &format!("/n/{segment}"))),
+        [201; 2]
+    );
 }
 
 #[test]
@@ -59,13 +79,25 @@ fn it_stands_behind_what_a_proxy_cut_off() {
     let bench = bench(|options| options.set("server.public_path_prefix", "/a"));
     let secret = segment(&bench.endpoint);
     let draft = bench.draft().to(&format!("/a/n/{secret}")).sign(&key(512));
-    assert_eq!(bench.endpoint.exchange(&draft.to(&format!("/n/{secret}")).wire()).status, 201);
-    assert!(bench.endpoint.start_lines[0].ends_with("/a/n/***"), "{:?}", bench.endpoint.start_lines);
+    assert_eq!(
+        bench
+            .endpoint
+            .exchange(&draft.to(&format!("/n/{secret}")).wire())
+            .status,
+        201
+    );
+    assert!(
+        bench.endpoint.start_lines[0].ends_with("/a/n/***"),
+        "{:?}",
+        bench.endpoint.start_lines
+    );
 }
 
 /// All bytes of all files below a directory.
 fn all_below(dir: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let read = |path: std::path::PathBuf| match path.is_dir() {
         true => all_below(&path),
         false => vec![(path.display().to_string(), fs::read(&path).unwrap())],
@@ -82,15 +114,26 @@ fn no_output_shows_a_secret_whatever_is_sent() {
         let bench = bench(|options| {
             let options = options.set("admin.listen", "127.0.0.1:0");
             let options = options.set("admin.token_file", &token.display().to_string());
-            let options = options.set("logs.format", format).set("logs.access_fields", "peer,reason,message_id");
-            options.set("logs.diagnostics", "true").env("RUST_LOG", "trace")
+            let options = options
+                .set("logs.format", format)
+                .set("logs.access_fields", "peer,reason,message_id");
+            options
+                .set("logs.diagnostics", "true")
+                .env("RUST_LOG", "trace")
         });
         let secret = segment(&bench.endpoint);
         let path = format!("/n/{secret}");
         let admin = eventually("the admin listener is told", || {
             let told = bench.endpoint.stderr();
-            let line = told.lines().find(|line| line.contains("Health, readiness and metrics are served"))?;
-            line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
+            let line = told
+                .lines()
+                .find(|line| line.contains("Health, readiness and metrics are served"))?;
+            line.split("address=")
+                .nth(1)?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
         });
         // A proxy may tell what it was asked for.
         let told = |draft: crate::support::Draft| {
@@ -103,12 +146,18 @@ fn no_output_shows_a_secret_whatever_is_sent() {
         let forged = told(bench.draft().to(&path)).sign(&key(1024));
         let nearby = told(bench.draft().to(&format!("{path}/x"))).sign(&key(512));
         let get = told(bench.draft().to(&path)).method("GET");
-        let statuses = [&accepted, &forged, &nearby, &get].map(|draft| bench.endpoint.exchange(&draft.wire()).status);
+        let statuses = [&accepted, &forged, &nearby, &get]
+            .map(|draft| bench.endpoint.exchange(&draft.wire()).status);
         assert_eq!(statuses, [201, 403, 404, 405]);
         for path in ["/metrics", "/readyz", "/healthz"] {
-            let ask = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+            let ask = format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            );
             let body = exchange(admin, ask.as_bytes()).body;
-            assert!(!body.is_empty() && !body.contains(&secret) && !body.contains(TOKEN), "{path}: {body}");
+            assert!(
+                !body.is_empty() && !body.contains(&secret) && !body.contains(TOKEN),
+                "{path}: {body}"
+            );
         }
         let port = bench.endpoint.address.port();
         bench.endpoint.signal(Signal::HUP);
@@ -123,17 +172,36 @@ fn no_output_shows_a_secret_whatever_is_sent() {
                 .unwrap_or_else(|| panic!("no {name}"));
             String::from_utf8_lossy(&found.1).into_owned()
         };
-        assert!(text("access_log").matches("/n/***").count() >= 4, "{}", text("access_log"));
+        assert!(
+            text("access_log").matches("/n/***").count() >= 4,
+            "{}",
+            text("access_log")
+        );
         assert!(text("endpoint_log").contains(Reason::SignatureWrong.key()));
-        assert!(text("endpoint_log").matches("/n/***").count() > 8, "{}", text("endpoint_log"));
-        // A request in quarantine is whole, so that it can be verified again: for the owner of the process alone.
-        let (kept, shown): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| path.contains("/quarantine."));
+        assert!(
+            text("endpoint_log").matches("/n/***").count() > 8,
+            "{}",
+            text("endpoint_log")
+        );
+        // A request in quarantine is whole, so that it can be verified again: for the owner of the
+        // process alone.
+        let (kept, shown): (Vec<_>, Vec<_>) = files
+            .iter()
+            .partition(|(path, _)| path.contains("/quarantine."));
         assert_eq!(kept.len(), 1, "the forgery");
         let quarantine = dir.path().join(format!("logs/quarantine.{port}"));
-        assert_eq!(fs::metadata(quarantine).unwrap().permissions().mode() & 0o777, 0o700);
-        for (path, content) in shown.into_iter().filter(|(path, _)| !path.ends_with("state/path")) {
+        assert_eq!(
+            fs::metadata(quarantine).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        for (path, content) in shown
+            .into_iter()
+            .filter(|(path, _)| !path.ends_with("state/path"))
+        {
             for hidden in [secret.as_str(), TOKEN] {
-                let is_shown = content.windows(hidden.len()).any(|window| window == hidden.as_bytes());
+                let is_shown = content
+                    .windows(hidden.len())
+                    .any(|window| window == hidden.as_bytes());
                 assert!(!is_shown, "{path} shows a secret");
             }
         }
@@ -148,14 +216,27 @@ fn what_came_under_a_path_that_is_no_longer_served_is_not_taken_back() {
     let (address, prefix) = (bench.endpoint.address.to_string(), bench.host.prefix());
     let dir = bench.endpoint.stop().1;
     let file = dir.path().join("state/path");
-    let kept = format!("logs/quarantine.{}/0000000001.genuine.http", address.split(':').nth(1).unwrap());
-    let flags = ["--listen", &address, "--trust", &prefix, "--set", "server.secret_path_file=state/path"];
+    let kept = format!(
+        "logs/quarantine.{}/0000000001.genuine.http",
+        address.split(':').nth(1).unwrap()
+    );
+    let flags = [
+        "--listen",
+        &address,
+        "--trust",
+        &prefix,
+        "--set",
+        "server.secret_path_file=state/path",
+    ];
     let recover = || run(dir.path(), &[&["logs", "recover"], &flags[..]].concat());
     let explain = || run(dir.path(), &[&["explain", &kept], &flags[..]].concat());
     let old = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
     for ended in [recover(), explain()] {
-        ended.assert(1, "state/path is made by the first serve, and without it no path is served");
+        ended.assert(
+            1,
+            "state/path is made by the first serve, and without it no path is served",
+        );
     }
     assert!(!file.exists(), "only serve makes it");
     fs::write(&file, format!("{TWO}\n")).unwrap();
@@ -171,13 +252,27 @@ fn what_came_under_a_path_that_is_no_longer_served_is_not_taken_back() {
 fn check_prints_the_address_whole_on_demand_only() {
     let dir = tempfile::tempdir().unwrap();
     let set = |more: &[&str]| {
-        let base = ["check", "--listen", "127.0.0.1:8080", "--set", "server.secret_path_file=path"];
+        let base = [
+            "check",
+            "--listen",
+            "127.0.0.1:8080",
+            "--set",
+            "server.secret_path_file=path",
+        ];
         run(dir.path(), &[&base[..], more].concat())
     };
     let missing = set(&["--show-address"]);
     assert_eq!(missing.code, 1);
-    assert!(missing.stderr.contains("path is made by the first serve"), "{}", missing.stderr);
-    assert!(set(&[]).stdout.contains("note     server.secret_path_file: path is not there yet"));
+    assert!(
+        missing.stderr.contains("path is made by the first serve"),
+        "{}",
+        missing.stderr
+    );
+    assert!(
+        set(&[])
+            .stdout
+            .contains("note     server.secret_path_file: path is not there yet")
+    );
     fs::write(dir.path().join("path"), format!("{ONE}\n{TWO}\n")).unwrap();
     let found = set(&[]);
     assert!(!found.stdout.contains(ONE), "{}", found.stdout);
@@ -187,14 +282,32 @@ fn check_prints_the_address_whole_on_demand_only() {
         "others may read path",
         "without TLS the path goes over the network",
     ] {
-        assert!(found.stdout.contains(line), "{line:?} is not in {}", found.stdout);
+        assert!(
+            found.stdout.contains(line),
+            "{line:?} is not in {}",
+            found.stdout
+        );
     }
-    assert_eq!(set(&["--show-address"]).stdout, format!("http://127.0.0.1:8080/n/{ONE}\n"));
-    let public = set(&["--show-address", "--set", "server.public_url=https://mns.example.com"]);
+    assert_eq!(
+        set(&["--show-address"]).stdout,
+        format!("http://127.0.0.1:8080/n/{ONE}\n")
+    );
+    let public = set(&[
+        "--show-address",
+        "--set",
+        "server.public_url=https://mns.example.com",
+    ]);
     assert_eq!(public.stdout, format!("https://mns.example.com/n/{ONE}\n"));
-    let with_path = set(&["--set", "server.public_url=https://mns.example.com/notifications"]);
+    let with_path = set(&[
+        "--set",
+        "server.public_url=https://mns.example.com/notifications",
+    ]);
     assert_eq!(with_path.code, 78);
-    assert!(with_path.stdout.contains("leave its path out"), "{}", with_path.stdout);
+    assert!(
+        with_path.stdout.contains("leave its path out"),
+        "{}",
+        with_path.stdout
+    );
 }
 
 #[test]
@@ -202,7 +315,13 @@ fn a_file_that_holds_no_secret_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
     for (text, told) in [("short", "line 1 is no segment"), ("", "holds 0 segments")] {
         fs::write(dir.path().join("path"), text).unwrap();
-        let serve = ["serve", "--listen", "127.0.0.1:0", "--set", "server.secret_path_file=path"];
+        let serve = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--set",
+            "server.secret_path_file=path",
+        ];
         let ended = run(dir.path(), &serve);
         assert_eq!(ended.code, 78, "{ended:#?}");
         assert!(ended.stderr.contains(told), "{}", ended.stderr);

@@ -1,4 +1,5 @@
-//! Whose connection gives way when every slot is taken: never that of a genuine push for that of a stranger.
+//! Whose connection gives way when every slot is taken: never that of a genuine push for that of a
+//! stranger.
 //!
 //! `SLOTS_KEPT=` sets how many genuine connections are kept.
 
@@ -13,8 +14,8 @@ use mns_endpoint::server::Reason;
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    Bench, Draft, Entry, Mode, answer_within, attribute, eventually, exchange, key, occupy, read_answer, send,
-    within_body_timeout,
+    Bench, Draft, Entry, Mode, answer_within, attribute, eventually, exchange, key, occupy,
+    read_answer, send, within_body_timeout,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -32,11 +33,13 @@ fn bench(slots: usize) -> Bench {
     bench
 }
 
-/// Waits until the last push is over: its connection is proved and busy until shortly after its answer was read, and until
-/// then another one gets 503 if there is no other slot.
+/// Waits until the last push is over: its connection is proved and busy until shortly after its
+/// answer was read, and until then another one gets 503 if there is no other slot.
 fn await_free_slot(bench: &Bench) {
     let other = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
-    eventually("its slot is free", || (bench.endpoint.exchange(other).status == 404).then_some(()));
+    eventually("its slot is free", || {
+        (bench.endpoint.exchange(other).status == 404).then_some(())
+    });
 }
 
 fn url(bench: &Bench) -> String {
@@ -63,10 +66,14 @@ fn push(bench: &Bench, stream: &mut TcpStream) {
 /// A connection from one of this machine's addresses.
 fn connect(from: Ipv4Addr, to: SocketAddr, bytes: &[u8]) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(IpAddr::V4(from), 0).into()).unwrap();
+    socket
+        .bind(&SocketAddr::new(IpAddr::V4(from), 0).into())
+        .unwrap();
     socket.connect(&to.into()).unwrap();
     let mut stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     stream.write_all(bytes).unwrap();
     stream
 }
@@ -90,12 +97,19 @@ fn wait(stream: &TcpStream, span: Duration) {
 
 /// The first bytes of a request whose body does not come, in each form.
 fn unfinished(bench: &Bench) -> [(&'static str, Vec<u8>); 4] {
-    let forged = Draft::new(ContentFormat::Xml, "m", &url(bench)).set("Authorization", STANDARD.encode([7; 64]));
+    let forged = Draft::new(ContentFormat::Xml, "m", &url(bench))
+        .set("Authorization", STANDARD.encode([7; 64]));
     let bare = "POST /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx";
     [
         ("without headers of MNS's", bare.as_bytes().to_vec()),
-        ("with plausible headers", [forged.head(), b"<".to_vec()].concat()),
-        ("with one genuine head", [genuine(bench).head(), b"<".to_vec()].concat()),
+        (
+            "with plausible headers",
+            [forged.head(), b"<".to_vec()].concat(),
+        ),
+        (
+            "with one genuine head",
+            [genuine(bench).head(), b"<".to_vec()].concat(),
+        ),
         ("with a head that is not complete", STALLED.to_vec()),
     ]
 }
@@ -104,15 +118,27 @@ fn unfinished(bench: &Bench) -> [(&'static str, Vec<u8>); 4] {
 fn slow_strangers_at_every_slot_keep_no_genuine_push_out() {
     for is_apart in [false, true] {
         let bench = bench(20);
-        let (strangers, genuine_from) = (Ipv4Addr::LOCALHOST, if is_apart { OTHER } else { Ipv4Addr::LOCALHOST });
+        let (strangers, genuine_from) = (
+            Ipv4Addr::LOCALHOST,
+            if is_apart { OTHER } else { Ipv4Addr::LOCALHOST },
+        );
         for (what, begun) in unfinished(&bench) {
             for round in 0..3 {
-                let _slow: Vec<TcpStream> =
-                    (0..30).map(|_| connect(strangers, bench.endpoint.address, &begun)).collect();
+                let _slow: Vec<TcpStream> = (0..30)
+                    .map(|_| connect(strangers, bench.endpoint.address, &begun))
+                    .collect();
                 for _ in 0..10 {
-                    let mut stream = connect(genuine_from, bench.endpoint.address, &genuine(&bench).wire());
+                    let mut stream = connect(
+                        genuine_from,
+                        bench.endpoint.address,
+                        &genuine(&bench).wire(),
+                    );
                     assert_eq!(read_answer(&mut stream).status, 201, "{what}, {round}");
-                    assert_eq!(exchange(bench.endpoint.address, HEALTH).status, 200, "{what}, {round}");
+                    assert_eq!(
+                        exchange(bench.endpoint.address, HEALTH).status,
+                        200,
+                        "{what}, {round}"
+                    );
                 }
             }
         }
@@ -165,15 +191,21 @@ fn one_genuine_head_on_many_connections_proves_one_of_them() {
 #[test]
 fn copies_of_a_push_and_pushes_of_others_prove_no_connection() {
     let bench = Bench::with(|options| {
-        options.set("server.max_connections", "10").set("accept.topic_owners", "1269128356620446")
+        options
+            .set("server.max_connections", "10")
+            .set("accept.topic_owners", "1269128356620446")
     });
     let own = genuine(&bench);
     bench.accept(&own);
     let foreign = Draft::with_body(
-        String::from_utf8(own.body.clone()).unwrap().replace("<TopicOwner>1269128356620446", "<TopicOwner>42"),
+        String::from_utf8(own.body.clone())
+            .unwrap()
+            .replace("<TopicOwner>1269128356620446", "<TopicOwner>42"),
         &url(&bench),
     );
-    let foreign = foreign.set("Content-Type", "text/xml;charset=utf-8").sign(&key(512));
+    let foreign = foreign
+        .set("Content-Type", "text/xml;charset=utf-8")
+        .sign(&key(512));
     for (copy, status) in [(own.wire(), 201), (foreign.wire(), 403)] {
         let _idle: Vec<TcpStream> = (0..30)
             .map(|_| {
@@ -185,7 +217,9 @@ fn copies_of_a_push_and_pushes_of_others_prove_no_connection() {
         // Two that come slowly, and each has a stranger behind it.
         for _ in 0..3 {
             let mut slow = [(); 2].map(|()| send(bench.endpoint.address, b""));
-            let _strangers: Vec<TcpStream> = (0..4).map(|_| send(bench.endpoint.address, STALLED)).collect();
+            let _strangers: Vec<TcpStream> = (0..4)
+                .map(|_| send(bench.endpoint.address, STALLED))
+                .collect();
             wait(&slow[0], GRACE / 10);
             slow.iter_mut().for_each(|stream| push(&bench, stream));
         }
@@ -197,7 +231,9 @@ fn a_connection_that_has_carried_a_push_stalls_like_any_other() {
     let bench = bench(3);
     let mut stalled = proved(&bench);
     let mut kept = [proved(&bench), proved(&bench)];
-    stalled.write_all(b"POST /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx").unwrap();
+    stalled
+        .write_all(b"POST /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
+        .unwrap();
     wait(&kept[0], GRACE / 10);
     assert_eq!(bench.endpoint.exchange(HEALTH).status, 200);
     eventually("it gives way", || is_closed(&mut stalled).then_some(()));
@@ -208,16 +244,22 @@ fn a_connection_that_has_carried_a_push_stalls_like_any_other() {
 fn answers_that_nobody_reads_and_certificates_that_do_not_come_hold_no_slot() {
     let bench = bench(1);
     let mut unread = send(bench.endpoint.address, b"");
-    unread.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+    unread
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
     while unread.write_all(&HEALTH.repeat(1000)).is_ok() {}
     wait_for_slot(&bench);
     await_free_slot(&bench);
     bench.host.set(Mode::Stall);
-    let _waiting = send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
+    let _waiting = send(
+        bench.endpoint.address,
+        &bench.draft().sign(&key(512)).wire(),
+    );
     wait_for_slot(&bench);
 }
 
-/// A push is taken as soon as the only other connection has been without progress for [`GRACE`], or before.
+/// A push is taken as soon as the only other connection has been without progress for [`GRACE`], or
+/// before.
 #[track_caller]
 fn wait_for_slot(bench: &Bench) {
     let begun = Instant::now();
@@ -229,7 +271,9 @@ fn wait_for_slot(bench: &Bench) {
 #[test]
 fn among_strangers_the_peer_with_most_connections_gives_way() {
     let bench = bench(20);
-    eventually("connecting takes less than a second", || has_outlived_the_loud(&bench).then_some(()));
+    eventually("connecting takes less than a second", || {
+        has_outlived_the_loud(&bench).then_some(())
+    });
 }
 
 /// `false` if connecting took so long that the quiet one had to go.
@@ -237,7 +281,9 @@ fn has_outlived_the_loud(bench: &Bench) -> bool {
     // It has said nothing, is the oldest, and is not slow yet.
     let mut quiet = connect(OTHER, bench.endpoint.address, b"");
     let began = Instant::now();
-    let _loud: Vec<TcpStream> = (0..100).map(|_| connect(STRANGER, bench.endpoint.address, STALLED)).collect();
+    let _loud: Vec<TcpStream> = (0..100)
+        .map(|_| connect(STRANGER, bench.endpoint.address, STALLED))
+        .collect();
     if began.elapsed() >= GRACE {
         return false;
     }
@@ -252,7 +298,9 @@ fn an_address_that_has_sent_a_push_is_never_the_loud_one() {
     let mut first = connect(STRANGER, bench.endpoint.address, &genuine(&bench).wire());
     assert_eq!(read_answer(&mut first).status, 201);
     let mut quiet = connect(OTHER, bench.endpoint.address, b"");
-    let _balancer: Vec<TcpStream> = (0..100).map(|_| connect(STRANGER, bench.endpoint.address, STALLED)).collect();
+    let _balancer: Vec<TcpStream> = (0..100)
+        .map(|_| connect(STRANGER, bench.endpoint.address, STALLED))
+        .collect();
     // The one that has said nothing for longest went, not those of a balancer.
     eventually("it gives way", || is_closed(&mut quiet).then_some(()));
 }
@@ -260,12 +308,17 @@ fn an_address_that_has_sent_a_push_is_never_the_loud_one() {
 #[test]
 fn a_stranger_gets_one_403_on_a_connection_and_a_connection_of_pushes_goes_on() {
     let bench = bench(10);
-    let forged = genuine(&bench).set("Authorization", STANDARD.encode([7; 64])).wire();
+    let forged = genuine(&bench)
+        .set("Authorization", STANDARD.encode([7; 64]))
+        .wire();
     let closes = |stream: &mut TcpStream| {
         stream.write_all(&forged).unwrap();
         let answer = read_answer(stream);
         assert_eq!(answer.status, 403);
-        answer.headers.get("connection").is_some_and(|token| token == "close")
+        answer
+            .headers
+            .get("connection")
+            .is_some_and(|token| token == "close")
     };
     let mut stranger = send(bench.endpoint.address, b"");
     assert!(closes(&mut stranger));
@@ -275,16 +328,24 @@ fn a_stranger_gets_one_403_on_a_connection_and_a_connection_of_pushes_goes_on() 
     assert!(!closes(&mut shared));
     push(&bench, &mut shared);
     bench.host.set(Mode::Hang);
-    let mut unsure = send(bench.endpoint.address, &bench.draft().sign(&key(512)).wire());
+    let mut unsure = send(
+        bench.endpoint.address,
+        &bench.draft().sign(&key(512)).wire(),
+    );
     let answer = read_answer(&mut unsure);
-    assert_eq!((answer.status, answer.headers.get("connection")), (503, None));
+    assert_eq!(
+        (answer.status, answer.headers.get("connection")),
+        (503, None)
+    );
     push(&bench, &mut unsure);
 }
 
 #[test]
 fn the_body_of_a_refused_head_is_read_for_a_second_and_no_longer() {
     let bench = bench(10);
-    let forged = genuine(&bench).set("Authorization", STANDARD.encode([7; 64])).set("Expect", "100-continue");
+    let forged = genuine(&bench)
+        .set("Authorization", STANDARD.encode([7; 64]))
+        .set("Expect", "100-continue");
     let wrong = Reason::SignatureWrong.key().as_bytes();
     let refused = |before: usize, bytes: &[u8]| {
         let begun = Instant::now();
@@ -295,7 +356,8 @@ fn the_body_of_a_refused_head_is_read_for_a_second_and_no_longer() {
         assert_eq!(read_answer(&mut stream).status, 403);
         let log = eventually("it is logged", || {
             let log = bench.log();
-            let is_ours = |entry: &Entry| attribute(entry, "Reason").is_some_and(|reason| reason == wrong);
+            let is_ours =
+                |entry: &Entry| attribute(entry, "Reason").is_some_and(|reason| reason == wrong);
             log.into_iter().filter(is_ours).nth(before)
         });
         (begun.elapsed(), log.text.contains("<Notification"))
@@ -309,15 +371,26 @@ fn the_body_of_a_refused_head_is_read_for_a_second_and_no_longer() {
 #[test]
 fn what_comes_behind_a_request_has_the_time_of_a_head() {
     let bench = Bench::with(|options| options.set("server.head_timeout", "300ms"));
-    for behind in [&b"P"[..], STALLED, b"POST /notifications HTTP/1.1\r\nHost: x\r\n"] {
-        for request in [HEALTH, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"] {
+    for behind in [
+        &b"P"[..],
+        STALLED,
+        b"POST /notifications HTTP/1.1\r\nHost: x\r\n",
+    ] {
+        for request in [
+            HEALTH,
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        ] {
             let mut stream = send(bench.endpoint.address, &[request, behind].concat());
             for _ in 0..request.len() / HEALTH.len() {
                 assert_eq!(read_answer(&mut stream).status, 200);
             }
             let begun = Instant::now();
             assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{behind:?}");
-            assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() < Duration::from_secs(4),
+                "{:?}",
+                begun.elapsed()
+            );
         }
     }
     // With nothing behind it, its silence is that between two requests.
@@ -327,14 +400,26 @@ fn what_comes_behind_a_request_has_the_time_of_a_head() {
     kept.write_all(HEALTH).unwrap();
     assert_eq!(read_answer(&mut kept).status, 200);
     // One that comes whole has its own time for everything, however late.
-    let mut stream = send(bench.endpoint.address, &[HEALTH, &bench.draft().sign(&key(512)).wire()].concat());
-    assert_eq!((read_answer(&mut stream).status, read_answer(&mut stream).status), (200, 201));
+    let mut stream = send(
+        bench.endpoint.address,
+        &[HEALTH, &bench.draft().sign(&key(512)).wire()].concat(),
+    );
+    assert_eq!(
+        (
+            read_answer(&mut stream).status,
+            read_answer(&mut stream).status
+        ),
+        (200, 201)
+    );
 }
 
 #[test]
 fn what_many_requests_have_made_of_a_buffer_counts_while_it_is_kept() {
     let bench = Bench::with(|options| options.set("server.heads_max", "256KiB"));
-    let large = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let large = format!(
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "x".repeat(20_000)
+    );
     let mut idle: Vec<TcpStream> = (0..30)
         .map(|_| {
             let mut stream = send(bench.endpoint.address, large.as_bytes());
@@ -342,7 +427,9 @@ fn what_many_requests_have_made_of_a_buffer_counts_while_it_is_kept() {
             stream
         })
         .collect();
-    eventually("most give way", || (idle.iter_mut().filter_map(is_gone).count() >= 18).then_some(()));
+    eventually("most give way", || {
+        (idle.iter_mut().filter_map(is_gone).count() >= 18).then_some(())
+    });
     bench.accept(&genuine(&bench));
 }
 
@@ -351,12 +438,19 @@ fn heads_have_a_bound_together_and_the_largest_go_first() {
     let bench = Bench::with(|options| options.set("server.heads_max", "256KiB"));
     let known = Draft::new(ContentFormat::Xml, "m", &url(&bench)).sign(&key(512));
     bench.accept(&known);
-    let head = format!("POST /notifications HTTP/1.1\r\nHost: x\r\nX-Long: {}", "x".repeat(31_000));
+    let head = format!(
+        "POST /notifications HTTP/1.1\r\nHost: x\r\nX-Long: {}",
+        "x".repeat(31_000)
+    );
     let with_a_body = format!("{head}\r\nContent-Length: 2\r\n\r\nx");
     for begun in [head, with_a_body] {
-        let mut large: Vec<TcpStream> = (0..30).map(|_| send(bench.endpoint.address, begun.as_bytes())).collect();
+        let mut large: Vec<TcpStream> = (0..30)
+            .map(|_| send(bench.endpoint.address, begun.as_bytes()))
+            .collect();
         // Four of them fit.
-        eventually("the others give way", || (large.iter_mut().filter_map(is_gone).count() >= 26).then_some(()));
+        eventually("the others give way", || {
+            (large.iter_mut().filter_map(is_gone).count() >= 26).then_some(())
+        });
         let mut slow = genuine(&bench).wire();
         let rest = slow.split_off(40);
         let mut stream = send(bench.endpoint.address, &slow);

@@ -9,7 +9,18 @@ use strum::IntoEnumIterator as _;
 /// The modules in layers: each imports from its own name and from layers above it in this table.
 const LAYERS: [&[&str]; 5] = [
     &["mns"],
-    &["bounded", "clock", "host_name", "meter", "regular", "remedy", "report", "roots", "span", "tls_error"],
+    &[
+        "bounded",
+        "clock",
+        "host_name",
+        "meter",
+        "regular",
+        "remedy",
+        "report",
+        "roots",
+        "span",
+        "tls_error",
+    ],
     &["trust", "journal", "quarantine", "net"],
     &["server", "admin", "client", "emulator"],
     &["config", "command", "telemetry", "metrics", "signals"],
@@ -18,17 +29,60 @@ const LAYERS: [&[&str]; 5] = [
 /// A crate and the files that may name it.
 const FENCES: [(&str, &[&str]); 21] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
-    ("serde_json", &["mns/json.rs", "journal/", "admin/mod.rs", "config/layers.rs", "emulator/api.rs", "command/"]),
-    ("axum", &["net/accept.rs", "net/turned_away.rs", "server/", "admin/mod.rs", "emulator/"]),
+    (
+        "serde_json",
+        &[
+            "mns/json.rs",
+            "journal/",
+            "admin/mod.rs",
+            "config/layers.rs",
+            "emulator/api.rs",
+            "command/",
+        ],
+    ),
+    (
+        "axum",
+        &[
+            "net/accept.rs",
+            "net/turned_away.rs",
+            "server/",
+            "admin/mod.rs",
+            "emulator/",
+        ],
+    ),
     ("hyper", &["net/"]),
-    ("reqwest", &["trust/source.rs", "client/mod.rs", "client/error.rs", "command/health.rs"]),
+    (
+        "reqwest",
+        &[
+            "trust/source.rs",
+            "client/mod.rs",
+            "client/error.rs",
+            "command/health.rs",
+        ],
+    ),
     ("rcgen", &["command/self_signed.rs"]),
     ("rsa", &["trust/public_key.rs", "emulator/signer.rs"]),
     ("aws_lc_rs", &["trust/public_key.rs"]),
     ("crypto_bigint", &["trust/public_key.rs"]),
-    ("sha1", &["trust/public_key.rs", "emulator/signer.rs", "emulator/chaos.rs", "mns/authorization.rs"]),
+    (
+        "sha1",
+        &[
+            "trust/public_key.rs",
+            "emulator/signer.rs",
+            "emulator/chaos.rs",
+            "mns/authorization.rs",
+        ],
+    ),
     ("sha2", &["trust/certificate.rs", "mns/signature_v4.rs"]),
-    ("x509_cert", &["trust/certificate.rs", "trust/public_key.rs", "emulator/signer.rs", "net/tls.rs"]),
+    (
+        "x509_cert",
+        &[
+            "trust/certificate.rs",
+            "trust/public_key.rs",
+            "emulator/signer.rs",
+            "net/tls.rs",
+        ],
+    ),
     ("md5", &["mns/content_md5.rs"]),
     ("figment", &["config/layers.rs"]),
     ("clap", &["command/"]),
@@ -52,19 +106,32 @@ fn sources() -> Vec<(String, String)> {
     fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            if path.is_dir() {
+                walk(&path, found)
+            } else {
+                found.push(path)
+            }
         }
     }
     let mut paths = Vec::new();
     walk(&root().join("src"), &mut paths);
     paths.sort();
     let read = |path: PathBuf| {
-        let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+        let name = path
+            .strip_prefix(root().join("src"))
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let text = fs::read_to_string(&path).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
         (name, text)
     };
-    paths.into_iter().filter(|path| path.file_name().is_some_and(|name| name != "tests.rs")).map(read).collect()
+    paths
+        .into_iter()
+        .filter(|path| path.file_name().is_some_and(|name| name != "tests.rs"))
+        .map(read)
+        .collect()
 }
 
 fn layer(module: &str) -> Option<usize> {
@@ -82,19 +149,29 @@ fn imports_point_down_and_never_sideways() {
             continue;
         }
         let own = layer(module).unwrap_or_else(|| panic!("{name}: its module stands in no layer"));
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             for found in import.captures_iter(line) {
                 let other = &found[1];
                 seen += 1;
                 let below = layer(other).is_some_and(|layer| layer < own);
                 let beside = module == "command" && layer(other).is_some();
                 if other != module && !below && !beside {
-                    wrong.push(format!("{name}:{}: {module} must not import {other}", number + 1));
+                    wrong.push(format!(
+                        "{name}:{}: {module} must not import {other}",
+                        number + 1
+                    ));
                 }
             }
         }
     }
-    assert!(seen > 100, "only {seen} imports were seen: this test is blind");
+    assert!(
+        seen > 100,
+        "only {seen} imports were seen: this test is blind"
+    );
     assert_eq!(wrong, Vec::<String>::new());
 }
 
@@ -105,7 +182,9 @@ fn crates_are_named_in_their_places_only() {
         let used = regex::Regex::new(&format!(r"(^|[^\w:]){name}::")).unwrap();
         let mut found = 0;
         for (file, text) in sources() {
-            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let lines = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
             if lines.into_iter().any(|line| used.is_match(line)) {
                 found += 1;
                 if !places.iter().any(|place| file.starts_with(place)) {
@@ -122,10 +201,19 @@ fn crates_are_named_in_their_places_only() {
 fn commands_print_through_the_printer_which_outlives_its_reader() {
     let stdout = regex::Regex::new(r"\bio::stdout\(\)|\bio::\{[^}]*\bstdout\b").unwrap();
     let places = ["command/stdout.rs", "command/serve.rs", "telemetry.rs"];
-    let found: Vec<String> =
-        sources().into_iter().filter(|(_, text)| stdout.is_match(text)).map(|(name, _)| name).collect();
-    assert!(found.iter().any(|name| name == places[0]), "this test is blind");
-    let wrong: Vec<&String> = found.iter().filter(|name| !places.contains(&name.as_str())).collect();
+    let found: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| stdout.is_match(text))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(
+        found.iter().any(|name| name == places[0]),
+        "this test is blind"
+    );
+    let wrong: Vec<&String> = found
+        .iter()
+        .filter(|name| !places.contains(&name.as_str()))
+        .collect();
     assert!(
         wrong.is_empty(),
         "use command::stdout::printer(), as an error of stdout must not end a command: {wrong:?}"
@@ -134,10 +222,19 @@ fn commands_print_through_the_printer_which_outlives_its_reader() {
 
 #[test]
 fn the_words_of_mns_have_no_clock_disk_network_or_log() {
-    let outside =
-        regex::Regex::new(r"\b(tokio|tracing|std::fs|std::net::(Tcp|Udp)|SystemTime::now|Instant)\b").unwrap();
-    for (name, text) in sources().into_iter().filter(|(name, _)| name.starts_with("mns/")) {
-        assert!(!outside.is_match(&text), "{name}: {:?}", outside.find(&text).unwrap().as_str());
+    let outside = regex::Regex::new(
+        r"\b(tokio|tracing|std::fs|std::net::(Tcp|Udp)|SystemTime::now|Instant)\b",
+    )
+    .unwrap();
+    for (name, text) in sources()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("mns/"))
+    {
+        assert!(
+            !outside.is_match(&text),
+            "{name}: {:?}",
+            outside.find(&text).unwrap().as_str()
+        );
     }
 }
 
@@ -155,8 +252,14 @@ fn only_the_verified_road_leads_to_a_decoded_notification() {
 #[test]
 fn every_file_opens_with_what_it_is() {
     for (name, text) in sources() {
-        let first = text.lines().find(|line| !line.starts_with("#![")).unwrap_or_default();
-        assert!(first.starts_with("//! ") || name == "config/tests.rs", "{name} opens with {first:?}");
+        let first = text
+            .lines()
+            .find(|line| !line.starts_with("#!["))
+            .unwrap_or_default();
+        assert!(
+            first.starts_with("//! ") || name == "config/tests.rs",
+            "{name} opens with {first:?}"
+        );
     }
 }
 
@@ -164,11 +267,15 @@ fn every_file_opens_with_what_it_is() {
 fn the_map_names_every_file() {
     let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     for (name, _) in sources() {
-        assert!(map.contains(&format!("`{name}`")), "docs/ARCHITECTURE.md does not name `{name}`");
+        assert!(
+            map.contains(&format!("`{name}`")),
+            "docs/ARCHITECTURE.md does not name `{name}`"
+        );
     }
-    let named =
-        regex::Regex::new(r"`((?:mns|trust|journal|quarantine|net|server|admin|emulator|config|command)/[\w/]+\.rs)`")
-            .unwrap();
+    let named = regex::Regex::new(
+        r"`((?:mns|trust|journal|quarantine|net|server|admin|emulator|config|command)/[\w/]+\.rs)`",
+    )
+    .unwrap();
     for found in named.captures_iter(&map) {
         assert!(
             root().join("src").join(&found[1]).is_file(),
@@ -182,8 +289,13 @@ fn the_map_names_every_file() {
 fn every_reason_key_is_explained() {
     let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
     let row = regex::Regex::new(r"(?m)^\| `(\w+)` ").unwrap();
-    let mut explained: Vec<String> = row.captures_iter(&page).map(|found| found[1].to_owned()).collect();
-    let mut keys: Vec<String> = Reason::iter().map(|reason| reason.key().to_owned()).collect();
+    let mut explained: Vec<String> = row
+        .captures_iter(&page)
+        .map(|found| found[1].to_owned())
+        .collect();
+    let mut keys: Vec<String> = Reason::iter()
+        .map(|reason| reason.key().to_owned())
+        .collect();
     explained.sort();
     keys.sort();
     assert_eq!(explained, keys);
@@ -195,10 +307,16 @@ fn every_crate_has_its_line_in_the_map() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
     let dependencies = dependencies.split("\n[").next().unwrap();
-    let names: Vec<&str> = dependencies.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    let names: Vec<&str> = dependencies
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .collect();
     assert!(names.len() > 20, "{names:?}");
     for name in names {
-        assert!(map.contains(&format!("| `{name}` ")), "docs/ARCHITECTURE.md has no line for the crate {name}");
+        assert!(
+            map.contains(&format!("| `{name}` ")),
+            "docs/ARCHITECTURE.md has no line for the crate {name}"
+        );
     }
 }
 
@@ -209,9 +327,16 @@ fn the_image_runs_without_root_and_from_pinned_images() {
     for line in dockerfile.lines().filter(|line| line.starts_with("FROM ")) {
         let image = line.split(' ').nth(1).unwrap();
         let (_, tag) = image.split_once(':').unwrap_or((image, ""));
-        assert!(image == "scratch" || (tag != "latest" && tag.contains('.')), "{line}");
+        assert!(
+            image == "scratch" || (tag != "latest" && tag.contains('.')),
+            "{line}"
+        );
     }
-    for needed in ["EXPOSE 8080", "VOLUME [\"/logs\", \"/state\"]", "HEALTHCHECK "] {
+    for needed in [
+        "EXPOSE 8080",
+        "VOLUME [\"/logs\", \"/state\"]",
+        "HEALTHCHECK ",
+    ] {
         assert!(dockerfile.contains(needed), "{needed}");
     }
 }
@@ -222,7 +347,10 @@ fn the_shipped_configurations_load() {
     for entry in fs::read_dir(root().join("config")).unwrap() {
         let path = entry.unwrap().path();
         let load = |path: PathBuf| {
-            let sources = mns_endpoint::config::Sources { file: Some(path), ..Default::default() };
+            let sources = mns_endpoint::config::Sources {
+                file: Some(path),
+                ..Default::default()
+            };
             mns_endpoint::config::Config::load(&sources).map_err(|error| error.to_string())
         };
         seen += 1;
@@ -233,7 +361,10 @@ fn the_shipped_configurations_load() {
         }
         // What has to be filled in does not start before it is.
         let error = load(path).expect_err("a placeholder is no owner");
-        assert!(error.starts_with(&format!("accept.topic_owners = {PLACEHOLDER:?}: ")), "{error}");
+        assert!(
+            error.starts_with(&format!("accept.topic_owners = {PLACEHOLDER:?}: ")),
+            "{error}"
+        );
         let filled = tempfile::NamedTempFile::new().unwrap();
         fs::write(filled.path(), text.replace(PLACEHOLDER, "1269128356620446")).unwrap();
         assert_eq!(load(filled.path().to_owned()).err(), None);
@@ -247,7 +378,11 @@ fn every_section_of_the_protocol_that_is_cited_is_there() {
     let cited = regex::Regex::new(r"protocol\.md (\d\.\d)").unwrap();
     for (name, text) in sources() {
         for section in cited.captures_iter(&text) {
-            assert!(page.contains(&format!("\n### {} ", &section[1])), "{name}: {}", &section[0]);
+            assert!(
+                page.contains(&format!("\n### {} ", &section[1])),
+                "{name}: {}",
+                &section[0]
+            );
         }
     }
 }

@@ -10,8 +10,8 @@ use rustix::fs::{CWD, FileType, mknodat};
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Identity, Options, answer_within, eventually, key, occupy, read_answer, run,
-    secure, secure_with, send,
+    CertificateHost, Draft, Endpoint, Identity, Options, answer_within, eventually, key, occupy,
+    read_answer, run, secure, secure_with, send,
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -21,7 +21,9 @@ const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 fn options() -> Options {
-    Options::default().set("server.tls.certificate", "server.pem").set("server.tls.private_key", "server.key")
+    Options::default()
+        .set("server.tls.certificate", "server.pem")
+        .set("server.tls.private_key", "server.key")
 }
 
 fn start(options: &Options) -> (Endpoint, Identity) {
@@ -40,12 +42,26 @@ fn assert_served(endpoint: &Endpoint, identity: &Identity) {
 #[test]
 fn a_push_is_taken_over_tls_1_2_and_1_3_and_the_address_says_https() {
     let host = CertificateHost::serving(&key(512));
-    let (endpoint, identity) = start(&Options { trust: vec![host.prefix()], ..options() });
-    assert_eq!(endpoint.start_lines[0], format!("Start Endpoint! Address: https://{}", endpoint.address));
-    for (version, alpn) in [(&TLS12, &[][..]), (&TLS13, &[]), (&TLS13, &["http/1.1"]), (&TLS13, &["h2", "http/1.1"])] {
+    let (endpoint, identity) = start(&Options {
+        trust: vec![host.prefix()],
+        ..options()
+    });
+    assert_eq!(
+        endpoint.start_lines[0],
+        format!("Start Endpoint! Address: https://{}", endpoint.address)
+    );
+    for (version, alpn) in [
+        (&TLS12, &[][..]),
+        (&TLS13, &[]),
+        (&TLS13, &["http/1.1"]),
+        (&TLS13, &["h2", "http/1.1"]),
+    ] {
         let mut stream = secure_with(endpoint.address, identity.client(&[version], alpn)).unwrap();
         assert_eq!(stream.conn.protocol_version(), Some(version.version));
-        assert_eq!(stream.conn.alpn_protocol(), alpn.last().map(|name| name.as_bytes()));
+        assert_eq!(
+            stream.conn.alpn_protocol(),
+            alpn.last().map(|name| name.as_bytes())
+        );
         // Two on one connection, and a goodbye at the end of it.
         for _ in 0..2 {
             let draft = Draft::new(ContentFormat::Xml, "m", &host.url("a.pem")).sign(&key(512));
@@ -65,7 +81,10 @@ fn a_push_is_taken_over_tls_1_2_and_1_3_and_the_address_says_https() {
 fn who_speaks_no_tls_or_another_protocol_is_closed_and_counted() {
     let (endpoint, identity) = start(&options());
     let refused = secure_with(endpoint.address, identity.client(&[&TLS13], &["h2"])).unwrap_err();
-    assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
+    assert!(
+        refused.to_string().contains("NoApplicationProtocol"),
+        "{refused}"
+    );
     let mut plain = send(endpoint.address, HEALTH);
     let mut said = Vec::new();
     plain.read_to_end(&mut said).ok();
@@ -79,11 +98,17 @@ fn a_silent_handshake_is_cut_and_holds_nobody_up() {
     let (endpoint, identity) = start(&options());
     let begun = Instant::now();
     // One says nothing, one the beginning of a record.
-    let mut silent = [send(endpoint.address, b""), send(endpoint.address, b"\x16\x03\x01\x02\x00\x01")];
+    let mut silent = [
+        send(endpoint.address, b""),
+        send(endpoint.address, b"\x16\x03\x01\x02\x00\x01"),
+    ];
     for _ in 0..5 {
         assert_served(&endpoint, &identity);
     }
-    assert!(begun.elapsed() < HANDSHAKE, "others waited for the handshake");
+    assert!(
+        begun.elapsed() < HANDSHAKE,
+        "others waited for the handshake"
+    );
     for stream in &mut silent {
         assert!(!answer_within(stream, Duration::from_millis(10)));
     }
@@ -92,7 +117,10 @@ fn a_silent_handshake_is_cut_and_holds_nobody_up() {
         stream.read_to_end(&mut said).ok();
         assert_eq!(said, b"");
         let waited = begun.elapsed();
-        assert!(waited + Duration::from_millis(50) > HANDSHAKE && waited < HANDSHAKE * 2, "{waited:?}");
+        assert!(
+            waited + Duration::from_millis(50) > HANDSHAKE && waited < HANDSHAKE * 2,
+            "{waited:?}"
+        );
     }
     assert!(endpoint.told().contains("failed_handshakes=2 "));
 }
@@ -111,7 +139,10 @@ fn a_handshake_gives_its_slot_to_a_newcomer() {
 #[test]
 fn where_every_slot_is_busy_the_503_comes_over_tls() {
     let host = CertificateHost::serving(&key(512));
-    let options = Options { trust: vec![host.prefix()], ..options().set("server.max_connections", "1") };
+    let options = Options {
+        trust: vec![host.prefix()],
+        ..options().set("server.max_connections", "1")
+    };
     let (endpoint, identity) = start(&options);
     let mut busy = secure(endpoint.address, &identity).unwrap();
     occupy(&mut busy, &host.url("a.pem"));
@@ -130,27 +161,62 @@ fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
     let mut open = secure(endpoint.address, &old).unwrap();
     let new = Identity::new();
     new.write(endpoint.path());
-    eventually("the new certificate is shown", || is_shown(&endpoint, &new).then_some(()));
+    eventually("the new certificate is shown", || {
+        is_shown(&endpoint, &new).then_some(())
+    });
     endpoint.assert_tells("Certificate and key of server.tls have changed");
     // A connection that was open goes on.
     open.write_all(HEALTH).unwrap();
     assert_eq!(read_answer(&mut open).status, 200);
     // Each takes the place of the one before.
-    for (number, spoil) in [spoil_pair, spoil_certificate, put_fifo, spoil_key, take_away].into_iter().enumerate() {
+    for (number, spoil) in [
+        spoil_pair,
+        spoil_certificate,
+        put_fifo,
+        spoil_key,
+        take_away,
+    ]
+    .into_iter()
+    .enumerate()
+    {
         spoil(endpoint.path(), &new);
-        let told = || endpoint.stderr().matches("cannot be used: the old pair stays").count();
+        let told = || {
+            endpoint
+                .stderr()
+                .matches("cannot be used: the old pair stays")
+                .count()
+        };
         eventually("the bad pair is told", || (told() > number).then_some(()));
         assert_served(&endpoint, &new);
         assert_eq!(told(), number + 1);
     }
     let told = endpoint.stderr();
     assert_eq!(told.matches("ERROR").count(), 5, "{told}");
-    assert!(told.contains("the private key is not the key of the first certificate in the file"), "{told}");
+    assert!(
+        told.contains("the private key is not the key of the first certificate in the file"),
+        "{told}"
+    );
     assert!(!told.contains("KeyMismatch"), "{told}");
-    assert!(told.contains("server.tls.certificate = \"server.pem\": there is no certificate in PEM"), "{told}");
-    assert!(told.contains("server.tls.private_key = \"server.key\": there is no private key in PEM"), "{told}");
-    assert!(told.contains("server.tls.private_key = \"server.key\": the file cannot be read: No such file"), "{told}");
-    assert!(told.contains("server.tls.certificate = \"server.pem\": the file cannot be read: it is a FIFO"), "{told}");
+    assert!(
+        told.contains("server.tls.certificate = \"server.pem\": there is no certificate in PEM"),
+        "{told}"
+    );
+    assert!(
+        told.contains("server.tls.private_key = \"server.key\": there is no private key in PEM"),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "server.tls.private_key = \"server.key\": the file cannot be read: No such file"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "server.tls.certificate = \"server.pem\": the file cannot be read: it is a FIFO"
+        ),
+        "{told}"
+    );
 }
 
 fn spoil_pair(dir: &Path, _good: &Identity) {
@@ -183,41 +249,91 @@ fn a_pair_that_cannot_be_used_stops_the_start_with_the_name_of_the_key() {
     let start = |certificate: &str, key: &str| {
         let certificate = format!("server.tls.certificate={certificate}");
         let key = format!("server.tls.private_key={key}");
-        run(dir.path(), &["serve", "--listen", "127.0.0.1:0", "--set", &certificate, "--set", &key])
+        run(
+            dir.path(),
+            &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--set",
+                &certificate,
+                "--set",
+                &key,
+            ],
+        )
     };
     identity.write(dir.path());
     fs::write(dir.path().join("other.key"), Identity::new().key_pem).unwrap();
     fs::write(dir.path().join("short.key"), key(512).to_key_pem().unwrap()).unwrap();
-    let encrypted = identity.key_pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let encrypted = identity
+        .key_pem
+        .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     fs::write(dir.path().join("encrypted.key"), encrypted).unwrap();
-    start("server.pem", "").assert(78, "server.tls.private_key = \"\": certificate and private_key go together");
-    start("", "server.key").assert(78, "server.tls.certificate = \"\": certificate and private_key go together");
-    start("none.pem", "server.key")
-        .assert(78, "server.tls.certificate = \"none.pem\": the file cannot be read: No such");
-    mknodat(CWD, dir.path().join("fifo"), FileType::Fifo, 0o600.into(), 0).unwrap();
-    start("fifo", "server.key")
-        .assert(78, "server.tls.certificate = \"fifo\": the file cannot be read: it is a FIFO, not a regular file");
+    start("server.pem", "").assert(
+        78,
+        "server.tls.private_key = \"\": certificate and private_key go together",
+    );
+    start("", "server.key").assert(
+        78,
+        "server.tls.certificate = \"\": certificate and private_key go together",
+    );
+    start("none.pem", "server.key").assert(
+        78,
+        "server.tls.certificate = \"none.pem\": the file cannot be read: No such",
+    );
+    mknodat(
+        CWD,
+        dir.path().join("fifo"),
+        FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    start("fifo", "server.key").assert(
+        78,
+        "server.tls.certificate = \"fifo\": the file cannot be read: it is a FIFO, not \
+            a regular file",
+    );
     start("server.pem", "/dev/zero").assert(
         78,
-        "server.tls.private_key = \"/dev/zero\": the file cannot be read: it is a device, not a regular file",
+        "server.tls.private_key = \"/dev/zero\": the file cannot be read: it is a device, not a \
+         regular file",
     );
     let large = fs::File::create(dir.path().join("large")).unwrap();
     large.set_len(1024 * 1024 + 1).unwrap();
-    start("server.pem", "large").assert(78, "it has more than 1048576 bytes, the most that are read");
-    start("server.key", "server.key").assert(78, "server.tls.certificate = \"server.key\": there is no certificate");
-    start("server.pem", "server.pem").assert(78, "server.tls.private_key = \"server.pem\": there is no private key");
+    start("server.pem", "large")
+        .assert(78, "it has more than 1048576 bytes, the most that are read");
+    start("server.key", "server.key").assert(
+        78,
+        "server.tls.certificate = \"server.key\": there is no certificate",
+    );
+    start("server.pem", "server.pem").assert(
+        78,
+        "server.tls.private_key = \"server.pem\": there is no private key",
+    );
     let unfit = start("server.pem", "other.key");
     unfit.assert(
         78,
-        "server.tls.certificate = \"server.pem\" cannot be used with server.tls.private_key = \"other.key\": the private key \
-         is not the key of the first certificate in the file. Name the files that were made together",
+        "server.tls.certificate = \"server.pem\" cannot be used with server.tls.private_key = \
+         \"other.key\": the private key \
+         is not the key of the first certificate in the file. Name the files that were made \
+         together",
     );
     assert!(!unfit.stderr.contains("KeyMismatch"), "{unfit:?}");
     for (key, told) in [
-        ("short.key", "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits"),
-        ("encrypted.key", "there is no private key without a passphrase in PEM in it"),
+        (
+            "short.key",
+            "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits",
+        ),
+        (
+            "encrypted.key",
+            "there is no private key without a passphrase in PEM in it",
+        ),
     ] {
         start("server.pem", key).assert(78, told);
     }
-    assert!(!dir.path().join("logs").exists(), "the logs were opened first");
+    assert!(
+        !dir.path().join("logs").exists(),
+        "the logs were opened first"
+    );
 }

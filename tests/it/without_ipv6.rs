@@ -1,22 +1,29 @@
-//! A machine without IPv6: a filter of the kernel refuses its sockets, as a kernel that was built without them does.
+//! A machine without IPv6: a filter of the kernel refuses its sockets, as a kernel that was built
+//! without them does.
 
 use std::collections::BTreeMap;
 use std::thread;
 
 use seccompiler::{
-    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
 };
 
 use crate::support::{Endpoint, Options, run};
 
 /// The number of `socket(2)`.
-const SOCKET: i64 = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
+const SOCKET: i64 = if cfg!(target_arch = "x86_64") {
+    41
+} else {
+    198
+};
 const AF_INET6: u64 = 10;
 const EAFNOSUPPORT: u32 = 97;
 
 /// Runs `test` on a thread for which, and for whose processes, there is no IPv6.
 fn without_ipv6(test: impl FnOnce() + Send + 'static) {
-    let is_ipv6 = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_INET6).unwrap();
+    let is_ipv6 =
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_INET6).unwrap();
     let rules = BTreeMap::from([(SOCKET, vec![SeccompRule::new(vec![is_ipv6]).unwrap()])]);
     let refused = SeccompAction::Errno(EAFNOSUPPORT);
     let arch = std::env::consts::ARCH.try_into().unwrap();
@@ -33,17 +40,26 @@ fn without_ipv6(test: impl FnOnce() + Send + 'static) {
 #[test]
 fn dual_stack_is_ipv4_where_there_is_no_ipv6() {
     without_ipv6(|| {
-        let endpoint =
-            Endpoint::start(&Options::default().set("server.listen", "[::]:0").set("admin.listen", "127.0.0.1:0"));
+        let endpoint = Endpoint::start(
+            &Options::default()
+                .set("server.listen", "[::]:0")
+                .set("admin.listen", "127.0.0.1:0"),
+        );
         endpoint.assert_tells("This machine has no IPv6: listening on 0.0.0.0 instead of [::]");
         let address = format!("127.0.0.1:{}", endpoint.address.port());
         let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-        assert_eq!(crate::support::exchange(address.parse().unwrap(), health).status, 200);
+        assert_eq!(
+            crate::support::exchange(address.parse().unwrap(), health).status,
+            200
+        );
         // The configuration of serve finds it.
         let listen = format!("[::]:{}", endpoint.address.port());
         run(endpoint.path(), &["health", "--listen", &listen]).assert(0, "healthy: ");
         let found = run(endpoint.path(), &["check", "--listen", &listen]);
-        found.assert(0, "warning  server.listen: this machine has no IPv6: [::] is 0.0.0.0");
+        found.assert(
+            0,
+            "warning  server.listen: this machine has no IPv6: [::] is 0.0.0.0",
+        );
     });
 }
 

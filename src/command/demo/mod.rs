@@ -42,16 +42,17 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Show the whole manual on this machine: no account, no network, nothing to set up.
 ///
-/// Starts a local MNS and an endpoint in this process, creates a topic, subscribes, publishes three messages, shows
-/// both logs, deletes the topic and stops. Ends with 0 only if every message arrived in both logs.
+/// Starts a local MNS and an endpoint in this process, creates a topic, subscribes, publishes three
+/// messages, shows both logs, deletes the topic and stops. Ends with 0 only if every message
+/// arrived in both logs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint demo
   mns-endpoint demo --tls
   mns-endpoint demo --chaos --seed 7    (2,000 messages through everything that can go wrong)")]
 pub(super) struct Demo {
-    /// Let things go wrong, and prove that nothing is lost: a list of KIND=RATE as for the emulator, or nothing for a
-    /// little of everything.
+    /// Let things go wrong, and prove that nothing is lost: a list of KIND=RATE as for the
+    /// emulator, or nothing for a little of everything.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
     /// The dice of --chaos: the same number gives the same chaos.
@@ -72,16 +73,32 @@ impl Demo {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let temporary = match &self.dir {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("mns-endpoint-demo.").tempdir()?),
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("mns-endpoint-demo.")
+                    .tempdir()?,
+            ),
         };
         let dir = match (&self.dir, &temporary) {
             (Some(dir), _) => dir.clone(),
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => bail!("there is no directory for the logs"),
         };
-        let time_warp = if self.chaos.is_some() { CHAOS_TIME_WARP } else { 1 };
-        let chaos = self.chaos.clone().unwrap_or_else(Chaos::none).with_seed(self.seed);
-        let scheme = if self.tls { Scheme::Https } else { Scheme::Http };
+        let time_warp = if self.chaos.is_some() {
+            CHAOS_TIME_WARP
+        } else {
+            1
+        };
+        let chaos = self
+            .chaos
+            .clone()
+            .unwrap_or_else(Chaos::none)
+            .with_seed(self.seed);
+        let scheme = if self.tls {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
         let stage = Stage::set(&dir, chaos, time_warp, scheme).await?;
         let shown = match self.chaos {
             Some(_) => self.show_chaos(&stage).await,
@@ -97,36 +114,93 @@ impl Demo {
     }
 
     /// The seven steps of the manual, each with the command that does it.
+    #[expect(clippy::too_many_lines, reason = "until it is split")]
     async fn show_manual(&self, stage: &Stage) -> anyhow::Result<()> {
         let client = stage.client()?;
         let (mns, endpoint) = (stage.emulator_url(), stage.endpoint_url());
         let self_signed = if self.tls { " --self-signed" } else { "" };
         let mut out = printer();
-        writeln!(out, "A local MNS and an endpoint, both in this process. Nothing leaves this machine.\n")?;
-        step(1, "an endpoint", &format!("mns-endpoint serve --trust {mns}/{self_signed}"))?;
+        writeln!(
+            out,
+            "A local MNS and an endpoint, both in this process. Nothing leaves this machine.\n"
+        )?;
+        step(
+            1,
+            "an endpoint",
+            &format!("mns-endpoint serve --trust {mns}/{self_signed}"),
+        )?;
         writeln!(out, "Start Endpoint! Address: {endpoint}\n")?;
-        step(2, "a topic", &format!("mns-endpoint topic create {DEFAULT_TOPIC}"))?;
-        topic::create(&client, Output::Text, DEFAULT_TOPIC, &TopicAttributes::default(), Existing::Refuse).await?;
+        step(
+            2,
+            "a topic",
+            &format!("mns-endpoint topic create {DEFAULT_TOPIC}"),
+        )?;
+        topic::create(
+            &client,
+            Output::Text,
+            DEFAULT_TOPIC,
+            &TopicAttributes::default(),
+            Existing::Refuse,
+        )
+        .await?;
         let place = (DEFAULT_TOPIC, DEFAULT_SUBSCRIPTION);
-        step(3, "a subscription", &format!("mns-endpoint subscription create {endpoint} {} {}", place.0, place.1))?;
-        subscribe::create(&client, Output::Text, place, &to(endpoint, ContentFormat::Xml), Existing::Refuse).await?;
-        step(4, "messages", &format!("mns-endpoint publish {DEFAULT_TOPIC}"))?;
+        step(
+            3,
+            "a subscription",
+            &format!(
+                "mns-endpoint subscription create {endpoint} {} {}",
+                place.0, place.1
+            ),
+        )?;
+        subscribe::create(
+            &client,
+            Output::Text,
+            place,
+            &to(endpoint, ContentFormat::Xml),
+            Existing::Refuse,
+        )
+        .await?;
+        step(
+            4,
+            "messages",
+            &format!("mns-endpoint publish {DEFAULT_TOPIC}"),
+        )?;
         let messages = publish::test_messages(self.count.unwrap_or(MESSAGES));
-        let published = publish::publish(&client, Output::Text, DEFAULT_TOPIC, &messages, "").await?;
-        let published: Vec<String> = published.into_iter().map(|published| published.message_id).collect();
+        let published =
+            publish::publish(&client, Output::Text, DEFAULT_TOPIC, &messages, "").await?;
+        let published: Vec<String> = published
+            .into_iter()
+            .map(|published| published.message_id)
+            .collect();
         writeln!(out)?;
         wait_for_all(stage).await?;
-        step(5, "the access log", &format!("cat {}", stage.log("access_log").display()))?;
+        step(
+            5,
+            "the access log",
+            &format!("cat {}", stage.log("access_log").display()),
+        )?;
         out.write_all(&std::fs::read(stage.log("access_log"))?)?;
         writeln!(out)?;
-        step(6, "the endpoint log", &format!("cat {}", stage.log("endpoint_log").display()))?;
+        step(
+            6,
+            "the endpoint log",
+            &format!("cat {}", stage.log("endpoint_log").display()),
+        )?;
         out.write_all(&std::fs::read(stage.log("endpoint_log"))?)?;
-        step(7, "the topic goes", &format!("mns-endpoint topic delete {DEFAULT_TOPIC}"))?;
+        step(
+            7,
+            "the topic goes",
+            &format!("mns-endpoint topic delete {DEFAULT_TOPIC}"),
+        )?;
         topic::delete(&client, Output::Text, DEFAULT_TOPIC).await?;
         let proof = Proof::read(stage)?;
         proof.demand_all(&published)?;
         let count = published.len();
-        writeln!(out, "{count} of {count} messages: signed, pushed, verified, on disk in both logs, answered 201.")?;
+        writeln!(
+            out,
+            "{count} of {count} messages: signed, pushed, verified, on disk in both logs, answered \
+             201."
+        )?;
         Ok(())
     }
 
@@ -149,16 +223,27 @@ impl Demo {
         let (all, duplicates) = (published.len(), proof.duplicates());
         proof.demand_all(&published)?;
         proof.demand_nothing_forged()?;
-        let believed = status.forgeries.get("believed").copied().unwrap_or_default();
+        let believed = status
+            .forgeries
+            .get("believed")
+            .copied()
+            .unwrap_or_default();
         let given_up: u64 = status.subscriptions.iter().map(|of| of.given_up).sum();
         if believed > 0 || given_up > 0 {
-            bail!("{believed} forgeries were answered with a 2xx, {given_up} messages were given up");
+            bail!(
+                "{believed} forgeries were answered with a 2xx, {given_up} messages were given up"
+            );
         }
         writeln!(
             out,
-            "Endpoint log: {all} of {all} messages, each once; {duplicates} marked as duplicates; nothing forged."
+            "Endpoint log: {all} of {all} messages, each once; {duplicates} marked as duplicates; \
+             nothing forged."
         )?;
-        writeln!(out, "Nothing is lost, in {:.1} s.", began.elapsed().as_secs_f64())?;
+        writeln!(
+            out,
+            "Nothing is lost, in {:.1} s.",
+            began.elapsed().as_secs_f64()
+        )?;
         Ok(())
     }
 }
@@ -172,19 +257,39 @@ async fn publish_and_wait(stage: &Stage, count: u32) -> anyhow::Result<(Vec<Stri
 async fn tell_progress(stage: &Stage, count: u32, began: Instant) -> anyhow::Result<Infallible> {
     loop {
         sleep(TELL_EVERY).await;
-        let delivered: u64 = stage.status().await?.subscriptions.iter().map(|of| of.delivered).sum();
-        writeln!(printer(), "{:>5.1} s  {delivered} of {count} delivered", began.elapsed().as_secs_f64())?;
+        let delivered: u64 = stage
+            .status()
+            .await?
+            .subscriptions
+            .iter()
+            .map(|of| of.delivered)
+            .sum();
+        writeln!(
+            printer(),
+            "{:>5.1} s  {delivered} of {count} delivered",
+            began.elapsed().as_secs_f64()
+        )?;
     }
 }
 
-/// One topic for each format, each filled in order, so that every message has the same number in every run.
+/// One topic for each format, each filled in order, so that every message has the same number in
+/// every run.
 async fn publish_in_three_formats(stage: &Stage, count: u32) -> anyhow::Result<Vec<String>> {
     let mut publishers = tokio::task::JoinSet::new();
-    for (index, format) in [ContentFormat::Xml, ContentFormat::Json, ContentFormat::Simplified].into_iter().enumerate()
+    for (index, format) in [
+        ContentFormat::Xml,
+        ContentFormat::Json,
+        ContentFormat::Simplified,
+    ]
+    .into_iter()
+    .enumerate()
     {
         let client = stage.client()?;
         let attributes = to(stage.endpoint_url(), format);
-        let messages = publish::test_messages(count).into_iter().skip(index).step_by(3);
+        let messages = publish::test_messages(count)
+            .into_iter()
+            .skip(index)
+            .step_by(3);
         publishers.spawn(async move { fill(&client, &attributes, messages).await });
     }
     let mut published = Vec::new();
@@ -200,8 +305,12 @@ async fn fill(
     messages: impl Iterator<Item = String>,
 ) -> anyhow::Result<Vec<String>> {
     let topic = format!("Demo-{}", attributes.notify_content_format);
-    client.create_topic(&topic, &TopicAttributes::default()).await?;
-    client.subscribe(&topic, &format!("{topic}-Sub"), attributes).await?;
+    client
+        .create_topic(&topic, &TopicAttributes::default())
+        .await?;
+    client
+        .subscribe(&topic, &format!("{topic}-Sub"), attributes)
+        .await?;
     let mut published = Vec::new();
     for message in messages {
         published.push(client.publish(&topic, &message, "").await?.message_id);
@@ -229,9 +338,15 @@ async fn wait_for_all(stage: &Stage) -> anyhow::Result<Status> {
             return Ok(status);
         }
         if began.elapsed() > ARRIVAL_TIMEOUT {
-            let last = status.subscriptions.iter().find_map(|of| of.last_failure.clone());
+            let last = status
+                .subscriptions
+                .iter()
+                .find_map(|of| of.last_failure.clone());
             let reason = last.unwrap_or_else(|| "no push failed".to_owned());
-            bail!("{undelivered} messages did not arrive within {ARRIVAL_TIMEOUT:?}; the last failure: {reason}");
+            bail!(
+                "{undelivered} messages did not arrive within {ARRIVAL_TIMEOUT:?}; the last \
+                 failure: {reason}"
+            );
         }
         sleep(LOOK_EVERY).await;
     }

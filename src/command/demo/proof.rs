@@ -31,20 +31,30 @@ impl Proof {
     pub(super) fn read(stage: &Stage) -> anyhow::Result<Self> {
         let read = |name| {
             let path = stage.log(name);
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))
         };
         Self::of(&read("access_log")?, &read("endpoint_log")?)
     }
 
     fn of(access_log: &str, endpoint_log: &str) -> anyhow::Result<Self> {
-        let created = access_log.lines().filter(|line| line.contains(CREATED)).count();
-        let mut proof = Self { arrived: BTreeMap::new(), duplicates: 0, forged: 0, created };
+        let created = access_log
+            .lines()
+            .filter(|line| line.contains(CREATED))
+            .count();
+        let mut proof = Self {
+            arrived: BTreeMap::new(),
+            duplicates: 0,
+            forged: 0,
+            created,
+        };
         for record in endpoint_log.split("\n\n") {
             let title = record.lines().next().unwrap_or_default();
             if title.ends_with(DUPLICATE) {
                 proof.duplicates = proof.duplicates.saturating_add(1);
             } else if title.ends_with(SUCCEED) {
-                let message_id = attribute(record, "MessageId").context("a record without a MessageId")?;
+                let message_id =
+                    attribute(record, "MessageId").context("a record without a MessageId")?;
                 let count = proof.arrived.entry(message_id.to_owned()).or_default();
                 *count = count.saturating_add(1);
             } else {
@@ -57,18 +67,30 @@ impl Proof {
         Ok(proof)
     }
 
-    /// Every one of these is in both logs, and in the endpoint log once, but for what is marked as a duplicate.
+    /// Every one of these is in both logs, and in the endpoint log once, but for what is marked as
+    /// a duplicate.
     pub(super) fn demand_all(&self, published: &[String]) -> anyhow::Result<()> {
-        let missing: Vec<&str> =
-            published.iter().filter(|id| !self.arrived.contains_key(*id)).map(String::as_str).collect();
+        let missing: Vec<&str> = published
+            .iter()
+            .filter(|id| !self.arrived.contains_key(*id))
+            .map(String::as_str)
+            .collect();
         if let Some(first) = missing.first() {
-            bail!("{} of {} messages are not in the endpoint log; one is {first}", missing.len(), published.len());
+            bail!(
+                "{} of {} messages are not in the endpoint log; one is {first}",
+                missing.len(),
+                published.len()
+            );
         }
         if let Some((id, count)) = self.arrived.iter().find(|(_, count)| **count > 1) {
             bail!("{id} is in the endpoint log {count} times without being called a duplicate");
         }
         if self.created < published.len() {
-            bail!("the access log has {} lines that say 201, for {} messages", self.created, published.len());
+            bail!(
+                "the access log has {} lines that say 201, for {} messages",
+                self.created,
+                published.len()
+            );
         }
         Ok(())
     }
@@ -89,7 +111,9 @@ impl Proof {
 
 /// The value of a line `Name      : value`.
 fn attribute<'r>(record: &'r str, name: &str) -> Option<&'r str> {
-    record.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(": "))
+    record
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(": "))
 }
 
 #[cfg(test)]
@@ -100,7 +124,8 @@ mod tests {
 
     fn record(title: &str, id: &str, message: &str) -> String {
         format!(
-            "[t] [root] [INFO] [p] [1] {title}\nMessageId                     : {id}\nMessage                       : {message}\n\n"
+            "[t] [root] [INFO] [p] [1] {title}\nMessageId                     : {id}\nMessage      \
+                              : {message}\n\n"
         )
     }
 
@@ -110,26 +135,60 @@ mod tests {
 
     #[test]
     fn what_is_missing_in_either_log_is_told() {
-        let log =
-            [record(SUCCEED, "A", "m"), record("Access Forbidden!", "C", "m"), record(DUPLICATE, "A", "m")].concat();
+        let log = [
+            record(SUCCEED, "A", "m"),
+            record("Access Forbidden!", "C", "m"),
+            record(DUPLICATE, "A", "m"),
+        ]
+        .concat();
         let proof = Proof::of(&LINE.repeat(2), &log).unwrap();
         assert!(proof.demand_all(&ids(&["A"])).is_ok());
         assert_eq!(proof.duplicates(), 1);
         let twice = [record(SUCCEED, "A", "m"), record(SUCCEED, "A", "m")].concat();
-        let twice = Proof::of(&LINE.repeat(2), &twice).unwrap().demand_all(&ids(&["A"])).unwrap_err().to_string();
-        assert_eq!(twice, "A is in the endpoint log 2 times without being called a duplicate");
+        let twice = Proof::of(&LINE.repeat(2), &twice)
+            .unwrap()
+            .demand_all(&ids(&["A"]))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            twice,
+            "A is in the endpoint log 2 times without being called a duplicate"
+        );
         let missing = proof.demand_all(&ids(&["A", "C"])).unwrap_err().to_string();
-        assert_eq!(missing, "1 of 2 messages are not in the endpoint log; one is C");
-        let short = Proof::of("", &log).unwrap().demand_all(&ids(&["A"])).unwrap_err().to_string();
-        assert!(short.contains("0 lines that say 201, for 1 messages"), "{short}");
+        assert_eq!(
+            missing,
+            "1 of 2 messages are not in the endpoint log; one is C"
+        );
+        let short = Proof::of("", &log)
+            .unwrap()
+            .demand_all(&ids(&["A"]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            short.contains("0 lines that say 201, for 1 messages"),
+            "{short}"
+        );
     }
 
     #[test]
     fn what_is_forged_is_told() {
-        assert!(Proof::of("", &record(SUCCEED, "A", "m")).unwrap().demand_nothing_forged().is_ok());
         assert!(
-            Proof::of("", &record("Access Forbidden!", "A", FORGED_MESSAGE)).unwrap().demand_nothing_forged().is_ok()
+            Proof::of("", &record(SUCCEED, "A", "m"))
+                .unwrap()
+                .demand_nothing_forged()
+                .is_ok()
         );
-        assert!(Proof::of("", &record(SUCCEED, "A", FORGED_MESSAGE)).unwrap().demand_nothing_forged().is_err());
+        assert!(
+            Proof::of("", &record("Access Forbidden!", "A", FORGED_MESSAGE))
+                .unwrap()
+                .demand_nothing_forged()
+                .is_ok()
+        );
+        assert!(
+            Proof::of("", &record(SUCCEED, "A", FORGED_MESSAGE))
+                .unwrap()
+                .demand_nothing_forged()
+                .is_err()
+        );
     }
 }

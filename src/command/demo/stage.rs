@@ -47,7 +47,12 @@ pub(super) enum Scheme {
 
 impl Stage {
     /// Starts both; the logs go to `dir`, and a certificate for https too.
-    pub(super) async fn set(dir: &Path, chaos: Chaos, time_warp: u32, scheme: Scheme) -> anyhow::Result<Self> {
+    pub(super) async fn set(
+        dir: &Path,
+        chaos: Chaos,
+        time_warp: u32,
+        scheme: Scheme,
+    ) -> anyhow::Result<Self> {
         let (emulator_listener, emulator_address) = listen()?;
         let (endpoint_listener, endpoint_address) = listen()?;
         let base = format!("http://{emulator_address}");
@@ -56,7 +61,10 @@ impl Stage {
             Scheme::Https => {
                 let pair = SelfSigned::read_or_make(dir, vec![endpoint_address.ip().to_string()])?;
                 let certificate = pair.certificate()?;
-                (Some(Arc::new(Tls::load(pair.files)?)), Trust::RootsAnd(vec![certificate]))
+                (
+                    Some(Arc::new(Tls::load(pair.files)?)),
+                    Trust::RootsAnd(vec![certificate]),
+                )
             }
         };
         let signer = tokio::task::spawn_blocking(|| Signer::generate(512)).await??;
@@ -89,13 +97,25 @@ impl Stage {
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
                 server::service(endpoint.clone()),
-                Front { tls, ..Front::plain(config.net.clone()) },
+                Front {
+                    tls,
+                    ..Front::plain(config.net.clone())
+                },
                 counters(),
                 stop.clone(),
             )),
         ];
         let log_dir = config.log_dir;
-        Ok(Self { emulator, emulator_address, endpoint, endpoint_address, scheme, log_dir, stop, serving })
+        Ok(Self {
+            emulator,
+            emulator_address,
+            endpoint,
+            endpoint_address,
+            scheme,
+            log_dir,
+            stop,
+            serving,
+        })
     }
 
     /// The address of the local MNS.
@@ -110,13 +130,19 @@ impl Stage {
 
     /// One of both logs.
     pub(super) fn log(&self, name: &str) -> PathBuf {
-        self.log_dir.join(format!("{name}.{}", self.endpoint_address.port()))
+        self.log_dir
+            .join(format!("{name}.{}", self.endpoint_address.port()))
     }
 
     /// A client of the local MNS.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let base = Base::parse(&self.emulator_url())?;
-        Ok(Client::new(base, access_key(), None, Arc::new(SystemClock))?)
+        Ok(Client::new(
+            base,
+            access_key(),
+            None,
+            Arc::new(SystemClock),
+        )?)
     }
 
     /// What the local MNS has delivered.
@@ -131,23 +157,36 @@ impl Stage {
         for serving in self.serving {
             serving.await?;
         }
-        self.endpoint.journal.close().await.context("the journal failed")
+        self.endpoint
+            .journal
+            .close()
+            .await
+            .context("the journal failed")
     }
 }
 
 fn access_key() -> AccessKey {
-    AccessKey { id: "emulator".to_owned(), secret: "emulator".to_owned() }
+    AccessKey {
+        id: "emulator".to_owned(),
+        secret: "emulator".to_owned(),
+    }
 }
 
 fn listen() -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = net::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("cannot listen on 127.0.0.1")?;
+    let listener = net::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .context("cannot listen on 127.0.0.1")?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
 
 /// The built-in defaults, whatever this machine's configuration says.
 fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
-    let text = |path: PathBuf| path.into_os_string().into_string().ok().context("the directory's name is no text");
+    let text = |path: PathBuf| {
+        path.into_os_string()
+            .into_string()
+            .ok()
+            .context("the directory's name is no text")
+    };
     let sources = Sources {
         file: Some(PathBuf::from("/dev/null")),
         environment: Vec::new(),
@@ -156,7 +195,10 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
             ("logs.stdout".to_owned(), "off".to_owned()),
             // The proof reads one file of each.
             ("logs.rotate_size".to_owned(), "off".to_owned()),
-            ("signing.certificate_dir".to_owned(), text(dir.join("certificates"))?),
+            (
+                "signing.certificate_dir".to_owned(),
+                text(dir.join("certificates"))?,
+            ),
         ],
         trust: vec![format!("{base}/")],
     };
@@ -164,10 +206,20 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
 }
 
 fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<Endpoint> {
-    let options = FileOptions { dir: config.log_dir.clone(), port, mode: config.log_mode };
+    let options = FileOptions {
+        dir: config.log_dir.clone(),
+        port,
+        mode: config.log_mode,
+    };
     let storage = FileStorage::open(options)?;
     let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
-    Ok(serve::assemble(config, &Certificates::new(config)?, journal, Quarantine::off(), zone))
+    Ok(serve::assemble(
+        config,
+        &Certificates::new(config)?,
+        journal,
+        Quarantine::off(),
+        zone,
+    ))
 }
 
 #[cfg(test)]

@@ -25,19 +25,24 @@ use crate::mns::{ContentMd5, Notification, SignedRequest, SigningCertUrl};
 use crate::quarantine::Note;
 use crate::report::Report;
 use crate::server::{Paths, Rejection};
-use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness, Untrusted};
+use crate::trust::{
+    CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness,
+    Untrusted,
+};
 
-const NOT_THE_MD5: &str =
-    ", MessageMD5 is not the MD5 of the message, which is normal if the publisher set user properties";
+const NOT_THE_MD5: &str = ", MessageMD5 is not the MD5 of the message, which is normal if the \
+    publisher set user properties";
 
-const NO_CERTIFICATE: &str = "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
+const NO_CERTIFICATE: &str =
+    "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
 const GIVE_ONE: &str = "give the certificate with --certificate";
 
 /// Say what is wrong with a captured request.
 ///
-/// Reads the raw bytes of one HTTP request, shows the string to sign that was computed, makes each check that
-/// serve makes, and says what most likely broke. Nothing is sent unless --fetch is given. Ends with 0 if
-/// serve would accept the request. The date of a request in quarantine is judged as of when it came.
+/// Reads the raw bytes of one HTTP request, shows the string to sign that was computed, makes each
+/// check that serve makes, and says what most likely broke. Nothing is sent unless --fetch is
+/// given. Ends with 0 if serve would accept the request. The date of a request in quarantine is
+/// judged as of when it came.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint explain request.http
@@ -79,12 +84,15 @@ impl Explain {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load_revealed(&self.trust)?;
         let bytes = input::read(&self.file)?;
-        let read = capture::read(&bytes).with_context(|| format!("{} is no HTTP request", self.file.display()));
+        let read = capture::read(&bytes)
+            .with_context(|| format!("{} is no HTTP request", self.file.display()));
         let (request, behind) = read?;
         let mut out = printer();
-        self.explain(&config, &request, Note::parse(behind).as_ref(), &mut out).await
+        self.explain(&config, &request, Note::parse(behind).as_ref(), &mut out)
+            .await
     }
 
+    #[expect(clippy::too_many_lines, reason = "until it is split")]
     async fn explain<W: Write>(
         &self,
         config: &Config,
@@ -94,15 +102,28 @@ impl Explain {
     ) -> anyhow::Result<ExitCode> {
         let (headers, body) = (request.headers().len(), request.body().len());
         let target = escaped(request.uri().to_string().as_bytes());
-        writeln!(out, "Request: {} {target}, {headers} headers, {body} bytes of body", request.method())?;
+        writeln!(
+            out,
+            "Request: {} {target}, {headers} headers, {body} bytes of body",
+            request.method()
+        )?;
         let judge = self.configuration.described(&self.trust);
         writeln!(out, "Configuration: {}", escaped(judge.as_bytes()))?;
         if let Some(Note { came, peer, reason }) = note {
             let came = humantime::format_rfc3339_seconds(*came);
-            writeln!(out, "Refused: at {came}, from {peer}, {}", escaped(reason.as_bytes()))?;
+            writeln!(
+                out,
+                "Refused: at {came}, from {peer}, {}",
+                escaped(reason.as_bytes())
+            )?;
         }
         writeln!(out)?;
-        let mut checks = Checks { out, decisive: None, causes: Vec::new(), is_proved: false };
+        let mut checks = Checks {
+            out,
+            decisive: None,
+            causes: Vec::new(),
+            is_proved: false,
+        };
         checks.check_head(config, request)?;
         let signed = match SignedRequest::of(request) {
             Ok(signed) => signed,
@@ -112,22 +133,38 @@ impl Explain {
             }
         };
         checks.verdict("headers", Ok(String::new()))?;
-        let now = self.at.or(note.map(|note| note.came)).unwrap_or_else(|| SystemClock.now());
+        let now = self
+            .at
+            .or(note.map(|note| note.came))
+            .unwrap_or_else(|| SystemClock.now());
         let date = config.policy.check_date(signed.date(), now);
         if date.is_err() {
             checks.causes.push(clock_is_off(signed.date(), now));
         }
-        checks.verdict("date", date.map(|timeliness| told(timeliness, signed.date())).map_err(Rejection::from))?;
+        checks.verdict(
+            "date",
+            date.map(|timeliness| told(timeliness, signed.date()))
+                .map_err(Rejection::from),
+        )?;
         let md5 = config.policy.check_content_md5(&signed);
         if md5 == Err(Untrusted::ContentMd5Mismatch) {
             checks.causes.push(body_is_another(body));
         }
-        checks.verdict("content-md5", md5.map(|()| String::new()).map_err(Rejection::from))?;
+        checks.verdict(
+            "content-md5",
+            md5.map(|()| String::new()).map_err(Rejection::from),
+        )?;
         let address = config.prefixes.admit(signed.certificate_address());
         let shown = escaped(signed.certificate_address());
         let url = address.as_ref().ok().cloned();
-        checks.verdict("address", address.map(|_| shown).map_err(|error| Rejection::Untrusted(error.into())))?;
-        self.check_signature(config, &signed, url.as_ref(), &mut checks).await?;
+        checks.verdict(
+            "address",
+            address
+                .map(|_| shown)
+                .map_err(|error| Rejection::Untrusted(error.into())),
+        )?;
+        self.check_signature(config, &signed, url.as_ref(), &mut checks)
+            .await?;
         checks.check_notification(config, request, note)?;
         writeln!(checks.out, "\nString to sign:")?;
         for line in signed.string_to_sign().split(|byte| *byte == b'\n') {
@@ -137,7 +174,8 @@ impl Explain {
         checks.conclude(note)
     }
 
-    /// Looks at the signature; where it is wrong, looks for the change under which it would be right.
+    /// Looks at the signature; where it is wrong, looks for the change under which it would be
+    /// right.
     async fn check_signature<W: Write>(
         &self,
         config: &Config,
@@ -149,32 +187,50 @@ impl Explain {
             Ok(found) => found,
             Err(why) => return checks.unknown("signature", &why),
         };
-        let fits = format!("under a key of {} bits from {}", certificate.key_bits(), escaped(origin.as_bytes()));
+        let fits = format!(
+            "under a key of {} bits from {}",
+            certificate.key_bits(),
+            escaped(origin.as_bytes())
+        );
         let other = signed.other_string_to_sign();
         if certificate.verifies(&signed.string_to_sign(), signed.signature())
             || other.is_some_and(|text| certificate.verifies(&text, signed.signature()))
         {
             let bits = certificate.key_bits();
             let is_large_enough = bits >= config.policy.min_key_bits;
-            let key = if is_large_enough { Ok(fits) } else { Err(Untrusted::KeyTooSmall(bits).into()) };
-            checks.is_proved = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
+            let key = if is_large_enough {
+                Ok(fits)
+            } else {
+                Err(Untrusted::KeyTooSmall(bits).into())
+            };
+            checks.is_proved =
+                signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
             return checks.verdict("signature", key);
         }
         let served = match &config.server.paths {
             Paths::These(paths) => paths.as_slice(),
             Paths::Any | Paths::Secret(_) => &[],
         };
-        checks.causes.push(match cause::find(signed, &certificate, &self.path_prefix, served) {
-            Search::Found(told) => told,
-            Search::Nothing => {
-                format!("none of the usual changes explains the signature: forged, or not signed {fits}")
-            }
-            Search::LeftOut => format!(
-                "no usual change that was tried explains the signature: forged, or not signed {fits}; not every one \
+        checks.causes.push(
+            match cause::find(signed, &certificate, &self.path_prefix, served) {
+                Search::Found(told) => told,
+                Search::Nothing => {
+                    format!(
+                        "none of the usual changes explains the signature: forged, or not signed \
+                    {fits}"
+                    )
+                }
+                Search::LeftOut => format!(
+                    "no usual change that was tried explains the signature: forged, or not signed \
+                 {fits}; not every one \
                  was tried, because the request is far larger than one of MNS"
-            ),
-        });
-        checks.verdict("signature", Err(Rejection::Untrusted(Untrusted::SignatureWrong)))
+                ),
+            },
+        );
+        checks.verdict(
+            "signature",
+            Err(Rejection::Untrusted(Untrusted::SignatureWrong)),
+        )
     }
 
     /// The certificate to check under and where it comes from, or why there is none.
@@ -186,10 +242,13 @@ impl Explain {
         if let Some(file) = &self.certificate {
             let bytes = input::read_small(file)?;
             let certificate = SigningCertificate::parse(&bytes);
-            let certificate = certificate.with_context(|| format!("cannot use {}", file.display()))?;
+            let certificate =
+                certificate.with_context(|| format!("cannot use {}", file.display()))?;
             return Ok(Ok((certificate, file.display().to_string())));
         }
-        let Some(url) = url else { return Ok(Err(NO_CERTIFICATE.to_owned())) };
+        let Some(url) = url else {
+            return Ok(Err(NO_CERTIFICATE.to_owned()));
+        };
         let mut why = NO_CERTIFICATE.to_owned();
         if self.fetch {
             match HttpsSource::new(config.fetch.clone())?.fetch(url).await {
@@ -198,7 +257,9 @@ impl Explain {
             }
         }
         let store = CertificateStore::new(config.certificate_dir.clone());
-        let kept = store.load(url)?.map(|certificate| (certificate, store.path(url).display().to_string()));
+        let kept = store
+            .load(url)?
+            .map(|certificate| (certificate, store.path(url).display().to_string()));
         Ok(kept.ok_or(why))
     }
 }
@@ -206,7 +267,11 @@ impl Explain {
 impl<W: Write> Checks<'_, W> {
     fn verdict(&mut self, name: &str, outcome: Result<String, Rejection>) -> anyhow::Result<()> {
         match outcome {
-            Ok(detail) => writeln!(self.out, "{}", format!("{name:<13} ok       {detail}").trim_end())?,
+            Ok(detail) => writeln!(
+                self.out,
+                "{}",
+                format!("{name:<13} ok       {detail}").trim_end()
+            )?,
             Err(rejection) => {
                 let reason = rejection.reason();
                 writeln!(
@@ -215,8 +280,14 @@ impl<W: Write> Checks<'_, W> {
                     reason.key(),
                     escaped(Report(&rejection).to_string().as_bytes())
                 )?;
-                writeln!(self.out, "{:<13}          {}", "", hint(reason, self.is_proved))?;
-                self.decisive.get_or_insert((reason.key(), rejection.status()));
+                writeln!(
+                    self.out,
+                    "{:<13}          {}",
+                    "",
+                    hint(reason, self.is_proved)
+                )?;
+                self.decisive
+                    .get_or_insert((reason.key(), rejection.status()));
             }
         }
         Ok(())
@@ -224,7 +295,8 @@ impl<W: Write> Checks<'_, W> {
 
     fn unknown(&mut self, name: &str, why: &str) -> anyhow::Result<()> {
         writeln!(self.out, "{name:<13} UNKNOWN  {}", escaped(why.as_bytes()))?;
-        self.decisive.get_or_insert(("certificate_unavailable", 503));
+        self.decisive
+            .get_or_insert(("certificate_unavailable", 503));
         Ok(())
     }
 
@@ -249,10 +321,21 @@ impl<W: Write> Checks<'_, W> {
             Ok(notification) => notification,
             Err(error) => return self.verdict("notification", Err(error.into())),
         };
-        let topic = format!("topic {} of {}", escaped(&notification.topic_name), escaped(&notification.topic_owner));
+        let topic = format!(
+            "topic {} of {}",
+            escaped(&notification.topic_name),
+            escaped(&notification.topic_owner)
+        );
         let (format, message) = (notification.format, escaped(&notification.message_id));
-        let md5 = if notification.message_md5_holds() { "" } else { NOT_THE_MD5 };
-        self.verdict("notification", Ok(format!("{format}, {topic}, message {message}{md5}")))?;
+        let md5 = if notification.message_md5_holds() {
+            ""
+        } else {
+            NOT_THE_MD5
+        };
+        self.verdict(
+            "notification",
+            Ok(format!("{format}, {topic}, message {message}{md5}")),
+        )?;
         let admitted = match note {
             Some(note) => {
                 // A proxy that was named since is seen through.
@@ -261,19 +344,32 @@ impl<W: Write> Checks<'_, W> {
             }
             None => config.admission.admit_from_anywhere(notification),
         };
-        self.verdict("admission", admitted.map(|_| String::new()).map_err(Rejection::from))
+        self.verdict(
+            "admission",
+            admitted.map(|_| String::new()).map_err(Rejection::from),
+        )
     }
 
     fn conclude(self, note: Option<&Note>) -> anyhow::Result<ExitCode> {
         match self.decisive {
-            None => writeln!(self.out, "Verdict: serve would accept it, as far as the request itself goes.")?,
+            None => writeln!(
+                self.out,
+                "Verdict: serve would accept it, as far as the request itself goes."
+            )?,
             Some((key @ "certificate_unavailable", status)) => {
                 let unless = "unless it has the certificate or can fetch it";
-                writeln!(self.out, "Verdict: serve would answer {status} ({key}), {unless}.")?;
+                writeln!(
+                    self.out,
+                    "Verdict: serve would answer {status} ({key}), {unless}."
+                )?;
             }
-            Some((key, status)) => writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?,
+            Some((key, status)) => {
+                writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?
+            }
         }
-        if let Some(told) = note.and_then(|note| differs(&note.reason, self.decisive.map(|(key, _)| key))) {
+        if let Some(told) =
+            note.and_then(|note| differs(&note.reason, self.decisive.map(|(key, _)| key)))
+        {
             writeln!(self.out, "{}", escaped(told.as_bytes()))?;
         }
         if self.decisive.is_none() {
@@ -295,9 +391,14 @@ fn told(timeliness: Timeliness, date: SystemTime) -> String {
 }
 
 fn time(text: &str) -> Result<SystemTime, &'static str> {
-    humantime::parse_rfc3339_weak(text).map_err(|_not_a_time| "write a time in UTC, as in 2023-03-29T08:41:30Z")
+    humantime::parse_rfc3339_weak(text)
+        .map_err(|_not_a_time| "write a time in UTC, as in 2023-03-29T08:41:30Z")
 }
 
 fn path(text: &str) -> Result<String, String> {
-    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("a path begins with /".to_owned()) }
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("a path begins with /".to_owned())
+    }
 }

@@ -1,14 +1,16 @@
 //! Other spellings of a target, of which a proxy may have made the one that came.
 //!
-//! Proxies decode escapes, encode them, change their case or that of the path, and merge slashes. Each change is undone
-//! on its own. How many candidates there are is bounded, whatever the target holds.
+//! Proxies decode escapes, encode them, change their case or that of the path, and merge slashes.
+//! Each change is undone on its own. How many candidates there are is bounded, whatever the target
+//! holds.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// The most places of one kind, such as slashes, that are respelled one by one: the slashes of a path from which `cause`
-/// cuts off the most segments, which is one more than these.
+/// The most places of one kind, such as slashes, that are respelled one by one: the slashes of a
+/// path from which `cause` cuts off the most segments, which is one more than these.
 const PLACES_MAX: usize = 65;
-/// The most segments whose case is tried in every combination. With four ways to write each, that is 256 paths.
+/// The most segments whose case is tried in every combination. With four ways to write each, that
+/// is 256 paths.
 const SEGMENTS_MAX: u32 = 4;
 
 /// The unreserved characters of RFC 3986, and what separates the parts of a target.
@@ -33,9 +35,12 @@ pub(super) struct Spelling {
     pub(super) change: &'static str,
 }
 
-/// Candidates for the target that was signed; `served` has the paths of the configuration. Each is made when it is
-/// asked for.
-pub(super) fn spellings<'a>(target: &'a str, served: &'a [String]) -> impl Iterator<Item = Spelling> + 'a {
+/// Candidates for the target that was signed; `served` has the paths of the configuration. Each is
+/// made when it is asked for.
+pub(super) fn spellings<'a>(
+    target: &'a str,
+    served: &'a [String],
+) -> impl Iterator<Item = Spelling> + 'a {
     merged_slashes(target)
         .chain(decoded_slashes(target))
         .chain(decoded_escapes(target))
@@ -46,19 +51,26 @@ pub(super) fn spellings<'a>(target: &'a str, served: &'a [String]) -> impl Itera
 
 /// Whether a target has more places than are respelled one by one.
 pub(super) fn is_over_bound(target: &str) -> bool {
-    let count = |is_place: &dyn Fn(char) -> bool| target.chars().filter(|letter| is_place(*letter)).count();
+    let count =
+        |is_place: &dyn Fn(char) -> bool| target.chars().filter(|letter| is_place(*letter)).count();
     count(&|letter| letter == '/') > PLACES_MAX
         || count(&|letter| letter == '%') > PLACES_MAX
-        || count(&|letter| !letter.is_ascii_alphanumeric() && letter != '/' && letter != '%') > PLACES_MAX
+        || count(&|letter| !letter.is_ascii_alphanumeric() && letter != '/' && letter != '%')
+            > PLACES_MAX
 }
 
 fn split(target: &str) -> (&str, &str) {
-    target.find('?').and_then(|place| target.split_at_checked(place)).unwrap_or((target, ""))
+    target
+        .find('?')
+        .and_then(|place| target.split_at_checked(place))
+        .unwrap_or((target, ""))
 }
 
 /// The places of the slashes of the path.
 fn slashes(path: &str) -> impl Iterator<Item = usize> + '_ {
-    path.match_indices('/').map(|(place, _)| place).take(PLACES_MAX)
+    path.match_indices('/')
+        .map(|(place, _)| place)
+        .take(PLACES_MAX)
 }
 
 /// The target with `new` in the place of the `length` bytes at `place`.
@@ -71,13 +83,18 @@ fn merged_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     let (path, query) = split(target);
     let one = slashes(path).filter_map(move |place| replaced(target, place, 1, "//"));
     let all = std::iter::once_with(move || format!("{}{query}", path.replace('/', "//")));
-    one.chain(all).map(|target| Spelling { target, change: "merged //" })
+    one.chain(all).map(|target| Spelling {
+        target,
+        change: "merged //",
+    })
 }
 
 fn decoded_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     let (path, query) = split(target);
     let escapes = ["%2F", "%2f"];
-    let one = slashes(path).skip(1).flat_map(move |place| escapes.map(|escape| replaced(target, place, 1, escape)));
+    let one = slashes(path)
+        .skip(1)
+        .flat_map(move |place| escapes.map(|escape| replaced(target, place, 1, escape)));
     // All from one on, for a value with several slashes at the end of the path.
     let from_one_on = slashes(path).skip(1).flat_map(move |place| {
         escapes.map(|escape| {
@@ -85,52 +102,96 @@ fn decoded_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
             Some(format!("{before}{}{query}", rest.replace('/', escape)))
         })
     });
-    one.chain(from_one_on).flatten().map(|target| Spelling { target, change: "decoded %2F" })
+    one.chain(from_one_on).flatten().map(|target| Spelling {
+        target,
+        change: "decoded %2F",
+    })
 }
 
 fn decoded_escapes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
-    let places =
-        target.char_indices().filter(|(_, letter)| !letter.is_ascii_alphanumeric() && !"/?%".contains(*letter));
+    let places = target
+        .char_indices()
+        .filter(|(_, letter)| !letter.is_ascii_alphanumeric() && !"/?%".contains(*letter));
     let one = places.take(PLACES_MAX).flat_map(move |(place, letter)| {
-        let escape: String = letter.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escape: String = letter
+            .encode_utf8(&mut [0; 4])
+            .bytes()
+            .map(|byte| format!("%{byte:02X}"))
+            .collect();
         let lower = escape.to_ascii_lowercase();
         [escape, lower].map(|escape| replaced(target, place, letter.len_utf8(), &escape))
     });
-    let all = [RESERVED, UNUSUAL].into_iter().map(move |set| Some(utf8_percent_encode(target, set).to_string()));
+    let all = [RESERVED, UNUSUAL]
+        .into_iter()
+        .map(move |set| Some(utf8_percent_encode(target, set).to_string()));
     let blanks = std::iter::once_with(move || Some(target.replace('+', "%20")));
-    one.chain(all).chain(blanks).flatten().map(|target| Spelling { target, change: "decoded a percent-escape" })
+    one.chain(all)
+        .chain(blanks)
+        .flatten()
+        .map(|target| Spelling {
+            target,
+            change: "decoded a percent-escape",
+        })
 }
 
 fn encoded(target: &str) -> impl Iterator<Item = Spelling> + '_ {
-    let one = target.match_indices('%').take(PLACES_MAX).filter_map(move |(place, _)| {
-        let character = percent_decode_str(target.get(place..place.checked_add(3)?)?).decode_utf8().ok()?;
-        replaced(target, place, 3, &character)
-    });
-    let all = std::iter::once_with(move || percent_decode_str(target).decode_utf8_lossy().into_owned());
+    let one = target
+        .match_indices('%')
+        .take(PLACES_MAX)
+        .filter_map(move |(place, _)| {
+            let character = percent_decode_str(target.get(place..place.checked_add(3)?)?)
+                .decode_utf8()
+                .ok()?;
+            replaced(target, place, 3, &character)
+        });
+    let all =
+        std::iter::once_with(move || percent_decode_str(target).decode_utf8_lossy().into_owned());
     let blanks = std::iter::once_with(move || target.replace("%20", "+"));
-    one.chain(all).chain(blanks).map(|target| Spelling { target, change: "percent-encoded a character" })
+    one.chain(all).chain(blanks).map(|target| Spelling {
+        target,
+        change: "percent-encoded a character",
+    })
 }
 
 fn recased<'a>(target: &'a str, served: &'a [String]) -> impl Iterator<Item = Spelling> + 'a {
     let (path, query) = split(target);
-    let escapes =
-        [str::to_ascii_uppercase, str::to_ascii_lowercase].into_iter().map(|case| respell_escapes(target, case));
-    let escapes = escapes.map(|target| Spelling { target, change: "changed the case of a percent-escape" });
-    let known = served.iter().filter(move |known| known.eq_ignore_ascii_case(path)).cloned();
+    let escapes = [str::to_ascii_uppercase, str::to_ascii_lowercase]
+        .into_iter()
+        .map(|case| respell_escapes(target, case));
+    let escapes = escapes.map(|target| Spelling {
+        target,
+        change: "changed the case of a percent-escape",
+    });
+    let known = served
+        .iter()
+        .filter(move |known| known.eq_ignore_ascii_case(path))
+        .cloned();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let tried = u32::try_from(segments.len()).unwrap_or(u32::MAX).min(SEGMENTS_MAX);
-    let combinations = (0..4_u32.saturating_pow(tried)).map(move |combination| in_case(&segments, combination));
-    let paths = known.chain(combinations).map(move |path| format!("{path}{query}"));
-    escapes.chain(paths.map(|target| Spelling { target, change: "changed the case of the path" }))
+    let tried = u32::try_from(segments.len())
+        .unwrap_or(u32::MAX)
+        .min(SEGMENTS_MAX);
+    let combinations =
+        (0..4_u32.saturating_pow(tried)).map(move |combination| in_case(&segments, combination));
+    let paths = known
+        .chain(combinations)
+        .map(move |path| format!("{path}{query}"));
+    escapes.chain(paths.map(|target| Spelling {
+        target,
+        change: "changed the case of the path",
+    }))
 }
 
-/// The path with its segments as they are, in lower case, in upper case or with a capital, by two bits of `combination`
-/// for each; further ones stay as they are.
+/// The path with its segments as they are, in lower case, in upper case or with a capital, by two
+/// bits of `combination` for each; further ones stay as they are.
 fn in_case(segments: &[&str], combination: u32) -> String {
     let mut path = String::new();
     for (number, segment) in (0_u32..).zip(segments) {
         path.push('/');
-        match combination.checked_shr(number.saturating_mul(2)).unwrap_or_default() & 3 {
+        match combination
+            .checked_shr(number.saturating_mul(2))
+            .unwrap_or_default()
+            & 3
+        {
             0 => path.push_str(segment),
             1 => path.push_str(&segment.to_ascii_lowercase()),
             2 => path.push_str(&segment.to_ascii_uppercase()),
@@ -163,7 +224,9 @@ mod tests {
 
     fn change(signed: &str, received: &str, served: &[&str]) -> Option<&'static str> {
         let served: Vec<String> = served.iter().map(|path| (*path).to_owned()).collect();
-        spellings(received, &served).find(|spelling| spelling.target == signed).map(|spelling| spelling.change)
+        spellings(received, &served)
+            .find(|spelling| spelling.target == signed)
+            .map(|spelling| spelling.change)
     }
 
     #[test]
@@ -181,25 +244,55 @@ mod tests {
             ("/n?a=b%20c", "/n?a=b+c", "decoded a percent-escape"),
             ("/n/a:b", "/n/a%3Ab", "percent-encoded a character"),
             ("/n/a:b@c", "/n/a%3Ab%40c", "percent-encoded a character"),
-            ("/n/a%2Fb", "/n/a%2fb", "changed the case of a percent-escape"),
+            (
+                "/n/a%2Fb",
+                "/n/a%2fb",
+                "changed the case of a percent-escape",
+            ),
             ("/Hooks/MNS", "/hooks/mns", "changed the case of the path"),
-            ("/hooks/mns/Notifications?A=b", "/HOOKS/MNS/NOTIFICATIONS?A=b", "changed the case of the path"),
+            (
+                "/hooks/mns/Notifications?A=b",
+                "/HOOKS/MNS/NOTIFICATIONS?A=b",
+                "changed the case of the path",
+            ),
         ] {
-            assert_eq!(change(signed, received, &[]), Some(expected), "{signed} {received}");
+            assert_eq!(
+                change(signed, received, &[]),
+                Some(expected),
+                "{signed} {received}"
+            );
         }
-        assert_eq!(change("/hOOks", "/hooks", &["/x", "/hOOks"]), Some("changed the case of the path"));
+        assert_eq!(
+            change("/hOOks", "/hooks", &["/x", "/hOOks"]),
+            Some("changed the case of the path")
+        );
         assert_eq!(change("/hOOks", "/hooks", &[]), None);
     }
 
     #[test]
     fn the_candidates_are_bounded_and_what_is_left_out_is_said() {
-        for target in ["/".repeat(3000), "/%7E".repeat(1000), "/a:~b".repeat(1000), "*".repeat(3000)] {
+        for target in [
+            "/".repeat(3000),
+            "/%7E".repeat(1000),
+            "/a:~b".repeat(1000),
+            "*".repeat(3000),
+        ] {
             let count = spellings(&target, &[]).count();
             assert!(count < 1100, "{count}");
             assert!(is_over_bound(&target));
         }
         assert!(!is_over_bound("/notifications?a=b&c=%20"));
-        for target in ["", "*", "%", "/%", "/%2", "/a%zz", "/\u{e9}?\u{20ac}", "?", "//"] {
+        for target in [
+            "",
+            "*",
+            "%",
+            "/%",
+            "/%2",
+            "/a%zz",
+            "/\u{e9}?\u{20ac}",
+            "?",
+            "//",
+        ] {
             assert!(spellings(target, &[]).all(|spelling| spelling.target != target));
         }
     }

@@ -7,7 +7,8 @@ use strum::IntoEnumIterator as _;
 use crate::server::Reason;
 use crate::span::Span;
 
-/// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this body.
+/// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this
+/// body.
 pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     match reason {
         Reason::SignatureWrong => "forged, or changed on the way: what is most likely comes last",
@@ -26,11 +27,17 @@ pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
 }
 
 pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
-    let apart = now.duration_since(date).unwrap_or_else(|ahead| ahead.duration());
-    let (date, now) = (humantime::format_rfc3339_seconds(date), humantime::format_rfc3339_seconds(now));
+    let apart = now
+        .duration_since(date)
+        .unwrap_or_else(|ahead| ahead.duration());
+    let (date, now) = (
+        humantime::format_rfc3339_seconds(date),
+        humantime::format_rfc3339_seconds(now),
+    );
     let apart = Span(apart);
     format!(
-        "signed at {date}, judged at {now}, {apart} apart: a clock is wrong, or the capture is old; --at {date} leaves \
+        "signed at {date}, judged at {now}, {apart} apart: a clock is wrong, or the capture is \
+         old; --at {date} leaves \
          its age out"
     )
 }
@@ -38,11 +45,15 @@ pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
 pub(super) fn body_is_another(captured_bytes: usize) -> String {
     match captured_bytes {
         0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
-        _ => format!("the body was changed on the way: {captured_bytes} bytes came whose digest was not signed"),
+        _ => format!(
+            "the body was changed on the way: {captured_bytes} bytes came whose digest was not \
+             signed"
+        ),
     }
 }
 
-/// What it means that the capture's note has the key `noted` and the verdict has `found`, `None` if it would be accepted.
+/// What it means that the capture's note has the key `noted` and the verdict has `found`, `None` if
+/// it would be accepted.
 pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
     if found == Some(noted) {
         return None;
@@ -57,10 +68,13 @@ pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
         Some(_) => "the configuration, the certificate or the version is another than it was then",
         None => "this version has no such reason",
     };
-    Some(format!("The note in the capture has another reason, {noted}: {why}."))
+    Some(format!(
+        "The note in the capture has another reason, {noted}: {why}."
+    ))
 }
 
-/// Whether a refusal depends on the state of `serve` or its surroundings, so that the same request may be accepted later.
+/// Whether a refusal depends on the state of `serve` or its surroundings, so that the same request
+/// may be accepted later.
 fn is_of_the_moment(reason: Reason) -> bool {
     match reason {
         Reason::CertificateOverBudget
@@ -109,7 +123,10 @@ mod tests {
     fn no_hint_of_explain_names_explain_and_none_says_that_an_unproved_body_is_mns_s() {
         for reason in Reason::iter() {
             assert!(!hint(reason, false).contains("explain"), "{reason:?}");
-            assert!(!hint(reason, false).contains("the signature matches"), "{reason:?}");
+            assert!(
+                !hint(reason, false).contains("the signature matches"),
+                "{reason:?}"
+            );
         }
         assert!(hint(Reason::BodyMalformed, true).contains("the signature matches"));
     }
@@ -119,9 +136,17 @@ mod tests {
         assert_eq!(differs("signature_wrong", Some("signature_wrong")), None);
         for (noted, found, why) in [
             ("owner_not_accepted", None, "the configuration"),
-            ("signature_wrong", Some("certificate_unavailable"), "without a certificate"),
+            (
+                "signature_wrong",
+                Some("certificate_unavailable"),
+                "without a certificate",
+            ),
             ("journal_full", None, "the state of serve"),
-            ("of_another_version", Some("date_too_old"), "this version has no such reason"),
+            (
+                "of_another_version",
+                Some("date_too_old"),
+                "this version has no such reason",
+            ),
         ] {
             let told = differs(noted, found).unwrap();
             assert!(told.contains(noted) && told.contains(why), "{told}");

@@ -1,8 +1,9 @@
-//! Whether both logs have the same pushes: as many lines with 201 in the access log as outcomes in the endpoint log, minute
-//! by minute.
+//! Whether both logs have the same pushes: as many lines with 201 in the access log as outcomes in
+//! the endpoint log, minute by minute.
 //!
-//! The endpoint log is synced before the access line is written, and both have one time for each push. So a line without its
-//! outcome means that the endpoint log has lost one that was answered 201; the reverse is what a crash leaves too.
+//! The endpoint log is synced before the access line is written, and both have one time for each
+//! push. So a line without its outcome means that the endpoint log has lost one that was answered
+//! 201; the reverse is what a crash leaves too.
 
 use std::collections::BTreeMap;
 
@@ -51,19 +52,25 @@ impl History {
     /// Adds the next file; `number` is that of a rotated one.
     pub(super) fn add(&mut self, number: Option<u64>, verdict: &Verdict) {
         if let (Some(last), Some(number)) = (self.last_number, number) {
-            self.obstacle = self.obstacle.or((last.checked_add(1) != Some(number)).then_some(GAP));
+            self.obstacle = self
+                .obstacle
+                .or((last.checked_add(1) != Some(number)).then_some(GAP));
         }
         self.last_number = number.or(self.last_number);
         for (minute, count) in &verdict.acknowledged {
             let sum = self.acknowledged.entry(*minute).or_default();
             *sum = sum.saturating_add(*count);
         }
-        let Some((first, latest)) = verdict.minutes else { return };
+        let Some((first, latest)) = verdict.minutes else {
+            return;
+        };
         self.begins_with_start |= self.minutes.is_none() && verdict.begins_with_start;
         let before = self.minutes;
         let (begin, end) = before.unwrap_or((first, latest));
-        // What was live when the numbers were listed, and got one since, is read after its successor.
-        let goes_back = verdict.goes_back || !self.has_live && before.is_some_and(|(_, end)| goes_back(end, first));
+        // What was live when the numbers were listed, and got one since, is read after its
+        // successor.
+        let goes_back = verdict.goes_back
+            || !self.has_live && before.is_some_and(|(_, end)| goes_back(end, first));
         self.obstacle = self.obstacle.or(goes_back.then_some(GOES_BACK));
         self.has_live |= number.is_none();
         self.minutes = Some((begin, end.max(latest)));
@@ -75,26 +82,42 @@ impl History {
     }
 }
 
-/// Compares both logs in the minutes that both cover. The first one is left out unless the endpoint log begins with a start,
-/// and the last one while records are written: one of the logs may have only a part of it.
+/// Compares both logs in the minutes that both cover. The first one is left out unless the endpoint
+/// log begins with a start, and the last one while records are written: one of the logs may have
+/// only a part of it.
 pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
     if let Some(obstacle) = endpoint.obstacle.or(access.obstacle) {
         return Comparison::without(obstacle);
     }
     let mut found = Comparison::default();
-    let (Some((begin, end)), Some((access_begin, access_end))) = (endpoint.minutes, access.minutes) else {
+    let (Some((begin, end)), Some((access_begin, access_end))) = (endpoint.minutes, access.minutes)
+    else {
         found.obstacle = Some("a log has no record");
         return found;
     };
     let is_whole = endpoint.begins_with_start && access_begin >= begin;
-    let begin = if is_whole { begin } else { begin.max(access_begin).saturating_add(1) };
+    let begin = if is_whole {
+        begin
+    } else {
+        begin.max(access_begin).saturating_add(1)
+    };
     let is_growing = endpoint.is_growing || access.is_growing;
-    let end = if is_growing { end.min(access_end).saturating_sub(1) } else { end.max(access_end) };
+    let end = if is_growing {
+        end.min(access_end).saturating_sub(1)
+    } else {
+        end.max(access_end)
+    };
     if begin > end {
         found.obstacle = Some("they have no whole minute in common");
         return found;
     }
-    let count = |history: &History, minute| history.acknowledged.get(&minute).copied().unwrap_or_default();
+    let count = |history: &History, minute| {
+        history
+            .acknowledged
+            .get(&minute)
+            .copied()
+            .unwrap_or_default()
+    };
     let mut minutes: Vec<i64> = [endpoint, access]
         .into_iter()
         .flat_map(|history| history.acknowledged.range(begin..=end))
@@ -105,8 +128,12 @@ pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
     for minute in minutes {
         let (outcomes, lines) = (count(endpoint, minute), count(access, minute));
         found.minutes = found.minutes.saturating_add(1);
-        found.without_outcome = found.without_outcome.saturating_add(lines.saturating_sub(outcomes));
-        found.without_line = found.without_line.saturating_add(outcomes.saturating_sub(lines));
+        found.without_outcome = found
+            .without_outcome
+            .saturating_add(lines.saturating_sub(outcomes));
+        found.without_line = found
+            .without_line
+            .saturating_add(outcomes.saturating_sub(lines));
         found.first = found.first.or((lines != outcomes).then_some(minute));
     }
     found
@@ -115,7 +142,10 @@ pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
 impl Comparison {
     /// Nothing is compared.
     pub(super) fn without(obstacle: &'static str) -> Self {
-        Self { obstacle: Some(obstacle), ..Self::default() }
+        Self {
+            obstacle: Some(obstacle),
+            ..Self::default()
+        }
     }
 
     /// Whether no push that was answered 201 is missing from the endpoint log.
@@ -127,20 +157,34 @@ impl Comparison {
         if let Some(obstacle) = self.obstacle {
             return vec![format!("both logs: not compared: {obstacle}")];
         }
-        let Self { minutes, without_outcome, without_line, .. } = self;
-        let compared = format!("both logs: {} with pushes compared", counted(*minutes, "minute"));
-        let Some(first) = self.first else { return vec![format!("{compared}, the same in both")] };
-        let since = clock(first).map(|time| format!(", first in the minute of {time}")).unwrap_or_default();
+        let Self {
+            minutes,
+            without_outcome,
+            without_line,
+            ..
+        } = self;
+        let compared = format!(
+            "both logs: {} with pushes compared",
+            counted(*minutes, "minute")
+        );
+        let Some(first) = self.first else {
+            return vec![format!("{compared}, the same in both")];
+        };
+        let since = clock(first)
+            .map(|time| format!(", first in the minute of {time}"))
+            .unwrap_or_default();
         let mut lines = vec![compared];
         if *without_outcome > 0 {
             lines.push(format!(
-                "both logs: {} of a 201 in the access log without an outcome in the endpoint log{since}: records are LOST or damaged",
+                "both logs: {} of a 201 in the access log without an outcome in the endpoint \
+                 log{since}: records are LOST or damaged",
                 counted(*without_outcome, "line")
             ));
         }
         if *without_line > 0 {
             lines.push(format!(
-                "both logs: {} in the endpoint log without a line in the access log{since}: a crash leaves that, or lines are lost",
+                "both logs: {} in the endpoint log without a line in the access log{since}: a \
+                 crash leaves that, or lines are lost",
                 counted(*without_line, "outcome")
             ));
         }
@@ -171,9 +215,17 @@ mod tests {
     /// A log with as many pushes in each minute from 100 on.
     fn history(counts: &[u64], begins_with_start: bool) -> History {
         let minutes = || (100..).zip(counts);
-        let acknowledged = minutes().map(|(minute, count)| (minute, *count)).filter(|(_, count)| *count > 0).collect();
+        let acknowledged = minutes()
+            .map(|(minute, count)| (minute, *count))
+            .filter(|(_, count)| *count > 0)
+            .collect();
         let end = minutes().map(|(minute, _)| minute).last().unwrap();
-        History { acknowledged, minutes: Some((100, end)), begins_with_start, ..History::default() }
+        History {
+            acknowledged,
+            minutes: Some((100, end)),
+            begins_with_start,
+            ..History::default()
+        }
     }
 
     fn differences(endpoint: &History, access: &History) -> (u64, u64) {
@@ -195,20 +247,47 @@ mod tests {
             ([2, 5, 0, 2], true, (1, 0)),
             ([3, 5, 0, 1], false, (1, 0)),
         ] {
-            assert_eq!(differences(&history(&counts, begins_with_start), &access), expected, "{counts:?}");
+            assert_eq!(
+                differences(&history(&counts, begins_with_start), &access),
+                expected,
+                "{counts:?}"
+            );
         }
         // What comes while the files are read is not missing.
-        let growing = History { is_growing: true, ..history(&[3, 5, 0, 2, 9], true) };
+        let growing = History {
+            is_growing: true,
+            ..history(&[3, 5, 0, 2, 9], true)
+        };
         assert_eq!(differences(&growing, &access), (0, 0));
-        assert_eq!(differences(&History { is_growing: false, ..growing }, &access), (0, 9));
+        assert_eq!(
+            differences(
+                &History {
+                    is_growing: false,
+                    ..growing
+                },
+                &access
+            ),
+            (0, 9)
+        );
     }
 
     #[test]
     fn nothing_is_compared_across_a_gap_or_without_a_common_minute() {
-        let gap = History { obstacle: Some(GAP), ..history(&[1, 1], true) };
+        let gap = History {
+            obstacle: Some(GAP),
+            ..history(&[1, 1], true)
+        };
         assert!(compare(&gap, &history(&[1, 2], true)).obstacle.is_some());
-        assert!(compare(&History::default(), &history(&[1, 2], true)).obstacle.is_some());
-        assert!(compare(&history(&[1], false), &history(&[2], false)).obstacle.is_some());
+        assert!(
+            compare(&History::default(), &history(&[1, 2], true))
+                .obstacle
+                .is_some()
+        );
+        assert!(
+            compare(&history(&[1], false), &history(&[2], false))
+                .obstacle
+                .is_some()
+        );
         let at = |first, latest| {
             let mut verdict = Verdict::default();
             verdict.minutes = Some((first, latest));
@@ -218,10 +297,15 @@ mod tests {
             (&[(Some(1), 100, 110), (None, 109, 120)][..], false),
             (&[(Some(1), 100, 110), (None, 108, 120)], true),
             // Rotated while the first one was read.
-            (&[(Some(1), 100, 110), (None, 130, 140), (Some(2), 110, 130)], false),
+            (
+                &[(Some(1), 100, 110), (None, 130, 140), (Some(2), 110, 130)],
+                false,
+            ),
         ] {
             let mut log = History::default();
-            files.iter().for_each(|(number, first, latest)| log.add(*number, &at(*first, *latest)));
+            files
+                .iter()
+                .for_each(|(number, first, latest)| log.add(*number, &at(*first, *latest)));
             assert_eq!(log.obstacle, goes_back.then_some(GOES_BACK), "{files:?}");
         }
         let mut with_gap = History::default();

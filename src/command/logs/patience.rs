@@ -1,7 +1,8 @@
 //! A source of certificates that gives up on a host that brings none.
 //!
-//! Who sent what lies in quarantine may have made up as many addresses as they liked, so what is fetched for them is bounded
-//! by host and not by sender: whoever judges does so once, and has to come to an end.
+//! Who sent what lies in quarantine may have made up as many addresses as they liked, so what is
+//! fetched for them is bounded by host and not by sender: whoever judges does so once, and has to
+//! come to an end.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,8 @@ use crate::trust::{CertificateSource, FetchError, Fetching};
 
 /// How many fetches at one host may bring no answer: each takes as long as a fetch may take.
 const SILENCES_MAX: usize = 3;
-/// How many may be answered with something else than a certificate. That is quick, and the next address may be a true one.
+/// How many may be answered with something else than a certificate. That is quick, and the next
+/// address may be a true one.
 const REFUSALS_MAX: usize = 256;
 
 /// Asks another source, until a host has failed too often.
@@ -26,11 +28,17 @@ struct Failed(HashMap<SigningCertUrl, FetchError>);
 
 impl<S: CertificateSource> Patience<S> {
     pub(super) fn new(source: S) -> Self {
-        Self { source, hosts: Mutex::default() }
+        Self {
+            source,
+            hosts: Mutex::default(),
+        }
     }
 
     async fn ask(&self, url: &SigningCertUrl) -> Result<Vec<u8>, FetchError> {
-        self.hosts().entry(url.authority().to_owned()).or_default().begin(url)?;
+        self.hosts()
+            .entry(url.authority().to_owned())
+            .or_default()
+            .begin(url)?;
         let fetched = self.source.fetch(url).await;
         if let Some(failed) = self.hosts().get_mut(url.authority()) {
             failed.end(url, fetched.as_ref().err());
@@ -50,7 +58,8 @@ impl<S: CertificateSource> CertificateSource for Patience<S> {
 }
 
 impl Failed {
-    /// Counts a fetch as one without an answer: whoever waits for it may stop waiting, and then nobody ends it.
+    /// Counts a fetch as one without an answer: whoever waits for it may stop waiting, and then
+    /// nobody ends it.
     fn begin(&mut self, url: &SigningCertUrl) -> Result<(), FetchError> {
         if let Some(error) = self.0.get(url) {
             return Err(error.clone());
@@ -72,7 +81,10 @@ impl Failed {
 }
 
 fn is_silence(error: &FetchError) -> bool {
-    matches!(error, FetchError::TimedOut(_) | FetchError::Unreachable(_) | FetchError::GivenUp)
+    matches!(
+        error,
+        FetchError::TimedOut(_) | FetchError::Unreachable(_) | FetchError::GivenUp
+    )
 }
 
 #[cfg(test)]
@@ -91,14 +103,17 @@ mod tests {
         }
     }
 
-    /// Asks two hosts for so many addresses each, all of them twice; gives how often the source was asked.
+    /// Asks two hosts for so many addresses each, all of them twice; gives how often the source was
+    /// asked.
     async fn asked(answer: Result<Vec<u8>, FetchError>, addresses: usize) -> usize {
         let hosts = ["http://a/", "http://b/"];
         let prefixes = Prefixes::new(hosts.map(|host| Prefix::parse(host).unwrap()));
         let patience = Patience::new(Script(answer, AtomicUsize::new(0)));
         for host in hosts {
             for number in (0..addresses).flat_map(|number| [number, number]) {
-                let url = prefixes.admit(format!("{host}{number}.pem").as_bytes()).unwrap();
+                let url = prefixes
+                    .admit(format!("{host}{number}.pem").as_bytes())
+                    .unwrap();
                 let _outcome = patience.fetch(&url).await;
             }
         }
@@ -107,9 +122,15 @@ mod tests {
 
     #[tokio::test]
     async fn each_host_is_given_up_after_its_own_failures() {
-        assert_eq!(asked(Err(FetchError::Unreachable("no".to_owned())), 10).await, 2 * SILENCES_MAX);
+        assert_eq!(
+            asked(Err(FetchError::Unreachable("no".to_owned())), 10).await,
+            2 * SILENCES_MAX
+        );
         assert_eq!(asked(Err(FetchError::Status(404)), 10).await, 20);
-        assert_eq!(asked(Err(FetchError::Status(404)), 1000).await, 2 * REFUSALS_MAX);
+        assert_eq!(
+            asked(Err(FetchError::Status(404)), 1000).await,
+            2 * REFUSALS_MAX
+        );
         assert_eq!(asked(Ok(vec![1]), 1000).await, 4000);
     }
 }

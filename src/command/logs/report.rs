@@ -22,15 +22,44 @@ pub(super) struct Report<'o, W> {
 
 impl<'o, W: Write> Report<'o, W> {
     pub(super) fn new(output: Output, out: &'o mut W) -> Self {
-        Self { output, out, is_sound: true, files: Vec::new(), left_out: Vec::new(), aside: Vec::new() }
+        Self {
+            output,
+            out,
+            is_sound: true,
+            files: Vec::new(),
+            left_out: Vec::new(),
+            aside: Vec::new(),
+        }
     }
 
     /// A file that was read. `is_written`: its end may be a record on its way.
-    pub(super) fn file(&mut self, path: &Path, log: Log, verdict: &Verdict, is_written: bool) -> io::Result<()> {
+    #[expect(clippy::too_many_lines, reason = "until it is split")]
+    pub(super) fn file(
+        &mut self,
+        path: &Path,
+        log: Log,
+        verdict: &Verdict,
+        is_written: bool,
+    ) -> io::Result<()> {
         self.is_sound &= verdict.problems_count == 0;
-        let Verdict { records, accepted, duplicates, recovered, problems_count, without_outcome, .. } = verdict;
-        let Verdict { set_back, torn_bytes, .. } = verdict;
-        let problems = verdict.problems.iter().map(|(offset, problem)| json!({ "offset": offset, "problem": problem }));
+        let Verdict {
+            records,
+            accepted,
+            duplicates,
+            recovered,
+            problems_count,
+            without_outcome,
+            ..
+        } = verdict;
+        let Verdict {
+            set_back,
+            torn_bytes,
+            ..
+        } = verdict;
+        let problems = verdict
+            .problems
+            .iter()
+            .map(|(offset, problem)| json!({ "offset": offset, "problem": problem }));
         self.files.push(json!({
             "file": path.to_string_lossy(),
             "log": log.name(),
@@ -44,8 +73,16 @@ impl<'o, W: Write> Report<'o, W> {
             "time_set_back": set_back,
             "torn_bytes": if is_written { *torn_bytes } else { 0 },
         }));
-        let sound = if *problems_count == 0 { "all whole" } else { "NOT all whole" };
-        let recovered = if *recovered > 0 { format!("{recovered} recovered, ") } else { String::new() };
+        let sound = if *problems_count == 0 {
+            "all whole"
+        } else {
+            "NOT all whole"
+        };
+        let recovered = if *recovered > 0 {
+            format!("{recovered} recovered, ")
+        } else {
+            String::new()
+        };
         self.line(
             path,
             &format!(
@@ -55,19 +92,35 @@ impl<'o, W: Write> Report<'o, W> {
             ),
         )?;
         for (offset, problem) in &verdict.problems {
-            self.line(path, &format!("the record at byte {offset} is broken: {problem}"))?;
+            self.line(
+                path,
+                &format!("the record at byte {offset} is broken: {problem}"),
+            )?;
         }
         if *problems_count > 0 {
-            self.line(path, &format!("{} in all", counted(*problems_count, "broken record")))?;
+            self.line(
+                path,
+                &format!("{} in all", counted(*problems_count, "broken record")),
+            )?;
         }
         if *without_outcome > 0 {
-            self.line(path, &format!("{} without an outcome, not acknowledged", counted(*without_outcome, "request")))?;
+            self.line(
+                path,
+                &format!(
+                    "{} without an outcome, not acknowledged",
+                    counted(*without_outcome, "request")
+                ),
+            )?;
         }
         if *set_back > 0 {
-            self.line(path, &format!("the time goes back {}", counted(*set_back, "time")))?;
+            self.line(
+                path,
+                &format!("the time goes back {}", counted(*set_back, "time")),
+            )?;
         }
         if *torn_bytes > 0 && is_written {
-            let what = "of a record that is being written, or that a crash left: the next start cuts it off";
+            let what = "of a record that is being written, or that a crash left: the next start \
+                cuts it off";
             self.line(path, &format!("{torn_bytes} bytes {what}"))?;
         }
         Ok(())
@@ -76,14 +129,20 @@ impl<'o, W: Write> Report<'o, W> {
     /// A file that was not read, and why. `is_fault`: it should have been.
     pub(super) fn left_out(&mut self, path: &Path, why: &str, is_fault: bool) -> io::Result<()> {
         self.is_sound &= !is_fault;
-        self.left_out.push(json!({ "file": path.to_string_lossy(), "reason": why }));
-        let line = if is_fault { why.to_owned() } else { format!("left out: {why}") };
+        self.left_out
+            .push(json!({ "file": path.to_string_lossy(), "reason": why }));
+        let line = if is_fault {
+            why.to_owned()
+        } else {
+            format!("left out: {why}")
+        };
         self.line(path, &line)
     }
 
     /// A file that holds what was never acknowledged.
     pub(super) fn aside(&mut self, path: &Path, bytes: u64, what: &str) -> io::Result<()> {
-        self.aside.push(json!({ "file": path.to_string_lossy(), "bytes": bytes }));
+        self.aside
+            .push(json!({ "file": path.to_string_lossy(), "bytes": bytes }));
         self.line(path, what)
     }
 

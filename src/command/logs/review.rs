@@ -46,7 +46,8 @@ pub(super) enum Verdict<'r> {
 pub(super) enum Reading {
     /// As a notification.
     Whole,
-    /// As a notification; a body that is none becomes the message of one, with the attributes that can be read in it.
+    /// As a notification; a body that is none becomes the message of one, with the attributes that
+    /// can be read in it.
     Raw,
 }
 
@@ -63,22 +64,40 @@ impl Review {
     pub(super) fn new(config: Config, reading: Reading) -> anyhow::Result<Self> {
         let source = Patience::new(HttpsSource::new(config.fetch.clone())?);
         let store = CertificateStore::new(config.certificate_dir.clone());
-        let certificates = CertificateCache::without_budget(Arc::new(source), store, config.fetch.timeout);
-        Ok(Self { config, certificates, reading })
+        let certificates =
+            CertificateCache::without_budget(Arc::new(source), store, config.fetch.timeout);
+        Ok(Self {
+            config,
+            certificates,
+            reading,
+        })
     }
 
-    /// Reads the files, which are no more than `logs.quarantine_bytes`. A `serve` may push one out meanwhile.
+    /// Reads the files, which are no more than `logs.quarantine_bytes`. A `serve` may push one out
+    /// meanwhile.
     pub(super) fn read(&self, paths: Vec<PathBuf>) -> anyhow::Result<Vec<Capture>> {
         let mut captures = Vec::new();
         for path in paths {
-            match regular::open_to_read(&path).and_then(|file| bounded::read_all(file, input::INPUT_BYTES_MAX)) {
-                Ok(bytes) => captures.push(Capture { read: self.parse(&bytes), path }),
+            match regular::open_to_read(&path)
+                .and_then(|file| bounded::read_all(file, input::INPUT_BYTES_MAX))
+            {
+                Ok(bytes) => captures.push(Capture {
+                    read: self.parse(&bytes),
+                    path,
+                }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 // A FIFO, a device, a file without an end: serve made none of these.
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge) => {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::InvalidInput | ErrorKind::FileTooLarge
+                    ) =>
+                {
                     captures.push(Capture { read: None, path });
                 }
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read {}", path.display()));
+                }
             }
         }
         Ok(captures)
@@ -95,9 +114,12 @@ impl Review {
         Note::parse(behind).map(|note| (request, note))
     }
 
-    /// Judges them, those first that were proved to be from MNS: no stranger's file is in their way. Gives a verdict for
-    /// each, in the order of the files.
-    pub(super) async fn judge<'r>(&self, captures: &'r [Capture]) -> Vec<(&'r Capture, Verdict<'r>)> {
+    /// Judges them, those first that were proved to be from MNS: no stranger's file is in their
+    /// way. Gives a verdict for each, in the order of the files.
+    pub(super) async fn judge<'r>(
+        &self,
+        captures: &'r [Capture],
+    ) -> Vec<(&'r Capture, Verdict<'r>)> {
         let mut waiting: Vec<_> = captures.iter().enumerate().collect();
         waiting.sort_by_key(|(_, capture)| !is_genuine(&capture.path));
         let mut judged = Vec::new();
@@ -112,7 +134,10 @@ impl Review {
             judged.push((place, capture, verdict));
         }
         judged.sort_by_key(|(place, ..)| *place);
-        judged.into_iter().map(|(_, capture, verdict)| (capture, verdict)).collect()
+        judged
+            .into_iter()
+            .map(|(_, capture, verdict)| (capture, verdict))
+            .collect()
     }
 
     /// The checks of `serve`, in its order.
@@ -123,16 +148,27 @@ impl Review {
     ) -> Result<(Notification<'r>, Reading), Rejection> {
         let config = &self.config;
         config.server.check_head(request)?;
-        let signed = SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
+        let signed =
+            SignedRequest::of(request).map_err(|defect| Rejection::Untrusted(defect.into()))?;
         let clock = Arc::new(Then(note.came));
-        let verifier = Verifier::new(config.policy.clone(), config.prefixes.clone(), self.certificates.clone(), clock);
+        let verifier = Verifier::new(
+            config.policy.clone(),
+            config.prefixes.clone(),
+            self.certificates.clone(),
+            clock,
+        );
         // A proxy that was named since is seen through.
-        let client = config.trusted_proxies.client(note.peer, request.headers()).ip();
+        let client = config
+            .trusted_proxies
+            .client(note.peer, request.headers())
+            .ip();
         let verified = verifier.verify(&signed, client).await?;
         let (notification, reading) = match verified.notification() {
             Ok(notification) => (notification, Reading::Whole),
             // Whose topic it is decides all the same, as far as the body says it.
-            Err(_) if self.reading == Reading::Raw => (verified.notification_as_raw(), Reading::Raw),
+            Err(_) if self.reading == Reading::Raw => {
+                (verified.notification_as_raw(), Reading::Raw)
+            }
             Err(invalid) => return Err(invalid.into()),
         };
         Ok((config.admission.admit(notification, client)?, reading))
@@ -141,6 +177,8 @@ impl Review {
 
 /// Whether the name of a file says that its signature held.
 fn is_genuine(path: &Path) -> bool {
-    let standing = path.file_stem().and_then(|stem| Path::new(stem).extension()?.to_str()?.parse().ok());
+    let standing = path
+        .file_stem()
+        .and_then(|stem| Path::new(stem).extension()?.to_str()?.parse().ok());
     standing == Some(Standing::Genuine)
 }

@@ -20,10 +20,11 @@ use crate::regular;
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
 ///
-/// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing and may run beside serve.
-/// Ends with 1 if something is wrong. There are no checksums. What breaks the form of a record is found: NUL and other
-/// control characters, what is not UTF-8, a missing end, a request without its outcome or an outcome without its request.
-/// A changed letter is not found. Both logs are compared: each 201 of the access log has its outcome in the endpoint log.
+/// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing
+/// and may run beside serve. Ends with 1 if something is wrong. There are no checksums. What breaks
+/// the form of a record is found: NUL and other control characters, what is not UTF-8, a missing
+/// end, a request without its outcome or an outcome without its request. A changed letter is not
+/// found. Both logs are compared: each 201 of the access log has its outcome in the endpoint log.
 /// Files that are left out, such as packed ones, are named with the reason.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -44,7 +45,10 @@ impl Verify {
         let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
             bail!("server.listen names no port")
         };
-        let names = Names { dir: config.log_dir, port };
+        let names = Names {
+            dir: config.log_dir,
+            port,
+        };
         let mut out = printer();
         let mut report = Report::new(self.output, &mut out);
         let mut endpoint = verify_log(&names, Log::Endpoint, &mut report)?;
@@ -52,12 +56,16 @@ impl Verify {
         // A push that came in between is in the access log only as far as it was read.
         endpoint.look_again(&names.live(Log::Endpoint));
         let comparison = match config.journal.duplicates {
-            Duplicates::Drop => {
-                Comparison::without("with accept.duplicates = \"drop\" a line with 201 may have no outcome")
-            }
+            Duplicates::Drop => Comparison::without(
+                "with accept.duplicates = \"drop\" a line with 201 may have no outcome",
+            ),
             Duplicates::Mark | Duplicates::Off => compare(&endpoint.history, &access.history),
         };
-        Ok(if report.end(&comparison)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.end(&comparison)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
@@ -76,11 +84,16 @@ struct FilesRead {
 
 impl FilesRead {
     fn look_again(&mut self, live: &Path) {
-        self.history.is_growing |= fs::metadata(live).map_or(0, |found| found.len()) != self.live_len;
+        self.history.is_growing |=
+            fs::metadata(live).map_or(0, |found| found.len()) != self.live_len;
     }
 }
 
-fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> anyhow::Result<FilesRead> {
+fn verify_log<W: Write>(
+    names: &Names,
+    log: Log,
+    report: &mut Report<'_, W>,
+) -> anyhow::Result<FilesRead> {
     let mut reading = FilesRead::default();
     verify_rotated(names, log, &mut reading, report)?;
     let live = names.live(log);
@@ -94,7 +107,10 @@ fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> 
     // What was live may have got a number since the numbers were listed.
     verify_rotated(names, log, &mut reading, report)?;
     reading.look_again(&live);
-    if names.has_packed_after(log, reading.first_number).with_context(|| cannot_read(&names.dir))? {
+    if names
+        .has_packed_after(log, reading.first_number)
+        .with_context(|| cannot_read(&names.dir))?
+    {
         reading.history.note_gap();
     }
     for (path, why) in names.others(log).with_context(|| cannot_read(&names.dir))? {
@@ -103,11 +119,22 @@ fn verify_log<W: Write>(names: &Names, log: Log, report: &mut Report<'_, W>) -> 
     let torn = fs::metadata(names.torn(log)).map_or(0, |found| found.len());
     if torn > 0 {
         let doubt = "not acknowledged unless the disk or somebody else damaged the end of a log";
-        report.aside(&names.torn(log), torn, &format!("{torn} bytes that crashes cut off, {doubt}"))?;
+        report.aside(
+            &names.torn(log),
+            torn,
+            &format!("{torn} bytes that crashes cut off, {doubt}"),
+        )?;
     }
-    for path in (0..).map(|number| names.suspect(log, number)).take_while(|path| path.exists()) {
+    for path in (0..)
+        .map(|number| names.suspect(log, number))
+        .take_while(|path| path.exists())
+    {
         let bytes = fs::metadata(&path).map_or(0, |found| found.len());
-        report.aside(&path, bytes, "put aside after a failed sync; its end was not acknowledged")?;
+        report.aside(
+            &path,
+            bytes,
+            "put aside after a failed sync; its end was not acknowledged",
+        )?;
     }
     Ok(reading)
 }
@@ -119,7 +146,10 @@ fn verify_rotated<W: Write>(
     reading: &mut FilesRead,
     report: &mut Report<'_, W>,
 ) -> anyhow::Result<()> {
-    for number in names.rotated_numbers(log).with_context(|| cannot_read(&names.dir))? {
+    for number in names
+        .rotated_numbers(log)
+        .with_context(|| cannot_read(&names.dir))?
+    {
         let path = names.rotated(log, number);
         let opened = match regular::obstacle(&path) {
             Some(kind) => Err(not_regular(kind)),
@@ -141,7 +171,14 @@ fn verify_rotated<W: Write>(
         };
         if reading.files.insert(identity(&file)?) {
             reading.first_number = reading.first_number.or(Some(number));
-            verify_file(&path, log, Some(number), &file, &mut reading.history, report)?;
+            verify_file(
+                &path,
+                log,
+                Some(number),
+                &file,
+                &mut reading.history,
+                report,
+            )?;
         }
     }
     Ok(())
@@ -156,7 +193,8 @@ fn verify_file<W: Write>(
     history: &mut History,
     report: &mut Report<'_, W>,
 ) -> anyhow::Result<u64> {
-    let mut verdict = journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
+    let mut verdict =
+        journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
     // One that somebody else renamed is written until that is noticed.
     let is_growing = file.metadata()?.len() > verdict.len;
     let is_written = number.is_none() || is_growing;
@@ -207,13 +245,28 @@ mod tests {
         }
     }
 
-    /// The numbers of the files that were read, in order, 0 for the live one, while `act` is done after each line.
+    /// The numbers of the files that were read, in order, 0 for the live one, while `act` is done
+    /// after each line.
     fn read_beside(names: &Names, act: impl FnMut(&str)) -> Vec<u64> {
-        let mut out = Beside { told: String::new(), act };
+        let mut out = Beside {
+            told: String::new(),
+            act,
+        };
         verify_log(names, Log::Access, &mut Report::new(Output::Text, &mut out)).unwrap();
         let live = names.live(Log::Access).display().to_string();
-        let end = |line: &str| line.strip_prefix(&live).unwrap().split_once(": ").unwrap().0.replace('.', "");
-        out.told.lines().map(end).map(|number| number.parse().unwrap_or(0)).collect()
+        let end = |line: &str| {
+            line.strip_prefix(&live)
+                .unwrap()
+                .split_once(": ")
+                .unwrap()
+                .0
+                .replace('.', "")
+        };
+        out.told
+            .lines()
+            .map(end)
+            .map(|number| number.parse().unwrap_or(0))
+            .collect()
     }
 
     fn rotate(names: &Names) {
@@ -225,7 +278,10 @@ mod tests {
     #[test]
     fn files_that_go_and_come_while_the_others_are_read_are_no_trouble() {
         let dir = tempfile::tempdir().unwrap();
-        let names = Names { dir: dir.path().to_owned(), port: 80 };
+        let names = Names {
+            dir: dir.path().to_owned(),
+            port: 80,
+        };
         fs::write(names.live(Log::Access), "").unwrap();
         (0..3).for_each(|_| rotate(&names));
         let told = |line: &str, end: &str| line.contains(&format!("access_log.80{end}: "));

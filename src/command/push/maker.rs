@@ -11,7 +11,11 @@ use crate::mns::{ContentFormat, ContentMd5, Notation, Notification};
 /// Makes the requests.
 pub(super) enum Maker {
     Recorded(Vec<u8>),
-    Signed { signer: Box<Signer>, certificate_url: String, message: Option<Vec<u8>> },
+    Signed {
+        signer: Box<Signer>,
+        certificate_url: String,
+        message: Option<Vec<u8>>,
+    },
 }
 
 /// What all notifications of a run have in common.
@@ -32,15 +36,24 @@ impl Maker {
     pub(super) fn make(&self, plan: &Plan, number: usize) -> anyhow::Result<(Vec<u8>, String)> {
         let (signer, certificate_url, message) = match self {
             Self::Recorded(bytes) => return Ok((bytes.clone(), "recorded".to_owned())),
-            Self::Signed { signer, certificate_url, message } => (signer, certificate_url, message),
+            Self::Signed {
+                signer,
+                certificate_url,
+                message,
+            } => (signer, certificate_url, message),
         };
-        let message = message.clone().unwrap_or_else(|| format!("I am test message {number}.").into_bytes());
+        let message = message
+            .clone()
+            .unwrap_or_else(|| format!("I am test message {number}.").into_bytes());
         if plan.format != ContentFormat::Simplified && std::str::from_utf8(&message).is_err() {
             bail!("the message is not UTF-8: only --format simplified can carry it");
         }
         let now = SystemClock.now();
         let message_id = emulator::new_message_id();
-        let publish_time = now.duration_since(std::time::SystemTime::UNIX_EPOCH)?.as_millis().to_string();
+        let publish_time = now
+            .duration_since(std::time::SystemTime::UNIX_EPOCH)?
+            .as_millis()
+            .to_string();
         let bytes = |text: &'_ str| Cow::Owned(text.as_bytes().to_vec());
         let notification = Notification {
             format: plan.format,
@@ -61,7 +74,9 @@ impl Maker {
             certificate_url,
             date: now,
             request_id: &emulator::new_request_id(now),
-            notation: plan.content_md5.unwrap_or_else(|| emulator::Push::usual_notation(plan.format)),
+            notation: plan
+                .content_md5
+                .unwrap_or_else(|| emulator::Push::usual_notation(plan.format)),
         };
         Ok((push.signed(signer)?.to_wire(), message_id))
     }
@@ -70,9 +85,11 @@ impl Maker {
     pub(super) fn trust(&self) -> Option<String> {
         match self {
             Self::Recorded(_) => None,
-            Self::Signed { certificate_url, .. } => {
-                certificate_url.rsplit_once('/').map(|(prefix, _)| format!("{prefix}/"))
-            }
+            Self::Signed {
+                certificate_url, ..
+            } => certificate_url
+                .rsplit_once('/')
+                .map(|(prefix, _)| format!("{prefix}/")),
         }
     }
 }

@@ -34,9 +34,9 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
 
 /// Sign test notifications as MNS does and post them.
 ///
-/// Makes a key, serves its certificate on --cert-listen while it runs, and prints each answer with its
-/// time and a verdict. The endpoint must trust the certificate: start it with serve --trust. Ends with 0
-/// if every answer was a 2xx.
+/// Makes a key, serves its certificate on --cert-listen while it runs, and prints each answer with
+/// its time and a verdict. The endpoint must trust the certificate: start it with serve --trust.
+/// Ends with 0 if every answer was a 2xx.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint push http://127.0.0.1:8080/notifications
@@ -117,7 +117,10 @@ impl Push {
             *count = count.saturating_add(1);
         }
         let took = started.elapsed().as_secs_f64();
-        let summary: Vec<String> = counts.iter().map(|(status, count)| format!("{status}: {count}")).collect();
+        let summary: Vec<String> = counts
+            .iter()
+            .map(|(status, count)| format!("{status}: {count}"))
+            .collect();
         writeln!(
             out,
             "{} in {took:.2} s, {:.0}/s; {}",
@@ -129,11 +132,18 @@ impl Push {
         if let Some(host) = host {
             host.await.context("the certificate's server failed")?;
         }
-        Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if all_succeeded {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 
     /// What makes the requests, and the task that serves the certificate.
-    async fn maker(&self, stop: &CancellationToken) -> anyhow::Result<(Maker, Option<tokio::task::JoinHandle<()>>)> {
+    async fn maker(
+        &self,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<(Maker, Option<tokio::task::JoinHandle<()>>)> {
         if let Some(file) = &self.capture {
             let recorded = input::read(file)?;
             if recorded.is_empty() {
@@ -147,7 +157,14 @@ impl Push {
             Some(url) => (url.clone(), None),
             None => self.serve_certificate(&signer, stop)?,
         };
-        Ok((Maker::Signed { signer: Box::new(signer), certificate_url, message }, host))
+        Ok((
+            Maker::Signed {
+                signer: Box::new(signer),
+                certificate_url,
+                message,
+            },
+            host,
+        ))
     }
 
     fn serve_certificate(
@@ -156,9 +173,16 @@ impl Push {
         stop: &CancellationToken,
     ) -> anyhow::Result<(String, Option<tokio::task::JoinHandle<()>>)> {
         let listener = net::bind(self.cert_listen).with_context(|| {
-            format!("cannot serve the certificate on {}: choose another --cert-listen", self.cert_listen)
+            format!(
+                "cannot serve the certificate on {}: choose another --cert-listen",
+                self.cert_listen
+            )
         })?;
-        let url = format!("http://{}/{}", listener.local_addr()?, signer.certificate_file());
+        let url = format!(
+            "http://{}/{}",
+            listener.local_addr()?,
+            signer.certificate_file()
+        );
         let limits = net::Limits {
             head_timeout: emulator::ANSWER_TIMEOUT,
             idle_timeout: emulator::ANSWER_TIMEOUT,
@@ -184,7 +208,10 @@ impl Push {
     }
 
     /// One task for each connection; each takes the next number until all are taken.
-    fn start_senders(&self, maker: &Arc<Maker>) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
+    fn start_senders(
+        &self,
+        maker: &Arc<Maker>,
+    ) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
         let tls = self.receiver_tls.client()?;
         let next = Arc::new(AtomicUsize::new(0));
         let count = usize::try_from(self.count)?;
@@ -192,7 +219,8 @@ impl Push {
         let plan = Arc::new(self.plan());
         for _ in 0..self.concurrency {
             let mut connection = Connection::new(self.url.clone(), tls.clone());
-            let (maker, next, sender, plan) = (maker.clone(), next.clone(), sender.clone(), plan.clone());
+            let (maker, next, sender, plan) =
+                (maker.clone(), next.clone(), sender.clone(), plan.clone());
             tokio::spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
@@ -203,7 +231,11 @@ impl Push {
                         Ok((request, message_id)) => {
                             let started = Instant::now();
                             let answer = connection.deliver(&request).await;
-                            Ok(Outcome { message_id, answer, took: started.elapsed() })
+                            Ok(Outcome {
+                                message_id,
+                                answer,
+                                took: started.elapsed(),
+                            })
                         }
                         Err(error) => Err(error),
                     };
@@ -233,9 +265,9 @@ impl Push {
 /// An address to serve the certificate on, which is also the one that the endpoint is told.
 fn reachable(text: &str) -> Result<SocketAddr, &'static str> {
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.ip().is_unspecified() => {
-            Err("the endpoint fetches the certificate from this address: give one that it can reach")
-        }
+        Ok(address) if address.ip().is_unspecified() => Err(
+            "the endpoint fetches the certificate from this address: give one that it can reach",
+        ),
         Ok(address) => Ok(address),
         Err(_) => Err("write an address and a port, as in 127.0.0.1:9001"),
     }

@@ -25,7 +25,10 @@ impl Outcome {
             Err(error) => {
                 // A TLS error names what the certificate of the peer holds.
                 let told = escaped(Report(error).to_string().as_bytes());
-                ("---".to_owned(), format!("no answer: {told}; MNS would try again"))
+                (
+                    "---".to_owned(),
+                    format!("no answer: {told}; MNS would try again"),
+                )
             }
         }
     }
@@ -34,7 +37,9 @@ impl Outcome {
 fn verdict_of(status: u16, trust: Option<&str>) -> String {
     match status {
         200..300 => "accepted".to_owned(),
-        300..400 => "a redirect: MNS may take it for a delivery, and the message is lost".to_owned(),
+        300..400 => {
+            "a redirect: MNS may take it for a delivery, and the message is lost".to_owned()
+        }
         403 => {
             let trust = trust.map_or_else(String::new, |url| {
                 format!("; unless it trusts this sender start it with: serve --trust {url}")

@@ -84,48 +84,72 @@ pub(in crate::emulator) enum Outcome {
 
 impl Account {
     /// Keeps a message for every subscription whose filter lets it pass.
-    pub(in crate::emulator) async fn publish(&self, topic: String, new: NewMessage) -> Result<Queued, AccountError> {
+    pub(in crate::emulator) async fn publish(
+        &self,
+        topic: String,
+        new: NewMessage,
+    ) -> Result<Queued, AccountError> {
         subscriptions::check_tag(&new.tag)?;
         let now = milliseconds(unix_time(self.now()));
         self.write(Commit::Durable, move |transaction| {
-            let bytes_max = topic_of(&transaction.open_table(TOPICS)?, &topic)?.maximum_message_size;
+            let bytes_max =
+                topic_of(&transaction.open_table(TOPICS)?, &topic)?.maximum_message_size;
             if u32::try_from(new.body.len()).map_or(true, |bytes| bytes > bytes_max) {
-                return Err(Refusal::InvalidArgument(format!("The message has more than {bytes_max} bytes.")).into());
+                return Err(Refusal::InvalidArgument(format!(
+                    "The message has more than {bytes_max} bytes."
+                ))
+                .into());
             }
             let message_id = new_message_id();
             let number = next_number(transaction, &topic)?;
             let mut subscriptions = Vec::new();
-            subscriptions_of(&transaction.open_table(SUBSCRIPTIONS)?, &topic, |name, text| {
-                let attributes = document(text, Subscription::of_element)?.attributes;
-                let passes = attributes.filter_tag.is_empty() || attributes.filter_tag == new.tag;
-                // Queues, mail and short messages are subscriptions to look at: nothing is delivered to them.
-                if passes && Target::parse(&attributes.endpoint).is_ok() {
-                    subscriptions.push(name.to_owned());
-                }
-                Ok(())
-            })?;
+            subscriptions_of(
+                &transaction.open_table(SUBSCRIPTIONS)?,
+                &topic,
+                |name, text| {
+                    let attributes = document(text, Subscription::of_element)?.attributes;
+                    let passes =
+                        attributes.filter_tag.is_empty() || attributes.filter_tag == new.tag;
+                    // Queues, mail and short messages are subscriptions to look at: nothing is
+                    // delivered to them.
+                    if passes && Target::parse(&attributes.endpoint).is_ok() {
+                        subscriptions.push(name.to_owned());
+                    }
+                    Ok(())
+                },
+            )?;
             let mut deliveries = transaction.open_table(DELIVERIES)?;
             for name in &subscriptions {
                 deliveries.insert((topic.as_str(), name.as_str(), now, number), 0)?;
             }
             if redb::ReadableTableMetadata::len(&deliveries)? > DELIVERIES_MAX {
-                let told = format!("More than {DELIVERIES_MAX} messages are not delivered: nothing more is taken.");
+                let told = format!(
+                    "More than {DELIVERIES_MAX} messages are not delivered: nothing more is taken."
+                );
                 return Err(Refusal::InvalidArgument(told).into());
             }
             if !subscriptions.is_empty() {
                 let row = (topic.as_str(), number);
                 let copies = u32::try_from(subscriptions.len()).unwrap_or(u32::MAX);
                 transaction.open_table(COPIES)?.insert(row, copies)?;
-                let message = (message_id.as_str(), new.tag.as_str(), new.body.as_str(), now);
+                let message = (
+                    message_id.as_str(),
+                    new.tag.as_str(),
+                    new.body.as_str(),
+                    now,
+                );
                 transaction.open_table(MESSAGES)?.insert(row, message)?;
             }
-            Ok(Queued { message_id, subscriptions })
+            Ok(Queued {
+                message_id,
+                subscriptions,
+            })
         })
         .await
     }
 
-    /// What a subscription has to do, leaving out the messages in `flying`, at most `limit` of them; `None`
-    /// where there is no such subscription.
+    /// What a subscription has to do, leaving out the messages in `flying`, at most `limit` of
+    /// them; `None` where there is no such subscription.
     pub(in crate::emulator) async fn due(
         &self,
         key: Key,
@@ -136,10 +160,16 @@ impl Account {
         self.read(move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
-            let Some(found) = subscriptions.get((topic, name))? else { return Ok(None) };
+            let Some(found) = subscriptions.get((topic, name))? else {
+                return Ok(None);
+            };
             let subscription = document(found.value(), Subscription::of_element)?;
             let messages = transaction.open_table(MESSAGES)?;
-            let mut due = Due { subscription, deliveries: Vec::new(), next: None };
+            let mut due = Due {
+                subscription,
+                deliveries: Vec::new(),
+                next: None,
+            };
             let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
             for row in transaction.open_table(DELIVERIES)?.range(all)? {
                 let (at, failures) = row?;
@@ -151,10 +181,22 @@ impl Account {
                     due.next = Some(Duration::from_millis(due_ms.saturating_sub(now)));
                     break;
                 }
-                let Some(message) = messages.get((topic, number))? else { continue };
+                let Some(message) = messages.get((topic, number))? else {
+                    continue;
+                };
                 let (id, tag, body, publish_time) = message.value();
-                let message = Message { id: id.to_owned(), tag: tag.to_owned(), body: body.to_owned(), publish_time };
-                due.deliveries.push(Delivery { number, due_ms, failures: failures.value(), message });
+                let message = Message {
+                    id: id.to_owned(),
+                    tag: tag.to_owned(),
+                    body: body.to_owned(),
+                    publish_time,
+                };
+                due.deliveries.push(Delivery {
+                    number,
+                    due_ms,
+                    failures: failures.value(),
+                    message,
+                });
             }
             Ok(Some(due))
         })
@@ -205,10 +247,17 @@ impl Account {
 }
 
 /// One subscription less waits for a message; with the last one the message goes.
-pub(super) fn forget_copy(transaction: &WriteTransaction, topic: &str, number: u64) -> Result<(), AccountError> {
+pub(super) fn forget_copy(
+    transaction: &WriteTransaction,
+    topic: &str,
+    number: u64,
+) -> Result<(), AccountError> {
     let row = (topic, number);
     let mut copies = transaction.open_table(COPIES)?;
-    let left = copies.get(row)?.map_or(0, |copies| copies.value()).saturating_sub(1);
+    let left = copies
+        .get(row)?
+        .map_or(0, |copies| copies.value())
+        .saturating_sub(1);
     if left > 0 {
         copies.insert(row, left)?;
         return Ok(());

@@ -1,8 +1,8 @@
 //! The account that the emulator plays: its topics, subscriptions and undelivered messages.
 //!
-//! One thread owns the database and does one piece of work after another, so each is a whole: nobody sees half
-//! of it, and what was answered is on disk where the account has a directory. Without one the same
-//! database lives in memory.
+//! One thread owns the database and does one piece of work after another, so each is a whole:
+//! nobody sees half of it, and what was answered is on disk where the account has a directory.
+//! Without one the same database lives in memory.
 
 mod messages;
 mod names;
@@ -16,7 +16,9 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction};
+use redb::{
+    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -115,21 +117,34 @@ enum Commit {
 impl Account {
     /// Opens the account in `dir`, or an empty one in memory.
     pub(super) fn open(dir: Option<&Path>, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let mut books = Books { database: open_database(dir)?, lazy_commits: 0 };
+        let mut books = Books {
+            database: open_database(dir)?,
+            lazy_commits: 0,
+        };
         let (work, mut waiting) = mpsc::channel::<Option<Work>>(WORK_WAITING_MAX);
-        let thread = std::thread::Builder::new().name("account".to_owned()).spawn(move || {
-            while let Some(Some(work)) = waiting.blocking_recv() {
-                work(&mut books);
-            }
-        })?;
-        Ok(Self { work, thread: Mutex::new(Some(thread)), clock })
+        let thread = std::thread::Builder::new()
+            .name("account".to_owned())
+            .spawn(move || {
+                while let Some(Some(work)) = waiting.blocking_recv() {
+                    work(&mut books);
+                }
+            })?;
+        Ok(Self {
+            work,
+            thread: Mutex::new(Some(thread)),
+            clock,
+        })
     }
 
     /// Ends the thread; the database is closed when this returns.
     pub(super) async fn close(&self) {
         // An error is a thread that has ended already.
         drop(self.work.send(None).await);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
         }
@@ -158,7 +173,10 @@ impl Account {
     ) -> Result<T, AccountError> {
         let (sender, answer) = oneshot::channel();
         let work: Work = Box::new(move |books| drop(sender.send(work(books))));
-        self.work.send(Some(work)).await.map_err(|_closed| AccountError::Closed)?;
+        self.work
+            .send(Some(work))
+            .await
+            .map_err(|_closed| AccountError::Closed)?;
         answer.await.unwrap_or(Err(AccountError::Closed))
     }
 
@@ -168,7 +186,10 @@ impl Account {
 }
 
 impl Books {
-    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, AccountError>) -> Result<T, AccountError> {
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, AccountError>,
+    ) -> Result<T, AccountError> {
         work(&self.database.begin_read()?)
     }
 
@@ -184,7 +205,11 @@ impl Books {
         }
         let done = work(&transaction)?;
         transaction.commit()?;
-        self.lazy_commits = if is_lazy { self.lazy_commits.saturating_add(1) } else { 0 };
+        self.lazy_commits = if is_lazy {
+            self.lazy_commits.saturating_add(1)
+        } else {
+            0
+        };
         Ok(done)
     }
 }
@@ -193,18 +218,28 @@ fn open_database(dir: Option<&Path>) -> Result<Database, OpenError> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     let Some(dir) = dir else {
-        let unusable = |cause: redb::Error| OpenError::Unusable { path: "memory".to_owned(), cause: cause.to_string() };
-        let made = builder.create_with_backend(InMemoryBackend::new()).map_err(|error| unusable(error.into()))?;
+        let unusable = |cause: redb::Error| OpenError::Unusable {
+            path: "memory".to_owned(),
+            cause: cause.to_string(),
+        };
+        let made = builder
+            .create_with_backend(InMemoryBackend::new())
+            .map_err(|error| unusable(error.into()))?;
         return tables::make(&made).map(|()| made).map_err(unusable);
     };
     let path = dir.join(FILE);
-    let unusable = |cause: String| OpenError::Unusable { path: path.display().to_string(), cause };
+    let unusable = |cause: String| OpenError::Unusable {
+        path: path.display().to_string(),
+        cause,
+    };
     std::fs::create_dir_all(dir).map_err(|error| unusable(error.to_string()))?;
     let database = builder.create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.display().to_string()),
         other => unusable(other.to_string()),
     })?;
-    tables::make(&database).map(|()| database).map_err(|error| unusable(error.to_string()))
+    tables::make(&database)
+        .map(|()| database)
+        .map_err(|error| unusable(error.to_string()))
 }
 
 #[cfg(test)]
@@ -219,12 +254,16 @@ mod tests {
     fn an_empty_account_is_read_while_something_is_written() {
         let dir = tempfile::tempdir().unwrap();
         for dir in [None, Some(dir.path())] {
-            let books = Arc::new(Books { database: open_database(dir).unwrap(), lazy_commits: 0 });
+            let books = Arc::new(Books {
+                database: open_database(dir).unwrap(),
+                lazy_commits: 0,
+            });
             let writing = books.database.begin_write().unwrap();
             let (sender, told) = std::sync::mpsc::channel();
             let reader = books.clone();
             std::thread::spawn(move || {
-                let count = reader.read(|transaction| Ok(transaction.open_table(tables::DELIVERIES)?.len()?));
+                let count = reader
+                    .read(|transaction| Ok(transaction.open_table(tables::DELIVERIES)?.len()?));
                 sender.send(count.unwrap()).unwrap();
             });
             assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(0));

@@ -55,9 +55,13 @@ pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
 impl Page {
     /// The page of `entries`, which come in the order of their names.
     pub(super) fn of<T>(&self, entries: impl Iterator<Item = (String, T)>) -> Pages<T> {
-        let mut wanted =
-            entries.filter(|(name, _)| name.starts_with(&self.prefix) && name.as_str() > self.marker.as_str());
-        let mut pages = Pages { entries: Vec::new(), next_marker: None };
+        let mut wanted = entries.filter(|(name, _)| {
+            name.starts_with(&self.prefix) && name.as_str() > self.marker.as_str()
+        });
+        let mut pages = Pages {
+            entries: Vec::new(),
+            next_marker: None,
+        };
         let mut last = None;
         for (name, entry) in wanted.by_ref().take(self.entries_max) {
             pages.entries.push(entry);
@@ -73,7 +77,11 @@ mod tests {
     use super::*;
 
     fn page(prefix: &str, marker: &str, entries_max: usize) -> (String, Option<String>) {
-        let page = Page { prefix: prefix.to_owned(), marker: marker.to_owned(), entries_max };
+        let page = Page {
+            prefix: prefix.to_owned(),
+            marker: marker.to_owned(),
+            entries_max,
+        };
         let names = ["a1", "a2", "a3", "b1"].map(|name| (name.to_owned(), name));
         let pages = page.of(names.into_iter());
         (pages.entries.join(" "), pages.next_marker)
@@ -95,10 +103,24 @@ mod tests {
             assert_eq!(check(name, Of::Topic), Ok(()), "{name}");
         }
         for name in ["", "-a", "a_b", "a b", "a.b", "\u{4e2d}", "a%2f"] {
-            assert_eq!(check(name, Of::Topic), Err(Refusal::TopicNameInvalid), "{name}");
-            assert_eq!(check(name, Of::Subscription), Err(Refusal::SubscriptionNameInvalid), "{name}");
+            assert_eq!(
+                check(name, Of::Topic),
+                Err(Refusal::TopicNameInvalid),
+                "{name}"
+            );
+            assert_eq!(
+                check(name, Of::Subscription),
+                Err(Refusal::SubscriptionNameInvalid),
+                "{name}"
+            );
         }
-        assert_eq!(check(&"x".repeat(256), Of::Topic), Err(Refusal::TopicNameLengthError));
-        assert_eq!(check(&"x".repeat(256), Of::Subscription), Err(Refusal::SubscriptionNameLengthError));
+        assert_eq!(
+            check(&"x".repeat(256), Of::Topic),
+            Err(Refusal::TopicNameLengthError)
+        );
+        assert_eq!(
+            check(&"x".repeat(256), Of::Subscription),
+            Err(Refusal::SubscriptionNameLengthError)
+        );
     }
 }

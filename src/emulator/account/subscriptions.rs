@@ -3,7 +3,9 @@
 use redb::ReadableTable;
 
 use crate::emulator::account::names::{self, Of, Page, Pages};
-use crate::emulator::account::tables::{DELIVERIES, SUBSCRIPTIONS, TOPICS, document, subscriptions_of};
+use crate::emulator::account::tables::{
+    DELIVERIES, SUBSCRIPTIONS, TOPICS, document, subscriptions_of,
+};
 use crate::emulator::account::topics::topic_of;
 use crate::emulator::account::{Account, AccountError, Commit, messages};
 use crate::emulator::refusal::Refusal;
@@ -52,7 +54,11 @@ impl Account {
             if let Some(found) = subscriptions.get(row)? {
                 let found = document(found.value(), Subscription::of_element)?;
                 let is_same = found.attributes == attributes;
-                return if is_same { Ok(Creation::Unchanged) } else { Err(Refusal::SubscriptionAlreadyExist.into()) };
+                return if is_same {
+                    Ok(Creation::Unchanged)
+                } else {
+                    Err(Refusal::SubscriptionAlreadyExist.into())
+                };
             }
             if count >= SUBSCRIPTIONS_MAX {
                 let told = format!("A topic has at most {SUBSCRIPTIONS_MAX} subscriptions.");
@@ -83,7 +89,11 @@ impl Account {
         self.write(Commit::Durable, move |transaction| {
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let row = (key.topic.as_str(), key.name.as_str());
-            let found = subscriptions.get(row)?.ok_or(Refusal::SubscriptionNotExist)?.value().to_owned();
+            let found = subscriptions
+                .get(row)?
+                .ok_or(Refusal::SubscriptionNotExist)?
+                .value()
+                .to_owned();
             let mut changed = document(&found, Subscription::of_element)?;
             if let Some(strategy) = change.notify_strategy {
                 changed.attributes.notify_strategy = strategy;
@@ -99,12 +109,18 @@ impl Account {
     }
 
     /// Describes a subscription.
-    pub(in crate::emulator) async fn subscription(&self, key: Key) -> Result<Subscription, AccountError> {
+    pub(in crate::emulator) async fn subscription(
+        &self,
+        key: Key,
+    ) -> Result<Subscription, AccountError> {
         self.read(move |transaction| {
             topic_of(&transaction.open_table(TOPICS)?, &key.topic)?;
             let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let found = subscriptions.get((key.topic.as_str(), key.name.as_str()))?;
-            document(found.ok_or(Refusal::SubscriptionNotExist)?.value(), Subscription::of_element)
+            document(
+                found.ok_or(Refusal::SubscriptionNotExist)?.value(),
+                Subscription::of_element,
+            )
         })
         .await
     }
@@ -118,17 +134,23 @@ impl Account {
         self.read(move |transaction| {
             topic_of(&transaction.open_table(TOPICS)?, &topic)?;
             let mut found = Vec::new();
-            subscriptions_of(&transaction.open_table(SUBSCRIPTIONS)?, &topic, |name, text| {
-                found.push((name.to_owned(), document(text, Subscription::of_element)?));
-                Ok(())
-            })?;
+            subscriptions_of(
+                &transaction.open_table(SUBSCRIPTIONS)?,
+                &topic,
+                |name, text| {
+                    found.push((name.to_owned(), document(text, Subscription::of_element)?));
+                    Ok(())
+                },
+            )?;
             Ok(page.of(found.into_iter()))
         })
         .await
     }
 
     /// Every subscription there is.
-    pub(in crate::emulator) async fn all_subscriptions(&self) -> Result<Vec<Subscription>, AccountError> {
+    pub(in crate::emulator) async fn all_subscriptions(
+        &self,
+    ) -> Result<Vec<Subscription>, AccountError> {
         self.read(|transaction| {
             let mut found = Vec::new();
             for row in transaction.open_table(SUBSCRIPTIONS)?.iter()? {
@@ -143,26 +165,38 @@ impl Account {
     pub(in crate::emulator) async fn unsubscribe(&self, key: Key) -> Result<(), AccountError> {
         self.write(Commit::Durable, move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
-            transaction.open_table(SUBSCRIPTIONS)?.remove((topic, name))?;
+            transaction
+                .open_table(SUBSCRIPTIONS)?
+                .remove((topic, name))?;
             let mut numbers = Vec::new();
             let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
-            transaction.open_table(DELIVERIES)?.retain_in(all, |(_, _, _, number), _| {
-                numbers.push(number);
-                false
-            })?;
-            numbers.into_iter().try_for_each(|number| messages::forget_copy(transaction, topic, number))
+            transaction
+                .open_table(DELIVERIES)?
+                .retain_in(all, |(_, _, _, number), _| {
+                    numbers.push(number);
+                    false
+                })?;
+            numbers
+                .into_iter()
+                .try_for_each(|number| messages::forget_copy(transaction, topic, number))
         })
         .await
     }
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), Refusal> {
-    if OTHER_ENDPOINTS.iter().any(|scheme| endpoint.starts_with(scheme)) {
+    if OTHER_ENDPOINTS
+        .iter()
+        .any(|scheme| endpoint.starts_with(scheme))
+    {
         return Ok(());
     }
-    let target = Target::parse(endpoint).map_err(|error| Refusal::EndpointInvalid(error.to_string()))?;
+    let target =
+        Target::parse(endpoint).map_err(|error| Refusal::EndpointInvalid(error.to_string()))?;
     if target.host().starts_with(RESERVED_HOST) {
-        return Err(Refusal::EndpointInvalid(format!("hosts that begin with {RESERVED_HOST} are the service's own")));
+        return Err(Refusal::EndpointInvalid(format!(
+            "hosts that begin with {RESERVED_HOST} are the service's own"
+        )));
     }
     Ok(())
 }
@@ -170,10 +204,14 @@ fn check_endpoint(endpoint: &str) -> Result<(), Refusal> {
 /// A tag that a header can carry as it is.
 pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
     if tag.chars().count() > TAG_CHARACTERS_MAX {
-        return Err(Refusal::InvalidArgument(format!("A tag has at most {TAG_CHARACTERS_MAX} characters.")));
+        return Err(Refusal::InvalidArgument(format!(
+            "A tag has at most {TAG_CHARACTERS_MAX} characters."
+        )));
     }
     if tag.trim() != tag || tag.chars().any(char::is_control) {
-        return Err(Refusal::InvalidArgument("A tag has no blanks at its ends and no control characters.".to_owned()));
+        return Err(Refusal::InvalidArgument(
+            "A tag has no blanks at its ends and no control characters.".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -193,14 +231,29 @@ mod tests {
         ] {
             assert_eq!(check_endpoint(endpoint), Ok(()), "{endpoint}");
         }
-        for endpoint in ["", "a.example", "ftp://a", "http://mns-reserverd-a.example/", "http://u@a/"] {
-            assert!(matches!(check_endpoint(endpoint), Err(Refusal::EndpointInvalid(_))), "{endpoint}");
+        for endpoint in [
+            "",
+            "a.example",
+            "ftp://a",
+            "http://mns-reserverd-a.example/",
+            "http://u@a/",
+        ] {
+            assert!(
+                matches!(check_endpoint(endpoint), Err(Refusal::EndpointInvalid(_))),
+                "{endpoint}"
+            );
         }
     }
 
     #[test]
     fn tags_are_short_and_fit_a_header() {
-        for tag in ["", "important", "\u{91cd}\u{8981}", "1234567890123456", "a b"] {
+        for tag in [
+            "",
+            "important",
+            "\u{91cd}\u{8981}",
+            "1234567890123456",
+            "a b",
+        ] {
             assert_eq!(check_tag(tag), Ok(()), "{tag}");
         }
         for tag in ["12345678901234567", " a", "a ", "a\nb", "\u{7f}"] {

@@ -1,6 +1,7 @@
 //! The tables of the account's database.
 //!
-//! Topics and subscriptions are kept as the documents of the API, so that there is one form of each.
+//! Topics and subscriptions are kept as the documents of the API, so that there is one form of
+//! each.
 
 use redb::{Database, ReadableTable, TableDefinition};
 
@@ -10,17 +11,22 @@ use crate::mns::Element;
 /// A topic's name → its `<Topic>`.
 pub(super) const TOPICS: TableDefinition<'_, &str, &str> = TableDefinition::new("topics");
 /// Topic, subscription → its `<Subscription>`.
-pub(super) const SUBSCRIPTIONS: TableDefinition<'_, (&str, &str), &str> = TableDefinition::new("subscriptions");
+pub(super) const SUBSCRIPTIONS: TableDefinition<'_, (&str, &str), &str> =
+    TableDefinition::new("subscriptions");
 /// A topic → the number of its next message.
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 /// Topic, message number → id, tag, message, milliseconds since 1970.
-pub(super) const MESSAGES: TableDefinition<'_, (&str, u64), (&str, &str, &str, u64)> = TableDefinition::new("messages");
+pub(super) const MESSAGES: TableDefinition<'_, (&str, u64), (&str, &str, &str, u64)> =
+    TableDefinition::new("messages");
 /// Topic, message number → the subscriptions that do not have it yet.
 pub(super) const COPIES: TableDefinition<'_, (&str, u64), u32> = TableDefinition::new("copies");
-/// Topic, subscription, when the next push is due in milliseconds since 1970, message number → pushes that failed.
-pub(super) const DELIVERIES: TableDefinition<'_, (&str, &str, u64, u64), u32> = TableDefinition::new("deliveries");
+/// Topic, subscription, when the next push is due in milliseconds since 1970, message number →
+/// pushes that failed.
+pub(super) const DELIVERIES: TableDefinition<'_, (&str, &str, u64, u64), u32> =
+    TableDefinition::new("deliveries");
 
-/// Makes the tables that are missing: only a transaction that writes may do so, and none that reads has to.
+/// Makes the tables that are missing: only a transaction that writes may do so, and none that reads
+/// has to.
 pub(super) fn make(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(TOPICS)?;

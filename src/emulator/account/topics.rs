@@ -3,7 +3,9 @@
 use redb::{ReadTransaction, ReadableTable};
 
 use crate::emulator::account::names::{self, Of, Page, Pages};
-use crate::emulator::account::tables::{COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, TOPICS, document};
+use crate::emulator::account::tables::{
+    COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, TOPICS, document,
+};
 use crate::emulator::account::{Account, AccountError, Commit};
 use crate::emulator::refusal::Refusal;
 use crate::emulator::{Creation, unix_time};
@@ -45,10 +47,17 @@ impl Account {
                 let found = document(found.value(), Topic::of_element)?;
                 let is_same = found.maximum_message_size == topic.maximum_message_size
                     && found.logging_enabled == topic.logging_enabled;
-                return if is_same { Ok(Creation::Unchanged) } else { Err(Refusal::TopicAlreadyExist.into()) };
+                return if is_same {
+                    Ok(Creation::Unchanged)
+                } else {
+                    Err(Refusal::TopicAlreadyExist.into())
+                };
             }
             if redb::ReadableTableMetadata::len(&topics)? >= TOPICS_MAX {
-                return Err(Refusal::InvalidArgument(format!("An account has at most {TOPICS_MAX} topics.")).into());
+                return Err(Refusal::InvalidArgument(format!(
+                    "An account has at most {TOPICS_MAX} topics."
+                ))
+                .into());
             }
             topics.insert(topic.name.as_str(), topic.to_element().document().as_str())?;
             Ok(Creation::New)
@@ -66,7 +75,10 @@ impl Account {
         self.write(Commit::Durable, move |transaction| {
             let mut topics = transaction.open_table(TOPICS)?;
             let topic = with(topic_of(&topics, &name)?, attributes)?;
-            let topic = Topic { last_modify_time: now, ..topic };
+            let topic = Topic {
+                last_modify_time: now,
+                ..topic
+            };
             topics.insert(name.as_str(), topic.to_element().document().as_str())?;
             Ok(())
         })
@@ -75,33 +87,62 @@ impl Account {
 
     /// Describes a topic; its messages are those that are not delivered yet.
     pub(in crate::emulator) async fn topic(&self, name: String) -> Result<Topic, AccountError> {
-        self.read(move |transaction| counted(transaction, topic_of(&transaction.open_table(TOPICS)?, &name)?)).await
+        self.read(move |transaction| {
+            counted(
+                transaction,
+                topic_of(&transaction.open_table(TOPICS)?, &name)?,
+            )
+        })
+        .await
     }
 
     /// Lists topics.
-    pub(in crate::emulator) async fn topics(&self, page: Page) -> Result<Pages<Topic>, AccountError> {
+    pub(in crate::emulator) async fn topics(
+        &self,
+        page: Page,
+    ) -> Result<Pages<Topic>, AccountError> {
         self.read(move |transaction| {
             let mut found = Vec::new();
             for row in transaction.open_table(TOPICS)?.iter()? {
                 let (name, text) = row?;
-                found.push((name.value().to_owned(), document(text.value(), Topic::of_element)?));
+                found.push((
+                    name.value().to_owned(),
+                    document(text.value(), Topic::of_element)?,
+                ));
             }
             let page = page.of(found.into_iter());
-            let entries = page.entries.into_iter().map(|topic| counted(transaction, topic));
-            Ok(Pages { entries: entries.collect::<Result<_, _>>()?, next_marker: page.next_marker })
+            let entries = page
+                .entries
+                .into_iter()
+                .map(|topic| counted(transaction, topic));
+            Ok(Pages {
+                entries: entries.collect::<Result<_, _>>()?,
+                next_marker: page.next_marker,
+            })
         })
         .await
     }
 
     /// Deletes a topic with all that belongs to it; `false` where there is none.
-    pub(in crate::emulator) async fn delete_topic(&self, name: String) -> Result<bool, AccountError> {
+    pub(in crate::emulator) async fn delete_topic(
+        &self,
+        name: String,
+    ) -> Result<bool, AccountError> {
         self.write(Commit::Durable, move |transaction| {
             let topic = name.as_str();
             transaction.open_table(NUMBERS)?.remove(topic)?;
-            transaction.open_table(SUBSCRIPTIONS)?.retain(|key, _| key.0 != topic)?;
-            transaction.open_table(MESSAGES)?.retain(|key, _| key.0 != topic)?;
-            transaction.open_table(COPIES)?.retain(|key, _| key.0 != topic)?;
-            transaction.open_table(DELIVERIES)?.retain(|key, _| key.0 != topic)?;
+            transaction
+                .open_table(SUBSCRIPTIONS)?
+                .retain(|key, _| key.0 != topic)?;
+            transaction
+                .open_table(MESSAGES)?
+                .retain(|key, _| key.0 != topic)?;
+            transaction
+                .open_table(COPIES)?
+                .retain(|key, _| key.0 != topic)?;
+            transaction
+                .open_table(DELIVERIES)?
+                .retain(|key, _| key.0 != topic)?;
             Ok(transaction.open_table(TOPICS)?.remove(topic)?.is_some())
         })
         .await
@@ -118,12 +159,20 @@ pub(super) fn topic_of(
 }
 
 fn with(topic: Topic, attributes: TopicAttributes) -> Result<Topic, Refusal> {
-    let maximum_message_size = attributes.maximum_message_size.unwrap_or(topic.maximum_message_size);
+    let maximum_message_size = attributes
+        .maximum_message_size
+        .unwrap_or(topic.maximum_message_size);
     if !MESSAGE_SIZES.contains(&maximum_message_size) {
-        return Err(Refusal::InvalidArgument(format!("MaximumMessageSize is not in {MESSAGE_SIZES:?}.")));
+        return Err(Refusal::InvalidArgument(format!(
+            "MaximumMessageSize is not in {MESSAGE_SIZES:?}."
+        )));
     }
     let logging_enabled = attributes.logging_enabled.unwrap_or(topic.logging_enabled);
-    Ok(Topic { maximum_message_size, logging_enabled, ..topic })
+    Ok(Topic {
+        maximum_message_size,
+        logging_enabled,
+        ..topic
+    })
 }
 
 fn counted(transaction: &ReadTransaction, topic: Topic) -> Result<Topic, AccountError> {
@@ -134,5 +183,8 @@ fn counted(transaction: &ReadTransaction, topic: Topic) -> Result<Topic, Account
         row?;
         message_count = message_count.saturating_add(1);
     }
-    Ok(Topic { message_count, ..topic })
+    Ok(Topic {
+        message_count,
+        ..topic
+    })
 }

@@ -1,4 +1,5 @@
-//! The nouns of the REST API, version 2015-06-06 (`docs/emulator.md`): what goes over the wire as XML.
+//! The nouns of the REST API, version 2015-06-06 (`docs/emulator.md`): what goes over the wire as
+//! XML.
 
 mod error;
 mod notify_strategy;

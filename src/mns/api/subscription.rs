@@ -48,7 +48,8 @@ pub struct Subscription {
 }
 
 impl SubscriptionAttributes {
-    /// As the body of Subscribe. Without a tag there is no `FilterTag`: no SDK of the vendor sends an empty one.
+    /// As the body of Subscribe. Without a tag there is no `FilterTag`: no SDK of the vendor sends
+    /// an empty one.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let mut elements = self.elements();
@@ -65,8 +66,10 @@ impl SubscriptionAttributes {
         Ok(Self {
             endpoint: needed(element, "Endpoint")?,
             filter_tag: optional(element, "FilterTag")?.unwrap_or_default(),
-            notify_strategy: optional(element, "NotifyStrategy")?.unwrap_or(NotifyStrategy::BackoffRetry),
-            notify_content_format: optional(element, "NotifyContentFormat")?.unwrap_or(ContentFormat::Xml),
+            notify_strategy: optional(element, "NotifyStrategy")?
+                .unwrap_or(NotifyStrategy::BackoffRetry),
+            notify_content_format: optional(element, "NotifyContentFormat")?
+                .unwrap_or(ContentFormat::Xml),
             dead_letter_queue: dead_letter_queue(element)?.filter(|queue| !queue.is_empty()),
         })
     }
@@ -76,7 +79,10 @@ impl SubscriptionAttributes {
             Element::of_text("Endpoint", self.endpoint.as_str()),
             Element::of_text("FilterTag", self.filter_tag.as_str()),
             Element::of_text("NotifyStrategy", self.notify_strategy.to_string()),
-            Element::of_text("NotifyContentFormat", self.notify_content_format.to_string()),
+            Element::of_text(
+                "NotifyContentFormat",
+                self.notify_content_format.to_string(),
+            ),
         ];
         elements.extend(self.dead_letter_queue.as_deref().map(dead_letter_policy));
         elements
@@ -87,7 +93,9 @@ impl SubscriptionChange {
     /// As the body of `SetSubscriptionAttributes`.
     #[must_use]
     pub fn to_element(&self) -> Element {
-        let strategy = self.notify_strategy.map(|strategy| Element::of_text("NotifyStrategy", strategy.to_string()));
+        let strategy = self
+            .notify_strategy
+            .map(|strategy| Element::of_text("NotifyStrategy", strategy.to_string()));
         let policy = self.dead_letter_queue.as_deref().map(dead_letter_policy);
         Element::of_children("Subscription", strategy.into_iter().chain(policy).collect())
     }
@@ -115,10 +123,16 @@ impl Subscription {
             ("TopicOwner", &self.topic_owner),
             ("TopicName", &self.topic_name),
         ];
-        let times = [("CreateTime", self.create_time), ("LastModifyTime", self.last_modify_time)];
+        let times = [
+            ("CreateTime", self.create_time),
+            ("LastModifyTime", self.last_modify_time),
+        ];
         let names = names.map(|(name, text)| Element::of_text(name, text.as_str()));
         let times = times.map(|(name, time)| Element::of_text(name, time.to_string()));
-        let all = names.into_iter().chain(self.attributes.elements()).chain(times);
+        let all = names
+            .into_iter()
+            .chain(self.attributes.elements())
+            .chain(times);
         Element::of_children("Subscription", all.collect())
     }
 
@@ -142,13 +156,26 @@ impl Subscription {
 
 fn dead_letter_policy(queue: &str) -> Element {
     let enabled = if queue.is_empty() { "false" } else { "true" };
-    of_texts("DlqPolicy", [("Enabled", enabled.to_owned()), ("DeadLetterTargetQueue", queue.to_owned())])
+    of_texts(
+        "DlqPolicy",
+        [
+            ("Enabled", enabled.to_owned()),
+            ("DeadLetterTargetQueue", queue.to_owned()),
+        ],
+    )
 }
 
 /// The queue of a policy: empty where it is switched off, `None` where there is no policy.
 fn dead_letter_queue(element: &Element) -> Result<Option<String>, UnexpectedDocument> {
-    let Some(policy) = element.child("DlqPolicy") else { return Ok(None) };
-    let is_off = text(policy, "Enabled")?.is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
+    let Some(policy) = element.child("DlqPolicy") else {
+        return Ok(None);
+    };
+    let is_off = text(policy, "Enabled")?
+        .is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
     let queue = text(policy, "DeadLetterTargetQueue")?.unwrap_or_default();
-    Ok(Some(if is_off { String::new() } else { queue.to_owned() }))
+    Ok(Some(if is_off {
+        String::new()
+    } else {
+        queue.to_owned()
+    }))
 }

@@ -1,8 +1,8 @@
 //! Every document there and back, and what is no value.
 
 use crate::mns::api::{
-    ApiError, NotifyStrategy, Subscription, SubscriptionAttributes, SubscriptionChange, Topic, TopicAttributes,
-    UnexpectedDocument,
+    ApiError, NotifyStrategy, Subscription, SubscriptionAttributes, SubscriptionChange, Topic,
+    TopicAttributes, UnexpectedDocument,
 };
 use crate::mns::{ContentFormat, Element};
 
@@ -31,7 +31,10 @@ fn every_document_reads_back_as_it_was_written() {
         create_time: 1_463_476_256,
         last_modify_time: 1_463_476_257,
     };
-    assert_eq!(Topic::of_element(&again(&topic.to_element())).unwrap(), topic);
+    assert_eq!(
+        Topic::of_element(&again(&topic.to_element())).unwrap(),
+        topic
+    );
     for queue in [None, Some("dead")] {
         let subscription = Subscription {
             name: "MyTopic1-Sub1".to_owned(),
@@ -42,14 +45,23 @@ fn every_document_reads_back_as_it_was_written() {
             create_time: 1,
             last_modify_time: 2,
         };
-        assert_eq!(Subscription::of_element(&again(&subscription.to_element())).unwrap(), subscription);
+        assert_eq!(
+            Subscription::of_element(&again(&subscription.to_element())).unwrap(),
+            subscription
+        );
         let change = SubscriptionChange {
             notify_strategy: Some(NotifyStrategy::BackoffRetry),
             dead_letter_queue: queue.map(str::to_owned),
         };
-        assert_eq!(SubscriptionChange::of_element(&again(&change.to_element())).unwrap(), change);
+        assert_eq!(
+            SubscriptionChange::of_element(&again(&change.to_element())).unwrap(),
+            change
+        );
         let asked = attributes(queue);
-        assert_eq!(SubscriptionAttributes::of_element(&again(&asked.to_element())).unwrap(), asked);
+        assert_eq!(
+            SubscriptionAttributes::of_element(&again(&asked.to_element())).unwrap(),
+            asked
+        );
     }
     let error = ApiError {
         code: "TopicNotExist".to_owned(),
@@ -57,23 +69,37 @@ fn every_document_reads_back_as_it_was_written() {
         request_id: "573AE020B2B71CFC6801A6EF".to_owned(),
         host_id: "http://1888287682739631.mns.cn-hangzhou.aliyuncs.com".to_owned(),
     };
-    assert_eq!(ApiError::of_element(&again(&error.to_element())).unwrap(), error);
+    assert_eq!(
+        ApiError::of_element(&again(&error.to_element())).unwrap(),
+        error
+    );
 }
 
 #[test]
 fn what_a_request_leaves_out_has_the_services_default() {
-    let empty = Element::parse(b"<Topic xmlns=\"http://mns.aliyuncs.com/doc/v1/\"></Topic>").unwrap();
-    assert_eq!(TopicAttributes::of_element(&empty).unwrap(), TopicAttributes::default());
-    let bare = Element::parse(b"<Subscription><Endpoint>http://a/</Endpoint><FilterTag/></Subscription>").unwrap();
+    let empty =
+        Element::parse(b"<Topic xmlns=\"http://mns.aliyuncs.com/doc/v1/\"></Topic>").unwrap();
+    assert_eq!(
+        TopicAttributes::of_element(&empty).unwrap(),
+        TopicAttributes::default()
+    );
+    let bare =
+        Element::parse(b"<Subscription><Endpoint>http://a/</Endpoint><FilterTag/></Subscription>")
+            .unwrap();
     let bare = SubscriptionAttributes::of_element(&bare).unwrap();
-    assert_eq!((bare.notify_strategy, bare.notify_content_format), (NotifyStrategy::BackoffRetry, ContentFormat::Xml));
+    assert_eq!(
+        (bare.notify_strategy, bare.notify_content_format),
+        (NotifyStrategy::BackoffRetry, ContentFormat::Xml)
+    );
 }
 
 #[test]
 fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
-    for (enabled, of_change, of_attributes) in
-        [("true", Some("q"), Some("q")), ("", Some("q"), Some("q")), ("False", Some(""), None)]
-    {
+    for (enabled, of_change, of_attributes) in [
+        ("true", Some("q"), Some("q")),
+        ("", Some("q"), Some("q")),
+        ("False", Some(""), None),
+    ] {
         let policy = format!(
             "<DlqPolicy><Enabled>{enabled}</Enabled><DeadLetterTargetQueue>q</DeadLetterTargetQueue></DlqPolicy>"
         );
@@ -89,43 +115,97 @@ fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
 #[test]
 fn a_subscription_without_a_tag_is_asked_for_without_the_element() {
     let names = |filter_tag: &str| {
-        let asked = SubscriptionAttributes { filter_tag: filter_tag.to_owned(), ..attributes(None) };
-        asked.to_element().children.into_iter().map(|child| child.name).collect::<Vec<_>>()
+        let asked = SubscriptionAttributes {
+            filter_tag: filter_tag.to_owned(),
+            ..attributes(None)
+        };
+        asked
+            .to_element()
+            .children
+            .into_iter()
+            .map(|child| child.name)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(names("a"), ["Endpoint", "FilterTag", "NotifyStrategy", "NotifyContentFormat"]);
-    assert_eq!(names(""), ["Endpoint", "NotifyStrategy", "NotifyContentFormat"]);
+    assert_eq!(
+        names("a"),
+        [
+            "Endpoint",
+            "FilterTag",
+            "NotifyStrategy",
+            "NotifyContentFormat"
+        ]
+    );
+    assert_eq!(
+        names(""),
+        ["Endpoint", "NotifyStrategy", "NotifyContentFormat"]
+    );
 }
 
 #[test]
 fn a_text_with_elements_inside_is_no_text() {
     for (name, text) in [
-        ("FilterTag", "<Endpoint>http://a/</Endpoint><FilterTag>a<b/></FilterTag>"),
+        (
+            "FilterTag",
+            "<Endpoint>http://a/</Endpoint><FilterTag>a<b/></FilterTag>",
+        ),
         ("Endpoint", "<Endpoint><b>http://a/</b></Endpoint>"),
-        ("NotifyStrategy", "<Endpoint>e</Endpoint><NotifyStrategy><b/></NotifyStrategy>"),
-        ("Enabled", "<Endpoint>e</Endpoint><DlqPolicy><Enabled><b/></Enabled></DlqPolicy>"),
+        (
+            "NotifyStrategy",
+            "<Endpoint>e</Endpoint><NotifyStrategy><b/></NotifyStrategy>",
+        ),
+        (
+            "Enabled",
+            "<Endpoint>e</Endpoint><DlqPolicy><Enabled><b/></Enabled></DlqPolicy>",
+        ),
         (
             "DeadLetterTargetQueue",
             "<Endpoint>e</Endpoint><DlqPolicy><DeadLetterTargetQueue>q<b/></DeadLetterTargetQueue></DlqPolicy>",
         ),
     ] {
-        let element = Element::parse(format!("<Subscription>{text}</Subscription>").as_bytes()).unwrap();
-        assert_eq!(SubscriptionAttributes::of_element(&element), Err(UnexpectedDocument::Nested(name)));
+        let element =
+            Element::parse(format!("<Subscription>{text}</Subscription>").as_bytes()).unwrap();
+        assert_eq!(
+            SubscriptionAttributes::of_element(&element),
+            Err(UnexpectedDocument::Nested(name))
+        );
     }
-    let topic = Element::parse(b"<Topic><LoggingEnabled>true<b/></LoggingEnabled></Topic>").unwrap();
-    assert_eq!(TopicAttributes::of_element(&topic), Err(UnexpectedDocument::Nested("LoggingEnabled")));
+    let topic =
+        Element::parse(b"<Topic><LoggingEnabled>true<b/></LoggingEnabled></Topic>").unwrap();
+    assert_eq!(
+        TopicAttributes::of_element(&topic),
+        Err(UnexpectedDocument::Nested("LoggingEnabled"))
+    );
 }
 
 #[test]
 fn values_that_are_none_are_named() {
-    let of = |text: &str| SubscriptionAttributes::of_element(&Element::parse(text.as_bytes()).unwrap());
-    assert_eq!(of("<Subscription/>"), Err(UnexpectedDocument::Missing("Endpoint")));
-    let strategy = "<Subscription><Endpoint>e</Endpoint><NotifyStrategy>NEVER</NotifyStrategy></Subscription>";
+    let of =
+        |text: &str| SubscriptionAttributes::of_element(&Element::parse(text.as_bytes()).unwrap());
+    assert_eq!(
+        of("<Subscription/>"),
+        Err(UnexpectedDocument::Missing("Endpoint"))
+    );
+    let strategy =
+        "<Subscription><Endpoint>e</Endpoint><NotifyStrategy>NEVER</NotifyStrategy></Subscription>";
     let value = || "NEVER".to_owned();
-    assert_eq!(of(strategy), Err(UnexpectedDocument::Value { name: "NotifyStrategy", value: value() }));
-    let size = Element::parse(b"<Topic><MaximumMessageSize>big</MaximumMessageSize></Topic>").unwrap();
+    assert_eq!(
+        of(strategy),
+        Err(UnexpectedDocument::Value {
+            name: "NotifyStrategy",
+            value: value()
+        })
+    );
+    let size =
+        Element::parse(b"<Topic><MaximumMessageSize>big</MaximumMessageSize></Topic>").unwrap();
     assert!(matches!(
         TopicAttributes::of_element(&size),
-        Err(UnexpectedDocument::Value { name: "MaximumMessageSize", .. })
+        Err(UnexpectedDocument::Value {
+            name: "MaximumMessageSize",
+            ..
+        })
     ));
-    assert!(matches!(of("<Topic/>"), Err(UnexpectedDocument::Root { .. })));
+    assert!(matches!(
+        of("<Topic/>"),
+        Err(UnexpectedDocument::Root { .. })
+    ));
 }

@@ -36,8 +36,12 @@ impl TopicAttributes {
     /// As the body of `CreateTopic` or `SetTopicAttributes`.
     #[must_use]
     pub fn to_element(&self) -> Element {
-        let size = self.maximum_message_size.map(|size| Element::of_text("MaximumMessageSize", size.to_string()));
-        let logging = self.logging_enabled.map(|enabled| Element::of_text("LoggingEnabled", boolean(enabled)));
+        let size = self
+            .maximum_message_size
+            .map(|size| Element::of_text("MaximumMessageSize", size.to_string()));
+        let logging = self
+            .logging_enabled
+            .map(|enabled| Element::of_text("LoggingEnabled", boolean(enabled)));
         Element::of_children("Topic", size.into_iter().chain(logging).collect())
     }
 
@@ -63,7 +67,10 @@ impl Topic {
             ("CreateTime", self.create_time.to_string()),
             ("LastModifyTime", self.last_modify_time.to_string()),
             ("MaximumMessageSize", self.maximum_message_size.to_string()),
-            ("MessageRetentionPeriod", self.message_retention_period.to_string()),
+            (
+                "MessageRetentionPeriod",
+                self.message_retention_period.to_string(),
+            ),
             ("MessageCount", self.message_count.to_string()),
             ("LoggingEnabled", boolean(self.logging_enabled).to_owned()),
         ];

@@ -32,17 +32,28 @@ pub enum UnexpectedDocument {
 }
 
 pub(super) fn of_texts<const N: usize>(name: &str, texts: [(&str, String); N]) -> Element {
-    Element::of_children(name, texts.map(|(name, text)| Element::of_text(name, text)).into())
+    Element::of_children(
+        name,
+        texts
+            .map(|(name, text)| Element::of_text(name, text))
+            .into(),
+    )
 }
 
 pub(super) fn root(element: &Element, wanted: &'static str) -> Result<(), UnexpectedDocument> {
     if element.name == wanted {
         return Ok(());
     }
-    Err(UnexpectedDocument::Root { found: element.name.clone(), wanted })
+    Err(UnexpectedDocument::Root {
+        found: element.name.clone(),
+        wanted,
+    })
 }
 
-pub(super) fn needed<T: FromStr>(element: &Element, name: &'static str) -> Result<T, UnexpectedDocument> {
+pub(super) fn needed<T: FromStr>(
+    element: &Element,
+    name: &'static str,
+) -> Result<T, UnexpectedDocument> {
     optional(element, name)?.ok_or(UnexpectedDocument::Missing(name))
 }
 
@@ -50,7 +61,10 @@ pub(super) fn needed<T: FromStr>(element: &Element, name: &'static str) -> Resul
 ///
 /// # Errors
 /// [`UnexpectedDocument::Nested`]: its text is only a part of it.
-pub fn text<'a>(element: &'a Element, name: &'static str) -> Result<Option<&'a str>, UnexpectedDocument> {
+pub fn text<'a>(
+    element: &'a Element,
+    name: &'static str,
+) -> Result<Option<&'a str>, UnexpectedDocument> {
     match element.child(name) {
         None => Ok(None),
         Some(child) if child.children.is_empty() => Ok(Some(&child.text)),
@@ -59,21 +73,35 @@ pub fn text<'a>(element: &'a Element, name: &'static str) -> Result<Option<&'a s
 }
 
 /// The value of a child; `None` where it is absent. An empty text is a value only of a text.
-pub(super) fn optional<T: FromStr>(element: &Element, name: &'static str) -> Result<Option<T>, UnexpectedDocument> {
-    let Some(text) = text(element, name)? else { return Ok(None) };
+pub(super) fn optional<T: FromStr>(
+    element: &Element,
+    name: &'static str,
+) -> Result<Option<T>, UnexpectedDocument> {
+    let Some(text) = text(element, name)? else {
+        return Ok(None);
+    };
     match text.trim().parse() {
         Ok(value) => Ok(Some(value)),
         Err(_) if text.trim().is_empty() => Ok(None),
-        Err(_) => Err(UnexpectedDocument::Value { name, value: text.to_owned() }),
+        Err(_) => Err(UnexpectedDocument::Value {
+            name,
+            value: text.to_owned(),
+        }),
     }
 }
 
-pub(super) fn optional_boolean(element: &Element, name: &'static str) -> Result<Option<bool>, UnexpectedDocument> {
+pub(super) fn optional_boolean(
+    element: &Element,
+    name: &'static str,
+) -> Result<Option<bool>, UnexpectedDocument> {
     match text(element, name)?.map(str::trim) {
         None | Some("") => Ok(None),
         Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
         Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-        Some(text) => Err(UnexpectedDocument::Value { name, value: text.to_owned() }),
+        Some(text) => Err(UnexpectedDocument::Value {
+            name,
+            value: text.to_owned(),
+        }),
     }
 }
 

@@ -15,13 +15,16 @@ pub struct ApiHost {
 }
 
 impl ApiHost {
-    /// Each answer is a status line without its version, and a body. An empty one breaks the connection.
+    /// Each answer is a status line without its version, and a body. An empty one breaks the
+    /// connection.
     pub fn start(answers: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let mut answers: VecDeque<(String, String)> =
-            answers.iter().map(|(status, body)| ((*status).to_owned(), (*body).to_owned())).collect();
+        let mut answers: VecDeque<(String, String)> = answers
+            .iter()
+            .map(|(status, body)| ((*status).to_owned(), (*body).to_owned()))
+            .collect();
         let asked = requests.clone();
         // Ends with its answers.
         std::thread::spawn(move || {
@@ -30,9 +33,13 @@ impl ApiHost {
                 let request = read(&mut stream).unwrap();
                 asked.lock().unwrap().push(request);
                 if !status.is_empty() {
-                    let head =
-                        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+                    let head = format!(
+                        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        body.len()
+                    );
+                    stream
+                        .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+                        .unwrap();
                 }
             }
         });
@@ -55,7 +62,9 @@ pub fn read(stream: &mut TcpStream) -> Option<Request<Bytes>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
     assert!(parsed.parse(&head).unwrap().is_complete());
-    let mut request = Request::builder().method(parsed.method.unwrap()).uri(parsed.path.unwrap());
+    let mut request = Request::builder()
+        .method(parsed.method.unwrap())
+        .uri(parsed.path.unwrap());
     for header in parsed.headers.iter() {
         request = request.header(header.name, header.value);
     }

@@ -1,4 +1,5 @@
-//! An endpoint beside which every trace of a refusal is looked up: answer, access line, record, fetches.
+//! An endpoint beside which every trace of a refusal is looked up: answer, access line, record,
+//! fetches.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -12,7 +13,8 @@ use mns_endpoint::mns::{ATTRIBUTES, ContentFormat};
 use mns_endpoint::server::Reason;
 
 use crate::support::{
-    Answer, CertificateHost, Draft, Endpoint, Entry, Options, attribute, eventually, key, read_answer, records, send,
+    Answer, CertificateHost, Draft, Endpoint, Entry, Options, attribute, eventually, key,
+    read_answer, records, send,
 };
 
 /// The name of a certificate that nobody has asked for.
@@ -37,56 +39,110 @@ pub struct Refusal {
 
 /// Refused before anything was fetched.
 pub fn cheap(status: u16, reason: Reason) -> Refusal {
-    Refusal { status, reason, level: "WARNING", fetches: 0, looked_at: false, has_body: true }
+    Refusal {
+        status,
+        reason,
+        level: "WARNING",
+        fetches: 0,
+        looked_at: false,
+        has_body: true,
+    }
 }
 
 /// Refused with the head, the body unread.
 pub fn unread(status: u16, reason: Reason) -> Refusal {
-    Refusal { has_body: false, ..cheap(status, reason) }
+    Refusal {
+        has_body: false,
+        ..cheap(status, reason)
+    }
 }
 
 /// Refused after one fetch and a look at the signature.
 pub fn looked_at(status: u16, reason: Reason) -> Refusal {
-    Refusal { fetches: 1, looked_at: true, ..cheap(status, reason) }
+    Refusal {
+        fetches: 1,
+        looked_at: true,
+        ..cheap(status, reason)
+    }
 }
 
 /// The table of product.md, written down a second time: body, title, place, needed headers.
-type Row = (&'static str, &'static str, &'static str, &'static [(&'static str, &'static str)]);
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
 
 fn row(refusal: Refusal) -> Row {
     const CLOSE: &[(&str, &str)] = &[("connection", "close")];
     match refusal.status {
-        400 if refusal.reason == Reason::BodyBroken => {
-            ("Invalid Notify Message", "Invalid Notify Message!", "receive.rs:4", CLOSE)
-        }
-        400 => ("Invalid Notify Message", "Invalid Notify Message!", "receive.rs:4", &[]),
+        400 if refusal.reason == Reason::BodyBroken => (
+            "Invalid Notify Message",
+            "Invalid Notify Message!",
+            "receive.rs:4",
+            CLOSE,
+        ),
+        400 => (
+            "Invalid Notify Message",
+            "Invalid Notify Message!",
+            "receive.rs:4",
+            &[],
+        ),
         403 => (
             "Access Forbidden",
             "Access Forbidden!",
             "receive.rs:3",
-            if is_of_mns(refusal.reason) { &[] } else { CLOSE },
+            if is_of_mns(refusal.reason) {
+                &[]
+            } else {
+                CLOSE
+            },
         ),
         404 => ("Not Found", "Not Found!", "receive.rs:7", CLOSE),
-        405 => {
-            ("Method Not Allowed", "Method Not Allowed!", "receive.rs:7", &[("allow", "POST"), ("connection", "close")])
-        }
+        405 => (
+            "Method Not Allowed",
+            "Method Not Allowed!",
+            "receive.rs:7",
+            &[("allow", "POST"), ("connection", "close")],
+        ),
         408 => ("Request Timeout", "Request Timeout!", "receive.rs:7", CLOSE),
-        413 => ("Payload Too Large", "Payload Too Large!", "receive.rs:7", CLOSE),
-        415 => ("Unsupported Media Type", "Unsupported Media Type!", "receive.rs:7", CLOSE),
+        413 => (
+            "Payload Too Large",
+            "Payload Too Large!",
+            "receive.rs:7",
+            CLOSE,
+        ),
+        415 => (
+            "Unsupported Media Type",
+            "Unsupported Media Type!",
+            "receive.rs:7",
+            CLOSE,
+        ),
         503 if refusal.reason == Reason::TooManyInFlight => (
             "Service Unavailable",
             "Service Unavailable!",
             "receive.rs:5",
             &[("retry-after", "5"), ("connection", "close")],
         ),
-        503 => ("Service Unavailable", "Service Unavailable!", "receive.rs:5", &[("retry-after", "5")]),
+        503 => (
+            "Service Unavailable",
+            "Service Unavailable!",
+            "receive.rs:5",
+            &[("retry-after", "5")],
+        ),
         other => panic!("{other} is in no row"),
     }
 }
 
 /// Whether it is said of a push that MNS did send: other peers get one 403 on a connection.
 fn is_of_mns(reason: Reason) -> bool {
-    let of_mns = [Reason::KeyTooSmall, Reason::OwnerNotAccepted, Reason::TopicNotAccepted, Reason::SourceNotAccepted];
+    let of_mns = [
+        Reason::KeyTooSmall,
+        Reason::OwnerNotAccepted,
+        Reason::TopicNotAccepted,
+        Reason::SourceNotAccepted,
+    ];
     of_mns.contains(&reason)
 }
 
@@ -105,13 +161,22 @@ impl Bench {
 
     pub fn with(set: impl FnOnce(Options) -> Options) -> Self {
         let host = CertificateHost::serving(&key(512));
-        let endpoint = Endpoint::start(&set(Options::listing(&host.prefix()).set("logs.refused_rate", "off")));
+        let endpoint = Endpoint::start(&set(
+            Options::listing(&host.prefix()).set("logs.refused_rate", "off")
+        ));
         // The record of the start is not waited for by the program.
-        eventually("the start is logged", || (!endpoint.endpoint_log().is_empty()).then_some(()));
-        Self { endpoint, host, shown: 4096 }
+        eventually("the start is logged", || {
+            (!endpoint.endpoint_log().is_empty()).then_some(())
+        });
+        Self {
+            endpoint,
+            host,
+            shown: 4096,
+        }
     }
 
-    /// A push that is right in every way but for its signature, with a certificate that nobody has asked for.
+    /// A push that is right in every way but for its signature, with a certificate that nobody has
+    /// asked for.
     pub fn draft(&self) -> Draft {
         self.draft_in(ContentFormat::Xml)
     }
@@ -148,7 +213,12 @@ impl Bench {
     }
 
     #[track_caller]
-    pub fn check_on(&self, draft: &Draft, refusal: Refusal, write: impl FnOnce(&mut TcpStream)) -> Entry {
+    pub fn check_on(
+        &self,
+        draft: &Draft,
+        refusal: Refusal,
+        write: impl FnOnce(&mut TcpStream),
+    ) -> Entry {
         let (lines, entries) = (self.endpoint.access_log().lines().count(), self.log().len());
         let fetched = self.host.requests();
         let mut stream = send(self.endpoint.address, &[]);
@@ -159,7 +229,13 @@ impl Bench {
         let log = self.log();
         assert_eq!(log.len(), entries + 1, "a refusal leaves one record");
         let entry = log.last().unwrap().clone();
-        assert_record(&entry, draft, refusal, &stream.local_addr().unwrap().to_string(), self.shown);
+        assert_record(
+            &entry,
+            draft,
+            refusal,
+            &stream.local_addr().unwrap().to_string(),
+            self.shown,
+        );
         assert_eq!(self.host.requests() - fetched, refusal.fetches, "fetches");
         entry
     }
@@ -167,11 +243,15 @@ impl Bench {
     #[track_caller]
     pub fn accept(&self, draft: &Draft) {
         let (answer, line) = self.ask(draft);
-        assert_eq!((answer.status, answer.body.as_str()), (201, "Notify Message Succeed!"));
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (201, "Notify Message Succeed!")
+        );
         assert!(line.contains("\"POST\" \"201\" "));
     }
 
-    /// The answer and its access line. A refusal is answered first: what follows must not take its line for its own.
+    /// The answer and its access line. A refusal is answered first: what follows must not take its
+    /// line for its own.
     #[track_caller]
     pub fn ask(&self, draft: &Draft) -> (Answer, String) {
         let lines = self.endpoint.access_log().lines().count();
@@ -182,31 +262,74 @@ impl Bench {
 
 #[track_caller]
 fn assert_answer(answer: &Answer, refusal: Refusal) {
-    const DECIDED_ON: [&str; 6] = ["allow", "connection", "content-length", "content-type", "date", "retry-after"];
+    const DECIDED_ON: [&str; 6] = [
+        "allow",
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "retry-after",
+    ];
     let (body, _, _, needed) = row(refusal);
-    assert_eq!((answer.status, answer.body.as_str()), (refusal.status, body));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (refusal.status, body)
+    );
     assert_eq!(answer.headers["content-type"], "text/plain");
-    for name in DECIDED_ON.iter().filter(|name| ["allow", "connection", "retry-after"].contains(name)) {
-        let wanted = needed.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
-        assert_eq!(answer.headers.get(*name).map(String::as_str), wanted, "{name}");
+    for name in DECIDED_ON
+        .iter()
+        .filter(|name| ["allow", "connection", "retry-after"].contains(name))
+    {
+        let wanted = needed
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| *value);
+        assert_eq!(
+            answer.headers.get(*name).map(String::as_str),
+            wanted,
+            "{name}"
+        );
     }
     let mut names = answer.headers.keys();
-    assert!(names.all(|name| DECIDED_ON.contains(&name.as_str())), "{:?}", answer.headers);
+    assert!(
+        names.all(|name| DECIDED_ON.contains(&name.as_str())),
+        "{:?}",
+        answer.headers
+    );
 }
 
 fn value<'d>(draft: &'d Draft, name: &str) -> Option<&'d [u8]> {
-    let found = draft.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    let found = draft
+        .headers
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.as_slice())
 }
 
 #[track_caller]
 fn assert_line(line: &str, draft: &Draft, status: u16) {
     let (time, fields) = line.split_once(']').unwrap();
-    assert!(regex::Regex::new(r"^\[\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d$").unwrap().is_match(time), "{line}");
-    let named = ["content-length", "host", "user-agent", "x-mns-request-id", "x-mns-version"];
-    let values = named.map(|name| value(draft, name).map_or("-", |value| std::str::from_utf8(value).unwrap()));
+    assert!(
+        regex::Regex::new(r"^\[\d\d/[A-Z][a-z]{2}/\d{4} \d\d:\d\d:\d\d$")
+            .unwrap()
+            .is_match(time),
+        "{line}"
+    );
+    let named = [
+        "content-length",
+        "host",
+        "user-agent",
+        "x-mns-request-id",
+        "x-mns-version",
+    ];
+    let values = named
+        .map(|name| value(draft, name).map_or("-", |value| std::str::from_utf8(value).unwrap()));
     let status = status.to_string();
-    let all = [[draft.method.as_str(), &status, &draft.target, "HTTP/1.1"].as_slice(), &values].concat();
+    let all = [
+        [draft.method.as_str(), &status, &draft.target, "HTTP/1.1"].as_slice(),
+        &values,
+    ]
+    .concat();
     let quoted: Vec<String> = all.iter().map(|field| format!("\"{field}\"")).collect();
     assert_eq!(fields, quoted.join(" "));
 }
@@ -214,10 +337,18 @@ fn assert_line(line: &str, draft: &Draft, status: u16) {
 #[track_caller]
 fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, shown: usize) {
     let (_, title, place, _) = row(refusal);
-    assert_eq!((entry.level.as_str(), entry.place.as_str()), (refusal.level, place), "{}", entry.text);
+    assert_eq!(
+        (entry.level.as_str(), entry.place.as_str()),
+        (refusal.level, place),
+        "{}",
+        entry.text
+    );
     let (fields, request) = entry.text.split_once("\nHeaders:").unwrap();
     assert_eq!(fields.lines().next(), Some(title));
-    let names: Vec<&str> = fields.lines().filter(|line| line.get(30..32) == Some(": ")).collect();
+    let names: Vec<&str> = fields
+        .lines()
+        .filter(|line| line.get(30..32) == Some(": "))
+        .collect();
     let names: Vec<&str> = names.iter().map(|line| line[..30].trim_end()).collect();
     let request_time = value(draft, "x-mns-request-id").map(|id| {
         let seconds = u64::from_str_radix(std::str::from_utf8(&id[..8]).unwrap(), 16).unwrap();
@@ -225,52 +356,102 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
     });
     let is_verified = is_of_mns(refusal.reason) && refusal.reason != Reason::KeyTooSmall;
     let known: &[&str] = if is_verified { &ATTRIBUTES } else { &[] };
-    let before = ["Reason", "CertificateAddress", "Date", "RequestTime", "OurTime", "Peer"];
+    let before = [
+        "Reason",
+        "CertificateAddress",
+        "Date",
+        "RequestTime",
+        "OurTime",
+        "Peer",
+    ];
     let needed = [&before, known, &["StringToSign", "QuarantineFile", "Hint"]].concat();
-    let needed = needed.into_iter().filter(|name| *name != "StringToSign" || refusal.looked_at);
+    let needed = needed
+        .into_iter()
+        .filter(|name| *name != "StringToSign" || refusal.looked_at);
     let needed = needed.filter(|name| *name != "QuarantineFile" || refusal.has_body);
-    let needed: Vec<&str> = needed.filter(|name| *name != "RequestTime" || request_time.is_some()).collect();
+    let needed: Vec<&str> = needed
+        .filter(|name| *name != "RequestTime" || request_time.is_some())
+        .collect();
     // Of a body that is no notification all or nothing but the message can be read.
     let names: Vec<&str> = match refusal.status {
-        400 => names.into_iter().filter(|name| !ATTRIBUTES.contains(name)).collect(),
+        400 => names
+            .into_iter()
+            .filter(|name| !ATTRIBUTES.contains(name))
+            .collect(),
         _ => names,
     };
     assert_eq!(names, needed);
     let is = |name: &str, wanted: &[u8]| {
         let found = attribute(entry, name).unwrap();
-        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(wanted), "{name}");
+        assert_eq!(
+            String::from_utf8_lossy(&found),
+            String::from_utf8_lossy(wanted),
+            "{name}"
+        );
     };
     is("Reason", refusal.reason.key().as_bytes());
-    let address = value(draft, "x-mns-signing-cert-url").and_then(|address| STANDARD.decode(address).ok());
+    let address =
+        value(draft, "x-mns-signing-cert-url").and_then(|address| STANDARD.decode(address).ok());
     is("CertificateAddress", &address.unwrap_or_default());
-    is("Date", value(draft, "x-mns-date").or(value(draft, "date")).unwrap_or_default());
+    is(
+        "Date",
+        value(draft, "x-mns-date")
+            .or(value(draft, "date"))
+            .unwrap_or_default(),
+    );
     is("Peer", peer.as_bytes());
     if let Some(time) = request_time {
         is("RequestTime", time.as_bytes());
     }
     let our_time = String::from_utf8(attribute(entry, "OurTime").unwrap()).unwrap();
-    let age = date_of(0).1.duration_since(httpdate::parse_http_date(&our_time).unwrap()).unwrap();
+    let age = date_of(0)
+        .1
+        .duration_since(httpdate::parse_http_date(&our_time).unwrap())
+        .unwrap();
     assert!(age < Duration::from_secs(60), "{our_time}");
     if refusal.looked_at {
         is("StringToSign", &draft.string_to_sign());
     }
     let hint = String::from_utf8(attribute(entry, "Hint").unwrap()).unwrap();
-    assert!(hint.ends_with(&format!("; {}", refusal.reason.hint())), "{hint}");
+    assert!(
+        hint.ends_with(&format!("; {}", refusal.reason.hint())),
+        "{hint}"
+    );
     let (headers, body) = request.split_once("\nBody:").unwrap();
     for (name, value) in &draft.headers {
-        let line = format!("{}: {}", name.to_lowercase(), String::from_utf8_lossy(value));
-        assert!(headers.lines().any(|known| known.trim_start() == line.trim_start()), "{line} is not in {headers}");
+        let line = format!(
+            "{}: {}",
+            name.to_lowercase(),
+            String::from_utf8_lossy(value)
+        );
+        assert!(
+            headers
+                .lines()
+                .any(|known| known.trim_start() == line.trim_start()),
+            "{line} is not in {headers}"
+        );
     }
-    let read = if refusal.has_body { draft.body.as_slice() } else { &[] };
+    let read = if refusal.has_body {
+        draft.body.as_slice()
+    } else {
+        &[]
+    };
     assert_eq!(unescape(body.as_bytes()), &read[..read.len().min(shown)]);
 }
 
 /// The time that many seconds from now, as a header and as it is.
 fn date_of(seconds: i64) -> (String, SystemTime) {
-    #[expect(clippy::disallowed_methods, reason = "the endpoint under test has the same clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the endpoint under test has the same clock"
+    )]
     let now = SystemTime::now();
     let distance = Duration::from_secs(seconds.unsigned_abs());
-    let time = if seconds < 0 { now - distance } else { now + distance };
+    let time = if seconds < 0 {
+        now - distance
+    } else {
+        now + distance
+    };
     (httpdate::fmt_http_date(time), time)
 }
 
@@ -282,6 +463,8 @@ pub fn date(seconds: i64) -> String {
 pub fn answer_within(stream: &TcpStream, span: Duration) -> bool {
     stream.set_read_timeout(Some(span)).unwrap();
     let came = stream.peek(&mut [0]).is_ok();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     came
 }

@@ -41,8 +41,13 @@ impl CertificateHost {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = config
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
         (Self::listen(mode, Some(Arc::new(config))), made.cert.pem())
     }
 
@@ -50,7 +55,12 @@ impl CertificateHost {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, requests, served) = (Arc::new(Mutex::new(mode)), Arc::default(), Arc::default());
-        let host = Self { address, mode, requests, served };
+        let host = Self {
+            address,
+            mode,
+            requests,
+            served,
+        };
         let (mode_of_thread, requests_of_thread) = (host.mode.clone(), host.requests.clone());
         let served_of_thread = host.served.clone();
         // Ends with the process: it only waits for connections.
@@ -63,7 +73,11 @@ impl CertificateHost {
                     None => answer(stream, &mode, [&requests, &served]),
                     Some(tls) => {
                         let connection = ServerConnection::new(tls).unwrap();
-                        answer(StreamOwned::new(connection, stream), &mode, [&requests, &served]);
+                        answer(
+                            StreamOwned::new(connection, stream),
+                            &mode,
+                            [&requests, &served],
+                        );
                     }
                 });
             }
@@ -100,7 +114,11 @@ impl CertificateHost {
     }
 }
 
-fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, [requests, served]: [&AtomicUsize; 2]) {
+fn answer(
+    mut stream: impl Read + Write,
+    mode: &Mutex<Mode>,
+    [requests, served]: [&AtomicUsize; 2],
+) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -130,6 +148,9 @@ fn answer(mut stream: impl Read + Write, mode: &Mutex<Mode>, [requests, served]:
 }
 
 fn found(body: Vec<u8>) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     [head.into_bytes(), body].concat()
 }

@@ -21,7 +21,10 @@ pub struct File {
 
 /// A directory of files, and which of them the journal has open.
 #[derive(Debug, Default, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fault that a test switches on")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault that a test switches on"
+)]
 pub struct Disk {
     /// In the order in which they were made.
     pub files: Vec<File>,
@@ -78,7 +81,9 @@ impl FaultyStorage {
             disk.open(log);
         }
         disk.sync_names();
-        Self { disk: Arc::new((Mutex::new(disk), Condvar::new())) }
+        Self {
+            disk: Arc::new((Mutex::new(disk), Condvar::new())),
+        }
     }
 
     pub fn with<T>(&self, change: impl FnOnce(&mut Disk) -> T) -> T {
@@ -122,7 +127,10 @@ impl Disk {
 
     fn next_number(&self, log: Log) -> usize {
         let start = format!("{}.", log.name());
-        let numbers = self.names.keys().filter_map(|name| name.strip_prefix(&start)?.parse::<usize>().ok());
+        let numbers = self
+            .names
+            .keys()
+            .filter_map(|name| name.strip_prefix(&start)?.parse::<usize>().ok());
         numbers.max().unwrap_or(0) + 1
     }
 
@@ -134,14 +142,21 @@ impl Disk {
 
     /// Makes a file, as somebody else does.
     pub fn make(&mut self, name: &str, content: &[u8]) {
-        self.files.push(File { live: content.to_vec(), durable: content.to_vec(), copies: Vec::new() });
+        self.files.push(File {
+            live: content.to_vec(),
+            durable: content.to_vec(),
+            copies: Vec::new(),
+        });
         self.names.insert(name.to_owned(), self.files.len() - 1);
         self.unsynced_names.push(self.names.clone());
     }
 
-    /// Cuts the file that a name leads to, as somebody else does, who copied the rest away first or not.
+    /// Cuts the file that a name leads to, as somebody else does, who copied the rest away first or
+    /// not.
     pub fn cut(&mut self, name: &str, len: usize, copies: bool) {
-        let Some(file) = self.names.get(name) else { return };
+        let Some(file) = self.names.get(name) else {
+            return;
+        };
         let file = &mut self.files[*file];
         let rest = file.live.split_off(len.min(file.live.len()));
         if copies {
@@ -195,11 +210,16 @@ impl Disk {
     /// What a power cut leaves: names and files up to their last syncs, and any part of the rest.
     pub fn after_power_cut(&self, mut seed: u64) -> Self {
         let mut random = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).unwrap() % below.max(1)
         };
         let names = self.unsynced_names[random(self.unsynced_names.len())].clone();
-        let mut left = Self { names, ..Self::default() };
+        let mut left = Self {
+            names,
+            ..Self::default()
+        };
         for file in &self.files {
             let mut content = file.durable.clone();
             if let Some(rest) = file.live.strip_prefix(file.durable.as_slice()) {
@@ -211,7 +231,11 @@ impl Disk {
             } else if random(2) == 0 {
                 content.clone_from(&file.live);
             }
-            left.files.push(File { durable: content.clone(), live: content, copies: file.copies.clone() });
+            left.files.push(File {
+                durable: content.clone(),
+                live: content,
+                copies: file.copies.clone(),
+            });
         }
         left.sync_names();
         // Never synced: it may be gone, or broken.
@@ -261,7 +285,11 @@ impl Storage for FaultyStorage {
                 *room -= taken;
             }
             disk.file(log).live.extend_from_slice(&bytes[..taken]);
-            if taken == bytes.len() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+            if taken == bytes.len() {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::StorageFull.into())
+            }
         })
     }
 
@@ -278,7 +306,9 @@ impl Storage for FaultyStorage {
 
     fn sync(&mut self, log: Log) -> io::Result<()> {
         let (disk, changed) = &*self.disk;
-        let mut disk = changed.wait_while(disk.lock().unwrap(), |disk| disk.stalled).unwrap();
+        let mut disk = changed
+            .wait_while(disk.lock().unwrap(), |disk| disk.stalled)
+            .unwrap();
         disk.call()?;
         disk.syncs += 1;
         if disk.fail_sync {
@@ -310,7 +340,10 @@ impl Storage for FaultyStorage {
     fn has_name(&self, log: Log) -> io::Result<bool> {
         self.with(|disk| {
             disk.call()?;
-            Ok(disk.names.values().any(|file| *file == disk.open[index(log)]))
+            Ok(disk
+                .names
+                .values()
+                .any(|file| *file == disk.open[index(log)]))
         })
     }
 
@@ -370,7 +403,10 @@ impl Storage for FaultyStorage {
     fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
         let start = format!("{}.", log.name());
         self.with(|disk| {
-            let numbers = disk.names.keys().filter_map(|name| name.strip_prefix(&start)?.parse().ok());
+            let numbers = disk
+                .names
+                .keys()
+                .filter_map(|name| name.strip_prefix(&start)?.parse().ok());
             let mut numbers: Vec<u64> = numbers.collect();
             numbers.sort();
             Ok(numbers)
@@ -378,9 +414,15 @@ impl Storage for FaultyStorage {
     }
 
     fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
-        let name = number.map_or(log.name().to_owned(), |number| format!("{}.{number}", log.name()));
+        let name = number.map_or(log.name().to_owned(), |number| {
+            format!("{}.{number}", log.name())
+        });
         self.with(|disk| {
-            let text = disk.named(&name).ok_or(io::ErrorKind::NotFound)?.live.clone();
+            let text = disk
+                .named(&name)
+                .ok_or(io::ErrorKind::NotFound)?
+                .live
+                .clone();
             disk.reads.push(number);
             Ok(Box::new(io::Cursor::new(text)) as Box<dyn Reading>)
         })

@@ -56,7 +56,10 @@ impl Draft {
 
     /// A push of a body as it is, with the headers that every push has.
     pub fn with_body(body: impl Into<Vec<u8>>, certificate_url: &str) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the endpoint under test has the same clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the endpoint under test has the same clock"
+        )]
         let now = SystemTime::now();
         let body = body.into();
         let draft = Self {
@@ -79,15 +82,22 @@ impl Draft {
 
     /// A request as it came, read back.
     pub fn read(wire: &[u8]) -> Self {
-        let end = wire.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let end = wire
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n")
+            .unwrap();
         let head = std::str::from_utf8(&wire[..end]).unwrap();
         let (first, rest) = head.split_once("\r\n").unwrap();
         let mut words = first.split(' ').map(str::to_owned);
-        let headers = rest.split("\r\n").map(|line| line.split_once(": ").unwrap());
+        let headers = rest
+            .split("\r\n")
+            .map(|line| line.split_once(": ").unwrap());
         Self {
             method: words.next().unwrap(),
             target: words.next().unwrap(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+                .collect(),
             body: wire[end + 4..].to_vec(),
             message_id: String::new(),
         }
@@ -95,12 +105,20 @@ impl Draft {
 
     /// Where its certificate is.
     pub fn certificate_url(&self) -> String {
-        String::from_utf8(STANDARD.decode(self.header("x-mns-signing-cert-url").unwrap()).unwrap()).unwrap()
+        String::from_utf8(
+            STANDARD
+                .decode(self.header("x-mns-signing-cert-url").unwrap())
+                .unwrap(),
+        )
+        .unwrap()
     }
 
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_slice())
     }
 
@@ -112,12 +130,14 @@ impl Draft {
 
     /// Adds a header, doubled or not.
     pub fn add(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
     pub fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
@@ -146,8 +166,12 @@ impl Draft {
     /// What MNS would sign.
     pub fn string_to_sign(&self) -> Vec<u8> {
         let value = |name: &str| self.header(name).unwrap_or_default().to_vec();
-        let mut lines =
-            vec![self.method.clone().into_bytes(), value("content-md5"), value("content-type"), value("date")];
+        let mut lines = vec![
+            self.method.clone().into_bytes(),
+            value("content-md5"),
+            value("content-type"),
+            value("date"),
+        ];
         let mut mns: Vec<(String, &Vec<u8>)> = self
             .headers
             .iter()
@@ -155,7 +179,10 @@ impl Draft {
             .filter(|(name, _)| name.starts_with("x-mns-"))
             .collect();
         mns.sort();
-        lines.extend(mns.into_iter().map(|(name, value)| [name.as_bytes(), b":", value].concat()));
+        lines.extend(
+            mns.into_iter()
+                .map(|(name, value)| [name.as_bytes(), b":", value].concat()),
+        );
         lines.push(self.target.clone().into_bytes());
         lines.join(&b'\n')
     }

@@ -12,14 +12,21 @@ use tempfile::TempDir;
 
 use crate::support::{Answer, eventually, exchange, whole};
 
-/// What is off unless a test asks for it: the admin listener, of which all would have one port, and the fetch of the known
-/// certificate, which would leave this machine.
-pub const OFF: [(&str, &str); 2] = [("MNS_ENDPOINT_ADMIN__LISTEN", "off"), ("MNS_ENDPOINT_SIGNING__PREFETCH", "false")];
+/// What is off unless a test asks for it: the admin listener, of which all would have one port, and
+/// the fetch of the known certificate, which would leave this machine.
+pub const OFF: [(&str, &str); 2] = [
+    ("MNS_ENDPOINT_ADMIN__LISTEN", "off"),
+    ("MNS_ENDPOINT_SIGNING__PREFETCH", "false"),
+];
 
 /// The program, with no configuration from outside but for what is [`OFF`].
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mns-endpoint"));
-    command.env_clear().env("TZ", "UTC").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("TZ", "UTC")
+        .env("RUST_BACKTRACE", "1")
+        .stdin(Stdio::null());
     command.envs(OFF);
     command
 }
@@ -29,7 +36,11 @@ pub fn activated(socket: &TcpListener) -> Command {
     let mut command = Command::new("/bin/sh");
     // The number of the process is known only inside of it, and the socket has to be file 3.
     let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
-    command.env_clear().env("TZ", "UTC").envs(OFF).args(["-c", hand_over, env!("CARGO_BIN_EXE_mns-endpoint")]);
+    command.env_clear().env("TZ", "UTC").envs(OFF).args([
+        "-c",
+        hand_over,
+        env!("CARGO_BIN_EXE_mns-endpoint"),
+    ]);
     command.stdin(OwnedFd::from(socket.try_clone().unwrap()));
     command
 }
@@ -51,13 +62,20 @@ pub struct Options {
 
 impl Options {
     pub fn trusting(prefix: impl Into<String>) -> Self {
-        Self { trust: vec![prefix.into()], ..Self::default() }
+        Self {
+            trust: vec![prefix.into()],
+            ..Self::default()
+        }
     }
 
-    /// A prefix that the configuration lists beside MNS's: certificates from there are kept, and a change of key is told.
+    /// A prefix that the configuration lists beside MNS's: certificates from there are kept, and a
+    /// change of key is told.
     pub fn listing(prefix: &str) -> Self {
         let of_mns = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/,https://mns-cert.oss-{region}.aliyuncs.com/";
-        Self::default().set("signing.certificate_prefixes", &format!("{of_mns},{prefix}"))
+        Self::default().set(
+            "signing.certificate_prefixes",
+            &format!("{of_mns},{prefix}"),
+        )
     }
 
     pub fn set(mut self, key: &str, value: &str) -> Self {
@@ -88,7 +106,10 @@ impl Endpoint {
 
     /// Starts in a directory in which another one may have run.
     pub fn start_in(dir: TempDir, options: &Options) -> Self {
-        let mut command = options.socket.as_ref().map_or_else(program, |socket| activated(socket));
+        let mut command = options
+            .socket
+            .as_ref()
+            .map_or_else(program, |socket| activated(socket));
         command.current_dir(dir.path()).arg("serve");
         if !options.set.iter().any(|(key, _)| key == "logs.dir") {
             command.args(["--log-dir", "logs"]);
@@ -103,9 +124,18 @@ impl Endpoint {
             command.arg("--trust").arg(prefix);
         }
         command.args(&options.flags);
-        command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(
+            options
+                .environment
+                .iter()
+                .map(|(name, value)| (name, value)),
+        );
         let stderr = std::fs::File::create(dir.path().join("stderr")).unwrap();
-        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut start_lines = Vec::new();
         for _ in 0..2 {
@@ -117,7 +147,13 @@ impl Endpoint {
         }
         let address = start_lines[0].split("://").nth(1).unwrap();
         let address = address.split('/').next().unwrap().parse().unwrap();
-        Self { address, start_lines, child, stdout, dir }
+        Self {
+            address,
+            start_lines,
+            child,
+            stdout,
+            dir,
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -125,7 +161,9 @@ impl Endpoint {
     }
 
     pub fn log_path(&self, name: &str) -> PathBuf {
-        self.path().join("logs").join(format!("{name}.{}", self.address.port()))
+        self.path()
+            .join("logs")
+            .join(format!("{name}.{}", self.address.port()))
     }
 
     /// The whole records of the endpoint log, without one that is just being written.
@@ -143,7 +181,9 @@ impl Endpoint {
     /// Waits until the diagnostic log has said something: it is written in the background.
     #[track_caller]
     pub fn assert_tells(&self, text: &str) {
-        eventually(&format!("{text:?} is told"), || self.stderr().contains(text).then_some(()));
+        eventually(&format!("{text:?} is told"), || {
+            self.stderr().contains(text).then_some(())
+        });
     }
 
     /// Ends it, and gives all that the diagnostic log has said.
@@ -170,7 +210,8 @@ impl Endpoint {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Ends it as a supervisor does; it must end with 0. Gives the rest of stdout and the directory.
+    /// Ends it as a supervisor does; it must end with 0. Gives the rest of stdout and the
+    /// directory.
     pub fn stop(self) -> (String, TempDir) {
         self.signal(Signal::TERM);
         self.end()
@@ -188,7 +229,10 @@ impl Endpoint {
 
     /// The code with which it has ended, if it has.
     pub fn ended(&mut self) -> Option<i32> {
-        self.child.try_wait().unwrap().map(|status| status.code().unwrap())
+        self.child
+            .try_wait()
+            .unwrap()
+            .map(|status| status.code().unwrap())
     }
 
     /// Ends it as a crash does.

@@ -20,7 +20,9 @@ pub struct Answer {
 /// Opens a connection and writes.
 pub fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     stream.write_all(bytes).unwrap();
     stream
 }
@@ -30,12 +32,15 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     read_answer(&mut send(address, bytes))
 }
 
-/// Occupies a connection with a genuine push whose body does not come: after another one, its head proves it.
+/// Occupies a connection with a genuine push whose body does not come: after another one, its head
+/// proves it.
 pub fn occupy(stream: &mut (impl Read + Write), certificate_url: &str) {
     let push = || Draft::new(ContentFormat::Xml, "m", certificate_url).sign(&key(512));
     stream.write_all(&push().wire()).unwrap();
     assert_eq!(read_answer(stream).status, 201);
-    stream.write_all(&push().set("Expect", "100-continue").head()).unwrap();
+    stream
+        .write_all(&push().set("Expect", "100-continue").head())
+        .unwrap();
     assert_eq!(read_answer(stream).status, 100);
 }
 
@@ -56,11 +61,17 @@ pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") {
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "the connection ended within a head");
+        assert_eq!(
+            stream.read(&mut byte).unwrap(),
+            1,
+            "the connection ended within a head"
+        );
         request.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&request).to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     stream.read_exact(&mut body).unwrap();
     [request, body].concat()
@@ -72,20 +83,37 @@ pub fn read_answer(stream: &mut impl Read) -> Answer {
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         let read = stream.read(&mut byte).unwrap();
-        assert!(read > 0, "the connection ended after {:?}", String::from_utf8_lossy(&head));
+        assert!(
+            read > 0,
+            "the connection ended after {:?}",
+            String::from_utf8_lossy(&head)
+        );
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
     let mut lines = head.lines();
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     let headers: HashMap<String, String> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
         .collect();
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let length = headers
+        .get("content-length")
+        .map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     if status != 100 {
         stream.read_exact(&mut body).unwrap();
     }
-    Answer { status, headers, body: String::from_utf8(body).unwrap() }
+    Answer {
+        status,
+        headers,
+        body: String::from_utf8(body).unwrap(),
+    }
 }

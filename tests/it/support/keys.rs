@@ -22,5 +22,7 @@ pub fn foreign_key(bits: usize) -> Arc<Signer> {
 
 fn made(keys: &Keys, bits: usize) -> Arc<Signer> {
     let mut keys = keys.lock().unwrap();
-    keys.entry(bits).or_insert_with(|| Arc::new(Signer::generate(bits).unwrap())).clone()
+    keys.entry(bits)
+        .or_insert_with(|| Arc::new(Signer::generate(bits).unwrap()))
+        .clone()
 }

@@ -35,21 +35,36 @@ impl LocalMns {
         let stderr = tempfile::NamedTempFile::new().unwrap();
         let mut command = program();
         command.args(["emulator", "--listen", address]).args(args);
-        let mut child = command.stdout(Stdio::piped()).stderr(stderr.reopen().unwrap()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr.reopen().unwrap())
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let told = || std::fs::read_to_string(stderr.path()).unwrap();
-        let address = line.trim_end().strip_prefix("Start Emulator! Address: http://");
-        let address = address.unwrap_or_else(|| panic!("no start line, but {line:?} and {}", told())).to_owned();
-        Self { address, child, stdout, stderr }
+        let address = line
+            .trim_end()
+            .strip_prefix("Start Emulator! Address: http://");
+        let address = address
+            .unwrap_or_else(|| panic!("no start line, but {line:?} and {}", told()))
+            .to_owned();
+        Self {
+            address,
+            child,
+            stdout,
+            stderr,
+        }
     }
 
-    /// Where it listens, whatever address it announces. Once this is known, everything before it is in stderr.
+    /// Where it listens, whatever address it announces. Once this is known, everything before it is
+    /// in stderr.
     pub fn bound(&self) -> SocketAddr {
         let line = regex::Regex::new(r"Listening.* bound=\S+:(\d+)").unwrap();
         let port = eventually("it says where it listens", || {
-            line.captures(&self.stderr()).map(|found| found[1].parse::<u16>().unwrap())
+            line.captures(&self.stderr())
+                .map(|found| found[1].parse::<u16>().unwrap())
         });
         (Ipv4Addr::LOCALHOST, port).into()
     }
@@ -65,7 +80,10 @@ impl LocalMns {
 
     pub fn client_with(&self, id: &str, secret: &str) -> Client {
         let base = Base::parse(&format!("http://{}", self.address)).unwrap();
-        let key = AccessKey { id: id.to_owned(), secret: secret.to_owned() };
+        let key = AccessKey {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+        };
         Client::new(base, key, None, Arc::new(SystemClock)).unwrap()
     }
 
@@ -73,12 +91,18 @@ impl LocalMns {
     pub async fn subscribe(&self, endpoint: &str, strategy: NotifyStrategy) -> Client {
         let client = self.client();
         client.create_topic("T", &Default::default()).await.unwrap();
-        client.subscribe("T", "S", &to(endpoint, strategy)).await.unwrap();
+        client
+            .subscribe("T", "S", &to(endpoint, strategy))
+            .await
+            .unwrap();
         client
     }
 
     pub fn status(&self) -> Value {
-        let answer = exchange(self.address.parse().unwrap(), b"GET /status HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = exchange(
+            self.address.parse().unwrap(),
+            b"GET /status HTTP/1.1\r\nhost: a\r\n\r\n",
+        );
         serde_json::from_str(&answer.body).unwrap()
     }
 
@@ -88,7 +112,9 @@ impl LocalMns {
     }
 
     pub fn await_count(&self, name: &str, count: u64) {
-        eventually(&format!("{name} is {count}"), || (self.count(name) == count).then_some(()));
+        eventually(&format!("{name} is {count}"), || {
+            (self.count(name) == count).then_some(())
+        });
     }
 
     pub fn stderr(&self) -> String {

@@ -18,7 +18,9 @@ pub struct Entry {
 /// A write becomes visible piece by piece, so a reader may see half a record, or half a character.
 pub fn whole(path: &Path, end: &str) -> String {
     let mut bytes = std::fs::read(path).unwrap();
-    let length = bytes.windows(end.len()).rposition(|window| window == end.as_bytes());
+    let length = bytes
+        .windows(end.len())
+        .rposition(|window| window == end.as_bytes());
     bytes.truncate(length.map_or(0, |start| start + end.len()));
     String::from_utf8(bytes).unwrap()
 }
@@ -27,11 +29,19 @@ pub fn whole(path: &Path, end: &str) -> String {
 fn half_a_record_and_half_a_character_of_a_live_log_are_left_out() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let log = "[2026-11-28 19:00:00] [root] [INFO] [receive.rs:1] [1] Headers:a: 1\n\n\
-               [2026-11-28 19:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\nMessage: \u{91cd}\n\n";
+               [2026-11-28 19:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message \
+               Succeed!\nMessage: \u{91cd}\n\n";
     for length in 0..=log.len() {
         std::fs::write(file.path(), &log.as_bytes()[..length]).unwrap();
-        let expected = log.match_indices("\n\n").filter(|(start, end)| start + end.len() <= length).count();
-        assert_eq!(records(&whole(file.path(), "\n\n")).len(), expected, "{length}");
+        let expected = log
+            .match_indices("\n\n")
+            .filter(|(start, end)| start + end.len() <= length)
+            .count();
+        assert_eq!(
+            records(&whole(file.path(), "\n\n")).len(),
+            expected,
+            "{length}"
+        );
     }
 }
 
@@ -39,13 +49,23 @@ fn half_a_record_and_half_a_character_of_a_live_log_are_left_out() {
 pub fn records(log: &str) -> Vec<Entry> {
     let pattern = regex::Regex::new(r"(?m)^\[\d+-\d+-\d+ \d+:\d+:\d+\] \[.*").unwrap();
     let starts: Vec<usize> = pattern.find_iter(log).map(|found| found.start()).collect();
-    assert_eq!(starts.first().copied().unwrap_or(0), 0, "something stands before the first record");
+    assert_eq!(
+        starts.first().copied().unwrap_or(0),
+        0,
+        "something stands before the first record"
+    );
     let ends = starts.iter().skip(1).copied().chain([log.len()]);
-    starts.iter().zip(ends).map(|(start, end)| entry(&log[*start..end])).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| entry(&log[*start..end]))
+        .collect()
 }
 
 fn entry(record: &str) -> Entry {
-    let body = record.strip_suffix("\n\n").expect("a record ends with an empty line");
+    let body = record
+        .strip_suffix("\n\n")
+        .expect("a record ends with an empty line");
     let mut fields = body.splitn(6, "] ");
     let mut field = || fields.next().unwrap().trim_start_matches('[').to_owned();
     let (_time, logger, level, place, _thread) = (field(), field(), field(), field(), field());

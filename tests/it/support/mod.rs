@@ -36,7 +36,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs a test whose connections the endpoint closes after [`BODY_TIMEOUT`].
 ///
-/// A failure counts only if it came within that time. On a machine too busy for that the test runs again.
+/// A failure counts only if it came within that time. On a machine too busy for that the test runs
+/// again.
 pub fn within_body_timeout(test: impl Fn()) {
     eventually("it ran within the timeout of a body", || {
         let begun = Instant::now();
@@ -53,15 +54,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The time between two looks: a test that spins takes the time of the process for which it waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Waits for something that another process or thread does. Bounded; polls, since files cannot be awaited.
-#[expect(clippy::disallowed_methods, reason = "files and other processes cannot be awaited")]
+/// Waits for something that another process or thread does. Bounded; polls, since files cannot be
+/// awaited.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files and other processes cannot be awaited"
+)]
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = check() {
             return value;
         }
-        assert!(Instant::now() < deadline, "did not happen within {PATIENCE:?}: {what}");
+        assert!(
+            Instant::now() < deadline,
+            "did not happen within {PATIENCE:?}: {what}"
+        );
         std::thread::sleep(LOOK_AGAIN);
     }
 }

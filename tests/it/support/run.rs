@@ -28,7 +28,12 @@ pub fn run(dir: &Path, args: &[&str]) -> Ended {
 
 /// Runs a command with `input` as its stdin until it ends. Bounded.
 pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let pid = Pid::from_child(&child);
     let mut stdin = child.stdin.take().unwrap();
     // Most commands end without a look at it.
@@ -42,9 +47,16 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
         kill_process(pid, Signal::KILL).unwrap();
     }
     let output = in_time.unwrap_or_else(|| ended.recv().unwrap()).unwrap();
-    assert!(!is_late, "{command:?} did not end within {RUN_TIMEOUT:?}: {output:?}");
+    assert!(
+        !is_late,
+        "{command:?} did not end within {RUN_TIMEOUT:?}: {output:?}"
+    );
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ended {
+        code: output.status.code().unwrap(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 impl Ended {
@@ -52,6 +64,9 @@ impl Ended {
     #[track_caller]
     pub fn assert(&self, code: i32, told: &str) {
         assert_eq!(self.code, code, "{self:#?}");
-        assert!(self.stdout.contains(told) || self.stderr.contains(told), "{told:?} is not in {self:#?}");
+        assert!(
+            self.stdout.contains(told) || self.stderr.contains(told),
+            "{told:?} is not in {self:#?}"
+        );
     }
 }

@@ -31,7 +31,8 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// `answer` gives the status for the request of that number, from 0; `None` is no answer at all.
+    /// `answer` gives the status for the request of that number, from 0; `None` is no answer at
+    /// all.
     pub fn start(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
         Self::serving(answer, Kept::Open)
     }
@@ -66,21 +67,35 @@ impl Subscriber {
     }
 
     pub fn header(&self, name: &str) -> Vec<String> {
-        let values =
-            self.pushed().into_iter().map(|pushed| pushed.request.headers()[name].to_str().unwrap().to_owned());
+        let values = self
+            .pushed()
+            .into_iter()
+            .map(|pushed| pushed.request.headers()[name].to_str().unwrap().to_owned());
         values.collect()
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, seen: &Mutex<Vec<Pushed>>, kept: Kept) {
+fn serve(
+    mut stream: TcpStream,
+    answer: &dyn Fn(usize) -> Option<u16>,
+    seen: &Mutex<Vec<Pushed>>,
+    kept: Kept,
+) {
     while let Some(request) = read(&mut stream) {
         let number = {
             let mut seen = seen.lock().unwrap();
-            seen.push(Pushed { at: Instant::now(), request });
+            seen.push(Pushed {
+                at: Instant::now(),
+                request,
+            });
             seen.len() - 1
         };
-        let Some(status) = answer(number) else { continue };
-        if write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").is_err() || kept == Kept::Closed {
+        let Some(status) = answer(number) else {
+            continue;
+        };
+        if write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").is_err()
+            || kept == Kept::Closed
+        {
             return;
         }
     }

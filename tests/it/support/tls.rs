@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 use crate::support::send;
 
@@ -44,11 +46,17 @@ impl Identity {
     }
 
     /// A client that trusts this certificate and no other.
-    pub fn client(&self, versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> ClientConfig {
+    pub fn client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap();
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
@@ -56,7 +64,10 @@ impl Identity {
 }
 
 /// A connection on which the handshake is done, or why it was not.
-pub fn secure(address: SocketAddr, identity: &Identity) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+pub fn secure(
+    address: SocketAddr,
+    identity: &Identity,
+) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     secure_with(address, identity.client(rustls::ALL_VERSIONS, &[]))
 }
 
@@ -74,10 +85,17 @@ pub fn secure_after(
     identity: &Identity,
     front: &[u8],
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    handshake(send(address, front), identity.client(rustls::ALL_VERSIONS, &[])).unwrap()
+    handshake(
+        send(address, front),
+        identity.client(rustls::ALL_VERSIONS, &[]),
+    )
+    .unwrap()
 }
 
-fn handshake(mut stream: TcpStream, config: ClientConfig) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+fn handshake(
+    mut stream: TcpStream,
+    config: ClientConfig,
+) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
     while connection.is_handshaking() {
