@@ -263,22 +263,78 @@ fn every_file_opens_with_what_it_is() {
     }
 }
 
-#[test]
-fn the_map_names_every_file() {
-    let map = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
-    for (name, _) in sources() {
-        assert!(
-            map.contains(&format!("`{name}`")),
-            "docs/ARCHITECTURE.md does not name `{name}`"
-        );
+/// What the layers of the map are, from `mns` up. The modules of [`LAYERS`], and the entry above them.
+const LAYER_TITLES: [&str; 5] = [
+    "Words: what MNS says. Pure: no clock, disk, network, async or log.",
+    "Floor: what services share.",
+    "Services: each owns one resource.",
+    "Roles: what the program can be.",
+    "Assembly: strings become values, values become parts.",
+];
+const ENTRY_TITLE: &str = "Entry";
+const MAP_BEGINS: &str = "<!-- the map: `UPDATE_MAP=1 cargo tidy` writes it -->\n";
+const MAP_ENDS: &str = "<!-- end of the map -->\n";
+
+/// The first paragraph of a file's `//!`, as one line.
+fn purpose(text: &str) -> String {
+    let docs = text.lines().skip_while(|line| line.starts_with("#!["));
+    let docs = docs.map_while(|line| line.strip_prefix("//!"));
+    let paragraph = docs.map(str::trim).take_while(|line| !line.is_empty());
+    paragraph.collect::<Vec<_>>().join(" ")
+}
+
+/// A line for each file, in the order of the layers.
+fn map() -> String {
+    let layers = LAYER_TITLES.iter().zip(LAYERS);
+    let entry = (&ENTRY_TITLE, &["main", "lib"][..]);
+    let mut map = String::new();
+    for (title, modules) in std::iter::once(entry).chain(layers) {
+        map += &format!("\n{title}\n");
+        for module in modules {
+            let of_module = |name: &str| name.split(['/', '.']).next() == Some(module);
+            let mut files = sources();
+            files.retain(|(name, _)| of_module(name));
+            // The page of a folder comes first.
+            files.sort_by_key(|(name, _)| {
+                let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+                (folder.to_owned(), file != "mod.rs", file.to_owned())
+            });
+            for (name, text) in files {
+                map += &format!("- `{name}`: {}\n", purpose(&text));
+            }
+        }
     }
-    let named = regex::Regex::new(
-        r"`((?:mns|trust|journal|quarantine|net|server|admin|emulator|config|command)/[\w/]+\.rs)`",
-    )
-    .unwrap();
-    for found in named.captures_iter(&map) {
+    map + "\n"
+}
+
+#[test]
+fn the_map_has_every_file_with_the_sentence_that_it_opens_with() {
+    let path = root().join("docs/ARCHITECTURE.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(MAP_BEGINS).unwrap();
+    let (there, after) = rest.split_once(MAP_ENDS).unwrap();
+    let map = map();
+    if std::env::var_os("UPDATE_MAP").is_some() {
+        fs::write(&path, [before, MAP_BEGINS, &map, MAP_ENDS, after].concat()).unwrap();
+        return;
+    }
+    let missing = map.lines().find(|line| !there.contains(line));
+    assert!(
+        there == map,
+        "docs/ARCHITECTURE.md is out of date at {missing:?}: UPDATE_MAP=1 cargo tidy"
+    );
+}
+
+#[test]
+fn every_file_that_a_page_names_is_there() {
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let modules = LAYERS.concat().join("|");
+    let named = regex::Regex::new(&format!(r"`((?:{modules})(?:/[\w/]+)?\.rs)`")).unwrap();
+    assert!(named.is_match(&page));
+    for found in named.captures_iter(&page) {
+        let path = root().join("src").join(&found[1]);
         assert!(
-            root().join("src").join(&found[1]).is_file(),
+            path.is_file(),
             "docs/ARCHITECTURE.md names {}, which is gone",
             &found[1]
         );
