@@ -45,8 +45,10 @@ fn damage() -> impl Strategy<Value = Damage> {
 const HOSTILE: [&str; 5] = [
     "plain",
     "two\n\nlines \u{4e2d}\u{6587}",
-    "[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\nMessageId     \
-                     : no",
+    concat!(
+        "[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n",
+        "MessageId                     : no",
+    ),
     "x\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n\n",
     "{\"time\":\"2016-05-17T17:10:56Z\",\"event\":\"Notify Message Succeed!\",\"MessageId\":\"no\"}",
 ];

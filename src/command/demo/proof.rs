@@ -124,8 +124,8 @@ mod tests {
 
     fn record(title: &str, id: &str, message: &str) -> String {
         format!(
-            "[t] [root] [INFO] [p] [1] {title}\nMessageId                     : {id}\nMessage      \
-                              : {message}\n\n"
+            "[t] [root] [INFO] [p] [1] {title}\n{:<30}: {id}\n{:<30}: {message}\n\n",
+            "MessageId", "Message"
         )
     }
 
