@@ -610,8 +610,7 @@ fn nothing_is_fetched_at_a_start_where_it_is_off_or_for_other_pushes_than_those_
 }
 
 #[test]
-fn the_key_that_mns_still_signs_with_counts_after_its_address_has_another_one_until_that_has_verified_a_push()
- {
+fn the_old_key_counts_until_the_new_one_at_its_address_has_verified_a_push() {
     let bench = Bench::new();
     let push = |signer: &Signer| {
         Draft::new(ContentFormat::Xml, "m", &bench.host.url("one.pem")).sign(signer)

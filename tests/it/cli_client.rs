@@ -187,11 +187,15 @@ fn refusals_end_with_1_and_say_what_to_do() {
 
 #[test]
 fn what_is_listed_and_shown_is_lines_or_json() {
-    let topics = "<Topics><Topic><TopicURL>http://a/topics/T1</TopicURL></Topic><Topic><TopicURL>http://a/topics/T2</TopicURL></Topic></Topics>";
-    let topic = "<Topic><TopicName>T1</TopicName><CreateTime>1</CreateTime><LastModifyTime>2</LastModifyTime>\
-        <MaximumMessageSize>65536</MaximumMessageSize><MessageRetentionPeriod>86400</MessageRetentionPeriod>\
+    let topics = "<Topics><Topic><TopicURL>http://a/topics/T1</TopicURL></Topic>\
+        <Topic><TopicURL>http://a/topics/T2</TopicURL></Topic></Topics>";
+    let topic = "<Topic><TopicName>T1</TopicName><CreateTime>1</CreateTime>\
+        <LastModifyTime>2</LastModifyTime><MaximumMessageSize>65536</MaximumMessageSize>\
+        <MessageRetentionPeriod>86400</MessageRetentionPeriod>\
         <MessageCount>0</MessageCount><LoggingEnabled>True</LoggingEnabled></Topic>";
-    let subscriptions = "<Subscriptions><Subscription><SubscriptionURL>http://a/topics/T1/subscriptions/S1</SubscriptionURL></Subscription></Subscriptions>";
+    let subscriptions = "<Subscriptions><Subscription>\
+        <SubscriptionURL>http://a/topics/T1/subscriptions/S1</SubscriptionURL>\
+        </Subscription></Subscriptions>";
     let list = || ApiHost::start(&[("200 OK", topics)]);
     assert_eq!(run(&list(), &["topic", "list"]).stdout, "T1\nT2\n");
     assert_eq!(

@@ -333,9 +333,11 @@ fn error(code: &str) -> String {
 /// An answer to `GetSubscriptionAttributes`; `tag` stands in the place of `FilterTag`.
 fn attributes(endpoint: &str, tag: &str, strategy: &str) -> String {
     format!(
-        "<Subscription><SubscriptionName>S</SubscriptionName><TopicName>T</TopicName><TopicOwner>1</TopicOwner>\
+        "<Subscription><SubscriptionName>S</SubscriptionName><TopicName>T</TopicName>\
+         <TopicOwner>1</TopicOwner>\
          <Endpoint>{endpoint}</Endpoint>{tag}<NotifyStrategy>{strategy}</NotifyStrategy>\
-         <NotifyContentFormat>XML</NotifyContentFormat><CreateTime>1</CreateTime><LastModifyTime>2</LastModifyTime>\
+         <NotifyContentFormat>XML</NotifyContentFormat><CreateTime>1</CreateTime>\
+         <LastModifyTime>2</LastModifyTime>\
          </Subscription>"
     )
 }
@@ -481,8 +483,9 @@ fn apply_reads_back_what_it_changed_and_says_so_if_that_is_not_in_force() {
     // topic's are sent.
     let (topic_exists, topic) = (error("TopicAlreadyExist"), |size: u32| {
         format!(
-            "<Topic><TopicName>T</TopicName><CreateTime>1</CreateTime><LastModifyTime>2</LastModifyTime>\
-             <MaximumMessageSize>{size}</MaximumMessageSize><MessageRetentionPeriod>86400</MessageRetentionPeriod>\
+            "<Topic><TopicName>T</TopicName><CreateTime>1</CreateTime>\
+             <LastModifyTime>2</LastModifyTime><MaximumMessageSize>{size}</MaximumMessageSize>\
+             <MessageRetentionPeriod>86400</MessageRetentionPeriod>\
              <MessageCount>0</MessageCount><LoggingEnabled>True</LoggingEnabled></Topic>"
         )
     });

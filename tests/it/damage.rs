@@ -33,7 +33,8 @@ enum Damage {
 fn damage() -> impl Strategy<Value = Damage> {
     prop_oneof![
         3 => (0_usize..1000, 0_u8..8).prop_map(|(place, bit)| Damage::Flip(place, bit)),
-        3 => (0_usize..100, 0_usize..2, 0_u8..8).prop_map(|(record, back, bit)| Damage::FlipEnd(record, back, bit)),
+        3 => (0_usize..100, 0_usize..2, 0_u8..8)
+            .prop_map(|(record, back, bit)| Damage::FlipEnd(record, back, bit)),
         3 => (0_usize..1000, 1_usize..600).prop_map(|(place, len)| Damage::Nul(place, len)),
         1 => (0_usize..1000).prop_map(Damage::Cut),
         1 => proptest::collection::vec(any::<u8>(), 1..40).prop_map(Damage::Junk),
@@ -50,7 +51,8 @@ const HOSTILE: [&str; 5] = [
         "MessageId                     : no",
     ),
     "x\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n\n",
-    "{\"time\":\"2016-05-17T17:10:56Z\",\"event\":\"Notify Message Succeed!\",\"MessageId\":\"no\"}",
+    "{\"time\":\"2016-05-17T17:10:56Z\",\"event\":\"Notify Message Succeed!\",\
+     \"MessageId\":\"no\"}",
 ];
 
 /// The entry of an accepted push.
@@ -319,7 +321,8 @@ proptest! {
                     {}", String::from_utf8_lossy(record));
             }
             // And nothing is taken for accepted that was not.
-            let sent: BTreeSet<_> = (0..pushes).map(|number| format!("{number:016X}").into_bytes()).collect();
+            let key = |number| format!("{number:016X}").into_bytes();
+            let sent: BTreeSet<_> = (0..pushes).map(key).collect();
             if !matches!(damage, Damage::Flip(..) | Damage::FlipEnd(..)) {
                 for key in found.iter().filter_map(|record| accepted(record)) {
                     prop_assert!(sent.contains(key.parts()[3]), "{key:?}");
@@ -339,7 +342,8 @@ proptest! {
         let (rest, _) = file.damage(&damage);
         let storage = FaultyStorage::new();
         put(&storage, log, &file.bytes);
-        let (journal, _) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+        let started = Journal::start(Box::new(storage.clone()), Settings::default(), None);
+        let (journal, _) = started.unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let next = entry(1000, formats[1]);
         let mut wanted = File { log, bytes: Vec::new(), records: Vec::new() };
@@ -365,10 +369,12 @@ proptest! {
         junk in proptest::collection::vec(any::<u8>(), 1..20),
     ) {
         let storage = FaultyStorage::new();
-        let (journal, _) = Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+        let started = Journal::start(Box::new(storage.clone()), Settings::default(), None);
+        let (journal, _) = started.unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for number in 0..pushes {
-            runtime.block_on(journal.append(entry(number, formats[usize::from(number > pushes / 2)]))).unwrap();
+            let format = formats[usize::from(number > pushes / 2)];
+            runtime.block_on(journal.append(entry(number, format))).unwrap();
         }
         let mut file = File::write(log, formats, pushes);
         prop_assert_eq!(&taken(&storage, log), &file.bytes);

@@ -385,13 +385,15 @@ fn broken_requests_are_refused_with_the_services_codes() {
         ),
         (
             "PUT /topics/T/subscriptions/S HTTP/1.1\r\nhost: a",
-            "<Subscription><Endpoint>http://a</Endpoint><NotifyContentFormat>STREAM</NotifyContentFormat></Subscription>",
+            "<Subscription><Endpoint>http://a</Endpoint>\
+             <NotifyContentFormat>STREAM</NotifyContentFormat></Subscription>",
             400,
             "NotSupported",
         ),
         (
             "PUT /topics/T/subscriptions/S HTTP/1.1\r\nhost: a",
-            "<Subscription><Endpoint>http://a</Endpoint><NotifyContentFormat>x</NotifyContentFormat></Subscription>",
+            "<Subscription><Endpoint>http://a</Endpoint>\
+             <NotifyContentFormat>x</NotifyContentFormat></Subscription>",
             400,
             "InvalidArgument",
         ),
@@ -605,7 +607,8 @@ fn a_list_of_subscriptions_has_their_attributes_on_demand() {
     raw(&mns, "PUT /topics/T HTTP/1.1\r\nhost: h", "<Topic/>");
     for name in ["A", "B"] {
         let request = format!("PUT /topics/T/subscriptions/{name} HTTP/1.1\r\nhost: h");
-        let document = "<Subscription><Endpoint>mail:directmail:a@b</Endpoint><FilterTag>t</FilterTag></Subscription>";
+        let document = "<Subscription><Endpoint>mail:directmail:a@b</Endpoint>\
+            <FilterTag>t</FilterTag></Subscription>";
         assert_eq!(raw(&mns, &request, document).0, 201);
     }
     let list = |headers: &str| {

@@ -630,8 +630,7 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
 }
 
 #[test]
-fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_and_known_pushes_201()
- {
+fn past_the_bound_on_bodies_strangers_get_503_before_their_body_and_pushes_201() {
     let bench = Bench::with(|options| options.set("server.max_body", "32MiB"));
     let known = bench.draft().sign(&key(512));
     bench.accept(&known);
@@ -650,8 +649,7 @@ fn past_the_bound_on_bodies_of_strangers_they_get_503_before_their_body_is_read_
 }
 
 #[test]
-fn strangers_just_below_their_share_keep_no_push_out_and_signed_heads_of_others_neither_and_a_restart_changes_nothing()
- {
+fn strangers_below_their_share_and_signed_heads_of_others_block_no_push_even_after_a_restart() {
     let options = |options: Options| options.set("server.max_body", "32MiB");
     let bench = Bench::with(options);
     let known = bench.draft().sign(&key(512));

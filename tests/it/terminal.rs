@@ -26,7 +26,9 @@ impl Harm {
     fn look_at(&mut self, command: &[&str], ended: &Ended) {
         let obeyed = |letter: char| {
             (letter.is_control() && letter != '\n')
-                || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}')
+                || ('\u{2028}'..='\u{202e}').contains(&letter)
+                || ('\u{2066}'..='\u{2069}').contains(&letter)
         };
         for text in [&ended.stdout, &ended.stderr] {
             let lines = text

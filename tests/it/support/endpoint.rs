@@ -71,7 +71,8 @@ impl Options {
     /// A prefix that the configuration lists beside MNS's: certificates from there are kept, and a
     /// change of key is told.
     pub fn listing(prefix: &str) -> Self {
-        let of_mns = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/,https://mns-cert.oss-{region}.aliyuncs.com/";
+        let of_mns = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/,\
+            https://mns-cert.oss-{region}.aliyuncs.com/";
         Self::default().set(
             "signing.certificate_prefixes",
             &format!("{of_mns},{prefix}"),
