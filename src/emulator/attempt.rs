@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use crate::clock::Clock;
 use crate::emulator::account::Delivery;
-use crate::emulator::chaos::{Chaos, Occasion, Struck, Trouble};
-use crate::emulator::keyring::{Issued, Keyring};
-use crate::emulator::{
-    Connection, DeliveryError, Push, SignedPush, SignerError, Target, new_request_id,
-};
+use crate::emulator::chaos::{Occasion, Trouble};
+use crate::emulator::delivery::{Connection, DeliveryError, Target};
+use crate::emulator::keyring::Issued;
+use crate::emulator::push::{Push, SignedPush, new_request_id};
+use crate::emulator::sender::Sender;
+use crate::emulator::signer::SignerError;
 use crate::mns::api::Subscription;
-use crate::mns::{ContentMd5, Notation, Notification};
+use crate::mns::{ContentMd5, Notification};
 use crate::report::Report;
 
 /// The longest that a message which others shall overtake is held back.
@@ -25,42 +25,17 @@ const REORDER_HOLD_MAX: Duration = Duration::from_secs(3);
 const SLOW_PIECES: usize = 4;
 /// The pause between two of them.
 const SLOW_PAUSE: Duration = Duration::from_millis(250);
-/// What a stranger would like to be believed.
+/// The message that a stranger tries to have accepted.
 pub const FORGED_MESSAGE: &str = "This message is forged.";
 
-/// How each forgery is made.
+/// Makes one kind of forgery.
 type Forge = fn(&Attempt) -> Result<SignedPush, SignerError>;
-/// What a stranger tries.
+/// The forgeries that a stranger tries.
 const FORGERIES: [(Trouble, Forge); 3] = [
     (Trouble::BadSignature, Attempt::with_bad_signature),
     (Trouble::BadMd5, Attempt::with_another_body),
     (Trouble::ForeignCert, Attempt::with_foreign_key),
 ];
-
-/// What all attempts share.
-pub(super) struct Sender {
-    pub(super) keyring: Keyring,
-    pub(super) clock: Arc<dyn Clock>,
-    /// How Content-MD5 is written, if not as MNS does for the format.
-    pub(super) content_md5: Option<Notation>,
-    pub(super) chaos: Chaos,
-    pub(super) struck: Struck,
-    pub(super) forgeries: Forgeries,
-    pub(super) tls: Arc<rustls::ClientConfig>,
-    /// Every waiting time is divided by it.
-    pub(super) time_warp: u32,
-}
-
-/// What became of the requests that a stranger sent.
-#[derive(Debug, Default)]
-pub(super) struct Forgeries {
-    /// Refused, as they should be.
-    pub(super) refused: AtomicU64,
-    /// Answered with a 2xx: the endpoint believed them.
-    pub(super) believed: AtomicU64,
-    /// Not answered at all.
-    pub(super) unanswered: AtomicU64,
-}
 
 /// One attempt.
 pub(super) struct Attempt {
@@ -71,8 +46,8 @@ pub(super) struct Attempt {
     pub(super) delivery: Delivery,
 }
 
-/// An attempt that has come to its end.
-pub(super) struct Made {
+/// An attempt that has ended.
+pub(super) struct Finished {
     pub(super) subscription: Arc<Subscription>,
     pub(super) delivery: Delivery,
     pub(super) connection: Connection,
@@ -100,26 +75,19 @@ pub(super) enum Failure {
     Unsigned(#[from] SignerError),
 }
 
-impl Sender {
-    /// A waiting time of the service, as long as it is here.
-    pub(super) fn warped(&self, wait: Duration) -> Duration {
-        wait.checked_div(self.time_warp).unwrap_or(wait)
-    }
-}
-
 impl Attempt {
     /// Makes the attempt. A dropped future leaves nothing behind: the message stays due.
-    pub(super) async fn make(mut self) -> Made {
+    pub(super) async fn make(mut self) -> Finished {
         let begun = Instant::now();
         let result = self.run().await;
-        self.tell(&result, begun.elapsed());
+        self.log(&result, begun.elapsed());
         let Self {
             subscription,
             delivery,
             connection,
             ..
         } = self;
-        Made {
+        Finished {
             subscription,
             delivery,
             connection,
@@ -240,7 +208,7 @@ impl Attempt {
         }
     }
 
-    /// A push of this very moment: each one has a date and a request id of its own.
+    /// Signs a push now: each one has a date and a request id of its own.
     fn push(
         &self,
         notification: &Notification<'_>,
@@ -265,7 +233,7 @@ impl Attempt {
     fn strikes(&self, trouble: Trouble) -> bool {
         let strikes = self.sender.chaos.strikes(trouble, &self.occasion());
         if strikes {
-            self.sender.struck.note(trouble);
+            self.sender.chaos_counts.note(trouble);
         }
         strikes
     }
@@ -279,7 +247,7 @@ impl Attempt {
         }
     }
 
-    fn tell(&self, result: &Result<u16, Failure>, took: Duration) {
+    fn log(&self, result: &Result<u16, Failure>, took: Duration) {
         let Subscription {
             topic_name: topic,
             name: subscription,
@@ -300,7 +268,16 @@ impl Attempt {
                 "Delivered"
             ),
             Err(failure) => {
-                warn!(topic, subscription, message_id, attempt, reason = %Report(failure), ?took, "Not delivered");
+                let reason = Report(failure);
+                warn!(
+                    topic,
+                    subscription,
+                    message_id,
+                    attempt,
+                    %reason,
+                    ?took,
+                    "Not delivered"
+                );
             }
         }
     }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
 
-use crate::emulator::Signer;
+use crate::emulator::signer::Signer;
 
 /// Answers `GET /FILE` with the signer's certificate, and nothing else.
 pub fn certificate_host(signer: &Signer) -> Router {

@@ -70,7 +70,7 @@ pub struct ChaosError(String);
 
 /// How often each trouble struck.
 #[derive(Debug, Default)]
-pub(super) struct Struck([AtomicU64; Trouble::COUNT]);
+pub(super) struct ChaosCounts([AtomicU64; Trouble::COUNT]);
 
 impl Chaos {
     /// Nothing goes wrong.
@@ -140,7 +140,7 @@ impl FromStr for Chaos {
     }
 }
 
-impl Struck {
+impl ChaosCounts {
     pub(super) fn note(&self, trouble: Trouble) {
         if let Some(count) = self.0.get(trouble as usize) {
             count.fetch_add(1, Ordering::Relaxed);

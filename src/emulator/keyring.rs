@@ -1,21 +1,21 @@
 //! The keys that the emulator has signed with, and the certificates that it serves for them.
 //!
-//! As with MNS a certificate's address changes with its key, and old addresses go on being served:
-//! a push may be under way while the key changes.
+//! As with MNS, the address of a certificate changes with its key, and the old addresses stay
+//! valid: a push may be in flight while the key changes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::emulator::{Signer, SignerError};
+use crate::emulator::signer::{Signer, SignerError};
 
 /// Certificates that are served: the newest ones.
 const CERTIFICATES_MAX: usize = 64;
 /// Where certificates lie that no endpoint may trust: below the trusted address, but not in it.
 const FOREIGN_DIR: &str = "foreign";
 
-/// The key at hand and the certificates of it and of its forerunners.
+/// The current key, its certificate, and the certificates of the keys before it.
 pub(super) struct Keyring {
     base: String,
     current: ArcSwap<Issued>,
@@ -61,6 +61,7 @@ impl Keyring {
 
     /// Signs with another key from now on.
     pub(super) fn change(&self, signer: Signer) {
+        // Served before it is used: a push must not name a certificate that is not there yet.
         let mut certificates = self
             .certificates
             .lock()

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use crate::emulator::account::{AccountError, Key};
-use crate::emulator::{Emulator, EmulatorError};
+use crate::emulator::emulator::{Emulator, EmulatorError};
 use crate::mns::api::Subscription;
 
 /// The emulator at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The address of the certificate at hand.
+    /// The address of the current certificate.
     pub certificate_url: String,
     /// The size of its key, in bits.
     pub key_bits: u32,
@@ -34,9 +34,9 @@ pub struct SubscriptionStatus {
     pub subscription: String,
     /// Where it is pushed to.
     pub endpoint: String,
-    /// Messages that the endpoint has not got yet.
+    /// Messages that the endpoint has not accepted yet.
     pub undelivered: u64,
-    /// Messages that it has.
+    /// Messages that it has accepted.
     pub delivered: u64,
     /// Pushes that failed.
     pub failed_pushes: u64,
@@ -45,12 +45,12 @@ pub struct SubscriptionStatus {
     /// The gap between two pushes while the endpoint fails, in milliseconds, before any warp of
     /// time.
     pub gap_ms: u64,
-    /// Why the last push failed that did.
+    /// Why the last failed push failed.
     pub last_failure: Option<String>,
 }
 
 impl Emulator {
-    /// What there is and what was done.
+    /// Returns what the account keeps and what was done.
     ///
     /// # Errors
     /// [`EmulatorError::Unreadable`]
@@ -73,7 +73,7 @@ impl Emulator {
             subscriptions,
             chaos: self
                 .sender
-                .struck
+                .chaos_counts
                 .counts()
                 .into_iter()
                 .map(|(trouble, n)| (trouble.to_string(), n))

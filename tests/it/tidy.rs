@@ -36,7 +36,7 @@ const FENCES: [(&str, &[&str]); 21] = [
             "journal/",
             "admin/mod.rs",
             "config/layers.rs",
-            "emulator/api.rs",
+            "emulator/api/",
             "command/",
         ],
     ),

@@ -5,20 +5,24 @@ use std::time::Duration;
 
 use redb::{ReadableTable, WriteTransaction};
 
+use crate::emulator::account::account::Account;
+use crate::emulator::account::books::Commit;
+use crate::emulator::account::copies;
+use crate::emulator::account::error::AccountError;
+use crate::emulator::account::names::{self, Key};
 use crate::emulator::account::tables::{
     COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, TOPICS, document, subscriptions_of,
 };
 use crate::emulator::account::topics::topic_of;
-use crate::emulator::account::{Account, AccountError, Commit, Key, subscriptions};
+use crate::emulator::delivery::Target;
 use crate::emulator::push::new_message_id;
 use crate::emulator::refusal::Refusal;
-use crate::emulator::{Target, unix_time};
 use crate::mns::api::Subscription;
 
 /// Undelivered messages of all subscriptions together: past it nothing is published.
 const DELIVERIES_MAX: u64 = 1_000_000;
 
-/// What a publisher gives.
+/// A message as a publisher gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct NewMessage {
     /// The message, as it is.
@@ -27,7 +31,7 @@ pub(in crate::emulator) struct NewMessage {
     pub(in crate::emulator) tag: String,
 }
 
-/// A message that was published, and the subscriptions that shall get it.
+/// A published message, and the subscriptions that it is kept for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct Queued {
     /// The message's id.
@@ -49,7 +53,7 @@ pub(in crate::emulator) struct Message {
     pub(in crate::emulator) publish_time: u64,
 }
 
-/// One message that one subscription has not got yet.
+/// One undelivered message of one subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct Delivery {
     /// The message's number in its topic, from 0.
@@ -69,11 +73,11 @@ pub(in crate::emulator) struct Due {
     pub(in crate::emulator) subscription: Subscription,
     /// Deliveries whose time has come, the oldest first.
     pub(in crate::emulator) deliveries: Vec<Delivery>,
-    /// How long until the next one is due, where one is.
+    /// How long until the next one is due, if there is one.
     pub(in crate::emulator) next: Option<Duration>,
 }
 
-/// What came of a push.
+/// The outcome of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::emulator) enum Outcome {
     /// The subscription has the message, or never gets it.
@@ -83,14 +87,14 @@ pub(in crate::emulator) enum Outcome {
 }
 
 impl Account {
-    /// Keeps a message for every subscription whose filter lets it pass.
+    /// Keeps a message for every subscription whose filter it passes.
     pub(in crate::emulator) async fn publish(
         &self,
         topic: String,
         new: NewMessage,
     ) -> Result<Queued, AccountError> {
-        subscriptions::check_tag(&new.tag)?;
-        let now = milliseconds(unix_time(self.now()));
+        names::check_tag(&new.tag)?;
+        let now = milliseconds(self.unix_time());
         self.write(Commit::Durable, move |transaction| {
             let bytes_max =
                 topic_of(&transaction.open_table(TOPICS)?, &topic)?.maximum_message_size;
@@ -110,8 +114,8 @@ impl Account {
                     let attributes = document(text, Subscription::of_element)?.attributes;
                     let passes =
                         attributes.filter_tag.is_empty() || attributes.filter_tag == new.tag;
-                    // Queues, mail and short messages are subscriptions to look at: nothing is
-                    // delivered to them.
+                    // The emulator keeps subscriptions with queues, mail and short messages, but
+                    // delivers nothing to them.
                     if passes && Target::parse(&attributes.endpoint).is_ok() {
                         subscriptions.push(name.to_owned());
                     }
@@ -123,10 +127,10 @@ impl Account {
                 deliveries.insert((topic.as_str(), name.as_str(), now, number), 0)?;
             }
             if redb::ReadableTableMetadata::len(&deliveries)? > DELIVERIES_MAX {
-                let told = format!(
+                let text = format!(
                     "More than {DELIVERIES_MAX} messages are not delivered: nothing more is taken."
                 );
-                return Err(Refusal::InvalidArgument(told).into());
+                return Err(Refusal::InvalidArgument(text).into());
             }
             if !subscriptions.is_empty() {
                 let row = (topic.as_str(), number);
@@ -148,15 +152,15 @@ impl Account {
         .await
     }
 
-    /// What a subscription has to do, leaving out the messages in `flying`, at most `limit` of
-    /// them; `None` where there is no such subscription.
+    /// Returns what is due for a subscription: at most `limit` deliveries, without the messages in
+    /// `in_flight`. `None` if there is no such subscription.
     pub(in crate::emulator) async fn due(
         &self,
         key: Key,
-        flying: BTreeSet<u64>,
+        in_flight: BTreeSet<u64>,
         limit: usize,
     ) -> Result<Option<Due>, AccountError> {
-        let now = milliseconds(unix_time(self.now()));
+        let now = milliseconds(self.unix_time());
         self.read(move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
@@ -174,7 +178,7 @@ impl Account {
             for row in transaction.open_table(DELIVERIES)?.range(all)? {
                 let (at, failures) = row?;
                 let (_, _, due_ms, number) = at.value();
-                if flying.contains(&number) {
+                if in_flight.contains(&number) {
                     continue;
                 }
                 if due_ms > now || due.deliveries.len() >= limit {
@@ -203,7 +207,7 @@ impl Account {
         .await
     }
 
-    /// Writes down what came of a push. A delivery that is gone meanwhile stays gone.
+    /// Writes down the outcome of a push. A delivery that was deleted meanwhile stays deleted.
     pub(in crate::emulator) async fn settle(
         &self,
         key: Key,
@@ -211,7 +215,7 @@ impl Account {
         outcome: Outcome,
     ) -> Result<(), AccountError> {
         let (number, due_ms, failures) = (delivery.number, delivery.due_ms, delivery.failures);
-        let now = unix_time(self.now());
+        let now = self.unix_time();
         self.write(Commit::Lazy, move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             let mut deliveries = transaction.open_table(DELIVERIES)?;
@@ -219,7 +223,7 @@ impl Account {
                 return Ok(());
             }
             match outcome {
-                Outcome::Done => forget_copy(transaction, topic, number),
+                Outcome::Done => copies::drop_one(transaction, topic, number),
                 Outcome::Again(after) => {
                     let due_ms = milliseconds(now.saturating_add(after));
                     deliveries.insert((topic, name, due_ms, number), failures.saturating_add(1))?;
@@ -230,7 +234,7 @@ impl Account {
         .await
     }
 
-    /// How many messages a subscription has not got yet.
+    /// Counts the undelivered messages of a subscription.
     pub(in crate::emulator) async fn undelivered(&self, key: Key) -> Result<u64, AccountError> {
         self.read(move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
@@ -244,27 +248,6 @@ impl Account {
         })
         .await
     }
-}
-
-/// One subscription less waits for a message; with the last one the message goes.
-pub(super) fn forget_copy(
-    transaction: &WriteTransaction,
-    topic: &str,
-    number: u64,
-) -> Result<(), AccountError> {
-    let row = (topic, number);
-    let mut copies = transaction.open_table(COPIES)?;
-    let left = copies
-        .get(row)?
-        .map_or(0, |copies| copies.value())
-        .saturating_sub(1);
-    if left > 0 {
-        copies.insert(row, left)?;
-        return Ok(());
-    }
-    copies.remove(row)?;
-    transaction.open_table(MESSAGES)?.remove(row)?;
-    Ok(())
 }
 
 fn next_number(transaction: &WriteTransaction, topic: &str) -> Result<u64, AccountError> {

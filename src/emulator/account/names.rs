@@ -1,4 +1,4 @@
-//! What names the service takes, and how it lists them.
+//! The names and tags that the service takes, and the pages in which it lists names.
 
 use crate::emulator::refusal::Refusal;
 
@@ -6,6 +6,18 @@ use crate::emulator::refusal::Refusal;
 const NAME_BYTES_MAX: usize = 255;
 /// The most entries of a page.
 pub(in crate::emulator) const PAGE_ENTRIES_MAX: usize = 1000;
+
+/// The longest tag, in characters.
+const TAG_CHARACTERS_MAX: usize = 16;
+
+/// Which subscription of which topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::emulator) struct Key {
+    /// The topic's name.
+    pub(in crate::emulator) topic: String,
+    /// The subscription's name.
+    pub(in crate::emulator) name: String,
+}
 
 /// Whose name it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,7 +46,7 @@ pub(in crate::emulator) struct Pages<T> {
     pub(in crate::emulator) next_marker: Option<String>,
 }
 
-/// Letters, digits and hyphens, first a letter or digit.
+/// Checks a name: letters, digits and hyphens, first a letter or digit.
 pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.len() > NAME_BYTES_MAX {
@@ -50,6 +62,21 @@ pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
         Of::Topic => Refusal::TopicNameInvalid,
         Of::Subscription => Refusal::SubscriptionNameInvalid,
     })
+}
+
+/// Checks that a tag is short and that a header can carry it unchanged.
+pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
+    if tag.chars().count() > TAG_CHARACTERS_MAX {
+        return Err(Refusal::InvalidArgument(format!(
+            "A tag has at most {TAG_CHARACTERS_MAX} characters."
+        )));
+    }
+    if tag.trim() != tag || tag.chars().any(char::is_control) {
+        return Err(Refusal::InvalidArgument(
+            "A tag has no blanks at its ends and no control characters.".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 impl Page {
@@ -122,5 +149,21 @@ mod tests {
             check(&"x".repeat(256), Of::Subscription),
             Err(Refusal::SubscriptionNameLengthError)
         );
+    }
+
+    #[test]
+    fn tags_are_short_and_fit_a_header() {
+        for tag in [
+            "",
+            "important",
+            "\u{91cd}\u{8981}",
+            "1234567890123456",
+            "a b",
+        ] {
+            assert_eq!(check_tag(tag), Ok(()), "{tag}");
+        }
+        for tag in ["12345678901234567", " a", "a ", "a\nb", "\u{7f}"] {
+            assert!(check_tag(tag).is_err(), "{tag:?}");
+        }
     }
 }

@@ -1,15 +1,18 @@
-//! Subscriptions: made, changed, described, listed and deleted.
+//! Subscriptions: created, changed, described, listed and deleted.
 
 use redb::ReadableTable;
 
-use crate::emulator::account::names::{self, Of, Page, Pages};
+use crate::emulator::account::account::{Account, Creation};
+use crate::emulator::account::books::Commit;
+use crate::emulator::account::copies;
+use crate::emulator::account::error::AccountError;
+use crate::emulator::account::names::{self, Key, Of, Page, Pages};
 use crate::emulator::account::tables::{
     DELIVERIES, SUBSCRIPTIONS, TOPICS, document, subscriptions_of,
 };
 use crate::emulator::account::topics::topic_of;
-use crate::emulator::account::{Account, AccountError, Commit, messages};
+use crate::emulator::delivery::Target;
 use crate::emulator::refusal::Refusal;
-use crate::emulator::{Creation, Target, unix_time};
 use crate::mns::api::{Subscription, SubscriptionAttributes, SubscriptionChange};
 
 /// The most subscriptions of a topic (`docs/emulator.md`).
@@ -18,20 +21,9 @@ const SUBSCRIPTIONS_MAX: usize = 100;
 const OTHER_ENDPOINTS: [&str; 3] = ["acs:mns:", "mail:directmail:", "sms:directsms:"];
 /// Hosts that the service keeps for itself, in its own spelling.
 const RESERVED_HOST: &str = "mns-reserverd-";
-/// The longest tag, in characters.
-pub(super) const TAG_CHARACTERS_MAX: usize = 16;
-
-/// Which subscription of which topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::emulator) struct Key {
-    /// The topic's name.
-    pub(in crate::emulator) topic: String,
-    /// The subscription's name.
-    pub(in crate::emulator) name: String,
-}
 
 impl Account {
-    /// Makes a subscription, unless it is there with the same attributes.
+    /// Creates a subscription, unless it exists with the same attributes.
     pub(in crate::emulator) async fn subscribe(
         &self,
         key: Key,
@@ -40,8 +32,8 @@ impl Account {
     ) -> Result<Creation, AccountError> {
         names::check(&key.name, Of::Subscription)?;
         check_endpoint(&attributes.endpoint)?;
-        check_tag(&attributes.filter_tag)?;
-        let now = unix_time(self.now()).as_secs();
+        names::check_tag(&attributes.filter_tag)?;
+        let now = self.unix_time().as_secs();
         self.write(Commit::Durable, move |transaction| {
             topic_of(&transaction.open_table(TOPICS)?, &key.topic)?;
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
@@ -61,8 +53,8 @@ impl Account {
                 };
             }
             if count >= SUBSCRIPTIONS_MAX {
-                let told = format!("A topic has at most {SUBSCRIPTIONS_MAX} subscriptions.");
-                return Err(Refusal::InvalidArgument(told).into());
+                let text = format!("A topic has at most {SUBSCRIPTIONS_MAX} subscriptions.");
+                return Err(Refusal::InvalidArgument(text).into());
             }
             let made = Subscription {
                 name: key.name.clone(),
@@ -85,7 +77,7 @@ impl Account {
         key: Key,
         change: SubscriptionChange,
     ) -> Result<(), AccountError> {
-        let now = unix_time(self.now()).as_secs();
+        let now = self.unix_time().as_secs();
         self.write(Commit::Durable, move |transaction| {
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let row = (key.topic.as_str(), key.name.as_str());
@@ -147,7 +139,7 @@ impl Account {
         .await
     }
 
-    /// Every subscription there is.
+    /// Lists every subscription of the account.
     pub(in crate::emulator) async fn all_subscriptions(
         &self,
     ) -> Result<Vec<Subscription>, AccountError> {
@@ -161,7 +153,7 @@ impl Account {
         .await
     }
 
-    /// Deletes a subscription with what it has not got yet.
+    /// Deletes a subscription with its undelivered messages.
     pub(in crate::emulator) async fn unsubscribe(&self, key: Key) -> Result<(), AccountError> {
         self.write(Commit::Durable, move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
@@ -178,7 +170,7 @@ impl Account {
                 })?;
             numbers
                 .into_iter()
-                .try_for_each(|number| messages::forget_copy(transaction, topic, number))
+                .try_for_each(|number| copies::drop_one(transaction, topic, number))
         })
         .await
     }
@@ -197,21 +189,6 @@ fn check_endpoint(endpoint: &str) -> Result<(), Refusal> {
         return Err(Refusal::EndpointInvalid(format!(
             "hosts that begin with {RESERVED_HOST} are the service's own"
         )));
-    }
-    Ok(())
-}
-
-/// A tag that a header can carry as it is.
-pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
-    if tag.chars().count() > TAG_CHARACTERS_MAX {
-        return Err(Refusal::InvalidArgument(format!(
-            "A tag has at most {TAG_CHARACTERS_MAX} characters."
-        )));
-    }
-    if tag.trim() != tag || tag.chars().any(char::is_control) {
-        return Err(Refusal::InvalidArgument(
-            "A tag has no blanks at its ends and no control characters.".to_owned(),
-        ));
     }
     Ok(())
 }
@@ -242,22 +219,6 @@ mod tests {
                 matches!(check_endpoint(endpoint), Err(Refusal::EndpointInvalid(_))),
                 "{endpoint}"
             );
-        }
-    }
-
-    #[test]
-    fn tags_are_short_and_fit_a_header() {
-        for tag in [
-            "",
-            "important",
-            "\u{91cd}\u{8981}",
-            "1234567890123456",
-            "a b",
-        ] {
-            assert_eq!(check_tag(tag), Ok(()), "{tag}");
-        }
-        for tag in ["12345678901234567", " a", "a ", "a\nb", "\u{7f}"] {
-            assert!(check_tag(tag).is_err(), "{tag:?}");
         }
     }
 }

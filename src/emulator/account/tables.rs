@@ -5,7 +5,7 @@
 
 use redb::{Database, ReadableTable, TableDefinition};
 
-use crate::emulator::account::AccountError;
+use crate::emulator::account::error::AccountError;
 use crate::mns::Element;
 
 /// A topic's name → its `<Topic>`.

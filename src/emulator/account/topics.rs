@@ -1,34 +1,35 @@
-//! Topics: made, changed, described, listed and deleted.
+//! Topics: created, changed, described, listed and deleted.
 
 use redb::{ReadTransaction, ReadableTable};
 
+use crate::emulator::account::account::{Account, Creation};
+use crate::emulator::account::books::Commit;
+use crate::emulator::account::error::AccountError;
 use crate::emulator::account::names::{self, Of, Page, Pages};
 use crate::emulator::account::tables::{
     COPIES, DELIVERIES, MESSAGES, NUMBERS, SUBSCRIPTIONS, TOPICS, document,
 };
-use crate::emulator::account::{Account, AccountError, Commit};
 use crate::emulator::refusal::Refusal;
-use crate::emulator::{Creation, unix_time};
 use crate::mns::api::{Topic, TopicAttributes};
 
 /// The most topics of an account (`docs/emulator.md`).
 const TOPICS_MAX: u64 = 1000;
 /// The sizes that a topic's largest message may have, in bytes.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u32> = 1024..=65_536;
-/// The largest message where the topic's maker does not say, in bytes.
+/// The largest message of a topic that was created without a size, in bytes.
 const MESSAGE_SIZE_DEFAULT: u32 = 65_536;
 /// How long the service keeps a message, in seconds.
 const RETENTION_SECONDS: u64 = 86_400;
 
 impl Account {
-    /// Makes a topic, unless it is there with the same attributes.
+    /// Creates a topic, unless it exists with the same attributes.
     pub(in crate::emulator) async fn create_topic(
         &self,
         name: String,
         attributes: TopicAttributes,
     ) -> Result<Creation, AccountError> {
         names::check(&name, Of::Topic)?;
-        let now = unix_time(self.now()).as_secs();
+        let now = self.unix_time().as_secs();
         let topic = with(
             Topic {
                 name,
@@ -71,7 +72,7 @@ impl Account {
         name: String,
         attributes: TopicAttributes,
     ) -> Result<(), AccountError> {
-        let now = unix_time(self.now()).as_secs();
+        let now = self.unix_time().as_secs();
         self.write(Commit::Durable, move |transaction| {
             let mut topics = transaction.open_table(TOPICS)?;
             let topic = with(topic_of(&topics, &name)?, attributes)?;
@@ -123,7 +124,7 @@ impl Account {
         .await
     }
 
-    /// Deletes a topic with all that belongs to it; `false` where there is none.
+    /// Deletes a topic with all that belongs to it; returns whether there was one.
     pub(in crate::emulator) async fn delete_topic(
         &self,
         name: String,

@@ -199,83 +199,68 @@ mod tests {
         })
     }
 
+    const OURS: &str = "1.mns.cn-hangzhou.aliyuncs.com:80";
+    const WRONG: Result<(), Refusal> = Err(Refusal::SignatureDoesNotMatch);
+
+    /// As [`checked_v4`], signed now for the region of [`OURS`] and sent there.
+    fn checked_ours(change: impl FnOnce(&mut Request<Bytes>)) -> Result<(), Refusal> {
+        checked_v4(OURS, "cn-hangzhou", NOW, change)
+    }
+
+    /// Replaces a part of the value of Authorization after it was signed.
+    fn authorization(from: &'static str, to: &str) -> impl FnOnce(&mut Request<Bytes>) {
+        move |request| {
+            let value = request.headers()["authorization"].to_str().unwrap();
+            assert!(value.contains(from), "{value}");
+            let value = value.replace(from, to);
+            set("authorization", &value)(request);
+        }
+    }
+
     #[test]
-    #[expect(clippy::too_many_lines, reason = "until it is split")]
     fn version_4_passes_in_its_region_on_its_day_and_nowhere_else() {
-        let wrong = Err(Refusal::SignatureDoesNotMatch);
-        let ours = "1.mns.cn-hangzhou.aliyuncs.com:80";
         assert_eq!(
             checked_v4("127.0.0.1:9000", "anywhere", NOW, |_| {}),
             Ok(())
         );
-        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, |_| {}), Ok(()));
-        assert_eq!(checked_v4(ours, "cn-shanghai", NOW, |_| {}), wrong);
+        assert_eq!(checked_ours(|_| {}), Ok(()));
+        assert_eq!(checked_v4(OURS, "cn-shanghai", NOW, |_| {}), WRONG);
         // Another second, another day, another Date than was signed.
-        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW + 1, |_| {}), wrong);
-        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW - 86_400, |_| {}), wrong);
-        assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, set("date", &date(NOW + 1))),
-            wrong
-        );
-        let day_before = |request: &mut Request<Bytes>| {
-            let value = request.headers()["authorization"]
-                .to_str()
-                .unwrap()
-                .replace("/20261124/", "/20261123/");
-            set("authorization", &value)(request);
+        assert_eq!(checked_v4(OURS, "cn-hangzhou", NOW + 1, |_| {}), WRONG);
+        assert_eq!(checked_v4(OURS, "cn-hangzhou", NOW - 86_400, |_| {}), WRONG);
+        assert_eq!(checked_ours(set("date", &date(NOW + 1))), WRONG);
+        let day_before = authorization("/20261124/", "/20261123/");
+        assert_eq!(checked_ours(day_before), WRONG);
+    }
+
+    #[test]
+    fn version_4_covers_the_path_and_the_headers_of_mns() {
+        assert_eq!(checked_ours(set("content-type", "text/xml")), WRONG);
+        assert_eq!(checked_ours(set("x-mns-new", "1")), WRONG);
+        assert_eq!(checked_ours(set("user-agent", "a")), Ok(()));
+        let sent_to = |path: &'static str| {
+            move |request: &mut Request<Bytes>| *request.uri_mut() = path.parse().unwrap()
         };
-        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, day_before), wrong);
-        // What is signed, and what is not.
+        assert_eq!(checked_ours(sent_to("/topics/U")), WRONG);
+        assert_eq!(checked_ours(sent_to("/topics/%54")), Ok(()));
+    }
+
+    #[test]
+    fn the_other_checks_come_before_version_4_with_their_codes() {
         assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, set("content-type", "text/xml")),
-            wrong
-        );
-        assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, set("x-mns-new", "1")),
-            wrong
-        );
-        assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, set("user-agent", "a")),
-            Ok(())
-        );
-        let elsewhere =
-            |request: &mut Request<Bytes>| *request.uri_mut() = "/topics/U".parse().unwrap();
-        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, elsewhere), wrong);
-        let encoded =
-            |request: &mut Request<Bytes>| *request.uri_mut() = "/topics/%54".parse().unwrap();
-        assert_eq!(checked_v4(ours, "cn-hangzhou", NOW, encoded), Ok(()));
-        // The other checks come first, with their codes.
-        let late = |request: &mut Request<Bytes>| set("date", &date(NOW - 901))(request);
-        assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, late),
+            checked_ours(set("date", &date(NOW - 901))),
             Err(Refusal::TimeExpired)
         );
         assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, |request| drop(
-                request.headers_mut().remove("date")
-            )),
+            checked_ours(|request| drop(request.headers_mut().remove("date"))),
             Err(Refusal::MissingDateHeader)
         );
-        let stranger = |request: &mut Request<Bytes>| {
-            let value = request.headers()["authorization"]
-                .to_str()
-                .unwrap()
-                .replace("=emulator/", "=other/");
-            set("authorization", &value)(request);
-        };
         assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, stranger),
+            checked_ours(authorization("=emulator/", "=other/")),
             Err(Refusal::InvalidAccessKeyId)
         );
-        let of_oss = |request: &mut Request<Bytes>| {
-            let value = request.headers()["authorization"]
-                .to_str()
-                .unwrap()
-                .replace("/mns/", "/oss/");
-            set("authorization", &value)(request);
-        };
         assert_eq!(
-            checked_v4(ours, "cn-hangzhou", NOW, of_oss),
+            checked_ours(authorization("/mns/", "/oss/")),
             Err(Refusal::InvalidAuthorizationHeader)
         );
     }

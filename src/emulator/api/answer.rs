@@ -7,14 +7,24 @@ use axum::response::Response;
 use http::header::{CONTENT_TYPE, LOCATION, SERVER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::emulator::Creation;
-use crate::emulator::account::Pages;
+use crate::emulator::account::{Creation, Pages};
 use crate::mns::{Element, header};
 
 const RESPONSE_FORMAT: HeaderName = HeaderName::from_static("x-mns-response-format");
 const ACCOUNT_TYPE: HeaderName = HeaderName::from_static("x-mns-account-type");
 const THREADPOOL_WAIT_TIME: HeaderName = HeaderName::from_static("x-mns-threadpool-wait-time");
 const NETTY_TOTAL_TIME: HeaderName = HeaderName::from_static("x-mns-netty-total-time");
+
+/// The names that the service writes in title case, in recordings of 2026. It writes those that
+/// begin with `x-mns-` in lower case.
+pub(in crate::emulator) const TITLE_CASE_NAMES: [&str; 6] = [
+    "Server",
+    "Date",
+    "Content-Type",
+    "Content-Length",
+    "Location",
+    "Connection",
+];
 
 /// The answer to a request.
 pub(super) struct Answer {
@@ -72,7 +82,8 @@ impl Answer {
         Self::found(Element::of_children(name, children))
     }
 
-    /// The answer with the headers that all of the service's have. `elapsed` is what it took.
+    /// Adds the headers that all answers of the service have. `elapsed` is the time since the
+    /// request.
     pub(super) fn into_response(self, request_id: &str, elapsed: Duration) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;

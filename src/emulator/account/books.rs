@@ -1,0 +1,131 @@
+//! The database of the account: opened, read and written in whole transactions.
+
+use std::path::Path;
+
+use redb::backends::InMemoryBackend;
+use redb::{
+    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction,
+};
+
+use crate::emulator::account::error::{AccountError, OpenError};
+use crate::emulator::account::tables;
+
+/// The cache of the database, in bytes.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// The file in the account's directory.
+const FILE: &str = "emulator.redb";
+/// The most lazy commits between two durable ones.
+const LAZY_COMMITS_MAX: u32 = 64;
+
+/// What the thread owns.
+pub(super) struct Books {
+    database: Database,
+    /// Commits since the last durable one.
+    lazy_commits: u32,
+}
+
+/// Whether a commit has to be durable before it counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commit {
+    /// It does: a client is told that it is done.
+    Durable,
+    /// It need not: after a crash the emulator only does the same again.
+    Lazy,
+}
+
+impl Books {
+    /// Opens the database in `dir`, or an empty one in memory.
+    pub(super) fn open(dir: Option<&Path>) -> Result<Self, OpenError> {
+        Ok(Self {
+            database: open_database(dir)?,
+            lazy_commits: 0,
+        })
+    }
+
+    /// Runs `work` on a snapshot of the database.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&ReadTransaction) -> Result<T, AccountError>,
+    ) -> Result<T, AccountError> {
+        work(&self.database.begin_read()?)
+    }
+
+    /// Runs `work` in one transaction, which is committed unless it fails.
+    pub(super) fn write<T>(
+        &mut self,
+        commit: Commit,
+        work: impl FnOnce(&WriteTransaction) -> Result<T, AccountError>,
+    ) -> Result<T, AccountError> {
+        let mut transaction = self.database.begin_write()?;
+        // A lazy commit reaches the disk with the next durable one. The bound on lazy commits in a
+        // row is the bound on the pushes that a crash makes us repeat.
+        let is_lazy = commit == Commit::Lazy && self.lazy_commits < LAZY_COMMITS_MAX;
+        if is_lazy {
+            transaction.set_durability(Durability::None)?;
+        }
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        self.lazy_commits = if is_lazy {
+            self.lazy_commits.saturating_add(1)
+        } else {
+            0
+        };
+        Ok(done)
+    }
+}
+
+fn open_database(dir: Option<&Path>) -> Result<Database, OpenError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let Some(dir) = dir else {
+        let unusable = |cause: redb::Error| OpenError::Unusable {
+            path: "memory".to_owned(),
+            cause: cause.to_string(),
+        };
+        let made = builder
+            .create_with_backend(InMemoryBackend::new())
+            .map_err(|error| unusable(error.into()))?;
+        return tables::make(&made).map(|()| made).map_err(unusable);
+    };
+    let path = dir.join(FILE);
+    let unusable = |cause: String| OpenError::Unusable {
+        path: path.display().to_string(),
+        cause,
+    };
+    std::fs::create_dir_all(dir).map_err(|error| unusable(error.to_string()))?;
+    let database = builder.create(&path).map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.display().to_string()),
+        other => unusable(other.to_string()),
+    })?;
+    tables::make(&database)
+        .map(|()| database)
+        .map_err(|error| unusable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use redb::ReadableTableMetadata as _;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_account_is_read_while_something_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        for dir in [None, Some(dir.path())] {
+            let books = Arc::new(Books::open(dir).unwrap());
+            let writing = books.database.begin_write().unwrap();
+            let (sender, told) = std::sync::mpsc::channel();
+            let reader = books.clone();
+            std::thread::spawn(move || {
+                let count = reader
+                    .read(|transaction| Ok(transaction.open_table(tables::DELIVERIES)?.len()?));
+                sender.send(count.unwrap()).unwrap();
+            });
+            assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(0));
+            drop(writing);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The REST API of the emulator (`docs/emulator.md`).
+
+pub(super) mod answer;
+mod authentication;
+mod execution;
+mod operation;
+mod request;
+mod router;

@@ -1,0 +1,184 @@
+//! A connection to an endpoint, kept while the endpoint keeps it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::emulator::delivery::answer::{Answer, read_answer};
+use crate::emulator::delivery::error::{ANSWER_TIMEOUT, DeliveryError};
+use crate::emulator::delivery::target::Target;
+use crate::tls_error;
+
+/// What makes an endpoint's certificate trusted.
+const TRUST_IT: &str = "name the file of its CA with --ca, or check nothing with --insecure";
+
+/// A connection that is kept while the endpoint keeps it.
+pub struct Connection {
+    target: Target,
+    tls: Arc<rustls::ClientConfig>,
+    stream: Option<BufReader<Box<dyn Duplex>>>,
+}
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
+
+impl Connection {
+    /// A connection to be made with the first delivery. `tls` is used for https.
+    #[must_use]
+    pub fn new(target: Target, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self {
+            target,
+            tls,
+            stream: None,
+        }
+    }
+
+    /// The endpoint that it leads to.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// A dropped future leaves the connection in an unknown state: drop it too.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]. The request may have arrived all the same.
+    pub async fn deliver(&mut self, request: &[u8]) -> Result<Answer, DeliveryError> {
+        self.deliver_in(&[request], Duration::ZERO).await
+    }
+
+    /// Sends a request in pieces, with a pause between two of them, and waits for its answer.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`], and with the same limit of time for all of it.
+    pub async fn deliver_in(
+        &mut self,
+        pieces: &[&[u8]],
+        pause: Duration,
+    ) -> Result<Answer, DeliveryError> {
+        let exchange = self.exchange(pieces, pause);
+        let answer = timeout(ANSWER_TIMEOUT, exchange)
+            .await
+            .unwrap_or(Err(DeliveryError::TimedOut));
+        if !answer.as_ref().is_ok_and(|answer| answer.reusable) {
+            self.stream = None;
+        }
+        answer
+    }
+
+    /// Sends the beginning of a request and closes the connection.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`].
+    pub async fn send_part(&mut self, part: &[u8]) -> Result<(), DeliveryError> {
+        let sent = timeout(ANSWER_TIMEOUT, async {
+            let stream = self.connected().await?;
+            send(stream, &[part], Duration::ZERO).await?;
+            stream.shutdown().await.map_err(DeliveryError::Broken)
+        });
+        let sent = sent.await.unwrap_or(Err(DeliveryError::TimedOut));
+        self.stream = None;
+        sent
+    }
+
+    async fn exchange(
+        &mut self,
+        pieces: &[&[u8]],
+        pause: Duration,
+    ) -> Result<Answer, DeliveryError> {
+        let is_kept = self.stream.is_some();
+        let stream = self.connected().await?;
+        let answer = match send(stream, pieces, pause).await {
+            Ok(()) => read_answer(stream).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            // The endpoint may have closed a kept connection in the meantime, which is no failure:
+            // only a new connection that breaks is one.
+            Err(DeliveryError::Broken(_)) if is_kept => {
+                self.stream = None;
+                let stream = self.connected().await?;
+                send(stream, pieces, pause).await?;
+                read_answer(stream).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn connected(&mut self) -> Result<&mut BufReader<Box<dyn Duplex>>, DeliveryError> {
+        let stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => BufReader::new(connect(&self.target, &self.tls).await?),
+        };
+        Ok(self.stream.insert(stream))
+    }
+}
+
+async fn send(
+    stream: &mut BufReader<Box<dyn Duplex>>,
+    pieces: &[&[u8]],
+    pause: Duration,
+) -> Result<(), DeliveryError> {
+    for (index, piece) in pieces.iter().enumerate() {
+        if index > 0 {
+            sleep(pause).await;
+        }
+        stream
+            .write_all(piece)
+            .await
+            .map_err(DeliveryError::Broken)?;
+        stream.flush().await.map_err(DeliveryError::Broken)?;
+    }
+    Ok(())
+}
+
+async fn connect(
+    target: &Target,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<Box<dyn Duplex>, DeliveryError> {
+    let Target {
+        host,
+        port,
+        secure,
+        authority,
+        ..
+    } = target;
+    let failed = |source| DeliveryError::Connect {
+        authority: authority.clone(),
+        source,
+    };
+    let stream = TcpStream::connect((host.as_str(), *port))
+        .await
+        .map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    if !secure {
+        return Ok(Box::new(stream));
+    }
+    let name =
+        ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
+    let stream = TlsConnector::from(tls.clone())
+        .connect(name, stream)
+        .await
+        .map_err(|error| DeliveryError::Tls(no_tls(authority, &error)))?;
+    Ok(Box::new(stream))
+}
+
+/// Describes a failed handshake with an endpoint, and what to do.
+fn no_tls(authority: &str, error: &io::Error) -> String {
+    if let Some(told) = tls_error::with_peer(error, authority, TRUST_IT) {
+        return told;
+    }
+    format!(
+        "{authority} broke the handshake off: {error}; the address of a port without TLS begins \
+         with http://"
+    )
+}

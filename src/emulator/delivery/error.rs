@@ -1,0 +1,38 @@
+//! Why an endpoint gave no answer.
+
+use std::io;
+use std::time::Duration;
+
+/// How long MNS waits for an answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The endpoint cannot be reached.
+    #[error("cannot connect to {authority}")]
+    Connect {
+        /// The endpoint.
+        authority: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What listens there speaks no TLS, or its certificate is not trusted.
+    #[error("{0}")]
+    Tls(
+        /// The problem, the endpoint and what to do.
+        String,
+    ),
+    /// The connection broke.
+    #[error("the connection broke before an answer came")]
+    Broken(#[source] io::Error),
+    /// No answer in time.
+    #[error("no answer within {ANSWER_TIMEOUT:?}")]
+    TimedOut,
+    /// The answer is TLS.
+    #[error("the endpoint answers with TLS: its address begins with https://")]
+    NotPlain,
+    /// The answer is not HTTP.
+    #[error("the answer is no HTTP: is this the endpoint's port?")]
+    NotHttp,
+}

@@ -1,0 +1,117 @@
+//! The address of an endpoint, read as MNS reads it.
+
+use std::fmt;
+
+use http::Uri;
+
+use crate::mns::DEFAULT_PATH;
+
+/// An endpoint's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Whether it is https.
+    pub(super) secure: bool,
+    path: String,
+    pub(super) authority: String,
+}
+
+/// No address of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no endpoint: write http://HOST[:PORT][/PATH] or the same with https")]
+pub struct TargetError(String);
+
+impl Target {
+    /// Reads an endpoint's address as MNS does: without a path it is `/notifications`.
+    ///
+    /// # Errors
+    /// [`TargetError`]
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let wrong = || TargetError(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_not_a_uri| wrong())?;
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(wrong()),
+        };
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.as_str().contains('@'))
+            .ok_or_else(wrong)?;
+        // The library reads a port past 65535 as no port at all: the push would go to port 80.
+        if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
+            return Err(wrong());
+        }
+        let has_path = text.matches('/').count() > 2;
+        let path = uri
+            .path_and_query()
+            .filter(|_| has_path)
+            .map_or(DEFAULT_PATH, |path| path.as_str());
+        Ok(Self {
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority
+                .port_u16()
+                .unwrap_or(if secure { 443 } else { 80 }),
+            secure,
+            path: path.to_owned(),
+            authority: authority.to_string(),
+        })
+    }
+
+    /// The path with its query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The host, without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The value of Host.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_path_is_that_of_notifications() {
+        for (text, path) in [
+            ("http://127.0.0.1:8080", "/notifications"),
+            ("http://a.example/", "/"),
+            ("http://a.example/api/test?x=1", "/api/test?x=1"),
+            ("https://[::1]:8443/x", "/x"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().path(), path, "{text}");
+        }
+        for text in [
+            "",
+            "a.example",
+            "127.0.0.1:8080",
+            "ftp://a.example/",
+            "http://",
+            "http://a.example:99999/",
+            "http://u@a/",
+        ] {
+            assert_eq!(
+                Target::parse(text).err(),
+                Some(TargetError(text.to_owned()))
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The emulator: an account, the pusher that delivers what it keeps, and the key to sign with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{HeaderMap, Uri};
+
+use crate::clock::Clock;
+use crate::emulator::account::{Account, Key, OpenError};
+use crate::emulator::api::answer::TITLE_CASE_NAMES;
+use crate::emulator::chaos::{Chaos, ChaosCounts};
+use crate::emulator::keyring::Keyring;
+use crate::emulator::pusher::Pusher;
+use crate::emulator::sender::{Forgeries, Sender};
+use crate::emulator::signer::{Signer, SignerError};
+use crate::host_name;
+use crate::mns::{AccessKey, Notation};
+use crate::net::HeaderCase;
+
+/// How an emulator behaves.
+pub struct Options {
+    /// The address under which clients and endpoints reach it, without a path:
+    /// `http://127.0.0.1:9000`.
+    pub base: String,
+    /// Names that a Host header may carry, besides addresses, names without a dot, that of `base`,
+    /// and `ACCOUNT.mns.REGION.aliyuncs.com`.
+    pub hosts: Vec<String>,
+    /// Whoever has it may use the API. Without one, everyone may.
+    pub access_key: Option<AccessKey>,
+    /// The account id, if the host of a request names none.
+    pub owner: String,
+    /// The key to sign with.
+    pub signer: Signer,
+    /// How pushes write Content-MD5. If absent, by
+    /// [`Push::usual_notation`](crate::emulator::Push::usual_notation) of the format.
+    pub content_md5: Option<Notation>,
+    /// TLS towards https endpoints.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// What goes wrong on purpose.
+    pub chaos: Chaos,
+    /// Every waiting time of the pusher is divided by it; at least 1.
+    pub time_warp: u32,
+    /// The directory of the account. Without one it is kept in memory.
+    pub data: Option<PathBuf>,
+}
+
+/// Why there is no emulator.
+#[derive(Debug, thiserror::Error)]
+pub enum EmulatorError {
+    /// The account cannot be opened.
+    #[error(transparent)]
+    Account(#[from] OpenError),
+    /// A key cannot be made.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The account cannot be read.
+    #[error("cannot read the account: {0}")]
+    Unreadable(String),
+}
+
+/// A running emulator.
+pub struct Emulator {
+    pub(super) account: Arc<Account>,
+    pub(super) pusher: Arc<Pusher>,
+    pub(super) sender: Arc<Sender>,
+    pub(super) access_key: Option<AccessKey>,
+    owner: String,
+    hosts: Vec<String>,
+    pub(super) header_case: HeaderCase,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Emulator {
+    /// Opens the account and begins to push what is undelivered in it.
+    ///
+    /// # Errors
+    /// [`EmulatorError`]
+    pub async fn start(
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, EmulatorError> {
+        let account = Arc::new(Account::open(options.data.as_deref(), clock.clone())?);
+        let sender = Arc::new(Sender {
+            keyring: Keyring::new(&options.base, options.signer)?,
+            clock: clock.clone(),
+            content_md5: options.content_md5,
+            chaos: options.chaos,
+            chaos_counts: ChaosCounts::default(),
+            forgeries: Forgeries::default(),
+            tls: options.tls,
+            time_warp: options.time_warp.max(1),
+        });
+        let pusher = Arc::new(Pusher::new(account.clone(), sender.clone()));
+        let kept = account
+            .all_subscriptions()
+            .await
+            .map_err(|error| EmulatorError::Unreadable(error.to_string()))?;
+        for subscription in kept {
+            pusher.wake(Key {
+                topic: subscription.topic_name,
+                name: subscription.name,
+            });
+        }
+        let Options {
+            access_key,
+            owner,
+            mut hosts,
+            base,
+            ..
+        } = options;
+        hosts.extend(
+            base.parse::<Uri>()
+                .ok()
+                .and_then(|base| base.host().map(str::to_owned)),
+        );
+        let header_case = HeaderCase::of(&TITLE_CASE_NAMES).await;
+        Ok(Arc::new(Self {
+            account,
+            pusher,
+            sender,
+            access_key,
+            owner,
+            hosts,
+            header_case,
+            clock,
+        }))
+    }
+
+    /// Returns the address of the current certificate.
+    #[must_use]
+    pub fn certificate_url(&self) -> String {
+        self.sender.keyring.current().certificate_url.clone()
+    }
+
+    /// Returns the size of the current key, in bits.
+    #[must_use]
+    pub fn key_bits(&self) -> usize {
+        usize::try_from(self.sender.keyring.current().signer.bits()).unwrap_or_default()
+    }
+
+    /// Signs with another key from now on, whose certificate has another address.
+    pub fn change_key(&self, signer: Signer) {
+        self.sender.keyring.change(signer);
+    }
+
+    /// Stops pushing and closes the account.
+    pub async fn close(&self) {
+        self.pusher.close().await;
+        self.account.close().await;
+    }
+
+    /// Whether the name in Host is one of ours, or one that no stranger can make point here: the
+    /// name of an endpoint of the service, or a name without a dot, which only the machines and
+    /// containers of one network resolve.
+    pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
+        host_name::is_ours(headers, |name| {
+            let name = name.to_ascii_lowercase();
+            !name.contains('.')
+                || self
+                    .hosts
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(&name))
+                || (name.contains(".mns.") && name.ends_with(".aliyuncs.com"))
+        })
+    }
+
+    /// Returns the account id in the host of `base`, as in
+    /// `http://ACCOUNT.mns.REGION.aliyuncs.com`, or else our own.
+    pub(super) fn account_of<'a>(&'a self, base: &'a str) -> &'a str {
+        let host = base.strip_prefix("http://").unwrap_or(base);
+        match host.split_once(".mns.") {
+            Some((account, _))
+                if !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
+                account
+            }
+            Some(_) | None => &self.owner,
+        }
+    }
+}

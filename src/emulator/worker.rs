@@ -1,0 +1,203 @@
+//! The task of one subscription: which pushes begin, at which pace, and what becomes of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinError, JoinSet};
+use tracing::{error, warn};
+
+use crate::emulator::account::{Account, Delivery, Due, Key, Outcome};
+use crate::emulator::attempt::{Attempt, Finished};
+use crate::emulator::chaos::Occasion;
+use crate::emulator::delivery::{Connection, Target};
+use crate::emulator::pace::Pace;
+use crate::emulator::progress::Progress;
+use crate::emulator::schedule::wait_after;
+use crate::emulator::sender::Sender;
+use crate::mns::api::Subscription;
+use crate::report::Report;
+
+/// How long an idle task sleeps unless it is woken.
+const REST: Duration = Duration::from_secs(3600);
+
+/// The task of one subscription, from inside.
+pub(super) struct Worker {
+    account: Arc<Account>,
+    sender: Arc<Sender>,
+    key: Key,
+    progress: Arc<Progress>,
+    pace: Pace,
+    /// No push begins before this time.
+    next_push: Instant,
+    /// The numbers of the messages that are in flight.
+    pub(super) in_flight: BTreeSet<u64>,
+    attempts: JoinSet<Finished>,
+    /// Connections without a push in flight.
+    idle: Vec<Connection>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        account: Arc<Account>,
+        sender: Arc<Sender>,
+        key: Key,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let now = Instant::now();
+        let (in_flight, attempts, idle) = (BTreeSet::new(), JoinSet::new(), Vec::new());
+        Self {
+            account,
+            sender,
+            key,
+            progress,
+            pace: Pace::new(now),
+            next_push: now,
+            in_flight,
+            attempts,
+            idle,
+        }
+    }
+
+    /// Waits for an attempt to end; `None` at once while none is in flight. May be dropped before
+    /// it is ready, unlike [`settle`](Self::settle), which must run to its end.
+    pub(super) async fn next_ended(&mut self) -> Option<Result<Finished, JoinError>> {
+        self.attempts.join_next().await
+    }
+
+    /// Writes down the outcome of an attempt that has ended.
+    pub(super) async fn settle(&mut self, ended: Result<Finished, JoinError>) {
+        match ended {
+            Ok(finished) => self.settle_finished(finished).await,
+            Err(error) => {
+                error!(%error, "An attempt to deliver a message broke down: what is in flight is \
+                    pushed again");
+                // Which message it had is lost with it, so all attempts are dropped, and the
+                // account says again what is due.
+                let (account, sender) = (self.account.clone(), self.sender.clone());
+                *self = Self::new(account, sender, self.key.clone(), self.progress.clone());
+            }
+        }
+    }
+
+    /// Returns how many pushes may begin now.
+    pub(super) fn room(&self) -> usize {
+        let room = self.pace.flights_max().saturating_sub(self.in_flight.len());
+        if Instant::now() < self.next_push {
+            0
+        } else if self.pace.gap() > Duration::ZERO {
+            room.min(1)
+        } else {
+            room
+        }
+    }
+
+    /// Begins what is due; returns how long it is until something else can begin.
+    pub(super) fn begin(&mut self, due: Due) -> Duration {
+        let subscription = Arc::new(due.subscription);
+        let Ok(target) = Target::parse(&subscription.attributes.endpoint) else {
+            // `Account::publish` keeps nothing for endpoints that cannot be pushed to.
+            return REST;
+        };
+        let has_begun = !due.deliveries.is_empty();
+        // The subscription may have been created again, with another endpoint.
+        self.idle
+            .retain(|connection| *connection.target() == target);
+        for delivery in due.deliveries {
+            self.in_flight.insert(delivery.number);
+            let connection = self.idle.pop();
+            let connection = connection
+                .unwrap_or_else(|| Connection::new(target.clone(), self.sender.tls.clone()));
+            let (sender, subscription, target) =
+                (self.sender.clone(), subscription.clone(), target.clone());
+            self.attempts.spawn(
+                Attempt {
+                    sender,
+                    subscription,
+                    target,
+                    connection,
+                    delivery,
+                }
+                .make(),
+            );
+        }
+        let now = Instant::now();
+        if has_begun {
+            let gap = self.sender.warped(self.pace.gap());
+            self.next_push = now.checked_add(gap).unwrap_or(now);
+        }
+        if self.in_flight.len() >= self.pace.flights_max() {
+            return REST;
+        }
+        due.next.map_or(REST, |next| {
+            next.max(self.next_push.saturating_duration_since(now))
+        })
+    }
+
+    async fn settle_finished(&mut self, finished: Finished) {
+        let Finished {
+            delivery,
+            connection,
+            begun,
+            result,
+            subscription,
+        } = finished;
+        self.in_flight.remove(&delivery.number);
+        self.idle.push(connection);
+        let now = Instant::now();
+        let outcome = match result {
+            Ok(_) => {
+                self.pace.succeeded(begun, now);
+                self.progress.delivered.fetch_add(1, Ordering::Relaxed);
+                Outcome::Done
+            }
+            Err(failure) => {
+                self.pace.failed(begun, now);
+                self.progress.note_failure(&failure);
+                self.again(&subscription, &delivery)
+            }
+        };
+        let gap = u64::try_from(self.pace.gap().as_millis()).unwrap_or(u64::MAX);
+        self.progress.gap_ms.store(gap, Ordering::Relaxed);
+        if let Err(failure) = self
+            .account
+            .settle(self.key.clone(), &delivery, outcome)
+            .await
+        {
+            error!(error = %Report(&failure), "The pusher cannot write down what came of a push: \
+                it will come again");
+        }
+    }
+
+    /// Decides whether and when a failed push is tried again.
+    fn again(&self, subscription: &Subscription, delivery: &Delivery) -> Outcome {
+        let Key { topic, name } = &self.key;
+        let occasion = Occasion {
+            topic,
+            subscription: name,
+            number: delivery.number,
+            failures: delivery.failures,
+        };
+        let fraction = self.sender.chaos.fraction("wait", &occasion);
+        let strategy = subscription.attributes.notify_strategy;
+        if let Some(wait) = wait_after(strategy, delivery.failures.saturating_add(1), fraction) {
+            return Outcome::Again(self.sender.warped(wait));
+        }
+        self.progress.given_up.fetch_add(1, Ordering::Relaxed);
+        let dead_letter_queue = subscription
+            .attributes
+            .dead_letter_queue
+            .as_deref()
+            .unwrap_or("none");
+        warn!(
+            topic,
+            subscription = name,
+            message_id = delivery.message.id,
+            %strategy,
+            dead_letter_queue,
+            "Given up"
+        );
+        Outcome::Done
+    }
+}
