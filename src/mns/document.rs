@@ -196,10 +196,13 @@ mod tests {
                 Element::of_text("MessageBodyMD5", "5EB63BBBE01EEED093CB22BB8F5ACDC3"),
             ],
         );
-        let text = "<?xml version=\"1.0\" ?>\n<Message xmlns=\"http://mns.aliyuncs.com/doc/v1\">\n \
-             \
-                    <MessageId>7F3D61FE01E545217FCC712779C9BBF5</MessageId>\n  \
-                    <MessageBodyMD5>5EB63BBBE01EEED093CB22BB8F5ACDC3</MessageBodyMD5>\n</Message>";
+        let text = concat!(
+            "<?xml version=\"1.0\" ?>\n",
+            "<Message xmlns=\"http://mns.aliyuncs.com/doc/v1\">\n",
+            "  <MessageId>7F3D61FE01E545217FCC712779C9BBF5</MessageId>\n",
+            "  <MessageBodyMD5>5EB63BBBE01EEED093CB22BB8F5ACDC3</MessageBodyMD5>\n",
+            "</Message>",
+        );
         assert_eq!((answer.document().as_str(), text.len()), (text, 208));
         assert_eq!(
             Element::parse(answer.document().as_bytes())
