@@ -5,7 +5,6 @@
 //! was fetched. RSA and SHA-1 are named in `public_key` and in the emulator's signer only.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
@@ -15,10 +14,7 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode, EncodePem, SliceReader};
 use x509_cert::spki::ObjectIdentifier;
 
-use crate::trust::public_key::PublicKey;
-
-/// The sizes of keys that are understood, in bits.
-pub const KEY_BITS: RangeInclusive<usize> = 512..=8192;
+use crate::trust::public_key::{PublicKey, UnusableKey};
 
 /// What older tools, and `openssl x509 -trustout`, write in place of `CERTIFICATE`.
 const OTHER_LABELS: [&str; 2] = ["TRUSTED CERTIFICATE", "X509 CERTIFICATE"];
@@ -42,7 +38,7 @@ pub enum InvalidCertificate {
     /// A key of another kind.
     #[error("its key is not RSA")]
     NotRsa,
-    /// An RSA key outside of [`KEY_BITS`], or a broken one.
+    /// An RSA key outside of [`KEY_BITS`](crate::trust::KEY_BITS), or a broken one.
     #[error("its RSA key cannot be used: {0}")]
     Key(String),
 }
@@ -71,7 +67,8 @@ impl SigningCertificate {
         if info.algorithm.oid != RSA_ENCRYPTION {
             return Err(InvalidCertificate::NotRsa);
         }
-        let key = PublicKey::parse(info.subject_public_key.raw_bytes())?;
+        let key = PublicKey::parse(info.subject_public_key.raw_bytes())
+            .map_err(|UnusableKey(why)| InvalidCertificate::Key(why))?;
         let info = info.to_der().map_err(|error| malformed(&error))?;
         let fingerprint = Sha256::digest(&info)
             .iter()

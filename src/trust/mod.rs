@@ -21,10 +21,11 @@ mod verifier;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cache::{CacheCounts, CertificateCache};
-pub use certificate::{InvalidCertificate, KEY_BITS, SigningCertificate};
+pub use certificate::{InvalidCertificate, SigningCertificate};
 pub use fetch_budget::{ALL_FETCHES, FetchRate, PEER_FETCHES, SITE_FETCHES};
 pub use known_keys::KeyChange;
 pub use prefetch::prefetch;
+pub use public_key::KEY_BITS;
 pub use source::{CertificateSource, FetchError, FetchOptions, Fetching, HttpsSource, SourceError};
 pub use store::{CertificateStore, Kept, StoreError};
 pub use verifier::{HeadProof, LATE, Policy, Timeliness, Untrusted, Verified, Verifier};

@@ -6,6 +6,8 @@
 //! takes is checked by the generic code of `rsa`. All three compare the whole encoded message, so
 //! none takes what another one refuses.
 
+use std::ops::RangeInclusive;
+
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY};
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
 use crypto_bigint::{Odd, U512};
@@ -17,8 +19,8 @@ use rsa::{BoxedUint, PublicKey as GenericKey};
 use sha1::{Digest, Sha1};
 use x509_cert::der::Decode as _;
 
-use crate::trust::certificate::{InvalidCertificate, KEY_BITS};
-
+/// The sizes of keys that are understood, in bits.
+pub const KEY_BITS: RangeInclusive<usize> = 512..=8192;
 /// The limbs of [`U512`].
 const LIMBS: usize = U512::LIMBS;
 /// The bytes of a signature under a key of 512 bits.
@@ -42,6 +44,10 @@ enum Check {
     Generic(VerifyingKey<Sha1>),
 }
 
+/// An RSA key outside of [`KEY_BITS`], or a broken one, and what is wrong with it.
+#[derive(Debug)]
+pub(super) struct UnusableKey(pub(super) String);
+
 /// A key of exactly 512 bits.
 #[derive(Debug)]
 struct ShortKey {
@@ -53,9 +59,9 @@ impl PublicKey {
     /// Reads an `RSAPublicKey` of PKCS #1 in DER.
     ///
     /// # Errors
-    /// [`InvalidCertificate::Key`]
-    pub(super) fn parse(der: &[u8]) -> Result<Self, InvalidCertificate> {
-        let unusable = |error: &dyn ToString| InvalidCertificate::Key(error.to_string());
+    /// [`UnusableKey`]
+    pub(super) fn parse(der: &[u8]) -> Result<Self, UnusableKey> {
+        let unusable = |error: &dyn ToString| UnusableKey(error.to_string());
         let parts = RsaPublicKeyRef::from_der(der).map_err(|error| unusable(&error))?;
         let (modulus, exponent) = (parts.modulus.as_bytes(), parts.public_exponent.as_bytes());
         let generic = GenericKey::new_with_size_limits(
