@@ -1,7 +1,6 @@
 //! Why a request to the API brought nothing.
 
-use crate::client::ANSWER_BYTES_MAX;
-use crate::client::list::{LIST_TIMEOUT, NAMES_BYTES_MAX, PAGES_MAX};
+use crate::client::bounds::{ANSWER_BYTES_MAX, LIST_TIMEOUT, NAMES_BYTES_MAX, PAGES_MAX};
 use crate::mns::MalformedDocument;
 use crate::mns::api::{ApiError, UnexpectedDocument};
 use crate::report::Report;

@@ -4,72 +4,66 @@
 //! for ever. What was read until then is not the list, so it is an error and not an answer.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::client::{Client, ClientError, EndlessList};
+use crate::client::bounds::{LIST_TIMEOUT, NAMES_BYTES_MAX, PAGES_MAX};
+use crate::client::connection::Connection;
+use crate::client::error::{ClientError, EndlessList};
 use crate::mns::api::UnexpectedDocument;
 
 /// The most entries of a page.
 const PAGE_ENTRIES: &str = "1000";
-/// The most pages of a list: a million names, a thousand times what an account may have.
-pub(super) const PAGES_MAX: usize = 1000;
-/// The longest that a list may take with all its pages.
-pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(120);
-/// The names of a list, in bytes together.
-pub(super) const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-impl Client {
-    pub(super) async fn list(
-        &self,
-        target: &str,
-        prefix: &str,
-        entry: &str,
-        address: &'static str,
-    ) -> Result<Vec<String>, ClientError> {
-        in_time(self.pages(target, prefix, entry, address)).await
-    }
+/// The names of all entries whose address is in the element `address`.
+pub(super) async fn list(
+    connection: &Connection,
+    target: &str,
+    prefix: &str,
+    entry: &str,
+    address: &'static str,
+) -> Result<Vec<String>, ClientError> {
+    in_time(pages(connection, target, prefix, entry, address)).await
+}
 
-    async fn pages(
-        &self,
-        target: &str,
-        prefix: &str,
-        entry: &str,
-        address: &'static str,
-    ) -> Result<Vec<String>, ClientError> {
-        let mut names = Vec::new();
-        let mut names_bytes = 0_usize;
-        let mut marker = String::new();
-        let mut markers = HashSet::new();
-        for _page in 0..PAGES_MAX {
-            let mut headers = vec![("x-mns-ret-number", PAGE_ENTRIES)];
-            headers.extend((!prefix.is_empty()).then_some(("x-mns-prefix", prefix)));
-            headers.extend((!marker.is_empty()).then_some(("x-mns-marker", marker.as_str())));
-            let page = self.get(target, &headers).await?;
-            for child in page.children.iter().filter(|child| child.name == entry) {
-                let url = child
-                    .text_of(address)
-                    .ok_or(UnexpectedDocument::Missing(address))?;
-                let name = url.rsplit('/').next().unwrap_or(url).to_owned();
-                names_bytes = names_bytes.saturating_add(name.len());
-                names.push(name);
-            }
-            if names_bytes > NAMES_BYTES_MAX {
-                return Err(ClientError::Endless(EndlessList::TooManyNames));
-            }
-            match page.text_of("NextMarker").map(str::trim) {
-                None | Some("") => return Ok(names),
-                Some(next) if !markers.insert(next.to_owned()) => {
-                    return Err(ClientError::Endless(EndlessList::SameMarker(
-                        next.to_owned(),
-                    )));
-                }
-                Some(next) => next.clone_into(&mut marker),
-            }
+async fn pages(
+    connection: &Connection,
+    target: &str,
+    prefix: &str,
+    entry: &str,
+    address: &'static str,
+) -> Result<Vec<String>, ClientError> {
+    let mut names = Vec::new();
+    let mut names_bytes = 0_usize;
+    let mut marker = String::new();
+    let mut markers = HashSet::new();
+    for _page in 0..PAGES_MAX {
+        let mut headers = vec![("x-mns-ret-number", PAGE_ENTRIES)];
+        headers.extend((!prefix.is_empty()).then_some(("x-mns-prefix", prefix)));
+        headers.extend((!marker.is_empty()).then_some(("x-mns-marker", marker.as_str())));
+        let page = connection.get(target, &headers).await?;
+        for child in page.children.iter().filter(|child| child.name == entry) {
+            let url = child
+                .text_of(address)
+                .ok_or(UnexpectedDocument::Missing(address))?;
+            let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+            names_bytes = names_bytes.saturating_add(name.len());
+            names.push(name);
         }
-        Err(ClientError::Endless(EndlessList::TooManyPages))
+        if names_bytes > NAMES_BYTES_MAX {
+            return Err(ClientError::Endless(EndlessList::TooManyNames));
+        }
+        match page.text_of("NextMarker").map(str::trim) {
+            None | Some("") => return Ok(names),
+            Some(next) if !markers.insert(next.to_owned()) => {
+                return Err(ClientError::Endless(EndlessList::SameMarker(
+                    next.to_owned(),
+                )));
+            }
+            Some(next) => next.clone_into(&mut marker),
+        }
     }
+    Err(ClientError::Endless(EndlessList::TooManyPages))
 }
 
 async fn in_time<T>(pages: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {

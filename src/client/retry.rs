@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::client::ClientError;
+use crate::client::error::ClientError;
 
 /// Tries after the first.
 const RETRIES_MAX: u32 = 3;

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::mns::ATTRIBUTES;
-use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
+use crate::mns::content_format::ContentFormat;
+use crate::mns::envelope::Envelope;
+use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 
 /// Reads a JSON object with the names of the XML elements.
 ///

@@ -6,8 +6,11 @@
 
 pub mod api;
 mod authorization;
+mod body;
+mod content_format;
 mod content_md5;
 mod document;
+mod envelope;
 pub mod header;
 mod json;
 mod notification;
@@ -20,9 +23,10 @@ mod surrogates;
 mod xml;
 
 pub use authorization::{AccessKey, Authorization};
+pub use content_format::ContentFormat;
 pub use content_md5::{ContentMd5, Notation};
 pub use document::{Element, MalformedDocument};
-pub use notification::{ATTRIBUTES, ContentFormat, InvalidNotification, Notification};
+pub use notification::{ATTRIBUTES, InvalidNotification, Notification};
 pub use request_id::request_time;
 pub use signature_v4::{Scope, region_of};
 pub use signed_request::{Defect, SignedRequest};

@@ -12,8 +12,10 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+use crate::mns::content_format::ContentFormat;
 use crate::mns::document;
-use crate::mns::notification::{ContentFormat, Envelope, InvalidNotification, Notification};
+use crate::mns::envelope::Envelope;
+use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 use crate::mns::surrogates;
 
 /// One half of a surrogate pair has no meaning of its own: readers make `U+FFFD`, `?` or the half
@@ -50,7 +52,7 @@ fn read<'a>(
             let name = element.start.local_name();
             let value = if element.empty {
                 Cow::Borrowed("")
-            } else if crate::mns::ATTRIBUTES.contains(&name.as_ref()) {
+            } else if ATTRIBUTES.contains(&name.as_ref()) {
                 value(&mut reader, &element.start)?
             } else {
                 reader

@@ -8,7 +8,10 @@
 mod capture;
 mod files;
 mod keeper;
+mod quarantine;
+mod reservation;
 
 pub use capture::{Note, capture};
 pub use files::{Standing, list};
-pub use keeper::{Location, Options, Quarantine, Reserved};
+pub use quarantine::{Options, Quarantine};
+pub use reservation::{Location, Reserved};

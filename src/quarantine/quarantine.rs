@@ -1,18 +1,16 @@
-//! The handle to the quarantine, and the thread that writes.
+//! The handle to the quarantine.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use tracing::warn;
-
-use crate::quarantine::Standing;
-use crate::quarantine::files::{self, Files};
+use crate::quarantine::files::{self, Files, Standing};
+use crate::quarantine::keeper::{Command, Keeper};
+use crate::quarantine::reservation::{Location, Mark, Reserved};
 
 /// Captures that wait for the thread.
 const WAITING_MAX: usize = 64;
@@ -38,56 +36,9 @@ pub struct Quarantine {
     /// `None` where nothing is kept.
     queue: Option<SyncSender<Command>>,
     dir: PathBuf,
-    shared: Arc<Shared>,
+    shared: Arc<Keeper>,
     thread: Mutex<Option<JoinHandle<()>>>,
     numbering: RandomState,
-}
-
-/// The file that a request is to be kept in. Its signature is marked until the request is dropped.
-#[derive(Debug)]
-pub struct Reserved {
-    number: u64,
-    standing: Standing,
-    mark: Option<Mark>,
-}
-
-/// Where a request is kept.
-#[derive(Debug)]
-pub enum Location {
-    /// In a file of its own, once it is handed over.
-    New(Reserved),
-    /// The same request came before, and this is the number of its file.
-    Known(u64),
-}
-
-/// The number of a signature, under a key that nobody knows.
-#[derive(Debug, Clone, Copy)]
-struct Mark(u64);
-
-#[derive(Debug)]
-enum Command {
-    Keep(Reserved, Vec<u8>),
-    GiveBack,
-    Close,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    /// The file of each signature that is marked, by the number of the signature.
-    signatures: Mutex<HashMap<u64, u64>>,
-    /// Counts up: a number is not used again before the next start.
-    next_number: AtomicU64,
-    waiting_bytes: AtomicUsize,
-    kept: AtomicU64,
-    dropped: AtomicU64,
-    pushed_out: AtomicU64,
-    given_back: AtomicU64,
-    /// The thread has been asked to and has not done it yet: once is enough.
-    is_giving_back: AtomicBool,
-    files: AtomicUsize,
-    bytes: AtomicU64,
-    has_warned: AtomicBool,
-    has_warned_of_deletion: AtomicBool,
 }
 
 impl Quarantine {
@@ -107,7 +58,7 @@ impl Quarantine {
         }
         let files = Files::open(options.dir.clone(), options.mode, options.bytes_max)?;
         let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Keeper::default());
         shared.tell(&files);
         shared
             .next_number
@@ -121,7 +72,7 @@ impl Quarantine {
     fn new(
         queue: Option<SyncSender<Command>>,
         dir: PathBuf,
-        shared: Arc<Shared>,
+        shared: Arc<Keeper>,
         thread: Option<JoinHandle<()>>,
     ) -> Self {
         Self {
@@ -275,89 +226,6 @@ impl Quarantine {
             };
             drop(tokio::task::spawn_blocking(close).await);
         }
-    }
-}
-
-impl Shared {
-    fn take_number(&self) -> u64 {
-        self.next_number.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn note_dropped(&self, mark: Option<Mark>) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-        if let Some(Mark(number)) = mark {
-            self.signatures
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&number);
-        }
-    }
-
-    fn run(&self, mut files: Files, commands: &Receiver<Command>) {
-        while let Ok(command) = commands.recv() {
-            match command {
-                Command::Keep(reserved, capture) => {
-                    self.keep(&mut files, &reserved, &capture);
-                    self.waiting_bytes
-                        .fetch_sub(capture.len(), Ordering::Relaxed);
-                }
-                Command::GiveBack => {
-                    // First, so that whoever asks from here on is heard.
-                    self.is_giving_back.store(false, Ordering::Relaxed);
-                    self.give_back(&mut files);
-                }
-                Command::Close => return,
-            }
-            self.tell(&files);
-        }
-    }
-
-    fn keep(&self, files: &mut Files, reserved: &Reserved, capture: &[u8]) {
-        let Err(error) = files.add(reserved.number, reserved.standing, capture) else {
-            self.kept.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        self.note_dropped(reserved.mark);
-        if matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
-            // The next write that the disk refuses would be that of a push.
-            self.give_back(files);
-        }
-        warn_once(
-            &self.has_warned,
-            &error,
-            "A refused request cannot be kept in quarantine; further ones are only counted",
-        );
-    }
-
-    fn give_back(&self, files: &mut Files) {
-        match files.give_back() {
-            Ok(0) => {}
-            Ok(bytes) => warn!(
-                bytes,
-                "Space is scarce: deleted requests from quarantine that were not proved genuine"
-            ),
-            Err(error) => warn_once(
-                &self.has_warned_of_deletion,
-                &error,
-                "Space is scarce, and requests in quarantine cannot be deleted",
-            ),
-        }
-    }
-
-    fn tell(&self, files: &Files) {
-        self.files.store(files.len(), Ordering::Relaxed);
-        self.bytes.store(files.bytes(), Ordering::Relaxed);
-        self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);
-        self.given_back.store(files.given_back(), Ordering::Relaxed);
-    }
-}
-
-fn warn_once(has_warned: &AtomicBool, error: &io::Error, what: &str) {
-    if !has_warned.swap(true, Ordering::Relaxed) {
-        warn!(%error, "{what}");
     }
 }
 

@@ -55,7 +55,7 @@ const FENCES: [(&str, &[&str]); 21] = [
         "reqwest",
         &[
             "trust/source.rs",
-            "client/mod.rs",
+            "client/connection.rs",
             "client/error.rs",
             "command/health.rs",
         ],

@@ -1,0 +1,123 @@
+//! The thread that keeps refused requests, and what it shares with the handle.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, PoisonError};
+
+use tracing::warn;
+
+use crate::quarantine::files::Files;
+use crate::quarantine::reservation::{Mark, Reserved};
+
+/// What the thread is asked for.
+#[derive(Debug)]
+pub(super) enum Command {
+    Keep(Reserved, Vec<u8>),
+    GiveBack,
+    Close,
+}
+
+/// What the thread and the handle share.
+#[derive(Debug, Default)]
+pub(super) struct Keeper {
+    /// The file of each signature that is marked, by the number of the signature.
+    pub(super) signatures: Mutex<HashMap<u64, u64>>,
+    /// Counts up: a number is not used again before the next start.
+    pub(super) next_number: AtomicU64,
+    pub(super) waiting_bytes: AtomicUsize,
+    pub(super) kept: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) pushed_out: AtomicU64,
+    pub(super) given_back: AtomicU64,
+    /// The thread has been asked to and has not done it yet: once is enough.
+    pub(super) is_giving_back: AtomicBool,
+    pub(super) files: AtomicUsize,
+    pub(super) bytes: AtomicU64,
+    has_warned: AtomicBool,
+    has_warned_of_deletion: AtomicBool,
+}
+
+impl Keeper {
+    pub(super) fn take_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn note_dropped(&self, mark: Option<Mark>) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        if let Some(Mark(number)) = mark {
+            self.signatures
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&number);
+        }
+    }
+
+    pub(super) fn run(&self, mut files: Files, commands: &Receiver<Command>) {
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Keep(reserved, capture) => {
+                    self.keep(&mut files, &reserved, &capture);
+                    self.waiting_bytes
+                        .fetch_sub(capture.len(), Ordering::Relaxed);
+                }
+                Command::GiveBack => {
+                    // First, so that whoever asks from here on is heard.
+                    self.is_giving_back.store(false, Ordering::Relaxed);
+                    self.give_back(&mut files);
+                }
+                Command::Close => return,
+            }
+            self.tell(&files);
+        }
+    }
+
+    fn keep(&self, files: &mut Files, reserved: &Reserved, capture: &[u8]) {
+        let Err(error) = files.add(reserved.number, reserved.standing, capture) else {
+            self.kept.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        self.note_dropped(reserved.mark);
+        if matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
+            // The next write that the disk refuses would be that of a push.
+            self.give_back(files);
+        }
+        warn_once(
+            &self.has_warned,
+            &error,
+            "A refused request cannot be kept in quarantine; further ones are only counted",
+        );
+    }
+
+    fn give_back(&self, files: &mut Files) {
+        match files.give_back() {
+            Ok(0) => {}
+            Ok(bytes) => warn!(
+                bytes,
+                "Space is scarce: deleted requests from quarantine that were not proved genuine"
+            ),
+            Err(error) => warn_once(
+                &self.has_warned_of_deletion,
+                &error,
+                "Space is scarce, and requests in quarantine cannot be deleted",
+            ),
+        }
+    }
+
+    pub(super) fn tell(&self, files: &Files) {
+        self.files.store(files.len(), Ordering::Relaxed);
+        self.bytes.store(files.bytes(), Ordering::Relaxed);
+        self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);
+        self.given_back.store(files.given_back(), Ordering::Relaxed);
+    }
+}
+
+fn warn_once(has_warned: &AtomicBool, error: &io::Error, what: &str) {
+    if !has_warned.swap(true, Ordering::Relaxed) {
+        warn!(%error, "{what}");
+    }
+}
