@@ -5,24 +5,21 @@
 //! a [`CertificateStore`] keeps good ones for the next start. `docs/design/trust.md` says what this
 //! proves and what it cannot.
 
-mod addresses;
 mod admission;
 mod cache;
 mod certificate;
-mod failures;
-mod fetch_budget;
 mod known_keys;
 mod prefetch;
 mod public_key;
-mod slot;
 mod source;
 mod store;
 mod verifier;
 
 pub use admission::{Admission, NotAdmitted};
-pub use cache::{CacheCounts, CertificateCache};
+pub use cache::{
+    ALL_FETCHES, CacheCounts, CertificateCache, FetchRate, PEER_FETCHES, SITE_FETCHES,
+};
 pub use certificate::{InvalidCertificate, SigningCertificate};
-pub use fetch_budget::{ALL_FETCHES, FetchRate, PEER_FETCHES, SITE_FETCHES};
 pub use known_keys::KeyChange;
 pub use prefetch::prefetch;
 pub use public_key::KEY_BITS;

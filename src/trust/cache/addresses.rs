@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::mns::SigningCertUrl;
 use crate::trust::SigningCertificate;
-use crate::trust::slot::Slot;
+use crate::trust::cache::slot::Slot;
 
 /// How many addresses each half has. MNS has one for each region and rotation.
 pub(super) const ADDRESSES_MAX: usize = 256;

@@ -13,8 +13,8 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::trust::addresses::ADDRESSES_MAX;
-use crate::trust::slot::Slot;
+use crate::trust::cache::addresses::ADDRESSES_MAX;
+use crate::trust::cache::slot::Slot;
 
 /// How many newcomers are fetched at the same time. Strangers can name as many as they like; the
 /// others are looked for on disk only.
