@@ -37,7 +37,7 @@ pub struct KeyChange {
 
 /// What a key that verified a push tells.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum Observation {
     /// It was known at this address.
     Known,
     /// It is new at this address, and nothing to wonder about.
@@ -63,11 +63,15 @@ impl KnownKeys {
     }
 
     /// Remembers that a push was verified under a key.
-    pub(super) fn note(&mut self, url: &SigningCertUrl, certificate: &SigningCertificate) -> News {
+    pub(super) fn note(
+        &mut self,
+        url: &SigningCertUrl,
+        certificate: &SigningCertificate,
+    ) -> Observation {
         let (address, new_key) = (url.kept_as(), certificate.fingerprint().to_owned());
         let here = self.keys.iter().find(|known| known.address == address);
         let before = match here {
-            Some(known) if known.fingerprint == new_key => return News::Known,
+            Some(known) if known.fingerprint == new_key => return Observation::Known,
             Some(known) => Some(known),
             None if self.keys.iter().any(|known| known.fingerprint == new_key) => None,
             None => self.keys.back(),
@@ -75,8 +79,8 @@ impl KnownKeys {
         let old_key = before.map(|known| known.fingerprint.clone());
         self.remember(address, new_key.clone());
         let key_bits = certificate.key_bits();
-        old_key.map_or(News::First, |old_key| {
-            News::Changed(KeyChange {
+        old_key.map_or(Observation::First, |old_key| {
+            Observation::Changed(KeyChange {
                 address: url.to_string(),
                 key_bits,
                 old_key,
@@ -117,8 +121,8 @@ mod tests {
         SigningCertificate::parse(pem).unwrap()
     }
 
-    fn change(file: &str, old: &[u8], new: &[u8]) -> News {
-        News::Changed(KeyChange {
+    fn change(file: &str, old: &[u8], new: &[u8]) -> Observation {
+        Observation::Changed(KeyChange {
             address: url(file).to_string(),
             key_bits: 512,
             old_key: certificate(old).fingerprint().to_owned(),
@@ -130,15 +134,15 @@ mod tests {
     fn another_key_is_told_once_at_its_address_or_at_a_new_one() {
         let (old, other) = (certificate(OLD), certificate(OTHER));
         let mut known = KnownKeys::default();
-        assert_eq!(known.note(&url("x"), &old), News::First);
-        assert_eq!(known.note(&url("x"), &old), News::Known);
+        assert_eq!(known.note(&url("x"), &old), Observation::First);
+        assert_eq!(known.note(&url("x"), &old), Observation::Known);
         assert_eq!(
             known.note(&url("y"), &old),
-            News::First,
+            Observation::First,
             "a known key at a new address"
         );
         assert_eq!(known.note(&url("x"), &other), change("x", OLD, OTHER));
-        assert_eq!(known.note(&url("x"), &other), News::Known);
+        assert_eq!(known.note(&url("x"), &other), Observation::Known);
         assert_eq!(
             known.note(&url("x"), &old),
             change("x", OTHER, OLD),
@@ -147,7 +151,7 @@ mod tests {
         let mut known = KnownKeys::default();
         known.note(&url("x"), &old);
         assert_eq!(known.note(&url("y"), &other), change("y", OLD, OTHER));
-        assert_eq!(known.note(&url("z"), &old), News::First);
+        assert_eq!(known.note(&url("z"), &old), Observation::First);
     }
 
     #[test]
@@ -177,7 +181,10 @@ mod tests {
             known.note(&url("b"), &certificate(OTHER)),
             change("b", OLD, OTHER)
         );
-        assert_eq!(known.note(&url("a"), &certificate(OTHER)), News::Known);
+        assert_eq!(
+            known.note(&url("a"), &certificate(OTHER)),
+            Observation::Known
+        );
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Addresses {
     /// Puts an address among the known, with its certificate: a push was verified under it, here or
     /// before it was kept. It takes the place of the known one whose last use is the longest ago.
     /// Gives what was proven there before.
-    pub(super) fn vouch(
+    pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,
         certificate: &Arc<SigningCertificate>,

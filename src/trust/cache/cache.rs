@@ -12,10 +12,10 @@ use tracing::{info, warn};
 
 use crate::mns::{Prefixes, SigningCertUrl};
 use crate::trust::cache::addresses::{ADDRESSES_MAX, Addresses};
-use crate::trust::cache::failure_log::Failures;
+use crate::trust::cache::failure_log::FailureLog;
 use crate::trust::cache::fetch_budget::{FetchBudget, FetchPermits};
-use crate::trust::cache::slot::{Flight, Outcome, Slot, State, landing};
-use crate::trust::known_keys::{KeyChange, KnownKeys, News};
+use crate::trust::cache::slot::{Fetch, FetchResult, Slot, State, wait_for};
+use crate::trust::known_keys::{KeyChange, KnownKeys, Observation};
 use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCertificate};
 
 /// For how long a failed fetch answers for the next ones.
@@ -35,9 +35,9 @@ pub struct CertificateCache {
     pub(super) addresses: Addresses,
     pub(super) budget: FetchBudget,
     pub(super) permits: FetchPermits,
-    failures: Failures,
+    failures: FailureLog,
     /// Copies on disk that cannot be used.
-    unusable: Failures,
+    unusable: FailureLog,
     known_keys: Mutex<KnownKeys>,
     fetched: AtomicU64,
     failed: AtomicU64,
@@ -101,8 +101,8 @@ impl CertificateCache {
             addresses: Addresses::default(),
             budget,
             permits: FetchPermits::new(),
-            failures: Failures::default(),
-            unusable: Failures::default(),
+            failures: FailureLog::default(),
+            unusable: FailureLog::default(),
             known_keys: Mutex::new(KnownKeys::kept_in(&store)),
             store,
             fetched: AtomicU64::new(0),
@@ -118,13 +118,13 @@ impl CertificateCache {
     ///
     /// # Errors
     /// Neither the source nor the disk has it, or only the disk could be asked and has none.
-    pub async fn get(self: &Arc<Self>, url: &SigningCertUrl, peer: IpAddr) -> Outcome {
+    pub async fn get(self: &Arc<Self>, url: &SigningCertUrl, peer: IpAddr) -> FetchResult {
         self.ask(url, Asker::Peer(peer)).await
     }
 
     /// The same before a push asks: nobody pays, so only a known address is fetched, and a failure
     /// is not logged.
-    pub(in crate::trust) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> Outcome {
+    pub(in crate::trust) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> FetchResult {
         self.ask(url, Asker::Ahead).await
     }
 
@@ -136,26 +136,26 @@ impl CertificateCache {
             .unwrap_or(false)
     }
 
-    async fn ask(self: &Arc<Self>, url: &SigningCertUrl, asker: Asker) -> Outcome {
+    async fn ask(self: &Arc<Self>, url: &SigningCertUrl, asker: Asker) -> FetchResult {
         let Some(slot) = self.addresses.get_or_pay(url, || self.pays(asker)) else {
             return self.unfetched(url, FetchError::OverBudget).await;
         };
         if let Some(certificate) = slot.held.load_full() {
             return Ok(certificate);
         }
-        let flight = {
+        let fetch = {
             let mut state = slot.state();
-            match (state.flight(), &state.failed, slot.held.load_full()) {
+            match (state.fetch(), &state.failed, slot.held.load_full()) {
                 (_, _, Some(certificate)) => return Ok(certificate),
-                (Some(flight), _, None) => Ok(flight.clone()),
+                (Some(fetch), _, None) => Ok(fetch.clone()),
                 (None, Some((at, error)), None) if at.elapsed() < FAILURE_REMEMBERED => {
                     return Err(error.clone());
                 }
-                (None, _, None) => self.take_off(url, &slot, &mut state, asker),
+                (None, _, None) => self.start_fetch(url, &slot, &mut state, asker),
             }
         };
-        match flight {
-            Ok(flight) => landing(flight).await,
+        match fetch {
+            Ok(fetch) => wait_for(fetch).await,
             Err(error) => self.unfetched(url, error).await,
         }
     }
@@ -214,10 +214,10 @@ impl CertificateCache {
             .addresses
             .get_or_pay(url, || self.budget.take(peer))
             .ok_or(FetchError::OverBudget)?;
-        let flight = {
+        let fetch = {
             let mut state = slot.state();
-            match (state.flight(), slot.held.load_full()) {
-                (Some(flight), _) => flight.clone(),
+            match (state.fetch(), slot.held.load_full()) {
+                (Some(fetch), _) => fetch.clone(),
                 (None, Some(held)) if !Arc::ptr_eq(&held, unfit) => return Ok(Some(held)),
                 (None, _)
                     if state
@@ -231,13 +231,13 @@ impl CertificateCache {
                         .map_or(Ok(None), |(_, error)| Err(error.clone()));
                 }
                 (None, _) => {
-                    let flight = self.take_off(url, &slot, &mut state, Asker::Peer(peer))?;
+                    let fetch = self.start_fetch(url, &slot, &mut state, Asker::Peer(peer))?;
                     state.renewed_at = Some(Instant::now());
-                    flight
+                    fetch
                 }
             }
         };
-        landing(flight).await.map(Some)
+        wait_for(fetch).await.map(Some)
     }
 
     /// Remembers that a push was verified under this certificate: it is kept, and its address stays
@@ -257,11 +257,11 @@ impl CertificateCache {
         if !self.addresses.get(url).is_some_and(|slot| slot.is_known()) {
             self.budget.give_back(peer);
         }
-        let news = self.vouch(url, certificate);
-        if news != News::Known {
+        let observation = self.mark_proven(url, certificate);
+        if observation != Observation::Known {
             self.keep(url);
         }
-        let News::Changed(change) = news else {
+        let Observation::Changed(change) = observation else {
             return None;
         };
         self.key_changes.fetch_add(1, Ordering::Relaxed);
@@ -291,13 +291,13 @@ impl CertificateCache {
 
     /// Starts the one fetch of an address, if it is a known one or the fetch can be paid for. The
     /// task ends by itself within the fetch's time limit.
-    fn take_off(
+    fn start_fetch(
         self: &Arc<Self>,
         url: &SigningCertUrl,
         slot: &Arc<Slot>,
         state: &mut State,
         asker: Asker,
-    ) -> Result<Flight, FetchError> {
+    ) -> Result<Fetch, FetchError> {
         if !(slot.is_known() || mem::take(&mut state.is_paid) || self.pays(asker)) {
             // Why the last one failed says more.
             return Err(state
@@ -306,13 +306,13 @@ impl CertificateCache {
                 .map_or(FetchError::OverBudget, |(_, error)| error.clone()));
         }
         let (sender, receiver) = watch::channel(None);
-        state.flight = Some(receiver.clone());
+        state.fetch = Some(receiver.clone());
         let (cache, url, slot) = (self.clone(), url.clone(), slot.clone());
         tokio::spawn(async move {
             let outcome = cache.obtain(&url, &slot, asker).await;
             {
                 let mut state = slot.state();
-                state.flight = None;
+                state.fetch = None;
                 match (&outcome, asker) {
                     (Ok(certificate), _) => {
                         slot.held.store(Some(certificate.clone()));
@@ -340,7 +340,12 @@ impl CertificateCache {
         }
     }
 
-    async fn obtain(self: &Arc<Self>, url: &SigningCertUrl, slot: &Slot, asker: Asker) -> Outcome {
+    async fn obtain(
+        self: &Arc<Self>,
+        url: &SigningCertUrl,
+        slot: &Slot,
+        asker: Asker,
+    ) -> FetchResult {
         let held = slot.held.load_full();
         let permits = self.permits.of(slot);
         // Where others are being fetched, what is on disk need not wait for them.
@@ -390,7 +395,7 @@ impl CertificateCache {
     }
 
     /// What is on disk of an address that is not fetched.
-    async fn unfetched(&self, url: &SigningCertUrl, error: FetchError) -> Outcome {
+    async fn unfetched(&self, url: &SigningCertUrl, error: FetchError) -> FetchResult {
         match self.load(url).await {
             Some(kept) => Ok(kept),
             None => {
@@ -410,7 +415,7 @@ impl CertificateCache {
                 info!(%url, path = %path.display(), "Using the signing certificate kept on disk");
                 let certificate = Arc::new(certificate);
                 // Whoever put it there knows of its key.
-                self.vouch(url, &certificate);
+                self.mark_proven(url, &certificate);
                 Some(certificate)
             }
             Ok(Ok(None)) => None,
@@ -430,13 +435,17 @@ impl CertificateCache {
     ///
     /// A temporary address has a new key at each start of its sender. So its keys are no news, no
     /// copy of them is kept, and a key of MNS is not compared with them.
-    fn vouch(&self, url: &SigningCertUrl, certificate: &Arc<SigningCertificate>) -> News {
-        let before = self.addresses.vouch(url, certificate);
+    fn mark_proven(
+        &self,
+        url: &SigningCertUrl,
+        certificate: &Arc<SigningCertificate>,
+    ) -> Observation {
+        let before = self.addresses.mark_proven(url, certificate);
         if before.is_none_or(|before| before.fingerprint() != certificate.fingerprint()) {
             warn_where_weak(url, certificate);
         }
         if url.is_temporary() {
-            return News::Known;
+            return Observation::Known;
         }
         lock(&self.known_keys).note(url, certificate)
     }

@@ -15,7 +15,7 @@ const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
 /// Which failures of one kind have not been warned of yet.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<Untold>);
+pub(super) struct FailureLog(Mutex<Untold>);
 
 #[derive(Default)]
 struct Untold {
@@ -23,7 +23,7 @@ struct Untold {
     left_out: u64,
 }
 
-impl Failures {
+impl FailureLog {
     /// A stranger can cause as many as they like, so not each is worth a warning.
     pub(super) fn warn(&self, url: &SigningCertUrl, error: &impl Display, what: &str) {
         let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);

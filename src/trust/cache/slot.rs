@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::trust::{FetchError, SigningCertificate};
 
 /// What came of a fetch.
-pub(super) type Outcome = Result<Arc<SigningCertificate>, FetchError>;
+pub(super) type FetchResult = Result<Arc<SigningCertificate>, FetchError>;
 /// A fetch that others wait for.
-pub(super) type Flight = watch::Receiver<Option<Outcome>>;
+pub(super) type Fetch = watch::Receiver<Option<FetchResult>>;
 
 /// One address.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub(super) struct Slot {
 #[derive(Default)]
 pub(super) struct State {
     /// Its fetch, the task of which may be gone.
-    pub(super) flight: Option<Flight>,
+    pub(super) fetch: Option<Fetch>,
     /// Whether its next fetch was paid for when the slot was made.
     pub(super) is_paid: bool,
     pub(super) renewed_at: Option<Instant>,
@@ -86,16 +86,16 @@ impl Slot {
 
 impl State {
     /// The fetch under way. One whose task is gone without a result is none.
-    pub(super) fn flight(&self) -> Option<&Flight> {
-        self.flight
+    pub(super) fn fetch(&self) -> Option<&Fetch> {
+        self.fetch
             .as_ref()
-            .filter(|flight| flight.has_changed().is_ok() || flight.borrow().is_some())
+            .filter(|fetch| fetch.has_changed().is_ok() || fetch.borrow().is_some())
     }
 }
 
 /// Waits for a fetch.
-pub(super) async fn landing(mut flight: Flight) -> Outcome {
-    match flight.wait_for(Option::is_some).await.as_deref() {
+pub(super) async fn wait_for(mut fetch: Fetch) -> FetchResult {
+    match fetch.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),
         Ok(None) | Err(_) => Err(FetchError::Abandoned),
     }

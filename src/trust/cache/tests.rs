@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::addresses::ADDRESSES_MAX;
 use super::cache::{FAILURE_REMEMBERED, RENEWAL_PAUSE};
 use super::fetch_budget::FETCHES_MAX;
-use super::slot::Outcome;
+use super::slot::FetchResult;
 use super::*;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl, WELL_KNOWN_CERTIFICATE};
 use crate::trust::certificate::samples::{OLD, OTHER};
@@ -61,7 +61,7 @@ impl Bench {
         Self { script, cache, dir }
     }
 
-    async fn get(&self, file: &str) -> Outcome {
+    async fn get(&self, file: &str) -> FetchResult {
         self.cache.get(&url(file), PEER).await
     }
 
