@@ -4,24 +4,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The upper ends of the buckets of [`Spans`], in microseconds. MNS gives up at 5 s.
+/// The upper ends of the buckets of [`DurationHistogram`], in microseconds. MNS gives up at 5 s.
 const SPANS_US: [u64; 12] = [
     1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000,
 ];
 
-/// Numbers in buckets.
+/// Numbers counted in buckets.
 #[derive(Debug)]
-pub struct Sizes<const N: usize> {
+pub struct SizeHistogram<const N: usize> {
     bounds: [u64; N],
     buckets: [AtomicU64; N],
     larger: AtomicU64,
     sum: AtomicU64,
 }
 
-/// Spans of time in buckets.
+/// Durations counted in buckets.
 #[derive(Debug)]
-pub struct Spans(Sizes<12>);
+pub struct DurationHistogram(SizeHistogram<12>);
 
 /// What was counted up to a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Counted {
     pub sum: u64,
 }
 
-impl<const N: usize> Sizes<N> {
+impl<const N: usize> SizeHistogram<N> {
     /// Buckets up to these bounds, in ascending order, and one past them.
     #[must_use]
     pub fn up_to(bounds: [u64; N]) -> Self {
@@ -74,7 +74,7 @@ impl<const N: usize> Sizes<N> {
     }
 }
 
-impl Spans {
+impl DurationHistogram {
     /// Counts one.
     pub fn note(&self, span: Duration) {
         self.0
@@ -88,9 +88,9 @@ impl Spans {
     }
 }
 
-impl Default for Spans {
+impl Default for DurationHistogram {
     fn default() -> Self {
-        Self(Sizes::up_to(SPANS_US))
+        Self(SizeHistogram::up_to(SPANS_US))
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_span_falls_into_the_first_bucket_that_holds_it() {
-        let spans = Spans::default();
+        let spans = DurationHistogram::default();
         for ms in [0, 1, 2, 3, 5000, 5001] {
             spans.note(Duration::from_millis(ms));
         }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_size_falls_into_the_first_bucket_that_holds_it() {
-        let sizes = Sizes::up_to([1, 8]);
+        let sizes = SizeHistogram::up_to([1, 8]);
         [0, 1, 2, 8, 9]
             .into_iter()
             .for_each(|size| sizes.note(size));

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use tracing::error;
 
 use crate::journal::Log;
-use crate::meter::{Counted as Buckets, Sizes, Spans};
+use crate::meter::{Counted as Buckets, DurationHistogram, SizeHistogram};
 use crate::net::Counters;
 use crate::server::Endpoint;
 
@@ -417,7 +417,7 @@ fn spans(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    spans: &Spans,
+    spans: &DurationHistogram,
 ) -> fmt::Result {
     let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
     histogram(encoder, name, help, &spans.counted(), seconds)
@@ -427,7 +427,7 @@ fn sizes<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    sizes: &Sizes<N>,
+    sizes: &SizeHistogram<N>,
 ) -> fmt::Result {
     // Sizes are far below 2^53, up to which this is exact.
     #[expect(

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::meter::{Sizes, Spans};
+use crate::meter::{DurationHistogram, SizeHistogram};
 
 /// The upper ends of the buckets of [`Meters::batch_entries`].
 const ENTRIES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -24,11 +24,11 @@ const BYTES: [u64; 8] = [
 #[derive(Debug)]
 pub struct Meters {
     /// Entries written together.
-    pub batch_entries: Sizes<11>,
+    pub batch_entries: SizeHistogram<11>,
     /// Their bytes, in both logs.
-    pub batch_bytes: Sizes<8>,
+    pub batch_bytes: SizeHistogram<8>,
     /// How long the disk took for each batch: both writes, and both syncs where there were any.
-    pub batch_time: Spans,
+    pub batch_time: DurationHistogram,
     /// The length of the access log.
     pub access_log_bytes: AtomicU64,
     /// The length of the endpoint log.
@@ -48,9 +48,9 @@ impl Meters {
     /// Nothing done yet; what stands in the files was synced just now.
     pub(super) fn new() -> Self {
         Self {
-            batch_entries: Sizes::up_to(ENTRIES),
-            batch_bytes: Sizes::up_to(BYTES),
-            batch_time: Spans::default(),
+            batch_entries: SizeHistogram::up_to(ENTRIES),
+            batch_bytes: SizeHistogram::up_to(BYTES),
+            batch_time: DurationHistogram::default(),
             access_log_bytes: AtomicU64::new(0),
             endpoint_log_bytes: AtomicU64::new(0),
             rotations: AtomicU64::new(0),

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use strum::{EnumCount as _, IntoEnumIterator as _};
 
 use crate::journal::escaped;
-use crate::meter::Spans;
+use crate::meter::DurationHistogram;
 use crate::mns::Notification;
 use crate::server::reason::Reason;
 
@@ -26,11 +26,11 @@ pub struct Counts {
     /// Requests answered 201.
     pub accepted: AtomicU64,
     /// From a whole request to a verdict on its signature, a fetch of the certificate included.
-    pub verify: Spans,
+    pub verify: DurationHistogram,
     /// From the hand-over to the journal to its answer.
-    pub commit: Spans,
+    pub commit: DurationHistogram,
     /// From the first byte of an accepted request to its answer.
-    pub answer: Spans,
+    pub answer: DurationHistogram,
     /// Our clock less the Date of the last push that was verified, in seconds; [`NO_SKEW`] before
     /// the first.
     skew_seconds: AtomicI64,
@@ -69,9 +69,9 @@ impl Default for Counts {
     fn default() -> Self {
         Self {
             accepted: AtomicU64::default(),
-            verify: Spans::default(),
-            commit: Spans::default(),
-            answer: Spans::default(),
+            verify: DurationHistogram::default(),
+            commit: DurationHistogram::default(),
+            answer: DurationHistogram::default(),
             skew_seconds: AtomicI64::new(NO_SKEW),
             reasons: std::array::from_fn(|_| AtomicU64::default()),
             subscriptions: ArcSwap::default(),
