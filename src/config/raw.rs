@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::values::{ByteRate, Mode, Names, OrOff, Rate, Size, Span, When};
+use crate::config::values::{ByteRate, Mode, Names, OrOff, Rate, Size, Span, SyncModeText};
 use crate::journal::{Duplicates, SyncMode};
 use crate::mns::DEFAULT_PATH;
 use crate::server::Shown;
@@ -96,7 +96,7 @@ pub(super) struct Logs {
     pub(super) request: Shown,
     pub(super) access_fields: Names,
     pub(super) stdout: Stdout,
-    pub(super) sync: When,
+    pub(super) sync: SyncModeText,
     pub(super) rotate_size: OrOff<Size>,
     pub(super) keep: OrOff<Duration>,
     pub(super) low_water: Size,
@@ -197,7 +197,7 @@ impl Default for Logs {
             request: Shown::Full,
             access_fields: Names::default(),
             stdout: Stdout::Access,
-            sync: When(SyncMode::Always),
+            sync: SyncModeText(SyncMode::Always),
             rotate_size: OrOff(Some(Size(100 * 1024 * 1024))),
             keep: OrOff(Some(Duration::from_secs(7 * 24 * 3600))),
             low_water: Size(512 * 1024 * 1024),

@@ -25,7 +25,7 @@ pub(super) struct Size(pub(super) usize);
 
 /// When the logs are synced: `always`, `interval:100ms`, `os`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct When(pub(super) SyncMode);
+pub(super) struct SyncModeText(pub(super) SyncMode);
 
 /// So many a second: `50/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,7 @@ fn or_off<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Or
     }
 }
 
-impl FromStr for When {
+impl FromStr for SyncModeText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -212,7 +212,7 @@ deserialize_from_text!(
     OrOff<Rate>,
     OrOff<ByteRate>,
     Size,
-    When
+    SyncModeText
 );
 
 impl<'de> Deserialize<'de> for Mode {
