@@ -1,6 +1,7 @@
 //! The keys that say whose pushes are meant for us: account ids and topics.
 
-use crate::config::{ConfigError, impossible, is_name, raw};
+use crate::config::error::{impossible, is_name};
+use crate::config::{ConfigError, raw};
 
 const OWNERS: &str = "accept.topic_owners";
 /// Ends each message on an owner.

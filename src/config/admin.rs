@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::admin;
 use crate::bounded;
-use crate::config::{ConfigError, impossible, is_name, raw};
+use crate::config::error::{impossible, is_name};
+use crate::config::{ConfigError, raw};
 
 /// The key of the file that the token stands in.
 pub(super) const TOKEN_FILE: &str = "admin.token_file";

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::config::{ConfigError, impossible, positive, raw};
+use crate::config::error::{impossible, positive};
+use crate::config::{ConfigError, raw};
 use crate::mns::{Prefix, Prefixes, SigningCertUrl, WELL_KNOWN_CERTIFICATE};
 use crate::server;
 use crate::trust::KEY_BITS;

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::config::{ConfigError, at_least_one, impossible, positive, raw};
+use crate::config::error::{at_least_one, impossible, positive};
+use crate::config::{ConfigError, raw};
 use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::Paths;

@@ -7,7 +7,8 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 
 use crate::bounded;
-use crate::config::{ConfigError, impossible};
+use crate::config::ConfigError;
+use crate::config::error::impossible;
 use crate::regular;
 
 /// The file of the system's zone.
