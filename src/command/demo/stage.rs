@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Base, Client};
 use crate::clock::SystemClock;
 use crate::command::emulator::{LIMITS, OWNER};
-use crate::command::running::Certificates;
-use crate::command::self_signed::SelfSigned;
-use crate::command::serve;
+use crate::command::serve::assemble;
+use crate::command::serve::running::Certificates;
+use crate::command::serve::self_signed::SelfSigned;
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal};
@@ -213,7 +213,7 @@ fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<E
     };
     let storage = FileStorage::open(options)?;
     let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
-    Ok(serve::assemble(
+    Ok(assemble(
         config,
         &Certificates::new(config)?,
         journal,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::command::client::service::Output;
 use crate::command::counted::counted;
 use crate::command::logs::compare::Comparison;
-use crate::command::service::Output;
 use crate::journal::{Log, Verdict, escaped, json_text};
 
 /// Takes findings: lines are written at once, JSON at the end.

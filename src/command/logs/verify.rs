@@ -11,9 +11,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::command::Configuration;
+use crate::command::client::service::Output;
 use crate::command::logs::compare::{Comparison, History, compare};
 use crate::command::logs::report::Report;
-use crate::command::service::Output;
 use crate::command::stdout::printer;
 use crate::journal::{self, Duplicates, Log, Names};
 use crate::regular;

@@ -9,7 +9,7 @@ use crate::server::{Paths, SecretPath};
 
 /// The address to give to a subscription, and whether others can reach it as far as we can tell. A
 /// secret path is not shown.
-pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
+pub(crate) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
     let hidden = config
         .secret_path_file
         .as_ref()
@@ -18,7 +18,7 @@ pub(super) fn public_address(config: &Config, bound: SocketAddr) -> (String, boo
 }
 
 /// The same with its secret path.
-pub(super) fn secret_address(config: &Config, bound: SocketAddr, secret: &SecretPath) -> String {
+pub(crate) fn secret_address(config: &Config, bound: SocketAddr, secret: &SecretPath) -> String {
     address_with(config, bound, Some(&secret.revealed())).0
 }
 
@@ -55,7 +55,7 @@ fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (St
 }
 
 /// The address by which others reach us: the one listened on, else that of the default route.
-pub(super) fn reachable_ip(listening: IpAddr) -> IpAddr {
+pub(crate) fn reachable_ip(listening: IpAddr) -> IpAddr {
     if !listening.is_unspecified() {
         return listening;
     }

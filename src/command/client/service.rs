@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
-use crate::command::credentials::{KeySource, Sources};
+use crate::command::client::credentials::{KeySource, Sources};
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 use crate::mns::region_of;
@@ -19,7 +19,7 @@ use crate::report::Report;
 
 /// The service and the key.
 #[derive(Debug, Args)]
-pub(super) struct Service {
+pub(crate) struct Service {
     /// The account's endpoint [default: Endpoint of --sdk-config, else MNS_ACCOUNT_ENDPOINT].
     #[arg(long = "endpoint", value_name = "URL")]
     account_endpoint: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct Service {
     region: Option<String>,
     /// How results are printed; text has the lines of the manual's scripts.
     #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub(super) output: Output,
+    pub(crate) output: Output,
 }
 
 /// The versions of request signatures that the service takes.
@@ -54,7 +54,7 @@ enum SignVersion {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
+pub(crate) enum Output {
     /// Lines to read.
     Text,
     /// JSON, one object a line.
@@ -62,10 +62,10 @@ pub(super) enum Output {
 }
 
 /// The service that a command speaks to.
-pub(super) struct Session {
-    pub(super) client: Client,
+pub(crate) struct Session {
+    pub(crate) client: Client,
     /// Whether the service is on this machine, as the emulator is.
-    pub(super) is_local: bool,
+    pub(crate) is_local: bool,
     key_source: KeySource,
 }
 
@@ -79,7 +79,7 @@ struct Failure {
 
 impl Service {
     /// Reads endpoint and key, each file once.
-    pub(super) fn open(&self) -> anyhow::Result<Session> {
+    pub(crate) fn open(&self) -> anyhow::Result<Session> {
         let sources = Sources::read(self.sdk_config.as_deref())?;
         let (endpoint, origin) = match &self.account_endpoint {
             Some(endpoint) => (endpoint.clone(), "--endpoint".to_owned()),
@@ -126,7 +126,7 @@ impl Service {
 
 impl Session {
     /// Adds where the key came from, if the service refused a command because of its key.
-    pub(super) fn named<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+    pub(crate) fn named<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         outcome.map_err(|error| match error.downcast_ref::<Failure>() {
             Some(failure) if is_about_the_key(&failure.error) => {
                 anyhow!("{error:#}; {}", self.key_source.hint(code(&failure.error)))
@@ -137,7 +137,7 @@ impl Session {
 }
 
 /// The code of a refusal, for those that have lines of their own in the manual.
-pub(super) fn code(error: &ClientError) -> &str {
+pub(crate) fn code(error: &ClientError) -> &str {
     match error {
         ClientError::Refused { error, .. } => &error.code,
         ClientError::Foreign(_)
@@ -189,7 +189,7 @@ fn hint(error: &ClientError) -> &'static str {
 }
 
 /// A name that can stand in a request's path: letters, digits and hyphens, first a letter or digit.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let starts = text
         .bytes()
@@ -206,7 +206,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 }
 
 /// Fails with the manual's line for it, to which a hint is added.
-pub(super) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Result<T> {
+pub(crate) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Result<T> {
     Err(Failure {
         line: line.into(),
         error,
@@ -215,7 +215,7 @@ pub(super) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Re
 }
 
 /// Text of a service for a terminal, on one line whatever it holds.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.split('\n')
         .map(|line| escaped(line.as_bytes()))
         .collect::<Vec<_>>()
@@ -223,7 +223,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// Prints what was done: as the manual's line, which an empty one follows, or as JSON.
-pub(super) fn print_done(
+pub(crate) fn print_done(
     output: Output,
     line: &str,
     told: &serde_json::Value,
@@ -237,7 +237,7 @@ pub(super) fn print_done(
 }
 
 /// Prints an object: as padded lines, or as JSON.
-pub(super) fn print(output: Output, object: &serde_json::Value) -> anyhow::Result<()> {
+pub(crate) fn print(output: Output, object: &serde_json::Value) -> anyhow::Result<()> {
     let mut out = printer();
     match (output, object.as_object()) {
         (Output::Text, Some(members)) => {
@@ -275,7 +275,7 @@ fn time(number: &serde_json::Number) -> String {
 }
 
 /// Prints names: one a line, or as JSON.
-pub(super) fn print_names(output: Output, what: &str, names: &[String]) -> anyhow::Result<()> {
+pub(crate) fn print_names(output: Output, what: &str, names: &[String]) -> anyhow::Result<()> {
     let mut out = printer();
     match output {
         Output::Text => names

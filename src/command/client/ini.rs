@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     /// What Python read: see ORIGIN.md beside it.
-    const CASES: &str = include_str!("../../tests/vectors/sample-cfg/cases.json");
+    const CASES: &str = include_str!("../../../tests/vectors/sample-cfg/cases.json");
 
     fn check(case: &Value) {
         let text = case["text"].as_str().unwrap();

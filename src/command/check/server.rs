@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::command::address::public_address;
-use crate::command::findings::{Finding, Findings};
-use crate::command::unserved;
+use crate::command::check::findings::{Finding, Findings};
+use crate::command::check::unserved;
+use crate::command::serve::address::public_address;
 use crate::config::Config;
 use crate::net;
 use crate::server::{self, Paths};

@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::client::{Client, Created};
-use crate::command::existing::{self, Change, Difference, DiffersError, Existing, IfThere};
-use crate::command::service::{self, Output, Service, Session, code, fail, name};
+use crate::command::client::existing::{self, Change, Difference, DiffersError, Existing, IfThere};
+use crate::command::client::service::{self, Output, Service, Session, code, fail, name};
 use crate::mns::api::{Topic as TopicShown, TopicAttributes};
 
 /// The manual's topic.
-pub(super) const DEFAULT_TOPIC: &str = "MySampleTopic";
+pub(crate) const DEFAULT_TOPIC: &str = "MySampleTopic";
 /// What the manual's script says.
 const ALREADY_EXIST: &str =
     "Topic already exist, please delete it before creating or use it directly.";
@@ -23,7 +23,7 @@ const ALREADY_EXIST: &str =
   mns-endpoint topic create MyTopic1
   mns-endpoint topic show MyTopic1 --output json
   mns-endpoint topic list --endpoint http://127.0.0.1:9000")]
-pub(super) struct Topic {
+pub(crate) struct Topic {
     #[command(subcommand)]
     action: Action,
 }
@@ -82,7 +82,7 @@ enum Action {
 }
 
 impl Topic {
-    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let service = self.action.service();
         let session = service.open()?;
         session.named(self.action.run(&session, service.output).await)
@@ -130,7 +130,7 @@ impl Action {
 ///
 /// # Errors
 /// [`DiffersError`] if it is there with other attributes and `existing` lets it be.
-pub(super) async fn create(
+pub(crate) async fn create(
     client: &Client,
     output: Output,
     topic: &str,
@@ -289,7 +289,7 @@ async fn list(client: &Client, output: Output, prefix: &str) -> anyhow::Result<(
     }
 }
 
-pub(super) async fn delete(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
+pub(crate) async fn delete(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
     if let Err(error) = client.delete_topic(topic).await {
         return fail("Delete Topic Fail!", error);
     }

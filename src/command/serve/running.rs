@@ -13,25 +13,25 @@ use crate::server::{Endpoint, Gate};
 use crate::trust::{self, CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
 
 /// Certificates, and what decides how they are had.
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     cache: Arc<CertificateCache>,
     fetch: FetchOptions,
     dir: PathBuf,
 }
 
 /// What changes at a reload.
-pub(super) struct Running {
+pub(crate) struct Running {
     /// The configuration of the start.
-    pub(super) started: Config,
+    pub(crate) started: Config,
     /// The file that is read again: once there is one it has to stay.
-    pub(super) file: Option<PathBuf>,
-    pub(super) certificates: Certificates,
-    pub(super) endpoint: Arc<Endpoint>,
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) certificates: Certificates,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Certificates {
-    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let source = HttpsSource::new(config.fetch.clone())?;
         let store = CertificateStore::new(config.certificate_dir.clone());
         let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
@@ -56,7 +56,7 @@ impl Certificates {
     }
 
     /// Fetches what the configuration names before a push needs it; ends when that is done.
-    pub(super) fn prefetch(&self, config: &Config) -> impl Future<Output = ()> + Send + 'static {
+    pub(crate) fn prefetch(&self, config: &Config) -> impl Future<Output = ()> + Send + 'static {
         let (cache, url) = (Arc::downgrade(&self.cache), config.prefetch.clone());
         async move {
             if let Some(url) = url {
@@ -66,7 +66,7 @@ impl Certificates {
     }
 
     /// What decides which requests are taken.
-    pub(super) fn gate(&self, config: &Config, clock: Arc<dyn Clock>) -> Gate {
+    pub(crate) fn gate(&self, config: &Config, clock: Arc<dyn Clock>) -> Gate {
         let verifier = Verifier::new(
             config.policy.clone(),
             config.prefixes.clone(),
@@ -84,7 +84,7 @@ impl Running {
     /// Takes what can change while requests are answered, and gives what it took it from. Those
     /// under way end under what they began with. Where anything in it cannot be used, nothing
     /// changes.
-    pub(super) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
+    pub(crate) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {
             Ok(config) => {
                 let keys = self.started.keys_for_restart(&config);

@@ -14,7 +14,7 @@ use rustls::server::ParsedCertificate;
 use tempfile::NamedTempFile;
 
 use crate::command::Configuration;
-use crate::command::address::reachable_ip;
+use crate::command::serve::address::reachable_ip;
 use crate::config::{Config, ConfigError};
 use crate::net::TlsFiles;
 use crate::remedy::remedy;
@@ -31,8 +31,8 @@ const CERTIFICATE_MODE: u32 = 0o644;
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The pair on disk.
-pub(super) struct SelfSigned {
-    pub(super) files: TlsFiles,
+pub(crate) struct SelfSigned {
+    pub(crate) files: TlsFiles,
     /// Whether it was made now.
     is_new: bool,
     /// What it is for, of the names that were asked for.
@@ -47,7 +47,7 @@ impl SelfSigned {
     ///
     /// # Errors
     /// [`ConfigError`]: the configuration has a pair of its own, or the files cannot be written.
-    pub(super) fn configure(
+    pub(crate) fn configure(
         configuration: &mut Configuration,
         trust: &[String],
     ) -> anyhow::Result<Self> {
@@ -75,7 +75,7 @@ impl SelfSigned {
     ///
     /// # Errors
     /// [`ConfigError`]: the files cannot be read or written.
-    pub(super) fn read_or_make(dir: &Path, names: Vec<String>) -> anyhow::Result<Self> {
+    pub(crate) fn read_or_make(dir: &Path, names: Vec<String>) -> anyhow::Result<Self> {
         let files = TlsFiles {
             certificate: dir.join(CERTIFICATE),
             private_key: dir.join(PRIVATE_KEY),
@@ -116,7 +116,7 @@ impl SelfSigned {
     ///
     /// # Errors
     /// [`ConfigError`]: the file holds something else.
-    pub(super) fn certificate(&self) -> anyhow::Result<CertificateDer<'static>> {
+    pub(crate) fn certificate(&self) -> anyhow::Result<CertificateDer<'static>> {
         let path = &self.files.certificate;
         CertificateDer::from_pem_file(path).map_err(|error| {
             let problem =
@@ -126,7 +126,7 @@ impl SelfSigned {
     }
 
     /// What `serve` prints: the file, its names, and how a sender is given it.
-    pub(super) fn lines(&self, address: &str) -> String {
+    pub(crate) fn lines(&self, address: &str) -> String {
         let file = self.files.certificate.display();
         let new = if self.is_new { "new, " } else { "" };
         let mut lines = format!(

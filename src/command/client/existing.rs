@@ -9,11 +9,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::client::ClientError;
-use crate::command::service::{self, Output, one_line};
+use crate::command::client::service::{self, Output, one_line};
 
 /// Whether a `create` is content with what is there already.
 #[derive(Debug, Clone, Copy, Args)]
-pub(super) struct IfThere {
+pub(crate) struct IfThere {
     /// Do not fail if it is there already: read its attributes back, and end with 3 if they differ.
     ///
     /// An attribute without a default that is not given is not compared.
@@ -31,7 +31,7 @@ pub(super) struct IfThere {
 
 /// The same, decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existing {
+pub(crate) enum Existing {
     /// It is an error, as for the manual's scripts.
     Refuse,
     /// It is compared.
@@ -42,16 +42,16 @@ pub(super) enum Existing {
 
 /// An attribute that is not as asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Difference {
-    pub(super) attribute: &'static str,
-    pub(super) in_force: String,
-    pub(super) asked: String,
-    pub(super) change: Change,
+pub(crate) struct Difference {
+    pub(crate) attribute: &'static str,
+    pub(crate) in_force: String,
+    pub(crate) asked: String,
+    pub(crate) change: Change,
 }
 
 /// Whether the service can change an attribute of what is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Possible,
     Impossible,
 }
@@ -62,18 +62,18 @@ pub(super) enum Change {
     "{what} already there, but not as asked for. {place}{}{advice}",
     lines(differences)
 )]
-pub(super) struct DiffersError {
+pub(crate) struct DiffersError {
     /// `Topic` or `Subscription`.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// Which one, as in `TopicName:T`.
-    pub(super) place: String,
-    pub(super) differences: Vec<Difference>,
+    pub(crate) place: String,
+    pub(crate) differences: Vec<Difference>,
     /// What to do, one line for each way, each behind a line feed.
-    pub(super) advice: String,
+    pub(crate) advice: String,
 }
 
 impl IfThere {
-    pub(super) fn decided(self) -> Existing {
+    pub(crate) fn decided(self) -> Existing {
         match (self.if_not_exists, self.apply) {
             (false, _) => Existing::Refuse,
             (true, false) => Existing::Compare,
@@ -85,7 +85,7 @@ impl IfThere {
 impl Existing {
     /// Fails because the attributes of what is there could not be read back; `script_line` is the
     /// manual's for it.
-    pub(super) fn fail_unread<T>(
+    pub(crate) fn fail_unread<T>(
         self,
         what: &str,
         script_line: &str,
@@ -104,7 +104,7 @@ impl Existing {
 
 impl Difference {
     /// `None` if both are the same, byte for byte.
-    pub(super) fn between(
+    pub(crate) fn between(
         attribute: &'static str,
         in_force: &impl ToString,
         asked: &impl ToString,
@@ -120,7 +120,7 @@ impl Difference {
     }
 
     /// For `--output json`.
-    pub(super) fn json(all: &[Self]) -> Value {
+    pub(crate) fn json(all: &[Self]) -> Value {
         let all = all.iter().map(
             |difference| json!({ "Attribute": difference.attribute, "InForce": difference.in_force, "Asked": difference.asked }),
         );
@@ -128,7 +128,7 @@ impl Difference {
     }
 
     /// The names of those that can, or cannot, be changed.
-    pub(super) fn names(all: &[Self], change: Change) -> Vec<&'static str> {
+    pub(crate) fn names(all: &[Self], change: Change) -> Vec<&'static str> {
         all.iter()
             .filter(|difference| difference.change == change)
             .map(|difference| difference.attribute)
@@ -137,7 +137,7 @@ impl Difference {
 }
 
 /// Those of `before` that are in force now.
-pub(super) fn gone(before: Vec<Difference>, now: &[Difference]) -> Vec<Difference> {
+pub(crate) fn gone(before: Vec<Difference>, now: &[Difference]) -> Vec<Difference> {
     let is_gone =
         |difference: &Difference| now.iter().all(|now| now.attribute != difference.attribute);
     before.into_iter().filter(is_gone).collect()
@@ -145,7 +145,7 @@ pub(super) fn gone(before: Vec<Difference>, now: &[Difference]) -> Vec<Differenc
 
 /// Prints what is in force: as one line and one more for each change, or as JSON. In text a
 /// difference goes to stderr alone.
-pub(super) fn print(
+pub(crate) fn print(
     output: Output,
     what: &str,
     in_force: &str,
@@ -178,7 +178,7 @@ pub(super) fn print(
 
 /// One line for each difference, each behind a line feed: for an error, which is escaped where it
 /// is printed.
-pub(super) fn lines(differences: &[Difference]) -> String {
+pub(crate) fn lines(differences: &[Difference]) -> String {
     let line = |difference: &Difference| {
         let Difference {
             attribute,

@@ -4,8 +4,8 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Created};
-use crate::command::existing::{self, Change, Difference, DiffersError, Existing};
-use crate::command::service::{self, Output, code, fail};
+use crate::command::client::existing::{self, Change, Difference, DiffersError, Existing};
+use crate::command::client::service::{self, Output, code, fail};
 use crate::mns::api::{SubscriptionAttributes, SubscriptionChange};
 
 /// What the manual's script says.
@@ -16,7 +16,7 @@ const ALREADY_EXIST: &str = "Subscription already exist, please unsubscribe or u
 /// # Errors
 /// [`DiffersError`] if it is there with other attributes and `existing` lets it be, or the service
 /// cannot change them.
-pub(super) async fn create(
+pub(crate) async fn create(
     client: &Client,
     output: Output,
     place: (&str, &str),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::command::ini::{Ini, IniError};
+use crate::command::client::ini::{Ini, IniError};
 use crate::command::input;
 use crate::mns::AccessKey;
 

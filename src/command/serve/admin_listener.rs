@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::admin::{self, Part, Sources};
-use crate::command::running::Running;
+use crate::command::serve::running::Running;
 use crate::config::Config;
 use crate::metrics;
 use crate::net::{self, Counters, Front, Limits};
@@ -21,15 +21,15 @@ use crate::server::Endpoint;
 /// The bounds on callers: they are few.
 const LIMITS: Limits = Limits::of_connections(64);
 /// The part of `/readyz` that tells what came so far.
-pub(super) const SEEN: &str = "seen";
+pub(crate) const SEEN: &str = "seen";
 /// How long an answer that is being made may take at the end.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A listener that is served, or none.
-pub(super) struct AdminListener(Option<(JoinHandle<()>, CancellationToken)>);
+pub(crate) struct AdminListener(Option<(JoinHandle<()>, CancellationToken)>);
 
 /// Binds the address, where there is one.
-pub(super) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+pub(crate) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(options) = &config.admin else {
         return Ok(None);
     };
@@ -44,7 +44,7 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// Serves it.
-pub(super) fn start(
+pub(crate) fn start(
     listener: Option<TcpListener>,
     running: &Running,
     counters: &Arc<Counters>,
@@ -147,7 +147,7 @@ fn certificates(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
 
 impl AdminListener {
     /// Ends it.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         if let Some((serving, stop)) = self.0 {
             stop.cancel();
             // A caller that reads slowly is not waited for.

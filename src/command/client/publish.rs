@@ -9,10 +9,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::client::{Client, Published};
+use crate::command::client::service::{Output, Service, code, fail, name, one_line};
+use crate::command::client::topic::DEFAULT_TOPIC;
 use crate::command::input;
-use crate::command::service::{Output, Service, code, fail, name, one_line};
 use crate::command::stdout::printer;
-use crate::command::topic::DEFAULT_TOPIC;
 use crate::journal::json_text;
 
 /// Publish messages to a topic.
@@ -25,7 +25,7 @@ use crate::journal::json_text;
   mns-endpoint publish MyTopic1
   mns-endpoint publish MyTopic1 --body 'hello' --tag important
   echo hello | mns-endpoint publish MyTopic1 --body-file -")]
-pub(super) struct Publish {
+pub(crate) struct Publish {
     /// The topic's name.
     #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
     topic: String,
@@ -50,7 +50,7 @@ pub(super) struct Publish {
 const DEFAULT_COUNT: u32 = 3;
 
 impl Publish {
-    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let session = self.service.open()?;
         let messages = self.messages()?;
         session.named(
@@ -76,14 +76,14 @@ impl Publish {
 }
 
 /// The manual's messages.
-pub(super) fn test_messages(count: u32) -> Vec<String> {
+pub(crate) fn test_messages(count: u32) -> Vec<String> {
     (0..count)
         .map(|number| format!("I am test message {number}."))
         .collect()
 }
 
 /// Publishes messages one after another and says so of each; gives what became of them.
-pub(super) async fn publish(
+pub(crate) async fn publish(
     client: &Client,
     output: Output,
     topic: &str,

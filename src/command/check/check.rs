@@ -13,11 +13,13 @@ use clap::Args;
 use rustix::fs::{Access, access};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::command::address::{public_address, secret_address};
-use crate::command::findings::{Finding, Findings, Level};
-use crate::command::service::Output;
+use crate::command::check::findings::{Finding, Findings, Level};
+use crate::command::cli::EXIT_CONFIG;
+use crate::command::client::service::Output;
+use crate::command::serve::address::{public_address, secret_address};
+use crate::command::serve::admin_listener;
 use crate::command::stdout::printer;
-use crate::command::{Configuration, EXIT_CONFIG, admin_listener, health};
+use crate::command::{Configuration, health};
 use crate::config::{self, Config};
 use crate::journal::{FileStorage, Medium, escaped};
 use crate::net::{Tls, TlsFiles};
@@ -43,7 +45,7 @@ const DAYS_LEFT_MIN: u64 = 21;
   mns-endpoint check
   mns-endpoint check --show-address                        (with the secret path, for subscription create)
   mns-endpoint check --config /etc/mns-endpoint/endpoint.toml --output json")]
-pub(super) struct Check {
+pub(crate) struct Check {
     #[command(flatten)]
     configuration: Configuration,
     /// How the findings are printed.
@@ -59,7 +61,7 @@ pub(super) struct Check {
 const OTHERS: u32 = 0o077;
 
 impl Check {
-    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
             // On stderr, so that stdout is the address alone.
             writeln!(

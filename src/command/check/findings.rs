@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 
 use serde_json::json;
 
+use crate::command::client::service::Output;
 use crate::command::counted::counted;
-use crate::command::service::Output;
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 

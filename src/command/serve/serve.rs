@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::clock::{Clock, SystemClock};
-use crate::command::address::public_address;
-use crate::command::running::{Certificates, Running};
-use crate::command::self_signed::SelfSigned;
+use crate::command::Configuration;
+use crate::command::serve::address::public_address;
+use crate::command::serve::running::{Certificates, Running};
+use crate::command::serve::self_signed::SelfSigned;
+use crate::command::serve::{admin_listener, listeners};
 use crate::command::stdout::Stdout;
-use crate::command::{Configuration, admin_listener, listeners};
+
 use crate::config::{self, Config};
 use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Names, Place, Record,
@@ -54,7 +56,7 @@ const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
   mns-endpoint serve --listen '[::]:8080' --set accept.topic_owners=1269128356620446
   mns-endpoint serve --self-signed --trust http://127.0.0.1:9001/    (https)
   mns-endpoint serve --listen 127.0.0.1:8080 --trust http://127.0.0.1:9001/    (for push)")]
-pub(super) struct Serve {
+pub(crate) struct Serve {
     #[command(flatten)]
     configuration: Configuration,
     /// Trust every signing certificate under URL for this run: for push and the emulator only.
@@ -67,7 +69,7 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) async fn run(mut self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<ExitCode> {
         let pair = self
             .self_signed
             .then(|| SelfSigned::configure(&mut self.configuration, &self.trust))
@@ -206,10 +208,8 @@ impl Serve {
 
     /// Reads the configuration again, from the same file.
     fn reload(&self, running: &mut Running) {
-        let again = Configuration {
-            config: running.file.clone(),
-            ..self.configuration.clone()
-        };
+        let mut again = self.configuration.clone();
+        again.config.clone_from(&running.file);
         if let Some(config) = running.reload(again.load(&self.trust).map_err(Into::into)) {
             self.warn_of_what_is_odd(&config);
         }
@@ -287,7 +287,7 @@ fn quarantine(config: &Config, port: u16) -> Quarantine {
     })
 }
 
-pub(super) fn assemble(
+pub(crate) fn assemble(
     config: &Config,
     certificates: &Certificates,
     journal: Journal,

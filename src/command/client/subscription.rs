@@ -7,16 +7,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::client::Client;
-use crate::command::existing::IfThere;
+use crate::command::client::existing::IfThere;
+use crate::command::client::service::{self, Output, Service, Session, fail, name};
+use crate::command::client::subscribe;
+use crate::command::client::topic::DEFAULT_TOPIC;
 use crate::command::format::Format;
-use crate::command::service::{self, Output, Service, Session, fail, name};
-use crate::command::subscribe;
-use crate::command::topic::DEFAULT_TOPIC;
 use crate::emulator::Target;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
 use crate::net;
 
-pub(super) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
+pub(crate) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
 
 /// Create, show, list, change and delete subscriptions.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(super) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
   mns-endpoint subscription create http://mns.example.com:8080 MyTopic1 MyTopic1-Sub1
   mns-endpoint subscription show MyTopic1 MyTopic1-Sub1
   mns-endpoint subscription list MyTopic1")]
-pub(super) struct Subscription {
+pub(crate) struct Subscription {
     #[command(subcommand)]
     action: Action,
 }
@@ -136,7 +136,7 @@ enum Strategy {
 }
 
 impl Subscription {
-    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let service = self.action.service();
         let session = service.open()?;
         session.named(self.action.run(&session, service.output).await)

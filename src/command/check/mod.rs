@@ -1,0 +1,8 @@
+//! `check`, a file for each part of what it looks at.
+
+mod check;
+mod findings;
+mod server;
+mod unserved;
+
+pub(super) use check::Check;

@@ -1,0 +1,136 @@
+//! The command line: which command runs, and the exit code that it ends with.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::command::certificate::Certificate;
+use crate::command::check::Check;
+use crate::command::client::existing::DiffersError;
+use crate::command::client::publish::Publish;
+use crate::command::client::subscription::Subscription;
+use crate::command::client::topic::Topic;
+use crate::command::demo::Demo;
+use crate::command::emulator::EmulatorCommand;
+use crate::command::explain::Explain;
+use crate::command::health::Health;
+use crate::command::logs::Logs;
+use crate::command::push::Push;
+use crate::command::serve::Serve;
+use crate::config::ConfigError;
+use crate::journal::{OpenError, escaped};
+use crate::net::TlsError;
+use crate::server::SecretPathError;
+use crate::signals;
+use crate::telemetry;
+use crate::trust::StoreError;
+
+/// Wrong configuration, as `sysexits.h` has it.
+pub(super) const EXIT_CONFIG: u8 = 78;
+/// There already, but not as asked for.
+const EXIT_DIFFERS: u8 = 3;
+/// How long the last line on stderr may take.
+const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A push endpoint for Alibaba Cloud MNS topics: a 201 means verified, meant for you, and on disk.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mns-endpoint",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  mns-endpoint demo                                        (everything at once, in this process)
+  mns-endpoint serve --trust http://127.0.0.1:9001/
+  mns-endpoint push http://127.0.0.1:8080/notifications    (in another terminal)
+  mns-endpoint push --help"
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+// What each does stands at its struct: a comment here would take the place of the whole text.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Serve),
+    Push(Push),
+    Emulator(EmulatorCommand),
+    Demo(Demo),
+    Explain(Explain),
+    Topic(Topic),
+    Subscription(Subscription),
+    Publish(Publish),
+    Certificate(Certificate),
+    Logs(Logs),
+    Check(Check),
+    Health(Health),
+}
+
+impl Arguments {
+    /// Reads the command line; prints help or a mistake and ends where there is nothing to run.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::parse()
+    }
+}
+
+/// Runs one command. The code is 0 for done, 1 for failed, 3 if what `create --if-not-exists` found
+/// differs, 78 for a wrong configuration; 2, for wrong usage, comes from [`Arguments::read`].
+pub async fn run(arguments: Arguments) -> ExitCode {
+    if let Err(error) = signals::outlive_file_limit() {
+        return failed(&anyhow::Error::from(error).context("cannot handle SIGXFSZ"));
+    }
+    let outcome = match arguments.command {
+        Command::Serve(serve) => serve.run().await,
+        Command::Push(push) => push.run().await,
+        Command::Emulator(emulator) => emulator.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Explain(explain) => explain.run().await,
+        Command::Certificate(certificate) => certificate.run(),
+        Command::Logs(logs) => logs.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Topic(topic) => topic.run().await,
+        Command::Subscription(subscription) => subscription.run().await,
+        Command::Publish(publish) => publish.run().await,
+        Command::Health(health) => health.run().await,
+    };
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+/// Tells an error with its causes on stderr, and gives the code to end with.
+#[must_use]
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    // An error quotes what services answer and files hold: it must not act on the terminal.
+    let told = format!(
+        "mns-endpoint: {}\n",
+        escaped(format!("{error:#}").as_bytes())
+    );
+    // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it
+    // too.
+    telemetry::within(LAST_WORD_TIMEOUT, move || {
+        drop(std::io::stderr().write_all(told.as_bytes()))
+    });
+    let is_configuration = error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<TlsError>()
+            || cause.is::<SecretPathError>()
+            || cause.is::<telemetry::TelemetryError>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    OpenError::Unwritable { .. }
+                        | OpenError::NotAFile { .. }
+                        | OpenError::NotADirectory { .. }
+                )
+            )
+            || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
+    });
+    let differs = error.chain().any(|cause| cause.is::<DiffersError>());
+    match (is_configuration, differs) {
+        (true, _) => ExitCode::from(EXIT_CONFIG),
+        (false, true) => ExitCode::from(EXIT_DIFFERS),
+        (false, false) => ExitCode::FAILURE,
+    }
+}

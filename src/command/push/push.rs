@@ -1,0 +1,271 @@
+//! `push`: signs notifications as MNS does, posts them, and says what came of each.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::command::counted::counted;
+use crate::command::format::{ContentMd5, Format};
+use crate::command::input;
+use crate::command::key::Key;
+use crate::command::push::maker::{Maker, Plan};
+use crate::command::push::outcome::Outcome;
+use crate::command::receiver_tls::ReceiverTls;
+use crate::command::stdout::printer;
+use crate::emulator::{self, Connection, Signer, Target};
+use crate::net::{self, Counters, Front};
+
+/// Answers that may wait to be printed.
+const ANSWERS_WAITING_MAX: usize = 1024;
+/// Connections to the certificate at once.
+const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
+
+/// Sign test notifications as MNS does and post them.
+///
+/// Makes a key, serves its certificate on --cert-listen while it runs, and prints each answer with
+/// its time and a verdict. The endpoint must trust the certificate: start it with serve --trust.
+/// Ends with 0 if every answer was a 2xx.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint push http://127.0.0.1:8080/notifications
+  mns-endpoint push http://127.0.0.1:8080 --format simplified --body 'hello' --tag important
+  mns-endpoint push http://127.0.0.1:8080 --count 1000 --concurrency 32
+  mns-endpoint push https://localhost:8080 --ca certs/self-signed.pem    (for serve --self-signed)
+  mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
+pub(crate) struct Push {
+    /// The endpoint; without a path it is /notifications, as for MNS.
+    #[arg(value_parser = Target::parse)]
+    url: Target,
+    /// NotifyContentFormat.
+    #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
+    format: Format,
+    /// How Content-md5 is written [default: hex-base64 for xml and json, hex for simplified].
+    #[arg(long, value_name = "NOTATION", value_enum)]
+    content_md5: Option<ContentMd5>,
+    /// The message [default: the manual's "I am test message N."].
+    #[arg(long, conflicts_with = "body_file")]
+    body: Option<String>,
+    /// A file that holds the message; - reads stdin. All bytes count, a line end too.
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+    /// The message's tag.
+    #[arg(long, default_value = "")]
+    tag: String,
+    /// The topic's name; the subscription's name is this with -Sub.
+    #[arg(long, default_value = "MySampleTopic")]
+    topic: String,
+    /// The account id of the topic's owner and of the subscriber.
+    #[arg(long, default_value = "1269128356620446")]
+    owner: String,
+    /// How many notifications, each with an id of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// How many at the same time, each on a connection of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    concurrency: u16,
+    #[command(flatten)]
+    key: Key,
+    /// The certificate's address; then it is not served by this command.
+    #[arg(long, value_name = "URL")]
+    cert_url: Option<String>,
+    /// Where the certificate is served.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001", conflicts_with = "cert_url",
+        value_parser = reachable)]
+    cert_listen: SocketAddr,
+    #[command(flatten)]
+    receiver_tls: ReceiverTls,
+    /// Send this recorded request byte for byte, instead of making one.
+    #[arg(long, value_name = "FILE", conflicts_with_all =
+        ["format", "content_md5", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
+    capture: Option<PathBuf>,
+}
+
+impl Push {
+    pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let stop = CancellationToken::new();
+        let (maker, host) = self.maker(&stop).await?;
+        let trust = maker.trust();
+        let maker = Arc::new(maker);
+        let started = Instant::now();
+        let mut outcomes = self.start_senders(&maker)?;
+        let mut counts = std::collections::BTreeMap::<String, usize>::new();
+        let mut out = printer();
+        let mut all_succeeded = true;
+        while let Some(outcome) = outcomes.recv().await {
+            let outcome = outcome?;
+            let (status, verdict) = outcome.verdict(trust.as_deref());
+            all_succeeded &= outcome.is_success();
+            writeln!(
+                out,
+                "{status}  {:>7.1} ms  {}  {verdict}",
+                outcome.took.as_secs_f64() * 1000.0,
+                outcome.message_id
+            )?;
+            let count = counts.entry(status).or_default();
+            *count = count.saturating_add(1);
+        }
+        let took = started.elapsed().as_secs_f64();
+        let summary: Vec<String> = counts
+            .iter()
+            .map(|(status, count)| format!("{status}: {count}"))
+            .collect();
+        writeln!(
+            out,
+            "{} in {took:.2} s, {:.0}/s; {}",
+            counted(self.count.into(), "request"),
+            f64::from(self.count) / took,
+            summary.join(", ")
+        )?;
+        stop.cancel();
+        if let Some(host) = host {
+            host.await.context("the certificate's server failed")?;
+        }
+        Ok(if all_succeeded {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    /// What makes the requests, and the task that serves the certificate.
+    async fn maker(
+        &self,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<(Maker, Option<tokio::task::JoinHandle<()>>)> {
+        if let Some(file) = &self.capture {
+            let recorded = input::read(file)?;
+            if recorded.is_empty() {
+                bail!("there is nothing to send in {}", file.display());
+            }
+            return Ok((Maker::Recorded(recorded), None));
+        }
+        let message = self.message()?;
+        let signer = self.key.signer().await?;
+        let (certificate_url, host) = match &self.cert_url {
+            Some(url) => (url.clone(), None),
+            None => self.serve_certificate(&signer, stop)?,
+        };
+        Ok((
+            Maker::Signed {
+                signer: Box::new(signer),
+                certificate_url,
+                message,
+            },
+            host,
+        ))
+    }
+
+    fn serve_certificate(
+        &self,
+        signer: &Signer,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<(String, Option<tokio::task::JoinHandle<()>>)> {
+        let listener = net::bind(self.cert_listen).with_context(|| {
+            format!(
+                "cannot serve the certificate on {}: choose another --cert-listen",
+                self.cert_listen
+            )
+        })?;
+        let url = format!(
+            "http://{}/{}",
+            listener.local_addr()?,
+            signer.certificate_file()
+        );
+        let limits = net::Limits {
+            head_timeout: emulator::ANSWER_TIMEOUT,
+            idle_timeout: emulator::ANSWER_TIMEOUT,
+            ..net::Limits::of_connections(CERTIFICATE_CONNECTIONS_MAX)
+        };
+        let router = emulator::certificate_host(signer);
+        let host = tokio::spawn(net::serve(
+            vec![listener],
+            router,
+            Front::plain(limits),
+            Arc::new(Counters::default()),
+            stop.clone(),
+        ));
+        Ok((url, Some(host)))
+    }
+
+    fn message(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        match (&self.body, &self.body_file) {
+            (Some(body), _) => Ok(Some(body.clone().into_bytes())),
+            (None, Some(file)) => Ok(Some(input::read(file)?)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// One task for each connection; each takes the next number until all are taken.
+    fn start_senders(
+        &self,
+        maker: &Arc<Maker>,
+    ) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
+        let tls = self.receiver_tls.client()?;
+        let next = Arc::new(AtomicUsize::new(0));
+        let count = usize::try_from(self.count)?;
+        let (sender, outcomes) = mpsc::channel(ANSWERS_WAITING_MAX);
+        let plan = Arc::new(self.plan());
+        for _ in 0..self.concurrency {
+            let mut connection = Connection::new(self.url.clone(), tls.clone());
+            let (maker, next, sender, plan) =
+                (maker.clone(), next.clone(), sender.clone(), plan.clone());
+            tokio::spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    let outcome = match maker.make(&plan, number) {
+                        Ok((request, message_id)) => {
+                            let started = Instant::now();
+                            let answer = connection.deliver(&request).await;
+                            Ok(Outcome {
+                                message_id,
+                                answer,
+                                took: started.elapsed(),
+                            })
+                        }
+                        Err(error) => Err(error),
+                    };
+                    if sender.send(outcome).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            format: self.format.into(),
+            content_md5: self.content_md5.map(Into::into),
+            path: self.url.path().to_owned(),
+            host: self.url.authority().to_owned(),
+            owner: self.owner.clone(),
+            topic: self.topic.clone(),
+            subscription: format!("{}-Sub", self.topic),
+            tag: self.tag.clone(),
+        }
+    }
+}
+
+/// An address to serve the certificate on, which is also the one that the endpoint is told.
+fn reachable(text: &str) -> Result<SocketAddr, &'static str> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => Err(
+            "the endpoint fetches the certificate from this address: give one that it can reach",
+        ),
+        Ok(address) => Ok(address),
+        Err(_) => Err("write an address and a port, as in 127.0.0.1:9001"),
+    }
+}

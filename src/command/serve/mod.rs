@@ -1,0 +1,10 @@
+//! `serve`, and what it shares with the commands that look at an endpoint from outside.
+
+pub(super) mod address;
+pub(super) mod admin_listener;
+mod listeners;
+pub(super) mod running;
+pub(super) mod self_signed;
+mod serve;
+
+pub(super) use serve::{Serve, assemble};
