@@ -8,9 +8,8 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
-use http::uri::PathAndQuery;
-use http::{Method, Uri, request};
+use http::header::EXPECT;
+use http::{Method, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -24,7 +23,7 @@ use crate::server::refused::Refused;
 use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
 use crate::server::respond;
-use crate::server::{BUDGET, Endpoint, Settings};
+use crate::server::{BUDGET, Endpoint};
 use crate::trust::{Admission, Verified, Verifier};
 
 /// How long the body of a push that there is no room for may take to come. Where all of it comes
@@ -225,50 +224,6 @@ async fn append(
 fn is_health_check(endpoint: &Endpoint, head: &request::Parts) -> bool {
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
     is_read && endpoint.settings.health_path.as_deref() == Some(head.uri.path())
-}
-
-impl Settings {
-    /// The target as MNS wrote it, before a proxy cut off its beginning.
-    #[must_use]
-    pub fn with_prefix(&self, uri: Uri) -> Uri {
-        let prefix = self.path_prefix.as_str();
-        if prefix.is_empty() {
-            return uri;
-        }
-        let mut parts = uri.clone().into_parts();
-        let whole = parts
-            .path_and_query
-            .map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
-        // A target without a path, such as *, has nothing to put it back on.
-        let Some(Ok(whole)) = whole else { return uri };
-        parts.path_and_query = Some(whole);
-        Uri::from_parts(parts).unwrap_or(uri)
-    }
-
-    /// Looks at what can be refused before the body is read.
-    ///
-    /// # Errors
-    /// The first [`Rejection`] found.
-    pub fn check_head<B>(&self, request: &http::Request<B>) -> Result<(), Rejection> {
-        if !self.serves(request.uri().path()) {
-            return Err(Rejection::PathNotServed);
-        }
-        if request.method() != Method::POST {
-            return Err(Rejection::MethodNotAllowed);
-        }
-        if request.headers().contains_key(CONTENT_ENCODING) {
-            return Err(Rejection::ContentEncoding);
-        }
-        let announced = request
-            .headers()
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        match announced.map(usize::try_from) {
-            Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
-            Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Reads the body. One that came with its head costs nothing more; while it is awaited, the head

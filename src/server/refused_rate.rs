@@ -8,26 +8,12 @@
 //! Requests that MNS signed have a budget of their own for each of these: strangers cannot use it
 //! up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::journal::{AccessLine, Entry, Level, Place, Record, Stamp};
 use crate::quarantine::Standing;
-use crate::server::Endpoint;
-
-const SECOND: Duration = Duration::from_secs(1);
-const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below logs.low_water. \
-    The access log has a line for each within logs.refused_bytes, unless free space is below a \
-    quarter of logs.low_water";
 
 /// What a refusal's head may take beside its body, on average over those of a second, in bytes.
 const HEAD_BYTES: u64 = 16 * 1024;
-/// The status in the summary of access lines: no answer has it, so no peer can make a line that
-/// looks like one.
-const NO_STATUS: u16 = 0;
 
 /// What the refusals of strangers may write in a second. Those that MNS signed may write as much
 /// again.
@@ -50,8 +36,8 @@ pub struct RefusedRate {
     line_bytes: Option<u64>,
     genuine: Spent,
     unproved: Spent,
-    records_left_out: LeftOut,
-    lines_left_out: LeftOut,
+    pub(super) records_left_out: LeftOut,
+    pub(super) lines_left_out: LeftOut,
 }
 
 /// What the refusals of one [`Standing`] have written in the current second.
@@ -63,8 +49,9 @@ struct Spent {
     line_bytes: AtomicU64,
 }
 
+/// How many were left out.
 #[derive(Debug, Default)]
-struct LeftOut {
+pub(super) struct LeftOut {
     since_summary: AtomicU64,
     since_start: AtomicU64,
 }
@@ -136,7 +123,7 @@ impl RefusedRate {
         }
     }
 
-    fn begin_second(&self) {
+    pub(super) fn begin_second(&self) {
         for spent in [&self.genuine, &self.unproved] {
             for count in [
                 &spent.records,
@@ -165,81 +152,8 @@ impl LeftOut {
         is_admitted
     }
 
-    fn take(&self) -> u64 {
+    pub(super) fn take(&self) -> u64 {
         self.since_summary.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl Endpoint {
-    /// Begins the next second of [`RefusedRate`], and logs what was left out in the last one.
-    pub fn tell_left_out(&self) {
-        self.refused.begin_second();
-        // What space is left is for pushes only: the summaries follow once there is more.
-        if self.journal.is_scarce() {
-            return;
-        }
-        let (records, lines) = (
-            self.refused.records_left_out.take(),
-            self.refused.lines_left_out.take(),
-        );
-        let (stamp, mut entry) = (Stamp::new(self.clock.now(), &self.zone), Entry::default());
-        if records > 0 {
-            let count = records.to_string();
-            let record = Record {
-                stamp: &stamp,
-                level: Level::Warning,
-                place: Place::LeftOut,
-                title: Some("Refusals Left Out!"),
-                attributes: &[("Count", count.as_bytes()), ("Hint", HINT.as_bytes())],
-                request: None,
-            };
-            record.write(&mut entry.endpoint, self.settings.format);
-        }
-        if lines > 0 {
-            // An access line by its form, so that whatever reads those reads this one.
-            let target = format!("refusals-left-out={lines}");
-            let line = AccessLine {
-                stamp: &stamp,
-                method: b"-",
-                status: NO_STATUS,
-                target: target.as_bytes(),
-                version: "-",
-                content_length: None,
-                host: None,
-                user_agent: None,
-                request_id: None,
-                mns_version: None,
-                peer: None,
-                duration: None,
-                reason: None,
-                message_id: None,
-            };
-            line.write(
-                &mut entry.access,
-                self.settings.format,
-                &self.settings.access_fields,
-            );
-        }
-        if records > 0 || lines > 0 {
-            self.journal.note(entry);
-        }
-    }
-
-    /// Deletes unproved requests from quarantine while space is scarce: pushes need the room.
-    fn give_back_room(&self) {
-        if self.journal.is_scarce() {
-            self.quarantine.give_back();
-        }
-    }
-}
-
-/// What is due once a second, until the stop: [`Endpoint::tell_left_out`], and room for pushes
-/// while space is scarce.
-pub async fn look_after_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
-    let mut second = tokio::time::interval(SECOND);
-    while stop.run_until_cancelled(second.tick()).await.is_some() {
-        endpoint.give_back_room();
-        endpoint.tell_left_out();
     }
 }
 

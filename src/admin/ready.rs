@@ -1,0 +1,49 @@
+//! The parts of being ready, and the answer that they make.
+
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+
+use crate::admin::respond::verdict;
+
+/// One part of being ready. It is for machines: `health` has the sentences.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// What it is about.
+    pub name: &'static str,
+    /// Whether it is as it should be; `None` for a part that the verdict does not depend on.
+    pub is_ready: Option<bool>,
+    /// What is known of it: numbers with their unit in the name, booleans, words of the
+    /// configuration, lists of names.
+    pub facts: Vec<(&'static str, serde_json::Value)>,
+}
+
+pub(super) fn ready(parts: &[Part], with_parts: bool) -> Response {
+    let is_ready = parts.iter().all(|part| part.is_ready != Some(false));
+    if !with_parts {
+        return verdict(is_ready);
+    }
+    let parts: serde_json::Map<String, serde_json::Value> = parts
+        .iter()
+        .map(|part| {
+            let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));
+            let members = verdict.into_iter().chain(part.facts.iter().cloned());
+            (
+                part.name.to_owned(),
+                members
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            )
+        })
+        .collect();
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = format!(
+        "{}\n",
+        serde_json::json!({ "ready": is_ready, "parts": parts })
+    );
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}

@@ -1,0 +1,52 @@
+//! The parts of a running endpoint.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::journal::Journal;
+use crate::quarantine::Quarantine;
+use crate::server::{Counts, InFlight, RefusedRate, Settings};
+use crate::trust::{Admission, Verifier};
+
+/// Everything is done within this time of a request's first byte, up to the hand-over to the
+/// journal. MNS gives up at 5 s.
+pub const BUDGET: Duration = Duration::from_secs(3);
+
+/// The parts of a running endpoint.
+pub struct Endpoint {
+    /// Decides which requests are taken; another one may take its place while requests are
+    /// answered.
+    pub gate: ArcSwap<Gate>,
+    /// Keeps them.
+    pub journal: Journal,
+    /// What is served, and how it is logged.
+    pub settings: Settings,
+    /// How much refusals may write.
+    pub refused: RefusedRate,
+    /// Keeps refused requests.
+    pub quarantine: Quarantine,
+    /// What is in work.
+    pub in_flight: InFlight,
+    /// What is counted.
+    pub counts: Counts,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The zone of the times in the logs.
+    pub zone: TimeZone,
+    /// Cancelled when no new connections are wanted.
+    pub draining: CancellationToken,
+}
+
+/// What decides which requests are taken. Each request meets one of them from its first check to
+/// its last.
+pub struct Gate {
+    /// Proves who sent a request.
+    pub verifier: Verifier,
+    /// Says which genuine ones are meant for us.
+    pub admission: Admission,
+}

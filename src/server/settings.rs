@@ -1,0 +1,144 @@
+//! What is served, and how it is logged.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Uri};
+
+use crate::journal::{AccessField, Format};
+use crate::server::rejection::Rejection;
+use crate::server::{RefusedLimits, SecretPath};
+
+/// What is served, and how it is logged.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where MNS posts.
+    pub paths: Paths,
+    /// What a proxy cut off the path: put back before a path is compared or a signature looked at.
+    pub path_prefix: String,
+    /// Where load balancers ask for our health.
+    pub health_path: Option<String>,
+    /// The largest body, in bytes.
+    pub body_bytes_max: usize,
+    /// From the end of the head to the end of the body.
+    pub body_timeout: Duration,
+    /// The form of both logs.
+    pub format: Format,
+    /// How much of an accepted request stands before its outcome.
+    pub shown: Shown,
+    /// How much of a refused body is logged, in bytes.
+    pub refused_body_bytes: usize,
+    /// How many refusals a second are logged with their details; `None` knows no bound.
+    pub refused_per_second: Option<u64>,
+    /// How many bytes of access lines refusals have each second; `None` knows no bound.
+    pub refused_line_bytes: Option<u64>,
+    /// What stands in the access log after the manual's fields.
+    pub access_fields: Vec<AccessField>,
+}
+
+/// The paths that are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paths {
+    /// Every path.
+    Any,
+    /// These, byte for byte.
+    These(Vec<String>),
+    /// One that is known to MNS and the owner alone, behind what a proxy cut off.
+    Secret(SecretPath),
+}
+
+/// How much of an accepted request stands in the endpoint log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shown {
+    /// Headers and body.
+    Full,
+    /// Headers.
+    Headers,
+    /// Nothing: the outcome stands alone.
+    Off,
+}
+
+impl Settings {
+    /// How much refusals may write.
+    #[must_use]
+    pub fn refused_limits(&self) -> RefusedLimits {
+        RefusedLimits {
+            records: self.refused_per_second,
+            body_bytes: self.refused_body_bytes,
+            line_bytes: self.refused_line_bytes,
+        }
+    }
+
+    /// The target as MNS wrote it, before a proxy cut off its beginning.
+    #[must_use]
+    pub fn with_prefix(&self, uri: Uri) -> Uri {
+        let prefix = self.path_prefix.as_str();
+        if prefix.is_empty() {
+            return uri;
+        }
+        let mut parts = uri.clone().into_parts();
+        let whole = parts
+            .path_and_query
+            .map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
+        // A target without a path, such as *, has nothing to put it back on.
+        let Some(Ok(whole)) = whole else { return uri };
+        parts.path_and_query = Some(whole);
+        Uri::from_parts(parts).unwrap_or(uri)
+    }
+
+    /// Looks at what can be refused before the body is read.
+    ///
+    /// # Errors
+    /// The first [`Rejection`] found.
+    pub fn check_head<B>(&self, request: &http::Request<B>) -> Result<(), Rejection> {
+        if !self.serves(request.uri().path()) {
+            return Err(Rejection::PathNotServed);
+        }
+        if request.method() != Method::POST {
+            return Err(Rejection::MethodNotAllowed);
+        }
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            return Err(Rejection::ContentEncoding);
+        }
+        let announced = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match announced.map(usize::try_from) {
+            Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
+            Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
+            None => Ok(()),
+        }
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        match &self.paths {
+            Paths::Any => true,
+            Paths::These(paths) => paths.iter().any(|served| served == path),
+            Paths::Secret(secret) => path
+                .strip_prefix(&self.path_prefix)
+                .is_some_and(|path| secret.serves(path)),
+        }
+    }
+}
+
+impl Paths {
+    /// A text as it may be shown.
+    pub(super) fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        match self {
+            Self::Any | Self::These(_) => Cow::Borrowed(text),
+            Self::Secret(secret) => secret.hide(text),
+        }
+    }
+
+    /// Headers as they may be shown.
+    pub(super) fn hide_in<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
+        match self {
+            Self::Any | Self::These(_) => Cow::Borrowed(headers),
+            Self::Secret(secret) => secret.hide_in(headers),
+        }
+    }
+}
