@@ -19,7 +19,8 @@ use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{Arrival, Connection};
 use mns_endpoint::quarantine::Quarantine;
 use mns_endpoint::server::{
-    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedLimits, RefusedRate, Settings, Shown,
+    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedLimits, RefusedRate, RequestDetail,
+    Settings,
 };
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, Fetching, Policy, Verifier,
@@ -157,7 +158,7 @@ fn endpoint(
             body_bytes_max: 1024 * 1024,
             body_timeout: Duration::from_secs(3),
             format: Format::Text,
-            shown: Shown::Full,
+            request_detail: RequestDetail::Full,
             refused_body_bytes: 4096,
             refused_per_second: Some(50),
             refused_line_bytes: Some(256 * 1024),

@@ -193,7 +193,7 @@ impl Config {
                     raw::Format::Text => Format::Text,
                     raw::Format::Json => Format::Json,
                 },
-                shown: logs.request,
+                request_detail: logs.request,
                 refused_body_bytes: logs.refused_body.0,
                 refused_per_second: logs.refused_rate.0.map(|rate| rate.0),
                 refused_line_bytes: logs.refused_bytes.0.map(|rate| rate.0),

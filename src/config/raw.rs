@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::config::values::{ByteRate, Mode, Names, OrOff, Rate, Size, Span, SyncModeText};
 use crate::journal::{Duplicates, SyncMode};
 use crate::mns::DEFAULT_PATH;
-use crate::server::Shown;
+use crate::server::RequestDetail;
 
 /// All keys.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -93,7 +93,7 @@ pub(super) struct Logs {
     pub(super) dir: PathBuf,
     pub(super) mode: Mode,
     pub(super) format: Format,
-    pub(super) request: Shown,
+    pub(super) request: RequestDetail,
     pub(super) access_fields: Names,
     pub(super) stdout: Stdout,
     pub(super) sync: SyncModeText,
@@ -194,7 +194,7 @@ impl Default for Logs {
             dir: PathBuf::from("logs"),
             mode: Mode(0o640),
             format: Format::Text,
-            request: Shown::Full,
+            request: RequestDetail::Full,
             access_fields: Names::default(),
             stdout: Stdout::Access,
             sync: SyncModeText(SyncMode::Always),

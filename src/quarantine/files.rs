@@ -19,14 +19,15 @@ const GIVEN_BACK_MAX: usize = 4096;
 /// Only the owner of the process looks into it.
 const DIR_MODE: u32 = 0o700;
 
-/// What is known of who sent a refused request.
+/// What is known of who sent a refused request, and how the names of its file say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-pub enum Standing {
-    /// MNS: its signature holds.
-    Genuine,
-    /// Anybody.
-    Unproved,
+pub enum Provenance {
+    /// MNS: the signature matches.
+    #[strum(serialize = "genuine")]
+    Signed,
+    /// Anybody could have sent it.
+    #[strum(serialize = "unproved")]
+    Unsigned,
 }
 
 /// The files that are kept, and their room.
@@ -35,14 +36,14 @@ pub(super) struct Files {
     dir: PathBuf,
     mode: u32,
     bytes_max: u64,
-    genuine: Kept,
-    unproved: Kept,
+    signed: Kept,
+    unsigned: Kept,
     next_number: u64,
     pushed_out: u64,
     given_back: u64,
 }
 
-/// The files of one [`Standing`], the oldest first: their numbers and the room they take.
+/// The files of one [`Provenance`], the oldest first: their numbers and the room they take.
 #[derive(Debug, Default)]
 struct Kept {
     files: VecDeque<(u64, u64)>,
@@ -56,27 +57,27 @@ struct Kept {
 pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(numbers(dir)?
         .into_iter()
-        .map(|(number, standing)| path(dir, number, standing))
+        .map(|(number, provenance)| path(dir, number, provenance))
         .collect())
 }
 
 impl Files {
     /// Takes up what is there already.
     pub(super) fn open(dir: PathBuf, mode: u32, bytes_max: u64) -> io::Result<Self> {
-        let (genuine, unproved) = (Kept::default(), Kept::default());
+        let (signed, unsigned) = (Kept::default(), Kept::default());
         let mut files = Self {
             dir,
             mode,
             bytes_max,
-            genuine,
-            unproved,
+            signed,
+            unsigned,
             next_number: 1,
             pushed_out: 0,
             given_back: 0,
         };
-        for (number, standing) in numbers(&files.dir)? {
-            let len = fs::symlink_metadata(path(&files.dir, number, standing))?.len();
-            files.kept(standing).add(number, room_of(len));
+        for (number, provenance) in numbers(&files.dir)? {
+            let len = fs::symlink_metadata(path(&files.dir, number, provenance))?.len();
+            files.kept(provenance).add(number, room_of(len));
             files.next_number = number.saturating_add(1);
         }
         Ok(files)
@@ -92,7 +93,7 @@ impl Files {
     pub(super) fn add(
         &mut self,
         number: u64,
-        standing: Standing,
+        provenance: Provenance,
         capture: &[u8],
     ) -> io::Result<()> {
         let room = room_of(u64::try_from(capture.len()).unwrap_or(u64::MAX));
@@ -102,35 +103,35 @@ impl Files {
                 "it is larger than half of logs.quarantine_bytes",
             ));
         }
-        self.make_room(standing, room)?;
+        self.make_room(provenance, room)?;
         make_dir(&self.dir)?;
         self.next_number = self.next_number.max(number.saturating_add(1));
-        let path = path(&self.dir, number, standing);
+        let path = path(&self.dir, number, provenance);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(self.mode)
             .open(&path)?;
         // What is there of it takes room as well, until it can be removed.
-        self.kept(standing).add(number, room);
+        self.kept(provenance).add(number, room);
         file.write_all(capture).inspect_err(|_| {
             if fs::remove_file(&path).is_ok() {
-                self.kept(standing).remove_newest();
+                self.kept(provenance).remove_newest();
             }
         })
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.genuine
+        self.signed
             .files
             .len()
-            .saturating_add(self.unproved.files.len())
+            .saturating_add(self.unsigned.files.len())
     }
 
     /// The room that they take.
     pub(super) fn bytes(&self) -> u64 {
-        self.genuine.bytes.saturating_add(self.unproved.bytes)
+        self.signed.bytes.saturating_add(self.unsigned.bytes)
     }
 
     /// How many have made room for younger ones.
@@ -148,7 +149,7 @@ impl Files {
     pub(super) fn give_back(&mut self) -> io::Result<u64> {
         let before = self.bytes();
         for _ in 0..GIVEN_BACK_MAX {
-            if !self.remove_oldest(Standing::Unproved)? {
+            if !self.remove_oldest(Provenance::Unsigned)? {
                 break;
             }
             self.given_back = self.given_back.saturating_add(1);
@@ -156,13 +157,13 @@ impl Files {
         Ok(before.saturating_sub(self.bytes()))
     }
 
-    fn make_room(&mut self, standing: Standing, room: u64) -> io::Result<()> {
+    fn make_room(&mut self, provenance: Provenance, room: u64) -> io::Result<()> {
         while self.bytes().saturating_add(room) > self.bytes_max {
-            let is_own_half_full = self.kept(standing).bytes.saturating_add(room) > self.half();
+            let is_own_half_full = self.kept(provenance).bytes.saturating_add(room) > self.half();
             let victim = if is_own_half_full {
-                standing
+                provenance
             } else {
-                standing.other()
+                provenance.other()
             };
             if !self.remove_oldest(victim)? {
                 break;
@@ -173,14 +174,14 @@ impl Files {
     }
 
     /// Deletes the oldest file of one half; `false` if it has none.
-    fn remove_oldest(&mut self, standing: Standing) -> io::Result<bool> {
-        let Some((number, _)) = self.kept(standing).files.front().copied() else {
+    fn remove_oldest(&mut self, provenance: Provenance) -> io::Result<bool> {
+        let Some((number, _)) = self.kept(provenance).files.front().copied() else {
             return Ok(false);
         };
-        match fs::remove_file(path(&self.dir, number, standing)) {
+        match fs::remove_file(path(&self.dir, number, provenance)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             // Somebody may have removed it before.
-            Ok(()) | Err(_) => self.kept(standing).remove_oldest(),
+            Ok(()) | Err(_) => self.kept(provenance).remove_oldest(),
         }
         Ok(true)
     }
@@ -189,10 +190,10 @@ impl Files {
         self.bytes_max.div_euclid(2)
     }
 
-    fn kept(&mut self, standing: Standing) -> &mut Kept {
-        match standing {
-            Standing::Genuine => &mut self.genuine,
-            Standing::Unproved => &mut self.unproved,
+    fn kept(&mut self, provenance: Provenance) -> &mut Kept {
+        match provenance {
+            Provenance::Signed => &mut self.signed,
+            Provenance::Unsigned => &mut self.unsigned,
         }
     }
 }
@@ -214,24 +215,24 @@ impl Kept {
     }
 }
 
-impl Standing {
+impl Provenance {
     fn other(self) -> Self {
         match self {
-            Self::Genuine => Self::Unproved,
-            Self::Unproved => Self::Genuine,
+            Self::Signed => Self::Unsigned,
+            Self::Unsigned => Self::Signed,
         }
     }
 }
 
 /// Nothing of what a peer sent is in a name.
-pub(super) fn path(dir: &Path, number: u64, standing: Standing) -> PathBuf {
-    let standing: &'static str = standing.into();
-    dir.join(format!("{number:010}.{standing}.http"))
+pub(super) fn path(dir: &Path, number: u64, provenance: Provenance) -> PathBuf {
+    let provenance: &'static str = provenance.into();
+    dir.join(format!("{number:010}.{provenance}.http"))
 }
 
 /// The kept requests of a directory in the order of their numbers; what else lies there is nobody's
 /// business.
-fn numbers(dir: &Path) -> io::Result<Vec<(u64, Standing)>> {
+fn numbers(dir: &Path) -> io::Result<Vec<(u64, Provenance)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -242,11 +243,11 @@ fn numbers(dir: &Path) -> io::Result<Vec<(u64, Standing)>> {
         let parts = name
             .to_str()
             .and_then(|name| name.strip_suffix(".http")?.split_once('.'));
-        if let Some((number, standing)) = parts
-            && let (Ok(number), Ok(standing)) = (number.parse(), standing.parse())
-            && path(dir, number, standing).file_name() == Some(&name)
+        if let Some((number, provenance)) = parts
+            && let (Ok(number), Ok(provenance)) = (number.parse(), provenance.parse())
+            && path(dir, number, provenance).file_name() == Some(&name)
         {
-            found.push((number, standing));
+            found.push((number, provenance));
         }
     }
     found.sort_by_key(|(number, _)| *number);
@@ -283,8 +284,8 @@ mod tests {
     }
 
     impl Files {
-        fn add_next(&mut self, standing: Standing, capture: &[u8]) -> io::Result<()> {
-            self.add(self.next_number(), standing, capture)
+        fn add_next(&mut self, provenance: Provenance, capture: &[u8]) -> io::Result<()> {
+            self.add(self.next_number(), provenance, capture)
         }
     }
 
@@ -307,7 +308,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = files(dir.path(), 3);
         for _ in 0..5 {
-            kept.add_next(Standing::Unproved, b"small").unwrap();
+            kept.add_next(Provenance::Unsigned, b"small").unwrap();
         }
         assert_eq!(
             names(dir.path()),
@@ -318,7 +319,7 @@ mod tests {
             (3, 3 * BLOCK_BYTES, 2)
         );
         assert_eq!(
-            kept.add_next(Standing::Unproved, &BLOCK.repeat(4))
+            kept.add_next(Provenance::Unsigned, &BLOCK.repeat(4))
                 .unwrap_err()
                 .kind(),
             ErrorKind::FileTooLarge
@@ -326,7 +327,7 @@ mod tests {
         assert_eq!(kept.len(), 3, "nothing makes room for what does not fit");
         // A restart with less room.
         let mut kept = files(dir.path(), 2);
-        kept.add_next(Standing::Unproved, BLOCK).unwrap();
+        kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
         assert_eq!(names(dir.path()), ["5.unproved.http", "6.unproved.http"]);
     }
 
@@ -335,15 +336,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = files(dir.path(), 4);
         for _ in 0..3 {
-            kept.add_next(Standing::Genuine, BLOCK).unwrap();
+            kept.add_next(Provenance::Signed, BLOCK).unwrap();
         }
         for _ in 0..100 {
-            kept.add_next(Standing::Unproved, BLOCK).unwrap();
+            kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
         }
         let left = names(dir.path());
         assert_eq!(left[..2], ["2.genuine.http", "3.genuine.http"]);
         assert_eq!(left.len(), 4);
-        kept.add_next(Standing::Unproved, &BLOCK.repeat(3))
+        kept.add_next(Provenance::Unsigned, &BLOCK.repeat(3))
             .unwrap_err();
         assert_eq!(names(dir.path())[..2], left[..2]);
     }
@@ -353,9 +354,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let count = u64::try_from(GIVEN_BACK_MAX).unwrap() + 2;
         let mut kept = files(dir.path(), count * 4);
-        kept.add_next(Standing::Genuine, BLOCK).unwrap();
-        (0..count).for_each(|_| kept.add_next(Standing::Unproved, b"small").unwrap());
-        kept.add_next(Standing::Genuine, BLOCK).unwrap();
+        kept.add_next(Provenance::Signed, BLOCK).unwrap();
+        (0..count).for_each(|_| kept.add_next(Provenance::Unsigned, b"small").unwrap());
+        kept.add_next(Provenance::Signed, BLOCK).unwrap();
         // Somebody else may delete one at any time.
         fs::remove_file(&list(&dir.path().join("q")).unwrap()[1]).unwrap();
         assert_eq!(kept.give_back().unwrap(), (count - 2) * BLOCK_BYTES);
@@ -394,9 +395,9 @@ mod tests {
         }
         let mut kept = files(dir.path(), 2);
         assert_eq!(kept.len(), 0);
-        kept.add_next(Standing::Genuine, BLOCK).unwrap();
-        kept.add_next(Standing::Genuine, BLOCK).unwrap();
-        kept.add_next(Standing::Genuine, BLOCK).unwrap();
+        kept.add_next(Provenance::Signed, BLOCK).unwrap();
+        kept.add_next(Provenance::Signed, BLOCK).unwrap();
+        kept.add_next(Provenance::Signed, BLOCK).unwrap();
         assert_eq!(fs::read_dir(dir.path().join("q")).unwrap().count(), 6);
     }
 }

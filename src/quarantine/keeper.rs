@@ -74,7 +74,7 @@ impl Keeper {
     }
 
     fn keep(&self, files: &mut Files, reserved: &Reserved, capture: &[u8]) {
-        let Err(error) = files.add(reserved.number, reserved.standing, capture) else {
+        let Err(error) = files.add(reserved.number, reserved.provenance, capture) else {
             self.kept.fetch_add(1, Ordering::Relaxed);
             return;
         };

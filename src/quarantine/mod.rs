@@ -12,6 +12,6 @@ mod quarantine;
 mod reservation;
 
 pub use capture::{Note, capture};
-pub use files::{Standing, list};
+pub use files::{Provenance, list};
 pub use quarantine::{Options, Quarantine};
 pub use reservation::{Location, Reserved};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use crate::quarantine::files::{self, Files, Standing};
+use crate::quarantine::files::{self, Files, Provenance};
 use crate::quarantine::keeper::{Command, Keeper};
 use crate::quarantine::reservation::{Location, Mark, Reserved};
 
@@ -86,7 +86,7 @@ impl Quarantine {
 
     /// Reserves a file for a request that MNS signed, and marks its signature. If it is marked
     /// already the request is kept: whoever has one may send it again and again.
-    pub fn reserve_genuine(&self, signature: &[u8]) -> Location {
+    pub fn reserve_signed(&self, signature: &[u8]) -> Location {
         let mark = self.numbering.hash_one(signature);
         let mut signatures = self
             .shared
@@ -103,16 +103,16 @@ impl Quarantine {
         signatures.insert(mark, number);
         Location::New(Reserved {
             number,
-            standing: Standing::Genuine,
+            provenance: Provenance::Signed,
             mark: Some(Mark(mark)),
         })
     }
 
     /// Reserves a file for a request of which nothing is proved.
-    pub fn reserve_unproved(&self) -> Location {
+    pub fn reserve_unsigned(&self) -> Location {
         Location::New(Reserved {
             number: self.shared.take_number(),
-            standing: Standing::Unproved,
+            provenance: Provenance::Unsigned,
             mark: None,
         })
     }
@@ -121,8 +121,8 @@ impl Quarantine {
     #[must_use]
     pub fn path(&self, place: &Location) -> PathBuf {
         match place {
-            Location::New(reserved) => files::path(&self.dir, reserved.number, reserved.standing),
-            Location::Known(number) => files::path(&self.dir, *number, Standing::Genuine),
+            Location::New(reserved) => files::path(&self.dir, reserved.number, reserved.provenance),
+            Location::Known(number) => files::path(&self.dir, *number, Provenance::Signed),
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
 
     fn stranger(quarantine: &Quarantine, capture: &[u8]) -> bool {
         quarantine.keep(
-            new(quarantine.reserve_unproved()).unwrap(),
+            new(quarantine.reserve_unsigned()).unwrap(),
             capture.to_vec(),
         )
     }
@@ -298,13 +298,13 @@ mod tests {
         for run in 0..2 {
             let keeper = Quarantine::start(options.clone()).unwrap();
             // One number is taken and never used.
-            keeper.give_up(new(keeper.reserve_genuine(b"dropped")).unwrap());
+            keeper.give_up(new(keeper.reserve_signed(b"dropped")).unwrap());
             let places = [
-                keeper.reserve_unproved(),
-                keeper.reserve_genuine(b"a"),
-                keeper.reserve_genuine(b"b"),
+                keeper.reserve_unsigned(),
+                keeper.reserve_signed(b"a"),
+                keeper.reserve_signed(b"b"),
             ];
-            let again = keeper.path(&keeper.reserve_genuine(b"b"));
+            let again = keeper.path(&keeper.reserve_signed(b"b"));
             let paths: Vec<PathBuf> = places.iter().map(|place| keeper.path(place)).collect();
             assert_eq!(again, paths[2]);
             // They may be handed over in another order than they were reserved in.
@@ -327,11 +327,11 @@ mod tests {
         let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
         let keep = |signature: &[u8], bytes| {
             quarantine.keep(
-                new(quarantine.reserve_genuine(signature)).unwrap(),
+                new(quarantine.reserve_signed(signature)).unwrap(),
                 vec![0; bytes],
             )
         };
-        let is_marked = |signature: &[u8]| new(quarantine.reserve_genuine(signature)).is_none();
+        let is_marked = |signature: &[u8]| new(quarantine.reserve_signed(signature)).is_none();
         assert!(keep(b"a", WAITING_BYTES_MAX));
         assert!(is_marked(b"a"));
         // First the bytes are too many, then the captures.
@@ -357,14 +357,14 @@ mod tests {
         };
         let keeper = Quarantine::start(options).unwrap();
         assert!(keeper.keep(
-            new(keeper.reserve_genuine(b"a")).unwrap(),
+            new(keeper.reserve_signed(b"a")).unwrap(),
             b"small".to_vec()
         ));
         keeper.close().await;
         assert_eq!(
             (
                 keeper.dropped(),
-                new(keeper.reserve_genuine(b"a")).is_some()
+                new(keeper.reserve_signed(b"a")).is_some()
             ),
             (1, true)
         );

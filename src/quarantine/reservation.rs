@@ -1,12 +1,12 @@
 //! The file that a request is to be kept in, reserved before the request is written.
 
-use crate::quarantine::files::Standing;
+use crate::quarantine::files::Provenance;
 
 /// The file that a request is to be kept in. Its signature is marked until the request is dropped.
 #[derive(Debug)]
 pub struct Reserved {
     pub(super) number: u64,
-    pub(super) standing: Standing,
+    pub(super) provenance: Provenance,
     pub(super) mark: Option<Mark>,
 }
 

@@ -13,9 +13,9 @@ use crate::meter::DurationHistogram;
 use crate::mns::Notification;
 use crate::server::reason::Reason;
 
-/// How many subscriptions are told apart; later ones are counted together.
+/// How many subscriptions are counted apart; later ones are counted together.
 const SUBSCRIPTIONS_MAX: usize = 200;
-/// How many owners of topics are told apart; later ones are not told.
+/// How many owners of topics are listed; later ones are not.
 const OWNERS_MAX: usize = 50;
 /// The name under which the others are counted.
 const OTHERS: &str = "other";
@@ -43,11 +43,11 @@ pub struct Counts {
 const NO_SKEW: i64 = i64::MIN;
 
 /// By topic, then by subscription.
-type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<Seen>>>;
+type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<SubscriptionTotals>>>;
 
-/// What came of one subscription.
+/// What is counted of one subscription.
 #[derive(Debug, Default)]
-struct Seen {
+struct SubscriptionTotals {
     accepted: AtomicU64,
     last_second: AtomicU64,
 }
@@ -103,25 +103,25 @@ impl Counts {
     pub(super) fn note_accepted(&self, notification: &Notification<'_>, now: SystemTime) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.note_owner(&notification.topic_owner);
-        let seen = self.seen(&notification.topic_name, &notification.subscription_name);
+        let totals = self.totals(&notification.topic_name, &notification.subscription_name);
         let second = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
-        seen.accepted.fetch_add(1, Ordering::Relaxed);
-        seen.last_second.fetch_max(second, Ordering::Relaxed);
+        totals.accepted.fetch_add(1, Ordering::Relaxed);
+        totals.last_second.fetch_max(second, Ordering::Relaxed);
     }
 
     fn note_owner(&self, owner: &[u8]) {
-        let is_told =
+        let is_settled =
             |owners: &BTreeSet<Vec<u8>>| owners.contains(owner) || owners.len() >= OWNERS_MAX;
-        if is_told(&self.owners.load()) {
+        if is_settled(&self.owners.load()) {
             return;
         }
         // Once for each owner.
         self.owners.rcu(|owners| {
             let mut owners = BTreeSet::clone(owners);
-            if !is_told(&owners) {
+            if !is_settled(&owners) {
                 owners.insert(owner.to_vec());
             }
             owners
@@ -138,14 +138,14 @@ impl Counts {
             .collect()
     }
 
-    fn seen(&self, topic: &[u8], subscription: &[u8]) -> Arc<Seen> {
+    fn totals(&self, topic: &[u8], subscription: &[u8]) -> Arc<SubscriptionTotals> {
         let find = |all: &Subscriptions, topic: &[u8], subscription: &[u8]| {
             all.get(topic)
                 .and_then(|of_topic| of_topic.get(subscription))
                 .cloned()
         };
-        if let Some(seen) = find(&self.subscriptions.load(), topic, subscription) {
-            return seen;
+        if let Some(totals) = find(&self.subscriptions.load(), topic, subscription) {
+            return totals;
         }
         if let Some(others) = self.others() {
             return others;
@@ -172,8 +172,8 @@ impl Counts {
             .unwrap_or_default()
     }
 
-    /// What the rest is counted under, once there are too many to tell apart.
-    fn others(&self) -> Option<Arc<Seen>> {
+    /// What the rest is counted under, once there are too many to count apart.
+    fn others(&self) -> Option<Arc<SubscriptionTotals>> {
         self.subscriptions
             .load()
             .get(OTHERS.as_bytes())?
@@ -198,11 +198,11 @@ impl Counts {
             counts.extend(
                 of_topic
                     .iter()
-                    .map(|(subscription, seen)| SubscriptionCount {
+                    .map(|(subscription, totals)| SubscriptionCount {
                         topic: escaped(topic),
                         subscription: escaped(subscription),
-                        accepted: seen.accepted.load(Ordering::Relaxed),
-                        last_second: seen.last_second.load(Ordering::Relaxed),
+                        accepted: totals.accepted.load(Ordering::Relaxed),
+                        last_second: totals.last_second.load(Ordering::Relaxed),
                     }),
             );
         }
@@ -222,7 +222,7 @@ mod tests {
             let name = number.to_string();
             for _ in 0..2 {
                 counts
-                    .seen(b"t", name.as_bytes())
+                    .totals(b"t", name.as_bytes())
                     .accepted
                     .fetch_add(1, Ordering::Relaxed);
             }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_told_once_each_up_to_the_bound() {
+    fn owners_are_listed_once_each_up_to_the_bound() {
         let counts = Counts::default();
         for number in (0..OWNERS_MAX + 10).chain([0, 1]) {
             counts.note_owner(format!("{number:03}").as_bytes());

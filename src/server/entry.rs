@@ -13,7 +13,7 @@ use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUC
 use crate::mns::{self, Notification, header};
 use crate::net::Arrival;
 use crate::server::remarks::Remarks;
-use crate::server::{Endpoint, Shown};
+use crate::server::{Endpoint, RequestDetail};
 use crate::trust::KeyChange;
 
 const STATUS_CREATED: u16 = 201;
@@ -55,9 +55,10 @@ impl Visit<'_> {
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
         let mut entry = self.room_for_an_entry();
-        if settings.shown != Shown::Off {
+        if settings.request_detail != RequestDetail::Off {
             let peer = self.arrival.peer.to_string();
-            let body = (settings.shown == Shown::Full).then_some(self.request.body().as_ref());
+            let body = (settings.request_detail == RequestDetail::Full)
+                .then_some(self.request.body().as_ref());
             let request = RecordRequest {
                 headers: &headers,
                 peer: Some(&peer),
@@ -144,7 +145,7 @@ impl Visit<'_> {
     }
 
     /// A record of a key that was not expected, where what space is left is not for pushes only.
-    pub(super) fn tell_key_change(&self, change: &KeyChange) {
+    pub(super) fn log_key_change(&self, change: &KeyChange) {
         if self.endpoint.journal.is_scarce() {
             return;
         }

@@ -19,7 +19,7 @@ const NO_STATUS: u16 = 0;
 
 impl Endpoint {
     /// Begins the next second of [`RefusedRate`], and logs what was left out in the last one.
-    pub fn tell_left_out(&self) {
+    pub fn log_left_out(&self) {
         self.refused.begin_second();
         // What space is left is for pushes only: the summaries follow once there is more.
         if self.journal.is_scarce() {
@@ -80,12 +80,12 @@ impl Endpoint {
     }
 }
 
-/// What is due once a second, until the stop: [`Endpoint::tell_left_out`], and room for pushes
+/// What is due once a second, until the stop: [`Endpoint::log_left_out`], and room for pushes
 /// while space is scarce.
 pub async fn look_after_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     let mut second = tokio::time::interval(SECOND);
     while stop.run_until_cancelled(second.tick()).await.is_some() {
         endpoint.give_back_room();
-        endpoint.tell_left_out();
+        endpoint.log_left_out();
     }
 }

@@ -30,4 +30,4 @@ pub use refused_rate::{RefusedLimits, RefusedRate};
 pub use rejection::Rejection;
 pub use secret_path::{SecretPath, SecretPathError};
 pub use service::service;
-pub use settings::{Paths, Settings, Shown};
+pub use settings::{Paths, RequestDetail, Settings};

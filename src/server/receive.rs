@@ -182,7 +182,7 @@ async fn verify<'v>(
     endpoint.counts.note_skew(verified.skew_seconds());
     endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {
-        visit.tell_key_change(change);
+        visit.log_key_change(change);
     }
     Ok(verified)
 }

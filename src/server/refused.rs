@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::journal::{AccessLine, Entry, JournalError, Record, RecordRequest, Stamp};
 use crate::mns::{Notification, SignedRequest, header};
-use crate::quarantine::{self, Location, Note, Reserved, Standing};
+use crate::quarantine::{self, Location, Note, Provenance, Reserved};
 use crate::report::Report;
 use crate::server::Endpoint;
 use crate::server::entry::{Visit, shown};
@@ -63,7 +63,7 @@ impl Visit<'_> {
             quarantine,
             ..
         } = self.endpoint;
-        let standing = self.standing(rejection);
+        let provenance = self.provenance(rejection);
         let stamp = self.stamp();
         let headers = settings.paths.hide_in(self.request.headers());
         let frame = Frame {
@@ -71,12 +71,12 @@ impl Visit<'_> {
             stamp: &stamp,
         };
         let mut entry = Entry::default();
-        let mut is_logged = rate.admits(standing, journal.is_low());
+        let mut is_logged = rate.admits(provenance, journal.is_low());
         let location = self.reserve(rejection, is_logged);
         if is_logged {
             let file = location.as_ref().map(|location| quarantine.path(location));
             self.write_refusal(refused, file.as_deref(), &frame, &mut entry);
-            is_logged = rate.admits_bytes(standing, entry.endpoint.len());
+            is_logged = rate.admits_bytes(provenance, entry.endpoint.len());
             if !is_logged {
                 entry.endpoint.clear();
             }
@@ -109,7 +109,7 @@ impl Visit<'_> {
             ..self.access_line(&headers, &stamp, status)
         };
         self.write_access(&line, &mut entry);
-        if !rate.admits_line(standing, entry.access.len()) {
+        if !rate.admits_line(provenance, entry.access.len()) {
             entry.access.clear();
         }
         (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
@@ -117,11 +117,11 @@ impl Visit<'_> {
 
     /// What is known of the sender. Without the body nothing was verified, whatever the rejection
     /// may mean after it.
-    fn standing(&self, rejection: &Rejection) -> Standing {
+    fn provenance(&self, rejection: &Rejection) -> Provenance {
         if self.has_body {
-            rejection.standing()
+            rejection.provenance()
         } else {
-            Standing::Unproved
+            Provenance::Unsigned
         }
     }
 
@@ -137,12 +137,12 @@ impl Visit<'_> {
         if !self.has_body || !quarantine.is_on() || journal.is_low() {
             return None;
         }
-        match rejection.standing() {
-            Standing::Genuine => {
+        match rejection.provenance() {
+            Provenance::Signed => {
                 let signed = SignedRequest::of(&self.request).ok()?;
-                Some(quarantine.reserve_genuine(signed.signature()))
+                Some(quarantine.reserve_signed(signed.signature()))
             }
-            Standing::Unproved => is_logged.then(|| quarantine.reserve_unproved()),
+            Provenance::Unsigned => is_logged.then(|| quarantine.reserve_unsigned()),
         }
     }
 
@@ -154,8 +154,8 @@ impl Visit<'_> {
             clock,
             ..
         } = self.endpoint;
-        let standing = rejection.standing();
-        if standing == Standing::Unproved && !is_logged {
+        let provenance = rejection.provenance();
+        if provenance == Provenance::Unsigned && !is_logged {
             return false;
         }
         let reason = rejection.reason().key().to_owned();
@@ -165,7 +165,7 @@ impl Visit<'_> {
             reason,
         };
         let capture = quarantine::capture(&self.request, &note);
-        if refused.admits_kept_bytes(standing, capture.len()) {
+        if refused.admits_kept_bytes(provenance, capture.len()) {
             return quarantine.keep(reserved, capture);
         }
         quarantine.give_up(reserved);

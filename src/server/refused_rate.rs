@@ -10,7 +10,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::quarantine::Standing;
+use crate::quarantine::Provenance;
 
 /// What a refusal's head may take beside its body, on average over those of a second, in bytes.
 const HEAD_BYTES: u64 = 16 * 1024;
@@ -34,13 +34,13 @@ pub struct RefusedRate {
     records: Option<u64>,
     record_bytes: Option<u64>,
     line_bytes: Option<u64>,
-    genuine: Spent,
-    unproved: Spent,
+    signed: Spent,
+    unsigned: Spent,
     pub(super) records_left_out: LeftOut,
     pub(super) lines_left_out: LeftOut,
 }
 
-/// What the refusals of one [`Standing`] have written in the current second.
+/// What the refusals of one [`Provenance`] have written in the current second.
 #[derive(Debug, Default)]
 struct Spent {
     records: AtomicU64,
@@ -69,33 +69,37 @@ impl RefusedRate {
                 .records
                 .map(|records| records.saturating_mul(bytes_each)),
             line_bytes: limits.line_bytes,
-            genuine: Spent::default(),
-            unproved: Spent::default(),
+            signed: Spent::default(),
+            unsigned: Spent::default(),
             records_left_out: LeftOut::default(),
             lines_left_out: LeftOut::default(),
         }
     }
 
     /// Whether one more may be logged in full; if not it is counted.
-    pub(super) fn admits(&self, standing: Standing, is_space_low: bool) -> bool {
-        let is_admitted = spend(&self.spent(standing).records, 1, self.records) && !is_space_low;
+    pub(super) fn admits(&self, provenance: Provenance, is_space_low: bool) -> bool {
+        let is_admitted = spend(&self.spent(provenance).records, 1, self.records) && !is_space_low;
         self.records_left_out.count_unless(is_admitted)
     }
 
     /// Whether a record of that size may be logged as well; if not it is counted.
-    pub(super) fn admits_bytes(&self, standing: Standing, bytes: usize) -> bool {
-        let is_admitted = spend(&self.spent(standing).record_bytes, bytes, self.record_bytes);
+    pub(super) fn admits_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
+        let is_admitted = spend(
+            &self.spent(provenance).record_bytes,
+            bytes,
+            self.record_bytes,
+        );
         self.records_left_out.count_unless(is_admitted)
     }
 
     /// Whether a request of that size may be kept as well: as many bytes a second as of records.
-    pub(super) fn admits_kept_bytes(&self, standing: Standing, bytes: usize) -> bool {
-        spend(&self.spent(standing).kept_bytes, bytes, self.record_bytes)
+    pub(super) fn admits_kept_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
+        spend(&self.spent(provenance).kept_bytes, bytes, self.record_bytes)
     }
 
     /// Whether an access line of that size may be logged; if not it is counted.
-    pub(super) fn admits_line(&self, standing: Standing, bytes: usize) -> bool {
-        let is_admitted = spend(&self.spent(standing).line_bytes, bytes, self.line_bytes);
+    pub(super) fn admits_line(&self, provenance: Provenance, bytes: usize) -> bool {
+        let is_admitted = spend(&self.spent(provenance).line_bytes, bytes, self.line_bytes);
         self.lines_left_out.count_unless(is_admitted)
     }
 
@@ -116,15 +120,15 @@ impl RefusedRate {
         self.lines_left_out.since_start.load(Ordering::Relaxed)
     }
 
-    fn spent(&self, standing: Standing) -> &Spent {
-        match standing {
-            Standing::Genuine => &self.genuine,
-            Standing::Unproved => &self.unproved,
+    fn spent(&self, provenance: Provenance) -> &Spent {
+        match provenance {
+            Provenance::Signed => &self.signed,
+            Provenance::Unsigned => &self.unsigned,
         }
     }
 
     pub(super) fn begin_second(&self) {
-        for spent in [&self.genuine, &self.unproved] {
+        for spent in [&self.signed, &self.unsigned] {
             for count in [
                 &spent.records,
                 &spent.record_bytes,
@@ -161,7 +165,7 @@ impl LeftOut {
 mod tests {
     use super::*;
 
-    const BOTH: [Standing; 2] = [Standing::Unproved, Standing::Genuine];
+    const BOTH: [Provenance; 2] = [Provenance::Unsigned, Provenance::Signed];
 
     fn rate(records: Option<u64>, line_bytes: Option<u64>) -> RefusedRate {
         RefusedRate::new(RefusedLimits {
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn so_many_a_second_are_logged_in_full_and_the_others_counted() {
         let rate = rate(Some(2), None);
-        let stranger = Standing::Unproved;
+        let stranger = Provenance::Unsigned;
         let admitted = || rate.admits(stranger, false);
         assert_eq!([admitted(), admitted(), admitted()], [true, true, false]);
         rate.begin_second();
@@ -201,7 +205,7 @@ mod tests {
     #[test]
     fn access_lines_have_so_many_bytes_a_second_and_the_others_are_counted() {
         let rate = rate(None, Some(100));
-        let admitted = |bytes| rate.admits_line(Standing::Unproved, bytes);
+        let admitted = |bytes| rate.admits_line(Provenance::Unsigned, bytes);
         assert_eq!(
             [admitted(99), admitted(50), admitted(1)],
             [true, true, false]
@@ -211,15 +215,15 @@ mod tests {
         assert!(admitted(1));
         assert_eq!((rate.lines_left_out.take(), rate.lines_left_out()), (2, 2));
         assert_eq!(rate.left_out(), 0, "their records are logged");
-        assert!((0..1000).all(|_| self::rate(None, None).admits_line(Standing::Unproved, 1000)));
-        assert!(!self::rate(None, Some(0)).admits_line(Standing::Unproved, 1));
+        assert!((0..1000).all(|_| self::rate(None, None).admits_line(Provenance::Unsigned, 1000)));
+        assert!(!self::rate(None, Some(0)).admits_line(Provenance::Unsigned, 1));
     }
 
     #[test]
     fn strangers_spend_nothing_of_what_mns_signed_has() {
-        type Spends = fn(&RefusedRate, Standing, usize) -> bool;
+        type Spends = fn(&RefusedRate, Provenance, usize) -> bool;
         let budgets: [Spends; 4] = [
-            |rate, standing, _bytes| rate.admits(standing, false),
+            |rate, provenance, _bytes| rate.admits(provenance, false),
             RefusedRate::admits_bytes,
             RefusedRate::admits_kept_bytes,
             RefusedRate::admits_line,
@@ -227,12 +231,12 @@ mod tests {
         let bytes_max = 4096 + 16 * 1024;
         for (number, spends) in budgets.iter().enumerate() {
             let rate = rate(Some(1), Some(1));
-            for standing in BOTH {
+            for provenance in BOTH {
                 let spent = [
-                    spends(&rate, standing, bytes_max),
-                    spends(&rate, standing, 1),
+                    spends(&rate, provenance, bytes_max),
+                    spends(&rate, provenance, 1),
                 ];
-                assert_eq!(spent, [true, false], "budget {number} of {standing:?}");
+                assert_eq!(spent, [true, false], "budget {number} of {provenance:?}");
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::error::Elapsed;
 
 use crate::journal::JournalError;
 use crate::mns::{Defect, InvalidNotification};
-use crate::quarantine::Standing;
+use crate::quarantine::Provenance;
 use crate::server::reason::Reason;
 use crate::trust::{NotAdmitted, Untrusted};
 
@@ -102,7 +102,7 @@ impl Rejection {
     pub(super) fn is_of_a_stranger(&self) -> bool {
         matches!(self, Self::Untrusted(_))
             && self.status() == 403
-            && self.standing() == Standing::Unproved
+            && self.provenance() == Provenance::Unsigned
     }
 
     /// Whether the signature had been looked at.
@@ -126,13 +126,13 @@ impl Rejection {
     }
 
     /// What is known of the sender of a request that came whole.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn provenance(&self) -> Provenance {
         match self {
             Self::Untrusted(Untrusted::KeyTooSmall(_))
             | Self::NotAdmitted(_)
             | Self::Invalid(_)
             | Self::Journal(_)
-            | Self::TooManyInFlight => Standing::Genuine,
+            | Self::TooManyInFlight => Provenance::Signed,
             Self::Untrusted(_)
             | Self::OutOfTime
             | Self::PathNotServed
@@ -141,7 +141,7 @@ impl Rejection {
             | Self::BodyTooLarge
             | Self::BodyTooSlow
             | Self::BodyBroken
-            | Self::Unplaced => Standing::Unproved,
+            | Self::Unplaced => Provenance::Unsigned,
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Settings {
     /// The form of both logs.
     pub format: Format,
     /// How much of an accepted request stands before its outcome.
-    pub shown: Shown,
+    pub request_detail: RequestDetail,
     /// How much of a refused body is logged, in bytes.
     pub refused_body_bytes: usize,
     /// How many refusals a second are logged with their details; `None` knows no bound.
@@ -52,7 +52,7 @@ pub enum Paths {
 /// How much of an accepted request stands in the endpoint log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Shown {
+pub enum RequestDetail {
     /// Headers and body.
     Full,
     /// Headers.

@@ -21,7 +21,7 @@ use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
 use mns_endpoint::quarantine::Quarantine;
 use mns_endpoint::server::{
-    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, Settings, Shown,
+    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, RequestDetail, Settings,
 };
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy,
@@ -67,13 +67,13 @@ fn next_signer() -> Signer {
     Signer::from_pem(include_str!("../vectors/keys/test-512-second.pem")).unwrap()
 }
 
-fn endpoint(format: Format, shown: Shown, dir: &std::path::Path) -> Endpoint {
-    endpoint_with(format, shown, dir, Limits::default(), [None; 2])
+fn endpoint(format: Format, detail: RequestDetail, dir: &std::path::Path) -> Endpoint {
+    endpoint_with(format, detail, dir, Limits::default(), [None; 2])
 }
 
 fn endpoint_with(
     format: Format,
-    shown: Shown,
+    detail: RequestDetail,
     dir: &std::path::Path,
     limits: Limits,
     [refused_per_second, refused_line_bytes]: [Option<u64>; 2],
@@ -113,7 +113,7 @@ fn endpoint_with(
         body_bytes_max: 2048,
         body_timeout: Duration::from_secs(3),
         format,
-        shown,
+        request_detail: detail,
         refused_body_bytes: 100,
         refused_per_second,
         refused_line_bytes,
@@ -223,10 +223,10 @@ fn requests() -> Vec<Vec<u8>> {
 }
 
 /// Both logs after one request of each kind.
-fn logs(format: Format, shown: Shown) -> (String, String) {
+fn logs(format: Format, detail: RequestDetail) -> (String, String) {
     let dir = tempfile::tempdir().unwrap();
     let (_answers, endpoint_log, access_log) =
-        logs_of(&dir, endpoint(format, shown, dir.path()), &requests());
+        logs_of(&dir, endpoint(format, detail, dir.path()), &requests());
     (endpoint_log, access_log)
 }
 
@@ -309,14 +309,14 @@ fn assert_golden(name: &str, found: &str) {
 
 #[test]
 fn the_text_logs_are_as_written_down() {
-    let (endpoint_log, access_log) = logs(Format::Text, Shown::Full);
+    let (endpoint_log, access_log) = logs(Format::Text, RequestDetail::Full);
     assert_golden("endpoint_log.txt", &endpoint_log);
     assert_golden("access_log.txt", &access_log);
 }
 
 #[test]
 fn the_json_logs_are_as_written_down() {
-    let (endpoint_log, access_log) = logs(Format::Json, Shown::Full);
+    let (endpoint_log, access_log) = logs(Format::Json, RequestDetail::Full);
     for line in endpoint_log.lines().chain(access_log.lines()) {
         serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).unwrap();
     }
@@ -334,7 +334,7 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
     };
     let endpoint = endpoint_with(
         Format::Text,
-        Shown::Full,
+        RequestDetail::Full,
         dir.path(),
         limits,
         [Some(2), None],
@@ -374,7 +374,7 @@ fn the_summaries_of_what_was_left_out_are_as_written_down() {
         // cannot forge them.
         let endpoint = endpoint_with(
             format,
-            Shown::Off,
+            RequestDetail::Off,
             dir.path(),
             Limits::default(),
             [Some(0); 2],
@@ -384,7 +384,7 @@ fn the_summaries_of_what_was_left_out_are_as_written_down() {
             vec![b"- / HTTP/1.1\r\nHost: -\r\n\r\n".to_vec()],
         ]
         .concat();
-        let end = Endpoint::tell_left_out;
+        let end = Endpoint::log_left_out;
         let (answers, endpoint_log, access_log) =
             logs_at_the_end_of_the_second(&dir, endpoint, &requests, end);
         let refused = answers.iter().filter(|answer| answer.status != 201).count();
@@ -410,8 +410,8 @@ fn the_summaries_of_what_was_left_out_are_as_written_down() {
 
 #[test]
 fn less_of_an_accepted_request_is_shown_on_demand() {
-    let (headers, _) = logs(Format::Text, Shown::Headers);
-    let (off, _) = logs(Format::Text, Shown::Off);
+    let (headers, _) = logs(Format::Text, RequestDetail::Headers);
+    let (off, _) = logs(Format::Text, RequestDetail::Off);
     let requests = |log: &str| {
         records(log)
             .into_iter()
@@ -428,7 +428,7 @@ fn less_of_an_accepted_request_is_shown_on_demand() {
 
 #[test]
 fn the_pattern_of_the_first_line_splits_the_log_into_its_records() {
-    let (log, access_log) = logs(Format::Text, Shown::Full);
+    let (log, access_log) = logs(Format::Text, RequestDetail::Full);
     let places: Vec<String> = records(&log).into_iter().map(|entry| entry.place).collect();
     let accepted = ["receive.rs:1", "receive.rs:2"].repeat(6);
     let refused = [3, 3, 3, 3, 5, 3, 4, 7, 7, 7, 7, 7].map(|number| format!("receive.rs:{number}"));

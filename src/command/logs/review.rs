@@ -15,7 +15,7 @@ use crate::command::logs::patience::Patience;
 use crate::command::{capture, input};
 use crate::config::Config;
 use crate::mns::{Notification, SignedRequest};
-use crate::quarantine::{Note, Standing};
+use crate::quarantine::{Note, Provenance};
 use crate::regular;
 use crate::server::Rejection;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
@@ -121,7 +121,7 @@ impl Review {
         captures: &'r [Capture],
     ) -> Vec<(&'r Capture, Verdict<'r>)> {
         let mut waiting: Vec<_> = captures.iter().enumerate().collect();
-        waiting.sort_by_key(|(_, capture)| !is_genuine(&capture.path));
+        waiting.sort_by_key(|(_, capture)| !is_signed(&capture.path));
         let mut judged = Vec::new();
         for (place, capture) in waiting {
             let verdict = match &capture.read {
@@ -175,10 +175,10 @@ impl Review {
     }
 }
 
-/// Whether the name of a file says that its signature held.
-fn is_genuine(path: &Path) -> bool {
-    let standing = path
+/// Whether the name of a file says that its signature matched.
+fn is_signed(path: &Path) -> bool {
+    let provenance = path
         .file_stem()
         .and_then(|stem| Path::new(stem).extension()?.to_str()?.parse().ok());
-    standing == Some(Standing::Genuine)
+    provenance == Some(Provenance::Signed)
 }

@@ -372,7 +372,7 @@ async fn drain(
         warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
     }
     drop(chores.await);
-    endpoint.tell_left_out();
+    endpoint.log_left_out();
     let closing = timeout(CLOSE_TIMEOUT, endpoint.journal.close());
     let (closed, _) = tokio::join!(closing, timeout(CLOSE_TIMEOUT, endpoint.quarantine.close()));
     closed
