@@ -16,18 +16,16 @@ use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::journal::{self, FileOptions, FileStorage, Format, Journal, SyncMode};
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
-use mns_endpoint::net::{Arrival, Connection};
+use mns_endpoint::net::{Arrival, Connection, Responder as _};
 use mns_endpoint::quarantine::Quarantine;
 use mns_endpoint::server::{
-    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedLimits, RefusedRate, RequestDetail,
-    Settings,
+    Counts, Endpoint, Gate, InFlight, Paths, RefusedLimits, RefusedRate, RequestDetail, Settings,
 };
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, Fetching, Policy, Verifier,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower::Service as _;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -53,14 +51,9 @@ async fn main() -> anyhow::Result<()> {
     let certificate =
         std::fs::read(format!("{file}.pem")).context("cannot read the certificate")?;
     let endpoint = Arc::new(endpoint(certificate, certificate_url, directory.as_ref())?);
-    let mut service = server::service(endpoint.clone());
     let mut rest = pushes.as_slice();
     for _ in 0..count.parse::<u64>()? {
-        let request = next(&mut rest)?;
-        let answer = service
-            .call(request)
-            .await
-            .map_err(|never| match never {})?;
+        let answer = endpoint.respond(arrival(), next(&mut rest)?).await;
         ensure!(
             answer.status() == StatusCode::CREATED,
             "a push was answered {}",
@@ -98,13 +91,15 @@ fn next(rest: &mut &[u8]) -> anyhow::Result<Request<Body>> {
             HeaderValue::from_bytes(header.value)?,
         );
     }
-    let peer = SocketAddr::from(([127, 0, 0, 1], 40000));
-    request.extensions_mut().insert(Arrival {
-        peer,
+    Ok(request)
+}
+
+fn arrival() -> Arrival {
+    Arrival {
+        peer: SocketAddr::from(([127, 0, 0, 1], 40000)),
         first_byte: Instant::now(),
         connection: Connection::detached(),
-    });
-    Ok(request)
+    }
 }
 
 /// As `serve` has it without a configuration, but that nothing is synced: that costs time, not

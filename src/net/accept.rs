@@ -8,8 +8,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,7 +20,6 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 use tracing::{debug, error, warn};
 
 use crate::net::activity::{Activity, Phase};
@@ -35,9 +32,9 @@ use crate::net::proxies::canonical;
 use crate::net::slots::{NoSlot, Slot, Slots};
 use crate::net::stream::TimedStream;
 use crate::net::turned_away::TurnedAway;
-use crate::net::{Limits, Tls, TrustedProxies};
+use crate::net::{Limits, Responder, Tls, TrustedProxies};
 
-/// How a request came, as an extension of it.
+/// How a request came.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// Who sent it: the other end of the connection, or who asked there where that is a trusted
@@ -57,7 +54,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// One for a request that came through no accept loop, as a benchmark's.
+    /// One for a request that has no slot: of a connection that is turned away, or of a
+    /// benchmark.
     #[must_use]
     pub fn detached() -> Self {
         let slots = Slots::new(1, 0, Arc::default());
@@ -167,8 +165,7 @@ pub async fn serve<S>(
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
+    S: Responder,
 {
     let acceptor = Acceptor {
         runtime: Handle::current(),
@@ -218,8 +215,7 @@ struct Acceptor<S> {
 
 impl<S> Acceptor<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send,
+    S: Responder,
 {
     /// Accepts on a thread of its own. Among thousands of tasks that are ready the loop would have
     /// its turn too seldom, and the kernel's queue would overflow: then a genuine peer waits a
@@ -372,19 +368,16 @@ where
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let is_pipelined = activity.phase() != Phase::Head;
             let arrival = self.arrival(peer, &activity, &request);
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(arrival);
-            let answer = self.service.clone().call(request);
-            let activity = activity.clone();
+            let (service, activity) = (self.service.clone(), activity.clone());
             async move {
                 // A stranger can send thousands of requests at once and read no answer: they cost
                 // us more than it.
                 if is_pipelined && !activity.has_accepted() {
                     sleep(PIPELINED_PAUSE).await;
                 }
-                let answer = answer.await;
+                let answer = service.respond(arrival, request.map(Body::new)).await;
                 activity.end_request();
-                answer
+                Ok::<_, Infallible>(answer)
             }
         });
         // Never pipeline_flush: it holds an answer back, even the last one, while bytes stand
@@ -476,6 +469,8 @@ mod tests {
     use std::thread::park_timeout;
     use std::time::Duration;
 
+    use axum::Router;
+
     use super::*;
     use crate::net::limits::FIRST_REQUEST_GRACE;
 
@@ -484,8 +479,7 @@ mod tests {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (counters, stop) = (Arc::<Counters>::default(), CancellationToken::new());
-        let service =
-            tower::service_fn(async |_: Request| Ok(Response::new(Body::from("answered"))));
+        let service = Router::new().fallback(async || "answered");
         let front = Front::plain(Limits::of_connections(8));
         let serving = tokio::spawn(serve(
             vec![listener],

@@ -6,8 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,14 +13,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
-use tower::Service;
+use tokio::time::{Instant, timeout};
 
 use crate::net::limits::{
     LINGER_BYTES_MAX, LINGER_TIMEOUT, TURNED_AWAY_HEAD_BYTES_MAX, TURNED_AWAY_HEAD_TIMEOUT,
     TURNED_AWAY_MAX, TURNED_AWAY_PROXY_TIMEOUT,
 };
-use crate::net::{Front, Tls, TrustedProxies};
+use crate::net::{Arrival, Connection, Front, Responder, Tls, TrustedProxies};
 
 /// Answers them, a bounded number at a time and each within a bounded time.
 #[derive(Clone)]
@@ -58,12 +55,7 @@ impl TurnedAway {
         service: S,
     ) -> Option<impl Future<Output = ()> + use<S>>
     where
-        S: Service<Request, Response = Response, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
+        S: Responder,
     {
         let permit = self.room.clone().try_acquire_owned().ok()?;
         let (tls, proxies, health_path) = (
@@ -81,10 +73,10 @@ impl TurnedAway {
                 return;
             }
             match tls {
-                None => answer(stream, health_path, service).await,
+                None => answer(stream, peer, health_path, service).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        answer(stream, health_path, service).await;
+                        answer(stream, peer, health_path, service).await;
                     }
                 }
             }
@@ -96,10 +88,11 @@ impl TurnedAway {
 
 async fn answer<S>(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
     health_path: Option<String>,
     service: S,
 ) where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone,
+    S: Responder,
 {
     let mut head = Vec::new();
     let Some(health_path) = health_path else {
@@ -116,7 +109,14 @@ async fn answer<S>(
     let (unread, write) = tokio::io::split(stream);
     let stream = tokio::io::join(std::io::Cursor::new(head).chain(unread), write);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        service.clone().call(request.map(Body::new))
+        // It has no slot, so nothing that is noted of it keeps another one out.
+        let arrival = Arrival {
+            peer,
+            first_byte: Instant::now(),
+            connection: Connection::detached(),
+        };
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(service.respond(arrival, request.map(Body::new)).await) }
     });
     drop(
         http1::Builder::new()

@@ -1,7 +1,8 @@
 //! The endpoint: the one path from a request to its answer.
 //!
-//! [`service`] gives the service that `net` serves. Each request takes the straight path of
-//! `receive`; each answer is decided in `respond`; what it leaves in the logs is made in `entry`.
+//! An [`Endpoint`] is a [`Responder`](crate::net::Responder), which `net` serves. Each request takes
+//! the straight path of `receive`; each answer is decided in `respond`; what it leaves in the logs
+//! is made in `entry`.
 
 mod awaited;
 mod counts;
@@ -18,7 +19,6 @@ mod rejection;
 mod remarks;
 mod respond;
 mod secret_path;
-mod service;
 mod settings;
 
 pub use counts::{Counts, SubscriptionCount};
@@ -29,5 +29,4 @@ pub use reason::Reason;
 pub use refused_rate::{RefusedLimits, RefusedRate};
 pub use rejection::Rejection;
 pub use secret_path::{SecretPath, SecretPathError};
-pub use service::service;
 pub use settings::{Paths, RequestDetail, Settings};

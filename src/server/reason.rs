@@ -47,7 +47,6 @@ pub enum Reason {
     BodyTooLarge,
     BodyTooSlow,
     BodyBroken,
-    Unplaced,
     /// A remark: accepted all the same.
     MessageMd5Mismatch,
     /// A remark: accepted all the same.
@@ -163,7 +162,6 @@ impl Reason {
                 "the network or a proxy is too slow; server.body_timeout allows more, up to 3s"
             }
             Self::BodyBroken => "the peer or a proxy ended the body early",
-            Self::Unplaced => "a defect of this program: please report it",
             Self::MessageMd5Mismatch => {
                 "normal if the publisher set user properties: MessageMD5 is then not the MD5 of \
                  the message; the body's own digest was signed"

@@ -5,7 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http::header::EXPECT;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::journal::Receipt;
 use crate::mns::SignedRequest;
-use crate::net::Arrival;
+use crate::net::{Arrival, Responder};
 use crate::server::entry::Visit;
 use crate::server::head::HeadVerdict;
 use crate::server::in_flight::Permit;
@@ -34,32 +34,32 @@ const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 /// How long the body may take of a request that its head refuses.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Answers one request.
-///
-/// Where the peer leaves, this future is dropped: before the hand-over to the journal nothing has
-/// happened, and after it the record is written all the same, so that a retry is a duplicate and
-/// never a loss.
-///
-/// Once a stop is under way each answer is the last of its connection.
-pub(super) async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
-    let response = answer_one(&endpoint, request).await;
-    if endpoint.draining.is_cancelled() {
-        respond::last(response)
-    } else {
-        response
+impl Responder for Arc<Endpoint> {
+    /// Answers one request, whatever its path and method: what is not served is refused and logged
+    /// like anything else.
+    ///
+    /// If the peer leaves, this future is dropped: before the hand-over to the journal nothing has
+    /// happened, and after it the record is written all the same, so that a retry is a duplicate
+    /// and never a loss.
+    ///
+    /// Once a stop is under way each answer is the last of its connection.
+    async fn respond(&self, arrival: Arrival, request: Request) -> Response {
+        let response = answer_one(self, arrival, request).await;
+        if self.draining.is_cancelled() {
+            respond::last(response)
+        } else {
+            response
+        }
     }
 }
 
-async fn answer_one(endpoint: &Endpoint, request: Request) -> Response {
+async fn answer_one(endpoint: &Endpoint, arrival: Arrival, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     if is_health_check(endpoint, &head) {
         let is_well = endpoint.journal.is_writable() && !endpoint.journal.is_low();
         return respond::health(is_well && !endpoint.draining.is_cancelled());
     }
     head.uri = endpoint.settings.with_prefix(head.uri);
-    let Some(arrival) = head.extensions.remove::<Arrival>() else {
-        return respond::refused(&Rejection::Unplaced, false);
-    };
     let request = http::Request::from_parts(head, Bytes::new());
     let mut visit = Visit {
         endpoint,

@@ -50,9 +50,6 @@ pub enum Rejection {
     /// The peer's doing: the body ended early or its chunks are broken.
     #[error("the body did not come whole")]
     BodyBroken,
-    /// Our doing: the request did not come through our accept loop.
-    #[error("the request has no peer")]
-    Unplaced,
 }
 
 impl Rejection {
@@ -89,7 +86,6 @@ impl Rejection {
             Self::BodyTooLarge => Reason::BodyTooLarge,
             Self::BodyTooSlow => Reason::BodyTooSlow,
             Self::BodyBroken => Reason::BodyBroken,
-            Self::Unplaced => Reason::Unplaced,
         }
     }
 
@@ -120,8 +116,7 @@ impl Rejection {
             | Self::ContentEncoding
             | Self::BodyTooLarge
             | Self::BodyTooSlow
-            | Self::BodyBroken
-            | Self::Unplaced => false,
+            | Self::BodyBroken => false,
         }
     }
 
@@ -140,8 +135,7 @@ impl Rejection {
             | Self::ContentEncoding
             | Self::BodyTooLarge
             | Self::BodyTooSlow
-            | Self::BodyBroken
-            | Self::Unplaced => Provenance::Unsigned,
+            | Self::BodyBroken => Provenance::Unsigned,
         }
     }
 }

@@ -80,8 +80,7 @@ impl Rejection {
             Self::Untrusted(Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_))
             | Self::Journal(_)
             | Self::TooManyInFlight
-            | Self::OutOfTime
-            | Self::Unplaced => Refusal::Unavailable,
+            | Self::OutOfTime => Refusal::Unavailable,
             Self::Untrusted(_) | Self::NotAdmitted(_) => Refusal::Forbidden,
             Self::Invalid(_) | Self::BodyBroken => Refusal::Invalid,
             Self::PathNotServed => Refusal::NotFound,

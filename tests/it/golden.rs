@@ -21,7 +21,7 @@ use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
 use mns_endpoint::quarantine::Quarantine;
 use mns_endpoint::server::{
-    self, Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, RequestDetail, Settings,
+    Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, RequestDetail, Settings,
 };
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy,
@@ -254,10 +254,9 @@ fn logs_at_the_end_of_the_second(
         .block_on(async { net::bind("127.0.0.1:0".parse().unwrap()) })
         .unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
-    let service = server::service(endpoint.clone());
     let serving = runtime.spawn(net::serve(
         vec![listener],
-        service,
+        endpoint.clone(),
         net::Front::plain(limits),
         Arc::new(Counters::default()),
         stop.clone(),

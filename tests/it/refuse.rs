@@ -755,7 +755,6 @@ fn every_reason_that_a_peer_can_cause_has_its_test_here() {
         Reason::JournalFull,
         Reason::JournalRefused,
         Reason::JournalFailed,
-        Reason::Unplaced,
         // What peers cause together: see limits.
         Reason::TooManyInFlight,
         // Remarks on what is accepted.

@@ -44,6 +44,7 @@ const FENCES: [(&str, &[&str]); 21] = [
         "axum",
         &[
             "net/accept.rs",
+            "net/responder.rs",
             "net/turned_away.rs",
             "server/",
             "admin/",

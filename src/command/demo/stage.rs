@@ -23,7 +23,7 @@ use crate::mns::AccessKey;
 use crate::net::{self, Counters, Front, Tls};
 use crate::quarantine::Quarantine;
 use crate::roots::{self, Trust};
-use crate::server::{self, Endpoint};
+use crate::server::Endpoint;
 
 /// Both servers, each on a free port of this machine.
 pub(super) struct Stage {
@@ -96,7 +96,7 @@ impl Stage {
             )),
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
-                server::service(endpoint.clone()),
+                endpoint.clone(),
                 Front {
                     tls,
                     ..Front::plain(config.net.clone())

@@ -85,8 +85,7 @@ fn is_of_the_moment(reason: Reason) -> bool {
         | Reason::TooManyInFlight
         | Reason::OutOfTime
         | Reason::BodyTooSlow
-        | Reason::BodyBroken
-        | Reason::Unplaced => true,
+        | Reason::BodyBroken => true,
         Reason::HeaderMissing
         | Reason::HeaderDoubled
         | Reason::HeaderUndecodable

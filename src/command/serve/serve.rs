@@ -152,7 +152,7 @@ impl Serve {
             health_path: running.started.server.health_path.clone(),
         };
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
-        let service = server::service(endpoint.clone());
+        let service = endpoint.clone();
         let admin = admin_listener::start(admin, &running, &counters);
         let mut serving = tokio::spawn(net::serve(
             listeners,

@@ -1,0 +1,23 @@
+//! What answers the requests that come through the accept loop.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use tower::Service as _;
+
+use crate::net::Arrival;
+
+/// Answers requests, each with how it came. Cloned for each request.
+pub trait Responder: Clone + Send + Sync + 'static {
+    /// Answers one request. The future is dropped when the peer leaves.
+    fn respond(&self, arrival: Arrival, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+impl Responder for Router {
+    async fn respond(&self, _arrival: Arrival, request: Request) -> Response {
+        match self.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
