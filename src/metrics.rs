@@ -328,7 +328,7 @@ impl Counted {
             encoder,
             "journal_dropped_refusals",
             help,
-            journal.notes_dropped(),
+            journal.refusals_dropped(),
         )?;
         gauge(
             encoder,

@@ -1,7 +1,36 @@
 //! What is written with one sync, and who waits for it.
 
-use crate::journal::queue::{Command, Entry, Waiting};
+use tokio::sync::oneshot;
+
+use crate::journal::entry::{Entry, JournalError};
 use crate::journal::seen::Fingerprint;
+
+pub(super) enum Command {
+    Write(Entry, Option<Waiting>),
+    Reopen,
+    Close,
+}
+
+pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
+
+/// Proof that an entry is on disk: both files were synced with it in them.
+///
+/// With `logs.sync` other than `always` it means what that mode promises: that the system has been
+/// given both.
+#[derive(Debug)]
+pub struct Receipt {
+    pub(super) is_duplicate: bool,
+    pub(super) _made_by_the_writer: (),
+}
+
+impl Receipt {
+    /// Whether the notification was on disk already. `false` if duplicates are not told from
+    /// others.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        self.is_duplicate
+    }
+}
 
 /// What is written with one sync.
 #[derive(Default)]
@@ -11,9 +40,9 @@ pub(super) struct Batch {
     pub(super) waiting: Vec<(Waiting, bool)>,
     /// What becomes known with it.
     pub(super) new: Vec<Fingerprint>,
-    pub(super) appended_bytes: usize,
-    pub(super) notes: usize,
-    pub(super) noted_bytes: usize,
+    pub(super) pushed_bytes: usize,
+    pub(super) refusals: usize,
+    pub(super) refused_bytes: usize,
     pub(super) reopens: usize,
     pub(super) duplicates: u64,
     pub(super) closing: bool,
@@ -23,21 +52,21 @@ impl Batch {
     /// Counts the bytes that were handed over.
     pub(super) fn count(&mut self, bytes: usize, is_waited_for: bool) {
         if is_waited_for {
-            self.appended_bytes = self.appended_bytes.saturating_add(bytes);
+            self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
         } else {
-            self.noted_bytes = self.noted_bytes.saturating_add(bytes);
-            self.notes = self.notes.saturating_add(1);
+            self.refused_bytes = self.refused_bytes.saturating_add(bytes);
+            self.refusals = self.refusals.saturating_add(1);
         }
     }
 
-    /// Whether notes are all that there is.
-    pub(super) fn is_of_notes(&self) -> bool {
-        self.notes > 0 && self.waiting.is_empty() && self.reopens == 0 && !self.closing
+    /// Whether refusals are all that there is.
+    pub(super) fn is_of_refusals(&self) -> bool {
+        self.refusals > 0 && self.waiting.is_empty() && self.reopens == 0 && !self.closing
     }
 
     /// How many entries it has.
     pub(super) fn entries(&self) -> usize {
-        self.waiting.len().saturating_add(self.notes)
+        self.waiting.len().saturating_add(self.refusals)
     }
 
     /// Adds what a command asks for.
@@ -61,9 +90,9 @@ impl Batch {
         self.waiting.clear();
         self.new.clear();
         (
-            self.appended_bytes,
-            self.notes,
-            self.noted_bytes,
+            self.pushed_bytes,
+            self.refusals,
+            self.refused_bytes,
             self.reopens,
         ) = (0, 0, 0, 0);
         self.duplicates = 0;

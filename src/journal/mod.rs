@@ -5,51 +5,44 @@
 //! other code can make a receipt, and no answer of 201 can be made without one.
 //! `docs/design/journal.md` has the format, the commit rule and what is assumed of the disk.
 
-mod access;
 mod batch;
-mod escape;
+mod entry;
 mod file_storage;
 mod files;
+#[expect(
+    clippy::module_inception,
+    reason = "the handle is named as users of the folder know it"
+)]
+mod journal;
 mod medium;
 mod meters;
 mod pair;
-mod queue;
-mod reader;
+mod read;
 mod record;
 pub(crate) mod recovery;
 mod retention;
+mod room;
 mod seen;
 mod settings;
 mod shared;
-mod stamp;
 mod storage;
 mod tee;
-mod verify;
 mod writer;
 
-pub use access::{AccessField, AccessLine};
-pub use escape::{escaped, json_text, unescape, unescape_bytes};
+pub use batch::Receipt;
+pub use entry::{Entry, Identity, JournalError};
 pub use file_storage::{FileOptions, FileStorage, OpenError};
 pub use files::{DIAGNOSTICS, Names};
+pub use journal::Journal;
 pub use medium::Medium;
 pub use meters::Meters;
-pub use queue::{Entry, Journal, JournalError, Limits, Once};
-pub use reader::{Damage, Found, Records, accepted};
-pub use record::{Level, Place, RECOVERED, Record, RecordRequest, SUCCEED};
+pub use read::{Damage, Found, NotificationKey, Records, Verdict, accepted, goes_back, verify};
+pub use record::{
+    AccessField, AccessLine, Format, Level, Place, RECOVERED, Record, RecordRequest, SUCCEED,
+    Stamp, escaped, json_text, unescape, unescape_bytes,
+};
 pub use recovery::{DamagedLog, Recovered, TornTail};
-pub use seen::SeenKey;
+pub use room::{Limits, Waits};
 pub use settings::{Duplicates, Settings, SyncMode};
-pub use shared::{REFUSAL_TOLD, STALL_TOLD, Waits};
-pub use stamp::Stamp;
+pub use shared::{REFUSAL_COOLDOWN, STALL_LIMIT};
 pub use storage::{Log, Reading, Storage};
-pub use verify::{Verdict, goes_back, verify};
-pub use writer::Receipt;
-
-/// How the records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// The manual's text.
-    Text,
-    /// One JSON object a line.
-    Json,
-}

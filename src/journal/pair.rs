@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use strum::{EnumCount as _, IntoEnumIterator as _};
 use tracing::{error, info, warn};
 
+use crate::journal::entry::Entry;
 use crate::journal::meters::Meters;
-use crate::journal::queue::Entry;
 use crate::journal::seen::Seen;
 use crate::journal::{DamagedLog, Log, Storage, SyncMode, recovery};
 

@@ -9,7 +9,7 @@ use std::io;
 
 use strum::IntoEnumIterator as _;
 
-use crate::journal::reader::{Found, Records};
+use crate::journal::read::{Found, Records};
 use crate::journal::{Log, Storage};
 
 /// How much of a file's end is looked at first; doubled until it holds the end of a whole record.

@@ -13,7 +13,7 @@ use std::io::{self, BufReader, SeekFrom};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use tracing::warn;
 
-use crate::journal::reader::{self, Records};
+use crate::journal::read::{self, Records};
 use crate::journal::{Log, Storage};
 
 /// How many are remembered. They take some 50 MiB.
@@ -22,47 +22,7 @@ const SEEN_MAX: usize = 1_000_000;
 const LANDMARK_BYTES: u64 = 4096;
 const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
-/// What makes two notifications the same: owner, topic, subscription and id.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct SeenKey {
-    owner: Vec<u8>,
-    topic: Vec<u8>,
-    subscription: Vec<u8>,
-    message: Vec<u8>,
-}
-
-impl SeenKey {
-    /// That of a notification with these parts.
-    #[must_use]
-    pub fn of([owner, topic, subscription, message]: [&[u8]; 4]) -> Self {
-        let [owner, topic, subscription, message] =
-            [owner, topic, subscription, message].map(<[u8]>::to_vec);
-        Self {
-            owner,
-            topic,
-            subscription,
-            message,
-        }
-    }
-
-    /// Owner, topic, subscription, message id.
-    #[must_use]
-    pub fn parts(&self) -> [&[u8]; 4] {
-        [&self.owner, &self.topic, &self.subscription, &self.message]
-    }
-
-    pub(super) fn slot(&mut self, attribute: &[u8]) -> Option<&mut Vec<u8>> {
-        match attribute {
-            b"TopicOwner" => Some(&mut self.owner),
-            b"TopicName" => Some(&mut self.topic),
-            b"SubscriptionName" => Some(&mut self.subscription),
-            b"MessageId" => Some(&mut self.message),
-            _ => None,
-        }
-    }
-}
-
-/// A keyed digest of a [`SeenKey`].
+/// A keyed digest of a [`NotificationKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u128);
 
@@ -275,7 +235,7 @@ fn read_file(
     let mut records = Records::new(Log::Endpoint, input);
     let mut found = Vec::new();
     while let Some(record) = records.next_whole()? {
-        found.extend(reader::accepted(record).map(|identity| key.of(identity.parts())));
+        found.extend(read::accepted(record).map(|identity| key.of(identity.parts())));
     }
     Ok((found, is_here))
 }

@@ -1,33 +1,34 @@
 //! What the writer and those who hand entries over know of each other: room, failures, counts.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::journal::meters::Meters;
+use crate::journal::room::Room;
 
 /// For how long a refused write counts against
 /// [`Journal::is_writable`](crate::journal::Journal::is_writable).
-pub const REFUSAL_TOLD: Duration = Duration::from_secs(5);
+pub const REFUSAL_COOLDOWN: Duration = Duration::from_secs(5);
 /// All the time that the disk has for a commit, or for whatever else the writer asks of it.
 ///
 /// Past it nothing more is handed over and
 /// [`Journal::is_writable`](crate::journal::Journal::is_writable) says no. A request has no more
 /// either.
-pub const STALL_TOLD: Duration = Duration::from_secs(3);
+pub const STALL_LIMIT: Duration = Duration::from_secs(3);
 
 pub(super) struct Shared {
     /// Entries that answers wait for.
-    pub(super) appends: Queued,
+    pub(super) pushes: Room,
     /// Entries that nobody waits for: bounded on their own, so that refusals never crowd out a
     /// push.
-    pub(super) notes: Queued,
+    pub(super) refusals: Room,
     /// Requests to reopen: one stands for all.
-    pub(super) reopens: Queued,
-    notes_dropped: AtomicU64,
+    pub(super) reopens: Room,
+    refusals_dropped: AtomicU64,
     pub(super) duplicates: AtomicU64,
     pub(super) meters: Meters,
     /// Milliseconds from `started` to the last refused write; 0 for none.
@@ -51,29 +52,13 @@ pub(super) struct Shared {
     pub(super) failed: CancellationToken,
 }
 
-/// What is in the queue and not yet written.
-#[derive(Default)]
-pub(super) struct Queued {
-    entries: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-/// What waits for the writer, or is being written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waits {
-    /// Entries.
-    pub entries: usize,
-    /// Their bytes.
-    pub bytes: usize,
-}
-
 impl Shared {
     pub(super) fn new() -> Self {
         Self {
-            appends: Queued::default(),
-            notes: Queued::default(),
-            reopens: Queued::default(),
-            notes_dropped: AtomicU64::new(0),
+            pushes: Room::default(),
+            refusals: Room::default(),
+            reopens: Room::default(),
+            refusals_dropped: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             meters: Meters::new(),
             refused_ms: AtomicU64::new(0),
@@ -89,9 +74,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn note_dropped(&self, count: usize) {
+    pub(super) fn count_dropped(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        if self.notes_dropped.fetch_add(count, Ordering::Relaxed) == 0 && count > 0 {
+        if self.refusals_dropped.fetch_add(count, Ordering::Relaxed) == 0 && count > 0 {
             warn!(
                 "Refusals cannot all be logged; those left out are counted, and told when serve \
                  stops"
@@ -99,8 +84,8 @@ impl Shared {
         }
     }
 
-    pub(super) fn notes_dropped(&self) -> u64 {
-        self.notes_dropped.load(Ordering::Relaxed)
+    pub(super) fn refusals_dropped(&self) -> u64 {
+        self.refusals_dropped.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_low(&self) -> bool {
@@ -125,7 +110,7 @@ impl Shared {
     }
 
     /// A write was refused; `false` where that is no news.
-    pub(super) fn note_refused(&self, cause: io::ErrorKind) -> bool {
+    pub(super) fn refuse(&self, cause: io::ErrorKind) -> bool {
         let is_news = !self.refused_lately();
         self.full.store(
             matches!(
@@ -183,41 +168,16 @@ impl Shared {
     /// The work at hand has not come back from the disk for a while.
     pub(super) fn is_stalled(&self) -> bool {
         let since = self.working_ms.load(Ordering::Relaxed);
-        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) > STALL_TOLD.as_millis()
+        since != 0 && u128::from(self.elapsed_ms().saturating_sub(since)) > STALL_LIMIT.as_millis()
     }
 
     pub(super) fn refused_lately(&self) -> bool {
         let refused = self.refused_ms.load(Ordering::Relaxed);
         refused != 0
-            && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_TOLD.as_millis()
+            && u128::from(self.elapsed_ms().saturating_sub(refused)) <= REFUSAL_COOLDOWN.as_millis()
     }
 
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Queued {
-    pub(super) fn waits(&self) -> Waits {
-        Waits {
-            entries: self.entries.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Takes room for one entry, if there is.
-    pub(super) fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
-        let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
-        let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = entries_before < entries_max && bytes_before.saturating_add(bytes) <= bytes_max;
-        if !fits {
-            self.give_back(1, bytes);
-        }
-        fits
-    }
-
-    pub(super) fn give_back(&self, entries: usize, bytes: usize) {
-        self.entries.fetch_sub(entries, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that owns the files, and the only maker of receipts.
+//! The thread that owns the files.
 //!
 //! A batch is what arrived while the last one was being synced: one write to each file, one sync of
 //! each, then every answer that waited. Once a second, busy or idle, it looks after the files.
@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::journal::batch::Batch;
+use crate::journal::batch::{Batch, Command, Receipt};
 use crate::journal::pair::{Fault, Pair};
-use crate::journal::queue::{Command, Entry, JournalError};
 use crate::journal::retention::Retention;
 use crate::journal::seen::Seen;
 use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
-use crate::journal::{Duplicates, Settings, SyncMode, record};
+use crate::journal::{Duplicates, Entry, JournalError, Settings, SyncMode, record};
 
 /// Refusals are synced once there are so many bytes of them, with or without a push among them.
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
@@ -31,35 +30,16 @@ const CHORES_EVERY: Duration = Duration::from_secs(1);
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
 /// For how long refusals are gathered while no push comes: nobody waits for them, and to look at
 /// both files costs more than they do.
-const NOTES_WINDOW: Duration = Duration::from_millis(5);
+const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
 /// So many entries are worth a commit of their own.
 const GATHERED: usize = 16;
 /// For how long it is remembered that pushes came from several sides. Who sends one after the other
 /// would only wait.
-const CROWD_REMEMBERED: Duration = Duration::from_secs(1);
+const CONTENTION_REMEMBERED: Duration = Duration::from_secs(1);
 /// Below this part of `low_water` space is scarce.
 const SCARCE_PART: u64 = 4;
 /// How often old files are looked for, unless `logs.keep` is shorter.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-
-/// Proof that an entry is on disk: both files were synced with it in them.
-///
-/// With `logs.sync` other than `always` it means what that mode promises: that the system has been
-/// given both.
-#[derive(Debug)]
-pub struct Receipt {
-    is_duplicate: bool,
-    _made_by_the_writer: (),
-}
-
-impl Receipt {
-    /// Whether the notification was on disk already. `false` if duplicates are not told from
-    /// others.
-    #[must_use]
-    pub fn is_duplicate(&self) -> bool {
-        self.is_duplicate
-    }
-}
 
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
@@ -70,7 +50,7 @@ pub(super) struct Writer {
     tee: Tee,
     settings: Settings,
     /// Until when pushes are taken to come from several sides.
-    crowded_until: Instant,
+    contended_until: Instant,
     chores_due: Instant,
     /// `None` if rotated files are kept for ever.
     retention: Option<Retention>,
@@ -96,7 +76,7 @@ impl Writer {
             shared,
             tee,
             settings,
-            crowded_until: now,
+            contended_until: now,
             chores_due: now,
             retention,
             prune_due: now,
@@ -134,7 +114,7 @@ impl Writer {
 
     /// Takes what else is there, and where several send what comes in a moment.
     fn gather(&self, batch: &mut Batch, commands: &Receiver<Command>) {
-        self.gather_notes(batch, commands);
+        self.gather_refusals(batch, commands);
         let due = later(Instant::now(), self.window());
         while !batch.closing && batch.entry.bytes() < self.settings.limits.batch_bytes {
             let patience = if batch.entries() < GATHERED {
@@ -154,9 +134,9 @@ impl Writer {
 
     /// While there are only notes, waits for more of them, but not in the queue: there each one
     /// would wake it. A push does.
-    fn gather_notes(&self, batch: &mut Batch, commands: &Receiver<Command>) {
-        let due = later(Instant::now(), NOTES_WINDOW);
-        while batch.is_of_notes() && batch.entry.bytes() < self.settings.limits.batch_bytes {
+    fn gather_refusals(&self, batch: &mut Batch, commands: &Receiver<Command>) {
+        let due = later(Instant::now(), REFUSALS_WINDOW);
+        while batch.is_of_refusals() && batch.entry.bytes() < self.settings.limits.batch_bytes {
             let Ok(command) = commands.try_recv() else {
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -172,7 +152,7 @@ impl Writer {
     /// How long a commit waits for more, where few wait for it.
     fn window(&self) -> Duration {
         match self.settings.sync {
-            SyncMode::Always if Instant::now() < self.crowded_until => GATHER_WINDOW,
+            SyncMode::Always if Instant::now() < self.contended_until => GATHER_WINDOW,
             SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }
     }
@@ -183,7 +163,7 @@ impl Writer {
         let mut is_duplicate = false;
         if let Command::Write(entry, waiting) = &mut command {
             batch.count(entry.bytes(), waiting.is_some());
-            if let (Some(seen), Some(once)) = (&self.seen, entry.once) {
+            if let (Some(seen), Some(once)) = (&self.seen, entry.identity) {
                 if seen.contains(once.fingerprint) || batch.new.contains(&once.fingerprint) {
                     batch.duplicates = batch.duplicates.saturating_add(1);
                     is_duplicate = true;
@@ -210,8 +190,8 @@ impl Writer {
         let took = begun.elapsed();
         let entries = batch.entries();
         // Two that wait at the same time are of two.
-        if self.shared.appends.waits().entries > 1 {
-            self.crowded_until = later(begun, CROWD_REMEMBERED);
+        if self.shared.pushes.waits().entries > 1 {
+            self.contended_until = later(begun, CONTENTION_REMEMBERED);
         }
         if result.is_ok() && entries > 0 {
             self.shared
@@ -219,16 +199,18 @@ impl Writer {
                 .note_batch(entries, batch.entry.bytes(), took);
         }
         self.shared
-            .appends
-            .give_back(batch.waiting.len(), batch.appended_bytes);
-        self.shared.notes.give_back(batch.notes, batch.noted_bytes);
+            .pushes
+            .give_back(batch.waiting.len(), batch.pushed_bytes);
+        self.shared
+            .refusals
+            .give_back(batch.refusals, batch.refused_bytes);
         match result {
             Ok(()) => drop(
                 self.shared
                     .duplicates
                     .fetch_add(batch.duplicates, Ordering::Relaxed),
             ),
-            Err(_) => self.shared.note_dropped(batch.notes),
+            Err(_) => self.shared.count_dropped(batch.refusals),
         }
         for (waiting, is_duplicate) in batch.waiting.drain(..) {
             // An error here is a peer that has left; its record stays.
@@ -291,7 +273,7 @@ impl Writer {
     fn tell(&self, fault: &Fault) -> JournalError {
         match fault {
             Fault::Refused(cause) => {
-                if self.shared.note_refused(cause.kind()) {
+                if self.shared.refuse(cause.kind()) {
                     warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and \
                         the next one tried");
                 }

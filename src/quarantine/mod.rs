@@ -7,7 +7,6 @@
 
 mod capture;
 mod files;
-mod keeper;
 mod quarantine;
 mod reservation;
 

@@ -356,16 +356,10 @@ mod tests {
             bytes_max: 1024 * 1024,
         };
         let keeper = Quarantine::start(options).unwrap();
-        assert!(keeper.keep(
-            new(keeper.reserve_signed(b"a")).unwrap(),
-            b"small".to_vec()
-        ));
+        assert!(keeper.keep(new(keeper.reserve_signed(b"a")).unwrap(), b"small".to_vec()));
         keeper.close().await;
         assert_eq!(
-            (
-                keeper.dropped(),
-                new(keeper.reserve_signed(b"a")).is_some()
-            ),
+            (keeper.dropped(), new(keeper.reserve_signed(b"a")).is_some()),
             (1, true)
         );
     }

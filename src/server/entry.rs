@@ -74,10 +74,10 @@ impl Visit<'_> {
             };
             record.write(&mut entry.endpoint, settings.format);
         }
-        entry.once = self
+        entry.identity = self
             .endpoint
             .journal
-            .once(notification.identity(), entry.endpoint.len());
+            .identify(notification.identity(), entry.endpoint.len());
         let mut attributes = Vec::with_capacity(mns::ATTRIBUTES.len().saturating_add(REMARKS_MAX));
         attributes.extend(notification.attributes());
         let reason = remarks.text();
@@ -125,7 +125,7 @@ impl Visit<'_> {
                 head.saturating_add(self.request.body().len().saturating_mul(2)),
             ),
             access: Vec::with_capacity(ACCESS_ROOM),
-            once: None,
+            identity: None,
         }
     }
 
@@ -167,7 +167,7 @@ impl Visit<'_> {
         };
         let mut entry = Entry::default();
         record.write(&mut entry.endpoint, self.endpoint.settings.format);
-        self.endpoint.journal.note(entry);
+        self.endpoint.journal.offer(entry);
     }
 
     pub(super) fn stamp(&self) -> Arc<Stamp> {

@@ -68,7 +68,7 @@ impl Endpoint {
             );
         }
         if records > 0 || lines > 0 {
-            self.journal.note(entry);
+            self.journal.offer(entry);
         }
     }
 

@@ -96,7 +96,7 @@ async fn answer_one(endpoint: &Endpoint, arrival: Arrival, request: Request) -> 
             let rejection = &refused.rejection;
             endpoint.counts.note(rejection.reason());
             if let Some(entry) = visit.refused(&refused) {
-                endpoint.journal.note(entry);
+                endpoint.journal.offer(entry);
             }
             let is_whole = match unwanted {
                 Some(body) => swallow(&visit, body).await,

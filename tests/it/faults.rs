@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mns_endpoint::journal::{Entry, Journal, Log, Once, Settings, SyncMode};
+use mns_endpoint::journal::{Entry, Identity, Journal, Log, Settings, SyncMode};
 use proptest::prelude::*;
 use strum::IntoEnumIterator as _;
 
@@ -196,20 +196,20 @@ impl World {
     fn entry(&mut self) -> (usize, Entry) {
         let number = self.next;
         self.next += 1;
-        let once = self.once(number);
+        let identity = self.identity(number);
         (
             number,
             Entry {
                 endpoint: written(Log::Endpoint, number),
                 access: written(Log::Access, number),
-                once,
+                identity,
             },
         )
     }
 
-    fn once(&self, number: usize) -> Option<Once> {
+    fn identity(&self, number: usize) -> Option<Identity> {
         self.journal
-            .once([b"", b"", b"", format!("{number:06}").as_bytes()], 0)
+            .identify([b"", b"", b"", format!("{number:06}").as_bytes()], 0)
     }
 
     /// An acknowledged push comes again, its record in a file that a start reads: it must be told
@@ -235,7 +235,7 @@ impl World {
             let (line, entry) = self.entry();
             let entry = Entry {
                 endpoint: written(Log::Endpoint, number),
-                once: self.once(number),
+                identity: self.identity(number),
                 ..entry
             };
             let journal = self.journal.clone();
@@ -272,7 +272,7 @@ impl World {
             Step::Again(back) => self.again(back),
             Step::Note => {
                 let (_, entry) = self.entry();
-                self.journal.note(entry);
+                self.journal.offer(entry);
             }
             Step::Room(room) => self.storage.with(|disk| disk.room = room),
             Step::FailSync => self.storage.with(|disk| disk.fail_sync = true),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mns_endpoint::journal::{
-    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_TOLD, STALL_TOLD, Settings,
+    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN, STALL_LIMIT, Settings,
     Storage, SyncMode, Waits,
 };
 
@@ -35,7 +35,7 @@ fn entry(name: &str) -> Entry {
     Entry {
         endpoint: format!("[{name}]\n\n").into_bytes(),
         access: format!("{name}\n").into_bytes(),
-        once: None,
+        identity: None,
     }
 }
 
@@ -121,7 +121,7 @@ async fn refusals_that_come_one_by_one_are_written_together() {
         let appends = storage.with(|disk| disk.appends);
         let begun = Instant::now();
         for number in 0..10 {
-            journal.note(entry("refused"));
+            journal.offer(entry("refused"));
             while begun.elapsed() < NOTES_WINDOW / 20 * number {}
         }
         until(&storage, |_| journal.waiting_refusals().entries == 0).await;
@@ -137,7 +137,7 @@ async fn no_push_waits_while_refusals_are_gathered() {
     // A busy machine gets several tries.
     let mut shortest = Duration::MAX;
     for _ in 0..20 {
-        journal.note(entry("refused"));
+        journal.offer(entry("refused"));
         // The writer has taken it, and waits for more.
         let taken = Instant::now();
         while taken.elapsed() < NOTES_WINDOW / 5 {}
@@ -320,9 +320,9 @@ async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
     // No push comes meanwhile, as where a balancer has taken the endpoint out.
     while !journal.is_writable() {
         tokio::task::yield_now().await;
-        assert!(started.elapsed() < REFUSAL_TOLD * 2);
+        assert!(started.elapsed() < REFUSAL_COOLDOWN * 2);
     }
-    assert!(started.elapsed() >= REFUSAL_TOLD);
+    assert!(started.elapsed() >= REFUSAL_COOLDOWN);
 }
 
 #[tokio::test]
@@ -337,9 +337,9 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
     let started = Instant::now();
     while journal.is_writable() {
         tokio::task::yield_now().await;
-        assert!(started.elapsed() < STALL_TOLD * 2);
+        assert!(started.elapsed() < STALL_LIMIT * 2);
     }
-    assert!(started.elapsed() >= STALL_TOLD);
+    assert!(started.elapsed() >= STALL_LIMIT);
     assert_eq!(
         journal.check_room(),
         Err(JournalError::Full),
@@ -363,7 +363,7 @@ async fn a_journal_without_work_that_hangs_in_the_disk_is_told() {
     let started = Instant::now();
     while journal.is_writable() {
         tokio::task::yield_now().await;
-        assert!(started.elapsed() < STALL_TOLD * 3);
+        assert!(started.elapsed() < STALL_LIMIT * 3);
     }
     storage.with(|disk| disk.stalled = false);
     until(&storage, |_| journal.is_writable()).await;
@@ -477,7 +477,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
     let large = Entry {
         endpoint: vec![b'x'; 1001],
         access: Vec::new(),
-        once: None,
+        identity: None,
     };
     assert_eq!(journal.append(large).await.err(), Some(JournalError::Full));
     let queued: Vec<_> = ["1", "2", "3"].into_iter().map(spawn).collect();
@@ -489,10 +489,10 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
         Some(JournalError::Full)
     );
     for number in 0..5 {
-        journal.note(entry(&format!("note {number}")));
+        journal.offer(entry(&format!("note {number}")));
     }
     assert_eq!(
-        journal.notes_dropped(),
+        journal.refusals_dropped(),
         1,
         "as many refusals as pushes have room"
     );
@@ -564,9 +564,9 @@ async fn a_flood_of_refusals_turns_no_push_away() {
     let held = spawn("held");
     until(&storage, |disk| disk.appends > appends).await;
     for _ in 0..100 {
-        journal.note(entry("flood"));
+        journal.offer(entry("flood"));
     }
-    assert_eq!(journal.notes_dropped(), 96);
+    assert_eq!(journal.refusals_dropped(), 96);
     let pushes: Vec<_> = ["1", "2", "3"].into_iter().map(spawn).collect();
     tokio::task::yield_now().await;
     storage.with(|disk| disk.stalled = false);
@@ -581,10 +581,10 @@ async fn many_refusals_are_synced_without_a_push_among_them() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
     for _ in 0..16 {
-        journal.note(Entry {
+        journal.offer(Entry {
             endpoint: vec![b'x'; 128 * 1024],
             access: Vec::new(),
-            once: None,
+            identity: None,
         });
     }
     until(&storage, |disk| {
@@ -598,7 +598,7 @@ async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
     let syncs = storage.with(|disk| disk.syncs);
-    journal.note(entry("refused"));
+    journal.offer(entry("refused"));
     until(&storage, |disk| !disk.access().live.is_empty()).await;
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
     journal.close().await.unwrap();
@@ -712,7 +712,7 @@ async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
 async fn refusals_are_synced_before_their_file_goes_out_of_sight() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
-    journal.note(entry("a"));
+    journal.offer(entry("a"));
     until(&storage, |disk| !disk.access().live.is_empty()).await;
     storage.with(|disk| disk.rename("endpoint_log", "old"));
     journal.append(entry("b")).await.unwrap();
@@ -864,7 +864,7 @@ async fn after_a_failed_sync_the_files_end_where_they_were_last_synced() {
     let storage = FaultyStorage::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
-    journal.note(entry("refused"));
+    journal.offer(entry("refused"));
     until(&storage, |disk| disk.access().live.ends_with(b"refused\n")).await;
     storage.with(|disk| disk.fail_sync = true);
     assert_eq!(
@@ -1061,11 +1061,11 @@ fn rotated_files_are_deleted_by_age_and_no_others() {
 fn notification(journal: &Journal, id: &str) -> Entry {
     let head = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!";
     let endpoint = format!("{head}\n{:<30}: {id}\n\n", "MessageId");
-    let once = journal.once([b"", b"", b"", id.as_bytes()], 0);
+    let identity = journal.identify([b"", b"", b"", id.as_bytes()], 0);
     Entry {
         endpoint: endpoint.into_bytes(),
         access: format!("{id}\n").into_bytes(),
-        once,
+        identity,
     }
 }
 
@@ -1171,7 +1171,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
     }
     // The snapshot is saved after the receipt: once something else was written it is there.
     let access = storage.with(|disk| disk.access().live.len());
-    journal.note(Entry {
+    journal.offer(Entry {
         endpoint: Vec::new(),
         ..entry("behind")
     });

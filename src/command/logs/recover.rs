@@ -19,7 +19,8 @@ use crate::command::stdout::printer;
 use crate::config::{self, Config};
 use crate::journal::{
     self, Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, Log, Names,
-    OpenError, Place, RECOVERED, Record, Records, SeenKey, Settings, Stamp, SyncMode, escaped,
+    NotificationKey, OpenError, Place, RECOVERED, Record, Records, Settings, Stamp, SyncMode,
+    escaped,
 };
 use crate::mns::Notification;
 use crate::quarantine::{self, Note};
@@ -252,11 +253,11 @@ impl Target {
             attributes: &attributes,
             request: None,
         };
-        let once = has_identity(notification)
-            .then(|| self.journal.once(notification.identity(), 0))
+        let identity = has_identity(notification)
+            .then(|| self.journal.identify(notification.identity(), 0))
             .flatten();
         let mut entry = Entry {
-            once,
+            identity,
             ..Entry::default()
         };
         record.write(&mut entry.endpoint, self.format);
@@ -267,7 +268,7 @@ impl Target {
 /// The same without a change: what passes is looked up in the logs as they are.
 fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow::Result<Tally> {
     let identified = |notification: &Notification<'_>| {
-        has_identity(notification).then(|| SeenKey::of(notification.identity()))
+        has_identity(notification).then(|| NotificationKey::of(notification.identity()))
     };
     let key = |verdict: &Verdict<'_>| match verdict {
         Verdict::Passes(notification, ..) => identified(notification),
@@ -322,7 +323,10 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// Which of these notifications the endpoint log tells of, rotated files included.
-fn in_the_logs(names: &Names, wanted: &HashSet<SeenKey>) -> io::Result<HashSet<SeenKey>> {
+fn in_the_logs(
+    names: &Names,
+    wanted: &HashSet<NotificationKey>,
+) -> io::Result<HashSet<NotificationKey>> {
     let rotated = names
         .rotated_numbers(Log::Endpoint)?
         .into_iter()

@@ -351,7 +351,7 @@ fn announce(
     };
     let mut entry = Entry::default();
     record.write(&mut entry.endpoint, endpoint.settings.format);
-    endpoint.journal.note(entry);
+    endpoint.journal.offer(entry);
 }
 
 /// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests
@@ -386,7 +386,7 @@ fn tell_counts(counters: &Counters, journal: &Journal) {
         broken_heads,
         turned_away,
         failed_handshakes,
-        refusals_not_logged = journal.notes_dropped(),
+        refusals_not_logged = journal.refusals_dropped(),
         "Stopped"
     );
 }

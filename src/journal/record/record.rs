@@ -7,15 +7,15 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::journal::escape::{INDENT, escape_into, json_string, json_text};
-use crate::journal::{Format, Stamp};
+use crate::journal::record::escape::{INDENT, escape_into, json_string, json_text};
+use crate::journal::record::{Format, Stamp};
 
 /// The width to which the names of attributes are padded.
-pub(super) const NAME_WIDTH: usize = 30;
+pub(in crate::journal) const NAME_WIDTH: usize = 30;
 /// The title of an accepted notification.
 pub const SUCCEED: &str = "Notify Message Succeed!";
 /// The title of one that is durable already.
-pub(super) const DUPLICATE: &str = "Notify Message Duplicate!";
+pub(in crate::journal) const DUPLICATE: &str = "Notify Message Duplicate!";
 /// The title of one that was refused by mistake and taken back.
 pub const RECOVERED: &str = "Notify Message Recovered!";
 
@@ -200,7 +200,7 @@ impl RecordRequest<'_> {
 
 /// Turns the record of a success, which begins at `start`, into that of a duplicate: only place and
 /// title differ, and both stand before anything that a peer chose.
-pub(super) fn make_duplicate(records: &mut Vec<u8>, start: usize) {
+pub(in crate::journal) fn make_duplicate(records: &mut Vec<u8>, start: usize) {
     for (old, new) in [
         (Place::Succeed.name(), Place::Duplicate.name()),
         (SUCCEED, DUPLICATE),
@@ -252,7 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::journal::{unescape, unescape_bytes};
+    use crate::journal::record::{unescape, unescape_bytes};
 
     /// What a peer may put anywhere, with a taste for what looks like a record.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {

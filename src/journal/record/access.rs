@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::journal::escape::{json_string, json_text, quote_into};
-use crate::journal::{Format, Stamp};
+use crate::journal::record::escape::{json_string, json_text, quote_into};
+use crate::journal::record::{Format, Stamp};
 
 /// One answer, as the access log tells it. Missing values are written as `-`.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// The start of every further line of a value.
-pub(super) const INDENT: &[u8] = b"\n    ";
+pub(in crate::journal) const INDENT: &[u8] = b"\n    ";
 /// How many bytes are looked at together.
 const CHUNK: usize = 16;
 

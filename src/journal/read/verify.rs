@@ -4,75 +4,12 @@
 //! and other control characters, what is not UTF-8, a missing end, a request without its outcome or
 //! the reverse. A changed letter is not.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde_json::Value;
-
-use crate::journal::reader::{Damage, Found, Records};
-use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
-use crate::journal::{Log, reader};
-
-/// Records are made up to this long before they are written, side by side: the times of two may be
-/// that much out of order.
-const DISORDER_SECONDS: i64 = 10;
-/// The same in minutes.
-const DISORDER_MINUTES: i64 = 1;
-/// What the record of a start begins with.
-const STARTED: &str = "Start Endpoint!";
-/// Fields of the manual's access line behind the time.
-const ACCESS_FIELDS: usize = 9;
-/// Problems that are told of one file.
-const PROBLEMS_MAX: usize = 20;
-
-/// What was found in one file.
-#[derive(Debug, Default)]
-pub struct Verdict {
-    /// Records, or lines, whole or damaged.
-    pub records: u64,
-    /// Those that say that a notification was accepted; in the access log the lines with 201.
-    pub accepted: u64,
-    /// Those that say that it was on disk already.
-    pub duplicates: u64,
-    /// Those that say that it was refused by mistake and taken back.
-    pub recovered: u64,
-    /// Requests without their outcome before a start or at the end: a crash cut it off before it
-    /// was acknowledged.
-    pub without_outcome: u64,
-    /// How often the time goes back: a clock that was set, or the end of summer time.
-    pub set_back: u64,
-    /// What is wrong: where it begins, and what it is. The first few.
-    pub problems: Vec<(u64, String)>,
-    /// All that is wrong.
-    pub problems_count: u64,
-    /// Bytes of an unfinished record at the end.
-    pub torn_bytes: u64,
-    /// How long the file was, in bytes.
-    pub len: u64,
-    /// Accepted notifications and duplicates, each answered 201, by the minute of their records:
-    /// minutes since 1970, UTC in JSON and local in text. Both logs give the records of one push
-    /// the same time, so what one lacks shows here.
-    pub acknowledged: BTreeMap<i64, u64>,
-    /// The minutes of the first record and of the latest one.
-    pub minutes: Option<(i64, i64)>,
-    /// Whether a minute is earlier than one before it, by more than the disorder of records: a
-    /// clock was set back, summer time ended, or the zone or the format became another one. Records
-    /// of different minutes then look alike.
-    pub goes_back: bool,
-    /// Whether the first record is that of a start.
-    pub begins_with_start: bool,
-    /// The offset of a last request whose outcome does not follow before the file ends.
-    pending_request: Option<u64>,
-}
-
-/// Whether a record of `minute` follows one of `latest` although it is older.
-#[must_use]
-pub fn goes_back(latest: i64, minute: i64) -> bool {
-    minute.saturating_add(DISORDER_MINUTES) < latest
-}
+use crate::journal::Log;
+use crate::journal::read::parsed::{Kind, parse};
+use crate::journal::read::records::{Found, Records};
+use crate::journal::read::verdict::{PROBLEMS_MAX, Verdict};
 
 /// Reads one file from its beginning to its end.
 ///
@@ -86,7 +23,7 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
     loop {
         let offset = verdict.len;
         let (record, found) = match records.read()? {
-            Found::Whole(record) => (record, look(log, record)),
+            Found::Whole(record) => (record, parse(log, record)),
             Found::Damaged(record, damage) => (record, Err(damage.to_string())),
             Found::Torn(rest) => {
                 verdict.torn_bytes = length(rest);
@@ -98,9 +35,9 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
         verdict.records = verdict.records.saturating_add(1);
         verdict.len = offset.saturating_add(length(record));
         match found {
-            Ok(seen) => {
-                verdict.count(&seen, &mut last_time);
-                pairs.next(&mut verdict, seen.kind, offset);
+            Ok(parsed) => {
+                verdict.count(&parsed, &mut last_time);
+                pairs.next(&mut verdict, parsed.kind, offset);
             }
             Err(problem) => {
                 verdict.complain(offset, problem);
@@ -116,25 +53,6 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
     verdict.problems.sort();
     verdict.problems.truncate(PROBLEMS_MAX);
     Ok(verdict)
-}
-
-/// What a sound record tells.
-struct Seen {
-    kind: Kind,
-    /// Whether it is JSON, whose times have an offset, and its time.
-    seconds: (bool, i64),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Request,
-    Accepted,
-    Duplicate,
-    Recovered,
-    Start,
-    /// A line of the access log that says 201: it has no request before it.
-    Line201,
-    Other,
 }
 
 /// The two records of a push are next to each other, unless `logs.request` is off. That may change
@@ -199,172 +117,6 @@ impl Pairs {
     }
 }
 
-impl Verdict {
-    /// Takes a file as finished, which a rotated one is: what its end lacks is damage, not a record
-    /// on its way.
-    pub fn finish(&mut self) {
-        if let Some(request) = self.pending_request.take() {
-            self.without_outcome = self.without_outcome.saturating_sub(1);
-            self.complain(
-                request,
-                "it is a request, and its outcome is missing behind it".to_owned(),
-            );
-        }
-        if self.torn_bytes > 0 {
-            let offset = self.len.saturating_sub(self.torn_bytes);
-            self.complain(
-                offset,
-                "its end is missing: the file ends within it".to_owned(),
-            );
-        }
-    }
-
-    fn count(&mut self, seen: &Seen, last_time: &mut Option<(bool, i64)>) {
-        let add = |count: &mut u64| *count = count.saturating_add(1);
-        match seen.kind {
-            Kind::Accepted | Kind::Line201 => add(&mut self.accepted),
-            Kind::Duplicate => add(&mut self.duplicates),
-            Kind::Recovered => add(&mut self.recovered),
-            Kind::Request | Kind::Start | Kind::Other => {}
-        }
-        let (is_json, seconds) = seen.seconds;
-        let minute = seconds.div_euclid(60);
-        match seen.kind {
-            Kind::Accepted | Kind::Line201 | Kind::Duplicate => {
-                add(self.acknowledged.entry(minute).or_default());
-            }
-            Kind::Recovered | Kind::Request | Kind::Start | Kind::Other => {}
-        }
-        self.begins_with_start |= self.minutes.is_none() && seen.kind == Kind::Start;
-        let (first, latest) = self.minutes.unwrap_or((minute, minute));
-        self.goes_back |= goes_back(latest, minute);
-        self.minutes = Some((first, latest.max(minute)));
-        if let Some((was_json, before)) = *last_time
-            && is_json == was_json
-            && seconds.saturating_add(DISORDER_SECONDS) < before
-        {
-            add(&mut self.set_back);
-        }
-        *last_time = Some(seen.seconds);
-    }
-
-    /// Problems at the end of a run are found after later ones, so more are kept than are reported.
-    fn complain(&mut self, offset: u64, problem: String) {
-        self.problems_count = self.problems_count.saturating_add(1);
-        if self.problems.len() < PROBLEMS_MAX.saturating_mul(2) {
-            self.problems.push((offset, problem));
-        }
-    }
-}
-
-fn look(log: Log, record: &[u8]) -> Result<Seen, String> {
-    let text = std::str::from_utf8(record).map_err(|_not_text| Damage::NotText.to_string())?;
-    if text
-        .chars()
-        .any(|character| character.is_control() && character != '\n')
-    {
-        return Err(Damage::Control.to_string());
-    }
-    let seen = match (text.starts_with('{'), log) {
-        (true, _) => look_json(log, record),
-        (false, Log::Access) => look_line(text),
-        (false, Log::Endpoint) => look_text(record, text),
-    };
-    seen.map_err(str::to_owned)
-}
-
-fn look_json(log: Log, record: &[u8]) -> Result<Seen, &'static str> {
-    let Ok(Value::Object(object)) = serde_json::from_slice(record) else {
-        return Err("it is no JSON object");
-    };
-    let time = object
-        .get("time")
-        .and_then(Value::as_str)
-        .and_then(|time| time.parse::<Timestamp>().ok());
-    let seconds = time.ok_or("it has no time")?.as_second();
-    let kind = match log {
-        Log::Access if object.get("status").and_then(Value::as_u64) == Some(201) => Kind::Line201,
-        Log::Access => Kind::Other,
-        Log::Endpoint => {
-            let event = object
-                .get("event")
-                .and_then(Value::as_str)
-                .ok_or("it has no event")?;
-            kind(event, event == "Request", record)?
-        }
-    };
-    Ok(Seen {
-        kind,
-        seconds: (true, seconds),
-    })
-}
-
-fn look_line(line: &str) -> Result<Seen, &'static str> {
-    let (time, fields) = line
-        .strip_prefix('[')
-        .and_then(|line| line.split_once(']'))
-        .ok_or("it has no time")?;
-    let fields = fields.strip_suffix('\n').unwrap_or(fields);
-    let fields = fields
-        .strip_prefix('"')
-        .and_then(|fields| fields.strip_suffix('"'))
-        .unwrap_or_default();
-    let fields: Vec<&str> = fields.split("\" \"").collect();
-    // A quote within a field is escaped.
-    if fields.len() < ACCESS_FIELDS || fields.iter().any(|field| field.contains('"')) {
-        return Err("it has not the fields of an access line");
-    }
-    let status = fields.get(1).copied();
-    let kind = if status == Some("201") {
-        Kind::Line201
-    } else {
-        Kind::Other
-    };
-    Ok(Seen {
-        kind,
-        seconds: (false, seconds("%d/%b/%Y %H:%M:%S", time)?),
-    })
-}
-
-fn look_text(record: &[u8], text: &str) -> Result<Seen, &'static str> {
-    let mut lines = text.lines();
-    let first = lines.next().unwrap_or_default();
-    let time = first
-        .split_once("] ")
-        .and_then(|(time, _)| time.strip_prefix('['))
-        .ok_or("it has no time")?;
-    let title = reader::title(first).ok_or("its first line has not five fields in brackets")?;
-    if lines.any(|line| !line.is_empty() && !reader::is_line_of_a_record(line.as_bytes())) {
-        return Err("one of its lines does not belong in a record");
-    }
-    let kind = kind(title, title.starts_with("Headers:"), record)?;
-    Ok(Seen {
-        kind,
-        seconds: (false, seconds("%Y-%m-%d %H:%M:%S", time)?),
-    })
-}
-
-fn kind(title: &str, is_request: bool, record: &[u8]) -> Result<Kind, &'static str> {
-    let kind = match title {
-        SUCCEED => Kind::Accepted,
-        DUPLICATE => Kind::Duplicate,
-        RECOVERED => Kind::Recovered,
-        _ if is_request => return Ok(Kind::Request),
-        _ if title.starts_with(STARTED) => return Ok(Kind::Start),
-        _ => return Ok(Kind::Other),
-    };
-    reader::accepted(record)
-        .map(|_identity| kind)
-        .ok_or("it has no attribute of a notification")
-}
-
-fn seconds(format: &str, time: &str) -> Result<i64, &'static str> {
-    let time = DateTime::strptime(format, time)
-        .ok()
-        .and_then(|time| TimeZone::UTC.to_timestamp(time).ok());
-    time.map(Timestamp::as_second).ok_or("its time is none")
-}
-
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
@@ -372,6 +124,8 @@ fn length(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::read::accepted;
+    use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 
     const REQUEST: &str = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:1] [1] Headers:host: \
         x\n    a: [b]\nPeer: y\n\n";
@@ -542,10 +296,7 @@ mod tests {
                 (vec![], 1),
                 "{record}"
             );
-            assert_eq!(
-                reader::accepted(record.as_bytes()).unwrap().parts(),
-                [&b""[..]; 4]
-            );
+            assert_eq!(accepted(record.as_bytes()).unwrap().parts(), [&b""[..]; 4]);
         }
     }
 }

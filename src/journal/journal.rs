@@ -12,74 +12,17 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
+use crate::journal::batch::{Command, Receipt, Waiting};
 use crate::journal::meters::Meters;
 use crate::journal::pair::Pair;
 use crate::journal::recovery::{self, Recovered};
-use crate::journal::seen::{Fingerprint, Fingerprints, Seen};
-use crate::journal::shared::{Shared, Waits};
+use crate::journal::seen::{Fingerprints, Seen};
+use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
-use crate::journal::writer::{Receipt, Writer};
-use crate::journal::{Duplicates, Log, Settings, Storage, SyncMode};
-
-/// What the journal takes before it says no.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Entries not yet committed that answers wait for; as many again may be refusals.
-    pub entries_max: usize,
-    /// Their bytes.
-    pub bytes_max: usize,
-    /// The bytes of refusals not yet written. They stand in the same queue, so they are few enough
-    /// for the slowest of disks: a push waits behind them.
-    pub refused_bytes_max: usize,
-    /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they
-    /// save.
-    pub batch_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            entries_max: 8192,
-            bytes_max: 64 * 1024 * 1024,
-            refused_bytes_max: 4 * 1024 * 1024,
-            batch_bytes: 256 * 1024,
-        }
-    }
-}
-
-/// Records of the endpoint log and lines of the access log that are written together or not at all.
-#[derive(Debug, Default)]
-pub struct Entry {
-    /// Whole records.
-    pub endpoint: Vec<u8>,
-    /// Whole lines.
-    pub access: Vec<u8>,
-    /// Where it tells of an accepted notification, which one.
-    pub once: Option<Once>,
-}
-
-/// Which notification an entry tells of, so that a second one of it is known as a duplicate.
-#[derive(Debug, Clone, Copy)]
-pub struct Once {
-    pub(super) fingerprint: Fingerprint,
-    /// Where the record of its outcome begins in the entry.
-    pub(super) outcome_at: usize,
-}
-
-/// Why an entry is not on disk: ours or the disk's doing, never the peer's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum JournalError {
-    /// The queue is full, or nothing has left it for [`STALL_TOLD`](crate::journal::STALL_TOLD);
-    /// nothing was handed over.
-    #[error("the journal's queue is full, or its disk does not answer")]
-    Full,
-    /// The write failed and was taken back.
-    #[error("the disk refused the record")]
-    Refused,
-    /// A sync failed before: nothing is written until the next start.
-    #[error("the journal has failed and takes nothing more")]
-    Failed,
-}
+use crate::journal::writer::Writer;
+use crate::journal::{
+    Duplicates, Entry, Identity, JournalError, Limits, Settings, Storage, SyncMode, Waits,
+};
 
 /// The handle to the writer thread.
 pub struct Journal {
@@ -89,18 +32,10 @@ pub struct Journal {
     sync: SyncMode,
     /// `None` where duplicates are not told.
     fingerprints: Option<Fingerprints>,
-    /// Woken for a push: it may be gathering notes. What else there is has time until that is done.
+    /// Woken for a push: it may be gathering refusals. What else there is has time until that is done.
     writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
-
-pub(super) enum Command {
-    Write(Entry, Option<Waiting>),
-    Reopen,
-    Close,
-}
-
-pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
 
 impl Journal {
     /// Recovers what stands in the files and starts the writer. `tee` gets a copy of every access
@@ -115,7 +50,7 @@ impl Journal {
     ) -> io::Result<(Self, Recovered)> {
         let recovered = recovery::recover(storage.as_mut())?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
-        // Room for as many notes as appends, one request to reopen and one close.
+        // Room for as many refusals as pushes, one request to reopen and one close.
         let (queue, commands) =
             mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new());
@@ -150,7 +85,7 @@ impl Journal {
         if self.shared.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
-        let Waits { entries, bytes } = self.shared.appends.waits();
+        let Waits { entries, bytes } = self.shared.pushes.waits();
         let is_full = entries >= self.limits.entries_max || bytes >= self.limits.bytes_max;
         if is_full || self.shared.is_stalled() {
             Err(JournalError::Full)
@@ -179,8 +114,8 @@ impl Journal {
     /// Whether it is a duplicate is decided by the writer, when all that was handed over before is
     /// on disk or refused.
     #[must_use]
-    pub fn once(&self, identity: [&[u8]; 4], outcome_at: usize) -> Option<Once> {
-        self.fingerprints.map(|fingerprints| Once {
+    pub fn identify(&self, identity: [&[u8]; 4], outcome_at: usize) -> Option<Identity> {
+        self.fingerprints.map(|fingerprints| Identity {
             fingerprint: fingerprints.of(identity),
             outcome_at,
         })
@@ -207,20 +142,20 @@ impl Journal {
     /// Pushes that are not on disk yet.
     #[must_use]
     pub fn waiting_pushes(&self) -> Waits {
-        self.shared.appends.waits()
+        self.shared.pushes.waits()
     }
 
     /// Refusals that are not written yet.
     #[must_use]
     pub fn waiting_refusals(&self) -> Waits {
-        self.shared.notes.waits()
+        self.shared.refusals.waits()
     }
 
     /// Hands an entry over that no answer waits for. Where there is no room it is dropped and
     /// counted.
-    pub fn note(&self, entry: Entry) {
+    pub fn offer(&self, entry: Entry) {
         if self.send(entry, None).is_err() {
-            self.shared.note_dropped(1);
+            self.shared.count_dropped(1);
         }
     }
 
@@ -241,8 +176,8 @@ impl Journal {
     }
 
     /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit
-    /// has been under way for [`STALL_TOLD`](crate::journal::STALL_TOLD), and no write was refused
-    /// in the last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD). After that time it is worth
+    /// has been under way for [`STALL_LIMIT`](crate::journal::STALL_LIMIT), and no write was refused
+    /// in the last [`REFUSAL_COOLDOWN`](crate::journal::REFUSAL_COOLDOWN). After that time it is worth
     /// another try.
     #[must_use]
     pub fn is_writable(&self) -> bool {
@@ -253,7 +188,7 @@ impl Journal {
     }
 
     /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago, or a
-    /// write was refused in the last [`REFUSAL_TOLD`](crate::journal::REFUSAL_TOLD) for want of
+    /// write was refused in the last [`REFUSAL_COOLDOWN`](crate::journal::REFUSAL_COOLDOWN) for want of
     /// space.
     #[must_use]
     pub fn is_low(&self) -> bool {
@@ -275,7 +210,7 @@ impl Journal {
     }
 
     /// Whether its thread has ended, or has hung in one commit for
-    /// [`STALL_TOLD`](crate::journal::STALL_TOLD).
+    /// [`STALL_LIMIT`](crate::journal::STALL_LIMIT).
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.shared.has_ended() || self.shared.is_stalled()
@@ -288,8 +223,8 @@ impl Journal {
 
     /// Refusals that were not logged for want of room.
     #[must_use]
-    pub fn notes_dropped(&self) -> u64 {
-        self.shared.notes_dropped()
+    pub fn refusals_dropped(&self) -> u64 {
+        self.shared.refusals_dropped()
     }
 
     /// Writes and syncs what was handed over, then ends the thread. Later entries fail.
@@ -320,8 +255,8 @@ impl Journal {
     fn send(&self, entry: Entry, waiting: Option<Waiting>) -> Result<(), JournalError> {
         let bytes = entry.bytes();
         let (queued, bytes_max) = match waiting {
-            Some(_) => (&self.shared.appends, self.limits.bytes_max),
-            None => (&self.shared.notes, self.limits.refused_bytes_max),
+            Some(_) => (&self.shared.pushes, self.limits.bytes_max),
+            None => (&self.shared.refusals, self.limits.refused_bytes_max),
         };
         if !queued.take(bytes, self.limits.entries_max, bytes_max) {
             return Err(JournalError::Full);
@@ -338,18 +273,5 @@ impl Journal {
                 mpsc::TrySendError::Disconnected(_) => JournalError::Failed,
             }
         })
-    }
-}
-
-impl Entry {
-    pub(super) fn of(&self, log: Log) -> &[u8] {
-        match log {
-            Log::Endpoint => &self.endpoint,
-            Log::Access => &self.access,
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.endpoint.len().saturating_add(self.access.len())
     }
 }

@@ -1,17 +1,12 @@
-//! Reads a log record by record, past damage too, and an accepted notification's identity out of
-//! its record.
+//! Reads a log record by record, past damage too.
 
 use std::io::{self, BufRead};
 
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
-use crate::journal::escape::{unescape, unescape_bytes};
-use crate::journal::record::{DUPLICATE, NAME_WIDTH, RECOVERED, SUCCEED};
-use crate::journal::{Log, SeenKey};
+use crate::journal::Log;
+use crate::journal::record::NAME_WIDTH;
 
-/// What the outcome of an accepted notification begins with.
-const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
 /// How a record begins; a `0` is any digit, an `a` any letter. Inside a JSON string the quotes
 /// would be escaped.
 const TEXT_HEAD: &[u8] = b"[0000-00-00 00:00:00] [";
@@ -251,80 +246,15 @@ fn damage(record: &[u8]) -> Option<Damage> {
         .then_some(Damage::NotText)
 }
 
-/// Which notification a record of the endpoint log tells of, where it says that one was accepted.
-///
-/// A log may change its form from one record to the next: text and JSON are told apart by the first
-/// byte. `None` also if it has no attribute that identifies a notification, not even an empty one:
-/// then the record is not whole.
-#[must_use]
-pub fn accepted(record: &[u8]) -> Option<SeenKey> {
-    if record.starts_with(b"{") {
-        accepted_json(record)
-    } else {
-        accepted_text(record)
-    }
-}
-
-fn accepted_text(record: &[u8]) -> Option<SeenKey> {
-    let mut lines = record.split(|byte| *byte == b'\n');
-    let first = lines.next()?;
-    if !ACCEPTED.contains(&title(std::str::from_utf8(first).ok()?)?) {
-        return None;
-    }
-    let mut key = SeenKey::default();
-    let mut value = None;
-    let mut is_named = false;
-    for line in lines {
-        if let Some(more) = line.strip_prefix(b"    ") {
-            if let Some((_, text)) = &mut value {
-                Vec::extend_from_slice(text, b"\n    ");
-                text.extend_from_slice(more);
-            }
-            continue;
-        }
-        set(&mut key, value.take());
-        value = split_attribute(line).filter(|(name, _)| key.slot(name).is_some());
-        is_named |= value.is_some();
-    }
-    set(&mut key, value);
-    is_named.then_some(key)
-}
-
 /// What stands behind the five bracketed fields of a record's first line. In the record of a
 /// request a peer chose it, so where it ends proves nothing.
 pub(super) fn title(first: &str) -> Option<&str> {
     first.splitn(6, "] ").nth(5)
 }
 
-fn split_attribute(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
+pub(super) fn split_attribute(line: &[u8]) -> Option<(&[u8], Vec<u8>)> {
     let (name, rest) = line.split_at_checked(NAME_WIDTH)?;
     Some((name.trim_ascii_end(), rest.strip_prefix(b": ")?.to_vec()))
-}
-
-fn set(key: &mut SeenKey, attribute: Option<(&[u8], Vec<u8>)>) {
-    if let Some((name, text)) = attribute
-        && let Some(slot) = key.slot(name)
-    {
-        *slot = unescape(&text);
-    }
-}
-
-fn accepted_json(record: &[u8]) -> Option<SeenKey> {
-    let Value::Object(record) = serde_json::from_slice(record).ok()? else {
-        return None;
-    };
-    if !ACCEPTED.contains(&record.get("event")?.as_str()?) {
-        return None;
-    }
-    let mut key = SeenKey::default();
-    let mut is_named = false;
-    for (name, value) in &record {
-        if let (Some(slot), Some(text)) = (key.slot(name.as_bytes()), value.as_str()) {
-            *slot = unescape_bytes(text.as_bytes());
-            is_named = true;
-        }
-    }
-    is_named.then_some(key)
 }
 
 #[cfg(test)]
@@ -365,30 +295,5 @@ mod tests {
             [(true, b"a\n".to_vec()), (false, b"b".to_vec())]
         );
         assert_eq!(all(Log::Access, b""), []);
-    }
-
-    #[test]
-    fn an_identity_is_read_back_whatever_the_values_hold() {
-        let head =
-            "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
-        let text = format!(
-            "{head}{:<30}: 1\n{:<30}: a\n    b\\x0d\n{:<30}: x\n    MessageId                     \
-             : no\n{:<30}: t\n\n",
-            "TopicOwner", "MessageId", "Message", "TopicName"
-        );
-        let key = accepted(text.as_bytes()).unwrap();
-        assert_eq!(key.parts(), [&b"1"[..], b"t", b"", b"a\nb\r"]);
-        let json = b"{\"event\":\"Notify Message Succeed!\",\"TopicOwner\":\"1\",\"MessageId\":\"a\\nb\\\\x0d\",\"TopicName\":\"t\"}\n";
-        assert_eq!(accepted(json).unwrap().parts(), key.parts());
-        let recovered = text.replace(SUCCEED, RECOVERED);
-        assert_eq!(accepted(recovered.as_bytes()).unwrap(), key);
-        let refused = text.replace(SUCCEED, "Access Forbidden!");
-        assert!(accepted(refused.as_bytes()).is_none());
-        // What a peer wrote into the first header of a request.
-        let request = text.replace(
-            SUCCEED,
-            "Headers:a: [x] [x] [x] [x] [x] Notify Message Succeed!",
-        );
-        assert!(accepted(request.as_bytes()).is_none());
     }
 }

@@ -1,0 +1,51 @@
+//! What is handed over at once: records and lines that are written together or not at all.
+
+use crate::journal::Log;
+use crate::journal::seen::Fingerprint;
+
+/// Records of the endpoint log and lines of the access log that are written together or not at all.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// Whole records.
+    pub endpoint: Vec<u8>,
+    /// Whole lines.
+    pub access: Vec<u8>,
+    /// Where it tells of an accepted notification, which one.
+    pub identity: Option<Identity>,
+}
+
+/// Which notification an entry tells of, so that a second one of it is known as a duplicate.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    pub(super) fingerprint: Fingerprint,
+    /// Where the record of its outcome begins in the entry.
+    pub(super) outcome_at: usize,
+}
+
+/// Why an entry is not on disk: ours or the disk's doing, never the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// The queue is full, or nothing has left it for [`STALL_LIMIT`](crate::journal::STALL_LIMIT);
+    /// nothing was handed over.
+    #[error("the journal's queue is full, or its disk does not answer")]
+    Full,
+    /// The write failed and was taken back.
+    #[error("the disk refused the record")]
+    Refused,
+    /// A sync failed before: nothing is written until the next start.
+    #[error("the journal has failed and takes nothing more")]
+    Failed,
+}
+
+impl Entry {
+    pub(super) fn of(&self, log: Log) -> &[u8] {
+        match log {
+            Log::Endpoint => &self.endpoint,
+            Log::Access => &self.access,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.endpoint.len().saturating_add(self.access.len())
+    }
+}

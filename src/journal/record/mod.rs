@@ -1,0 +1,14 @@
+//! How entries are written: the records of the endpoint log and the lines of the access log.
+
+mod access;
+mod escape;
+mod format;
+mod record;
+mod stamp;
+
+pub use access::{AccessField, AccessLine};
+pub use escape::{escaped, json_text, unescape, unescape_bytes};
+pub use format::Format;
+pub(super) use record::{DUPLICATE, NAME_WIDTH, make_duplicate};
+pub use record::{Level, Place, RECOVERED, Record, RecordRequest, SUCCEED};
+pub use stamp::Stamp;
