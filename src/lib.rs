@@ -17,13 +17,12 @@ pub mod mns;
 
 mod bounded;
 pub mod clock;
+pub mod disk;
 mod host_name;
 pub mod journal;
 pub mod meter;
 pub mod net;
 pub mod quarantine;
-mod regular;
-mod remedy;
 mod report;
 mod roots;
 mod span;
@@ -52,7 +51,7 @@ pub mod fuzzing {
     use http::{HeaderMap, Request};
 
     use crate::command::capture;
-    use crate::journal::{Log, recovery};
+    use crate::journal::{Log, torn};
     use crate::net::{TrustedProxies, proxies};
 
     /// A captured request, as `explain` reads it.
@@ -64,7 +63,7 @@ pub mod fuzzing {
     /// Where the last whole record of a file ends, as a start finds it.
     #[must_use]
     pub fn whole_end(log: Log, file: &[u8]) -> Option<usize> {
-        recovery::whole_end(log, file, true)
+        torn::whole_end(log, file, true)
     }
 
     /// Who a PROXY header says is asking.

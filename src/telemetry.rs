@@ -19,8 +19,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
 use crate::clock::{Clock, SystemClock};
+use crate::disk::regular;
 use crate::journal::DIAGNOSTICS;
-use crate::regular;
 
 /// How long a writer may take to get rid of what waits, when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::config::{Config, ConfigError, Sources};
-use crate::remedy::word;
+use crate::disk::word;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::bounded;
 use crate::config::ConfigError;
 use crate::config::error::impossible;
-use crate::regular;
+use crate::disk::regular;
 
 /// The file of the system's zone.
 const SYSTEM: &str = "/etc/localtime";

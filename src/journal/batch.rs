@@ -2,8 +2,8 @@
 
 use tokio::sync::oneshot;
 
+use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
-use crate::journal::seen::Fingerprint;
 
 pub(super) enum Command {
     Write(Entry, Option<Waiting>),

@@ -1,7 +1,7 @@
 //! What is handed over at once: records and lines that are written together or not at all.
 
 use crate::journal::Log;
-use crate::journal::seen::Fingerprint;
+use crate::journal::duplicates::Fingerprint;
 
 /// Records of the endpoint log and lines of the access log that are written together or not at all.
 #[derive(Debug, Default)]

@@ -8,10 +8,9 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::journal::files::Names;
-use crate::journal::{Log, Reading, Storage};
-use crate::regular;
-use crate::remedy::{move_away, remedy};
+use crate::disk::regular;
+use crate::disk::{fix_command, move_away};
+use crate::journal::{Log, Names, Reading, Storage};
 
 /// Where the files are and who may read them.
 #[derive(Debug, Clone)]
@@ -395,7 +394,7 @@ fn unwritable(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) ->
     OpenError::Unwritable {
         doing,
         path: path.to_owned(),
-        remedy: remedy(dir, &cause),
+        remedy: fix_command(dir, &cause),
         cause,
     }
 }

@@ -13,10 +13,9 @@ use std::time::SystemTime;
 use tokio::sync::oneshot;
 
 use crate::journal::batch::{Command, Receipt, Waiting};
+use crate::journal::duplicates::{Fingerprints, Seen};
+use crate::journal::logs::{Logs, Recovered, torn};
 use crate::journal::meters::Meters;
-use crate::journal::pair::Pair;
-use crate::journal::recovery::{self, Recovered};
-use crate::journal::seen::{Fingerprints, Seen};
 use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
 use crate::journal::writer::Writer;
@@ -48,7 +47,7 @@ impl Journal {
         settings: Settings,
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
-        let recovered = recovery::recover(storage.as_mut())?;
+        let recovered = torn::recover(storage.as_mut())?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many refusals as pushes, one request to reopen and one close.
         let (queue, commands) =
@@ -56,8 +55,8 @@ impl Journal {
         let shared = Arc::new(Shared::new());
         let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
         let fingerprints = seen.as_ref().map(Seen::key);
-        let pair = Pair::new(storage, sync, settings.rotate_bytes)?;
-        let writer = Writer::new(pair, seen, shared.clone(), Tee::new(tee), settings);
+        let logs = Logs::new(storage, sync, settings.rotate_bytes)?;
+        let writer = Writer::new(logs, seen, shared.clone(), Tee::new(tee), settings);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&commands))?;

@@ -13,9 +13,8 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::journal::batch::{Batch, Command, Receipt};
-use crate::journal::pair::{Fault, Pair};
-use crate::journal::retention::Retention;
-use crate::journal::seen::Seen;
+use crate::journal::duplicates::Seen;
+use crate::journal::logs::{Fault, Logs, Retention};
 use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
 use crate::journal::{Duplicates, Entry, JournalError, Settings, SyncMode, record};
@@ -43,7 +42,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
-    pair: Pair,
+    logs: Logs,
     /// `None` where duplicates are not told.
     seen: Option<Seen>,
     shared: Arc<Shared>,
@@ -60,7 +59,7 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer behind what stands in the files, which is durable already.
     pub(super) fn new(
-        pair: Pair,
+        logs: Logs,
         seen: Option<Seen>,
         shared: Arc<Shared>,
         tee: Tee,
@@ -69,9 +68,9 @@ impl Writer {
         let now = Instant::now();
         let retention = settings
             .keep
-            .map(|keep| Retention::new(keep, pair.newest_rotated(), SystemClock.now(), now));
+            .map(|keep| Retention::new(keep, logs.newest_rotated(), SystemClock.now(), now));
         let mut writer = Self {
-            pair,
+            logs,
             seen,
             shared,
             tee,
@@ -220,7 +219,7 @@ impl Writer {
             })));
         }
         self.shared.reopens.give_back(batch.reopens, 0);
-        self.pair.tell(&self.shared.meters);
+        self.logs.tell(&self.shared.meters);
         if let (Ok(()), Some(seen)) = (result, &mut self.seen) {
             batch
                 .new
@@ -230,8 +229,8 @@ impl Writer {
                 .meters
                 .remembered
                 .store(seen.len(), Ordering::Relaxed);
-            if (batch.closing || self.pair.is_save_due())
-                && let Err(fault) = self.pair.save(seen)
+            if (batch.closing || self.logs.is_save_due())
+                && let Err(fault) = self.logs.save(seen)
             {
                 self.tell(&fault);
             }
@@ -247,10 +246,10 @@ impl Writer {
             return Err(JournalError::Failed);
         }
         if batch.reopens > 0 {
-            self.pair.retry_now();
+            self.logs.retry_now();
         }
         let syncs = batch.closing || self.syncs(batch);
-        let written = self.pair.write(&batch.entry, syncs);
+        let written = self.logs.write(&batch.entry, syncs);
         written.map_err(|fault| self.tell(&fault))
     }
 
@@ -259,11 +258,11 @@ impl Writer {
         match self.settings.sync {
             // Refusals do not wait for the disk: the next push takes them along, or they are many.
             SyncMode::Always => {
-                let unsynced = self.pair.unsynced().saturating_add(batch.entry.bytes());
+                let unsynced = self.logs.unsynced().saturating_add(batch.entry.bytes());
                 !batch.waiting.is_empty() || unsynced >= SYNC_AFTER_BYTES
             }
             SyncMode::Interval(_) => self
-                .pair
+                .logs
                 .sync_due()
                 .is_some_and(|due| due <= Instant::now()),
             SyncMode::Os => false,
@@ -290,7 +289,7 @@ impl Writer {
     fn idle_for(&self) -> Duration {
         // A sync that failed is not tried again.
         let sync_due = self
-            .pair
+            .logs
             .sync_due()
             .filter(|_| !self.shared.failed.is_cancelled());
         let due = sync_due.map_or(self.chores_due, |due| due.min(self.chores_due));
@@ -304,23 +303,23 @@ impl Writer {
             return;
         }
         let mut done = Ok(());
-        if self.pair.sync_due().is_some_and(|due| due <= now) {
-            done = self.pair.sync_both();
+        if self.logs.sync_due().is_some_and(|due| due <= now) {
+            done = self.logs.sync_both();
         }
         if done.is_ok() && self.chores_due <= now {
             self.chores_due = later(now, CHORES_EVERY);
             self.look_at_the_space();
             self.prune(now);
-            done = self.pair.look();
+            done = self.logs.look();
         }
-        self.pair.tell(&self.shared.meters);
+        self.logs.tell(&self.shared.meters);
         if let Err(fault) = done {
             self.tell(&fault);
         }
     }
 
     fn look_at_the_space(&mut self) {
-        let Ok(free) = self.pair.free_bytes() else {
+        let Ok(free) = self.logs.free_bytes() else {
             return;
         };
         let low_water = self.settings.low_water_bytes;
@@ -344,7 +343,7 @@ impl Writer {
 
     /// What is known before the first batch.
     fn tell_meters(&self) {
-        self.pair.tell(&self.shared.meters);
+        self.logs.tell(&self.shared.meters);
         self.shared
             .meters
             .remembered
@@ -373,7 +372,7 @@ impl Writer {
         }
         self.prune_due = later(now, retention.every(PRUNE_EVERY));
         if let Some(before) = retention.before(wall, now) {
-            self.pair.prune(before);
+            self.logs.prune(before);
         }
     }
 }

@@ -22,8 +22,8 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
 use crate::bounded;
+use crate::disk::regular;
 use crate::net::limits::{HANDSHAKE_TIMEOUT, TLS_FILE_BYTES_MAX, TLS_LOOK_PERIOD};
-use crate::regular;
 use crate::report::Report;
 use crate::tls_error;
 

@@ -7,6 +7,7 @@
 
 mod capture;
 mod files;
+mod keeper;
 mod quarantine;
 mod reservation;
 

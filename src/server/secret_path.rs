@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::bounded;
-use crate::remedy::remedy;
+use crate::disk::fix_command;
 
 /// What stands before the segment.
 const PREFIX: &str = "/n/";
@@ -258,7 +258,7 @@ fn sync_all(file: &File) -> io::Result<()> {
 }
 
 fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> SecretPathError {
-    let remedy = remedy(path.parent().unwrap_or(path), &cause);
+    let remedy = fix_command(path.parent().unwrap_or(path), &cause);
     SecretPathError::Unusable {
         doing,
         path: path.to_owned(),

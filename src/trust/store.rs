@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::bounded;
+use crate::disk::fix_command;
+use crate::disk::regular;
 use crate::mns::{SigningCertUrl, is_certificate_file};
-use crate::regular;
-use crate::remedy::remedy;
 use crate::trust::SigningCertificate;
 
 /// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more
@@ -156,7 +156,7 @@ impl CertificateStore {
         StoreError::Unwritable {
             doing,
             path: path.to_owned(),
-            remedy: remedy(&self.dir, &cause),
+            remedy: fix_command(&self.dir, &cause),
             cause,
         }
     }

@@ -12,10 +12,9 @@ const LAYERS: [&[&str]; 5] = [
     &[
         "bounded",
         "clock",
+        "disk",
         "host_name",
         "meter",
-        "regular",
-        "remedy",
         "report",
         "roots",
         "span",

@@ -21,9 +21,9 @@ use crate::command::serve::admin_listener;
 use crate::command::stdout::printer;
 use crate::command::{Configuration, health};
 use crate::config::{self, Config};
-use crate::journal::{FileStorage, Medium, escaped};
+use crate::disk::{Medium, fix_command};
+use crate::journal::{FileStorage, escaped};
 use crate::net::{Tls, TlsFiles};
-use crate::remedy::remedy;
 use crate::report::Report;
 use crate::server::SecretPath;
 
@@ -193,7 +193,7 @@ impl Findings {
             self.0.push(Finding::warning("signing.max_age", text));
         }
         if let Err(error) = writable(&config.certificate_dir) {
-            let mending = remedy(&config.certificate_dir, &error);
+            let mending = fix_command(&config.certificate_dir, &error);
             let text = format!(
                 "certificates cannot be kept in {}: {error}; {mending}",
                 config.certificate_dir.display()
@@ -228,7 +228,7 @@ impl Findings {
             let text = format!(
                 "{} cannot be written: {error}; {}",
                 dir.display(),
-                remedy(dir, &error)
+                fix_command(dir, &error)
             );
             self.0.push(Finding::error(KEY, text));
         }

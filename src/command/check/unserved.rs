@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::disk::regular;
 use crate::journal::{Log, Names, Records, unescape_bytes};
-use crate::regular;
 
 /// How much of the end of the access log is read, in bytes: some thousand requests.
 const BYTES_MAX: u64 = 1024 * 1024;

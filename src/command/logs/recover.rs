@@ -17,6 +17,7 @@ use crate::command::Configuration;
 use crate::command::logs::review::{Capture, Reading, Review, Verdict};
 use crate::command::stdout::printer;
 use crate::config::{self, Config};
+use crate::disk::regular;
 use crate::journal::{
     self, Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, Log, Names,
     NotificationKey, OpenError, Place, RECOVERED, Record, Records, Settings, Stamp, SyncMode,
@@ -24,7 +25,6 @@ use crate::journal::{
 };
 use crate::mns::Notification;
 use crate::quarantine::{self, Note};
-use crate::regular;
 use crate::report::Report;
 use crate::server::Rejection;
 

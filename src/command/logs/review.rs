@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::command::logs::patience::Patience;
 use crate::command::{capture, input};
 use crate::config::Config;
+use crate::disk::regular;
 use crate::mns::{Notification, SignedRequest};
 use crate::quarantine::{Note, Provenance};
-use crate::regular;
 use crate::server::Rejection;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 

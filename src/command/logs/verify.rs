@@ -15,8 +15,8 @@ use crate::command::client::service::Output;
 use crate::command::logs::compare::{Comparison, History, compare};
 use crate::command::logs::report::Report;
 use crate::command::stdout::printer;
+use crate::disk::regular;
 use crate::journal::{self, Duplicates, Log, Names};
-use crate::regular;
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
 ///

@@ -16,8 +16,8 @@ use tempfile::NamedTempFile;
 use crate::command::Configuration;
 use crate::command::serve::address::reachable_ip;
 use crate::config::{Config, ConfigError};
+use crate::disk::fix_command;
 use crate::net::TlsFiles;
-use crate::remedy::remedy;
 
 /// Where `serve --self-signed` keeps both files, below the working directory.
 const DIR: &str = "certs";
@@ -88,7 +88,7 @@ impl SelfSigned {
             let (certificate, private_key) =
                 made_for(&names).context("cannot make a certificate")?;
             write(dir, &files, &certificate, &private_key).map_err(|cause| {
-                let problem = format!("cannot be written: {cause}; {}", remedy(dir, &cause));
+                let problem = format!("cannot be written: {cause}; {}", fix_command(dir, &cause));
                 impossible(
                     "--self-signed",
                     files.certificate.display().to_string(),

@@ -27,9 +27,10 @@ use crate::command::serve::{admin_listener, listeners};
 use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
+use crate::disk::Medium;
 use crate::journal::{
-    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Medium, Names, Place, Record,
-    Recovered, Stamp,
+    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Names, Place, Record, Recovered,
+    Stamp,
 };
 use crate::net::{self, Counters, Front, Tls};
 use crate::quarantine::{self, Quarantine};

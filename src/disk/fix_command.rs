@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 /// What to do about a directory that cannot be used, as the end of a sentence. A command for the
 /// shell if one mends it: "mend it with: mkdir ...".
-pub(crate) fn remedy(dir: &Path, cause: &io::Error) -> String {
+pub(crate) fn fix_command(dir: &Path, cause: &io::Error) -> String {
     let quoted = quoted(dir);
     let in_the_way = dir
         .ancestors()
@@ -132,13 +132,13 @@ mod tests {
             (Errno::ISDIR, "name a file", false),
             (Errno::STALE, "the system's log", false),
         ] {
-            let told = remedy(dir.path(), &errno.into());
+            let told = fix_command(dir.path(), &errno.into());
             assert!(told.contains(expected), "{errno}: {told}");
             assert_eq!(told.contains("chown"), is_owner, "{errno}: {told}");
             assert_eq!(told.contains("mend it with: "), is_owner, "{errno}: {told}");
         }
         for device in ["/dev/null", "/dev/null/logs"] {
-            let told = remedy(Path::new(device), &Errno::NOTDIR.into());
+            let told = fix_command(Path::new(device), &Errno::NOTDIR.into());
             assert_eq!(told, "name another directory: /dev/null is not one");
         }
     }

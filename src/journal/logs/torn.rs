@@ -61,7 +61,7 @@ struct Survey {
 }
 
 /// Cuts the torn ends off both logs and makes what remains durable.
-pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
+pub(in crate::journal) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     for log in Log::iter() {
         let (torn, damaged) = close_off(storage, log, 0)?;
@@ -79,7 +79,7 @@ pub(super) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
 /// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there,
 /// whatever has become of it. A torn end that is cut off was never acknowledged, so it goes even
 /// where there is no room to keep it: a start must not fail because of what a crash left.
-pub(super) fn close_off(
+pub(in crate::journal) fn close_off(
     storage: &mut dyn Storage,
     log: Log,
     known: u64,

@@ -11,17 +11,18 @@ use std::time::{Duration, Instant, SystemTime};
 use strum::{EnumCount as _, IntoEnumIterator as _};
 use tracing::{error, info, warn};
 
+use crate::journal::duplicates::Seen;
 use crate::journal::entry::Entry;
+use crate::journal::logs::torn;
 use crate::journal::meters::Meters;
-use crate::journal::seen::Seen;
-use crate::journal::{DamagedLog, Log, Storage, SyncMode, recovery};
+use crate::journal::{DamagedLog, Log, Storage, SyncMode};
 
 /// A file that could not be rotated or reopened is tried again after this time.
 const SWITCH_RETRY: Duration = Duration::from_secs(1);
 
 /// Why a batch is not in the files.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::journal) enum Fault {
     /// The disk refused it and nothing of it is left; the next one may fare better.
     Refused(io::Error),
     /// What is on disk is not known any more, so nothing may be written.
@@ -52,7 +53,7 @@ impl Lengths {
 }
 
 /// Both files of a port.
-pub(super) struct Pair {
+pub(in crate::journal) struct Logs {
     storage: Box<dyn Storage>,
     sync: SyncMode,
     rotate_bytes: Option<u64>,
@@ -74,9 +75,9 @@ pub(super) struct Pair {
 /// was killed.
 const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 
-impl Pair {
+impl Logs {
     /// Two files that were recovered: all that stands in them is durable.
-    pub(super) fn new(
+    pub(in crate::journal) fn new(
         storage: Box<dyn Storage>,
         sync: SyncMode,
         rotate_bytes: Option<u64>,
@@ -108,7 +109,7 @@ impl Pair {
     ///
     /// The endpoint log is synced before the access log is written, so that no access line is ever
     /// on disk without its record.
-    pub(super) fn write(&mut self, entry: &Entry, syncs: bool) -> Result<(), Fault> {
+    pub(in crate::journal) fn write(&mut self, entry: &Entry, syncs: bool) -> Result<(), Fault> {
         for log in Log::iter() {
             self.follow(log, entry.of(log).len())?;
         }
@@ -143,24 +144,24 @@ impl Pair {
     }
 
     /// Follows what others did to the files, without a write.
-    pub(super) fn look(&mut self) -> Result<(), Fault> {
+    pub(in crate::journal) fn look(&mut self) -> Result<(), Fault> {
         // The one whose log is gone must not keep the other from being followed.
         let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.follow(log, 0));
         endpoint.and(access)
     }
 
     /// A rotation or reopening that failed may be tried at once.
-    pub(super) fn retry_now(&mut self) {
+    pub(in crate::journal) fn retry_now(&mut self) {
         self.switch_after = [None; Log::COUNT];
     }
 
     /// Bytes that a sync would make durable.
-    pub(super) fn unsynced(&self) -> usize {
+    pub(in crate::journal) fn unsynced(&self) -> usize {
         self.unsynced
     }
 
     /// When the files are to be synced although no batch asks for it.
-    pub(super) fn sync_due(&self) -> Option<Instant> {
+    pub(in crate::journal) fn sync_due(&self) -> Option<Instant> {
         match self.sync {
             SyncMode::Interval(span) => self
                 .unsynced_since
@@ -170,7 +171,7 @@ impl Pair {
     }
 
     /// Tells how it stands.
-    pub(super) fn tell(&self, meters: &Meters) {
+    pub(in crate::journal) fn tell(&self, meters: &Meters) {
         meters
             .access_log_bytes
             .store(self.written.access, Ordering::Relaxed);
@@ -183,13 +184,13 @@ impl Pair {
     }
 
     /// Whether it is time for a snapshot of what is known of duplicates.
-    pub(super) fn is_save_due(&self) -> bool {
+    pub(in crate::journal) fn is_save_due(&self) -> bool {
         self.unsaved >= SAVE_AFTER_BYTES
     }
 
     /// Saves such a snapshot. What it tells of is durable first: a power cut must not leave a
     /// duplicate of nothing.
-    pub(super) fn save(&mut self, seen: &Seen) -> Result<(), Fault> {
+    pub(in crate::journal) fn save(&mut self, seen: &Seen) -> Result<(), Fault> {
         if self.unsynced > 0 {
             self.sync_both()?;
         }
@@ -202,24 +203,24 @@ impl Pair {
     }
 
     /// Syncs both files.
-    pub(super) fn sync_both(&mut self) -> Result<(), Fault> {
+    pub(in crate::journal) fn sync_both(&mut self) -> Result<(), Fault> {
         Log::iter().try_for_each(|log| self.sync_file(log))?;
         self.all_is_synced();
         Ok(())
     }
 
     /// The space that is left for the files.
-    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+    pub(in crate::journal) fn free_bytes(&self) -> io::Result<u64> {
         self.storage.free_bytes()
     }
 
     /// When the newest rotated file was written, if there is one and that is known.
-    pub(super) fn newest_rotated(&self) -> Option<SystemTime> {
+    pub(in crate::journal) fn newest_rotated(&self) -> Option<SystemTime> {
         self.storage.newest_rotated().ok().flatten()
     }
 
     /// Deletes rotated files to which nothing was written since `before`.
-    pub(super) fn prune(&mut self, before: SystemTime) {
+    pub(in crate::journal) fn prune(&mut self, before: SystemTime) {
         match self.storage.prune(before) {
             Ok(0) => {}
             Ok(files) => info!(files, "Deleted rotated logs that were older than logs.keep"),
@@ -328,7 +329,7 @@ impl Pair {
     /// precedes it is durable before anything follows.
     fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
         let (torn, damaged) =
-            recovery::close_off(self.storage.as_mut(), log, known).map_err(Fault::Refused)?;
+            torn::close_off(self.storage.as_mut(), log, known).map_err(Fault::Refused)?;
         if let Some(tail) = torn {
             warn!(
                 log = log.name(),

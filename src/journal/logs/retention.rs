@@ -18,7 +18,7 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 
 /// What is known of the time of day.
 #[derive(Debug)]
-pub(super) struct Retention {
+pub(in crate::journal) struct Retention {
     keep: Duration,
     /// The newest rotated file at the start. What this process writes has the time of its own
     /// clock, and proves nothing.
@@ -33,7 +33,7 @@ pub(super) struct Retention {
 
 impl Retention {
     /// Files are kept for `keep`; `newest` is when the newest rotated file was written, as of now.
-    pub(super) fn new(
+    pub(in crate::journal) fn new(
         keep: Duration,
         newest: Option<SystemTime>,
         wall: SystemTime,
@@ -50,7 +50,7 @@ impl Retention {
     }
 
     /// Compares the clocks. Gives the size of a jump.
-    pub(super) fn look(&mut self, wall: SystemTime, now: Instant) -> Option<Duration> {
+    pub(in crate::journal) fn look(&mut self, wall: SystemTime, now: Instant) -> Option<Duration> {
         let (last_wall, last_now) = std::mem::replace(&mut self.last, (wall, now));
         let expected = last_wall.checked_add(now.saturating_duration_since(last_now))?;
         let jump = distance(wall, expected);
@@ -62,7 +62,12 @@ impl Retention {
     }
 
     /// Takes the Date of a verified push. `true` if it is the first that proves something.
-    pub(super) fn confirm(&mut self, date: SystemTime, wall: SystemTime, now: Instant) -> bool {
+    pub(in crate::journal) fn confirm(
+        &mut self,
+        date: SystemTime,
+        wall: SystemTime,
+        now: Instant,
+    ) -> bool {
         let is_first = self.proved.is_none();
         if distance(date, wall) > DATE_WITHIN
             || self.proved_by(now).is_some_and(|proved| proved >= date)
@@ -75,7 +80,7 @@ impl Retention {
 
     /// Files that were last written before this are to be deleted. `None` while the time is not
     /// known.
-    pub(super) fn before(&self, wall: SystemTime, now: Instant) -> Option<SystemTime> {
+    pub(in crate::journal) fn before(&self, wall: SystemTime, now: Instant) -> Option<SystemTime> {
         let has_agreed =
             now.saturating_duration_since(self.agreed_since) >= AGREE_FOR.min(self.keep);
         let time = match self.proved_by(now) {
@@ -88,7 +93,7 @@ impl Retention {
     }
 
     /// How often old files are looked for, but `most` at most.
-    pub(super) fn every(&self, most: Duration) -> Duration {
+    pub(in crate::journal) fn every(&self, most: Duration) -> Duration {
         self.keep.clamp(Duration::from_secs(1), most)
     }
 
