@@ -10,9 +10,10 @@ use arc_swap::ArcSwap;
 
 use crate::emulator::signer::{Signer, SignerError};
 
-/// Certificates that are served: the newest ones.
+/// How many certificates are served: the newest ones.
 const CERTIFICATES_MAX: usize = 64;
-/// Where certificates lie that no endpoint may trust: below the trusted address, but not in it.
+/// The directory of certificates that no endpoint may trust: below the trusted address, but not
+/// directly in it.
 const FOREIGN_DIR: &str = "foreign";
 
 /// The current key, its certificate, and the certificates of the keys before it.

@@ -4,7 +4,7 @@
 //! A [`Signer`] has a key and its certificate, a [`Push`] lays a notification out as MNS does and
 //! signs it, a [`Connection`] delivers it: `push` needs no more. The [`Emulator`] adds an account
 //! that keeps topics, subscriptions and messages, the API that changes it, and the pusher that
-//! delivers what it keeps. What is faithful and what is not stands in `docs/emulator.md`.
+//! delivers what it keeps. `docs/emulator.md` says what is faithful and what is not.
 
 mod account;
 mod api;

@@ -1,9 +1,9 @@
 //! How fast a subscription is pushed to: full speed, or less and less while its endpoint fails
 //! (protocol.md 1.5).
 //!
-//! Known are the ends: the gap grows from nothing over 500 ms to 60 s, the pushes in flight shrink
-//! from 32 to 1, and a recovery takes up to 100 s. The steps between them are the emulator's: each
-//! doubles or halves.
+//! The ends are documented: the gap grows from nothing over 500 ms to 60 s, the pushes in flight
+//! shrink from 32 to 1, and a recovery takes up to 100 s. The steps between them are the
+//! emulator's: each doubles or halves.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const GAP_MIN: Duration = Duration::from_millis(500);
 const GAP_MAX: Duration = Duration::from_secs(60);
 /// The slowest step: its gap would be the first beyond the longest.
 const STEPS_MAX: u32 = 8;
-/// Failures in a row that are nobody's pattern yet.
+/// Failures in a row that do not slow the pace yet.
 const FAILURES_FREE: u32 = 2;
 
 /// The pace of one subscription.

@@ -10,7 +10,7 @@ use http::{HeaderValue, Request};
 use crate::emulator::signer::{Signer, SignerError};
 use crate::mns::{ContentFormat, ContentMd5, Form, Notation, Notification, string_to_sign};
 
-/// What stands around a notification when it is pushed.
+/// A notification, and what a push of it needs besides.
 #[derive(Debug, Clone)]
 pub struct Push<'a> {
     /// What is pushed.

@@ -1,7 +1,7 @@
 //! Why the API says no: the codes of the service, each with its status and a sentence
 //! (`docs/emulator.md`).
 //!
-//! The sentences are those of the vendor's table of error codes where it has one; a real
+//! The sentences are those of the vendor's table of error codes if it has one; a real
 //! `InvalidDigest` of 2017 has just that. What follows a colon is ours.
 
 use http::StatusCode;

@@ -15,10 +15,10 @@ const DECAY_RETRIES: u32 = 176;
 /// Its longest wait is 2 to the power of this, in seconds.
 const DECAY_DOUBLINGS: u32 = 9;
 
-/// How long after the push that failed as the `failures`-th the next one comes; `None` where that
-/// was the last.
+/// Returns the wait between the failure number `failures` of a message and its next push; `None`
+/// after the last retry.
 ///
-/// `fraction`, from 0 to 1, says where in its span a wait lies that is left to chance.
+/// `fraction`, from 0 to 1, chooses a random wait within its span.
 pub(super) fn wait_after(
     strategy: NotifyStrategy,
     failures: u32,

@@ -35,7 +35,7 @@ pub struct Signer {
     fingerprint: String,
 }
 
-/// No such key.
+/// Why there is no such key, or why it cannot sign.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// A size that no signing certificate may have.
@@ -101,7 +101,7 @@ impl Signer {
     /// The signature of a text: RSASSA-PKCS1-v1_5 with SHA-1.
     ///
     /// # Errors
-    /// [`SignerError::Key`] where the key cannot sign, as a broken one.
+    /// [`SignerError::Key`] if the key cannot sign, as a broken one.
     pub fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SignerError> {
         match self.key.try_sign(text) {
             Ok(signature) => Ok(signature.to_vec()),

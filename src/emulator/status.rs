@@ -32,7 +32,7 @@ pub struct SubscriptionStatus {
     pub topic: String,
     /// Its name.
     pub subscription: String,
-    /// Where it is pushed to.
+    /// The endpoint that it is pushed to.
     pub endpoint: String,
     /// Messages that the endpoint has not accepted yet.
     pub undelivered: u64,

@@ -27,7 +27,7 @@ pub(super) struct Books {
 /// Whether a commit has to be durable before it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Commit {
-    /// It does: a client is told that it is done.
+    /// It does: a client gets a success for it.
     Durable,
     /// It need not: after a crash the emulator only does the same again.
     Lazy,
@@ -117,14 +117,14 @@ mod tests {
         for dir in [None, Some(dir.path())] {
             let books = Arc::new(Books::open(dir).unwrap());
             let writing = books.database.begin_write().unwrap();
-            let (sender, told) = std::sync::mpsc::channel();
+            let (sender, counted) = std::sync::mpsc::channel();
             let reader = books.clone();
             std::thread::spawn(move || {
                 let count = reader
                     .read(|transaction| Ok(transaction.open_table(tables::DELIVERIES)?.len()?));
                 sender.send(count.unwrap()).unwrap();
             });
-            assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(0));
+            assert_eq!(counted.recv_timeout(Duration::from_secs(10)), Ok(0));
             drop(writing);
         }
     }

@@ -31,18 +31,18 @@ pub(super) enum Of {
 pub(in crate::emulator) struct Page {
     /// Only names that begin so.
     pub(in crate::emulator) prefix: String,
-    /// Only names behind this one: the last of the page before.
+    /// Only names after this one: the last of the previous page.
     pub(in crate::emulator) marker: String,
-    /// At most so many.
+    /// The most entries.
     pub(in crate::emulator) entries_max: usize,
 }
 
-/// A page of a list, and where the next one begins.
+/// A page of a list, and the marker of the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct Pages<T> {
     /// The entries, in the order of their names.
     pub(in crate::emulator) entries: Vec<T>,
-    /// The marker of the next page, where there is one.
+    /// The marker of the next page, if there is one.
     pub(in crate::emulator) next_marker: Option<String>,
 }
 

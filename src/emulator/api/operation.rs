@@ -1,4 +1,4 @@
-//! What a request to the API asks for, told from its method and target (`docs/emulator.md`).
+//! What a request to the API asks for, by its method and target (`docs/emulator.md`).
 
 use http::Method;
 
@@ -78,9 +78,9 @@ impl Operation {
     }
 }
 
-/// Whether every client writes a name into the request line as it writes it into the text to sign.
-/// Of a name with a blank, a percent sign or a character outside of ASCII some sign the encoded
-/// form and some the other, so it is judged before the signature.
+/// Whether every client writes a name into the request line as it writes it into the string to
+/// sign. If a name has a blank, a percent sign or a character outside of ASCII, some clients sign
+/// the encoded form and some the other, so it is refused before the signature is checked.
 fn is_sent_as_signed(name: &str) -> bool {
     name.bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'%')

@@ -174,8 +174,8 @@ async fn connect(
 
 /// Describes a failed handshake with an endpoint, and what to do.
 fn no_tls(authority: &str, error: &io::Error) -> String {
-    if let Some(told) = tls_error::with_peer(error, authority, TRUST_IT) {
-        return told;
+    if let Some(problem) = tls_error::with_peer(error, authority, TRUST_IT) {
+        return problem;
     }
     format!(
         "{authority} broke the handshake off: {error}; the address of a port without TLS begins \
