@@ -21,7 +21,7 @@ use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
 use crate::emulator::{Chaos, Emulator, Options, Status};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters, Front, Limits};
+use crate::net::{self, Counters, Frontend, Limits};
 use crate::signals::Signals;
 use crate::telemetry;
 
@@ -139,7 +139,7 @@ impl EmulatorCommand {
         let serving = tokio::spawn(net::serve(
             vec![listener],
             emulator.router(),
-            Front::plain(LIMITS),
+            Frontend::plain(LIMITS),
             counters,
             stop.clone(),
         ));

@@ -7,10 +7,10 @@ use std::io;
 use socket2::{Domain, Socket};
 use tokio::net::TcpListener;
 
-/// What was handed over cannot be served.
+/// Why the sockets that were handed over cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum NotListening {
-    /// `LISTEN_PID` or `LISTEN_FDS` is no number.
+    /// `LISTEN_PID` or `LISTEN_FDS` is not a number.
     #[error("LISTEN_PID or LISTEN_FDS in the environment is no number")]
     Environment,
     /// Another kind of socket.
@@ -26,8 +26,8 @@ pub enum NotListening {
     },
 }
 
-/// The sockets that were handed over, in their order; none where nobody did. To be asked once in a
-/// process.
+/// Takes the sockets that were handed over, in their order; none if there are none. Only once in a
+/// process: the file descriptors have one owner.
 ///
 /// # Errors
 /// [`NotListening`]

@@ -1,9 +1,9 @@
-//! What is counted of connections.
+//! The counters of connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What ends before there is a request to log.
+/// Counts what ends before there is a request to log.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections that got a slot.
@@ -14,15 +14,14 @@ pub struct Counters {
     pub failed_handshakes: AtomicU64,
     /// Heads that were broken, too slow or too large; the HTTP library answered or closed.
     pub broken_heads: AtomicU64,
-    /// Connections told 503 because every slot was busy.
+    /// Connections answered 503 because every slot was busy.
     pub turned_away: AtomicU64,
     /// Connections that were closed for others although they had carried a verified push, or were
     /// carrying one.
     pub evicted_proved: AtomicU64,
     /// The other connections that were closed for others.
     pub evicted_unproved: AtomicU64,
-    /// What is held of heads that are not answered and whose connections wait for their peers, in
-    /// bytes.
+    /// The memory for unanswered heads of connections that wait for their peers, in bytes.
     pub head_bytes: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! The case of the header names in an answer, as they are written on the wire.
+//! The case of the header names in an answer on the wire.
 
 use std::convert::Infallible;
 
@@ -16,15 +16,15 @@ const HEAD_BYTES_MAX: usize = 4096;
 /// The case of some header names. A client that compares names by case, as the vendor's Java SDK
 /// compares `Location`, needs the case that its service writes.
 ///
-/// The HTTP library writes all names in lower case, or all in title case. It writes a mixture only
-/// for a proxy: it keeps the case of the names that it reads in a private extension, and writes an
-/// answer with the case in its extensions. So this has the library read a request with the names,
+/// The HTTP library writes all names in lower case, or all in title case. It mixes them only for a
+/// proxy: it keeps the case of the names that it reads in a private extension, and writes an answer
+/// with the case in the answer's extensions. So this has the library read a request with the names,
 /// and keeps that extension.
 #[derive(Debug, Clone)]
 pub struct HeaderCase(Extensions);
 
 impl HeaderCase {
-    /// Has `names` written as they are given. All others stay in lower case.
+    /// Writes `names` as given. All others stay in lower case.
     pub async fn of(names: &[&str]) -> Self {
         // 0 is a value that each name can have, Content-Length too.
         let lines: String = names.iter().map(|name| format!("{name}: 0\r\n")).collect();
@@ -50,7 +50,7 @@ impl HeaderCase {
         Self(case.try_recv().unwrap_or_default())
     }
 
-    /// Has the names in the head of `answer` written so.
+    /// Writes the names in the head of `answer` in this case.
     pub fn apply<B>(&self, answer: &mut Response<B>) {
         answer.extensions_mut().extend(self.0.clone());
     }

@@ -1,26 +1,34 @@
-//! Sockets: from a bound listener to requests, with a bound on everything a peer can take.
+//! Sockets: from a bound listener to requests, with a bound on everything a peer can use.
 //!
-//! axum's own `serve` sets no timer and no bound on connections; this accept loop has both.
+//! axum's own `serve` has no timers and no bound on connections; this accept loop has both.
 
 mod accept;
 mod activation;
 mod activity;
+mod arrival;
+mod connection;
 mod counters;
+mod frontend;
 mod header_case;
 mod limits;
+mod listener;
 pub(crate) mod proxies;
 mod reach;
 mod responder;
 mod slots;
 mod stream;
 mod tls;
+mod tracker;
 mod turned_away;
 
-pub use accept::{Arrival, Connection, Front, bind, has_ipv6, serve};
+pub use accept::serve;
 pub use activation::{NotListening, inherited};
+pub use arrival::{Arrival, Connection};
 pub use counters::Counters;
+pub use frontend::Frontend;
 pub use header_case::HeaderCase;
 pub use limits::{HEAD_BYTES_MAX, Limits, raise_file_limit};
+pub use listener::{bind, has_ipv6};
 pub use proxies::TrustedProxies;
 pub use reach::{is_private, is_private_host};
 pub use responder::Responder;

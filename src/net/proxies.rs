@@ -1,4 +1,4 @@
-//! Who a request comes from where it came through proxies whose word is taken.
+//! Who a request comes from when it passed proxies that are believed.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,26 +13,25 @@ use tokio::time::timeout;
 
 use crate::net::limits::{PROXY_BYTES_MAX, PROXY_HEADER_TIMEOUT, PROXY_LINE_BYTES_MAX};
 
-/// The header to which each proxy adds the address that it was asked from.
+/// The header to which each proxy appends the address of its own client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// What a PROXY header of version 1 begins with. No method of HTTP does, since a blank ends a
-/// method.
+/// What a PROXY header of version 1 begins with. HTTP has no method that is called just PROXY.
 const LINE_START: &[u8] = b"PROXY ";
 /// Signature, version, kind and length of a PROXY header of version 2.
 const FIXED_BYTES: usize = 16;
 
-/// The networks of the proxies whose word is taken.
+/// The networks of the proxies that are believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Takes the word of whoever asks from one of these networks.
+    /// Believes whoever connects from one of these networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Nobody's word is taken.
+    /// Whether no proxy is believed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -49,28 +48,29 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Who asked first, as far as the word of trusted proxies reaches: X-Forwarded-For is read from
-    /// its end, where the nearest proxy wrote, up to the first address that is none of ours. An
+    /// Returns the client, as far as trusted proxies name it: reads X-Forwarded-For from its end,
+    /// where the nearest proxy wrote, up to the first address that is not a trusted proxy. An
     /// address without a port has port 0.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         let mut client = peer;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-        let told = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-        for one in told {
+        let named = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+        for one in named {
             if !self.trusts(client) {
                 break;
             }
             match address(one) {
                 Some(address) => client = address,
-                // What stands before it is nobody's word.
+                // It does not name the proxy that wrote the addresses before it, so those are not
+                // believed.
                 None => break,
             }
         }
         client
     }
 
-    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; gives who it says is
-    /// asking.
+    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; returns the client that
+    /// it names.
     ///
     /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes
     /// decide. They stay in the socket if there is no header.
@@ -124,7 +124,7 @@ async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Reads the header of either version, and no byte behind it.
+/// Reads the header of either version, and no byte after it.
 pub(crate) async fn read_header(
     stream: &mut (impl AsyncRead + Unpin),
     peer: SocketAddr,
@@ -144,7 +144,7 @@ pub(crate) async fn read_header(
     let parsed =
         ProxyHeader::parse(&header, version).map_err(|error| io::Error::other(error.to_string()));
     let (header, _all) = parsed?;
-    // None where the proxy asks for itself, as a probe does, or does not know who asks.
+    // None if the proxy connects for itself, as a probe does, or does not know the client.
     Ok(header
         .proxied_address()
         .map_or(peer, |proxied| canonical(proxied.source)))
@@ -154,7 +154,8 @@ pub(crate) async fn read_header(
 async fn read_line(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<Vec<u8>> {
     let mut line = vec![first];
     while !line.ends_with(b"\r\n") {
-        // Byte by byte, once in a connection: what follows the line is not ours.
+        // Byte by byte: what follows the line belongs to TLS or HTTP. Once in a connection, so the
+        // cost does not matter.
         line.push(stream.read_u8().await?);
         if line.len() > PROXY_LINE_BYTES_MAX
             || !line
@@ -199,7 +200,7 @@ fn address(text: &[u8]) -> Option<SocketAddr> {
     without_port.or_else(|_| text.parse()).ok().map(canonical)
 }
 
-/// An IPv4 address that was written as IPv6 is the same address.
+/// Returns an IPv4 address that was written as IPv6 as IPv4.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -230,7 +231,7 @@ mod tests {
             ("10.0.0.1:5", &[][..], "10.0.0.1:5"),
             ("10.0.0.1:5", &["203.0.113.7"], "203.0.113.7:0"),
             ("10.0.0.1:5", &["203.0.113.7:99"], "203.0.113.7:99"),
-            // A stranger has no word.
+            // A stranger is not believed.
             ("192.0.2.1:5", &["203.0.113.7"], "192.0.2.1:5"),
             // What the client put there itself is not believed.
             ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7"], "203.0.113.7:0"),
@@ -246,7 +247,7 @@ mod tests {
             ("10.0.0.1:5", &["203.0.113.7, unknown"], "10.0.0.1:5"),
             ("10.0.0.1:5", &["203.0.113.7,"], "10.0.0.1:5"),
             ("10.0.0.1:5", &["203.0.113.7, _x, 10.0.0.2"], "10.0.0.2:0"),
-            // IPv6, and IPv4 in its clothes.
+            // IPv6, and IPv4 written as IPv6.
             ("[fd00::1]:5", &["[2001:db8::1]:99"], "[2001:db8::1]:99"),
             ("[fd00::1]:5", &["[2001:db8::1]"], "[2001:db8::1]:0"),
             ("[fd00::1]:5", &["2001:db8::1"], "[2001:db8::1]:0"),

@@ -1,9 +1,9 @@
-//! Which addresses others can reach.
+//! Which addresses are reachable from the internet.
 
 use std::net::IpAddr;
 
-/// Domains that the internet's name service does not have (RFC 6761, 6762 and 8375, and what
-/// networks use inside).
+/// Domains that the internet's DNS does not have (RFC 6761, 6762 and 8375, and those that networks
+/// use inside).
 const PRIVATE_DOMAINS: [&str; 12] = [
     "corp",
     "home",
@@ -19,7 +19,7 @@ const PRIVATE_DOMAINS: [&str; 12] = [
     "test",
 ];
 
-/// Whether an address is out of reach from the internet: private, local, shared or made up for
+/// Whether an address is not reachable from the internet: private, local, shared or made up for
 /// examples.
 #[must_use]
 pub fn is_private(ip: IpAddr) -> bool {

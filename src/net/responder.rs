@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use tower::Service as _;
 
-use crate::net::Arrival;
+use crate::net::arrival::Arrival;
 
 /// Answers requests, each with how it came. Cloned for each request.
 pub trait Responder: Clone + Send + Sync + 'static {

@@ -3,12 +3,11 @@
 //! Reading: an idle connection may be silent for `idle_timeout`, a head that has begun must be
 //! complete within `head_timeout`; while a request is answered, its own deadlines hold. Writing: an
 //! answer must be taken within a bound, which is shorter once the connection has to end. Closing:
-//! the sending side is shut and what still comes is swallowed for a moment, since a close with
-//! unread bytes resets the connection and can take the answer away.
+//! the sending side is shut and what still arrives is discarded for up to a second, since a close
+//! with unread bytes resets the connection and can take the answer away.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,15 +15,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Limits;
-use crate::net::activity::{Activity, Phase};
+use crate::net::activity::Phase;
 use crate::net::limits::{
     FIRST_REQUEST_GRACE, LINGER_BYTES_MAX, LINGER_TIMEOUT, PROGRESS_GRACE, WRITE_TIMEOUT,
 };
+use crate::net::tracker::Tracker;
 
 /// A stream with deadlines.
 pub(super) struct TimedStream<S> {
     stream: S,
-    activity: Arc<Activity>,
+    tracker: Tracker,
     head_timeout: Duration,
     idle_timeout: Duration,
     reading: Pin<Box<Sleep>>,
@@ -46,10 +46,10 @@ struct Closing {
 }
 
 impl<S> TimedStream<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>, limits: &Limits) -> Self {
+    pub(super) fn new(stream: S, tracker: Tracker, limits: &Limits) -> Self {
         Self {
             stream,
-            activity,
+            tracker,
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
             reading: Box::pin(sleep_until(Instant::now())),
@@ -60,8 +60,8 @@ impl<S> TimedStream<S> {
 
     /// Ready when the peer has been silent for too long in this phase.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let allowed = match self.activity.phase() {
-            Phase::Opening | Phase::Idle if self.activity.close.is_cancelled() => {
+        let allowed = match self.tracker.activity.phase() {
+            Phase::Opening | Phase::Idle if self.tracker.activity.close.is_cancelled() => {
                 self.idle_timeout.min(FIRST_REQUEST_GRACE)
             }
             Phase::Opening | Phase::Idle => self.idle_timeout,
@@ -71,10 +71,10 @@ impl<S> TimedStream<S> {
                 return Poll::Pending;
             }
         };
-        let since = self.activity.since();
+        let since = self.tracker.activity.since();
         let deadline = since.checked_add(allowed).unwrap_or(since);
-        // A deadline is moved back with each request, and hardly ever met: the timer is set anew
-        // only where it would come too late, or has come too early.
+        // Each request moves the deadline back, and hardly any deadline is met. So the timer is
+        // reset only if it would fire too late, or has fired too early.
         while self.reading.deadline() > deadline || self.reading.as_mut().poll(cx).is_ready() {
             if self.reading.deadline() == deadline {
                 return Poll::Ready(());
@@ -87,7 +87,7 @@ impl<S> TimedStream<S> {
     /// Ready when the peer has left an answer unread for too long. A connection that has to end
     /// waits for less, or each stop would last as long as one peer likes.
     fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let allowed = if self.activity.close.is_cancelled() {
+        let allowed = if self.tracker.activity.close.is_cancelled() {
             PROGRESS_GRACE
         } else {
             WRITE_TIMEOUT
@@ -115,18 +115,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        this.activity.note_buffer(buffer.capacity());
+        this.tracker.activity.note_buffer(buffer.capacity());
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(result) => {
-                this.activity
+                this.tracker
+                    .activity
                     .note_read(buffer.filled().get(before..).unwrap_or_default());
                 Poll::Ready(result)
             }
-            // Asked to end between two requests: for hyper that is the end of the stream. By itself
-            // it would wait for the rest of what may be a head.
-            Poll::Pending if this.activity.ends_while_idle() => Poll::Ready(Ok(())),
+            // The connection is to end between two requests: hyper sees the end of the stream. On
+            // its own it would wait for the rest of what may be a head.
+            Poll::Pending if this.tracker.activity.ends_while_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
-                this.activity.wait();
+                this.tracker.wait();
                 ready!(this.poll_silence(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -147,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                this.activity.wait();
+                this.tracker.wait();
                 ready!(this.poll_unread(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -156,15 +157,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // With TLS an answer may still lie in the library's buffer.
+        // With TLS an answer may still be in the library's buffer.
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Ready(result) => {
                 this.unread = None;
-                this.activity.note_flushed();
+                this.tracker.activity.note_flushed();
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                this.activity.wait();
+                this.tracker.wait();
                 ready!(this.poll_unread(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
@@ -178,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                 .checked_add(LINGER_TIMEOUT)
                 .unwrap_or_else(Instant::now)
         };
-        this.activity.note_closing();
+        this.tracker.activity.note_closing();
         let closing = this.closing.get_or_insert_with(|| Closing {
             deadline: Box::pin(sleep_until(deadline())),
             is_said: false,
@@ -187,9 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         if !closing.is_said {
             match Pin::new(&mut this.stream).poll_shutdown(cx) {
                 Poll::Ready(result) => result?,
-                // The goodbye of TLS waits for a peer that reads nothing, and its slot is another
-                // connection's.
-                Poll::Pending if this.activity.gives_way() => return Poll::Ready(Ok(())),
+                // TLS's close_notify waits for a peer that reads nothing, and the slot belongs to
+                // another connection by now.
+                Poll::Pending if this.tracker.activity.gives_way() => return Poll::Ready(Ok(())),
                 Poll::Pending => return closing.deadline.as_mut().poll(cx).map(Ok),
             }
             closing.is_said = true;
@@ -203,10 +204,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                     closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len())
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
-                // Closed by us while nothing is on its way: its slot is wanted.
-                Poll::Pending if this.activity.close.is_cancelled() => return Poll::Ready(Ok(())),
+                // We close it and nothing is in flight: its slot is wanted.
+                Poll::Pending if this.tracker.activity.close.is_cancelled() => {
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Pending => {
-                    this.activity.wait();
+                    this.tracker.wait();
                     ready!(closing.deadline.as_mut().poll(cx));
                     return Poll::Ready(Ok(()));
                 }
@@ -218,6 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::AsyncWriteExt as _;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
@@ -257,15 +262,15 @@ mod tests {
         }
     }
 
-    fn activity() -> Arc<Activity> {
+    fn tracker() -> Tracker {
         let slots = Slots::new(1, 1, Arc::default());
         let slot = slots.take(None, CancellationToken::new()).unwrap();
-        slot.activity.clone()
+        Tracker::of(&slot)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_buffer_that_the_peer_never_takes_ends_a_flush_and_a_goodbye() {
-        let mut stream = TimedStream::new(Buffering, activity(), &Limits::of_connections(1));
+        let mut stream = TimedStream::new(Buffering, tracker(), &Limits::of_connections(1));
         stream.write_all(&[0; 64]).await.unwrap();
         let begun = Instant::now();
         let flushed = timeout(WRITE_TIMEOUT * 2, stream.flush()).await.unwrap();
@@ -284,7 +289,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_leaves_its_answers_unread_is_given_up_and_one_that_is_slow_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(16);
-        let mut stream = TimedStream::new(ours, activity(), &Limits::of_connections(1));
+        let mut stream = TimedStream::new(ours, tracker(), &Limits::of_connections(1));
         let slow = async {
             for _ in 0..3 {
                 tokio::time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
@@ -307,12 +312,12 @@ mod tests {
     async fn once_the_connection_has_to_end_an_answer_is_left_unread_for_the_grace_only() {
         for (closed_after_ms, ends_after_ms) in [(300, 1000), (3000, 3000)] {
             let (ours, _theirs) = tokio::io::duplex(16);
-            let activity = activity();
-            let mut stream = TimedStream::new(ours, activity.clone(), &Limits::of_connections(1));
+            let tracker = tracker();
+            let mut stream = TimedStream::new(ours, tracker.clone(), &Limits::of_connections(1));
             let begun = Instant::now();
             let closed = async {
                 tokio::time::sleep(Duration::from_millis(closed_after_ms)).await;
-                activity.close.cancel();
+                tracker.activity.close.cancel();
             };
             let mut written = std::pin::pin!(stream.write_all(&[0; 64]));
             tokio::select! {
@@ -328,9 +333,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_gives_way_waits_for_no_goodbye() {
-        let activity = activity();
-        let mut stream = TimedStream::new(Buffering, activity.clone(), &Limits::of_connections(1));
-        activity.give_way();
+        let tracker = tracker();
+        let mut stream = TimedStream::new(Buffering, tracker.clone(), &Limits::of_connections(1));
+        tracker.activity.give_way();
         let begun = Instant::now();
         stream.shutdown().await.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO);

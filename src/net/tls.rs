@@ -27,13 +27,13 @@ use crate::net::limits::{HANDSHAKE_TIMEOUT, TLS_FILE_BYTES_MAX, TLS_LOOK_PERIOD}
 use crate::report::Report;
 use crate::tls_error;
 
-/// The only protocol that is offered: MNS speaks no other.
+/// The only protocol that ALPN offers: MNS speaks no other.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// A word in every PEM file whose key needs a passphrase.
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
-/// Where certificate and key lie, both in PEM.
+/// The files of certificate and key, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate, then those between it and a root.
@@ -83,7 +83,7 @@ pub enum TlsError {
 /// The server's side of TLS.
 pub struct Tls {
     pair: ArcSwap<Pair>,
-    /// Held while one pair takes the place of another.
+    /// Locked while one pair replaces another, so that a slow look cannot undo a reload.
     change: Mutex<()>,
 }
 
@@ -95,7 +95,7 @@ struct Pair {
     not_after: Option<SystemTime>,
 }
 
-/// Both files as they stand on disk.
+/// The content of both files.
 struct Bytes {
     certificate: Vec<u8>,
     private_key: Vec<u8>,
@@ -114,7 +114,7 @@ impl Tls {
         })
     }
 
-    /// Takes the pair that now lies in `files`. Connections that are open keep theirs.
+    /// Uses the pair that is now in `files`. Open connections keep theirs.
     ///
     /// # Errors
     /// [`TlsError`]: the pair before stays in use.
@@ -125,7 +125,7 @@ impl Tls {
         Ok(())
     }
 
-    /// When the certificate ends, as it claims itself.
+    /// Returns when the certificate expires, as it claims.
     #[must_use]
     pub fn not_after(&self) -> Option<SystemTime> {
         self.pair.load().not_after
@@ -139,9 +139,9 @@ impl Tls {
             .map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 
-    /// Looks at the files now and then, and takes a pair that has changed, until `stop`.
+    /// Reads the files every [`TLS_LOOK_PERIOD`] and uses a pair that has changed, until `stop`.
     pub(super) async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut seen = Seen::default();
+        let mut last_look = LastLook::default();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -149,28 +149,29 @@ impl Tls {
             }
             let tls = self.clone();
             let looked = tokio::task::spawn_blocking(move || {
-                tls.look(&mut seen);
-                seen
+                tls.look(&mut last_look);
+                last_look
             });
             match looked.await {
-                Ok(after) => seen = after,
-                // It panicked: told by the runtime, and SIGHUP is left.
+                Ok(after) => last_look = after,
+                // The task panicked, which tokio has reported. SIGHUP still reloads the pair.
                 Err(_) => return,
             }
         }
     }
 
-    fn look(&self, seen: &mut Seen) {
+    fn look(&self, last_look: &mut LastLook) {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let in_use = self.pair.load();
         let read = Bytes::read(&in_use.files);
         let found = read.as_ref().ok().map(Bytes::digest);
         if found == Some(in_use.digest) {
-            *seen = Seen::default();
+            *last_look = LastLook::default();
             return;
         }
-        // Two files cannot be replaced at once: only what stands still is looked at, and told once.
-        if !seen.settles(found) {
+        // Two files cannot be replaced at once. So a change counts once two looks in a row have
+        // found the same, and a pair that cannot be used is reported once.
+        if !last_look.settles(found) {
             return;
         }
         let changed = read.and_then(|bytes| Pair::new(in_use.files.clone(), &bytes));
@@ -190,24 +191,24 @@ impl Tls {
     }
 }
 
-/// What the last look found that is not in use; `None` within for files that cannot be read.
+/// What the last look found that is not in use; the inner `None` if the files cannot be read.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct LastLook {
     last: Option<Option<u64>>,
-    is_told: bool,
+    is_reported: bool,
 }
 
-impl Seen {
-    /// Whether the same was found twice in a row, and for the first time.
+impl LastLook {
+    /// Returns whether the same was found twice in a row, and that for the first time.
     fn settles(&mut self, found: Option<u64>) -> bool {
         if self.last != Some(found) {
             *self = Self {
                 last: Some(found),
-                is_told: false,
+                is_reported: false,
             };
             return false;
         }
-        !std::mem::replace(&mut self.is_told, true)
+        !std::mem::replace(&mut self.is_reported, true)
     }
 }
 
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_change_is_looked_at_once_it_stands_still_and_told_once() {
-        let mut seen = Seen::default();
+        let mut last_look = LastLook::default();
         let looks = [
             Some(1),
             Some(2),
@@ -315,7 +316,7 @@ mod tests {
             Some(2),
             Some(2),
         ];
-        let settled = looks.map(|found| seen.settles(found));
+        let settled = looks.map(|found| last_look.settles(found));
         assert_eq!(
             settled,
             [false, false, true, false, false, true, false, false, true]

@@ -1,5 +1,5 @@
-//! Connections that there is no slot for: answered 503, unless they ask for the health, which is
-//! answered truly.
+//! Connections that get no slot: answered 503, except for a health check, which gets its true
+//! answer.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,11 +15,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use crate::net::arrival::{Arrival, Connection};
+use crate::net::frontend::Frontend;
 use crate::net::limits::{
     LINGER_BYTES_MAX, LINGER_TIMEOUT, TURNED_AWAY_HEAD_BYTES_MAX, TURNED_AWAY_HEAD_TIMEOUT,
     TURNED_AWAY_MAX, TURNED_AWAY_PROXY_TIMEOUT,
 };
-use crate::net::{Arrival, Connection, Front, Responder, Tls, TrustedProxies};
+use crate::net::responder::Responder;
+use crate::net::{Tls, TrustedProxies};
 
 /// Answers them, a bounded number at a time and each within a bounded time.
 #[derive(Clone)]
@@ -31,13 +34,13 @@ pub(super) struct TurnedAway {
 }
 
 impl TurnedAway {
-    pub(super) fn new(front: &Front) -> Self {
-        let Front {
+    pub(super) fn new(frontend: &Frontend) -> Self {
+        let Frontend {
             tls,
             proxies,
             health_path,
             ..
-        } = front.clone();
+        } = frontend.clone();
         Self {
             tls,
             proxies,
@@ -65,7 +68,7 @@ impl TurnedAway {
         );
         let answered = async move {
             let _permit = permit;
-            // One that stays silent is answered all the same.
+            // A proxy that stays silent is answered all the same.
             if proxies.trusts(peer)
                 && let Ok(Err(_)) =
                     timeout(TURNED_AWAY_PROXY_TIMEOUT, proxies.open(&mut stream, peer)).await
@@ -81,7 +84,7 @@ impl TurnedAway {
                 }
             }
         };
-        // Whoever takes longer is closed.
+        // A connection that takes longer is closed.
         Some(async { drop(timeout(LINGER_TIMEOUT, answered).await) })
     }
 }
@@ -126,7 +129,7 @@ async fn answer<S>(
     );
 }
 
-/// Reads a head, no more than a health check has; gives whether it is one.
+/// Reads a head, no more bytes than a health check has; returns whether it is one.
 async fn read_health_check(
     stream: &mut (impl AsyncRead + Unpin),
     head: &mut Vec<u8>,

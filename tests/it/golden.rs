@@ -257,7 +257,7 @@ fn logs_at_the_end_of_the_second(
     let serving = runtime.spawn(net::serve(
         vec![listener],
         endpoint.clone(),
-        net::Front::plain(limits),
+        net::Frontend::plain(limits),
         Arc::new(Counters::default()),
         stop.clone(),
     ));

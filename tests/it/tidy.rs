@@ -43,6 +43,7 @@ const FENCES: [(&str, &[&str]); 21] = [
         "axum",
         &[
             "net/accept.rs",
+            "net/connection.rs",
             "net/responder.rs",
             "net/turned_away.rs",
             "server/",
@@ -88,7 +89,7 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("clap", &["command/"]),
     ("anyhow", &["command/", "main.rs"]),
     ("redb", &["emulator/account/"]),
-    ("socket2", &["net/accept.rs", "net/activation.rs"]),
+    ("socket2", &["net/listener.rs", "net/activation.rs"]),
     ("prometheus_client", &["metrics.rs"]),
     ("proxy_header", &["net/proxies.rs"]),
     ("sd_listen_fds", &["net/activation.rs"]),

@@ -20,7 +20,7 @@ use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal};
 use crate::mns::AccessKey;
-use crate::net::{self, Counters, Front, Tls};
+use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::Quarantine;
 use crate::roots::{self, Trust};
 use crate::server::Endpoint;
@@ -90,16 +90,16 @@ impl Stage {
             tokio::spawn(net::serve(
                 vec![emulator_listener],
                 emulator.router(),
-                Front::plain(LIMITS),
+                Frontend::plain(LIMITS),
                 counters(),
                 stop.clone(),
             )),
             tokio::spawn(net::serve(
                 vec![endpoint_listener],
                 endpoint.clone(),
-                Front {
+                Frontend {
                     tls,
-                    ..Front::plain(config.net.clone())
+                    ..Frontend::plain(config.net.clone())
                 },
                 counters(),
                 stop.clone(),

@@ -22,7 +22,7 @@ use crate::command::push::outcome::Outcome;
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
 use crate::emulator::{self, Connection, Signer, Target};
-use crate::net::{self, Counters, Front};
+use crate::net::{self, Counters, Frontend};
 
 /// Answers that may wait to be printed.
 const ANSWERS_WAITING_MAX: usize = 1024;
@@ -189,7 +189,7 @@ impl Push {
         let host = tokio::spawn(net::serve(
             vec![listener],
             router,
-            Front::plain(limits),
+            Frontend::plain(limits),
             Arc::new(Counters::default()),
             stop.clone(),
         ));

@@ -15,7 +15,7 @@ use crate::admin::{self, Part, Sources};
 use crate::command::serve::running::Running;
 use crate::config::Config;
 use crate::metrics;
-use crate::net::{self, Counters, Front, Limits};
+use crate::net::{self, Counters, Frontend, Limits};
 use crate::server::Endpoint;
 
 /// The bounds on callers: they are few.
@@ -69,7 +69,7 @@ pub(crate) fn start(
     let serving = net::serve(
         vec![listener],
         router,
-        Front::plain(LIMITS),
+        Frontend::plain(LIMITS),
         Arc::default(),
         stop.clone(),
     );

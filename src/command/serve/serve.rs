@@ -32,7 +32,7 @@ use crate::journal::{
     Entry, FileOptions, FileStorage, Journal, JournalError, Level, Names, Place, Record, Recovered,
     Stamp,
 };
-use crate::net::{self, Counters, Front, Tls};
+use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Counts, Endpoint, InFlight, RefusedRate};
 use crate::signals::{Asked, Signals};
@@ -146,7 +146,7 @@ impl Serve {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
-        let front = Front {
+        let frontend = Frontend {
             limits: listeners::limits(&running.started),
             tls: running.tls.clone(),
             proxies: running.started.trusted_proxies.clone(),
@@ -158,7 +158,7 @@ impl Serve {
         let mut serving = tokio::spawn(net::serve(
             listeners,
             service,
-            front,
+            frontend,
             counters.clone(),
             stop.clone(),
         ));

@@ -1,0 +1,273 @@
+//! The activity of one connection: changed by its stream and its requests, read by the slots.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::net::activity::epoch::{instant, millis, now_ms};
+use crate::net::activity::filed::Filed;
+use crate::net::activity::phase::Phase;
+use crate::net::activity::wire::Wire;
+use crate::net::limits::FIRST_REQUEST_GRACE;
+
+/// How often a connection records its peer as one that sends verified pushes. Far more often than
+/// such a peer is forgotten, and far less often than a push arrives.
+const RECORD_PEER_EVERY: Duration = Duration::from_secs(60);
+
+/// Shared by the parts of one connection; changed without a lock.
+#[derive(Debug)]
+pub(in crate::net) struct Activity {
+    /// Its number among the connections of the slots.
+    pub(in crate::net) number: u64,
+    phase: AtomicU8,
+    /// When the phase began, in ms of [`now_ms`].
+    since_ms: AtomicU64,
+    /// When the current request began, or the connection, in ms of [`now_ms`]. Only another request
+    /// makes it later.
+    pub(super) began_ms: AtomicU64,
+    /// What the peer has sent in this phase, in bytes.
+    pub(super) progress: AtomicU64,
+    pub(super) wire: Wire,
+    /// It has carried a push that was accepted and no duplicate: anyone can send a copy again.
+    has_accepted: AtomicBool,
+    /// MNS signed the head of the current request, and no other connection is waiting for the body
+    /// of that head.
+    pub(super) is_head_proved: AtomicBool,
+    /// When its peer was last recorded as one that sends verified pushes, in ms of [`now_ms`]; 0
+    /// before the first time.
+    noted_ms: AtomicU64,
+    /// Bytes read by the time the head of the current request was complete.
+    pub(super) head: AtomicU64,
+    /// The place under which the slots have it.
+    pub(super) filed: Filed,
+    /// The largest read buffer that the HTTP library has made, in bytes.
+    pub(super) buffer: AtomicU64,
+    /// Another connection has its slot.
+    gives_way: AtomicBool,
+    /// Asks the connection to end after what it is doing.
+    pub(in crate::net) close: CancellationToken,
+}
+
+impl Activity {
+    pub(in crate::net) fn new(number: u64, close: CancellationToken) -> Self {
+        Self {
+            number,
+            phase: AtomicU8::new(Phase::Opening as u8),
+            since_ms: AtomicU64::new(now_ms()),
+            began_ms: AtomicU64::new(now_ms()),
+            progress: AtomicU64::new(0),
+            wire: Wire::default(),
+            has_accepted: AtomicBool::new(false),
+            is_head_proved: AtomicBool::new(false),
+            noted_ms: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+            filed: Filed::nowhere(),
+            buffer: AtomicU64::new(0),
+            gives_way: AtomicBool::new(false),
+            close,
+        }
+    }
+
+    /// The connection is served from now on. On a busy machine its task may start long after the
+    /// connection was accepted, and that delay is not the silence of the peer.
+    pub(in crate::net) fn begin_serving(&self) {
+        self.since_ms.store(now_ms(), Ordering::Release);
+    }
+
+    pub(in crate::net) fn phase(&self) -> Phase {
+        Phase::from_repr(self.phase.load(Ordering::Acquire)).unwrap_or(Phase::Opening)
+    }
+
+    /// When the phase began.
+    pub(in crate::net) fn since(&self) -> Instant {
+        instant(self.since_ms())
+    }
+
+    /// The same, in ms of [`now_ms`].
+    pub(super) fn since_ms(&self) -> u64 {
+        self.since_ms.load(Ordering::Acquire)
+    }
+
+    /// The HTTP library reads into a buffer with this much room, in bytes.
+    pub(in crate::net) fn note_buffer(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        if bytes > self.buffer.load(Ordering::Relaxed) {
+            self.buffer.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes arrived. Between two requests they start a head, unless they are only line breaks,
+    /// which a peer may send after a body (RFC 9112, 2.2).
+    pub(in crate::net) fn note_read(&self, bytes: &[u8]) {
+        let phase = self.phase();
+        match phase {
+            Phase::Opening | Phase::Idle | Phase::Behind => {
+                if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                    return;
+                }
+                // What was read behind the last request is still in memory.
+                let behind = if phase == Phase::Behind {
+                    self.wire.behind()
+                } else {
+                    0
+                };
+                self.wire.begin();
+                self.enter(Phase::Head);
+                self.progress.store(behind, Ordering::Relaxed);
+                self.began_ms.store(self.since_ms(), Ordering::Release);
+            }
+            Phase::Head
+            | Phase::Body
+            | Phase::Whole
+            | Phase::Commit
+            | Phase::Answer
+            | Phase::Closing => {}
+        }
+        self.progress.fetch_add(length(bytes), Ordering::Relaxed);
+        if !self.has_accepted() {
+            self.wire.note(bytes, self.phase() == Phase::Head);
+        }
+    }
+
+    /// A head is complete. `body` is the announced length of its body, in bytes. Returns the time
+    /// of the request's first byte.
+    pub(in crate::net) fn begin_request(&self, body: Option<u64>) -> Instant {
+        let first_byte = match self.phase() {
+            Phase::Head => {
+                self.head
+                    .store(self.progress.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.since()
+            }
+            // Pipelined: its bytes arrived with those of the last request.
+            Phase::Opening
+            | Phase::Idle
+            | Phase::Behind
+            | Phase::Body
+            | Phase::Whole
+            | Phase::Commit
+            | Phase::Answer
+            | Phase::Closing => {
+                self.head.store(self.wire.begin_behind(), Ordering::Relaxed);
+                Instant::now()
+            }
+        };
+        self.wire.announce(body);
+        self.is_head_proved.store(false, Ordering::Release);
+        self.enter(Phase::Body);
+        first_byte
+    }
+
+    /// The current request is complete.
+    pub(in crate::net) fn note_whole(&self) {
+        // Not `enter`: the time that the peer took for the body still counts against it.
+        self.phase.store(Phase::Whole as u8, Ordering::Release);
+    }
+
+    /// MNS signed the head of the current request, and its body is still incomplete.
+    pub(in crate::net) fn note_proved_head(&self) {
+        self.is_head_proved.store(true, Ordering::Release);
+    }
+
+    /// The current request is a push that waits for the disk.
+    pub(in crate::net) fn note_admitted(&self) {
+        self.enter(Phase::Commit);
+    }
+
+    /// The push is on disk, and was not there before. Returns whether it is the first one of this
+    /// connection, which is proved from now on.
+    pub(in crate::net) fn note_accepted(&self) -> bool {
+        !self.has_accepted.swap(true, Ordering::AcqRel)
+    }
+
+    /// Returns whether the peer is to be recorded as one that sends verified pushes: at the first
+    /// one, and then every [`RECORD_PEER_EVERY`].
+    pub(in crate::net) fn records_peer(&self) -> bool {
+        let (now, noted) = (
+            self.since_ms().max(1),
+            self.noted_ms.load(Ordering::Relaxed),
+        );
+        let is_due = noted == 0 || now.saturating_sub(noted) >= millis(RECORD_PEER_EVERY);
+        if is_due {
+            self.noted_ms.store(now, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// Whether it has carried a push that was accepted.
+    pub(in crate::net) fn has_accepted(&self) -> bool {
+        self.has_accepted.load(Ordering::Acquire)
+    }
+
+    /// The answer is ready.
+    pub(in crate::net) fn end_request(&self) {
+        self.enter(Phase::Answer);
+    }
+
+    /// The peer has taken what was written.
+    pub(in crate::net) fn note_flushed(&self) {
+        if self.phase() == Phase::Answer {
+            // `Wire` is not maintained once the connection has carried a push: its silence then
+            // counts as that between two requests.
+            let ends_here = self.has_accepted() || self.wire.behind() == 0;
+            self.enter(if ends_here {
+                Phase::Idle
+            } else {
+                Phase::Behind
+            });
+        }
+    }
+
+    /// The last answer is sent.
+    pub(in crate::net) fn note_closing(&self) {
+        if self.phase() != Phase::Closing {
+            self.enter(Phase::Closing);
+        }
+    }
+
+    /// Gives its slot to another connection.
+    pub(in crate::net) fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Release);
+        self.close.cancel();
+    }
+
+    /// Whether its slot is another connection's.
+    pub(in crate::net) fn gives_way(&self) -> bool {
+        self.gives_way.load(Ordering::Acquire)
+    }
+
+    /// Whether the connection ends unless more arrives at once. At a stop a new one still has its
+    /// [`FIRST_REQUEST_GRACE`]: its peer has every reason to think that it is served.
+    pub(in crate::net) fn ends_while_idle(&self) -> bool {
+        let is_idle = matches!(self.phase(), Phase::Opening | Phase::Idle | Phase::Behind);
+        self.close.is_cancelled() && is_idle && !self.is_waited_for()
+    }
+
+    /// Whether it is a new connection that need not give way.
+    pub(in crate::net) fn is_waited_for(&self) -> bool {
+        !self.gives_way()
+            && self.phase() == Phase::Opening
+            && self.since().elapsed() < FIRST_REQUEST_GRACE
+    }
+
+    /// Returns when a connection on which nothing was said yet has to end.
+    pub(in crate::net) async fn end_of_silence(&self) {
+        self.close.cancelled().await;
+        if !self.gives_way() {
+            let since = self.since();
+            sleep_until(since.checked_add(FIRST_REQUEST_GRACE).unwrap_or(since)).await;
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        // The phase last, with Release: whoever reads it reads its own beginning too.
+        self.progress.store(0, Ordering::Relaxed);
+        self.since_ms.store(now_ms(), Ordering::Release);
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,191 @@
+//! One connection from its first byte to its last: PROXY header, TLS, HTTP.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::{Body, HttpBody as _};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use crate::net::activity::Phase;
+use crate::net::arrival::{Arrival, Connection};
+use crate::net::counters::{Counters, Ending};
+use crate::net::frontend::Frontend;
+use crate::net::limits::{HEAD_BYTES_MAX, HEADERS_MAX, PIPELINED_PAUSE, READ_BUFFER_BYTES_MAX};
+use crate::net::responder::Responder;
+use crate::net::slots::Slot;
+use crate::net::stream::TimedStream;
+use crate::net::tracker::Tracker;
+
+/// Serves one connection after another, all at the same time.
+pub(super) struct ConnectionServer<S> {
+    pub(super) service: S,
+    pub(super) frontend: Frontend,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl<S> ConnectionServer<S>
+where
+    S: Responder,
+{
+    /// Serves a connection until it ends. Its slot is given back then.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        slot: Slot,
+        _ending: Ending,
+    ) {
+        let tracker = Tracker::of(&slot);
+        tracker.activity.begin_serving();
+        let (stream, peer) = if self.frontend.proxies.trusts(peer) {
+            match self.open_behind_proxy(stream, peer, &tracker).await {
+                Some(opened) => opened,
+                None => return,
+            }
+        } else {
+            (stream, peer)
+        };
+        let Some(tls) = &self.frontend.tls else {
+            return self.serve_http(stream, peer, tracker).await;
+        };
+        // Until the handshake is done nothing counts as progress.
+        let secured = tokio::select! {
+            secured = tls.accept(stream) => secured,
+            () = tracker.activity.end_of_silence() => return,
+        };
+        match secured {
+            Ok(stream) => self.serve_http(stream, peer, tracker).await,
+            Err(error) => {
+                self.counters
+                    .failed_handshakes
+                    .fetch_add(1, Ordering::Relaxed);
+                debug!(%peer, %error, "A TLS handshake failed");
+            }
+        }
+    }
+
+    /// Waits for a trusted proxy to speak, and for its PROXY header if it sends one. `None` if the
+    /// connection has to end.
+    async fn open_behind_proxy(
+        &self,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        tracker: &Tracker,
+    ) -> Option<(TcpStream, SocketAddr)> {
+        let opened = self.frontend.proxies.open(&mut stream, peer);
+        let opened = tokio::select! {
+            opened = timeout(self.frontend.limits.idle_timeout, opened) => opened.ok()?,
+            () = tracker.activity.end_of_silence() => return None,
+        };
+        match opened {
+            Ok(client) => {
+                tracker.note_peer(client.ip());
+                Some((stream, client))
+            }
+            Err(error) => {
+                self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
+                debug!(%peer, %error, "A PROXY header is broken");
+                None
+            }
+        }
+    }
+
+    async fn serve_http<T>(&self, stream: T, peer: SocketAddr, tracker: Tracker)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let activity = &tracker.activity;
+        let io = TimedStream::new(stream, tracker.clone(), &self.frontend.limits);
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let is_pipelined = activity.phase() != Phase::Head;
+            let arrival = self.arrival(peer, &tracker, &request);
+            let (service, activity) = (self.service.clone(), activity.clone());
+            async move {
+                // A stranger can send thousands of requests at once and read no answer, which would
+                // cost us more than the stranger.
+                if is_pipelined && !activity.has_accepted() {
+                    sleep(PIPELINED_PAUSE).await;
+                }
+                let answer = service.respond(arrival, request.map(Body::new)).await;
+                activity.end_request();
+                Ok::<_, Infallible>(answer)
+            }
+        });
+        // Never pipeline_flush: it holds an answer back, even the last one, while there are bytes
+        // behind its request. No header_read_timeout: it also runs between two requests, so the
+        // stream has timers of its own.
+        let mut http = http1::Builder::new();
+        http.header_read_timeout(None)
+            .max_buf_size(READ_BUFFER_BYTES_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .half_close(true);
+        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = activity.close.cancelled() => {
+                // A connection that gives way ends at once, except for a push that waits for the
+                // disk: its 201 will be true, and without it MNS pushes again. At a stop every
+                // request may finish.
+                let may_finish = matches!(activity.phase(), Phase::Idle | Phase::Commit);
+                if activity.gives_way() && !may_finish {
+                    return;
+                }
+                // The library would close a connection on which nothing was said yet at once; its
+                // stream ends it after FIRST_REQUEST_GRACE.
+                if !activity.is_waited_for() {
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            self.note_broken(peer, &error);
+        }
+    }
+
+    /// A head is complete. Notes that the request begins, and who sent it.
+    fn arrival(
+        &self,
+        peer: SocketAddr,
+        tracker: &Tracker,
+        request: &hyper::Request<Incoming>,
+    ) -> Arrival {
+        let client = self.frontend.proxies.client(peer, request.headers());
+        // Peers count for unproved connections only, so the kept connection of MNS takes no lock.
+        if client != peer && !tracker.activity.has_accepted() {
+            tracker.note_peer(client.ip());
+        }
+        let first_byte = tracker
+            .activity
+            .begin_request(request.body().size_hint().exact());
+        Arrival {
+            peer: client,
+            first_byte,
+            connection: Connection::of(tracker),
+        }
+    }
+
+    fn note_broken(&self, peer: SocketAddr, error: &hyper::Error) {
+        if error.is_parse() || error.is_incomplete_message() || is_timeout(error) {
+            self.counters.broken_heads.fetch_add(1, Ordering::Relaxed);
+        }
+        debug!(%peer, %error, "A connection ended early");
+    }
+}
+
+fn is_timeout(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+}

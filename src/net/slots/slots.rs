@@ -1,0 +1,336 @@
+//! All slots behind one lock.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::net::Counters;
+use crate::net::activity::{Activity, now_ms};
+use crate::net::limits::LEAVING_MAX;
+use crate::net::slots::orders::Order;
+use crate::net::slots::peers::network;
+use crate::net::slots::table::Table;
+
+/// All slots.
+#[derive(Debug)]
+pub(in crate::net) struct Slots {
+    slots_max: usize,
+    head_bytes_max: u64,
+    counters: Arc<Counters>,
+    table: Mutex<Table>,
+    /// Signals that a connection that gave way has ended.
+    left: Notify,
+}
+
+/// A slot, given back when dropped.
+#[derive(Debug)]
+pub(in crate::net) struct Slot {
+    pub(in crate::net) activity: Arc<Activity>,
+    pub(in crate::net) slots: Arc<Slots>,
+}
+
+/// Why there is no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum NoSlot {
+    /// Every connection is proved and busy.
+    AllBusy,
+    /// [`LEAVING_MAX`] connections that gave way have not ended yet.
+    Leaving,
+}
+
+impl Slots {
+    /// `slots_max` connections, whose unanswered heads take `head_bytes_max` bytes together.
+    pub(in crate::net) fn new(
+        slots_max: usize,
+        head_bytes_max: u64,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            slots_max,
+            head_bytes_max,
+            counters,
+            table: Mutex::default(),
+            left: Notify::new(),
+        })
+    }
+
+    /// A slot for a new connection. If all are taken another connection gives way. `peer` is `None`
+    /// until a trusted proxy has said who it is.
+    ///
+    /// # Errors
+    /// [`NoSlot`]
+    pub(in crate::net) fn take(
+        self: &Arc<Self>,
+        peer: Option<IpAddr>,
+        close: CancellationToken,
+    ) -> Result<Slot, NoSlot> {
+        let mut table = self.table();
+        if table.taken() >= self.slots_max {
+            if table.leaving >= LEAVING_MAX {
+                return Err(NoSlot::Leaving);
+            }
+            let number = table
+                .first_to_give_way(self.slots_max, now_ms())
+                .ok_or(NoSlot::AllBusy)?;
+            self.evict(&mut table, number);
+        }
+        Ok(Slot {
+            activity: table.open(peer.map(network), close),
+            slots: self.clone(),
+        })
+    }
+
+    /// Waits until a connection that gave way has ended.
+    pub(in crate::net) async fn left(&self) {
+        self.left.notified().await;
+    }
+
+    /// Files a connection where it belongs now. If heads take too much memory, connections with one
+    /// give way.
+    pub(in crate::net) fn file(&self, number: u64) {
+        let mut table = self.table();
+        table.file(number);
+        while table.head_bytes > self.head_bytes_max
+            && let Some((_, largest)) = table.first_in(Order::Heads)
+        {
+            self.evict(&mut table, largest);
+        }
+        self.publish_head_bytes(&table);
+    }
+
+    /// A trusted proxy says that a connection or its request comes from `peer`.
+    pub(in crate::net) fn note_peer(&self, number: u64, peer: IpAddr) {
+        self.table().relabel(number, Some(network(peer)));
+    }
+
+    /// An address has sent a verified push.
+    pub(in crate::net) fn note_verified_peer(&self, peer: IpAddr) {
+        self.table().peers.note_verified(network(peer), now_ms());
+    }
+
+    fn evict(&self, table: &mut Table, number: u64) {
+        if let Some(is_unproved) = table.evict(number) {
+            let counters = &self.counters;
+            let count = if is_unproved {
+                &counters.evicted_unproved
+            } else {
+                &counters.evicted_proved
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn publish_head_bytes(&self, table: &Table) {
+        let gauge: &AtomicU64 = &self.counters.head_bytes;
+        gauge.store(table.head_bytes, Ordering::Relaxed);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut table = self.slots.table();
+        let gave_way = table.remove(self.activity.number);
+        self.slots.publish_head_bytes(&table);
+        // Before the waiter is woken, or it would only wait for the lock.
+        drop(table);
+        if gave_way {
+            self.slots.left.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::net::activity::Phase;
+    use crate::net::slots::table::EXAMINED_MAX;
+    use crate::net::tracker::Tracker;
+
+    /// A connection that has a slot.
+    struct Open {
+        activity: Arc<Activity>,
+        tracker: Tracker,
+        _slot: Slot,
+    }
+
+    fn slots(count: usize) -> (Arc<Slots>, Arc<Counters>) {
+        let counters: Arc<Counters> = Arc::default();
+        (Slots::new(count, 2000, counters.clone()), counters)
+    }
+
+    fn take(slots: &Arc<Slots>, peer: Option<&str>) -> Open {
+        let peer = peer.map(|peer| peer.parse().unwrap());
+        let slot = slots.take(peer, CancellationToken::new()).unwrap();
+        Open {
+            activity: slot.activity.clone(),
+            tracker: Tracker::of(&slot),
+            _slot: slot,
+        }
+    }
+
+    /// Sends an incomplete head of this many bytes.
+    fn send_head(slot: &Open, bytes: usize) {
+        slot.activity.note_read(&vec![b'x'; bytes]);
+        slot.tracker.wait();
+    }
+
+    /// Sends a whole push, which then waits for the disk.
+    fn begin_push(slot: &Open) {
+        slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
+        slot.activity.begin_request(Some(1));
+        slot.activity.note_admitted();
+        slot.tracker.note_accepted([192, 0, 2, 9].into());
+    }
+
+    fn end_push(slot: &Open) {
+        slot.activity.end_request();
+        slot.activity.note_flushed();
+        slot.tracker.wait();
+    }
+
+    fn gone(slots: &[Open]) -> Vec<usize> {
+        let gone = slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.activity.gives_way());
+        gone.map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn heads_give_way_by_size_and_connections_without_one_do_not() {
+        let (slots, counters) = slots(100);
+        let all: Vec<_> = (0..5).map(|_| take(&slots, None)).collect();
+        for (slot, bytes) in all[1..].iter().zip([300, 900, 100, 900]) {
+            send_head(slot, bytes);
+        }
+        assert_eq!(gone(&all), [2], "the first of the largest");
+        assert_eq!(counters.head_bytes.load(Ordering::Relaxed), 1300);
+        assert_eq!(counters.evicted_unproved.load(Ordering::Relaxed), 1);
+        // What arrived behind a request still counts when more of it arrives.
+        let mut bytes = b"GET / HTTP/1.1\r\n\r\n".to_vec();
+        bytes.extend_from_slice(&[b'x'; 600]);
+        all[0].activity.note_read(&bytes);
+        all[0].activity.begin_request(Some(0));
+        end_push(&all[0]);
+        assert_eq!(
+            (all[0].activity.phase(), all[0].activity.head_bytes()),
+            (Phase::Behind, 600)
+        );
+        send_head(&all[0], 1);
+        assert_eq!(
+            (all[0].activity.phase(), all[0].activity.head_bytes()),
+            (Phase::Head, 601)
+        );
+        drop(all);
+        assert_eq!(counters.head_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_push_that_waits_for_the_disk_never_gives_way_however_stale_its_entry_is() {
+        let count = EXAMINED_MAX + 10;
+        let (slots, counters) = slots(count);
+        let all: Vec<_> = (0..count).map(|_| take(&slots, None)).collect();
+        for slot in &all {
+            begin_push(slot);
+            end_push(slot);
+            begin_push(slot);
+        }
+        let none = slots.take(None, CancellationToken::new());
+        assert_eq!((none.err(), gone(&all)), (Some(NoSlot::AllBusy), vec![]));
+        // One whose answer nobody reads is found again.
+        all[7].activity.end_request();
+        all[7].tracker.wait();
+        end_push(&all[9]);
+        drop(take(&slots, None));
+        assert_eq!(
+            (gone(&all), counters.evicted_proved.load(Ordering::Relaxed)),
+            (vec![9], 1)
+        );
+    }
+
+    #[test]
+    fn heads_that_mns_signed_hold_half_of_the_slots_at_most_against_newcomers() {
+        let (slots, _) = slots(20);
+        let all: Vec<_> = (0..20).map(|_| take(&slots, None)).collect();
+        for slot in &all {
+            slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
+            slot.activity.begin_request(Some(1));
+            slot.tracker.note_proved_head();
+        }
+        let newcomers: Vec<_> = (0..10).map(|_| take(&slots, None)).collect();
+        assert_eq!((gone(&all), gone(&newcomers)), ((0..10).collect(), vec![]));
+        let more: Vec<_> = (0..3).map(|_| take(&slots, None)).collect();
+        assert_eq!(
+            (gone(&all).len(), gone(&newcomers), gone(&more)),
+            (10, vec![0, 1, 2], vec![])
+        );
+    }
+
+    #[test]
+    fn so_many_may_be_leaving_and_a_place_is_free_when_one_has_left() {
+        let (slots, _) = slots(LEAVING_MAX * 2);
+        let mut all: Vec<_> = (0..LEAVING_MAX * 3).map(|_| take(&slots, None)).collect();
+        assert_eq!(
+            gone(&all),
+            (0..LEAVING_MAX).collect::<Vec<_>>(),
+            "the oldest first"
+        );
+        assert_eq!(
+            slots.take(None, CancellationToken::new()).err(),
+            Some(NoSlot::Leaving)
+        );
+        drop(all.remove(0));
+        drop(take(&slots, None));
+    }
+
+    #[test]
+    fn a_wait_beside_a_search_is_not_lost() {
+        const ROUNDS: usize = 20_000;
+        let (slots, _) = slots(4);
+        let slot = take(&slots, None);
+        let (turn, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // Spins at first, since the race needs both at the same time, but yields if there is only
+        // one core for both.
+        let wait = |counter: &AtomicUsize, round| {
+            for look in 0.. {
+                match counter.load(Ordering::SeqCst) {
+                    reached if reached >= round => break,
+                    _ if look < 1000 => std::hint::spin_loop(),
+                    _ => std::thread::yield_now(),
+                }
+            }
+        };
+        let mut lost = 0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    wait(&turn, round);
+                    slots.table().file(slot.activity.number);
+                    done.store(round, Ordering::SeqCst);
+                }
+            });
+            for round in 1..=ROUNDS {
+                begin_push(&slot);
+                end_push(&slot);
+                begin_push(&slot);
+                turn.store(round, Ordering::SeqCst);
+                (0..round % 64).for_each(|_| std::hint::spin_loop());
+                end_push(&slot);
+                wait(&done, round);
+                let keys = slots.table().open[&slot.activity.number].keys;
+                // Counted, since a panic here would leave the other thread behind.
+                lost += usize::from(keys[Order::ProvedIdle as usize].is_none());
+            }
+        });
+        assert_eq!(lost, 0);
+    }
+}

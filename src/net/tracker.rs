@@ -1,0 +1,64 @@
+//! A connection's handle to its activity and to the slots, where it reports what changes its
+//! place.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::net::activity::Activity;
+use crate::net::slots::{Slot, Slots};
+
+/// Shared by the stream of a connection and by its requests, which may outlive its slot.
+#[derive(Debug, Clone)]
+pub(super) struct Tracker {
+    /// What the connection is doing.
+    pub(super) activity: Arc<Activity>,
+    slots: Arc<Slots>,
+}
+
+impl Tracker {
+    pub(super) fn of(slot: &Slot) -> Self {
+        Self {
+            activity: slot.activity.clone(),
+            slots: slot.slots.clone(),
+        }
+    }
+
+    /// A handle without a connection.
+    pub(super) fn detached() -> Self {
+        Self {
+            activity: Arc::new(Activity::new(0, CancellationToken::new())),
+            slots: Slots::new(1, 0, Arc::default()),
+        }
+    }
+
+    /// The connection waits for its peer. Files it where it belongs now; takes no lock if that has
+    /// not changed, or if it only belongs further back.
+    pub(super) fn wait(&self) {
+        if !self.activity.is_filed_well() {
+            self.slots.file(self.activity.number);
+        }
+    }
+
+    /// MNS signed the head of the current request, and its body is still incomplete.
+    pub(super) fn note_proved_head(&self) {
+        self.activity.note_proved_head();
+        self.wait();
+    }
+
+    /// The current request is a push of `peer`, now on disk, and not there before.
+    pub(super) fn note_accepted(&self, peer: IpAddr) {
+        if self.activity.note_accepted() {
+            self.slots.file(self.activity.number);
+        }
+        if self.activity.records_peer() {
+            self.slots.note_verified_peer(peer);
+        }
+    }
+
+    /// A trusted proxy says that the current request comes from `peer`.
+    pub(super) fn note_peer(&self, peer: IpAddr) {
+        self.slots.note_peer(self.activity.number, peer);
+    }
+}
