@@ -90,7 +90,7 @@ const FENCES: [(&str, &[&str]); 21] = [
     ("anyhow", &["command/", "main.rs"]),
     ("redb", &["emulator/account/"]),
     ("socket2", &["net/listener.rs", "net/activation.rs"]),
-    ("prometheus_client", &["metrics.rs"]),
+    ("prometheus_client", &["metrics/"]),
     ("proxy_header", &["net/proxies.rs"]),
     ("sd_listen_fds", &["net/activation.rs"]),
 ];

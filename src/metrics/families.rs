@@ -1,0 +1,125 @@
+//! Writes one family of metrics: its name, its help and its values.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::meter::{Counted, DurationHistogram, SizeHistogram};
+
+/// The families that are written so far, in the order of the output.
+pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
+
+/// The labels of one member of a family.
+type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
+
+impl Families<'_> {
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let metric = self.describe(name, help, MetricType::Counter)?;
+        ConstCounter::new(value).encode(metric)
+    }
+
+    /// A counter for each set of labels.
+    pub(super) fn counters<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        members: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.describe(name, help, MetricType::Counter)?;
+        for (labels, value) in members {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.signed_gauge(name, help, signed(value))
+    }
+
+    /// A gauge that may be below 0.
+    pub(super) fn signed_gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
+        let metric = self.describe(name, help, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(metric)
+    }
+
+    /// A gauge for each set of labels.
+    pub(super) fn gauges<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        members: impl IntoIterator<Item = (Labels<'a, N>, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.describe(name, help, MetricType::Gauge)?;
+        for (labels, value) in members {
+            ConstGauge::new(signed(value)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// A histogram in seconds, which is the base unit that Prometheus asks for.
+    pub(super) fn durations(
+        &mut self,
+        name: &str,
+        help: &str,
+        durations: &DurationHistogram,
+    ) -> fmt::Result {
+        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
+        self.histogram(name, help, &durations.counted(), seconds)
+    }
+
+    pub(super) fn sizes<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        sizes: &SizeHistogram<N>,
+    ) -> fmt::Result {
+        // Sizes are far below 2^53, up to which this is exact.
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::as_conversions,
+            reason = "the text format has floats only"
+        )]
+        let as_it_is = |size: u64| size as f64;
+        self.histogram(name, help, &sizes.counted(), as_it_is)
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        counted: &Counted,
+        unit: impl Fn(u64) -> f64,
+    ) -> fmt::Result {
+        let bound = |bound: Option<u64>| bound.map_or(f64::INFINITY, &unit);
+        let buckets: Vec<(f64, u64)> = counted
+            .buckets
+            .iter()
+            .map(|(end, count)| (bound(*end), *count))
+            .collect();
+        let count = counted.buckets.iter().map(|(_, count)| count).sum();
+        let mut metric = self.describe(name, help, MetricType::Histogram)?;
+        metric.encode_histogram::<[(&str, &str); 0]>(unit(counted.sum), count, &buckets, None)
+    }
+
+    fn describe<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &'s str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+}
+
+/// The library has gauges of `i64` only.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,101 @@
+//! Metrics of the journal: its queue, its batches, its logs.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::journal::{Journal, Log};
+use crate::metrics::families::{Families, number};
+
+pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
+    write_queue(families, journal)?;
+    write_batches(families, journal)?;
+    write_logs(families, journal)?;
+    families.gauge(
+        "journal_writable",
+        "Whether what is handed to the journal can be expected to reach the disk",
+        u64::from(journal.is_writable()),
+    )?;
+    families.counter(
+        "journal_dropped_refusals",
+        "Refusals that were not logged for want of room",
+        journal.refusals_dropped(),
+    )
+}
+
+fn write_queue(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
+    let (pushes, refusals) = (journal.waiting_pushes(), journal.waiting_refusals());
+    families.gauges(
+        "journal_queue_entries",
+        "Entries that wait for the disk, those at hand included",
+        [
+            ([("kind", "push")], number(pushes.entries)),
+            ([("kind", "refusal")], number(refusals.entries)),
+        ],
+    )?;
+    families.gauges(
+        "journal_queue_bytes",
+        "The bytes of these entries",
+        [
+            ([("kind", "push")], number(pushes.bytes)),
+            ([("kind", "refusal")], number(refusals.bytes)),
+        ],
+    )
+}
+
+fn write_batches(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
+    let meters = journal.meters();
+    families.sizes(
+        "journal_batch_entries",
+        "Entries written together",
+        &meters.batch_entries,
+    )?;
+    families.sizes(
+        "journal_batch_bytes",
+        "Their bytes in both logs",
+        &meters.batch_bytes,
+    )?;
+    families.durations(
+        "journal_batch_seconds",
+        "How long the disk took for what was written together, syncs included",
+        &meters.batch_time,
+    )
+}
+
+fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
+    let meters = journal.meters();
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    families.gauges(
+        "log_bytes",
+        "The length of the log that is written",
+        [
+            (
+                [("log", Log::Access.name())],
+                load(&meters.access_log_bytes),
+            ),
+            (
+                [("log", Log::Endpoint.name())],
+                load(&meters.endpoint_log_bytes),
+            ),
+        ],
+    )?;
+    families.counter(
+        "log_rotations",
+        "Logs that were put aside because they were full",
+        load(&meters.rotations),
+    )?;
+    families.counter(
+        "log_reopenings",
+        "Logs that were opened anew because somebody had moved them",
+        load(&meters.reopenings),
+    )?;
+    families.counter(
+        "duplicates",
+        "Notifications that were on disk already when they came again",
+        journal.duplicates(),
+    )?;
+    families.gauge(
+        "remembered_notifications",
+        "Notifications that are remembered to tell duplicates by",
+        load(&meters.remembered),
+    )
+}

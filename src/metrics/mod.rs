@@ -1,0 +1,14 @@
+//! Everything that is counted, under the names of `docs/metrics.md`.
+//!
+//! One file for each part of the program; a metric is one line there and one in `docs/metrics.md`.
+
+mod collector;
+mod families;
+mod journal;
+mod net;
+mod process;
+mod quarantine;
+mod requests;
+mod trust;
+
+pub(crate) use collector::text_of;
