@@ -1,14 +1,17 @@
 //! The keys that say whose pushes are meant for us: account ids and topics.
 
-use crate::config::error::{impossible, is_name};
+use crate::config::checks::{check_networks, is_name};
+use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
+use crate::trust::Admission;
 
 const OWNERS: &str = "accept.topic_owners";
 /// Ends each message on an owner.
 const WANTED: &str = "an owner is an account id, digits only, as in 1269128356620446";
 
-/// What is wrong here would refuse every push, each with a 403 that MNS retries for a day.
-pub(super) fn check(accept: &raw::Accept) -> Result<(), ConfigError> {
+/// Which pushes are meant for us. What is wrong here would refuse every push, each with a 403 that
+/// MNS retries for a day.
+pub(super) fn check(accept: raw::Accept) -> Result<Admission, ConfigError> {
     if accept.require_owner && accept.topic_owners.0.is_empty() {
         let problem =
             "accept.topic_owners is empty: name the accounts whose topics you subscribed to";
@@ -29,7 +32,11 @@ pub(super) fn check(accept: &raw::Accept) -> Result<(), ConfigError> {
                 write an entry for each, and nothing for all topics";
             Err(impossible("accept.topics", topic, allowed))
         }
-        None => Ok(()),
+        None => Ok(Admission::new(
+            accept.topic_owners.0,
+            accept.topics.0,
+            check_networks("accept.sources", &accept.sources.0)?,
+        )),
     }
 }
 

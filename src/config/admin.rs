@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::admin;
 use crate::bounded;
-use crate::config::error::{impossible, is_name};
+use crate::config::checks::is_name;
+use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 
 /// The key of the file that the token stands in.

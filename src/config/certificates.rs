@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::config::error::{impossible, positive};
+use crate::config::checks::positive;
+use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 use crate::mns::{Prefix, Prefixes, SigningCertUrl, WELL_KNOWN_CERTIFICATE};
 use crate::server;
-use crate::trust::KEY_BITS;
+use crate::trust::{FetchOptions, KEY_BITS, Policy};
 
 pub(super) fn check_prefixes(
     signing: &raw::Signing,
@@ -64,7 +65,26 @@ pub(super) fn check_prefetch(
         .flatten()
 }
 
-pub(super) fn check_fetch_via(
+/// What is asked of a push.
+pub(super) fn check_policy(signing: &raw::Signing) -> Result<Policy, ConfigError> {
+    Ok(Policy {
+        max_clock_skew: signing.max_clock_skew.0,
+        max_age: signing.max_age.0,
+        require_content_md5: signing.require_content_md5,
+        min_key_bits: check_key_bits(signing.min_key_bits)?,
+    })
+}
+
+/// How certificates are fetched.
+pub(super) fn check_fetch(signing: &raw::Signing) -> Result<FetchOptions, ConfigError> {
+    Ok(FetchOptions {
+        timeout: check_fetch_timeout(signing.fetch_timeout.0)?,
+        via: check_fetch_via(signing.fetch_via.clone())?,
+        proxy: check_proxy(signing.proxy.clone())?,
+    })
+}
+
+fn check_fetch_via(
     hosts: BTreeMap<String, String>,
 ) -> Result<HashMap<String, String>, ConfigError> {
     let is_host = |text: &&String| {
@@ -85,7 +105,7 @@ pub(super) fn check_fetch_via(
     Ok(hosts.into_iter().collect())
 }
 
-pub(super) fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
+fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
     let is_proxy = |uri: http::Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
     };
@@ -100,7 +120,7 @@ pub(super) fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
     }
 }
 
-pub(super) fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
+fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
     const KEY: &str = "signing.fetch_timeout";
     if timeout >= server::BUDGET {
         let problem = format!(
@@ -112,7 +132,7 @@ pub(super) fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigE
     positive(KEY, timeout)
 }
 
-pub(super) fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
+fn check_key_bits(bits: usize) -> Result<usize, ConfigError> {
     if KEY_BITS.contains(&bits) {
         return Ok(bits);
     }

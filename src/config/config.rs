@@ -1,16 +1,16 @@
 //! The checked configuration: one part for each part of the program.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::error::{at_least_one, impossible, positive};
+use crate::config::checks::{check_dir, check_networks, positive};
 use crate::config::raw::RawConfig;
 use crate::config::{
-    AdminOptions, ConfigError, Sources, accept, admin, certificates, layers, raw, serving,
+    AdminOptions, ConfigError, Sources, accept, admin, certificates, layers, logs, raw, serving,
 };
-use crate::journal::{AccessField, Duplicates, Format, Limits, Settings};
+use crate::journal::Settings;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::net;
 use crate::server::{self, Paths, SecretPath, SecretPathError};
@@ -143,7 +143,6 @@ impl Config {
         Ok(None)
     }
 
-    #[expect(clippy::too_many_lines, reason = "until it is split")]
     fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
         let layers::Read {
             raw,
@@ -159,67 +158,33 @@ impl Config {
             logs,
             admin,
         } = raw;
-        let net = serving::check_limits(&server)?;
         let secret_path_file =
-            Some(server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
-        let listed = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
+            Some(&server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
+        let paths = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
-        accept::check(&accept)?;
         Ok(Self {
             file,
             origin,
             listen: serving::check_listen(&server.listen.0)?,
-            public_url: serving::check_public_url(&server.public_url, listed.as_ref())?,
-            secret_path_file,
+            public_url: serving::check_public_url(&server.public_url, paths.as_ref())?,
+            secret_path_file: secret_path_file.cloned(),
             trusted_proxies: net::TrustedProxies::new(check_networks(
                 "server.trusted_proxies",
                 &server.trusted_proxies.0,
             )?),
             drain_delay: server.drain_delay.0,
             drain: positive("server.drain", server.drain.0)?,
-            net,
+            net: serving::check_limits(&server)?,
+            server: serving::check_settings(&server, paths, &logs)?,
             tls: serving::check_tls(server.tls)?,
-            server: server::Settings {
-                path_prefix: serving::check_path_prefix(
-                    server.public_path_prefix,
-                    listed.as_ref(),
-                )?,
-                // Which one is secret stands in the file. Until that is read nothing is served.
-                paths: listed.unwrap_or_else(|| Paths::These(Vec::new())),
-                health_path: serving::check_health_path(server.health_path)?,
-                body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
-                body_timeout: positive("server.body_timeout", server.body_timeout.0)?,
-                format: match logs.format {
-                    raw::Format::Text => Format::Text,
-                    raw::Format::Json => Format::Json,
-                },
-                request_detail: logs.request,
-                refused_body_bytes: logs.refused_body.0,
-                refused_per_second: logs.refused_rate.0.map(|rate| rate.0),
-                refused_line_bytes: logs.refused_bytes.0.map(|rate| rate.0),
-                access_fields: check_access_fields(&logs.access_fields.0)?,
-            },
-            policy: Policy {
-                max_clock_skew: signing.max_clock_skew.0,
-                max_age: signing.max_age.0,
-                require_content_md5: signing.require_content_md5,
-                min_key_bits: certificates::check_key_bits(signing.min_key_bits)?,
-            },
+            policy: certificates::check_policy(&signing)?,
             prefetch: certificates::check_prefetch(signing.prefetch, trust, &prefixes),
             prefixes,
             insecure_prefixes,
-            fetch: FetchOptions {
-                timeout: certificates::check_fetch_timeout(signing.fetch_timeout.0)?,
-                via: certificates::check_fetch_via(signing.fetch_via)?,
-                proxy: certificates::check_proxy(signing.proxy)?,
-            },
+            fetch: certificates::check_fetch(&signing)?,
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
-            admission: Admission::new(
-                accept.topic_owners.0,
-                accept.topics.0,
-                check_networks("accept.sources", &accept.sources.0)?,
-            ),
-            journal: check_journal(&logs, accept.duplicates)?,
+            journal: logs::check_journal(&logs, accept.duplicates)?,
+            admission: accept::check(accept)?,
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             quarantine_bytes: u64::try_from(logs.quarantine_bytes.0).unwrap_or(u64::MAX),
@@ -230,59 +195,4 @@ impl Config {
             keys,
         })
     }
-}
-
-fn check_dir(key: &'static str, dir: PathBuf) -> Result<PathBuf, ConfigError> {
-    if dir.as_os_str().is_empty() {
-        return Err(impossible(
-            key,
-            "",
-            "a directory is needed; \".\" is the working directory",
-        ));
-    }
-    Ok(dir)
-}
-
-fn check_networks(key: &'static str, list: &[String]) -> Result<Vec<ipnet::IpNet>, ConfigError> {
-    let parse = |text: &String| {
-        let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
-        address.or_else(|_| text.parse()).map_err(|_not_a_network| {
-            impossible(
-                key,
-                text,
-                "write an address or a network, as in 100.64.0.0/10",
-            )
-        })
-    };
-    list.iter().map(parse).collect()
-}
-
-fn check_access_fields(list: &[String]) -> Result<Vec<AccessField>, ConfigError> {
-    use strum::VariantNames;
-    let parse = |text: &String| {
-        text.parse::<AccessField>().map_err(|_unknown| {
-            impossible(
-                "logs.access_fields",
-                text,
-                &format!("{} are possible", AccessField::VARIANTS.join(", ")),
-            )
-        })
-    };
-    list.iter().map(parse).collect()
-}
-
-fn check_journal(logs: &raw::Logs, duplicates: Duplicates) -> Result<Settings, ConfigError> {
-    let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
-    let rotate_bytes = match logs.rotate_size.0 {
-        Some(size) => Some(bytes(at_least_one("logs.rotate_size", size.0)?)),
-        None => None,
-    };
-    Ok(Settings {
-        limits: Limits::default(),
-        sync: logs.sync.0,
-        rotate_bytes,
-        keep: logs.keep.0,
-        low_water_bytes: bytes(logs.low_water.0),
-        duplicates,
-    })
 }

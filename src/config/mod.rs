@@ -7,10 +7,12 @@
 mod accept;
 mod admin;
 mod certificates;
+mod checks;
 #[expect(clippy::module_inception, reason = "the file of the type Config")]
 mod config;
 mod error;
 mod layers;
+mod logs;
 mod raw;
 mod serving;
 #[cfg(test)]

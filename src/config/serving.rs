@@ -2,11 +2,14 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::config::error::{at_least_one, impossible, positive};
+use crate::config::checks::{at_least_one, positive};
+use crate::config::error::impossible;
+use crate::config::logs::check_access_fields;
 use crate::config::{ConfigError, raw};
+use crate::journal::Format;
 use crate::mns::DEFAULT_PATH;
 use crate::net;
-use crate::server::Paths;
+use crate::server::{self, Paths};
 
 pub(super) fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigError> {
     const KEY: &str = "server.listen";
@@ -69,7 +72,7 @@ pub(super) fn check_paths(list: &[String], is_secret: bool) -> Result<Option<Pat
     }
 }
 
-pub(super) fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
+fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
     match path {
         path if path.is_empty() => Ok(None),
         path if is_path(&path) => Ok(Some(path)),
@@ -82,10 +85,7 @@ pub(super) fn check_health_path(path: String) -> Result<Option<String>, ConfigEr
 }
 
 /// `paths` as above.
-pub(super) fn check_path_prefix(
-    prefix: String,
-    paths: Option<&Paths>,
-) -> Result<String, ConfigError> {
+fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, ConfigError> {
     const KEY: &str = "server.public_path_prefix";
     if prefix.is_empty() {
         return Ok(prefix);
@@ -107,6 +107,31 @@ pub(super) fn check_path_prefix(
         }
         _ => Ok(prefix),
     }
+}
+
+/// What is served, and how requests are logged: `paths` as above.
+pub(super) fn check_settings(
+    server: &raw::Server,
+    paths: Option<Paths>,
+    logs: &raw::Logs,
+) -> Result<server::Settings, ConfigError> {
+    Ok(server::Settings {
+        path_prefix: check_path_prefix(server.public_path_prefix.clone(), paths.as_ref())?,
+        // A secret path is read from its file later. Until then nothing is served.
+        paths: paths.unwrap_or_else(|| Paths::These(Vec::new())),
+        health_path: check_health_path(server.health_path.clone())?,
+        body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
+        body_timeout: positive("server.body_timeout", server.body_timeout.0)?,
+        format: match logs.format {
+            raw::Format::Text => Format::Text,
+            raw::Format::Json => Format::Json,
+        },
+        request_detail: logs.request,
+        refused_body_bytes: logs.refused_body.0,
+        refused_per_second: logs.refused_rate.0.map(|rate| rate.0),
+        refused_line_bytes: logs.refused_bytes.0.map(|rate| rate.0),
+        access_fields: check_access_fields(&logs.access_fields.0)?,
+    })
 }
 
 /// The bounds on connections.
