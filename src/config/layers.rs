@@ -16,7 +16,7 @@ const PREFIX: &str = "MNS_ENDPOINT_";
 /// What stands between the levels of a key. A variable without it is not ours: Kubernetes sets
 /// `MNS_ENDPOINT_PORT` and others for a service named `mns-endpoint`.
 const LEVEL: &str = "__";
-/// Every key with its default; a test keeps it complete.
+/// Every key with its default: the bottom layer, and the one place where a default is written.
 const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
 /// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16
 /// KiB.
@@ -124,7 +124,9 @@ pub(super) struct Read {
 /// Reads all layers.
 pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
     let (file, origin) = (sources.found_file(), sources.origin());
-    let mut figment = Figment::new();
+    let defaults = Figment::new().merge(Toml::string(DEFAULTS));
+    let unread_variables = sources.unread_variables(&flat(&defaults)?);
+    let mut figment = defaults;
     if let Some(file) = &file {
         let text = bounded::read_text(file, FILE_BYTES_MAX).map_err(|error| {
             ConfigError::Unreadable(format!(
@@ -149,13 +151,11 @@ pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
         figment = figment.merge(setting(format!("the flag for {key}"), key, value)?);
     }
     let raw = figment.extract().map_err(|error| unreadable(&error))?;
-    let defaults = Figment::new().merge(Toml::string(DEFAULTS));
-    let unread_variables = sources.unread_variables(&flat(&defaults)?);
     Ok(Read {
         raw,
         file,
         origin,
-        keys: flat(&defaults.merge(&figment))?,
+        keys: flat(&figment)?,
         unread_variables,
     })
 }

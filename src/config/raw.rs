@@ -1,6 +1,7 @@
-//! The configuration as it is written: the keys, their kinds and their defaults.
+//! The configuration as it is written: the keys and their kinds.
 //!
-//! `config/endpoint.toml` shows the same with a comment each; a test keeps the two alike.
+//! No key has a default here: `config/endpoint.toml` is compiled in and is the bottom layer, so a key
+//! that the file lacks stops every start with its name.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,13 +10,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::config::values::{ByteRate, Mode, Names, OrOff, Rate, Size, Span, SyncModeText};
-use crate::journal::{Duplicates, SyncMode};
-use crate::mns::DEFAULT_PATH;
+use crate::journal::Duplicates;
 use crate::server::RequestDetail;
 
 /// All keys.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
     pub(super) server: Server,
     pub(super) signing: Signing,
@@ -25,7 +25,7 @@ pub(super) struct RawConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Admin {
     pub(super) listen: String,
     pub(super) token_file: PathBuf,
@@ -34,7 +34,7 @@ pub(super) struct Admin {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Server {
     pub(super) listen: Names,
     pub(super) paths: Names,
@@ -54,15 +54,15 @@ pub(super) struct Server {
     pub(super) tls: Tls,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Tls {
     pub(super) certificate: PathBuf,
     pub(super) private_key: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Signing {
     pub(super) certificate_prefixes: Names,
     pub(super) extra_regions: Names,
@@ -78,7 +78,7 @@ pub(super) struct Signing {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Accept {
     pub(super) topic_owners: Names,
     pub(super) topics: Names,
@@ -88,7 +88,7 @@ pub(super) struct Accept {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Logs {
     pub(super) dir: PathBuf,
     pub(super) mode: Mode,
@@ -119,93 +119,4 @@ pub(super) enum Format {
 pub(super) enum Stdout {
     Access,
     Off,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            listen: Names::of(["0.0.0.0:8080"]),
-            paths: Names::of([DEFAULT_PATH]),
-            secret_path_file: PathBuf::new(),
-            health_path: "/healthz".to_owned(),
-            public_url: String::new(),
-            public_path_prefix: String::new(),
-            trusted_proxies: Names::default(),
-            max_connections: 10_000,
-            head_timeout: Span(Duration::from_secs(5)),
-            body_timeout: Span(Duration::from_secs(3)),
-            idle_timeout: Span(Duration::from_secs(75)),
-            heads_max: Size(64 * 1024 * 1024),
-            max_body: Size(512 * 1024),
-            drain_delay: Span(Duration::ZERO),
-            drain: Span(Duration::from_secs(8)),
-            tls: Tls::default(),
-        }
-    }
-}
-
-impl Default for Signing {
-    fn default() -> Self {
-        Self {
-            certificate_prefixes: Names::of([
-                "https://mnstest.oss-cn-hangzhou.aliyuncs.com/",
-                "https://mns-cert.oss-{region}.aliyuncs.com/",
-            ]),
-            extra_regions: Names::default(),
-            certificate_dir: PathBuf::from("certs/signing"),
-            fetch_timeout: Span(Duration::from_secs(2)),
-            fetch_via: BTreeMap::new(),
-            proxy: String::new(),
-            prefetch: true,
-            max_clock_skew: OrOff(Some(Duration::from_secs(15 * 60))),
-            max_age: OrOff(Some(Duration::from_secs(25 * 3600))),
-            require_content_md5: true,
-            min_key_bits: 512,
-        }
-    }
-}
-
-impl Default for Accept {
-    fn default() -> Self {
-        Self {
-            topic_owners: Names::default(),
-            topics: Names::default(),
-            sources: Names::default(),
-            require_owner: false,
-            duplicates: Duplicates::Mark,
-        }
-    }
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:9080".to_owned(),
-            token_file: PathBuf::new(),
-            open: Names::of(["/healthz", "/readyz"]),
-            hosts: Names::default(),
-        }
-    }
-}
-
-impl Default for Logs {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::from("logs"),
-            mode: Mode(0o640),
-            format: Format::Text,
-            request: RequestDetail::Full,
-            access_fields: Names::default(),
-            stdout: Stdout::Access,
-            sync: SyncModeText(SyncMode::Always),
-            rotate_size: OrOff(Some(Size(100 * 1024 * 1024))),
-            keep: OrOff(Some(Duration::from_secs(7 * 24 * 3600))),
-            low_water: Size(512 * 1024 * 1024),
-            refused_body: Size(4 * 1024),
-            refused_rate: OrOff(Some(Rate(50))),
-            refused_bytes: OrOff(Some(ByteRate(256 * 1024))),
-            quarantine_bytes: Size(64 * 1024 * 1024),
-            diagnostics: false,
-        }
-    }
 }

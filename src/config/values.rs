@@ -43,12 +43,6 @@ pub(super) struct Names(pub(super) Vec<String>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mode(pub(super) u32);
 
-impl Names {
-    pub(super) fn of<const N: usize>(names: [&str; N]) -> Self {
-        Self(names.map(str::to_owned).to_vec())
-    }
-}
-
 impl FromStr for Span {
     type Err = String;
 
@@ -215,14 +209,34 @@ deserialize_from_text!(
     SyncModeText
 );
 
+struct ModeVisitor;
+
+impl Visitor<'_> for ModeVisitor {
+    type Value = Mode;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text such as \"0640\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Mode, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    /// Refused: a number no longer shows whether 640 or 0o640 was meant.
+    fn visit_i64<E: Error>(self, _number: i64) -> Result<Mode, E> {
+        Err(E::custom(
+            "a file mode is no number: write a text such as \"0640\"",
+        ))
+    }
+
+    fn visit_u64<E: Error>(self, _number: u64) -> Result<Mode, E> {
+        self.visit_i64(0)
+    }
+}
+
 impl<'de> Deserialize<'de> for Mode {
-    /// A number is refused: whether 640 or 0o640 was meant cannot be told from it any more.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer);
-        let text = text.map_err(|_number| {
-            D::Error::custom("a file mode is no number: write a text such as \"0640\"")
-        })?;
-        text.parse().map_err(D::Error::custom)
+        deserializer.deserialize_any(ModeVisitor)
     }
 }
 
