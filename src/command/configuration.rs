@@ -1,4 +1,4 @@
-//! Where a command's configuration comes from: a file, the environment and the flags of all commands.
+//! Where a command's configuration comes from: a file, the environment, the flags of all commands.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::client::Base;
 use crate::clock::SystemClock;
+use crate::command::chaos::{CHAOS_DEFAULT, print_counts};
 use crate::command::format::ContentMd5;
 use crate::command::key::{self, Key};
 use crate::command::receiver_tls::ReceiverTls;
@@ -25,9 +26,6 @@ use crate::net::{self, Counters, Frontend, Limits};
 use crate::signals::Signals;
 use crate::telemetry;
 
-/// What `--chaos` without a list does.
-pub(super) const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signature=0.01,bad-md5=0.01,foreign-cert=0.01,\
-    truncate=0.01,drop-answer=0.05";
 /// The account whose topics these are, where the host of a request names none: that of the manual.
 pub(super) const OWNER: &str = "1269128356620446";
 /// The access key unless another is given: it is in the documentation, so it keeps nobody out.
@@ -81,7 +79,12 @@ pub(super) struct EmulatorCommand {
     #[arg(long, value_name = "EVERY", value_parser = period)]
     rotate_key: Option<Duration>,
     /// Divide every waiting time of the pusher: retries, its back-off, the pauses of --chaos.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..),
+    )]
     time_warp: u32,
     /// Keep topics, subscriptions and undelivered messages in DIR [default: in memory].
     #[arg(long, value_name = "DIR")]
@@ -237,7 +240,7 @@ impl EmulatorCommand {
             )?;
         }
         if self.chaos.is_some() {
-            tell_chaos(&mut out, status)?;
+            print_counts(&mut out, status)?;
         }
         Ok(())
     }
@@ -255,30 +258,6 @@ async fn change_key(emulator: &Emulator) {
         }
         Err(error) => warn!(%error, "The key stays as it is"),
     }
-}
-
-/// The counts of chaos, in two lines.
-pub(super) fn tell_chaos(out: &mut impl std::io::Write, status: &Status) -> std::io::Result<()> {
-    let list = |counts: &mut dyn Iterator<Item = (String, u64)>| {
-        counts
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let troubles = list(
-        &mut status
-            .chaos
-            .iter()
-            .map(|(name, count)| (name.clone(), *count)),
-    );
-    let forgeries = list(
-        &mut status
-            .forgeries
-            .iter()
-            .map(|(name, count)| ((*name).to_owned(), *count)),
-    );
-    writeln!(out, "Chaos: {troubles}")?;
-    writeln!(out, "Forgeries: {forgeries}")
 }
 
 /// Waits for the next tick, or for ever.

@@ -12,7 +12,12 @@ use crate::emulator::Signer;
 #[derive(Debug, Args)]
 pub(super) struct Key {
     /// The size of the key that is made. The real one has 512.
-    #[arg(long, default_value_t = 512, conflicts_with = "key", value_parser = clap::value_parser!(u16).range(512..=8192))]
+    #[arg(
+        long,
+        default_value_t = 512,
+        conflicts_with = "key",
+        value_parser = clap::value_parser!(u16).range(512..=8192),
+    )]
     bits: u16,
     /// A private key in PEM to sign with.
     #[arg(long, value_name = "FILE")]

@@ -7,6 +7,7 @@
 
 pub(crate) mod capture;
 mod certificate;
+mod chaos;
 mod check;
 mod cli;
 mod client;

@@ -8,11 +8,10 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use bytesize::ByteSize;
 use clap::Args;
-use rustix::fs::{Access, access};
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::command::check::directories::writable;
 use crate::command::check::findings::{Finding, Findings, Level};
 use crate::command::cli::EXIT_CONFIG;
 use crate::command::client::service::Output;
@@ -21,8 +20,8 @@ use crate::command::serve::admin_listener;
 use crate::command::stdout::printer;
 use crate::command::{Configuration, health};
 use crate::config::{self, Config};
-use crate::disk::{Medium, fix_command};
-use crate::journal::{FileStorage, escaped};
+use crate::disk::fix_command;
+use crate::journal::escaped;
 use crate::net::{Tls, TlsFiles};
 use crate::report::Report;
 use crate::server::SecretPath;
@@ -43,7 +42,8 @@ const DAYS_LEFT_MIN: u64 = 21;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
-  mns-endpoint check --show-address                        (with the secret path, for subscription create)
+  mns-endpoint check --show-address                        (with the \
+   secret path, for subscription create)
   mns-endpoint check --config /etc/mns-endpoint/endpoint.toml --output json")]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -217,42 +217,6 @@ impl Findings {
             self.0.push(Finding::warning("accept.topic_owners", text));
         }
     }
-
-    fn look_at_logs(&mut self, config: &Config) {
-        const KEY: &str = "logs.dir";
-        let dir = &config.log_dir;
-        if let Err(error) = FileStorage::demand_dir(dir) {
-            return self.0.push(Finding::error(KEY, error.to_string()));
-        }
-        if let Err(error) = writable(dir) {
-            let text = format!(
-                "{} cannot be written: {error}; {}",
-                dir.display(),
-                fix_command(dir, &error)
-            );
-            self.0.push(Finding::error(KEY, text));
-        }
-        let medium = Medium::of(existing(dir));
-        if medium != Medium::Disk {
-            let text = format!(
-                "{} is not on a disk but on {medium}: what is written there may not survive",
-                dir.display()
-            );
-            self.0.push(Finding::warning(KEY, text));
-        }
-        let wanted = config.journal.low_water_bytes;
-        if let Ok(free) = free_bytes(existing(dir))
-            && free < wanted
-        {
-            let (wanted, free) = (ByteSize(wanted), ByteSize(free));
-            let text = format!(
-                "{wanted} is more than the {free} that are free for {}: health is 503 until there \
-                 is more; make room, or set less",
-                dir.display()
-            );
-            self.0.push(Finding::warning("logs.low_water", text));
-        }
-    }
 }
 
 /// The address for a subscription, with its secret.
@@ -280,27 +244,4 @@ fn days_until(then: SystemTime) -> Result<u64, u64> {
         Ok(left) => Ok(days(left)),
         Err(ago) => Err(days(ago.duration())),
     }
-}
-
-/// The directory, or the nearest above it that there is.
-fn existing(dir: &Path) -> &Path {
-    let found = dir.ancestors().find(|path| path.exists());
-    found
-        .filter(|path| !path.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// How much room is left for this process on the file system of a directory.
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-/// Whether files can be made there, or the directory itself where it is missing.
-fn writable(dir: &Path) -> io::Result<()> {
-    let found = existing(dir);
-    if !found.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    Ok(access(found, Access::WRITE_OK | Access::EXEC_OK)?)
 }

@@ -89,12 +89,16 @@ impl Findings {
                 )
             }
             Output::Json => {
-                let findings = self.0.iter().map(
-                    |finding| json!({ "level": <&str>::from(finding.level), "key": finding.key, "text": finding.text }),
-                );
-                let told =
+                let findings = self.0.iter().map(|finding| {
+                    json!({
+                        "level": <&str>::from(finding.level),
+                        "key": finding.key,
+                        "text": finding.text,
+                    })
+                });
+                let object =
                     json!({ "configuration": origin, "findings": findings.collect::<Vec<_>>() });
-                writeln!(out, "{}", json_text(&told))
+                writeln!(out, "{}", json_text(&object))
             }
         }
     }

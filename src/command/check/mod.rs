@@ -1,6 +1,7 @@
 //! `check`, a file for each part of what it looks at.
 
 mod check;
+mod directories;
 mod findings;
 mod server;
 mod unserved;

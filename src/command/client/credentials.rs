@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::command::client::ini::{Ini, IniError};
+use crate::command::client::key_source::{ID_VARIABLE, KeySource};
 use crate::command::input;
 use crate::mns::AccessKey;
 
 /// Names a sample.cfg, as `--sdk-config` does.
 const CONFIG_VARIABLE: &str = "MNS_ENDPOINT_SDK_CONFIG";
 const ENDPOINT_VARIABLE: &str = "MNS_ACCOUNT_ENDPOINT";
-const ID_VARIABLE: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
 const SECRET_VARIABLE: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
 /// The first that is set counts. The vendor's Python SDK reads the second.
 const TOKEN_VARIABLES: [&str; 2] = [
@@ -44,13 +44,6 @@ pub(super) struct Credentials {
     pub(super) key: AccessKey,
     pub(super) token: Option<String>,
     pub(super) source: KeySource,
-}
-
-/// Where a key comes from, so that a refusal can name it.
-#[derive(Debug, Clone)]
-pub(super) enum KeySource {
-    File { path: PathBuf, has_token: bool },
-    Environment { token: Option<&'static str> },
 }
 
 impl Sources {
@@ -205,63 +198,6 @@ impl SdkConfig {
             );
         }
         Ok(())
-    }
-}
-
-impl KeySource {
-    /// What to check about a key that the service refused, by the word of its answer.
-    pub(super) fn hint(&self, code: &str) -> String {
-        let check = match (self, code) {
-            (Self::File { .. }, "InvalidAccessKeyId") => "check AccessKeyId there; ",
-            (Self::File { .. }, "SignatureDoesNotMatch") => "check AccessKeySecret there; ",
-            (Self::Environment { .. }, "InvalidAccessKeyId") => {
-                "check ALIBABA_CLOUD_ACCESS_KEY_ID; "
-            }
-            (Self::Environment { .. }, "SignatureDoesNotMatch") => {
-                "check ALIBABA_CLOUD_ACCESS_KEY_SECRET; "
-            }
-            (Self::File { .. } | Self::Environment { .. }, _) => "",
-        };
-        format!("{check}{self}")
-    }
-}
-
-impl std::fmt::Display for KeySource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File {
-                path,
-                has_token: true,
-            } => {
-                write!(
-                    f,
-                    "the key came from {}, with its SecurityToken",
-                    path.display()
-                )
-            }
-            Self::File {
-                path,
-                has_token: false,
-            } => {
-                write!(
-                    f,
-                    "the key came from {}, without a security token",
-                    path.display()
-                )
-            }
-            Self::Environment { token: Some(token) } => {
-                write!(
-                    f,
-                    "the key came from {ID_VARIABLE} in the environment, with the token of {token}"
-                )
-            }
-            Self::Environment { token: None } => {
-                write!(
-                    f,
-                    "the key came from {ID_VARIABLE} in the environment, without a security token"
-                )
-            }
-        }
     }
 }
 

@@ -121,9 +121,13 @@ impl Difference {
 
     /// For `--output json`.
     pub(crate) fn json(all: &[Self]) -> Value {
-        let all = all.iter().map(
-            |difference| json!({ "Attribute": difference.attribute, "InForce": difference.in_force, "Asked": difference.asked }),
-        );
+        let all = all.iter().map(|difference| {
+            json!({
+                "Attribute": difference.attribute,
+                "InForce": difference.in_force,
+                "Asked": difference.asked,
+            })
+        });
         all.collect()
     }
 

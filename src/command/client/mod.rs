@@ -2,7 +2,9 @@
 
 mod credentials;
 pub(super) mod existing;
+mod existing_topic;
 mod ini;
+mod key_source;
 pub(super) mod publish;
 pub(super) mod service;
 pub(super) mod subscribe;

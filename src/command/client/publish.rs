@@ -30,7 +30,11 @@ pub(crate) struct Publish {
     #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
     topic: String,
     /// How many of the manual's messages [default: 3].
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["body", "body_file"])]
+    #[arg(
+        long,
+        value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["body", "body_file"],
+    )]
     count: Option<u32>,
     /// The message.
     #[arg(long, conflicts_with = "body_file")]
@@ -119,8 +123,12 @@ pub(crate) async fn publish(
                 )?;
             }
             Output::Json => {
-                let told = json!({ "TopicName": topic, "MessageId": id, "MessageBodyMD5": published.body_md5 });
-                writeln!(out, "{}", json_text(&told))?;
+                let object = json!({
+                    "TopicName": topic,
+                    "MessageId": id,
+                    "MessageBodyMD5": published.body_md5,
+                });
+                writeln!(out, "{}", json_text(&object))?;
             }
         }
         all.push(published);

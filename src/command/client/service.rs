@@ -10,7 +10,8 @@ use clap::{Args, ValueEnum};
 
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
-use crate::command::client::credentials::{KeySource, Sources};
+use crate::command::client::credentials::Sources;
+use crate::command::client::key_source::KeySource;
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 use crate::mns::region_of;

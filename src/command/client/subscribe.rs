@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use crate::client::{Client, Created};
 use crate::command::client::existing::{self, Change, Difference, DiffersError, Existing};
 use crate::command::client::service::{self, Output, code, fail};
+use crate::emulator::Target;
 use crate::mns::api::{SubscriptionAttributes, SubscriptionChange};
+use crate::net;
 
 /// What the manual's script says.
 const ALREADY_EXIST: &str = "Subscription already exist, please unsubscribe or use it directly.";
@@ -246,4 +248,24 @@ fn line_of((topic, subscription): (&str, &str), attributes: &SubscriptionAttribu
         }
     }
     line
+}
+
+/// MNS pushes over the internet: an address that is not in it gets nothing.
+pub(super) fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
+    // Queues, mail and text messages are endpoints too, and none of ours.
+    let is_other_kind = ["acs:", "mail:", "sms:"]
+        .iter()
+        .any(|scheme| endpoint.starts_with(scheme));
+    if is_meant || is_other_kind {
+        return Ok(());
+    }
+    let target = Target::parse(endpoint)?;
+    if net::is_private_host(target.host()) {
+        bail!(
+            "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give \
+             the public one, or \
+             --force to subscribe it all the same"
+        );
+    }
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -12,9 +11,7 @@ use crate::command::client::service::{self, Output, Service, Session, fail, name
 use crate::command::client::subscribe;
 use crate::command::client::topic::DEFAULT_TOPIC;
 use crate::command::format::Format;
-use crate::emulator::Target;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
-use crate::net;
 
 pub(crate) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
 
@@ -55,7 +52,12 @@ enum Action {
         #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
         format: Format,
         /// NotifyStrategy.
-        #[arg(long, value_enum, default_value_t = Strategy::ExponentialDecayRetry, ignore_case = true)]
+        #[arg(
+            long,
+            value_enum,
+            default_value_t = Strategy::ExponentialDecayRetry,
+            ignore_case = true,
+        )]
         strategy: Strategy,
         /// Only messages with this tag.
         #[arg(long, default_value = "", value_name = "TAG")]
@@ -174,7 +176,7 @@ impl Action {
                 force,
                 service: _,
             } => {
-                refuse_unreachable(endpoint, *force || *is_local)?;
+                subscribe::refuse_unreachable(endpoint, *force || *is_local)?;
                 let attributes = SubscriptionAttributes {
                     endpoint: endpoint.clone(),
                     filter_tag: filter_tag.clone(),
@@ -231,26 +233,6 @@ impl From<Strategy> for NotifyStrategy {
             Strategy::ExponentialDecayRetry => Self::ExponentialDecayRetry,
         }
     }
-}
-
-/// MNS pushes over the internet: an address that is not in it gets nothing.
-fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
-    // Queues, mail and text messages are endpoints too, and none of ours.
-    let is_other_kind = ["acs:", "mail:", "sms:"]
-        .iter()
-        .any(|scheme| endpoint.starts_with(scheme));
-    if is_meant || is_other_kind {
-        return Ok(());
-    }
-    let target = Target::parse(endpoint)?;
-    if net::is_private_host(target.host()) {
-        bail!(
-            "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give \
-             the public one, or \
-             --force to subscribe it all the same"
-        );
-    }
-    Ok(())
 }
 
 async fn show(

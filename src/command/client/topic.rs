@@ -2,20 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::client::{Client, Created};
-use crate::command::client::existing::{self, Change, Difference, DiffersError, Existing, IfThere};
+use crate::command::client::existing::{Existing, IfThere};
+use crate::command::client::existing_topic::settle;
 use crate::command::client::service::{self, Output, Service, Session, code, fail, name};
-use crate::mns::api::{Topic as TopicShown, TopicAttributes};
+use crate::mns::api::TopicAttributes;
 
 /// The manual's topic.
 pub(crate) const DEFAULT_TOPIC: &str = "MySampleTopic";
-/// What the manual's script says.
-const ALREADY_EXIST: &str =
-    "Topic already exist, please delete it before creating or use it directly.";
 
 /// Create, show, list and delete topics.
 #[derive(Debug, Args)]
@@ -44,7 +41,11 @@ enum Action {
         #[command(flatten)]
         if_there: IfThere,
         /// The largest message, in bytes: 1024 to 65536 [default: the service's, 65536].
-        #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1024..=65536))]
+        #[arg(
+            long,
+            value_name = "BYTES",
+            value_parser = clap::value_parser!(u32).range(1024..=65536),
+        )]
         maximum_message_size: Option<u32>,
         /// Let the service log its operations on the topic.
         #[arg(long)]
@@ -129,7 +130,7 @@ impl Action {
 /// Creates a topic, unless it is there already.
 ///
 /// # Errors
-/// [`DiffersError`] if it is there with other attributes and `existing` lets it be.
+/// `DiffersError` if it is there with other attributes and `existing` lets it be.
 pub(crate) async fn create(
     client: &Client,
     output: Output,
@@ -160,104 +161,6 @@ pub(crate) async fn create(
         "Differences": [],
     });
     service::print_done(output, &line, &told)
-}
-
-/// Compares a topic that is there with what was asked for.
-async fn settle(
-    client: &Client,
-    output: Output,
-    topic: &str,
-    asked: &TopicAttributes,
-    existing: Existing,
-) -> anyhow::Result<()> {
-    let mut found = read_back(client, topic, existing).await?;
-    let mut differing = differences(asked, &found);
-    if existing == Existing::Refuse {
-        bail!("{ALREADY_EXIST}{}", existing::lines(&differing));
-    }
-    let mut changed = Vec::new();
-    if existing == Existing::Change && !differing.is_empty() {
-        // All of them, since the service does not say what becomes of those that a request leaves
-        // out.
-        let all = TopicAttributes {
-            maximum_message_size: asked
-                .maximum_message_size
-                .or(Some(found.maximum_message_size)),
-            logging_enabled: asked.logging_enabled.or(Some(found.logging_enabled)),
-        };
-        if let Err(error) = client.set_topic(topic, &all).await {
-            return fail(
-                format!(
-                    "Topic already there, but it could not be changed.{}\n",
-                    existing::lines(&differing)
-                ),
-                error,
-            );
-        }
-        found = read_back(client, topic, existing).await?;
-        let before = std::mem::replace(&mut differing, differences(asked, &found));
-        changed = existing::gone(before, &differing);
-    }
-    let place = format!("TopicName:{topic}");
-    let told = json!({
-        "TopicName": topic,
-        "MaximumMessageSize": found.maximum_message_size,
-        "LoggingEnabled": found.logging_enabled,
-        "Created": false,
-        "Changed": Difference::names(&changed, Change::Possible),
-        "Differences": Difference::json(&differing),
-    });
-    let in_force = format!(
-        "{place} MaximumMessageSize:{} LoggingEnabled:{}",
-        found.maximum_message_size, found.logging_enabled
-    );
-    existing::print(output, "Topic", &in_force, &changed, &differing, &told)?;
-    if differing.is_empty() {
-        return Ok(());
-    }
-    let advice = match existing {
-        Existing::Refuse | Existing::Compare => "\nTo change it, give --apply as well",
-        Existing::Change => "\nThe service accepted the change, but it is not in force",
-    };
-    Err(DiffersError {
-        what: "Topic",
-        place,
-        differences: differing,
-        advice: advice.to_owned(),
-    }
-    .into())
-}
-
-async fn read_back(client: &Client, topic: &str, existing: Existing) -> anyhow::Result<TopicShown> {
-    client
-        .topic(topic)
-        .await
-        .or_else(|error| existing.fail_unread("Topic", ALREADY_EXIST, error))
-}
-
-/// What is asked for and not in force. What is not asked for is the service's.
-fn differences(asked: &TopicAttributes, found: &TopicShown) -> Vec<Difference> {
-    let TopicAttributes {
-        maximum_message_size,
-        logging_enabled,
-    } = *asked;
-    let size = maximum_message_size.and_then(|asked| {
-        Difference::between(
-            "MaximumMessageSize",
-            &found.maximum_message_size,
-            &asked,
-            Change::Possible,
-        )
-    });
-    let logging = logging_enabled.and_then(|asked| {
-        Difference::between(
-            "LoggingEnabled",
-            &found.logging_enabled,
-            &asked,
-            Change::Possible,
-        )
-    });
-    size.into_iter().chain(logging).collect()
 }
 
 async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {

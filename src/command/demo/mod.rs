@@ -1,6 +1,8 @@
-//! `demo`, a file for each thing on its stage.
+//! `demo`, a file for each run and for what is on its stage.
 
+mod chaos;
 mod demo;
+mod manual;
 mod proof;
 mod stage;
 

@@ -3,11 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Base, Client};
@@ -19,11 +21,17 @@ use crate::command::serve::self_signed::SelfSigned;
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, FileStorage, Journal};
-use crate::mns::AccessKey;
+use crate::mns::api::{NotifyStrategy, SubscriptionAttributes};
+use crate::mns::{AccessKey, ContentFormat};
 use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::Quarantine;
 use crate::roots::{self, Trust};
 use crate::server::Endpoint;
+
+/// How long all messages may take to arrive.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often the status is read until they have.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Both servers, each on a free port of this machine.
 pub(super) struct Stage {
@@ -162,6 +170,41 @@ impl Stage {
             .close()
             .await
             .context("the journal failed")
+    }
+
+    /// What a subscription of the endpoint asks for.
+    pub(super) fn subscription(&self, format: ContentFormat) -> SubscriptionAttributes {
+        SubscriptionAttributes {
+            endpoint: self.endpoint_url(),
+            filter_tag: String::new(),
+            notify_strategy: NotifyStrategy::ExponentialDecayRetry,
+            notify_content_format: format,
+            dead_letter_queue: None,
+        }
+    }
+
+    /// Waits until the local MNS has nothing left to deliver.
+    pub(super) async fn wait_for_all(&self) -> anyhow::Result<Status> {
+        let began = Instant::now();
+        loop {
+            let status = self.status().await?;
+            let undelivered: u64 = status.subscriptions.iter().map(|of| of.undelivered).sum();
+            if undelivered == 0 {
+                return Ok(status);
+            }
+            if began.elapsed() > ARRIVAL_TIMEOUT {
+                let last = status
+                    .subscriptions
+                    .iter()
+                    .find_map(|of| of.last_failure.clone());
+                let reason = last.unwrap_or_else(|| "no push failed".to_owned());
+                bail!(
+                    "{undelivered} messages did not arrive within {ARRIVAL_TIMEOUT:?}; the last \
+                     failure: {reason}"
+                );
+            }
+            sleep(LOOK_EVERY).await;
+        }
     }
 }
 

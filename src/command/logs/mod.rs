@@ -2,6 +2,8 @@
 
 mod compare;
 mod logs;
+mod open_logs;
+mod outcome;
 mod patience;
 mod recover;
 mod report;

@@ -10,7 +10,7 @@ use crate::command::counted::counted;
 use crate::command::logs::compare::Comparison;
 use crate::journal::{Log, Verdict, escaped, json_text};
 
-/// Takes findings: lines are written at once, JSON at the end.
+/// Takes findings: lines are written at identity, JSON at the end.
 pub(super) struct Report<'o, W> {
     output: Output,
     out: &'o mut W,
@@ -33,7 +33,6 @@ impl<'o, W: Write> Report<'o, W> {
     }
 
     /// A file that was read. `is_written`: its end may be a record on its way.
-    #[expect(clippy::too_many_lines, reason = "until it is split")]
     pub(super) fn file(
         &mut self,
         path: &Path,
@@ -42,86 +41,60 @@ impl<'o, W: Write> Report<'o, W> {
         is_written: bool,
     ) -> io::Result<()> {
         self.is_sound &= verdict.problems_count == 0;
-        let Verdict {
-            records,
-            accepted,
-            duplicates,
-            recovered,
-            problems_count,
-            without_outcome,
-            ..
-        } = verdict;
-        let Verdict {
-            set_back,
-            torn_bytes,
-            ..
-        } = verdict;
-        let problems = verdict
-            .problems
-            .iter()
-            .map(|(offset, problem)| json!({ "offset": offset, "problem": problem }));
-        self.files.push(json!({
-            "file": path.to_string_lossy(),
-            "log": log.name(),
-            "records": records,
-            "accepted": accepted,
-            "duplicates": duplicates,
-            "recovered": recovered,
-            "broken": problems_count,
-            "problems": problems.collect::<Vec<_>>(),
-            "requests_without_outcome": without_outcome,
-            "time_set_back": set_back,
-            "torn_bytes": if is_written { *torn_bytes } else { 0 },
-        }));
-        let sound = if *problems_count == 0 {
+        self.files.push(to_json(path, log, verdict, is_written));
+        self.records(path, verdict)?;
+        self.problems(path, verdict)?;
+        if verdict.torn_bytes > 0 && is_written {
+            let what = "of a record that is being written, or that a crash left: the next start \
+                cuts it off";
+            self.line(path, &format!("{} bytes {what}", verdict.torn_bytes))?;
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, path: &Path, verdict: &Verdict) -> io::Result<()> {
+        let sound = if verdict.problems_count == 0 {
             "all whole"
         } else {
             "NOT all whole"
         };
-        let recovered = if *recovered > 0 {
-            format!("{recovered} recovered, ")
+        let recovered = if verdict.recovered > 0 {
+            format!("{} recovered, ", verdict.recovered)
         } else {
             String::new()
         };
         self.line(
             path,
             &format!(
-                "{}, {accepted} accepted, {}, {recovered}{sound}",
-                counted(*records, "record"),
-                counted(*duplicates, "duplicate")
+                "{}, {} accepted, {}, {recovered}{sound}",
+                counted(verdict.records, "record"),
+                verdict.accepted,
+                counted(verdict.duplicates, "duplicate")
             ),
-        )?;
+        )
+    }
+
+    fn problems(&mut self, path: &Path, verdict: &Verdict) -> io::Result<()> {
         for (offset, problem) in &verdict.problems {
             self.line(
                 path,
                 &format!("the record at byte {offset} is broken: {problem}"),
             )?;
         }
-        if *problems_count > 0 {
-            self.line(
-                path,
-                &format!("{} in all", counted(*problems_count, "broken record")),
-            )?;
+        let count = verdict.problems_count;
+        if count > 0 {
+            let text = format!("{} in all", counted(count, "broken record"));
+            self.line(path, &text)?;
         }
-        if *without_outcome > 0 {
-            self.line(
-                path,
-                &format!(
-                    "{} without an outcome, not acknowledged",
-                    counted(*without_outcome, "request")
-                ),
-            )?;
+        let count = verdict.without_outcome;
+        if count > 0 {
+            let requests = counted(count, "request");
+            let text = format!("{requests} without an outcome, not acknowledged");
+            self.line(path, &text)?;
         }
-        if *set_back > 0 {
-            self.line(
-                path,
-                &format!("the time goes back {}", counted(*set_back, "time")),
-            )?;
-        }
-        if *torn_bytes > 0 && is_written {
-            let what = "of a record that is being written, or that a crash left: the next start \
-                cuts it off";
-            self.line(path, &format!("{torn_bytes} bytes {what}"))?;
+        if verdict.set_back > 0 {
+            let text = format!("the time goes back {}", counted(verdict.set_back, "time"));
+            self.line(path, &text)?;
         }
         Ok(())
     }
@@ -180,4 +153,25 @@ impl<'o, W: Write> Report<'o, W> {
             Output::Json => Ok(()),
         }
     }
+}
+
+/// The end of a file that is being written may be a record on its way, and is no torn one.
+fn to_json(path: &Path, log: Log, verdict: &Verdict, is_written: bool) -> Value {
+    let problems = verdict
+        .problems
+        .iter()
+        .map(|(offset, problem)| json!({ "offset": offset, "problem": problem }));
+    json!({
+        "file": path.to_string_lossy(),
+        "log": log.name(),
+        "records": verdict.records,
+        "accepted": verdict.accepted,
+        "duplicates": verdict.duplicates,
+        "recovered": verdict.recovered,
+        "broken": verdict.problems_count,
+        "problems": problems.collect::<Vec<_>>(),
+        "requests_without_outcome": verdict.without_outcome,
+        "time_set_back": verdict.set_back,
+        "torn_bytes": if is_written { verdict.torn_bytes } else { 0 },
+    })
 }

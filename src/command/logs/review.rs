@@ -41,6 +41,9 @@ pub(super) enum Verdict<'r> {
     NotWhole,
 }
 
+/// A file, and what it is today.
+pub(super) type Judged<'r> = (&'r Capture, Verdict<'r>);
+
 /// How a body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -116,10 +119,7 @@ impl Review {
 
     /// Judges them, those first that were proved to be from MNS: no stranger's file is in their
     /// way. Gives a verdict for each, in the order of the files.
-    pub(super) async fn judge<'r>(
-        &self,
-        captures: &'r [Capture],
-    ) -> Vec<(&'r Capture, Verdict<'r>)> {
+    pub(super) async fn judge<'r>(&self, captures: &'r [Capture]) -> Vec<Judged<'r>> {
         let mut waiting: Vec<_> = captures.iter().enumerate().collect();
         waiting.sort_by_key(|(_, capture)| !is_signed(&capture.path));
         let mut judged = Vec::new();

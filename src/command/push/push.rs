@@ -78,14 +78,25 @@ pub(crate) struct Push {
     #[arg(long, value_name = "URL")]
     cert_url: Option<String>,
     /// Where the certificate is served.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001", conflicts_with = "cert_url",
-        value_parser = reachable)]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:9001",
+        conflicts_with = "cert_url",
+        value_parser = reachable,
+    )]
     cert_listen: SocketAddr,
     #[command(flatten)]
     receiver_tls: ReceiverTls,
     /// Send this recorded request byte for byte, instead of making one.
-    #[arg(long, value_name = "FILE", conflicts_with_all =
-        ["format", "content_md5", "body", "body_file", "tag", "topic", "owner", "bits", "key", "cert_url", "cert_listen"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = [
+            "format", "content_md5", "body", "body_file", "tag", "topic", "owner", "bits", "key",
+            "cert_url", "cert_listen",
+        ],
+    )]
     capture: Option<PathBuf>,
 }
 

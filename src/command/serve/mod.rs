@@ -2,9 +2,11 @@
 
 pub(super) mod address;
 pub(super) mod admin_listener;
+mod announcement;
 mod listeners;
 pub(super) mod running;
 pub(super) mod self_signed;
 mod serve;
+mod warnings;
 
 pub(super) use serve::{Serve, assemble};

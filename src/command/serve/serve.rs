@@ -1,7 +1,5 @@
 //! `serve`: binds, recovers the logs, tells its address, serves until a signal, and closes.
 
-use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,35 +14,27 @@ use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::command::Configuration;
-use crate::command::serve::address::public_address;
+use crate::command::serve::announcement::announce;
 use crate::command::serve::running::{Certificates, Running};
 use crate::command::serve::self_signed::SelfSigned;
-use crate::command::serve::{admin_listener, listeners};
+use crate::command::serve::{admin_listener, listeners, warnings};
 use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
-use crate::disk::Medium;
-use crate::journal::{
-    Entry, FileOptions, FileStorage, Journal, JournalError, Level, Names, Place, Record, Recovered,
-    Stamp,
-};
+use crate::journal::{FileOptions, FileStorage, Journal, JournalError, Names};
 use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Counts, Endpoint, InFlight, RefusedRate};
 use crate::signals::{Asked, Signals};
 use crate::telemetry;
-use crate::trust::CertificateStore;
 
 /// How long the last records may take to reach the disk once the connections are closed.
 /// With `server.drain` it stays below the 10 s after which a container is killed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// How long a start waits for stdout.
-const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Receive notifications.
 ///
@@ -106,8 +96,8 @@ impl Serve {
                 .with_context(|| {
                     format!("cannot recover the logs in {}", config.log_dir.display())
                 })?;
-        warn_of_the_logs(&config, &recovered);
-        self.warn_of_what_is_odd(&config);
+        warnings::of_the_logs(&config, &recovered);
+        warnings::of_the_configuration(&config, &self.trust);
         listeners::warn_without_ipv6(&config, address);
         if is_inherited {
             info!(%address, "Listening on what the service manager has opened, not on \
@@ -146,7 +136,7 @@ impl Serve {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
-        let frontend = Frontend {
+        let front = Frontend {
             limits: listeners::limits(&running.started),
             tls: running.tls.clone(),
             proxies: running.started.trusted_proxies.clone(),
@@ -158,7 +148,7 @@ impl Serve {
         let mut serving = tokio::spawn(net::serve(
             listeners,
             service,
-            frontend,
+            front,
             counters.clone(),
             stop.clone(),
         ));
@@ -212,61 +202,8 @@ impl Serve {
         let mut again = self.configuration.clone();
         again.config.clone_from(&running.file);
         if let Some(config) = running.reload(again.load(&self.trust).map_err(Into::into)) {
-            self.warn_of_what_is_odd(&config);
+            warnings::of_the_configuration(&config, &self.trust);
         }
-    }
-
-    /// Of what a reload takes too.
-    fn warn_of_what_is_odd(&self, config: &Config) {
-        for url in &self.trust {
-            warn!(%url, "TRUSTING every signing certificate under this address for this run: never \
-                do this in production");
-        }
-        for (name, meant) in &config.unread_variables {
-            warn!(%name, %meant, "A variable of the environment looks like a key but is not read: \
-                the levels of a key are separated by two underscores");
-        }
-        for prefix in &config.insecure_prefixes {
-            warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits \
-                on the way can sign");
-        }
-        if config.admission.takes_every_owner() {
-            warn!(
-                "accept.topic_owners is empty: anyone with an account may subscribe this address \
-                 to a topic of theirs"
-            );
-        }
-        if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
-            warn!(%error, "Certificates cannot be kept: after a restart their source must be up");
-        }
-    }
-}
-
-/// What crashes left of the logs, and what they lie on.
-fn warn_of_the_logs(config: &Config, recovered: &Recovered) {
-    for tail in &recovered.torn {
-        let log = tail.log.name();
-        warn!(
-            log,
-            offset = tail.offset,
-            bytes = tail.bytes,
-            kept = tail.is_kept,
-            "A crash left an unfinished record: it was cut off into the .torn file beside the log"
-        );
-    }
-    for damaged in &recovered.damaged {
-        error!(
-            log = damaged.log.name(),
-            offset = damaged.offset,
-            places = damaged.places,
-            "A log is damaged: the disk or somebody else changed it. Nothing was cut off, and new \
-             records follow behind; mns-endpoint logs verify names each place"
-        );
-    }
-    let medium = Medium::of(&config.log_dir);
-    if medium != Medium::Disk {
-        warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what \
-            is written there may not survive");
     }
 }
 
@@ -308,51 +245,6 @@ pub(crate) fn assemble(
         counts: Counts::default(),
         draining: CancellationToken::new(),
     }
-}
-
-/// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to
-/// read stdout. `show_address` is the command that prints it with its secret path.
-fn announce(
-    config: &Config,
-    endpoint: &Endpoint,
-    bound: SocketAddr,
-    (zone, show_address): (&str, &str),
-    pair: Option<&SelfSigned>,
-) {
-    let (address, is_public) = public_address(config, bound);
-    let mut lines = format!("Start Endpoint! Address: {address}\n");
-    lines += &format!(
-        "Configuration: {}, time zone: {zone}, sync: {}\n",
-        config.origin, config.journal.sync
-    );
-    if !is_public {
-        lines += "This address is private: MNS cannot reach it. Set server.public_url to the one \
-            it can reach.\n";
-    }
-    if config.secret_path_file.is_some() {
-        lines += &format!("Its path is secret: to print it whole, run: {show_address}\n");
-    }
-    lines += &pair.map_or_else(String::new, |pair| pair.lines(&address));
-    telemetry::within(PRINT_TIMEOUT, move || {
-        let mut out = std::io::stdout().lock();
-        if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
-            warn!(%error, "Stdout cannot be written: the address is in the endpoint log, and \
-                access lines are in the access log only");
-        }
-    });
-    let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);
-    let title = format!("Start Endpoint! Address: {address}");
-    let record = Record {
-        stamp: &stamp,
-        level: Level::Info,
-        place: Place::Start,
-        title: Some(&title),
-        attributes: &[],
-        request: None,
-    };
-    let mut entry = Entry::default();
-    record.write(&mut entry.endpoint, endpoint.settings.format);
-    endpoint.journal.offer(entry);
 }
 
 /// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests

@@ -1,0 +1,151 @@
+//! The logs, open for what goes into them after all.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use jiff::tz::TimeZone;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
+use crate::command::logs::review::{Judged, Reading, Verdict};
+use crate::config::Config;
+use crate::journal::{
+    Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, OpenError, Place,
+    RECOVERED, Record, Settings, Stamp, SyncMode,
+};
+use crate::mns::Notification;
+use crate::quarantine::Note;
+
+/// The remark on a record whose message is the whole body, because that could not be read.
+const AS_RAW: &str = "body_as_message";
+
+/// The logs, open for writing.
+pub(super) struct OpenLogs {
+    pub(super) journal: Journal,
+    format: Format,
+    zone: TimeZone,
+}
+
+impl OpenLogs {
+    pub(super) fn open(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<Self> {
+        let options = FileOptions {
+            dir: config.log_dir.clone(),
+            port,
+            mode: config.log_mode,
+        };
+        options.demand_files()?;
+        let storage = FileStorage::open(options).map_err(|error| match error {
+            OpenError::Locked { .. } => anyhow!(
+                "serve writes to the logs of port {port}: stop it, run this again, and start it; \
+                 MNS sends again what comes meanwhile"
+            ),
+            error @ (OpenError::Unwritable { .. }
+            | OpenError::NotAFile { .. }
+            | OpenError::NotADirectory { .. }) => error.into(),
+        })?;
+        // Whatever serve is told: what leaves the quarantine is on disk, and nothing is there
+        // twice.
+        let settings = Settings {
+            sync: SyncMode::Always,
+            duplicates: Duplicates::Drop,
+            ..config.journal.clone()
+        };
+        let started = Journal::start(Box::new(storage), settings, None);
+        let (journal, _torn) = started
+            .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
+        Ok(Self {
+            journal,
+            format: config.server.format,
+            zone,
+        })
+    }
+
+    /// Appends what passes, and takes it out of the quarantine once it is on disk.
+    pub(super) async fn take_all(
+        &self,
+        judged: Vec<Judged<'_>>,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Tally> {
+        let mut tally = Tally::default();
+        for (capture, verdict) in judged {
+            let outcome = match verdict {
+                Verdict::Passes(notification, note, reading) => {
+                    self.take(&notification, note, reading).await?
+                }
+                Verdict::Refused(rejection) => FileOutcome::Refused(rejection),
+                Verdict::NotWhole => FileOutcome::NotWhole,
+            };
+            if matches!(outcome, FileOutcome::Recovered(_) | FileOutcome::Known(_)) {
+                remove(&capture.path)
+                    .with_context(|| format!("cannot remove {}", capture.path.display()))?;
+            }
+            tally.add(&capture.path, &outcome, out)?;
+        }
+        Ok(tally)
+    }
+
+    /// Appends a notification, unless the log has it; it is on disk when this returns.
+    async fn take(
+        &self,
+        notification: &Notification<'_>,
+        note: &Note,
+        reading: Reading,
+    ) -> anyhow::Result<FileOutcome> {
+        let before = self.journal.duplicates();
+        let appended = self
+            .journal
+            .append(self.entry(notification, note, reading))
+            .await;
+        appended.context("nothing more can be appended; what was told as recovered is on disk")?;
+        let shown = describe(notification);
+        let is_new = self.journal.duplicates() == before;
+        Ok(if is_new {
+            FileOutcome::Recovered(shown)
+        } else {
+            FileOutcome::Known(shown)
+        })
+    }
+
+    /// A record and no access line: nobody was answered.
+    fn entry(&self, notification: &Notification<'_>, note: &Note, reading: Reading) -> Entry {
+        let (reason, level) = match reading {
+            Reading::Whole => (note.reason.clone(), Level::Info),
+            Reading::Raw => (format!("{},{AS_RAW}", note.reason), Level::Warning),
+        };
+        let came = humantime::format_rfc3339_millis(note.came).to_string();
+        let peer = note.peer.to_string();
+        let mut attributes = notification.attributes().to_vec();
+        attributes.extend([
+            ("Reason", reason.as_bytes()),
+            ("Came", came.as_bytes()),
+            ("Peer", peer.as_bytes()),
+        ]);
+        let record = Record {
+            stamp: &Stamp::new(SystemClock.now(), &self.zone),
+            level,
+            place: Place::Recovered,
+            title: Some(RECOVERED),
+            attributes: &attributes,
+            request: None,
+        };
+        let identity = has_identity(notification)
+            .then(|| self.journal.identify(notification.identity(), 0))
+            .flatten();
+        let mut entry = Entry {
+            identity,
+            ..Entry::default()
+        };
+        record.write(&mut entry.endpoint, self.format);
+        entry
+    }
+}
+
+/// Takes a file out of the quarantine, unless a `serve` did so since it was read.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

@@ -1,0 +1,62 @@
+//! The first lines of `serve`: its address on stdout and in the endpoint log.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::command::serve::address::public_address;
+use crate::command::serve::self_signed::SelfSigned;
+use crate::config::Config;
+use crate::journal::{Entry, Level, Place, Record, Stamp};
+use crate::server::Endpoint;
+use crate::telemetry;
+
+/// How long a start waits for stdout.
+const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to
+/// read stdout. `show_address` is the command that prints it with its secret path.
+pub(super) fn announce(
+    config: &Config,
+    endpoint: &Endpoint,
+    bound: SocketAddr,
+    (zone, show_address): (&str, &str),
+    pair: Option<&SelfSigned>,
+) {
+    let (address, is_public) = public_address(config, bound);
+    let mut lines = format!("Start Endpoint! Address: {address}\n");
+    lines += &format!(
+        "Configuration: {}, time zone: {zone}, sync: {}\n",
+        config.origin, config.journal.sync
+    );
+    if !is_public {
+        lines += "This address is private: MNS cannot reach it. Set server.public_url to the one \
+            it can reach.\n";
+    }
+    if config.secret_path_file.is_some() {
+        lines += &format!("Its path is secret: to print it whole, run: {show_address}\n");
+    }
+    lines += &pair.map_or_else(String::new, |pair| pair.lines(&address));
+    telemetry::within(PRINT_TIMEOUT, move || {
+        let mut out = std::io::stdout().lock();
+        if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+            warn!(%error, "Stdout cannot be written: the address is in the endpoint log, and \
+                access lines are in the access log only");
+        }
+    });
+    let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);
+    let title = format!("Start Endpoint! Address: {address}");
+    let record = Record {
+        stamp: &stamp,
+        level: Level::Info,
+        place: Place::Start,
+        title: Some(&title),
+        attributes: &[],
+        request: None,
+    };
+    let mut entry = Entry::default();
+    record.write(&mut entry.endpoint, endpoint.settings.format);
+    endpoint.journal.offer(entry);
+}

@@ -1,0 +1,61 @@
+//! What a start finds odd and goes on with: each is a line of the diagnostic log.
+
+use tracing::{error, warn};
+
+use crate::config::Config;
+use crate::disk::Medium;
+use crate::journal::Recovered;
+use crate::trust::CertificateStore;
+
+/// What crashes left of the logs, and what they lie on.
+pub(super) fn of_the_logs(config: &Config, recovered: &Recovered) {
+    for tail in &recovered.torn {
+        let log = tail.log.name();
+        warn!(
+            log,
+            offset = tail.offset,
+            bytes = tail.bytes,
+            kept = tail.is_kept,
+            "A crash left an unfinished record: it was cut off into the .torn file beside the log"
+        );
+    }
+    for damaged in &recovered.damaged {
+        error!(
+            log = damaged.log.name(),
+            offset = damaged.offset,
+            places = damaged.places,
+            "A log is damaged: the disk or somebody else changed it. Nothing was cut off, and new \
+             records follow behind; mns-endpoint logs verify names each place"
+        );
+    }
+    let medium = Medium::of(&config.log_dir);
+    if medium != Medium::Disk {
+        warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what \
+            is written there may not survive");
+    }
+}
+
+/// Of what a start and a reload take over from the configuration.
+pub(super) fn of_the_configuration(config: &Config, trust: &[String]) {
+    for url in trust {
+        warn!(%url, "TRUSTING every signing certificate under this address for this run: never \
+            do this in production");
+    }
+    for (name, meant) in &config.unread_variables {
+        warn!(%name, %meant, "A variable of the environment looks like a key but is not read: \
+            the levels of a key are separated by two underscores");
+    }
+    for prefix in &config.insecure_prefixes {
+        warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits \
+            on the way can sign");
+    }
+    if config.admission.takes_every_owner() {
+        warn!(
+            "accept.topic_owners is empty: anyone with an account may subscribe this address \
+             to a topic of theirs"
+        );
+    }
+    if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
+        warn!(%error, "Certificates cannot be kept: after a restart their source must be up");
+    }
+}
