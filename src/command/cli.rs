@@ -10,14 +10,14 @@ use crate::command::certificate::Certificate;
 use crate::command::check::Check;
 use crate::command::client::existing::DiffersError;
 use crate::command::client::publish::Publish;
-use crate::command::client::subscription::Subscription;
-use crate::command::client::topic::Topic;
+use crate::command::client::subscription::SubscriptionCommand;
+use crate::command::client::topic::TopicCommand;
 use crate::command::demo::Demo;
 use crate::command::emulator::EmulatorCommand;
 use crate::command::explain::Explain;
 use crate::command::health::Health;
 use crate::command::logs::Logs;
-use crate::command::push::Push;
+use crate::command::push::PushCommand;
 use crate::command::serve::Serve;
 use crate::config::ConfigError;
 use crate::journal::{OpenError, escaped};
@@ -55,12 +55,12 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
-    Push(Push),
+    Push(PushCommand),
     Emulator(EmulatorCommand),
     Demo(Demo),
     Explain(Explain),
-    Topic(Topic),
-    Subscription(Subscription),
+    Topic(TopicCommand),
+    Subscription(SubscriptionCommand),
     Publish(Publish),
     Certificate(Certificate),
     Logs(Logs),
@@ -103,14 +103,14 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 #[must_use]
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     // An error quotes what services answer and files hold: it must not act on the terminal.
-    let told = format!(
+    let line = format!(
         "mns-endpoint: {}\n",
         escaped(format!("{error:#}").as_bytes())
     );
     // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it
     // too.
     telemetry::within(LAST_WORD_TIMEOUT, move || {
-        drop(std::io::stderr().write_all(told.as_bytes()))
+        drop(std::io::stderr().write_all(line.as_bytes()))
     });
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()

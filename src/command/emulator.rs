@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::client::Base;
 use crate::clock::SystemClock;
 use crate::command::chaos::{CHAOS_DEFAULT, print_counts};
-use crate::command::format::ContentMd5;
+use crate::command::format::Md5Notation;
 use crate::command::key::{self, Key};
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
@@ -74,7 +74,7 @@ pub(super) struct EmulatorCommand {
     receiver_tls: ReceiverTls,
     /// How pushes write Content-md5 [default: hex-base64 for XML and JSON, hex for SIMPLIFIED].
     #[arg(long, value_name = "NOTATION", value_enum)]
-    content_md5: Option<ContentMd5>,
+    content_md5: Option<Md5Notation>,
     /// Sign with a new key every so often, as in 30s; the certificate's address changes with it.
     #[arg(long, value_name = "EVERY", value_parser = period)]
     rotate_key: Option<Duration>,
@@ -164,7 +164,7 @@ impl EmulatorCommand {
         }
         let status = emulator.status().await?;
         emulator.close().await;
-        self.tell_the_end(&status)?;
+        self.print_end(&status)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -227,7 +227,7 @@ impl EmulatorCommand {
     }
 
     /// What is left, and what went wrong on purpose.
-    fn tell_the_end(&self, status: &Status) -> std::io::Result<()> {
+    fn print_end(&self, status: &Status) -> std::io::Result<()> {
         let mut out = printer();
         for subscription in &status.subscriptions {
             let (topic, name) = (&subscription.topic, &subscription.subscription);

@@ -6,25 +6,25 @@ use crate::mns::{ContentFormat, Notation};
 
 /// As it is written on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Format {
+pub(super) enum NotifyFormat {
     Xml,
     Json,
     Simplified,
 }
 
-impl From<Format> for ContentFormat {
-    fn from(format: Format) -> Self {
+impl From<NotifyFormat> for ContentFormat {
+    fn from(format: NotifyFormat) -> Self {
         match format {
-            Format::Xml => Self::Xml,
-            Format::Json => Self::Json,
-            Format::Simplified => Self::Simplified,
+            NotifyFormat::Xml => Self::Xml,
+            NotifyFormat::Json => Self::Json,
+            NotifyFormat::Simplified => Self::Simplified,
         }
     }
 }
 
 /// `--content-md5`, as it is written on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum ContentMd5 {
+pub(super) enum Md5Notation {
     /// The 32 upper-case hex digits.
     Hex,
     /// Base64 of the 32 lower-case hex digits.
@@ -33,12 +33,12 @@ pub(super) enum ContentMd5 {
     Base64,
 }
 
-impl From<ContentMd5> for Notation {
-    fn from(written: ContentMd5) -> Self {
+impl From<Md5Notation> for Notation {
+    fn from(written: Md5Notation) -> Self {
         match written {
-            ContentMd5::Hex => Self::Hex,
-            ContentMd5::HexBase64 => Self::Base64Hex,
-            ContentMd5::Base64 => Self::Base64,
+            Md5Notation::Hex => Self::Hex,
+            Md5Notation::HexBase64 => Self::Base64Hex,
+            Md5Notation::Base64 => Self::Base64,
         }
     }
 }

@@ -80,7 +80,7 @@ impl Stdout {
             .map(|tee| Box::new(tee) as Box<dyn Write + Send>)
     }
 
-    pub(super) fn tell_dropped(&self) {
+    pub(super) fn log_dropped(&self) {
         let dropped = self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
         if dropped > 0 {
             warn!(

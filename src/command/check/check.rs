@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::check::directories::writable;
-use crate::command::check::findings::{Finding, Findings, Level};
+use crate::command::check::findings::{Finding, Findings, Severity};
 use crate::command::cli::EXIT_CONFIG;
 use crate::command::client::service::Output;
 use crate::command::serve::address::{public_address, secret_address};
@@ -99,7 +99,7 @@ impl Check {
         let is_wrong = findings
             .0
             .iter()
-            .any(|finding| finding.level == Level::Error);
+            .any(|finding| finding.level == Severity::Error);
         Ok(if is_wrong {
             ExitCode::from(EXIT_CONFIG)
         } else {

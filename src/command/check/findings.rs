@@ -12,7 +12,7 @@ use crate::journal::{escaped, json_text};
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
-pub(super) enum Level {
+pub(super) enum Severity {
     /// The start fails, or peers turn away.
     Error,
     /// It works, and may not be what is meant.
@@ -23,7 +23,7 @@ pub(super) enum Level {
 
 /// One thing that was found.
 pub(super) struct Finding {
-    pub(super) level: Level,
+    pub(super) level: Severity,
     key: &'static str,
     text: String,
 }
@@ -34,7 +34,7 @@ pub(super) struct Findings(pub(super) Vec<Finding>);
 impl Finding {
     pub(super) fn error(key: &'static str, text: impl Into<String>) -> Self {
         Self {
-            level: Level::Error,
+            level: Severity::Error,
             key,
             text: text.into(),
         }
@@ -42,7 +42,7 @@ impl Finding {
 
     pub(super) fn warning(key: &'static str, text: impl Into<String>) -> Self {
         Self {
-            level: Level::Warning,
+            level: Severity::Warning,
             key,
             text: text.into(),
         }
@@ -50,7 +50,7 @@ impl Finding {
 
     pub(super) fn note(key: &'static str, text: impl Into<String>) -> Self {
         Self {
-            level: Level::Note,
+            level: Severity::Note,
             key,
             text: text.into(),
         }
@@ -79,7 +79,7 @@ impl Findings {
                         .count()
                 };
                 let count = |level| u64::try_from(of(level)).unwrap_or(u64::MAX);
-                let (errors, warnings) = (count(Level::Error), count(Level::Warning));
+                let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
                 let origin = escaped(origin.as_bytes());
                 writeln!(
                     out,

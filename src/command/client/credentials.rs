@@ -26,7 +26,7 @@ const TOKEN_VARIABLES: [&str; 2] = [
 ];
 
 /// What the file says and what the environment says, apart.
-pub(super) struct Sources {
+pub(super) struct CredentialSources {
     file: Option<SdkConfig>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Credentials {
     pub(super) source: KeySource,
 }
 
-impl Sources {
+impl CredentialSources {
     /// Reads the file that `--sdk-config` names, else the one that the environment names.
     pub(super) fn read(flag: Option<&Path>) -> anyhow::Result<Self> {
         let named = std::env::var_os(CONFIG_VARIABLE)

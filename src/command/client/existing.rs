@@ -155,7 +155,7 @@ pub(crate) fn print(
     in_force: &str,
     changed: &[Difference],
     differing: &[Difference],
-    told: &Value,
+    object: &Value,
 ) -> anyhow::Result<()> {
     if output == Output::Text && changed.is_empty() && !differing.is_empty() {
         return Ok(());
@@ -177,7 +177,7 @@ pub(crate) fn print(
             or_none(asked)
         ));
     }
-    service::print_done(output, &line, told)
+    service::print_done(output, &line, object)
 }
 
 /// One line for each difference, each behind a line feed: for an error, which is escaped where it

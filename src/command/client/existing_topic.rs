@@ -49,7 +49,7 @@ pub(super) async fn settle(
         changed = existing::gone(before, &differing);
     }
     let place = format!("TopicName:{topic}");
-    let told = json!({
+    let object = json!({
         "TopicName": topic,
         "MaximumMessageSize": found.maximum_message_size,
         "LoggingEnabled": found.logging_enabled,
@@ -61,7 +61,7 @@ pub(super) async fn settle(
         "{place} MaximumMessageSize:{} LoggingEnabled:{}",
         found.maximum_message_size, found.logging_enabled
     );
-    existing::print(output, "Topic", &in_force, &changed, &differing, &told)?;
+    existing::print(output, "Topic", &in_force, &changed, &differing, &object)?;
     if differing.is_empty() {
         return Ok(());
     }

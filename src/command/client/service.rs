@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::client::{Base, Client, ClientError};
 use crate::clock::SystemClock;
-use crate::command::client::credentials::Sources;
+use crate::command::client::credentials::CredentialSources;
 use crate::command::client::key_source::KeySource;
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
@@ -81,7 +81,7 @@ struct Failure {
 impl Service {
     /// Reads endpoint and key, each file once.
     pub(crate) fn open(&self) -> anyhow::Result<Session> {
-        let sources = Sources::read(self.sdk_config.as_deref())?;
+        let sources = CredentialSources::read(self.sdk_config.as_deref())?;
         let (endpoint, origin) = match &self.account_endpoint {
             Some(endpoint) => (endpoint.clone(), "--endpoint".to_owned()),
             None => sources.endpoint()?,
@@ -227,12 +227,12 @@ pub(crate) fn one_line(text: &str) -> String {
 pub(crate) fn print_done(
     output: Output,
     line: &str,
-    told: &serde_json::Value,
+    object: &serde_json::Value,
 ) -> anyhow::Result<()> {
     let mut out = printer();
     match output {
         Output::Text => writeln!(out, "{line}\n")?,
-        Output::Json => writeln!(out, "{}", json_text(told))?,
+        Output::Json => writeln!(out, "{}", json_text(object))?,
     }
     Ok(())
 }

@@ -79,14 +79,14 @@ async fn settle(
         let before = std::mem::replace(&mut differing, differences(asked, &found));
         changed = existing::gone(before, &differing);
     }
-    let told = json_of(place, &found, Created::Unchanged, [&changed, &differing]);
+    let object = json_of(place, &found, Created::Unchanged, [&changed, &differing]);
     existing::print(
         output,
         "Subscription",
         &line_of(place, &found),
         &changed,
         &differing,
-        &told,
+        &object,
     )?;
     if differing.is_empty() {
         return Ok(());

@@ -10,7 +10,7 @@ use crate::command::client::existing::IfThere;
 use crate::command::client::service::{self, Output, Service, Session, fail, name};
 use crate::command::client::subscribe;
 use crate::command::client::topic::DEFAULT_TOPIC;
-use crate::command::format::Format;
+use crate::command::format::NotifyFormat;
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes, SubscriptionChange};
 
 pub(crate) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
@@ -21,13 +21,13 @@ pub(crate) const DEFAULT_SUBSCRIPTION: &str = "MySampleTopic-Sub";
   mns-endpoint subscription create http://mns.example.com:8080 MyTopic1 MyTopic1-Sub1
   mns-endpoint subscription show MyTopic1 MyTopic1-Sub1
   mns-endpoint subscription list MyTopic1")]
-pub(crate) struct Subscription {
+pub(crate) struct SubscriptionCommand {
     #[command(subcommand)]
-    action: Action,
+    action: SubscriptionAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum SubscriptionAction {
     /// Subscribe an endpoint to a topic.
     ///
     /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other: MNS then tries
@@ -49,8 +49,8 @@ enum Action {
         #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
         subscription: String,
         /// NotifyContentFormat.
-        #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = NotifyFormat::Xml, ignore_case = true)]
+        format: NotifyFormat,
         /// NotifyStrategy.
         #[arg(
             long,
@@ -137,7 +137,7 @@ enum Strategy {
     ExponentialDecayRetry,
 }
 
-impl Subscription {
+impl SubscriptionCommand {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let service = self.action.service();
         let session = service.open()?;
@@ -145,7 +145,7 @@ impl Subscription {
     }
 }
 
-impl Action {
+impl SubscriptionAction {
     fn service(&self) -> &Service {
         match self {
             Self::Create { service, .. }
@@ -245,7 +245,7 @@ async fn show(
         Ok(shown) => shown,
         Err(error) => return fail("Show Subscription Fail!", error),
     };
-    let told = json!({
+    let object = json!({
         "SubscriptionName": shown.name,
         "TopicName": shown.topic_name,
         "TopicOwner": shown.topic_owner,
@@ -258,7 +258,7 @@ async fn show(
         "CreateTime": shown.create_time,
         "LastModifyTime": shown.last_modify_time,
     });
-    service::print(output, &told)
+    service::print(output, &object)
 }
 
 async fn update(

@@ -20,13 +20,13 @@ pub(crate) const DEFAULT_TOPIC: &str = "MySampleTopic";
   mns-endpoint topic create MyTopic1
   mns-endpoint topic show MyTopic1 --output json
   mns-endpoint topic list --endpoint http://127.0.0.1:9000")]
-pub(crate) struct Topic {
+pub(crate) struct TopicCommand {
     #[command(subcommand)]
-    action: Action,
+    action: TopicAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum TopicAction {
     /// Create a topic.
     ///
     /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with
@@ -82,7 +82,7 @@ enum Action {
     },
 }
 
-impl Topic {
+impl TopicCommand {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let service = self.action.service();
         let session = service.open()?;
@@ -90,7 +90,7 @@ impl Topic {
     }
 }
 
-impl Action {
+impl TopicAction {
     fn service(&self) -> &Service {
         match self {
             Self::Create { service, .. }
@@ -151,7 +151,7 @@ pub(crate) async fn create(
         (Err(error), _) => return fail("Create Topic Fail!", error),
     };
     let line = format!("Create Topic Succeed! TopicName:{topic}");
-    let told = json!({
+    let object = json!({
         "TopicName": topic,
         // Null is what the service chose.
         "MaximumMessageSize": asked.maximum_message_size,
@@ -160,7 +160,7 @@ pub(crate) async fn create(
         "Changed": [],
         "Differences": [],
     });
-    service::print_done(output, &line, &told)
+    service::print_done(output, &line, &object)
 }
 
 async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()> {
@@ -172,7 +172,7 @@ async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()
         Ok(subscriptions) => subscriptions,
         Err(error) => return fail("List Subscriptions Fail!", error),
     };
-    let told = json!({
+    let object = json!({
         "TopicName": shown.name,
         "CreateTime": shown.create_time,
         "LastModifyTime": shown.last_modify_time,
@@ -182,7 +182,7 @@ async fn show(client: &Client, output: Output, topic: &str) -> anyhow::Result<()
         "LoggingEnabled": shown.logging_enabled,
         "Subscriptions": subscriptions,
     });
-    service::print(output, &told)
+    service::print(output, &object)
 }
 
 async fn list(client: &Client, output: Output, prefix: &str) -> anyhow::Result<()> {

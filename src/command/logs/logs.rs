@@ -14,11 +14,11 @@ use crate::command::logs::verify::Verify;
   mns-endpoint logs recover --dry-run")]
 pub(crate) struct Logs {
     #[command(subcommand)]
-    action: Action,
+    action: LogsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum LogsCommand {
     Verify(Verify),
     Recover(Recover),
 }
@@ -26,8 +26,8 @@ enum Action {
 impl Logs {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.action {
-            Action::Verify(verify) => verify.run(),
-            Action::Recover(recover) => recover.run().await,
+            LogsCommand::Verify(verify) => verify.run(),
+            LogsCommand::Recover(recover) => recover.run().await,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! `logs`, a file for each command and for what they look at.
 
 mod compare;
+mod gives_up;
 mod logs;
 mod open_logs;
 mod outcome;
-mod patience;
 mod recover;
 mod report;
 mod review;

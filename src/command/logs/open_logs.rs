@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
-use crate::command::logs::review::{Judged, Reading, Verdict};
+use crate::command::logs::review::{Judged, Judgement, Reading};
 use crate::config::Config;
 use crate::journal::{
     Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, OpenError, Place,
@@ -69,13 +69,13 @@ impl OpenLogs {
         out: &mut impl Write,
     ) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
-        for (capture, verdict) in judged {
-            let outcome = match verdict {
-                Verdict::Passes(notification, note, reading) => {
+        for (capture, judgement) in judged {
+            let outcome = match judgement {
+                Judgement::Passes(notification, note, reading) => {
                     self.take(&notification, note, reading).await?
                 }
-                Verdict::Refused(rejection) => FileOutcome::Refused(rejection),
-                Verdict::NotWhole => FileOutcome::NotWhole,
+                Judgement::Refused(rejection) => FileOutcome::Refused(rejection),
+                Judgement::NotWhole => FileOutcome::NotWhole,
             };
             if matches!(outcome, FileOutcome::Recovered(_) | FileOutcome::Known(_)) {
                 remove(&capture.path)

@@ -13,7 +13,7 @@ use clap::Args;
 use crate::command::Configuration;
 use crate::command::logs::open_logs::OpenLogs;
 use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
-use crate::command::logs::review::{Judged, Reading, Review, Verdict};
+use crate::command::logs::review::{Judged, Judgement, Reading, Review};
 use crate::command::stdout::printer;
 use crate::config;
 use crate::disk::regular;
@@ -86,7 +86,7 @@ impl Recover {
         let mut out = printer();
         let is_any_taken = judged
             .iter()
-            .any(|(_, verdict)| matches!(verdict, Verdict::Passes(..)));
+            .any(|(_, judgement)| matches!(judgement, Judgement::Passes(..)));
         let tally = if self.dry_run || !is_any_taken {
             show(judged, &names, &mut out)?
         } else {
@@ -119,26 +119,26 @@ fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow:
     let identified = |notification: &Notification<'_>| {
         has_identity(notification).then(|| NotificationKey::of(notification.identity()))
     };
-    let key = |verdict: &Verdict<'_>| match verdict {
-        Verdict::Passes(notification, ..) => identified(notification),
-        Verdict::Refused(_) | Verdict::NotWhole => None,
+    let key = |judgement: &Judgement<'_>| match judgement {
+        Judgement::Passes(notification, ..) => identified(notification),
+        Judgement::Refused(_) | Judgement::NotWhole => None,
     };
     let wanted = judged
         .iter()
-        .filter_map(|(_, verdict)| key(verdict))
+        .filter_map(|(_, judgement)| key(judgement))
         .collect();
     let mut known = in_the_logs(names, &wanted)
         .with_context(|| format!("cannot read {}", names.dir.display()))?;
     let mut tally = Tally::default();
-    for (capture, verdict) in judged {
-        let is_known = key(&verdict).is_some_and(|key| !known.insert(key));
-        let outcome = match verdict {
-            Verdict::Passes(notification, ..) if is_known => {
+    for (capture, judgement) in judged {
+        let is_known = key(&judgement).is_some_and(|key| !known.insert(key));
+        let outcome = match judgement {
+            Judgement::Passes(notification, ..) if is_known => {
                 FileOutcome::Known(describe(&notification))
             }
-            Verdict::Passes(notification, ..) => FileOutcome::Passes(describe(&notification)),
-            Verdict::Refused(rejection) => FileOutcome::Refused(rejection),
-            Verdict::NotWhole => FileOutcome::NotWhole,
+            Judgement::Passes(notification, ..) => FileOutcome::Passes(describe(&notification)),
+            Judgement::Refused(rejection) => FileOutcome::Refused(rejection),
+            Judgement::NotWhole => FileOutcome::NotWhole,
         };
         tally.add(&capture.path, &outcome, out)?;
     }

@@ -131,14 +131,14 @@ impl<'o, W: Write> Report<'o, W> {
                 writeln!(self.out, "{read} files read, {left_out} left out")?;
             }
             Output::Json => {
-                let told = json!({
+                let object = json!({
                     "sound": self.is_sound,
                     "files": self.files,
                     "left_out": self.left_out,
                     "aside": self.aside,
                     "both": comparison.to_json(),
                 });
-                writeln!(self.out, "{}", json_text(&told))?;
+                writeln!(self.out, "{}", json_text(&object))?;
             }
         }
         Ok(self.is_sound)

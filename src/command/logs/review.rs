@@ -11,7 +11,7 @@ use http::Request;
 
 use crate::bounded;
 use crate::clock::Clock;
-use crate::command::logs::patience::Patience;
+use crate::command::logs::gives_up::GivesUp;
 use crate::command::{capture, input};
 use crate::config::Config;
 use crate::disk::regular;
@@ -35,14 +35,14 @@ pub(super) struct Capture {
 }
 
 /// What a file is today.
-pub(super) enum Verdict<'r> {
+pub(super) enum Judgement<'r> {
     Passes(Notification<'r>, &'r Note, Reading),
     Refused(Rejection),
     NotWhole,
 }
 
 /// A file, and what it is today.
-pub(super) type Judged<'r> = (&'r Capture, Verdict<'r>);
+pub(super) type Judged<'r> = (&'r Capture, Judgement<'r>);
 
 /// How a body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Clock for Then {
 
 impl Review {
     pub(super) fn new(config: Config, reading: Reading) -> anyhow::Result<Self> {
-        let source = Patience::new(HttpsSource::new(config.fetch.clone())?);
+        let source = GivesUp::new(HttpsSource::new(config.fetch.clone())?);
         let store = CertificateStore::new(config.certificate_dir.clone());
         let certificates =
             CertificateCache::without_budget(Arc::new(source), store, config.fetch.timeout);
@@ -118,25 +118,25 @@ impl Review {
     }
 
     /// Judges them, those first that were proved to be from MNS: no stranger's file is in their
-    /// way. Gives a verdict for each, in the order of the files.
+    /// way. Gives a judgement for each, in the order of the files.
     pub(super) async fn judge<'r>(&self, captures: &'r [Capture]) -> Vec<Judged<'r>> {
         let mut waiting: Vec<_> = captures.iter().enumerate().collect();
         waiting.sort_by_key(|(_, capture)| !is_signed(&capture.path));
         let mut judged = Vec::new();
         for (place, capture) in waiting {
-            let verdict = match &capture.read {
-                None => Verdict::NotWhole,
+            let judgement = match &capture.read {
+                None => Judgement::NotWhole,
                 Some((request, note)) => match self.check(request, note).await {
-                    Ok((notification, reading)) => Verdict::Passes(notification, note, reading),
-                    Err(rejection) => Verdict::Refused(rejection),
+                    Ok((notification, reading)) => Judgement::Passes(notification, note, reading),
+                    Err(rejection) => Judgement::Refused(rejection),
                 },
             };
-            judged.push((place, capture, verdict));
+            judged.push((place, capture, judgement));
         }
         judged.sort_by_key(|(place, ..)| *place);
         judged
             .into_iter()
-            .map(|(_, capture, verdict)| (capture, verdict))
+            .map(|(_, capture, judgement)| (capture, judgement))
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! `push`, a file for each part of a run.
 
+mod exchange;
 mod maker;
-mod outcome;
 mod push;
 
-pub(super) use push::Push;
+pub(super) use push::PushCommand;

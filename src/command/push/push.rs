@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::counted::counted;
-use crate::command::format::{ContentMd5, Format};
+use crate::command::format::{Md5Notation, NotifyFormat};
 use crate::command::input;
 use crate::command::key::Key;
+use crate::command::push::exchange::Exchange;
 use crate::command::push::maker::{Maker, Plan};
-use crate::command::push::outcome::Outcome;
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
 use crate::emulator::{self, Connection, Signer, Target};
@@ -41,16 +41,16 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
   mns-endpoint push http://127.0.0.1:8080 --count 1000 --concurrency 32
   mns-endpoint push https://localhost:8080 --ca certs/self-signed.pem    (for serve --self-signed)
   mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
-pub(crate) struct Push {
+pub(crate) struct PushCommand {
     /// The endpoint; without a path it is /notifications, as for MNS.
     #[arg(value_parser = Target::parse)]
     url: Target,
     /// NotifyContentFormat.
-    #[arg(long, value_enum, default_value_t = Format::Xml, ignore_case = true)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = NotifyFormat::Xml, ignore_case = true)]
+    format: NotifyFormat,
     /// How Content-md5 is written [default: hex-base64 for xml and json, hex for simplified].
     #[arg(long, value_name = "NOTATION", value_enum)]
-    content_md5: Option<ContentMd5>,
+    content_md5: Option<Md5Notation>,
     /// The message [default: the manual's "I am test message N."].
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
@@ -100,26 +100,26 @@ pub(crate) struct Push {
     capture: Option<PathBuf>,
 }
 
-impl Push {
+impl PushCommand {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let stop = CancellationToken::new();
         let (maker, host) = self.maker(&stop).await?;
         let trust = maker.trust();
         let maker = Arc::new(maker);
         let started = Instant::now();
-        let mut outcomes = self.start_senders(&maker)?;
+        let mut exchanges = self.start_senders(&maker)?;
         let mut counts = std::collections::BTreeMap::<String, usize>::new();
         let mut out = printer();
         let mut all_succeeded = true;
-        while let Some(outcome) = outcomes.recv().await {
-            let outcome = outcome?;
-            let (status, verdict) = outcome.verdict(trust.as_deref());
-            all_succeeded &= outcome.is_success();
+        while let Some(exchange) = exchanges.recv().await {
+            let exchange = exchange?;
+            let (status, verdict) = exchange.verdict(trust.as_deref());
+            all_succeeded &= exchange.is_success();
             writeln!(
                 out,
                 "{status}  {:>7.1} ms  {}  {verdict}",
-                outcome.took.as_secs_f64() * 1000.0,
-                outcome.message_id
+                exchange.took.as_secs_f64() * 1000.0,
+                exchange.message_id
             )?;
             let count = counts.entry(status).or_default();
             *count = count.saturating_add(1);
@@ -219,11 +219,11 @@ impl Push {
     fn start_senders(
         &self,
         maker: &Arc<Maker>,
-    ) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Outcome>>> {
+    ) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Exchange>>> {
         let tls = self.receiver_tls.client()?;
         let next = Arc::new(AtomicUsize::new(0));
         let count = usize::try_from(self.count)?;
-        let (sender, outcomes) = mpsc::channel(ANSWERS_WAITING_MAX);
+        let (sender, exchanges) = mpsc::channel(ANSWERS_WAITING_MAX);
         let plan = Arc::new(self.plan());
         for _ in 0..self.concurrency {
             let mut connection = Connection::new(self.url.clone(), tls.clone());
@@ -235,11 +235,11 @@ impl Push {
                     if number >= count {
                         return;
                     }
-                    let outcome = match maker.make(&plan, number) {
+                    let exchange = match maker.make(&plan, number) {
                         Ok((request, message_id)) => {
                             let started = Instant::now();
                             let answer = connection.deliver(&request).await;
-                            Ok(Outcome {
+                            Ok(Exchange {
                                 message_id,
                                 answer,
                                 took: started.elapsed(),
@@ -247,13 +247,13 @@ impl Push {
                         }
                         Err(error) => Err(error),
                     };
-                    if sender.send(outcome).await.is_err() {
+                    if sender.send(exchange).await.is_err() {
                         return;
                     }
                 }
             });
         }
-        Ok(outcomes)
+        Ok(exchanges)
     }
 
     fn plan(&self) -> Plan {

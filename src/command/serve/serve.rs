@@ -123,7 +123,7 @@ impl Serve {
         };
         self.serve_until_stopped(running, listeners, admin, &mut signals)
             .await?;
-        stdout.tell_dropped();
+        stdout.log_dropped();
         Ok(ExitCode::SUCCESS)
     }
 
@@ -184,7 +184,7 @@ impl Serve {
             signal = signals.again() => bail!("ended at once by a second {signal}"),
         };
         admin.stop().await;
-        tell_counts(&counters, &endpoint.journal);
+        log_counts(&counters, &endpoint.journal);
         match closed {
             Ok(Ok(())) if !failed => Ok(()),
             Ok(Ok(()) | Err(_)) => {
@@ -271,7 +271,7 @@ async fn drain(
     closed
 }
 
-fn tell_counts(counters: &Counters, journal: &Journal) {
+fn log_counts(counters: &Counters, journal: &Journal) {
     let broken_heads = counters.broken_heads.load(Ordering::Relaxed);
     let turned_away = counters.turned_away.load(Ordering::Relaxed);
     let failed_handshakes = counters.failed_handshakes.load(Ordering::Relaxed);

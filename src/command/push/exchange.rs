@@ -7,13 +7,13 @@ use crate::journal::escaped;
 use crate::report::Report;
 
 /// One request and what came of it.
-pub(super) struct Outcome {
+pub(super) struct Exchange {
     pub(super) message_id: String,
     pub(super) answer: Result<Answer, DeliveryError>,
     pub(super) took: Duration,
 }
 
-impl Outcome {
+impl Exchange {
     pub(super) fn is_success(&self) -> bool {
         self.answer.as_ref().is_ok_and(Answer::is_success)
     }
@@ -24,10 +24,10 @@ impl Outcome {
             Ok(answer) => (answer.status.to_string(), verdict_of(answer.status, trust)),
             Err(error) => {
                 // A TLS error names what the certificate of the peer holds.
-                let told = escaped(Report(error).to_string().as_bytes());
+                let report = escaped(Report(error).to_string().as_bytes());
                 (
                     "---".to_owned(),
-                    format!("no answer: {told}; MNS would try again"),
+                    format!("no answer: {report}; MNS would try again"),
                 )
             }
         }

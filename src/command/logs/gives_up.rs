@@ -17,7 +17,7 @@ const SILENCES_MAX: usize = 3;
 const REFUSALS_MAX: usize = 256;
 
 /// Asks another source, until a host has failed too often.
-pub(super) struct Patience<S> {
+pub(super) struct GivesUp<S> {
     source: S,
     hosts: Mutex<HashMap<String, Failed>>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Patience<S> {
 #[derive(Default)]
 struct Failed(HashMap<SigningCertUrl, FetchError>);
 
-impl<S: CertificateSource> Patience<S> {
+impl<S: CertificateSource> GivesUp<S> {
     pub(super) fn new(source: S) -> Self {
         Self {
             source,
@@ -51,7 +51,7 @@ impl<S: CertificateSource> Patience<S> {
     }
 }
 
-impl<S: CertificateSource> CertificateSource for Patience<S> {
+impl<S: CertificateSource> CertificateSource for GivesUp<S> {
     fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a> {
         Box::pin(self.ask(url))
     }
@@ -108,7 +108,7 @@ mod tests {
     async fn asked(answer: Result<Vec<u8>, FetchError>, addresses: usize) -> usize {
         let hosts = ["http://a/", "http://b/"];
         let prefixes = Prefixes::new(hosts.map(|host| Prefix::parse(host).unwrap()));
-        let patience = Patience::new(Script(answer, AtomicUsize::new(0)));
+        let patience = GivesUp::new(Script(answer, AtomicUsize::new(0)));
         for host in hosts {
             for number in (0..addresses).flat_map(|number| [number, number]) {
                 let url = prefixes
