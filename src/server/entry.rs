@@ -2,18 +2,15 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, Request, Uri, Version};
-use tokio::time::Instant;
+use http::{HeaderMap, HeaderName, Uri, Version};
 
 use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
 use crate::mns::{self, Notification, header};
-use crate::net::Arrival;
+use crate::server::RequestDetail;
+use crate::server::push::Push;
 use crate::server::remarks::Remarks;
-use crate::server::{Endpoint, RequestDetail};
 use crate::trust::KeyChange;
 
 const STATUS_CREATED: u16 = 201;
@@ -30,25 +27,7 @@ const REMARKS_MAX: usize = 3;
 const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the \
     certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
-/// A request while it is answered.
-pub(super) struct Visit<'e> {
-    pub(super) endpoint: &'e Endpoint,
-    pub(super) arrival: Arrival,
-    /// The request; its body is empty until it has been read.
-    pub(super) request: Request<Bytes>,
-    /// Whether it has been read.
-    pub(super) has_body: bool,
-}
-
-impl Visit<'_> {
-    /// `budget` after the request's first byte.
-    pub(super) fn deadline(&self, budget: Duration) -> Instant {
-        self.arrival
-            .first_byte
-            .checked_add(budget)
-            .unwrap_or(self.arrival.first_byte)
-    }
-
+impl Push<'_> {
     /// The request, its outcome and its access line, as they stand in the logs once a 201 is sent.
     pub(super) fn accepted(&self, notification: &Notification<'_>, remarks: Remarks) -> Entry {
         let settings = &self.endpoint.settings;
@@ -111,7 +90,7 @@ impl Visit<'_> {
         entry
     }
 
-    /// An entry with memory for about what an accepted request leaves: it is then taken once, not
+    /// An entry with memory for about what an accepted request leaves: it is then taken identity, not
     /// grown into.
     fn room_for_an_entry(&self) -> Entry {
         let headers = self

@@ -1,16 +1,18 @@
 //! The endpoint: the one path from a request to its answer.
 //!
-//! An [`Endpoint`] is a [`Responder`](crate::net::Responder), which `net` serves. Each request takes
-//! the straight path of `receive`; each answer is decided in `respond`; what it leaves in the logs
-//! is made in `entry`.
+//! An [`Endpoint`] is a [`Responder`](crate::net::Responder), which `net` serves. Each request
+//! takes the straight path of `receive`; each answer is made in `respond`; what it leaves in the
+//! logs is made in `entry` and `refused`.
 
 mod awaited;
+mod body;
 mod counts;
 mod endpoint;
 mod entry;
-mod head;
+mod facts;
 mod in_flight;
 mod left_out;
+mod push;
 mod reason;
 mod receive;
 mod refused;
@@ -20,6 +22,7 @@ mod remarks;
 mod respond;
 mod secret_path;
 mod settings;
+mod status;
 
 pub use counts::{Counts, SubscriptionCount};
 pub use endpoint::{BUDGET, Endpoint, Gate};

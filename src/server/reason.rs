@@ -1,172 +1,235 @@
-//! The stable keys under which refusals and remarks are logged.
+//! One row for each reason: its key, its hint, and what follows from the refusals that it names.
 //!
-//! `docs/errors.md` explains each; a test keeps it complete.
+//! `docs/errors.md` explains each key; a test keeps it complete. A new reason is a variant of
+//! [`Rejection`] or of what it wraps, a row here, and a row there.
+
+#![expect(
+    unnameable_types,
+    reason = "the iterator that strum makes; nobody needs its name"
+)]
 
 use strum::IntoStaticStr;
 
-use crate::mns::Defect;
-use crate::trust::{FetchError, Untrusted};
+use crate::journal::JournalError;
+use crate::mns::{Defect, InvalidNotification};
+use crate::server::facts::{Facts, signed, signed_if_whole, unchecked, unsigned};
+use crate::server::rejection::Rejection;
+use crate::server::status::RefusalStatus::{
+    Forbidden, Invalid, MethodNotAllowed, NotFound, TooLarge, TooSlow, Unavailable,
+    UnsupportedMediaType,
+};
+use crate::trust::{FetchError, NotAdmitted, Untrusted};
 
-/// The stable key of a refusal, or of a remark on an accepted request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumCount, strum::EnumIter, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "docs/errors.md tells what each one means; a test keeps it complete"
-)]
-pub enum Reason {
-    HeaderMissing,
-    HeaderDoubled,
-    HeaderUndecodable,
-    DateAhead,
-    DateTooOld,
-    ContentMd5Missing,
-    ContentMd5Mismatch,
-    CertificateAddressRefused,
-    CertificateOverBudget,
-    CertificateUnavailable,
-    KeyTooSmall,
-    SignatureWrong,
-    OwnerNotAccepted,
-    TopicNotAccepted,
-    SourceNotAccepted,
-    BodyNotRecognised,
-    BodyMalformed,
-    BodyNotUtf8,
-    DocumentType,
-    ElementMissing,
-    ElementDoubled,
-    JournalFull,
-    JournalRefused,
-    JournalFailed,
-    TooManyInFlight,
-    OutOfTime,
-    PathNotServed,
-    MethodNotAllowed,
-    ContentEncoding,
-    BodyTooLarge,
-    BodyTooSlow,
-    BodyBroken,
+/// Whether the same request, sent again, is refused again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Persistence {
+    /// The request or the configuration decides.
+    Lasting,
+    /// The state of `serve` or of its surroundings decides.
+    Passing,
+}
+
+/// Makes [`Reason`] and [`Rejection::row`] of the rows below. A row without a refusal is a
+/// remark. Rows are tried in their order, and all refusals must be there: it is one `match`.
+macro_rules! reasons {
+    ($(
+        $(#[$docs:meta])*
+        $reason:ident, $persistence:ident,
+        $hint:expr
+        $(, $variant:ident $(($inner:pat))? => $facts:expr)*;
+    )*) => {
+        /// The stable key of a refusal, or of a remark on an accepted request.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, strum::EnumCount, strum::EnumIter, IntoStaticStr,
+        )]
+        #[strum(serialize_all = "snake_case")]
+        #[expect(
+            missing_docs,
+            reason = "docs/errors.md tells what each one means; a test keeps it complete"
+        )]
+        pub enum Reason {
+            $($(#[$docs])* $reason,)*
+        }
+
+        impl Reason {
+            /// The likely cause and what to do.
+            #[must_use]
+            pub fn hint(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $hint,)*
+                }
+            }
+
+            fn persistence(self) -> Persistence {
+                match self {
+                    $(Self::$reason => Persistence::$persistence,)*
+                }
+            }
+        }
+
+        impl Rejection {
+            fn row(&self) -> (Reason, Facts) {
+                match self {
+                    $($(Self::$variant $(($inner))? => (Reason::$reason, $facts),)*)*
+                }
+            }
+        }
+    };
+}
+
+const ODD_BODY: &str = "the signature matches, so MNS sent this body: take it back as it is with: \
+    mns-endpoint logs recover --as-raw; and please report it with the bytes";
+
+reasons! {
+    HeaderMissing, Lasting,
+        "not a push of MNS, or a proxy removed the header",
+        Untrusted(Untrusted::Defect(Defect::HeaderMissing(_))) => unchecked(Forbidden);
+    HeaderDoubled, Lasting,
+        "not a push of MNS, or a proxy added the header again",
+        Untrusted(Untrusted::Defect(Defect::HeaderDoubled(_))) => unchecked(Forbidden);
+    HeaderUndecodable, Lasting,
+        "not a push of MNS, or a proxy rewrote the header",
+        Untrusted(Untrusted::Defect(Defect::HeaderUndecodable(_))) => unchecked(Forbidden);
+    DateAhead, Lasting,
+        "check this machine's clock; signing.max_clock_skew allows more",
+        Untrusted(Untrusted::DateAhead(_)) => unchecked(Forbidden);
+    DateTooOld, Lasting,
+        "check this machine's clock; an old request sent again, or a very late retry: \
+         signing.max_age allows more",
+        Untrusted(Untrusted::DateTooOld(_)) => unchecked(Forbidden);
+    ContentMd5Missing, Lasting,
+        "a proxy removed the header: let it through, since the signature covers it; if it came \
+         without one, signing.require_content_md5 = false accepts it, and then anyone may put \
+         another body under its signature",
+        Untrusted(Untrusted::ContentMd5Missing) => unchecked(Forbidden);
+    ContentMd5Mismatch, Lasting,
+        "a proxy changed the body, or an old request was sent again with another one",
+        Untrusted(Untrusted::ContentMd5Mismatch) => unchecked(Forbidden);
+    CertificateAddressRefused, Lasting,
+        "if the address is MNS's, add its prefix to signing.certificate_prefixes or its region to \
+         signing.extra_regions; for the emulator and push start serve with --trust",
+        Untrusted(Untrusted::AddressNotAllowed(_)) => unchecked(Forbidden);
+    CertificateOverBudget, Passing,
+        "a stranger makes up addresses, and MNS sends a genuine push again. Name a proxy in front \
+         in server.trusted_proxies, or put the certificate in place with: mns-endpoint \
+         certificate add URL FILE",
+        Untrusted(Untrusted::CertificateUnavailable(FetchError::OverBudget))
+            => unchecked(Unavailable),
+        Untrusted(Untrusted::RenewalFailed(FetchError::OverBudget)) => unsigned(Unavailable);
+    CertificateUnavailable, Passing,
+        "check the way to the address: signing.fetch_via, signing.proxy, DNS; or put the \
+         certificate in place with: mns-endpoint certificate add URL FILE",
+        Untrusted(Untrusted::CertificateUnavailable(_)) => unchecked(Unavailable),
+        Untrusted(Untrusted::RenewalFailed(_)) => unsigned(Unavailable);
+    KeyTooSmall, Lasting,
+        "signing.min_key_bits asks for more than MNS uses",
+        Untrusted(Untrusted::KeyTooSmall(_)) => signed(Forbidden);
+    SignatureWrong, Lasting,
+        "forged, or a proxy changed the path, the query, Content-Type or an x-mns header: see \
+         mns-endpoint explain",
+        Untrusted(Untrusted::SignatureWrong) => unsigned(Forbidden);
+    OwnerNotAccepted, Lasting,
+        "add the account to accept.topic_owners if its pushes are meant for you",
+        NotAdmitted(NotAdmitted::Owner(_)) => signed(Forbidden);
+    TopicNotAccepted, Lasting,
+        "add the topic to accept.topics if its pushes are meant for you",
+        NotAdmitted(NotAdmitted::Topic(_)) => signed(Forbidden);
+    SourceNotAccepted, Lasting,
+        "add the network to accept.sources if pushes come from there",
+        NotAdmitted(NotAdmitted::Source(_)) => signed(Forbidden);
+    BodyNotRecognised, Lasting,
+        ODD_BODY,
+        Invalid(InvalidNotification::NotRecognised) => signed(Invalid);
+    BodyMalformed, Lasting,
+        ODD_BODY,
+        Invalid(InvalidNotification::Malformed(_)) => signed(Invalid);
+    BodyNotUtf8, Lasting,
+        ODD_BODY,
+        Invalid(InvalidNotification::NotUtf8) => signed(Invalid);
+    DocumentType, Lasting,
+        ODD_BODY,
+        Invalid(InvalidNotification::DocumentType) => signed(Invalid);
+    ElementMissing, Lasting,
+        ODD_BODY,
+        Invalid(InvalidNotification::ElementMissing(_)) => signed(Invalid);
+    ElementDoubled, Lasting,
+        ODD_BODY,
+        Invalid(InvalidNotification::ElementDoubled(_)) => signed(Invalid);
+    JournalFull, Passing,
+        "the disk is slower than the pushes that come: MNS sends them again",
+        Journal(JournalError::Full) => signed(Unavailable).for_want_of_room();
+    JournalRefused, Passing,
+        "the disk is full or failing: make room in logs.dir; MNS sends the push again",
+        Journal(JournalError::Refused) => signed(Unavailable).for_want_of_room();
+    JournalFailed, Passing,
+        "the disk failed a sync: see the diagnostic log, then restart",
+        Journal(JournalError::Failed) => signed(Unavailable).for_want_of_room();
+    TooManyInFlight, Passing,
+        "more comes than this machine can take: MNS sends the push again",
+        TooManyInFlight => signed_if_whole(Unavailable).for_want_of_room();
+    OutOfTime, Passing,
+        "the certificate source or this machine is too slow: MNS sends the push again",
+        OutOfTime => unchecked(Unavailable);
+    PathNotServed, Lasting,
+        "the subscription's address has another path: add it to server.paths, or see \
+         server.secret_path_file",
+        PathNotServed => unchecked(NotFound);
+    MethodNotAllowed, Lasting,
+        "only POST is answered here",
+        MethodNotAllowed => unchecked(MethodNotAllowed);
+    ContentEncoding, Lasting,
+        "a proxy compressed the body, or it is not a push of MNS",
+        ContentEncoding => unchecked(UnsupportedMediaType);
+    BodyTooLarge, Lasting,
+        "no push of MNS is that large; server.max_body allows more",
+        BodyTooLarge => unchecked(TooLarge);
+    BodyTooSlow, Passing,
+        "the network or a proxy is too slow; server.body_timeout allows more, up to 3s",
+        BodyTooSlow => unchecked(TooSlow);
+    BodyBroken, Passing,
+        "the peer or a proxy ended the body early",
+        BodyBroken => unchecked(Invalid);
     /// A remark: accepted all the same.
-    MessageMd5Mismatch,
+    MessageMd5Mismatch, Lasting,
+        "normal if the publisher set user properties: MessageMD5 is then not the MD5 of the \
+         message; the body's own digest was signed";
     /// A remark: accepted all the same.
-    DateLate,
+    DateLate, Lasting,
+        "a retry with its first Date, or this machine's clock is wrong";
 }
 
 impl Reason {
-    pub(super) fn of_untrusted(untrusted: &Untrusted) -> Self {
-        match untrusted {
-            Untrusted::Defect(Defect::HeaderMissing(_)) => Self::HeaderMissing,
-            Untrusted::Defect(Defect::HeaderDoubled(_)) => Self::HeaderDoubled,
-            Untrusted::Defect(Defect::HeaderUndecodable(_)) => Self::HeaderUndecodable,
-            Untrusted::DateAhead(_) => Self::DateAhead,
-            Untrusted::DateTooOld(_) => Self::DateTooOld,
-            Untrusted::ContentMd5Missing => Self::ContentMd5Missing,
-            Untrusted::ContentMd5Mismatch => Self::ContentMd5Mismatch,
-            Untrusted::AddressNotAllowed(_) => Self::CertificateAddressRefused,
-            Untrusted::CertificateUnavailable(FetchError::OverBudget)
-            | Untrusted::RenewalFailed(FetchError::OverBudget) => Self::CertificateOverBudget,
-            Untrusted::CertificateUnavailable(_) | Untrusted::RenewalFailed(_) => {
-                Self::CertificateUnavailable
-            }
-            Untrusted::KeyTooSmall(_) => Self::KeyTooSmall,
-            Untrusted::SignatureWrong => Self::SignatureWrong,
-        }
-    }
-
     /// The stable key.
     #[must_use]
     pub fn key(self) -> &'static str {
         self.into()
     }
 
-    /// The likely cause and what to do.
+    /// Whether the same request may be accepted later, because the state of `serve` or of its
+    /// surroundings decided.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "until it is split")]
-    pub fn hint(self) -> &'static str {
-        match self {
-            Self::HeaderMissing => "not a push of MNS, or a proxy removed the header",
-            Self::HeaderDoubled => "not a push of MNS, or a proxy added the header again",
-            Self::HeaderUndecodable => "not a push of MNS, or a proxy rewrote the header",
-            Self::DateAhead => "check this machine's clock; signing.max_clock_skew allows more",
-            Self::DateTooOld => {
-                "check this machine's clock; an old request sent again, or a very late retry: \
-                 signing.max_age allows more"
-            }
-            Self::ContentMd5Missing => {
-                "a proxy removed the header: let it through, since the signature covers it; if it \
-                 came without one, signing.require_content_md5 = false accepts it, and then anyone \
-                 may put another body under its signature"
-            }
-            Self::ContentMd5Mismatch => {
-                "a proxy changed the body, or an old request was sent again with another one"
-            }
-            Self::CertificateAddressRefused => {
-                "if the address is MNS's, add its prefix to signing.certificate_prefixes or its \
-                 region to signing.extra_regions; for the emulator and push start serve with \
-                 --trust"
-            }
-            Self::CertificateOverBudget => {
-                "a stranger makes up addresses, and MNS sends a genuine push again. Name a proxy \
-                 in front in server.trusted_proxies, or put the certificate in place with: \
-                 mns-endpoint certificate add URL FILE"
-            }
-            Self::CertificateUnavailable => {
-                "check the way to the address: signing.fetch_via, signing.proxy, DNS; or put the \
-                 certificate in place with: mns-endpoint certificate add URL FILE"
-            }
-            Self::KeyTooSmall => "signing.min_key_bits asks for more than MNS uses",
-            Self::SignatureWrong => {
-                "forged, or a proxy changed the path, the query, Content-Type or an x-mns header: \
-                 see mns-endpoint explain"
-            }
-            Self::OwnerNotAccepted => {
-                "add the account to accept.topic_owners if its pushes are meant for you"
-            }
-            Self::TopicNotAccepted => {
-                "add the topic to accept.topics if its pushes are meant for you"
-            }
-            Self::SourceNotAccepted => {
-                "add the network to accept.sources if pushes come from there"
-            }
-            Self::BodyNotRecognised
-            | Self::BodyMalformed
-            | Self::BodyNotUtf8
-            | Self::DocumentType
-            | Self::ElementMissing
-            | Self::ElementDoubled => {
-                "the signature matches, so MNS sent this body: take it back as it is with: \
-                 mns-endpoint logs recover --as-raw; and please report it with the bytes"
-            }
-            Self::JournalFull => {
-                "the disk is slower than the pushes that come: MNS sends them again"
-            }
-            Self::JournalRefused => {
-                "the disk is full or failing: make room in logs.dir; MNS sends the push again"
-            }
-            Self::JournalFailed => "the disk failed a sync: see the diagnostic log, then restart",
-            Self::TooManyInFlight => {
-                "more comes than this machine can take: MNS sends the push again"
-            }
-            Self::OutOfTime => {
-                "the certificate source or this machine is too slow: MNS sends the push again"
-            }
-            Self::PathNotServed => {
-                "the subscription's address has another path: add it to server.paths, or see \
-                 server.secret_path_file"
-            }
-            Self::MethodNotAllowed => "only POST is answered here",
-            Self::ContentEncoding => "a proxy compressed the body, or it is not a push of MNS",
-            Self::BodyTooLarge => "no push of MNS is that large; server.max_body allows more",
-            Self::BodyTooSlow => {
-                "the network or a proxy is too slow; server.body_timeout allows more, up to 3s"
-            }
-            Self::BodyBroken => "the peer or a proxy ended the body early",
-            Self::MessageMd5Mismatch => {
-                "normal if the publisher set user properties: MessageMD5 is then not the MD5 of \
-                 the message; the body's own digest was signed"
-            }
-            Self::DateLate => "a retry with its first Date, or this machine's clock is wrong",
-        }
+    pub fn is_passing(self) -> bool {
+        self.persistence() == Persistence::Passing
+    }
+}
+
+impl Rejection {
+    /// The key under which it is logged and counted.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        let (reason, _) = self.row();
+        reason
+    }
+
+    /// What follows from it.
+    pub(super) fn facts(&self) -> Facts {
+        let (_, facts) = self.row();
+        facts
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.facts().status.code().as_u16()
     }
 }

@@ -1,6 +1,7 @@
 //! What a refused request leaves: a record, an access line and a file in quarantine, each within
 //! its bounds.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use http::HeaderMap;
@@ -10,7 +11,8 @@ use crate::mns::{Notification, SignedRequest, header};
 use crate::quarantine::{self, Location, Note, Provenance, Reserved};
 use crate::report::Report;
 use crate::server::Endpoint;
-use crate::server::entry::{Visit, shown};
+use crate::server::entry::shown;
+use crate::server::push::{Push, Pushed, Unread};
 use crate::server::rejection::Rejection;
 use crate::trust::Verified;
 
@@ -44,29 +46,36 @@ impl From<Rejection> for Refused<'_> {
     }
 }
 
-/// What all that is written of a request shares.
-struct Frame<'v> {
+/// What all that is written of a refusal shares.
+struct Refusal<'v> {
+    rejection: &'v Rejection,
+    notification: Option<&'v Notification<'v>>,
+    /// Whose budgets it spends.
+    provenance: Provenance,
     headers: &'v HeaderMap,
     stamp: &'v Stamp,
 }
 
-impl Visit<'_> {
+impl Pushed<'_> {
     /// The access line of a refusal and its record, each if the budgets of
     /// [`RefusedRate`](crate::server::RefusedRate) admit it; with a record the request is kept as
     /// well. `None` if neither is admitted, or if what space is left is for pushes only.
-    pub(super) fn refused(&self, refused: &Refused<'_>) -> Option<Entry> {
-        let rejection = &refused.rejection;
+    pub(super) fn refusal(&self, refused: &Refused<'_>) -> Option<Entry> {
+        let Self { push } = self;
         let Endpoint {
             refused: rate,
             journal,
-            settings,
             quarantine,
             ..
-        } = self.endpoint;
-        let provenance = self.provenance(rejection);
-        let stamp = self.stamp();
-        let headers = settings.paths.hide_in(self.request.headers());
-        let frame = Frame {
+        } = push.endpoint;
+        let rejection = &refused.rejection;
+        let provenance = rejection.facts().provenance;
+        let stamp = push.stamp();
+        let headers = push.shown_headers();
+        let refusal = Refusal {
+            rejection,
+            notification: refused.notification.as_ref(),
+            provenance,
             headers: &headers,
             stamp: &stamp,
         };
@@ -75,7 +84,7 @@ impl Visit<'_> {
         let location = self.reserve(rejection, is_logged);
         if is_logged {
             let file = location.as_ref().map(|location| quarantine.path(location));
-            self.write_refusal(refused, file.as_deref(), &frame, &mut entry);
+            push.write_refusal(&refusal, file.as_deref(), &mut entry);
             is_logged = rate.admits_bytes(provenance, entry.endpoint.len());
             if !is_logged {
                 entry.endpoint.clear();
@@ -88,58 +97,25 @@ impl Visit<'_> {
         if is_logged && !is_kept {
             // A record names no file that is not there.
             entry.endpoint.clear();
-            self.write_refusal(refused, None, &frame, &mut entry);
+            push.write_refusal(&refusal, None, &mut entry);
         }
-        if journal.is_scarce() {
-            rate.leave_line_out();
-            // The disk had no room for a push: the next one should find some, without the wait for
-            // the next second.
-            if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
-                quarantine.give_back();
-            }
-            return None;
-        }
-        let status = rejection.status();
-        let line = AccessLine {
-            reason: Some(rejection.reason().key()),
-            message_id: refused
-                .notification
-                .as_ref()
-                .map(|notification| shown(&notification.message_id, status)),
-            ..self.access_line(&headers, &stamp, status)
-        };
-        self.write_access(&line, &mut entry);
-        if !rate.admits_line(provenance, entry.access.len()) {
-            entry.access.clear();
-        }
-        (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
+        push.with_access_line(&refusal, entry)
     }
 
-    /// What is known of the sender. Without the body nothing was verified, whatever the rejection
-    /// may mean after it.
-    fn provenance(&self, rejection: &Rejection) -> Provenance {
-        if self.has_body {
-            rejection.provenance()
-        } else {
-            Provenance::Unsigned
-        }
-    }
-
-    /// Where the request will be kept for `explain` and `logs recover`, if all of it has come. One
-    /// of MNS's is kept once, and whatever strangers send at the same time; others only if they are
-    /// logged in full.
+    /// Where the request will be kept for `explain` and `logs recover`. One of MNS's is kept identity,
+    /// and whatever strangers send at the same time; others only if they are logged in full.
     fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {
         let Endpoint {
             quarantine,
             journal,
             ..
-        } = self.endpoint;
-        if !self.has_body || !quarantine.is_on() || journal.is_low() {
+        } = self.push.endpoint;
+        if !quarantine.is_on() || journal.is_low() {
             return None;
         }
-        match rejection.provenance() {
+        match rejection.facts().provenance {
             Provenance::Signed => {
-                let signed = SignedRequest::of(&self.request).ok()?;
+                let signed = SignedRequest::of(&self.push.request).ok()?;
                 Some(quarantine.reserve_signed(signed.signature()))
             }
             Provenance::Unsigned => is_logged.then(|| quarantine.reserve_unsigned()),
@@ -153,38 +129,106 @@ impl Visit<'_> {
             refused,
             clock,
             ..
-        } = self.endpoint;
-        let provenance = rejection.provenance();
+        } = self.push.endpoint;
+        let provenance = rejection.facts().provenance;
         if provenance == Provenance::Unsigned && !is_logged {
             return false;
         }
         let reason = rejection.reason().key().to_owned();
         let note = Note {
             came: clock.now(),
-            peer: self.arrival.peer,
+            peer: self.push.arrival.peer,
             reason,
         };
-        let capture = quarantine::capture(&self.request, &note);
+        let capture = quarantine::capture(&self.push.request, &note);
         if refused.admits_kept_bytes(provenance, capture.len()) {
             return quarantine.keep(reserved, capture);
         }
         quarantine.give_up(reserved);
         false
     }
+}
 
-    fn write_refusal(
-        &self,
-        refused: &Refused<'_>,
-        file: Option<&Path>,
-        frame: &Frame<'_>,
-        entry: &mut Entry,
-    ) {
+impl Unread<'_> {
+    /// The same for a request that did not come whole. Nothing is kept of it, and without the body
+    /// nothing was verified, whatever the rejection may mean after it.
+    pub(super) fn refusal(&self) -> Option<Entry> {
+        let Self {
+            push, rejection, ..
+        } = self;
+        let Endpoint {
+            refused: rate,
+            journal,
+            ..
+        } = push.endpoint;
+        let stamp = push.stamp();
+        let headers = push.shown_headers();
+        let refusal = Refusal {
+            rejection,
+            notification: None,
+            provenance: Provenance::Unsigned,
+            headers: &headers,
+            stamp: &stamp,
+        };
+        let mut entry = Entry::default();
+        if rate.admits(Provenance::Unsigned, journal.is_low()) {
+            push.write_refusal(&refusal, None, &mut entry);
+            if !rate.admits_bytes(Provenance::Unsigned, entry.endpoint.len()) {
+                entry.endpoint.clear();
+            }
+        }
+        push.with_access_line(&refusal, entry)
+    }
+}
+
+impl Push<'_> {
+    fn shown_headers(&self) -> Cow<'_, HeaderMap> {
+        let paths = &self.endpoint.settings.paths;
+        paths.hide_in(self.request.headers())
+    }
+
+    /// Adds the access line of a refusal, if its budget admits it.
+    fn with_access_line(&self, refusal: &Refusal<'_>, mut entry: Entry) -> Option<Entry> {
+        let rejection = refusal.rejection;
+        let Endpoint {
+            refused: rate,
+            journal,
+            quarantine,
+            ..
+        } = self.endpoint;
+        if journal.is_scarce() {
+            rate.leave_line_out();
+            // The disk had no room for a push: the next one should find some, without the wait for
+            // the next second.
+            if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
+                quarantine.give_back();
+            }
+            return None;
+        }
+        let status = rejection.status();
+        let line = AccessLine {
+            reason: Some(rejection.reason().key()),
+            message_id: refusal
+                .notification
+                .map(|notification| shown(&notification.message_id, status)),
+            ..self.access_line(refusal.headers, refusal.stamp, status)
+        };
+        self.write_access(&line, &mut entry);
+        if !rate.admits_line(refusal.provenance, entry.access.len()) {
+            entry.access.clear();
+        }
+        (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
+    }
+
+    fn write_refusal(&self, refusal: &Refusal<'_>, file: Option<&Path>, entry: &mut Entry) {
         let settings = &self.endpoint.settings;
-        let Refused {
+        let Refusal {
             rejection,
             notification,
-        } = refused;
-        let Frame { headers, stamp } = frame;
+            headers,
+            stamp,
+            ..
+        } = refusal;
         let reason = rejection.reason();
         let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
         let request_time = self.request_time();
@@ -227,11 +271,12 @@ impl Visit<'_> {
         let has_mns_headers = headers
             .keys()
             .any(|name| name.as_str().starts_with(header::MNS_PREFIX));
+        let status = rejection.facts().status;
         let record = Record {
             stamp,
-            level: rejection.level(has_mns_headers),
-            place: rejection.place(),
-            title: Some(rejection.title()),
+            level: status.level(has_mns_headers),
+            place: status.place(),
+            title: Some(status.title()),
             attributes: &attributes,
             request: Some(RecordRequest {
                 headers,
@@ -245,7 +290,7 @@ impl Visit<'_> {
     fn string_to_sign(&self, rejection: &Rejection) -> Option<Vec<u8>> {
         let signed = SignedRequest::of(&self.request).ok();
         signed
-            .filter(|_| rejection.is_after_signature())
+            .filter(|_| rejection.facts().was_signature_checked)
             .map(|signed| signed.string_to_sign())
     }
 }

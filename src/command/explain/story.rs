@@ -59,7 +59,7 @@ pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
         return None;
     }
     let why = match Reason::iter().find(|reason| reason.key() == noted) {
-        Some(reason) if is_of_the_moment(reason) => {
+        Some(reason) if reason.is_passing() => {
             "that was the state of serve or of its surroundings then, not the request"
         }
         Some(_) if found == Some(Reason::CertificateUnavailable.key()) => {
@@ -71,47 +71,6 @@ pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
     Some(format!(
         "The note in the capture has another reason, {noted}: {why}."
     ))
-}
-
-/// Whether a refusal depends on the state of `serve` or its surroundings, so that the same request
-/// may be accepted later.
-fn is_of_the_moment(reason: Reason) -> bool {
-    match reason {
-        Reason::CertificateOverBudget
-        | Reason::CertificateUnavailable
-        | Reason::JournalFull
-        | Reason::JournalRefused
-        | Reason::JournalFailed
-        | Reason::TooManyInFlight
-        | Reason::OutOfTime
-        | Reason::BodyTooSlow
-        | Reason::BodyBroken => true,
-        Reason::HeaderMissing
-        | Reason::HeaderDoubled
-        | Reason::HeaderUndecodable
-        | Reason::DateAhead
-        | Reason::DateTooOld
-        | Reason::ContentMd5Missing
-        | Reason::ContentMd5Mismatch
-        | Reason::CertificateAddressRefused
-        | Reason::KeyTooSmall
-        | Reason::SignatureWrong
-        | Reason::OwnerNotAccepted
-        | Reason::TopicNotAccepted
-        | Reason::SourceNotAccepted
-        | Reason::BodyNotRecognised
-        | Reason::BodyMalformed
-        | Reason::BodyNotUtf8
-        | Reason::DocumentType
-        | Reason::ElementMissing
-        | Reason::ElementDoubled
-        | Reason::PathNotServed
-        | Reason::MethodNotAllowed
-        | Reason::ContentEncoding
-        | Reason::BodyTooLarge
-        | Reason::MessageMd5Mismatch
-        | Reason::DateLate => false,
-    }
 }
 
 #[cfg(test)]

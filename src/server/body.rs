@@ -1,0 +1,198 @@
+//! Reading the body: whether there is room for it, how long it may take, and at whose expense.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use bytes::{Bytes, BytesMut};
+use http::header::EXPECT;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::server::in_flight::Permit;
+use crate::server::push::{Head, HeadVerdict, Push, Pushed, Unread};
+use crate::server::rejection::Rejection;
+use crate::server::{BUDGET, Endpoint};
+
+/// How long the body of a push that there is no room for may take to come. If all of it comes its
+/// connection stays: a new one for each push would cost more than all else that is done for it.
+const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
+/// How much of it is read, in bytes: more than the largest push of MNS has.
+const UNWANTED_BYTES_MAX: usize = 128 * 1024;
+/// How long the body may take of a request that its head refuses.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
+
+impl<'e> Head<'e> {
+    /// Checks the head, takes room, and reads the body.
+    pub(super) async fn read(self) -> Result<(Pushed<'e>, Permit<'e>), Unread<'e>> {
+        let Self { mut push, body } = self;
+        let mut room = match push.make_room() {
+            Ok(room) => room,
+            Err(rejection) => {
+                let body = rejection.facts().is_for_want_of_room.then_some(body);
+                return Err(Unread {
+                    push,
+                    rejection,
+                    body,
+                });
+            }
+        };
+        match push.read_body(body, &mut room).await {
+            Ok(body) => {
+                *push.request.body_mut() = body;
+                room.body_has_come();
+                push.arrival.connection.note_whole();
+                Ok((Pushed { push }, room))
+            }
+            Err(rejection) => Err(Unread {
+                push,
+                rejection,
+                body: None,
+            }),
+        }
+    }
+}
+
+impl Unread<'_> {
+    /// Reads a body that there is no room for, so that the next push can come on the connection.
+    /// Returns `false` unless all of it comes soon.
+    pub(super) async fn drain(&mut self) -> bool {
+        let Some(body) = self.body.take() else {
+            return false;
+        };
+        let is_much =
+            usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
+        // With `Expect: 100-continue` the client has not sent the body, so there is nothing to
+        // drain.
+        if is_much || self.push.request.headers().contains_key(EXPECT) {
+            return false;
+        }
+        let mut body = Limited::new(body, UNWANTED_BYTES_MAX);
+        let whole = async {
+            while let Some(frame) = body.frame().await {
+                if frame.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(UNWANTED_PATIENCE, whole).await.unwrap_or(false)
+    }
+}
+
+impl<'e> Push<'e> {
+    /// What is known before the body is read: whether it is worth reading, and whether there is
+    /// room for it.
+    fn make_room(&self) -> Result<Permit<'e>, Rejection> {
+        let Endpoint {
+            settings,
+            journal,
+            in_flight,
+            ..
+        } = self.endpoint;
+        settings.check_head(&self.request)?;
+        journal.check_room()?;
+        if let Some(permit) = in_flight.check() {
+            return Ok(permit);
+        }
+        if in_flight.is_full() {
+            return Err(Rejection::TooManyInFlight);
+        }
+        // Strangers have all their share. A push of MNS's that comes whole takes what they cannot.
+        let permit = if self.is_signed() {
+            in_flight.check_signed()
+        } else {
+            None
+        };
+        permit.ok_or(Rejection::TooManyInFlight)
+    }
+
+    /// Reads the body. One that came with its head costs nothing more; while it is awaited, the
+    /// head decides for how long and at whose expense.
+    async fn read_body(&self, body: Body, room: &mut Permit<'e>) -> Result<Bytes, Rejection> {
+        let settings = &self.endpoint.settings;
+        let mut body = PartialBody {
+            rest: Limited::new(body, settings.body_bytes_max),
+            read: BytesMut::new(),
+        };
+        if let Some(whole) =
+            poll_once(body.collect(room, |room| self.is_signed() && room.sign())).await
+        {
+            return whole;
+        }
+        let after = |span: Duration| {
+            let now = Instant::now();
+            now.checked_add(span)
+                .unwrap_or(now)
+                .min(self.deadline(BUDGET))
+        };
+        let (deadline, rejection) = match self.judge_head() {
+            HeadVerdict::Proved(awaited) => {
+                if room.await_body(awaited) {
+                    self.arrival.connection.note_proved_head();
+                }
+                (after(settings.body_timeout), Rejection::BodyTooSlow)
+            }
+            // Whichever limit it meets, it was the peer that was slow.
+            HeadVerdict::Copied | HeadVerdict::Open => {
+                (after(settings.body_timeout), Rejection::BodyTooSlow)
+            }
+            // With its body it can be quarantined, and `logs recover` can append it if the refusal
+            // was a mistake.
+            HeadVerdict::Refused(rejection) => (
+                after(settings.body_timeout.min(REFUSED_PATIENCE)),
+                rejection,
+            ),
+        };
+        // The room for what comes whole is not for waiting.
+        if room.is_of_a_push() {
+            return Err(Rejection::TooManyInFlight);
+        }
+        timeout_at(deadline, body.collect(room, |_| false))
+            .await
+            .unwrap_or(Err(rejection))
+    }
+}
+
+/// A body of which some has come.
+struct PartialBody {
+    rest: Limited<Body>,
+    read: BytesMut,
+}
+
+impl PartialBody {
+    /// Reads the whole body. If the future is dropped, the bytes read so far are kept. If there is
+    /// no room, `find_more` may find another share for it.
+    async fn collect<'e>(
+        &mut self,
+        room: &mut Permit<'e>,
+        find_more: impl Fn(&mut Permit<'e>) -> bool,
+    ) -> Result<Bytes, Rejection> {
+        while let Some(frame) = self.rest.frame().await {
+            let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+                true => Rejection::BodyTooLarge,
+                false => Rejection::BodyBroken,
+            })?;
+            // Trailers are no part of it.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            let fits = room.add(data.len()) || (find_more(room) && room.add(data.len()));
+            if !fits {
+                return Err(Rejection::TooManyInFlight);
+            }
+            self.read.extend_from_slice(&data);
+        }
+        Ok(std::mem::take(&mut self.read).freeze())
+    }
+}
+
+/// Polls a future once. Returns its output, or `None` if it is pending.
+async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}

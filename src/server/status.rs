@@ -1,0 +1,105 @@
+//! The eight answers that are no success: what the peer reads, and how their records begin.
+
+use http::header::{ALLOW, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::journal::{Level, Place};
+
+/// The status of a refusal. It is 4xx or 5xx by its type: MNS may take a 3xx for a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RefusalStatus {
+    Forbidden,
+    Invalid,
+    Unavailable,
+    NotFound,
+    MethodNotAllowed,
+    TooLarge,
+    TooSlow,
+    UnsupportedMediaType,
+}
+
+impl RefusalStatus {
+    pub(super) fn code(self) -> StatusCode {
+        match self {
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    /// The body of the answer.
+    pub(super) fn body(self) -> &'static str {
+        match self {
+            Self::Forbidden => "Access Forbidden",
+            Self::Invalid => "Invalid Notify Message",
+            Self::Unavailable => "Service Unavailable",
+            Self::NotFound => "Not Found",
+            Self::MethodNotAllowed => "Method Not Allowed",
+            Self::TooLarge => "Payload Too Large",
+            Self::TooSlow => "Request Timeout",
+            Self::UnsupportedMediaType => "Unsupported Media Type",
+        }
+    }
+
+    /// The header that the answer has beside the usual ones.
+    pub(super) fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("5"))),
+            Self::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static("POST"))),
+            Self::Forbidden
+            | Self::Invalid
+            | Self::NotFound
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::UnsupportedMediaType => None,
+        }
+    }
+
+    /// The first line of the record.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Forbidden => "Access Forbidden!",
+            Self::Invalid => "Invalid Notify Message!",
+            Self::Unavailable => "Service Unavailable!",
+            Self::NotFound => "Not Found!",
+            Self::MethodNotAllowed => "Method Not Allowed!",
+            Self::TooLarge => "Payload Too Large!",
+            Self::TooSlow => "Request Timeout!",
+            Self::UnsupportedMediaType => "Unsupported Media Type!",
+        }
+    }
+
+    /// The place of the record.
+    pub(super) fn place(self) -> Place {
+        match self {
+            Self::Forbidden => Place::Forbidden,
+            Self::Invalid => Place::Invalid,
+            Self::Unavailable => Place::Unavailable,
+            Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::UnsupportedMediaType => Place::Refused,
+        }
+    }
+
+    /// The level of the record. A stranger on a wrong path is no warning; a push of MNS there is.
+    pub(super) fn level(self, has_mns_headers: bool) -> Level {
+        match self {
+            Self::NotFound | Self::MethodNotAllowed if !has_mns_headers => Level::Info,
+            Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::Forbidden
+            | Self::Invalid
+            | Self::Unavailable
+            | Self::TooLarge
+            | Self::TooSlow
+            | Self::UnsupportedMediaType => Level::Warning,
+        }
+    }
+}
