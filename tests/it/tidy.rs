@@ -203,7 +203,7 @@ fn commands_print_through_the_printer_which_outlives_its_reader() {
     let stdout = regex::Regex::new(r"\bio::stdout\(\)|\bio::\{[^}]*\bstdout\b").unwrap();
     let places = [
         "command/stdout.rs",
-        "command/serve/serve.rs",
+        "command/serve/announcement.rs",
         "telemetry.rs",
     ];
     let found: Vec<String> = sources()
