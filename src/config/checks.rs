@@ -9,7 +9,7 @@ use crate::config::error::impossible;
 
 pub(super) fn positive(key: &'static str, span: Duration) -> Result<Duration, ConfigError> {
     if span.is_zero() {
-        Err(impossible(key, "0s", "it must be more than nothing"))
+        Err(impossible(key, "0s", "must be greater than zero"))
     } else {
         Ok(span)
     }
@@ -17,7 +17,7 @@ pub(super) fn positive(key: &'static str, span: Duration) -> Result<Duration, Co
 
 pub(super) fn at_least_one(key: &'static str, number: usize) -> Result<usize, ConfigError> {
     if number == 0 {
-        Err(impossible(key, "0", "it must be at least 1"))
+        Err(impossible(key, "0", "must be at least 1"))
     } else {
         Ok(number)
     }

@@ -82,7 +82,8 @@ impl Config {
     /// # Errors
     /// The first [`ConfigError`] found.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        Self::check(layers::read(sources)?, &sources.trust)
+        let (read, layers) = layers::read(sources)?;
+        Self::check(read, &sources.trust).map_err(|error| error.placed(&layers))
     }
 
     /// The keys that `other` has another value for and that are read at the start only.

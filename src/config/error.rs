@@ -1,5 +1,7 @@
 //! A mistake in the configuration.
 
+use crate::config::layers::Layers;
+
 /// A mistake in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -7,7 +9,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Unreadable(String),
     /// A value that is of its kind but cannot be.
-    #[error("{key} = {value:?}: {problem}")]
+    #[error("{key} = {value:?}: {problem}{}", shown(place.as_ref()))]
     Impossible {
         /// The path of the key.
         key: &'static str,
@@ -15,7 +17,24 @@ pub enum ConfigError {
         value: String,
         /// What is wrong and what is allowed.
         problem: String,
+        /// The line of a file, the variable or the flag that sets it. `None` for a default, and for
+        /// what is not a key.
+        place: Option<String>,
     },
+}
+
+impl ConfigError {
+    /// The same with its place. The checks see values, which have lost it.
+    pub(super) fn placed(mut self, layers: &Layers) -> Self {
+        if let Self::Impossible { key, place, .. } = &mut self {
+            *place = layers.place(&key.split('.').collect::<Vec<_>>());
+        }
+        self
+    }
+}
+
+fn shown(place: Option<&String>) -> String {
+    place.map_or_else(String::new, |place| format!(" (in {place})"))
 }
 
 pub(super) fn impossible(key: &'static str, value: &str, problem: &str) -> ConfigError {
@@ -23,5 +42,6 @@ pub(super) fn impossible(key: &'static str, value: &str, problem: &str) -> Confi
         key,
         value: value.to_owned(),
         problem: problem.to_owned(),
+        place: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The layers: built-in defaults, then a file, then the environment, then flags.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use figment::providers::{Format as _, Toml};
@@ -8,44 +9,46 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use crate::bounded;
-use crate::config::ConfigError;
+use crate::config::mistake;
+use crate::config::place::{Place, check_syntax, place_in};
 use crate::config::raw::RawConfig;
+use crate::config::sources::key_of;
+use crate::config::{ConfigError, Sources};
 
-/// What begins the name of a variable that may hold a key.
-const PREFIX: &str = "MNS_ENDPOINT_";
-/// What stands between the levels of a key. A variable without it is not ours: Kubernetes sets
-/// `MNS_ENDPOINT_PORT` and others for a service named `mns-endpoint`.
-const LEVEL: &str = "__";
 /// Every key with its default: the bottom layer, and the one place where a default is written.
 const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
 /// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16
 /// KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Where a file is looked for, in this order.
-const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
 
-/// Where the configuration comes from.
-#[derive(Debug, Clone, Default)]
-pub struct Sources {
-    /// `--config`; else the usual places.
-    pub file: Option<PathBuf>,
-    /// The environment.
-    pub environment: Vec<(String, String)>,
-    /// Flags as keys and values: the last word.
-    pub flags: Vec<(String, String)>,
-    /// `--trust`: prefixes that are trusted for this run.
-    pub trust: Vec<String>,
+/// Who sets the keys of a layer.
+enum Source {
+    Defaults,
+    File(PathBuf),
+    Variable(String),
+    Flag(String),
 }
 
-/// One key set outside of the file.
-struct Setting {
-    name: String,
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Defaults => f.write_str("built-in defaults"),
+            Self::File(file) => write!(f, "{}", file.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Flag(key) => write!(f, "the flag for {key}"),
+        }
+    }
+}
+
+/// The keys that one source sets.
+struct Layer {
+    source: Source,
     toml: String,
 }
 
-impl Provider for Setting {
+impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
+        Metadata::named(self.source.to_string())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
@@ -53,65 +56,32 @@ impl Provider for Setting {
     }
 }
 
-impl Sources {
-    /// The file, as it is named or found in the usual places.
-    fn found_file(&self) -> Option<PathBuf> {
-        let usual = || FILES.iter().map(PathBuf::from).find(|path| path.is_file());
-        self.file.clone().or_else(usual)
+/// All layers, the one that overrides the others last.
+pub(super) struct Layers(Vec<Layer>);
+
+impl Layers {
+    fn merged(&self) -> Figment {
+        self.0.iter().fold(Figment::new(), Figment::merge)
     }
 
-    /// The name of the file that is read, or of the defaults if there is none.
-    #[must_use]
-    pub fn origin(&self) -> String {
-        self.found_file().map_or_else(
-            || "built-in defaults".to_owned(),
-            |file| file.display().to_string(),
-        )
-    }
-
-    /// The names of the variables that are read as configuration.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.environment
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .filter(|name| key_of(name).is_some())
-    }
-
-    /// Variables that are not read but for their underscores or letters name a key, each with the
-    /// name that is read. Those that Kubernetes sets for a service name no key.
-    fn unread_variables(&self, keys: &BTreeMap<String, String>) -> Vec<(String, String)> {
-        let plain = |name: &str| name.to_ascii_uppercase().replace(LEVEL, "_");
-        let meant = |name: &String| {
-            let variables = keys
-                .keys()
-                .map(|key| format!("{PREFIX}{}", key.to_uppercase().replace('.', LEVEL)));
-            variables
-                .into_iter()
-                .find(|variable| plain(variable) == plain(name))
-        };
-        let unread = self
-            .environment
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| key_of(name).is_none());
-        unread
-            .filter_map(|name| Some((name.clone(), meant(name)?)))
-            .collect()
+    /// The source of a key's value, with its line in a file. `None` for a default: nobody wrote it,
+    /// so there is no place to look at.
+    pub(super) fn place(&self, key: &[&str]) -> Option<String> {
+        let mut from_top = self.0.iter().rev();
+        let (layer, place) =
+            from_top.find_map(|layer| Some((layer, place_in(&layer.toml, key)?)))?;
+        match &layer.source {
+            Source::Defaults => None,
+            Source::File(file) => Some(format!("{}:{}", file.display(), place.line)),
+            source @ (Source::Variable(_) | Source::Flag(_)) => Some(source.to_string()),
+        }
     }
 }
 
-/// The key that a variable sets; `None` for a variable that is not ours.
-fn key_of(variable: &str) -> Option<String> {
-    let key = variable
-        .strip_prefix(PREFIX)
-        .filter(|rest| rest.contains(LEVEL))?;
-    Some(key.to_lowercase().replace(LEVEL, "."))
-}
-
-/// What stands in all layers together.
+/// The content of all layers together.
 pub(super) struct Read {
     pub(super) raw: RawConfig,
-    /// The file, where there is one.
+    /// The file, if there is one.
     pub(super) file: Option<PathBuf>,
     /// The name of the file, or of the defaults.
     pub(super) origin: String,
@@ -122,41 +92,56 @@ pub(super) struct Read {
 }
 
 /// Reads all layers.
-pub(super) fn read(sources: &Sources) -> Result<Read, ConfigError> {
+pub(super) fn read(sources: &Sources) -> Result<(Read, Layers), ConfigError> {
     let (file, origin) = (sources.found_file(), sources.origin());
-    let defaults = Figment::new().merge(Toml::string(DEFAULTS));
-    let unread_variables = sources.unread_variables(&flat(&defaults)?);
-    let mut figment = defaults;
+    let mut layers = Layers(vec![Layer {
+        source: Source::Defaults,
+        toml: DEFAULTS.to_owned(),
+    }]);
+    let defaults = flat(&layers.merged())?;
     if let Some(file) = &file {
-        let text = bounded::read_text(file, FILE_BYTES_MAX).map_err(|error| {
-            ConfigError::Unreadable(format!(
-                "cannot read the configuration {}: {error}",
-                file.display()
-            ))
-        })?;
-        figment = figment.merge(Setting {
-            name: file.display().to_string(),
-            toml: text,
-        });
+        layers.0.push(file_layer(file.clone())?);
     }
     for (name, value) in &sources.environment {
         let Some(key) = key_of(name) else { continue };
-        figment = figment.merge(setting(
-            format!("the environment variable {name}"),
-            &key,
-            value,
-        )?);
+        layers
+            .0
+            .push(layer_of(Source::Variable(name.clone()), &key, value)?);
     }
     for (key, value) in &sources.flags {
-        figment = figment.merge(setting(format!("the flag for {key}"), key, value)?);
+        layers
+            .0
+            .push(layer_of(Source::Flag(key.clone()), key, value)?);
     }
-    let raw = figment.extract().map_err(|error| unreadable(&error))?;
-    Ok(Read {
+    let figment = layers.merged();
+    let raw = figment
+        .extract()
+        .map_err(|error| mistake::explain(&error, &layers, &defaults))?;
+    let read = Read {
         raw,
         file,
         origin,
         keys: flat(&figment)?,
-        unread_variables,
+        unread_variables: sources.unread_variables(&defaults),
+    };
+    Ok((read, layers))
+}
+
+fn file_layer(file: PathBuf) -> Result<Layer, ConfigError> {
+    let toml = bounded::read_text(&file, FILE_BYTES_MAX).map_err(|error| {
+        let name = file.display();
+        ConfigError::Unreadable(format!("cannot read the configuration {name}: {error}"))
+    })?;
+    check_syntax(&toml).map_err(|(problem, Place { line, column })| {
+        ConfigError::Unreadable(format!(
+            "the configuration is not valid TOML: {problem}; a text needs quotes, and each key a \
+             line of its own (in {}:{line}:{column})",
+            file.display()
+        ))
+    })?;
+    Ok(Layer {
+        source: Source::File(file),
+        toml,
     })
 }
 
@@ -165,7 +150,7 @@ fn flat(figment: &Figment) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut keys = BTreeMap::new();
     for (key, value) in figment
         .data()
-        .map_err(|error| unreadable(&error))?
+        .map_err(|error| ConfigError::Unreadable(error.to_string()))?
         .into_values()
         .flatten()
     {
@@ -201,7 +186,7 @@ fn bare(value: &Value) -> String {
 }
 
 /// A value is TOML where it can be, else the bare text.
-fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError> {
+fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError> {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if key.is_empty()
         || !key
@@ -209,7 +194,7 @@ fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError>
             .all(|part| !part.is_empty() && part.bytes().all(bare))
     {
         return Err(ConfigError::Unreadable(format!(
-            "{name}: {key:?} is no key such as server.listen"
+            "{source}: {key:?} is not a key such as server.listen"
         )));
     }
     // A variable that was read from a file ends with a line feed.
@@ -228,7 +213,7 @@ fn setting(name: String, key: &str, value: &str) -> Result<Setting, ConfigError>
     } else {
         format!("{key} = {}", serde_json::Value::from(value))
     };
-    Ok(Setting { name, toml })
+    Ok(Layer { source, toml })
 }
 
 /// Only what cannot be meant as a bare word: 0x10 and 1e3 are names of topics, not numbers.
@@ -240,20 +225,4 @@ fn is_toml(value: &str) -> bool {
             && (value.starts_with(['{', '"', '\''])
                 || is_number
                 || matches!(value, "true" | "false")))
-}
-
-fn unreadable(error: &Error) -> ConfigError {
-    let key = error.path.join(".");
-    let place = error
-        .metadata
-        .as_ref()
-        .map_or_else(String::new, |metadata| format!(" (in {})", metadata.name));
-    let problem = match &error.kind {
-        figment::error::Kind::UnknownField(_, known) => {
-            format!("there is no such key; possible here: {}", known.join(", "))
-        }
-        kind => kind.to_string(),
-    };
-    let colon = if key.is_empty() { "" } else { ": " };
-    ConfigError::Unreadable(format!("{key}{colon}{problem}{place}"))
 }

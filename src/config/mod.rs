@@ -1,8 +1,8 @@
 //! The configuration: a file, the environment and flags become the settings of each part.
 //!
 //! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is
-//! bound or a file is made. A mistake names the key, the value, what is allowed and where it
-//! stands.
+//! bound or a file is made. A mistake names the key, the value, what is allowed and the
+//! place: the line of the file, the variable or the flag.
 
 mod accept;
 mod admin;
@@ -13,8 +13,12 @@ mod config;
 mod error;
 mod layers;
 mod logs;
+mod mistake;
+mod names;
+mod place;
 mod raw;
 mod serving;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -23,5 +27,5 @@ mod zone;
 pub use admin::AdminOptions;
 pub use config::Config;
 pub use error::ConfigError;
-pub use layers::Sources;
+pub use sources::Sources;
 pub use zone::local_zone;

@@ -1,7 +1,7 @@
 //! The configuration as it is written: the keys and their kinds.
 //!
-//! No key has a default here: `config/endpoint.toml` is compiled in and is the bottom layer, so a key
-//! that the file lacks stops every start with its name.
+//! No key has a default here: `config/endpoint.toml` is compiled in and is the bottom layer, so a
+//! key that the file lacks stops every start with its name.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::values::{ByteRate, Mode, Names, OrOff, Rate, Size, Span, SyncModeText};
+use crate::config::names::Names;
+use crate::config::values::{ByteRate, Mode, OrOff, Rate, Size, Span, SyncModeText};
 use crate::journal::Duplicates;
 use crate::server::RequestDetail;
 

@@ -1,4 +1,4 @@
-//! The kinds of values: spans, sizes, lists, permissions.
+//! The kinds of values: durations, sizes, rates, permissions.
 //!
 //! Each reads the text of a file, of the environment and of a flag alike.
 
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::journal::SyncMode;
 
@@ -35,10 +35,6 @@ pub(super) struct Rate(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ByteRate(pub(super) u64);
 
-/// A list, or one text whose entries are separated by commas, blanks or line feeds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Names(pub(super) Vec<String>);
-
 /// Permissions in octal: `0640`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mode(pub(super) u32);
@@ -49,7 +45,7 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, String> {
         let span = humantime::parse_duration(text);
         span.map(Self).map_err(|error| {
-            format!("{text:?} is no span of time such as 5s, 15m or 100ms: {error}")
+            format!("{text:?} is not a duration such as 5s, 15m or 100ms: {error}")
         })
     }
 }
@@ -79,7 +75,7 @@ impl FromStr for Rate {
             .and_then(|number| number.parse().ok());
         number
             .map(Self)
-            .ok_or_else(|| format!("{text:?} is no rate such as 50/s"))
+            .ok_or_else(|| format!("{text:?} is not a rate such as 50/s"))
     }
 }
 
@@ -92,7 +88,7 @@ impl FromStr for ByteRate {
             .and_then(|size| size.parse::<bytesize::ByteSize>().ok());
         bytes
             .map(|size| Self(size.0))
-            .ok_or_else(|| format!("{text:?} is no rate such as 256KiB/s"))
+            .ok_or_else(|| format!("{text:?} is not a rate such as 256KiB/s"))
     }
 }
 
@@ -126,8 +122,9 @@ impl FromStr for SyncModeText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let problem =
-            || format!("{text:?} is none of \"always\", \"interval:100ms\" (any span) and \"os\"");
+        let problem = || {
+            format!("{text:?} is not one of \"always\", \"interval:100ms\" (any span) and \"os\"")
+        };
         match (text, text.strip_prefix("interval:")) {
             ("always", _) => Ok(Self(SyncMode::Always)),
             ("os", _) => Ok(Self(SyncMode::Os)),
@@ -150,7 +147,7 @@ impl FromStr for Size {
             .and_then(|size| usize::try_from(size.0).ok());
         bytes
             .map(Self)
-            .ok_or_else(|| format!("{text:?} is no size such as 512KiB or 64MiB"))
+            .ok_or_else(|| format!("{text:?} is not a size such as 512KiB or 64MiB"))
     }
 }
 
@@ -162,7 +159,7 @@ impl FromStr for Mode {
             .ok()
             .filter(|mode| *mode <= 0o777);
         mode.map(Self)
-            .ok_or_else(|| format!("{text:?} is no file mode such as \"0640\""))
+            .ok_or_else(|| format!("{text:?} is not a file mode such as \"0640\""))
     }
 }
 
@@ -225,7 +222,7 @@ impl Visitor<'_> for ModeVisitor {
     /// Refused: a number no longer shows whether 640 or 0o640 was meant.
     fn visit_i64<E: Error>(self, _number: i64) -> Result<Mode, E> {
         Err(E::custom(
-            "a file mode is no number: write a text such as \"0640\"",
+            "a file mode is not a number: write a text such as \"0640\"",
         ))
     }
 
@@ -237,117 +234,5 @@ impl Visitor<'_> for ModeVisitor {
 impl<'de> Deserialize<'de> for Mode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ModeVisitor)
-    }
-}
-
-struct NamesVisitor;
-
-impl<'de> Visitor<'de> for NamesVisitor {
-    type Value = Names;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of texts, or one text with commas")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Names, E> {
-        refuse_full_width(text)?;
-        if text.contains(';') {
-            return Err(E::custom(format!(
-                "{text:?}: ';' separates nothing in a list; write ','"
-            )));
-        }
-        let names = text.split(|letter: char| letter == ',' || letter.is_whitespace());
-        Ok(Names(
-            names
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
-        ))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Names, E> {
-        Err(float(number))
-    }
-
-    fn visit_bool<E>(self, word: bool) -> Result<Names, E> {
-        Ok(Names(vec![word.to_string()]))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Names, E> {
-        Ok(Names(vec![number.to_string()]))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Names, E> {
-        Ok(Names(vec![number.to_string()]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
-        let mut names = Vec::new();
-        while let Some(name) = list.next_element::<Name>()? {
-            names.push(name.0);
-        }
-        Ok(Names(names))
-    }
-}
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NamesVisitor)
-    }
-}
-
-/// An input method for Chinese writes these where a comma or a semicolon is meant.
-fn refuse_full_width<E: Error>(text: &str) -> Result<(), E> {
-    let found = text.chars().find_map(|letter| match letter {
-        '\u{ff0c}' | '\u{3001}' | '\u{fe50}' => Some((letter, "comma")),
-        '\u{ff1b}' => Some((letter, "semicolon")),
-        _ => None,
-    });
-    found.map_or(Ok(()), |(letter, name)| {
-        Err(E::custom(format!(
-            "{text:?}: '{letter}' is a full-width {name} and separates nothing; write ','"
-        )))
-    })
-}
-
-fn float<E: Error>(number: f64) -> E {
-    E::custom(format!(
-        "{number:e} is a number in float notation: write its digits in quotes, as a text"
-    ))
-}
-
-/// One element of a list; an account id may be written without quotes.
-struct Name(String);
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
-        refuse_full_width(text)?;
-        Ok(Name(text.to_owned()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Name, E> {
-        Ok(Name(number.to_string()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Name, E> {
-        Ok(Name(number.to_string()))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Name, E> {
-        Err(float(number))
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NameVisitor)
     }
 }

@@ -144,12 +144,12 @@ fn a_wrong_configuration_ends_with_78_and_names_the_key() {
         (
             "server.head_timeout",
             "5",
-            "server.head_timeout: \"5\" is no span of time such as 5s",
+            "server.head_timeout: \"5\" is not a duration such as 5s",
         ),
         (
             "server.liste",
             "x",
-            "server.liste: there is no such key; possible here: listen, paths",
+            "server.liste: there is no such key; did you mean listen? possible here: listen, paths",
         ),
         (
             "server.listen",
@@ -201,14 +201,18 @@ fn a_wrong_configuration_ends_with_78_and_names_the_key() {
         (
             "logs.mode",
             "0999",
-            "logs.mode: \"0999\" is no file mode such as \"0640\"",
+            "logs.mode: \"0999\" is not a file mode such as \"0640\"",
         ),
         (
             "logs.mode",
             "640",
-            "logs.mode: a file mode is no number: write a text such as \"0640\"",
+            "logs.mode: a file mode is not a number: write a text such as \"0640\"",
         ),
-        ("logs.format", "xml", "logs.format: unknown variant"),
+        (
+            "logs.format",
+            "xml",
+            "logs.format = \"xml\": there is no such value; possible here: text, json",
+        ),
     ];
     let dir = tempfile::tempdir().unwrap();
     for (key, value, told) in cases {
@@ -236,21 +240,32 @@ fn a_wrong_configuration_ends_with_78_and_names_the_key() {
     finish(program().arg("serve").env("TZ", "Mars/Olympus"), b"")
         .assert(78, "TZ = \"Mars/Olympus\"");
     fs::create_dir(dir.path().join("config")).unwrap();
-    for (text, told) in [
+    for (text, told, line) in [
         (
             "[server]\nlisten = \"127.0.0.1:0\"\nworkers = 4\n",
             "server.workers: there is no such key",
+            "3",
         ),
-        ("[server]\nlisten = 127.0.0.1:8080\n", "line 2"),
+        (
+            "[server]\nlisten = 127.0.0.1:8080\n",
+            "the configuration is not valid TOML: ",
+            "2:15",
+        ),
         (
             "[server]\nbody_timeout = \"3 bananas\"\n",
             "server.body_timeout: \"3 bananas\"",
+            "2",
+        ),
+        (
+            "[server]\ndrain = \"0s\"\n",
+            "server.drain = \"0s\": must be greater than zero",
+            "2",
         ),
     ] {
         fs::write(dir.path().join("config/endpoint.toml"), text).unwrap();
         let ended = run(dir.path(), &["serve"]);
         ended.assert(78, told);
-        ended.assert(78, "(in config/endpoint.toml)");
+        ended.assert(78, &format!("(in config/endpoint.toml:{line})"));
     }
 }
 

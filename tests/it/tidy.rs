@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 21] = [
+const FENCES: [(&str, &[&str]); 22] = [
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     (
         "serde_json",
@@ -85,12 +85,13 @@ const FENCES: [(&str, &[&str]); 21] = [
         ],
     ),
     ("md5", &["mns/content_md5.rs"]),
-    ("figment", &["config/layers.rs"]),
+    ("figment", &["config/layers.rs", "config/mistake.rs"]),
     ("clap", &["command/"]),
     ("anyhow", &["command/", "main.rs"]),
     ("redb", &["emulator/account/"]),
     ("socket2", &["net/listener.rs", "net/activation.rs"]),
     ("prometheus_client", &["metrics/"]),
+    ("toml_edit", &["config/place.rs"]),
     ("proxy_header", &["net/proxies.rs"]),
     ("sd_listen_fds", &["net/activation.rs"]),
 ];

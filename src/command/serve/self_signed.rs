@@ -227,6 +227,7 @@ fn impossible(key: &'static str, value: String, problem: String) -> ConfigError 
         key,
         value,
         problem,
+        place: None,
     }
 }
 

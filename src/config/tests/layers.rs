@@ -11,8 +11,8 @@ use crate::config::tests::{load, sources};
 
 #[test]
 fn the_defaults_are_those_of_the_shipped_file() {
-    let shipped = read(&sources(&[], &[])).unwrap();
-    let without_file = read(&Sources {
+    let (shipped, _) = read(&sources(&[], &[])).unwrap();
+    let (without_file, _) = read(&Sources {
         file: Some(PathBuf::from("/dev/null")),
         ..Sources::default()
     })

@@ -1,19 +1,153 @@
-use crate::config::tests::load;
+use crate::config::tests::{load, load_file};
+
+/// Each key with this value fails with a message that has the expected text.
+fn assert_mistakes(cases: &[(&str, &str, &str)]) {
+    for (key, value, expected) in cases {
+        let error = load(&[], &[(key, value)]).unwrap_err();
+        assert!(error.contains(expected), "{error:?} has no {expected:?}");
+    }
+}
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "until it is split")]
-fn a_mistake_names_the_key_the_value_and_the_place() {
-    for (key, value, expected) in [
+fn an_unknown_key_is_named_with_the_nearest_one_and_those_that_are_possible() {
+    assert_mistakes(&[
         (
             "server.liste",
             "x",
-            "server.liste: there is no such key; possible here: listen, paths",
+            "server.liste: there is no such key; did you mean listen? possible here: listen, paths",
         ),
         (
             "sever.listen",
             "x",
-            "sever: there is no such key; possible here: server, signing, accept, logs",
+            "sever: there is no such key; did you mean server? possible here: server, signing, \
+             accept, logs",
         ),
+        ("server.headTimeout", "1s", "did you mean head_timeout?"),
+        ("server.TLS.certificate", "a", "did you mean tls?"),
+        ("server.tls.privat-key", "a", "did you mean private_key?"),
+        // A key of another section, and a key without its section.
+        (
+            "server.topic_owners",
+            "1",
+            "did you mean accept.topic_owners?",
+        ),
+        ("low_water", "1MiB", "did you mean logs.low_water?"),
+        // Nothing is near.
+        (
+            "server.workers",
+            "4",
+            "server.workers: there is no such key; possible here: listen",
+        ),
+        ("", "x", "is not a key such as server.listen"),
+    ]);
+}
+
+#[test]
+fn a_value_of_another_kind_is_named_with_the_kind_that_is_expected() {
+    assert_mistakes(&[
+        (
+            "server.max_connections",
+            "many",
+            "server.max_connections = \"many\": expected a whole number, 0 or greater (in",
+        ),
+        (
+            "server.max_connections",
+            "[1]",
+            "server.max_connections = [...]: expected a whole number",
+        ),
+        (
+            "signing.prefetch",
+            "maybe",
+            "signing.prefetch = \"maybe\": expected true or false",
+        ),
+        (
+            "server",
+            "x",
+            "server = \"x\": expected a section with keys of its own",
+        ),
+        ("server.tls", "x", "server.tls = \"x\": expected a section"),
+        (
+            "signing.fetch_via",
+            "x",
+            "signing.fetch_via = \"x\": expected a table",
+        ),
+        (
+            "signing.proxy",
+            "5",
+            "signing.proxy = 5: expected a text in quotes",
+        ),
+        ("logs.dir", "5", "logs.dir = 5: expected a text in quotes"),
+        (
+            "logs.mode",
+            "640",
+            "logs.mode: a file mode is not a number: write a text such as \"0640\"",
+        ),
+        (
+            "logs.format",
+            "jsn",
+            "logs.format = \"jsn\": there is no such value; did you mean json? possible here: \
+             text, json",
+        ),
+        (
+            "accept.duplicates",
+            "no",
+            "accept.duplicates = \"no\": there is no such value; possible here: mark, drop, off",
+        ),
+        ("logs.stdout", "[1]", "logs.stdout"),
+        (
+            "accept.topics",
+            "{ a = 1 }",
+            "accept.topics = {...}: expected a list of texts, or one text with commas",
+        ),
+    ]);
+}
+
+#[test]
+fn a_text_that_is_no_value_of_its_kind_is_named_with_an_example() {
+    assert_mistakes(&[
+        (
+            "server.head_timeout",
+            "5",
+            "server.head_timeout: \"5\" is not a duration such as 5s",
+        ),
+        (
+            "server.max_body",
+            "5 bananas",
+            "server.max_body: \"5 bananas\" is not a size such as 512KiB",
+        ),
+        ("logs.mode", "rw", "logs.mode: \"rw\" is not a file mode"),
+        (
+            "logs.refused_rate",
+            "50",
+            "logs.refused_rate: \"50\" is not a rate such as 50/s",
+        ),
+        (
+            "logs.refused_bytes",
+            "256KiB",
+            "logs.refused_bytes: \"256KiB\" is not a rate such as 256KiB/s; \"off\" is",
+        ),
+        (
+            "logs.sync",
+            "sometimes",
+            "logs.sync: \"sometimes\" is not one of \"always\", \"interval:100ms\"",
+        ),
+        (
+            "logs.sync",
+            "interval:0s",
+            "logs.sync: \"interval:0s\" is not one of",
+        ),
+        (
+            "logs.rotate_size",
+            "big",
+            "logs.rotate_size: \"big\" is not a size such as 512KiB or 64MiB; \"off\" is possible \
+             too",
+        ),
+    ]);
+}
+
+#[test]
+fn a_value_that_cannot_be_is_named_with_what_is_allowed() {
+    assert_mistakes(&[
         (
             "server.listen",
             "8080",
@@ -26,23 +160,8 @@ fn a_mistake_names_the_key_the_value_and_the_place() {
         ),
         (
             "server.head_timeout",
-            "5",
-            "server.head_timeout: \"5\" is no span of time such as 5s",
-        ),
-        (
-            "server.head_timeout",
             "0s",
-            "server.head_timeout = \"0s\": it must be more than nothing",
-        ),
-        (
-            "server.max_body",
-            "5 bananas",
-            "server.max_body: \"5 bananas\" is no size such as 512KiB",
-        ),
-        (
-            "server.max_connections",
-            "many",
-            "server.max_connections: invalid type: found string \"many\"",
+            "server.head_timeout = \"0s\": must be greater than zero (in the flag for server.head",
         ),
         (
             "server.paths",
@@ -79,65 +198,135 @@ fn a_mistake_names_the_key_the_value_and_the_place() {
             "true",
             "accept.topic_owners is empty",
         ),
-        ("logs.mode", "rw", "logs.mode: \"rw\" is no file mode"),
-        (
-            "logs.refused_rate",
-            "50",
-            "logs.refused_rate: \"50\" is no rate such as 50/s",
-        ),
-        (
-            "logs.refused_bytes",
-            "256KiB",
-            "logs.refused_bytes: \"256KiB\" is no rate such as 256KiB/s; \"off\" is",
-        ),
-        (
-            "signing.prefetch",
-            "maybe",
-            "signing.prefetch: invalid type",
-        ),
-        (
-            "accept.duplicates",
-            "no",
-            "accept.duplicates: unknown variant: found `no`",
-        ),
-        (
-            "logs.sync",
-            "sometimes",
-            "logs.sync: \"sometimes\" is none of \"always\", \"interval:100ms\"",
-        ),
-        (
-            "logs.sync",
-            "interval:0s",
-            "logs.sync: \"interval:0s\" is none of",
-        ),
         (
             "logs.rotate_size",
             "0",
-            "logs.rotate_size = \"0\": it must be at least 1",
-        ),
-        (
-            "logs.rotate_size",
-            "big",
-            "logs.rotate_size: \"big\" is no size such as 512KiB or 64MiB; \"off\" is possible too",
-        ),
-        (
-            "logs.format",
-            "xml",
-            "logs.format: unknown variant: found `xml`",
+            "logs.rotate_size = \"0\": must be at least 1",
         ),
         (
             "logs.access_fields",
             "age",
             "logs.access_fields = \"age\": peer, duration_ms, reason, message_id are possible",
         ),
-        ("", "x", "is no key such as server.listen"),
-    ] {
-        let error = load(&[], &[(key, value)]).unwrap_err();
-        assert!(error.contains(expected), "{error:?} has no {expected:?}");
+    ]);
+}
+
+/// Each text fails with a message that begins and ends as expected.
+fn assert_places(cases: &[(&str, &str, &str)]) {
+    for (text, beginning, place) in cases {
+        let error = load_file(text, &[]).unwrap_err();
+        assert!(
+            error.starts_with(beginning),
+            "{error:?} has no {beginning:?}"
+        );
+        let place = format!("(in FILE:{place})");
+        assert!(error.ends_with(&place), "{error:?} has no {place:?}");
     }
-    let error = load(&[("MNS_ENDPOINT_SERVER__MAX_BODY", "x")], &[]).unwrap_err();
+}
+
+#[test]
+fn a_mistake_in_the_file_has_its_line() {
+    assert_places(&[
+        (
+            "\n[sever]\nlisten = \"a\"\n",
+            "sever: there is no such key",
+            "2",
+        ),
+        (
+            "[server]\n\nliste = \"a\"\n",
+            "server.liste: there is no such key",
+            "3",
+        ),
+        (
+            "server.liste = \"a\"\n",
+            "server.liste: there is no such key",
+            "1",
+        ),
+        (
+            "server = { liste = \"a\" }\n",
+            "server.liste: there is no such key",
+            "1",
+        ),
+        (
+            "[server.tls]\nkey = \"a\"\n",
+            "server.tls.key: there is no such key",
+            "2",
+        ),
+        (
+            "[server]\nmax_connections = \"many\"\n",
+            "server.max_connections = \"many\": expected a whole number",
+            "2",
+        ),
+        (
+            "# \u{4e2d}\u{6587}\r\nlogs.mode = 640\r\n",
+            "logs.mode: a file mode",
+            "2",
+        ),
+        (
+            "[server]\nmax_body = \"1 banana\"\n",
+            "server.max_body: \"1 banana\"",
+            "2",
+        ),
+        (
+            "[server]\ndrain = \"0s\"\n",
+            "server.drain = \"0s\": must be greater",
+            "2",
+        ),
+        (
+            "[signing.fetch_via]\n\"a.example\" = \"b/c\"\n",
+            "signing.fetch_via = \"b/c\": write HOST",
+            "1",
+        ),
+        (
+            "[accept]\ntopic_owners = [\n  \"your-account-id\",\n]\n",
+            "accept.topic_owners = \"your-account-id\": this looks like a placeholder",
+            "2",
+        ),
+    ]);
+}
+
+#[test]
+fn a_mistake_in_the_syntax_has_its_line_and_column() {
+    assert_places(&[
+        (
+            "[server]\nlisten = 127.0.0.1:1\n",
+            "the configuration is not valid TOML: ",
+            "2:15",
+        ),
+        ("[server\n", "the configuration is not valid TOML: ", "1:8"),
+        (
+            "[logs]\ndir = \"a\"\ndir = \"b\"\n",
+            "the configuration is not valid TOML: duplicate key `dir`",
+            "3:1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_mistake_outside_of_the_file_names_its_variable_or_flag() {
+    let good = "[server]\nmax_body = \"1MiB\"\ndrain = \"1s\"\n";
+    for (variable, value) in [
+        // The file has the key too, with a value that is right.
+        ("MNS_ENDPOINT_SERVER__MAX_BODY", "x"),
+        ("MNS_ENDPOINT_SERVER__DRAIN", "0s"),
+        ("MNS_ENDPOINT_SERVER__MAX_BODI", "1MiB"),
+        ("MNS_ENDPOINT_SEVER__MAX_BODY", "1MiB"),
+    ] {
+        let error = load_file(good, &[(variable, value)]).unwrap_err();
+        let place = format!("(in the environment variable {variable})");
+        assert!(error.ends_with(&place), "{error:?} has no {place:?}");
+    }
+    // A variable that overrides a mistake in the file mends it.
+    let bad = "[server]\nmax_body = \"x\"\ndrain = \"0s\"\n";
+    let mended = [
+        ("MNS_ENDPOINT_SERVER__MAX_BODY", "1MiB"),
+        ("MNS_ENDPOINT_SERVER__DRAIN", "1s"),
+    ];
+    assert!(load_file(bad, &mended).is_ok());
+    // Nobody wrote a default.
+    let error = load_file("[server.tls]\nprivate_key = \"a\"\n", &[]).unwrap_err();
     assert!(
-        error.ends_with("(in the environment variable MNS_ENDPOINT_SERVER__MAX_BODY)"),
-        "{error}"
+        error.ends_with("name both, or none for plain HTTP"),
+        "{error:?}"
     );
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use crate::config::{Config, Sources};
 
-pub(super) fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
+fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
     let pairs = |list: &[(&str, &str)]| {
         list.iter()
             .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
@@ -27,6 +27,18 @@ pub(super) fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> S
     }
 }
 
-pub(super) fn load(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
+/// Loads a file with this text. In an error it is named FILE.
+fn load_file(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let sources = Sources {
+        file: Some(file.path().to_owned()),
+        ..sources(environment, &[])
+    };
+    let name = file.path().to_str().unwrap();
+    Config::load(&sources).map_err(|error| error.to_string().replace(name, "FILE"))
+}
+
+fn load(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, String> {
     Config::load(&sources(environment, flags)).map_err(|error| error.to_string())
 }

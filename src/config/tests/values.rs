@@ -25,6 +25,7 @@ fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
     ] {
         let raw = layers::read(&sources(&[("MNS_ENDPOINT_ACCEPT__TOPICS", name)], &[]))
             .unwrap()
+            .0
             .raw;
         assert_eq!(raw.accept.topics.0, [name]);
     }
@@ -44,6 +45,7 @@ fn the_entries_of_a_list_are_separated_by_commas_blanks_and_new_lines() {
             &[],
         ))
         .unwrap()
+        .0
         .raw
     };
     for text in [
