@@ -1,5 +1,5 @@
-//! What the parts of the path of a push cost, each alone. `cargo bench`; `scripts/bench` measures
-//! the whole.
+//! What the parts of the path of a push cost, each alone: `cargo bench --features criterion`.
+//! `scripts/bench` measures the whole.
 
 #![expect(
     clippy::unwrap_used,

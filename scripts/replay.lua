@@ -1,4 +1,4 @@
--- Sends the requests of a file made by examples/presigned.rs, each once: wrk ... -s scripts/replay.lua -- FILE THREADS
+-- Sends the requests of a file made by benches/tools/presigned.rs, each once: wrk ... -s scripts/replay.lua -- FILE THREADS
 local threads = 0
 
 function setup(thread)

@@ -400,6 +400,26 @@ fn the_image_runs_without_root_and_from_pinned_images() {
     }
 }
 
+/// The image is built without `benches/`. Cargo looks for a target's file before it builds anything
+/// else, unless the manifest says where it is.
+#[test]
+fn every_target_of_the_manifest_says_where_its_file_is() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let tables: Vec<&str> = manifest.split("\n[").collect();
+    let targets = ["[bin]]", "[bench]]", "[example]]"];
+    let of_target = |table: &&&str| targets.iter().any(|target| table.starts_with(target));
+    let found: Vec<&&str> = tables.iter().filter(of_target).collect();
+    assert!(found.len() > 3, "{found:?}");
+    for table in found {
+        let path = table
+            .lines()
+            .find_map(|line| line.strip_prefix("path = \""));
+        let path = path.unwrap_or_else(|| panic!("no path: {table}"));
+        let path = path.split('"').next().unwrap();
+        assert!(root().join(path).is_file(), "{path}");
+    }
+}
+
 #[test]
 fn the_shipped_configurations_load() {
     let mut seen = 0;
