@@ -17,17 +17,17 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
     && echo 'fn main() {}' > src/main.rs \
     && touch src/lib.rs \
-    && cargo build --release --locked \
+    && cargo build --profile dist --locked \
     && rm -r src
 
 # COPY keeps old time stamps; without the touch cargo could take the empty program for the real one.
 COPY config config
 COPY src src
-RUN touch src/main.rs src/lib.rs && cargo build --release --locked
+RUN touch src/main.rs src/lib.rs && cargo build --profile dist --locked
 
 # What the last stage copies, with its owners.
 RUN install -d -o 10001 -g 10001 /image/logs /image/state /image/state/certificates \
-    && install -D -m 0755 target/release/mns-endpoint /image/mns-endpoint \
+    && install -D -m 0755 target/dist/mns-endpoint /image/mns-endpoint \
     && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt
 
 
