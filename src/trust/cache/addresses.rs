@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::mns::SigningCertUrl;
-use crate::trust::SigningCertificate;
 use crate::trust::cache::slot::Slot;
+use crate::trust::certificate::SigningCertificate;
 
 /// How many addresses each half has. MNS has one for each region and rotation.
 pub(super) const ADDRESSES_MAX: usize = 256;
@@ -48,7 +48,8 @@ impl Addresses {
         })
     }
 
-    /// Counts a use that verified a push, where the certificate is known to do so. Takes no lock.
+    /// Counts a use that verified a push, and returns whether the certificate is the proven one:
+    /// for another one nothing is counted. Takes no lock.
     pub(super) fn note_use(
         &self,
         url: &SigningCertUrl,
@@ -71,7 +72,7 @@ impl Addresses {
 
     /// Puts an address among the known, with its certificate: a push was verified under it, here or
     /// before it was kept. It takes the place of the known one whose last use is the longest ago.
-    /// Gives what was proven there before.
+    /// Returns what was proven there before.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,
@@ -81,8 +82,8 @@ impl Addresses {
         self.grow(url, |slots| {
             let slot = slots.get(url).cloned().unwrap_or_default();
             before = slot.proven.swap(Some(certificate.clone()));
-            if slot.held.load().is_none() {
-                slot.held.store(Some(certificate.clone()));
+            if slot.cached.load().is_none() {
+                slot.cached.store(Some(certificate.clone()));
             }
             Some(slot)
         });
@@ -92,11 +93,11 @@ impl Addresses {
     /// How many have a certificate, and how many have none.
     pub(super) fn counts(&self) -> (usize, usize) {
         let slots = self.slots.load();
-        let held = slots
+        let cached = slots
             .values()
-            .filter(|slot| slot.held.load().is_some())
+            .filter(|slot| slot.cached.load().is_some())
             .count();
-        (held, slots.len().saturating_sub(held))
+        (cached, slots.len().saturating_sub(cached))
     }
 
     fn grow(
@@ -106,8 +107,8 @@ impl Addresses {
     ) -> Option<Arc<Slot>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.slots.load_full();
-        // Copied only for a slot: a flood of addresses that nobody pays for must not keep the lock
-        // for that long.
+        // The map is copied only if there is a slot to add: a flood of addresses that nobody pays
+        // for must not hold the lock for that long.
         let slot = slot(&before)?;
         let mut slots = Slots::clone(&before);
         self.use_now(&slot);
@@ -123,7 +124,7 @@ impl Addresses {
     }
 }
 
-/// Takes the one out whose last use is the longest ago, where one half has one too many.
+/// Evicts the address whose last use is the longest ago, if its half has one too many.
 fn make_room(slots: &mut Slots, is_known: bool) {
     let half = || slots.iter().filter(|(_, slot)| slot.is_known() == is_known);
     if half().count() > ADDRESSES_MAX {

@@ -13,12 +13,12 @@ use crate::mns::SigningCertUrl;
 /// The least time between two warnings of one kind.
 const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
-/// Which failures of one kind have not been warned of yet.
+/// The failures of one kind, and how many of them no warning has counted yet.
 #[derive(Default)]
-pub(super) struct FailureLog(Mutex<Untold>);
+pub(super) struct FailureLog(Mutex<Unlogged>);
 
 #[derive(Default)]
-struct Untold {
+struct Unlogged {
     warned_at: Option<Instant>,
     left_out: u64,
 }
@@ -26,16 +26,16 @@ struct Untold {
 impl FailureLog {
     /// A stranger can cause as many as they like, so not each is worth a warning.
     pub(super) fn warn(&self, url: &SigningCertUrl, error: &impl Display, what: &str) {
-        let mut untold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if untold
+        let mut unlogged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if unlogged
             .warned_at
             .is_some_and(|at| at.elapsed() < WARNING_PAUSE)
         {
-            untold.left_out = untold.left_out.saturating_add(1);
+            unlogged.left_out = unlogged.left_out.saturating_add(1);
             debug!(%url, %error, "{what}");
         } else {
-            let left_out = mem::take(&mut untold.left_out);
-            untold.warned_at = Some(Instant::now());
+            let left_out = mem::take(&mut unlogged.left_out);
+            unlogged.warned_at = Some(Instant::now());
             warn!(%url, %error, left_out, "{what}");
         }
     }

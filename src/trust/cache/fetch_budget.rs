@@ -1,8 +1,8 @@
 //! How many certificates strangers may have us fetch, and how many are fetched at once.
 //!
-//! Anybody can make up an address that is not held, and each would cost a fetch. So such a fetch is
-//! paid from the bucket of whoever asked and from that of all together; where either is empty
-//! nothing is fetched, and nothing is paid.
+//! Anybody can make up an address that is not cached, and each would cost a fetch. So such a fetch
+//! is paid from the bucket of the peer that asked and from the one that all share. If either is
+//! empty, nothing is fetched and nothing is paid.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,9 +26,9 @@ const KNOWN_FETCHES_MAX: usize = ADDRESSES_MAX;
 /// A bucket of fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchRate {
-    /// So many at once, fetches.
+    /// The most fetches at once.
     pub burst: u32,
-    /// After so long there is one more.
+    /// The time after which there is one more.
     pub refill: Duration,
 }
 
@@ -37,7 +37,7 @@ pub const PEER_FETCHES: FetchRate = FetchRate {
     burst: 32,
     refill: Duration::from_secs(10),
 };
-/// Of an IPv6 network of 48 bits, for one customer may have such a one, and 65,536 peers in it.
+/// Of an IPv6 network of 48 bits, since one customer may have a whole one with 65,536 peers in it.
 pub const SITE_FETCHES: FetchRate = FetchRate {
     burst: 64,
     refill: Duration::from_secs(5),
@@ -76,9 +76,9 @@ impl FetchPermits {
 
 /// The buckets.
 ///
-/// A bucket that is full again is forgotten, and only what was granted is remembered. So the bucket
-/// of all bounds memory too: there are never more of the others than fetches that it grants while
-/// one of them fills.
+/// A full bucket is dropped from the map, and only granted fetches create one. The bucket that all
+/// share therefore also bounds the map: at most as many entries as it grants in the time one bucket
+/// takes to refill.
 #[derive(Debug, Default)]
 pub(super) struct FetchBudget {
     buckets: Mutex<Buckets>,
@@ -145,7 +145,7 @@ impl Buckets {
 }
 
 impl FetchRate {
-    /// When a bucket is full again after one more was taken from it; `None` where it is empty.
+    /// When a bucket is full again after one more was taken from it; `None` if it is empty.
     fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
         let full_at = full_at.unwrap_or(now).max(now).checked_add(self.refill)?;
         (full_at.duration_since(now) <= self.refill.saturating_mul(self.burst)).then_some(full_at)

@@ -1,24 +1,18 @@
-//! What is held of one address: its certificate, and the one fetch that may be under way.
+//! What the cache knows of one address: its certificate, and its fetches.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
-use crate::trust::{FetchError, SigningCertificate};
-
-/// What came of a fetch.
-pub(super) type FetchResult = Result<Arc<SigningCertificate>, FetchError>;
-/// A fetch that others wait for.
-pub(super) type Fetch = watch::Receiver<Option<FetchResult>>;
+use crate::trust::cache::fetch::FetchState;
+use crate::trust::certificate::SigningCertificate;
 
 /// One address.
 #[derive(Default)]
 pub(super) struct Slot {
-    /// What signatures are checked under.
-    pub(super) held: ArcSwapOption<SigningCertificate>,
+    /// What signatures are checked under. Read without a lock, since nearly every push only reads.
+    pub(super) cached: ArcSwapOption<SigningCertificate>,
     /// The last one that verified a push, or was on disk for having done so.
     pub(super) proven: ArcSwapOption<SigningCertificate>,
     /// It is MNS's own address: known before a push was verified under it, so strangers neither pay
@@ -26,34 +20,21 @@ pub(super) struct Slot {
     is_well_known: bool,
     /// A number that grows with each use that verified a push, of whatever address.
     pub(super) used_at: AtomicU64,
-    /// Held while a copy of it is written to disk.
+    /// Locked while a copy of it is written to disk.
     keeping: Mutex<()>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    /// Its fetch, the task of which may be gone.
-    pub(super) fetch: Option<Fetch>,
-    /// Whether its next fetch was paid for when the slot was made.
-    pub(super) is_paid: bool,
-    pub(super) renewed_at: Option<Instant>,
-    pub(super) failed: Option<(Instant, FetchError)>,
+    fetches: Mutex<FetchState>,
 }
 
 impl Slot {
-    /// One whose first fetch is paid for.
+    /// The slot of an address that a peer has paid the first fetch of.
     pub(super) fn paid() -> Self {
         Self {
-            state: Mutex::new(State {
-                is_paid: true,
-                ..State::default()
-            }),
+            fetches: Mutex::new(FetchState::Paid),
             ..Self::default()
         }
     }
 
-    /// That of MNS's own address.
+    /// The slot of MNS's own address.
     pub(super) fn well_known() -> Self {
         Self {
             is_well_known: true,
@@ -78,32 +59,15 @@ impl Slot {
         }
     }
 
-    /// Held for a few lines, never over an await.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// The fetch under way. One whose task is gone without a result is none.
-    pub(super) fn fetch(&self) -> Option<&Fetch> {
-        self.fetch
-            .as_ref()
-            .filter(|fetch| fetch.has_changed().is_ok() || fetch.borrow().is_some())
-    }
-}
-
-/// Waits for a fetch.
-pub(super) async fn wait_for(mut fetch: Fetch) -> FetchResult {
-    match fetch.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(outcome)) => outcome.clone(),
-        Ok(None) | Err(_) => Err(FetchError::Abandoned),
+    /// The fetches, locked for a few lines and never over an await.
+    pub(super) fn fetches(&self) -> MutexGuard<'_, FetchState> {
+        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use super::*;
     use crate::trust::certificate::samples::{OLD, OTHER};

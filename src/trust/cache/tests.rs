@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::addresses::ADDRESSES_MAX;
-use super::cache::{FAILURE_REMEMBERED, RENEWAL_PAUSE};
+use super::decision::{FAILURE_REMEMBERED, RENEWAL_PAUSE};
+use super::fetch::FetchResult;
 use super::fetch_budget::FETCHES_MAX;
-use super::slot::FetchResult;
 use super::*;
 use crate::mns::{Prefix, Prefixes, SigningCertUrl, WELL_KNOWN_CERTIFICATE};
 use crate::trust::certificate::samples::{OLD, OTHER};
@@ -65,7 +65,7 @@ impl Bench {
         self.cache.get(&url(file), PEER).await
     }
 
-    /// A push verifies under what is held of an address.
+    /// A push is verified under the cached certificate of an address.
     async fn verify(&self, file: &str) -> Option<KeyChange> {
         let held = self.get(file).await.unwrap();
         self.cache.note_verified(&url(file), &held, PEER)
@@ -242,6 +242,8 @@ async fn a_renewal_that_finds_no_room_is_none() {
     let held = bench.get("x").await.unwrap();
     let all = bench
         .cache
+        .supply
+        .fetcher
         .permits
         .newcomers
         .acquire_many(u32::try_from(FETCHES_MAX).unwrap())
@@ -302,17 +304,18 @@ async fn strangers_leave_known_addresses_their_fetches_their_permits_and_their_p
         "the source does not answer"
     );
     assert_eq!(bench.calls(), FETCHES_MAX + 2);
-    let slot = bench.cache.addresses.get(&well_known()).unwrap();
+    let slot = bench.cache.supply.addresses.get(&well_known()).unwrap();
     for number in 0..ADDRESSES_MAX * 2 {
         bench
             .cache
+            .supply
             .addresses
             .get_or_pay(&url(&format!("made-up{number}")), || true)
             .unwrap();
     }
     assert!(Arc::ptr_eq(
         &slot,
-        &bench.cache.addresses.get(&well_known()).unwrap()
+        &bench.cache.supply.addresses.get(&well_known()).unwrap()
     ));
 }
 
@@ -434,7 +437,7 @@ async fn newcomers_are_bounded_and_none_pushes_out_what_has_verified() {
         both_halves - 1,
         "it was a newcomer first"
     );
-    let held = |file: &str| bench.cache.addresses.get(&url(file)).is_some();
+    let held = |file: &str| bench.cache.supply.addresses.get(&url(file)).is_some();
     assert!(held("good0") && !held("good1") && held("good2") && held("late"));
 }
 
@@ -468,7 +471,7 @@ async fn a_peer_that_makes_up_addresses_spends_its_own_fetches_only() {
         let held = bench.cache.get(&url(&file), peer).await.unwrap();
         bench.cache.note_verified(&url(&file), &held, peer);
     }
-    // What it has paid for once it pays for again, and is told why it had failed.
+    // What it has paid for once it pays for again, and gets the error that it failed with.
     tokio::time::advance(FAILURE_REMEMBERED).await;
     assert_eq!(bench.get("0").await.err(), Some(down()));
     tokio::time::advance(PEER_FETCHES.refill).await;
@@ -496,7 +499,7 @@ async fn an_address_that_has_verified_is_renewed_however_little_is_left() {
         (over.err(), bench.calls()),
         (Some(FetchError::OverBudget), calls)
     );
-    // A look that did not take place is none: the next one need not wait.
+    // A renewal that did not take place does not delay the next one.
     tokio::time::advance(PEER_FETCHES.refill).await;
     assert!(
         bench

@@ -1,0 +1,87 @@
+//! The copies of certificates on disk, read and written on threads that may wait for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
+
+use crate::mns::SigningCertUrl;
+use crate::trust::cache::failure_log::FailureLog;
+use crate::trust::cache::slot::Slot;
+use crate::trust::certificate::SigningCertificate;
+use crate::trust::store::CertificateStore;
+
+/// Reads and writes copies.
+pub(super) struct Copies {
+    store: CertificateStore,
+    /// Those that cannot be used.
+    unusable: FailureLog,
+}
+
+impl Copies {
+    pub(super) fn new(store: CertificateStore) -> Self {
+        Self {
+            store,
+            unusable: FailureLog::default(),
+        }
+    }
+
+    /// Whether a certificate of this address is on disk.
+    pub(super) async fn has(&self, url: &SigningCertUrl) -> bool {
+        let (store, url) = (self.store.clone(), url.clone());
+        spawn_blocking(move || matches!(store.load(&url), Ok(Some(_))))
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Where the usable copies lie, below the directory of the store.
+    pub(super) async fn paths(&self) -> Vec<PathBuf> {
+        let store = self.store.clone();
+        let Ok(Ok(kept)) = spawn_blocking(move || store.list()).await else {
+            return Vec::new();
+        };
+        kept.into_iter()
+            .filter(|kept| kept.certificate.is_ok())
+            .map(|kept| kept.path)
+            .collect()
+    }
+
+    /// The copy of an address. That it is used, or cannot be, is logged.
+    pub(super) async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+        let (store, address) = (self.store.clone(), url.clone());
+        match spawn_blocking(move || store.load(&address)).await {
+            Ok(Ok(Some(certificate))) => {
+                let path = self.store.path(url);
+                info!(%url, path = %path.display(), "Using the signing certificate kept on disk");
+                Some(Arc::new(certificate))
+            }
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => {
+                self.unusable
+                    .warn(url, &error, "Ignored a certificate on disk");
+                None
+            }
+            Err(error) => {
+                warn!(%url, %error, "Could not look for a certificate on disk");
+                None
+            }
+        }
+    }
+
+    /// Writes the proven certificate of a slot in the background: a push does not wait for it.
+    pub(super) fn keep(&self, url: &SigningCertUrl, slot: Arc<Slot>) {
+        let (store, url) = (self.store.clone(), url.clone());
+        spawn_blocking(move || {
+            slot.keep(
+                |certificate| match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
+                    Ok(Ok(path)) => {
+                        info!(%url, path = %path.display(), "Kept a signing certificate")
+                    }
+                    Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
+                    Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
+                },
+            );
+        });
+    }
+}

@@ -1,0 +1,123 @@
+//! Where a certificate comes from, the source or the copy on disk, and which have verified a push.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::mns::SigningCertUrl;
+use crate::trust::cache::addresses::Addresses;
+use crate::trust::cache::copies::Copies;
+use crate::trust::cache::fetch::{Asker, FetchResult};
+use crate::trust::cache::fetcher::Fetcher;
+use crate::trust::cache::slot::Slot;
+use crate::trust::certificate::SigningCertificate;
+use crate::trust::known_keys::{KnownKeys, Observation};
+use crate::trust::source::{CertificateSource, FetchError};
+use crate::trust::store::CertificateStore;
+
+/// Keys below this size get a warning: they can be factored with rented machines.
+const STRONG_KEY_BITS: usize = 1024;
+
+/// The addresses, and what brings certificates for them.
+pub(super) struct Supply {
+    pub(super) addresses: Addresses,
+    pub(super) fetcher: Fetcher,
+    pub(super) copies: Copies,
+    known_keys: Mutex<KnownKeys>,
+}
+
+impl Supply {
+    /// No address has a certificate yet. The keys of the copies in the store are known.
+    pub(super) fn new(
+        source: Arc<dyn CertificateSource>,
+        store: CertificateStore,
+        fetch_timeout: Duration,
+    ) -> Self {
+        Self {
+            addresses: Addresses::default(),
+            fetcher: Fetcher::new(source, fetch_timeout),
+            known_keys: Mutex::new(KnownKeys::kept_in(&store)),
+            copies: Copies::new(store),
+        }
+    }
+
+    /// The certificate of an address from the source; from disk if there is no other.
+    pub(super) async fn obtain(
+        &self,
+        url: &SigningCertUrl,
+        slot: &Slot,
+        asker: Asker,
+    ) -> FetchResult {
+        let is_cached = slot.cached.load().is_some();
+        let permits = self.fetcher.permits.of(slot);
+        // If all permits are taken, what is on disk need not wait for one.
+        if !is_cached
+            && permits.available_permits() == 0
+            && let Some(kept) = self.load(url).await
+        {
+            return Ok(kept);
+        }
+        match self.fetcher.fetch(url, permits, asker).await {
+            Err(error) if !is_cached => self.load(url).await.ok_or(error),
+            result => result,
+        }
+    }
+
+    /// The certificate on disk of an address that is not fetched.
+    pub(super) async fn get_unfetched(
+        &self,
+        url: &SigningCertUrl,
+        error: FetchError,
+    ) -> FetchResult {
+        match self.load(url).await {
+            Some(kept) => Ok(kept),
+            None => {
+                self.fetcher.warn(url, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The certificate on disk. Either it has verified a push, or somebody put it there by hand and
+    /// knows of its key: its address is known.
+    pub(super) async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+        let certificate = self.copies.load(url).await?;
+        self.mark_proven(url, &certificate);
+        Some(certificate)
+    }
+
+    /// Puts a certificate among those that have verified a push.
+    ///
+    /// A temporary address has a new key at each start of its sender. So its keys are not reported
+    /// as changed, no copy of them is kept, and a key of MNS is not compared with them.
+    pub(super) fn mark_proven(
+        &self,
+        url: &SigningCertUrl,
+        certificate: &Arc<SigningCertificate>,
+    ) -> Observation {
+        let before = self.addresses.mark_proven(url, certificate);
+        if before.is_none_or(|before| before.fingerprint() != certificate.fingerprint()) {
+            warn_if_weak(url, certificate);
+        }
+        if url.is_temporary() {
+            return Observation::Known;
+        }
+        self.known_keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .note(url, certificate)
+    }
+}
+
+fn warn_if_weak(url: &SigningCertUrl, certificate: &SigningCertificate) {
+    let key_bits = certificate.key_bits();
+    if key_bits < STRONG_KEY_BITS {
+        warn!(
+            %url, key_bits,
+            not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
+            "The signing key is weak: whoever factors it can sign any push. MNS uses such keys; \
+             see accept.topic_owners and docs/design/trust.md"
+        );
+    }
+}
