@@ -35,7 +35,7 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
 /// As [`read`], without the limit on time.
 pub(crate) fn read_all(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One byte more than may come tells the end from the bound.
+    // One byte more than the bound, so that a file of just that size is not taken for a larger one.
     from.take(bytes_max.saturating_add(1))
         .read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {

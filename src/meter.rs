@@ -23,7 +23,7 @@ pub struct SizeHistogram<const N: usize> {
 #[derive(Debug)]
 pub struct DurationHistogram(SizeHistogram<12>);
 
-/// What was counted up to a moment.
+/// What was counted so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// The upper end of each bucket and how many fell into it; the last has no end.

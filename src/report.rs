@@ -1,4 +1,4 @@
-//! An error told with its causes, as one line.
+//! An error with its causes, as one line.
 
 use std::error::Error;
 use std::fmt;

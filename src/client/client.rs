@@ -66,7 +66,7 @@ impl Client {
     /// Makes a topic.
     ///
     /// # Errors
-    /// [`ClientError`]; `TopicAlreadyExist` where it is there with other attributes.
+    /// [`ClientError`]; `TopicAlreadyExist` if it is there with other attributes.
     pub async fn create_topic(
         &self,
         topic: &str,
@@ -140,7 +140,7 @@ impl Client {
     /// Makes a subscription.
     ///
     /// # Errors
-    /// [`ClientError`]; `SubscriptionAlreadyExist` where it is there with other attributes.
+    /// [`ClientError`]; `SubscriptionAlreadyExist` if it is there with other attributes.
     pub async fn subscribe(
         &self,
         topic: &str,

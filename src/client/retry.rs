@@ -42,7 +42,7 @@ impl Retries {
 }
 
 impl Tries {
-    /// Waits for the next try; `false` where there is none.
+    /// Waits for the next try; `false` if there is none.
     pub(super) async fn wait(&mut self) -> bool {
         let Some(left) = self.left.checked_sub(1) else {
             return false;

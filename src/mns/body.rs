@@ -25,7 +25,7 @@ const ENVELOPE_TYPES: [&str; 4] = [
 ];
 
 impl<'a> Notification<'a> {
-    /// Reads a push, and tells the formats apart.
+    /// Reads a push in whichever format it is.
     ///
     /// Without `x-mns-message-id` the body is XML (`<`) or JSON (`{`). With it, the body is an
     /// envelope only if it decodes as one whose `MessageId` is that of the header, if no other
@@ -45,7 +45,7 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// Whether the headers, which MNS signs and no publisher writes, bear the envelope out.
+    /// Whether the headers, which MNS signs and no publisher writes, confirm the envelope.
     ///
     /// The body of a SIMPLIFIED push is the publisher's own text. The message id does not prove
     /// that MNS wrote an envelope: ids before 2019 hold a time and a counter, so a publisher can
@@ -385,7 +385,10 @@ mod tests {
         }
 
         #[test]
-        fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..300), start in "(<Notification>|\\{\"Message|)") {
+        fn no_body_panics(
+            body in proptest::collection::vec(any::<u8>(), 0..300),
+            start in "(<Notification>|\\{\"Message|)",
+        ) {
             let body = [start.as_bytes(), &body].concat();
             drop(Notification::decode(&request(body, None)));
         }

@@ -10,7 +10,7 @@ pub enum ContentFormat {
     Xml,
     /// The body is a JSON object with the same names.
     Json,
-    /// The body is the message; everything else stands in headers.
+    /// The body is the message; everything else is in headers.
     Simplified,
 }
 

@@ -6,8 +6,10 @@
 //! | notation | length | seen |
 //! |---|---|---|
 //! | 32 hex digits | 32 | SIMPLIFIED pushes, 2023 and 2024 |
-//! | base64 of the 32 hex digits | 44 | XML pushes, 2015 and 2016; public receivers of JSON pushes, 2016 to 2019, insist on it |
+//! | base64 of the 32 hex digits | 44 | XML pushes, 2015 and 2016 |
 //! | base64 of the 16 raw bytes (RFC 1864) | 24 | never, but it is what the name promises |
+//!
+//! Public receivers of JSON pushes, written from 2016 to 2019, insist on the second one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,7 +33,7 @@ pub enum Notation {
 }
 
 impl ContentMd5 {
-    /// Reads a header value; `None` where it is in none of the three notations.
+    /// Reads a header value; `None` if it is in none of the three notations.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let digest = match value.len() {

@@ -7,7 +7,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 
-/// How deep elements may stand inside each other. The deepest document of the API has four levels.
+/// How deep elements may be nested. The deepest document of the API has four levels.
 const DEPTH_MAX: usize = 8;
 /// The namespace as the service writes it: without a final slash.
 const NAMESPACE: &str = "http://mns.aliyuncs.com/doc/v1";
@@ -17,7 +17,7 @@ const NAMESPACE: &str = "http://mns.aliyuncs.com/doc/v1";
 pub struct Element {
     /// The local name.
     pub name: String,
-    /// The text directly inside, decoded, not trimmed. Meaningless where there are children.
+    /// The text directly inside, decoded, not trimmed. Meaningless if there are children.
     pub text: String,
     /// The elements inside, in order.
     pub children: Vec<Self>,
@@ -226,9 +226,11 @@ mod tests {
     #[test]
     fn requests_of_the_sdks_are_read_whatever_their_namespace_and_order() {
         for text in [
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Message \
-             xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\
-             <MessageTag>t</MessageTag><MessageBody>a&lt;b&#20013;<![CDATA[&]]></MessageBody></Message>",
+            concat!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",
+                "<Message xmlns=\"http://mns.aliyuncs.com/doc/v1/\"><MessageTag>t</MessageTag>",
+                "<MessageBody>a&lt;b&#20013;<![CDATA[&]]></MessageBody></Message>",
+            ),
             "\u{feff}<m:Message xmlns:m='x'><!-- c \
              --><MessageBody>a&lt;b中&amp;</MessageBody><MessageTag>t</MessageTag>\
              <New><Deeper>1</Deeper></New></m:Message>\n",
@@ -272,8 +274,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back(texts in proptest::collection::vec(any::<String>(), 1..4)) {
-            let children: Vec<Element> = texts.iter().map(|text| Element::of_text("Item", text)).collect();
-            let parsed = Element::parse(Element::of_children("List", children.clone()).document().as_bytes()).unwrap();
+            let children = texts.iter().map(|text| Element::of_text("Item", text));
+            let children: Vec<Element> = children.collect();
+            let written = Element::of_children("List", children.clone()).document();
+            let parsed = Element::parse(written.as_bytes()).unwrap();
             prop_assert_eq!(parsed.children, children);
         }
 

@@ -9,11 +9,11 @@ pub const MNS_PREFIX: &str = "x-mns-";
 pub const AUTHORIZATION: HeaderName = http::header::AUTHORIZATION;
 /// The digest of the body, in one of three notations: see [`crate::mns::ContentMd5`].
 pub const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-/// Signed verbatim; signed as empty where it is absent.
+/// Signed verbatim; signed as empty if it is absent.
 pub const CONTENT_TYPE: HeaderName = http::header::CONTENT_TYPE;
 /// When the push was signed.
 pub const DATE: HeaderName = http::header::DATE;
-/// May stand in for `Date`.
+/// May replace `Date`.
 pub const MNS_DATE: HeaderName = HeaderName::from_static("x-mns-date");
 /// Base64 of the address of the signing certificate.
 pub const SIGNING_CERT_URL: HeaderName = HeaderName::from_static("x-mns-signing-cert-url");

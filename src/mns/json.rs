@@ -15,7 +15,7 @@ use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 ///
 /// Keys may come in any order and unknown ones are ignored. A whole number counts as its text,
 /// since some envelopes write `PublishTime` so. `null` counts as absent. A control character in a
-/// string may stand as it is.
+/// string need not be escaped.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
     let error = match read::<true>(text) {
         Err(error @ InvalidNotification::Malformed(_)) => error,
@@ -59,8 +59,8 @@ fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNot
     Ok(envelope)
 }
 
-/// The text with each control character in a string written as JSON wants it; `None` if there is
-/// none.
+/// The text with each control character in a string escaped as JSON requires; `None` if it has no
+/// such character.
 ///
 /// RFC 8259 forbids them there, and some serialisers write them all the same. They can only mean
 /// themselves.
@@ -196,13 +196,16 @@ pub(super) fn encode(notification: &Notification<'_>) -> String {
 mod tests {
     use super::*;
 
-    const REST: &str = r#""TopicOwner":"1","TopicName":"t","Subscriber":"1","SubscriptionName":"s","MessageId":"i","MessageMD5":"m""#;
+    const REST: &str = concat!(
+        r#""TopicOwner":"1","TopicName":"t","Subscriber":"1","#,
+        r#""SubscriptionName":"s","MessageId":"i","MessageMD5":"m""#,
+    );
 
     #[test]
     fn publish_time_may_be_a_number_and_unknown_keys_are_ignored() {
-        let text = format!(
-            r#" {{"x":[{{"Message":"no"}}],{REST},"Message":"a\u0001\"\\","PublishTime":1449556920975,"MessageTag":null}} "#
-        );
+        let message = r#""Message":"a\u0001\"\\""#;
+        let others = r#""PublishTime":1449556920975,"MessageTag":null"#;
+        let text = format!(r#" {{"x":[{{"Message":"no"}}],{REST},{message},{others}}} "#);
         let notification = decode(&text).unwrap();
         assert_eq!(notification.publish_time.as_ref(), b"1449556920975");
         assert_eq!(notification.message.as_ref(), b"a\x01\"\\");

@@ -64,7 +64,7 @@ pub enum InvalidNotification {
     /// A required element is absent.
     #[error("the element {0} is missing")]
     ElementMissing(&'static str),
-    /// An element stands there twice.
+    /// An element occurs twice.
     #[error("the element {0} is there more than once")]
     ElementDoubled(&'static str),
 }

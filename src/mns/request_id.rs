@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 /// How many digits of the id are its time.
 const TIME_DIGITS: usize = 8;
 
-/// When MNS made the request. `None` where its id does not begin with hex digits.
+/// When MNS made the request. `None` if its id does not begin with hex digits.
 ///
 /// The first eight of the 24 digits of `x-mns-request-id` are seconds of Unix time, as in the
 /// captures of 2016, where they are those of Date. Nobody says whether a retry has a new Date, or a
-/// new id: the two beside each other in the log will tell.
+/// new id: the log has both, so that it can be seen.
 #[must_use]
 pub fn request_time(id: &[u8]) -> Option<SystemTime> {
     let digits = std::str::from_utf8(id.get(..TIME_DIGITS)?).ok()?;

@@ -182,7 +182,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// As in `20250603T105235Z`. A `Date` lies between 1970 and 9999, and so does our clock.
+/// As in `20250603T105235Z`. A `Date` is between 1970 and 9999, and so does our clock.
 fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time)
         .to_string()

@@ -29,8 +29,7 @@ pub enum Defect {
     /// A header that every push has is absent.
     #[error("the header {0} is missing")]
     HeaderMissing(HeaderName),
-    /// A header whose value is signed stands there twice; which one MNS would mean is anybody's
-    /// guess.
+    /// A header whose value is signed occurs twice, and nothing says which one MNS would mean.
     #[error("the header {0} is there more than once")]
     HeaderDoubled(HeaderName),
     /// A header's value is not in the notation that it must have.
@@ -118,7 +117,7 @@ impl<'r> SignedRequest<'r> {
         string_to_sign(self.request, Form::Documented)
     }
 
-    /// The text in the form of the vendor's samples, where that differs from the manual's.
+    /// The text in the form of the vendor's samples, if it differs from the manual's.
     #[must_use]
     pub fn other_string_to_sign(&self) -> Option<Vec<u8>> {
         let other = string_to_sign(self.request, Form::Samples);

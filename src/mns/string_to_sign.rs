@@ -115,9 +115,16 @@ mod tests {
                 ("User-Agent", "not signed"),
             ],
         );
-        let expected = "POST\nZDgxNjY5ZjFlMDQ5MGM0YWMwMWE5ODlmZDVlYmQxYjI=\ntext/xml;charset=utf-8\n\
-            Wed, 25 May 2016 10:46:14 GMT\nx-mns-request-id:57458276F0E3D56D7C00054B\n\
-            x-mns-signing-cert-url:aHR0cDov\nx-mns-version:2015-06-06\n/notifications";
+        let expected = concat!(
+            "POST\n",
+            "ZDgxNjY5ZjFlMDQ5MGM0YWMwMWE5ODlmZDVlYmQxYjI=\n",
+            "text/xml;charset=utf-8\n",
+            "Wed, 25 May 2016 10:46:14 GMT\n",
+            "x-mns-request-id:57458276F0E3D56D7C00054B\n",
+            "x-mns-signing-cert-url:aHR0cDov\n",
+            "x-mns-version:2015-06-06\n",
+            "/notifications",
+        );
         for form in [Form::Documented, Form::Samples] {
             assert_eq!(
                 String::from_utf8(string_to_sign(&request, form)).unwrap(),
@@ -170,10 +177,14 @@ mod tests {
         ) {
             let (sorted, shuffled) = headers;
             let build = |list: &[(String, String)]| {
-                request("/", &list.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<Vec<_>>())
+                let list = list.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                request("/", &list.collect::<Vec<_>>())
             };
             for form in [Form::Documented, Form::Samples] {
-                prop_assert_eq!(string_to_sign(&build(&sorted), form), string_to_sign(&build(&shuffled), form));
+                prop_assert_eq!(
+                    string_to_sign(&build(&sorted), form),
+                    string_to_sign(&build(&shuffled), form)
+                );
             }
         }
     }

@@ -39,10 +39,13 @@ pub(super) fn decode_around_message(text: &str) -> Result<Envelope<'_>, InvalidN
     })
 }
 
+/// The text of an element, if it can be read.
+type Text<'a> = Result<Cow<'a, str>, InvalidNotification>;
+
 /// Reads a document whose attributes have the values that `value` reads.
 fn read<'a>(
     text: &'a str,
-    value: impl Fn(&mut Reader<&'a [u8]>, &BytesStart<'a>) -> Result<Cow<'a, str>, InvalidNotification>,
+    value: impl Fn(&mut Reader<&'a [u8]>, &BytesStart<'a>) -> Text<'a>,
 ) -> Result<Envelope<'a>, InvalidNotification> {
     let mut reader = Reader::from_str(text);
     let root = read_root(&mut reader)?;
@@ -240,7 +243,7 @@ fn refuse_anything_after(reader: &mut Reader<&[u8]>) -> Result<(), InvalidNotifi
     }
 }
 
-/// The next event; a document type is refused wherever it stands.
+/// The next event; a document type is refused wherever it is.
 fn next<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Event<'a>, InvalidNotification> {
     match reader.read_event().map_err(malformed)? {
         Event::DocType(_) => Err(InvalidNotification::DocumentType),
@@ -254,7 +257,7 @@ fn malformed(error: impl ToString) -> InvalidNotification {
 }
 
 /// Lays a notification out as real pushes are: two blanks of indentation, quotes as they are, and
-/// the tag only where there is one.
+/// the tag only if there is one.
 pub(super) fn encode(notification: &Notification<'_>) -> String {
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Notification \
@@ -290,9 +293,11 @@ pub(super) fn encode(notification: &Notification<'_>) -> String {
 mod tests {
     use super::*;
 
-    const REST: &str = "<TopicOwner>1</TopicOwner><TopicName>t</TopicName><Subscriber>1</Subscriber>\
-        <SubscriptionName>s</SubscriptionName><MessageId>i</MessageId><MessageMD5>m</MessageMD5>\
-        <PublishTime>0</PublishTime>";
+    const REST: &str = concat!(
+        "<TopicOwner>1</TopicOwner><TopicName>t</TopicName><Subscriber>1</Subscriber>",
+        "<SubscriptionName>s</SubscriptionName><MessageId>i</MessageId>",
+        "<MessageMD5>m</MessageMD5><PublishTime>0</PublishTime>",
+    );
 
     fn message_of(element: &str) -> Result<String, InvalidNotification> {
         let text = format!("<Notification>{REST}{element}</Notification>");

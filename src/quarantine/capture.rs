@@ -1,8 +1,9 @@
 //! A refused request as a file: raw HTTP as `explain` reads it, and behind the body what is known
 //! of it.
 //!
-//! The head has one Content-Length, that of the body which came, so whatever a peer sent, the note
-//! is told from it. The note is written last: a file without a whole one was torn by a crash.
+//! The head has one Content-Length, that of the body which was received. So the end of the body is
+//! known, whatever a peer sent, and the note begins there. The note is written last: a file without
+//! a whole one was torn by a crash.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -56,7 +57,7 @@ impl std::fmt::Display for Note {
 }
 
 impl Note {
-    /// Reads what stands behind the body of a capture; `None` where it is not there, or not whole.
+    /// Reads the note behind the body of a capture; `None` if it is missing or not whole.
     #[must_use]
     pub fn parse(rest: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(rest).ok()?.strip_prefix("\n\nCame: ")?;

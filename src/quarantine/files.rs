@@ -230,8 +230,7 @@ pub(super) fn path(dir: &Path, number: u64, provenance: Provenance) -> PathBuf {
     dir.join(format!("{number:010}.{provenance}.http"))
 }
 
-/// The kept requests of a directory in the order of their numbers; what else lies there is nobody's
-/// business.
+/// The kept requests of a directory in the order of their numbers; other files in it are ignored.
 fn numbers(dir: &Path) -> io::Result<Vec<(u64, Provenance)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

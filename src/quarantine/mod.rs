@@ -2,8 +2,8 @@
 //!
 //! A [`capture()`] is a request as a file, with a [`Note`] behind it: when it came, from whom, and
 //! why it was refused. The handle [`Quarantine`] gives captures to a thread of its own, which keeps
-//! them in a directory of bounded size. Nothing here is promised: who hands a capture over does not
-//! wait, and where there is no room it is dropped and counted.
+//! them in a directory of bounded size. Nothing here is promised: whoever hands a capture over does
+//! not wait, and if there is no room, it is dropped and counted.
 
 mod capture;
 mod files;

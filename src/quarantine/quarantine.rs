@@ -12,11 +12,11 @@ use crate::quarantine::files::{self, Files, Provenance};
 use crate::quarantine::keeper::{Command, Keeper};
 use crate::quarantine::reservation::{Location, Mark, Reserved};
 
-/// Captures that wait for the thread.
+/// The most captures that wait for the thread.
 const WAITING_MAX: usize = 64;
-/// So many signatures are remembered, so that a request which is sent again is not kept again.
+/// How many signatures are remembered, so that a request which is sent again is not kept again.
 const SIGNATURES_MAX: usize = 65_536;
-/// Past so many bytes of them no more is taken.
+/// The most bytes of captures that wait; further captures are dropped.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Where captures are kept.
@@ -26,14 +26,14 @@ pub struct Options {
     pub dir: PathBuf,
     /// The permissions of the files, before the umask.
     pub mode: u32,
-    /// The room of all of them; 0 keeps none.
+    /// The most bytes of all files together; 0 keeps none.
     pub bytes_max: u64,
 }
 
 /// The handle to the thread that keeps refused requests.
 #[derive(Debug)]
 pub struct Quarantine {
-    /// `None` where nothing is kept.
+    /// `None` if nothing is kept.
     queue: Option<SyncSender<Command>>,
     dir: PathBuf,
     shared: Arc<Keeper>,

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::mns::Notification;
 
-/// Owners, topics and sources that are listened to; an empty set listens to everyone.
+/// The owners, topics and sources whose pushes are accepted. An empty set accepts everyone.
 #[derive(Debug, Clone, Default)]
 pub struct Admission {
     owners: HashSet<Vec<u8>>,
@@ -33,7 +33,7 @@ pub enum NotAdmitted {
 }
 
 impl Admission {
-    /// Listens to these.
+    /// Accepts these.
     #[must_use]
     pub fn new(owners: Vec<String>, topics: Vec<String>, sources: Vec<IpNet>) -> Self {
         let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
@@ -72,7 +72,7 @@ impl Admission {
         self.admit_from_anywhere(notification)
     }
 
-    /// The same, wherever it came from.
+    /// The same for pushes from every source.
     ///
     /// # Errors
     /// [`NotAdmitted::Owner`], [`NotAdmitted::Topic`]

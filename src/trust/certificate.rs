@@ -93,7 +93,7 @@ impl SigningCertificate {
         self.key.bits()
     }
 
-    /// The end of the validity that the certificate claims. Told, never judged.
+    /// The end of the validity that the certificate claims. It is shown, and never checked.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.certificate
@@ -103,7 +103,7 @@ impl SigningCertificate {
             .to_system_time()
     }
 
-    /// What tells the key from every other: the SHA-256 of its `SubjectPublicKeyInfo`, in hex.
+    /// What identifies the key: the SHA-256 of its `SubjectPublicKeyInfo`, in hex.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -122,7 +122,7 @@ impl SigningCertificate {
     /// The certificate as PEM text.
     ///
     /// # Errors
-    /// [`InvalidCertificate::Malformed`] where it cannot be encoded again, which a parsed one can.
+    /// [`InvalidCertificate::Malformed`] if it cannot be encoded again, which a parsed one can.
     pub fn to_pem(&self) -> Result<String, InvalidCertificate> {
         self.certificate
             .to_pem(x509_cert::der::pem::LineEnding::LF)

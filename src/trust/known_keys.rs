@@ -35,12 +35,12 @@ pub struct KeyChange {
     pub new_key: String,
 }
 
-/// What a key that verified a push tells.
+/// What it means that a push was verified under a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Observation {
     /// It was known at this address.
     Known,
-    /// It is new at this address, and nothing to wonder about.
+    /// It is new at this address, and no other key was expected.
     First,
     /// Another was expected.
     Changed(KeyChange),
@@ -50,8 +50,8 @@ impl KnownKeys {
     /// Those whose certificates are kept on disk, the oldest first.
     pub(super) fn kept_in(store: &CertificateStore) -> Self {
         let mut known = Self::default();
-        // What cannot be read is told where it is needed; without it a change goes unnoticed, and
-        // nothing else.
+        // The cache reports a file that cannot be read when it needs it. Without the file a change
+        // of that key goes unnoticed, and nothing else.
         let mut kept = store.list().unwrap_or_default();
         kept.sort_by_key(|kept| kept.kept_at);
         for kept in kept {

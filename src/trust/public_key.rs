@@ -1,10 +1,10 @@
-//! An RSA key, and the one thing it is for: RSASSA-PKCS1-v1_5 with SHA-1, on the fastest road that
-//! there is for its size.
+//! An RSA key, and the one thing it is for: RSASSA-PKCS1-v1_5 with SHA-1, by the fastest
+//! implementation for its size.
 //!
 //! The real key has 512 bits, fewer than any fast library takes: that size has fixed-width
 //! arithmetic here. From 1024 bits on aws-lc-rs does it, which TLS brings anyway; whatever neither
 //! takes is checked by the generic code of `rsa`. All three compare the whole encoded message, so
-//! none takes what another one refuses.
+//! none accepts what another one refuses.
 
 use std::ops::RangeInclusive;
 
@@ -102,6 +102,7 @@ impl PublicKey {
 impl ShortKey {
     /// `None` for another size.
     fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
+        // A modulus whose highest bit is clear has fewer than 512 bits.
         if modulus.len() != SHORT_BYTES || modulus.first()? >> 7 == 0 || exponent.len() > 8 {
             return None;
         }
@@ -120,11 +121,13 @@ impl ShortKey {
             return false;
         }
         let signature = U512::from_be_slice(signature);
+        // RFC 8017, 8.2.2: a larger number with the same residue is no second signature.
         signature < *self.modulus.modulus().as_ref()
             && self.power(&signature) == U512::from_be_slice(&encoded(text))
     }
 
-    /// The signature to the power of the exponent. All of it is public, so its time may tell.
+    /// The signature to the power of the exponent. All of it is public, so the time that it takes
+    /// may depend on it.
     fn power(&self, signature: &U512) -> U512 {
         let base = FixedMontyForm::new(signature, &self.modulus);
         let below_the_first = 63_u32.saturating_sub(self.exponent.leading_zeros());
@@ -226,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_signature_with_the_modulus_added_is_none() {
-        // The same residue, written as a larger number: only where it still fits into the bytes.
+        // The same residue, written as a larger number: only if it still fits into the bytes.
         let found = (0..200).find_map(|_| {
             let signer = Signer::generate(512).unwrap();
             let certificate =

@@ -16,7 +16,7 @@ use crate::trust::InvalidCertificate;
 /// The largest certificate that is read, in bytes.
 const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 
-/// Has the certificates. A seam: tests put their own in its place and count the calls.
+/// Fetches certificates. A seam: tests put their own in its place and count the calls.
 pub trait CertificateSource: Send + Sync {
     /// The bytes at an address, PEM or DER.
     ///
@@ -28,7 +28,8 @@ pub trait CertificateSource: Send + Sync {
 /// A fetch under way.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
 
-/// Why there is no certificate: the world's doing, so the push is neither true nor false.
+/// Why there is no certificate. Neither the peer nor we are at fault, so a push can neither be
+/// accepted nor refused for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No answer in time.
@@ -43,7 +44,7 @@ pub enum FetchError {
     /// More than a certificate can be.
     #[error("the source sent more than {CERTIFICATE_BYTES_MAX} bytes")]
     TooLarge,
-    /// What came is no certificate.
+    /// The answer is no certificate.
     #[error("the source sent something else: {0}")]
     Invalid(#[from] InvalidCertificate),
     /// Not asked: others are being fetched.
@@ -85,7 +86,7 @@ pub enum SourceError {
     Tls(#[from] rustls::Error),
 }
 
-/// Fetches over the network, with TLS where the address says https.
+/// Fetches over the network, with TLS if the address says https.
 #[derive(Debug)]
 pub struct HttpsSource {
     client: Client,

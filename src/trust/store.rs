@@ -26,16 +26,16 @@ pub struct CertificateStore {
 pub struct Kept {
     /// Below the directory.
     pub path: PathBuf,
-    /// When it was written, where the system tells.
+    /// When it was written, if the system says so.
     pub kept_at: Option<SystemTime>,
-    /// What stands in it.
+    /// What it contains.
     pub certificate: Result<SigningCertificate, StoreError>,
 }
 
 /// The directory cannot be used: always survivable, since the source has the certificates too.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What lies there cannot be read, or is no certificate.
+    /// A file cannot be read, or is no certificate.
     #[error("cannot {doing} {}: {cause}", path.display())]
     Unusable {
         /// What was tried.
@@ -45,14 +45,14 @@ pub enum StoreError {
         /// What the system said.
         cause: io::Error,
     },
-    /// Nothing can be put there.
+    /// A file cannot be written.
     #[error("cannot {doing} {}: {cause}; {remedy}", path.display())]
     Unwritable {
         /// What was tried.
         doing: &'static str,
         /// On what.
         path: PathBuf,
-        /// What mends it.
+        /// What to do about it.
         remedy: String,
         /// What the system said.
         cause: io::Error,
@@ -66,7 +66,7 @@ impl CertificateStore {
         Self { dir }
     }
 
-    /// Where the certificate of an address lies or would lie.
+    /// The path of the copy for an address, whether there is one or not.
     #[must_use]
     pub fn path(&self, url: &SigningCertUrl) -> PathBuf {
         self.dir.join(url.kept_as())
@@ -75,7 +75,7 @@ impl CertificateStore {
     /// Makes the directory and tries whether it can be written.
     ///
     /// # Errors
-    /// What stands in the way.
+    /// The directory cannot be made or written.
     pub fn probe(&self) -> Result<(), StoreError> {
         let probe = self.dir.join(".probe");
         fs::create_dir_all(&self.dir)
@@ -86,7 +86,7 @@ impl CertificateStore {
         fs::remove_file(&probe).map_err(|cause| self.unwritable("remove", &probe, cause))
     }
 
-    /// The certificate kept for an address; `None` where there is none.
+    /// The certificate kept for an address; `None` if there is none.
     ///
     /// # Errors
     /// The file cannot be read or is no certificate.
@@ -174,7 +174,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     bounded::read_all(regular::open_to_read(path)?, FILE_BYTES_MAX)
 }
 
-/// What lies in a directory, sorted. A missing one is empty.
+/// The paths in a directory, sorted. A missing directory is empty.
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

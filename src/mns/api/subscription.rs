@@ -165,7 +165,7 @@ fn dead_letter_policy(queue: &str) -> Element {
     )
 }
 
-/// The queue of a policy: empty where it is switched off, `None` where there is no policy.
+/// The queue of a policy: empty if it is switched off, `None` if there is no policy.
 fn dead_letter_queue(element: &Element) -> Result<Option<String>, UnexpectedDocument> {
     let Some(policy) = element.child("DlqPolicy") else {
         return Ok(None);

@@ -100,9 +100,8 @@ fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
         ("", Some("q"), Some("q")),
         ("False", Some(""), None),
     ] {
-        let policy = format!(
-            "<DlqPolicy><Enabled>{enabled}</Enabled><DeadLetterTargetQueue>q</DeadLetterTargetQueue></DlqPolicy>"
-        );
+        let queue = "<DeadLetterTargetQueue>q</DeadLetterTargetQueue>";
+        let policy = format!("<DlqPolicy><Enabled>{enabled}</Enabled>{queue}</DlqPolicy>");
         let text = format!("<Subscription><Endpoint>http://a/</Endpoint>{policy}</Subscription>");
         let element = Element::parse(text.as_bytes()).unwrap();
         let change = SubscriptionChange::of_element(&element).unwrap();
@@ -159,7 +158,10 @@ fn a_text_with_elements_inside_is_no_text() {
         ),
         (
             "DeadLetterTargetQueue",
-            "<Endpoint>e</Endpoint><DlqPolicy><DeadLetterTargetQueue>q<b/></DeadLetterTargetQueue></DlqPolicy>",
+            concat!(
+                "<Endpoint>e</Endpoint><DlqPolicy>",
+                "<DeadLetterTargetQueue>q<b/></DeadLetterTargetQueue></DlqPolicy>",
+            ),
         ),
     ] {
         let element =

@@ -4,15 +4,15 @@ use std::str::FromStr;
 
 use crate::mns::Element;
 
-/// A document that lacks something, or holds a value that is none.
+/// A document that lacks an element, or has an element with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnexpectedDocument {
     /// Another root element.
     #[error("the document is a {found}, not a {wanted}")]
     Root {
-        /// What stands there.
+        /// What it is.
         found: String,
-        /// What should.
+        /// What it should be.
         wanted: &'static str,
     },
     /// A needed element is absent.
@@ -21,7 +21,7 @@ pub enum UnexpectedDocument {
     /// An element that holds a text has elements inside.
     #[error("the element {0} has further elements inside")]
     Nested(&'static str),
-    /// A value that is none of its kind.
+    /// A value that is not of its kind.
     #[error("{value:?} is no {name}")]
     Value {
         /// The element.
@@ -72,7 +72,7 @@ pub fn text<'a>(
     }
 }
 
-/// The value of a child; `None` where it is absent. An empty text is a value only of a text.
+/// The value of a child; `None` if it is absent. An empty text is a value only of a text.
 pub(super) fn optional<T: FromStr>(
     element: &Element,
     name: &'static str,

@@ -15,7 +15,7 @@ pub struct Prefix {
     pub(super) is_temporary: bool,
 }
 
-/// A configured prefix that is none.
+/// A configured prefix that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no certificate prefix: write https://HOST/ or https://HOST:PORT/PATH/, with the \
@@ -94,7 +94,7 @@ impl fmt::Display for Prefix {
 }
 
 pub(super) fn has_port(authority: &str) -> bool {
-    // The colons of an IPv6 address stand in brackets.
+    // The colons of an IPv6 address are in brackets.
     authority
         .rsplit(']')
         .next()

@@ -40,7 +40,7 @@ impl SigningCertUrl {
         prefix.is_some_and(|prefix| prefix == self.prefix.to_string())
     }
 
-    /// Host, with the port where one is written.
+    /// Host, with the port if one is written.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.prefix.authority
