@@ -1,5 +1,6 @@
 //! The repository's own rules: layers, fences around crates, and pages that match the code.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -126,7 +127,9 @@ fn sources() -> Vec<(String, String)> {
             .unwrap()
             .to_owned();
         let text = fs::read_to_string(&path).unwrap();
-        let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+        // A page goes on after the line that names its tests.
+        let text = text.replace("\n#[cfg(test)]\nmod tests;\n", "\n");
+        let text = text.split("\n#[cfg(test)]\n").next().unwrap().to_owned();
         (name, text)
     };
     paths
@@ -472,4 +475,277 @@ fn nothing_unfinished_is_left() {
     for (name, text) in sources() {
         assert!(!unfinished.is_match(&text), "{name}");
     }
+}
+
+/// What is still to be put in order, by the beginnings of names of files: an entry goes when its
+/// files are, and a list with its last entry.
+const CIRCLES_LEFT: [&str; 3] = ["emulator/", "journal/", "net/"];
+const FUNCTIONS_IN_PAGES_LEFT: [&str; 5] = [
+    "admin/mod.rs",
+    "command/",
+    "config/mod.rs",
+    "emulator/",
+    "server/mod.rs",
+];
+const LONG_LINES_LEFT: [&str; 4] = ["command/", "emulator/", "journal/", "net/"];
+const LONG_FILES_LEFT: [&str; 8] = [
+    "command/",
+    "config/",
+    "emulator/",
+    "journal/",
+    "metrics.rs",
+    "net/",
+    "server/receive.rs",
+    "trust/verifier.rs",
+];
+
+fn is_left(name: &str, areas: &[&str]) -> bool {
+    areas.iter().any(|area| name.starts_with(area))
+}
+
+/// A path such as `crate::mns::Prefixes`, by its segments.
+type Segments = Vec<String>;
+
+/// The paths in a text that begins with one: `a::{b, c::D as E}` has two.
+fn paths(text: &str) -> Vec<Segments> {
+    /// Reads a tree of paths, adds them behind `prefix`, and gives the text after it.
+    fn read<'a>(mut text: &'a str, prefix: &[String], found: &mut Vec<Segments>) -> &'a str {
+        let mut path = prefix.to_vec();
+        loop {
+            text = text.trim_start();
+            if let Some(mut rest) = text.strip_prefix('{') {
+                loop {
+                    rest = read(rest, &path, found).trim_start();
+                    match rest.strip_prefix(',') {
+                        Some(more) => rest = more,
+                        None => return rest.strip_prefix('}').unwrap_or(rest),
+                    }
+                }
+            }
+            let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+            let end = text.find(|letter| !is_word(letter)).unwrap_or(text.len());
+            let (word, rest) = text.split_at(end);
+            if !word.is_empty() && word != "self" {
+                path.push(word.to_owned());
+            }
+            text = match rest.strip_prefix("::") {
+                Some(more) => more,
+                None => {
+                    if !path.is_empty() && path != prefix || word == "self" {
+                        found.push(path);
+                    }
+                    let alias = rest.trim_start().strip_prefix("as ");
+                    return alias.map_or(rest, |alias| alias.trim_start_matches(is_word));
+                }
+            };
+        }
+    }
+    let mut found = Vec::new();
+    read(text, &[], &mut found);
+    found
+}
+
+/// The files of `src` and what each says outside of its tests and comments.
+struct Files(BTreeMap<String, String>);
+
+impl Files {
+    fn new(sources: Vec<(String, String)>) -> Self {
+        let code = |text: String| {
+            let lines = text.lines();
+            let code = lines.filter(|line| !line.trim_start().starts_with("//"));
+            code.collect::<Vec<_>>().join("\n")
+        };
+        let files = sources.into_iter().map(|(name, text)| (name, code(text)));
+        Self(files.collect())
+    }
+
+    /// The file of a module, by the path of the module from the crate.
+    fn of_module(&self, module: &[String]) -> Option<String> {
+        let base = module.join("/");
+        let names = [format!("{base}.rs"), format!("{base}/mod.rs")];
+        names.into_iter().find(|name| self.0.contains_key(name))
+    }
+
+    /// The file that defines what a path from the crate names: the deepest file that it leads into,
+    /// and from a page on to where the page has it from.
+    fn defining(&self, path: &[String]) -> Option<String> {
+        let mut module: Segments = Vec::new();
+        let mut rest = path;
+        while let Some((next, after)) = rest.split_first() {
+            let deeper = [&module[..], std::slice::from_ref(next)].concat();
+            if self.of_module(&deeper).is_none() {
+                break;
+            }
+            (module, rest) = (deeper, after);
+        }
+        let file = self.of_module(&module)?;
+        let Some(name) = rest.first().filter(|_| file.ends_with("mod.rs")) else {
+            return Some(file);
+        };
+        for used in self.0[&file].split("use ").skip(1).flat_map(paths) {
+            let child = [&module[..], &used[..1]].concat();
+            if used.last() == Some(name) && self.of_module(&child).is_some() {
+                return self.defining(&[module, used].concat());
+            }
+        }
+        Some(file)
+    }
+
+    /// The files that each file imports from.
+    fn imports(&self) -> BTreeMap<&str, Vec<String>> {
+        let imports = |name: &str, text: &str| {
+            // `pub(in crate::trust)` is no import.
+            let text = text.replace("(in crate::", "(in ");
+            let paths = text.split("crate::").skip(1).flat_map(paths);
+            let files = paths.filter_map(|path| self.defining(&path));
+            files.filter(|file| file != name).collect()
+        };
+        let entry = ["lib.rs", "main.rs"];
+        let files = self
+            .0
+            .iter()
+            .filter(|(name, _)| !entry.contains(&name.as_str()));
+        files
+            .map(|(name, text)| (name.as_str(), imports(name, text)))
+            .collect()
+    }
+
+    /// The circles: groups of files each of which imports every other, directly or through others.
+    fn circles(&self) -> Vec<Vec<String>> {
+        let imports = self.imports();
+        let reached = |from: &str| {
+            let mut reached = BTreeSet::new();
+            let mut open = vec![from.to_owned()];
+            while let Some(file) = open.pop() {
+                for next in imports.get(file.as_str()).into_iter().flatten() {
+                    if reached.insert(next.clone()) {
+                        open.push(next.clone());
+                    }
+                }
+            }
+            reached
+        };
+        let reached: BTreeMap<&str, _> =
+            imports.keys().map(|file| (*file, reached(file))).collect();
+        let mut circles = Vec::new();
+        for (file, all) in &reached {
+            let back = all
+                .iter()
+                .filter(|other| reached[other.as_str()].contains(*file));
+            let circle: Vec<String> = back.cloned().collect();
+            if !circle.is_empty() && !circles.contains(&circle) {
+                circles.push(circle);
+            }
+        }
+        circles
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let files = Files::new(sources());
+    let imports = files.imports();
+    let all: usize = imports.values().map(Vec::len).sum();
+    assert!(
+        all > 500,
+        "only {all} imports were seen: this test is blind"
+    );
+    // Through a page, to the file that defines the name.
+    let of_prefetch = &imports["trust/prefetch.rs"];
+    assert!(
+        of_prefetch.contains(&"trust/cache/cache.rs".to_owned()),
+        "{of_prefetch:?}"
+    );
+    let mut circles = files.circles();
+    circles.retain(|circle| !circle.iter().all(|file| is_left(file, &CIRCLES_LEFT)));
+    assert_eq!(circles, Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn a_circle_of_files_is_seen_through_pages_and_lists() {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let page = file(
+        "a/mod.rs",
+        "mod one;\nmod two;\npub use one::One;\npub use two::{Two, Zwei};",
+    );
+    let one = file(
+        "a/one.rs",
+        "use crate::a::{Zwei, two::Other};\npub struct One;",
+    );
+    let circle = |two: &str, b: &str| {
+        let files = vec![
+            page.clone(),
+            one.clone(),
+            file("a/two.rs", two),
+            file("b.rs", b),
+        ];
+        Files::new(files).circles()
+    };
+    let none = Vec::<Vec<String>>::new();
+    assert_eq!(
+        circle("use crate::b::B;\npub struct Two;", "pub struct B;"),
+        none
+    );
+    assert_eq!(
+        circle("/// See [`crate::a::One`].\npub struct Two;", ""),
+        none
+    );
+    let both = vec![vec!["a/one.rs".to_owned(), "a/two.rs".to_owned()]];
+    assert_eq!(circle("use crate::a::One;", ""), both);
+    assert_eq!(circle("fn f(one: crate::a::one::One) {}", ""), both);
+    let three = circle(
+        "use crate::b::B;",
+        "use std::fmt;\n\nuse crate::a::{\n    One as Eins,\n};",
+    );
+    assert_eq!(three, vec![vec!["a/one.rs", "a/two.rs", "b.rs"]]);
+}
+
+#[test]
+fn pages_hold_no_functions() {
+    let function = regex::Regex::new(r"(?m)^\s*(pub(\(.*?\))? )?(const |async )*fn (\w+)").unwrap();
+    assert!(sources().iter().any(|(_, text)| function.is_match(text)));
+    for (name, text) in sources() {
+        if name.ends_with("mod.rs") && !is_left(&name, &FUNCTIONS_IN_PAGES_LEFT) {
+            let found = function.find(&text).map(|found| found.as_str());
+            assert_eq!(found, None, "{name}: a mod.rs is a table of contents");
+        }
+    }
+}
+
+#[test]
+fn no_line_is_longer_than_a_hundred_columns() {
+    fn walk(dir: &Path, wrong: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, wrong);
+                continue;
+            }
+            let name = path
+                .strip_prefix(root().join("src"))
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+                if line.chars().count() > 100 && !is_left(&name, &LONG_LINES_LEFT) {
+                    wrong.push(format!("{name}:{}", number + 1));
+                }
+            }
+        }
+    }
+    let mut wrong = Vec::new();
+    walk(&root().join("src"), &mut wrong);
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn no_file_has_more_than_three_hundred_lines_before_its_tests() {
+    let mut files = sources();
+    files.retain(|(name, _)| !is_left(name, &LONG_FILES_LEFT));
+    let long = files
+        .into_iter()
+        .map(|(name, text)| (name, text.lines().count()));
+    let long: Vec<(String, usize)> = long.filter(|(_, lines)| *lines > 300).collect();
+    assert_eq!(long, []);
 }
