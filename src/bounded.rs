@@ -63,10 +63,10 @@ fn read_within(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u
     match outcome.recv_timeout(limit) {
         Ok(read) => read,
         Err(RecvTimeoutError::Timeout) => {
-            let told = format!(
+            let why = format!(
                 "it is a pipe or a device that did not end within {limit:?}; give a regular file"
             );
-            Err(io::Error::new(io::ErrorKind::TimedOut, told))
+            Err(io::Error::new(io::ErrorKind::TimedOut, why))
         }
         Err(RecvTimeoutError::Disconnected) => {
             Err(io::Error::other("the thread that read it ended early"))

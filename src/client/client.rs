@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::client::base::Base;
-use crate::client::connection::{Answer, Connection};
+use crate::client::connection::{Connection, Reply};
 use crate::client::error::ClientError;
 use crate::client::list::list;
 use crate::client::retry::Retries;
@@ -263,7 +263,7 @@ impl Client {
     }
 }
 
-fn created(answer: &Answer) -> Created {
+fn created(answer: &Reply) -> Created {
     if answer.status == http::StatusCode::CREATED {
         Created::New
     } else {

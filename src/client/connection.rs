@@ -29,7 +29,7 @@ pub(super) struct Connection {
 }
 
 /// A successful answer.
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
 }
@@ -45,6 +45,7 @@ impl Connection {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(roots::tls_client()?)
             .timeout(TIMEOUT)
+            // The signature is for this endpoint, and must not be carried to another host.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ClientError::unreachable(&base.text, &error))?;
@@ -87,7 +88,7 @@ impl Connection {
         headers: &[(&str, &str)],
         body: String,
         retries: Retries,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<Reply, ClientError> {
         let body = Bytes::from(body);
         let mut tries = retries.start();
         loop {
@@ -141,7 +142,7 @@ impl Connection {
         Ok(request)
     }
 
-    async fn send(&self, request: Request<Bytes>) -> Result<Answer, ClientError> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Reply, ClientError> {
         let unreachable = |error| ClientError::unreachable(&self.base.text, &error);
         let request = reqwest::Request::try_from(request).map_err(unreachable)?;
         let mut response = self.http.execute(request).await.map_err(unreachable)?;
@@ -154,7 +155,7 @@ impl Connection {
             }
         }
         if (200..300).contains(&status) {
-            return Ok(Answer { status, body });
+            return Ok(Reply { status, body });
         }
         match Element::parse(&body).map(|document| ApiError::of_element(&document)) {
             Ok(Ok(error)) => Err(ClientError::Refused { status, error }),

@@ -75,7 +75,7 @@ enum Root {
     Empty,
 }
 
-struct Element<'a> {
+struct Child<'a> {
     start: BytesStart<'a>,
     empty: bool,
 }
@@ -118,16 +118,16 @@ fn read_root(reader: &mut Reader<&[u8]>) -> Result<Root, InvalidNotification> {
 /// The next child of the root; `None` at the root's end.
 fn next_element<'a>(
     reader: &mut Reader<&'a [u8]>,
-) -> Result<Option<Element<'a>>, InvalidNotification> {
+) -> Result<Option<Child<'a>>, InvalidNotification> {
     loop {
         match next(reader)? {
             Event::Start(start) => {
-                return Ok(Some(Element {
+                return Ok(Some(Child {
                     start,
                     empty: false,
                 }));
             }
-            Event::Empty(start) => return Ok(Some(Element { start, empty: true })),
+            Event::Empty(start) => return Ok(Some(Child { start, empty: true })),
             Event::End(_) => return Ok(None),
             Event::Eof => return Err(malformed("it ends before </Notification>")),
             // Text between elements means nothing.

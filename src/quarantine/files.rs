@@ -36,8 +36,8 @@ pub(super) struct Files {
     dir: PathBuf,
     mode: u32,
     bytes_max: u64,
-    signed: Kept,
-    unsigned: Kept,
+    signed: Half,
+    unsigned: Half,
     next_number: u64,
     pushed_out: u64,
     given_back: u64,
@@ -45,7 +45,7 @@ pub(super) struct Files {
 
 /// The files of one [`Provenance`], the oldest first: their numbers and the room they take.
 #[derive(Debug, Default)]
-struct Kept {
+struct Half {
     files: VecDeque<(u64, u64)>,
     bytes: u64,
 }
@@ -64,7 +64,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
 impl Files {
     /// Takes up what is there already.
     pub(super) fn open(dir: PathBuf, mode: u32, bytes_max: u64) -> io::Result<Self> {
-        let (signed, unsigned) = (Kept::default(), Kept::default());
+        let (signed, unsigned) = (Half::default(), Half::default());
         let mut files = Self {
             dir,
             mode,
@@ -190,7 +190,7 @@ impl Files {
         self.bytes_max.div_euclid(2)
     }
 
-    fn kept(&mut self, provenance: Provenance) -> &mut Kept {
+    fn kept(&mut self, provenance: Provenance) -> &mut Half {
         match provenance {
             Provenance::Signed => &mut self.signed,
             Provenance::Unsigned => &mut self.unsigned,
@@ -198,7 +198,7 @@ impl Files {
     }
 }
 
-impl Kept {
+impl Half {
     fn add(&mut self, number: u64, room: u64) {
         self.files.push_back((number, room));
         self.bytes = self.bytes.saturating_add(room);

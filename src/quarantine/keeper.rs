@@ -13,7 +13,7 @@ use crate::quarantine::reservation::{Mark, Reserved};
 
 /// What the thread is asked for.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum Task {
     Keep(Reserved, Vec<u8>),
     GiveBack,
     Close,
@@ -54,22 +54,22 @@ impl Keeper {
         }
     }
 
-    pub(super) fn run(&self, mut files: Files, commands: &Receiver<Command>) {
-        while let Ok(command) = commands.recv() {
-            match command {
-                Command::Keep(reserved, capture) => {
+    pub(super) fn run(&self, mut files: Files, tasks: &Receiver<Task>) {
+        while let Ok(task) = tasks.recv() {
+            match task {
+                Task::Keep(reserved, capture) => {
                     self.keep(&mut files, &reserved, &capture);
                     self.waiting_bytes
                         .fetch_sub(capture.len(), Ordering::Relaxed);
                 }
-                Command::GiveBack => {
+                Task::GiveBack => {
                     // First, so that whoever asks from here on is heard.
                     self.is_giving_back.store(false, Ordering::Relaxed);
                     self.give_back(&mut files);
                 }
-                Command::Close => return,
+                Task::Close => return,
             }
-            self.tell(&files);
+            self.publish(&files);
         }
     }
 
@@ -108,7 +108,7 @@ impl Keeper {
         }
     }
 
-    pub(super) fn tell(&self, files: &Files) {
+    pub(super) fn publish(&self, files: &Files) {
         self.files.store(files.len(), Ordering::Relaxed);
         self.bytes.store(files.bytes(), Ordering::Relaxed);
         self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);

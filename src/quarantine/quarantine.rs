@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::{io, thread};
 
 use crate::quarantine::files::{self, Files, Provenance};
-use crate::quarantine::keeper::{Command, Keeper};
+use crate::quarantine::keeper::{Keeper, Task};
 use crate::quarantine::reservation::{Location, Mark, Reserved};
 
 /// The most captures that wait for the thread.
@@ -34,9 +34,9 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Quarantine {
     /// `None` if nothing is kept.
-    queue: Option<SyncSender<Command>>,
+    queue: Option<SyncSender<Task>>,
     dir: PathBuf,
-    shared: Arc<Keeper>,
+    keeper: Arc<Keeper>,
     thread: Mutex<Option<JoinHandle<()>>>,
     numbering: RandomState,
 }
@@ -57,28 +57,28 @@ impl Quarantine {
             return Ok(Self::off());
         }
         let files = Files::open(options.dir.clone(), options.mode, options.bytes_max)?;
-        let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
-        let shared = Arc::new(Keeper::default());
-        shared.tell(&files);
-        shared
+        let (queue, tasks) = mpsc::sync_channel(WAITING_MAX);
+        let keeper = Arc::new(Keeper::default());
+        keeper.publish(&files);
+        keeper
             .next_number
             .store(files.next_number(), Ordering::Relaxed);
-        let of_thread = shared.clone();
+        let of_thread = keeper.clone();
         let thread = thread::Builder::new().name("quarantine".to_owned());
-        let thread = thread.spawn(move || of_thread.run(files, &commands))?;
-        Ok(Self::new(Some(queue), options.dir, shared, Some(thread)))
+        let thread = thread.spawn(move || of_thread.run(files, &tasks))?;
+        Ok(Self::new(Some(queue), options.dir, keeper, Some(thread)))
     }
 
     fn new(
-        queue: Option<SyncSender<Command>>,
+        queue: Option<SyncSender<Task>>,
         dir: PathBuf,
-        shared: Arc<Keeper>,
+        keeper: Arc<Keeper>,
         thread: Option<JoinHandle<()>>,
     ) -> Self {
         Self {
             queue,
             dir,
-            shared,
+            keeper,
             thread: Mutex::new(thread),
             numbering: RandomState::new(),
         }
@@ -89,17 +89,19 @@ impl Quarantine {
     pub fn reserve_signed(&self, signature: &[u8]) -> Location {
         let mark = self.numbering.hash_one(signature);
         let mut signatures = self
-            .shared
+            .keeper
             .signatures
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = signatures.get(&mark) {
             return Location::Known(*number);
         }
+        // All at identity, because none of them is likelier than another to be sent again. At worst a
+        // request is kept twice.
         if signatures.len() >= SIGNATURES_MAX {
             signatures.clear();
         }
-        let number = self.shared.take_number();
+        let number = self.keeper.take_number();
         signatures.insert(mark, number);
         Location::New(Reserved {
             number,
@@ -111,7 +113,7 @@ impl Quarantine {
     /// Reserves a file for a request of which nothing is proved.
     pub fn reserve_unsigned(&self) -> Location {
         Location::New(Reserved {
-            number: self.shared.take_number(),
+            number: self.keeper.take_number(),
             provenance: Provenance::Unsigned,
             mark: None,
         })
@@ -139,17 +141,18 @@ impl Quarantine {
             return false;
         };
         let (bytes, mark) = (capture.len(), reserved.mark);
+        // Added before the capture is queued, so that the thread never subtracts what is not added.
         let before = self
-            .shared
+            .keeper
             .waiting_bytes
             .fetch_add(bytes, Ordering::Relaxed);
         let is_taken =
-            before < WAITING_BYTES_MAX && queue.try_send(Command::Keep(reserved, capture)).is_ok();
+            before < WAITING_BYTES_MAX && queue.try_send(Task::Keep(reserved, capture)).is_ok();
         if !is_taken {
-            self.shared
+            self.keeper
                 .waiting_bytes
                 .fetch_sub(bytes, Ordering::Relaxed);
-            self.shared.note_dropped(mark);
+            self.keeper.note_dropped(mark);
         }
         is_taken
     }
@@ -161,54 +164,54 @@ impl Quarantine {
         reason = "a file is reserved for one request only"
     )]
     pub fn give_up(&self, reserved: Reserved) {
-        self.shared.note_dropped(reserved.mark);
+        self.keeper.note_dropped(reserved.mark);
     }
 
     /// Requests that were kept.
     #[must_use]
     pub fn kept(&self) -> u64 {
-        self.shared.kept.load(Ordering::Relaxed)
+        self.keeper.kept.load(Ordering::Relaxed)
     }
 
     /// Requests that were not kept although they could have been.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
+        self.keeper.dropped.load(Ordering::Relaxed)
     }
 
     /// Requests that made room for younger ones.
     #[must_use]
     pub fn pushed_out(&self) -> u64 {
-        self.shared.pushed_out.load(Ordering::Relaxed)
+        self.keeper.pushed_out.load(Ordering::Relaxed)
     }
 
     /// Asks for the room of requests that nobody is proved to have sent: space is scarce. Nobody
     /// waits for it.
     pub fn give_back(&self) {
         let Some(queue) = &self.queue else { return };
-        if !self.shared.is_giving_back.swap(true, Ordering::Relaxed)
-            && queue.try_send(Command::GiveBack).is_err()
+        if !self.keeper.is_giving_back.swap(true, Ordering::Relaxed)
+            && queue.try_send(Task::GiveBack).is_err()
         {
-            self.shared.is_giving_back.store(false, Ordering::Relaxed);
+            self.keeper.is_giving_back.store(false, Ordering::Relaxed);
         }
     }
 
     /// Requests that were deleted because space was scarce.
     #[must_use]
     pub fn given_back(&self) -> u64 {
-        self.shared.given_back.load(Ordering::Relaxed)
+        self.keeper.given_back.load(Ordering::Relaxed)
     }
 
     /// Requests that are kept now.
     #[must_use]
     pub fn files(&self) -> usize {
-        self.shared.files.load(Ordering::Relaxed)
+        self.keeper.files.load(Ordering::Relaxed)
     }
 
     /// The room that they take.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.shared.bytes.load(Ordering::Relaxed)
+        self.keeper.bytes.load(Ordering::Relaxed)
     }
 
     /// Writes what was handed over, then ends the thread. Takes as long as the disk does.
@@ -221,7 +224,7 @@ impl Quarantine {
         if let (Some(queue), Some(thread)) = (self.queue.clone(), thread) {
             let close = move || {
                 // An error is a thread that has ended already.
-                drop(queue.send(Command::Close));
+                drop(queue.send(Task::Close));
                 drop(thread.join());
             };
             drop(tokio::task::spawn_blocking(close).await);
@@ -249,18 +252,18 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
-        let (queue, commands) = mpsc::sync_channel(WAITING_MAX);
+        let (queue, tasks) = mpsc::sync_channel(WAITING_MAX);
         let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
         let taken = (0..WAITING_MAX + 3)
             .filter(|_| stranger(&quarantine, b"small"))
             .count();
         assert_eq!((taken, quarantine.dropped()), (WAITING_MAX, 3));
-        assert_eq!(commands.try_iter().count(), WAITING_MAX);
+        assert_eq!(tasks.try_iter().count(), WAITING_MAX);
         let taken = (0..6)
             .filter(|_| stranger(&quarantine, &vec![0; WAITING_BYTES_MAX / 4]))
             .count();
         assert_eq!(
-            (taken, quarantine.dropped(), commands.try_iter().count()),
+            (taken, quarantine.dropped(), tasks.try_iter().count()),
             (4, 5, 4)
         );
     }
@@ -323,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_removed_if_its_capture_is_dropped_at_the_queue() {
-        let (queue, commands) = mpsc::sync_channel(1);
+        let (queue, tasks) = mpsc::sync_channel(1);
         let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
         let keep = |signature: &[u8], bytes| {
             quarantine.keep(
@@ -337,12 +340,12 @@ mod tests {
         // First the bytes are too many, then the captures.
         for waiting in [WAITING_BYTES_MAX, 0] {
             quarantine
-                .shared
+                .keeper
                 .waiting_bytes
                 .store(waiting, Ordering::Relaxed);
             assert!(!keep(b"b", 1));
         }
-        assert_eq!((quarantine.dropped(), commands.try_iter().count()), (2, 1));
+        assert_eq!((quarantine.dropped(), tasks.try_iter().count()), (2, 1));
         assert!(keep(b"b", 1));
         assert!(is_marked(b"b"));
     }

@@ -34,11 +34,11 @@ const DIGEST_INFO: [u8; 15] = [
 #[derive(Debug)]
 pub(super) struct PublicKey {
     bits: usize,
-    check: Check,
+    implementation: Implementation,
 }
 
 #[derive(Debug)]
-enum Check {
+enum Implementation {
     Short(ShortKey),
     Long(ParsedPublicKey),
     Generic(VerifyingKey<Sha1>),
@@ -71,16 +71,19 @@ impl PublicKey {
         )
         .map_err(|error| unusable(&error))?;
         let bits = usize::try_from(generic.n().bit_width_vartime()).unwrap_or(usize::MAX);
-        let check = match ShortKey::new(modulus, exponent) {
-            Some(short) => Check::Short(short),
+        let implementation = match ShortKey::new(modulus, exponent) {
+            Some(short) => Implementation::Short(short),
             None => {
                 match ParsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, der) {
-                    Ok(long) if bits >= 1024 => Check::Long(long),
-                    Ok(_) | Err(_) => Check::Generic(VerifyingKey::new(generic)),
+                    Ok(long) if bits >= 1024 => Implementation::Long(long),
+                    Ok(_) | Err(_) => Implementation::Generic(VerifyingKey::new(generic)),
                 }
             }
         };
-        Ok(Self { bits, check })
+        Ok(Self {
+            bits,
+            implementation,
+        })
     }
 
     /// The size of the modulus, in bits.
@@ -90,10 +93,10 @@ impl PublicKey {
 
     /// Whether `signature` is that of `text` under this key.
     pub(super) fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
-        match &self.check {
-            Check::Short(key) => key.verifies(text, signature),
-            Check::Long(key) => key.verify_sig(text, signature).is_ok(),
-            Check::Generic(key) => Signature::try_from(signature)
+        match &self.implementation {
+            Implementation::Short(key) => key.verifies(text, signature),
+            Implementation::Long(key) => key.verify_sig(text, signature).is_ok(),
+            Implementation::Generic(key) => Signature::try_from(signature)
                 .is_ok_and(|signature| key.verify_prehash(&Sha1::digest(text), &signature).is_ok()),
         }
     }
@@ -190,8 +193,8 @@ mod tests {
             let key = PublicKey::parse(&der).unwrap();
             assert_eq!(key.bits(), bits);
             let road = (
-                matches!(key.check, Check::Short(_)),
-                matches!(key.check, Check::Long(_)),
+                matches!(key.implementation, Implementation::Short(_)),
+                matches!(key.implementation, Implementation::Long(_)),
             );
             assert_eq!(road, (is_short, is_long), "{bits}");
             let parts = RsaPublicKeyRef::from_der(&der).unwrap();

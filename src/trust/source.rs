@@ -130,8 +130,8 @@ impl HttpsSource {
             if error.is_timeout() {
                 FetchError::TimedOut(self.options.timeout)
             } else {
-                let told = tls_error::with_peer(&error, authority, tls_error::INSTALL_ROOT);
-                FetchError::Unreachable(told.unwrap_or_else(|| Report(&error).to_string()))
+                let why = tls_error::with_peer(&error, authority, tls_error::INSTALL_ROOT);
+                FetchError::Unreachable(why.unwrap_or_else(|| Report(&error).to_string()))
             }
         };
         let mut response = client
@@ -163,7 +163,9 @@ fn bounded(options: &FetchOptions, tls: &rustls::ClientConfig) -> ClientBuilder 
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .timeout(options.timeout)
+        // The address was checked against the allowed prefixes; that of a redirect was not.
         .redirect(redirect::Policy::none())
+        // The next fetch from the same host may be years away.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("mns-endpoint/", env!("CARGO_PKG_VERSION")))
 }

@@ -118,6 +118,7 @@ impl Addresses {
         Some(slot)
     }
 
+    /// Uses are numbered instead of timed: a number orders them without a look at the clock.
     fn use_now(&self, slot: &Slot) {
         let number = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         slot.used_at.store(number, Ordering::Relaxed);

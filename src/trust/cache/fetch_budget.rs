@@ -122,6 +122,8 @@ impl Buckets {
             let full_at = self.networks.get(&network).copied();
             Some((network, rate.take(full_at, now)?))
         });
+        // The bucket that all share comes last, and nothing is stored before it has paid: a peer
+        // that has used up its own fetches takes none from the others.
         let networks = networks.collect::<Option<Vec<_>>>()?;
         self.all = Some(ALL_FETCHES.take(self.all, now)?);
         self.networks.retain(|_, full_at| *full_at > now);
