@@ -82,7 +82,7 @@ const FENCES: [(&str, &[&str]); 22] = [
             "trust/certificate.rs",
             "trust/public_key.rs",
             "emulator/signer.rs",
-            "net/tls.rs",
+            "net/tls/pair.rs",
         ],
     ),
     ("md5", &["mns/content_md5.rs"]),
