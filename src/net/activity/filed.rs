@@ -66,3 +66,153 @@ impl Filed {
             && self.at.load(Ordering::Relaxed) <= place.at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::{black_box, spin_loop};
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::thread;
+
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+    use super::*;
+    use crate::net::activity::place::Group;
+
+    /// Enough that each fence is missed in every run if it is taken out, in about a second.
+    const ROUNDS: usize = 5000;
+    const RACES: usize = 16;
+
+    /// A cache line of its own.
+    #[repr(align(128))]
+    struct Line<T>(T);
+
+    /// A connection that becomes idle while a search files it.
+    struct Race {
+        filed: Line<Filed>,
+        is_idle: Line<AtomicBool>,
+        /// The connection does not ask to be filed again.
+        is_content: Line<AtomicBool>,
+        /// The search has filed it as idle.
+        is_found: Line<AtomicBool>,
+    }
+
+    const IDLE: Place = Place {
+        group: Group::ProvedIdle,
+        at: 5,
+        began: 0,
+        head_bytes: 0,
+    };
+    const BUSY: Place = Place {
+        group: Group::Committing,
+        at: u64::MAX,
+        ..IDLE
+    };
+
+    impl Race {
+        fn new() -> Self {
+            Self {
+                filed: Line(Filed::nowhere()),
+                is_idle: Line(AtomicBool::new(false)),
+                is_content: Line(AtomicBool::new(false)),
+                is_found: Line(AtomicBool::new(false)),
+            }
+        }
+
+        /// It was filed as idle, and is busy by now.
+        fn prepare(&self) {
+            self.is_idle.0.store(false, Ordering::Relaxed);
+            self.filed.0.file(|| IDLE);
+        }
+
+        /// Brings both lines into this core's cache. A store then has to wait until the other core
+        /// has given its copy up, and without a fence the load behind it does not.
+        fn look(&self) {
+            let idle = self.is_idle.0.load(Ordering::Relaxed);
+            black_box((idle, self.filed.0.group.load(Ordering::Relaxed)));
+        }
+
+        fn wait(&self) {
+            self.is_idle.0.store(true, Ordering::Release);
+            let is_content = self.filed.0.serves_for(|| IDLE);
+            self.is_content.0.store(is_content, Ordering::Relaxed);
+        }
+
+        fn search(&self) {
+            let read = || {
+                if self.is_idle.0.load(Ordering::Acquire) {
+                    IDLE
+                } else {
+                    BUSY
+                }
+            };
+            let place = self.filed.0.file(read);
+            let is_found = place.group == Group::ProvedIdle;
+            self.is_found.0.store(is_found, Ordering::Relaxed);
+        }
+
+        fn is_lost(&self) -> bool {
+            self.is_content.0.load(Ordering::Relaxed) && !self.is_found.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// Returns when both threads have come here for the `round`-th time. Spins at first, since the
+    /// race needs both at the same time, but yields if there is only one core for both.
+    fn meet(arrived: &AtomicUsize, round: usize) {
+        arrived.fetch_add(1, Ordering::SeqCst);
+        for look in 0.. {
+            match arrived.load(Ordering::SeqCst) {
+                count if count >= round.saturating_mul(2) => return,
+                _ if look < 1000 => spin_loop(),
+                _ => thread::yield_now(),
+            }
+        }
+    }
+
+    /// Keeps this thread on the first or the last core that it may use: two threads on the same
+    /// core never race. On a machine with one core this tests nothing.
+    fn pin(is_first: bool) {
+        let allowed = sched_getaffinity(None).unwrap();
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+        let core = if is_first {
+            cores.next()
+        } else {
+            cores.next_back()
+        };
+        let mut own = CpuSet::new();
+        own.set(core.unwrap());
+        sched_setaffinity(None, &own).unwrap();
+    }
+
+    #[test]
+    fn a_connection_that_becomes_idle_beside_a_search_is_filed_as_idle() {
+        let races: Vec<Race> = (0..RACES).map(|_| Race::new()).collect();
+        let [ready, start, end] = [const { AtomicUsize::new(0) }; 3];
+        let lost = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                pin(true);
+                for round in 1..=ROUNDS {
+                    meet(&ready, round);
+                    races.iter().for_each(Race::look);
+                    meet(&start, round);
+                    races.iter().for_each(Race::search);
+                    meet(&end, round);
+                }
+            });
+            scope.spawn(|| {
+                pin(false);
+                for round in 1..=ROUNDS {
+                    races.iter().for_each(Race::prepare);
+                    meet(&ready, round);
+                    races.iter().for_each(Race::look);
+                    meet(&start, round);
+                    races.iter().for_each(Race::wait);
+                    meet(&end, round);
+                    let count = races.iter().filter(|race| race.is_lost()).count();
+                    lost.fetch_add(count, Ordering::Relaxed);
+                }
+            });
+        });
+        assert_eq!(lost.into_inner(), 0);
+    }
+}
