@@ -18,7 +18,7 @@ use mns_endpoint::clock::{Clock as _, SystemClock};
 use mns_endpoint::emulator::{Push, Signer, new_message_id, new_request_id};
 use mns_endpoint::journal::{
     Entry, FileOptions, FileStorage, Format, Journal, Level, Place, Record, RecordRequest, SUCCEED,
-    Settings, Stamp,
+    Settings, Stamps,
 };
 use mns_endpoint::mns::{
     ContentFormat, ContentMd5, Form, Notification, SignedRequest, string_to_sign,
@@ -126,9 +126,9 @@ fn verifying(criterion: &mut Criterion) {
 }
 
 /// The two records of an accepted push.
-fn records(request: &Request<Bytes>, format: Format) -> Vec<u8> {
+fn records(stamps: &Stamps, request: &Request<Bytes>, format: Format) -> Vec<u8> {
     let notification = Notification::decode(request).unwrap();
-    let stamp = Stamp::new(SystemClock.now(), &TimeZone::UTC);
+    let stamp = stamps.at(SystemClock.now());
     let (level, attributes) = (Level::Info, notification.attributes());
     let shown = RecordRequest {
         headers: request.headers(),
@@ -160,13 +160,14 @@ fn records(request: &Request<Bytes>, format: Format) -> Vec<u8> {
 }
 
 fn recording(criterion: &mut Criterion) {
+    let stamps = Stamps::new(TimeZone::UTC);
     let request = push(&Signer::generate(512).unwrap(), ContentFormat::Xml, 200);
     let mut group = criterion.benchmark_group("records");
     for format in [Format::Text, Format::Json] {
         group.bench_function(
             BenchmarkId::from_parameter(format!("{format:?}")),
             |bench| {
-                bench.iter(|| records(black_box(&request), format));
+                bench.iter(|| records(&stamps, black_box(&request), format));
             },
         );
     }
@@ -177,7 +178,7 @@ fn recording(criterion: &mut Criterion) {
 /// receipt.
 fn committing(criterion: &mut Criterion) {
     let request = push(&Signer::generate(512).unwrap(), ContentFormat::Xml, 200);
-    let endpoint = records(&request, Format::Text);
+    let endpoint = records(&Stamps::new(TimeZone::UTC), &request, Format::Text);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let storage = FileStorage::open(FileOptions {
         dir: dir.path().to_owned(),

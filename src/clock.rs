@@ -1,11 +1,22 @@
-//! The time of day, asked in one place so that a test can say what it is.
+//! Time, asked in one place so that a test can say what it is.
 
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-/// Tells the time of day. For spans of time use a monotonic instant instead.
+/// Says what time it is. Spans of time are measured between instants, as the time of day may jump.
 pub trait Clock: Send + Sync {
     /// Now, by this clock.
     fn now(&self) -> SystemTime;
+
+    /// A monotonic instant.
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// How long a thread may sleep that has something to do at `due`. A clock that can be turned
+    /// gives less, so that the thread looks at it again.
+    fn until(&self, due: Instant) -> Duration {
+        due.saturating_duration_since(self.instant())
+    }
 }
 
 /// The operating system's clock.

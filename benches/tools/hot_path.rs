@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 use jiff::tz::TimeZone;
 use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock, SystemClock};
-use mns_endpoint::journal::{self, FileOptions, FileStorage, Format, Journal, SyncMode};
+use mns_endpoint::journal::{self, FileOptions, FileStorage, Format, Journal, Stamps, SyncMode};
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{Arrival, Connection, Responder as _};
 use mns_endpoint::quarantine::Quarantine;
@@ -163,7 +163,7 @@ fn endpoint(
         in_flight: InFlight::default(),
         counts: Counts::default(),
         clock,
-        zone: TimeZone::UTC,
+        stamps: Stamps::new(TimeZone::UTC),
         draining: CancellationToken::new(),
     })
 }

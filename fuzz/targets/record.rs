@@ -2,7 +2,6 @@
 //! as a log.
 #![no_main]
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use mns_endpoint::fuzzing;
 use mns_endpoint::journal::{
     AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordRequest, Records,
-    SUCCEED, Stamp, accepted, escaped, unescape, verify,
+    SUCCEED, Stamp, Stamps, accepted, escaped, unescape, verify,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -195,9 +194,7 @@ fn split(log: Log, file: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
     }
 }
 
-fn stamp() -> Arc<Stamp> {
-    Stamp::new(
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256),
-        &TimeZone::UTC,
-    )
+fn stamp() -> Stamp {
+    Stamps::new(TimeZone::UTC)
+        .at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256))
 }

@@ -4,28 +4,35 @@ use tokio::sync::oneshot;
 
 use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
+use crate::journal::logs::Committed;
 
+/// What the handle asks of the writer.
 pub(super) enum Command {
     Write(Entry, Option<Waiting>),
     Reopen,
     Close,
 }
 
+/// The answer that a push waits for. If nobody waits any more the answer is dropped, and the record
+/// stays: a repeat of the push is then a duplicate, never a loss.
 pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
 
 /// Proof that an entry is on disk: both files were synced with it in them.
 ///
 /// With `logs.sync` other than `always` it means what that mode promises: that the system has been
-/// given both.
+/// given both. Only a commit makes one:
+///
+/// ```compile_fail,E0451
+/// let forged = mns_endpoint::journal::Receipt { is_duplicate: false };
+/// ```
 #[derive(Debug)]
 pub struct Receipt {
-    pub(super) is_duplicate: bool,
-    pub(super) _made_by_the_writer: (),
+    is_duplicate: bool,
 }
 
 impl Receipt {
-    /// Whether the notification was on disk already. `false` if duplicates are not told from
-    /// others.
+    /// Whether the notification was on disk already. `false` if duplicates are not
+    /// marked.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.is_duplicate
@@ -37,7 +44,7 @@ impl Receipt {
 pub(super) struct Batch {
     pub(super) entry: Entry,
     /// Those that wait for it, and whether theirs is a duplicate.
-    pub(super) waiting: Vec<(Waiting, bool)>,
+    waiting: Vec<(Waiting, bool)>,
     /// What becomes known with it.
     pub(super) new: Vec<Fingerprint>,
     pub(super) pushed_bytes: usize,
@@ -48,15 +55,41 @@ pub(super) struct Batch {
     pub(super) closing: bool,
 }
 
+/// What becomes of an entry whose notification is durable already, or becomes so with this batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is the first, or nobody asked.
+    AsItIs,
+    /// Its outcome says that it is a duplicate.
+    Marked,
+    /// It leaves its access line only.
+    Dropped,
+}
+
 impl Batch {
-    /// Counts the bytes that were handed over.
-    pub(super) fn count(&mut self, bytes: usize, is_waited_for: bool) {
-        if is_waited_for {
+    /// Adds an entry. The bytes that were handed over count, whatever is written of them: so many
+    /// are given back.
+    pub(super) fn add(&mut self, entry: &Entry, waiting: Option<Waiting>, outcome: Outcome) {
+        let bytes = entry.bytes();
+        if waiting.is_some() {
             self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
         } else {
             self.refused_bytes = self.refused_bytes.saturating_add(bytes);
             self.refusals = self.refusals.saturating_add(1);
         }
+        let is_duplicate = outcome != Outcome::AsItIs;
+        self.duplicates = self.duplicates.saturating_add(u64::from(is_duplicate));
+        self.waiting
+            .extend(waiting.map(|waiting| (waiting, is_duplicate)));
+        let endpoint = &mut self.entry.endpoint;
+        match (outcome, entry.identity.and_then(|identity| identity.head)) {
+            (Outcome::Marked, Some(head)) => head.write_duplicate(&entry.endpoint, endpoint),
+            (Outcome::Dropped, _) => {}
+            (Outcome::Marked, None) | (Outcome::AsItIs, _) => {
+                endpoint.extend_from_slice(&entry.endpoint);
+            }
+        }
+        self.entry.access.extend_from_slice(&entry.access);
     }
 
     /// Whether refusals are all that there is.
@@ -69,32 +102,42 @@ impl Batch {
         self.waiting.len().saturating_add(self.refusals)
     }
 
-    /// Adds what a command asks for.
-    pub(super) fn take(&mut self, command: Command, is_duplicate: bool) {
-        match command {
-            Command::Write(entry, waiting) => {
-                self.waiting
-                    .extend(waiting.map(|waiting| (waiting, is_duplicate)));
-                self.entry.endpoint.extend_from_slice(&entry.endpoint);
-                self.entry.access.extend_from_slice(&entry.access);
-            }
-            Command::Reopen => self.reopens = self.reopens.saturating_add(1),
-            Command::Close => self.closing = true,
-        }
+    /// How many of them somebody waits for.
+    pub(super) fn pushes(&self) -> usize {
+        self.waiting.len()
     }
 
-    /// Empties it for the next one; its buffers stay.
-    pub(super) fn clear(&mut self) {
+    /// Gives a receipt to everybody who waits. The only place where one is made: `_committed` is
+    /// the proof that this batch is on disk.
+    pub(super) fn acknowledge(mut self, _committed: &Committed) -> Self {
+        for (waiting, is_duplicate) in self.waiting.drain(..) {
+            // An error here is a peer that has left; its record stays.
+            drop(waiting.send(Ok(Receipt { is_duplicate })));
+        }
+        self
+    }
+
+    /// Tells everybody who waits that nothing of it is in the files.
+    pub(super) fn refuse(mut self, error: JournalError) -> Self {
+        for (waiting, _) in self.waiting.drain(..) {
+            drop(waiting.send(Err(error)));
+        }
+        self
+    }
+
+    /// Empties it for the next one; its buffers stay, so that a commit takes no memory. A batch
+    /// that closes the journal is the last.
+    pub(super) fn clear(mut self) -> Self {
         self.entry.endpoint.clear();
         self.entry.access.clear();
         self.waiting.clear();
         self.new.clear();
-        (
-            self.pushed_bytes,
-            self.refusals,
-            self.refused_bytes,
-            self.reopens,
-        ) = (0, 0, 0, 0);
-        self.duplicates = 0;
+        Self {
+            entry: self.entry,
+            waiting: self.waiting,
+            new: self.new,
+            closing: self.closing,
+            ..Self::default()
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::journal::Log;
 use crate::journal::duplicates::Fingerprint;
+use crate::journal::record::Head;
 
 /// Records of the endpoint log and lines of the access log that are written together or not at all.
 #[derive(Debug, Default)]
@@ -10,16 +11,17 @@ pub struct Entry {
     pub endpoint: Vec<u8>,
     /// Whole lines.
     pub access: Vec<u8>,
-    /// Where it tells of an accepted notification, which one.
+    /// Which notification it says was accepted, if it says so of one.
     pub identity: Option<Identity>,
 }
 
-/// Which notification an entry tells of, so that a second one of it is known as a duplicate.
+/// The notification that an entry says was accepted, so that the writer knows a second one as a
+/// duplicate.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     pub(super) fingerprint: Fingerprint,
-    /// Where the record of its outcome begins in the entry.
-    pub(super) outcome_at: usize,
+    /// The head of the record of its outcome; `None` if that stays what it is for a duplicate too.
+    pub(super) head: Option<Head>,
 }
 
 /// Why an entry is not on disk: ours or the disk's doing, never the peer's.

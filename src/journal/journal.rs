@@ -12,15 +12,17 @@ use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
+use crate::clock::{Clock, SystemClock};
 use crate::journal::batch::{Command, Receipt, Waiting};
 use crate::journal::duplicates::{Fingerprints, Seen};
 use crate::journal::logs::{Logs, Recovered, torn};
 use crate::journal::meters::Meters;
+use crate::journal::record::Head;
 use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
 use crate::journal::writer::Writer;
 use crate::journal::{
-    Duplicates, Entry, Identity, JournalError, Limits, Settings, Storage, SyncMode, Waits,
+    Duplicates, Entry, Health, Identity, JournalError, Limits, Settings, Storage, SyncMode, Waits,
 };
 
 /// The handle to the writer thread.
@@ -29,20 +31,35 @@ pub struct Journal {
     shared: Arc<Shared>,
     limits: Limits,
     sync: SyncMode,
-    /// `None` where duplicates are not told.
+    /// `None` if duplicates are not marked.
     fingerprints: Option<Fingerprints>,
-    /// Woken for a push: it may be gathering refusals. What else there is has time until that is done.
+    /// Unparked for a push: it may be gathering refusals, and whatever else comes has time until
+    /// that is done.
     writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Journal {
-    /// Recovers what stands in the files and starts the writer. `tee` gets a copy of every access
+    /// Recovers what is in the files and starts the writer. `tee` gets a copy of every access
     /// line that was written; it must not block.
     ///
     /// # Errors
     /// The files cannot be read, cut or synced, or no thread can be started.
     pub fn start(
+        storage: Box<dyn Storage>,
+        settings: Settings,
+        tee: Option<Box<dyn io::Write + Send>>,
+    ) -> io::Result<(Self, Recovered)> {
+        Self::start_by(Arc::new(SystemClock), storage, settings, tee)
+    }
+
+    /// The same by a clock of the caller's, which says when the writer has something to do and how
+    /// long ago something failed.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn start_by(
+        clock: Arc<dyn Clock>,
         mut storage: Box<dyn Storage>,
         settings: Settings,
         tee: Option<Box<dyn io::Write + Send>>,
@@ -52,11 +69,11 @@ impl Journal {
         // Room for as many refusals as pushes, one request to reopen and one close.
         let (queue, commands) =
             mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(clock.clone()));
         let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
         let fingerprints = seen.as_ref().map(Seen::key);
         let logs = Logs::new(storage, sync, settings.rotate_bytes)?;
-        let writer = Writer::new(logs, seen, shared.clone(), Tee::new(tee), settings);
+        let writer = Writer::new(logs, seen, shared.clone(), Tee::new(tee), settings, clock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&commands))?;
@@ -75,18 +92,18 @@ impl Journal {
         ))
     }
 
-    /// Whether a push can be handed over at this moment, so that one which cannot costs no more
-    /// than its head.
+    /// Checks for room before the body is read, so that a push we must turn away costs only its
+    /// head.
     ///
     /// # Errors
     /// What [`append`](Self::append) would say.
     pub fn check_room(&self) -> Result<(), JournalError> {
-        if self.shared.failed.is_cancelled() {
+        if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
         let Waits { entries, bytes } = self.shared.pushes.waits();
         let is_full = entries >= self.limits.entries_max || bytes >= self.limits.bytes_max;
-        if is_full || self.shared.is_stalled() {
+        if is_full || self.shared.vitals.is_stalled() {
             Err(JournalError::Full)
         } else {
             Ok(())
@@ -95,7 +112,9 @@ impl Journal {
 
     /// Hands an entry over and waits until it is on disk.
     ///
-    /// A future dropped before it returns takes nothing back: the entry is written all the same.
+    /// The first poll hands it over. A future that is dropped after that takes nothing back: the
+    /// entry belongs to the writer, its room is given back with its batch, and it is written all
+    /// the same. A future that was never polled has done nothing.
     ///
     /// # Errors
     /// [`JournalError`]. The entry is then not in the files.
@@ -107,23 +126,24 @@ impl Journal {
         receipt.await.unwrap_or(Err(JournalError::Failed))
     }
 
-    /// Marks an entry as that of a notification: owner, topic, subscription and message id; its
-    /// outcome is the record that begins at `outcome_at`. `None` where duplicates are not told.
+    /// Marks an entry as that of a notification: owner, topic, subscription and message id. `head`
+    /// is that of its outcome, which becomes the head of a duplicate if the notification is one.
+    /// `None` if duplicates are not marked.
     ///
     /// Whether it is a duplicate is decided by the writer, when all that was handed over before is
     /// on disk or refused.
     #[must_use]
-    pub fn identify(&self, identity: [&[u8]; 4], outcome_at: usize) -> Option<Identity> {
+    pub fn identify(&self, identity: [&[u8]; 4], head: Option<Head>) -> Option<Identity> {
         self.fingerprints.map(|fingerprints| Identity {
             fingerprint: fingerprints.of(identity),
-            outcome_at,
+            head,
         })
     }
 
     /// Notifications that were durable already when they came again.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
-        self.shared.duplicates.load(Ordering::Relaxed)
+        self.meters().duplicates.load(Ordering::Relaxed)
     }
 
     /// What the writer has done.
@@ -150,11 +170,10 @@ impl Journal {
         self.shared.refusals.waits()
     }
 
-    /// Hands an entry over that no answer waits for. Where there is no room it is dropped and
-    /// counted.
+    /// Hands an entry over that no answer waits for. If there is no room it is dropped and counted.
     pub fn offer(&self, entry: Entry) {
         if self.send(entry, None).is_err() {
-            self.shared.count_dropped(1);
+            self.shared.drop_refusals(1);
         }
     }
 
@@ -174,56 +193,28 @@ impl Journal {
         self.shared.confirm_time(date);
     }
 
-    /// Whether entries can be expected to reach the disk: nothing has failed for good, no commit
-    /// has been under way for [`STALL_LIMIT`](crate::journal::STALL_LIMIT), and no write was refused
-    /// in the last [`REFUSAL_COOLDOWN`](crate::journal::REFUSAL_COOLDOWN). After that time it is worth
-    /// another try.
+    /// What the journal can do at this moment.
     #[must_use]
-    pub fn is_writable(&self) -> bool {
-        !self.shared.has_ended()
-            && !self.shared.failed.is_cancelled()
-            && !self.shared.refused_lately()
-            && !self.shared.is_stalled()
-    }
-
-    /// Whether less space is free than [`Settings::low_water_bytes`], as of a second ago, or a
-    /// write was refused in the last [`REFUSAL_COOLDOWN`](crate::journal::REFUSAL_COOLDOWN) for want of
-    /// space.
-    #[must_use]
-    pub fn is_low(&self) -> bool {
-        self.shared.is_low()
+    pub fn health(&self) -> Health {
+        self.shared.vitals.health()
     }
 
     /// The space that is free for the logs, in bytes, as of a second ago; `None` before it was
     /// looked at.
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
-        self.shared.free_bytes()
-    }
-
-    /// Whether less than a quarter of that is free, or a write was refused so: what is left is for
-    /// pushes only.
-    #[must_use]
-    pub fn is_scarce(&self) -> bool {
-        self.shared.is_scarce()
-    }
-
-    /// Whether its thread has ended, or has hung in one commit for
-    /// [`STALL_LIMIT`](crate::journal::STALL_LIMIT).
-    #[must_use]
-    pub fn is_stuck(&self) -> bool {
-        self.shared.has_ended() || self.shared.is_stalled()
+        self.shared.vitals.free_bytes()
     }
 
     /// Done when the journal has failed for good.
     pub async fn failed(&self) {
-        self.shared.failed.cancelled().await;
+        self.shared.vitals.failed.cancelled().await;
     }
 
     /// Refusals that were not logged for want of room.
     #[must_use]
     pub fn refusals_dropped(&self) -> u64 {
-        self.shared.refusals_dropped()
+        self.meters().refusals_dropped.load(Ordering::Relaxed)
     }
 
     /// Writes and syncs what was handed over, then ends the thread. Later entries fail.
@@ -244,7 +235,7 @@ impl Journal {
                 return Err(JournalError::Failed);
             }
         }
-        if self.shared.failed.is_cancelled() {
+        if self.shared.vitals.failed.is_cancelled() {
             Err(JournalError::Failed)
         } else {
             Ok(())
@@ -260,9 +251,11 @@ impl Journal {
         if !queued.take(bytes, self.limits.entries_max, bytes_max) {
             return Err(JournalError::Full);
         }
-        let is_waited_for = waiting.is_some();
+        let is_push = waiting.is_some();
         let sent = self.queue.try_send(Command::Write(entry, waiting));
-        if is_waited_for {
+        // Sent before the unpark: the writer looks into the queue again after it. Refusals do not
+        // unpark, as each would cost a wake-up of the thread that gathers them.
+        if is_push {
             self.writer.unpark();
         }
         sent.map_err(|error| {

@@ -1,4 +1,4 @@
-//! What the writer tells of its work: it stores, whoever is curious loads, and nobody waits.
+//! What the journal counts: it stores where things happen, others load, and nobody waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,17 +35,21 @@ pub struct Meters {
     pub endpoint_log_bytes: AtomicU64,
     /// How often a log was left for a new one because it was full.
     pub rotations: AtomicU64,
-    /// How often a log was opened anew because its name led elsewhere.
+    /// How often a log was reopened because its name led elsewhere.
     pub reopenings: AtomicU64,
     /// How many notifications are remembered to tell duplicates by.
     pub remembered: AtomicU64,
+    /// Notifications that were durable already when they came again.
+    pub duplicates: AtomicU64,
+    /// Refusals that were not logged for want of room.
+    pub refusals_dropped: AtomicU64,
     started: Instant,
     /// Milliseconds from `started` to the last sync of both logs.
     synced_ms: AtomicU64,
 }
 
 impl Meters {
-    /// Nothing done yet; what stands in the files was synced just now.
+    /// Nothing done yet; what is in the files was synced just now.
     pub(super) fn new() -> Self {
         Self {
             batch_entries: SizeHistogram::up_to(ENTRIES),
@@ -56,6 +60,8 @@ impl Meters {
             rotations: AtomicU64::new(0),
             reopenings: AtomicU64::new(0),
             remembered: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            refusals_dropped: AtomicU64::new(0),
             started: Instant::now(),
             synced_ms: AtomicU64::new(0),
         }

@@ -1,14 +1,17 @@
 //! What is on disk: the access log and the endpoint log of one port, written together.
 //!
 //! A [`Record`] and an [`AccessLine`] turn into an [`Entry`], [`Journal::append`] hands the entry
-//! to the one thread that owns both files, and a [`Receipt`] comes back when both are synced. No
-//! other code can make a receipt, and no answer of 201 can be made without one.
+//! to the one thread that owns both files, and a [`Receipt`] comes back when both are synced. Only
+//! what was [`Committed`] makes a receipt, and no answer of 201 can be made without one.
 //! `docs/design/journal.md` has the format, the commit rule and what is assumed of the disk.
 
 mod batch;
+mod chores;
 mod duplicates;
 mod entry;
 mod file_storage;
+mod gather;
+mod health;
 mod journal;
 mod logs;
 mod meters;
@@ -24,17 +27,17 @@ mod writer;
 pub use batch::Receipt;
 pub use entry::{Entry, Identity, JournalError};
 pub use file_storage::{FileOptions, FileStorage, OpenError};
+pub use health::{Health, REFUSAL_COOLDOWN, STALL_LIMIT, Space};
 pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use logs::torn;
-pub use logs::{DIAGNOSTICS, DamagedLog, Names, Recovered, TornTail};
+pub use logs::{Committed, DIAGNOSTICS, DamagedLog, Names, Recovered, TornTail};
 pub use meters::Meters;
 pub use read::{Damage, Found, NotificationKey, Records, Verdict, accepted, goes_back, verify};
 pub use record::{
-    AccessField, AccessLine, Format, Level, Place, RECOVERED, Record, RecordRequest, SUCCEED,
-    Stamp, escaped, json_text, unescape, unescape_bytes,
+    AccessField, AccessLine, Format, Head, Level, Place, RECOVERED, Record, RecordRequest, SUCCEED,
+    Stamp, Stamps, escaped, json_text, unescape, unescape_bytes,
 };
 pub use room::{Limits, Waits};
 pub use settings::{Duplicates, Settings, SyncMode};
-pub use shared::{REFUSAL_COOLDOWN, STALL_LIMIT};
 pub use storage::{Log, Reading, Storage};

@@ -1,4 +1,7 @@
 //! What may wait for the writer, counted with atomics: pushes and refusals have a room each.
+//!
+//! With one room for both, a flood of refusals, which strangers can cause, would turn genuine
+//! pushes away. The queue itself is one, so that the logs keep the order in which things happened.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -29,6 +32,10 @@ impl Default for Limits {
 }
 
 /// What is in the queue and not yet written.
+///
+/// The orderings are relaxed: the counts bound memory and publish nothing. The queue hands the
+/// entries over. Each count is exact, as it is only added to and subtracted from; the two of one
+/// room may be of different moments.
 #[derive(Default)]
 pub(super) struct Room {
     entries: AtomicUsize,
@@ -53,6 +60,9 @@ impl Room {
     }
 
     /// Takes room for one entry, if there is.
+    ///
+    /// It takes first and gives back if that was too much. So two that come at once for the last
+    /// room may both be refused, but are never both let in.
     pub(super) fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
         let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
         let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);

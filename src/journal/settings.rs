@@ -1,4 +1,4 @@
-//! What the journal is told to do: how durable a receipt is, and when a file is full, old or in
+//! How the journal works: how durable a receipt is, and when a file is full, old or in
 //! want of room.
 
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Settings {
     pub rotate_bytes: Option<u64>,
     /// Rotated files are deleted once nothing was written to them for so long; `None` keeps them.
     pub keep: Option<Duration>,
-    /// Less free space than this is told by [`is_low`](crate::journal::Journal::is_low).
+    /// Less free space than this is [`Space::Low`](crate::journal::Space).
     pub low_water_bytes: u64,
     /// What becomes of a notification that is durable already.
     pub duplicates: Duplicates,
@@ -31,7 +31,7 @@ pub enum Duplicates {
     Mark,
     /// It leaves an access line only.
     Drop,
-    /// It is not told from others.
+    /// It is logged like any other.
     Off,
 }
 

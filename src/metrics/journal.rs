@@ -13,7 +13,7 @@ pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Resu
     families.gauge(
         "journal_writable",
         "Whether what is handed to the journal can be expected to reach the disk",
-        u64::from(journal.is_writable()),
+        u64::from(journal.health().is_writable()),
     )?;
     families.counter(
         "journal_dropped_refusals",
@@ -91,7 +91,7 @@ fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
     families.counter(
         "duplicates",
         "Notifications that were on disk already when they came again",
-        journal.duplicates(),
+        meters.duplicates.load(Ordering::Relaxed),
     )?;
     families.gauge(
         "remembered_notifications",

@@ -96,7 +96,7 @@ impl Quarantine {
         if let Some(number) = signatures.get(&mark) {
             return Location::Known(*number);
         }
-        // All at identity, because none of them is likelier than another to be sent again. At worst a
+        // All at once, because none of them is likelier than another to be sent again. At worst a
         // request is kept twice.
         if signatures.len() >= SIGNATURES_MAX {
             signatures.clear();

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::journal::Journal;
+use crate::journal::{Journal, Stamps};
 use crate::quarantine::Quarantine;
 use crate::server::{Counts, InFlight, RefusedRate, Settings};
 use crate::trust::{Admission, Verifier};
@@ -36,8 +35,8 @@ pub struct Endpoint {
     pub counts: Counts,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
-    /// The zone of the times in the logs.
-    pub zone: TimeZone,
+    /// The time in the logs, in their zone.
+    pub stamps: Stamps,
     /// Cancelled when no new connections are wanted.
     pub draining: CancellationToken,
 }

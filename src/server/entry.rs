@@ -1,12 +1,13 @@
 //! What a request leaves in the logs: what both kinds of entry share, and that of an accepted one.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, Uri, Version};
 
-use crate::journal::{AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Stamp};
+use crate::journal::{
+    AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Space, Stamp,
+};
 use crate::mns::{self, Notification, header};
 use crate::server::RequestDetail;
 use crate::server::push::Push;
@@ -53,10 +54,6 @@ impl Push<'_> {
             };
             record.write(&mut entry.endpoint, settings.format);
         }
-        entry.identity = self
-            .endpoint
-            .journal
-            .identify(notification.identity(), entry.endpoint.len());
         let mut attributes = Vec::with_capacity(mns::ATTRIBUTES.len().saturating_add(REMARKS_MAX));
         attributes.extend(notification.attributes());
         let reason = remarks.text();
@@ -80,7 +77,11 @@ impl Push<'_> {
             attributes: &attributes,
             request: None,
         };
-        outcome.write(&mut entry.endpoint, settings.format);
+        let head = outcome.write(&mut entry.endpoint, settings.format);
+        entry.identity = self
+            .endpoint
+            .journal
+            .identify(notification.identity(), head);
         let line = AccessLine {
             reason: reason.as_deref(),
             message_id: Some(&notification.message_id),
@@ -90,7 +91,7 @@ impl Push<'_> {
         entry
     }
 
-    /// An entry with memory for about what an accepted request leaves: it is then taken identity, not
+    /// An entry with memory for about what an accepted request leaves: it is then taken once, not
     /// grown into.
     fn room_for_an_entry(&self) -> Entry {
         let headers = self
@@ -125,7 +126,7 @@ impl Push<'_> {
 
     /// A record of a key that was not expected, where what space is left is not for pushes only.
     pub(super) fn log_key_change(&self, change: &KeyChange) {
-        if self.endpoint.journal.is_scarce() {
+        if self.endpoint.journal.health().space() == Space::Scarce {
             return;
         }
         let (peer, key_bits) = (self.arrival.peer.to_string(), change.key_bits.to_string());
@@ -149,8 +150,8 @@ impl Push<'_> {
         self.endpoint.journal.offer(entry);
     }
 
-    pub(super) fn stamp(&self) -> Arc<Stamp> {
-        Stamp::new(self.endpoint.clock.now(), &self.endpoint.zone)
+    pub(super) fn stamp(&self) -> Stamp {
+        self.endpoint.stamps.at(self.endpoint.clock.now())
     }
 
     pub(super) fn write_access(&self, line: &AccessLine<'_>, entry: &mut Entry) {

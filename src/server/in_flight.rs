@@ -62,7 +62,7 @@ impl InFlight {
         fits.then(|| self.permit(Share::Stranger))?
     }
 
-    /// Room for one more request whose head MNS signed and whose body comes at identity, if there is.
+    /// Room for one more request whose head MNS signed and whose body comes at once, if there is.
     pub(super) fn check_signed(&self) -> Option<Permit<'_>> {
         let fits = self.bytes() < BYTES_MAX || self.bytes_of(Share::Push) < RESERVED_BYTES;
         fits.then(|| self.permit(Share::Push))?

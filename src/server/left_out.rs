@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::{AccessLine, Entry, Level, Place, Record, Stamp};
+use crate::journal::{AccessLine, Entry, Level, Place, Record, Space};
 use crate::server::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,14 +22,14 @@ impl Endpoint {
     pub fn log_left_out(&self) {
         self.refused.begin_second();
         // What space is left is for pushes only: the summaries follow once there is more.
-        if self.journal.is_scarce() {
+        if self.journal.health().space() == Space::Scarce {
             return;
         }
         let (records, lines) = (
             self.refused.records_left_out.take(),
             self.refused.lines_left_out.take(),
         );
-        let (stamp, mut entry) = (Stamp::new(self.clock.now(), &self.zone), Entry::default());
+        let (stamp, mut entry) = (self.stamps.at(self.clock.now()), Entry::default());
         if records > 0 {
             let count = records.to_string();
             let record = Record {
@@ -74,7 +74,7 @@ impl Endpoint {
 
     /// Deletes unproved requests from quarantine while space is scarce: pushes need the room.
     fn give_back_room(&self) {
-        if self.journal.is_scarce() {
+        if self.journal.health().space() == Space::Scarce {
             self.quarantine.give_back();
         }
     }

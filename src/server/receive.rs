@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::Method;
 use tokio::time::{Instant, timeout_at};
 
-use crate::journal::Receipt;
+use crate::journal::{Health, Receipt, Space};
 use crate::mns::SignedRequest;
 use crate::net::{Arrival, Responder};
 use crate::server::in_flight::Permit;
@@ -58,7 +58,7 @@ impl Endpoint {
     }
 
     fn is_healthy(&self) -> bool {
-        let is_well = self.journal.is_writable() && !self.journal.is_low();
+        let is_well = self.journal.health() == Health::Writable(Space::Enough);
         is_well && !self.draining.is_cancelled()
     }
 }

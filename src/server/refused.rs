@@ -6,7 +6,7 @@ use std::path::Path;
 
 use http::HeaderMap;
 
-use crate::journal::{AccessLine, Entry, JournalError, Record, RecordRequest, Stamp};
+use crate::journal::{AccessLine, Entry, JournalError, Record, RecordRequest, Space, Stamp};
 use crate::mns::{Notification, SignedRequest, header};
 use crate::quarantine::{self, Location, Note, Provenance, Reserved};
 use crate::report::Report;
@@ -80,7 +80,7 @@ impl Pushed<'_> {
             stamp: &stamp,
         };
         let mut entry = Entry::default();
-        let mut is_logged = rate.admits(provenance, journal.is_low());
+        let mut is_logged = rate.admits(provenance, journal.health().space() < Space::Enough);
         let location = self.reserve(rejection, is_logged);
         if is_logged {
             let file = location.as_ref().map(|location| quarantine.path(location));
@@ -102,7 +102,7 @@ impl Pushed<'_> {
         push.with_access_line(&refusal, entry)
     }
 
-    /// Where the request will be kept for `explain` and `logs recover`. One of MNS's is kept identity,
+    /// Where the request will be kept for `explain` and `logs recover`. One of MNS's is kept once,
     /// and whatever strangers send at the same time; others only if they are logged in full.
     fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {
         let Endpoint {
@@ -110,7 +110,7 @@ impl Pushed<'_> {
             journal,
             ..
         } = self.push.endpoint;
-        if !quarantine.is_on() || journal.is_low() {
+        if !quarantine.is_on() || journal.health().space() < Space::Enough {
             return None;
         }
         match rejection.facts().provenance {
@@ -171,7 +171,10 @@ impl Unread<'_> {
             stamp: &stamp,
         };
         let mut entry = Entry::default();
-        if rate.admits(Provenance::Unsigned, journal.is_low()) {
+        if rate.admits(
+            Provenance::Unsigned,
+            journal.health().space() < Space::Enough,
+        ) {
             push.write_refusal(&refusal, None, &mut entry);
             if !rate.admits_bytes(Provenance::Unsigned, entry.endpoint.len()) {
                 entry.endpoint.clear();
@@ -196,7 +199,7 @@ impl Push<'_> {
             quarantine,
             ..
         } = self.endpoint;
-        if journal.is_scarce() {
+        if journal.health().space() == Space::Scarce {
             rate.leave_line_out();
             // The disk had no room for a push: the next one should find some, without the wait for
             // the next second.

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use jiff::tz::TimeZone;
 use mns_endpoint::journal::{
     AccessLine, Entry, Format, Found, Journal, Level, Log, Place, Record, RecordRequest, Records,
-    SUCCEED, Settings, Stamp, accepted, verify,
+    SUCCEED, Settings, Stamps, accepted, verify,
 };
 use proptest::prelude::*;
 
@@ -57,10 +57,8 @@ const HOSTILE: [&str; 5] = [
 
 /// The entry of an accepted push.
 fn entry(number: usize, format: Format) -> Entry {
-    let stamp = Stamp::new(
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256),
-        &TimeZone::UTC,
-    );
+    let stamp =
+        Stamps::new(TimeZone::UTC).at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256));
     let text = HOSTILE[number % HOSTILE.len()];
     let id = format!("{number:016X}");
     let mut headers = HeaderMap::new();

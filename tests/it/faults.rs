@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mns_endpoint::journal::{Entry, Identity, Journal, Log, Settings, SyncMode};
+use mns_endpoint::journal::{Entry, Head, Identity, Journal, Log, Settings, SyncMode};
 use proptest::prelude::*;
 use strum::IntoEnumIterator as _;
 
@@ -208,8 +208,15 @@ impl World {
     }
 
     fn identity(&self, number: usize) -> Option<Identity> {
-        self.journal
-            .identify([b"", b"", b"", format!("{number:06}").as_bytes()], 0)
+        let place = |part| SUCCEED.find(part).unwrap();
+        let head = Head {
+            place: place("receive.rs"),
+            title: place("Notify"),
+        };
+        self.journal.identify(
+            [b"", b"", b"", format!("{number:06}").as_bytes()],
+            Some(head),
+        )
     }
 
     /// An acknowledged push comes again, its record in a file that a start reads: it must be told
@@ -296,7 +303,7 @@ impl World {
                 self.restart();
             }
         }
-        let has_failed = !self.journal.is_writable()
+        let has_failed = !self.journal.health().is_writable()
             && self
                 .storage
                 .with(|disk| disk.fail_sync || disk.fail_sync_names);

@@ -15,7 +15,7 @@ use mns_endpoint::clock::Clock;
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
     self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Log,
-    Place, Record, Stamp,
+    Place, Record, Stamps,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
@@ -135,7 +135,7 @@ fn endpoint_with(
         in_flight: InFlight::default(),
         counts: Counts::default(),
         clock,
-        zone: TimeZone::get("Asia/Shanghai").unwrap(),
+        stamps: Stamps::new(TimeZone::get("Asia/Shanghai").unwrap()),
         draining: CancellationToken::new(),
     }
 }
@@ -444,7 +444,7 @@ fn the_pattern_of_the_first_line_splits_the_log_into_its_records() {
 
 #[test]
 fn the_record_of_the_start_is_as_written_down() {
-    let stamp = Stamp::new(StoppedClock.now(), &TimeZone::get("Asia/Shanghai").unwrap());
+    let stamp = Stamps::new(TimeZone::get("Asia/Shanghai").unwrap()).at(StoppedClock.now());
     let record = Record {
         stamp: &stamp,
         level: Level::Info,

@@ -1,12 +1,14 @@
 //! The journal over a disk that fails: what it promises, and what it then refuses to promise.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::journal::{
-    Duplicates, Entry, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN, STALL_LIMIT, Settings,
-    Storage, SyncMode, Waits,
+    Duplicates, Entry, Head, Health, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN,
+    STALL_LIMIT, Settings, Space, Storage, SyncMode, Waits,
 };
 
 use crate::support::{Disk, FaultyStorage, eventually};
@@ -43,11 +45,61 @@ fn entry(name: &str) -> Entry {
 async fn until(storage: &FaultyStorage, wanted: impl Fn(&mut Disk) -> bool) {
     tokio::time::timeout(Duration::from_secs(10), async {
         while !storage.with(|disk| wanted(disk)) {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     })
     .await
     .expect("the disk never got there");
+}
+
+/// The time between two looks: a test that spins takes the time of the thread for which it waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// The system's clock, ahead by as much as a test turns it.
+#[derive(Default)]
+struct TurnedClock(AtomicU64);
+
+impl TurnedClock {
+    fn turn(&self, span: Duration) {
+        let ms = u64::try_from(span.as_millis()).unwrap();
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    fn ahead(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Turns it, a little at a time, until something is as wanted; how long that took by this
+    /// clock.
+    async fn turn_until(&self, wanted: impl Fn() -> bool) -> Duration {
+        let started = self.instant();
+        while !wanted() {
+            self.turn(Duration::from_millis(50));
+            tokio::task::yield_now().await;
+        }
+        self.instant() - started
+    }
+}
+
+impl Clock for TurnedClock {
+    fn now(&self) -> SystemTime {
+        SystemClock.now() + self.ahead()
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now() + self.ahead()
+    }
+
+    fn until(&self, due: Instant) -> Duration {
+        due.saturating_duration_since(self.instant())
+            .min(LOOK_AGAIN)
+    }
+}
+
+fn start_by(clock: &Arc<TurnedClock>, storage: &FaultyStorage, settings: Settings) -> Journal {
+    Journal::start_by(clock.clone(), Box::new(storage.clone()), settings, None)
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
@@ -108,8 +160,10 @@ async fn what_arrives_during_a_sync_is_one_batch() {
     );
 }
 
+/// How often the writer looks at its disk.
+const CHORES_EVERY: Duration = Duration::from_secs(1);
 /// How long refusals are gathered.
-const NOTES_WINDOW: Duration = Duration::from_millis(5);
+const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
 
 #[tokio::test]
 async fn refusals_that_come_one_by_one_are_written_together() {
@@ -122,7 +176,7 @@ async fn refusals_that_come_one_by_one_are_written_together() {
         let begun = Instant::now();
         for number in 0..10 {
             journal.offer(entry("refused"));
-            while begun.elapsed() < NOTES_WINDOW / 20 * number {}
+            while begun.elapsed() < REFUSALS_WINDOW / 20 * number {}
         }
         until(&storage, |_| journal.waiting_refusals().entries == 0).await;
         fewest = fewest.min(storage.with(|disk| disk.appends) - appends);
@@ -140,12 +194,12 @@ async fn no_push_waits_while_refusals_are_gathered() {
         journal.offer(entry("refused"));
         // The writer has taken it, and waits for more.
         let taken = Instant::now();
-        while taken.elapsed() < NOTES_WINDOW / 5 {}
+        while taken.elapsed() < REFUSALS_WINDOW / 5 {}
         let begun = Instant::now();
         journal.append(entry("push")).await.unwrap();
         shortest = shortest.min(begun.elapsed());
     }
-    assert!(shortest < NOTES_WINDOW / 5, "{shortest:?}");
+    assert!(shortest < REFUSALS_WINDOW / 5, "{shortest:?}");
     assert!(
         storage.text().starts_with("[refused]\n\n[push]\n\n"),
         "in the order in which they came"
@@ -277,7 +331,7 @@ async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
             Some(JournalError::Refused),
             "room for {room} bytes"
         );
-        assert!(!journal.is_writable());
+        assert!(!journal.health().is_writable());
         storage.with(|disk| {
             assert_eq!(
                 (disk.endpoint().live.clone(), disk.access().live.clone()),
@@ -307,39 +361,43 @@ async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
 
 #[tokio::test]
 async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
-    let storage = FaultyStorage::new();
-    let journal = start(&storage);
-    assert!(journal.is_writable());
+    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let journal = start_by(&clock, &storage, Settings::default());
+    assert!(journal.health().is_writable());
     storage.with(|disk| disk.room = Some(0));
-    let started = Instant::now();
+    let started = clock.instant();
     assert_eq!(
         journal.append(entry("a")).await.err(),
         Some(JournalError::Refused)
     );
-    assert!(!journal.is_writable());
+    assert!(!journal.health().is_writable());
     // No push comes meanwhile, as where a balancer has taken the endpoint out.
-    while !journal.is_writable() {
-        tokio::task::yield_now().await;
-        assert!(started.elapsed() < REFUSAL_COOLDOWN * 2);
-    }
-    assert!(started.elapsed() >= REFUSAL_COOLDOWN);
+    clock.turn_until(|| journal.health().is_writable()).await;
+    let told_for = clock.instant() - started;
+    assert!(
+        told_for >= REFUSAL_COOLDOWN && told_for < REFUSAL_COOLDOWN * 2,
+        "{told_for:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_commit_that_hangs_in_the_disk_is_told() {
-    let storage = FaultyStorage::new();
-    let journal = Arc::new(start(&storage));
+    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let journal = Arc::new(start_by(&clock, &storage, Settings::default()));
     storage.with(|disk| disk.stalled = true);
+    let (appends, started) = (storage.with(|disk| disk.appends), clock.instant());
     let waiting = tokio::spawn({
         let journal = journal.clone();
         async move { journal.append(entry("a")).await }
     });
-    let started = Instant::now();
-    while journal.is_writable() {
-        tokio::task::yield_now().await;
-        assert!(started.elapsed() < STALL_LIMIT * 2);
-    }
-    assert!(started.elapsed() >= STALL_LIMIT);
+    until(&storage, |disk| disk.appends > appends).await;
+    clock.turn_until(|| !journal.health().is_writable()).await;
+    let hung_for = clock.instant() - started;
+    assert!(
+        hung_for >= STALL_LIMIT && hung_for < STALL_LIMIT * 2,
+        "{hung_for:?}"
+    );
+    assert_eq!(journal.health(), Health::Stalled(Space::Enough));
     assert_eq!(
         journal.check_room(),
         Err(JournalError::Full),
@@ -347,26 +405,27 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
     );
     storage.with(|disk| disk.stalled = false);
     waiting.await.unwrap().unwrap();
-    until(&storage, |_| journal.is_writable()).await;
+    until(&storage, |_| journal.health().is_writable()).await;
 }
 
 #[tokio::test]
 async fn a_journal_without_work_that_hangs_in_the_disk_is_told() {
-    let storage = FaultyStorage::new();
-    let journal = start(&storage);
+    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let journal = start_by(&clock, &storage, Settings::default());
     journal.append(entry("a")).await.unwrap();
     // It leaves the old file synced for a new one, in its own time.
     storage.with(|disk| {
         disk.stalled = true;
+        disk.free = Some(0);
         disk.rename("endpoint_log", "old");
     });
-    let started = Instant::now();
-    while journal.is_writable() {
-        tokio::task::yield_now().await;
-        assert!(started.elapsed() < STALL_LIMIT * 3);
-    }
+    clock.turn(CHORES_EVERY);
+    // It looks at the space first.
+    until(&storage, |_| journal.health().space() < Space::Enough).await;
+    let hung_for = clock.turn_until(|| !journal.health().is_writable()).await;
+    assert!(hung_for < STALL_LIMIT * 2, "{hung_for:?}");
     storage.with(|disk| disk.stalled = false);
-    until(&storage, |_| journal.is_writable()).await;
+    until(&storage, |_| journal.health().is_writable()).await;
     journal.append(entry("b")).await.unwrap();
 }
 
@@ -391,7 +450,7 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
         journal.append(entry("c")).await.err(),
         Some(JournalError::Failed)
     );
-    assert!(!journal.is_writable());
+    assert!(!journal.health().is_writable());
     assert_eq!(journal.close().await, Err(JournalError::Failed));
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
     // What was answered 503 stands in neither file.
@@ -415,7 +474,7 @@ async fn a_writer_that_panics_is_a_failure_for_good() {
     tokio::time::timeout(Duration::from_secs(5), journal.failed())
         .await
         .unwrap();
-    assert!(!journal.is_writable());
+    assert!(!journal.health().is_writable());
     assert_eq!(journal.close().await, Err(JournalError::Failed));
 }
 
@@ -760,7 +819,7 @@ async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() 
                 "{log:?}"
             );
         }
-        assert!(!journal.is_writable());
+        assert!(!journal.health().is_writable());
         storage.with(|disk| disk.fail_open_of = None);
         journal.reopen();
         journal.append(entry("c")).await.unwrap();
@@ -811,12 +870,13 @@ async fn a_new_file_is_never_cut_back_to_the_length_of_the_old_one() {
 
 #[tokio::test]
 async fn an_idle_journal_lets_go_of_a_renamed_file() {
-    let storage = FaultyStorage::new();
-    let journal = start(&storage);
+    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let journal = start_by(&clock, &storage, Settings::default());
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.rename("access_log", "old"));
+    clock.turn(CHORES_EVERY);
     until(&storage, |disk| disk.named("access_log").is_some()).await;
-    assert!(journal.is_writable());
+    assert!(journal.health().is_writable());
 }
 
 #[tokio::test]
@@ -922,26 +982,32 @@ async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
 
 #[tokio::test]
 async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
-    let storage = FaultyStorage::new();
+    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
     storage.with(|disk| disk.free = Some(99));
-    let journal = start_set(
+    let journal = start_by(
+        &clock,
         &storage,
         Settings {
             low_water_bytes: 100,
             ..Settings::default()
         },
     );
-    assert!(journal.is_low(), "known from the start on");
+    assert!(
+        journal.health().space() < Space::Enough,
+        "known from the start on"
+    );
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.free = Some(100));
+    clock.turn(CHORES_EVERY);
     eventually("there is enough space again", || {
-        (!journal.is_low()).then_some(())
+        (journal.health().space() == Space::Enough).then_some(())
     });
     storage.with(|disk| disk.free = Some(0));
+    clock.turn(CHORES_EVERY);
     eventually("space is low without any traffic", || {
-        journal.is_low().then_some(())
+        (journal.health().space() < Space::Enough).then_some(())
     });
-    assert!(journal.is_writable());
+    assert!(journal.health().is_writable());
 }
 
 #[tokio::test]
@@ -1016,12 +1082,11 @@ async fn a_close_ends_the_thread_whatever_was_asked_before() {
         .await
         .unwrap()
         .unwrap();
-    assert!(!journal.is_writable());
+    assert!(!journal.health().is_writable());
 }
 
 #[test]
 fn rotated_files_are_deleted_by_age_and_no_others() {
-    use mns_endpoint::clock::{Clock as _, SystemClock};
     use mns_endpoint::journal::{FileOptions, FileStorage};
     let dir = tempfile::tempdir().unwrap();
     let mut storage = FileStorage::open(FileOptions {
@@ -1061,7 +1126,12 @@ fn rotated_files_are_deleted_by_age_and_no_others() {
 fn notification(journal: &Journal, id: &str) -> Entry {
     let head = "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!";
     let endpoint = format!("{head}\n{:<30}: {id}\n\n", "MessageId");
-    let identity = journal.identify([b"", b"", b"", id.as_bytes()], 0);
+    let place = |part| head.find(part).unwrap();
+    let head = Head {
+        place: place("receive.rs"),
+        title: place("Notify"),
+    };
+    let identity = journal.identify([b"", b"", b"", id.as_bytes()], Some(head));
     Entry {
         endpoint: endpoint.into_bytes(),
         access: format!("{id}\n").into_bytes(),
@@ -1087,8 +1157,7 @@ fn told(text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_the_same_batch_or_the_next()
- {
+async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_this_batch_or_the_next() {
     let storage = FaultyStorage::new();
     let journal = Arc::new(start(&storage));
     storage.with(|disk| disk.stalled = true);
@@ -1340,24 +1409,27 @@ async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
 
 #[tokio::test]
 async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
-    use mns_endpoint::clock::{Clock as _, SystemClock};
     let (storage, day) = (FaultyStorage::new(), Duration::from_secs(24 * 3600));
+    let clock = Arc::<TurnedClock>::default();
     let now = SystemClock.now();
     // By this the clock is 30 days ahead, or nothing came for 30 days.
     let newest = now - day * 30;
     storage.with(|disk| disk.newest = Some(newest));
-    let journal = start_set(
+    let journal = start_by(
+        &clock,
         &storage,
         Settings {
             keep: Some(day),
             ..Settings::default()
         },
     );
+    clock.turn(CHORES_EVERY);
     until(&storage, |disk| !disk.pruned.is_empty()).await;
     assert_eq!(storage.with(|disk| disk.pruned.clone()), [newest - day]);
     // A Date that is too far away proves nothing, and one that is not does.
     journal.confirm_time(now - day * 30);
     journal.confirm_time(now - day);
+    clock.turn(CHORES_EVERY);
     until(&storage, |disk| disk.pruned.len() > 1).await;
     let before = storage.with(|disk| disk.pruned[1]);
     assert!(

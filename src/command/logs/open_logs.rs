@@ -13,7 +13,7 @@ use crate::command::logs::review::{Judged, Judgement, Reading};
 use crate::config::Config;
 use crate::journal::{
     Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, OpenError, Place,
-    RECOVERED, Record, Settings, Stamp, SyncMode,
+    RECOVERED, Record, Settings, Stamps, SyncMode,
 };
 use crate::mns::Notification;
 use crate::quarantine::Note;
@@ -25,7 +25,7 @@ const AS_RAW: &str = "body_as_message";
 pub(super) struct OpenLogs {
     pub(super) journal: Journal,
     format: Format,
-    zone: TimeZone,
+    stamps: Stamps,
 }
 
 impl OpenLogs {
@@ -58,7 +58,7 @@ impl OpenLogs {
         Ok(Self {
             journal,
             format: config.server.format,
-            zone,
+            stamps: Stamps::new(zone),
         })
     }
 
@@ -123,7 +123,7 @@ impl OpenLogs {
             ("Peer", peer.as_bytes()),
         ]);
         let record = Record {
-            stamp: &Stamp::new(SystemClock.now(), &self.zone),
+            stamp: &self.stamps.at(SystemClock.now()),
             level,
             place: Place::Recovered,
             title: Some(RECOVERED),
@@ -131,7 +131,7 @@ impl OpenLogs {
             request: None,
         };
         let identity = has_identity(notification)
-            .then(|| self.journal.identify(notification.identity(), 0))
+            .then(|| self.journal.identify(notification.identity(), None))
             .flatten();
         let mut entry = Entry {
             identity,

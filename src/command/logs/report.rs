@@ -10,7 +10,7 @@ use crate::command::counted::counted;
 use crate::command::logs::compare::Comparison;
 use crate::journal::{Log, Verdict, escaped, json_text};
 
-/// Takes findings: lines are written at identity, JSON at the end.
+/// Takes findings: lines are written at once, JSON at the end.
 pub(super) struct Report<'o, W> {
     output: Output,
     out: &'o mut W,

@@ -14,6 +14,7 @@ use tracing::info;
 use crate::admin::{self, Part, Sources};
 use crate::command::serve::running::Running;
 use crate::config::Config;
+use crate::journal::Space;
 use crate::metrics;
 use crate::net::{self, Counters, Frontend, Limits};
 use crate::server::Endpoint;
@@ -60,7 +61,7 @@ pub(crate) fn start(
     let tls = running.tls.clone();
     let low_water_bytes = running.started.journal.low_water_bytes;
     let sources = Sources {
-        is_alive: Box::new(move || !alive.journal.is_stuck()),
+        is_alive: Box::new(move || !alive.journal.health().is_stuck()),
         parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref())),
         metrics: Box::new(metrics::text_of(endpoint, counters.clone())),
     };
@@ -78,6 +79,7 @@ pub(crate) fn start(
 
 fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> Vec<Part> {
     let (journal, draining) = (&endpoint.journal, endpoint.draining.is_cancelled());
+    let health = journal.health();
     let part = |name, is_ready, facts| Part {
         name,
         is_ready,
@@ -95,13 +97,13 @@ fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> V
     let mut parts = vec![
         part(
             "journal",
-            Some(journal.is_writable()),
-            vec![("stuck", json!(journal.is_stuck()))],
+            Some(health.is_writable()),
+            vec![("stuck", json!(health.is_stuck()))],
         ),
-        part("disk", Some(!journal.is_low()), disk),
+        part("disk", Some(health.space() == Space::Enough), disk),
         part("stop", Some(!draining), vec![("draining", json!(draining))]),
         // Recent enough: none is under way for longer than a request has.
-        part("sync", Some(!journal.is_stuck()), sync),
+        part("sync", Some(!health.is_stuck()), sync),
         // Their addresses are known from the first push on only, and a source that is down may be
         // up for the next.
         part("certificates", None, certificates(endpoint)),

@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::command::serve::address::public_address;
 use crate::command::serve::self_signed::SelfSigned;
 use crate::config::Config;
-use crate::journal::{Entry, Level, Place, Record, Stamp};
+use crate::journal::{Entry, Level, Place, Record};
 use crate::server::Endpoint;
 use crate::telemetry;
 
@@ -46,7 +46,7 @@ pub(super) fn announce(
                 access lines are in the access log only");
         }
     });
-    let stamp = Stamp::new(endpoint.clock.now(), &endpoint.zone);
+    let stamp = endpoint.stamps.at(endpoint.clock.now());
     let title = format!("Start Endpoint! Address: {address}");
     let record = Record {
         stamp: &stamp,

@@ -25,7 +25,7 @@ use crate::command::serve::{admin_listener, listeners, warnings};
 use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
-use crate::journal::{FileOptions, FileStorage, Journal, JournalError, Names};
+use crate::journal::{FileOptions, FileStorage, Journal, JournalError, Names, Stamps};
 use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Counts, Endpoint, InFlight, RefusedRate};
@@ -240,7 +240,7 @@ pub(crate) fn assemble(
         settings: config.server.clone(),
         quarantine,
         clock,
-        zone,
+        stamps: Stamps::new(zone),
         in_flight: InFlight::default(),
         counts: Counts::default(),
         draining: CancellationToken::new(),

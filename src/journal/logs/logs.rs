@@ -29,6 +29,18 @@ pub(in crate::journal) enum Fault {
     Broken(io::Error),
 }
 
+/// Proof that a batch was committed: written to both files and, if `logs.sync` asks for it, synced.
+///
+/// Only the commit makes one, so that nobody else can have a receipt made:
+///
+/// ```compile_fail,E0451
+/// let forged = mns_endpoint::journal::Committed { _by_the_commit: () };
+/// ```
+#[derive(Debug)]
+pub struct Committed {
+    _by_the_commit: (),
+}
+
 /// A length of each file.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lengths {
@@ -109,7 +121,11 @@ impl Logs {
     ///
     /// The endpoint log is synced before the access log is written, so that no access line is ever
     /// on disk without its record.
-    pub(in crate::journal) fn write(&mut self, entry: &Entry, syncs: bool) -> Result<(), Fault> {
+    pub(in crate::journal) fn write(
+        &mut self,
+        entry: &Entry,
+        syncs: bool,
+    ) -> Result<Committed, Fault> {
         for log in Log::iter() {
             self.follow(log, entry.of(log).len())?;
         }
@@ -140,7 +156,7 @@ impl Logs {
         if self.sync != SyncMode::Always {
             self.floor = self.written;
         }
-        Ok(())
+        Ok(Committed { _by_the_commit: () })
     }
 
     /// Follows what others did to the files, without a write.

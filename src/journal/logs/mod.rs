@@ -5,6 +5,7 @@ mod names;
 mod retention;
 pub(crate) mod torn;
 
+pub use logs::Committed;
 pub(super) use logs::{Fault, Logs};
 pub use names::{DIAGNOSTICS, Names};
 pub(super) use retention::Retention;

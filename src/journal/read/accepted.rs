@@ -127,7 +127,8 @@ mod tests {
         );
         let key = accepted(text.as_bytes()).unwrap();
         assert_eq!(key.parts(), [&b"1"[..], b"t", b"", b"a\nb\r"]);
-        let json = b"{\"event\":\"Notify Message Succeed!\",\"TopicOwner\":\"1\",\"MessageId\":\"a\\nb\\\\x0d\",\"TopicName\":\"t\"}\n";
+        let json = b"{\"event\":\"Notify Message Succeed!\",\"TopicOwner\":\"1\",\
+            \"MessageId\":\"a\\nb\\\\x0d\",\"TopicName\":\"t\"}\n";
         assert_eq!(accepted(json).unwrap().parts(), key.parts());
         let recovered = text.replace(SUCCEED, RECOVERED);
         assert_eq!(accepted(recovered.as_bytes()).unwrap(), key);

@@ -55,7 +55,7 @@ pub enum Damage {
 }
 
 impl<R: BufRead> Records<R> {
-    /// Reads from where `input` stands, which is the beginning of a record.
+    /// Reads on from the position of `input`, which is the beginning of a record.
     pub fn new(log: Log, input: R) -> Self {
         Self {
             input,
@@ -246,7 +246,7 @@ fn damage(record: &[u8]) -> Option<Damage> {
         .then_some(Damage::NotText)
 }
 
-/// What stands behind the five bracketed fields of a record's first line. In the record of a
+/// The text behind the five bracketed fields of a record's first line. In the record of a
 /// request a peer chose it, so where it ends proves nothing.
 pub(super) fn title(first: &str) -> Option<&str> {
     first.splitn(6, "] ").nth(5)

@@ -9,7 +9,7 @@ use crate::journal::read::parsed::{Kind, Parsed};
 const DISORDER_SECONDS: i64 = 10;
 /// The same in minutes.
 const DISORDER_MINUTES: i64 = 1;
-/// Problems that are told of one file.
+/// Problems that are reported of one file.
 pub(super) const PROBLEMS_MAX: usize = 20;
 
 /// What was found in one file.

@@ -288,7 +288,8 @@ mod tests {
             &format!("{:<30}: 1\n", "MessageId"),
             &names.map(empty).concat(),
         );
-        let json = "{\"time\":\"2026-11-24T10:00:00Z\",\"event\":\"Notify Message Succeed!\",\"MessageId\":\"\"}\n";
+        let json = "{\"time\":\"2026-11-24T10:00:00Z\",\
+            \"event\":\"Notify Message Succeed!\",\"MessageId\":\"\"}\n";
         for record in [text.as_str(), json] {
             let verdict = of(Log::Endpoint, record);
             assert_eq!(

@@ -69,7 +69,7 @@ impl AccessLine<'_> {
 
     fn write_text(&self, out: &mut Vec<u8>, extra: &[AccessField]) {
         out.push(b'[');
-        out.extend_from_slice(self.stamp.access.as_bytes());
+        out.extend_from_slice(self.stamp.access().as_bytes());
         out.push(b']');
         let mut blank = false;
         let mut field = |value: &[u8]| {
@@ -99,7 +99,7 @@ impl AccessLine<'_> {
     fn write_json(&self, out: &mut Vec<u8>, extra: &[AccessField]) {
         let mut line = Map::new();
         let text = |value: Option<&[u8]>| value.map_or(Value::Null, json_string);
-        line.insert("time".to_owned(), Value::from(self.stamp.rfc3339.as_str()));
+        line.insert("time".to_owned(), Value::from(self.stamp.rfc3339()));
         line.insert("method".to_owned(), json_string(self.method));
         line.insert("status".to_owned(), Value::from(self.status));
         line.insert("target".to_owned(), json_string(self.target));

@@ -58,10 +58,15 @@ pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
 #[must_use]
 pub fn json_text(value: &serde_json::Value) -> String {
     let mut out = Vec::new();
-    let written = value.serialize(&mut Serializer::with_formatter(&mut out, Visible));
+    json_text_into(&mut out, value);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Appends what [`json_text`] makes of a value.
+pub(super) fn json_text_into(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    let written = value.serialize(&mut Serializer::with_formatter(out, Visible));
     // Writing a value, whose keys are texts, into memory cannot fail.
     debug_assert!(written.is_ok(), "{written:?}");
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Whether a viewer obeys a character instead of showing it: separators that start a line in some
@@ -99,7 +104,7 @@ impl Formatter for Visible {
     }
 }
 
-/// The bytes that a value of the endpoint log stands for.
+/// The bytes that a value of the endpoint log represents.
 #[must_use]
 pub fn unescape(text: &[u8]) -> Vec<u8> {
     unescape_bytes(&dedent(text))
@@ -217,7 +222,7 @@ fn begins_escape(bytes: &[u8]) -> bool {
     hex_escape(bytes).is_some()
 }
 
-/// The byte that `\xhh` at the start stands for.
+/// The byte of a `\xhh` at the start.
 fn hex_escape(bytes: &[u8]) -> Option<u8> {
     let [b'\\', b'x', high, low, ..] = bytes else {
         return None;
@@ -379,7 +384,8 @@ mod tests {
             }
             prop_assert!(std::str::from_utf8(&text).is_ok());
             prop_assert!(text.iter().all(|byte| *byte >= b' ' && *byte != 0x7f || *byte == b'\n'));
-            prop_assert!(String::from_utf8_lossy(&text).chars().all(|character| !hidden().contains(&character)));
+            let is_hidden = |character| hidden().contains(&character);
+            prop_assert!(!String::from_utf8_lossy(&text).chars().any(is_hidden));
             let mut quoted = Vec::new();
             quote_into(&mut quoted, &value);
             let inside = inside(&quoted);

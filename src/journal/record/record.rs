@@ -7,7 +7,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::journal::record::escape::{INDENT, escape_into, json_string, json_text};
+use crate::journal::record::escape::{INDENT, escape_into, json_string, json_text_into};
 use crate::journal::record::{Format, Stamp};
 
 /// The width to which the names of attributes are padded.
@@ -28,7 +28,7 @@ pub struct Record<'a> {
     pub level: Level,
     /// Which kind of record it is.
     pub place: Place,
-    /// The text of the first line; `None` where the request stands there.
+    /// The text of the first line; `None` if the request begins there.
     pub title: Option<&'a str>,
     /// Names and values, in order.
     pub attributes: &'a [(&'a str, &'a [u8])],
@@ -83,27 +83,60 @@ pub enum Place {
     Start,
 }
 
+/// The head of a success: where place and title are in the bytes that it was written to. A
+/// duplicate has another head and is otherwise the same record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The offset of [`Place::Succeed`].
+    pub place: usize,
+    /// The offset of [`SUCCEED`].
+    pub title: usize,
+}
+
+impl Head {
+    /// Appends `records`, with the head of a duplicate in place of this one.
+    pub(in crate::journal) fn write_duplicate(self, records: &[u8], out: &mut Vec<u8>) {
+        let mut written = 0;
+        for (place, old, new) in [
+            (self.place, Place::Succeed.name(), Place::Duplicate.name()),
+            (self.title, SUCCEED, DUPLICATE),
+        ] {
+            out.extend_from_slice(records.get(written..place).unwrap_or_default());
+            out.extend_from_slice(new.as_bytes());
+            written = place.saturating_add(old.len());
+        }
+        out.extend_from_slice(records.get(written..).unwrap_or_default());
+    }
+}
+
 impl Record<'_> {
-    /// Appends the record in a format.
-    pub fn write(&self, out: &mut Vec<u8>, format: Format) {
-        match format {
+    /// Appends the record in a format. Returns its head if it is a success, which the journal makes
+    /// a duplicate if the notification is durable already.
+    pub fn write(&self, out: &mut Vec<u8>, format: Format) -> Option<Head> {
+        let head = match format {
             Format::Text => self.write_text(out),
             Format::Json => self.write_json(out),
-        }
+        };
+        (self.place == Place::Succeed).then_some(head)
     }
 
-    fn write_text(&self, out: &mut Vec<u8>) {
-        for field in [
-            self.stamp.endpoint.as_str(),
-            "root",
-            self.level.name(),
-            self.place.name(),
-            &self.stamp.thread,
-        ] {
+    fn write_text(&self, out: &mut Vec<u8>) -> Head {
+        let field = |out: &mut Vec<u8>, field: &str| {
             out.push(b'[');
+            let offset = out.len();
             out.extend_from_slice(field.as_bytes());
             out.extend_from_slice(b"] ");
-        }
+            offset
+        };
+        field(out, self.stamp.endpoint());
+        field(out, "root");
+        field(out, self.level.name());
+        let place = field(out, self.place.name());
+        field(out, self.stamp.thread());
+        let head = Head {
+            place,
+            title: out.len(),
+        };
         if let Some(title) = self.title {
             out.extend_from_slice(title.as_bytes());
             out.push(b'\n');
@@ -123,27 +156,42 @@ impl Record<'_> {
             request.write_text(out);
         }
         out.push(b'\n');
+        head
     }
 
-    fn write_json(&self, out: &mut Vec<u8>) {
+    fn write_json(&self, out: &mut Vec<u8>) -> Head {
+        let member = |out: &mut Vec<u8>, name: &str, value: &str| {
+            out.extend_from_slice(name.as_bytes());
+            // The value's first byte is its quote.
+            let offset = out.len().saturating_add(1);
+            json_text_into(out, value);
+            offset
+        };
+        member(out, "{\"time\":", self.stamp.rfc3339());
+        member(out, ",\"logger\":", "root");
+        member(out, ",\"level\":", self.level.name());
+        let place = member(out, ",\"place\":", self.place.name());
+        member(out, ",\"thread\":", self.stamp.thread());
+        let title = member(out, ",\"event\":", self.title.unwrap_or("Request"));
         let mut record = Map::new();
-        record.insert("time".to_owned(), Value::from(self.stamp.rfc3339.as_str()));
-        record.insert("logger".to_owned(), Value::from("root"));
-        record.insert("level".to_owned(), Value::from(self.level.name()));
-        record.insert("place".to_owned(), Value::from(self.place.name()));
-        record.insert("thread".to_owned(), Value::from(self.stamp.thread.as_str()));
-        record.insert(
-            "event".to_owned(),
-            Value::from(self.title.unwrap_or("Request")),
-        );
         for (name, value) in self.attributes {
             record.insert((*name).to_owned(), json_string(value));
         }
         if let Some(request) = self.request {
             request.write_json(&mut record);
         }
-        out.extend_from_slice(json_text(&Value::Object(record)).as_bytes());
+        if record.is_empty() {
+            out.push(b'}');
+        } else {
+            let brace = out.len();
+            json_text_into(out, &record);
+            // One object: the members of the rest follow those of the head.
+            if let Some(brace) = out.get_mut(brace) {
+                *brace = b',';
+            }
+        }
         out.push(b'\n');
+        Head { place, title }
     }
 }
 
@@ -198,24 +246,6 @@ impl RecordRequest<'_> {
     }
 }
 
-/// Turns the record of a success, which begins at `start`, into that of a duplicate: only place and
-/// title differ, and both stand before anything that a peer chose.
-pub(in crate::journal) fn make_duplicate(records: &mut Vec<u8>, start: usize) {
-    for (old, new) in [
-        (Place::Succeed.name(), Place::Duplicate.name()),
-        (SUCCEED, DUPLICATE),
-    ] {
-        let outcome = records.get(start..).unwrap_or_default();
-        if let Some(found) = outcome
-            .windows(old.len())
-            .position(|bytes| bytes == old.as_bytes())
-        {
-            let place = start.saturating_add(found);
-            records.splice(place..place.saturating_add(old.len()), new.bytes());
-        }
-    }
-}
-
 impl Level {
     fn name(self) -> &'static str {
         match self {
@@ -252,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::journal::record::{unescape, unescape_bytes};
+    use crate::journal::record::{Stamps, unescape, unescape_bytes};
 
     /// What a peer may put anywhere, with a taste for what looks like a record.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
@@ -272,7 +302,7 @@ mod tests {
     }
 
     fn written(message: &[u8], tag: &[u8], headers: &HeaderMap, format: Format) -> String {
-        let stamp = Stamp::new(SystemTime::UNIX_EPOCH, &TimeZone::UTC);
+        let stamp = Stamps::new(TimeZone::UTC).at(SystemTime::UNIX_EPOCH);
         let level = Level::Info;
         let request = RecordRequest {
             headers,
@@ -317,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_duplicate_differs_from_a_success_in_its_place_and_title_only() {
-        let stamp = Stamp::new(SystemTime::UNIX_EPOCH, &TimeZone::UTC);
+        let stamp = Stamps::new(TimeZone::UTC).at(SystemTime::UNIX_EPOCH);
         for format in [Format::Text, Format::Json] {
             let write = |place, title, out: &mut Vec<u8>| {
                 let attributes: [(&str, &[u8]); 1] =
@@ -331,12 +361,13 @@ mod tests {
                     attributes: &attributes,
                     request: None,
                 }
-                .write(out, format);
+                .write(out, format)
             };
-            let (mut made, mut wanted) = (b"request\n\n".to_vec(), b"request\n\n".to_vec());
-            write(Place::Succeed, SUCCEED, &mut made);
-            write(Place::Duplicate, DUPLICATE, &mut wanted);
-            make_duplicate(&mut made, 9);
+            let (mut first, mut wanted) = (b"request\n\n".to_vec(), b"request\n\n".to_vec());
+            let head = write(Place::Succeed, SUCCEED, &mut first).unwrap();
+            assert_eq!(write(Place::Duplicate, DUPLICATE, &mut wanted), None);
+            let mut made = Vec::new();
+            head.write_duplicate(&first, &mut made);
             assert_eq!(
                 String::from_utf8(made).unwrap(),
                 String::from_utf8(wanted).unwrap()
@@ -358,12 +389,14 @@ mod tests {
             let text = written(&message, &tag, &headers, Format::Text);
             let records: Vec<&str> = text.split_terminator("\n\n").collect();
             prop_assert_eq!(records.len(), 2);
-            let at_margin: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("    ")).collect();
+            let is_at_margin = |line: &&str| !line.is_empty() && !line.starts_with("    ");
+            let at_margin: Vec<&str> = text.lines().filter(is_at_margin).collect();
             prop_assert_eq!(at_margin.len(), 6, "{}", text);
             prop_assert_eq!(unescape(value(records[0], "Body:").as_bytes()), &message[..]);
             let padded = |name: &str| format!("{name:<30}: ");
-            prop_assert_eq!(unescape(value(records[1], &padded("Message")).as_bytes()), &message[..]);
-            prop_assert_eq!(unescape(value(records[1], &padded("MessageTag")).as_bytes()), &tag[..]);
+            let attribute = |name: &str| unescape(value(records[1], &padded(name)).as_bytes());
+            prop_assert_eq!(attribute("Message"), &message[..]);
+            prop_assert_eq!(attribute("MessageTag"), &tag[..]);
             let lines = unescape(records[0].split_once("Headers:").unwrap().1.split_once("\nPeer: \
                 ").unwrap().0.as_bytes());
             let expected = [b"x-mns-message-tag: ", header.as_bytes(), b"\nuser-agent: \
@@ -371,11 +404,15 @@ mod tests {
             prop_assert_eq!(lines, expected);
 
             let json = written(&message, &tag, &headers, Format::Json);
-            let objects: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let object = |line| serde_json::from_str(line).unwrap();
+            let objects: Vec<Value> = json.lines().map(object).collect();
             prop_assert_eq!(objects.len(), 2);
-            prop_assert_eq!(unescape_bytes(objects[0]["Body"].as_str().unwrap().as_bytes()), &message[..]);
-            prop_assert_eq!(unescape_bytes(objects[1]["Message"].as_str().unwrap().as_bytes()), message);
-            prop_assert_eq!(unescape_bytes(objects[1]["MessageTag"].as_str().unwrap().as_bytes()), tag);
+            let member = |of: usize, name: &str| {
+                unescape_bytes(objects[of][name].as_str().unwrap().as_bytes())
+            };
+            prop_assert_eq!(member(0, "Body"), &message[..]);
+            prop_assert_eq!(member(1, "Message"), message);
+            prop_assert_eq!(member(1, "MessageTag"), tag);
         }
     }
 }

@@ -1,51 +1,105 @@
-//! When and where a record was made, as each log writes it.
+//! When and by which thread a record was made, as each log writes it.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Time and thread of a record, formatted once a second for each thread.
+/// Time and thread of a record.
 #[derive(Debug)]
 pub struct Stamp {
-    second: i64,
-    /// `17/May/2016 17:10:56`
-    pub(super) access: String,
-    /// `2016-05-17 17:10:56`
-    pub(super) endpoint: String,
-    /// `2016-05-17T17:10:56+08:00`
-    pub(super) rfc3339: String,
-    pub(super) thread: String,
+    // A guard costs no count that all threads share, as a clone of the `Arc` would.
+    second: Guard<Arc<Second>>,
+    thread: Arc<str>,
+}
+
+/// Makes the stamps of one writer of records, in one zone. Formats each second once.
+#[derive(Debug)]
+pub struct Stamps {
+    zone: TimeZone,
+    last: ArcSwap<Second>,
+}
+
+/// A second of local time.
+#[derive(Debug)]
+struct Second {
+    since_1970: i64,
+    access: String,
+    endpoint: String,
+    rfc3339: String,
+}
+
+impl Stamps {
+    /// Stamps with the local time of `zone`.
+    #[must_use]
+    pub fn new(zone: TimeZone) -> Self {
+        let last = ArcSwap::from_pointee(Second::format(Timestamp::UNIX_EPOCH, &zone));
+        Self { zone, last }
+    }
+
+    /// The stamp of a record that the calling thread makes at `time`.
+    ///
+    /// Takes no lock. Two threads that meet a new second both format it, and either text is kept:
+    /// they are the same.
+    #[must_use]
+    pub fn at(&self, time: SystemTime) -> Stamp {
+        let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut second = self.last.load();
+        if second.since_1970 != timestamp.as_second() {
+            let new = Arc::new(Second::format(timestamp, &self.zone));
+            self.last.store(new.clone());
+            second = Guard::from_inner(new);
+        }
+        Stamp {
+            second,
+            thread: thread_id(),
+        }
+    }
 }
 
 impl Stamp {
-    /// Now is `time`, local time is that of `zone`.
-    ///
-    /// One thread must use one zone: the last second's text is kept for the next record.
-    #[must_use]
-    pub fn new(time: SystemTime, zone: &TimeZone) -> Arc<Self> {
-        thread_local! {
-            static LAST: RefCell<Option<Arc<Stamp>>> = const { RefCell::new(None) };
-        }
-        let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
-        LAST.with_borrow_mut(|last| match last {
-            Some(stamp) if stamp.second == timestamp.as_second() => stamp.clone(),
-            Some(_) | None => last.insert(Arc::new(Self::format(timestamp, zone))).clone(),
-        })
+    /// `17/May/2016 17:10:56`
+    pub(super) fn access(&self) -> &str {
+        &self.second.access
     }
 
+    /// `2016-05-17 17:10:56`
+    pub(super) fn endpoint(&self) -> &str {
+        &self.second.endpoint
+    }
+
+    /// `2016-05-17T17:10:56+08:00`
+    pub(super) fn rfc3339(&self) -> &str {
+        &self.second.rfc3339
+    }
+
+    /// The thread's id.
+    pub(super) fn thread(&self) -> &str {
+        &self.thread
+    }
+}
+
+impl Second {
     fn format(timestamp: Timestamp, zone: &TimeZone) -> Self {
         let local = timestamp.to_zoned_datetime(zone.clone());
         Self {
-            second: timestamp.as_second(),
+            since_1970: timestamp.as_second(),
             access: local.strftime("%d/%b/%Y %H:%M:%S").to_string(),
             endpoint: local.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             rfc3339: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
-            thread: rustix::thread::gettid().as_raw_nonzero().to_string(),
         }
     }
+}
+
+/// The id of the calling thread, which never changes: asking the system for each record would cost
+/// a call.
+fn thread_id() -> Arc<str> {
+    thread_local! {
+        static ID: Arc<str> = rustix::thread::gettid().as_raw_nonzero().to_string().into();
+    }
+    ID.with(Arc::clone)
 }
 
 #[cfg(test)]
@@ -54,30 +108,54 @@ mod tests {
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1_463_476_256);
+
+    fn shanghai() -> Stamps {
+        Stamps::new(TimeZone::get("Asia/Shanghai").unwrap())
+    }
+
     #[test]
     fn local_time_is_that_of_the_zone() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_463_476_256_857);
-        let stamp = Stamp::format(
-            Timestamp::try_from(time).unwrap(),
-            &TimeZone::get("Asia/Shanghai").unwrap(),
-        );
-        assert_eq!(stamp.access, "17/May/2016 17:10:56");
-        assert_eq!(stamp.endpoint, "2016-05-17 17:10:56");
-        assert_eq!(stamp.rfc3339, "2016-05-17T17:10:56+08:00");
+        let time = SystemTime::UNIX_EPOCH + SECOND + Duration::from_millis(857);
+        let stamp = shanghai().at(time);
+        assert_eq!(stamp.access(), "17/May/2016 17:10:56");
+        assert_eq!(stamp.endpoint(), "2016-05-17 17:10:56");
+        assert_eq!(stamp.rfc3339(), "2016-05-17T17:10:56+08:00");
     }
 
     #[test]
     fn the_next_second_is_another_stamp() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256);
-        let zone = TimeZone::UTC;
-        assert_eq!(Stamp::new(time, &zone).endpoint, "2016-05-17 09:10:56");
+        let time = SystemTime::UNIX_EPOCH + SECOND;
+        let stamps = Stamps::new(TimeZone::UTC);
+        assert_eq!(stamps.at(time).endpoint(), "2016-05-17 09:10:56");
         assert_eq!(
-            Stamp::new(time + Duration::from_millis(999), &zone).endpoint,
+            stamps.at(time + Duration::from_millis(999)).endpoint(),
             "2016-05-17 09:10:56"
         );
         assert_eq!(
-            Stamp::new(time + Duration::from_secs(1), &zone).endpoint,
+            stamps.at(time + Duration::from_secs(1)).endpoint(),
             "2016-05-17 09:10:57"
         );
+    }
+
+    #[test]
+    fn two_zones_on_one_thread_each_have_their_own_time() {
+        let time = SystemTime::UNIX_EPOCH + SECOND;
+        let (utc, shanghai) = (Stamps::new(TimeZone::UTC), shanghai());
+        for _ in 0..2 {
+            assert_eq!(utc.at(time).endpoint(), "2016-05-17 09:10:56");
+            assert_eq!(shanghai.at(time).endpoint(), "2016-05-17 17:10:56");
+        }
+    }
+
+    #[test]
+    fn two_threads_with_one_writer_each_have_their_own_id() {
+        let (time, stamps) = (SystemTime::UNIX_EPOCH + SECOND, shanghai());
+        let here = stamps.at(time).thread().to_owned();
+        let there = std::thread::scope(|scope| {
+            let there = scope.spawn(|| stamps.at(time).thread().to_owned());
+            there.join().unwrap()
+        });
+        assert_ne!(here, there);
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::bounded;
-use crate::net::limits::TLS_FILE_BYTES_MAX;
 use crate::disk::regular;
+use crate::net::limits::TLS_FILE_BYTES_MAX;
 
 /// The files of certificate and key, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,104 @@
+//! What the writer does once a second, busy or idle: it looks at the free space, and deletes old
+//! files.
+
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::journal::Settings;
+use crate::journal::health::Space;
+use crate::journal::logs::Logs;
+use crate::journal::logs::Retention;
+use crate::journal::shared::Shared;
+
+/// How often free space and the names of the files are looked at.
+const CHORES_EVERY: Duration = Duration::from_secs(1);
+/// How often old files are looked for, unless `logs.keep` is shorter.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+pub(super) struct Chores {
+    low_water_bytes: u64,
+    due: Instant,
+    /// `None` if rotated files are kept for ever.
+    retention: Option<Retention>,
+    prune_due: Instant,
+}
+
+impl Chores {
+    /// All is due at once.
+    pub(super) fn new(settings: &Settings, logs: &Logs, clock: &dyn Clock) -> Self {
+        let now = clock.instant();
+        let retention = settings
+            .keep
+            .map(|keep| Retention::new(keep, logs.newest_rotated(), clock.now(), now));
+        Self {
+            low_water_bytes: settings.low_water_bytes,
+            due: now,
+            retention,
+            prune_due: now,
+        }
+    }
+
+    /// When there is something to do.
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Leaves them for a second, done or not.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.due = later(now, CHORES_EVERY);
+    }
+
+    pub(super) fn look_at_the_space(&self, logs: &Logs, shared: &Shared) {
+        let Ok(free) = logs.free_bytes() else {
+            return;
+        };
+        let low_water = self.low_water_bytes;
+        match shared.vitals.measure(free, low_water) {
+            (Space::Enough, Space::Low | Space::Scarce) => warn!(
+                free,
+                low_water,
+                "Less space is free than logs.low_water: refusals lose their details, and health \
+                 is 503"
+            ),
+            (Space::Low | Space::Scarce, Space::Enough) => info!(
+                free,
+                low_water, "There is more free space than logs.low_water again"
+            ),
+            (Space::Enough, Space::Enough)
+            | (Space::Low | Space::Scarce, Space::Low | Space::Scarce) => {}
+        }
+    }
+
+    pub(super) fn prune(&mut self, logs: &mut Logs, shared: &Shared, clock: &dyn Clock) {
+        let Some(retention) = &mut self.retention else {
+            return;
+        };
+        let (now, wall) = (clock.instant(), clock.now());
+        if let Some(jump) = retention.look(wall, now) {
+            warn!(
+                ?jump,
+                "The clock jumped: old logs are deleted again once a verified push confirms the \
+                 time, or after an hour"
+            );
+        }
+        if let Some(date) = shared.confirmed_time()
+            && retention.confirm(date, wall, now)
+        {
+            self.prune_due = now;
+        }
+        if self.prune_due > now {
+            return;
+        }
+        self.prune_due = later(now, retention.every(PRUNE_EVERY));
+        if let Some(before) = retention.before(wall, now) {
+            logs.prune(before);
+        }
+    }
+}
+
+/// `now` itself if there is no such instant.
+pub(super) fn later(now: Instant, span: Duration) -> Instant {
+    now.checked_add(span).unwrap_or(now)
+}

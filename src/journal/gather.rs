@@ -1,0 +1,107 @@
+//! How the writer fills a batch: with all that waits, and for a short time with what comes.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::journal::batch::{Batch, Command};
+use crate::journal::chores::later;
+use crate::journal::{Settings, SyncMode};
+
+/// While several connections are sending, a commit of fewer than [`GATHERED`] entries waits for
+/// more for this long: two syncs cost more than all else that a push does, and pushes that come one
+/// by one would have a logs each.
+const GATHER_WINDOW: Duration = Duration::from_micros(800);
+/// For how long refusals are gathered while no push comes: nobody waits for them, and looking at
+/// both files costs more than they do.
+const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
+/// This many entries are worth a commit of their own.
+const GATHERED: usize = 16;
+/// For how long several connections are taken to be sending after two entries waited at once. A
+/// single connection would only wait.
+const CONTENTION_REMEMBERED: Duration = Duration::from_secs(1);
+
+pub(super) struct Gather {
+    clock: Arc<dyn Clock>,
+    batch_bytes: usize,
+    sync: SyncMode,
+    /// Until when several connections are taken to be sending.
+    contended_until: Instant,
+}
+
+impl Gather {
+    pub(super) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            batch_bytes: settings.limits.batch_bytes,
+            sync: settings.sync,
+            contended_until: clock.instant(),
+            clock,
+        }
+    }
+
+    /// Two entries waited at once, which come from two connections, because a connection waits for
+    /// each answer.
+    pub(super) fn was_contended(&mut self, at: Instant) {
+        self.contended_until = later(at, CONTENTION_REMEMBERED);
+    }
+
+    /// Drains the queue into the batch. While several connections are sending, also waits up to
+    /// [`GATHER_WINDOW`] for more.
+    pub(super) fn fill(
+        &self,
+        batch: &mut Batch,
+        commands: &Receiver<Command>,
+        add: impl Fn(&mut Batch, Command),
+    ) {
+        self.fill_with_refusals(batch, commands, &add);
+        let due = later(self.clock.instant(), self.window());
+        while !batch.closing && batch.entry.bytes() < self.batch_bytes {
+            let patience = if batch.entries() < GATHERED {
+                self.clock.until(due)
+            } else {
+                Duration::ZERO
+            };
+            let Ok(command) = commands
+                .try_recv()
+                .or_else(|_| commands.recv_timeout(patience))
+            else {
+                return;
+            };
+            add(batch, command);
+        }
+    }
+
+    /// While the batch holds only refusals, parks instead of blocking on the queue, so that further
+    /// refusals do not wake this thread. `append` unparks it.
+    fn fill_with_refusals(
+        &self,
+        batch: &mut Batch,
+        commands: &Receiver<Command>,
+        add: impl Fn(&mut Batch, Command),
+    ) {
+        let due = later(self.clock.instant(), REFUSALS_WINDOW);
+        while batch.is_of_refusals() && batch.entry.bytes() < self.batch_bytes {
+            // `append` first sends and then unparks. So a push that comes after this look at the
+            // queue makes the park return at once, and none is overlooked.
+            let Ok(command) = commands.try_recv() else {
+                let left = self.clock.until(due);
+                if left.is_zero() {
+                    return;
+                }
+                thread::park_timeout(left);
+                continue;
+            };
+            add(batch, command);
+        }
+    }
+
+    /// How long a commit of few waits for more.
+    fn window(&self) -> Duration {
+        match self.sync {
+            SyncMode::Always if self.clock.instant() < self.contended_until => GATHER_WINDOW,
+            SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
+        }
+    }
+}

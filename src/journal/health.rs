@@ -1,0 +1,261 @@
+//! What the journal can do at this moment: what the writer knows, and what it lets others know.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+
+/// For how long a refused write keeps the journal from being [`Health::Writable`].
+pub const REFUSAL_COOLDOWN: Duration = Duration::from_secs(5);
+/// How long the disk may take for a commit, or for whatever else the writer asks of it.
+///
+/// Past it the journal takes nothing more and is [`Health::Stalled`]. A request has no more time
+/// either.
+pub const STALL_LIMIT: Duration = Duration::from_secs(3);
+/// Below this part of `low_water` space is scarce.
+const SCARCE_PART: u64 = 4;
+/// The free space before anybody looked at it.
+const NOT_LOOKED_AT: u64 = u64::MAX;
+
+/// What the journal can do at this moment, and the space that it has for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Entries can be expected to reach the disk.
+    Writable(Space),
+    /// The disk refused a write in the last [`REFUSAL_COOLDOWN`]. After that time it is worth
+    /// another try.
+    Refused(Space),
+    /// A sync failed: nothing is written until the next start.
+    Failed(Space),
+    /// The writer has waited for the disk for longer than [`STALL_LIMIT`].
+    Stalled(Space),
+    /// The writer's thread has ended.
+    Ended(Space),
+}
+
+/// The space for the logs, as of a second ago, in ascending order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Space {
+    /// Less than a quarter of [`Settings::low_water_bytes`](crate::journal::Settings) is free, or
+    /// the disk refused a write in the last [`REFUSAL_COOLDOWN`] for want of space: what is left is
+    /// for pushes only.
+    Scarce,
+    /// Less than [`Settings::low_water_bytes`](crate::journal::Settings) is free.
+    Low,
+    /// As much is free as there should be.
+    Enough,
+}
+
+impl Health {
+    /// The space that the logs have.
+    #[must_use]
+    pub fn space(self) -> Space {
+        match self {
+            Self::Writable(space)
+            | Self::Refused(space)
+            | Self::Failed(space)
+            | Self::Stalled(space)
+            | Self::Ended(space) => space,
+        }
+    }
+
+    /// Whether entries can be expected to reach the disk, however little space is left.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        matches!(self, Self::Writable(_))
+    }
+
+    /// Whether only a new process can help: the thread is gone, or hangs in the disk.
+    #[must_use]
+    pub fn is_stuck(self) -> bool {
+        matches!(self, Self::Stalled(_) | Self::Ended(_))
+    }
+}
+
+/// What the writer knows of its disk. The writer stores, everybody else loads.
+///
+/// All orderings are relaxed: each value is a fact of its own that is a moment old at best, and no
+/// other memory is published through it. Receipts go through a channel, which has its own ordering.
+pub(super) struct Vitals {
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    /// Milliseconds from `started` to the last refused write; 0 for none.
+    refused_ms: AtomicU64,
+    /// The last refused write was refused for want of space.
+    is_full: AtomicBool,
+    /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits
+    /// for some.
+    working_ms: AtomicU64,
+    /// The free space, in bytes.
+    free_bytes: AtomicU64,
+    /// The [`Space`] that this is.
+    space: AtomicU8,
+    /// The thread has ended.
+    has_ended: AtomicBool,
+    /// Cancelled when a sync has failed.
+    pub(super) failed: CancellationToken,
+}
+
+impl Vitals {
+    /// Those of a journal that has done nothing yet.
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            started: clock.instant(),
+            clock,
+            refused_ms: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
+            working_ms: AtomicU64::new(0),
+            free_bytes: AtomicU64::new(NOT_LOOKED_AT),
+            space: AtomicU8::new(Space::Enough.code()),
+            has_ended: AtomicBool::new(false),
+            failed: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let now_ms = self.elapsed_ms();
+        let is_refused = self.is_refused(now_ms);
+        let space = if is_refused && self.is_full.load(Ordering::Relaxed) {
+            // Whatever the marks say.
+            Space::Scarce
+        } else {
+            Space::of(self.space.load(Ordering::Relaxed))
+        };
+        // The worst first: a thread that has ended may have failed before, and a refused write is
+        // of no interest while nothing is written at all.
+        if self.has_ended.load(Ordering::Relaxed) {
+            Health::Ended(space)
+        } else if self.is_stalled_at(now_ms) {
+            Health::Stalled(space)
+        } else if self.failed.is_cancelled() {
+            Health::Failed(space)
+        } else if is_refused {
+            Health::Refused(space)
+        } else {
+            Health::Writable(space)
+        }
+    }
+
+    /// Whether the work at hand has not come back from the disk for [`STALL_LIMIT`].
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled_at(self.elapsed_ms())
+    }
+
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes.load(Ordering::Relaxed)).filter(|free| *free != NOT_LOOKED_AT)
+    }
+
+    /// The disk refused a write; `false` if it refused another one lately.
+    pub(super) fn refuse(&self, cause: io::ErrorKind) -> bool {
+        let now_ms = self.elapsed_ms();
+        let is_news = !self.is_refused(now_ms);
+        let is_full = matches!(
+            cause,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        self.is_full.store(is_full, Ordering::Relaxed);
+        self.refused_ms.store(now_ms.max(1), Ordering::Relaxed);
+        is_news
+    }
+
+    /// Takes note of the free space; gives what it was before, and what it is now.
+    pub(super) fn measure(&self, free_bytes: u64, low_water_bytes: u64) -> (Space, Space) {
+        let space = if free_bytes < low_water_bytes.div_euclid(SCARCE_PART) {
+            Space::Scarce
+        } else if free_bytes < low_water_bytes {
+            Space::Low
+        } else {
+            Space::Enough
+        };
+        self.free_bytes.store(free_bytes, Ordering::Relaxed);
+        (
+            Space::of(self.space.swap(space.code(), Ordering::Relaxed)),
+            space,
+        )
+    }
+
+    pub(super) fn begin_work(&self) {
+        self.working_ms
+            .store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn end_work(&self) {
+        self.working_ms.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stalled_at(&self, now_ms: u64) -> bool {
+        let since = self.working_ms.load(Ordering::Relaxed);
+        since != 0 && u128::from(now_ms.saturating_sub(since)) > STALL_LIMIT.as_millis()
+    }
+
+    fn is_refused(&self, now_ms: u64) -> bool {
+        let refused = self.refused_ms.load(Ordering::Relaxed);
+        refused != 0 && u128::from(now_ms.saturating_sub(refused)) <= REFUSAL_COOLDOWN.as_millis()
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        let elapsed = self.clock.instant().saturating_duration_since(self.started);
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Space {
+    fn code(self) -> u8 {
+        match self {
+            Self::Scarce => 0,
+            Self::Low => 1,
+            Self::Enough => 2,
+        }
+    }
+
+    fn of(code: u8) -> Self {
+        match code {
+            0 => Self::Scarce,
+            1 => Self::Low,
+            _ => Self::Enough,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn space_is_told_apart_from_what_else_is_wrong() {
+        let vitals = Vitals::new(Arc::new(SystemClock));
+        assert_eq!(
+            (vitals.health(), vitals.free_bytes()),
+            (Health::Writable(Space::Enough), None)
+        );
+        for (free, before, space) in [
+            (100, Space::Enough, Space::Enough),
+            (99, Space::Enough, Space::Low),
+            (25, Space::Low, Space::Low),
+            (24, Space::Low, Space::Scarce),
+            (100, Space::Scarce, Space::Enough),
+        ] {
+            assert_eq!(vitals.measure(free, 100), (before, space), "{free}");
+            assert_eq!(vitals.health(), Health::Writable(space));
+            assert_eq!(vitals.free_bytes(), Some(free));
+        }
+        vitals.measure(99, 100);
+        assert!(vitals.refuse(io::ErrorKind::Other));
+        assert_eq!(vitals.health(), Health::Refused(Space::Low));
+        assert!(!vitals.refuse(io::ErrorKind::StorageFull));
+        assert_eq!(vitals.health(), Health::Refused(Space::Scarce));
+        vitals.failed.cancel();
+        assert_eq!(vitals.health(), Health::Failed(Space::Scarce));
+        vitals.end();
+        assert_eq!(vitals.health(), Health::Ended(Space::Scarce));
+    }
+}
