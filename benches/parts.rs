@@ -198,7 +198,7 @@ fn committing(criterion: &mut Criterion) {
                 let entry = |_| Entry {
                     endpoint: endpoint.clone(),
                     access: vec![b'a'; 170],
-                    identity: None,
+                    ..Entry::default()
                 };
                 let appends = join_all((0..waiting).map(|number| journal.append(entry(number))));
                 assert!(runtime.block_on(appends).iter().all(Result::is_ok));

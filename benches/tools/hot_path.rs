@@ -8,24 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use jiff::tz::TimeZone;
 use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock, SystemClock};
-use mns_endpoint::journal::{self, FileOptions, FileStorage, Format, Journal, Stamps, SyncMode};
+use mns_endpoint::config::{Config, Sources};
+use mns_endpoint::journal::{self, FileOptions, FileStorage, Journal, SyncMode};
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{Arrival, Connection, Responder as _};
 use mns_endpoint::quarantine::Quarantine;
-use mns_endpoint::server::{
-    Counts, Endpoint, Gate, InFlight, Paths, RefusedLimits, RefusedRate, RequestDetail, Settings,
-};
+use mns_endpoint::server::{Endpoint, Gate, Parts};
 use mns_endpoint::trust::{
     Admission, CertificateCache, CertificateSource, CertificateStore, Fetching, Policy, Verifier,
 };
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -114,9 +111,14 @@ fn endpoint(
         port: 8080,
         mode: 0o640,
     })?;
+    let sources = Sources {
+        file: Some("/dev/null".into()),
+        ..Sources::default()
+    };
+    let config = Config::load(&sources)?;
     let kept = journal::Settings {
         sync: SyncMode::Os,
-        ..journal::Settings::default()
+        ..config.journal
     };
     let certificates = CertificateStore::new(directory.join("certs"));
     let cache = CertificateCache::new(
@@ -127,43 +129,22 @@ fn endpoint(
     let policy = Policy {
         max_clock_skew: None,
         max_age: None,
-        require_content_md5: true,
-        min_key_bits: 512,
+        ..config.policy
     };
     let (prefix, _file) = certificate_url
         .rsplit_once('/')
         .context("the address has no file")?;
     let prefixes = Prefixes::new([Prefix::parse(&format!("{prefix}/"))?]);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Ok(Endpoint {
-        gate: ArcSwap::from_pointee(Gate {
+    Ok(Endpoint::new(Parts {
+        gate: Gate {
             verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
             admission: Admission::new(Vec::new(), Vec::new(), Vec::new()),
-        }),
-        journal: Journal::start(Box::new(storage), kept, None)?.0,
-        refused: RefusedRate::new(RefusedLimits {
-            records: Some(50),
-            body_bytes: 4096,
-            line_bytes: Some(256 * 1024),
-        }),
-        settings: Settings {
-            paths: Paths::These(vec!["/notifications".to_owned()]),
-            path_prefix: String::new(),
-            health_path: Some("/healthz".to_owned()),
-            body_bytes_max: 1024 * 1024,
-            body_timeout: Duration::from_secs(3),
-            format: Format::Text,
-            request_detail: RequestDetail::Full,
-            refused_body_bytes: 4096,
-            refused_per_second: Some(50),
-            refused_line_bytes: Some(256 * 1024),
-            access_fields: Vec::new(),
         },
+        journal: Journal::start(Box::new(storage), kept, None)?.0,
+        settings: config.server,
         quarantine: Quarantine::off(),
-        in_flight: InFlight::default(),
-        counts: Counts::default(),
         clock,
-        stamps: Stamps::new(TimeZone::UTC),
-        draining: CancellationToken::new(),
-    })
+        zone: TimeZone::UTC,
+    }))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -41,6 +42,22 @@ pub struct Endpoint {
     pub draining: CancellationToken,
 }
 
+/// What an endpoint is made of; the rest of it begins empty.
+pub struct Parts {
+    /// Decides which requests are taken.
+    pub gate: Gate,
+    /// Keeps them.
+    pub journal: Journal,
+    /// What is served, and how it is logged.
+    pub settings: Settings,
+    /// Keeps refused requests.
+    pub quarantine: Quarantine,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The zone of the times in the logs.
+    pub zone: TimeZone,
+}
+
 /// What decides which requests are taken. Each request meets one of them from its first check to
 /// its last.
 pub struct Gate {
@@ -48,4 +65,31 @@ pub struct Gate {
     pub verifier: Verifier,
     /// Says which genuine ones are meant for us.
     pub admission: Admission,
+}
+
+impl Endpoint {
+    /// An endpoint that has answered nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            gate,
+            journal,
+            settings,
+            quarantine,
+            clock,
+            zone,
+        } = parts;
+        Self {
+            gate: ArcSwap::from_pointee(gate),
+            journal,
+            refused: RefusedRate::new(settings.refused_limits()),
+            settings,
+            quarantine,
+            in_flight: InFlight::default(),
+            counts: Counts::default(),
+            clock,
+            stamps: Stamps::new(zone),
+            draining: CancellationToken::new(),
+        }
+    }
 }

@@ -25,7 +25,7 @@ mod settings;
 mod status;
 
 pub use counts::{Counts, SubscriptionCount};
-pub use endpoint::{BUDGET, Endpoint, Gate};
+pub use endpoint::{BUDGET, Endpoint, Gate, Parts};
 pub use in_flight::{AWAITED_BYTES_MAX, InFlight};
 pub use left_out::look_after_each_second;
 pub use reason::Reason;

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
+use mns_endpoint::config::{Config, Sources};
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
     self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Log,
@@ -20,11 +20,9 @@ use mns_endpoint::journal::{
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{self, Counters};
 use mns_endpoint::quarantine::Quarantine;
-use mns_endpoint::server::{
-    Counts, Endpoint, Gate, InFlight, Paths, RefusedRate, RequestDetail, Settings,
-};
+use mns_endpoint::server::{Endpoint, Gate, Parts, RequestDetail, Settings};
 use mns_endpoint::trust::{
-    Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching, Policy,
+    Admission, CertificateCache, CertificateSource, CertificateStore, FetchError, Fetching,
     Verifier,
 };
 use tokio_util::sync::CancellationToken;
@@ -84,11 +82,17 @@ fn endpoint_with(
         mode: 0o640,
     })
     .unwrap();
+    let sources = Sources {
+        // Nothing but the built-in defaults, whatever this machine's configuration says.
+        file: Some(PathBuf::from("/dev/null")),
+        ..Sources::default()
+    };
+    let config = Config::load(&sources).unwrap();
     // All formats have one id, so that what they share can be seen.
     let kept = journal::Settings {
         duplicates: Duplicates::Off,
         limits,
-        ..journal::Settings::default()
+        ..config.journal
     };
     let certificates =
         [signer(), next_signer()].map(|signer| signer.certificate_pem().as_bytes().to_vec());
@@ -98,20 +102,10 @@ fn endpoint_with(
         CertificateStore::new(dir.join("certs")),
         Duration::from_secs(2),
     );
-    let policy = Policy {
-        max_clock_skew: Some(Duration::from_secs(900)),
-        max_age: Some(Duration::from_secs(25 * 3600)),
-        require_content_md5: true,
-        min_key_bits: 512,
-    };
     let prefixes = Prefixes::new([Prefix::parse(PREFIX).unwrap()]);
     let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
     let settings = Settings {
-        paths: Paths::These(vec!["/notifications".to_owned()]),
-        path_prefix: String::new(),
-        health_path: None,
         body_bytes_max: 2048,
-        body_timeout: Duration::from_secs(3),
         format,
         request_detail: detail,
         refused_body_bytes: 100,
@@ -122,22 +116,19 @@ fn endpoint_with(
             AccessField::Reason,
             AccessField::MessageId,
         ],
+        ..config.server
     };
-    Endpoint {
-        gate: ArcSwap::from_pointee(Gate {
-            verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
+    Endpoint::new(Parts {
+        gate: Gate {
+            verifier: Verifier::new(config.policy, prefixes, cache, clock.clone()),
             admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
-        }),
+        },
         journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
-        refused: RefusedRate::new(settings.refused_limits()),
         settings,
         quarantine: Quarantine::off(),
-        in_flight: InFlight::default(),
-        counts: Counts::default(),
         clock,
-        stamps: Stamps::new(TimeZone::get("Asia/Shanghai").unwrap()),
-        draining: CancellationToken::new(),
-    }
+        zone: TimeZone::get("Asia/Shanghai").unwrap(),
+    })
 }
 
 fn push(format: ContentFormat, message: &[u8]) -> Draft {

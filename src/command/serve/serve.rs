@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use arc_swap::ArcSwap;
 use clap::Args;
 use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
@@ -25,10 +24,10 @@ use crate::command::serve::{admin_listener, listeners, warnings};
 use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
-use crate::journal::{FileOptions, FileStorage, Journal, JournalError, Names, Stamps};
+use crate::journal::{FileOptions, FileStorage, Journal, JournalError, Names};
 use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::{self, Quarantine};
-use crate::server::{self, Counts, Endpoint, InFlight, RefusedRate};
+use crate::server::{self, Endpoint};
 use crate::signals::{Asked, Signals};
 use crate::telemetry;
 
@@ -233,18 +232,14 @@ pub(crate) fn assemble(
     zone: TimeZone,
 ) -> Endpoint {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Endpoint {
-        gate: ArcSwap::from_pointee(certificates.gate(config, clock.clone())),
+    Endpoint::new(server::Parts {
+        gate: certificates.gate(config, clock.clone()),
         journal,
-        refused: RefusedRate::new(config.server.refused_limits()),
         settings: config.server.clone(),
         quarantine,
         clock,
-        stamps: Stamps::new(zone),
-        in_flight: InFlight::default(),
-        counts: Counts::default(),
-        draining: CancellationToken::new(),
-    }
+        zone,
+    })
 }
 
 /// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests
