@@ -4,42 +4,21 @@
 //! that is what happened. A capture is a stranger's text: the number of candidates and the bytes
 //! that are hashed for them are bounded, and the verdict says if a bound left something out.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::Request;
 
-use crate::command::explain::spelling::{self, spellings};
-use crate::mns::header::{CONTENT_MD5, DATE, MNS_PREFIX, VERSION};
-use crate::mns::{ContentMd5, Form, Notation, SignedRequest, string_to_sign};
+use crate::command::explain::undone::{
+    Undone, is_over_bound, other_content_types, other_digests, other_headers, other_paths,
+    other_spellings,
+};
+use crate::mns::{Form, SignedRequest, string_to_sign};
 use crate::trust::SigningCertificate;
 
-/// What MNS is known or thought to send as Content-Type.
-const CONTENT_TYPES: [&str; 5] = [
-    "text/xml;charset=utf-8",
-    "text/plain;charset=utf-8",
-    "application/json;charset=utf-8",
-    "text/xml",
-    "text/plain",
-];
-
-/// The most segments that are taken off the front of a path. No proxy is known to put as many
-/// there.
-const CUTS_MAX: usize = 64;
 /// The most texts that are hashed in the search for one cause, in bytes together. A usual request
 /// has some hundred candidates of less than 1 KiB each; 64 MiB take SHA-1 a fraction of a second.
 const HASHED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The longest part of a target that is shown in a sentence, in bytes. The string to sign shows all
-/// of it.
-const SHOWN_BYTES_MAX: usize = 1024;
 
-/// A change that a proxy may have made, and the request without it.
-struct Undone {
-    told: String,
-    request: Request<Bytes>,
-}
-
-/// What the search has brought.
+/// What the search has found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Search {
     /// The change that explains the signature, as a sentence without its full stop.
@@ -108,14 +87,14 @@ pub(super) fn find(
         .chain(other_headers(received))
         .chain(other_spellings(received, served));
     if let Some(undone) = trial.first(one) {
-        return Search::Found(undone.told);
+        return Search::Found(undone.sentence);
     }
     // Two changes at once: a proxy that rewrites the path may touch the type or the digest as well.
     for path in paths() {
         if let Some(undone) =
             trial.first(other_content_types(&path.request).chain(other_digests(&path.request)))
         {
-            return Search::Found(format!("{}, and {}", path.told, undone.told));
+            return Search::Found(format!("{}, and {}", path.sentence, undone.sentence));
         }
         if trial.is_over {
             break;
@@ -128,196 +107,11 @@ pub(super) fn find(
     }
 }
 
-/// Whether the path has more segments than are cut off, or the target more places than are
-/// respelled.
-fn is_over_bound(received: &Request<Bytes>) -> bool {
-    received
-        .uri()
-        .path()
-        .match_indices('/')
-        .nth(CUTS_MAX.saturating_add(1))
-        .is_some()
-        || spelling::is_over_bound(target_of(received))
-}
-
-fn target_of(request: &Request<Bytes>) -> &str {
-    request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str())
-}
-
-/// The request with another target; `None` for what is no target.
-fn sent_to(received: &Request<Bytes>, target: &str) -> Option<Request<Bytes>> {
-    let mut request = received.clone();
-    *request.uri_mut() = target.parse().ok()?;
-    Some(request)
-}
-
-fn other_spellings<'a>(
-    received: &'a Request<Bytes>,
-    served: &'a [String],
-) -> impl Iterator<Item = Undone> + 'a {
-    let target = target_of(received);
-    spellings(target, served).filter_map(move |spelling| {
-        let (signed, came, change) = (shown(&spelling.target), shown(target), spelling.change);
-        let told = format!(
-            "a proxy {change}: {signed} was signed, {came} was received; pass the target \
-                on as it comes"
-        );
-        let request = sent_to(received, &spelling.target)?;
-        Some(Undone { told, request })
-    })
-}
-
-fn other_paths<'a>(
-    received: &'a Request<Bytes>,
-    prefixes: &'a [String],
-) -> impl Iterator<Item = Undone> + 'a {
-    let target = target_of(received);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let put_back = prefixes
-        .iter()
-        .map(move |prefix| format!("{}{target}", prefix.trim_end_matches('/')));
-    let slash = if path.ends_with('/') {
-        path.trim_end_matches('/').to_owned()
-    } else {
-        format!("{path}/")
-    };
-    let usual = [
-        "/notifications".to_owned(),
-        format!("/notifications{target}"),
-        path.to_owned(),
-        slash,
-    ];
-    // Without its first segments, as where a proxy put something in front.
-    let cuts = path
-        .match_indices('/')
-        .skip(1)
-        .take(CUTS_MAX)
-        .filter_map(move |(place, _)| target.get(place..));
-    let query = (!query.is_empty()).then(|| format!("{path}/?{query}"));
-    let candidates = put_back
-        .chain(usual)
-        .chain(cuts.map(str::to_owned))
-        .chain(query);
-    candidates
-        .filter(move |candidate| candidate != target)
-        .filter_map(move |candidate| {
-            let request = sent_to(received, &candidate)?;
-            let (signed, came) = (shown(&candidate), shown(target));
-            let told = format!(
-                "the path was rewritten: {signed} was signed, {came} was received; pass the \
-                original path on"
-            );
-            Some(Undone { told, request })
-        })
-}
-
-/// The beginning of a target, marked if it is not all.
-fn shown(target: &str) -> Cow<'_, str> {
-    // A target is ASCII: the `http` crate takes no other here, so every place is one between
-    // characters.
-    match target.get(..SHOWN_BYTES_MAX) {
-        Some(beginning) if target.len() > SHOWN_BYTES_MAX => Cow::Owned(format!("{beginning}...")),
-        Some(_) | None => Cow::Borrowed(target),
-    }
-}
-
-fn other_content_types(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
-    let now = received.headers().get(header::CONTENT_TYPE);
-    let changed = CONTENT_TYPES
-        .into_iter()
-        .filter(move |kind| now.is_none_or(|now| now != kind))
-        .map(|kind| {
-            let mut request = received.clone();
-            request
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-            Undone {
-                told: format!("Content-Type was changed: {kind:?} was signed; pass it on as it is"),
-                request,
-            }
-        });
-    let added = now.map(|_present| {
-        let mut request = received.clone();
-        request.headers_mut().remove(header::CONTENT_TYPE);
-        Undone {
-            told: "Content-Type was added: none was signed".to_owned(),
-            request,
-        }
-    });
-    changed.chain(added)
-}
-
-/// The request with the digest of its body in each notation, and without one.
-fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
-    let now = received.headers().get(CONTENT_MD5);
-    let digest = ContentMd5::of(received.body());
-    let hex = digest.written(Notation::Hex);
-    let notations = [
-        digest.written(Notation::Base64Hex),
-        hex.to_ascii_lowercase(),
-        hex,
-        digest.written(Notation::Base64),
-    ];
-    let changed = notations
-        .into_iter()
-        .filter(move |value| now.is_none_or(|now| now != value))
-        .filter_map(move |value| {
-            let what = if now.is_some() { "changed" } else { "removed" };
-            let mut request = received.clone();
-            request
-                .headers_mut()
-                .insert(CONTENT_MD5, HeaderValue::from_str(&value).ok()?);
-            Some(Undone {
-                told: format!("Content-MD5 was {what}: {value} was signed; pass it on as it is"),
-                request,
-            })
-        });
-    let added = now.map(|_present| {
-        let mut request = received.clone();
-        request.headers_mut().remove(CONTENT_MD5);
-        Undone {
-            told: "Content-MD5 was added: none was signed".to_owned(),
-            request,
-        }
-    });
-    changed.chain(added)
-}
-
-/// The request without one of the headers that MNS would have signed, or with the one whose value
-/// is always the same.
-fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
-    let version = (!received.headers().contains_key(VERSION)).then(|| {
-        let mut request = received.clone();
-        request
-            .headers_mut()
-            .insert(VERSION, HeaderValue::from_static("2015-06-06"));
-        Undone {
-            told: format!("the header {VERSION} was removed on the way"),
-            request,
-        }
-    });
-    let suspects = received
-        .headers()
-        .keys()
-        .filter(|name| name.as_str().starts_with(MNS_PREFIX) || *name == DATE);
-    let added = suspects.map(|name| {
-        let mut request = received.clone();
-        request.headers_mut().remove(name);
-        Undone {
-            told: format!("the header {name} was added on the way"),
-            request,
-        }
-    });
-    version.into_iter().chain(added)
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+    use http::{HeaderValue, header};
 
     use super::*;
     use crate::command::capture;
@@ -340,7 +134,7 @@ mod tests {
 
     fn found(change: impl FnOnce(&mut Request<Bytes>)) -> Option<String> {
         match search(change) {
-            Search::Found(told) => Some(told),
+            Search::Found(sentence) => Some(sentence),
             Search::Nothing => None,
             Search::LeftOut => panic!("nothing is left out of a usual request"),
         }
@@ -354,15 +148,15 @@ mod tests {
             "/notifications/",
             "/notifications?x=1",
         ] {
-            let told = found(|request| *request.uri_mut() = received.parse().unwrap()).unwrap();
-            assert!(told.contains("/notifications was signed"), "{told}");
+            let sentence = found(|request| *request.uri_mut() = received.parse().unwrap()).unwrap();
+            assert!(sentence.contains("/notifications was signed"), "{sentence}");
         }
     }
 
     #[test]
     fn a_changed_content_type_is_found_alone_and_with_a_path() {
         let html = HeaderValue::from_static("text/html");
-        let told = found(|request| {
+        let sentence = found(|request| {
             drop(
                 request
                     .headers_mut()
@@ -371,17 +165,18 @@ mod tests {
         })
         .unwrap();
         assert!(
-            told.starts_with("Content-Type was changed: \"text/plain;charset=utf-8\""),
-            "{told}"
+            sentence.starts_with("Content-Type was changed: \"text/plain;charset=utf-8\""),
+            "{sentence}"
         );
         let both = |request: &mut Request<Bytes>| {
             request.headers_mut().remove(header::CONTENT_TYPE);
             *request.uri_mut() = "/x".parse().unwrap();
         };
-        let told = found(both).unwrap();
+        let sentence = found(both).unwrap();
         assert!(
-            told.contains("the path was rewritten") && told.contains("Content-Type was changed"),
-            "{told}"
+            sentence.contains("the path was rewritten")
+                && sentence.contains("Content-Type was changed"),
+            "{sentence}"
         );
     }
 
@@ -409,8 +204,9 @@ mod tests {
 
     #[test]
     fn a_digest_that_was_changed_and_a_header_that_was_dropped_are_found() {
-        let told = found(|request| drop(request.headers_mut().remove("x-mns-version"))).unwrap();
-        assert_eq!(told, "the header x-mns-version was removed on the way");
+        let sentence =
+            found(|request| drop(request.headers_mut().remove("x-mns-version"))).unwrap();
+        assert_eq!(sentence, "the header x-mns-version was removed on the way");
         let short = |request: &mut Request<Bytes>| {
             request
                 .headers_mut()
@@ -466,10 +262,10 @@ mod tests {
     #[test]
     fn a_long_path_is_shown_by_its_beginning() {
         let long = format!("/{}/notifications", "x".repeat(60_000));
-        let told = found(|request| *request.uri_mut() = long.parse().unwrap()).unwrap();
+        let sentence = found(|request| *request.uri_mut() = long.parse().unwrap()).unwrap();
         assert!(
-            told.len() < 2048 && told.contains("xxx... was received"),
-            "{told}"
+            sentence.len() < 2048 && sentence.contains("xxx... was received"),
+            "{sentence}"
         );
     }
 }

@@ -4,5 +4,6 @@ mod cause;
 mod explain;
 mod spelling;
 mod story;
+mod undone;
 
 pub(super) use explain::Explain;

@@ -7,7 +7,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The most places of one kind, such as slashes, that are respelled one by one: the slashes of a
-/// path from which `cause` cuts off the most segments, which is one more than these.
+/// path from which `undone` cuts off the most segments, which is one more than these.
 const PLACES_MAX: usize = 65;
 /// The most segments whose case is tried in every combination. With four ways to write each, that
 /// is 256 paths.

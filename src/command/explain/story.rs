@@ -106,8 +106,11 @@ mod tests {
                 "this version has no such reason",
             ),
         ] {
-            let told = differs(noted, found).unwrap();
-            assert!(told.contains(noted) && told.contains(why), "{told}");
+            let sentence = differs(noted, found).unwrap();
+            assert!(
+                sentence.contains(noted) && sentence.contains(why),
+                "{sentence}"
+            );
         }
     }
 }

@@ -1,0 +1,225 @@
+//! The requests that a proxy may have made the received one of, each with one change undone.
+//!
+//! How many there are is bounded, whatever the request holds. Each is made when it is asked for.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+
+use crate::command::explain::spelling::{self, spellings};
+use crate::mns::header::{CONTENT_MD5, DATE, MNS_PREFIX, VERSION};
+use crate::mns::{ContentMd5, Notation};
+
+/// What MNS is known or thought to send as Content-Type.
+const CONTENT_TYPES: [&str; 5] = [
+    "text/xml;charset=utf-8",
+    "text/plain;charset=utf-8",
+    "application/json;charset=utf-8",
+    "text/xml",
+    "text/plain",
+];
+
+/// The most segments that are taken off the front of a path. No proxy is known to put as many
+/// there.
+const CUTS_MAX: usize = 64;
+/// The longest part of a target that is shown in a sentence, in bytes. The string to sign shows all
+/// of it.
+const SHOWN_BYTES_MAX: usize = 1024;
+
+/// A change that a proxy may have made, and the request without it.
+pub(super) struct Undone {
+    /// The change, as a sentence without its full stop.
+    pub(super) sentence: String,
+    pub(super) request: Request<Bytes>,
+}
+
+/// Whether the path has more segments than are cut off, or the target more places than are
+/// respelled.
+pub(super) fn is_over_bound(received: &Request<Bytes>) -> bool {
+    received
+        .uri()
+        .path()
+        .match_indices('/')
+        .nth(CUTS_MAX.saturating_add(1))
+        .is_some()
+        || spelling::is_over_bound(target_of(received))
+}
+
+fn target_of(request: &Request<Bytes>) -> &str {
+    request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str())
+}
+
+/// The request with another target; `None` for what is no target.
+fn sent_to(received: &Request<Bytes>, target: &str) -> Option<Request<Bytes>> {
+    let mut request = received.clone();
+    *request.uri_mut() = target.parse().ok()?;
+    Some(request)
+}
+
+pub(super) fn other_spellings<'a>(
+    received: &'a Request<Bytes>,
+    served: &'a [String],
+) -> impl Iterator<Item = Undone> + 'a {
+    let target = target_of(received);
+    spellings(target, served).filter_map(move |spelling| {
+        let (signed, came, change) = (shown(&spelling.target), shown(target), spelling.change);
+        let sentence = format!(
+            "a proxy {change}: {signed} was signed, {came} was received; pass the target \
+                on as it comes"
+        );
+        let request = sent_to(received, &spelling.target)?;
+        Some(Undone { sentence, request })
+    })
+}
+
+pub(super) fn other_paths<'a>(
+    received: &'a Request<Bytes>,
+    prefixes: &'a [String],
+) -> impl Iterator<Item = Undone> + 'a {
+    let target = target_of(received);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let put_back = prefixes
+        .iter()
+        .map(move |prefix| format!("{}{target}", prefix.trim_end_matches('/')));
+    let slash = if path.ends_with('/') {
+        path.trim_end_matches('/').to_owned()
+    } else {
+        format!("{path}/")
+    };
+    let usual = [
+        "/notifications".to_owned(),
+        format!("/notifications{target}"),
+        path.to_owned(),
+        slash,
+    ];
+    // Without its first segments, as where a proxy put something in front.
+    let cuts = path
+        .match_indices('/')
+        .skip(1)
+        .take(CUTS_MAX)
+        .filter_map(move |(place, _)| target.get(place..));
+    let query = (!query.is_empty()).then(|| format!("{path}/?{query}"));
+    let candidates = put_back
+        .chain(usual)
+        .chain(cuts.map(str::to_owned))
+        .chain(query);
+    candidates
+        .filter(move |candidate| candidate != target)
+        .filter_map(move |candidate| {
+            let request = sent_to(received, &candidate)?;
+            let (signed, came) = (shown(&candidate), shown(target));
+            let sentence = format!(
+                "the path was rewritten: {signed} was signed, {came} was received; pass the \
+                original path on"
+            );
+            Some(Undone { sentence, request })
+        })
+}
+
+/// The beginning of a target, marked if it is not all.
+fn shown(target: &str) -> Cow<'_, str> {
+    // A target is ASCII: the `http` crate takes no other here, so every place is one between
+    // characters.
+    match target.get(..SHOWN_BYTES_MAX) {
+        Some(beginning) if target.len() > SHOWN_BYTES_MAX => Cow::Owned(format!("{beginning}...")),
+        Some(_) | None => Cow::Borrowed(target),
+    }
+}
+
+pub(super) fn other_content_types(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
+    let now = received.headers().get(header::CONTENT_TYPE);
+    let changed = CONTENT_TYPES
+        .into_iter()
+        .filter(move |kind| now.is_none_or(|now| now != kind))
+        .map(|kind| {
+            let mut request = received.clone();
+            request
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            Undone {
+                sentence: format!(
+                    "Content-Type was changed: {kind:?} was signed; pass it on as it is"
+                ),
+                request,
+            }
+        });
+    let added = now.map(|_present| {
+        let mut request = received.clone();
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        Undone {
+            sentence: "Content-Type was added: none was signed".to_owned(),
+            request,
+        }
+    });
+    changed.chain(added)
+}
+
+/// The request with the digest of its body in each notation, and without one.
+pub(super) fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
+    let now = received.headers().get(CONTENT_MD5);
+    let digest = ContentMd5::of(received.body());
+    let hex = digest.written(Notation::Hex);
+    let notations = [
+        digest.written(Notation::Base64Hex),
+        hex.to_ascii_lowercase(),
+        hex,
+        digest.written(Notation::Base64),
+    ];
+    let changed = notations
+        .into_iter()
+        .filter(move |value| now.is_none_or(|now| now != value))
+        .filter_map(move |value| {
+            let what = if now.is_some() { "changed" } else { "removed" };
+            let mut request = received.clone();
+            request
+                .headers_mut()
+                .insert(CONTENT_MD5, HeaderValue::from_str(&value).ok()?);
+            Some(Undone {
+                sentence: format!(
+                    "Content-MD5 was {what}: {value} was signed; pass it on as it is"
+                ),
+                request,
+            })
+        });
+    let added = now.map(|_present| {
+        let mut request = received.clone();
+        request.headers_mut().remove(CONTENT_MD5);
+        Undone {
+            sentence: "Content-MD5 was added: none was signed".to_owned(),
+            request,
+        }
+    });
+    changed.chain(added)
+}
+
+/// The request without one of the headers that MNS would have signed, or with the one whose value
+/// is always the same.
+pub(super) fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
+    let version = (!received.headers().contains_key(VERSION)).then(|| {
+        let mut request = received.clone();
+        request
+            .headers_mut()
+            .insert(VERSION, HeaderValue::from_static("2015-06-06"));
+        Undone {
+            sentence: format!("the header {VERSION} was removed on the way"),
+            request,
+        }
+    });
+    let suspects = received
+        .headers()
+        .keys()
+        .filter(|name| name.as_str().starts_with(MNS_PREFIX) || *name == DATE);
+    let added = suspects.map(|name| {
+        let mut request = received.clone();
+        request.headers_mut().remove(name);
+        Undone {
+            sentence: format!("the header {name} was added on the way"),
+            request,
+        }
+    });
+    version.into_iter().chain(added)
+}
