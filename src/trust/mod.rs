@@ -8,11 +8,14 @@
 mod admission;
 mod cache;
 mod certificate;
+mod checks;
 mod known_keys;
+mod policy;
 mod prefetch;
 mod public_key;
 mod source;
 mod store;
+mod untrusted;
 mod verifier;
 
 pub use admission::{Admission, NotAdmitted};
@@ -20,9 +23,12 @@ pub use cache::{
     ALL_FETCHES, CacheCounts, CertificateCache, FetchRate, PEER_FETCHES, SITE_FETCHES,
 };
 pub use certificate::{InvalidCertificate, SigningCertificate};
+pub use checks::{Check, CheckName, Checks, SignatureCheck};
 pub use known_keys::KeyChange;
+pub use policy::{LATE, Policy, Timeliness};
 pub use prefetch::prefetch;
 pub use public_key::KEY_BITS;
 pub use source::{CertificateSource, FetchError, FetchOptions, Fetching, HttpsSource, SourceError};
 pub use store::{CertificateStore, Kept, StoreError};
-pub use verifier::{HeadProof, LATE, Policy, Timeliness, Untrusted, Verified, Verifier};
+pub use untrusted::Untrusted;
+pub use verifier::{HeadProof, Verified, Verifier};

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mns_endpoint::server::Reason;
+use mns_endpoint::trust::CheckName;
 use strum::IntoEnumIterator as _;
 
 /// The modules in layers: each imports from its own name and from layers above it in this table.
@@ -255,7 +256,10 @@ fn only_the_verified_road_leads_to_a_decoded_notification() {
         .map(|(name, _)| name)
         .collect();
     // explain shows what stands in a capture; it answers nobody.
-    assert_eq!(callers, ["command/explain/explain.rs", "trust/verifier.rs"]);
+    assert_eq!(
+        callers,
+        ["command/explain/verdicts.rs", "trust/verifier.rs"]
+    );
 }
 
 #[test]
@@ -361,6 +365,20 @@ fn every_reason_key_is_explained() {
     explained.sort();
     keys.sort();
     assert_eq!(explained, keys);
+}
+
+#[test]
+fn the_checks_of_the_verifier_are_explained_in_their_order() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let (_, section) = page.split_once("\n## Checks of the signature\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let item = regex::Regex::new(r"(?m)^\d\. `([a-z0-9-]+)`: ").unwrap();
+    let explained: Vec<&str> = item
+        .captures_iter(section)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    let made: Vec<&str> = CheckName::iter().map(Into::into).collect();
+    assert_eq!(explained, made);
 }
 
 #[test]

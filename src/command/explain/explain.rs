@@ -12,22 +12,19 @@ use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::explain::cause::{self, Search};
-use crate::command::explain::story::{body_is_another, clock_is_off, differs, hint};
+use crate::command::explain::verdicts::Verdicts;
 use crate::command::stdout::printer;
 use crate::command::{Configuration, capture, input};
 use crate::config::Config;
 use crate::journal::escaped;
-use crate::mns::{ContentMd5, Notification, SignedRequest, SigningCertUrl};
+use crate::mns::{ContentMd5, SignedRequest, SigningCertUrl};
 use crate::quarantine::Note;
 use crate::report::Report;
 use crate::server::{Paths, Rejection};
 use crate::trust::{
-    CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate, Timeliness,
-    Untrusted,
+    CertificateSource as _, CertificateStore, Check, Checks, HttpsSource, SignatureCheck,
+    SigningCertificate, Untrusted,
 };
-
-const NOT_THE_MD5: &str = ", MessageMD5 is not the MD5 of the message, which is normal if the \
-    publisher set user properties";
 
 const NO_CERTIFICATE: &str =
     "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
@@ -66,16 +63,6 @@ pub(in crate::command) struct Explain {
     trust: Vec<String>,
 }
 
-/// The first refusal decides, as in serve; the others are shown all the same.
-struct Checks<'o, W> {
-    out: &'o mut W,
-    decisive: Option<(&'static str, u16)>,
-    /// What most likely broke, as sentences without their full stop.
-    causes: Vec<String>,
-    /// Whether signature and digest match, so that MNS sent this body.
-    is_proved: bool,
-}
-
 impl Explain {
     pub(in crate::command) async fn run(&self) -> anyhow::Result<ExitCode> {
         let config = self.configuration.load_revealed(&self.trust)?;
@@ -88,7 +75,6 @@ impl Explain {
             .await
     }
 
-    #[expect(clippy::too_many_lines, reason = "until it is split")]
     async fn explain<W: Write>(
         &self,
         config: &Config,
@@ -96,6 +82,55 @@ impl Explain {
         note: Option<&Note>,
         out: &mut W,
     ) -> anyhow::Result<ExitCode> {
+        self.introduce(request, note, out)?;
+        let mut verdicts = Verdicts::new(out);
+        verdicts.check_head(config, request)?;
+        let signed = match SignedRequest::of(request) {
+            Ok(signed) => signed,
+            Err(defect) => {
+                verdicts.add("headers", Err(Rejection::Untrusted(defect.into())))?;
+                return verdicts.conclude(note);
+            }
+        };
+        verdicts.add("headers", Ok(String::new()))?;
+        let now = self
+            .at
+            .or(note.map(|note| note.came))
+            .unwrap_or_else(|| SystemClock.now());
+        for (name, check) in Checks::new(&config.policy, &config.prefixes, &signed, now) {
+            let name = name.into();
+            match check {
+                Check::Date(date) => verdicts.date(name, date, signed.date(), now)?,
+                Check::ContentMd5(body) => {
+                    verdicts.content_md5(name, body, request.body().len())?
+                }
+                Check::Address(address) => {
+                    let shown = escaped(signed.certificate_address());
+                    let address = address.map(|()| shown).map_err(Rejection::from);
+                    verdicts.add(name, address)?;
+                }
+                Check::Signature(signature) => {
+                    self.check_signature(config, &signed, name, &signature, &mut verdicts)
+                        .await?;
+                }
+            }
+        }
+        verdicts.check_notification(config, request, note)?;
+        writeln!(verdicts.out, "\nString to sign:")?;
+        for line in signed.string_to_sign().split(|byte| *byte == b'\n') {
+            writeln!(verdicts.out, "    {}", escaped(line))?;
+        }
+        writeln!(verdicts.out)?;
+        verdicts.conclude(note)
+    }
+
+    /// Shows what is judged, and by what.
+    fn introduce<W: Write>(
+        &self,
+        request: &Request<Bytes>,
+        note: Option<&Note>,
+        out: &mut W,
+    ) -> anyhow::Result<()> {
         let (headers, body) = (request.headers().len(), request.body().len());
         let target = escaped(request.uri().to_string().as_bytes());
         writeln!(
@@ -114,119 +149,52 @@ impl Explain {
             )?;
         }
         writeln!(out)?;
-        let mut checks = Checks {
-            out,
-            decisive: None,
-            causes: Vec::new(),
-            is_proved: false,
-        };
-        checks.check_head(config, request)?;
-        let signed = match SignedRequest::of(request) {
-            Ok(signed) => signed,
-            Err(defect) => {
-                checks.verdict("headers", Err(Rejection::Untrusted(defect.into())))?;
-                return checks.conclude(note);
-            }
-        };
-        checks.verdict("headers", Ok(String::new()))?;
-        let now = self
-            .at
-            .or(note.map(|note| note.came))
-            .unwrap_or_else(|| SystemClock.now());
-        let date = config.policy.check_date(signed.date(), now);
-        if date.is_err() {
-            checks.causes.push(clock_is_off(signed.date(), now));
-        }
-        checks.verdict(
-            "date",
-            date.map(|timeliness| told(timeliness, signed.date()))
-                .map_err(Rejection::from),
-        )?;
-        let md5 = config.policy.check_content_md5(&signed);
-        if md5 == Err(Untrusted::ContentMd5Mismatch) {
-            checks.causes.push(body_is_another(body));
-        }
-        checks.verdict(
-            "content-md5",
-            md5.map(|()| String::new()).map_err(Rejection::from),
-        )?;
-        let address = config.prefixes.admit(signed.certificate_address());
-        let shown = escaped(signed.certificate_address());
-        let url = address.as_ref().ok().cloned();
-        checks.verdict(
-            "address",
-            address
-                .map(|_| shown)
-                .map_err(|error| Rejection::Untrusted(error.into())),
-        )?;
-        self.check_signature(config, &signed, url.as_ref(), &mut checks)
-            .await?;
-        checks.check_notification(config, request, note)?;
-        writeln!(checks.out, "\nString to sign:")?;
-        for line in signed.string_to_sign().split(|byte| *byte == b'\n') {
-            writeln!(checks.out, "    {}", escaped(line))?;
-        }
-        writeln!(checks.out)?;
-        checks.conclude(note)
+        Ok(())
     }
 
-    /// Looks at the signature; where it is wrong, looks for the change under which it would be
-    /// right.
+    /// Compares the signature. If it is wrong, looks for the change under which it would be right.
     async fn check_signature<W: Write>(
         &self,
         config: &Config,
         signed: &SignedRequest<'_>,
-        url: Option<&SigningCertUrl>,
-        checks: &mut Checks<'_, W>,
+        name: &str,
+        check: &SignatureCheck<'_, '_>,
+        verdicts: &mut Verdicts<'_, W>,
     ) -> anyhow::Result<()> {
+        let url = check.address.as_ref().ok();
         let (certificate, origin) = match self.certificate(config, url).await? {
             Ok(found) => found,
-            Err(why) => return checks.unknown("signature", &why),
+            Err(why) => return verdicts.unknown(name, &why),
         };
         let fits = format!(
             "under a key of {} bits from {}",
             certificate.key_bits(),
             escaped(origin.as_bytes())
         );
-        let other = signed.other_string_to_sign();
-        if certificate.verifies(&signed.string_to_sign(), signed.signature())
-            || other.is_some_and(|text| certificate.verifies(&text, signed.signature()))
-        {
-            let bits = certificate.key_bits();
-            let is_large_enough = bits >= config.policy.min_key_bits;
-            let key = if is_large_enough {
-                Ok(fits)
-            } else {
-                Err(Untrusted::KeyTooSmall(bits).into())
-            };
-            checks.is_proved =
-                signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
-            return checks.verdict("signature", key);
+        if check.matches(&certificate) {
+            let has_digest = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
+            verdicts.is_proved = has_digest;
+            let key = check.check_key(&certificate);
+            return verdicts.add(name, key.map(|()| fits).map_err(Rejection::from));
         }
         let served = match &config.server.paths {
             Paths::These(paths) => paths.as_slice(),
             Paths::Any | Paths::Secret(_) => &[],
         };
-        checks.causes.push(
+        verdicts.causes.push(
             match cause::find(signed, &certificate, &self.path_prefix, served) {
-                Search::Found(told) => told,
-                Search::Nothing => {
-                    format!(
-                        "none of the usual changes explains the signature: forged, or not signed \
-                    {fits}"
-                    )
-                }
+                Search::Found(sentence) => sentence,
+                Search::Nothing => format!(
+                    "none of the usual changes explains the signature: forged, or not signed {fits}"
+                ),
                 Search::LeftOut => format!(
                     "no usual change that was tried explains the signature: forged, or not signed \
-                 {fits}; not every one \
-                 was tried, because the request is far larger than one of MNS"
+                     {fits}; not every one was tried, because the request is far larger than one \
+                     of MNS"
                 ),
             },
         );
-        checks.verdict(
-            "signature",
-            Err(Rejection::Untrusted(Untrusted::SignatureWrong)),
-        )
+        verdicts.add(name, Err(Untrusted::SignatureWrong.into()))
     }
 
     /// The certificate to check under and where it comes from, or why there is none.
@@ -257,132 +225,6 @@ impl Explain {
             .load(url)?
             .map(|certificate| (certificate, store.path(url).display().to_string()));
         Ok(kept.ok_or(why))
-    }
-}
-
-impl<W: Write> Checks<'_, W> {
-    fn verdict(&mut self, name: &str, outcome: Result<String, Rejection>) -> anyhow::Result<()> {
-        match outcome {
-            Ok(detail) => writeln!(
-                self.out,
-                "{}",
-                format!("{name:<13} ok       {detail}").trim_end()
-            )?,
-            Err(rejection) => {
-                let reason = rejection.reason();
-                writeln!(
-                    self.out,
-                    "{name:<13} REFUSED  {}: {}",
-                    reason.key(),
-                    escaped(Report(&rejection).to_string().as_bytes())
-                )?;
-                writeln!(
-                    self.out,
-                    "{:<13}          {}",
-                    "",
-                    hint(reason, self.is_proved)
-                )?;
-                self.decisive
-                    .get_or_insert((reason.key(), rejection.status()));
-            }
-        }
-        Ok(())
-    }
-
-    fn unknown(&mut self, name: &str, why: &str) -> anyhow::Result<()> {
-        writeln!(self.out, "{name:<13} UNKNOWN  {}", escaped(why.as_bytes()))?;
-        self.decisive
-            .get_or_insert(("certificate_unavailable", 503));
-        Ok(())
-    }
-
-    fn check_head(&mut self, config: &Config, request: &Request<Bytes>) -> anyhow::Result<()> {
-        let checked = config.server.check_head(request);
-        let name = match &checked {
-            Err(Rejection::MethodNotAllowed) => "method",
-            Err(Rejection::ContentEncoding) => "encoding",
-            Err(Rejection::BodyTooLarge) => "size",
-            Ok(()) | Err(_) => "path",
-        };
-        self.verdict(name, checked.map(|()| String::new()))
-    }
-
-    fn check_notification(
-        &mut self,
-        config: &Config,
-        request: &Request<Bytes>,
-        note: Option<&Note>,
-    ) -> anyhow::Result<()> {
-        let notification = match Notification::decode(request) {
-            Ok(notification) => notification,
-            Err(error) => return self.verdict("notification", Err(error.into())),
-        };
-        let topic = format!(
-            "topic {} of {}",
-            escaped(&notification.topic_name),
-            escaped(&notification.topic_owner)
-        );
-        let (format, message) = (notification.format, escaped(&notification.message_id));
-        let md5 = if notification.message_md5_holds() {
-            ""
-        } else {
-            NOT_THE_MD5
-        };
-        self.verdict(
-            "notification",
-            Ok(format!("{format}, {topic}, message {message}{md5}")),
-        )?;
-        let admitted = match note {
-            Some(note) => {
-                // A proxy that was named since is seen through.
-                let client = config.trusted_proxies.client(note.peer, request.headers());
-                config.admission.admit(notification, client.ip())
-            }
-            None => config.admission.admit_from_anywhere(notification),
-        };
-        self.verdict(
-            "admission",
-            admitted.map(|_| String::new()).map_err(Rejection::from),
-        )
-    }
-
-    fn conclude(self, note: Option<&Note>) -> anyhow::Result<ExitCode> {
-        match self.decisive {
-            None => writeln!(
-                self.out,
-                "Verdict: serve would accept it, as far as the request itself goes."
-            )?,
-            Some((key @ "certificate_unavailable", status)) => {
-                let unless = "unless it has the certificate or can fetch it";
-                writeln!(
-                    self.out,
-                    "Verdict: serve would answer {status} ({key}), {unless}."
-                )?;
-            }
-            Some((key, status)) => {
-                writeln!(self.out, "Verdict: serve would answer {status} ({key}).")?
-            }
-        }
-        if let Some(told) =
-            note.and_then(|note| differs(&note.reason, self.decisive.map(|(key, _)| key)))
-        {
-            writeln!(self.out, "{}", escaped(told.as_bytes()))?;
-        }
-        if self.decisive.is_none() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        for cause in self.causes {
-            writeln!(self.out, "Most likely:  {}.", escaped(cause.as_bytes()))?;
-        }
-        Ok(ExitCode::FAILURE)
-    }
-}
-
-fn told(timeliness: Timeliness, date: SystemTime) -> String {
-    let date = httpdate::fmt_http_date(date);
-    match timeliness {
-        Timeliness::Prompt => date,
-        Timeliness::Late => format!("{date}, late"),
     }
 }
 

@@ -5,5 +5,6 @@ mod explain;
 mod spelling;
 mod story;
 mod undone;
+mod verdicts;
 
 pub(super) use explain::Explain;
