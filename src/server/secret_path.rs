@@ -1,6 +1,6 @@
 //! A path that only MNS and the owner know.
 //!
-//! The path is part of what MNS signs, and MNS alone is told it: over TLS a stranger who has the
+//! The path is part of what MNS signs, and only MNS learns it: over TLS a stranger who has the
 //! signing key still has no path to post to. So it is compared in constant time, and no output
 //! shows it.
 
@@ -23,7 +23,7 @@ use crate::disk::fix_command;
 const PREFIX: &str = "/n/";
 /// What stands for the segment in every output.
 const HIDDEN: &str = "***";
-/// The same for the one before it, so that it can be told when nothing comes under that any more.
+/// The same for the one before it, so that the logs show when nothing comes under it any more.
 const HIDDEN_BEFORE: &str = "***2";
 /// The shortest segment that is taken: 128 bits and more, whatever alphabet they were written in.
 const SEGMENT_BYTES_MIN: usize = 32;

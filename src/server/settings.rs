@@ -16,7 +16,7 @@ use crate::server::{RefusedLimits, SecretPath};
 pub struct Settings {
     /// Where MNS posts.
     pub paths: Paths,
-    /// What a proxy cut off the path: put back before a path is compared or a signature looked at.
+    /// What a proxy cuts off the path: put back before a path is compared or a signature checked.
     pub path_prefix: String,
     /// Where load balancers ask for our health.
     pub health_path: Option<String>,

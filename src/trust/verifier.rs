@@ -220,7 +220,7 @@ impl<'r> Verified<'r> {
         self.skew_seconds
     }
 
-    /// What is to be told of the key it was verified under.
+    /// The key it was verified under, if that is another one than before.
     #[must_use]
     pub fn key_change(&self) -> Option<&KeyChange> {
         self.key_change.as_ref()
