@@ -17,7 +17,7 @@ use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock as _, SystemClock};
 use mns_endpoint::emulator::{Push, Signer, new_message_id, new_request_id};
 use mns_endpoint::journal::{
-    Entry, FileOptions, FileStorage, Format, Journal, Level, Place, Record, RecordRequest, SUCCEED,
+    Entry, FileOptions, Format, Journal, Level, LogFiles, Place, Record, RecordRequest, SUCCEED,
     Settings, Stamps,
 };
 use mns_endpoint::mns::{
@@ -180,15 +180,13 @@ fn committing(criterion: &mut Criterion) {
     let request = push(&Signer::generate(512).unwrap(), ContentFormat::Xml, 200);
     let endpoint = records(&Stamps::new(TimeZone::UTC), &request, Format::Text);
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let storage = FileStorage::open(FileOptions {
+    let files = LogFiles::open(FileOptions {
         dir: dir.path().to_owned(),
         port: 1,
         mode: 0o640,
     })
     .unwrap();
-    let journal = Journal::start(Box::new(storage), Settings::default(), None)
-        .unwrap()
-        .0;
+    let journal = Journal::start(files, Settings::default(), None).unwrap().0;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut group = criterion.benchmark_group("commit");
     for waiting in [1_u64, 64, 1024] {

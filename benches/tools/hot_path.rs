@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::config::{Config, Sources};
-use mns_endpoint::journal::{self, FileOptions, FileStorage, Journal, SyncMode};
+use mns_endpoint::journal::{self, FileOptions, Journal, LogFiles, SyncMode};
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{Arrival, Connection, Responder as _};
 use mns_endpoint::quarantine::Quarantine;
@@ -106,7 +106,7 @@ fn endpoint(
     certificate_url: &str,
     directory: &std::path::Path,
 ) -> anyhow::Result<Endpoint> {
-    let storage = FileStorage::open(FileOptions {
+    let files = LogFiles::open(FileOptions {
         dir: directory.join("logs"),
         port: 8080,
         mode: 0o640,
@@ -141,7 +141,7 @@ fn endpoint(
             verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
             admission: Admission::new(Vec::new(), Vec::new(), Vec::new()),
         },
-        journal: Journal::start(Box::new(storage), kept, None)?.0,
+        journal: Journal::start(files, kept, None)?.0,
         settings: config.server,
         quarantine: Quarantine::off(),
         clock,

@@ -120,12 +120,12 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
             || matches!(
                 cause.downcast_ref(),
                 Some(
-                    OpenError::Unwritable { .. }
+                    OpenError::Unwritable(_)
                         | OpenError::NotAFile { .. }
                         | OpenError::NotADirectory { .. }
                 )
             )
-            || matches!(cause.downcast_ref(), Some(StoreError::Unwritable { .. }))
+            || matches!(cause.downcast_ref(), Some(StoreError::Unwritable(_)))
     });
     let differs = error.chain().any(|cause| cause.is::<DiffersError>());
     match (is_configuration, differs) {

@@ -1,8 +1,20 @@
-//! The disk: what every part that keeps files needs of it, and what to do when it refuses.
+//! The disk: the seam to it, what becomes durable how, and what to do when it refuses.
 
+mod directory;
 pub(crate) mod fix_command;
+mod latched;
 mod medium;
+mod real;
 pub(crate) mod regular;
+mod replace;
+mod seam;
+mod unwritable;
 
+pub use directory::{parent, sync_dir};
 pub(crate) use fix_command::{fix_command, move_away, word};
+pub use latched::Latched;
 pub use medium::Medium;
+pub use real::RealDisk;
+pub(crate) use replace::{NotReplaced, Replace};
+pub use seam::{Disk, DiskFile, FileId, FileReader, Open, read_exact_at};
+pub use unwritable::Unwritable;

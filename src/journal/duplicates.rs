@@ -14,7 +14,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use tracing::warn;
 
 use crate::journal::read::{self, Records};
-use crate::journal::{Log, Storage};
+use crate::journal::{Log, LogFiles};
 
 /// How many are remembered. They take some 50 MiB.
 const SEEN_MAX: usize = 1_000_000;
@@ -117,16 +117,16 @@ impl Seen {
 
     /// What the snapshot and the logs know. Whatever cannot be read is told and left out: a start
     /// never fails for it.
-    pub(super) fn load(storage: &dyn Storage) -> Self {
-        let snapshot = storage
-            .load_seen()
+    pub(super) fn load(files: &LogFiles) -> Self {
+        let snapshot = files
+            .load_snapshot()
             .ok()
             .and_then(|bytes| Self::decode(&bytes));
-        let mut files = storage.rotated(Log::Endpoint).unwrap_or_else(|error| {
+        let mut rotated = files.rotated(Log::Endpoint).unwrap_or_else(|error| {
             warn!(%error, "Cannot list rotated logs: duplicates of what they hold are not told");
             Vec::new()
         });
-        let mut numbers: Vec<Option<u64>> = files.drain(..).map(Some).collect();
+        let mut numbers: Vec<Option<u64>> = rotated.drain(..).map(Some).collect();
         numbers.push(None);
         let (mut seen, landmark) =
             snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
@@ -134,7 +134,7 @@ impl Seen {
         let mut newest_first = Vec::new();
         let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
-            let found = read_file(storage, number, seen.key, landmark).unwrap_or_else(|error| {
+            let found = read_file(files, number, seen.key, landmark).unwrap_or_else(|error| {
                 warn!(%error, ?number, "Cannot read a log: duplicates of what it holds are not \
                     told");
                 (Vec::new(), false)
@@ -154,16 +154,9 @@ impl Seen {
     }
 
     /// Writes a snapshot that stands for the live endpoint log up to its end.
-    pub(super) fn save(&self, storage: &mut dyn Storage) -> io::Result<()> {
-        let offset = storage.len(Log::Endpoint)?;
-        let mut before =
-            vec![0; usize::try_from(offset.min(LANDMARK_BYTES)).map_err(io::Error::other)?];
-        storage.read_at(
-            Log::Endpoint,
-            &mut before,
-            offset.saturating_sub(LANDMARK_BYTES),
-        )?;
-        storage.save_seen(&self.encode(Landmark {
+    pub(super) fn save(&self, files: &LogFiles) -> io::Result<()> {
+        let (offset, before) = files.end_of(Log::Endpoint, LANDMARK_BYTES)?;
+        files.save_snapshot(&self.encode(Landmark {
             offset,
             before: self.landmark(&before),
         }))
@@ -219,12 +212,12 @@ impl Seen {
 
 /// The fingerprints in a file, and whether the landmark was found in it: then those behind it only.
 fn read_file(
-    storage: &dyn Storage,
+    files: &LogFiles,
     number: Option<u64>,
     key: Fingerprints,
     landmark: Option<Landmark>,
 ) -> io::Result<(Vec<Fingerprint>, bool)> {
-    let mut input = BufReader::with_capacity(1024 * 1024, storage.read(Log::Endpoint, number)?);
+    let mut input = BufReader::with_capacity(1024 * 1024, files.read(Log::Endpoint, number)?);
     let is_here = match landmark {
         Some(landmark) => stands_at(&mut input, landmark, key)?,
         None => false,

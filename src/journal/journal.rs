@@ -22,7 +22,7 @@ use crate::journal::shared::Shared;
 use crate::journal::tee::Tee;
 use crate::journal::writer::Writer;
 use crate::journal::{
-    Duplicates, Entry, Health, Identity, JournalError, Limits, Settings, Storage, SyncMode, Waits,
+    Duplicates, Entry, Health, Identity, JournalError, Limits, LogFiles, Settings, SyncMode, Waits,
 };
 
 /// The handle to the writer thread.
@@ -46,11 +46,11 @@ impl Journal {
     /// # Errors
     /// The files cannot be read, cut or synced, or no thread can be started.
     pub fn start(
-        storage: Box<dyn Storage>,
+        files: LogFiles,
         settings: Settings,
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
-        Self::start_by(Arc::new(SystemClock), storage, settings, tee)
+        Self::start_by(Arc::new(SystemClock), files, settings, tee)
     }
 
     /// The same by a clock of the caller's, which says when the writer has something to do and how
@@ -60,19 +60,19 @@ impl Journal {
     /// Those of [`start`](Self::start).
     pub fn start_by(
         clock: Arc<dyn Clock>,
-        mut storage: Box<dyn Storage>,
+        mut files: LogFiles,
         settings: Settings,
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
-        let recovered = torn::recover(storage.as_mut())?;
+        let recovered = torn::recover(&mut files)?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many refusals as pushes, one request to reopen and one close.
         let (queue, commands) =
             mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new(clock.clone()));
-        let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(storage.as_ref()));
+        let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(&files));
         let fingerprints = seen.as_ref().map(Seen::key);
-        let logs = Logs::new(storage, sync, settings.rotate_bytes)?;
+        let logs = Logs::new(files, sync, settings.rotate_bytes, shared.meters.clone())?;
         let writer = Writer::new(logs, seen, shared.clone(), Tee::new(tee), settings, clock);
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())

@@ -9,7 +9,6 @@ mod batch;
 mod chores;
 mod duplicates;
 mod entry;
-mod file_storage;
 mod gather;
 mod health;
 mod journal;
@@ -20,18 +19,19 @@ mod record;
 mod room;
 mod settings;
 mod shared;
-mod storage;
 mod tee;
 mod writer;
 
 pub use batch::Receipt;
 pub use entry::{Entry, Identity, JournalError};
-pub use file_storage::{FileOptions, FileStorage, OpenError};
 pub use health::{Health, REFUSAL_COOLDOWN, STALL_LIMIT, Space};
 pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use logs::torn;
-pub use logs::{Committed, DIAGNOSTICS, DamagedLog, Names, Recovered, TornTail};
+pub use logs::{
+    Committed, DIAGNOSTICS, DamagedLog, FileOptions, Log, LogFiles, Names, OpenError, Recovered,
+    TornTail,
+};
 pub use meters::Meters;
 pub use read::{Damage, Found, NotificationKey, Records, Verdict, accepted, goes_back, verify};
 pub use record::{
@@ -40,4 +40,3 @@ pub use record::{
 };
 pub use room::{Limits, Waits};
 pub use settings::{Duplicates, Settings, SyncMode};
-pub use storage::{Log, Reading, Storage};

@@ -62,7 +62,6 @@ impl Writer {
         writer
             .chores
             .look_at_the_space(&writer.logs, &writer.shared);
-        writer.logs.tell(&writer.shared.meters);
         writer.count_remembered();
         writer
     }
@@ -149,7 +148,11 @@ impl Writer {
                 meters
                     .duplicates
                     .fetch_add(batch.duplicates, Ordering::Relaxed);
-                let batch = batch.acknowledge(&committed);
+                // A batch of refusals alone is not committed, and nobody waits for it.
+                let batch = match committed {
+                    Some(committed) => batch.acknowledge(&committed),
+                    None => batch,
+                };
                 self.remember(&batch);
                 self.tee.add(&batch.entry.access);
                 batch
@@ -160,11 +163,10 @@ impl Writer {
             }
         };
         self.shared.reopens.give_back(batch.reopens, 0);
-        self.logs.tell(&self.shared.meters);
         batch.clear()
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<Committed, JournalError> {
+    fn write(&mut self, batch: &Batch) -> Result<Option<Committed>, JournalError> {
         if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
@@ -172,7 +174,12 @@ impl Writer {
             self.logs.retry_now();
         }
         let syncs = batch.closing || self.syncs(batch);
-        let written = self.logs.write(&batch.entry, syncs);
+        let now = self.clock.instant();
+        let written = if batch.pushes() == 0 && !syncs {
+            self.logs.append(&batch.entry, now).map(|()| None)
+        } else {
+            self.logs.write(&batch.entry, syncs, now).map(Some)
+        };
         written.map_err(|fault| self.report(&fault))
     }
 
@@ -202,7 +209,7 @@ impl Writer {
             .iter()
             .for_each(|fingerprint| seen.insert(*fingerprint));
         if (batch.closing || self.logs.is_save_due())
-            && let Err(fault) = self.logs.save(seen)
+            && let Err(fault) = self.logs.save(seen, self.clock.instant())
         {
             self.report(&fault);
         }
@@ -254,16 +261,15 @@ impl Writer {
         }
         let mut done = Ok(());
         if self.logs.sync_due().is_some_and(|due| due <= now) {
-            done = self.logs.sync_both();
+            done = self.logs.sync_both(now);
         }
         if done.is_ok() && self.chores.due() <= now {
             self.chores.put_off(now);
             self.chores.look_at_the_space(&self.logs, &self.shared);
             self.chores
                 .prune(&mut self.logs, &self.shared, self.clock.as_ref());
-            done = self.logs.look();
+            done = self.logs.look(now);
         }
-        self.logs.tell(&self.shared.meters);
         if let Err(fault) = done {
             self.report(&fault);
         }

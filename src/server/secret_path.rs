@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::{DirBuilder, File};
-use std::io::{self, Write as _};
+use std::fs::DirBuilder;
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::bounded;
-use crate::disk::fix_command;
+use crate::disk::{NotReplaced, Replace, Unwritable, parent};
 
 /// What stands before the segment.
 const PREFIX: &str = "/n/";
@@ -46,18 +46,9 @@ pub struct SecretPath {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPathError {
     /// It cannot be read, or not be made where there is none.
-    #[error("cannot {doing} {}, which server.secret_path_file names: {cause}; \
-        {remedy}", path.display())]
-    Unusable {
-        /// What was tried.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What mends it.
-        remedy: String,
-        /// What the system said.
-        cause: io::Error,
-    },
+    #[error("cannot {} {}, which server.secret_path_file names: {}; \
+        {}", .0.doing, .0.path.display(), .0.cause, .0.fix)]
+    Unusable(Unwritable),
     /// What it holds is no secret path.
     #[error(
         "{}, which server.secret_path_file names: line {line} is no segment of {SEGMENT_BYTES_MIN} \
@@ -235,36 +226,26 @@ fn replace(text: &[u8], part: &[u8], with: &[u8]) -> Vec<u8> {
 
 /// Makes the file for its owner alone. One that somebody else made meanwhile stays as it is.
 fn make(file: &Path, segment: &str) -> io::Result<()> {
-    let dir = file
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    // A temporary file is its owner's alone.
-    let mut made = tempfile::NamedTempFile::new_in(dir)?;
-    made.write_all(format!("{segment}\n").as_bytes())?;
-    sync_all(made.as_file())?;
-    // Unlike a rename this fails where there is a file by now.
-    made.persist_noclobber(file)?;
-    sync_all(&File::open(dir)?)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an address that is given to MNS must outlast a power cut"
-)]
-fn sync_all(file: &File) -> io::Result<()> {
-    file.sync_all()
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(parent(file))?;
+    // A name of its own: of two first starts each writes one.
+    let draft = parent(file).join(format!(".{:016x}.new", rand::random::<u64>()));
+    let replace = Replace {
+        path: file,
+        draft: &draft,
+        mode: 0o600,
+    };
+    // Durable, because an address that is given to MNS must outlast a power cut.
+    replace
+        .make_new(format!("{segment}\n").as_bytes())
+        .map_err(|NotReplaced { cause, .. }| cause)
 }
 
 fn unusable(doing: &'static str, path: &Path, cause: io::Error) -> SecretPathError {
-    let remedy = fix_command(path.parent().unwrap_or(path), &cause);
-    SecretPathError::Unusable {
-        doing,
-        path: path.to_owned(),
-        remedy,
-        cause,
-    }
+    let dir = path.parent().unwrap_or(path);
+    SecretPathError::Unusable(Unwritable::new(doing, path, dir, cause))
 }
 
 #[cfg(test)]

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::bounded;
-use crate::disk::fix_command;
 use crate::disk::regular;
+use crate::disk::{NotReplaced, RealDisk, Replace, Unwritable};
 use crate::mns::{SigningCertUrl, is_certificate_file};
 use crate::trust::SigningCertificate;
 
 /// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more
 /// than one.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A certificate is no secret: the umask decides who may read it.
+const FILE_MODE: u32 = 0o666;
 
 /// A directory of certificates, each at `HOST/FILE`.
 #[derive(Debug, Clone)]
@@ -45,18 +48,9 @@ pub enum StoreError {
         /// What the system said.
         cause: io::Error,
     },
-    /// A file cannot be written.
-    #[error("cannot {doing} {}: {cause}; {remedy}", path.display())]
-    Unwritable {
-        /// What was tried.
-        doing: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What to do about it.
-        remedy: String,
-        /// What the system said.
-        cause: io::Error,
-    },
+    /// Nothing can be put there.
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
 }
 
 impl CertificateStore {
@@ -114,8 +108,14 @@ impl CertificateStore {
         let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
         fs::create_dir_all(parent)
             .map_err(|cause| self.unwritable("make the directory", parent, cause))?;
-        fs::write(&draft, pem).map_err(|cause| self.unwritable("write", &draft, cause))?;
-        fs::rename(&draft, &path).map_err(|cause| self.unwritable("put in place", &path, cause))?;
+        let replace = Replace {
+            path: &path,
+            draft: &draft,
+            mode: FILE_MODE,
+        };
+        replace
+            .with(&RealDisk, pem.as_bytes())
+            .map_err(|NotReplaced { doing, path, cause }| self.unwritable(doing, &path, cause))?;
         Ok(path)
     }
 
@@ -153,12 +153,7 @@ impl CertificateStore {
     }
 
     fn unwritable(&self, doing: &'static str, path: &Path, cause: io::Error) -> StoreError {
-        StoreError::Unwritable {
-            doing,
-            path: path.to_owned(),
-            remedy: fix_command(&self.dir, &cause),
-            cause,
-        }
+        Unwritable::new(doing, path, &self.dir, cause).into()
     }
 }
 

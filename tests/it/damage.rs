@@ -340,8 +340,7 @@ proptest! {
         let (rest, _) = file.damage(&damage);
         let storage = FaultyStorage::new();
         put(&storage, log, &file.bytes);
-        let started = Journal::start(Box::new(storage.clone()), Settings::default(), None);
-        let (journal, _) = started.unwrap();
+        let (journal, _) = Journal::start(storage.open(), Settings::default(), None).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let next = entry(1000, formats[1]);
         let mut wanted = File { log, bytes: Vec::new(), records: Vec::new() };
@@ -367,8 +366,7 @@ proptest! {
         junk in proptest::collection::vec(any::<u8>(), 1..20),
     ) {
         let storage = FaultyStorage::new();
-        let started = Journal::start(Box::new(storage.clone()), Settings::default(), None);
-        let (journal, _) = started.unwrap();
+        let (journal, _) = Journal::start(storage.open(), Settings::default(), None).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for number in 0..pushes {
             let format = formats[usize::from(number > pushes / 2)];

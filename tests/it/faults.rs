@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mns_endpoint::journal::{Entry, Head, Identity, Journal, Log, Settings, SyncMode};
 use proptest::prelude::*;
 use strum::IntoEnumIterator as _;
 
-use crate::support::FaultyStorage;
+use crate::support::{Disk, FaultyDisk, File};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -31,6 +31,19 @@ enum Step {
     FailOpen(bool),
     /// Somebody renames a log.
     Rename(Log),
+    /// Somebody puts a file that ends within a record in the place of a log.
+    Place(Log),
+    /// Somebody deletes a log.
+    Delete(Log),
+    /// Somebody moves the directory away, and makes it anew or not.
+    MoveDir(bool),
+    /// Somebody makes the directory if there is none.
+    MakeDir,
+    /// Another process wants the logs.
+    Second,
+    /// The oldest rotated files become old, so many of each log, and so does all that is never
+    /// deleted; then the process is started again.
+    Age(usize),
     /// SIGHUP.
     Reopen,
     /// Somebody cuts a log to so many per cent, after a copy of all of it or none.
@@ -69,8 +82,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::FailSyncNames),
         1 => any::<bool>().prop_map(Step::FailOpen),
         2 => log().prop_map(Step::Rename),
+        1 => log().prop_map(Step::Place),
+        1 => log().prop_map(Step::Delete),
+        1 => any::<bool>().prop_map(Step::MoveDir),
+        1 => Just(Step::MakeDir),
+        1 => Just(Step::Second),
+        1 => (1_usize..4).prop_map(Step::Age),
         1 => Just(Step::Reopen),
-        1 => (log(), 0_usize..100, Just(false)).prop_map(|(log, part, copies)| Step::Cut(log, part, copies)),
+        1 => (log(), 0_usize..100, Just(false))
+            .prop_map(|(log, part, copies)| Step::Cut(log, part, copies)),
         1 => log().prop_map(|log| Step::Cut(log, 0, true)),
         2 => (1_usize..40, crash()).prop_map(|(calls, crash)| Step::StandStill(calls, crash)),
         2 => crash().prop_map(Step::Crash),
@@ -84,12 +104,27 @@ fn settings() -> impl Strategy<Value = Settings> {
         1 => Just(SyncMode::Os),
     ];
     let rotate = prop_oneof![Just(None), (1_u64..600).prop_map(Some)];
-    (sync, rotate).prop_map(|(sync, rotate_bytes)| Settings {
+    let keep = prop_oneof![Just(None), Just(Some(KEEP))];
+    (sync, rotate, keep).prop_map(|(sync, rotate_bytes, keep)| Settings {
         sync,
         rotate_bytes,
+        keep,
         ..Settings::default()
     })
 }
+
+const KEEP: Duration = Duration::from_secs(3600);
+
+/// Files in the directory that are old and none of ours to delete, or the newest of their kind: of
+/// another port, packed, of the diagnostic log.
+const OTHERS: [&str; 4] = [
+    "endpoint_log.8080.1",
+    "endpoint_log.80.7.gz",
+    "access_log.80.7.gz",
+    "diagnostics.2026-01-02",
+];
+/// Which no file may be renamed to.
+const TAKEN: [&str; 2] = ["endpoint_log.80.7", "access_log.80.7"];
 
 const SUCCEED: &str =
     "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:2] [1] Notify Message Succeed!\n";
@@ -157,21 +192,29 @@ fn read_one(log: Log, text: &[u8]) -> Option<(usize, bool, usize)> {
 struct World {
     runtime: tokio::runtime::Runtime,
     settings: Settings,
-    storage: FaultyStorage,
+    storage: FaultyDisk,
     journal: Arc<Journal>,
     next: usize,
     renamed: usize,
     acknowledged: BTreeSet<usize>,
     /// Access lines of duplicates that were acknowledged.
     lines: BTreeSet<usize>,
-    /// What somebody cut off a log without a copy, by log.
+    /// Pushes that were answered 503 since the last start.
+    refused: BTreeSet<usize>,
+    /// What somebody cut off a log without a copy, or deleted, by log.
     taken: [BTreeSet<usize>; 2],
     crash: Crash,
 }
 
 impl World {
     fn new(settings: Settings) -> Self {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
+        storage.with(|disk| {
+            for name in OTHERS {
+                disk.make_exactly(name, b"of others");
+            }
+            disk.make_durable();
+        });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -188,6 +231,7 @@ impl World {
             renamed: 0,
             acknowledged,
             lines,
+            refused: BTreeSet::new(),
             taken,
             crash,
         }
@@ -227,15 +271,10 @@ impl World {
             return;
         };
         let is_kept = self.storage.with(|disk| {
-            let read_at_a_start = |name: &str| {
-                name.strip_prefix("endpoint_log")
-                    .is_some_and(|end| end.is_empty() || end[1..].parse::<u64>().is_ok())
-            };
-            let mut files = disk.names.iter().filter(|(name, _)| read_at_a_start(name));
-            files.any(|(_, file)| {
-                read(Log::Endpoint, &disk.files[*file].live)
-                    .0
-                    .contains(&number)
+            let mut files = disk.readable(Log::Endpoint).into_iter();
+            files.any(|file| {
+                let (numbers, _) = read(Log::Endpoint, &disk.files[file].live);
+                numbers.contains(&number)
             })
         });
         if is_kept {
@@ -252,10 +291,12 @@ impl World {
         }
     }
 
-    fn append(&mut self, count: usize) {
+    /// Pushes that come at once; returns whether all were acknowledged.
+    fn append(&mut self, count: usize) -> bool {
         let entries: Vec<_> = (0..count).map(|_| self.entry()).collect();
         let journal = self.journal.clone();
-        let acknowledged = self.runtime.block_on(async move {
+        let sent: BTreeSet<usize> = entries.iter().map(|(number, _)| *number).collect();
+        let acknowledged: BTreeSet<usize> = self.runtime.block_on(async move {
             let spawn = |(number, entry)| {
                 let journal = journal.clone();
                 (
@@ -264,18 +305,21 @@ impl World {
                 )
             };
             let tasks: Vec<_> = entries.into_iter().map(spawn).collect();
-            let mut acknowledged = Vec::new();
+            let mut acknowledged = BTreeSet::new();
             for (number, task) in tasks {
                 acknowledged.extend(task.await.unwrap().then_some(number));
             }
             acknowledged
         });
+        let are_all = acknowledged == sent;
+        self.refused.extend(sent.difference(&acknowledged));
         self.acknowledged.extend(acknowledged);
+        are_all
     }
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Append(count) => self.append(count),
+            Step::Append(count) => drop(self.append(count)),
             Step::Again(back) => self.again(back),
             Step::Note => {
                 let (_, entry) = self.entry();
@@ -292,6 +336,28 @@ impl World {
                 let new = format!("{}.old{}", log.name(), self.renamed);
                 self.storage.with(|disk| disk.rename(log.name(), &new));
             }
+            Step::Place(log) => {
+                self.renamed += 1;
+                let new = format!("{}.old{}", log.name(), self.renamed);
+                let (number, _) = self.entry();
+                let record = written(log, number);
+                self.storage.with(|disk| {
+                    disk.rename(log.name(), &new);
+                    if disk.has_dir() {
+                        disk.make(log.name(), &record[..record.len() - 2]);
+                    }
+                });
+            }
+            Step::Delete(log) => self.delete(log),
+            Step::MoveDir(is_made_anew) => self.storage.with(|disk| {
+                disk.move_dir();
+                if is_made_anew {
+                    disk.make_dir();
+                }
+            }),
+            Step::MakeDir => self.storage.with(|disk| disk.make_dir()),
+            Step::Second => self.second(),
+            Step::Age(count) => self.age(count),
             Step::Reopen => self.journal.reopen(),
             Step::Cut(log, part, copies) => self.cut(log, part, copies),
             Step::StandStill(calls, crash) => {
@@ -303,6 +369,7 @@ impl World {
                 self.restart();
             }
         }
+        self.check_files();
         let has_failed = !self.journal.health().is_writable()
             && self
                 .storage
@@ -310,6 +377,133 @@ impl World {
         if self.storage.with(|disk| disk.is_dead()) || has_failed {
             self.restart();
         }
+    }
+
+    fn delete(&mut self, log: Log) {
+        // Not while a refusal is written.
+        self.append(1);
+        let deleted = self.storage.with(|disk| {
+            let file = disk.named(log.name()).cloned();
+            disk.delete(log.name());
+            file
+        });
+        if let Some(file) = deleted {
+            self.take(log, &file);
+        }
+    }
+
+    /// A file and what was copied of it may be gone from now on.
+    fn take(&mut self, log: Log, file: &File) {
+        let texts = std::iter::once(&file.live).chain(&file.copies);
+        let numbers = texts.flat_map(|text| read(log, text).0);
+        self.taken[usize::from(log == Log::Access)].extend(numbers);
+    }
+
+    /// While a process has the logs at their names no other one gets them, wherever the directory
+    /// was moved.
+    fn second(&mut self) {
+        if !self.append(1) {
+            return;
+        }
+        let at_first = |disk: &mut Disk| (disk.has_dir(), disk.is_at_home(), disk.open);
+        let (has_dir, is_at_home, open) = self.storage.with(at_first);
+        if has_dir {
+            let second = self.storage.try_open();
+            // The files of the first one are what is looked at.
+            self.storage.with(|disk| disk.open = open);
+            assert!(
+                !is_at_home || second.is_err(),
+                "two processes have the logs"
+            );
+        }
+    }
+
+    /// Old files are deleted by a start, and none but rotated ones.
+    fn age(&mut self, count: usize) {
+        const OLD: SystemTime = SystemTime::UNIX_EPOCH;
+        let rotates = self.settings.rotate_bytes.is_some();
+        let (aged, is_newer_left) = self.storage.with(|disk| {
+            if !rotates && disk.has_dir() {
+                // Rotated by a process that had another setting.
+                disk.make("access_log.1", b"");
+                disk.make("access_log.2", b"");
+            }
+            let mut aged = Vec::new();
+            let mut is_newer_left = false;
+            for log in Log::iter() {
+                let rotated = disk.rotated(log);
+                let (old, newer) = rotated.split_at(count.min(rotated.len()));
+                aged.extend(old.iter().map(|file| (log, *file)));
+                let mut newer = newer.iter();
+                is_newer_left |= newer.any(|file| disk.files[*file].modified > OLD);
+            }
+            let rotated: Vec<usize> = Log::iter().flat_map(|log| disk.rotated(log)).collect();
+            let live: Vec<usize> = Log::iter().flat_map(|log| disk.readable(log)).collect();
+            let others: Vec<usize> = disk
+                .names
+                .values()
+                .copied()
+                .filter(|file| !rotated.contains(file))
+                // A live file that is left before it is written again is a rotated one as old.
+                .filter(|file| !rotates || !live.contains(file))
+                .collect();
+            for file in aged.iter().map(|(_, file)| *file).chain(others) {
+                disk.files[file].modified = OLD;
+            }
+            (aged, is_newer_left)
+        });
+        for (log, file) in &aged {
+            let file = self.storage.with(|disk| disk.files[*file].clone());
+            self.take(*log, &file);
+        }
+        self.crash = Crash::Kill;
+        self.restart();
+        // Old files are deleted after the first batch, and before the second.
+        let is_done = self.append(1) && self.append(1);
+        if is_done && is_newer_left && self.settings.keep.is_some() {
+            let left = self.storage.with(|disk| {
+                let rotated: Vec<usize> = Log::iter().flat_map(|log| disk.rotated(log)).collect();
+                aged.iter().any(|(_, file)| rotated.contains(file))
+            });
+            assert!(!left, "an old file was not deleted");
+        }
+    }
+
+    /// What holds at any time while the process lives.
+    fn check_files(&self) {
+        self.storage.with(|disk| {
+            if disk.is_dead() {
+                return;
+            }
+            for log in Log::iter() {
+                for file in disk.rotated(log) {
+                    let file = &disk.files[file];
+                    assert!(
+                        file.live == file.durable,
+                        "{}: a file was left that is not synced",
+                        log.name()
+                    );
+                }
+                for file in disk.readable(log) {
+                    let (numbers, _) = read(log, &disk.files[file].live);
+                    let refused = numbers.iter().find(|number| self.refused.contains(number));
+                    assert_eq!(refused, None, "{}: answered 503, and there", log.name());
+                }
+            }
+            let names: BTreeSet<&str> = disk
+                .all_names()
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            for name in OTHERS {
+                assert!(names.contains(name), "{name} was deleted");
+            }
+            for name in TAKEN {
+                let is_packed = disk.names.contains_key(&format!("{name}.gz"));
+                let is_reused = is_packed && disk.names.contains_key(name);
+                assert!(!is_reused, "{name} had been packed");
+            }
+        });
     }
 
     fn cut(&mut self, log: Log, part: usize, copies: bool) {
@@ -345,7 +539,8 @@ impl World {
             // What a power cut takes with the other modes is what they say.
             Crash::PowerCut(_) | Crash::Kill => disk.after_kill(),
         };
-        self.storage = FaultyStorage::on(left);
+        self.storage = FaultyDisk::as_it_is(left);
+        self.refused.clear();
         self.journal = start(&self.storage, &self.settings);
         self.crash = Crash::Kill;
     }
@@ -353,16 +548,22 @@ impl World {
     /// What stands in all files of a log, the oldest first.
     fn found(&self, log: Log) -> Vec<usize> {
         self.storage.with(|disk| {
+            let live = format!("{}.80", log.name());
+            let is_of_log = |name: &str| {
+                name.strip_prefix(&live)
+                    .is_some_and(|end| end.is_empty() || end.starts_with('.') && end != ".torn")
+            };
             let mut named: Vec<(usize, &String)> = disk
-                .names
-                .iter()
-                .map(|(name, file)| (*file, name))
+                .all_names()
+                .into_iter()
+                .filter(|(name, _)| is_of_log(name))
+                .map(|(name, file)| (file, name))
                 .collect();
-            named.retain(|(_, name)| name.starts_with(log.name()));
             named.sort();
+            let at_home = disk.names.get(&live).copied();
             let mut found = Vec::new();
-            for (file, name) in named {
-                let file = &disk.files[file];
+            for (number, name) in named {
+                let file = &disk.files[number];
                 // A copy may have been made in the middle of a write.
                 found.extend(file.copies.iter().flat_map(|copy| read(log, copy).0));
                 let (numbers, len) = read(log, &file.live);
@@ -370,7 +571,7 @@ impl World {
                 // Nothing goes on behind a torn end, and the file that is written has none.
                 let rest = String::from_utf8_lossy(&file.live[len..]).into_owned();
                 assert!(
-                    name != log.name() || rest.is_empty(),
+                    at_home != Some(number) || rest.is_empty(),
                     "{name} goes on with {rest:?}"
                 );
             }
@@ -400,8 +601,8 @@ impl World {
     }
 }
 
-fn start(storage: &FaultyStorage, settings: &Settings) -> Arc<Journal> {
-    let started = Journal::start(Box::new(storage.clone()), settings.clone(), None);
+fn start(storage: &FaultyDisk, settings: &Settings) -> Arc<Journal> {
+    let started = Journal::start(storage.open(), settings.clone(), None);
     Arc::new(started.expect("the start fails").0)
 }
 

@@ -14,7 +14,7 @@ use mns_endpoint::clock::Clock;
 use mns_endpoint::config::{Config, Sources};
 use mns_endpoint::emulator::Signer;
 use mns_endpoint::journal::{
-    self, AccessField, Duplicates, FileOptions, FileStorage, Format, Journal, Level, Limits, Log,
+    self, AccessField, Duplicates, FileOptions, Format, Journal, Level, Limits, Log, LogFiles,
     Place, Record, Stamps,
 };
 use mns_endpoint::mns::{ContentFormat, Prefix, Prefixes, SigningCertUrl};
@@ -76,7 +76,7 @@ fn endpoint_with(
     limits: Limits,
     [refused_per_second, refused_line_bytes]: [Option<u64>; 2],
 ) -> Endpoint {
-    let storage = FileStorage::open(FileOptions {
+    let files = LogFiles::open(FileOptions {
         dir: dir.join("logs"),
         port: 8080,
         mode: 0o640,
@@ -123,7 +123,7 @@ fn endpoint_with(
             verifier: Verifier::new(config.policy, prefixes, cache, clock.clone()),
             admission: Admission::new(vec!["1269128356620446".to_owned()], Vec::new(), Vec::new()),
         },
-        journal: Journal::start(Box::new(storage), kept, None).unwrap().0,
+        journal: Journal::start(files, kept, None).unwrap().0,
         settings,
         quarantine: Quarantine::off(),
         clock,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::journal::{
     Duplicates, Entry, Head, Health, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN,
-    STALL_LIMIT, Settings, Space, Storage, SyncMode, Waits,
+    STALL_LIMIT, Settings, Space, SyncMode, Waits,
 };
 
 use crate::support::{Disk, FaultyStorage, eventually};
@@ -28,9 +28,7 @@ fn start_with(storage: &FaultyStorage, limits: Limits) -> Journal {
 }
 
 fn start_set(storage: &FaultyStorage, settings: Settings) -> Journal {
-    Journal::start(Box::new(storage.clone()), settings, None)
-        .unwrap()
-        .0
+    Journal::start(storage.open(), settings, None).unwrap().0
 }
 
 fn entry(name: &str) -> Entry {
@@ -97,7 +95,7 @@ impl Clock for TurnedClock {
 }
 
 fn start_by(clock: &Arc<TurnedClock>, storage: &FaultyStorage, settings: Settings) -> Journal {
-    Journal::start_by(clock.clone(), Box::new(storage.clone()), settings, None)
+    Journal::start_by(clock.clone(), storage.open(), settings, None)
         .unwrap()
         .0
 }
@@ -231,7 +229,7 @@ impl io::Write for Shown {
 async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
     let (storage, shown) = (FaultyStorage::new(), Shown::default());
     let started = Journal::start(
-        Box::new(storage.clone()),
+        storage.open(),
         Settings::default(),
         Some(Box::new(shown.clone())),
     );
@@ -674,25 +672,25 @@ fn what_is_found_at_the_start_is_synced_before_it_counts() {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
         disk.access().live = b"a\nb".to_vec();
     });
-    let (_journal, recovered) =
-        Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let (_journal, recovered) = Journal::start(storage.open(), Settings::default(), None).unwrap();
     assert_eq!(recovered.torn.len(), 2);
     storage.with(|disk| {
         assert_eq!(disk.endpoint().durable, b"[a]\n\n");
         assert_eq!(disk.access().durable, b"a\n");
-        assert_eq!(disk.aside, b"[b]\ntob");
+        assert_eq!(disk.aside(), b"[b]\ntob");
     });
 }
 
 #[test]
 fn each_file_is_really_synced_by_the_real_storage() {
-    use mns_endpoint::journal::{FileOptions, FileStorage};
+    use mns_endpoint::disk::{Disk as _, Open, RealDisk};
+    use mns_endpoint::journal::{FileOptions, LogFiles};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     // A pipe takes writes and has no disk: the kernel refuses to sync it, and says so to whoever
     // asks.
-    for (pipe, of_pipe, other) in [
-        ("endpoint_log.1", Log::Endpoint, Log::Access),
-        ("access_log.1", Log::Access, Log::Endpoint),
+    for (pipe, other) in [
+        ("endpoint_log.1", "access_log.1"),
+        ("access_log.1", "endpoint_log.1"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         mknodat(
@@ -708,16 +706,21 @@ fn each_file_is_really_synced_by_the_real_storage() {
             port: 1,
             mode: 0o640,
         };
-        let mut storage = FileStorage::open(options).unwrap();
-        storage.append(of_pipe, b"x").unwrap();
+        let files = LogFiles::open(options).unwrap();
+        let open = |name: &str| {
+            let how = Open::AppendToAny { mode: 0o640 };
+            RealDisk.open(&dir.path().join(name), how).unwrap()
+        };
+        let mut file = open(pipe);
+        file.append(b"x").unwrap();
         assert_eq!(
-            storage.sync(of_pipe).unwrap_err().kind(),
+            file.sync().unwrap_err().kind(),
             io::ErrorKind::InvalidInput,
             "{pipe}"
         );
-        storage.sync(other).unwrap();
+        open(other).sync().unwrap();
         // So no journal starts on it.
-        assert!(Journal::start(Box::new(storage), Settings::default(), None).is_err());
+        assert!(Journal::start(files, Settings::default(), None).is_err());
     }
 }
 
@@ -763,7 +766,13 @@ async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
     storage.with(|disk| {
         assert_eq!(disk.named("endpoint_log.1").unwrap().live, b"[a]\n\n");
         assert_eq!(disk.named("endpoint_log").unwrap().live, b"[b]\n\n");
-        assert_eq!(disk.names.len(), 4);
+        assert_eq!(
+            disk.names
+                .keys()
+                .filter(|name| !name.starts_with('.'))
+                .count(),
+            4
+        );
     });
 }
 
@@ -955,7 +964,7 @@ async fn a_file_that_cannot_be_cut_after_a_failed_sync_is_suspect() {
             && left
                 .names
                 .keys()
-                .any(|name| name.starts_with("endpoint_log.suspect"))
+                .any(|name| name.starts_with("endpoint_log.80.suspect"))
     );
     assert_eq!(
         left.named("access_log").unwrap().live,
@@ -974,8 +983,7 @@ async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
         disk.room = Some(0);
     });
-    let (_journal, recovered) =
-        Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let (_journal, recovered) = Journal::start(storage.open(), Settings::default(), None).unwrap();
     assert!(!recovered.torn[0].is_kept);
     assert_eq!(storage.text(), "[a]\n\n");
 }
@@ -1083,43 +1091,6 @@ async fn a_close_ends_the_thread_whatever_was_asked_before() {
         .unwrap()
         .unwrap();
     assert!(!journal.health().is_writable());
-}
-
-#[test]
-fn rotated_files_are_deleted_by_age_and_no_others() {
-    use mns_endpoint::journal::{FileOptions, FileStorage};
-    let dir = tempfile::tempdir().unwrap();
-    let mut storage = FileStorage::open(FileOptions {
-        dir: dir.path().to_owned(),
-        port: 1,
-        mode: 0o640,
-    })
-    .unwrap();
-    let now = SystemClock.now();
-    let old = [
-        "endpoint_log.1.1",
-        "access_log.1.1",
-        "endpoint_log.1.torn",
-        "endpoint_log.1.2.gz",
-        "endpoint_log.10.1",
-    ];
-    for name in old {
-        std::fs::write(dir.path().join(name), "x").unwrap();
-        let file = std::fs::File::options()
-            .append(true)
-            .open(dir.path().join(name))
-            .unwrap();
-        file.set_modified(now - Duration::from_secs(100)).unwrap();
-    }
-    std::fs::write(dir.path().join("endpoint_log.1.3"), "x").unwrap();
-    assert_eq!(storage.prune(now - Duration::from_secs(101)).unwrap(), 0);
-    assert_eq!(storage.prune(now - Duration::from_secs(50)).unwrap(), 2);
-    let left = old[2..]
-        .iter()
-        .chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);
-    for name in left {
-        assert!(dir.path().join(name).exists(), "{name}");
-    }
 }
 
 /// The outcome of a notification, as a real one is logged.
@@ -1251,16 +1222,16 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
         .keys()
         .filter(|name| name.starts_with("endpoint"))
         .count();
-    assert!(all > 3 && killed.seen.is_some());
+    assert!(all > 3 && killed.seen().is_some());
     // After a kill: from the snapshot of the last rotation. Without one, as with the logs of an
     // older build, from all.
-    let broken = killed.seen.clone().map(|mut seen| {
+    let broken = killed.seen().map(|mut seen| {
         seen[40] ^= 1;
         seen
     });
-    for (seen, reads) in [(killed.seen.clone(), 1), (None, all), (broken, all)] {
+    for (seen, reads) in [(killed.seen(), 1), (None, all), (broken, all)] {
         let mut left = killed.after_kill();
-        left.seen = seen;
+        left.set_seen(seen);
         let again = FaultyStorage::on(left);
         let journal = start_set(&again, settings.clone());
         assert_eq!(again.with(|disk| disk.reads.len()), reads);
@@ -1307,7 +1278,7 @@ async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
         journal.append(notification(&journal, id)).await.unwrap();
     }
     // The rotation before "b" makes a snapshot due, which knows "b" too.
-    until(&storage, |disk| disk.seen.is_some()).await;
+    until(&storage, |disk| disk.seen().is_some()).await;
     storage.with(|disk| {
         let live = disk.endpoint().clone();
         assert_eq!(live.durable, live.live);
@@ -1324,7 +1295,7 @@ async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snap
     let other = ["x", "y"]
         .map(|id| notification(&journal, id).endpoint)
         .concat();
-    let file = left.names["endpoint_log"];
+    let file = left.names["endpoint_log.80"];
     left.files[file].live = other;
     let again = FaultyStorage::on(left);
     let journal = start(&again);
@@ -1386,8 +1357,7 @@ async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
         disk.endpoint().live = endpoint.to_vec();
         disk.access().live = [&access[..], b"e"].concat();
     });
-    let (journal, recovered) =
-        Journal::start(Box::new(storage.clone()), Settings::default(), None).unwrap();
+    let (journal, recovered) = Journal::start(storage.open(), Settings::default(), None).unwrap();
     let damaged: Vec<_> = recovered
         .damaged
         .iter()
@@ -1411,10 +1381,20 @@ async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
 async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
     let (storage, day) = (FaultyStorage::new(), Duration::from_secs(24 * 3600));
     let clock = Arc::<TurnedClock>::default();
-    let now = SystemClock.now();
-    // By this the clock is 30 days ahead, or nothing came for 30 days.
+    let (now, second) = (SystemClock.now(), Duration::from_secs(1));
+    let make = |number: u64, modified| {
+        storage.with(|disk| {
+            let name = format!("endpoint_log.{number}");
+            disk.make(&name, b"[x]\n\n");
+            let file = disk.names[&format!("endpoint_log.80.{number}")];
+            disk.files[file].modified = modified;
+        });
+    };
+    // By the newest the clock is 30 days ahead, or nothing came for 30 days.
     let newest = now - day * 30;
-    storage.with(|disk| disk.newest = Some(newest));
+    make(1, newest - day - second);
+    make(2, newest - day);
+    make(3, newest);
     let journal = start_by(
         &clock,
         &storage,
@@ -1423,19 +1403,23 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
             ..Settings::default()
         },
     );
+    let is_there =
+        |disk: &Disk, number: u64| disk.named(&format!("endpoint_log.{number}")).is_some();
     clock.turn(CHORES_EVERY);
-    until(&storage, |disk| !disk.pruned.is_empty()).await;
-    assert_eq!(storage.with(|disk| disk.pruned.clone()), [newest - day]);
+    until(&storage, |disk| !is_there(disk, 1)).await;
+    // What is younger than that stays.
+    make(4, now - day * 2 - second * 2);
+    make(5, now - day * 2 + second * 10);
+    storage.with(|disk| assert!((2..=5).all(|number| is_there(disk, number))));
     // A Date that is too far away proves nothing, and one that is not does.
     journal.confirm_time(now - day * 30);
     journal.confirm_time(now - day);
     clock.turn(CHORES_EVERY);
-    until(&storage, |disk| disk.pruned.len() > 1).await;
-    let before = storage.with(|disk| disk.pruned[1]);
-    assert!(
-        before >= now - day * 2 - Duration::from_secs(1)
-            && before < now - day * 2 + Duration::from_secs(10)
-    );
+    until(&storage, |disk| !is_there(disk, 4)).await;
+    storage.with(|disk| {
+        assert!((2..=4).all(|number| !is_there(disk, number)));
+        assert!(is_there(disk, 5));
+    });
 }
 
 #[tokio::test]
@@ -1446,7 +1430,7 @@ async fn a_start_knows_what_stands_behind_damage_and_not_what_is_damaged() {
         journal.append(notification(&journal, id)).await.unwrap();
     }
     let mut left = storage.with(|disk| disk.after_kill());
-    let file = left.names["endpoint_log"];
+    let file = left.names["endpoint_log.80"];
     let text = &mut left.files[file].live;
     let (first, second) = (text.len() / 3, text.len() * 2 / 3);
     text[first - 10..first + 10].fill(0);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mns_endpoint::journal::{FileOptions, FileStorage, OpenError};
+use mns_endpoint::journal::{FileOptions, LogFiles, OpenError};
 use mns_endpoint::mns::ContentFormat;
 use rustix::process::Signal;
 
@@ -211,7 +211,7 @@ fn logs_whose_directory_is_replaced_go_on_in_the_new_one() {
         mode: 0o640,
     };
     assert!(matches!(
-        FileStorage::open(locked),
+        LogFiles::open(locked),
         Err(OpenError::Locked { .. })
     ));
     fs::remove_dir_all(&live).unwrap();

@@ -132,8 +132,8 @@ fn filebeat_reads_the_rotated_files_and_nothing_else() {
             names.suspect(log, 0),
             names.suspect(log, 3),
             names.lock(),
-            names.seen(),
-            beside(names.seen(), ".new"),
+            names.snapshot(),
+            beside(names.snapshot(), ".new"),
             beside(names.live(log), ".seen"),
             beside(names.rotated(log, 12), ".gz"),
             Names {

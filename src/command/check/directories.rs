@@ -10,13 +10,13 @@ use crate::command::check::findings::{Finding, Findings};
 use crate::config::Config;
 use crate::disk::Medium;
 use crate::disk::fix_command;
-use crate::journal::FileStorage;
+use crate::journal::LogFiles;
 
 impl Findings {
     pub(super) fn look_at_logs(&mut self, config: &Config) {
         const KEY: &str = "logs.dir";
         let dir = &config.log_dir;
-        if let Err(error) = FileStorage::demand_dir(dir) {
+        if let Err(error) = LogFiles::demand_dir(dir) {
             return self.0.push(Finding::error(KEY, error.to_string()));
         }
         if let Err(error) = writable(dir) {

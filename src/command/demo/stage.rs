@@ -20,7 +20,7 @@ use crate::command::serve::running::Certificates;
 use crate::command::serve::self_signed::SelfSigned;
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
-use crate::journal::{FileOptions, FileStorage, Journal};
+use crate::journal::{FileOptions, Journal, LogFiles};
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes};
 use crate::mns::{AccessKey, ContentFormat};
 use crate::net::{self, Counters, Frontend, Tls};
@@ -254,8 +254,8 @@ fn open_endpoint(config: &Config, port: u16, zone: TimeZone) -> anyhow::Result<E
         port,
         mode: config.log_mode,
     };
-    let storage = FileStorage::open(options)?;
-    let (journal, _) = Journal::start(Box::new(storage), config.journal.clone(), None)?;
+    let files = LogFiles::open(options)?;
+    let (journal, _) = Journal::start(files, config.journal.clone(), None)?;
     Ok(assemble(
         config,
         &Certificates::new(config)?,

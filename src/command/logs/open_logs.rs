@@ -12,8 +12,8 @@ use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
 use crate::command::logs::review::{Judged, Judgement, Reading};
 use crate::config::Config;
 use crate::journal::{
-    Duplicates, Entry, FileOptions, FileStorage, Format, Journal, Level, OpenError, Place,
-    RECOVERED, Record, Settings, Stamps, SyncMode,
+    Duplicates, Entry, FileOptions, Format, Journal, Level, LogFiles, OpenError, Place, RECOVERED,
+    Record, Settings, Stamps, SyncMode,
 };
 use crate::mns::Notification;
 use crate::quarantine::Note;
@@ -36,12 +36,12 @@ impl OpenLogs {
             mode: config.log_mode,
         };
         options.demand_files()?;
-        let storage = FileStorage::open(options).map_err(|error| match error {
+        let files = LogFiles::open(options).map_err(|error| match error {
             OpenError::Locked { .. } => anyhow!(
                 "serve writes to the logs of port {port}: stop it, run this again, and start it; \
                  MNS sends again what comes meanwhile"
             ),
-            error @ (OpenError::Unwritable { .. }
+            error @ (OpenError::Unwritable(_)
             | OpenError::NotAFile { .. }
             | OpenError::NotADirectory { .. }) => error.into(),
         })?;
@@ -52,7 +52,7 @@ impl OpenLogs {
             duplicates: Duplicates::Drop,
             ..config.journal.clone()
         };
-        let started = Journal::start(Box::new(storage), settings, None);
+        let started = Journal::start(files, settings, None);
         let (journal, _torn) = started
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
         Ok(Self {

@@ -16,7 +16,7 @@ use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
 use crate::command::logs::review::{Judged, Judgement, Reading, Review};
 use crate::command::stdout::printer;
 use crate::config;
-use crate::disk::regular;
+use crate::disk::{RealDisk, regular};
 use crate::journal::{self, Log, Names, NotificationKey, Records, escaped};
 use crate::mns::Notification;
 use crate::quarantine;
@@ -171,7 +171,7 @@ fn in_the_logs(
     wanted: &HashSet<NotificationKey>,
 ) -> io::Result<HashSet<NotificationKey>> {
     let rotated = names
-        .rotated_numbers(Log::Endpoint)?
+        .rotated_numbers(&RealDisk, Log::Endpoint)?
         .into_iter()
         .map(|number| names.rotated(Log::Endpoint, number));
     let mut known = HashSet::new();

@@ -15,7 +15,7 @@ use crate::command::client::service::Output;
 use crate::command::logs::compare::{Comparison, History, compare};
 use crate::command::logs::report::Report;
 use crate::command::stdout::printer;
-use crate::disk::regular;
+use crate::disk::{RealDisk, regular};
 use crate::journal::{self, Duplicates, Log, Names};
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
@@ -108,12 +108,15 @@ fn verify_log<W: Write>(
     verify_rotated(names, log, &mut reading, report)?;
     reading.look_again(&live);
     if names
-        .has_packed_after(log, reading.first_number)
+        .has_packed_after(&RealDisk, log, reading.first_number)
         .with_context(|| cannot_read(&names.dir))?
     {
         reading.history.note_gap();
     }
-    for (path, why) in names.others(log).with_context(|| cannot_read(&names.dir))? {
+    for (path, why) in names
+        .others(&RealDisk, log)
+        .with_context(|| cannot_read(&names.dir))?
+    {
         report.left_out(&path, why, false)?;
     }
     let torn = fs::metadata(names.torn(log)).map_or(0, |found| found.len());
@@ -147,7 +150,7 @@ fn verify_rotated<W: Write>(
     report: &mut Report<'_, W>,
 ) -> anyhow::Result<()> {
     for number in names
-        .rotated_numbers(log)
+        .rotated_numbers(&RealDisk, log)
         .with_context(|| cannot_read(&names.dir))?
     {
         let path = names.rotated(log, number);
@@ -270,7 +273,7 @@ mod tests {
     }
 
     fn rotate(names: &Names) {
-        let number = names.next_number(Log::Access).unwrap();
+        let number = names.next_number(&RealDisk, Log::Access).unwrap();
         fs::rename(names.live(Log::Access), names.rotated(Log::Access, number)).unwrap();
         fs::write(names.live(Log::Access), "").unwrap();
     }

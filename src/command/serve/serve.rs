@@ -24,7 +24,7 @@ use crate::command::serve::{admin_listener, listeners, warnings};
 use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
-use crate::journal::{FileOptions, FileStorage, Journal, JournalError, Names};
+use crate::journal::{FileOptions, Journal, JournalError, LogFiles, Names};
 use crate::net::{self, Counters, Frontend, Tls};
 use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Endpoint};
@@ -83,18 +83,15 @@ impl Serve {
             mode: config.log_mode,
         };
         options.demand_files()?;
-        let storage = FileStorage::open(options)?;
+        let files = LogFiles::open(options)?;
         let _telemetry = telemetry::start(
             config
                 .diagnostics
                 .then_some((&config.log_dir, config.log_mode)),
         )?;
         let mut stdout = Stdout::new(config.stdout);
-        let (journal, recovered) =
-            Journal::start(Box::new(storage), config.journal.clone(), stdout.take_tee())
-                .with_context(|| {
-                    format!("cannot recover the logs in {}", config.log_dir.display())
-                })?;
+        let (journal, recovered) = Journal::start(files, config.journal.clone(), stdout.take_tee())
+            .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
         warnings::of_the_logs(&config, &recovered);
         warnings::of_the_configuration(&config, &self.trust);
         listeners::warn_without_ipv6(&config, address);

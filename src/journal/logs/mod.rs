@@ -1,12 +1,20 @@
 //! Both logs in step, above the disk: names, rotation, torn ends, age.
 
+mod file;
+mod files;
+mod follow;
 mod logs;
 mod names;
+mod open;
+mod per_log;
 mod retention;
 pub(crate) mod torn;
 
+pub use files::LogFiles;
 pub use logs::Committed;
 pub(super) use logs::{Fault, Logs};
 pub use names::{DIAGNOSTICS, Names};
+pub use open::{FileOptions, OpenError};
+pub use per_log::Log;
 pub(super) use retention::Retention;
 pub use torn::{DamagedLog, Recovered, TornTail};

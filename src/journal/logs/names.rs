@@ -1,14 +1,14 @@
 //! The names of a port's files: what is written, what was rotated, what was put aside, what was
 //! refused.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
 use strum::IntoEnumIterator as _;
 
-use crate::journal::Log;
+use crate::disk::Disk;
+use crate::journal::logs::per_log::Log;
 
 /// What the names of packed files end with.
 const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
@@ -66,9 +66,9 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.lock", self.port))
     }
 
-    /// What is known of duplicates.
+    /// The snapshot of what is known of duplicates.
     #[must_use]
-    pub fn seen(&self) -> PathBuf {
+    pub fn snapshot(&self) -> PathBuf {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))
     }
 
@@ -76,9 +76,9 @@ impl Names {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn rotated_numbers(&self, log: Log) -> io::Result<Vec<u64>> {
+    pub fn rotated_numbers(&self, disk: &dyn Disk, log: Log) -> io::Result<Vec<u64>> {
         Ok(self
-            .numbers(log)?
+            .numbers(disk, log)?
             .into_iter()
             .filter_map(|(number, rest)| rest.is_empty().then_some(number))
             .collect())
@@ -89,9 +89,14 @@ impl Names {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn has_packed_after(&self, log: Log, first: Option<u64>) -> io::Result<bool> {
+    pub fn has_packed_after(
+        &self,
+        disk: &dyn Disk,
+        log: Log,
+        first: Option<u64>,
+    ) -> io::Result<bool> {
         let Some(first) = first else { return Ok(false) };
-        let numbers = self.numbers(log)?;
+        let numbers = self.numbers(disk, log)?;
         let is_whole = |wanted: u64| {
             numbers
                 .iter()
@@ -108,11 +113,10 @@ impl Names {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn others(&self, log: Log) -> io::Result<Vec<(PathBuf, &'static str)>> {
+    pub fn others(&self, disk: &dyn Disk, log: Log) -> io::Result<Vec<(PathBuf, &'static str)>> {
         let live = format!("{}.{}", log.name(), self.port);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
+        for name in disk.list(&self.dir)? {
             // The name of another port may begin with this one.
             let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&live)) else {
                 continue;
@@ -141,11 +145,11 @@ impl Names {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn all_rotated(&self) -> io::Result<Vec<PathBuf>> {
+    pub fn all_rotated(&self, disk: &dyn Disk) -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         for log in Log::iter() {
             paths.extend(
-                self.rotated_numbers(log)?
+                self.rotated_numbers(disk, log)?
                     .into_iter()
                     .map(|number| self.rotated(log, number)),
             );
@@ -158,10 +162,9 @@ impl Names {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn diagnostics(&self) -> io::Result<Vec<PathBuf>> {
+    pub fn diagnostics(&self, disk: &dyn Disk) -> io::Result<Vec<PathBuf>> {
         let mut days = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
+        for name in disk.list(&self.dir)? {
             let day = name
                 .to_str()
                 .and_then(|name| name.strip_prefix(DIAGNOSTICS)?.strip_prefix('.'));
@@ -183,10 +186,10 @@ impl Names {
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn next_number(&self, log: Log) -> io::Result<u64> {
+    pub fn next_number(&self, disk: &dyn Disk, log: Log) -> io::Result<u64> {
         // One more than the largest, unless somebody has used up the largest there is.
         let numbers: Vec<u64> = self
-            .numbers(log)?
+            .numbers(disk, log)?
             .into_iter()
             .map(|(number, _)| number)
             .collect();
@@ -202,11 +205,10 @@ impl Names {
     }
 
     /// The numbers behind the log's name, each with what follows it, in order.
-    fn numbers(&self, log: Log) -> io::Result<Vec<(u64, String)>> {
+    fn numbers(&self, disk: &dyn Disk, log: Log) -> io::Result<Vec<(u64, String)>> {
         let start = format!("{}.{}.", log.name(), self.port);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let name = entry?.file_name();
+        for name in disk.list(&self.dir)? {
             let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(&start)) else {
                 continue;
             };
@@ -229,7 +231,10 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::disk::RealDisk;
 
     #[test]
     fn rotated_files_are_told_from_all_others_and_no_number_comes_twice() {
@@ -238,7 +243,7 @@ mod tests {
             dir: dir.path().to_owned(),
             port: 80,
         };
-        assert_eq!(names.next_number(Log::Endpoint).unwrap(), 1);
+        assert_eq!(names.next_number(&RealDisk, Log::Endpoint).unwrap(), 1);
         for name in [
             "",
             ".10",
@@ -254,10 +259,13 @@ mod tests {
             fs::write(dir.path().join(format!("endpoint_log.80{name}")), "").unwrap();
         }
         fs::write(names.rotated(Log::Access, 99), "").unwrap();
-        assert_eq!(names.rotated_numbers(Log::Endpoint).unwrap(), [9, 10]);
-        assert_eq!(names.next_number(Log::Endpoint).unwrap(), 13);
+        assert_eq!(
+            names.rotated_numbers(&RealDisk, Log::Endpoint).unwrap(),
+            [9, 10]
+        );
+        assert_eq!(names.next_number(&RealDisk, Log::Endpoint).unwrap(), 13);
         let others = names
-            .others(Log::Endpoint)
+            .others(&RealDisk, Log::Endpoint)
             .unwrap()
             .into_iter()
             .map(|(path, why)| {
@@ -277,11 +285,11 @@ mod tests {
         // its own.
         for (number, next) in [(u64::MAX, 13), (u64::MAX - 1, 13), (13, 14), (1, 14)] {
             fs::write(names.rotated(Log::Endpoint, number), "").unwrap();
-            assert_eq!(names.next_number(Log::Endpoint).unwrap(), next);
+            assert_eq!(names.next_number(&RealDisk, Log::Endpoint).unwrap(), next);
         }
         fs::write(names.rotated(Log::Access, u64::MAX), "").unwrap();
         for next in [100, 101, 102] {
-            assert_eq!(names.next_number(Log::Access).unwrap(), next);
+            assert_eq!(names.next_number(&RealDisk, Log::Access).unwrap(), next);
             fs::write(names.rotated(Log::Access, next), "").unwrap();
         }
     }

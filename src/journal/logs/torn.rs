@@ -9,8 +9,9 @@ use std::io;
 
 use strum::IntoEnumIterator as _;
 
+use crate::journal::logs::files::LogFiles;
+use crate::journal::logs::per_log::Log;
 use crate::journal::read::{Found, Records};
-use crate::journal::{Log, Storage};
 
 /// How much of a file's end is looked at first; doubled until it holds the end of a whole record.
 /// Far more than what may stand there unsynced: see `SYNC_AFTER_BYTES` and the largest entry.
@@ -61,15 +62,15 @@ struct Survey {
 }
 
 /// Cuts the torn ends off both logs and makes what remains durable.
-pub(in crate::journal) fn recover(storage: &mut dyn Storage) -> io::Result<Recovered> {
+pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     for log in Log::iter() {
-        let (torn, damaged) = close_off(storage, log, 0)?;
+        let (torn, damaged) = close_off(files, log, 0)?;
         recovered.torn.extend(torn);
         recovered.damaged.extend(damaged);
     }
     for log in Log::iter() {
-        storage.sync(log)?;
+        files.live[log].sync()?;
     }
     Ok(recovered)
 }
@@ -79,13 +80,13 @@ pub(in crate::journal) fn recover(storage: &mut dyn Storage) -> io::Result<Recov
 /// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there,
 /// whatever has become of it. A torn end that is cut off was never acknowledged, so it goes even
 /// where there is no room to keep it: a start must not fail because of what a crash left.
-pub(in crate::journal) fn close_off(
-    storage: &mut dyn Storage,
+pub(super) fn close_off(
+    files: &mut LogFiles,
     log: Log,
     known: u64,
 ) -> io::Result<(Option<TornTail>, Option<DamagedLog>)> {
-    let len = storage.len(log)?;
-    let (start, tail, survey) = look(storage, log, len)?;
+    let len = files.live[log].len()?;
+    let (start, tail, survey) = look(files, log, len)?;
     let place = |place: usize| start.saturating_add(u64::try_from(place).unwrap_or(u64::MAX));
     let end = place(survey.end);
     // A file that somebody made shorter than what was known has no known part.
@@ -108,8 +109,8 @@ pub(in crate::journal) fn close_off(
     let torn = if rest.is_empty() {
         None
     } else {
-        let is_kept = storage.set_aside(log, rest).is_ok();
-        storage.truncate(log, offset)?;
+        let is_kept = files.set_aside(log, rest).is_ok();
+        files.live[log].cut(offset)?;
         Some(TornTail {
             log,
             offset,
@@ -118,7 +119,7 @@ pub(in crate::journal) fn close_off(
         })
     };
     if offset > end {
-        storage.append(log, missing_end(log, kept))?;
+        files.live[log].append(missing_end(log, kept))?;
     }
     Ok((torn, damage))
 }
@@ -143,13 +144,13 @@ fn last_line(lines: &[u8]) -> &[u8] {
 
 /// Reads the tail of a file, as much as it takes to find the last whole record: where it starts,
 /// and what is in it.
-fn look(storage: &dyn Storage, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
+fn look(files: &LogFiles, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
     let mut window = WINDOW_BYTES;
     loop {
         let start = len.saturating_sub(window);
         let size = usize::try_from(len.saturating_sub(start)).map_err(io::Error::other)?;
         let mut tail = vec![0; size];
-        storage.read_at(log, &mut tail, start)?;
+        files.live[log].read_exact_at(&mut tail, start)?;
         if let Some(survey) = survey(log, &tail, start == 0)? {
             return Ok((start, tail, survey));
         }

@@ -1,15 +1,27 @@
 //! A disk in memory with faults: files, their names, and what a power cut leaves of both.
+//!
+//! It knows directories, files and names, no logs: what rotates, reopens and deletes them is the
+//! real code.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::TryLockError;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use mns_endpoint::journal::{Log, Reading, Storage};
+use mns_endpoint::clock::{Clock as _, SystemClock};
+use mns_endpoint::disk::{self, DiskFile, FileId, Open};
+use mns_endpoint::journal::{FileOptions, Log, LogFiles, OpenError};
 use strum::IntoEnumIterator as _;
 
+/// Where the logs are. The tests say `endpoint_log.3` for `endpoint_log.80.3`.
+const DIR: &str = "/logs";
+const PORT: u16 = 80;
+
 /// The content of a file.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct File {
     /// What a read gives.
     pub live: Vec<u8>,
@@ -17,9 +29,21 @@ pub struct File {
     pub durable: Vec<u8>,
     /// What somebody copied away each time before he cut it.
     pub copies: Vec<Vec<u8>>,
+    /// When it was last written.
+    pub modified: SystemTime,
 }
 
-/// A directory of files, and which of them the journal has open.
+pub type Names = BTreeMap<String, usize>;
+
+/// A directory that somebody moved away.
+#[derive(Debug, Default, Clone)]
+struct Moved {
+    number: u64,
+    names: Names,
+    unsynced_names: Vec<Names>,
+}
+
+/// Directories of files, and which of them the journal has open.
 #[derive(Debug, Default, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -28,62 +52,106 @@ pub struct File {
 pub struct Disk {
     /// In the order in which they were made.
     pub files: Vec<File>,
-    pub names: BTreeMap<String, usize>,
-    /// All states of the names since the directory was last synced, that one first.
-    unsynced_names: Vec<BTreeMap<String, usize>>,
-    open: [usize; 2],
+    /// The names in the directory at the path of the logs.
+    pub names: Names,
+    /// All states of the names since that directory was last synced, that one first.
+    unsynced_names: Vec<Names>,
+    /// The number of that directory, from 1; 0 if there is none.
+    dir: u64,
+    dirs_made: u64,
+    /// The name of the directory is not synced into the one above it.
+    is_dir_unsynced: bool,
+    moved: Vec<Moved>,
+    /// By log, which file the last process opened that did.
+    pub open: [usize; 2],
+    locks: BTreeMap<usize, usize>,
+    handles_made: usize,
     /// The next writes take only so many bytes and then fail.
     pub room: Option<usize>,
     pub fail_sync: bool,
     /// The next look at a length fails.
     pub fail_len: bool,
     pub fail_truncate: bool,
-    /// No file can be made or opened.
+    /// No file can be made or opened for appending.
     pub fail_open: bool,
-    /// This one cannot be made or opened.
+    /// This log cannot be made or opened.
     pub fail_open_of: Option<Log>,
     pub fail_sync_names: bool,
+    /// Syncs of logs.
     pub syncs: usize,
+    /// Appends to logs.
     pub appends: usize,
-    /// Which files were read from, by number.
-    pub reads: Vec<Option<u64>>,
+    /// Which endpoint logs were read from, by name.
+    pub reads: Vec<String>,
     /// A defect: the next append panics.
     pub panics: bool,
     /// While set, a sync waits.
     pub stalled: bool,
     pub free: Option<u64>,
-    /// When the newest rotated file was written.
-    pub newest: Option<SystemTime>,
-    /// Of what age files were to be deleted, each time.
-    pub pruned: Vec<SystemTime>,
     /// After so many calls the machine stands still: nothing more is done.
     pub calls_left: Option<usize>,
-    pub aside: Vec<u8>,
-    /// What is known of duplicates, as it was saved.
-    pub seen: Option<Vec<u8>>,
 }
 
 /// A handle to a disk; clones share it.
-#[derive(Default, Clone)]
-pub struct FaultyStorage {
+#[derive(Clone)]
+pub struct FaultyDisk {
     disk: Arc<(Mutex<Disk>, Condvar)>,
 }
 
-impl FaultyStorage {
-    /// An empty disk, opened.
+/// An open file or directory of it.
+struct Handle {
+    disk: FaultyDisk,
+    number: usize,
+    what: What,
+    is_log: bool,
+    appends: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    File(usize),
+    Directory(u64),
+    /// What the directory of the logs is in.
+    Above,
+}
+
+impl FaultyDisk {
+    /// An empty disk, with both logs.
     pub fn new() -> Self {
         Self::on(Disk::default())
     }
 
-    /// Opens the files of a disk, as a start does.
+    /// A disk with both logs, durable under their names.
     pub fn on(mut disk: Disk) -> Self {
+        disk.make_dir();
         for log in Log::iter() {
-            disk.open(log);
+            let name = long(log.name());
+            disk.open[index(log)] = disk.make_if_missing(&name);
         }
-        disk.sync_names();
+        disk.make_durable();
+        Self::as_it_is(disk)
+    }
+
+    /// A disk as a crash left it.
+    pub fn as_it_is(disk: Disk) -> Self {
         Self {
             disk: Arc::new((Mutex::new(disk), Condvar::new())),
         }
+    }
+
+    /// Opens the logs, as a process does.
+    pub fn try_open(&self) -> Result<LogFiles, OpenError> {
+        let options = FileOptions {
+            dir: DIR.into(),
+            port: PORT,
+            mode: 0o640,
+        };
+        LogFiles::open_on(Arc::new(self.clone()), options)
+    }
+
+    /// The same, where it cannot fail.
+    pub fn open(&self) -> LogFiles {
+        self.try_open().expect("the logs cannot be opened")
     }
 
     pub fn with<T>(&self, change: impl FnOnce(&mut Disk) -> T) -> T {
@@ -96,6 +164,30 @@ impl FaultyStorage {
     pub fn text(&self) -> String {
         self.with(|disk| String::from_utf8(disk.endpoint().live.clone()).unwrap())
     }
+}
+
+/// The name of a log with its port in it; any other name as it is.
+fn long(name: &str) -> String {
+    for log in Log::iter() {
+        match name.strip_prefix(log.name()) {
+            Some(end) if end.is_empty() || end.starts_with('.') => {
+                return format!("{}.{PORT}{end}", log.name());
+            }
+            _ => {}
+        }
+    }
+    name.to_owned()
+}
+
+/// The log that a name is that of, while it is written.
+fn log_of(name: &str) -> Option<Log> {
+    Log::iter().find(|log| name == long(log.name()))
+}
+
+/// The name of a path below the directory of the logs.
+fn name_of(path: &Path) -> &str {
+    assert_eq!(path.parent(), Some(Path::new(DIR)), "{path:?}");
+    path.file_name().unwrap().to_str().unwrap()
 }
 
 impl Disk {
@@ -112,49 +204,123 @@ impl Disk {
         &mut self.files[open]
     }
 
+    /// Whether both files that are open are those that the names lead to.
+    pub fn is_at_home(&self) -> bool {
+        Log::iter().all(|log| self.names.get(&long(log.name())) == Some(&self.open[index(log)]))
+    }
+
     /// The file that a name leads to.
     pub fn named(&self, name: &str) -> Option<&File> {
-        self.names.get(name).map(|file| &self.files[*file])
+        self.names.get(&long(name)).map(|file| &self.files[*file])
+    }
+
+    /// The files at the name of a log and at those of its rotated ones, which a start reads: the
+    /// oldest first.
+    pub fn readable(&self, log: Log) -> Vec<usize> {
+        let mut found = self.rotated(log);
+        found.extend(self.names.get(&long(log.name())));
+        found
+    }
+
+    /// The rotated files of a log, the oldest first.
+    pub fn rotated(&self, log: Log) -> Vec<usize> {
+        let start = format!("{}.", long(log.name()));
+        let numbered = |(name, file): (&String, &usize)| {
+            Some((name.strip_prefix(&start)?.parse::<u64>().ok()?, *file))
+        };
+        let mut numbered: Vec<_> = self.names.iter().filter_map(numbered).collect();
+        numbered.sort();
+        numbered.into_iter().map(|(_, file)| file).collect()
+    }
+
+    /// All names in all directories.
+    pub fn all_names(&self) -> Vec<(&String, usize)> {
+        let moved = self.moved.iter().flat_map(|moved| &moved.names);
+        let all = self.names.iter().chain(moved);
+        all.map(|(name, file)| (name, *file)).collect()
+    }
+
+    /// What is set aside of both logs.
+    pub fn aside(&self) -> Vec<u8> {
+        let torn = Log::iter().filter_map(|log| self.named(&format!("{}.torn", log.name())));
+        torn.flat_map(|file| file.live.clone()).collect()
+    }
+
+    /// The snapshot of what is known of duplicates.
+    pub fn seen(&self) -> Option<Vec<u8>> {
+        let file = self.names.get(".endpoint_log.80.seen")?;
+        Some(self.files[*file].live.clone())
+    }
+
+    pub fn set_seen(&mut self, seen: Option<Vec<u8>>) {
+        self.names.remove(".endpoint_log.80.seen");
+        if let Some(seen) = seen {
+            self.make(".endpoint_log.80.seen", &seen);
+        }
     }
 
     /// Gives a file another name, as somebody else does.
     pub fn rename(&mut self, old: &str, new: &str) {
-        if let Some(file) = self.names.remove(old) {
-            self.names.insert(new.to_owned(), file);
-            self.unsynced_names.push(self.names.clone());
-        }
+        self.rename_long(&long(old), &long(new));
     }
 
-    fn next_number(&self, log: Log) -> usize {
-        let start = format!("{}.", log.name());
-        let numbers = self
-            .names
-            .keys()
-            .filter_map(|name| name.strip_prefix(&start)?.parse::<usize>().ok());
-        numbers.max().unwrap_or(0) + 1
+    fn rename_long(&mut self, old: &str, new: &str) -> bool {
+        let Some(file) = self.names.remove(old) else {
+            return false;
+        };
+        self.names.insert(new.to_owned(), file);
+        self.unsynced_names.push(self.names.clone());
+        true
     }
 
     /// Takes a name away, as somebody else does.
     pub fn delete(&mut self, name: &str) {
-        self.names.remove(name);
+        self.names.remove(&long(name));
         self.unsynced_names.push(self.names.clone());
     }
 
     /// Makes a file, as somebody else does.
     pub fn make(&mut self, name: &str, content: &[u8]) {
-        self.files.push(File {
-            live: content.to_vec(),
-            durable: content.to_vec(),
-            copies: Vec::new(),
-        });
-        self.names.insert(name.to_owned(), self.files.len() - 1);
-        self.unsynced_names.push(self.names.clone());
+        self.make_exactly(&long(name), content);
+    }
+
+    /// The same, with its name as it is on disk.
+    pub fn make_exactly(&mut self, name: &str, content: &[u8]) {
+        let file = self.make_if_missing(name);
+        let file = &mut self.files[file];
+        (file.live, file.durable) = (content.to_vec(), content.to_vec());
+        file.modified = SystemClock.now();
+    }
+
+    /// Moves the directory away, as somebody else does.
+    pub fn move_dir(&mut self) {
+        if self.dir > 0 {
+            self.moved.push(Moved {
+                number: self.dir,
+                names: std::mem::take(&mut self.names),
+                unsynced_names: std::mem::take(&mut self.unsynced_names),
+            });
+        }
+        (self.dir, self.is_dir_unsynced) = (0, false);
+    }
+
+    /// Makes the directory if there is none, as somebody else does who does not sync it.
+    pub fn make_dir(&mut self) {
+        if self.dir == 0 {
+            self.dirs_made += 1;
+            (self.dir, self.is_dir_unsynced) = (self.dirs_made, true);
+            self.unsynced_names = vec![Names::new()];
+        }
+    }
+
+    pub fn has_dir(&self) -> bool {
+        self.dir > 0
     }
 
     /// Cuts the file that a name leads to, as somebody else does, who copied the rest away first or
     /// not.
     pub fn cut(&mut self, name: &str, len: usize, copies: bool) {
-        let Some(file) = self.names.get(name) else {
+        let Some(file) = self.names.get(&long(name)) else {
             return;
         };
         let file = &mut self.files[*file];
@@ -165,18 +331,34 @@ impl Disk {
         file.durable.clone_from(&file.live);
     }
 
-    fn open(&mut self, log: Log) {
-        let name = log.name();
-        if !self.names.contains_key(name) {
-            self.files.push(File::default());
-            self.names.insert(name.to_owned(), self.files.len() - 1);
-            self.unsynced_names.push(self.names.clone());
-        }
-        self.open[index(log)] = self.names[name];
+    /// Makes all names durable, as somebody else's do who made them long ago.
+    pub fn make_durable(&mut self) {
+        self.sync_names(self.dir);
+        self.is_dir_unsynced = false;
     }
 
-    fn sync_names(&mut self) {
-        self.unsynced_names = vec![self.names.clone()];
+    fn make_if_missing(&mut self, name: &str) -> usize {
+        if let Some(file) = self.names.get(name) {
+            return *file;
+        }
+        self.files.push(File {
+            live: Vec::new(),
+            durable: Vec::new(),
+            copies: Vec::new(),
+            modified: SystemClock.now(),
+        });
+        self.names.insert(name.to_owned(), self.files.len() - 1);
+        self.unsynced_names.push(self.names.clone());
+        self.files.len() - 1
+    }
+
+    fn sync_names(&mut self, dir: u64) {
+        if dir == self.dir {
+            self.unsynced_names = vec![self.names.clone()];
+        }
+        for moved in self.moved.iter_mut().filter(|moved| moved.number == dir) {
+            moved.unsynced_names = vec![moved.names.clone()];
+        }
     }
 
     /// Counts a call; an error once the machine stands still.
@@ -191,6 +373,15 @@ impl Disk {
         }
     }
 
+    /// A call that needs the directory to be there.
+    fn call_below(&mut self) -> io::Result<()> {
+        self.call()?;
+        if self.dir == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(())
+    }
+
     /// Whether the machine stands still.
     pub fn is_dead(&self) -> bool {
         self.calls_left == Some(0)
@@ -202,7 +393,10 @@ impl Disk {
             files: self.files.clone(),
             names: self.names.clone(),
             unsynced_names: self.unsynced_names.clone(),
-            seen: self.seen.clone(),
+            dir: self.dir,
+            dirs_made: self.dirs_made,
+            is_dir_unsynced: self.is_dir_unsynced,
+            moved: self.moved.clone(),
             ..Self::default()
         }
     }
@@ -215,12 +409,23 @@ impl Disk {
                 .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).unwrap() % below.max(1)
         };
-        let names = self.unsynced_names[random(self.unsynced_names.len())].clone();
-        let mut left = Self {
-            names,
-            ..Self::default()
+        let mut left = self.after_kill();
+        let mut one_of = |states: &mut Vec<Names>| {
+            let names = states.swap_remove(random(states.len()));
+            *states = vec![names.clone()];
+            names
         };
-        for file in &self.files {
+        for moved in &mut left.moved {
+            moved.names = one_of(&mut moved.unsynced_names);
+        }
+        if left.dir > 0 {
+            left.names = one_of(&mut left.unsynced_names);
+        }
+        if left.is_dir_unsynced && random(2) == 0 {
+            (left.dir, left.names, left.unsynced_names) = (0, Names::new(), Vec::new());
+        }
+        left.is_dir_unsynced = false;
+        for file in &mut left.files {
             let mut content = file.durable.clone();
             if let Some(rest) = file.live.strip_prefix(file.durable.as_slice()) {
                 // What was written in between is there in blocks, or not.
@@ -231,17 +436,7 @@ impl Disk {
             } else if random(2) == 0 {
                 content.clone_from(&file.live);
             }
-            left.files.push(File {
-                durable: content.clone(),
-                live: content,
-                copies: file.copies.clone(),
-            });
-        }
-        left.sync_names();
-        // Never synced: it may be gone, or broken.
-        left.seen = self.seen.clone().filter(|_| random(3) > 0);
-        if let Some(seen) = left.seen.as_mut().filter(|_| random(3) == 0) {
-            seen.truncate(random(seen.len()));
+            (file.durable, file.live) = (content.clone(), content);
         }
         left
     }
@@ -254,28 +449,183 @@ fn index(log: Log) -> usize {
     }
 }
 
-impl Storage for FaultyStorage {
-    fn len(&self, log: Log) -> io::Result<u64> {
+impl disk::Disk for FaultyDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let mut appends = false;
+        let mut is_log = false;
+        let (number, what) = self.with(|disk| {
+            disk.handles_made += 1;
+            let number = disk.handles_made;
+            if how == Open::Directory && path != Path::new(DIR) {
+                disk.call()?;
+                return Ok((number, What::Above));
+            }
+            disk.call_below()?;
+            if how == Open::Directory {
+                return Ok((number, What::Directory(disk.dir)));
+            }
+            let name = name_of(path);
+            let log = log_of(name);
+            is_log = log.is_some();
+            let file = match how {
+                Open::Read | Open::Directory => {
+                    let file = disk.names.get(name).copied();
+                    if name.starts_with("endpoint_log") {
+                        disk.reads.push(name.to_owned());
+                    }
+                    file.ok_or(io::ErrorKind::NotFound)?
+                }
+                Open::Append { .. } | Open::AppendToAny { .. } => {
+                    appends = true;
+                    if disk.fail_open || log.is_some() && disk.fail_open_of == log {
+                        return Err(io::Error::other("open failed"));
+                    }
+                    disk.make_if_missing(name)
+                }
+                Open::Draft { .. } => {
+                    let file = disk.make_if_missing(name);
+                    disk.files[file].live.clear();
+                    file
+                }
+            };
+            if let Some(log) = log.filter(|_| appends) {
+                disk.open[index(log)] = file;
+            }
+            Ok::<_, io::Error>((number, What::File(file)))
+        })?;
+        Ok(Box::new(Handle {
+            disk: self.clone(),
+            number,
+            what,
+            is_log,
+            appends,
+        }))
+    }
+
+    fn make_dir(&self, _dir: &Path) -> io::Result<()> {
         self.with(|disk| {
+            disk.call()?;
+            if disk.dir == 0 {
+                disk.make_dir();
+                disk.is_dir_unsynced = false;
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.with(|disk| {
+            disk.call_below()?;
+            if disk.rename_long(name_of(from), name_of(to)) {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.with(|disk| {
+            disk.call_below()?;
+            disk.names
+                .remove(name_of(path))
+                .ok_or(io::ErrorKind::NotFound)?;
+            disk.unsynced_names.push(disk.names.clone());
+            Ok(())
+        })
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        assert_eq!(dir, Path::new(DIR));
+        self.with(|disk| {
+            disk.call_below()?;
+            Ok(disk.names.keys().map(OsString::from).collect())
+        })
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        self.with(|disk| {
+            disk.call_below()?;
+            if path == Path::new(DIR) {
+                return Ok(What::Directory(disk.dir).id());
+            }
+            let file = disk.names.get(name_of(path)).copied();
+            Ok(What::File(file.ok_or(io::ErrorKind::NotFound)?).id())
+        })
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        self.with(|disk| {
+            let file = disk.names.get(name_of(path))?;
+            Some(disk.files[*file].modified)
+        })
+    }
+}
+
+impl What {
+    fn id(self) -> FileId {
+        let (device, inode) = match self {
+            Self::File(file) => (1, u64::try_from(file).unwrap()),
+            Self::Directory(number) => (2, number),
+            Self::Above => (3, 0),
+        };
+        FileId { device, inode }
+    }
+
+    fn file(self) -> usize {
+        match self {
+            Self::File(file) => file,
+            Self::Directory(_) | Self::Above => panic!("a directory is not a file"),
+        }
+    }
+}
+
+impl DiskFile for Handle {
+    fn len(&self) -> io::Result<u64> {
+        self.disk.with(|disk| {
             disk.call()?;
             if std::mem::take(&mut disk.fail_len) {
                 return Err(io::Error::other("len failed"));
             }
-            Ok(disk.file(log).live.len() as u64)
+            Ok(disk.files[self.what.file()].live.len() as u64)
         })
     }
 
-    fn read_at(&self, log: Log, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let start = usize::try_from(offset).unwrap();
-        self.with(|disk| buffer.copy_from_slice(&disk.file(log).live[start..start + buffer.len()]));
-        Ok(())
+        self.disk.with(|disk| {
+            let content = &disk.files[self.what.file()].live;
+            let rest = content.get(start..).unwrap_or_default();
+            let read = rest.len().min(buffer.len());
+            buffer[..read].copy_from_slice(&rest[..read]);
+            Ok(read)
+        })
     }
 
-    fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
-        self.with(|disk| {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        assert!(!self.appends, "Linux would append this");
+        self.disk.with(|disk| {
+            disk.call()?;
+            // It may stop in the middle of this.
+            let taken = if disk.is_dead() {
+                bytes.len() / 2
+            } else {
+                bytes.len()
+            };
+            let start = usize::try_from(offset).unwrap();
+            let file = &mut disk.files[self.what.file()];
+            file.live.resize(file.live.len().max(start + taken), 0);
+            file.live[start..start + taken].copy_from_slice(&bytes[..taken]);
+            Ok(())
+        })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        assert!(self.appends, "not opened for that");
+        self.disk.with(|disk| {
             assert!(!disk.panics, "a defect");
             disk.call()?;
-            disk.appends += 1;
+            disk.appends += usize::from(self.is_log);
             let mut taken = disk.room.unwrap_or(bytes.len()).min(bytes.len());
             if disk.is_dead() {
                 // It stopped in the middle of this.
@@ -284,7 +634,9 @@ impl Storage for FaultyStorage {
             if let Some(room) = &mut disk.room {
                 *room -= taken;
             }
-            disk.file(log).live.extend_from_slice(&bytes[..taken]);
+            let file = &mut disk.files[self.what.file()];
+            file.live.extend_from_slice(&bytes[..taken]);
+            file.modified = SystemClock.now();
             if taken == bytes.len() {
                 Ok(())
             } else {
@@ -293,154 +645,76 @@ impl Storage for FaultyStorage {
         })
     }
 
-    fn truncate(&mut self, log: Log, len: u64) -> io::Result<()> {
-        self.with(|disk| {
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.disk.with(|disk| {
             disk.call()?;
             if disk.fail_truncate {
                 return Err(io::Error::other("truncate failed"));
             }
-            disk.file(log).live.resize(usize::try_from(len).unwrap(), 0);
+            let file = &mut disk.files[self.what.file()];
+            file.live.resize(usize::try_from(len).unwrap(), 0);
             Ok(())
         })
     }
 
-    fn sync(&mut self, log: Log) -> io::Result<()> {
-        let (disk, changed) = &*self.disk;
+    fn sync(&mut self) -> io::Result<()> {
+        let (disk, changed) = &*self.disk.disk;
+        let guard = disk.lock().unwrap_or_else(PoisonError::into_inner);
         let mut disk = changed
-            .wait_while(disk.lock().unwrap(), |disk| disk.stalled)
-            .unwrap();
+            .wait_while(guard, |disk| disk.stalled)
+            .unwrap_or_else(PoisonError::into_inner);
         disk.call()?;
-        disk.syncs += 1;
-        if disk.fail_sync {
+        let fails = match self.what {
+            What::File(_) => disk.fail_sync,
+            What::Directory(_) | What::Above => disk.fail_sync_names,
+        };
+        disk.syncs += usize::from(self.is_log);
+        if fails {
             return Err(io::Error::other("sync failed"));
         }
-        let file = disk.file(log);
-        file.durable = file.live.clone();
+        match self.what {
+            What::File(file) => {
+                let file = &mut disk.files[file];
+                file.durable = file.live.clone();
+            }
+            What::Directory(number) => disk.sync_names(number),
+            What::Above => disk.is_dir_unsynced = false,
+        }
         Ok(())
     }
 
-    fn set_aside(&mut self, _log: Log, torn: &[u8]) -> io::Result<()> {
-        self.with(|disk| {
+    fn identity(&self) -> io::Result<FileId> {
+        Ok(self.what.id())
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        self.disk.with(|disk| {
             disk.call()?;
-            if disk.room.is_some() {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            disk.aside.extend_from_slice(torn);
-            Ok(())
-        })
-    }
-
-    fn is_moved(&self, log: Log) -> io::Result<bool> {
-        self.with(|disk| {
-            disk.call()?;
-            Ok(disk.names.get(log.name()) != Some(&disk.open[index(log)]))
-        })
-    }
-
-    fn has_name(&self, log: Log) -> io::Result<bool> {
-        self.with(|disk| {
-            disk.call()?;
-            Ok(disk
-                .names
-                .values()
-                .any(|file| *file == disk.open[index(log)]))
-        })
-    }
-
-    fn reopen(&mut self, log: Log) -> io::Result<()> {
-        self.with(|disk| {
-            disk.call()?;
-            if disk.fail_open || disk.fail_open_of == Some(log) {
-                return Err(io::Error::other("open failed"));
-            }
-            disk.open(log);
-            Ok(())
-        })
-    }
-
-    fn rotate(&mut self, log: Log) -> io::Result<()> {
-        self.with(|disk| {
-            disk.call()?;
-            let number = disk.next_number(log);
-            disk.rename(log.name(), &format!("{}.{number}", log.name()));
-            if disk.fail_open || disk.fail_open_of == Some(log) {
-                return Err(io::Error::other("open failed"));
-            }
-            disk.open(log);
-            Ok(())
-        })
-    }
-
-    fn sync_names(&mut self) -> io::Result<()> {
-        self.with(|disk| {
-            disk.call()?;
-            if disk.fail_sync_names {
-                return Err(io::Error::other("sync of the directory failed"));
-            }
-            disk.sync_names();
-            Ok(())
-        })
-    }
-
-    fn suspect(&mut self, log: Log) -> io::Result<()> {
-        self.with(|disk| {
-            disk.call()?;
-            let number = disk.files.len();
-            disk.rename(log.name(), &format!("{}.suspect{number}", log.name()));
-            Ok(())
-        })
-    }
-
-    fn prune(&mut self, before: SystemTime) -> io::Result<usize> {
-        self.with(|disk| disk.pruned.push(before));
-        Ok(0)
-    }
-
-    fn newest_rotated(&self) -> io::Result<Option<SystemTime>> {
-        self.with(|disk| Ok(disk.newest))
-    }
-
-    fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
-        let start = format!("{}.", log.name());
-        self.with(|disk| {
-            let numbers = disk
-                .names
-                .keys()
-                .filter_map(|name| name.strip_prefix(&start)?.parse().ok());
-            let mut numbers: Vec<u64> = numbers.collect();
-            numbers.sort();
-            Ok(numbers)
-        })
-    }
-
-    fn read(&self, log: Log, number: Option<u64>) -> io::Result<Box<dyn Reading>> {
-        let name = number.map_or(log.name().to_owned(), |number| {
-            format!("{}.{number}", log.name())
-        });
-        self.with(|disk| {
-            let text = disk
-                .named(&name)
-                .ok_or(io::ErrorKind::NotFound)?
-                .live
-                .clone();
-            disk.reads.push(number);
-            Ok(Box::new(io::Cursor::new(text)) as Box<dyn Reading>)
-        })
-    }
-
-    fn load_seen(&self) -> io::Result<Vec<u8>> {
-        self.with(|disk| disk.seen.clone().ok_or(io::ErrorKind::NotFound.into()))
-    }
-
-    fn save_seen(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.with(|disk| {
-            disk.call()?;
-            disk.seen = Some(bytes.to_vec());
-            Ok(())
+            let file = self.what.file();
+            Ok(disk.all_names().iter().any(|(_, named)| *named == file))
         })
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        self.with(|disk| Ok(disk.free.unwrap_or(u64::MAX)))
+        self.disk.with(|disk| Ok(disk.free.unwrap_or(u64::MAX)))
+    }
+
+    fn try_lock(&self) -> Result<(), TryLockError> {
+        self.disk.with(|disk| {
+            disk.call().map_err(TryLockError::Error)?;
+            let owner = disk.locks.entry(self.what.file()).or_insert(self.number);
+            if *owner == self.number {
+                Ok(())
+            } else {
+                Err(TryLockError::WouldBlock)
+            }
+        })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.disk
+            .with(|disk| disk.locks.retain(|_, owner| *owner != self.number));
     }
 }

@@ -1,0 +1,159 @@
+//! The real disk, and the only file that makes anything durable.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::disk::{Disk, DiskFile, FileId, Open, regular};
+
+/// The disk of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+/// A file on it.
+#[derive(Debug)]
+struct RealFile {
+    file: File,
+    is_directory: bool,
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        let file = match how {
+            Open::Read => regular::open_to_read(path),
+            Open::Append { mode } => regular::open(path, appending(&mut options).mode(mode)),
+            Open::AppendToAny { mode } => {
+                regular::open_any(path, appending(&mut options).mode(mode))
+            }
+            Open::Draft { mode } => {
+                options.write(true).create(true).truncate(true).mode(mode);
+                regular::open(path, &mut options)
+            }
+            Open::Directory => File::open(path),
+        }?;
+        let is_directory = how == Open::Directory;
+        Ok(Box::new(RealFile { file, is_directory }))
+    }
+
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        // A crash takes a new directory away again unless its name is synced into its parent.
+        let missing: Vec<&Path> = dir
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .collect();
+        fs::create_dir_all(dir)?;
+        missing
+            .into_iter()
+            .try_for_each(|made| super::sync_dir(self, super::parent(made)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(dir)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect()
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<FileId> {
+        Ok(identity(&fs::metadata(path)?))
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        let found = fs::symlink_metadata(path).ok().filter(Metadata::is_file)?;
+        found.modified().ok()
+    }
+}
+
+impl DiskFile for RealFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "durability has its home here")]
+    fn sync(&mut self) -> io::Result<()> {
+        // fdatasync leaves out the times of a file only; of a directory nothing may be left out.
+        if self.is_directory {
+            self.file.sync_all()
+        } else {
+            self.file.sync_data()
+        }
+    }
+
+    fn identity(&self) -> io::Result<FileId> {
+        Ok(identity(&self.file.metadata()?))
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 0)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let found = rustix::fs::fstatvfs(&self.file)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn try_lock(&self) -> Result<(), TryLockError> {
+        self.file.try_lock()
+    }
+}
+
+fn identity(found: &Metadata) -> FileId {
+    FileId {
+        device: found.dev(),
+        inode: found.ino(),
+    }
+}
+
+fn appending(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.read(true).append(true).create(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_positioned_write_on_a_descriptor_for_appending_goes_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut appended = RealDisk.open(&path, Open::Append { mode: 0o600 }).unwrap();
+        appended.append(b"abc").unwrap();
+        appended.write_at(b"d", 0).unwrap();
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            b"abcd",
+            "Linux ignores the offset"
+        );
+        let mut written = RealDisk.open(&path, Open::Draft { mode: 0o600 }).unwrap();
+        written.write_at(b"xyz", 0).unwrap();
+        written.write_at(b"w", 0).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"wyz");
+    }
+}

@@ -1,0 +1,216 @@
+//! The seam to the disk: what a part that keeps files asks of it.
+//!
+//! It knows files and names, and no log. What is made of them (rotation, numbering, torn ends)
+//! stands above it, so that a test which puts a faulty disk in its place drives the real code.
+
+use std::ffi::OsString;
+use std::fs::TryLockError;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// Files and their names.
+pub trait Disk: Send + Sync {
+    /// Opens a file, or makes it if `how` says so. Never waits for a peer.
+    ///
+    /// # Errors
+    /// The disk's; [`io::ErrorKind::InvalidInput`] if something else than a regular file is there,
+    /// unless `how` allows it.
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Makes a directory and those above it, durably.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn make_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Gives a file another name, in place of any file that has it. Durable once the directory is
+    /// synced.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Takes a name away.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a directory, in any order.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Which file or directory a name leads to, through symbolic links.
+    ///
+    /// # Errors
+    /// The disk's; [`io::ErrorKind::NotFound`] if it leads to none.
+    fn identity(&self, path: &Path) -> io::Result<FileId>;
+
+    /// When a regular file was last written; `None` if it is gone or something else.
+    fn modified(&self, path: &Path) -> Option<SystemTime>;
+}
+
+/// An open file. After an error of [`append`](Self::append) or [`write_at`](Self::write_at) any
+/// part of the bytes may be in the file.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "whether a file is empty is asked nowhere"
+)]
+pub trait DiskFile: Send {
+    /// The length, in bytes.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Reads from `offset` on into `buffer`; returns how many bytes, 0 at the end.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`. Not for a file that was opened to append: Linux ignores
+    /// the offset of a positioned write on such a descriptor, and appends.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Appends all of `bytes`, to a file that was opened for that.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes, or fills it up to there with zeros.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+
+    /// Makes a file durable with its length, or the names in a directory. After an error nothing is
+    /// known of what is on disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Which file it is.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn identity(&self) -> io::Result<FileId>;
+
+    /// Whether it has a name, be it another one: without one it is gone when it is closed.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn is_linked(&self) -> io::Result<bool>;
+
+    /// The space that is left on its file system for an unprivileged process, in bytes.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn free_bytes(&self) -> io::Result<u64>;
+
+    /// Locks it against every other process until it is closed.
+    ///
+    /// # Errors
+    /// Another process has the lock, or the disk's.
+    fn try_lock(&self) -> Result<(), TryLockError>;
+}
+
+/// What makes two files the same: no other file has this while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    /// The number of the device.
+    pub device: u64,
+    /// The number of the inode.
+    pub inode: u64,
+}
+
+/// What a file is opened for. A `mode` is that of a new file, before the umask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Reading.
+    Read,
+    /// Reading and appending; made if it is missing.
+    Append {
+        /// The permissions.
+        mode: u32,
+    },
+    /// The same, whatever is there: a FIFO or a device too.
+    AppendToAny {
+        /// The permissions.
+        mode: u32,
+    },
+    /// Writing from its beginning; made if it is missing, emptied if it is there.
+    Draft {
+        /// The permissions.
+        mode: u32,
+    },
+    /// A directory, to sync and to measure it.
+    Directory,
+}
+
+/// Reads a file from a place on, for readers that know [`io::Read`] and [`io::Seek`] only.
+pub struct FileReader {
+    file: Box<dyn DiskFile>,
+    place: u64,
+}
+
+impl FileReader {
+    /// At the beginning of `file`.
+    #[must_use]
+    pub fn new(file: Box<dyn DiskFile>) -> Self {
+        Self { file, place: 0 }
+    }
+}
+
+impl io::Read for FileReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.place)?;
+        self.place = self
+            .place
+            .saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        Ok(read)
+    }
+}
+
+impl io::Seek for FileReader {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            io::SeekFrom::Start(place) => Some(place),
+            io::SeekFrom::Current(by) => self.place.checked_add_signed(by),
+            io::SeekFrom::End(by) => self.file.len()?.checked_add_signed(by),
+        };
+        self.place = place.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.place)
+    }
+}
+
+/// Fills `buffer` from `offset` on.
+///
+/// # Errors
+/// The disk's; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
+pub fn read_exact_at(
+    file: &dyn DiskFile,
+    mut buffer: &mut [u8],
+    mut offset: u64,
+) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let read = match file.read_at(buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        buffer = buffer
+            .split_at_mut_checked(read)
+            .map_or(&mut [], |(_, rest)| rest);
+        offset = offset.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+    }
+    Ok(())
+}

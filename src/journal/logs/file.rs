@@ -1,0 +1,57 @@
+//! One live file: its bytes, and which file it is.
+
+use std::io;
+
+use crate::disk::{DiskFile, FileId, read_exact_at};
+
+/// A log that is being written.
+pub(super) struct LiveFile {
+    file: Box<dyn DiskFile>,
+    /// Asked once, since each commit compares it with what the name leads to.
+    id: FileId,
+}
+
+impl LiveFile {
+    pub(super) fn new(file: Box<dyn DiskFile>) -> io::Result<Self> {
+        let id = file.identity()?;
+        Ok(Self { file, id })
+    }
+
+    pub(super) fn id(&self) -> FileId {
+        self.id
+    }
+
+    pub(super) fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    pub(super) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        read_exact_at(self.file.as_ref(), buffer, offset)
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // An empty write is a system call all the same.
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.file.append(bytes)
+    }
+
+    /// Cuts the file to `len` bytes. One that somebody else made shorter stays as it is: setting
+    /// its length would fill it with zeros.
+    pub(super) fn cut(&mut self, len: u64) -> io::Result<()> {
+        if self.file.len()? > len {
+            self.file.set_len(len)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    pub(super) fn is_linked(&self) -> io::Result<bool> {
+        self.file.is_linked()
+    }
+}

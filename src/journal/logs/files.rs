@@ -1,0 +1,245 @@
+//! Both files and their directory, locked: renamed, reopened, put aside, deleted for their age.
+//!
+//! Nothing here decides when: that is done by [`Logs`](crate::journal::logs::Logs).
+
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::disk::{
+    Disk, DiskFile, FileId, FileReader, Latched, NotReplaced, Open, Replace, parent, sync_dir,
+};
+use crate::journal::Log;
+use crate::journal::logs::file::LiveFile;
+use crate::journal::logs::names::Names;
+use crate::journal::logs::per_log::PerLog;
+
+/// Both files, locked against every other process.
+pub struct LogFiles {
+    pub(super) disk: Latched,
+    pub(super) names: Names,
+    pub(super) mode: u32,
+    pub(super) live: PerLog<LiveFile>,
+    pub(super) dir: Directory,
+    /// Held, not used.
+    pub(super) lock: Box<dyn DiskFile>,
+}
+
+/// The directory of the files. It is held open, so that syncing it takes no descriptor of which
+/// there may be no more, and follows it where somebody moves it.
+pub(super) struct Directory {
+    file: Box<dyn DiskFile>,
+    id: FileId,
+}
+
+impl Directory {
+    pub(super) fn open(disk: &dyn Disk, dir: &Path) -> io::Result<Self> {
+        let file = disk.open(dir, Open::Directory)?;
+        let id = file.identity()?;
+        Ok(Self { file, id })
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+impl LogFiles {
+    /// Whether the name of a log leads to another file or to none by now: somebody renamed or
+    /// deleted it.
+    pub(super) fn is_moved(&self, log: Log) -> io::Result<bool> {
+        match self.disk.identity(&self.names.live(log)) {
+            Ok(there) => Ok(there != self.live[log].id()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes on with the file that the name leads to, made if there is none. After an error the old
+    /// one stays in use.
+    pub(super) fn reopen(&mut self, log: Log) -> io::Result<()> {
+        self.follow_dir()?;
+        let path = self.names.live(log);
+        self.live[log] = LiveFile::new(self.disk.open(&path, Open::Append { mode: self.mode })?)?;
+        Ok(())
+    }
+
+    /// If the directory was moved away and made anew, the new one is locked, synced and measured
+    /// from now on.
+    fn follow_dir(&mut self) -> io::Result<()> {
+        let dir = Directory::open(&self.disk, &self.names.dir)?;
+        if dir.id != self.dir.id {
+            let mode = self.mode;
+            let lock = self.disk.open(&self.names.lock(), Open::Append { mode })?;
+            lock.try_lock()?;
+            // Whoever made it did not wait for its name to be durable. A failure is none of the
+            // logs' syncs: the old file stays in use.
+            sync_dir(self.disk.unlatched(), parent(&self.names.dir))?;
+            (self.dir, self.lock) = (dir, lock);
+        }
+        Ok(())
+    }
+
+    /// Renames a log to the newest of the rotated ones and goes on with an empty one. After an
+    /// error the old one stays in use, under either name.
+    pub(super) fn rotate(&mut self, log: Log) -> io::Result<()> {
+        let number = self.names.next_number(&self.disk, log)?;
+        let (live, rotated) = (self.names.live(log), self.names.rotated(log, number));
+        self.disk.rename(&live, &rotated)?;
+        let reopened = self.reopen(log);
+        if reopened.is_err() {
+            // Should this fail too, the file is found to be moved the next time, which is as good.
+            drop(self.disk.rename(&rotated, &live));
+        }
+        reopened
+    }
+
+    /// Renames a log so that nothing ever reads it by itself.
+    pub(super) fn suspect(&self, log: Log) -> io::Result<()> {
+        let mut paths = (0..).map(|number| self.names.suspect(log, number));
+        let free = paths
+            .find(|path| self.disk.identity(path).is_err())
+            .unwrap_or_else(|| self.names.suspect(log, u64::MAX));
+        self.disk.rename(&self.names.live(log), &free)
+    }
+
+    /// Puts a torn end into a file of its own, durably.
+    ///
+    /// It was never acknowledged. So a sync that fails here says nothing of the logs and must not
+    /// close the latch: a start succeeds without room for what a crash left.
+    pub(super) fn set_aside(&self, log: Log, torn: &[u8]) -> io::Result<()> {
+        let disk = self.disk.unlatched();
+        let mode = self.mode;
+        let mut file = disk.open(&self.names.torn(log), Open::Append { mode })?;
+        file.append(torn)?;
+        file.sync()?;
+        sync_dir(disk, &self.names.dir)
+    }
+
+    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to
+    /// which nothing was written since `before`; returns their number.
+    pub(super) fn prune(&self, before: SystemTime) -> io::Result<usize> {
+        let mut deleted = 0_usize;
+        let mut failure = None;
+        let rotated = self.names.all_rotated(&self.disk)?.into_iter();
+        let old = rotated.chain(self.names.diagnostics(&self.disk)?);
+        for path in old {
+            let modified = self.disk.modified(&path);
+            let is_old = modified.is_some_and(|modified| modified < before);
+            if !is_old {
+                continue;
+            }
+            match self.disk.remove(&path) {
+                Ok(()) => deleted = deleted.saturating_add(1),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // One that cannot be deleted does not keep the others.
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(deleted), Err)
+    }
+
+    /// When the newest of the rotated files of both logs was last written, if there is one and that
+    /// is known.
+    pub(super) fn newest_rotated(&self) -> Option<SystemTime> {
+        let rotated = self.names.all_rotated(&self.disk).ok()?;
+        let modified = rotated.iter().filter_map(|path| self.disk.modified(path));
+        modified.max()
+    }
+
+    /// The numbers of the rotated files of a log, the oldest first.
+    pub(in crate::journal) fn rotated(&self, log: Log) -> io::Result<Vec<u64>> {
+        self.names.rotated_numbers(&self.disk, log)
+    }
+
+    /// Opens a rotated file, or without a number the one at the name of the log, for reading.
+    pub(in crate::journal) fn read(&self, log: Log, number: Option<u64>) -> io::Result<FileReader> {
+        let path = number.map_or_else(
+            || self.names.live(log),
+            |number| self.names.rotated(log, number),
+        );
+        Ok(FileReader::new(self.disk.open(&path, Open::Read)?))
+    }
+
+    /// The length of the live endpoint log, and up to `bytes_max` bytes before it.
+    pub(in crate::journal) fn end_of(
+        &self,
+        log: Log,
+        bytes_max: u64,
+    ) -> io::Result<(u64, Vec<u8>)> {
+        let live = &self.live[log];
+        let len = live.len()?;
+        let mut end = vec![0; usize::try_from(len.min(bytes_max)).map_err(io::Error::other)?];
+        live.read_exact_at(&mut end, len.saturating_sub(bytes_max))?;
+        Ok((len, end))
+    }
+
+    /// The snapshot of the duplicates, as it was saved last.
+    pub(in crate::journal) fn load_snapshot(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = self.disk.open(&self.names.snapshot(), Open::Read)?;
+        FileReader::new(file).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Saves a snapshot of the duplicates. It has 16 MB, and a start can do without it: so it is
+    /// not synced, and its checksum says whether a crash broke it.
+    pub(in crate::journal) fn save_snapshot(&self, bytes: &[u8]) -> io::Result<()> {
+        let path = self.names.snapshot();
+        let draft = path.with_extension("seen.new");
+        let (path, draft, mode) = (path.as_path(), draft.as_path(), self.mode);
+        Replace { path, draft, mode }
+            .unsynced_with(&self.disk, bytes)
+            .map_err(|NotReplaced { cause, .. }| cause)
+    }
+
+    /// The space that is left for the files, in bytes.
+    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+        self.dir.file.free_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::journal::FileOptions;
+
+    #[test]
+    fn rotated_files_are_deleted_by_age_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = LogFiles::open(FileOptions {
+            dir: dir.path().to_owned(),
+            port: 1,
+            mode: 0o640,
+        })
+        .unwrap();
+        let now = SystemClock.now();
+        let old = [
+            "endpoint_log.1.1",
+            "access_log.1.1",
+            "endpoint_log.1.torn",
+            "endpoint_log.1.2.gz",
+            "endpoint_log.10.1",
+        ];
+        for name in old {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+            let file = std::fs::File::options()
+                .append(true)
+                .open(dir.path().join(name))
+                .unwrap();
+            file.set_modified(now - Duration::from_secs(100)).unwrap();
+        }
+        std::fs::write(dir.path().join("endpoint_log.1.3"), "x").unwrap();
+        assert_eq!(files.prune(now - Duration::from_secs(101)).unwrap(), 0);
+        assert_eq!(files.prune(now - Duration::from_secs(50)).unwrap(), 2);
+        let left = old[2..]
+            .iter()
+            .chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);
+        for name in left {
+            assert!(dir.path().join(name).exists(), "{name}");
+        }
+    }
+}

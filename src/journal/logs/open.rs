@@ -1,0 +1,184 @@
+//! Opening both logs for a process that then has them for itself.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use std::fs::TryLockError;
+
+use crate::disk::{
+    Disk, Latched, Open, RealDisk, Unwritable, move_away, parent, regular, sync_dir,
+};
+use crate::journal::Log;
+use crate::journal::logs::file::LiveFile;
+use crate::journal::logs::files::{Directory, LogFiles};
+use crate::journal::logs::names::Names;
+use crate::journal::logs::per_log::PerLog;
+
+/// Where the files are and who may read them.
+#[derive(Debug, Clone)]
+pub struct FileOptions {
+    /// The directory of both files.
+    pub dir: PathBuf,
+    /// The port in their names.
+    pub port: u16,
+    /// The permissions of new files, before the umask.
+    pub mode: u32,
+}
+
+/// The files cannot be used. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be made or written.
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
+    /// Something else is in the place of a file.
+    #[error(
+        "cannot open {}: it is {kind}, not a regular file. A log is synced, so it has to be one; \
+         logs.stdout = \"access\" prints the access lines as well; mend it with: \
+         {fix}", path.display()
+    )]
+    NotAFile {
+        /// Where.
+        path: PathBuf,
+        /// What is there, as in "a FIFO".
+        kind: &'static str,
+        /// The command that mends it.
+        fix: String,
+    },
+    /// Something else is in the place of the directory, or of one above it.
+    #[error(
+        "cannot make the directory {}: {} is {kind}. Both logs are files that are synced: give \
+         logs.dir a directory; logs.stdout = \"access\" prints the access lines as \
+         well", dir.display(), path.display()
+    )]
+    NotADirectory {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in its way.
+        path: PathBuf,
+        /// What that is, as in "a device".
+        kind: &'static str,
+    },
+    /// Another process has the lock.
+    #[error("the logs of port {port} in {} are in use by another process: give this one another \
+        logs.dir or port", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+        /// The port.
+        port: u16,
+    },
+}
+
+impl FileOptions {
+    /// Looks whether anything else than a regular file is in the place of one, before
+    /// [`LogFiles::open`] opens it.
+    ///
+    /// # Errors
+    /// [`OpenError::NotAFile`]
+    pub fn demand_files(&self) -> Result<(), OpenError> {
+        let names = Names {
+            dir: self.dir.clone(),
+            port: self.port,
+        };
+        for path in [
+            names.lock(),
+            names.live(Log::Endpoint),
+            names.live(Log::Access),
+        ] {
+            if let Some(kind) = regular::not_regular(&path) {
+                return Err(not_a_file(&path, kind));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LogFiles {
+    /// Says if a directory can never be made, because a device, a FIFO or a socket is in its way.
+    ///
+    /// # Errors
+    /// [`OpenError::NotADirectory`]
+    pub fn demand_dir(dir: &Path) -> Result<(), OpenError> {
+        match regular::in_the_way(dir) {
+            Some((path, kind)) => Err(OpenError::NotADirectory {
+                dir: dir.to_owned(),
+                path: path.to_owned(),
+                kind,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens both files on the disk of this machine.
+    ///
+    /// # Errors
+    /// Those of [`open_on`](Self::open_on).
+    pub fn open(options: FileOptions) -> Result<Self, OpenError> {
+        Self::demand_dir(&options.dir)?;
+        Self::open_on(Arc::new(RealDisk), options)
+    }
+
+    /// Opens both files for appending, makes what is missing, and syncs the directory.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn open_on(disk: Arc<dyn Disk>, options: FileOptions) -> Result<Self, OpenError> {
+        let FileOptions { dir, port, mode } = options;
+        let disk = Latched::new(disk);
+        let names = Names { dir, port };
+        let dir = names.dir.as_path();
+        let unwritable = |doing, path: &Path, cause| Unwritable::new(doing, path, dir, cause);
+        disk.make_dir(dir)
+            .map_err(|cause| unwritable("make the directory", dir, cause))?;
+        // Somebody else may have made it a moment ago. Not every parent can be opened, and most of
+        // them were synced long before: so a failure keeps no start away.
+        drop(sync_dir(disk.unlatched(), parent(dir)));
+        let not_opened = |path: &Path, cause: io::Error| match regular::obstacle(path) {
+            Some(kind) => not_a_file(path, kind),
+            None => unwritable("open", path, cause).into(),
+        };
+        let lock = disk
+            .open(&names.lock(), Open::Append { mode })
+            .map_err(|cause| not_opened(&names.lock(), cause))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let dir = dir.to_owned();
+                return Err(OpenError::Locked { dir, port });
+            }
+            Err(TryLockError::Error(cause)) => {
+                return Err(unwritable("lock a file in", dir, cause).into());
+            }
+        }
+        let live = PerLog::try_from_fn(|log| {
+            let path = names.live(log);
+            // A FIFO too: it cannot be synced, so no journal starts on it.
+            disk.open(&path, Open::AppendToAny { mode })
+                .and_then(LiveFile::new)
+                .map_err(|cause| not_opened(&path, cause))
+        })?;
+        let mut dir_file =
+            Directory::open(&disk, dir).map_err(|cause| unwritable("open", dir, cause))?;
+        dir_file
+            .sync()
+            .map_err(|cause| unwritable("sync", dir, cause))?;
+        Ok(Self {
+            disk,
+            names,
+            mode,
+            live,
+            dir: dir_file,
+            lock,
+        })
+    }
+}
+
+fn not_a_file(path: &Path, kind: &'static str) -> OpenError {
+    OpenError::NotAFile {
+        path: path.to_owned(),
+        kind,
+        fix: move_away(path),
+    }
+}
