@@ -36,11 +36,21 @@ impl Site {
     /// Sends drafts to an endpoint with these settings; each must be refused so. Then it ends.
     #[track_caller]
     fn after(set: &[(&str, &str)], drafts: impl FnOnce(&CertificateHost) -> Vec<Draft>) -> Self {
+        Self::after_all(set, drafts, |_| {})
+    }
+
+    /// The same, once `then` has returned.
+    fn after_all(
+        set: &[(&str, &str)],
+        drafts: impl FnOnce(&CertificateHost) -> Vec<Draft>,
+        then: impl FnOnce(&Endpoint),
+    ) -> Self {
         let host = CertificateHost::serving(&key(512));
         let endpoint = Endpoint::start(&options(&host, set));
         for draft in drafts(&host) {
             assert_eq!(endpoint.exchange(&draft.wire()).status, 403);
         }
+        then(&endpoint);
         let address = endpoint.address.to_string();
         Self {
             host,
@@ -359,8 +369,12 @@ fn a_proxy_that_is_named_later_is_seen_through() {
         ("192.0.2.1, 10.1.2.3", true),
         ("10.1.2.3, 192.0.2.1", false),
     ] {
-        let site = Site::after(&[("accept.sources", "10.0.0.0/8")], |host| {
+        let drafts = |host: &CertificateHost| {
             vec![push(host, ContentFormat::Xml, b"m").add("X-Forwarded-For", client)]
+        };
+        // No answer and no stop waits for the copy of the certificate, which explain needs.
+        let site = Site::after_all(&[("accept.sources", "10.0.0.0/8")], drafts, |endpoint| {
+            endpoint.assert_tells("Kept a signing certificate");
         });
         let kept = site.kept()[0].display().to_string();
         let explain = |more: &[&str]| {
