@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_remedy_fits_the_cause() {
+    fn the_command_fits_the_cause() {
         let dir = tempfile::tempdir().unwrap();
         for (errno, expected, is_owner) in [
             (Errno::ACCESS, "mend it with: ", true),

@@ -22,7 +22,7 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// Looks at the file system of an existing directory; what cannot be told counts as a disk.
+    /// Looks at the file system of an existing directory; an unknown one counts as a disk.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
         rustix::fs::statfs(dir).map_or(Self::Disk, |found| Self::of_magic(found.f_type))

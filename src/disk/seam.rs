@@ -1,7 +1,7 @@
 //! The seam to the disk: what a part that keeps files asks of it.
 //!
-//! It knows files and names, and no log. What is made of them (rotation, numbering, torn ends)
-//! stands above it, so that a test which puts a faulty disk in its place drives the real code.
+//! It knows files and names, and no log. Rotation, numbering and torn ends are above it, so that a
+//! test which puts a faulty disk in its place drives the real code.
 
 use std::ffi::OsString;
 use std::fs::TryLockError;

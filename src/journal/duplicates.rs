@@ -1,10 +1,10 @@
-//! The notifications that are durable already: fingerprints of the last million, to tell duplicates
-//! by.
+//! The notifications that are durable already: fingerprints of the last million, by which duplicates
+//! are recognised.
 //!
-//! They are kept under a random key, so that no publisher can choose two messages with one
-//! fingerprint. A snapshot beside the log says up to where of it they were taken, and a start reads
-//! what stands behind. The snapshot is a help, never needed: where it is missing, broken or does
-//! not fit the logs, the logs are read.
+//! The fingerprints are made with a random key, so that no publisher can choose two messages with
+//! one fingerprint. A snapshot beside the log names the place up to which it knows the log, and a
+//! start reads the rest. The snapshot is never needed: if it is missing, broken or does not fit the
+//! logs, a start reads the logs.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -17,7 +17,7 @@ use crate::journal::read::{self, Records};
 use crate::journal::{Log, LogFiles};
 
 /// How many are remembered. They take some 50 MiB.
-const SEEN_MAX: usize = 1_000_000;
+const REMEMBERED_MAX: usize = 1_000_000;
 /// How much of the log before a place is used to know the place again.
 const LANDMARK_BYTES: u64 = 4096;
 const MAGIC: &[u8; 16] = b"mns-endpoint se1";
@@ -65,20 +65,20 @@ impl Hasher for AsItIs {
 
 /// The last fingerprints, in order.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct RecentNotifications {
     key: Fingerprints,
     known: HashSet<Fingerprint, BuildHasherDefault<AsItIs>>,
     order: VecDeque<Fingerprint>,
 }
 
-/// A place in the endpoint log, known by what stands before it.
+/// A place in the endpoint log, recognised by the bytes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Landmark {
     offset: u64,
     before: Fingerprint,
 }
 
-impl Seen {
+impl RecentNotifications {
     fn new() -> Self {
         Self::with_key(rand::random())
     }
@@ -108,14 +108,14 @@ impl Seen {
             return;
         }
         self.order.push_back(fingerprint);
-        if self.order.len() > SEEN_MAX
+        if self.order.len() > REMEMBERED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
         }
     }
 
-    /// What the snapshot and the logs know. Whatever cannot be read is told and left out: a start
+    /// What the snapshot and the logs know. Whatever cannot be read is logged and left out: a start
     /// never fails for it.
     pub(super) fn load(files: &LogFiles) -> Self {
         let snapshot = files
@@ -141,7 +141,7 @@ impl Seen {
             });
             distinct.extend(&found.0);
             newest_first.push(found.0);
-            if found.1 || distinct.len() >= SEEN_MAX {
+            if found.1 || distinct.len() >= REMEMBERED_MAX {
                 break;
             }
         }
@@ -153,9 +153,9 @@ impl Seen {
         seen
     }
 
-    /// Writes a snapshot that stands for the live endpoint log up to its end.
-    pub(super) fn save(&self, files: &LogFiles) -> io::Result<()> {
-        let (offset, before) = files.end_of(Log::Endpoint, LANDMARK_BYTES)?;
+    /// Saves a snapshot that covers the live endpoint log up to `offset`.
+    pub(super) fn save(&self, files: &LogFiles, offset: u64) -> io::Result<()> {
+        let before = files.before(Log::Endpoint, offset, LANDMARK_BYTES)?;
         files.save_snapshot(&self.encode(Landmark {
             offset,
             before: self.landmark(&before),
@@ -219,7 +219,7 @@ fn read_file(
 ) -> io::Result<(Vec<Fingerprint>, bool)> {
     let mut input = BufReader::with_capacity(1024 * 1024, files.read(Log::Endpoint, number)?);
     let is_here = match landmark {
-        Some(landmark) => stands_at(&mut input, landmark, key)?,
+        Some(landmark) => is_at(&mut input, landmark, key)?,
         None => false,
     };
     if !is_here {
@@ -235,7 +235,7 @@ fn read_file(
 
 /// Goes to the landmark, if this is the file that has it. The beginning of a file looks like that
 /// of any other.
-fn stands_at<R: io::Read + io::Seek>(
+fn is_at<R: io::Read + io::Seek>(
     input: &mut R,
     landmark: Landmark,
     key: Fingerprints,
@@ -254,40 +254,50 @@ fn stands_at<R: io::Read + io::Seek>(
 mod tests {
     use super::*;
 
-    fn fingerprint(seen: &Seen, number: usize) -> Fingerprint {
+    fn fingerprint(seen: &RecentNotifications, number: usize) -> Fingerprint {
         seen.key()
             .of([b"1", b"t", b"s", number.to_string().as_bytes()])
     }
 
     #[test]
     fn the_last_million_is_remembered_and_no_more() {
-        let mut seen = Seen::new();
-        for number in 0..=SEEN_MAX {
+        let mut seen = RecentNotifications::new();
+        for number in 0..=REMEMBERED_MAX {
             seen.insert(fingerprint(&seen, number));
         }
         assert!(!seen.contains(fingerprint(&seen, 0)));
         assert!(
-            seen.contains(fingerprint(&seen, 1)) && seen.contains(fingerprint(&seen, SEEN_MAX))
+            seen.contains(fingerprint(&seen, 1))
+                && seen.contains(fingerprint(&seen, REMEMBERED_MAX))
         );
-        assert_eq!((seen.known.len(), seen.order.len()), (SEEN_MAX, SEEN_MAX));
+        assert_eq!(
+            (seen.known.len(), seen.order.len()),
+            (REMEMBERED_MAX, REMEMBERED_MAX)
+        );
     }
 
     #[test]
     fn a_snapshot_turns_back_into_itself_and_a_damaged_one_into_nothing() {
-        let mut seen = Seen::new();
+        let mut seen = RecentNotifications::new();
         (0..10).for_each(|number| seen.insert(fingerprint(&seen, number)));
         let landmark = Landmark {
             offset: 7,
             before: seen.landmark(b"before"),
         };
         let bytes = seen.encode(landmark);
-        let (again, found) = Seen::decode(&bytes).unwrap();
+        let (again, found) = RecentNotifications::decode(&bytes).unwrap();
         assert_eq!((again.order, found), (seen.order, landmark));
         for place in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[place] ^= 1;
-            assert!(Seen::decode(&damaged).is_none(), "byte {place}");
-            assert!(Seen::decode(&bytes[..place]).is_none(), "cut at {place}");
+            assert!(
+                RecentNotifications::decode(&damaged).is_none(),
+                "byte {place}"
+            );
+            assert!(
+                RecentNotifications::decode(&bytes[..place]).is_none(),
+                "cut at {place}"
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
 use crate::journal::batch::{Command, Receipt, Waiting};
-use crate::journal::duplicates::{Fingerprints, Seen};
+use crate::journal::duplicates::{Fingerprints, RecentNotifications};
 use crate::journal::logs::{Logs, Recovered, torn};
 use crate::journal::meters::Meters;
 use crate::journal::record::Head;
@@ -70,8 +70,9 @@ impl Journal {
         let (queue, commands) =
             mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
         let shared = Arc::new(Shared::new(clock.clone()));
-        let seen = (settings.duplicates != Duplicates::Off).then(|| Seen::load(&files));
-        let fingerprints = seen.as_ref().map(Seen::key);
+        let seen =
+            (settings.duplicates != Duplicates::Off).then(|| RecentNotifications::load(&files));
+        let fingerprints = seen.as_ref().map(RecentNotifications::key);
         let logs = Logs::new(files, sync, settings.rotate_bytes, shared.meters.clone())?;
         let writer = Writer::new(logs, seen, shared.clone(), Tee::new(tee), settings, clock);
         let thread = std::thread::Builder::new()

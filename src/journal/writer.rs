@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::journal::batch::{Batch, Command, Outcome};
 use crate::journal::chores::Chores;
-use crate::journal::duplicates::Seen;
+use crate::journal::duplicates::RecentNotifications;
 use crate::journal::gather::Gather;
 use crate::journal::logs::{Committed, Fault, Logs};
 use crate::journal::shared::Shared;
@@ -27,7 +27,7 @@ const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 pub(super) struct Writer {
     logs: Logs,
     /// `None` if duplicates are not marked.
-    seen: Option<Seen>,
+    seen: Option<RecentNotifications>,
     shared: Arc<Shared>,
     tee: Tee,
     settings: Settings,
@@ -40,7 +40,7 @@ impl Writer {
     /// A writer behind what is in the files, which is durable already.
     pub(super) fn new(
         logs: Logs,
-        seen: Option<Seen>,
+        seen: Option<RecentNotifications>,
         shared: Arc<Shared>,
         tee: Tee,
         settings: Settings,
@@ -209,7 +209,9 @@ impl Writer {
             .iter()
             .for_each(|fingerprint| seen.insert(*fingerprint));
         if (batch.closing || self.logs.is_save_due())
-            && let Err(fault) = self.logs.save(seen, self.clock.instant())
+            && let Err(fault) = self
+                .logs
+                .save(self.clock.instant(), |files, end| seen.save(files, end))
         {
             self.report(&fault);
         }
@@ -217,7 +219,7 @@ impl Writer {
     }
 
     fn count_remembered(&self) {
-        let remembered = self.seen.as_ref().map_or(0, Seen::len);
+        let remembered = self.seen.as_ref().map_or(0, RecentNotifications::len);
         self.shared
             .meters
             .remembered

@@ -30,10 +30,6 @@ impl LiveFile {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // An empty write is a system call all the same.
-        if bytes.is_empty() {
-            return Ok(());
-        }
         self.file.append(bytes)
     }
 

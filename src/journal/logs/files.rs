@@ -64,7 +64,7 @@ impl LogFiles {
         Ok(())
     }
 
-    /// If the directory was moved away and made anew, the new one is locked, synced and measured
+    /// If the directory was moved away and another one is in its place, that one is locked, synced and measured
     /// from now on.
     fn follow_dir(&mut self) -> io::Result<()> {
         let dir = Directory::open(&self.disk, &self.names.dir)?;
@@ -72,8 +72,8 @@ impl LogFiles {
             let mode = self.mode;
             let lock = self.disk.open(&self.names.lock(), Open::Append { mode })?;
             lock.try_lock()?;
-            // Whoever made it did not wait for its name to be durable. A failure is none of the
-            // logs' syncs: the old file stays in use.
+            // Whoever made it may not have synced its name. Past the latch: after a failure the old
+            // file stays in use, and nothing that was acknowledged is in doubt.
             sync_dir(self.disk.unlatched(), parent(&self.names.dir))?;
             (self.dir, self.lock) = (dir, lock);
         }
@@ -161,17 +161,17 @@ impl LogFiles {
         Ok(FileReader::new(self.disk.open(&path, Open::Read)?))
     }
 
-    /// The length of the live endpoint log, and up to `bytes_max` bytes before it.
-    pub(in crate::journal) fn end_of(
+    /// Up to `bytes_max` bytes before a place in a live log.
+    pub(in crate::journal) fn before(
         &self,
         log: Log,
+        place: u64,
         bytes_max: u64,
-    ) -> io::Result<(u64, Vec<u8>)> {
-        let live = &self.live[log];
-        let len = live.len()?;
-        let mut end = vec![0; usize::try_from(len.min(bytes_max)).map_err(io::Error::other)?];
-        live.read_exact_at(&mut end, len.saturating_sub(bytes_max))?;
-        Ok((len, end))
+    ) -> io::Result<Vec<u8>> {
+        let len = place.min(bytes_max);
+        let mut before = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        self.live[log].read_exact_at(&mut before, place.saturating_sub(len))?;
+        Ok(before)
     }
 
     /// The snapshot of the duplicates, as it was saved last.

@@ -14,7 +14,6 @@ use tracing::{error, info, warn};
 
 use crate::disk::sync_dir;
 use crate::journal::SyncMode;
-use crate::journal::duplicates::Seen;
 use crate::journal::entry::Entry;
 use crate::journal::logs::files::LogFiles;
 use crate::journal::logs::per_log::{Log, PerLog};
@@ -166,12 +165,18 @@ impl Logs {
 
     /// Saves a snapshot of the duplicates. Everything that it knows is durable first: after a power
     /// cut it must not call a push a duplicate of a record that is gone.
-    pub(in crate::journal) fn save(&mut self, seen: &Seen, now: Instant) -> Result<(), Fault> {
+    pub(in crate::journal) fn save(
+        &mut self,
+        now: Instant,
+        save: impl FnOnce(&LogFiles, u64) -> io::Result<()>,
+    ) -> Result<(), Fault> {
         if self.unsynced > 0 {
             self.sync_both(now)?;
         }
         self.unsaved = 0;
-        if let Err(error) = seen.save(&self.files) {
+        // Up to what was written, not up to the end that the file has: if somebody cut it a moment
+        // ago, a snapshot up to there would match whatever is written there next.
+        if let Err(error) = save(&self.files, self.written[Log::Endpoint]) {
             warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs \
                 for it");
         }

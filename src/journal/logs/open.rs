@@ -1,10 +1,9 @@
 //! Opening both logs for a process that then has them for itself.
 
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use std::fs::TryLockError;
 
 use crate::disk::{
     Disk, Latched, Open, RealDisk, Unwritable, move_away, parent, regular, sync_dir,

@@ -170,8 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_with_the_clock_ahead_counts_from_the_newest_file_until_the_clocks_have_agreed_for_an_hour()
-     {
+    fn a_start_with_the_clock_ahead_counts_from_the_newest_file_until_the_clocks_agree() {
         let mut run = Run::start(WEEK, truth() + DAY * 30, Some(truth() - HOUR));
         assert_eq!(run.before(), Some(truth() - HOUR - WEEK));
         run.go_on(HOUR - Duration::from_secs(1));
