@@ -195,6 +195,5 @@ fn split(log: Log, file: &[u8]) -> (Vec<Vec<u8>>, Vec<u8>) {
 }
 
 fn stamp() -> Stamp {
-    Stamps::new(TimeZone::UTC)
-        .at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256))
+    Stamps::new(TimeZone::UTC).at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_463_476_256))
 }

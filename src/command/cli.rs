@@ -14,6 +14,7 @@ use crate::command::client::subscription::SubscriptionCommand;
 use crate::command::client::topic::TopicCommand;
 use crate::command::demo::Demo;
 use crate::command::emulator::EmulatorCommand;
+use crate::command::exit::{EXIT_CONFIG, EXIT_DIFFERS};
 use crate::command::explain::Explain;
 use crate::command::health::Health;
 use crate::command::logs::Logs;
@@ -27,10 +28,6 @@ use crate::signals;
 use crate::telemetry;
 use crate::trust::StoreError;
 
-/// Wrong configuration, as `sysexits.h` has it.
-pub(super) const EXIT_CONFIG: u8 = 78;
-/// There already, but not as asked for.
-const EXIT_DIFFERS: u8 = 3;
 /// How long the last line on stderr may take.
 const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 

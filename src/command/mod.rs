@@ -15,6 +15,7 @@ mod configuration;
 mod counted;
 mod demo;
 mod emulator;
+mod exit;
 mod explain;
 mod format;
 mod health;

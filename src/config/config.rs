@@ -83,7 +83,7 @@ impl Config {
     /// The first [`ConfigError`] found.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let (read, layers) = layers::read(sources)?;
-        Self::check(read, &sources.trust).map_err(|error| error.placed(&layers))
+        Self::check(read, &sources.trust).map_err(|error| error.placed(|key| layers.place(key)))
     }
 
     /// The keys that `other` has another value for and that are read at the start only.

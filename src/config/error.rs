@@ -1,7 +1,5 @@
 //! A mistake in the configuration.
 
-use crate::config::layers::Layers;
-
 /// A mistake in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -24,10 +22,11 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The same with its place. The checks see values, which have lost it.
-    pub(super) fn placed(mut self, layers: &Layers) -> Self {
+    /// The same with its place, which `place_of` knows for the path of a key. The checks see
+    /// values, which have lost it.
+    pub(super) fn placed(mut self, place_of: impl FnOnce(&[&str]) -> Option<String>) -> Self {
         if let Self::Impossible { key, place, .. } = &mut self {
-            *place = layers.place(&key.split('.').collect::<Vec<_>>());
+            *place = place_of(&key.split('.').collect::<Vec<_>>());
         }
         self
     }

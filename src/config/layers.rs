@@ -116,7 +116,7 @@ pub(super) fn read(sources: &Sources) -> Result<(Read, Layers), ConfigError> {
     let figment = layers.merged();
     let raw = figment
         .extract()
-        .map_err(|error| mistake::explain(&error, &layers, &defaults))?;
+        .map_err(|error| mistake::explain(&error, |key| layers.place(key), &defaults))?;
     let read = Read {
         raw,
         file,

@@ -6,12 +6,12 @@ use figment::Error;
 use figment::error::{Actual, Kind};
 
 use crate::config::ConfigError;
-use crate::config::layers::Layers;
 
-/// What is wrong, with the place. `known` has every key.
+/// What is wrong, with the place, which `place_of` knows for the path of a key. `known` has every
+/// key.
 pub(super) fn explain(
     error: &Error,
-    layers: &Layers,
+    place_of: impl FnOnce(&[&str]) -> Option<String>,
     known: &BTreeMap<String, String>,
 ) -> ConfigError {
     let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
@@ -29,7 +29,7 @@ pub(super) fn explain(
         other if key.is_empty() => other.to_string(),
         other => format!(": {other}"),
     };
-    let place = layers.place(&path);
+    let place = place_of(&path);
     let place = place.map_or_else(String::new, |place| format!(" (in {place})"));
     ConfigError::Unreadable(format!("{key}{problem}{place}"))
 }

@@ -8,7 +8,6 @@ mod accept;
 mod admin;
 mod certificates;
 mod checks;
-#[expect(clippy::module_inception, reason = "the file of the type Config")]
 mod config;
 mod error;
 mod layers;

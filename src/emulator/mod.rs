@@ -12,10 +12,6 @@ mod attempt;
 mod certificate_host;
 mod chaos;
 mod delivery;
-#[expect(
-    clippy::module_inception,
-    reason = "the file is named like the type in it"
-)]
 mod emulator;
 mod keyring;
 mod pace;

@@ -1,5 +1,5 @@
-//! The notifications that are durable already: fingerprints of the last million, by which duplicates
-//! are recognised.
+//! The notifications that are durable already: fingerprints of the last million, which show
+//! duplicates.
 //!
 //! The fingerprints are made with a random key, so that no publisher can choose two messages with
 //! one fingerprint. A snapshot beside the log names the place up to which it knows the log, and a

@@ -495,32 +495,6 @@ fn nothing_unfinished_is_left() {
     }
 }
 
-/// What is still to be put in order, by the beginnings of names of files: an entry goes when its
-/// files are, and a list with its last entry.
-const CIRCLES_LEFT: [&str; 3] = ["emulator/", "journal/", "net/"];
-const FUNCTIONS_IN_PAGES_LEFT: [&str; 5] = [
-    "admin/mod.rs",
-    "command/",
-    "config/mod.rs",
-    "emulator/",
-    "server/mod.rs",
-];
-const LONG_LINES_LEFT: [&str; 4] = ["command/", "emulator/", "journal/", "net/"];
-const LONG_FILES_LEFT: [&str; 8] = [
-    "command/",
-    "config/",
-    "emulator/",
-    "journal/",
-    "metrics.rs",
-    "net/",
-    "server/receive.rs",
-    "trust/verifier.rs",
-];
-
-fn is_left(name: &str, areas: &[&str]) -> bool {
-    areas.iter().any(|area| name.starts_with(area))
-}
-
 /// A path such as `crate::mns::Prefixes`, by its segments.
 type Segments = Vec<String>;
 
@@ -674,8 +648,7 @@ fn no_files_import_each_other_in_a_circle() {
         of_prefetch.contains(&"trust/cache/cache.rs".to_owned()),
         "{of_prefetch:?}"
     );
-    let mut circles = files.circles();
-    circles.retain(|circle| !circle.iter().all(|file| is_left(file, &CIRCLES_LEFT)));
+    let circles = files.circles();
     assert_eq!(circles, Vec::<Vec<String>>::new());
 }
 
@@ -723,7 +696,7 @@ fn pages_hold_no_functions() {
     let function = regex::Regex::new(r"(?m)^\s*(pub(\(.*?\))? )?(const |async )*fn (\w+)").unwrap();
     assert!(sources().iter().any(|(_, text)| function.is_match(text)));
     for (name, text) in sources() {
-        if name.ends_with("mod.rs") && !is_left(&name, &FUNCTIONS_IN_PAGES_LEFT) {
+        if name.ends_with("mod.rs") {
             let found = function.find(&text).map(|found| found.as_str());
             assert_eq!(found, None, "{name}: a mod.rs is a table of contents");
         }
@@ -746,7 +719,7 @@ fn no_line_is_longer_than_a_hundred_columns() {
                 .unwrap()
                 .to_owned();
             for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
-                if line.chars().count() > 100 && !is_left(&name, &LONG_LINES_LEFT) {
+                if line.chars().count() > 100 {
                     wrong.push(format!("{name}:{}", number + 1));
                 }
             }
@@ -759,8 +732,7 @@ fn no_line_is_longer_than_a_hundred_columns() {
 
 #[test]
 fn no_file_has_more_than_three_hundred_lines_before_its_tests() {
-    let mut files = sources();
-    files.retain(|(name, _)| !is_left(name, &LONG_FILES_LEFT));
+    let files = sources();
     let long = files
         .into_iter()
         .map(|(name, text)| (name, text.lines().count()));

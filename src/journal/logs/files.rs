@@ -64,8 +64,8 @@ impl LogFiles {
         Ok(())
     }
 
-    /// If the directory was moved away and another one is in its place, that one is locked, synced and measured
-    /// from now on.
+    /// If the directory was moved away and another one is in its place, that one is locked, synced
+    /// and measured from now on.
     fn follow_dir(&mut self) -> io::Result<()> {
         let dir = Directory::open(&self.disk, &self.names.dir)?;
         if dir.id != self.dir.id {
