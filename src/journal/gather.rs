@@ -12,7 +12,7 @@ use crate::journal::{Settings, SyncMode};
 
 /// While several connections are sending, a commit of fewer than [`GATHERED`] entries waits for
 /// more for this long: two syncs cost more than all else that a push does, and pushes that come one
-/// by one would have a logs each.
+/// by one would have two syncs each.
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
 /// For how long refusals are gathered while no push comes: nobody waits for them, and looking at
 /// both files costs more than they do.

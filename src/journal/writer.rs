@@ -23,6 +23,7 @@ use crate::journal::{Duplicates, Entry, JournalError, Settings, SyncMode};
 
 /// Refusals are synced once there are this many bytes of them, with or without a push among them.
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
+
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
     logs: Logs,
