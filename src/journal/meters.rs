@@ -37,6 +37,8 @@ pub struct Meters {
     pub rotations: AtomicU64,
     /// How often a log was reopened because its name led elsewhere.
     pub reopenings: AtomicU64,
+    /// Files that were deleted because they were older than `logs.keep`.
+    pub deletions: AtomicU64,
     /// How many notifications are remembered to tell duplicates by.
     pub remembered: AtomicU64,
     /// Notifications that were durable already when they came again.
@@ -59,6 +61,7 @@ impl Meters {
             endpoint_log_bytes: AtomicU64::new(0),
             rotations: AtomicU64::new(0),
             reopenings: AtomicU64::new(0),
+            deletions: AtomicU64::new(0),
             remembered: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             refusals_dropped: AtomicU64::new(0),

@@ -89,6 +89,11 @@ fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
         load(&meters.reopenings),
     )?;
     families.counter(
+        "log_deletions",
+        "Files that were deleted because they were older than logs.keep",
+        load(&meters.deletions),
+    )?;
+    families.counter(
         "duplicates",
         "Notifications that were on disk already when they came again",
         meters.duplicates.load(Ordering::Relaxed),

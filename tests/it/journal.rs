@@ -1420,6 +1420,8 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
         assert!((2..=4).all(|number| !is_there(disk, number)));
         assert!(is_there(disk, 5));
     });
+    let deletions = || journal.meters().deletions.load(Ordering::Relaxed);
+    until(&storage, |_| deletions() == 4).await;
 }
 
 #[tokio::test]

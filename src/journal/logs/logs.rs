@@ -205,7 +205,11 @@ impl Logs {
     pub(in crate::journal) fn prune(&self, before: SystemTime) {
         match self.files.prune(before) {
             Ok(0) => {}
-            Ok(files) => info!(files, "Deleted rotated logs that were older than logs.keep"),
+            Ok(files) => {
+                let count = u64::try_from(files).unwrap_or(u64::MAX);
+                self.meters.deletions.fetch_add(count, Ordering::Relaxed);
+                info!(files, "Deleted rotated logs that were older than logs.keep");
+            }
             Err(error) => warn!(%error, "Cannot delete rotated logs that are older than logs.keep"),
         }
     }
