@@ -5,6 +5,10 @@ use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 use crate::journal::{AccessField, Duplicates, Limits, Settings};
 
+/// A push of 512 KiB leaves some 5 MiB of records if each of its bytes is escaped. With less room
+/// than for one push MNS would send it in vain.
+const PENDING_BYTES_MIN: usize = 16 * 1024 * 1024;
+
 pub(super) fn check_journal(
     logs: &raw::Logs,
     duplicates: Duplicates,
@@ -15,13 +19,27 @@ pub(super) fn check_journal(
         None => None,
     };
     Ok(Settings {
-        limits: Limits::default(),
+        limits: Limits {
+            bytes_max: check_pending(logs.pending_bytes.0)?,
+            ..Limits::default()
+        },
         sync: logs.sync.0,
         rotate_bytes,
         keep: logs.keep.0,
         low_water_bytes: bytes(logs.low_water.0),
         duplicates,
     })
+}
+
+fn check_pending(bytes: usize) -> Result<usize, ConfigError> {
+    if bytes < PENDING_BYTES_MIN {
+        return Err(impossible(
+            "logs.pending_bytes",
+            &bytes.to_string(),
+            "must be at least 16MiB, so that every push has room",
+        ));
+    }
+    Ok(bytes)
 }
 
 pub(super) fn check_access_fields(list: &[String]) -> Result<Vec<AccessField>, ConfigError> {

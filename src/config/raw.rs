@@ -101,6 +101,7 @@ pub(super) struct Logs {
     pub(super) rotate_size: OrOff<Size>,
     pub(super) keep: OrOff<Duration>,
     pub(super) low_water: Size,
+    pub(super) pending_bytes: Size,
     pub(super) refused_body: Size,
     pub(super) refused_rate: OrOff<Rate>,
     pub(super) refused_bytes: OrOff<ByteRate>,

@@ -204,6 +204,11 @@ fn a_value_that_cannot_be_is_named_with_what_is_allowed() {
             "logs.rotate_size = \"0\": must be at least 1",
         ),
         (
+            "logs.pending_bytes",
+            "1MiB",
+            "logs.pending_bytes = \"1048576\": must be at least 16MiB",
+        ),
+        (
             "logs.access_fields",
             "age",
             "logs.access_fields = \"age\": peer, duration_ms, reason, message_id are possible",
