@@ -1,6 +1,6 @@
 //! What an error of the TLS library means, for the person who has to do something about it.
 //!
-//! The library's own words (`UnknownIssuer`, `KeyMismatch`) name neither the peer nor the remedy.
+//! The library's own words (`UnknownIssuer`, `KeyMismatch`) name neither the peer nor what to do.
 
 use std::error::Error;
 use std::io;

@@ -20,7 +20,7 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
             first.map_or(address.port(), |first| first.port()),
         );
         let listener = net::bind(address).map_err(|error| {
-            let remedy = match error.kind() {
+            let fix = match error.kind() {
                 _ if address.is_ipv6() && !net::has_ipv6() => {
                     "this machine has no IPv6; 0.0.0.0 stands for all that it has"
                 }
@@ -33,7 +33,7 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
                 ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
                 _ => "see --listen (server.listen)",
             };
-            anyhow!("cannot listen on {address}: {error}; {remedy}")
+            anyhow!("cannot listen on {address}: {error}; {fix}")
         })?;
         let bound = listener
             .local_addr()

@@ -132,7 +132,7 @@ impl Serve {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
-        let front = Frontend {
+        let frontend = Frontend {
             limits: listeners::limits(&running.started),
             tls: running.tls.clone(),
             proxies: running.started.trusted_proxies.clone(),
@@ -144,7 +144,7 @@ impl Serve {
         let mut serving = tokio::spawn(net::serve(
             listeners,
             service,
-            front,
+            frontend,
             counters.clone(),
             stop.clone(),
         ));
