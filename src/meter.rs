@@ -46,7 +46,7 @@ impl<const N: usize> SizeHistogram<N> {
     }
 
     /// Counts one.
-    pub fn note(&self, size: u64) {
+    pub fn observe(&self, size: u64) {
         let bucket = self
             .bounds
             .iter()
@@ -76,9 +76,9 @@ impl<const N: usize> SizeHistogram<N> {
 
 impl DurationHistogram {
     /// Counts one.
-    pub fn note(&self, span: Duration) {
+    pub fn observe(&self, span: Duration) {
         self.0
-            .note(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+            .observe(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// What was counted so far, in microseconds.
@@ -102,7 +102,7 @@ mod tests {
     fn a_span_falls_into_the_first_bucket_that_holds_it() {
         let spans = DurationHistogram::default();
         for ms in [0, 1, 2, 3, 5000, 5001] {
-            spans.note(Duration::from_millis(ms));
+            spans.observe(Duration::from_millis(ms));
         }
         let counted = spans.counted();
         let counts: Vec<u64> = counted.buckets.iter().map(|(_, count)| *count).collect();
@@ -117,7 +117,7 @@ mod tests {
         let sizes = SizeHistogram::up_to([1, 8]);
         [0, 1, 2, 8, 9]
             .into_iter()
-            .for_each(|size| sizes.note(size));
+            .for_each(|size| sizes.observe(size));
         let buckets = vec![(Some(1), 2), (Some(8), 2), (None, 1)];
         assert_eq!(sizes.counted(), Counted { buckets, sum: 20 });
     }

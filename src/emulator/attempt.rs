@@ -233,7 +233,7 @@ impl Attempt {
     fn strikes(&self, trouble: Trouble) -> bool {
         let strikes = self.sender.chaos.strikes(trouble, &self.occasion());
         if strikes {
-            self.sender.chaos_counts.note(trouble);
+            self.sender.chaos_counts.count(trouble);
         }
         strikes
     }

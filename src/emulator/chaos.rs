@@ -141,7 +141,7 @@ impl FromStr for Chaos {
 }
 
 impl ChaosCounts {
-    pub(super) fn note(&self, trouble: Trouble) {
+    pub(super) fn count(&self, trouble: Trouble) {
         if let Some(count) = self.0.get(trouble as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }

@@ -78,11 +78,11 @@ impl Meters {
         ))
     }
 
-    pub(super) fn note_batch(&self, entries: usize, bytes: usize, took: Duration) {
+    pub(super) fn observe_batch(&self, entries: usize, bytes: usize, took: Duration) {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        self.batch_entries.note(number(entries));
-        self.batch_bytes.note(number(bytes));
-        self.batch_time.note(took);
+        self.batch_entries.observe(number(entries));
+        self.batch_bytes.observe(number(bytes));
+        self.batch_time.observe(took);
     }
 
     pub(super) fn note_sync(&self, at: Instant) {

@@ -144,7 +144,7 @@ impl Writer {
             Ok(committed) => {
                 let meters = &self.shared.meters;
                 if batch.entries() > 0 {
-                    meters.note_batch(batch.entries(), batch.entry.bytes(), took);
+                    meters.observe_batch(batch.entries(), batch.entry.bytes(), took);
                 }
                 meters
                     .duplicates

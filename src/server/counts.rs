@@ -82,7 +82,7 @@ impl Default for Counts {
 
 impl Counts {
     /// Counts a refusal, or a remark on an accepted request.
-    pub(super) fn note(&self, reason: Reason) {
+    pub(super) fn count(&self, reason: Reason) {
         if let Some(count) = self.reasons.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -251,7 +251,7 @@ mod tests {
     fn every_reason_has_a_count_of_its_own() {
         let counts = Counts::default();
         for reason in Reason::iter() {
-            counts.note(reason);
+            counts.count(reason);
         }
         assert!(counts.reasons().all(|(_, count)| count == 1));
     }

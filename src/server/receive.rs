@@ -98,12 +98,12 @@ impl Unread<'_> {
 impl Push<'_> {
     fn created(&self, receipt: &Receipt) -> Response {
         let answer = &self.endpoint.counts.answer;
-        answer.note(self.arrival.first_byte.elapsed());
+        answer.observe(self.arrival.first_byte.elapsed());
         respond::created(receipt)
     }
 
     fn count(&self, rejection: &Rejection) {
-        self.endpoint.counts.note(rejection.reason());
+        self.endpoint.counts.count(rejection.reason());
     }
 
     /// A stranger gets one answer. A connection that has carried a push may be a proxy's, which
@@ -126,7 +126,7 @@ async fn verify<'v>(
     let deadline = push.deadline(BUDGET);
     let begun = Instant::now();
     let verdict = timeout_at(deadline, verifier.verify(&signed, push.arrival.peer.ip())).await;
-    endpoint.counts.verify.note(begun.elapsed());
+    endpoint.counts.verify.observe(begun.elapsed());
     let verified = verdict.map_err(|_elapsed| Rejection::OutOfTime)??;
     room.prove();
     endpoint.counts.note_skew(verified.skew_seconds());
@@ -154,7 +154,7 @@ async fn append(
     push.arrival.connection.note_admitted();
     let begun = Instant::now();
     let appended = endpoint.journal.append(entry).await;
-    endpoint.counts.commit.note(begun.elapsed());
+    endpoint.counts.commit.observe(begun.elapsed());
     let receipt = appended?;
     if !receipt.is_duplicate() {
         push.arrival
@@ -163,7 +163,7 @@ async fn append(
     }
     remarks
         .reasons()
-        .for_each(|reason| endpoint.counts.note(reason));
+        .for_each(|reason| endpoint.counts.count(reason));
     endpoint
         .counts
         .note_accepted(&notification, endpoint.clock.now());

@@ -63,7 +63,7 @@ impl KnownKeys {
     }
 
     /// Remembers that a push was verified under a key.
-    pub(super) fn note(
+    pub(super) fn observe(
         &mut self,
         url: &SigningCertUrl,
         certificate: &SigningCertificate,
@@ -134,24 +134,24 @@ mod tests {
     fn another_key_is_told_once_at_its_address_or_at_a_new_one() {
         let (old, other) = (certificate(OLD), certificate(OTHER));
         let mut known = KnownKeys::default();
-        assert_eq!(known.note(&url("x"), &old), Observation::First);
-        assert_eq!(known.note(&url("x"), &old), Observation::Known);
+        assert_eq!(known.observe(&url("x"), &old), Observation::First);
+        assert_eq!(known.observe(&url("x"), &old), Observation::Known);
         assert_eq!(
-            known.note(&url("y"), &old),
+            known.observe(&url("y"), &old),
             Observation::First,
             "a known key at a new address"
         );
-        assert_eq!(known.note(&url("x"), &other), change("x", OLD, OTHER));
-        assert_eq!(known.note(&url("x"), &other), Observation::Known);
+        assert_eq!(known.observe(&url("x"), &other), change("x", OLD, OTHER));
+        assert_eq!(known.observe(&url("x"), &other), Observation::Known);
         assert_eq!(
-            known.note(&url("x"), &old),
+            known.observe(&url("x"), &old),
             change("x", OTHER, OLD),
             "back again"
         );
         let mut known = KnownKeys::default();
-        known.note(&url("x"), &old);
-        assert_eq!(known.note(&url("y"), &other), change("y", OLD, OTHER));
-        assert_eq!(known.note(&url("z"), &old), Observation::First);
+        known.observe(&url("x"), &old);
+        assert_eq!(known.observe(&url("y"), &other), change("y", OLD, OTHER));
+        assert_eq!(known.observe(&url("z"), &old), Observation::First);
     }
 
     #[test]
@@ -178,11 +178,11 @@ mod tests {
             .collect();
         assert_eq!(order, ["a.example/b.pem", "a.example/a.pem"]);
         assert_eq!(
-            known.note(&url("b"), &certificate(OTHER)),
+            known.observe(&url("b"), &certificate(OTHER)),
             change("b", OLD, OTHER)
         );
         assert_eq!(
-            known.note(&url("a"), &certificate(OTHER)),
+            known.observe(&url("a"), &certificate(OTHER)),
             Observation::Known
         );
     }
@@ -192,7 +192,7 @@ mod tests {
         let mut known = KnownKeys::default();
         let old = certificate(OLD);
         for number in 0..KEYS_MAX * 2 {
-            known.note(&url(&number.to_string()), &old);
+            known.observe(&url(&number.to_string()), &old);
         }
         assert_eq!(known.keys.len(), KEYS_MAX);
     }

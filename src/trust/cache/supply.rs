@@ -106,7 +106,7 @@ impl Supply {
         self.known_keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .note(url, certificate)
+            .observe(url, certificate)
     }
 }
 
