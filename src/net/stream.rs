@@ -28,12 +28,12 @@ pub(super) struct TimedStream<S> {
     head_timeout: Duration,
     idle_timeout: Duration,
     reading: Pin<Box<Sleep>>,
-    unread: Option<Unread>,
+    untaken: Option<Untaken>,
     closing: Option<Closing>,
 }
 
 /// An answer that the peer has not taken.
-struct Unread {
+struct Untaken {
     since: Instant,
     timer: Pin<Box<Sleep>>,
 }
@@ -53,7 +53,7 @@ impl<S> TimedStream<S> {
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
             reading: Box::pin(sleep_until(Instant::now())),
-            unread: None,
+            untaken: None,
             closing: None,
         }
     }
@@ -86,24 +86,24 @@ impl<S> TimedStream<S> {
 
     /// Ready when the peer has left an answer unread for too long. A connection that has to end
     /// waits for less, or each stop would last as long as one peer likes.
-    fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_untaken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let allowed = if self.tracker.activity.close.is_cancelled() {
             PROGRESS_GRACE
         } else {
             WRITE_TIMEOUT
         };
-        let unread = self.unread.get_or_insert_with(|| {
+        let untaken = self.untaken.get_or_insert_with(|| {
             let since = Instant::now();
-            Unread {
+            Untaken {
                 since,
                 timer: Box::pin(sleep_until(since)),
             }
         });
-        let deadline = unread.since.checked_add(allowed).unwrap_or(unread.since);
-        if unread.timer.deadline() != deadline {
-            unread.timer.as_mut().reset(deadline);
+        let deadline = untaken.since.checked_add(allowed).unwrap_or(untaken.since);
+        if untaken.timer.deadline() != deadline {
+            untaken.timer.as_mut().reset(deadline);
         }
-        unread.timer.as_mut().poll(cx)
+        untaken.timer.as_mut().poll(cx)
     }
 }
 
@@ -144,12 +144,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(result) => {
-                this.unread = None;
+                this.untaken = None;
                 Poll::Ready(result)
             }
             Poll::Pending => {
                 this.tracker.wait();
-                ready!(this.poll_unread(cx));
+                ready!(this.poll_untaken(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
@@ -160,13 +160,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         // With TLS an answer may still be in the library's buffer.
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Ready(result) => {
-                this.unread = None;
+                this.untaken = None;
                 this.tracker.activity.note_flushed();
                 Poll::Ready(result)
             }
             Poll::Pending => {
                 this.tracker.wait();
-                ready!(this.poll_unread(cx));
+                ready!(this.poll_untaken(cx));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }

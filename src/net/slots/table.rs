@@ -19,7 +19,7 @@ pub(super) const EXAMINED_MAX: usize = 64;
 pub(super) struct Table {
     /// The number of the next connection.
     next: u64,
-    pub(super) open: HashMap<u64, Entry>,
+    pub(super) open: HashMap<u64, OpenConnection>,
     /// How many of the open ones have given way.
     pub(super) leaving: usize,
     orders: Orders,
@@ -30,7 +30,7 @@ pub(super) struct Table {
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct OpenConnection {
     activity: Arc<Activity>,
     peer: Option<IpAddr>,
     pub(super) keys: Keys,
@@ -51,7 +51,7 @@ impl Table {
         self.next = number.wrapping_add(1);
         self.peers.add(peer, number);
         let activity = Arc::new(Activity::new(number, close));
-        let entry = Entry {
+        let entry = OpenConnection {
             activity: activity.clone(),
             peer,
             keys: Keys::default(),
