@@ -12,7 +12,7 @@ use mns_endpoint::journal::{
 };
 use proptest::prelude::*;
 
-use crate::support::FaultyStorage;
+use crate::support::FaultyDisk;
 
 #[derive(Debug, Clone)]
 enum Damage {
@@ -256,11 +256,11 @@ fn log() -> impl Strategy<Value = Log> {
     prop_oneof![2 => Just(Log::Endpoint), 1 => Just(Log::Access)]
 }
 
-fn put(storage: &FaultyStorage, log: Log, bytes: &[u8]) {
+fn put(storage: &FaultyDisk, log: Log, bytes: &[u8]) {
     storage.with(|disk| disk.file(log).live = bytes.to_vec());
 }
 
-fn taken(storage: &FaultyStorage, log: Log) -> Vec<u8> {
+fn taken(storage: &FaultyDisk, log: Log) -> Vec<u8> {
     storage.with(|disk| disk.file(log).live.clone())
 }
 
@@ -338,7 +338,7 @@ proptest! {
     ) {
         let mut file = File::write(log, formats, pushes);
         let (rest, _) = file.damage(&damage);
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         put(&storage, log, &file.bytes);
         let (journal, _) = Journal::start(storage.open(), Settings::default(), None).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -365,7 +365,7 @@ proptest! {
         damage in damage(),
         junk in proptest::collection::vec(any::<u8>(), 1..20),
     ) {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         let (journal, _) = Journal::start(storage.open(), Settings::default(), None).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for number in 0..pushes {

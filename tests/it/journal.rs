@@ -11,13 +11,13 @@ use mns_endpoint::journal::{
     STALL_LIMIT, Settings, Space, SyncMode, Waits,
 };
 
-use crate::support::{Disk, FaultyStorage, eventually};
+use crate::support::{Disk, FaultyDisk, eventually};
 
-fn start(storage: &FaultyStorage) -> Journal {
+fn start(storage: &FaultyDisk) -> Journal {
     start_with(storage, Limits::default())
 }
 
-fn start_with(storage: &FaultyStorage, limits: Limits) -> Journal {
+fn start_with(storage: &FaultyDisk, limits: Limits) -> Journal {
     start_set(
         storage,
         Settings {
@@ -27,7 +27,7 @@ fn start_with(storage: &FaultyStorage, limits: Limits) -> Journal {
     )
 }
 
-fn start_set(storage: &FaultyStorage, settings: Settings) -> Journal {
+fn start_set(storage: &FaultyDisk, settings: Settings) -> Journal {
     Journal::start(storage.open(), settings, None).unwrap().0
 }
 
@@ -40,7 +40,7 @@ fn entry(name: &str) -> Entry {
 }
 
 /// Waits until the disk is as wanted: the writer is a thread of its own.
-async fn until(storage: &FaultyStorage, wanted: impl Fn(&mut Disk) -> bool) {
+async fn until(storage: &FaultyDisk, wanted: impl Fn(&mut Disk) -> bool) {
     tokio::time::timeout(Duration::from_secs(10), async {
         while !storage.with(|disk| wanted(disk)) {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -103,7 +103,7 @@ impl Clock for TurnedClock {
     }
 }
 
-fn start_by(clock: &Arc<TurnedClock>, storage: &FaultyStorage, settings: Settings) -> Journal {
+fn start_by(clock: &Arc<TurnedClock>, storage: &FaultyDisk, settings: Settings) -> Journal {
     Journal::start_by(clock.clone(), storage.open(), settings, None)
         .unwrap()
         .0
@@ -111,7 +111,7 @@ fn start_by(clock: &Arc<TurnedClock>, storage: &FaultyStorage, settings: Setting
 
 #[tokio::test]
 async fn a_receipt_comes_after_both_files_are_synced() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
@@ -136,7 +136,7 @@ async fn a_receipt_comes_after_both_files_are_synced() {
 
 #[tokio::test]
 async fn what_arrives_during_a_sync_is_one_batch() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = Arc::new(start(&storage));
     storage.with(|disk| disk.stalled = true);
     let (syncs, appends) = storage.with(|disk| (disk.syncs, disk.appends));
@@ -174,7 +174,7 @@ const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
 
 #[tokio::test]
 async fn refusals_that_come_one_by_one_are_written_together() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     // A busy machine gets several tries.
     let mut fewest = usize::MAX;
@@ -193,7 +193,7 @@ async fn refusals_that_come_one_by_one_are_written_together() {
 
 #[tokio::test]
 async fn no_push_waits_while_refusals_are_gathered() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     // A busy machine gets several tries.
     let mut shortest = Duration::MAX;
@@ -215,15 +215,15 @@ async fn no_push_waits_while_refusals_are_gathered() {
 
 /// Keeps what is written to it, as stdout would show it.
 #[derive(Clone, Default)]
-struct Shown(Arc<Mutex<Vec<u8>>>);
+struct Copied(Arc<Mutex<Vec<u8>>>);
 
-impl Shown {
+impl Copied {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl io::Write for Shown {
+impl io::Write for Copied {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(lines);
         Ok(lines.len())
@@ -236,15 +236,15 @@ impl io::Write for Shown {
 
 #[tokio::test]
 async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
-    let (storage, shown) = (FaultyStorage::new(), Shown::default());
+    let (storage, copied) = (FaultyDisk::new(), Copied::default());
     let started = Journal::start(
         storage.open(),
         Settings::default(),
-        Some(Box::new(shown.clone())),
+        Some(Box::new(copied.clone())),
     );
     let journal = Arc::new(started.unwrap().0);
     journal.append(entry("a")).await.unwrap();
-    eventually("nothing waits", || (shown.text() == "a\n").then_some(()));
+    eventually("nothing waits", || (copied.text() == "a\n").then_some(()));
     storage.with(|disk| disk.room = Some(3));
     assert_eq!(
         journal.append(entry("refused")).await.unwrap_err(),
@@ -257,14 +257,14 @@ async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
         async move { journal.append(entry("b")).await }
     });
     until(&storage, |disk| disk.appends > appends).await;
-    assert_eq!(shown.text(), "a\n", "what is not committed");
+    assert_eq!(copied.text(), "a\n", "what is not committed");
     // The order to close waits while that is committed, so the writer never has nothing to do.
     let closing = tokio::spawn(async move { journal.close().await });
     tokio::task::yield_now().await;
     storage.with(|disk| disk.stalled = false);
     last.await.unwrap().unwrap();
     closing.await.unwrap().unwrap();
-    assert_eq!(shown.text(), "a\nb\n");
+    assert_eq!(copied.text(), "a\nb\n");
 }
 
 /// How long 100 commits take, one after the other.
@@ -279,7 +279,7 @@ async fn a_hundred(journal: &Journal) -> Duration {
 #[tokio::test]
 async fn a_commit_of_few_waits_for_more_where_several_send() {
     const WINDOW: Duration = Duration::from_micros(800);
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = Arc::new(start(&storage));
     // A busy machine gets several tries.
     let mut alone = Duration::MAX;
@@ -300,11 +300,7 @@ async fn a_commit_of_few_waits_for_more_where_several_send() {
 }
 
 /// How long it takes to commit `others` that came while one was committed, once that is done.
-async fn first_and_others(
-    journal: &Arc<Journal>,
-    storage: &FaultyStorage,
-    others: usize,
-) -> Duration {
+async fn first_and_others(journal: &Arc<Journal>, storage: &FaultyDisk, others: usize) -> Duration {
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
     let append = || {
@@ -329,7 +325,7 @@ async fn first_and_others(
 #[tokio::test]
 async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
     for room in 0..8 {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         let journal = start(&storage);
         journal.append(entry("a")).await.unwrap();
         storage.with(|disk| disk.room = Some(room));
@@ -353,7 +349,7 @@ async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
 
 #[tokio::test]
 async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     journal.append(entry("b")).await.unwrap();
@@ -368,7 +364,7 @@ async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
 
 #[tokio::test]
 async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
-    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = start_by(&clock, &storage, Settings::default());
     assert!(journal.health().is_writable());
     storage.with(|disk| disk.room = Some(0));
@@ -392,7 +388,7 @@ async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
 
 #[tokio::test]
 async fn a_commit_that_hangs_in_the_disk_is_told() {
-    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = Arc::new(start_by(&clock, &storage, Settings::default()));
     storage.with(|disk| disk.stalled = true);
     let (appends, started) = (storage.with(|disk| disk.appends), clock.instant());
@@ -422,7 +418,7 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
 
 #[tokio::test]
 async fn a_journal_without_work_that_hangs_in_the_disk_is_told() {
-    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = start_by(&clock, &storage, Settings::default());
     journal.append(entry("a")).await.unwrap();
     // It leaves the old file synced for a new one, in its own time.
@@ -445,7 +441,7 @@ async fn a_journal_without_work_that_hangs_in_the_disk_is_told() {
 
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.fail_sync = true);
@@ -478,7 +474,7 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
 
 #[tokio::test]
 async fn a_writer_that_panics_is_a_failure_for_good() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| disk.panics = true);
     assert_eq!(
@@ -494,7 +490,7 @@ async fn a_writer_that_panics_is_a_failure_for_good() {
 
 #[tokio::test]
 async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| {
         disk.room = Some(3);
@@ -513,7 +509,7 @@ async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
 
 #[tokio::test]
 async fn a_record_handed_over_survives_its_requester() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
@@ -531,7 +527,7 @@ async fn a_record_handed_over_survives_its_requester() {
 
 #[tokio::test]
 async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their_own() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let limits = Limits {
         entries_max: 4,
         bytes_max: 1000,
@@ -562,7 +558,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
         Some(JournalError::Full)
     );
     for number in 0..5 {
-        journal.offer(entry(&format!("note {number}")));
+        journal.offer(entry(&format!("refusal {number}")));
     }
     assert_eq!(
         journal.refusals_dropped(),
@@ -582,11 +578,11 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
             bytes: bytes(&["held", "1", "2", "3"])
         }
     );
-    let notes = Waits {
+    let refusals = Waits {
         entries: 4,
-        bytes: bytes(&["note 0", "note 1", "note 2", "note 3"]),
+        bytes: bytes(&["refusal 0", "refusal 1", "refusal 2", "refusal 3"]),
     };
-    assert_eq!(journal.waiting_refusals(), notes);
+    assert_eq!(journal.waiting_refusals(), refusals);
     storage.with(|disk| disk.stalled = false);
     held.await.unwrap().unwrap();
     for append in queued {
@@ -609,7 +605,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
     );
     let text = storage.text();
     assert!(
-        text.ends_with("[3]\n\n[note 0]\n\n[note 1]\n\n[note 2]\n\n[note 3]\n\n"),
+        text.ends_with("[3]\n\n[refusal 0]\n\n[refusal 1]\n\n[refusal 2]\n\n[refusal 3]\n\n"),
         "{text}"
     );
     assert!(matches!(
@@ -620,7 +616,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
 
 #[tokio::test]
 async fn a_flood_of_refusals_turns_no_push_away() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let limits = Limits {
         entries_max: 4,
         bytes_max: 1000,
@@ -651,7 +647,7 @@ async fn a_flood_of_refusals_turns_no_push_away() {
 
 #[tokio::test]
 async fn many_refusals_are_synced_without_a_push_among_them() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     for _ in 0..16 {
         journal.offer(Entry {
@@ -668,7 +664,7 @@ async fn many_refusals_are_synced_without_a_push_among_them() {
 
 #[tokio::test]
 async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     let syncs = storage.with(|disk| disk.syncs);
     journal.offer(entry("refused"));
@@ -683,7 +679,7 @@ async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
 
 #[test]
 fn what_is_found_at_the_start_is_synced_before_it_counts() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     storage.with(|disk| {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
         disk.access().live = b"a\nb".to_vec();
@@ -742,7 +738,7 @@ fn each_file_is_really_synced_by_the_real_storage() {
 
 #[tokio::test]
 async fn a_file_is_put_aside_before_it_grows_too_large() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start_set(
         &storage,
         Settings {
@@ -769,7 +765,7 @@ async fn a_file_is_put_aside_before_it_grows_too_large() {
 
 #[tokio::test]
 async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start_set(
         &storage,
         Settings {
@@ -794,7 +790,7 @@ async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
 
 #[tokio::test]
 async fn refusals_are_synced_before_their_file_goes_out_of_sight() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.offer(entry("a"));
     until(&storage, |disk| !disk.access().live.is_empty()).await;
@@ -808,7 +804,7 @@ async fn refusals_are_synced_before_their_file_goes_out_of_sight() {
 
 #[tokio::test]
 async fn the_old_file_stays_in_use_while_no_new_one_can_be_opened() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
@@ -829,7 +825,7 @@ async fn the_old_file_stays_in_use_while_no_new_one_can_be_opened() {
 #[tokio::test]
 async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() {
     for log in [Log::Endpoint, Log::Access] {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         let journal = start(&storage);
         journal.append(entry("a")).await.unwrap();
         storage.with(|disk| {
@@ -854,7 +850,7 @@ async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() 
 
 #[tokio::test]
 async fn a_log_that_cannot_be_opened_anew_holds_up_the_other_one_not() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
@@ -872,7 +868,7 @@ async fn a_log_that_cannot_be_opened_anew_holds_up_the_other_one_not() {
 
 #[tokio::test]
 async fn a_new_file_is_never_cut_back_to_the_length_of_the_old_one() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
@@ -895,7 +891,7 @@ async fn a_new_file_is_never_cut_back_to_the_length_of_the_old_one() {
 
 #[tokio::test]
 async fn an_idle_journal_lets_go_of_a_renamed_file() {
-    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = start_by(&clock, &storage, Settings::default());
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.rename("access_log", "old"));
@@ -906,7 +902,7 @@ async fn an_idle_journal_lets_go_of_a_renamed_file() {
 
 #[tokio::test]
 async fn a_new_file_whose_name_is_not_durable_is_a_failure_for_good() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
@@ -927,7 +923,7 @@ async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
         (7, "[a]\n\n"),
         (10, "[a]\n\n[b]\n\n"),
     ] {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         let journal = start(&storage);
         journal.append(entry("a")).await.unwrap();
         journal.append(entry("b")).await.unwrap();
@@ -946,7 +942,7 @@ async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
 
 #[tokio::test]
 async fn after_a_failed_sync_the_files_end_where_they_were_last_synced() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     journal.offer(entry("refused"));
@@ -966,7 +962,7 @@ async fn after_a_failed_sync_the_files_end_where_they_were_last_synced() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_cut_after_a_failed_sync_is_suspect() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| (disk.fail_sync, disk.fail_truncate) = (true, true));
@@ -987,14 +983,14 @@ async fn a_file_that_cannot_be_cut_after_a_failed_sync_is_suspect() {
         b"a\n",
         "nothing had been written to this one"
     );
-    let again = FaultyStorage::on(left);
+    let again = FaultyDisk::on(left);
     start(&again).append(entry("c")).await.unwrap();
     assert_eq!(again.text(), "[c]\n\n");
 }
 
 #[tokio::test]
 async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     storage.with(|disk| {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
         disk.room = Some(0);
@@ -1006,7 +1002,7 @@ async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
 
 #[tokio::test]
 async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
-    let (storage, clock) = (FaultyStorage::new(), Arc::<TurnedClock>::default());
+    let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     storage.with(|disk| disk.free = Some(99));
     let journal = start_by(
         &clock,
@@ -1037,7 +1033,7 @@ async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
 #[tokio::test]
 async fn with_an_interval_a_receipt_comes_first_and_the_sync_within_the_interval() {
     let span = Duration::from_millis(200);
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start_set(
         &storage,
         Settings {
@@ -1074,7 +1070,7 @@ async fn with_an_interval_a_receipt_comes_first_and_the_sync_within_the_interval
 
 #[tokio::test]
 async fn with_os_nothing_is_synced_before_the_close() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start_set(
         &storage,
         Settings {
@@ -1093,7 +1089,7 @@ async fn with_os_nothing_is_synced_before_the_close() {
 
 #[tokio::test]
 async fn a_close_ends_the_thread_whatever_was_asked_before() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let limits = Limits {
         entries_max: 1,
         ..Limits::default()
@@ -1145,7 +1141,7 @@ fn told(text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_this_batch_or_the_next() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = Arc::new(start(&storage));
     storage.with(|disk| disk.stalled = true);
     let spawn = |id: &'static str| {
@@ -1178,7 +1174,7 @@ async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_this_b
 
 #[tokio::test]
 async fn what_did_not_become_durable_is_no_duplicate_when_it_comes_again() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| disk.room = Some(10));
     assert!(journal.append(notification(&journal, "a")).await.is_err());
@@ -1197,7 +1193,7 @@ async fn a_dropped_duplicate_leaves_its_access_line_only_and_off_tells_nothing_a
         (Duplicates::Drop, vec!["first a"]),
         (Duplicates::Off, vec!["first a", "first a"]),
     ] {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         let journal = start_set(
             &storage,
             Settings {
@@ -1219,7 +1215,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
         rotate_bytes: Some(300),
         ..Settings::default()
     };
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start_set(&storage, settings.clone());
     let ids: Vec<String> = (0..9).map(|number| number.to_string()).collect();
     for id in &ids {
@@ -1248,7 +1244,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
     for (seen, reads) in [(killed.seen(), 1), (None, all), (broken, all)] {
         let mut left = killed.after_kill();
         left.set_seen(seen);
-        let again = FaultyStorage::on(left);
+        let again = FaultyDisk::on(left);
         let journal = start_set(&again, settings.clone());
         assert_eq!(again.with(|disk| disk.reads.len()), reads);
         for id in &ids {
@@ -1258,7 +1254,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
     }
     // After a close nothing at all is left to read but the end of the live file.
     journal.close().await.unwrap();
-    let closed = FaultyStorage::on(storage.with(|disk| disk.after_kill()));
+    let closed = FaultyDisk::on(storage.with(|disk| disk.after_kill()));
     closed.with(|disk| disk.rename("endpoint_log", "endpoint_log.99"));
     let journal = start_set(&closed, settings);
     journal.append(notification(&journal, "8")).await.unwrap();
@@ -1271,11 +1267,11 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
 
 #[tokio::test]
 async fn a_suspect_file_is_not_read_for_duplicates() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| (disk.fail_sync, disk.fail_truncate) = (true, true));
     assert!(journal.append(notification(&journal, "a")).await.is_err());
-    let again = FaultyStorage::on(storage.with(|disk| disk.after_kill()));
+    let again = FaultyDisk::on(storage.with(|disk| disk.after_kill()));
     let journal = start(&again);
     journal.append(notification(&journal, "a")).await.unwrap();
     assert_eq!(told(&again.text()), ["first a"]);
@@ -1283,7 +1279,7 @@ async fn a_suspect_file_is_not_read_for_duplicates() {
 
 #[tokio::test]
 async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let settings = Settings {
         sync: SyncMode::Os,
         rotate_bytes: Some(1),
@@ -1303,7 +1299,7 @@ async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
 
 #[tokio::test]
 async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snapshot() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(notification(&journal, "a")).await.unwrap();
     journal.close().await.unwrap();
@@ -1313,7 +1309,7 @@ async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snap
         .concat();
     let file = left.names["endpoint_log.80"];
     left.files[file].live = other;
-    let again = FaultyStorage::on(left);
+    let again = FaultyDisk::on(left);
     let journal = start(&again);
     for id in ["a", "x", "y"] {
         journal.append(notification(&journal, id)).await.unwrap();
@@ -1334,7 +1330,7 @@ async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
         (b' ', b"[x]\n"),
         (0, b""),
     ] {
-        let storage = FaultyStorage::new();
+        let storage = FaultyDisk::new();
         let journal = start(&storage);
         for name in ["a", "b"] {
             journal.append(entry(name)).await.unwrap();
@@ -1367,7 +1363,7 @@ async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
 
 #[tokio::test]
 async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let (endpoint, access) = (b"[a]\n\n[b]\n\0\n\n[c]\n\n[d]\n\n", b"a\n\0b\nc\nd\n");
     storage.with(|disk| {
         disk.endpoint().live = endpoint.to_vec();
@@ -1395,7 +1391,7 @@ async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
 
 #[tokio::test]
 async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
-    let (storage, day) = (FaultyStorage::new(), Duration::from_secs(24 * 3600));
+    let (storage, day) = (FaultyDisk::new(), Duration::from_secs(24 * 3600));
     let clock = Arc::<TurnedClock>::default();
     let (now, second) = (SystemClock.now(), Duration::from_secs(1));
     let make = |number: u64, modified| {
@@ -1442,7 +1438,7 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
 
 #[tokio::test]
 async fn a_start_knows_what_stands_behind_damage_and_not_what_is_damaged() {
-    let storage = FaultyStorage::new();
+    let storage = FaultyDisk::new();
     let journal = start(&storage);
     for id in ["a", "b", "c"] {
         journal.append(notification(&journal, id)).await.unwrap();
@@ -1453,7 +1449,7 @@ async fn a_start_knows_what_stands_behind_damage_and_not_what_is_damaged() {
     let (first, second) = (text.len() / 3, text.len() * 2 / 3);
     text[first - 10..first + 10].fill(0);
     assert!(text[second..].starts_with(b"["));
-    let again = FaultyStorage::on(left);
+    let again = FaultyDisk::on(left);
     let journal = start(&again);
     for (id, duplicates) in [("c", 1), ("b", 1), ("a", 1)] {
         journal.append(notification(&journal, id)).await.unwrap();

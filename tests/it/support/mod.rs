@@ -17,7 +17,7 @@ mod tls;
 pub use api_host::{ApiHost, read};
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
 pub use certificate_host::{CertificateHost, Mode};
-pub use disk::{Disk, FaultyDisk, FaultyDisk as FaultyStorage, File};
+pub use disk::{Disk, FaultyDisk, File};
 pub use draft::Draft;
 pub use endpoint::{Endpoint, OFF, Options, activated, program};
 pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_request, send};
