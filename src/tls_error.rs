@@ -192,10 +192,10 @@ mod tests {
             ))
         };
         for error in [wrapped(), io::Error::other(wrapped())] {
-            let told = with_peer(&error, "a.example:443", "trust it");
+            let text = with_peer(&error, "a.example:443", "trust it");
             let expected = "the certificate of a.example:443 was issued by nobody who is trusted \
                 here: trust it";
-            assert_eq!(told.as_deref(), Some(expected));
+            assert_eq!(text.as_deref(), Some(expected));
         }
         assert_eq!(with_peer(&io::Error::other("else"), "a", "b"), None);
     }

@@ -132,14 +132,14 @@ mod tests {
             (Errno::ISDIR, "name a file", false),
             (Errno::STALE, "the system's log", false),
         ] {
-            let told = fix_command(dir.path(), &errno.into());
-            assert!(told.contains(expected), "{errno}: {told}");
-            assert_eq!(told.contains("chown"), is_owner, "{errno}: {told}");
-            assert_eq!(told.contains("mend it with: "), is_owner, "{errno}: {told}");
+            let text = fix_command(dir.path(), &errno.into());
+            assert!(text.contains(expected), "{errno}: {text}");
+            assert_eq!(text.contains("chown"), is_owner, "{errno}: {text}");
+            assert_eq!(text.contains("mend it with: "), is_owner, "{errno}: {text}");
         }
         for device in ["/dev/null", "/dev/null/logs"] {
-            let told = fix_command(Path::new(device), &Errno::NOTDIR.into());
-            assert_eq!(told, "name another directory: /dev/null is not one");
+            let text = fix_command(Path::new(device), &Errno::NOTDIR.into());
+            assert_eq!(text, "name another directory: /dev/null is not one");
         }
     }
 }

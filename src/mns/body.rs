@@ -265,8 +265,8 @@ mod tests {
             let inner = notification(format, "hello", "");
             let typed = with(request(inner.encode(), Some(ID)), &[("content-type", kind)]);
             assert_eq!(Notification::decode(&typed).as_ref(), Ok(&inner), "{kind}");
-            let told = with(request(inner.encode(), Some(ID)), &ORIGIN);
-            assert_eq!(Notification::decode(&told).as_ref(), Ok(&inner));
+            let named = with(request(inner.encode(), Some(ID)), &ORIGIN);
+            assert_eq!(Notification::decode(&named).as_ref(), Ok(&inner));
             // Another id, or another word in any header, makes it a message.
             let foreign = with(
                 request(inner.encode(), Some("0000")),
@@ -278,7 +278,7 @@ mod tests {
                 (ContentFormat::Simplified, &inner.encode()[..])
             );
             for (name, _) in ORIGIN {
-                for base in [&typed, &told] {
+                for base in [&typed, &named] {
                     let contradicted = with(base.clone(), &[(name, "666")]);
                     assert_eq!(
                         Notification::decode(&contradicted).unwrap().format,

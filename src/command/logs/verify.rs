@@ -228,17 +228,17 @@ fn cannot_read(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// Takes what is told, and does something to the files after each line.
+    /// Takes what is printed, and does something to the files after each line.
     struct Beside<F> {
-        told: String,
+        printed: String,
         act: F,
     }
 
     impl<F: FnMut(&str)> Write for Beside<F> {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.told.push_str(std::str::from_utf8(bytes).unwrap());
-            if self.told.ends_with('\n') {
-                (self.act)(self.told.lines().last().unwrap());
+            self.printed.push_str(std::str::from_utf8(bytes).unwrap());
+            if self.printed.ends_with('\n') {
+                (self.act)(self.printed.lines().last().unwrap());
             }
             Ok(bytes.len())
         }
@@ -252,7 +252,7 @@ mod tests {
     /// after each line.
     fn read_beside(names: &Names, act: impl FnMut(&str)) -> Vec<u64> {
         let mut out = Beside {
-            told: String::new(),
+            printed: String::new(),
             act,
         };
         verify_log(names, Log::Access, &mut Report::new(Output::Text, &mut out)).unwrap();
@@ -265,7 +265,7 @@ mod tests {
                 .0
                 .replace('.', "")
         };
-        out.told
+        out.printed
             .lines()
             .map(end)
             .map(|number| number.parse().unwrap_or(0))
@@ -287,17 +287,17 @@ mod tests {
         };
         fs::write(names.live(Log::Access), "").unwrap();
         (0..3).for_each(|_| rotate(&names));
-        let told = |line: &str, end: &str| line.contains(&format!("access_log.80{end}: "));
+        let is_about = |line: &str, end: &str| line.contains(&format!("access_log.80{end}: "));
         // Deleted for its age before it could be read.
         let read = read_beside(&names, |line| {
-            if told(line, ".1") {
+            if is_about(line, ".1") {
                 fs::remove_file(names.rotated(Log::Access, 2)).unwrap();
             }
         });
         assert_eq!(read, [1, 3, 0]);
         // What was live got a number before it was read under its old name.
         let read = read_beside(&names, |line| {
-            if told(line, ".3") {
+            if is_about(line, ".3") {
                 rotate(&names);
                 rotate(&names);
             }
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(read, [1, 3, 0, 4, 5]);
         // It got one afterwards: it is the same file.
         let read = read_beside(&names, |line| {
-            if told(line, "") {
+            if is_about(line, "") {
                 rotate(&names);
             }
         });

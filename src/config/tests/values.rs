@@ -89,15 +89,15 @@ fn every_list_names_a_separator_that_is_none_and_an_entry_that_cannot_match() {
         ("admin.open", "/healthz"),
         ("logs.access_fields", "peer"),
     ] {
-        for (separator, told) in [
+        for (separator, hint) in [
             ("\u{ff0c}", "full-width comma"),
             ("\u{ff1b}", "full-width"),
             (";", "';' separates nothing"),
         ] {
             let error = load(&[], &[(key, &format!("{one}{separator}{one}"))]).unwrap_err();
             assert!(
-                error.contains(key) && error.contains(told),
-                "{error:?} has no {told:?}"
+                error.contains(key) && error.contains(hint),
+                "{error:?} has no {hint:?}"
             );
         }
         let error = load(&[], &[(key, &format!("[\"{one}\u{ff0c}{one}\"]"))]).unwrap_err();

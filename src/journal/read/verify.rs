@@ -164,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_that_breaks_the_form_is_told_with_its_place() {
+    fn every_byte_that_breaks_the_form_is_reported_with_its_place() {
         let whole = outcome(SUCCEED, "10:00:00");
-        for (broken, told) in [
+        for (broken, expected) in [
             (
                 whole.replace("MessageId", "Me\0sageId"),
                 "control characters",
@@ -192,8 +192,8 @@ mod tests {
         ] {
             let verdict = of(Log::Endpoint, &[&whole, broken.as_str(), &whole].concat());
             let (offset, problem) = verdict.problems.first().unwrap();
-            assert_eq!(*offset, whole.len() as u64, "{told}");
-            assert!(problem.contains(told), "{problem} has no {told}");
+            assert_eq!(*offset, whole.len() as u64, "{expected}");
+            assert!(problem.contains(expected), "{problem} has no {expected}");
             assert_eq!(verdict.problems_count, 1);
         }
         let half = of(Log::Access, &[LINE, LINE.split_at(50).0, LINE].concat());
