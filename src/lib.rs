@@ -1,8 +1,8 @@
 //! A push endpoint for Alibaba Cloud MNS topics whose 201 is true.
 //!
 //! Start with [`server`]: a request is read, proved ([`trust`]), decoded ([`mns`]), and made
-//! durable ([`journal`]) before it is answered. The modules below stand in layer order, and a
-//! module imports only from layers above it on this page:
+//! durable ([`journal`]) before it is answered. The modules below are in the order of the layers,
+//! and a module imports only from layers above it on this page:
 //!
 //! | layer | modules |
 //! |---|---|

@@ -23,7 +23,7 @@ pub(crate) fn outlive_file_limit() -> io::Result<()> {
 pub(crate) enum Asked {
     /// To stop; by the signal of this name.
     Stop(&'static str),
-    /// To read the configuration again, and to open the logs anew.
+    /// To read the configuration again, and to reopen the logs.
     Reload,
 }
 
@@ -54,7 +54,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one that asks to stop again, after the first: some supervisors tell a stop twice
+    /// Waits for one that asks to stop again, after the first: some supervisors signal a stop twice
     /// in a row, to the process and to its group, and mean one.
     pub(crate) async fn again(&mut self) -> &'static str {
         let first = Instant::now();

@@ -12,7 +12,7 @@ use crate::host_name;
 /// Who may ask for what.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// What a caller has to show, where there is one.
+    /// The token that a caller has to show, if there is one.
     pub token: Option<String>,
     /// Paths that are served without it.
     pub open: Vec<String>,

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Request};
 /// The most headers of a capture.
 const HEADERS_MAX: usize = 256;
 
-/// Reads head and body; gives the request and what stands behind it. Line ends may be CR LF or LF.
+/// Reads head and body; returns the request and what follows it. Line ends may be CR LF or LF.
 /// A body is as long as Content-Length says, or the rest.
 pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<(Request<Bytes>, &[u8])> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];

@@ -48,7 +48,7 @@ pub struct Arguments {
     command: Command,
 }
 
-// What each does stands at its struct: a comment here would take the place of the whole text.
+// The help of each command is at its struct: a comment here would replace all of it.
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
@@ -104,7 +104,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         "mns-endpoint: {}\n",
         escaped(format!("{error:#}").as_bytes())
     );
-    // Nobody is left to be told where stderr is gone or its reader has stopped: the code tells it
+    // If stderr is gone or its reader has stopped, nobody reads the message: the code says it
     // too.
     telemetry::within(LAST_WORD_TIMEOUT, move || {
         drop(std::io::stderr().write_all(line.as_bytes()))

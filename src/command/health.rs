@@ -38,7 +38,7 @@ pub(super) struct Health {
     configuration: Configuration,
 }
 
-/// The token, where one is needed to ask.
+/// The token, if one is needed to ask.
 fn shown(config: &Config) -> HeaderMap {
     let token = config
         .admin

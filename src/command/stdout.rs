@@ -51,7 +51,7 @@ impl Write for Printer {
     }
 }
 
-/// Stdout, where it is wanted.
+/// Stdout, if it is wanted.
 pub(super) struct Stdout {
     tee: Option<NonBlocking>,
     dropped: Option<ErrorCounter>,

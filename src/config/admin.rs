@@ -9,7 +9,7 @@ use crate::config::checks::is_name;
 use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 
-/// The key of the file that the token stands in.
+/// The key that names the file with the token.
 pub(super) const TOKEN_FILE: &str = "admin.token_file";
 /// The largest file with a token, in bytes.
 const TOKEN_FILE_BYTES_MAX: u64 = 4096;
@@ -25,7 +25,7 @@ pub struct AdminOptions {
     pub access: admin::Access,
 }
 
-/// Reads the token too: a listener without the one that it should have is none.
+/// Reads the token too: a listener without the token that it should have is not started.
 pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError> {
     if raw.listen == "off" {
         return Ok(None);

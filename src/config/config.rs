@@ -19,16 +19,15 @@ use crate::trust::{Admission, FetchOptions, Policy};
 /// A checked configuration, one part for each part of the program.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file it was read from, where there was one.
+    /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
     /// The name of that file, or of the built-in defaults.
     pub origin: String,
     /// The addresses to listen on, all with one port.
     pub listen: Vec<SocketAddr>,
-    /// The file of the path that takes the place of [`server::Settings::paths`], where there is
-    /// one.
+    /// The file of the path that replaces [`server::Settings::paths`], if there is one.
     pub secret_path_file: Option<PathBuf>,
-    /// The address to give to a subscription, where it cannot be found.
+    /// The address to give to a subscription, if it cannot be found.
     pub public_url: Option<String>,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: net::TrustedProxies,
@@ -38,7 +37,7 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds on connections.
     pub net: net::Limits,
-    /// Where certificate and key lie; `None` for plain HTTP.
+    /// The files of certificate and key; `None` for plain HTTP.
     pub tls: Option<net::TlsFiles>,
     /// What is served and how it is logged.
     pub server: server::Settings,
@@ -68,7 +67,7 @@ pub struct Config {
     pub stdout: bool,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
-    /// The admin listener, where there is one.
+    /// The admin listener, if there is one.
     pub admin: Option<AdminOptions>,
     /// Variables of the environment that look like keys and are not read, each with the name that
     /// would be.
@@ -116,8 +115,8 @@ impl Config {
             .collect()
     }
 
-    /// Reads the secret path, where there is one, and makes it where it is not there yet. From then
-    /// on it is served; before, nothing is.
+    /// Reads the secret path, if there is one, and makes it if it is missing. From then on it is
+    /// served; before, nothing is.
     ///
     /// # Errors
     /// [`SecretPathError`]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::FsWord;
 
-/// What a directory lies on, as far as it matters to a promise of durability.
+/// What kind of storage a directory is on, as far as durability depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum Medium {
     /// A file system of a disk, or one that we do not know to be none.

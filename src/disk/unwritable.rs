@@ -20,7 +20,7 @@ pub struct Unwritable {
 }
 
 impl Unwritable {
-    /// `doing` something with `path` failed for a `cause` that lies with the directory `dir`.
+    /// `doing` something with `path` failed for a `cause` that is a matter of the directory `dir`.
     pub(crate) fn new(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> Self {
         Self {
             doing,

@@ -67,8 +67,8 @@ pub(super) enum Outcome {
 }
 
 impl Batch {
-    /// Adds an entry. The bytes that were handed over count, whatever is written of them: so many
-    /// are given back.
+    /// Adds an entry. All bytes that were handed over count, even those that are not written: that
+    /// is how much room is given back.
     pub(super) fn add(&mut self, entry: &Entry, waiting: Option<Waiting>, outcome: Outcome) {
         let bytes = entry.bytes();
         if waiting.is_some() {
@@ -117,7 +117,7 @@ impl Batch {
         self
     }
 
-    /// Tells everybody who waits that nothing of it is in the files.
+    /// Answers everybody who waits that nothing of it is in the files.
     pub(super) fn refuse(mut self, error: JournalError) -> Self {
         for (waiting, _) in self.waiting.drain(..) {
             drop(waiting.send(Err(error)));

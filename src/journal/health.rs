@@ -78,8 +78,8 @@ impl Health {
 
 /// What the writer knows of its disk. The writer stores, everybody else loads.
 ///
-/// All orderings are relaxed: each value is a fact of its own that is a moment old at best, and no
-/// other memory is published through it. Receipts go through a channel, which has its own ordering.
+/// All orderings are relaxed: no value depends on another, and no other memory is published through
+/// them. Receipts go through a channel, which has its own ordering.
 pub(super) struct Vitals {
     clock: Arc<dyn Clock>,
     started: Instant,
@@ -149,7 +149,8 @@ impl Vitals {
         Some(self.free_bytes.load(Ordering::Relaxed)).filter(|free| *free != NOT_LOOKED_AT)
     }
 
-    /// The disk refused a write; `false` if it refused another one lately.
+    /// The disk refused a write; `false` if it refused another one in the last
+    /// [`REFUSAL_COOLDOWN`].
     pub(super) fn refuse(&self, cause: io::ErrorKind) -> bool {
         let now_ms = self.elapsed_ms();
         let is_news = !self.is_refused(now_ms);

@@ -39,7 +39,7 @@ pub struct Meters {
     pub reopenings: AtomicU64,
     /// Files that were deleted because they were older than `logs.keep`.
     pub deletions: AtomicU64,
-    /// How many notifications are remembered to tell duplicates by.
+    /// How many notifications are remembered, so that duplicates are recognised.
     pub remembered: AtomicU64,
     /// Notifications that were durable already when they came again.
     pub duplicates: AtomicU64,

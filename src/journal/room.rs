@@ -12,7 +12,7 @@ pub struct Limits {
     pub entries_max: usize,
     /// Their bytes.
     pub bytes_max: usize,
-    /// The bytes of refusals not yet written. They stand in the same queue, so they are few enough
+    /// The bytes of refusals not yet written. They wait in the same queue, so they are few enough
     /// for the slowest of disks: a push waits behind them.
     pub refused_bytes_max: usize,
     /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Lines are handed over once they have so many bytes, however busy the writer is. Larger batches
+/// Lines are handed over once they have this many bytes, however busy the writer is. Larger batches
 /// go alone.
 const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
 

@@ -279,8 +279,8 @@ impl Writer {
     }
 }
 
-/// Nobody may go on as if there was a journal when this thread has ended, least of all after a
-/// panic.
+/// Marks the journal as ended when the thread ends, however it ends: after a panic too nobody may
+/// append to it as if it worked.
 struct Ended(Arc<Shared>);
 
 impl Drop for Ended {

@@ -88,7 +88,7 @@ impl Counts {
         }
     }
 
-    /// Remembers how the clock of a verified push stands to ours.
+    /// Remembers how far the clock of a verified push is from ours.
     pub(super) fn note_skew(&self, seconds: i64) {
         self.skew_seconds.store(seconds, Ordering::Relaxed);
     }

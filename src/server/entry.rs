@@ -19,7 +19,7 @@ const STATUS_CREATED: u16 = 201;
 const REFUSED_FIELD_BYTES: usize = 512;
 /// What is written of a byte that is escaped: `\xhh`.
 const ESCAPED_BYTES: usize = 4;
-/// What stands in a record beside what came, in bytes: names, times, separators.
+/// What a record has besides the bytes of the request: names, times, separators. In bytes.
 const HEAD_ROOM: usize = 1024;
 /// An access line, in bytes.
 const ACCESS_ROOM: usize = 384;
@@ -29,7 +29,7 @@ const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever
     certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
 impl Push<'_> {
-    /// The request, its outcome and its access line, as they stand in the logs once a 201 is sent.
+    /// The request, its outcome and its access line, as the logs have them once a 201 is sent.
     pub(super) fn accepted(&self, notification: &Notification<'_>, remarks: Remarks) -> Entry {
         let settings = &self.endpoint.settings;
         let stamp = self.stamp();
@@ -217,7 +217,7 @@ pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     field.get(..fitting).unwrap_or(field)
 }
 
-/// A target as it stood in the request line.
+/// A target as the request line had it.
 fn written(uri: &Uri) -> Cow<'_, str> {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(target)) => Cow::Borrowed(target.as_str()),

@@ -78,7 +78,7 @@ impl InFlight {
         })
     }
 
-    /// Whether so many requests wait for the disk that no further one is let in.
+    /// Whether [`REQUESTS_MAX`] requests wait for the disk, so that no further one is let in.
     pub(super) fn is_full(&self) -> bool {
         self.requests() >= REQUESTS_MAX
     }

@@ -19,9 +19,9 @@ use subtle::{Choice, ConstantTimeEq as _};
 use crate::bounded;
 use crate::disk::{NotReplaced, Replace, Unwritable, parent};
 
-/// What stands before the segment.
+/// What precedes the segment.
 const PREFIX: &str = "/n/";
-/// What stands for the segment in every output.
+/// What replaces the segment in every output.
 const HIDDEN: &str = "***";
 /// The same for the one before it, so that the logs show when nothing comes under it any more.
 const HIDDEN_BEFORE: &str = "***2";
@@ -45,7 +45,7 @@ pub struct SecretPath {
 /// The file of the secret path cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPathError {
-    /// It cannot be read, or not be made where there is none.
+    /// It cannot be read, or is missing and cannot be made.
     #[error("cannot {} {}, which server.secret_path_file names: {}; \
         {}", .0.doing, .0.path.display(), .0.cause, .0.fix)]
     Unusable(Unwritable),
@@ -75,7 +75,7 @@ pub enum SecretPathError {
 }
 
 impl SecretPath {
-    /// Reads the file. `None` where there is none.
+    /// Reads the file; `None` if it is missing.
     ///
     /// # Errors
     /// [`SecretPathError`]
@@ -87,7 +87,7 @@ impl SecretPath {
         }
     }
 
-    /// Reads the file, and makes it where there is none: 256 random bits that are on disk before
+    /// Reads the file, and makes it if it is missing: 256 random bits that are on disk before
     /// they are served.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl SecretPath {
         self.segments.len()
     }
 
-    /// Whether a path is served; how long that takes tells its length and no more.
+    /// Whether a path is served; how long that takes reveals its length and no more.
     pub(super) fn serves(&self, path: &str) -> bool {
         let Some(asked) = path.strip_prefix(PREFIX) else {
             return false;
@@ -183,7 +183,7 @@ impl SecretPath {
         )
     }
 
-    /// Headers without the secret: a proxy may tell in one which path was asked for.
+    /// Headers without the secret: a proxy may repeat the path in one of them.
     pub(super) fn hide_in<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
         let shows = |value: &HeaderValue| matches!(self.hide(value.as_bytes()), Cow::Owned(_));
         if !headers.values().any(shows) {

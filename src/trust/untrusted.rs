@@ -33,11 +33,11 @@ pub enum Untrusted {
     /// The peer's doing, or a proxy changed what was signed.
     #[error("the signature is not that of the request under the key at its address")]
     SignatureWrong,
-    /// The world's doing: we cannot tell.
+    /// The world's doing: the signature could not be checked.
     #[error("the signing certificate cannot be had")]
     CertificateUnavailable(#[source] FetchError),
-    /// The world's doing: the signature does not hold under the key that we have, and whether that
-    /// is still the key we cannot tell.
+    /// The world's doing: the signature does not match the cached certificate, and the certificate
+    /// could not be fetched again to see whether MNS has changed its key.
     #[error(
         "the signature does not hold under the key at hand, and whether it has changed cannot be \
          told"

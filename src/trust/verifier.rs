@@ -22,7 +22,7 @@ pub struct Verifier {
     clock: Arc<dyn Clock>,
 }
 
-/// A request whose signature holds and whose body is the signed one. Made here and nowhere else.
+/// A request whose signature matches and whose body is the signed one. Made here and nowhere else.
 #[derive(Debug)]
 pub struct Verified<'r> {
     request: &'r Request<Bytes>,
@@ -41,7 +41,7 @@ pub enum HeadProof {
 }
 
 impl Verifier {
-    /// A verifier for pushes whose certificates lie below `prefixes`.
+    /// A verifier for pushes whose certificates are below `prefixes`.
     pub fn new(
         policy: Policy,
         prefixes: Prefixes,
@@ -59,7 +59,7 @@ impl Verifier {
     /// Proves that MNS sent a request, body included. `peer` pays for a fetch that strangers could
     /// cause.
     ///
-    /// Nothing is left behind where the future is dropped, but for a fetch that ends by itself.
+    /// If the future is dropped nothing is left behind, except a fetch that ends by itself.
     ///
     /// # Errors
     /// [`Untrusted`]: the first check that failed.

@@ -189,7 +189,8 @@ fn hint(error: &ClientError) -> &'static str {
     }
 }
 
-/// A name that can stand in a request's path: letters, digits and hyphens, first a letter or digit.
+/// A name that can be part of a request's path: letters, digits and hyphens, first a letter or
+/// digit.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let starts = text

@@ -11,10 +11,10 @@ use crate::emulator::FORGED_MESSAGE;
 const SUCCEED: &str = "Notify Message Succeed!";
 /// The title of one that was there already.
 const DUPLICATE: &str = "Notify Message Duplicate!";
-/// What stands in the access line of a message that was taken.
+/// What the access line of an accepted message contains.
 const CREATED: &str = "\"POST\" \"201\" ";
 
-/// What stands in both logs.
+/// What both logs contain.
 pub(super) struct Proof {
     /// Each message id with the number of its records that do not call it a duplicate.
     arrived: BTreeMap<String, usize>,

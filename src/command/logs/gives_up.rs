@@ -103,8 +103,8 @@ mod tests {
         }
     }
 
-    /// Asks two hosts for so many addresses each, all of them twice; gives how often the source was
-    /// asked.
+    /// Asks two hosts for this many addresses each, all of them twice; gives how often the source
+    /// was asked.
     async fn asked(answer: Result<Vec<u8>, FetchError>, addresses: usize) -> usize {
         let hosts = ["http://a/", "http://b/"];
         let prefixes = Prefixes::new(hosts.map(|host| Prefix::parse(host).unwrap()));

@@ -45,7 +45,7 @@ impl OpenLogs {
             | OpenError::NotAFile { .. }
             | OpenError::NotADirectory { .. }) => error.into(),
         })?;
-        // Whatever serve is told: what leaves the quarantine is on disk, and nothing is there
+        // Whatever logs.sync says: what leaves the quarantine is on disk, and nothing is there
         // twice.
         let settings = Settings {
             sync: SyncMode::Always,

@@ -72,7 +72,8 @@ impl fmt::Display for FileOutcome {
     }
 }
 
-/// Whether it has the id that tells it from others. A body that cannot be read may name none.
+/// Whether it has the id that distinguishes it from others. A body that cannot be read may name
+/// none.
 pub(super) fn has_identity(notification: &Notification<'_>) -> bool {
     !notification.message_id.is_empty()
 }

@@ -165,7 +165,7 @@ fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Which of these notifications the endpoint log tells of, rotated files included.
+/// Which of these notifications the endpoint log has, rotated files included.
 fn in_the_logs(
     names: &Names,
     wanted: &HashSet<NotificationKey>,

@@ -270,7 +270,7 @@ impl PushCommand {
     }
 }
 
-/// An address to serve the certificate on, which is also the one that the endpoint is told.
+/// An address to serve the certificate on, which is also the one that the endpoint is given.
 fn reachable(text: &str) -> Result<SocketAddr, &'static str> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_unspecified() => Err(

@@ -7,7 +7,7 @@ use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::{Paths, SecretPath};
 
-/// The address to give to a subscription, and whether others can reach it as far as we can tell. A
+/// The address to give to a subscription, and whether others can reach it, as far as we know. A
 /// secret path is not shown.
 pub(crate) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
     let hidden = config

@@ -21,7 +21,7 @@ use crate::server::Endpoint;
 
 /// The bounds on callers: they are few.
 const LIMITS: Limits = Limits::of_connections(64);
-/// The part of `/readyz` that tells what came so far.
+/// The part of `/readyz` that says what has come so far.
 pub(crate) const SEEN: &str = "seen";
 /// How long an answer that is being made may take at the end.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
@@ -29,7 +29,7 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 /// A listener that is served, or none.
 pub(crate) struct AdminListener(Option<(JoinHandle<()>, CancellationToken)>);
 
-/// Binds the address, where there is one.
+/// Binds the address, if there is one.
 pub(crate) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(options) = &config.admin else {
         return Ok(None);

@@ -12,7 +12,7 @@ use crate::net::Tls;
 use crate::server::{Endpoint, Gate};
 use crate::trust::{self, CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
 
-/// Certificates, and what decides how they are had.
+/// Certificates, and what decides how they are obtained.
 pub(crate) struct Certificates {
     cache: Arc<CertificateCache>,
     fetch: FetchOptions,
@@ -43,7 +43,7 @@ impl Certificates {
         })
     }
 
-    /// The same where they are had in the same way: what is in the cache stays there.
+    /// The same if they are obtained in the same way: what is in the cache stays there.
     fn again(&self, config: &Config) -> anyhow::Result<Self> {
         if self.fetch == config.fetch && self.dir == config.certificate_dir {
             return Ok(Self {
@@ -82,8 +82,7 @@ impl Certificates {
 
 impl Running {
     /// Takes what can change while requests are answered, and gives what it took it from. Those
-    /// under way end under what they began with. Where anything in it cannot be used, nothing
-    /// changes.
+    /// under way end under what they began with. If anything in it cannot be used, nothing changes.
     pub(crate) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {
             Ok(config) => {

@@ -203,7 +203,7 @@ impl Serve {
     }
 }
 
-/// Where refused requests are kept. Where that cannot be, pushes are served all the same.
+/// Where refused requests are kept. If they cannot be kept, pushes are served all the same.
 fn quarantine(config: &Config, port: u16) -> Quarantine {
     let dir = Names {
         dir: config.log_dir.clone(),

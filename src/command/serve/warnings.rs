@@ -7,7 +7,7 @@ use crate::disk::Medium;
 use crate::journal::Recovered;
 use crate::trust::CertificateStore;
 
-/// What crashes left of the logs, and what they lie on.
+/// What crashes left of the logs, and what storage they are on.
 pub(super) fn of_the_logs(config: &Config, recovered: &Recovered) {
     for tail in &recovered.torn {
         let log = tail.log.name();

@@ -174,8 +174,8 @@ impl Logs {
             self.sync_both(now)?;
         }
         self.unsaved = 0;
-        // Up to what was written, not up to the end that the file has: if somebody cut it a moment
-        // ago, a snapshot up to there would match whatever is written there next.
+        // Up to what was written, not up to the end of the file: if somebody has just cut it, a
+        // snapshot up to there would match whatever is written there next.
         if let Err(error) = save(&self.files, self.written[Log::Endpoint]) {
             warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs \
                 for it");

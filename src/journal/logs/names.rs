@@ -15,7 +15,7 @@ const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
 /// What the names of the diagnostic log's daily files begin with.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
-/// Where the files of one port lie.
+/// Where the files of one port are.
 #[derive(Debug, Clone)]
 pub struct Names {
     /// The directory of all of them.

@@ -131,8 +131,8 @@ impl LogFiles {
         let unwritable = |doing, path: &Path, cause| Unwritable::new(doing, path, dir, cause);
         disk.make_dir(dir)
             .map_err(|cause| unwritable("make the directory", dir, cause))?;
-        // Somebody else may have made it a moment ago. Not every parent can be opened, and most of
-        // them were synced long before: so a failure keeps no start away.
+        // Somebody else may have just made it. Not every parent can be opened, and most of them
+        // were synced long before: so a failure does not prevent the start.
         drop(sync_dir(disk.unlatched(), parent(dir)));
         let not_opened = |path: &Path, cause: io::Error| match regular::obstacle(path) {
             Some(kind) => not_a_file(path, kind),

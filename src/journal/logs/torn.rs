@@ -14,7 +14,7 @@ use crate::journal::logs::per_log::Log;
 use crate::journal::read::{Found, Records};
 
 /// How much of a file's end is looked at first; doubled until it holds the end of a whole record.
-/// Far more than what may stand there unsynced: see `SYNC_AFTER_BYTES` and the largest entry.
+/// Far more than what may be unsynced there: see `SYNC_AFTER_BYTES` and the largest entry.
 const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What was found when the logs were opened.
@@ -158,7 +158,7 @@ fn look(files: &LogFiles, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Surve
     }
 }
 
-/// The end of the last whole record in a file's tail; `None` where the tail is too short to tell.
+/// The end of the last whole record in a file's tail; `None` if the tail is too short.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<usize> {
     survey(log, tail, is_whole_file)

@@ -47,11 +47,11 @@ impl NotificationKey {
     }
 }
 
-/// Which notification a record of the endpoint log tells of, where it says that one was accepted.
+/// The notification that a record of the endpoint log says was accepted, if it says so of one.
 ///
-/// A log may change its form from one record to the next: text and JSON are told apart by the first
-/// byte. `None` also if it has no attribute that identifies a notification, not even an empty one:
-/// then the record is not whole.
+/// A log may change its form from one record to the next: text and JSON are distinguished by the
+/// first byte. `None` also if it has no attribute that identifies a notification, not even an empty
+/// one: then the record is not whole.
 #[must_use]
 pub fn accepted(record: &[u8]) -> Option<NotificationKey> {
     if record.starts_with(b"{") {

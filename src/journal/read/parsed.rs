@@ -15,7 +15,7 @@ const STARTED: &str = "Start Endpoint!";
 /// Fields of the manual's access line behind the time.
 const ACCESS_FIELDS: usize = 9;
 
-/// What a sound record tells.
+/// What a sound record says.
 pub(super) struct Parsed {
     pub(super) kind: Kind,
     /// Whether it is JSON, whose times have an offset, and its time.

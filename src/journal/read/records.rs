@@ -173,8 +173,8 @@ impl<R: BufRead> Records<R> {
             line.get(place.wrapping_sub(1)).is_some_and(is_it)
         };
         if line.starts_with(b"{") {
-            // Its quotes tell a head in JSON from a message that looks like one; of text that is
-            // not so sure.
+            // Its quotes distinguish a head in JSON from a message that looks like one; of text
+            // that is not so sure.
             let json = find(line, 1, |place| {
                 line.get(place..)
                     .is_some_and(|rest| rest.starts_with(JSON_HEAD))

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::journal::record::escape::{json_string, json_text, quote_into};
 use crate::journal::record::{Format, Stamp};
 
-/// One answer, as the access log tells it. Missing values are written as `-`.
+/// One answer, as the access log records it. Missing values are written as `-`.
 #[derive(Debug, Clone)]
 pub struct AccessLine<'a> {
     /// When the answer was made.
@@ -17,7 +17,7 @@ pub struct AccessLine<'a> {
     pub method: &'a [u8],
     /// The status of the answer.
     pub status: u16,
-    /// The request's target, as it stood in the request line.
+    /// The request's target, as the request line had it.
     pub target: &'a [u8],
     /// `HTTP/1.1`
     pub version: &'a str,

@@ -19,7 +19,7 @@ pub(in crate::journal) const DUPLICATE: &str = "Notify Message Duplicate!";
 /// The title of one that was refused by mistake and taken back.
 pub const RECOVERED: &str = "Notify Message Recovered!";
 
-/// What happened, as the endpoint log tells it.
+/// What happened, as the endpoint log records it.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
     /// When and by which thread.
@@ -41,7 +41,7 @@ pub struct Record<'a> {
 pub struct RecordRequest<'a> {
     /// All headers, in order.
     pub headers: &'a HeaderMap,
-    /// The peer, where no attribute names it.
+    /// The peer, if no attribute names it.
     pub peer: Option<&'a str>,
     /// The body or its first bytes; `None` leaves it out.
     pub body: Option<&'a [u8]>,
@@ -333,7 +333,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// The value behind a name that stands at the start of a line, up to the next line at the
+    /// The value behind a name at the start of a line, up to the next line at the
     /// margin.
     fn value<'a>(record: &'a str, name: &str) -> &'a str {
         let (_, rest) = record.split_once(&format!("\n{name}")).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::mns::signing_cert_url::file_name::is_file_name;
 use crate::mns::signing_cert_url::regions::REGIONS;
 
-/// Where certificates may lie: `https://HOST[:PORT]/[PATH/]`.
+/// A place that certificates may be fetched from: `https://HOST[:PORT]/[PATH/]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Prefix {
     pub(super) secure: bool,

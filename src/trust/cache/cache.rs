@@ -139,7 +139,7 @@ impl CertificateCache {
     }
 
     /// Caches the certificates on disk whose addresses are allowed, before a push needs them: until
-    /// then nothing tells a push from what strangers send.
+    /// then nothing distinguishes a push from what strangers send.
     pub async fn load_kept(self: Arc<Self>, prefixes: Prefixes) {
         for path in self.supply.copies.paths().await.iter().take(ADDRESSES_MAX) {
             let url = path.to_str().and_then(|name| prefixes.admit_kept(name));

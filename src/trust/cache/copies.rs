@@ -35,7 +35,7 @@ impl Copies {
             .unwrap_or(false)
     }
 
-    /// Where the usable copies lie, below the directory of the store.
+    /// The paths of the usable copies, below the directory of the store.
     pub(super) async fn paths(&self) -> Vec<PathBuf> {
         let store = self.store.clone();
         let Ok(Ok(kept)) = spawn_blocking(move || store.list()).await else {
