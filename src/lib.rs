@@ -7,9 +7,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | words | [`mns`] |
-//! | services | [`clock`], [`trust`], [`journal`], [`quarantine`], [`net`] |
+//! | floor | [`clock`], [`disk`], [`meter`], and small modules that are private |
+//! | services | [`trust`], [`journal`], [`quarantine`], [`net`] |
 //! | roles | [`server`], [`admin`], [`client`], [`emulator`] |
-//! | assembly | [`config`], [`command`] |
+//! | assembly | [`config`], [`command`], and what logs, counts and takes signals |
 //!
 //! `docs/ARCHITECTURE.md` is the map.
 
@@ -19,14 +20,15 @@ mod bounded;
 pub mod clock;
 pub mod disk;
 mod host_name;
-pub mod journal;
 pub mod meter;
-pub mod net;
-pub mod quarantine;
 mod report;
 mod roots;
 mod span;
 mod tls_error;
+
+pub mod journal;
+pub mod net;
+pub mod quarantine;
 pub mod trust;
 
 pub mod admin;
