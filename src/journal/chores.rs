@@ -51,6 +51,7 @@ impl Chores {
     }
 
     pub(super) fn look_at_the_space(&self, logs: &Logs, shared: &Shared) {
+        // If the free space is not known, what was measured last stays in force.
         let Ok(free) = logs.free_bytes() else {
             return;
         };
@@ -86,6 +87,8 @@ impl Chores {
         if let Some(date) = shared.confirmed_time()
             && retention.confirm(date, wall, now)
         {
+            // The time is proved for the first time. Until now old files may have been kept for
+            // want of a proof.
             self.prune_due = now;
         }
         if self.prune_due > now {

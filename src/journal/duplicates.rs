@@ -135,6 +135,7 @@ impl RecentNotifications {
             snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
         // From the newest back to where the snapshot was taken, or to the last million.
         let mut newest_first = Vec::new();
+        // Counted without repeats: a notification that was logged again is one to remember.
         let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
             let found = read_file(files, number, seen.key, landmark).unwrap_or_else(|error| {
@@ -166,6 +167,7 @@ impl RecentNotifications {
     }
 
     fn landmark(&self, before: &[u8]) -> Fingerprint {
+        // The last part says what the digest is of, so that one of a place matches no other digest.
         self.key.of([before, b"", b"", b"landmark"])
     }
 

@@ -100,6 +100,7 @@ impl Gather {
     /// How long a commit of few waits for more.
     fn window(&self) -> Duration {
         match self.sync {
+            // Only a sync is worth a wait: without one a commit of one entry is cheap.
             SyncMode::Always if self.clock.instant() < self.contended_until => GATHER_WINDOW,
             SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }

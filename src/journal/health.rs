@@ -159,6 +159,7 @@ impl Vitals {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         );
         self.is_full.store(is_full, Ordering::Relaxed);
+        // At least 1, since 0 means never.
         self.refused_ms.store(now_ms.max(1), Ordering::Relaxed);
         is_news
     }

@@ -64,6 +64,7 @@ impl Journal {
         settings: Settings,
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
+        // First, as it syncs both logs: a duplicate may only be one of a record that is durable.
         let recovered = torn::recover(&mut files)?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many refusals as pushes, one request to reopen and one close.

@@ -86,6 +86,7 @@ impl Writer {
                         .fill(&mut batch, commands, |batch, next| self.add(batch, next));
                     batch = self.commit(batch);
                 }
+                // What is due without a batch uses the disk too, and can hang in it.
                 Err(RecvTimeoutError::Timeout) => self.shared.vitals.begin_work(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -129,6 +130,7 @@ impl Writer {
         let begun = self.clock.instant();
         let result = self.write(&batch);
         let took = self.clock.instant().saturating_duration_since(begun);
+        // Before the room is given back: the pushes of this batch are counted in it.
         if self.shared.pushes.waits().entries > 1 {
             self.gather.was_contended(begun);
         }
@@ -171,6 +173,7 @@ impl Writer {
         if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
+        // Whoever asks for it may have made room or a file.
         if batch.reopens > 0 {
             self.logs.retry_now();
         }
@@ -209,6 +212,7 @@ impl Writer {
             .new
             .iter()
             .for_each(|fingerprint| seen.insert(*fingerprint));
+        // At the close too, so that the next start reads hardly anything of the log.
         if (batch.closing || self.logs.is_save_due())
             && let Err(fault) = self
                 .logs
@@ -259,6 +263,7 @@ impl Writer {
     fn do_what_is_due(&mut self) {
         let now = self.clock.instant();
         if self.shared.vitals.failed.is_cancelled() {
+            // Nothing is done any more, and what stays due would make the thread spin.
             self.chores.put_off(now);
             return;
         }

@@ -40,6 +40,7 @@ impl Logs {
             );
             self.adopt(log, self.floor[log])?;
         }
+        // Each attempt begins with a sync, so a switch that failed is not tried with each batch.
         if self.switch_after[log].is_some_and(|after| now < after) {
             return self.demand_name(log);
         }
@@ -104,6 +105,7 @@ impl Logs {
         self.written[log] = u64::MAX;
         self.floor[log] = u64::MAX;
         info!(log = log.name(), "Opened a new log");
+        // The last snapshot names a place in the old file: one of the new file is due.
         if log == Log::Endpoint {
             self.unsaved = SAVE_AFTER_BYTES;
         }

@@ -110,6 +110,7 @@ impl Logs {
     /// on disk without its record.
     fn put(&mut self, entry: &Entry, syncs: bool, now: Instant) -> Result<(), Fault> {
         self.demand_sound()?;
+        // Both before the first write: an error here leaves nothing to take back.
         for log in Log::iter() {
             self.follow(log, entry.of(log).len(), now)?;
         }
@@ -121,6 +122,7 @@ impl Logs {
                 self.sync_file(log)?;
             }
         }
+        // Only now: up to here `take_back` cuts both files to their length before the batch.
         for log in Log::iter() {
             let added = u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX);
             self.written[log] = self.written[log].saturating_add(added);
@@ -137,6 +139,7 @@ impl Logs {
                 .unsynced_since
                 .or_else(|| (self.unsynced > 0).then_some(now));
         }
+        // In these modes the write is what is acknowledged, so no cut may reach it.
         if self.sync != SyncMode::Always {
             self.floor = self.written;
         }
@@ -173,6 +176,8 @@ impl Logs {
         if self.unsynced > 0 {
             self.sync_both(now)?;
         }
+        // Before the attempt: one that fails is made again after as many bytes, not with each
+        // batch.
         self.unsaved = 0;
         // Up to what was written, not up to the end of the file: if somebody has just cut it, a
         // snapshot up to there would match whatever is written there next.
@@ -254,6 +259,7 @@ impl Logs {
     /// fails is put out of the way, so that nothing in it ever counts.
     pub(super) fn give_up(&mut self, cause: io::Error) -> Fault {
         error!(%cause, "The disk failed for good: nothing more is written until the next start");
+        // A sync that fails closes the latch by itself. A cut that fails does not.
         self.files.disk.close();
         for log in Log::iter() {
             let Err(error) = self.files.live[log].cut(self.floor[log]) else {

@@ -109,6 +109,7 @@ pub(super) fn close_off(
     let torn = if rest.is_empty() {
         None
     } else {
+        // Before the cut: a crash between the two leaves the torn end twice, and never nowhere.
         let is_kept = files.set_aside(log, rest).is_ok();
         files.live[log].cut(offset)?;
         Some(TornTail {
