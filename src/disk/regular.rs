@@ -22,6 +22,7 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         demand_regular(&found)?;
     }
     let file = open_any(path, options)?;
+    // Again of what was opened: the name may lead elsewhere by now.
     demand_regular(&file.metadata()?)?;
     Ok(file)
 }
@@ -31,6 +32,8 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// # Errors
 /// The disk's.
 pub(crate) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Without NONBLOCK the opening of a FIFO waits for its other end. With NOCTTY no terminal
+    // becomes that of this process.
     options
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
         .open(path)

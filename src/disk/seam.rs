@@ -204,6 +204,7 @@ pub fn read_exact_at(
     while !buffer.is_empty() {
         let read = match file.read_at(buffer, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            // A signal came in between; nothing was read.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read?,
         };

@@ -123,7 +123,8 @@ where
         });
         // Never pipeline_flush: it holds an answer back, even the last one, while there are bytes
         // behind its request. No header_read_timeout: it also runs between two requests, so the
-        // stream has timers of its own.
+        // stream has timers of its own. Half closed, as a peer may shut its sending side and still
+        // read the answer.
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
             .max_buf_size(READ_BUFFER_BYTES_MAX)

@@ -110,6 +110,7 @@ pub fn raise_file_limit(connections: usize) -> usize {
     let wanted = u64::try_from(connections)
         .unwrap_or(u64::MAX)
         .saturating_add(OTHER_FILES);
+    // Raising the soft limit up to the hard one needs no privilege.
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));

@@ -184,6 +184,7 @@ impl Activity {
     /// Returns whether the peer is to be recorded as one that sends verified pushes: at the first
     /// one, and then every [`RECORD_PEER_EVERY`].
     pub(in crate::net) fn records_peer(&self) -> bool {
+        // At least 1, since 0 means never.
         let (now, noted) = (
             self.since_ms().max(1),
             self.noted_ms.load(Ordering::Relaxed),

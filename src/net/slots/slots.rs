@@ -141,6 +141,7 @@ impl Drop for Slot {
         // Before the waiter is woken, or it would only wait for the lock.
         drop(table);
         if gave_way {
+            // Not `notify_waiters`, which is lost on an accept loop that has not begun to wait yet.
             self.slots.left.notify_one();
         }
     }
