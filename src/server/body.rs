@@ -90,6 +90,7 @@ impl<'e> Push<'e> {
             in_flight,
             ..
         } = self.endpoint;
+        // The head first: what is wrong with it does not depend on how much room there is.
         settings.check_head(&self.request)?;
         journal.check_room()?;
         if let Some(permit) = in_flight.check() {

@@ -36,6 +36,9 @@ enum Share {
 }
 
 /// What is in work.
+///
+/// All orderings are relaxed: the counts bound memory and publish nothing. Each is exact, as it is
+/// only added to and subtracted from; a sum of several may mix different moments.
 #[derive(Debug, Default)]
 pub struct InFlight {
     requests: AtomicUsize,
@@ -149,6 +152,8 @@ impl<'a> Permit<'a> {
     fn change(&mut self, share: Share) {
         let before = std::mem::replace(&mut self.share, share);
         if before != share {
+            // Added first: in between the bytes count twice, so too much is refused, not too
+            // little.
             self.of
                 .count(share)
                 .fetch_add(self.bytes, Ordering::Relaxed);
@@ -160,6 +165,8 @@ impl<'a> Permit<'a> {
 
     /// Takes its place among those that wait for the disk, if there is one.
     pub(super) fn wait_for_disk(&mut self) -> bool {
+        // Taken even if it is one too many: a request that is refused drops the permit, which gives
+        // it back.
         self.requests = self.requests.saturating_add(1);
         self.of.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX
     }

@@ -67,6 +67,8 @@ impl Pushed<'_> {
     /// From a whole request to the proof that it is on disk. The room is given back at the end.
     async fn receive(&self, mut room: Permit<'_>) -> Result<Receipt, Refused<'_>> {
         let push = &self.push;
+        // Once for the whole request: a reload must not have it verified by one configuration and
+        // admitted by another.
         let gate = push.endpoint.gate.load_full();
         let verified = verify(push, &gate.verifier, &mut room).await?;
         append(push, &gate.admission, &mut room, &verified)
@@ -90,6 +92,7 @@ impl Unread<'_> {
         if let Some(entry) = self.refusal() {
             self.push.endpoint.journal.offer(entry);
         }
+        // After it is logged: the drain waits for the peer.
         let is_whole = self.drain().await;
         self.push.refused(&self.rejection, is_whole)
     }
@@ -151,11 +154,14 @@ async fn append(
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
+    // From here on an evicted connection may finish: its record is written in any case, and without
+    // the 201 MNS pushes it again.
     push.arrival.connection.note_admitted();
     let begun = Instant::now();
     let appended = endpoint.journal.append(entry).await;
     endpoint.counts.commit.observe(begun.elapsed());
     let receipt = appended?;
+    // A duplicate proves nothing of the connection: anyone can send a copy of a push again.
     if !receipt.is_duplicate() {
         push.arrival
             .connection

@@ -135,6 +135,7 @@ impl RefusedRate {
                 &spent.kept_bytes,
                 &spent.line_bytes,
             ] {
+                // What is spent meanwhile may count in either second.
                 count.store(0, Ordering::Relaxed);
             }
         }
