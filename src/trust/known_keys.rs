@@ -73,7 +73,9 @@ impl KnownKeys {
         let before = match here {
             Some(known) if known.fingerprint == new_key => return Observation::Known,
             Some(known) => Some(known),
+            // A known key at a new address is no change.
             None if self.keys.iter().any(|known| known.fingerprint == new_key) => None,
+            // A new key at a new address is compared with the key that became known last, if any.
             None => self.keys.back(),
         };
         let old_key = before.map(|known| known.fingerprint.clone());

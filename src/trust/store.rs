@@ -71,6 +71,7 @@ impl CertificateStore {
     /// # Errors
     /// The directory cannot be made or written.
     pub fn probe(&self) -> Result<(), StoreError> {
+        // Tried and not only looked at: permissions say nothing of a read-only file system.
         let probe = self.dir.join(".probe");
         fs::create_dir_all(&self.dir)
             .map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;

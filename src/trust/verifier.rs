@@ -127,6 +127,7 @@ impl Verifier {
     ) -> Result<Proof, Untrusted> {
         let url = signature.address.as_ref().map_err(|refused| *refused)?;
         let certificate = self.matching_certificate(&signature, url, peer).await?;
+        // The size of the key after the signature, so that the answer says which of them was wrong.
         signature.check_key(&certificate)?;
         let key_change = self.cache.note_verified(url, &certificate, peer);
         Ok(Proof { key_change })
@@ -148,6 +149,8 @@ impl Verifier {
         if signature.matches(&certificate) {
             return Ok(certificate);
         }
+        // Before a renewal, as it costs no fetch: the file at the address may change before MNS
+        // signs with the new key.
         if let Some(proven) = self.matching_proven(signature, url) {
             return Ok(proven);
         }

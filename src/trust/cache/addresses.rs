@@ -106,11 +106,13 @@ impl Addresses {
         slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>,
     ) -> Option<Arc<Slot>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Loaded under the lock: of two additions at once the second would undo the first.
         let before = self.slots.load_full();
         // The map is copied only if there is a slot to add: a flood of addresses that nobody pays
         // for must not hold the lock for that long.
         let slot = slot(&before)?;
         let mut slots = Slots::clone(&before);
+        // Before room is made: a slot that was never used would be the oldest, and evicted at once.
         self.use_now(&slot);
         slots.insert(Arc::new(url.clone()), slot.clone());
         make_room(&mut slots, slot.is_known());

@@ -190,6 +190,7 @@ impl CertificateCache {
         if self.supply.addresses.note_use(url, certificate) {
             return None;
         }
+        // Before it becomes known: only a newcomer has paid for its fetch.
         if !self
             .supply
             .addresses

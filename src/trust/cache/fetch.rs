@@ -61,6 +61,7 @@ impl Fetch {
 
     /// Whether a result is there or can still come.
     fn is_alive(&self) -> bool {
+        // `has_changed` fails once the task is gone, and a result that it left still counts.
         self.0.has_changed().is_ok() || self.0.borrow().is_some()
     }
 }

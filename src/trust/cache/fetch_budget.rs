@@ -156,6 +156,8 @@ impl FetchRate {
 
 /// The networks whose buckets a peer pays from.
 fn networks(peer: IpAddr) -> Vec<(IpNet, FetchRate)> {
+    // On a socket of both families an IPv4 peer has an IPv6 address, and would share one network
+    // with all others of its kind.
     let peer = peer.to_canonical();
     let rates: &[(u8, FetchRate)] = match peer {
         IpAddr::V4(_) => &[(32, PEER_FETCHES)],
