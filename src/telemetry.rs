@@ -1,7 +1,7 @@
-//! The diagnostic log: what the program tells about itself, on stderr and on demand in a daily
+//! The diagnostic log: what the program reports about itself, on stderr and on demand in a daily
 //! file.
 //!
-//! `RUST_LOG` sets what is told, `info` by default. Notifications are data and never go this way.
+//! `RUST_LOG` sets what is logged, `info` by default. Notifications are data and never go this way.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! A captured request: the raw bytes of one HTTP/1 request, and what may stand behind it.
+//! A captured request: the raw bytes of one HTTP/1 request, and what may follow it.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! The keys of signing: where certificates come from, and how they are had.
+//! The keys of signing: where certificates come from, and how they are fetched.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the logs lie on: a disk, or something that forgets.
+//! What storage a directory is on: a disk, or something that forgets.
 
 use std::path::Path;
 

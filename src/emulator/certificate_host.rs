@@ -1,4 +1,4 @@
-//! Serves a certificate, as the bucket does that real ones lie in.
+//! Serves a certificate, as the bucket of the real ones does.
 
 use axum::Router;
 use axum::routing::get;

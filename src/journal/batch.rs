@@ -1,4 +1,4 @@
-//! What is written with one sync, and who waits for it.
+//! What is written with one sync, and the pushes that wait for it.
 
 use tokio::sync::oneshot;
 

@@ -1,4 +1,4 @@
-//! How the writer fills a batch: with all that waits, and for a short time with what comes.
+//! How the writer fills a batch: with all that waits, and for a short time with what arrives.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

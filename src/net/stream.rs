@@ -1,4 +1,4 @@
-//! A socket that gives up on a slow peer and says goodbye properly.
+//! A socket that gives up on a slow peer and closes so that the peer can read the answer.
 //!
 //! Reading: an idle connection may be silent for `idle_timeout`, a head that has begun must be
 //! complete within `head_timeout`; while a request is answered, its own deadlines hold. Writing: an

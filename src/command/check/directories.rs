@@ -1,4 +1,5 @@
-//! What `check` finds out about directories: whether they can be written, and what they lie on.
+//! What `check` finds out about directories: whether they can be written, and what storage they are
+//! on.
 
 use std::io;
 use std::path::Path;

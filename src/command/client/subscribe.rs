@@ -1,4 +1,4 @@
-//! `subscription create`, also where there is one already.
+//! `subscription create`, also if there is one already.
 
 use anyhow::bail;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Which change on the way explains a signature that does not hold.
+//! Which change on the way explains a signature that does not match.
 //!
 //! Proxies change few things. Each is undone on a copy of the request; if the signature then holds,
 //! that is what happened. A capture is a stranger's text: the number of candidates and the bytes

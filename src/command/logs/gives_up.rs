@@ -1,6 +1,6 @@
 //! A source of certificates that gives up on a host that brings none.
 //!
-//! Who sent what lies in quarantine may have made up as many addresses as they liked, so what is
+//! Whoever sent what is in quarantine may have made up as many addresses as they liked, so what is
 //! fetched for them is bounded by host and not by sender: whoever judges does so once, and has to
 //! come to an end.
 

@@ -1,4 +1,4 @@
-//! What came of a request, for the one who reads the terminal.
+//! What came of a request, for whoever reads the terminal.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `serve`: binds, recovers the logs, tells its address, serves until a signal, and closes.
+//! `serve`: binds, recovers the logs, prints its address, serves until a signal, and closes.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a start finds odd and goes on with: each is a line of the diagnostic log.
+//! What a start warns about and does not fail for: each is a line of the diagnostic log.
 
 use tracing::{error, warn};
 

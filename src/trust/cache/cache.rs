@@ -1,4 +1,4 @@
-//! The cache: what it has it gives at once, and what is missing it fetches as was decided.
+//! The cache: returns at once what it has, and fetches what is missing if that was decided.
 
 use std::net::IpAddr;
 use std::sync::Arc;

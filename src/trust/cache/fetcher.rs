@@ -1,4 +1,4 @@
-//! The one that asks the source: bounded in time and in number, counted and logged.
+//! Fetches from the source: bounded in time and in number, counted and logged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
