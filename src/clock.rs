@@ -13,7 +13,7 @@ pub trait Clock: Send + Sync {
     }
 
     /// How long a thread may sleep that has something to do at `due`. A clock that can be turned
-    /// gives less, so that the thread looks at it again.
+    /// returns less, so that the thread looks at it again.
     fn until(&self, due: Instant) -> Duration {
         due.saturating_duration_since(self.instant())
     }

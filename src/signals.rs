@@ -63,7 +63,7 @@ impl Signals {
         self.stop().await
     }
 
-    /// Waits for one that asks to stop and gives its name.
+    /// Waits for one that asks to stop and returns its name.
     pub(crate) async fn stop(&mut self) -> &'static str {
         loop {
             match self.asked().await {

@@ -96,7 +96,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     outcome.unwrap_or_else(|error| failed(&error))
 }
 
-/// Tells an error with its causes on stderr, and gives the code to end with.
+/// Prints an error with its causes on stderr, and returns the code to end with.
 #[must_use]
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     // An error quotes what services answer and files hold: it must not act on the terminal.

@@ -127,8 +127,8 @@ impl Config {
         Ok(())
     }
 
-    /// The same without making it, for whoever judges what a `serve` has been sent. Gives the file
-    /// that is not there.
+    /// The same without making it, for whoever judges what a `serve` has been sent. Returns the
+    /// file that is not there.
     ///
     /// # Errors
     /// [`SecretPathError`]

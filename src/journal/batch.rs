@@ -107,7 +107,7 @@ impl Batch {
         self.waiting.len()
     }
 
-    /// Gives a receipt to everybody who waits. The only place where one is made: `_committed` is
+    /// Sends a receipt to everybody who waits. The only place where one is made: `_committed` is
     /// the proof that this batch is on disk.
     pub(super) fn acknowledge(mut self, _committed: &Committed) -> Self {
         for (waiting, is_duplicate) in self.waiting.drain(..) {

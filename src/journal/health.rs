@@ -87,8 +87,7 @@ pub(super) struct Vitals {
     refused_ms: AtomicU64,
     /// The last refused write was refused for want of space.
     is_full: AtomicBool,
-    /// Milliseconds from `started` to when the thread took up the work at hand; 0 while it waits
-    /// for some.
+    /// Milliseconds from `started` to when the thread began its current round; 0 while it is idle.
     working_ms: AtomicU64,
     /// The free space, in bytes.
     free_bytes: AtomicU64,
@@ -140,7 +139,7 @@ impl Vitals {
         }
     }
 
-    /// Whether the work at hand has not come back from the disk for [`STALL_LIMIT`].
+    /// Whether the current round has taken longer than [`STALL_LIMIT`].
     pub(super) fn is_stalled(&self) -> bool {
         self.is_stalled_at(self.elapsed_ms())
     }
@@ -164,7 +163,7 @@ impl Vitals {
         is_news
     }
 
-    /// Takes note of the free space; gives what it was before, and what it is now.
+    /// Stores the free space; returns what it was before, and what it is now.
     pub(super) fn measure(&self, free_bytes: u64, low_water_bytes: u64) -> (Space, Space) {
         let space = if free_bytes < low_water_bytes.div_euclid(SCARCE_PART) {
             Space::Scarce

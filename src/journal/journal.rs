@@ -180,8 +180,8 @@ impl Journal {
     }
 
     /// Asks to look at once whether the names of the files lead elsewhere by now, as after a rename
-    /// by logrotate, and to go on with the files that are found or made there. Nothing is cut off;
-    /// where that fails the old files stay in use.
+    /// by logrotate, and to continue with the files that are found or made there. Nothing is cut
+    /// off; where that fails the old files stay in use.
     pub fn reopen(&self) {
         if self.shared.reopens.take(0, 1, 0) {
             // A queue without a receiver has no files either.
@@ -208,7 +208,7 @@ impl Journal {
         self.shared.vitals.free_bytes()
     }
 
-    /// Done when the journal has failed for good.
+    /// Returns when the journal has failed: nothing is written until the next start.
     pub async fn failed(&self) {
         self.shared.vitals.failed.cancelled().await;
     }

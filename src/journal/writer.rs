@@ -125,7 +125,7 @@ impl Writer {
         }
     }
 
-    /// Writes a batch and answers all who wait for it; gives it back empty.
+    /// Writes a batch and answers all who wait for it; returns it empty.
     fn commit(&mut self, batch: Batch) -> Batch {
         let begun = self.clock.instant();
         let result = self.write(&batch);

@@ -23,7 +23,7 @@ struct EndpointCollector {
     connections: Arc<Counters>,
 }
 
-/// A function that gives all metrics as `OpenMetrics` text.
+/// A function that returns all metrics as `OpenMetrics` text.
 pub(crate) fn text_of(
     endpoint: Arc<Endpoint>,
     connections: Arc<Counters>,

@@ -145,7 +145,7 @@ impl Files {
     }
 
     /// Deletes the oldest of those that nobody is proved to have sent, [`GIVEN_BACK_MAX`] at most:
-    /// space is scarce, and a push needs the room. Gives the room that they took.
+    /// space is scarce, and a push needs the room. Returns the room that they took.
     pub(super) fn give_back(&mut self) -> io::Result<u64> {
         let before = self.bytes();
         for _ in 0..GIVEN_BACK_MAX {

@@ -21,7 +21,7 @@ pub enum Rejection {
     /// It cannot be kept now.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// Our doing: as much is in work as may be.
+    /// Our doing: as many requests are in work as are allowed.
     #[error("too many requests are in work")]
     TooManyInFlight,
     /// Our doing: the time for it ran out.

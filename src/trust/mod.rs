@@ -1,6 +1,6 @@
 //! Who sent this: from the claim that a request makes to the proof that MNS made it.
 //!
-//! [`Verifier::verify`] gives a [`Verified`], the only road to a notification. What it needs is a
+//! [`Verifier::verify`] returns a [`Verified`], the only way to a notification. What it needs is a
 //! certificate: the [`CertificateCache`] holds those in use, a [`CertificateSource`] has them, and
 //! a [`CertificateStore`] keeps good ones for the next start. `docs/design/trust.md` says what this
 //! proves and what it cannot.

@@ -86,7 +86,7 @@ pub(crate) fn test_messages(count: u32) -> Vec<String> {
         .collect()
 }
 
-/// Publishes messages one after another and says so of each; gives what became of them.
+/// Publishes messages one after another and says so of each; returns what became of them.
 pub(crate) async fn publish(
     client: &Client,
     output: Output,

@@ -119,7 +119,7 @@ impl<'o, W: Write> Report<'o, W> {
         self.line(path, what)
     }
 
-    /// The sum of all. Gives whether all is sound.
+    /// The sum of all. Returns whether all is sound.
     pub(super) fn end(mut self, comparison: &Comparison) -> io::Result<bool> {
         self.is_sound &= comparison.is_sound();
         match self.output {

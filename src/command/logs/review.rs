@@ -118,7 +118,7 @@ impl Review {
     }
 
     /// Judges them, those first that were proved to be from MNS: no stranger's file is in their
-    /// way. Gives a judgement for each, in the order of the files.
+    /// way. Returns a judgement for each, in the order of the files.
     pub(super) async fn judge<'r>(&self, captures: &'r [Capture]) -> Vec<Judged<'r>> {
         let mut waiting: Vec<_> = captures.iter().enumerate().collect();
         waiting.sort_by_key(|(_, capture)| !is_signed(&capture.path));

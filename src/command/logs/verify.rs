@@ -187,7 +187,7 @@ fn verify_rotated<W: Write>(
     Ok(())
 }
 
-/// Checks one file; `number` is that of a rotated one. Gives the length that was read.
+/// Checks one file; `number` is that of a rotated one. Returns the length that was read.
 fn verify_file<W: Write>(
     path: &Path,
     log: Log,

@@ -81,7 +81,7 @@ impl Certificates {
 }
 
 impl Running {
-    /// Takes what can change while requests are answered, and gives what it took it from. Those
+    /// Takes what can change while requests are answered, and returns what it took it from. Those
     /// under way end under what they began with. If anything in it cannot be used, nothing changes.
     pub(crate) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {

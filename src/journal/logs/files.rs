@@ -55,7 +55,7 @@ impl LogFiles {
         }
     }
 
-    /// Goes on with the file that the name leads to, made if there is none. After an error the old
+    /// Switches to the file that the name leads to, made if there is none. After an error the old
     /// one stays in use.
     pub(super) fn reopen(&mut self, log: Log) -> io::Result<()> {
         self.follow_dir()?;
@@ -80,7 +80,7 @@ impl LogFiles {
         Ok(())
     }
 
-    /// Renames a log to the newest of the rotated ones and goes on with an empty one. After an
+    /// Renames a log to the newest of the rotated ones and continues with an empty one. After an
     /// error the old one stays in use, under either name.
     pub(super) fn rotate(&mut self, log: Log) -> io::Result<()> {
         let number = self.names.next_number(&self.disk, log)?;

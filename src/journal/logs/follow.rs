@@ -44,7 +44,7 @@ impl Logs {
         if self.switch_after[log].is_some_and(|after| now < after) {
             return self.demand_name(log);
         }
-        // If that is not known, the file at hand still takes records.
+        // If that is not known, the current file still takes records.
         let is_moved = self.files.is_moved(log).unwrap_or(false);
         let after = self.written[log].saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
         // A batch that alone is larger has a file of its own: an empty file is never rotated.
@@ -77,7 +77,7 @@ impl Logs {
                 io::ErrorKind::NotFound,
                 "somebody deleted the log, and no new one can be opened",
             ))),
-            // If that is not known, the file at hand still takes records.
+            // If that is not known, the current file still takes records.
             Ok(true) | Err(_) => Ok(()),
         }
     }

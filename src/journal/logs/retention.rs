@@ -49,7 +49,7 @@ impl Retention {
         }
     }
 
-    /// Compares the clocks. Gives the size of a jump.
+    /// Compares the clocks; returns the size of a jump.
     pub(in crate::journal) fn look(&mut self, wall: SystemTime, now: Instant) -> Option<Duration> {
         let (last_wall, last_now) = std::mem::replace(&mut self.last, (wall, now));
         let expected = last_wall.checked_add(now.saturating_duration_since(last_now))?;

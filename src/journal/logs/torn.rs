@@ -3,7 +3,7 @@
 //! A torn end, which is not a whole record and has none behind it, was never acknowledged. It is
 //! cut off and set aside, so that the next record does not run into it; then both files are synced
 //! before anything in them counts. What has a whole record behind it may have been acknowledged and
-//! is damage: it stays where it is, and readers go on behind it.
+//! is damage: it stays where it is, and readers continue after it.
 
 use std::io;
 

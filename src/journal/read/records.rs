@@ -29,7 +29,7 @@ pub struct Records<R> {
 pub enum Found<'a> {
     /// A record of the endpoint log or a line of the access log, with what ends it.
     Whole(&'a [u8]),
-    /// Bytes that are not a record. Reading goes on behind them.
+    /// Bytes that are not a record. Reading continues after them.
     Damaged(&'a [u8], Damage),
     /// The file ends within a record.
     Torn(&'a [u8]),

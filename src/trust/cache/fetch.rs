@@ -67,7 +67,7 @@ impl Fetch {
 }
 
 impl FetchTask {
-    /// Gives the result to all who wait for it.
+    /// Sends the result to all who wait for it.
     pub(super) fn report(&self, result: FetchResult) {
         self.0.send_replace(Some(result));
     }
@@ -82,7 +82,8 @@ pub(super) async fn wait_for(mut fetch: Fetch) -> FetchResult {
 }
 
 impl FetchState {
-    /// The fetch under way. One whose task panicked would otherwise close its address for good.
+    /// The fetch under way. A fetch whose task panicked does not count, or it would block its
+    /// address for ever.
     pub(super) fn fetch(&self) -> Option<&Fetch> {
         match self {
             Self::Fetching(fetch, _) if fetch.is_alive() => Some(fetch),
