@@ -58,14 +58,14 @@ impl Gather {
         self.fill_with_refusals(batch, commands, &add);
         let due = later(self.clock.instant(), self.window());
         while !batch.closing && batch.entry.bytes() < self.batch_bytes {
-            let patience = if batch.entries() < GATHERED {
+            let wait_max = if batch.entries() < GATHERED {
                 self.clock.until(due)
             } else {
                 Duration::ZERO
             };
             let Ok(command) = commands
                 .try_recv()
-                .or_else(|_| commands.recv_timeout(patience))
+                .or_else(|_| commands.recv_timeout(wait_max))
             else {
                 return;
             };

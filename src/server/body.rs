@@ -16,11 +16,11 @@ use crate::server::{BUDGET, Endpoint};
 
 /// How long the body of a push that there is no room for may take to come. If all of it comes its
 /// connection stays: a new one for each push would cost more than all else that is done for it.
-const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
+const UNWANTED_TIMEOUT: Duration = Duration::from_millis(100);
 /// How much of it is read, in bytes: more than the largest push of MNS has.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
 /// How long the body may take of a request that its head refuses.
-const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<'e> Head<'e> {
     /// Checks the head, takes room, and reads the body.
@@ -76,7 +76,7 @@ impl Unread<'_> {
             }
             true
         };
-        timeout(UNWANTED_PATIENCE, whole).await.unwrap_or(false)
+        timeout(UNWANTED_TIMEOUT, whole).await.unwrap_or(false)
     }
 }
 
@@ -140,10 +140,9 @@ impl<'e> Push<'e> {
             }
             // With its body it can be quarantined, and `logs recover` can append it if the refusal
             // was a mistake.
-            HeadVerdict::Refused(rejection) => (
-                after(settings.body_timeout.min(REFUSED_PATIENCE)),
-                rejection,
-            ),
+            HeadVerdict::Refused(rejection) => {
+                (after(settings.body_timeout.min(REFUSED_TIMEOUT)), rejection)
+            }
         };
         // The room for what comes whole is not for waiting.
         if room.is_of_a_push() {

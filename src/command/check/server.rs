@@ -13,7 +13,7 @@ use crate::net;
 use crate::server::{self, Paths};
 
 /// After this time Docker kills a container, unless it has another timeout.
-const CONTAINER_PATIENCE: Duration = Duration::from_secs(10);
+const CONTAINER_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Findings {
     pub(super) fn look_at_environment(&mut self, config: &Config) {
@@ -147,7 +147,7 @@ impl Findings {
             self.0.push(Finding::warning("server.max_body", text));
         }
         let stop = config.drain_delay.saturating_add(config.drain);
-        if stop > CONTAINER_PATIENCE {
+        if stop > CONTAINER_STOP_TIMEOUT {
             let text = format!(
                 "a stop may take {stop:?} with drain_delay: tell the supervisor, containers are \
                  killed after 10s"

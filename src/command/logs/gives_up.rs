@@ -108,16 +108,16 @@ mod tests {
     async fn asked(answer: Result<Vec<u8>, FetchError>, addresses: usize) -> usize {
         let hosts = ["http://a/", "http://b/"];
         let prefixes = Prefixes::new(hosts.map(|host| Prefix::parse(host).unwrap()));
-        let patience = GivesUp::new(Script(answer, AtomicUsize::new(0)));
+        let gives_up = GivesUp::new(Script(answer, AtomicUsize::new(0)));
         for host in hosts {
             for number in (0..addresses).flat_map(|number| [number, number]) {
                 let url = prefixes
                     .admit(format!("{host}{number}.pem").as_bytes())
                     .unwrap();
-                let _outcome = patience.fetch(&url).await;
+                let _outcome = gives_up.fetch(&url).await;
             }
         }
-        patience.source.1.load(Ordering::SeqCst)
+        gives_up.source.1.load(Ordering::SeqCst)
     }
 
     #[tokio::test]
