@@ -46,8 +46,8 @@ impl From<Rejection> for Refused<'_> {
     }
 }
 
-/// What all that is written of a refusal shares.
-struct Refusal<'v> {
+/// What the record and the access line of a refusal are written from.
+struct RefusalDetails<'v> {
     rejection: &'v Rejection,
     notification: Option<&'v Notification<'v>>,
     /// Whose budgets it spends.
@@ -72,7 +72,7 @@ impl Pushed<'_> {
         let provenance = rejection.facts().provenance;
         let stamp = push.stamp();
         let headers = push.shown_headers();
-        let refusal = Refusal {
+        let refusal = RefusalDetails {
             rejection,
             notification: refused.notification.as_ref(),
             provenance,
@@ -163,7 +163,7 @@ impl Unread<'_> {
         } = push.endpoint;
         let stamp = push.stamp();
         let headers = push.shown_headers();
-        let refusal = Refusal {
+        let refusal = RefusalDetails {
             rejection,
             notification: None,
             provenance: Provenance::Unsigned,
@@ -191,7 +191,7 @@ impl Push<'_> {
     }
 
     /// Adds the access line of a refusal, if its budget admits it.
-    fn with_access_line(&self, refusal: &Refusal<'_>, mut entry: Entry) -> Option<Entry> {
+    fn with_access_line(&self, refusal: &RefusalDetails<'_>, mut entry: Entry) -> Option<Entry> {
         let rejection = refusal.rejection;
         let Endpoint {
             refused: rate,
@@ -223,9 +223,9 @@ impl Push<'_> {
         (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
     }
 
-    fn write_refusal(&self, refusal: &Refusal<'_>, file: Option<&Path>, entry: &mut Entry) {
+    fn write_refusal(&self, refusal: &RefusalDetails<'_>, file: Option<&Path>, entry: &mut Entry) {
         let settings = &self.endpoint.settings;
-        let Refusal {
+        let RefusalDetails {
             rejection,
             notification,
             headers,
