@@ -122,6 +122,7 @@ impl Journal {
     /// [`JournalError`]. The entry is then not in the files.
     pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
         let (sender, receipt) = oneshot::channel();
+        // Again: the disk may have stalled or failed while the body was read and verified.
         self.check_room()?;
         self.send(entry, Some(sender))?;
         // The writer answers every command that it takes, unless it panicked.

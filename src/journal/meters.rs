@@ -21,6 +21,8 @@ const BYTES: [u64; 8] = [
 ];
 
 /// What the writer has done.
+///
+/// All orderings are relaxed: a metric publishes no other memory, and may lag behind.
 #[derive(Debug)]
 pub struct Meters {
     /// Entries written together.

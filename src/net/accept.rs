@@ -157,7 +157,9 @@ where
         let now = Instant::now();
         let deadline = now.checked_add(SLOT_TIMEOUT).unwrap_or(now);
         loop {
+            // The address of a trusted proxy says nothing: the proxy names the peer later.
             let peer = (!self.server.frontend.proxies.trusts(peer)).then_some(peer.ip());
+            // A child: an eviction ends one connection, a stop ends all.
             match self.slots.take(peer, self.stop.child_token()) {
                 Ok(slot) => return Some(slot),
                 Err(NoSlot::AllBusy) => return None,

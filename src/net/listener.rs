@@ -34,6 +34,7 @@ fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
+        // The default is a setting of the machine.
         socket.set_only_v6(false)?;
     }
     // Connections of the process before linger in TIME_WAIT and would keep the address from us.

@@ -123,6 +123,7 @@ async fn answer<S>(
     });
     drop(
         http1::Builder::new()
+            // Without a slot it gets one answer.
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
             .await,

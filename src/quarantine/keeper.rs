@@ -20,6 +20,8 @@ pub(super) enum Task {
 }
 
 /// What the thread and the handle share.
+///
+/// All orderings are relaxed: these are counts and flags, and captures go through the queue.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     /// The file of each signature that is marked, by the number of the signature.

@@ -192,6 +192,7 @@ impl Quarantine {
         if !self.keeper.is_giving_back.swap(true, Ordering::Relaxed)
             && queue.try_send(Task::GiveBack).is_err()
         {
+            // The queue is full. While space stays scarce the next second asks again.
             self.keeper.is_giving_back.store(false, Ordering::Relaxed);
         }
     }

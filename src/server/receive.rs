@@ -39,6 +39,7 @@ impl Responder for Arc<Endpoint> {
 }
 
 async fn answer_one(endpoint: &Endpoint, arrival: Arrival, request: Request) -> Response {
+    // Neither counted nor logged: balancers ask all the time.
     if endpoint.is_health_check(&request) {
         return respond::health(endpoint.is_healthy());
     }

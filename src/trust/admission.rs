@@ -65,6 +65,8 @@ impl Admission {
         notification: Notification<'a>,
         peer: IpAddr,
     ) -> Result<Notification<'a>, NotAdmitted> {
+        // On a socket of both families an IPv4 peer has an IPv6 address, which is in no IPv4
+        // network.
         let peer = peer.to_canonical();
         if !self.sources.is_empty() && !self.sources.iter().any(|net| net.contains(&peer)) {
             return Err(NotAdmitted::Source(peer));
