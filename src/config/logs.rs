@@ -36,7 +36,7 @@ fn check_pending(bytes: usize) -> Result<usize, ConfigError> {
         return Err(impossible(
             "logs.pending_bytes",
             &bytes.to_string(),
-            "must be at least 16MiB, so that every push has room",
+            "must be at least 16MiB, so that a push of 512KiB has room",
         ));
     }
     Ok(bytes)

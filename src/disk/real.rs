@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
+use rustix::fs::OFlags;
+
 use crate::disk::{Disk, DiskFile, FileId, Open, regular};
 
 /// The disk of this machine.
@@ -33,7 +35,11 @@ impl Disk for RealDisk {
                 options.write(true).create(true).truncate(true).mode(mode);
                 regular::open(path, &mut options)
             }
-            Open::Directory => File::open(path),
+            // With the flag a FIFO at this name is an error, and nothing waits for its peer.
+            Open::Directory => options
+                .read(true)
+                .custom_flags(OFlags::DIRECTORY.bits().cast_signed())
+                .open(path),
         }?;
         let is_directory = how == Open::Directory;
         Ok(Box::new(RealFile { file, is_directory }))
@@ -138,6 +144,17 @@ fn appending(options: &mut OpenOptions) -> &mut OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_directory_is_refused_as_one_without_waiting_for_its_peer() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+        let opened = RealDisk.open(&fifo, Open::Directory).map(drop);
+        assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        RealDisk.open(dir.path(), Open::Directory).unwrap();
+    }
 
     #[test]
     fn a_positioned_write_on_a_descriptor_for_appending_goes_to_the_end() {

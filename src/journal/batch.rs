@@ -25,6 +25,12 @@ pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::Receipt { is_duplicate: false };
 /// ```
+///
+/// This one compiles, so the one above fails for its private field and not for a wrong name:
+///
+/// ```
+/// fn of(receipt: &mns_endpoint::journal::Receipt) -> bool { receipt.is_duplicate() }
+/// ```
 #[derive(Debug)]
 pub struct Receipt {
     is_duplicate: bool,

@@ -8,8 +8,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::journal::Settings;
 use crate::journal::health::Space;
-use crate::journal::logs::Logs;
-use crate::journal::logs::Retention;
+use crate::journal::logs::{Logs, Retention};
 use crate::journal::shared::Shared;
 
 /// How often free space and the names of the files are looked at.

@@ -22,7 +22,7 @@ const REMEMBERED_MAX: usize = 1_000_000;
 const LANDMARK_BYTES: u64 = 4096;
 const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
-/// A keyed digest of a [`NotificationKey`].
+/// A keyed digest of a [`NotificationKey`](crate::journal::NotificationKey).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u128);
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::net::tracker::Tracker;
 
-/// How a request arrived, as an extension of it.
+/// How a request arrived.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// Who sent it: the other end of the connection, or the client that a trusted proxy names
@@ -32,7 +32,8 @@ impl Connection {
         }
     }
 
-    /// One for a request that came through no accept loop, as a benchmark's.
+    /// One for a request that has no slot: of a connection that is turned away, or of a
+    /// benchmark.
     #[must_use]
     pub fn detached() -> Self {
         Self {

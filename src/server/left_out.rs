@@ -18,7 +18,8 @@ const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below 
 const NO_STATUS: u16 = 0;
 
 impl Endpoint {
-    /// Begins the next second of [`RefusedRate`], and logs what was left out in the last one.
+    /// Begins the next second of [`RefusedRate`](crate::server::RefusedRate), and logs what was
+    /// left out in the last one.
     pub fn log_left_out(&self) {
         self.refused.begin_second();
         // What space is left is for pushes only: the summaries follow once there is more.

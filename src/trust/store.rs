@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::bounded;
-use crate::disk::regular;
-use crate::disk::{NotReplaced, RealDisk, Replace, Unwritable};
+use crate::disk::{NotReplaced, RealDisk, Replace, Unwritable, regular};
 use crate::mns::{SigningCertUrl, is_certificate_file};
 use crate::trust::SigningCertificate;
 
@@ -48,7 +47,7 @@ pub enum StoreError {
         /// What the system said.
         cause: io::Error,
     },
-    /// Nothing can be put there.
+    /// A file cannot be written.
     #[error(transparent)]
     Unwritable(#[from] Unwritable),
 }

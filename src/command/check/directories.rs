@@ -9,8 +9,7 @@ use rustix::fs::{Access, access};
 
 use crate::command::check::findings::{Finding, Findings};
 use crate::config::Config;
-use crate::disk::Medium;
-use crate::disk::fix_command;
+use crate::disk::{Medium, fix_command};
 use crate::journal::LogFiles;
 
 impl Findings {

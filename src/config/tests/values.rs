@@ -76,6 +76,13 @@ fn the_entries_of_a_list_are_separated_by_commas_blanks_and_new_lines() {
 }
 
 #[test]
+fn the_bound_on_records_that_wait_reaches_the_journal() {
+    let bytes_max = |flags: &[(&str, &str)]| load(&[], flags).unwrap().journal.limits.bytes_max;
+    assert_eq!(bytes_max(&[]), 64 << 20);
+    assert_eq!(bytes_max(&[("logs.pending_bytes", "16MiB")]), 16 << 20);
+}
+
+#[test]
 fn every_list_names_a_separator_that_is_none_and_an_entry_that_cannot_match() {
     for (key, one) in [
         ("accept.topics", "a"),

@@ -4,6 +4,7 @@
 
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::disk::{
@@ -26,7 +27,8 @@ pub struct LogFiles {
 }
 
 /// The directory of the files. It is held open, so that syncing it takes no descriptor of which
-/// there may be no more, and follows it where somebody moves it.
+/// there may be no more, and follows it where somebody moves it. Past the latch: whoever syncs it
+/// gives up after a failure, which closes the latch, and then syncs it once more.
 pub(super) struct Directory {
     file: Box<dyn DiskFile>,
     id: FileId,
@@ -67,7 +69,7 @@ impl LogFiles {
     /// If the directory was moved away and another one is in its place, that one is locked, synced
     /// and measured from now on.
     fn follow_dir(&mut self) -> io::Result<()> {
-        let dir = Directory::open(&self.disk, &self.names.dir)?;
+        let dir = Directory::open(self.disk.unlatched(), &self.names.dir)?;
         if dir.id != self.dir.id {
             let mode = self.mode;
             let lock = self.disk.open(&self.names.lock(), Open::Append { mode })?;
@@ -117,8 +119,9 @@ impl LogFiles {
     }
 
     /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to
-    /// which nothing was written since `before`; returns their number.
-    pub(super) fn prune(&self, before: SystemTime) -> io::Result<usize> {
+    /// which nothing was written since `before`; returns their number. Each is counted in
+    /// `deletions` as it goes, since one that cannot be deleted turns the number into an error.
+    pub(super) fn prune(&self, before: SystemTime, deletions: &AtomicU64) -> io::Result<usize> {
         let mut deleted = 0_usize;
         let mut failure = None;
         let rotated = self.names.all_rotated(&self.disk)?.into_iter();
@@ -130,7 +133,10 @@ impl LogFiles {
                 continue;
             }
             match self.disk.remove(&path) {
-                Ok(()) => deleted = deleted.saturating_add(1),
+                Ok(()) => {
+                    deleted = deleted.saturating_add(1);
+                    deletions.fetch_add(1, Ordering::Relaxed);
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // One that cannot be deleted does not keep the others.
                 Err(error) => failure = Some(error),
@@ -233,8 +239,14 @@ mod tests {
             file.set_modified(now - Duration::from_secs(100)).unwrap();
         }
         std::fs::write(dir.path().join("endpoint_log.1.3"), "x").unwrap();
-        assert_eq!(files.prune(now - Duration::from_secs(101)).unwrap(), 0);
-        assert_eq!(files.prune(now - Duration::from_secs(50)).unwrap(), 2);
+        let deletions = AtomicU64::new(0);
+        let prune = |age| {
+            files
+                .prune(now - Duration::from_secs(age), &deletions)
+                .unwrap()
+        };
+        assert_eq!((prune(101), prune(50)), (0, 2));
+        assert_eq!(deletions.into_inner(), 2);
         let left = old[2..]
             .iter()
             .chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);

@@ -12,7 +12,6 @@ use std::time::{Instant, SystemTime};
 use strum::IntoEnumIterator as _;
 use tracing::{error, info, warn};
 
-use crate::disk::sync_dir;
 use crate::journal::SyncMode;
 use crate::journal::entry::Entry;
 use crate::journal::logs::files::LogFiles;
@@ -26,10 +25,16 @@ pub(super) const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 /// Proof that a batch is committed: both files were synced with it in them.
 ///
 /// With `logs.sync` other than `always` it means what that mode promises: that the system has been
-/// given both. Nothing else makes one than [`Logs::write`], so nobody else can have a receipt made:
+/// given both. Nothing else makes one than `Logs::write`, so nobody else can have a receipt made:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::Committed { _by_the_commit: () };
+/// ```
+///
+/// This one compiles, so the one above fails for its private field and not for a wrong name:
+///
+/// ```
+/// fn of(committed: &mns_endpoint::journal::Committed) {}
 /// ```
 #[derive(Debug)]
 pub struct Committed {
@@ -208,13 +213,9 @@ impl Logs {
 
     /// Deletes rotated files to which nothing was written since `before`.
     pub(in crate::journal) fn prune(&self, before: SystemTime) {
-        match self.files.prune(before) {
+        match self.files.prune(before, &self.meters.deletions) {
             Ok(0) => {}
-            Ok(files) => {
-                let count = u64::try_from(files).unwrap_or(u64::MAX);
-                self.meters.deletions.fetch_add(count, Ordering::Relaxed);
-                info!(files, "Deleted rotated logs that were older than logs.keep");
-            }
+            Ok(files) => info!(files, "Deleted rotated logs that were older than logs.keep"),
             Err(error) => warn!(%error, "Cannot delete rotated logs that are older than logs.keep"),
         }
     }
@@ -274,7 +275,7 @@ impl Logs {
         }
         // Past the latch: nobody is acknowledged by this, and without it a power cut may take the
         // renaming back.
-        if let Err(error) = sync_dir(self.files.disk.unlatched(), &self.files.names.dir) {
+        if let Err(error) = self.files.dir.sync() {
             error!(%error, "The directory of the logs cannot be synced");
         }
         Fault::Broken(cause)

@@ -158,8 +158,8 @@ impl LogFiles {
                 .and_then(LiveFile::new)
                 .map_err(|cause| not_opened(&path, cause))
         })?;
-        let mut dir_file =
-            Directory::open(&disk, dir).map_err(|cause| unwritable("open", dir, cause))?;
+        let mut dir_file = Directory::open(disk.unlatched(), dir)
+            .map_err(|cause| unwritable("open", dir, cause))?;
         dir_file
             .sync()
             .map_err(|cause| unwritable("sync", dir, cause))?;

@@ -59,8 +59,8 @@ pub(super) fn check_certificate_file(name: &[u8]) -> Result<(), FileNameRule> {
     }
 }
 
-/// Whether a file of [`SigningCertUrl::kept_as`] may have this name, whose path is joined to it
-/// with `+`.
+/// Whether a file of [`SigningCertUrl::kept_as`](crate::mns::SigningCertUrl::kept_as) may have
+/// this name, whose path is joined to it with `+`.
 #[must_use]
 pub fn is_certificate_file(name: &[u8]) -> bool {
     name.rsplit(|byte| *byte == b'+')
