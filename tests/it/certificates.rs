@@ -353,6 +353,27 @@ fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
 }
 
 #[test]
+fn the_first_push_after_a_start_waits_for_no_source_if_its_certificate_is_on_disk() {
+    let host = CertificateHost::serving(&key(512));
+    let options = Options::listing(&host.prefix());
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir
+        .path()
+        .join("certs/signing")
+        .join(host.address.to_string());
+    std::fs::create_dir_all(&kept).unwrap();
+    // Reading so many takes longer than a push needs to arrive.
+    let pem = key(512).certificate_pem().to_owned();
+    for number in 0..250 {
+        std::fs::write(kept.join(format!("{number:03}.pem")), &pem).unwrap();
+    }
+    host.set(Mode::Stall);
+    let endpoint = Endpoint::start_in(dir, &options);
+    let answer = endpoint.exchange(&push(&host.url("249.pem")).sign(&key(512)).wire());
+    assert_eq!((answer.status, host.requests()), (201, 0));
+}
+
+#[test]
 fn a_fifo_or_a_device_in_the_place_of_a_kept_certificate_holds_nothing_up() {
     let host = CertificateHost::serving(&key(512));
     let dir = tempfile::tempdir().unwrap();

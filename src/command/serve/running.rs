@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
@@ -11,6 +14,9 @@ use crate::config::Config;
 use crate::net::Tls;
 use crate::server::{Endpoint, Gate};
 use crate::trust::{self, CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
+
+/// How long a start waits for the certificates on disk.
+const KEPT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Certificates, and what decides how they are obtained.
 pub(crate) struct Certificates {
@@ -35,7 +41,6 @@ impl Certificates {
         let source = HttpsSource::new(config.fetch.clone())?;
         let store = CertificateStore::new(config.certificate_dir.clone());
         let cache = CertificateCache::new(Arc::new(source), store, config.fetch.timeout);
-        tokio::spawn(cache.clone().load_kept(config.prefixes.clone()));
         Ok(Self {
             cache,
             fetch: config.fetch.clone(),
@@ -52,7 +57,26 @@ impl Certificates {
                 dir: self.dir.clone(),
             });
         }
-        Self::new(config)
+        let again = Self::new(config)?;
+        // A reload does not wait: what is in use answers meanwhile.
+        drop(again.read_kept(config));
+        Ok(again)
+    }
+
+    /// Caches the certificates on disk before the first push needs one, which would else wait for
+    /// a source that may be down. Waits for [`KEPT_TIMEOUT`] at most: a directory that does not
+    /// answer keeps no start away.
+    pub(crate) async fn cache_kept(&self, config: &Config) {
+        let read = timeout(KEPT_TIMEOUT, self.read_kept(config)).await;
+        if read.is_err() {
+            let dir = self.dir.display();
+            warn!(%dir, "Reading the certificates on disk takes long: serving without them until \
+                they are read");
+        }
+    }
+
+    fn read_kept(&self, config: &Config) -> JoinHandle<()> {
+        tokio::spawn(self.cache.clone().load_kept(config.prefixes.clone()))
     }
 
     /// Fetches what the configuration names before a push needs it; ends when that is done.

@@ -100,6 +100,7 @@ impl Serve {
                 server.listen");
         }
         let certificates = Certificates::new(&config)?;
+        certificates.cache_kept(&config).await;
         let quarantine = quarantine(&config, address.port());
         let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
         let show_address = self.configuration.show_address_command(&config, address);
