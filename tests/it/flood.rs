@@ -110,6 +110,8 @@ fn push_genuine(
     next: &AtomicUsize,
     [is_met, ended]: [&AtomicBool; 2],
 ) -> (Vec<String>, usize) {
+    // However this ends, the flood ends too.
+    let _met = SetOnDrop(is_met);
     let mut acknowledged = Vec::new();
     let mut push = |file: &str, signer: &Signer| {
         let draft = Draft::new(ContentFormat::Xml, "genuine", &host.url(file)).sign(signer);
@@ -139,6 +141,15 @@ fn push_genuine(
     (acknowledged, new)
 }
 
+/// Sets a flag at its end, also when a failed assertion unwinds.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn flood(peers: u8, new_max: usize) -> Flood {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
@@ -153,6 +164,8 @@ fn flood(peers: u8, new_max: usize) -> Flood {
         AtomicBool::new(false),
     );
     let (statuses, (mut acknowledged, new)) = std::thread::scope(|scope| {
+        // A forger that fails ends the pushes too.
+        let _ended = SetOnDrop(&ended);
         let forge = || scope.spawn(|| send_forged(&endpoint, &host, peers, &next, &is_met));
         let forgers: Vec<_> = (0..SENDERS).map(|_| forge()).collect();
         let genuine =
