@@ -729,11 +729,7 @@ fn a_page_whose_name_points_here_is_refused_and_a_name_of_ours_is_not() {
             assert_eq!(ask(path, host), 421, "{path} {host}");
         }
     }
-    assert!(
-        mns.stderr().contains("add it with --host"),
-        "{}",
-        mns.stderr()
-    );
+    mns.assert_tells("add it with --host");
 }
 
 #[test]
@@ -742,12 +738,11 @@ fn an_address_that_others_reach_gets_a_warning_about_the_known_key() {
         let args = [&["--public-url", "http://emulator.example:9"], args].concat();
         let mns = LocalMns::listen("0.0.0.0:0", &args);
         mns.bound();
-        mns.stderr()
+        mns
     };
-    let known = "everyone knows the access key emulator:emulator";
-    assert!(start(&[]).contains(known));
-    assert!(start(&["--no-auth"]).contains("--no-auth lets them publish"));
-    let own = start(&["--access-key", "id:secret"]);
+    start(&[]).assert_tells("everyone knows the access key emulator:emulator");
+    start(&["--no-auth"]).assert_tells("--no-auth lets them publish");
+    let own = start(&["--access-key", "id:secret"]).stderr();
     assert!(!own.contains("Other machines reach"), "{own}");
     let local = LocalMns::start(&[]);
     local.bound();

@@ -459,11 +459,7 @@ async fn an_endpoint_that_believes_strangers_is_told_so() {
         .await
         .unwrap();
     mns.await_count("delivered", 1);
-    assert!(
-        mns.stderr().contains("The endpoint BELIEVED a forgery"),
-        "{}",
-        mns.stderr()
-    );
+    mns.assert_tells("The endpoint BELIEVED a forgery");
     let bodies: Vec<_> = subscriber
         .pushed()
         .into_iter()

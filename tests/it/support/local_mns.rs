@@ -121,6 +121,14 @@ impl LocalMns {
         whole(self.stderr.path(), "\n")
     }
 
+    /// Waits until it has said a text on stderr, which a thread of its own writes.
+    #[track_caller]
+    pub fn assert_tells(&self, text: &str) {
+        eventually(&format!("{text:?} is told"), || {
+            self.stderr().contains(text).then_some(())
+        });
+    }
+
     /// Ends it as a user does; gives what it printed at the end.
     pub fn stop(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
