@@ -71,8 +71,7 @@ impl<S> TimedStream<S> {
                 return Poll::Pending;
             }
         };
-        let since = self.tracker.activity.since();
-        let deadline = since.checked_add(allowed).unwrap_or(since);
+        let deadline = self.tracker.activity.deadline(allowed);
         // Each request moves the deadline back, and hardly any deadline is met. So the timer is
         // reset only if it would fire too late, or has fired too early.
         while self.reading.deadline() > deadline || self.reading.as_mut().poll(cx).is_ready() {
@@ -266,6 +265,18 @@ mod tests {
         let slots = Slots::new(1, 1, Arc::default());
         let slot = slots.take(None, CancellationToken::new()).unwrap();
         Tracker::of(&slot)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_never_cut_before_its_time() {
+        const ALLOWED: Duration = Duration::from_millis(300);
+        // Phases begin anywhere between two ticks.
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_micros(1730)).await;
+            let begun = Instant::now();
+            let deadline = tracker().activity.deadline(ALLOWED);
+            assert!(deadline >= begun + ALLOWED, "{:?}", deadline - begun);
+        }
     }
 
     #[tokio::test(start_paused = true)]

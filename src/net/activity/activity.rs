@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::net::activity::epoch::{instant, millis, now_ms};
+use crate::net::activity::epoch::{TICK, instant, millis, now_ms};
 use crate::net::activity::filed::Filed;
 use crate::net::activity::phase::Phase;
 use crate::net::activity::wire::Wire;
@@ -250,6 +250,14 @@ impl Activity {
         !self.gives_way()
             && self.phase() == Phase::Opening
             && self.since().elapsed() < FIRST_REQUEST_GRACE
+    }
+
+    /// Returns when the phase has lasted for `allowed`, never too early: its beginning is counted in
+    /// whole ms, rounded down.
+    pub(in crate::net) fn deadline(&self, allowed: Duration) -> Instant {
+        let since = self.since();
+        let allowed = allowed.saturating_add(TICK);
+        since.checked_add(allowed).unwrap_or(since)
     }
 
     /// Returns when a connection on which nothing was said yet has to end.

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// The zero of [`now_ms`].
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
+/// What [`now_ms`] counts in.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
 /// Returns the time since the first connection, in ms.
 pub(in crate::net) fn now_ms() -> u64 {
     millis(EPOCH.elapsed())
