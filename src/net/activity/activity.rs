@@ -252,8 +252,8 @@ impl Activity {
             && self.since().elapsed() < FIRST_REQUEST_GRACE
     }
 
-    /// Returns when the phase has lasted for `allowed`, never too early: its beginning is counted in
-    /// whole ms, rounded down.
+    /// Returns when the phase has lasted for `allowed`, never too early: its beginning is counted
+    /// in whole ms, rounded down.
     pub(in crate::net) fn deadline(&self, allowed: Duration) -> Instant {
         let since = self.since();
         let allowed = allowed.saturating_add(TICK);
