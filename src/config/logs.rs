@@ -3,7 +3,7 @@
 use crate::config::checks::at_least_one;
 use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
-use crate::journal::{AccessField, Duplicates, Limits, Settings};
+use crate::journal::{AccessField, COMMIT_LOG_BYTES_MIN, Duplicates, Limits, Settings};
 
 /// A push of 512 KiB leaves some 5 MiB of records if each of its bytes is escaped. With less room
 /// than for one push MNS would send it in vain.
@@ -24,11 +24,23 @@ pub(super) fn check_journal(
             ..Limits::default()
         },
         sync: logs.sync.0,
+        commit_log_bytes: check_commit_log(logs.commit_log.0.map(|size| bytes(size.0)))?,
         rotate_bytes,
         keep: logs.keep.0,
         low_water_bytes: bytes(logs.low_water.0),
         duplicates,
     })
+}
+
+fn check_commit_log(bytes: Option<u64>) -> Result<Option<u64>, ConfigError> {
+    match bytes {
+        Some(bytes) if bytes < COMMIT_LOG_BYTES_MIN => Err(impossible(
+            "logs.commit_log",
+            &bytes.to_string(),
+            "must be at least 8MiB, or \"off\"",
+        )),
+        Some(_) | None => Ok(bytes),
+    }
 }
 
 fn check_pending(bytes: usize) -> Result<usize, ConfigError> {

@@ -98,6 +98,7 @@ pub(super) struct Logs {
     pub(super) access_fields: Names,
     pub(super) stdout: Stdout,
     pub(super) sync: SyncModeText,
+    pub(super) commit_log: OrOff<Size>,
     pub(super) rotate_size: OrOff<Size>,
     pub(super) keep: OrOff<Duration>,
     pub(super) low_water: Size,

@@ -60,13 +60,21 @@ impl Latch {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    // Relaxed, because the flag guards no other memory: one thread does all that is latched.
+    // Relaxed, because the flag guards no other memory. A thread that sees it late writes to a file
+    // whose own syncs have not failed.
     fn check(&self) -> io::Result<()> {
         if self.0.load(Ordering::Relaxed) {
             Err(io::Error::other("a sync failed before"))
         } else {
             Ok(())
         }
+    }
+}
+
+impl<D: ?Sized> Clone for Latched<D> {
+    fn clone(&self) -> Self {
+        let (latch, disk) = (self.latch.clone(), self.disk.clone());
+        Self { latch, disk }
     }
 }
 
@@ -132,6 +140,15 @@ impl DiskFile for LatchedFile {
     fn sync(&mut self) -> io::Result<()> {
         self.latch.check()?;
         self.file.sync().inspect_err(|_| self.latch.close())
+    }
+
+    fn begin_write_back(&self, offset: u64, len: u64) {
+        self.file.begin_write_back(offset, len);
+    }
+
+    fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
+        let (latch, file) = (self.latch.clone(), self.file.duplicate()?);
+        Ok(Box::new(Self { latch, file }))
     }
 
     fn identity(&self) -> io::Result<FileId> {

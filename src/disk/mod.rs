@@ -1,5 +1,6 @@
 //! The disk: the seam to it, what becomes durable how, and what to do when it refuses.
 
+mod blank;
 mod directory;
 pub(crate) mod fix_command;
 mod latched;
@@ -10,6 +11,7 @@ mod replace;
 mod seam;
 mod unwritable;
 
+pub(crate) use blank::Blank;
 pub use directory::{parent, sync_dir};
 pub(crate) use fix_command::{fix_command, move_away, word};
 pub use latched::Latched;

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Advice, OFlags, fadvise};
 
 use crate::disk::{Disk, DiskFile, FileId, Open, regular};
 
@@ -31,6 +32,7 @@ impl Disk for RealDisk {
             Open::AppendToAny { mode } => {
                 regular::open_any(path, appending(&mut options).mode(mode))
             }
+            Open::InPlace => regular::open(path, options.read(true).write(true)),
             Open::Draft { mode } => {
                 options.write(true).create(true).truncate(true).mode(mode);
                 regular::open(path, &mut options)
@@ -110,6 +112,19 @@ impl DiskFile for RealFile {
         } else {
             self.file.sync_data()
         }
+    }
+
+    /// `fadvise(DontNeed)` begins to write what is dirty in the range, and drops what is clean. The
+    /// pages stay in memory, because they have only just been written and are dirty.
+    fn begin_write_back(&self, offset: u64, len: u64) {
+        if let Some(len) = NonZeroU64::new(len) {
+            fadvise(&self.file, offset, Some(len), Advice::DontNeed).ok();
+        }
+    }
+
+    fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
+        let (file, is_directory) = (self.file.try_clone()?, self.is_directory);
+        Ok(Box::new(Self { file, is_directory }))
     }
 
     fn identity(&self) -> io::Result<FileId> {

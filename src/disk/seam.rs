@@ -98,6 +98,16 @@ pub trait DiskFile: Send {
     /// The disk's.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// Tells the system to begin writing `len` bytes from `offset` on to the disk, so that a later
+    /// sync has less to do. A hint: it makes nothing durable, and may do nothing.
+    fn begin_write_back(&self, offset: u64, len: u64);
+
+    /// A second handle to the same file, so that another thread can sync it.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn duplicate(&self) -> io::Result<Box<dyn DiskFile>>;
+
     /// Which file it is.
     ///
     /// # Errors
@@ -147,6 +157,8 @@ pub enum Open {
         /// The permissions.
         mode: u32,
     },
+    /// Reading, and writing at any place of a file that is there.
+    InPlace,
     /// Writing from its beginning; made if it is missing, emptied if it is there.
     Draft {
         /// The permissions.

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
-use crate::journal::logs::Committed;
+use crate::journal::storage::Committed;
 
 /// What the handle asks of the writer.
 pub(super) enum Command {

@@ -71,7 +71,7 @@ impl Chores {
         }
     }
 
-    pub(super) fn prune(&mut self, logs: &mut Logs, shared: &Shared, clock: &dyn Clock) {
+    pub(super) fn prune(&mut self, logs: &Logs, shared: &Shared, clock: &dyn Clock) {
         let Some(retention) = &mut self.retention else {
             return;
         };

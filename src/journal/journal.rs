@@ -14,11 +14,13 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Clock, SystemClock};
 use crate::journal::batch::{Command, Receipt, Waiting};
+use crate::journal::commit::{self, CommitLog};
 use crate::journal::duplicates::{Fingerprints, RecentNotifications};
-use crate::journal::logs::{Logs, Recovered, torn};
+use crate::journal::logs::{Logs, Recovered};
 use crate::journal::meters::Meters;
 use crate::journal::record::Head;
 use crate::journal::shared::Shared;
+use crate::journal::storage::Storage;
 use crate::journal::tee::Tee;
 use crate::journal::writer::Writer;
 use crate::journal::{
@@ -65,7 +67,7 @@ impl Journal {
         tee: Option<Box<dyn io::Write + Send>>,
     ) -> io::Result<(Self, Recovered)> {
         // First, as it syncs both logs: a duplicate may only be one of a record that is durable.
-        let recovered = torn::recover(&mut files)?;
+        let (recovered, left) = commit::recover(&mut files)?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many refusals as pushes, one request to reopen and one close.
         let (queue, commands) =
@@ -74,8 +76,31 @@ impl Journal {
         let seen =
             (settings.duplicates != Duplicates::Off).then(|| RecentNotifications::load(&files));
         let fingerprints = seen.as_ref().map(RecentNotifications::key);
-        let logs = Logs::new(files, sync, settings.rotate_bytes, shared.meters.clone())?;
-        let writer = Writer::new(logs, seen, shared.clone(), Tee::new(tee), settings, clock);
+        let mut logs = Logs::new(files, settings.rotate_bytes, shared.meters.clone())?;
+        let commit_log = match settings.commit_log_bytes.filter(|_| sync != SyncMode::Os) {
+            Some(bytes) => Some(CommitLog::start(bytes, left, &mut logs, clock.instant())?),
+            None => {
+                // Its frames are in the logs, and no later start must find them.
+                left.map_or(Ok(()), |_| logs.files().remove_commit_log())?;
+                None
+            }
+        };
+        let meters = &shared.meters.commit_log;
+        meters
+            .replayed_frames
+            .store(recovered.replayed.frames, Ordering::Relaxed);
+        meters
+            .missing_frames
+            .store(recovered.replayed.missing, Ordering::Relaxed);
+        let storage = Storage::new(logs, commit_log, &settings, shared.meters.clone());
+        let writer = Writer::new(
+            storage,
+            seen,
+            shared.clone(),
+            Tee::new(tee),
+            settings,
+            clock,
+        );
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(&commands))?;

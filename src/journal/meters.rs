@@ -47,9 +47,30 @@ pub struct Meters {
     pub duplicates: AtomicU64,
     /// Refusals that were not logged for want of room.
     pub refusals_dropped: AtomicU64,
+    /// The commit log.
+    pub commit_log: CommitLogMeters,
     started: Instant,
     /// Milliseconds from `started` to the last sync of both logs.
     synced_ms: AtomicU64,
+}
+
+/// What became of the commit log.
+#[derive(Debug, Default)]
+pub struct CommitLogMeters {
+    /// Its length; 0 while there is none, and each commit syncs both logs.
+    pub bytes: AtomicU64,
+    /// How much of the half that is written is used.
+    pub used_bytes: AtomicU64,
+    /// Frames that were written.
+    pub frames: AtomicU64,
+    /// Their bytes, with their padding.
+    pub frame_bytes: AtomicU64,
+    /// How long it took to sync both logs, so that frames can be overwritten.
+    pub checkpoint_time: DurationHistogram,
+    /// Frames that the start wrote to the logs again.
+    pub replayed_frames: AtomicU64,
+    /// Frames that had been synced and that the start could not read.
+    pub missing_frames: AtomicU64,
 }
 
 impl Meters {
@@ -67,6 +88,7 @@ impl Meters {
             remembered: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             refusals_dropped: AtomicU64::new(0),
+            commit_log: CommitLogMeters::default(),
             started: Instant::now(),
             synced_ms: AtomicU64::new(0),
         }

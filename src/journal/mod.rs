@@ -7,6 +7,7 @@
 
 mod batch;
 mod chores;
+mod commit;
 mod duplicates;
 mod entry;
 mod gather;
@@ -19,20 +20,22 @@ mod record;
 mod room;
 mod settings;
 mod shared;
+mod storage;
 mod tee;
 mod writer;
 
 pub use batch::Receipt;
+pub use commit::COMMIT_LOG_BYTES_MIN;
 pub use entry::{Entry, Identity, JournalError};
 pub use health::{Health, REFUSAL_COOLDOWN, STALL_LIMIT, Space};
 pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use logs::torn;
 pub use logs::{
-    Committed, DIAGNOSTICS, DamagedLog, FileOptions, Log, LogFiles, Names, OpenError, Recovered,
-    TornTail,
+    DIAGNOSTICS, DamagedLog, FileOptions, Log, LogFiles, LogsSynced, Names, OpenError, Recovered,
+    Replayed, TornTail,
 };
-pub use meters::Meters;
+pub use meters::{CommitLogMeters, Meters};
 pub use read::{Damage, Found, NotificationKey, Records, Verdict, accepted, goes_back, verify};
 pub use record::{
     AccessField, AccessLine, Format, Head, Level, Place, RECOVERED, Record, RecordRequest, SUCCEED,
@@ -40,3 +43,4 @@ pub use record::{
 };
 pub use room::{Limits, Waits};
 pub use settings::{Duplicates, Settings, SyncMode};
+pub use storage::Committed;

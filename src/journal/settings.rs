@@ -13,6 +13,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What a receipt means.
     pub sync: SyncMode,
+    /// The length of the commit log, in bytes; without one each commit syncs both logs.
+    pub commit_log_bytes: Option<u64>,
     /// A file is put aside before it grows beyond this; `None` never does.
     pub rotate_bytes: Option<u64>,
     /// Rotated files are deleted once nothing was written to them for so long; `None` keeps them.
@@ -62,6 +64,7 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             sync: SyncMode::Always,
+            commit_log_bytes: None,
             rotate_bytes: Some(100 * 1024 * 1024),
             keep: Some(Duration::from_secs(7 * 24 * 3600)),
             low_water_bytes: 512 * 1024 * 1024,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tracing::warn;
@@ -66,5 +67,19 @@ impl Shared {
         SystemTime::UNIX_EPOCH
             .checked_add(Duration::from_secs(seconds))
             .filter(|_| seconds > 0)
+    }
+}
+
+/// Marks the journal as ended when the thread ends, however it ends: after a panic too nobody may
+/// append to it as if it worked.
+pub(super) struct Ended(pub(super) Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Failed before ended: whoever sees the end after a panic sees the failure too.
+        if thread::panicking() {
+            self.0.vitals.failed.cancel();
+        }
+        self.0.vitals.end();
     }
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use tracing::warn;
@@ -16,8 +15,9 @@ use crate::journal::batch::{Batch, Command, Outcome};
 use crate::journal::chores::Chores;
 use crate::journal::duplicates::RecentNotifications;
 use crate::journal::gather::Gather;
-use crate::journal::logs::{Committed, Fault, Logs};
-use crate::journal::shared::Shared;
+use crate::journal::logs::Fault;
+use crate::journal::shared::{Ended, Shared};
+use crate::journal::storage::{Committed, Storage};
 use crate::journal::tee::Tee;
 use crate::journal::{Duplicates, Entry, JournalError, Settings, SyncMode};
 
@@ -26,7 +26,7 @@ const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 
 /// Owns the files; see [`Writer::run`].
 pub(super) struct Writer {
-    logs: Logs,
+    storage: Storage,
     /// `None` if duplicates are not marked.
     seen: Option<RecentNotifications>,
     shared: Arc<Shared>,
@@ -40,17 +40,17 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer behind what is in the files, which is durable already.
     pub(super) fn new(
-        logs: Logs,
+        storage: Storage,
         seen: Option<RecentNotifications>,
         shared: Arc<Shared>,
         tee: Tee,
         settings: Settings,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let chores = Chores::new(&settings, &logs, clock.as_ref());
+        let chores = Chores::new(&settings, storage.logs(), clock.as_ref());
         let gather = Gather::new(&settings, clock.clone());
         let writer = Self {
-            logs,
+            storage,
             seen,
             shared,
             tee,
@@ -62,7 +62,7 @@ impl Writer {
         // So that the first request knows of it.
         writer
             .chores
-            .look_at_the_space(&writer.logs, &writer.shared);
+            .look_at_the_space(writer.storage.logs(), &writer.shared);
         writer.count_remembered();
         writer
     }
@@ -93,7 +93,18 @@ impl Writer {
             self.do_what_is_due();
             self.shared.vitals.end_work();
         }
+        self.close();
+    }
+
+    /// After the last commit: nothing is left in the commit log.
+    fn close(&mut self) {
         self.tee.hand_over();
+        if self.shared.vitals.failed.is_cancelled() {
+            return;
+        }
+        if let Err(fault) = self.storage.close(self.clock.instant()) {
+            self.report(&fault);
+        }
     }
 
     fn add(&self, batch: &mut Batch, command: Command) {
@@ -175,14 +186,14 @@ impl Writer {
         }
         // Whoever asks for it may have made room or a file.
         if batch.reopens > 0 {
-            self.logs.retry_now();
+            self.storage.logs_mut().retry_now();
         }
         let syncs = batch.closing || self.syncs(batch);
         let now = self.clock.instant();
         let written = if batch.pushes() == 0 && !syncs {
-            self.logs.append(&batch.entry, now).map(|()| None)
+            self.storage.append(&batch.entry, now).map(|()| None)
         } else {
-            self.logs.write(&batch.entry, syncs, now).map(Some)
+            self.storage.write(&batch.entry, syncs, now).map(Some)
         };
         written.map_err(|fault| self.report(&fault))
     }
@@ -192,11 +203,11 @@ impl Writer {
         match self.settings.sync {
             // Refusals do not wait for the disk: the next push takes them along, or they are many.
             SyncMode::Always => {
-                let unsynced = self.logs.unsynced().saturating_add(batch.entry.bytes());
+                let unsynced = self.storage.unsynced().saturating_add(batch.entry.bytes());
                 batch.pushes() > 0 || unsynced >= SYNC_AFTER_BYTES
             }
             SyncMode::Interval(_) => self
-                .logs
+                .storage
                 .sync_due()
                 .is_some_and(|due| due <= self.clock.instant()),
             SyncMode::Os => false,
@@ -213,9 +224,9 @@ impl Writer {
             .iter()
             .for_each(|fingerprint| seen.insert(*fingerprint));
         // At the close too, so that the next start reads hardly anything of the log.
-        if (batch.closing || self.logs.is_save_due())
+        if (batch.closing || self.storage.logs().is_save_due())
             && let Err(fault) = self
-                .logs
+                .storage
                 .save(self.clock.instant(), |files, end| seen.save(files, end))
         {
             self.report(&fault);
@@ -252,7 +263,7 @@ impl Writer {
     fn idle_for(&self) -> Duration {
         // A sync that failed is not tried again.
         let sync_due = self
-            .logs
+            .storage
             .sync_due()
             .filter(|_| !self.shared.vitals.failed.is_cancelled());
         let chores_due = self.chores.due();
@@ -268,32 +279,19 @@ impl Writer {
             return;
         }
         let mut done = Ok(());
-        if self.logs.sync_due().is_some_and(|due| due <= now) {
-            done = self.logs.sync_both(now);
+        if self.storage.sync_due().is_some_and(|due| due <= now) {
+            done = self.storage.sync(now);
         }
         if done.is_ok() && self.chores.due() <= now {
             self.chores.put_off(now);
-            self.chores.look_at_the_space(&self.logs, &self.shared);
             self.chores
-                .prune(&mut self.logs, &self.shared, self.clock.as_ref());
-            done = self.logs.look(now);
+                .look_at_the_space(self.storage.logs(), &self.shared);
+            self.chores
+                .prune(self.storage.logs(), &self.shared, self.clock.as_ref());
+            done = self.storage.look(now);
         }
         if let Err(fault) = done {
             self.report(&fault);
         }
-    }
-}
-
-/// Marks the journal as ended when the thread ends, however it ends: after a panic too nobody may
-/// append to it as if it worked.
-struct Ended(Arc<Shared>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // Failed before ended: whoever sees the end after a panic sees the failure too.
-        if thread::panicking() {
-            self.0.vitals.failed.cancel();
-        }
-        self.0.vitals.end();
     }
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::journal::{Journal, Log};
+use crate::journal::{CommitLogMeters, Journal, Log};
 use crate::metrics::families::{Families, number};
 
 pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
     write_queue(families, journal)?;
     write_batches(families, journal)?;
     write_logs(families, journal)?;
+    write_commit_log(families, &journal.meters().commit_log)?;
     families.gauge(
         "journal_writable",
         "Whether what is handed to the journal can be expected to reach the disk",
@@ -102,5 +103,44 @@ fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
         "remembered_notifications",
         "Notifications that are remembered to tell duplicates by",
         load(&meters.remembered),
+    )
+}
+
+fn write_commit_log(families: &mut Families<'_>, meters: &CommitLogMeters) -> fmt::Result {
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    families.gauge(
+        "commit_log_bytes",
+        "The length of the commit log; 0 while there is none, and each commit syncs both logs",
+        load(&meters.bytes),
+    )?;
+    families.gauge(
+        "commit_log_used_bytes",
+        "How much is used of the half of the commit log that is written",
+        load(&meters.used_bytes),
+    )?;
+    families.counter(
+        "commit_log_frames",
+        "Frames that were written to the commit log",
+        load(&meters.frames),
+    )?;
+    families.counter(
+        "commit_log_frame_bytes",
+        "Their bytes, padding included",
+        load(&meters.frame_bytes),
+    )?;
+    families.durations(
+        "commit_log_checkpoint_seconds",
+        "How long a checkpoint took: a sync of both logs, after which frames can be overwritten",
+        &meters.checkpoint_time,
+    )?;
+    families.gauge(
+        "commit_log_replayed_frames",
+        "Frames that the start wrote to the logs again",
+        load(&meters.replayed_frames),
+    )?;
+    families.gauge(
+        "commit_log_missing_frames",
+        "Frames that had been synced and that the start could not read",
+        load(&meters.missing_frames),
     )
 }

@@ -354,7 +354,8 @@ fn the_configuration_that_judges_is_named_and_another_verdict_than_that_of_the_n
     explain(dir.path(), &wire, &TRUST).assert(
         0,
         "\nConfiguration: built-in defaults, \
-        MNS_ENDPOINT_ADMIN__LISTEN, MNS_ENDPOINT_SIGNING__PREFETCH, --trust http://127.0.0.1:1/\n",
+        MNS_ENDPOINT_ADMIN__LISTEN, MNS_ENDPOINT_LOGS__COMMIT_LOG, MNS_ENDPOINT_SIGNING__PREFETCH, \
+        --trust http://127.0.0.1:1/\n",
     );
     fs::write(dir.path().join("our.toml"), "").unwrap();
     let owner = [
@@ -367,7 +368,8 @@ fn the_configuration_that_judges_is_named_and_another_verdict_than_that_of_the_n
     ];
     let args = [&TRUST[..], &owner].concat();
     let told = "\nConfiguration: our.toml, MNS_ENDPOINT_ADMIN__LISTEN, \
-        MNS_ENDPOINT_SIGNING__PREFETCH, --set accept.topic_owners, --listen, --trust \
+        MNS_ENDPOINT_LOGS__COMMIT_LOG, MNS_ENDPOINT_SIGNING__PREFETCH, \
+        --set accept.topic_owners, --listen, --trust \
         http://127.0.0.1:1/\n";
     explain(dir.path(), &wire, &args).assert(1, told);
     let mut command = program();

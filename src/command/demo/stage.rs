@@ -238,6 +238,7 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
             ("logs.stdout".to_owned(), "off".to_owned()),
             // The proof reads one file of each.
             ("logs.rotate_size".to_owned(), "off".to_owned()),
+            ("logs.commit_log".to_owned(), "8MiB".to_owned()),
             (
                 "signing.certificate_dir".to_owned(),
                 text(dir.join("certificates"))?,

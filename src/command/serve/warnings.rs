@@ -1,10 +1,10 @@
 //! What a start warns about and does not fail for: each is a line of the diagnostic log.
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::disk::Medium;
-use crate::journal::Recovered;
+use crate::journal::{Recovered, Replayed};
 use crate::trust::CertificateStore;
 
 /// What crashes left of the logs, and what storage they are on.
@@ -28,10 +28,33 @@ pub(super) fn of_the_logs(config: &Config, recovered: &Recovered) {
              records follow behind; mns-endpoint logs verify names each place"
         );
     }
+    of_the_commit_log(recovered.replayed);
     let medium = Medium::of(&config.log_dir);
     if medium != Medium::Disk {
         warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what \
             is written there may not survive");
+    }
+}
+
+fn of_the_commit_log(replayed: Replayed) {
+    let Replayed {
+        frames,
+        appended,
+        missing,
+    } = replayed;
+    if missing > 0 {
+        error!(
+            missing,
+            "The commit log is damaged: frames that had been synced cannot be read. If the last \
+             stop was a power cut, records that were answered 201 may be missing in the logs"
+        );
+    }
+    if frames > 0 {
+        info!(
+            frames,
+            appended,
+            "The last stop was not a clean one: the logs were completed from the commit log"
+        );
     }
 }
 

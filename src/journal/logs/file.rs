@@ -47,6 +47,11 @@ impl LiveFile {
         self.file.sync()
     }
 
+    /// A second handle, for another thread.
+    pub(super) fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
+        self.file.duplicate()
+    }
+
     pub(super) fn is_linked(&self) -> io::Result<bool> {
         self.file.is_linked()
     }

@@ -7,8 +7,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use strum::IntoEnumIterator as _;
+
 use crate::disk::{
-    Disk, DiskFile, FileId, FileReader, Latched, NotReplaced, Open, Replace, parent, sync_dir,
+    Blank, Disk, DiskFile, FileId, FileReader, Latched, NotReplaced, Open, Replace, parent,
+    sync_dir,
 };
 use crate::journal::Log;
 use crate::journal::logs::file::LiveFile;
@@ -199,8 +202,55 @@ impl LogFiles {
             .map_err(|NotReplaced { cause, .. }| cause)
     }
 
+    /// Appends to a log at a start, before anybody counts what is in it.
+    pub(in crate::journal) fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
+        self.live[log].append(bytes)
+    }
+
+    /// Opens the log at its name, to write what a power cut took from the middle of it.
+    pub(in crate::journal) fn open_in_place(&self, log: Log) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(&self.names.live(log), Open::InPlace)
+    }
+
+    /// Opens the commit log.
+    pub(in crate::journal) fn open_commit_log(&self) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(&self.names.commit_log(), Open::InPlace)
+    }
+
+    /// What the name of the commit log leads to.
+    pub(in crate::journal) fn commit_log_identity(&self) -> io::Result<FileId> {
+        self.disk.identity(&self.names.commit_log())
+    }
+
+    /// Whether the name of the directory leads to the one that the logs are in.
+    pub(in crate::journal) fn is_dir_in_place(&self) -> bool {
+        let there = self.disk.identity(&self.names.dir);
+        there.is_ok_and(|there| there == self.dir.id)
+    }
+
+    /// Takes the commit log away.
+    pub(in crate::journal) fn remove_commit_log(&self) -> io::Result<()> {
+        self.disk.remove(&self.names.commit_log())
+    }
+
+    /// A commit log that another thread is to make.
+    pub(in crate::journal) fn new_commit_log(&self, bytes: u64) -> Blank {
+        Blank {
+            disk: self.disk.clone(),
+            path: self.names.commit_log(),
+            draft: self.names.commit_log_draft(),
+            mode: self.mode,
+            bytes,
+        }
+    }
+
+    /// Makes both logs durable.
+    pub(in crate::journal) fn sync(&mut self) -> io::Result<()> {
+        Log::iter().try_for_each(|log| self.live[log].sync())
+    }
+
     /// The space that is left for the files, in bytes.
-    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+    pub(in crate::journal) fn free_bytes(&self) -> io::Result<u64> {
         self.dir.file.free_bytes()
     }
 }

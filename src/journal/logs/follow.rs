@@ -14,52 +14,76 @@ use crate::journal::logs::torn::{self, DamagedLog};
 /// A file that could not be rotated or reopened is tried again after this time.
 const SWITCH_RETRY: Duration = Duration::from_secs(1);
 
-impl Logs {
-    /// Follows what others did to the files, without a write.
-    pub(in crate::journal) fn look(&mut self, now: Instant) -> Result<(), Fault> {
-        self.demand_sound()?;
-        // The one whose log is gone must not keep the other from being followed.
-        let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.follow(log, 0, now));
-        endpoint.and(access)
-    }
+/// What a log needs before the next batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::journal) enum Change {
+    /// Somebody changed its length: it is measured again.
+    Measure {
+        /// The length that it has now, in bytes.
+        len: u64,
+    },
+    /// Its name leads elsewhere or to no file: the file that is found or made there takes over.
+    Reopen,
+    /// It would grow too large: a new file takes over.
+    Rotate,
+}
 
+impl Logs {
     /// A rotation or reopening that failed may be tried at once.
     pub(in crate::journal) fn retry_now(&mut self) {
         self.switch_after = PerLog::default();
     }
 
-    /// If somebody changed the length of a file it is measured again; if its name leads elsewhere,
-    /// or if it would grow too large, another file is used from now on.
-    pub(super) fn follow(&mut self, log: Log, incoming: usize, now: Instant) -> Result<(), Fault> {
+    /// What a log needs before so many bytes are appended to it.
+    pub(in crate::journal) fn change_due(
+        &self,
+        log: Log,
+        incoming: usize,
+        now: Instant,
+    ) -> Result<Option<Change>, Fault> {
         let len = self.files.live[log].len().map_err(Fault::Refused)?;
-        let expected = self.written[log];
-        if len != expected {
-            warn!(
-                log = log.name(),
-                expected, len, "Somebody else changed the length of a log: measured anew"
-            );
-            self.adopt(log, self.floor[log])?;
+        if len != self.written[log] {
+            return Ok(Some(Change::Measure { len }));
         }
         // Each attempt begins with a sync, so a switch that failed is not tried with each batch.
         if self.switch_after[log].is_some_and(|after| now < after) {
-            return self.demand_name(log);
+            return self.demand_name(log).map(|()| None);
         }
         // If that is not known, the current file still takes records.
-        let is_moved = self.files.is_moved(log).unwrap_or(false);
+        if self.files.is_moved(log).unwrap_or(false) {
+            return Ok(Some(Change::Reopen));
+        }
         let after = self.written[log].saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
         // A batch that alone is larger has a file of its own: an empty file is never rotated.
         let is_full =
             self.written[log] > 0 && self.rotate_bytes.is_some_and(|bytes_max| after > bytes_max);
-        let (is_new, meter) = match (is_moved, is_full) {
-            (true, _) => {
+        Ok(is_full.then_some(Change::Rotate))
+    }
+
+    /// Makes a change. Both logs have been synced, and no frame names a place in them any more.
+    pub(in crate::journal) fn change(
+        &mut self,
+        log: Log,
+        change: Change,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let (is_new, meter) = match change {
+            Change::Measure { len } => {
+                let expected = self.written[log];
+                warn!(
+                    log = log.name(),
+                    expected, len, "Somebody else changed the length of a log: measured anew"
+                );
+                return self.adopt(log, self.floor[log]);
+            }
+            Change::Reopen => {
                 let is_new = self.switch(log, now, |files| files.reopen(log))?;
                 (is_new, &self.meters.reopenings)
             }
-            (false, true) => {
+            Change::Rotate => {
                 let is_new = self.switch(log, now, |files| files.rotate(log))?;
                 (is_new, &self.meters.rotations)
             }
-            (false, false) => return Ok(()),
         };
         meter.fetch_add(u64::from(is_new), Ordering::Relaxed);
         if is_new {
@@ -109,10 +133,7 @@ impl Logs {
         if log == Log::Endpoint {
             self.unsaved = SAVE_AFTER_BYTES;
         }
-        // A file without a durable name keeps nothing.
-        if let Err(cause) = self.files.dir.sync() {
-            return Err(self.give_up(cause));
-        }
+        self.sync_dir()?;
         self.adopt(log, 0).map(|()| true)
     }
 
@@ -138,6 +159,7 @@ impl Logs {
         self.sync_file(log)?;
         let len = self.files.live[log].len().map_err(Fault::Refused)?;
         (self.written[log], self.floor[log]) = (len, len);
+        self.written_back[log] = len;
         self.publish_len(log);
         Ok(())
     }

@@ -8,13 +8,16 @@ mod names;
 mod open;
 mod per_log;
 mod retention;
+mod sync;
 pub(crate) mod torn;
 
 pub use files::LogFiles;
-pub use logs::Committed;
 pub(super) use logs::{Fault, Logs};
 pub use names::{DIAGNOSTICS, Names};
 pub use open::{FileOptions, OpenError};
 pub use per_log::Log;
+pub(super) use per_log::PerLog;
 pub(super) use retention::Retention;
-pub use torn::{DamagedLog, Recovered, TornTail};
+pub use sync::LogsSynced;
+pub(super) use sync::{PendingSync, WriteBack};
+pub use torn::{DamagedLog, Recovered, Replayed, TornTail};

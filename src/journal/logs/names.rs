@@ -66,6 +66,18 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.lock", self.port))
     }
 
+    /// The commit log: what is not yet durable in both logs.
+    #[must_use]
+    pub fn commit_log(&self) -> PathBuf {
+        self.dir.join(format!(".commit_log.{}", self.port))
+    }
+
+    /// The commit log while it is being made.
+    #[must_use]
+    pub fn commit_log_draft(&self) -> PathBuf {
+        self.dir.join(format!(".commit_log.{}.new", self.port))
+    }
+
     /// The snapshot of what is known of duplicates.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {

@@ -85,6 +85,7 @@ impl FileOptions {
             names.lock(),
             names.live(Log::Endpoint),
             names.live(Log::Access),
+            names.commit_log(),
         ] {
             if let Some(kind) = regular::not_regular(&path) {
                 return Err(not_a_file(&path, kind));

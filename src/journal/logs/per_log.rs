@@ -30,8 +30,14 @@ pub(in crate::journal) struct PerLog<T> {
 }
 
 impl<T> PerLog<T> {
+    pub(in crate::journal) const fn new(endpoint: T, access: T) -> Self {
+        Self { endpoint, access }
+    }
+
     /// Makes both values, that of the endpoint log first.
-    pub(super) fn try_from_fn<E>(mut make: impl FnMut(Log) -> Result<T, E>) -> Result<Self, E> {
+    pub(in crate::journal) fn try_from_fn<E>(
+        mut make: impl FnMut(Log) -> Result<T, E>,
+    ) -> Result<Self, E> {
         Ok(Self {
             endpoint: make(Log::Endpoint)?,
             access: make(Log::Access)?,

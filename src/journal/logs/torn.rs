@@ -24,6 +24,19 @@ pub struct Recovered {
     pub torn: Vec<TornTail>,
     /// The logs that hold bytes that are not a record, with whole records behind them.
     pub damaged: Vec<DamagedLog>,
+    /// What the logs lacked and the commit log had.
+    pub replayed: Replayed,
+}
+
+/// What was taken from the commit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Replayed {
+    /// Frames that were written to the logs again.
+    pub frames: u64,
+    /// Parts of them that were appended, because their places were taken.
+    pub appended: u64,
+    /// Frames that had been synced and cannot be read.
+    pub missing: u64,
 }
 
 /// A tail that was cut off and set aside.
@@ -211,6 +224,18 @@ fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Surve
         places,
     }))
 }
+
+/// Whether a record may begin behind these bytes, the last of a file or all of it.
+pub(in crate::journal) fn ends_a_record(log: Log, before: &[u8]) -> bool {
+    let is_end = match log {
+        Log::Access => before.ends_with(b"\n"),
+        Log::Endpoint => before.ends_with(b"\n\n") || before.ends_with(b"}\n"),
+    };
+    is_end || before.is_empty()
+}
+
+/// How many bytes it takes to see the end of a record.
+pub(in crate::journal) const END_BYTES: u64 = 2;
 
 fn has_end(log: Log, record: &[u8]) -> bool {
     match log {

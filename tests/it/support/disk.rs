@@ -3,7 +3,7 @@
 //! It knows directories, files and names, no logs: what rotates, reopens and deletes them is the
 //! real code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::TryLockError;
 use std::io;
@@ -31,6 +31,90 @@ pub struct File {
     pub copies: Vec<Vec<u8>>,
     /// When it was last written.
     pub modified: SystemTime,
+    /// Which blocks a sync that failed has made the system forget: the next sync is a success, and
+    /// they are not on the disk.
+    forgotten: BTreeSet<usize>,
+    /// It is overwritten in place, so a power cut may damage any page that was being written.
+    is_overwritten: bool,
+}
+
+/// What a power cut takes at once of a log.
+const BLOCK: usize = 16;
+/// What it takes at once of a file that is overwritten in place.
+const PAGE: usize = 4096;
+
+impl File {
+    /// What is there of what was written since the last sync: each block by itself, or not.
+    fn after_power_cut(&self, random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
+        if !self.is_overwritten && !self.live.starts_with(&self.durable) && random(2) == 0 {
+            // It was cut, and that was not synced.
+            return self.durable.clone();
+        }
+        let shortest = self.durable.len().min(self.live.len());
+        let len = shortest + random(self.live.len() - shortest + 1);
+        let mut left = self.live[..len].to_vec();
+        let block = if self.is_overwritten { PAGE } else { BLOCK };
+        for (number, new) in left.chunks_mut(block).enumerate() {
+            let start = number * block;
+            let old: Vec<u8> = (start..start + new.len())
+                .map(|place| self.durable.get(place).copied().unwrap_or_default())
+                .collect();
+            if *new == old {
+                continue;
+            }
+            match random(4) {
+                0 => new.copy_from_slice(&old),
+                1 if self.is_overwritten => new.fill(0xaa),
+                2 if self.is_overwritten => {
+                    let torn = random(new.len());
+                    new[torn..].copy_from_slice(&old[torn..]);
+                }
+                _ => {}
+            }
+        }
+        left
+    }
+
+    /// Bytes were written from a place on.
+    fn is_written(&mut self, start: usize, len: usize) {
+        for block in start / BLOCK..(start + len).div_ceil(BLOCK) {
+            self.forgotten.remove(&block);
+        }
+    }
+
+    fn sync(&mut self) {
+        let old = std::mem::replace(&mut self.durable, self.live.clone());
+        for block in &self.forgotten {
+            for place in block * BLOCK..((block + 1) * BLOCK).min(self.durable.len()) {
+                self.durable[place] = old.get(place).copied().unwrap_or_default();
+            }
+        }
+    }
+
+    /// A sync fails: the system takes what it could not write for written.
+    fn forget(&mut self) {
+        let old = |place: usize| self.durable.get(place).copied().unwrap_or_default();
+        let blocks = self.live.chunks(BLOCK).enumerate();
+        let lost: Vec<usize> = blocks
+            .filter(|(block, bytes)| {
+                (0..)
+                    .zip(*bytes)
+                    .any(|(place, byte)| old(block * BLOCK + place) != *byte)
+            })
+            .map(|(block, _)| block)
+            .collect();
+        self.forgotten.extend(lost);
+    }
+
+    /// Whether all of it would survive a power cut.
+    pub fn is_durable(&self) -> bool {
+        self.live == self.durable
+    }
+
+    /// Whether a sync that failed made the system forget a part of it.
+    pub fn is_forgotten(&self) -> bool {
+        !self.forgotten.is_empty()
+    }
 }
 
 pub type Names = BTreeMap<String, usize>;
@@ -289,6 +373,7 @@ impl Disk {
         let file = self.make_if_missing(name);
         let file = &mut self.files[file];
         (file.live, file.durable) = (content.to_vec(), content.to_vec());
+        file.forgotten.clear();
         file.modified = SystemClock.now();
     }
 
@@ -346,6 +431,8 @@ impl Disk {
             durable: Vec::new(),
             copies: Vec::new(),
             modified: SystemClock.now(),
+            forgotten: BTreeSet::new(),
+            is_overwritten: name.starts_with(".commit_log"),
         });
         self.names.insert(name.to_owned(), self.files.len() - 1);
         self.unsynced_names.push(self.names.clone());
@@ -426,17 +513,9 @@ impl Disk {
         }
         left.is_dir_unsynced = false;
         for file in &mut left.files {
-            let mut content = file.durable.clone();
-            if let Some(rest) = file.live.strip_prefix(file.durable.as_slice()) {
-                // What was written in between is there in blocks, or not.
-                for block in rest[..random(rest.len() + 1)].chunks(16) {
-                    let is_lost = random(3) == 0;
-                    content.extend(block.iter().map(|byte| if is_lost { 0 } else { *byte }));
-                }
-            } else if random(2) == 0 {
-                content.clone_from(&file.live);
-            }
+            let content = file.after_power_cut(&mut random);
             (file.durable, file.live) = (content.clone(), content);
+            file.forgotten.clear();
         }
         left
     }
@@ -481,6 +560,10 @@ impl disk::Disk for FaultyDisk {
                         return Err(io::Error::other("open failed"));
                     }
                     disk.make_if_missing(name)
+                }
+                Open::InPlace => {
+                    let file = disk.names.get(name).copied();
+                    file.ok_or(io::ErrorKind::NotFound)?
                 }
                 Open::Draft { .. } => {
                     let file = disk.make_if_missing(name);
@@ -614,8 +697,17 @@ impl DiskFile for Handle {
             };
             let start = usize::try_from(offset).unwrap();
             let file = &mut disk.files[self.what.file()];
+            // Only what makes a file longer takes room.
+            let longer = (start + taken).saturating_sub(file.live.len());
+            if let Some(room) = &mut disk.room {
+                if longer > *room {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                *room -= longer;
+            }
             file.live.resize(file.live.len().max(start + taken), 0);
             file.live[start..start + taken].copy_from_slice(&bytes[..taken]);
+            file.is_written(start, taken);
             Ok(())
         })
     }
@@ -635,7 +727,9 @@ impl DiskFile for Handle {
                 *room -= taken;
             }
             let file = &mut disk.files[self.what.file()];
+            let start = file.live.len();
             file.live.extend_from_slice(&bytes[..taken]);
+            file.is_written(start, taken);
             file.modified = SystemClock.now();
             if taken == bytes.len() {
                 Ok(())
@@ -670,17 +764,32 @@ impl DiskFile for Handle {
         };
         disk.syncs += usize::from(self.is_log);
         if fails {
+            if let What::File(file) = self.what {
+                disk.files[file].forget();
+            }
             return Err(io::Error::other("sync failed"));
         }
         match self.what {
-            What::File(file) => {
-                let file = &mut disk.files[file];
-                file.durable = file.live.clone();
-            }
+            What::File(file) => disk.files[file].sync(),
             What::Directory(number) => disk.sync_names(number),
             What::Above => disk.is_dir_unsynced = false,
         }
         Ok(())
+    }
+
+    fn begin_write_back(&self, _offset: u64, _len: u64) {}
+
+    fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
+        let number = self.disk.with(|disk| {
+            disk.call()?;
+            disk.handles_made += 1;
+            Ok::<_, io::Error>(disk.handles_made)
+        })?;
+        Ok(Box::new(Self {
+            disk: self.disk.clone(),
+            number,
+            ..*self
+        }))
     }
 
     fn identity(&self) -> io::Result<FileId> {

@@ -13,10 +13,12 @@ use tempfile::TempDir;
 use crate::support::{Answer, eventually, exchange, whole};
 
 /// What is off unless a test asks for it: the admin listener, of which all would have one port, and
-/// the fetch of the known certificate, which would leave this machine.
-pub const OFF: [(&str, &str); 2] = [
+/// the fetch of the known certificate, which would leave this machine. The commit log is as small as
+/// it can be.
+pub const OFF: [(&str, &str); 3] = [
     ("MNS_ENDPOINT_ADMIN__LISTEN", "off"),
     ("MNS_ENDPOINT_SIGNING__PREFETCH", "false"),
+    ("MNS_ENDPOINT_LOGS__COMMIT_LOG", "8MiB"),
 ];
 
 /// The program, with no configuration from outside but for what is [`OFF`].

@@ -1,0 +1,51 @@
+//! A file of zeros that was written full once, so that overwriting it later changes no metadata.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::disk::{Latched, Open, parent, sync_dir};
+
+/// Zeros are written in pieces of this size.
+const PIECE_BYTES: usize = 1024 * 1024;
+
+/// A file that is to be made.
+pub(crate) struct Blank {
+    pub disk: Latched,
+    /// Where it goes.
+    pub path: PathBuf,
+    /// The name under which it is written first, in the same directory.
+    pub draft: PathBuf,
+    /// Its permissions, before the umask.
+    pub mode: u32,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Blank {
+    /// Makes it, durably under its name. Past the latch: a sync that fails here says nothing of
+    /// what was acknowledged.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        let disk = self.disk.unlatched();
+        let made = self.write().and_then(|()| {
+            disk.rename(&self.draft, &self.path)?;
+            sync_dir(disk, parent(&self.path))
+        });
+        made.inspect_err(|_| drop(disk.remove(&self.draft)))
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let mode = self.mode;
+        let disk = self.disk.unlatched();
+        let mut file = disk.open(&self.draft, Open::Draft { mode })?;
+        let zeros = vec![0; PIECE_BYTES];
+        let mut place = 0_u64;
+        while place < self.bytes {
+            let left = self.bytes.saturating_sub(place);
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            let piece = zeros.get(..left).unwrap_or(&zeros);
+            file.write_at(piece, place)?;
+            place = place.saturating_add(u64::try_from(piece.len()).map_err(io::Error::other)?);
+        }
+        file.sync()
+    }
+}

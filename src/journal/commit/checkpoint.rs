@@ -1,0 +1,102 @@
+//! How the two logs catch up with the commit log, so that its frames can be overwritten.
+
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::journal::commit::commit_log::{CommitLog, broken};
+use crate::journal::commit::segment::Segment;
+use crate::journal::logs::{Fault, Logs};
+
+/// After this time without a batch the logs are synced, so that they are whole by themselves.
+const IDLE: Duration = Duration::from_secs(1);
+
+impl CommitLog {
+    /// Goes on in the other half, once the logs have all that is there.
+    pub(super) fn turn(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        let is_covered = |segment: &Option<Segment>| {
+            let segment = segment.as_ref();
+            segment.is_none_or(Segment::is_other_half_covered)
+        };
+        if !is_covered(&self.segment) {
+            self.settle(logs, now)?;
+        }
+        if !is_covered(&self.segment) {
+            self.cover_now(logs)?;
+        }
+        match self.segment.as_mut().map_or(Ok(()), Segment::turn) {
+            Ok(()) => self.begin_checkpoint(logs),
+            Err(cause) => self.lose(cause, logs, now),
+        }
+    }
+
+    pub(super) fn cover_now(&mut self, logs: &mut Logs) -> Result<(), Fault> {
+        let synced = logs.sync(self.mark()).map_err(broken)?;
+        self.cover(&synced);
+        Ok(())
+    }
+
+    /// Has both logs synced by the other thread.
+    fn begin_checkpoint(&mut self, logs: &mut Logs) -> Result<(), Fault> {
+        match logs.begin_sync(self.mark()) {
+            Ok(sync) => {
+                self.checkpointer.sync(sync);
+                Ok(())
+            }
+            // No descriptor is left for the other thread.
+            Err(_) => self.cover_now(logs),
+        }
+    }
+
+    /// Syncs both logs, and says so in a frame that is durable: the next start takes nothing from
+    /// the frames before it. So the files may change their names and lengths after this.
+    pub(in crate::journal) fn checkpoint(
+        &mut self,
+        logs: &mut Logs,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        if self.segment.as_ref().is_none_or(Segment::is_checkpointed) {
+            return Ok(());
+        }
+        self.settle(logs, now)?;
+        self.cover_now(logs)?;
+        match self
+            .segment
+            .as_mut()
+            .map_or(Ok(()), Segment::write_checkpoint)
+        {
+            Ok(()) => Ok(()),
+            Err(cause) => self.lose(cause, logs, now),
+        }
+    }
+
+    /// Once a second: syncs the logs after a pause, and tries again to make a commit log.
+    pub(in crate::journal) fn look(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        self.poll(logs, now)?;
+        self.demand_name(logs, now)?;
+        if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
+            self.make(logs, now);
+        }
+        let is_idle = now.saturating_duration_since(self.last_frame) >= IDLE;
+        let Some(segment) = &mut self.segment else {
+            return Ok(());
+        };
+        if !is_idle || segment.is_checkpointed() || self.checkpointer.is_busy() {
+            return Ok(());
+        }
+        if !segment.is_covered() {
+            return self.begin_checkpoint(logs);
+        }
+        self.checkpoint(logs, now)
+    }
+
+    /// Syncs both logs and overwrites the frames with zeros.
+    pub(in crate::journal) fn close(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        self.checkpoint(logs, now)?;
+        let erased = self.segment.as_mut().map_or(Ok(()), Segment::erase);
+        if let Err(error) = erased {
+            warn!(%error, "The commit log cannot be overwritten: what messages say stays in it");
+        }
+        Ok(())
+    }
+}

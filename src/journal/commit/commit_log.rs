@@ -1,0 +1,300 @@
+//! The commit log of a journal: made, written, synced, lost and made again.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use strum::IntoEnumIterator as _;
+use tracing::{error, warn};
+
+use crate::journal::commit::checkpointer::{Checkpointer, Done};
+use crate::journal::commit::frame;
+use crate::journal::commit::replay::{Found, Left};
+use crate::journal::commit::segment::Segment;
+use crate::journal::logs::{Fault, Log, Logs, LogsSynced};
+use crate::journal::{CommitLogMeters, Entry, Meters};
+
+/// The smallest commit log that a configuration may ask for, in bytes.
+pub const COMMIT_LOG_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// The commit log takes at most this part of the free space.
+const SPACE_PART: u64 = 16;
+/// One that could not be made is tried again after this time.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// The commit log of a journal, or none for the time being: then each commit syncs both logs.
+pub(in crate::journal) struct CommitLog {
+    pub(super) segment: Option<Segment>,
+    bytes_max: u64,
+    pub(super) checkpointer: Checkpointer,
+    /// When another one is to be made; `None` while there is one or it is being made.
+    pub(super) retry_at: Option<Instant>,
+    /// When the last frame was written.
+    pub(super) last_frame: Instant,
+}
+
+impl CommitLog {
+    /// Uses what an earlier process left, or has a new one made. All that is in the logs is
+    /// durable.
+    pub(in crate::journal) fn start(
+        bytes_max: u64,
+        left: Option<Left>,
+        logs: &mut Logs,
+        now: Instant,
+    ) -> io::Result<Self> {
+        let mut commit_log = Self {
+            segment: None,
+            bytes_max,
+            checkpointer: Checkpointer::start()?,
+            retry_at: None,
+            last_frame: now,
+        };
+        let is_there = left.is_some();
+        commit_log.segment = left
+            .filter(|left| commit_log.is_usable(left, logs))
+            .and_then(|left| Segment::begin(left.file, &left.found).ok());
+        if commit_log.segment.is_none() {
+            if is_there {
+                // Its frames are in the logs, and no later start must find them.
+                logs.files().remove_commit_log()?;
+            }
+            commit_log.make(logs, now);
+        }
+        commit_log.publish(&logs.meters().commit_log);
+        Ok(commit_log)
+    }
+
+    /// Whether a file is neither larger than it may be nor much smaller than it could be.
+    fn is_usable(&self, left: &Left, logs: &Logs) -> bool {
+        let len = left.file.len().unwrap_or_default();
+        let wanted = self.wanted_bytes(logs);
+        len <= self.bytes_max && wanted.is_some_and(|wanted| len >= wanted / 2)
+    }
+
+    /// `None` if there is no room for one.
+    fn wanted_bytes(&self, logs: &Logs) -> Option<u64> {
+        let free = logs.free_bytes().unwrap_or(u64::MAX);
+        let wanted = self.bytes_max.min(free / SPACE_PART);
+        let least = self.bytes_max.min(COMMIT_LOG_BYTES_MIN);
+        (wanted >= least).then_some(wanted)
+    }
+
+    /// Has a new one made by the other thread, beside the logs. Until that is done there is none.
+    /// Where somebody moved the directory with the logs, what is at its name may be gone after a
+    /// power cut.
+    pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
+        let is_beside = logs.files().is_dir_in_place();
+        if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {
+            self.retry_at = None;
+            self.checkpointer.make(logs.files().new_commit_log(bytes));
+        } else {
+            self.retry_later(now);
+        }
+    }
+
+    fn retry_later(&mut self, now: Instant) {
+        self.retry_at = now.checked_add(RETRY);
+    }
+
+    /// Takes what the other thread has done.
+    pub(in crate::journal) fn poll(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        while let Some(done) = self.checkpointer.poll() {
+            self.take(done, logs, now)?;
+        }
+        Ok(())
+    }
+
+    /// The same, waiting for what it has not done yet.
+    pub(super) fn settle(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        while let Some(done) = self.checkpointer.wait() {
+            self.take(done, logs, now)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, done: Done, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        match done {
+            Done::Synced(took, synced) => {
+                self.cover(&synced.map_err(broken)?);
+                logs.meters().commit_log.checkpoint_time.observe(took);
+            }
+            Done::Made(Ok(())) => self.adopt(logs, now)?,
+            Done::Made(Err(error)) => {
+                warn!(%error, "No commit log can be made: until there is one each commit syncs \
+                    both logs, which takes longer");
+                self.retry_later(now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Uses the file that was made. Refusals that were written without a sync have no frame, so
+    /// they must be durable before any frame is behind them.
+    fn adopt(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        if !logs.files().is_dir_in_place() {
+            self.retry_later(now);
+            return Ok(());
+        }
+        logs.sync(0).map_err(broken)?;
+        let file = logs.files().open_commit_log();
+        match file.and_then(|file| Segment::begin(file, &Found::default())) {
+            Ok(segment) => {
+                self.segment = Some(segment);
+                self.publish(&logs.meters().commit_log);
+                Ok(())
+            }
+            Err(cause) => self.lose(cause, logs, now),
+        }
+    }
+
+    /// Whether there is one at this moment.
+    pub(in crate::journal) fn is_ready(&self) -> bool {
+        self.segment.is_some()
+    }
+
+    /// The number of the last frame: the mark of a sync of the logs that begins now.
+    pub(in crate::journal) fn mark(&self) -> u64 {
+        self.segment.as_ref().map_or(0, Segment::number)
+    }
+
+    /// Takes it that the logs were synced.
+    pub(in crate::journal) fn cover(&mut self, synced: &LogsSynced) {
+        if let Some(segment) = &mut self.segment {
+            segment.cover(synced);
+        }
+    }
+
+    /// Makes room for the frame of a batch; `false` if it goes without one, because there is no
+    /// commit log, or because it is so large that one more copy costs more than a sync.
+    pub(in crate::journal) fn make_room(
+        &mut self,
+        entry: &Entry,
+        logs: &mut Logs,
+        now: Instant,
+    ) -> Result<bool, Fault> {
+        self.demand_name(logs, now)?;
+        match &self.segment {
+            Some(segment) if segment.fits(entry) => {
+                if !segment.has_room(entry) {
+                    self.turn(logs, now)?;
+                }
+                Ok(self.is_ready())
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// Without its name it is gone with the process, and all that only its frames have.
+    pub(super) fn demand_name(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        let Some(segment) = &self.segment else {
+            return Ok(());
+        };
+        let is_there = match logs.files().commit_log_identity() {
+            Ok(there) => there == segment.id(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if is_there {
+            return Ok(());
+        }
+        warn!("Somebody took the commit log away: both logs are synced, and a new one is made");
+        self.leave(logs, now)?;
+        self.make(logs, now);
+        Ok(())
+    }
+
+    /// Writes a batch: to both logs first, so that a full disk is met before anything is committed,
+    /// then as a frame; and makes it durable if it `syncs`.
+    pub(in crate::journal) fn write(
+        &mut self,
+        entry: &Entry,
+        syncs: bool,
+        logs: &mut Logs,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        if entry.bytes() > 0 {
+            let offsets = logs.written();
+            logs.append(entry)?;
+            let framed = self
+                .segment
+                .as_mut()
+                .map_or(Ok(()), |segment| segment.append(entry, offsets));
+            if let Err(cause) = framed {
+                let fault = logs.take_back(cause);
+                self.leave(logs, now)?;
+                return Err(fault);
+            }
+            self.count_frame(entry, logs.meters());
+            self.last_frame = now;
+        }
+        if syncs {
+            self.sync(logs)?;
+        }
+        logs.keep(entry);
+        Log::iter().for_each(|log| {
+            if let Some(range) = logs.begin_write_back(log) {
+                self.checkpointer.write_back(range);
+            }
+        });
+        Ok(())
+    }
+
+    fn count_frame(&self, entry: &Entry, meters: &Meters) {
+        let meters = &meters.commit_log;
+        meters.frames.fetch_add(1, Ordering::Relaxed);
+        meters
+            .frame_bytes
+            .fetch_add(frame::frame_bytes(entry), Ordering::Relaxed);
+        self.publish(meters);
+    }
+
+    /// How long it is, and how full.
+    fn publish(&self, meters: &CommitLogMeters) {
+        let segment = self.segment.as_ref();
+        let (bytes, used) = segment.map_or((0, 0), |segment| (segment.len(), segment.place()));
+        meters.bytes.store(bytes, Ordering::Relaxed);
+        meters.used_bytes.store(used, Ordering::Relaxed);
+    }
+
+    /// Makes all frames durable: the one sync before a 201. What is not acknowledged yet is cut off
+    /// the logs if it fails.
+    pub(in crate::journal) fn sync(&mut self, logs: &mut Logs) -> Result<(), Fault> {
+        let synced = self.segment.as_mut().map_or(Ok(()), Segment::sync);
+        synced.map_err(|cause| logs.give_up(cause))
+    }
+
+    /// The commit log cannot be written: goes on without, or gives up if a sync failed.
+    pub(super) fn lose(
+        &mut self,
+        cause: io::Error,
+        logs: &mut Logs,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        if logs.demand_sound().is_err() {
+            return Err(logs.give_up(cause));
+        }
+        warn!(%cause, "The commit log cannot be used: until there is a new one each commit syncs \
+            both logs, which takes longer");
+        self.leave(logs, now)
+    }
+
+    /// Goes on without it: both logs have all that is in it, durably, before its name is gone.
+    fn leave(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
+        self.settle(logs, now)?;
+        self.cover_now(logs)?;
+        let segment = self.segment.take();
+        let there = logs.files().commit_log_identity().ok();
+        if segment.is_some_and(|segment| there == Some(segment.id())) {
+            drop(logs.files().remove_commit_log());
+        }
+        self.publish(&logs.meters().commit_log);
+        self.retry_later(now);
+        logs.sync_dir()
+    }
+}
+
+/// A log's sync failed. Nothing is cut off: what was acknowledged is in the frames, from which the
+/// next start writes it again.
+pub(super) fn broken(cause: io::Error) -> Fault {
+    error!(%cause, "A log cannot be synced: nothing more is written until the next start, which \
+        completes the logs from the commit log");
+    Fault::Broken(cause)
+}

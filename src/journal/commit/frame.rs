@@ -1,0 +1,241 @@
+//! One frame of the commit log: what a batch added to both logs, and where.
+//!
+//! A frame begins at a block and is padded to whole blocks, so that writing a frame never rewrites
+//! a block that holds an earlier one. Its checksum covers the life, because a half that is used
+//! again is full of whole frames of an earlier life. The format is in docs/design/journal.md.
+
+use std::hash::Hasher as _;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::journal::Entry;
+use crate::journal::logs::{Log, PerLog};
+
+/// What a frame is padded to. A page of the system's cache, and at least a sector of the disk.
+pub(in crate::journal) const BLOCK_BYTES: usize = 4096;
+/// The same, where places in a file are counted.
+pub(in crate::journal) const BLOCK: u64 = BLOCK_BYTES as u64;
+/// The last byte is the version of the format. No log has a control character in it, so nothing
+/// that a sender can write looks like the beginning of a frame.
+const MAGIC: [u8; 8] = *b"\0MNSLOG\x01";
+/// The words of a head after the magic and the checksum.
+const WORDS: usize = 8;
+const CHECKSUM_AT: usize = MAGIC.len();
+const WORDS_AT: usize = CHECKSUM_AT + size_of::<u128>();
+const HEAD_BYTES: usize = WORDS_AT + WORDS * size_of::<u64>();
+
+/// What a frame says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::journal) struct Head {
+    /// How often a half of the commit log was begun anew, this time included. Even lives are in
+    /// the first half, odd ones in the second.
+    pub life: u64,
+    /// One more than that of the frame before, whatever the life. The first is 1.
+    pub number: u64,
+    /// The last frame that was synced when this one was written.
+    pub synced: u64,
+    /// Up to this frame all are in both logs, and durable there.
+    pub covered: u64,
+    /// Where the bytes stand in each log.
+    pub places: PerLog<Place>,
+}
+
+/// Bytes of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::journal) struct Place {
+    /// From the beginning of the file.
+    pub offset: u64,
+    /// How many.
+    pub len: u64,
+}
+
+/// A whole frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::journal) struct Frame<'a> {
+    pub head: Head,
+    /// What was appended to each log.
+    pub bytes: PerLog<&'a [u8]>,
+}
+
+impl Head {
+    /// The length of the frame with its padding, in bytes; `None` if there is no such length.
+    pub(in crate::journal) fn frame_bytes(&self) -> Option<u64> {
+        let len = self.content_bytes()?;
+        u64::try_from(len.checked_next_multiple_of(BLOCK_BYTES)?).ok()
+    }
+
+    fn content_bytes(&self) -> Option<usize> {
+        let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.places[log].len);
+        let bytes = usize::try_from(endpoint.checked_add(access)?).ok()?;
+        HEAD_BYTES.checked_add(bytes)
+    }
+
+    /// Reads the head of a frame that begins here. Whether the frame is whole is not known by that.
+    pub(in crate::journal) fn decode(block: &[u8]) -> Option<Self> {
+        let (magic, rest) = block.split_first_chunk()?;
+        let (_checksum, rest) = rest.split_first_chunk::<16>()?;
+        let (words, _) = rest.as_chunks::<8>();
+        let [
+            life,
+            number,
+            synced,
+            covered,
+            at,
+            len,
+            access_at,
+            access_len,
+        ] = words.first_chunk::<WORDS>()?.map(u64::from_le_bytes);
+        let place = |offset, len| Place { offset, len };
+        let places = PerLog::new(place(at, len), place(access_at, access_len));
+        (*magic == MAGIC).then_some(Self {
+            life,
+            number,
+            synced,
+            covered,
+            places,
+        })
+    }
+
+    fn words(&self) -> [u64; WORDS] {
+        let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.places[log]);
+        [
+            self.life,
+            self.number,
+            self.synced,
+            self.covered,
+            endpoint.offset,
+            endpoint.len,
+            access.offset,
+            access.len,
+        ]
+    }
+}
+
+/// The length of the frame of an entry, with its padding.
+pub(in crate::journal) fn frame_bytes(entry: &Entry) -> u64 {
+    let len = HEAD_BYTES.saturating_add(entry.bytes());
+    let padded = len.checked_next_multiple_of(BLOCK_BYTES);
+    padded
+        .and_then(|len| u64::try_from(len).ok())
+        .unwrap_or(u64::MAX)
+}
+
+/// As many of these bytes as make whole blocks.
+pub(in crate::journal) fn whole_blocks(len: u64) -> u64 {
+    len.saturating_sub(len % BLOCK)
+}
+
+/// Puts a frame in place of what is in `out`. The lengths in `head` are those of `entry`.
+pub(in crate::journal) fn encode(head: &Head, entry: &Entry, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&[0; 16]);
+    head.words()
+        .iter()
+        .for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+    out.extend_from_slice(&entry.endpoint);
+    out.extend_from_slice(&entry.access);
+    let sum = checksum(out);
+    if let Some(place) = out.get_mut(CHECKSUM_AT..WORDS_AT) {
+        place.copy_from_slice(&sum);
+    }
+    out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
+}
+
+impl<'a> Frame<'a> {
+    /// Reads the frame at the beginning of `bytes`, which may go on behind it; `None` if it is not
+    /// whole.
+    pub(in crate::journal) fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let head = Head::decode(bytes)?;
+        let content = bytes.get(..head.content_bytes()?)?;
+        if content.get(CHECKSUM_AT..WORDS_AT)? != checksum(content) {
+            return None;
+        }
+        let len = usize::try_from(head.places[Log::Endpoint].len).ok()?;
+        let (endpoint, access) = content.get(HEAD_BYTES..)?.split_at_checked(len)?;
+        let bytes = PerLog::new(endpoint, access);
+        Some(Self { head, bytes })
+    }
+}
+
+/// Of all that follows it.
+fn checksum(content: &[u8]) -> [u8; 16] {
+    let mut hasher = SipHasher13::new();
+    hasher.write(content.get(WORDS_AT..).unwrap_or_default());
+    hasher.finish128().as_u128().to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            endpoint: b"[a]\n\n".repeat(1000),
+            access: b"[b]\n".to_vec(),
+            identity: None,
+        }
+    }
+
+    fn head(entry: &Entry) -> Head {
+        let len = |log| u64::try_from(entry.of(log).len()).unwrap();
+        let place = |log, offset| Place {
+            offset,
+            len: len(log),
+        };
+        Head {
+            life: 3,
+            number: 70,
+            synced: 69,
+            covered: 12,
+            places: PerLog::new(place(Log::Endpoint, 1 << 40), place(Log::Access, 5)),
+        }
+    }
+
+    #[test]
+    fn a_frame_turns_back_into_itself_and_a_damaged_or_torn_one_into_nothing() {
+        let entry = entry();
+        let head = head(&entry);
+        let mut bytes = Vec::new();
+        encode(&head, &entry, &mut bytes);
+        assert_eq!(bytes.len(), 2 * BLOCK_BYTES);
+        assert_eq!(head.frame_bytes(), Some(2 * BLOCK));
+        assert_eq!(frame_bytes(&entry), 2 * BLOCK);
+        let content = head.content_bytes().unwrap();
+        let frame = Frame::decode(&bytes).unwrap();
+        assert_eq!(frame.head, head);
+        assert_eq!(frame.bytes[Log::Endpoint], entry.endpoint);
+        assert_eq!(frame.bytes[Log::Access], entry.access);
+        for place in 0..content {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 1;
+            assert_eq!(Frame::decode(&damaged), None, "byte {place}");
+            assert_eq!(Frame::decode(&bytes[..place]), None, "cut at {place}");
+        }
+    }
+
+    #[test]
+    fn the_format_is_the_one_that_is_written_down() {
+        let entry = Entry {
+            endpoint: b"[a]\n\n".to_vec(),
+            access: b"[b]\n".to_vec(),
+            identity: None,
+        };
+        let mut bytes = Vec::new();
+        encode(&head(&entry), &entry, &mut bytes);
+        let golden = include_bytes!("../../../tests/golden/frame.1");
+        assert_eq!(bytes, golden, "a changed format has another version");
+    }
+
+    #[test]
+    fn lengths_that_no_file_has_are_no_frame() {
+        let entry = entry();
+        let mut head = head(&entry);
+        let mut bytes = Vec::new();
+        for len in [u64::MAX, u64::MAX / 2, 1 << 40] {
+            head.places[Log::Access].len = len;
+            encode(&head, &entry, &mut bytes);
+            assert_eq!(Frame::decode(&bytes), None, "{len}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A start completes the logs from the frames that they may lack.
+//!
+//! A frame is written to its place again, whatever stands there: after a sync that failed, the
+//! system's cache may have bytes that the disk does not. A place takes a frame if a record ends
+//! before it, and if it has the very bytes of the frame, zeros where a power cut lost them, or
+//! nothing behind the end of the file. A log has no zeros in it, so no record of anything else is
+//! ever overwritten, whatever somebody did to the files in the meantime. A frame whose place is
+//! taken is appended: then a record may stand in the log twice, and none is missing.
+
+use std::io;
+
+use strum::IntoEnumIterator as _;
+
+use crate::disk::{DiskFile, read_exact_at};
+use crate::journal::commit::frame::{BLOCK, BLOCK_BYTES, Frame, Head, Place, whole_blocks};
+use crate::journal::logs::{Log, LogFiles, PerLog, Recovered, Replayed, torn};
+
+/// The commit log is read in pieces of this size.
+const PIECE_BYTES: u64 = 256 * BLOCK;
+
+/// The frames in a commit log that its logs may lack, and where the next life begins.
+#[derive(Debug, Default)]
+pub(in crate::journal) struct Found {
+    /// Where each begins, and what it says, in their order.
+    frames: Vec<(u64, Head)>,
+    /// The latest life; 0 if there is none.
+    pub life: u64,
+    /// The last frame; 0 if there is none.
+    pub number: u64,
+    /// Up to where there is something else than zeros.
+    pub used: u64,
+    /// Frames that had been synced and cannot be read.
+    missing: u64,
+}
+
+/// The commit log of an earlier process.
+pub(in crate::journal) struct Left {
+    pub file: Box<dyn DiskFile>,
+    pub found: Found,
+}
+
+/// Completes the logs from the commit log, if there is one, and cuts off their torn ends. All that
+/// is in the logs is durable then.
+pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<(Recovered, Option<Left>)> {
+    let file = match files.open_commit_log() {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok((torn::recover(files)?, None));
+        }
+        Err(error) => return Err(error),
+    };
+    let (recovered, found) = complete(files, file.as_ref())?;
+    Ok((recovered, Some(Left { file, found })))
+}
+
+fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered, Found)> {
+    let found = scan(file)?;
+    let mut replayed = Replayed {
+        frames: u64::try_from(found.frames.len()).unwrap_or(u64::MAX),
+        appended: 0,
+        missing: found.missing,
+    };
+    // Before anything is cut off: what looks torn may be what a frame completes.
+    let mut live = PerLog::try_from_fn(|log| files.open_in_place(log))?;
+    let mut misplaced = Vec::new();
+    for (at, head) in &found.frames {
+        let bytes = read_frame(file, *at, head)?;
+        let frame = Frame::decode(&bytes).ok_or_else(changed)?;
+        for log in Log::iter() {
+            let (place, bytes) = (head.places[log], frame.bytes[log]);
+            if !put_in_place(log, live[log].as_mut(), place, bytes)? {
+                misplaced.push((*at, *head, log));
+            }
+        }
+    }
+    let mut recovered = torn::recover(files)?;
+    for (at, head, log) in &misplaced {
+        let bytes = read_frame(file, *at, head)?;
+        let frame = Frame::decode(&bytes).ok_or_else(changed)?;
+        files.append(*log, frame.bytes[*log])?;
+        replayed.appended = replayed.appended.saturating_add(1);
+    }
+    if !misplaced.is_empty() {
+        files.sync()?;
+    }
+    recovered.replayed = replayed;
+    Ok((recovered, found))
+}
+
+fn changed() -> io::Error {
+    io::Error::other("somebody else writes to the commit log")
+}
+
+/// Writes bytes to their place; `false` if others have it, or if no record ends before it.
+fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -> io::Result<bool> {
+    let Some(there) = live.len()?.checked_sub(place.offset) else {
+        return Ok(bytes.is_empty());
+    };
+    if !torn::ends_a_record(log, &read_before(live, place.offset)?) {
+        return Ok(false);
+    }
+    let there = usize::try_from(there).unwrap_or(usize::MAX);
+    let mut old = vec![0; there.min(bytes.len())];
+    read_exact_at(live, &mut old, place.offset)?;
+    let is_free = old
+        .iter()
+        .zip(bytes)
+        .all(|(old, new)| old == new || *old == 0);
+    if is_free {
+        live.write_at(bytes, place.offset)?;
+    }
+    Ok(is_free)
+}
+
+/// The last bytes before a place, as many as it takes to see that a record ends there.
+fn read_before(live: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
+    let len = offset.min(torn::END_BYTES);
+    let mut before = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    read_exact_at(live, &mut before, offset.saturating_sub(len))?;
+    Ok(before)
+}
+
+/// Looks for a frame at every block.
+fn scan(file: &dyn DiskFile) -> io::Result<Found> {
+    let len = whole_blocks(file.len()?);
+    let (mut frames, mut used, mut at) = (Vec::new(), 0, 0_u64);
+    let mut piece = Vec::new();
+    while at < len {
+        let left = len.saturating_sub(at);
+        let size = usize::try_from(left.min(PIECE_BYTES)).map_err(io::Error::other)?;
+        piece.resize(size, 0);
+        read_exact_at(file, &mut piece, at)?;
+        let mut next = at;
+        for block in piece.chunks(BLOCK_BYTES) {
+            let here = next;
+            next = next.saturating_add(BLOCK);
+            if block.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            used = next;
+            if let Some((head, bytes)) = whole_frame(file, here, block, len)? {
+                frames.push((here, head));
+                next = here.saturating_add(bytes);
+                used = next;
+                break;
+            }
+        }
+        at = next;
+    }
+    Ok(Found::of(frames, used))
+}
+
+/// The head of the frame that begins at a block, and its length, if it is whole.
+fn whole_frame(
+    file: &dyn DiskFile,
+    at: u64,
+    block: &[u8],
+    len: u64,
+) -> io::Result<Option<(Head, u64)>> {
+    let head = Head::decode(block);
+    let Some((head, bytes)) = head.and_then(|head| Some((head, head.frame_bytes()?))) else {
+        return Ok(None);
+    };
+    if bytes > len.saturating_sub(at) {
+        return Ok(None);
+    }
+    let is_whole = Frame::decode(&read_frame(file, at, &head)?).is_some();
+    Ok(is_whole.then_some((head, bytes)))
+}
+
+fn read_frame(file: &dyn DiskFile, at: u64, head: &Head) -> io::Result<Vec<u8>> {
+    let bytes = usize::try_from(head.frame_bytes().unwrap_or_default());
+    let mut frame = vec![0; bytes.map_err(io::Error::other)?];
+    read_exact_at(file, &mut frame, at)?;
+    Ok(frame)
+}
+
+impl Found {
+    /// Leaves out what an earlier life left, and what the logs have.
+    fn of(mut frames: Vec<(u64, Head)>, used: u64) -> Self {
+        let most = |of: fn(&Head) -> u64, frames: &[(u64, Head)]| {
+            let all = frames.iter().map(|(_, head)| of(head));
+            all.max().unwrap_or_default()
+        };
+        let life = most(|head| head.life, &frames);
+        // Each half has the frames of one life, and behind them those of the life before the last.
+        frames.retain(|(_, head)| head.life.saturating_add(1) >= life);
+        let number = most(|head| head.number, &frames);
+        let covered = most(|head| head.covered, &frames);
+        let synced = most(|head| head.synced, &frames);
+        frames.retain(|(_, head)| head.number > covered);
+        let readable = frames.iter().filter(|(_, head)| head.number <= synced);
+        let readable = u64::try_from(readable.count()).unwrap_or(u64::MAX);
+        frames.retain(|(_, head)| Log::iter().any(|log| head.places[log].len > 0));
+        frames.sort_by_key(|(_, head)| head.number);
+        Self {
+            frames,
+            life,
+            number,
+            used,
+            missing: synced.saturating_sub(covered).saturating_sub(readable),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The file of the commit log: written full once, then overwritten half by half.
+
+use std::io;
+
+use crate::disk::{DiskFile, FileId};
+use crate::journal::Entry;
+use crate::journal::commit::frame::{self, BLOCK, Head, Place};
+use crate::journal::commit::replay::Found;
+use crate::journal::logs::{Log, LogsSynced, PerLog};
+
+/// Zeros are written in pieces of this size.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// A commit log that takes frames.
+pub(super) struct Segment {
+    file: Box<dyn DiskFile>,
+    id: FileId,
+    half_bytes: u64,
+    life: u64,
+    /// Where in its half the next frame goes.
+    place: u64,
+    numbers: Numbers,
+    /// Up to where each half has something else than zeros.
+    used: [u64; 2],
+    buffer: Vec<u8>,
+}
+
+/// How far frames have come. Each is the number of a frame.
+struct Numbers {
+    /// The last one that was written.
+    written: u64,
+    /// The last one that was synced.
+    synced: u64,
+    /// Up to this one all are durable in the logs.
+    covered: u64,
+    /// The same, as the last frame says.
+    said: u64,
+    /// The same, as the last frame says that was synced.
+    said_durably: u64,
+    /// The last one in the other half.
+    other_half: u64,
+    /// The last checkpoint that was synced.
+    checkpoint: u64,
+}
+
+impl Segment {
+    /// Begins a life behind the frames that were found, all of which are durable in the logs.
+    pub(super) fn begin(file: Box<dyn DiskFile>, found: &Found) -> io::Result<Self> {
+        let half_bytes = frame::whole_blocks(file.len()? / 2);
+        let used = |start: u64| found.used.saturating_sub(start).min(half_bytes);
+        let last = found.number;
+        let mut segment = Self {
+            id: file.identity()?,
+            file,
+            half_bytes,
+            life: found.life.saturating_add(1),
+            place: 0,
+            numbers: Numbers {
+                written: last,
+                synced: last,
+                covered: last,
+                said: last,
+                said_durably: last,
+                other_half: last,
+                checkpoint: 0,
+            },
+            used: [used(0), used(half_bytes)],
+            buffer: Vec::new(),
+        };
+        segment.write_checkpoint()?;
+        Ok(segment)
+    }
+
+    pub(super) fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// The length of the file that takes frames.
+    pub(super) fn len(&self) -> u64 {
+        self.half_bytes.saturating_mul(2)
+    }
+
+    /// How much of the half that is written is used.
+    pub(super) fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// The number of the last frame.
+    pub(super) fn number(&self) -> u64 {
+        self.numbers.written
+    }
+
+    /// Whether all frames are durable in the logs.
+    pub(super) fn is_covered(&self) -> bool {
+        self.numbers.covered >= self.numbers.written
+    }
+
+    /// Whether all frames of the other half are.
+    pub(super) fn is_other_half_covered(&self) -> bool {
+        self.numbers.covered >= self.numbers.other_half
+    }
+
+    /// Whether the next start finds nothing to do.
+    pub(super) fn is_checkpointed(&self) -> bool {
+        self.numbers.checkpoint == self.numbers.written
+    }
+
+    /// Whether a few of its kind have room in a half.
+    pub(super) fn fits(&self, entry: &Entry) -> bool {
+        frame::frame_bytes(entry) <= self.half_bytes / 2
+    }
+
+    /// Whether it has room in this half, and a checkpoint behind it.
+    pub(super) fn has_room(&self, entry: &Entry) -> bool {
+        let end = self.place.saturating_add(frame::frame_bytes(entry));
+        end.saturating_add(BLOCK) <= self.half_bytes
+    }
+
+    /// Writes a frame with a batch and its places in the logs; not synced.
+    pub(super) fn append(&mut self, entry: &Entry, offsets: PerLog<u64>) -> io::Result<()> {
+        let place = |log| Place {
+            offset: offsets[log],
+            len: u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX),
+        };
+        let number = self.numbers.written.saturating_add(1);
+        let head = Head {
+            life: self.life,
+            number,
+            synced: self.numbers.synced,
+            covered: self.numbers.covered,
+            places: PerLog::new(place(Log::Endpoint), place(Log::Access)),
+        };
+        frame::encode(&head, entry, &mut self.buffer);
+        let half = self.half();
+        let at = self.start_of(half).saturating_add(self.place);
+        self.file.write_at(&self.buffer, at)?;
+        self.place = self.place.saturating_add(frame::frame_bytes(entry));
+        if let Some(used) = self.used.get_mut(half) {
+            *used = self.place.max(*used);
+        }
+        (self.numbers.written, self.numbers.said) = (number, head.covered);
+        Ok(())
+    }
+
+    /// Makes all frames durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        self.numbers.synced = self.numbers.written;
+        self.numbers.said_durably = self.numbers.said;
+        Ok(())
+    }
+
+    /// Takes it that the logs are durable up to the mark of a sync, which is the number of a frame.
+    pub(super) fn cover(&mut self, synced: &LogsSynced) {
+        self.numbers.covered = self.numbers.covered.max(synced.mark());
+    }
+
+    /// Writes a frame without bytes, durably, which says what is covered. If all is, and the half
+    /// has no more room, it is the first of the other half.
+    pub(super) fn write_checkpoint(&mut self) -> io::Result<()> {
+        if !self.has_room(&Entry::default()) && self.is_covered() {
+            return self.turn();
+        }
+        self.say_what_is_covered()
+    }
+
+    fn say_what_is_covered(&mut self) -> io::Result<()> {
+        let is_covered = self.is_covered();
+        self.append(&Entry::default(), PerLog::default())?;
+        self.sync()?;
+        if is_covered {
+            // It has nothing that could be missing in the logs.
+            self.numbers.covered = self.numbers.written;
+            self.numbers.checkpoint = self.numbers.written;
+        }
+        Ok(())
+    }
+
+    /// Goes on in the other half. Its frames are overwritten, so a frame that is durable must say
+    /// that the logs have all of them: a start that finds some of them would take those for what
+    /// the logs lack.
+    pub(super) fn turn(&mut self) -> io::Result<()> {
+        if self.numbers.said_durably < self.numbers.other_half {
+            // For this one there is room in each half.
+            self.say_what_is_covered()?;
+        }
+        if self.numbers.said_durably < self.numbers.other_half {
+            return Err(io::Error::other("the logs lack frames of the other half"));
+        }
+        self.life = self.life.saturating_add(1);
+        self.place = 0;
+        self.numbers.other_half = self.numbers.written;
+        self.say_what_is_covered()
+    }
+
+    /// Overwrites all but a checkpoint at the end with zeros, so that what messages say does not
+    /// stay here for longer than in the logs.
+    pub(super) fn erase(&mut self) -> io::Result<()> {
+        let half = self.half();
+        for (other, used) in (0_usize..).zip(self.used) {
+            let start = self.start_of(other);
+            let end = start.saturating_add(used);
+            if other == half {
+                let last = start.saturating_add(self.place).saturating_sub(BLOCK);
+                self.erase_range(start, last)?;
+                self.erase_range(last.saturating_add(BLOCK), end)?;
+            } else {
+                self.erase_range(start, end)?;
+            }
+        }
+        self.sync()?;
+        self.used = [0; 2];
+        if let Some(used) = self.used.get_mut(half) {
+            *used = self.place;
+        }
+        Ok(())
+    }
+
+    fn erase_range(&mut self, mut place: u64, end: u64) -> io::Result<()> {
+        while place < end {
+            let len = end.saturating_sub(place).min(PIECE_BYTES);
+            self.buffer.clear();
+            self.buffer
+                .resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+            self.file.write_at(&self.buffer, place)?;
+            place = place.saturating_add(len);
+        }
+        Ok(())
+    }
+
+    /// Which half is written: even lives have the first.
+    fn half(&self) -> usize {
+        usize::from(self.life % 2 == 1)
+    }
+
+    fn start_of(&self, half: usize) -> u64 {
+        if half == 0 { 0 } else { self.half_bytes }
+    }
+}
