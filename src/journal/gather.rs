@@ -10,9 +10,11 @@ use crate::journal::batch::{Batch, Command};
 use crate::journal::chores::later;
 use crate::journal::{Settings, SyncMode};
 
-/// While several connections are sending, a commit of fewer than [`GATHERED`] entries waits for
-/// more for this long: two syncs cost more than all else that a push does, and pushes that come one
-/// by one would have two syncs each.
+/// Without a commit log, while several connections are sending, a commit of fewer than
+/// [`GATHERED`] entries waits for more for this long: two syncs cost more than all else that a push
+/// does, and pushes that come one by one would have two syncs each. With a commit log the wait
+/// costs more than the syncs that it saves: 8 senders get 5,600 pushes a second with it, and 16,300
+/// without.
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
 /// For how long refusals are gathered while no push comes: nobody waits for them, and looking at
 /// both files costs more than they do.
@@ -47,16 +49,22 @@ impl Gather {
         self.contended_until = later(at, CONTENTION_REMEMBERED);
     }
 
-    /// Drains the queue into the batch. While several connections are sending, also waits up to
-    /// [`GATHER_WINDOW`] for more.
+    /// Drains the queue into the batch. If a commit syncs both logs, and while several connections
+    /// are sending, also waits up to [`GATHER_WINDOW`] for more.
     pub(super) fn fill(
         &self,
         batch: &mut Batch,
         commands: &Receiver<Command>,
+        syncs_both_logs: bool,
         add: impl Fn(&mut Batch, Command),
     ) {
         self.fill_with_refusals(batch, commands, &add);
-        let due = later(self.clock.instant(), self.window());
+        let window = if syncs_both_logs {
+            self.window()
+        } else {
+            Duration::ZERO
+        };
+        let due = later(self.clock.instant(), window);
         while !batch.closing && batch.entry.bytes() < self.batch_bytes {
             let wait_max = if batch.entries() < GATHERED {
                 self.clock.until(due)

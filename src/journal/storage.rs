@@ -77,6 +77,11 @@ impl Storage {
         &mut self.logs
     }
 
+    /// Whether a commit syncs both logs, because there is no commit log at this moment.
+    pub(super) fn syncs_both_logs(&self) -> bool {
+        !self.commit_log.as_ref().is_some_and(CommitLog::is_ready)
+    }
+
     /// Commits a batch. The modes that do not sync for an acknowledgement do so if `syncs`.
     pub(super) fn write(
         &mut self,
@@ -95,7 +100,7 @@ impl Storage {
     }
 
     fn put(&mut self, entry: &Entry, syncs: bool, now: Instant) -> Result<(), Fault> {
-        self.logs.demand_sound()?;
+        self.begin(now)?;
         // Both before the first write: an error here leaves nothing to take back.
         for log in Log::iter() {
             self.follow(log, entry.of(log).len(), now)?;
@@ -116,12 +121,19 @@ impl Storage {
         Ok(())
     }
 
+    /// What the other thread has done comes first, because it knows why a sync failed.
+    fn begin(&mut self, now: Instant) -> Result<(), Fault> {
+        if let Some(commit_log) = &mut self.commit_log {
+            commit_log.poll(&mut self.logs, now)?;
+        }
+        self.logs.demand_sound()
+    }
+
     /// Returns whether all that was written is durable.
     fn write_batch(&mut self, entry: &Entry, syncs: bool, now: Instant) -> Result<bool, Fault> {
         let Some(commit_log) = &mut self.commit_log else {
             return self.write_to_logs(entry, syncs);
         };
-        commit_log.poll(&mut self.logs, now)?;
         if commit_log.make_room(entry, &mut self.logs, now)? {
             commit_log.write(entry, syncs, &mut self.logs, now)?;
             return Ok(syncs);
@@ -167,7 +179,7 @@ impl Storage {
 
     /// Follows what others did to the files, and what time has made due, without a write.
     pub(super) fn look(&mut self, now: Instant) -> Result<(), Fault> {
-        self.logs.demand_sound()?;
+        self.begin(now)?;
         // The one whose log is gone must not keep the other from being followed.
         let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.follow(log, 0, now));
         endpoint.and(access)?;
@@ -194,7 +206,7 @@ impl Storage {
 
     /// Makes all that was written durable.
     pub(super) fn sync(&mut self, now: Instant) -> Result<(), Fault> {
-        self.logs.demand_sound()?;
+        self.begin(now)?;
         match &mut self.commit_log {
             Some(commit_log) if commit_log.is_ready() => commit_log.sync(&mut self.logs)?,
             Some(_) | None => self.logs.sync_all()?,

@@ -82,8 +82,11 @@ impl Writer {
                 Ok(first) => {
                     self.shared.vitals.begin_work();
                     self.add(&mut batch, first);
+                    let syncs_both_logs = self.storage.syncs_both_logs();
                     self.gather
-                        .fill(&mut batch, commands, |batch, next| self.add(batch, next));
+                        .fill(&mut batch, commands, syncs_both_logs, |batch, next| {
+                            self.add(batch, next);
+                        });
                     batch = self.commit(batch);
                 }
                 // What is due without a batch uses the disk too, and can hang in it.

@@ -26,6 +26,7 @@ mod cli_logs;
 mod cli_push;
 mod client;
 mod closed_stdout;
+mod commit_log;
 mod damage;
 mod demo;
 mod drain;

@@ -72,7 +72,6 @@ impl CommitLog {
 
     /// Once a second: syncs the logs after a pause, and tries again to make a commit log.
     pub(in crate::journal) fn look(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
-        self.poll(logs, now)?;
         self.demand_name(logs, now)?;
         if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
             self.make(logs, now);

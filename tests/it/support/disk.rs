@@ -153,6 +153,8 @@ pub struct Disk {
     /// The next writes take only so many bytes and then fail.
     pub room: Option<usize>,
     pub fail_sync: bool,
+    /// The logs cannot be synced, and other files can.
+    pub fail_sync_of_logs: bool,
     /// The next look at a length fails.
     pub fail_len: bool,
     pub fail_truncate: bool,
@@ -296,6 +298,19 @@ impl Disk {
     /// The file that a name leads to.
     pub fn named(&self, name: &str) -> Option<&File> {
         self.names.get(&long(name)).map(|file| &self.files[*file])
+    }
+
+    /// The same, to change it.
+    pub fn named_mut(&mut self, name: &str) -> &mut File {
+        let file = self.names[&long(name)];
+        &mut self.files[file]
+    }
+
+    /// Somebody else appends to a log, and syncs it.
+    pub fn append_durably(&mut self, name: &str, bytes: &[u8]) {
+        let file = self.named_mut(name);
+        file.live.extend_from_slice(bytes);
+        file.durable.clone_from(&file.live);
     }
 
     /// The files at the name of a log and at those of its rotated ones, which a start reads: the
@@ -759,7 +774,7 @@ impl DiskFile for Handle {
             .unwrap_or_else(PoisonError::into_inner);
         disk.call()?;
         let fails = match self.what {
-            What::File(_) => disk.fail_sync,
+            What::File(_) => disk.fail_sync || disk.fail_sync_of_logs && self.is_log,
             What::Directory(_) | What::Above => disk.fail_sync_names,
         };
         disk.syncs += usize::from(self.is_log);

@@ -1,0 +1,297 @@
+//! The commit log over a disk that forgets and fails: what a start takes from it, and what a frame
+//! may be overwritten after.
+
+use mns_endpoint::journal::{Entry, Journal, JournalError, Log, Recovered, Settings};
+use strum::IntoEnumIterator as _;
+
+use crate::support::{Disk, FaultyDisk, eventually};
+
+const PAGE: usize = 4096;
+/// Of each half the first page has the frame that begins its life.
+const HALF: usize = 16 * PAGE;
+const NAME: &str = ".commit_log.80";
+
+fn settings() -> Settings {
+    Settings {
+        commit_log_bytes: Some(2 * HALF as u64),
+        ..Settings::default()
+    }
+}
+
+fn start(storage: &FaultyDisk) -> (Journal, Recovered) {
+    Journal::start(storage.open(), settings(), None).unwrap()
+}
+
+fn entry(name: &str) -> Entry {
+    Entry {
+        endpoint: format!("[{name}]\n\n").into_bytes(),
+        access: format!("{name}\n").into_bytes(),
+        identity: None,
+    }
+}
+
+/// A disk with a commit log that is in use: the next frame is the second of its half.
+async fn used() -> (FaultyDisk, Journal) {
+    let storage = FaultyDisk::new();
+    let (journal, _) = start(&storage);
+    eventually("there is a commit log", || {
+        let length = storage.with(|disk| disk.named(NAME).map(|file| file.durable.len()));
+        (length == Some(2 * HALF)).then_some(())
+    });
+    journal.append(entry("first")).await.unwrap();
+    journal.close().await.unwrap();
+    let storage = restarted(&storage);
+    let (journal, recovered) = start(&storage);
+    assert_eq!(recovered, Recovered::default(), "after a clean stop");
+    (storage, journal)
+}
+
+fn restarted(storage: &FaultyDisk) -> FaultyDisk {
+    FaultyDisk::as_it_is(storage.with(|disk| disk.after_kill()))
+}
+
+/// A machine that lost all that was not synced.
+fn after_power_cut(storage: &FaultyDisk) -> FaultyDisk {
+    let left = restarted(storage);
+    left.with(|disk| {
+        for file in &mut disk.files {
+            file.live.clone_from(&file.durable);
+        }
+    });
+    left
+}
+
+fn text(disk: &mut Disk, log: Log) -> String {
+    String::from_utf8(disk.named(log.name()).unwrap().live.clone()).unwrap()
+}
+
+fn assert_texts(storage: &FaultyDisk, endpoint: &str, access: &str) {
+    storage.with(|disk| {
+        assert_eq!(text(disk, Log::Endpoint), endpoint);
+        assert_eq!(text(disk, Log::Access), access);
+    });
+}
+
+/// Where the frame with these bytes begins.
+fn frame_with(disk: &Disk, bytes: &[u8]) -> usize {
+    let log = &disk.named(NAME).unwrap().live;
+    let at = log.windows(bytes.len()).position(|found| found == bytes);
+    at.expect("no frame has them") / PAGE * PAGE
+}
+
+#[tokio::test]
+async fn one_sync_commits_and_a_start_writes_what_the_logs_lack() {
+    let (storage, journal) = used().await;
+    let before = storage.with(|disk| disk.syncs);
+    journal.append(entry("a")).await.unwrap();
+    journal.append(entry("b")).await.unwrap();
+    storage.with(|disk| {
+        assert_eq!(disk.syncs, before, "of the logs");
+        let lacks = Log::iter().all(|log| !disk.named(log.name()).unwrap().is_durable());
+        assert!(lacks, "the logs are synced later");
+    });
+    let storage = after_power_cut(&storage);
+    assert_texts(&storage, "[first]\n\n", "first\n");
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(
+        (recovered.replayed.frames, recovered.replayed.appended),
+        (2, 0)
+    );
+    assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
+    storage.with(|disk| {
+        let is_durable = Log::iter().all(|log| disk.named(log.name()).unwrap().is_durable());
+        assert!(is_durable, "before anything is served");
+    });
+    // What was replayed is in the logs for good.
+    let (_journal, recovered) = start(&after_power_cut(&storage));
+    assert_eq!(recovered, Recovered::default());
+}
+
+#[tokio::test]
+async fn a_damaged_frame_costs_no_other_one_and_is_reported() {
+    let (storage, journal) = used().await;
+    for name in ["a", "b", "c"] {
+        journal.append(entry(name)).await.unwrap();
+    }
+    let storage = after_power_cut(&storage);
+    storage.with(|disk| {
+        let at = frame_with(disk, b"[b]\n\n");
+        disk.named_mut(NAME).live[at + 90] ^= 1;
+    });
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(
+        (recovered.replayed.frames, recovered.replayed.missing),
+        (2, 1)
+    );
+    // Its place is beyond the end of the log by now.
+    assert_eq!(recovered.replayed.appended, 2);
+    assert_texts(&storage, "[first]\n\n[a]\n\n[c]\n\n", "first\na\nc\n");
+}
+
+#[tokio::test]
+async fn what_the_cache_has_and_the_disk_has_not_is_written_again() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    // The logs cannot be synced, the commit log can. Nothing is cut off: it is acknowledged.
+    storage.with(|disk| disk.fail_sync_of_logs = true);
+    let reopened = entry("b");
+    storage.with(|disk| disk.rename("access_log", "access_log.moved"));
+    assert_eq!(
+        journal.append(reopened).await.unwrap_err(),
+        JournalError::Failed
+    );
+    drop(journal);
+    let storage = restarted(&storage);
+    storage.with(|disk| disk.rename("access_log.moved", "access_log"));
+    assert_texts(&storage, "[first]\n\n[a]\n\n", "first\na\n");
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(recovered.replayed.frames, 1);
+    // The system took those bytes for written. Only what is written again is on the disk.
+    assert_texts(
+        &after_power_cut(&storage),
+        "[first]\n\n[a]\n\n",
+        "first\na\n",
+    );
+}
+
+#[tokio::test]
+async fn whole_records_behind_the_last_frame_stay_and_frames_never_overwrite_them() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    let storage = after_power_cut(&storage);
+    // An older version ran in the meantime.
+    storage.with(|disk| {
+        disk.append_durably("endpoint_log", b"[of another]\n\n");
+        disk.append_durably("access_log", b"of another\n");
+    });
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(
+        (recovered.replayed.frames, recovered.replayed.appended),
+        (1, 2)
+    );
+    assert_texts(
+        &storage,
+        "[first]\n\n[of another]\n\n[a]\n\n",
+        "first\nof another\na\n",
+    );
+}
+
+#[tokio::test]
+async fn a_frame_is_not_written_behind_a_torn_record_that_ends_where_it_belongs() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    let storage = after_power_cut(&storage);
+    storage.with(|disk| {
+        disk.make("endpoint_log", b"[torn...]");
+        disk.make("access_log", b"torn..");
+        assert_eq!(b"[torn...]".len(), b"[first]\n\n".len());
+    });
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(recovered.replayed.appended, 2);
+    assert_eq!(recovered.torn.len(), 2);
+    assert_texts(&storage, "[a]\n\n", "a\n");
+}
+
+#[tokio::test]
+async fn holes_of_zeros_are_filled_where_they_are() {
+    let (storage, journal) = used().await;
+    for name in ["aaaa", "bbbb", "cccc"] {
+        journal.append(entry(name)).await.unwrap();
+    }
+    let storage = restarted(&storage);
+    storage.with(|disk| {
+        let log = &mut disk.named_mut("endpoint_log").live;
+        log[12..22].fill(0);
+        log.truncate(28);
+    });
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(
+        (recovered.replayed.frames, recovered.replayed.appended),
+        (3, 0)
+    );
+    assert_texts(
+        &storage,
+        "[first]\n\n[aaaa]\n\n[bbbb]\n\n[cccc]\n\n",
+        "first\naaaa\nbbbb\ncccc\n",
+    );
+}
+
+#[tokio::test]
+async fn halves_are_used_in_turn_for_ever_and_only_what_is_not_covered_is_replayed() {
+    let (storage, journal) = used().await;
+    let mut names = vec!["first".to_owned()];
+    for number in 0..100 {
+        let name = format!("{number:03}");
+        journal.append(entry(&name)).await.unwrap();
+        names.push(name);
+    }
+    let storage = after_power_cut(&storage);
+    let (_journal, recovered) = start(&storage);
+    let frames = recovered.replayed.frames;
+    assert!((1..32).contains(&frames), "{frames} frames");
+    assert_eq!(
+        (recovered.replayed.appended, recovered.replayed.missing),
+        (0, 0)
+    );
+    let endpoint: String = names.iter().map(|name| format!("[{name}]\n\n")).collect();
+    assert_texts(&storage, &endpoint, &(names.join("\n") + "\n"));
+}
+
+#[tokio::test]
+async fn a_clean_stop_leaves_nothing_of_a_message_in_the_commit_log() {
+    let (storage, journal) = used().await;
+    for number in 0..40 {
+        journal
+            .append(entry(&format!("secret {number}")))
+            .await
+            .unwrap();
+    }
+    let has_secrets = |storage: &FaultyDisk| {
+        let log = storage.with(|disk| disk.named(NAME).unwrap().durable.clone());
+        log.windows(6).any(|bytes| bytes == b"secret")
+    };
+    assert!(has_secrets(&storage));
+    journal.close().await.unwrap();
+    assert!(!has_secrets(&storage));
+}
+
+#[tokio::test]
+async fn a_commit_log_that_is_gone_is_noticed_before_the_next_receipt() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| disk.delete(NAME));
+    journal.append(entry("b")).await.unwrap();
+    // The file that the process has open is gone with the machine.
+    let storage = after_power_cut(&storage);
+    assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
+}
+
+#[tokio::test]
+async fn without_a_commit_log_a_start_completes_the_logs_and_takes_it_away() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    let storage = after_power_cut(&storage);
+    let without = Settings::default();
+    let (journal, recovered) = Journal::start(storage.open(), without, None).unwrap();
+    assert_eq!(recovered.replayed.frames, 1);
+    journal.append(entry("b")).await.unwrap();
+    assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
+    assert!(storage.with(|disk| disk.named(NAME).is_none()));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_for_a_frame_syncs_both_logs() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    let long = "x".repeat(HALF / 2);
+    journal.append(entry(&long)).await.unwrap();
+    journal.append(entry("b")).await.unwrap();
+    let storage = after_power_cut(&storage);
+    let (_journal, recovered) = start(&storage);
+    assert_eq!(recovered.replayed.frames, 1, "the one behind it");
+    assert_texts(
+        &storage,
+        &format!("[first]\n\n[a]\n\n[{long}]\n\n[b]\n\n"),
+        &format!("first\na\n{long}\nb\n"),
+    );
+}
