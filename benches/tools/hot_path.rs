@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -14,7 +15,7 @@ use jiff::tz::TimeZone;
 use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::config::{Config, Sources};
-use mns_endpoint::journal::{self, FileOptions, Journal, LogFiles, SyncMode};
+use mns_endpoint::journal::{self, COMMIT_LOG_BYTES_MIN, FileOptions, Journal, LogFiles, SyncMode};
 use mns_endpoint::mns::{Prefix, Prefixes, SigningCertUrl};
 use mns_endpoint::net::{Arrival, Connection, Responder as _};
 use mns_endpoint::quarantine::Quarantine;
@@ -99,8 +100,21 @@ fn arrival() -> Arrival {
     }
 }
 
-/// As `serve` has it without a configuration, but that nothing is synced: that costs time, not
-/// instructions.
+/// Waits until the commit log is made: pushes before that go without.
+fn with_commit_log(journal: Journal) -> anyhow::Result<Journal> {
+    const LOOKS_MAX: u32 = 3000;
+    for _look in 0..LOOKS_MAX {
+        if journal.meters().commit_log.bytes.load(Ordering::Relaxed) > 0 {
+            return Ok(journal);
+        }
+        #[expect(clippy::disallowed_methods, reason = "there is no runtime yet")]
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    anyhow::bail!("no commit log was made")
+}
+
+/// As `serve` has it without a configuration, but that no commit is synced, which costs time and no
+/// instructions, and that the commit log is as small as it can be.
 fn endpoint(
     certificate: Vec<u8>,
     certificate_url: &str,
@@ -117,7 +131,8 @@ fn endpoint(
     };
     let config = Config::load(&sources)?;
     let kept = journal::Settings {
-        sync: SyncMode::Os,
+        sync: SyncMode::Interval(Duration::from_secs(3600)),
+        commit_log_bytes: Some(COMMIT_LOG_BYTES_MIN),
         ..config.journal
     };
     let certificates = CertificateStore::new(directory.join("certs"));
@@ -141,7 +156,7 @@ fn endpoint(
             verifier: Verifier::new(policy, prefixes, cache, clock.clone()),
             admission: Admission::new(Vec::new(), Vec::new(), Vec::new()),
         },
-        journal: Journal::start(files, kept, None)?.0,
+        journal: with_commit_log(Journal::start(files, kept, None)?.0)?,
         settings: config.server,
         quarantine: Quarantine::off(),
         clock,

@@ -202,3 +202,52 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(life: u64, number: u64, covered: u64) -> (u64, Head) {
+        let place = Place { offset: 0, len: 1 };
+        let head = Head {
+            life,
+            number,
+            synced: number.saturating_sub(1),
+            covered,
+            places: PerLog::new(place, place),
+        };
+        (0, head)
+    }
+
+    fn numbers(found: &Found) -> Vec<u64> {
+        found.frames.iter().map(|(_, head)| head.number).collect()
+    }
+
+    #[test]
+    fn frames_behind_the_last_checkpoint_are_taken_in_order_from_both_halves() {
+        // The second half is written again: behind its first frame are those of the life before.
+        let frames = vec![
+            frame(6, 21, 13),
+            frame(6, 20, 13),
+            frame(7, 22, 13),
+            frame(5, 12, 0),
+        ];
+        let found = Found::of(frames, 0);
+        assert_eq!(numbers(&found), [20, 21, 22]);
+        assert_eq!((found.life, found.number, found.missing), (7, 22, 6));
+    }
+
+    #[test]
+    fn what_an_earlier_life_left_is_left_out_even_if_no_frame_says_that_the_logs_have_it() {
+        let frames = vec![frame(5, 12, 0), frame(6, 20, 0), frame(7, 21, 0)];
+        assert_eq!(numbers(&Found::of(frames, 0)), [20, 21]);
+    }
+
+    #[test]
+    fn a_frame_without_bytes_is_no_work_and_none_that_is_missing() {
+        let mut checkpoint = frame(6, 20, 19);
+        checkpoint.1.places = PerLog::default();
+        let found = Found::of(vec![frame(6, 19, 18), checkpoint], 0);
+        assert_eq!((numbers(&found), found.missing), (Vec::new(), 0));
+    }
+}
