@@ -80,8 +80,8 @@ impl Journal {
         let commit_log = match settings.commit_log_bytes.filter(|_| sync != SyncMode::Os) {
             Some(bytes) => Some(CommitLog::start(bytes, left, &mut logs, clock.instant())?),
             None => {
-                // Its frames are in the logs, and no later start must find them.
-                left.map_or(Ok(()), |_| logs.files().remove_commit_log())?;
+                drop(left);
+                logs.files_mut().discard_commit_log()?;
                 None
             }
         };

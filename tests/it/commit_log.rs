@@ -247,7 +247,7 @@ async fn a_clean_stop_leaves_nothing_of_a_message_in_the_commit_log() {
             .unwrap();
     }
     let has_secrets = |storage: &FaultyDisk| {
-        let log = storage.with(|disk| disk.named(NAME).unwrap().durable.clone());
+        let log = storage.with(|disk| disk.named(NAME).unwrap().live.clone());
         log.windows(6).any(|bytes| bytes == b"secret")
     };
     assert!(has_secrets(&storage));
@@ -262,6 +262,16 @@ async fn a_commit_log_that_is_gone_is_noticed_before_the_next_receipt() {
     storage.with(|disk| disk.delete(NAME));
     journal.append(entry("b")).await.unwrap();
     // The file that the process has open is gone with the machine.
+    let storage = after_power_cut(&storage);
+    assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
+}
+
+#[tokio::test]
+async fn a_commit_log_that_was_cut_is_noticed_before_the_next_receipt() {
+    let (storage, journal) = used().await;
+    journal.append(entry("a")).await.unwrap();
+    storage.with(|disk| disk.cut(NAME, 0, false));
+    journal.append(entry("b")).await.unwrap();
     let storage = after_power_cut(&storage);
     assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
 }

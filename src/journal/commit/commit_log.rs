@@ -49,13 +49,14 @@ impl CommitLog {
             last_frame: now,
         };
         let is_there = left.is_some();
-        commit_log.segment = left
-            .filter(|left| commit_log.is_usable(left, logs))
-            .and_then(|left| Segment::begin(left.file, &left.found).ok());
+        if let Some(left) = left.filter(|left| commit_log.is_usable(left, logs)) {
+            commit_log.segment = Segment::begin(left.file, &left.found)
+                .inspect_err(|error| warn!(%error, "The commit log cannot be used"))
+                .ok();
+        }
         if commit_log.segment.is_none() {
             if is_there {
-                // Its frames are in the logs, and no later start must find them.
-                logs.files().remove_commit_log()?;
+                logs.files_mut().discard_commit_log()?;
             }
             commit_log.make(logs, now);
         }
@@ -192,10 +193,13 @@ impl CommitLog {
             Ok(there) => there == segment.id(),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
-        if is_there {
+        if is_there && !segment.is_cut() {
             return Ok(());
         }
-        warn!("Somebody took the commit log away: both logs are synced, and a new one is made");
+        warn!(
+            "Somebody took the commit log away or cut it: both logs are synced, and a new one is \
+            made"
+        );
         self.leave(logs, now)?;
         self.make(logs, now);
         Ok(())

@@ -93,8 +93,11 @@ fn changed() -> io::Error {
 
 /// Writes bytes to their place; `false` if others have it, or if no record ends before it.
 fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -> io::Result<bool> {
+    if bytes.is_empty() {
+        return Ok(true);
+    }
     let Some(there) = live.len()?.checked_sub(place.offset) else {
-        return Ok(bytes.is_empty());
+        return Ok(false);
     };
     if !torn::ends_a_record(log, &read_before(live, place.offset)?) {
         return Ok(false);
@@ -126,45 +129,49 @@ fn scan(file: &dyn DiskFile) -> io::Result<Found> {
     let (mut frames, mut used, mut at) = (Vec::new(), 0, 0_u64);
     let mut piece = Vec::new();
     while at < len {
-        let left = len.saturating_sub(at);
-        let size = usize::try_from(left.min(PIECE_BYTES)).map_err(io::Error::other)?;
-        piece.resize(size, 0);
+        let size = len.saturating_sub(at).min(PIECE_BYTES);
+        piece.resize(usize::try_from(size).map_err(io::Error::other)?, 0);
         read_exact_at(file, &mut piece, at)?;
-        let mut next = at;
-        for block in piece.chunks(BLOCK_BYTES) {
-            let here = next;
-            next = next.saturating_add(BLOCK);
-            if block.iter().all(|byte| *byte == 0) {
-                continue;
+        let end = at.saturating_add(size);
+        let mut rest = piece.as_slice();
+        // A frame that goes on behind the piece takes the next one with it.
+        while at < end {
+            let frame = whole_frame(file, at, rest, len)?;
+            let is_used = rest.iter().take(BLOCK_BYTES).any(|byte| *byte != 0);
+            let step = frame.map_or(BLOCK, |(_, bytes)| bytes);
+            frames.extend(frame.map(|(head, _)| (at, head)));
+            at = at.saturating_add(step);
+            if is_used {
+                used = at;
             }
-            used = next;
-            if let Some((head, bytes)) = whole_frame(file, here, block, len)? {
-                frames.push((here, head));
-                next = here.saturating_add(bytes);
-                used = next;
-                break;
-            }
+            let step = usize::try_from(step).unwrap_or(usize::MAX);
+            rest = rest.get(step..).unwrap_or_default();
         }
-        at = next;
     }
     Ok(Found::of(frames, used))
 }
 
-/// The head of the frame that begins at a block, and its length, if it is whole.
+/// The head of the frame at a place and its length, if it is whole. `piece` is what the file has
+/// from there on, as far as it was read.
 fn whole_frame(
     file: &dyn DiskFile,
     at: u64,
-    block: &[u8],
+    piece: &[u8],
     len: u64,
 ) -> io::Result<Option<(Head, u64)>> {
-    let head = Head::decode(block);
+    let head = Head::decode(piece);
     let Some((head, bytes)) = head.and_then(|head| Some((head, head.frame_bytes()?))) else {
         return Ok(None);
     };
     if bytes > len.saturating_sub(at) {
         return Ok(None);
     }
-    let is_whole = Frame::decode(&read_frame(file, at, &head)?).is_some();
+    let is_in_piece = usize::try_from(bytes).is_ok_and(|bytes| bytes <= piece.len());
+    let is_whole = if is_in_piece {
+        Frame::decode(piece).is_some()
+    } else {
+        Frame::decode(&read_frame(file, at, &head)?).is_some()
+    };
     Ok(is_whole.then_some((head, bytes)))
 }
 
@@ -188,6 +195,10 @@ impl Found {
         let number = most(|head| head.number, &frames);
         let covered = most(|head| head.covered, &frames);
         let synced = most(|head| head.synced, &frames);
+        // A start that a power cut ended may have torn the first frame of a half, which has no
+        // bytes: what is missing before the first one is nothing.
+        let first = frames.iter().map(|(_, head)| head.number).min();
+        let known = covered.max(first.map_or(0, |first| first.saturating_sub(1)));
         frames.retain(|(_, head)| head.number > covered);
         let readable = frames.iter().filter(|(_, head)| head.number <= synced);
         let readable = u64::try_from(readable.count()).unwrap_or(u64::MAX);
@@ -198,7 +209,7 @@ impl Found {
             life,
             number,
             used,
-            missing: synced.saturating_sub(covered).saturating_sub(readable),
+            missing: synced.saturating_sub(known).saturating_sub(readable),
         }
     }
 }
@@ -226,13 +237,15 @@ mod tests {
     #[test]
     fn frames_behind_the_last_checkpoint_are_taken_in_order_from_both_halves() {
         // The second half is written again: behind its first frame are those of the life before.
-        let frames = vec![
-            frame(6, 21, 13),
-            frame(6, 20, 13),
-            frame(7, 22, 13),
-            frame(5, 12, 0),
+        let frames = [
+            (6, 21, 13),
+            (6, 13, 9),
+            (6, 20, 13),
+            (7, 22, 13),
+            (5, 12, 0),
         ];
-        let found = Found::of(frames, 0);
+        let frames = frames.map(|(life, number, covered)| frame(life, number, covered));
+        let found = Found::of(frames.to_vec(), 0);
         assert_eq!(numbers(&found), [20, 21, 22]);
         assert_eq!((found.life, found.number, found.missing), (7, 22, 6));
     }

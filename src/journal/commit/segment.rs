@@ -80,6 +80,11 @@ impl Segment {
         self.half_bytes.saturating_mul(2)
     }
 
+    /// Whether somebody made it shorter.
+    pub(super) fn is_cut(&self) -> bool {
+        self.file.len().is_ok_and(|len| len < self.len())
+    }
+
     /// How much of the half that is written is used.
     pub(super) fn place(&self) -> u64 {
         self.place
@@ -194,7 +199,8 @@ impl Segment {
     }
 
     /// Overwrites all but a checkpoint at the end with zeros, so that what messages say does not
-    /// stay here for longer than in the logs.
+    /// stay here for longer than in the logs. Not synced: nothing depends on it, and a stop does not
+    /// wait for it.
     pub(super) fn erase(&mut self) -> io::Result<()> {
         let half = self.half();
         for (other, used) in (0_usize..).zip(self.used) {
@@ -208,7 +214,6 @@ impl Segment {
                 self.erase_range(start, end)?;
             }
         }
-        self.sync()?;
         self.used = [0; 2];
         if let Some(used) = self.used.get_mut(half) {
             *used = self.place;

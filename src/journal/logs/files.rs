@@ -233,6 +233,16 @@ impl LogFiles {
         self.disk.remove(&self.names.commit_log())
     }
 
+    /// Takes the commit log away for good: the logs have its frames, and no later start must find
+    /// them. So it does a draft of it that a stop left.
+    pub(in crate::journal) fn discard_commit_log(&mut self) -> io::Result<()> {
+        drop(self.disk.remove(&self.names.commit_log_draft()));
+        match self.remove_commit_log() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| self.dir.sync()),
+        }
+    }
+
     /// A commit log that another thread is to make.
     pub(in crate::journal) fn new_commit_log(&self, bytes: u64) -> Blank {
         Blank {

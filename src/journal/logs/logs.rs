@@ -72,6 +72,10 @@ impl Logs {
         &self.files
     }
 
+    pub(in crate::journal) fn files_mut(&mut self) -> &mut LogFiles {
+        &mut self.files
+    }
+
     pub(in crate::journal) fn meters(&self) -> &Meters {
         &self.meters
     }
