@@ -5,6 +5,7 @@ mod gives_up;
 mod logs;
 mod open_logs;
 mod outcome;
+mod owner;
 mod recover;
 mod report;
 mod review;

@@ -1,10 +1,7 @@
 //! `logs recover`: what was refused by mistake goes into the endpoint log after all.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::{self, BufReader, Write};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -13,6 +10,7 @@ use clap::Args;
 use crate::command::Configuration;
 use crate::command::logs::open_logs::OpenLogs;
 use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
+use crate::command::logs::owner::refuse_other_than_owner;
 use crate::command::logs::review::{Judged, Judgement, Reading, Review};
 use crate::command::stdout::printer;
 use crate::config;
@@ -143,26 +141,6 @@ fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow:
         tally.add(&capture.path, &outcome, out)?;
     }
     Ok(tally)
-}
-
-/// What another user appends and makes, `serve` could not open after.
-fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
-    let owner = match fs::metadata(dir) {
-        Ok(found) => found.uid(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot look at {}", dir.display()));
-        }
-    };
-    let user = rustix::process::geteuid().as_raw();
-    if user != owner {
-        bail!(
-            "{} belongs to the user {owner}, and this is {user}, whose files serve could not open: \
-             run it with sudo -u '#{owner}'",
-            dir.display()
-        );
-    }
-    Ok(())
 }
 
 /// Which of these notifications the endpoint log has, rotated files included.
