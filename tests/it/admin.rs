@@ -329,6 +329,24 @@ fn certificates_and_clocks_are_measured() {
 }
 
 #[test]
+fn readiness_says_how_long_the_commit_log_is() {
+    const LEN: u64 = 8 * 1024 * 1024;
+    for (name, value, expected) in [
+        ("logs.commit_log", "8MiB", LEN),
+        ("logs.commit_log", "off", 0),
+        ("logs.sync", "os", 0),
+    ] {
+        let (bench, admin) = bench(|options| options.set(name, value));
+        bench.accept(&bench.draft().sign(&key(512)));
+        eventually("the commit log has its length", || {
+            let ready = get(admin, "/readyz", "").body;
+            let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+            (ready["parts"]["sync"]["commit_log_bytes"] == expected).then_some(())
+        });
+    }
+}
+
+#[test]
 fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
     for (mode, syncs) in [("always", true), ("os", false)] {
         let (bench, admin) = bench(|options| options.set("logs.sync", mode));

@@ -1,6 +1,7 @@
 //! The admin listener of `serve`: bound with the others, and the last to end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
@@ -90,9 +91,12 @@ fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> V
         ("low_water_bytes", json!(low_water_bytes)),
     ];
     let since_sync = u64::try_from(journal.meters().since_sync().as_millis()).unwrap_or(u64::MAX);
+    let commit_log_bytes = &journal.meters().commit_log.bytes;
+    let commit_log_bytes = commit_log_bytes.load(Ordering::Relaxed);
     let sync = vec![
         ("mode", json!(journal.sync_mode().to_string())),
         ("last_ms_ago", json!(since_sync)),
+        ("commit_log_bytes", json!(commit_log_bytes)),
     ];
     let mut parts = vec![
         part(
