@@ -25,7 +25,7 @@ mod tee;
 mod writer;
 
 pub use batch::Receipt;
-pub use commit::COMMIT_LOG_BYTES_MIN;
+pub use commit::{COMMIT_LOG_BYTES_MIN, Uncovered, commit_log_bytes, repair, uncovered};
 pub use entry::{Entry, Identity, JournalError};
 pub use health::{Health, REFUSAL_COOLDOWN, STALL_LIMIT, Space};
 pub use journal::Journal;
@@ -33,7 +33,7 @@ pub use journal::Journal;
 pub(crate) use logs::torn;
 pub use logs::{
     DIAGNOSTICS, DamagedLog, FileOptions, Log, LogFiles, LogsSynced, Names, OpenError, Recovered,
-    Replayed, TornTail,
+    Replayed, TornTail, torn_ends,
 };
 pub use meters::{CommitLogMeters, Meters};
 pub use read::{Damage, Found, NotificationKey, Records, Verdict, accepted, goes_back, verify};

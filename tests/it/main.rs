@@ -53,6 +53,7 @@ mod receive;
 mod recover;
 mod refuse;
 mod reload;
+mod repair;
 mod rotate;
 mod secret_path;
 mod shippers;

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::command::logs::recover::Recover;
+use crate::command::logs::repair::Repair;
 use crate::command::logs::verify::Verify;
 
-/// Check the logs of an endpoint, and take back what was refused by mistake.
+/// Check or complete the logs of an endpoint, or take back what was refused.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs verify
+  mns-endpoint logs repair --dry-run
   mns-endpoint logs recover --dry-run")]
 pub(crate) struct Logs {
     #[command(subcommand)]
@@ -20,6 +22,7 @@ pub(crate) struct Logs {
 #[derive(Debug, Subcommand)]
 enum LogsCommand {
     Verify(Verify),
+    Repair(Repair),
     Recover(Recover),
 }
 
@@ -27,6 +30,7 @@ impl Logs {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.action {
             LogsCommand::Verify(verify) => verify.run(),
+            LogsCommand::Repair(repair) => repair.run(),
             LogsCommand::Recover(recover) => recover.run().await,
         }
     }

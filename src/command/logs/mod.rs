@@ -7,6 +7,7 @@ mod open_logs;
 mod outcome;
 mod owner;
 mod recover;
+mod repair;
 mod report;
 mod review;
 mod verify;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::command::client::service::Output;
 use crate::command::counted::counted;
 use crate::command::logs::compare::Comparison;
-use crate::journal::{Log, Verdict, escaped, json_text};
+use crate::journal::{Log, Uncovered, Verdict, escaped, json_text};
 
 /// Takes findings: lines are written at once, JSON at the end.
 pub(super) struct Report<'o, W> {
@@ -18,6 +18,7 @@ pub(super) struct Report<'o, W> {
     files: Vec<Value>,
     left_out: Vec<Value>,
     aside: Vec<Value>,
+    uncovered: Uncovered,
 }
 
 impl<'o, W: Write> Report<'o, W> {
@@ -29,6 +30,7 @@ impl<'o, W: Write> Report<'o, W> {
             files: Vec::new(),
             left_out: Vec::new(),
             aside: Vec::new(),
+            uncovered: Uncovered::default(),
         }
     }
 
@@ -119,6 +121,20 @@ impl<'o, W: Write> Report<'o, W> {
         self.line(path, what)
     }
 
+    /// What the commit log has that the logs may lack.
+    pub(super) fn commit_log(&mut self, path: &Path, uncovered: Uncovered) -> io::Result<()> {
+        self.uncovered = uncovered;
+        if uncovered == Uncovered::default() {
+            return Ok(());
+        }
+        let frames = counted(uncovered.frames, "frame");
+        let text = format!(
+            "{frames} that the logs may lack, and no serve runs: mns-endpoint logs repair \
+             completes the logs, as the next start does"
+        );
+        self.line(path, &text)
+    }
+
     /// The sum of all. Returns whether all is sound.
     pub(super) fn end(mut self, comparison: &Comparison) -> io::Result<bool> {
         self.is_sound &= comparison.is_sound();
@@ -136,6 +152,7 @@ impl<'o, W: Write> Report<'o, W> {
                     "files": self.files,
                     "left_out": self.left_out,
                     "aside": self.aside,
+                    "uncovered_frames": self.uncovered.frames,
                     "both": comparison.to_json(),
                 });
                 writeln!(self.out, "{}", json_text(&object))?;

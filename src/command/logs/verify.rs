@@ -16,7 +16,7 @@ use crate::command::logs::compare::{Comparison, History, compare};
 use crate::command::logs::report::Report;
 use crate::command::stdout::printer;
 use crate::disk::{RealDisk, regular};
-use crate::journal::{self, Duplicates, Log, Names};
+use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 
 /// Check that every record of the logs is whole and in order, and tell what crashes cut off.
 ///
@@ -55,6 +55,8 @@ impl Verify {
         let access = verify_log(&names, Log::Access, &mut report)?;
         // A push that came in between is in the access log only as far as it was read.
         endpoint.look_again(&names.live(Log::Endpoint));
+        let uncovered = uncovered(&names);
+        report.commit_log(&names.commit_log(), uncovered)?;
         let comparison = match config.journal.duplicates {
             Duplicates::Drop => Comparison::without(
                 "with accept.duplicates = \"drop\" a line with 201 may have no outcome",
@@ -66,6 +68,20 @@ impl Verify {
         } else {
             ExitCode::FAILURE
         })
+    }
+}
+
+/// What the commit log has that the logs may lack; nothing beside a running `serve`, which is still
+/// writing, or if the commit log cannot be read.
+fn uncovered(names: &Names) -> Uncovered {
+    let uncovered = || journal::uncovered(&RealDisk, names).unwrap_or_default();
+    // The lock is asked for only if the answer matters. Then once more: a serve that has stopped
+    // meanwhile has left nothing.
+    let is_in_use = || LogFiles::is_in_use(names).unwrap_or(false);
+    if uncovered() == Uncovered::default() || is_in_use() {
+        Uncovered::default()
+    } else {
+        uncovered()
     }
 }
 

@@ -9,15 +9,12 @@ use tracing::{error, warn};
 
 use crate::journal::commit::checkpointer::{Checkpointer, Done};
 use crate::journal::commit::frame;
+use crate::journal::commit::length::commit_log_bytes;
 use crate::journal::commit::replay::{Found, Left};
 use crate::journal::commit::segment::Segment;
 use crate::journal::logs::{Fault, Log, Logs, LogsSynced};
 use crate::journal::{CommitLogMeters, Entry, Meters};
 
-/// The smallest commit log that a configuration may ask for, in bytes.
-pub const COMMIT_LOG_BYTES_MIN: u64 = 8 * 1024 * 1024;
-/// The commit log takes at most this part of the free space.
-const SPACE_PART: u64 = 16;
 /// One that could not be made is tried again after this time.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -73,10 +70,7 @@ impl CommitLog {
 
     /// `None` if there is no room for one.
     fn wanted_bytes(&self, logs: &Logs) -> Option<u64> {
-        let free = logs.free_bytes().unwrap_or(u64::MAX);
-        let wanted = self.bytes_max.min(free / SPACE_PART);
-        let least = self.bytes_max.min(COMMIT_LOG_BYTES_MIN);
-        (wanted >= least).then_some(wanted)
+        commit_log_bytes(self.bytes_max, logs.free_bytes().unwrap_or(u64::MAX))
     }
 
     /// Has a new one made by the other thread, beside the logs. Until that is done there is none.

@@ -30,7 +30,7 @@ pub(in crate::journal) struct Found {
     /// Up to where there is something else than zeros.
     pub used: u64,
     /// Frames that had been synced and cannot be read.
-    missing: u64,
+    pub missing: u64,
 }
 
 /// The commit log of an earlier process.
@@ -56,7 +56,7 @@ pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<(Recovered
 fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered, Found)> {
     let found = scan(file)?;
     let mut replayed = Replayed {
-        frames: u64::try_from(found.frames.len()).unwrap_or(u64::MAX),
+        frames: found.count(),
         appended: 0,
         missing: found.missing,
     };
@@ -124,7 +124,7 @@ fn read_before(live: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Looks for a frame at every block.
-fn scan(file: &dyn DiskFile) -> io::Result<Found> {
+pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
     let len = whole_blocks(file.len()?);
     let (mut frames, mut used, mut at) = (Vec::new(), 0, 0_u64);
     let mut piece = Vec::new();
@@ -183,6 +183,11 @@ fn read_frame(file: &dyn DiskFile, at: u64, head: &Head) -> io::Result<Vec<u8>> 
 }
 
 impl Found {
+    /// How many frames the logs may lack.
+    pub(super) fn count(&self) -> u64 {
+        u64::try_from(self.frames.len()).unwrap_or(u64::MAX)
+    }
+
     /// Leaves out what an earlier life left, and what the logs have.
     fn of(mut frames: Vec<(u64, Head)>, used: u64) -> Self {
         let most = |of: fn(&Head) -> u64, frames: &[(u64, Head)]| {

@@ -20,4 +20,4 @@ pub(super) use per_log::PerLog;
 pub(super) use retention::Retention;
 pub use sync::LogsSynced;
 pub(super) use sync::{PendingSync, WriteBack};
-pub use torn::{DamagedLog, Recovered, Replayed, TornTail};
+pub use torn::{DamagedLog, Recovered, Replayed, TornTail, torn_ends};

@@ -2,7 +2,7 @@
 //! refused.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use strum::IntoEnumIterator as _;
@@ -25,6 +25,28 @@ pub struct Names {
 }
 
 impl Names {
+    /// The ports whose endpoint log or commit log is in a directory, in order.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn ports(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u16>> {
+        let mut ports = Vec::new();
+        for name in disk.list(dir)? {
+            let name = name.to_str().unwrap_or_default();
+            let digits = ["endpoint_log.", ".commit_log."]
+                .iter()
+                .find_map(|start| name.strip_prefix(start));
+            // "080" and "+80" are the names of no port.
+            ports.extend(digits.and_then(|digits| {
+                let port: u16 = digits.parse().ok()?;
+                (port.to_string() == digits).then_some(port)
+            }));
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        Ok(ports)
+    }
+
     /// The file that is written: `endpoint_log.PORT`.
     #[must_use]
     pub fn live(&self, log: Log) -> PathBuf {
@@ -247,6 +269,27 @@ mod tests {
 
     use super::*;
     use crate::disk::RealDisk;
+
+    #[test]
+    fn the_ports_of_a_directory_are_those_of_its_endpoint_and_commit_logs() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "endpoint_log.80",
+            ".commit_log.80",
+            ".commit_log.9",
+            "endpoint_log.65535",
+            "endpoint_log.65536",
+            "endpoint_log.081",
+            "endpoint_log.+82",
+            "endpoint_log.83.1",
+            ".commit_log.84.new",
+            ".endpoint_log.85.lock",
+            "access_log.86",
+        ] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(Names::ports(&RealDisk, dir.path()).unwrap(), [9, 80, 65535]);
+    }
 
     #[test]
     fn rotated_files_are_told_from_all_others_and_no_number_comes_twice() {

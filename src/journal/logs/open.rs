@@ -96,6 +96,26 @@ impl FileOptions {
 }
 
 impl LogFiles {
+    /// Whether a process has the logs of a port open for writing.
+    ///
+    /// Asks by taking a shared lock for an instant, without waiting: a process that has the lock is
+    /// not disturbed. One that starts within that instant would find the logs in use, so this is
+    /// asked only if the answer matters.
+    ///
+    /// # Errors
+    /// The lock file is there and cannot be opened or locked.
+    pub fn is_in_use(names: &Names) -> io::Result<bool> {
+        let lock = match regular::open_to_read(&names.lock()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            lock => lock?,
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Says if a directory can never be made, because a device, a FIFO or a socket is in its way.
     ///
     /// # Errors

@@ -9,7 +9,10 @@ use std::io;
 
 use strum::IntoEnumIterator as _;
 
+use crate::disk::{Disk, Open};
+use crate::journal::logs::file::LiveFile;
 use crate::journal::logs::files::LogFiles;
+use crate::journal::logs::names::Names;
 use crate::journal::logs::per_log::Log;
 use crate::journal::read::{Found, Records};
 
@@ -88,6 +91,34 @@ pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<Recovered>
     Ok(recovered)
 }
 
+/// The torn ends of both logs as they are: what a start cuts off, unless a frame of the commit log
+/// completes it. Changes nothing.
+///
+/// # Errors
+/// A log cannot be read.
+pub fn torn_ends(disk: &dyn Disk, names: &Names) -> io::Result<Vec<TornTail>> {
+    let mut torn = Vec::new();
+    for log in Log::iter() {
+        let live = match disk.open(&names.live(log), Open::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => LiveFile::new(file?)?,
+        };
+        let len = live.len()?;
+        let (start, _tail, survey) = look(&live, log, len)?;
+        let end = u64::try_from(survey.end).map_err(io::Error::other)?;
+        let offset = start.saturating_add(end);
+        if offset < len {
+            torn.push(TornTail {
+                log,
+                offset,
+                bytes: len.saturating_sub(offset),
+                is_kept: false,
+            });
+        }
+    }
+    Ok(torn)
+}
+
 /// Cuts the torn end off one log, so that the next record follows a whole one.
 ///
 /// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there,
@@ -99,7 +130,7 @@ pub(super) fn close_off(
     known: u64,
 ) -> io::Result<(Option<TornTail>, Option<DamagedLog>)> {
     let len = files.live[log].len()?;
-    let (start, tail, survey) = look(files, log, len)?;
+    let (start, tail, survey) = look(&files.live[log], log, len)?;
     let place = |place: usize| start.saturating_add(u64::try_from(place).unwrap_or(u64::MAX));
     let end = place(survey.end);
     // A file that somebody made shorter than what was known has no known part.
@@ -158,13 +189,13 @@ fn last_line(lines: &[u8]) -> &[u8] {
 
 /// Reads the tail of a file, as much as it takes to find the last whole record: where it starts,
 /// and what is in it.
-fn look(files: &LogFiles, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
+fn look(live: &LiveFile, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
     let mut window = WINDOW_BYTES;
     loop {
         let start = len.saturating_sub(window);
         let size = usize::try_from(len.saturating_sub(start)).map_err(io::Error::other)?;
         let mut tail = vec![0; size];
-        files.live[log].read_exact_at(&mut tail, start)?;
+        live.read_exact_at(&mut tail, start)?;
         if let Some(survey) = survey(log, &tail, start == 0)? {
             return Ok((start, tail, survey));
         }
