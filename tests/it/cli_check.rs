@@ -220,6 +220,10 @@ fn what_serve_would_run_into_is_found_before() {
     let cases: &[(&[&str], &str)] = &[
         (&["logs.low_water=9PiB"], "warning  logs.low_water: "),
         (
+            &["logs.commit_log=9PiB"],
+            "warning  logs.commit_log: 9.0 PiB is more than a sixteenth of the ",
+        ),
+        (
             &["server.body_timeout=4s"],
             "warning  server.body_timeout: 4s is more than the 3s",
         ),
@@ -249,10 +253,12 @@ fn what_serve_would_run_into_is_found_before() {
         "server.max_body=16MiB",
         "logs.low_water=0",
     ];
-    assert_eq!(
-        check(dir.path(), &[&base[..], &bounds].concat()).stdout,
-        good
-    );
+    // A commit log that is not used needs no room.
+    let unused = ["logs.commit_log=9PiB", "logs.sync=os"];
+    for set in [&bounds[..], &unused, &["logs.commit_log=off"]] {
+        let found = check(dir.path(), &[&base[..], set].concat());
+        assert_eq!(found.stdout, good, "{set:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rustix::fs::{Access, access};
 use crate::command::check::findings::{Finding, Findings};
 use crate::config::Config;
 use crate::disk::{Medium, fix_command};
-use crate::journal::LogFiles;
+use crate::journal::{COMMIT_LOG_BYTES_MIN, LogFiles, SyncMode, commit_log_bytes};
 
 impl Findings {
     pub(super) fn look_at_logs(&mut self, config: &Config) {
@@ -47,6 +47,39 @@ impl Findings {
             );
             self.0.push(Finding::warning("logs.low_water", text));
         }
+        // With "os" none is made, whatever its length is.
+        let is_used = config.journal.sync != SyncMode::Os;
+        if let Some(bytes) = config.journal.commit_log_bytes.filter(|_| is_used)
+            && let Ok(free) = free_bytes(existing(dir))
+        {
+            self.0.extend(commit_log(dir, bytes, free));
+        }
+    }
+}
+
+/// Whether there is room for a commit log of that length.
+fn commit_log(dir: &Path, bytes: u64, free: u64) -> Option<Finding> {
+    const KEY: &str = "logs.commit_log";
+    let (there, dir) = (ByteSize(free), dir.display());
+    match commit_log_bytes(bytes, free) {
+        None => {
+            let least = ByteSize(COMMIT_LOG_BYTES_MIN);
+            let text = format!(
+                "none is made: a sixteenth of the {there} that are free for {dir} is less than \
+                 {least}. Each commit syncs both logs until there is more, which takes longer; \
+                 make room, or set \"off\""
+            );
+            Some(Finding::warning(KEY, text))
+        }
+        Some(length) if length < bytes => {
+            let (wanted, length) = (ByteSize(bytes), ByteSize(length));
+            let text = format!(
+                "{wanted} is more than a sixteenth of the {there} that are free for {dir}: a new \
+                 one has {length}"
+            );
+            Some(Finding::warning(KEY, text))
+        }
+        Some(_) => None,
     }
 }
 
@@ -71,4 +104,37 @@ fn existing(dir: &Path) -> &Path {
 fn free_bytes(dir: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_log_for_which_there_is_little_or_no_room_is_found() {
+        const MIB: u64 = 1024 * 1024;
+        let found = |bytes, free| commit_log(Path::new("logs"), bytes, free);
+        for (bytes, free, expected) in [
+            (64 * MIB, 1024 * MIB, None),
+            (
+                64 * MIB,
+                1023 * MIB,
+                Some("64.0 MiB is more than a sixteenth of the 1023.0 MiB"),
+            ),
+            (64 * MIB, 128 * MIB, Some("a new one has 8.0 MiB")),
+            (
+                64 * MIB,
+                127 * MIB,
+                Some("none is made: a sixteenth of the 127.0 MiB"),
+            ),
+            (8 * MIB, 127 * MIB, Some("is less than 8.0 MiB")),
+            (8 * MIB, 128 * MIB, None),
+        ] {
+            let text = found(bytes, free).map(|finding| finding.text);
+            match (&text, expected) {
+                (Some(text), Some(expected)) => assert!(text.contains(expected), "{text}"),
+                _ => assert_eq!(text.as_deref(), expected, "{bytes} of {free}"),
+            }
+        }
+    }
 }

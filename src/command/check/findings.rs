@@ -25,7 +25,7 @@ pub(super) enum Severity {
 pub(super) struct Finding {
     pub(super) level: Severity,
     key: &'static str,
-    text: String,
+    pub(super) text: String,
 }
 
 /// All that was found, in the order of the configuration.
