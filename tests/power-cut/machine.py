@@ -49,15 +49,17 @@ def tool(*command, codes=(0,), cwd=None):
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     try:
         done = subprocess.run(
-            command, env={**os.environ, "PATH": path, "LC_ALL": "C"}, cwd=cwd, capture_output=True,
-            stdin=subprocess.DEVNULL, text=True, errors="replace", timeout=TOOL_WITHIN_S, check=False,
+            command, env={**os.environ, "PATH": path, "LC_ALL": "C"}, cwd=cwd,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=TOOL_WITHIN_S, check=False,
         )
     except FileNotFoundError as error:
         raise Broken(f"{command[0]} is not installed ({error}); see --help") from error
     except subprocess.TimeoutExpired as error:
         raise Broken(f"{command[0]} took more than {TOOL_WITHIN_S} s") from error
     if done.returncode not in codes:
-        raise Broken(f"{' '.join(map(str, command))}: {done.returncode}\n{done.stdout}{done.stderr}")
+        line = " ".join(map(str, command))
+        raise Broken(f"{line}: {done.returncode}\n{done.stdout}{done.stderr}")
     return done
 
 
@@ -110,12 +112,15 @@ def initramfs(program, unpacked):
         archive.folder(folder)
     archive.add("dev/console", 0o20600, device=(5, 1))
     archive.add("init", 0o100755, (INIT % {"modules": " ".join(MODULES)}).encode())
-    archive.add("bin/busybox", 0o100755, Path(shutil.which("busybox") or "/bin/busybox").read_bytes())
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise Broken("busybox is not installed; see --help")
+    archive.add("bin/busybox", 0o100755, Path(busybox).read_bytes())
     archive.add("mns-endpoint", 0o100755, program.read_bytes())
     archive.add(f"work/{CERTIFICATE_PLACE}", 0o100644, CERTIFICATE.read_bytes())
-    # A static program has none.
-    libraries = tool("ldd", program, codes=(0, 1)).stdout
-    for path in re.findall(r"(?:=> |^\s*)(/\S+) \(", libraries, re.MULTILINE):
+    # A static program has none; then ldd ends with 1.
+    printed = "".join(tool("ldd", path, codes=(0, 1)).stdout for path in (program, busybox))
+    for path in sorted(set(re.findall(r"(?:=> |^\s*)(/\S+) \(", printed, re.MULTILINE))):
         archive.add(path.lstrip("/"), 0o100755, Path(path).read_bytes())
     for module in MODULES:
         found = next(unpacked.rglob(f"{module}.ko"), None)

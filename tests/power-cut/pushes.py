@@ -128,7 +128,8 @@ class Senders:
         self.lock = threading.Lock()
         self.is_over = threading.Event()
         self.threads = [
-            threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(count)
+            threading.Thread(target=self.run, args=(number,), daemon=True)
+            for number in range(count)
         ]
         for thread in self.threads:
             thread.start()
@@ -147,7 +148,8 @@ class Senders:
                     with stream.makefile("rb") as reader:
                         while not self.is_over.is_set():
                             sent += 1
-                            self.post(stream, reader, f"{self.prefix}-{sender}-{sent}", message(dice))
+                            message_id = f"{self.prefix}-{sender}-{sent}"
+                            self.post(stream, reader, message_id, message(dice))
             except (OSError, ValueError, IndexError):
                 with self.lock:
                     self.broken += not self.is_over.is_set()
