@@ -17,7 +17,7 @@ pub(super) enum Command {
 /// stays: a repeat of the push is then a duplicate, never a loss.
 pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
 
-/// Proof that an entry is on disk: both files were synced with it in them.
+/// Proof that an entry is on disk: the commit log, or without one both logs, were synced with it.
 ///
 /// With `logs.sync` other than `always` it means what that mode promises: that the system has been
 /// given both. Only a commit makes one:

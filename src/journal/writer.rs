@@ -1,7 +1,7 @@
 //! The thread that owns the files: it gathers a batch, writes it, commits it and acknowledges it.
 //!
-//! A batch is what arrived while the last one was being synced: one write to each file, one sync of
-//! each, then every answer that waited. Once a second, busy or idle, it looks after the files.
+//! A batch is what arrived while the last one was being synced: one write to each file, one sync,
+//! then every answer that waited. Once a second, busy or idle, it looks after the files.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

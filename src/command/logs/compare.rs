@@ -1,7 +1,7 @@
 //! Whether both logs have the same pushes: as many lines with 201 in the access log as outcomes in
 //! the endpoint log, minute by minute.
 //!
-//! The endpoint log is synced before the access line is written, and both have one time for each
+//! The endpoint log is written before the access line, and both have one time for each
 //! push. So a line without its outcome means that the endpoint log has lost one that was answered
 //! 201; the reverse is what a crash leaves too.
 

@@ -199,8 +199,8 @@ impl Segment {
     }
 
     /// Overwrites all but a checkpoint at the end with zeros, so that what messages say does not
-    /// stay here for longer than in the logs. Not synced: nothing depends on it, and a stop does not
-    /// wait for it.
+    /// stay here for longer than in the logs. Not synced, because nothing depends on it and a stop
+    /// has little time.
     pub(super) fn erase(&mut self) -> io::Result<()> {
         let half = self.half();
         for (other, used) in (0_usize..).zip(self.used) {
