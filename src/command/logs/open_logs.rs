@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::logs::outcome::{FileOutcome, Tally, describe, has_identity};
+use crate::command::logs::repair::missing_frames;
 use crate::command::logs::review::{Judged, Judgement, Reading};
 use crate::config::Config;
 use crate::journal::{
@@ -53,8 +54,11 @@ impl OpenLogs {
             ..config.journal.clone()
         };
         let started = Journal::start(files, settings, None);
-        let (journal, _torn) = started
+        let (journal, recovered) = started
             .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
+        if let Some(error) = missing_frames(recovered.replayed.missing) {
+            writeln!(io::stderr(), "{error}")?;
+        }
         Ok(Self {
             journal,
             format: config.server.format,

@@ -218,7 +218,8 @@ fn done(recovered: &Recovered) -> Vec<String> {
     parts
 }
 
-fn missing_frames(missing: u64) -> Option<String> {
+/// What is to be said if frames of the commit log cannot be read.
+pub(super) fn missing_frames(missing: u64) -> Option<String> {
     let frames = counted(missing, "frame");
     (missing > 0).then(|| {
         format!(

@@ -209,12 +209,18 @@ impl Found {
         let readable = u64::try_from(readable.count()).unwrap_or(u64::MAX);
         frames.retain(|(_, head)| Log::iter().any(|log| head.places[log].len > 0));
         frames.sort_by_key(|(_, head)| head.number);
+        let missing = if number == 0 {
+            // Each file in use has a frame. If none can be read, nobody knows how many there were.
+            u64::from(used > 0)
+        } else {
+            synced.saturating_sub(known).saturating_sub(readable)
+        };
         Self {
             frames,
             life,
             number,
             used,
-            missing: synced.saturating_sub(known).saturating_sub(readable),
+            missing,
         }
     }
 }
@@ -259,6 +265,12 @@ mod tests {
     fn what_an_earlier_life_left_is_left_out_even_if_no_frame_says_that_the_logs_have_it() {
         let frames = vec![frame(5, 12, 0), frame(6, 20, 0), frame(7, 21, 0)];
         assert_eq!(numbers(&Found::of(frames, 0)), [20, 21]);
+    }
+
+    #[test]
+    fn a_commit_log_of_which_nothing_can_be_read_is_not_an_empty_one() {
+        assert_eq!(Found::of(Vec::new(), 0).missing, 0);
+        assert_eq!(Found::of(Vec::new(), BLOCK).missing, 1);
     }
 
     #[test]
