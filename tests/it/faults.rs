@@ -651,7 +651,9 @@ impl World {
 
 fn start(storage: &FaultyDisk, settings: &Settings) -> Arc<Journal> {
     let started = Journal::start(storage.open(), settings.clone(), None);
-    Arc::new(started.expect("the start fails").0)
+    let (journal, recovered) = started.expect("the start fails");
+    assert_eq!(recovered.replayed.missing, 0, "nothing damaged a frame");
+    Arc::new(journal)
 }
 
 proptest! {

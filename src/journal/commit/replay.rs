@@ -137,7 +137,8 @@ pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
         // A frame that goes on behind the piece takes the next one with it.
         while at < end {
             let frame = whole_frame(file, at, rest, len)?;
-            let is_used = rest.iter().take(BLOCK_BYTES).any(|byte| *byte != 0);
+            let block = rest.get(..BLOCK_BYTES);
+            let is_used = block.is_some_and(|block| block != [0; BLOCK_BYTES]);
             let step = frame.map_or(BLOCK, |(_, bytes)| bytes);
             frames.extend(frame.map(|(head, _)| (at, head)));
             at = at.saturating_add(step);

@@ -110,9 +110,11 @@ impl Segment {
         self.numbers.checkpoint == self.numbers.written
     }
 
-    /// Whether a few of its kind have room in a half.
+    /// Whether it takes half of a half at most, and has room beside the frame with which a half
+    /// begins and the checkpoint with which it ends.
     pub(super) fn fits(&self, entry: &Entry) -> bool {
-        frame::frame_bytes(entry) <= self.half_bytes / 2
+        let bytes = frame::frame_bytes(entry);
+        bytes <= self.half_bytes / 2 && bytes.saturating_add(2 * BLOCK) <= self.half_bytes
     }
 
     /// Whether it has room in this half, and a checkpoint behind it.
