@@ -53,7 +53,7 @@ pub mod fuzzing {
     use http::{HeaderMap, Request};
 
     use crate::command::capture;
-    use crate::journal::{Log, torn};
+    use crate::journal::{Log, frame, torn};
     use crate::net::{TrustedProxies, proxies};
 
     /// A captured request, as `explain` reads it.
@@ -66,6 +66,18 @@ pub mod fuzzing {
     #[must_use]
     pub fn whole_end(log: Log, file: &[u8]) -> Option<usize> {
         torn::whole_end(log, file, true)
+    }
+
+    /// A frame of the commit log, with these numbers in its head.
+    #[must_use]
+    pub fn frame(numbers: [u64; 6], endpoint: &[u8], access: &[u8]) -> Vec<u8> {
+        frame::of_parts(numbers, endpoint, access)
+    }
+
+    /// Reads the frame at the beginning, and writes it again.
+    #[must_use]
+    pub fn frame_again(bytes: &[u8]) -> Option<Vec<u8>> {
+        frame::again(bytes)
     }
 
     /// Who a PROXY header says is asking.

@@ -25,6 +25,8 @@ mod tee;
 mod writer;
 
 pub use batch::Receipt;
+#[cfg(fuzzing)]
+pub(crate) use commit::frame;
 pub use commit::{COMMIT_LOG_BYTES_MIN, Uncovered, commit_log_bytes, repair, uncovered};
 pub use entry::{Entry, Identity, JournalError};
 pub use health::{Health, REFUSAL_COOLDOWN, STALL_LIMIT, Space};

@@ -165,6 +165,47 @@ fn checksum(content: &[u8]) -> [u8; 16] {
     hasher.finish128().as_u128().to_le_bytes()
 }
 
+/// A frame with these numbers: life, number, synced, covered, and the offsets in both logs.
+#[cfg(fuzzing)]
+pub(crate) fn of_parts(numbers: [u64; 6], endpoint: &[u8], access: &[u8]) -> Vec<u8> {
+    let [life, number, synced, covered, at, access_at] = numbers;
+    let place = |offset, bytes: &[u8]| Place {
+        offset,
+        len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+    };
+    let head = Head {
+        life,
+        number,
+        synced,
+        covered,
+        places: PerLog::new(place(at, endpoint), place(access_at, access)),
+    };
+    let entry = Entry {
+        endpoint: endpoint.to_vec(),
+        access: access.to_vec(),
+        identity: None,
+    };
+    let mut bytes = Vec::new();
+    encode(&head, &entry, &mut bytes);
+    bytes
+}
+
+/// Reads a frame and writes it again.
+#[cfg(fuzzing)]
+pub(crate) fn again(bytes: &[u8]) -> Option<Vec<u8>> {
+    let Frame { head, bytes } = Frame::decode(bytes)?;
+    let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| head.places[log].offset);
+    let numbers = [
+        head.life,
+        head.number,
+        head.synced,
+        head.covered,
+        endpoint,
+        access,
+    ];
+    Some(of_parts(numbers, bytes[Log::Endpoint], bytes[Log::Access]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
