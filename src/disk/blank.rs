@@ -11,7 +11,7 @@ const PIECE_BYTES: usize = 1024 * 1024;
 /// A file that is to be made.
 pub(crate) struct Blank {
     pub disk: Latched,
-    /// Where it goes.
+    /// Its name.
     pub path: PathBuf,
     /// The name under which it is written first, in the same directory.
     pub draft: PathBuf,

@@ -98,8 +98,8 @@ pub trait DiskFile: Send {
     /// The disk's.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Tells the system to begin writing `len` bytes from `offset` on to the disk, so that a later
-    /// sync has less to do. A hint: it makes nothing durable, and may do nothing.
+    /// Tells the system to begin writing the `len` bytes at `offset` to the disk, because a later
+    /// sync then has less to do. A hint: it makes nothing durable, and may do nothing.
     fn begin_write_back(&self, offset: u64, len: u64);
 
     /// A second handle to the same file, so that another thread can sync it.

@@ -36,7 +36,7 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Has both logs synced by the other thread.
+    /// Asks the other thread to sync both logs.
     fn begin_checkpoint(&mut self, logs: &mut Logs) -> Result<(), Fault> {
         match logs.begin_sync(self.mark()) {
             Ok(sync) => {

@@ -78,7 +78,7 @@ impl Checkpointer {
         Some(done)
     }
 
-    /// Waits for a job; `None` if there is none.
+    /// Waits until a job is done; `None` if no job is pending.
     pub(super) fn wait(&mut self) -> Option<Done> {
         if self.pending == 0 {
             return None;

@@ -73,9 +73,9 @@ impl CommitLog {
         commit_log_bytes(self.bytes_max, logs.free_bytes().unwrap_or(u64::MAX))
     }
 
-    /// Has a new one made by the other thread, beside the logs. Until that is done there is none.
-    /// Where somebody moved the directory with the logs, what is at its name may be gone after a
-    /// power cut.
+    /// Asks the other thread to make a new one; each commit syncs both logs until it is ready. The
+    /// file must be in the directory that the logs are in: if somebody moved that away, a power cut
+    /// may remove the one that is at its name now.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {
@@ -151,7 +151,7 @@ impl CommitLog {
         self.segment.as_ref().map_or(0, Segment::number)
     }
 
-    /// Takes it that the logs were synced.
+    /// Notes that the logs were synced.
     pub(in crate::journal) fn cover(&mut self, synced: &LogsSynced) {
         if let Some(segment) = &mut self.segment {
             segment.cover(synced);

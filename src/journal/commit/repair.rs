@@ -28,7 +28,7 @@ pub fn repair(mut files: LogFiles) -> io::Result<Recovered> {
     if let Some(Left { file, found }) = left {
         if file.len()? < COMMIT_LOG_BYTES_MIN {
             // Somebody made it shorter than any serve does: it may have no room for a frame.
-            files.remove_commit_log()?;
+            files.discard_commit_log()?;
         } else {
             // The checkpoint comes first: until it is durable the frames must stay.
             Segment::begin(file, &found)?.erase()?;

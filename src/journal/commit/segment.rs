@@ -157,7 +157,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Takes it that the logs are durable up to the mark of a sync, which is the number of a frame.
+    /// Notes that the logs are durable up to the mark of a sync, which is the number of a frame.
     pub(super) fn cover(&mut self, synced: &LogsSynced) {
         self.numbers.covered = self.numbers.covered.max(synced.mark());
     }
