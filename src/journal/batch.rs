@@ -1,10 +1,9 @@
 //! What is written with one sync, and the pushes that wait for it.
 
-use tokio::sync::oneshot;
-
 use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
 use crate::journal::storage::Committed;
+use crate::journal::waiting::{self, answer_all};
 
 /// What the handle asks of the writer.
 pub(super) enum Command {
@@ -15,7 +14,7 @@ pub(super) enum Command {
 
 /// The answer that a push waits for. If nobody waits any more the answer is dropped, and the record
 /// stays: a repeat of the push is then a duplicate, never a loss.
-pub(super) type Waiting = oneshot::Sender<Result<Receipt, JournalError>>;
+pub(super) type Waiting = waiting::Waiting<Result<Receipt, JournalError>>;
 
 /// Proof that an entry is on disk: the commit log, or without one both logs, were synced with it.
 ///
@@ -116,18 +115,21 @@ impl Batch {
     /// Sends a receipt to everybody who waits. The only place where one is made: `_committed` is
     /// the proof that this batch is on disk.
     pub(super) fn acknowledge(mut self, _committed: &Committed) -> Self {
-        for (waiting, is_duplicate) in self.waiting.drain(..) {
-            // An error here is a peer that has left; its record stays.
-            drop(waiting.send(Ok(Receipt { is_duplicate })));
-        }
+        answer_all(
+            self.waiting
+                .drain(..)
+                .map(|(waiting, is_duplicate)| (waiting, Ok(Receipt { is_duplicate }))),
+        );
         self
     }
 
     /// Answers everybody who waits that nothing of it is in the files.
     pub(super) fn refuse(mut self, error: JournalError) -> Self {
-        for (waiting, _) in self.waiting.drain(..) {
-            drop(waiting.send(Err(error)));
-        }
+        answer_all(
+            self.waiting
+                .drain(..)
+                .map(|(waiting, _)| (waiting, Err(error))),
+        );
         self
     }
 

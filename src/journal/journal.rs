@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::SystemTime;
 
-use tokio::sync::oneshot;
-
 use crate::clock::{Clock, SystemClock};
 use crate::journal::batch::{Command, Receipt, Waiting};
 use crate::journal::commit::{self, CommitLog};
@@ -146,12 +144,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]. The entry is then not in the files.
     pub async fn append(&self, entry: Entry) -> Result<Receipt, JournalError> {
-        let (sender, receipt) = oneshot::channel();
         // Again: the disk may have stalled or failed while the body was read and verified.
         self.check_room()?;
-        self.send(entry, Some(sender))?;
+        let (waiting, receipt) = Waiting::new();
+        self.send(entry, Some(waiting))?;
         // The writer answers every command that it takes, unless it panicked.
-        receipt.await.unwrap_or(Err(JournalError::Failed))
+        receipt.answer().await.unwrap_or(Err(JournalError::Failed))
     }
 
     /// Marks an entry as that of a notification: owner, topic, subscription and message id. `head`

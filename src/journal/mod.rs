@@ -22,6 +22,7 @@ mod settings;
 mod shared;
 mod storage;
 mod tee;
+mod waiting;
 mod writer;
 
 pub use batch::Receipt;

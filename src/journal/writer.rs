@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -72,13 +72,7 @@ impl Writer {
         let _ended = Ended(self.shared.clone());
         let mut batch = Batch::default();
         while !batch.closing {
-            // Copies for stdout wait until there is nothing to commit: handing them over wakes
-            // another thread, and the next commit would wait for that.
-            let next = commands.try_recv().or_else(|_nothing_waits| {
-                self.tee.hand_over();
-                commands.recv_timeout(self.idle_for())
-            });
-            match next {
+            match commands.recv_timeout(self.idle_for()) {
                 Ok(first) => {
                     self.shared.vitals.begin_work();
                     self.add(&mut batch, first);
@@ -171,7 +165,7 @@ impl Writer {
                     None => batch,
                 };
                 self.remember(&batch);
-                self.tee.add(&batch.entry.access);
+                self.tee.add(&batch.entry.access, self.clock.instant());
                 batch
             }
             Err(error) => {
@@ -269,13 +263,15 @@ impl Writer {
             .storage
             .sync_due()
             .filter(|_| !self.shared.vitals.failed.is_cancelled());
-        let chores_due = self.chores.due();
-        self.clock
-            .until(sync_due.map_or(chores_due, |due| due.min(chores_due)))
+        let dues = [sync_due, self.tee.due()].into_iter().flatten();
+        self.clock.until(dues.fold(self.chores.due(), Instant::min))
     }
 
     fn do_what_is_due(&mut self) {
         let now = self.clock.instant();
+        if self.tee.due().is_some_and(|due| due <= now) {
+            self.tee.hand_over();
+        }
         if self.shared.vitals.failed.is_cancelled() {
             // Nothing is done any more, and what stays due would make the thread spin.
             self.chores.put_off(now);

@@ -1,4 +1,4 @@
-//! The accept loop: one slot for each connection, one task for each slot.
+//! The accept loop: one slot for each connection, one task for each slot, on the least busy thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,7 @@ use crate::net::proxies::canonical;
 use crate::net::responder::Responder;
 use crate::net::slots::{NoSlot, Slot, Slots};
 use crate::net::turned_away::TurnedAway;
+use crate::net::workers::{Place, Workers};
 
 /// Accepts connections until `stop`, then waits for those that are open.
 ///
@@ -38,7 +38,10 @@ pub async fn serve<S>(
     S: Responder,
 {
     let acceptor = Acceptor {
-        runtime: Handle::current(),
+        workers: frontend
+            .workers
+            .clone()
+            .unwrap_or_else(|| Arc::new(Workers::here())),
         slots: Slots::new(
             frontend.limits.connections_max,
             frontend.limits.head_bytes_max,
@@ -74,8 +77,7 @@ pub async fn serve<S>(
 
 #[derive(Clone)]
 struct Acceptor<S> {
-    /// The runtime that serves the connections.
-    runtime: Handle,
+    workers: Arc<Workers>,
     server: Arc<ConnectionServer<S>>,
     slots: Arc<Slots>,
     turned_away: TurnedAway,
@@ -143,10 +145,12 @@ where
         let peer = canonical(peer);
         let slot = self.slot(peer).await;
         let stream = stream.into_std();
-        let _served_there = self.runtime.enter();
+        let place = self.workers.place();
+        let runtime = place.runtime().clone();
+        let _served_there = runtime.enter();
         match (stream.and_then(TcpStream::from_std), slot) {
-            (Ok(stream), Some(slot)) => self.open(stream, peer, slot),
-            (Ok(stream), None) => self.turn_away(stream, peer),
+            (Ok(stream), Some(slot)) => self.open(stream, peer, slot, place),
+            (Ok(stream), None) => self.turn_away(stream, peer, &place),
             (Err(error), _) => warn!(%error, "Cannot serve a connection"),
         }
     }
@@ -168,20 +172,21 @@ where
         }
     }
 
-    fn open(&self, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+    fn open(&self, stream: TcpStream, peer: SocketAddr, slot: Slot, place: Place) {
         // Without it the last segment of a small answer waits for the acknowledgement of the one
         // before.
         drop(stream.set_nodelay(true));
         self.server.counters.opened.fetch_add(1, Ordering::Relaxed);
-        let ending = Ending(self.server.counters.clone());
+        let runtime = place.runtime().clone();
+        let ending = Ending::new(self.server.counters.clone(), place);
         self.tasks.spawn_on(
             self.server.clone().serve(stream, peer, slot, ending),
-            &self.runtime,
+            &runtime,
         );
     }
 
     /// Answers a connection that gets no slot, without making it wait for one.
-    fn turn_away(&self, stream: TcpStream, peer: SocketAddr) {
+    fn turn_away(&self, stream: TcpStream, peer: SocketAddr, place: &Place) {
         self.server
             .counters
             .turned_away
@@ -190,7 +195,7 @@ where
             .turned_away
             .answer(stream, peer, self.server.service.clone())
         {
-            self.tasks.spawn_on(answered, &self.runtime);
+            self.tasks.spawn_on(answered, place.runtime());
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::net::workers::Place;
+
 /// Counts what ends before there is a request to log.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -25,11 +27,21 @@ pub struct Counters {
     pub head_bytes: AtomicU64,
 }
 
-/// Counts the end of a connection, however it ends.
-pub(super) struct Ending(pub(super) Arc<Counters>);
+/// Counts the end of a connection, however it ends, and gives its place back.
+pub(super) struct Ending {
+    counters: Arc<Counters>,
+    _place: Place,
+}
+
+impl Ending {
+    pub(super) fn new(counters: Arc<Counters>, place: Place) -> Self {
+        let _place = place;
+        Self { counters, _place }
+    }
+}
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.closed.fetch_add(1, Ordering::Relaxed);
+        self.counters.closed.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::net::{Limits, Tls, TrustedProxies};
+use crate::net::{Limits, Tls, TrustedProxies, Workers};
 
 /// The limits, TLS and proxies in front of a service.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub struct Frontend {
     pub proxies: TrustedProxies,
     /// A GET or HEAD of this path is answered even if every slot is taken.
     pub health_path: Option<String>,
+    /// The threads that serve connections; without them the runtime of the caller does.
+    pub workers: Option<Arc<Workers>>,
 }
 
 impl Frontend {
@@ -26,6 +28,7 @@ impl Frontend {
             tls: None,
             proxies: TrustedProxies::default(),
             health_path: None,
+            workers: None,
         }
     }
 }

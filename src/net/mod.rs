@@ -20,6 +20,7 @@ mod stream;
 mod tls;
 mod tracker;
 mod turned_away;
+mod workers;
 
 pub use accept::serve;
 pub use activation::{NotListening, inherited};
@@ -33,3 +34,4 @@ pub use proxies::TrustedProxies;
 pub use reach::{is_private, is_private_host};
 pub use responder::Responder;
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use workers::Workers;

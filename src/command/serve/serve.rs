@@ -25,7 +25,7 @@ use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
 use crate::journal::{FileOptions, Journal, JournalError, LogFiles, Names};
-use crate::net::{self, Counters, Frontend, Tls};
+use crate::net::{self, Counters, Frontend, Tls, Workers};
 use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Endpoint};
 use crate::signals::{Asked, Signals};
@@ -133,11 +133,14 @@ impl Serve {
         signals: &mut Signals,
     ) -> anyhow::Result<()> {
         let endpoint = running.endpoint.clone();
+        let workers =
+            Workers::for_each_processor().context("cannot start threads to serve with")?;
         let frontend = Frontend {
             limits: listeners::limits(&running.started),
             tls: running.tls.clone(),
             proxies: running.started.trusted_proxies.clone(),
             health_path: running.started.server.health_path.clone(),
+            workers: Some(Arc::new(workers)),
         };
         let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
         let service = endpoint.clone();

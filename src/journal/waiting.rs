@@ -1,0 +1,137 @@
+//! Those who wait for an answer of the writer, woken with one system call for each of their
+//! threads.
+//!
+//! To wake a task of another thread takes a system call, to wake one of the same thread takes none.
+//! So of those who wait on one thread the writer wakes one, which is handed the answers of the
+//! others.
+
+use std::thread::{self, ThreadId};
+
+use tokio::sync::oneshot;
+
+/// The end at which an answer is given.
+pub(super) struct Waiting<A> {
+    sender: oneshot::Sender<Handed<A>>,
+    /// The thread that waits. A task that has moved since is woken all the same.
+    thread: ThreadId,
+}
+
+/// The end at which it is waited for.
+pub(super) struct Answered<A> {
+    receiver: oneshot::Receiver<Handed<A>>,
+}
+
+/// An answer, and those for others of the same thread.
+struct Handed<A> {
+    answer: A,
+    _others: Others<A>,
+}
+
+/// Answers that are given when this is dropped, by whoever drops it: one who was woken, or the
+/// writer if that one has left.
+struct Others<A>(Vec<(oneshot::Sender<Handed<A>>, A)>);
+
+impl<A> Waiting<A> {
+    /// Both ends. The thread of the caller is the one that waits.
+    pub(super) fn new() -> (Self, Answered<A>) {
+        let (sender, receiver) = oneshot::channel();
+        let thread = thread::current().id();
+        (Self { sender, thread }, Answered { receiver })
+    }
+}
+
+impl<A> Answered<A> {
+    /// Waits for the answer; `None` if none will come.
+    pub(super) async fn answer(self) -> Option<A> {
+        self.receiver.await.ok().map(|handed| handed.answer)
+    }
+}
+
+/// Answers all of them, and wakes one for each thread.
+pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
+    let mut threads: Vec<(ThreadId, Others<A>)> = Vec::new();
+    for (Waiting { sender, thread }, answer) in answers {
+        match threads.iter_mut().find(|(known, _)| *known == thread) {
+            Some((_, others)) => others.0.push((sender, answer)),
+            None => threads.push((thread, Others(vec![(sender, answer)]))),
+        }
+    }
+    for (_, mut others) in threads {
+        if let Some((sender, answer)) = others.0.pop() {
+            give(sender, answer, others);
+        }
+    }
+}
+
+/// An error is one who has left. What was for the others is then dropped here, which gives it.
+fn give<A>(sender: oneshot::Sender<Handed<A>>, answer: A, others: Others<A>) {
+    let _others = others;
+    drop(sender.send(Handed { answer, _others }));
+}
+
+impl<A> Drop for Others<A> {
+    fn drop(&mut self) {
+        for (sender, answer) in self.0.drain(..) {
+            give(sender, answer, Self(Vec::new()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers `count` of this thread with their numbers, of which those in `gone` have left.
+    fn answer(count: usize, gone: &[usize]) -> Vec<Answered<usize>> {
+        let (waiting, answered): (Vec<_>, Vec<_>) = (0..count).map(|_| Waiting::new()).unzip();
+        let mut answered: Vec<_> = answered.into_iter().map(Some).collect();
+        for number in gone {
+            answered[*number] = None;
+        }
+        answer_all(waiting.into_iter().zip(0..));
+        answered.into_iter().flatten().collect()
+    }
+
+    #[tokio::test]
+    async fn each_gets_its_own_answer_whoever_has_left() {
+        for gone in [&[][..], &[0], &[4], &[0, 4], &[0, 1, 2, 3]] {
+            let mut given = Vec::new();
+            // The one that was woken is asked last: the others must not depend on it for ever.
+            let mut answered = answer(5, gone);
+            let woken = answered.pop().unwrap();
+            let last = woken.answer().await.unwrap();
+            for other in answered {
+                given.push(other.answer().await.unwrap());
+            }
+            given.push(last);
+            let expected: Vec<usize> = (0..5).filter(|number| !gone.contains(number)).collect();
+            assert_eq!(given, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_leaves_after_it_was_woken_hands_the_other_answers_on() {
+        let mut answered = answer(3, &[]);
+        drop(answered.pop());
+        for (number, other) in answered.into_iter().enumerate() {
+            assert_eq!(other.answer().await, Some(number));
+        }
+    }
+
+    #[tokio::test]
+    async fn threads_do_not_wait_for_each_other() {
+        let there = thread::spawn(Waiting::new).join().unwrap();
+        let here = Waiting::new();
+        answer_all([(there.0, 1), (here.0, 2)].into_iter());
+        // Neither is taken before the other.
+        let (there, here) = (there.1.receiver.await, here.1.answer().await);
+        assert_eq!((there.map(|handed| handed.answer), here), (Ok(1), Some(2)));
+    }
+
+    #[tokio::test]
+    async fn without_a_writer_there_is_no_answer() {
+        let (waiting, answered) = Waiting::<()>::new();
+        drop(waiting);
+        assert_eq!(answered.answer().await, None);
+    }
+}
