@@ -63,4 +63,5 @@ mod support;
 mod terminal;
 mod tidy;
 mod tls;
+mod upgrade;
 mod without_ipv6;

@@ -23,8 +23,11 @@ pub struct Draft {
 impl Draft {
     /// A push of `message` whose certificate lies at `certificate_url`, right in every way.
     pub fn new(format: ContentFormat, message: impl AsRef<[u8]>, certificate_url: &str) -> Self {
-        let message = message.as_ref();
-        let id = new_message_id();
+        Self::of(&new_message_id(), format, message.as_ref(), certificate_url)
+    }
+
+    /// The same with a message id of the caller's.
+    pub fn of(id: &str, format: ContentFormat, message: &[u8], certificate_url: &str) -> Self {
         let text = |text: &str| Cow::Owned(text.as_bytes().to_vec());
         let notification = Notification {
             format,
@@ -34,12 +37,12 @@ impl Draft {
             subscriber: text("1269128356620446"),
             message_tag: text(""),
             subscription_name: text("MyTopic1-Sub1"),
-            message_id: text(&id),
+            message_id: text(id),
             message: Cow::Owned(message.to_vec()),
             topic_name: text("MyTopic1"),
         };
         let mut draft = Self::with_body(notification.encode(), certificate_url);
-        draft.message_id.clone_from(&id);
+        id.clone_into(&mut draft.message_id);
         match format {
             ContentFormat::Xml => draft.set("Content-Type", "text/xml;charset=utf-8"),
             ContentFormat::Json => draft.set("Content-Type", "application/json;charset=utf-8"),

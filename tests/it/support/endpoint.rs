@@ -23,13 +23,29 @@ pub const OFF: [(&str, &str); 3] = [
 
 /// The program, with no configuration from outside but for what is [`OFF`].
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mns-endpoint"));
+    let mut command = cleared(Path::new(env!("CARGO_BIN_EXE_mns-endpoint")));
+    command.envs(OFF);
+    command
+}
+
+/// A program of an older build, which stops at a key that it does not know.
+fn older_program(path: &Path) -> Command {
+    let mut command = cleared(path);
+    command.envs(
+        OFF.iter()
+            .filter(|(name, _)| !name.ends_with("COMMIT_LOG"))
+            .copied(),
+    );
+    command
+}
+
+fn cleared(path: &Path) -> Command {
+    let mut command = Command::new(path);
     command
         .env_clear()
         .env("TZ", "UTC")
         .env("RUST_BACKTRACE", "1")
         .stdin(Stdio::null());
-    command.envs(OFF);
     command
 }
 
@@ -60,6 +76,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// A socket that is handed over as a service manager does.
     pub socket: Option<Arc<TcpListener>>,
+    /// An older build to start in place of this one.
+    pub older: Option<PathBuf>,
 }
 
 impl Options {
@@ -109,10 +127,11 @@ impl Endpoint {
 
     /// Starts in a directory in which another one may have run.
     pub fn start_in(dir: TempDir, options: &Options) -> Self {
-        let mut command = options
-            .socket
-            .as_ref()
-            .map_or_else(program, |socket| activated(socket));
+        let mut command = match (&options.older, &options.socket) {
+            (Some(older), _) => older_program(older),
+            (None, Some(socket)) => activated(socket),
+            (None, None) => program(),
+        };
         command.current_dir(dir.path()).arg("serve");
         if !options.set.iter().any(|(key, _)| key == "logs.dir") {
             command.args(["--log-dir", "logs"]);
