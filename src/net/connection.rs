@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use crate::net::activity::Phase;
+use crate::net::answer_body::AnswerBody;
 use crate::net::arrival::{Arrival, Connection};
 use crate::net::counters::{Counters, Ending};
 use crate::net::frontend::Frontend;
@@ -117,8 +118,10 @@ where
                     sleep(PIPELINED_PAUSE).await;
                 }
                 let answer = service.respond(arrival, request.map(Body::new)).await;
-                activity.end_request();
-                Ok::<_, Infallible>(answer)
+                if answer.body().size_hint().exact().is_none() {
+                    activity.begin_stream();
+                }
+                Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, activity)))
             }
         });
         // Never pipeline_flush: it holds an answer back, even the last one, while there are bytes

@@ -5,6 +5,7 @@
 mod accept;
 mod activation;
 mod activity;
+mod answer_body;
 mod arrival;
 mod connection;
 mod counters;
@@ -24,6 +25,7 @@ mod workers;
 
 pub use accept::serve;
 pub use activation::{NotListening, inherited};
+pub use answer_body::streamed;
 pub use arrival::{Arrival, Connection};
 pub use counters::Counters;
 pub use frontend::Frontend;

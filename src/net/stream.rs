@@ -67,9 +67,12 @@ impl<S> TimedStream<S> {
             Phase::Opening | Phase::Idle => self.idle_timeout,
             Phase::Behind => self.idle_timeout.min(self.head_timeout),
             Phase::Head => self.head_timeout,
-            Phase::Body | Phase::Whole | Phase::Commit | Phase::Answer | Phase::Closing => {
-                return Poll::Pending;
-            }
+            Phase::Body
+            | Phase::Whole
+            | Phase::Commit
+            | Phase::Stream
+            | Phase::Answer
+            | Phase::Closing => return Poll::Pending,
         };
         let deadline = self.tracker.activity.deadline(allowed);
         // Each request moves the deadline back, and hardly any deadline is met. So the timer is

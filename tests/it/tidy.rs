@@ -45,6 +45,7 @@ const FENCES: [(&str, &[&str]); 22] = [
         "axum",
         &[
             "net/accept.rs",
+            "net/answer_body.rs",
             "net/connection.rs",
             "net/responder.rs",
             "net/turned_away.rs",

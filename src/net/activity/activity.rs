@@ -122,6 +122,7 @@ impl Activity {
             | Phase::Body
             | Phase::Whole
             | Phase::Commit
+            | Phase::Stream
             | Phase::Answer
             | Phase::Closing => {}
         }
@@ -147,6 +148,7 @@ impl Activity {
             | Phase::Body
             | Phase::Whole
             | Phase::Commit
+            | Phase::Stream
             | Phase::Answer
             | Phase::Closing => {
                 self.head.store(self.wire.begin_behind(), Ordering::Relaxed);
@@ -201,7 +203,12 @@ impl Activity {
         self.has_accepted.load(Ordering::Acquire)
     }
 
-    /// The answer is ready.
+    /// The answer is a stream. Its end is [`Self::end_request`] too.
+    pub(in crate::net) fn begin_stream(&self) {
+        self.enter(Phase::Stream);
+    }
+
+    /// The whole answer is ready.
     pub(in crate::net) fn end_request(&self) {
         self.enter(Phase::Answer);
     }

@@ -103,7 +103,7 @@ mod tests {
         head_bytes: 0,
     };
     const BUSY: Place = Place {
-        group: Group::Committing,
+        group: Group::Lasting,
         at: u64::MAX,
         ..IDLE
     };

@@ -22,6 +22,8 @@ pub(in crate::net) enum Phase {
     Whole,
     /// It is a push that is meant for us and waits for the disk.
     Commit,
+    /// The answer is a stream that has not ended.
+    Stream,
     /// The answer is ready; the peer has not taken all of it.
     Answer,
     /// The last answer is sent; whatever still arrives is discarded.

@@ -12,8 +12,8 @@ pub(in crate::net) enum Group {
     ProvedWorking,
     /// As the second.
     ProvedIdle,
-    /// Waits for the disk, and never gives way.
-    Committing,
+    /// Waits for the disk or is answered with a stream, and never gives way.
+    Lasting,
 }
 
 /// A place: a value, read from an activity at one moment.

@@ -30,7 +30,8 @@ impl Activity {
     pub(in crate::net) fn group(&self) -> Group {
         let phase = self.phase();
         let is_proved = match phase {
-            Phase::Commit => return Group::Committing,
+            // Whoever answers with a stream bounds how many there are.
+            Phase::Commit | Phase::Stream => return Group::Lasting,
             // Only the current request counts: a connection that has carried a push may stall like
             // any other.
             Phase::Body | Phase::Whole => self.is_head_proved.load(Ordering::Acquire),
@@ -57,7 +58,7 @@ impl Activity {
             at: match group {
                 Group::UnprovedWorking | Group::ProvedWorking => self.slow_at_ms(),
                 Group::UnprovedIdle | Group::ProvedIdle => self.since_ms(),
-                Group::Committing => u64::MAX,
+                Group::Lasting => u64::MAX,
             },
             began: self.began_ms.load(Ordering::Acquire),
             head_bytes: self.head_bytes(),
@@ -89,7 +90,12 @@ impl Activity {
             Phase::Head => self.progress.load(Ordering::Relaxed),
             Phase::Body | Phase::Whole => self.head.load(Ordering::Relaxed),
             Phase::Behind => self.wire.behind(),
-            Phase::Opening | Phase::Idle | Phase::Commit | Phase::Answer | Phase::Closing => 0,
+            Phase::Opening
+            | Phase::Idle
+            | Phase::Commit
+            | Phase::Stream
+            | Phase::Answer
+            | Phase::Closing => 0,
         };
         read.max(buffer)
     }

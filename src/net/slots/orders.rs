@@ -66,7 +66,7 @@ pub(super) fn keys(place: &Place) -> Keys {
         Group::ProvedWorking => *proved_working = at,
         Group::ProvedIdle => *proved_idle = at,
         // In no order, so no search finds it.
-        Group::Committing => {}
+        Group::Lasting => {}
     }
     // Counted down, so that the largest head is the first of the order.
     *heads = (place.head_bytes > 0).then(|| u64::MAX.saturating_sub(place.head_bytes));
