@@ -9,7 +9,8 @@
 //! | words | [`mns`] |
 //! | floor | [`clock`], [`disk`], [`meter`], and small modules that are private |
 //! | services | [`trust`], [`journal`], [`quarantine`], [`net`] |
-//! | roles | [`server`], [`admin`], [`client`], [`emulator`] |
+//! | roles | [`server`], [`client`], [`emulator`] |
+//! | views | [`admin`] |
 //! | assembly | [`config`], [`command`], and what logs, counts and takes signals |
 //!
 //! `docs/ARCHITECTURE.md` is the map.
@@ -31,10 +32,11 @@ pub mod net;
 pub mod quarantine;
 pub mod trust;
 
-pub mod admin;
 pub mod client;
 pub mod emulator;
 pub mod server;
+
+pub mod admin;
 
 pub mod command;
 pub mod config;

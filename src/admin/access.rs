@@ -1,40 +1,68 @@
 //! Who may ask the admin listener for what.
 //!
-//! Other machines need a token, and browsers are kept out by the name in Host: a page of a stranger
-//! that makes its own name point here does not get past it.
+//! Other machines need a token, and so does everybody for what the inspector shows: messages are
+//! in log files that not every local user may read. Browsers are kept out by the name in Host, as
+//! a page of a stranger that makes its own name point here does not get past it, and by Origin.
+//! There are no cookies, so a browser adds nothing of its own that would let a request in.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use subtle::ConstantTimeEq as _;
 
 use crate::host_name;
 
+/// What a browser says about the page that made a request.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+const SEC_FETCH_MODE: &str = "sec-fetch-mode";
+
 /// Who may ask for what.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Access {
-    /// The token that a caller has to show, if there is one.
+    /// The token that a caller has to show for what counts and measures, if there is one.
     pub token: Option<String>,
-    /// Paths that are served without it.
+    /// The token that a caller has to show for every path below `/api/`. Without one nobody may.
+    pub inspector_token: Option<String>,
+    /// Paths that are served without a token.
     pub open: Vec<String>,
     /// Names that a Host header may carry, besides addresses and `localhost`.
     pub hosts: Vec<String>,
 }
 
-impl Access {
-    /// Whether the caller may see everything: it showed the token, or there is none.
-    pub(super) fn is_shown(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else {
-            return true;
-        };
-        let shown = headers
-            .get(AUTHORIZATION)
-            .map(|value| value.as_bytes())
-            .unwrap_or_default();
-        shown
-            .strip_prefix(b"Bearer ")
-            .is_some_and(|shown| shown.ct_eq(token.as_bytes()).into())
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access")
+            .field("has_token", &self.token.is_some())
+            .field("has_inspector_token", &self.inspector_token.is_some())
+            .field("open", &self.open)
+            .field("hosts", &self.hosts)
+            .finish()
     }
+}
 
+/// What the caller showed of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Right,
+    Wrong,
+    /// Not compared any more: there were too many wrong ones.
+    TooMany,
+    Nothing,
+}
+
+/// Compares the shown token in constant time.
+pub(super) fn shown(headers: &HeaderMap, token: Option<&str>) -> Shown {
+    let Some(shown) = headers.get(AUTHORIZATION) else {
+        return Shown::Nothing;
+    };
+    let shown = shown.as_bytes().strip_prefix(b"Bearer ");
+    let is_right = shown
+        .zip(token)
+        .is_some_and(|(shown, token)| shown.ct_eq(token.as_bytes()).into());
+    if is_right { Shown::Right } else { Shown::Wrong }
+}
+
+impl Access {
+    /// Whether Host has a name of ours.
     pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
         host_name::is_ours(headers, |name| {
             self.hosts
@@ -42,4 +70,26 @@ impl Access {
                 .any(|known| known.eq_ignore_ascii_case(name))
         })
     }
+}
+
+/// Whether the request was made by no page, or by one of this listener. A link elsewhere may lead
+/// here, since whoever follows it brings no token.
+pub(super) fn is_of_no_other_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    let is_of_site = match text(SEC_FETCH_SITE) {
+        None | Some(b"same-origin" | b"none") => true,
+        Some(_) => text(SEC_FETCH_MODE) == Some(b"navigate"),
+    };
+    // A proxy in front may have taken off TLS: the scheme is the page's.
+    let host = headers.get(HOST).map(http::HeaderValue::as_bytes);
+    let is_of_origin = headers.get_all(ORIGIN).iter().all(|origin| {
+        let origin = origin.as_bytes();
+        let authority = origin
+            .strip_prefix(b"http://")
+            .or_else(|| origin.strip_prefix(b"https://"));
+        authority
+            .zip(host)
+            .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+    });
+    is_of_site && is_of_origin
 }

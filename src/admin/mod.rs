@@ -1,11 +1,15 @@
-//! The second listener: is it alive, is it ready, and what was counted.
+//! The second listener: is it alive, is it ready, what was counted, and the inspector.
 
 mod access;
+mod admin;
 mod exposition;
+mod inspector;
 mod ready;
 mod respond;
 mod routes;
+mod wrong_tokens;
 
 pub use access::Access;
+pub use admin::{Admin, Sources};
+pub use inspector::{About, Inspector};
 pub use ready::Part;
-pub use routes::{Sources, router};

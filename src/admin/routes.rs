@@ -1,70 +1,44 @@
-//! The paths of the admin listener and their answers.
+//! The paths of the admin listener: one table of exact bytes, nothing decoded, no prefixes.
 
-use std::sync::Arc;
+use http::Method;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::Response;
-use http::header::WWW_AUTHENTICATE;
-use http::{Method, StatusCode};
-
-use crate::admin::access::Access;
-use crate::admin::exposition::metrics;
-use crate::admin::ready::{Part, ready};
-use crate::admin::respond::{text, verdict};
-
-type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
-
-/// Where the answers come from.
-pub struct Sources {
-    /// Whether the threads that must move do.
-    pub is_alive: Ask<bool>,
-    /// The parts of being ready.
-    pub parts: Ask<Vec<Part>>,
-    /// All metrics, as `OpenMetrics` text.
-    pub metrics: Ask<String>,
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    Health,
+    Ready,
+    Metrics,
+    Api(Api),
 }
 
-struct Admin {
-    access: Access,
-    sources: Sources,
+/// What a path below `/api/` leads to. Each needs the token of the inspector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    About,
 }
 
-/// The service of the admin listener.
-pub fn router(access: Access, sources: Sources) -> Router {
-    Router::new()
-        .fallback(answer)
-        .with_state(Arc::new(Admin { access, sources }))
-}
+impl Route {
+    /// What the raw path of a request leads to.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/api/about" => Self::Api(Api::About),
+            _ => return None,
+        })
+    }
 
-async fn answer(State(admin): State<Arc<Admin>>, request: Request) -> Response {
-    let path = request.uri().path();
-    if !admin.access.knows_host(request.headers()) {
-        return text(
-            StatusCode::MISDIRECTED_REQUEST,
-            "This name is not one of admin.hosts\n",
-        );
+    /// The methods that it takes, as Allow lists them.
+    pub(super) fn methods(self) -> &'static str {
+        match self {
+            Self::Health | Self::Ready | Self::Metrics | Self::Api(_) => "GET, HEAD",
+        }
     }
-    if !matches!(path, "/healthz" | "/readyz" | "/metrics") {
-        return text(StatusCode::NOT_FOUND, "Not Found\n");
-    }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
-    }
-    let is_shown = admin.access.is_shown(request.headers());
-    if !is_shown && !admin.access.open.iter().any(|open| open == path) {
-        let mut response = text(
-            StatusCode::UNAUTHORIZED,
-            "A token is needed: Authorization: Bearer TOKEN\n",
-        );
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
-        return response;
-    }
-    match path {
-        "/healthz" => verdict((admin.sources.is_alive)()),
-        "/readyz" => ready(&(admin.sources.parts)(), is_shown),
-        _ => metrics(&(admin.sources.metrics)(), request.headers()),
+
+    pub(super) fn takes(self, method: &Method) -> bool {
+        self.methods()
+            .split(", ")
+            .any(|taken| taken == method.as_str())
     }
 }

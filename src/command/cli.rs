@@ -17,6 +17,7 @@ use crate::command::emulator::EmulatorCommand;
 use crate::command::exit::{EXIT_CONFIG, EXIT_DIFFERS};
 use crate::command::explain::Explain;
 use crate::command::health::Health;
+use crate::command::inspect::Inspect;
 use crate::command::logs::Logs;
 use crate::command::push::PushCommand;
 use crate::command::serve::Serve;
@@ -63,6 +64,7 @@ enum Command {
     Logs(Logs),
     Check(Check),
     Health(Health),
+    Inspect(Inspect),
 }
 
 impl Arguments {
@@ -92,6 +94,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Subscription(subscription) => subscription.run().await,
         Command::Publish(publish) => publish.run().await,
         Command::Health(health) => health.run().await,
+        Command::Inspect(inspect) => inspect.run(),
     };
     outcome.unwrap_or_else(|error| failed(&error))
 }

@@ -213,7 +213,7 @@ fn over_tls(config: &Config, url: &str) -> Option<String> {
 }
 
 /// Where a listener is reached from its own machine.
-fn asked(listen: SocketAddr) -> SocketAddr {
+pub(super) fn asked(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         // [::] is dual stack, and 0.0.0.0 on a machine without IPv6.
         ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

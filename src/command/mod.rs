@@ -20,6 +20,7 @@ mod explain;
 mod format;
 mod health;
 mod input;
+mod inspect;
 mod key;
 mod logs;
 mod push;

@@ -63,6 +63,7 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
     Ok(Some(AdminOptions {
         listen,
         access: admin::Access {
+            inspector_token: token.clone(),
             token,
             open: raw.open.0,
             hosts: raw.hosts.0,

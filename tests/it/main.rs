@@ -39,6 +39,7 @@ mod flood;
 mod golden;
 mod hostile;
 mod https;
+mod inspector;
 mod journal;
 mod kill9;
 mod limits;

@@ -9,7 +9,7 @@ use mns_endpoint::trust::CheckName;
 use strum::IntoEnumIterator as _;
 
 /// The modules in layers: each imports from its own name and from layers above it in this table.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 6] = [
     &["mns"],
     &[
         "bounded",
@@ -23,7 +23,8 @@ const LAYERS: [&[&str]; 5] = [
         "tls_error",
     ],
     &["trust", "journal", "quarantine", "net"],
-    &["server", "admin", "client", "emulator"],
+    &["server", "client", "emulator"],
+    &["admin"],
     &["config", "command", "telemetry", "metrics", "signals"],
 ];
 
@@ -275,11 +276,12 @@ fn every_file_opens_with_what_it_is() {
 }
 
 /// What the layers of the map are, from `mns` up. The modules of [`LAYERS`], and the entry above them.
-const LAYER_TITLES: [&str; 5] = [
+const LAYER_TITLES: [&str; 6] = [
     "Words: what MNS says. Pure: no clock, disk, network, async or log.",
     "Floor: what services share.",
     "Services: each owns one resource.",
     "Roles: what the program can be.",
+    "Views: what operators see of the roles.",
     "Assembly: strings become values, values become parts.",
 ];
 const ENTRY_TITLE: &str = "Entry";

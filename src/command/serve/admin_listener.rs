@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -12,13 +13,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::admin::{self, Part, Sources};
+use crate::admin::{About, Admin, Inspector, Part, Sources};
+use crate::command::health::asked;
+use crate::command::serve::address::public_address;
 use crate::command::serve::running::Running;
 use crate::config::Config;
-use crate::journal::Space;
+use crate::journal::{Format, Space};
 use crate::metrics;
 use crate::net::{self, Counters, Frontend, Limits};
-use crate::server::Endpoint;
+use crate::server::{Endpoint, RequestDetail};
 
 /// The bounds on callers: they are few.
 const LIMITS: Limits = Limits::of_connections(64);
@@ -65,17 +68,59 @@ pub(crate) fn start(
         is_alive: Box::new(move || !alive.journal.health().is_stuck()),
         parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref())),
         metrics: Box::new(metrics::text_of(endpoint, counters.clone())),
+        inspector: Inspector {
+            about: about(running),
+        },
     };
     let stop = CancellationToken::new();
-    let router = admin::router(options.access.clone(), sources);
+    let admin = Admin::new(options.access.clone(), sources);
     let serving = net::serve(
         vec![listener],
-        router,
+        admin,
         Frontend::plain(LIMITS),
         Arc::default(),
         stop.clone(),
     );
     AdminListener(Some((tokio::spawn(serving), stop)))
+}
+
+/// The address of the page with its token, for whoever may see it.
+pub(super) fn page(listener: &TcpListener, config: &Config) -> Option<String> {
+    let token = config.admin.as_ref()?.access.inspector_token.as_ref()?;
+    let address = asked(listener.local_addr().ok()?);
+    Some(format!("http://{address}/#token={token}"))
+}
+
+fn about(running: &Running) -> About {
+    let Running {
+        started,
+        address,
+        zone,
+        zone_name,
+        endpoint,
+        ..
+    } = running;
+    let settings = &started.server;
+    let now = Timestamp::try_from(endpoint.clock.now()).unwrap_or_default();
+    About {
+        started: now
+            .to_zoned_datetime(zone.clone())
+            .strftime("%Y-%m-%dT%H:%M:%S%:z")
+            .to_string(),
+        zone: zone_name.clone(),
+        address: public_address(started, *address).0,
+        port: address.port(),
+        format: match settings.format {
+            Format::Text => "text",
+            Format::Json => "json",
+        },
+        request: match settings.request_detail {
+            RequestDetail::Full => "full",
+            RequestDetail::Headers => "headers",
+            RequestDetail::Off => "off",
+        },
+        sync: started.journal.sync.to_string(),
+    }
 }
 
 fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> Vec<Part> {

@@ -1,6 +1,6 @@
 //! The first lines of `serve`: its address on stdout and in the endpoint log.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,15 +16,30 @@ use crate::telemetry;
 /// How long a start waits for stdout.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What a start has found out.
+pub(super) struct Start<'a> {
+    /// Where it listens.
+    pub(super) bound: SocketAddr,
+    /// The time zone of the logs.
+    pub(super) zone: &'a str,
+    /// The command that prints the address with its secret path.
+    pub(super) show_address: &'a str,
+    /// The certificate of `--self-signed`.
+    pub(super) pair: Option<&'a SelfSigned>,
+    /// The address of the inspector page with its token. Only a terminal is shown it.
+    pub(super) page: Option<String>,
+}
+
 /// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to
-/// read stdout. `show_address` is the command that prints it with its secret path.
-pub(super) fn announce(
-    config: &Config,
-    endpoint: &Endpoint,
-    bound: SocketAddr,
-    (zone, show_address): (&str, &str),
-    pair: Option<&SelfSigned>,
-) {
+/// read stdout.
+pub(super) fn announce(config: &Config, endpoint: &Endpoint, start: Start<'_>) {
+    let Start {
+        bound,
+        zone,
+        show_address,
+        pair,
+        page,
+    } = start;
     let (address, is_public) = public_address(config, bound);
     let mut lines = format!("Start Endpoint! Address: {address}\n");
     lines += &format!(
@@ -39,6 +54,9 @@ pub(super) fn announce(
         lines += &format!("Its path is secret: to print it whole, run: {show_address}\n");
     }
     lines += &pair.map_or_else(String::new, |pair| pair.lines(&address));
+    if let Some(page) = page.filter(|_| std::io::stdout().is_terminal()) {
+        lines += &format!("Inspector: {page}\n");
+    }
     telemetry::within(PRINT_TIMEOUT, move || {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {

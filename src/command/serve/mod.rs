@@ -3,6 +3,7 @@
 pub(super) mod address;
 pub(super) mod admin_listener;
 mod announcement;
+pub(super) mod inspector_token;
 mod listeners;
 pub(super) mod running;
 pub(super) mod self_signed;

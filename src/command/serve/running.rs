@@ -1,10 +1,12 @@
 //! What of the configuration is in use, and how a part of it changes while requests are answered.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::tz::TimeZone;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
@@ -31,6 +33,11 @@ pub(crate) struct Running {
     pub(crate) started: Config,
     /// The file that is read again: once there is one it has to stay.
     pub(crate) file: Option<PathBuf>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The zone of the times in the logs, and its name.
+    pub(crate) zone: TimeZone,
+    pub(crate) zone_name: String,
     pub(crate) certificates: Certificates,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) tls: Option<Arc<Tls>>,

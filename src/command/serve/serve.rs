@@ -17,10 +17,10 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock, SystemClock};
 use crate::command::Configuration;
-use crate::command::serve::announcement::announce;
+use crate::command::serve::announcement::{Start, announce};
 use crate::command::serve::running::{Certificates, Running};
 use crate::command::serve::self_signed::SelfSigned;
-use crate::command::serve::{admin_listener, listeners, warnings};
+use crate::command::serve::{admin_listener, inspector_token, listeners, warnings};
 use crate::command::stdout::Stdout;
 
 use crate::config::{self, Config};
@@ -77,13 +77,7 @@ impl Serve {
         } else {
             listeners::bind(&config.listen)
         }?;
-        let options = FileOptions {
-            dir: config.log_dir.clone(),
-            port: address.port(),
-            mode: config.log_mode,
-        };
-        options.demand_files()?;
-        let files = LogFiles::open(options)?;
+        let files = open_files(&config, address.port())?;
         let _telemetry = telemetry::start(
             config
                 .diagnostics
@@ -102,17 +96,25 @@ impl Serve {
         let certificates = Certificates::new(&config)?;
         certificates.cache_kept(&config).await;
         let quarantine = quarantine(&config, address.port());
-        let endpoint = Arc::new(assemble(&config, &certificates, journal, quarantine, zone));
+        let endpoint = assemble(&config, &certificates, journal, quarantine, zone.clone());
+        let endpoint = Arc::new(endpoint);
         let show_address = self.configuration.show_address_command(&config, address);
-        announce(
-            &config,
-            &endpoint,
-            address,
-            (&zone_name, &show_address),
-            pair.as_ref(),
-        );
+        inspector_token::add(&mut config, address.port());
+        let start = Start {
+            bound: address,
+            zone: &zone_name,
+            show_address: &show_address,
+            pair: pair.as_ref(),
+            page: admin
+                .as_ref()
+                .and_then(|admin| admin_listener::page(admin, &config)),
+        };
+        announce(&config, &endpoint, start);
         let running = Running {
             file: config.file.clone(),
+            address,
+            zone,
+            zone_name,
             started: config,
             certificates,
             endpoint,
@@ -205,6 +207,16 @@ impl Serve {
             warnings::of_the_configuration(&config, &self.trust);
         }
     }
+}
+
+fn open_files(config: &Config, port: u16) -> anyhow::Result<LogFiles> {
+    let options = FileOptions {
+        dir: config.log_dir.clone(),
+        port,
+        mode: config.log_mode,
+    };
+    options.demand_files()?;
+    Ok(LogFiles::open(options)?)
 }
 
 /// Where refused requests are kept. If they cannot be kept, pushes are served all the same.

@@ -1,0 +1,145 @@
+//! A request to the admin listener, from its first check to its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::admin::access::{Access, Shown, is_of_no_other_site, shown};
+use crate::admin::exposition::metrics;
+use crate::admin::inspector::Inspector;
+use crate::admin::ready::{Part, ready};
+use crate::admin::respond::{ApiError, guarded, text, verdict};
+use crate::admin::routes::Route;
+use crate::admin::wrong_tokens::{WRONG_FOR_METRICS_MAX, WRONG_MAX, WrongTokens};
+use crate::net::{Arrival, Responder};
+
+type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+/// Where the answers come from.
+pub struct Sources {
+    /// Whether the threads that must move do.
+    pub is_alive: Ask<bool>,
+    /// The parts of being ready.
+    pub parts: Ask<Vec<Part>>,
+    /// All metrics, as `OpenMetrics` text.
+    pub metrics: Ask<String>,
+    /// What the page shows.
+    pub inspector: Inspector,
+}
+
+/// The service of the admin listener.
+pub struct Admin {
+    access: Access,
+    sources: Sources,
+    wrong_tokens: WrongTokens,
+}
+
+impl Admin {
+    /// A service that has answered nobody yet.
+    #[must_use]
+    pub fn new(access: Access, sources: Sources) -> Arc<Self> {
+        Arc::new(Self {
+            access,
+            sources,
+            wrong_tokens: WrongTokens::default(),
+        })
+    }
+
+    /// Every check comes before the path is looked at, but for the token, which not every path
+    /// needs: a check that read the path in another way than the table would be none.
+    async fn answer(&self, peer: IpAddr, request: Request) -> Response {
+        if !self.access.knows_host(request.headers()) {
+            return text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "This name is not one of admin.hosts\n",
+            );
+        }
+        if !is_of_no_other_site(request.headers()) {
+            return text(
+                StatusCode::FORBIDDEN,
+                "A page of another site may not ask\n",
+            );
+        }
+        let Some(route) = Route::of(request.uri().path()) else {
+            return text(StatusCode::NOT_FOUND, "Not Found\n");
+        };
+        if !route.takes(request.method()) {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+            let allowed = HeaderValue::from_static(route.methods());
+            response.headers_mut().insert(ALLOW, allowed);
+            return response;
+        }
+        let shown = self.shown(route, peer, request.headers());
+        let is_open = match route {
+            Route::Api(_) => false,
+            Route::Health | Route::Ready | Route::Metrics => {
+                let path = request.uri().path();
+                self.access.open.iter().any(|open| open == path)
+            }
+        };
+        match (route, shown) {
+            (_, Shown::Wrong | Shown::Nothing) if !is_open => refused(route),
+            (_, Shown::TooMany) if !is_open => text(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many wrong tokens: wait for a second\n",
+            ),
+            (Route::Api(api), _) => {
+                let answer = self.sources.inspector.answer(api, request).await;
+                answer.unwrap_or_else(ApiError::response)
+            }
+            (Route::Health, _) => verdict((self.sources.is_alive)()),
+            (Route::Ready, shown) => ready(&(self.sources.parts)(), shown == Shown::Right),
+            (Route::Metrics, _) => metrics(&(self.sources.metrics)(), request.headers()),
+        }
+    }
+
+    /// What the caller shows of the token for a path; without one for it every caller may see it.
+    fn shown(&self, route: Route, peer: IpAddr, headers: &HeaderMap) -> Shown {
+        let (token, allowed) = match route {
+            Route::Api(_) => (self.access.inspector_token.as_deref(), WRONG_MAX),
+            Route::Health | Route::Ready | Route::Metrics => match self.access.token.as_deref() {
+                None => return Shown::Right,
+                token => (token, WRONG_FOR_METRICS_MAX),
+            },
+        };
+        let wrong = &self.wrong_tokens;
+        if headers.contains_key(AUTHORIZATION) && wrong.are_too_many(peer, allowed) {
+            return Shown::TooMany;
+        }
+        let shown = shown(headers, token);
+        if shown == Shown::Wrong {
+            wrong.note(peer);
+        }
+        shown
+    }
+}
+
+impl Responder for Arc<Admin> {
+    async fn respond(&self, arrival: Arrival, request: Request) -> Response {
+        guarded(self.answer(arrival.peer.ip(), request).await)
+    }
+}
+
+/// 401. The page asks for the token itself, so the header is no challenge that a browser shows.
+fn refused(route: Route) -> Response {
+    let mut response = match route {
+        Route::Api(_) => ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "token_needed",
+            "A token is needed: Authorization: Bearer TOKEN. `mns-endpoint inspect` prints it",
+        )
+        .response(),
+        Route::Health | Route::Ready | Route::Metrics => text(
+            StatusCode::UNAUTHORIZED,
+            "A token is needed: Authorization: Bearer TOKEN\n",
+        ),
+    };
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}

@@ -1,0 +1,37 @@
+//! What an endpoint is: what does not change while it runs.
+
+use serde_json::{Value, json};
+
+/// What an endpoint is.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// When it started, RFC 3339 with its offset.
+    pub started: String,
+    /// The zone of its times, as a reader knows it.
+    pub zone: String,
+    /// The address to give to a subscription; a secret path is not shown.
+    pub address: String,
+    /// The port that names its files.
+    pub port: u16,
+    /// The form of both logs: `text` or `json`.
+    pub format: &'static str,
+    /// `logs.request`: `full`, `headers` or `off`.
+    pub request: &'static str,
+    /// `logs.sync`.
+    pub sync: String,
+}
+
+impl About {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": self.started,
+            "zone": self.zone,
+            "address": self.address,
+            "port": self.port,
+            "format": self.format,
+            "request": self.request,
+            "sync": self.sync,
+        })
+    }
+}
