@@ -39,7 +39,12 @@ pub use logs::{
     Replayed, TornTail, torn_ends,
 };
 pub use meters::{CommitLogMeters, Meters};
-pub use read::{Damage, Found, NotificationKey, Records, Verdict, accepted, goes_back, verify};
+pub use read::{
+    Budget, Chain, Damage, Event, Filter, Follower, Found, Horizon, Labels, Lookup, NoPosition,
+    NotificationKey, Numbering, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress,
+    RecordTime, Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back,
+    look_up, verify,
+};
 pub use record::{
     AccessField, AccessLine, Format, Head, Level, Place, RECOVERED, Record, RecordRequest, SUCCEED,
     Stamp, Stamps, escaped, json_text, unescape, unescape_bytes,

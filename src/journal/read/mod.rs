@@ -1,12 +1,44 @@
-//! Reading the logs back: record by record, whose notification it was, and whether all is whole.
+//! Reading the logs back: record by record, whose notification it was, whether all is whole; and
+//! row by row, following what is written or searching from the newest back.
 
 mod accepted;
+mod chain;
+mod event;
+mod filter;
+mod follow;
+mod horizon;
+mod look_up;
+mod needle;
+mod page;
 mod parsed;
+mod parts;
+mod position;
 mod records;
+mod row;
+mod search;
+mod spans;
+mod start;
+mod successor;
+#[cfg(test)]
+mod tests;
+mod time;
+mod trail;
 mod verdict;
 mod verify;
 
 pub use accepted::{NotificationKey, accepted};
+pub use chain::{Chain, Numbering};
+pub use event::{Event, Polled, Saved, Start};
+pub use filter::Filter;
+pub use follow::{Follower, POLL_INTERVAL};
+pub use horizon::Horizon;
+pub use look_up::{Lookup, look_up};
+pub use page::{Budget, Page, Progress, SearchStart};
+pub use parts::Parts;
+pub use position::{NoPosition, Position};
 pub use records::{Damage, Found, Records};
+pub use row::{Labels, Outcome, Row};
+pub use search::Search;
+pub use time::RecordTime;
 pub use verdict::{Verdict, goes_back};
 pub use verify::verify;

@@ -1,0 +1,224 @@
+//! The files of an endpoint log in the order of their age: which of them has a position, and which
+//! one precedes or follows another.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile, FileId, Open};
+use crate::journal::read::position::Position;
+use crate::journal::{Log, Names};
+
+/// A directory that changes while it is listed is listed again so often at most.
+const LISTS_MAX: usize = 10;
+
+/// In place of the number of a file whose name has none.
+const NO_NUMBER: u64 = u64::MAX;
+
+/// What the numbers of rotated files say of their age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// By `serve`: of two files the one with the larger number is the younger.
+    Ascending,
+    /// By logrotate (`logs.rotate_size = "off"`), which renames all of them each time: `.1` is the
+    /// youngest.
+    Descending,
+}
+
+/// The endpoint log of one port: the live file and the rotated ones.
+#[derive(Clone)]
+pub struct Chain {
+    disk: Arc<dyn Disk>,
+    names: Names,
+    numbering: Numbering,
+}
+
+/// One file of a chain, as it was when the chain was listed.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub path: PathBuf,
+    pub id: FileId,
+    /// The number that it has, or gets once it is rotated.
+    pub number: u64,
+    pub is_live: bool,
+}
+
+/// A file of a chain, open for reading. It stays the same file whatever its name becomes.
+pub(super) struct OpenLink {
+    pub link: Link,
+    pub file: Box<dyn DiskFile>,
+}
+
+/// Where a position is.
+pub(super) enum Located {
+    /// In this file.
+    In(OpenLink),
+    /// In none: its file was deleted or packed, or what was before it was cut.
+    Gone,
+}
+
+impl Chain {
+    /// The endpoint log of a port.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, names: Names, numbering: Numbering) -> Self {
+        Self {
+            disk,
+            names,
+            numbering,
+        }
+    }
+
+    /// The name of the live file.
+    #[must_use]
+    pub fn live(&self) -> PathBuf {
+        self.names.live(Log::Endpoint)
+    }
+
+    /// Files that somebody has made of rotated ones, and why no record is read from them.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn left_out(&self) -> io::Result<Vec<(PathBuf, &'static str)>> {
+        self.names.others(self.disk.as_ref(), Log::Endpoint)
+    }
+
+    /// Which file is live; `None` if there is none at this moment.
+    pub(super) fn live_id(&self) -> io::Result<Option<FileId>> {
+        match self.disk.identity(&self.live()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// All files, the oldest first. A file that is renamed meanwhile is in it once.
+    pub(super) fn links(&self) -> io::Result<Vec<Link>> {
+        let mut links = Vec::new();
+        for _ in 0..LISTS_MAX {
+            let live = self.live_id()?;
+            links = self.list(live)?;
+            // A rotation in between would hide the file that was live.
+            if self.live_id()? == live {
+                break;
+            }
+        }
+        Ok(links)
+    }
+
+    fn list(&self, live: Option<FileId>) -> io::Result<Vec<Link>> {
+        let disk = self.disk.as_ref();
+        let mut numbers = self.names.rotated_numbers(disk, Log::Endpoint)?;
+        let next = match self.numbering {
+            Numbering::Ascending => self.names.next_number(disk, Log::Endpoint)?,
+            Numbering::Descending => {
+                numbers.reverse();
+                0
+            }
+        };
+        let mut links = Vec::new();
+        for number in numbers {
+            let path = self.names.rotated(Log::Endpoint, number);
+            let Ok(id) = disk.identity(&path) else {
+                continue;
+            };
+            links.push(Link {
+                path,
+                id,
+                number,
+                is_live: false,
+            });
+        }
+        if let Some(id) = live {
+            links.retain(|link| link.id != id);
+            links.push(Link {
+                path: self.live(),
+                id,
+                number: next,
+                is_live: true,
+            });
+        }
+        Ok(links)
+    }
+
+    /// Opens a file; `None` if another one, or none, has its name by now, or if it cannot be one of
+    /// the chain.
+    pub(super) fn open(&self, link: Link) -> io::Result<Option<OpenLink>> {
+        let file = match self.disk.open(&link.path, Open::Read) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                return Ok(None);
+            }
+            file => file?,
+        };
+        let is_it = file.identity()? == link.id;
+        Ok(is_it.then_some(OpenLink { link, file }))
+    }
+
+    /// Looks for the file that a position is in: first where its number says, then everywhere.
+    pub(super) fn locate(&self, position: &Position) -> io::Result<Located> {
+        let mut links = self.links()?;
+        links.reverse();
+        // A stable sort: the others stay in the order of their age, the youngest first.
+        links.sort_by_key(|link| link.number != position.number());
+        if position.offset() == 0 {
+            // Nothing is before it, so only the number says which file it is.
+            links.retain(|link| link.number == position.number());
+        } else {
+            links.extend(self.renamed()?);
+        }
+        for link in links {
+            if let Some(open) = self.open(link)?
+                && position.is_in(open.file.as_ref())?
+            {
+                return Ok(Located::In(open));
+            }
+        }
+        Ok(Located::Gone)
+    }
+
+    /// Files under names that have no number: somebody may have moved or copied the log there.
+    fn renamed(&self) -> io::Result<Vec<Link>> {
+        let mut links = Vec::new();
+        for (path, _why) in self.left_out()? {
+            if let Ok(id) = self.disk.identity(&path) {
+                links.push(Link {
+                    path,
+                    id,
+                    number: NO_NUMBER,
+                    is_live: false,
+                });
+            }
+        }
+        Ok(links)
+    }
+
+    /// Whether the second file is the very next one after the first, by their numbers.
+    pub(super) fn is_next(&self, first: u64, second: u64) -> bool {
+        match self.numbering {
+            Numbering::Ascending => first.checked_add(1) == Some(second),
+            Numbering::Descending => second.checked_add(1) == Some(first),
+        }
+    }
+
+    /// Whether the first number is that of an older file than the second.
+    pub(super) fn is_older(&self, first: u64, second: u64) -> bool {
+        match self.numbering {
+            Numbering::Ascending => first < second,
+            Numbering::Descending => first > second,
+        }
+    }
+
+    /// Whether a file may follow another one, by their numbers. Those of logrotate change with each
+    /// rotation, and say nothing of a file that has lost its own.
+    pub(super) fn may_follow(&self, first: &Link, second: &Link) -> bool {
+        match self.numbering {
+            Numbering::Ascending => {
+                first.number == NO_NUMBER || !self.is_older(second.number, first.number)
+            }
+            Numbering::Descending => true,
+        }
+    }
+}

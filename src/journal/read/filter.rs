@@ -1,0 +1,187 @@
+//! Which rows are asked for. Different conditions must all hold; of several values of one condition
+//! one is enough.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::journal::read::needle::{Case, Needle};
+use crate::journal::read::row::{Outcome, Row};
+use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
+
+/// Which rows are asked for. The default asks for all but those that did not come from MNS.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Names of topics, claimed ones too.
+    pub topics: Vec<String>,
+    /// Names of subscriptions, claimed ones too.
+    pub subscriptions: Vec<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Ids of messages.
+    pub message_ids: Vec<String>,
+    /// Ids of requests.
+    pub request_ids: Vec<String>,
+    /// What came of them.
+    pub outcomes: Vec<Outcome>,
+    /// Keys of refusals and remarks.
+    pub reasons: Vec<String>,
+    /// Networks of those who sent them.
+    pub peers: Vec<IpNet>,
+    /// Texts in any value: attributes, headers, the body. Without an upper-case letter in it a text
+    /// matches in both cases (of ASCII).
+    pub contains: Vec<String>,
+    /// Not before this moment.
+    pub since: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// The zone of times in text logs, which have no offset.
+    pub zone: Option<TimeZone>,
+    /// Also what did not come from MNS, and records that are no answer to a push.
+    pub all: bool,
+}
+
+/// What the bytes of a row must have for the row to be asked for: of each group one needle.
+#[derive(Debug, Clone)]
+pub(super) struct Prefilter {
+    groups: Vec<Vec<Needle>>,
+}
+
+impl Filter {
+    /// Whether a row is asked for.
+    #[must_use]
+    pub fn matches(&self, row: &Row) -> bool {
+        let outcome = row.outcome();
+        let is_one = |wanted: &[String], value: Option<&[u8]>| {
+            wanted.is_empty() || wanted.iter().any(|wanted| value == Some(wanted.as_bytes()))
+        };
+        let labels = &row.labels;
+        (self.all || (outcome != Outcome::Other && !row.is_foreign()))
+            && (self.outcomes.is_empty() || self.outcomes.contains(&outcome))
+            && is_one(&self.topics, Some(&labels.topic))
+            && is_one(&self.subscriptions, Some(&labels.subscription))
+            && is_one(&self.tags, Some(&labels.tag))
+            && is_one(&self.message_ids, Some(&labels.message_id))
+            && is_one(&self.request_ids, row.request_id())
+            && self.has_reason(row)
+            && self.has_peer(row)
+            && self.is_in_time(row)
+            && (self.contains.is_empty() || self.contains.iter().any(|text| contains(row, text)))
+    }
+
+    fn has_reason(&self, row: &Row) -> bool {
+        let Some(reasons) = row.reason().filter(|_| !self.reasons.is_empty()) else {
+            return self.reasons.is_empty();
+        };
+        let mut reasons = reasons.split(|byte| *byte == b',');
+        reasons.any(|reason| {
+            let mut wanted = self.reasons.iter();
+            wanted.any(|wanted| wanted.as_bytes() == reason)
+        })
+    }
+
+    fn has_peer(&self, row: &Row) -> bool {
+        if self.peers.is_empty() {
+            return true;
+        }
+        let peer = row.peer().and_then(|peer| std::str::from_utf8(peer).ok());
+        let address = peer.and_then(|peer| {
+            let with_port = peer.parse().map(|peer: SocketAddr| peer.ip());
+            with_port.or_else(|_| peer.parse::<IpAddr>()).ok()
+        });
+        address.is_some_and(|address| self.peers.iter().any(|net| net.contains(&address)))
+    }
+
+    fn is_in_time(&self, row: &Row) -> bool {
+        if self.since.is_none() && self.until.is_none() {
+            return true;
+        }
+        let zone = self.zone();
+        // An hour that comes twice may be either: rather one row too many.
+        row.time()
+            .and_then(|time| time.moments(&zone))
+            .is_some_and(|(first, last)| {
+                self.since.is_none_or(|since| last >= since)
+                    && self.until.is_none_or(|until| first < until)
+            })
+    }
+
+    pub(super) fn zone(&self) -> TimeZone {
+        self.zone.clone().unwrap_or(TimeZone::UTC)
+    }
+
+    pub(super) fn prefilter(&self) -> Prefilter {
+        let exact = [
+            &self.topics,
+            &self.subscriptions,
+            &self.tags,
+            &self.message_ids,
+            &self.request_ids,
+            &self.reasons,
+        ];
+        let exact = exact.map(|wanted| group(wanted, |_| Case::Kept));
+        let titles: Vec<String> = self
+            .outcomes
+            .iter()
+            .map(|outcome| title(*outcome).unwrap_or_default().to_owned())
+            .collect();
+        let groups = exact
+            .into_iter()
+            .chain([group(&self.contains, case), group(&titles, |_| Case::Kept)]);
+        Prefilter {
+            groups: groups.flatten().collect(),
+        }
+    }
+}
+
+impl Prefilter {
+    /// Whether it excludes nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Whether bytes have one needle of each group.
+    pub(super) fn admits(&self, bytes: &[u8]) -> bool {
+        let has_one = |group: &Vec<Needle>| group.iter().any(|needle| needle.is_in(bytes));
+        self.groups.iter().all(has_one)
+    }
+}
+
+/// `None` if nothing is wanted, or if one of what is wanted has no needle.
+fn group(wanted: &[String], case: impl Fn(&str) -> Case) -> Option<Vec<Needle>> {
+    let needles: Option<Vec<Needle>> = wanted
+        .iter()
+        .map(|text| Needle::in_log(text, case(text)))
+        .collect();
+    needles.filter(|needles| !needles.is_empty())
+}
+
+fn case(text: &str) -> Case {
+    if text.chars().any(char::is_uppercase) {
+        Case::Kept
+    } else {
+        Case::Folded
+    }
+}
+
+/// What the record of an outcome begins with, if that is one text.
+fn title(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Accepted | Outcome::Remark => Some(SUCCEED),
+        Outcome::Duplicate => Some(DUPLICATE),
+        Outcome::Recovered => Some(RECOVERED),
+        Outcome::Refused | Outcome::Deferred | Outcome::Other => None,
+    }
+}
+
+fn contains(row: &Row, text: &str) -> bool {
+    let needle = Needle::new(text.as_bytes(), case(text));
+    let parts = row.request.iter().chain([&row.record]);
+    let mut values = parts.flat_map(|parts| {
+        let named = parts.attributes.iter().chain(&parts.headers);
+        named.map(|(_, value)| value).chain(&parts.body)
+    });
+    values.any(|value| needle.is_in(value))
+}

@@ -1,0 +1,286 @@
+//! A record of the endpoint log taken apart, from text and JSON alike: its values are the bytes
+//! that came.
+
+use serde_json::{Map, Value};
+
+use crate::journal::read::records::title;
+use crate::journal::read::time::RecordTime;
+use crate::journal::record::{unescape, unescape_bytes};
+
+/// What begins the record of a request, in text.
+const HEADERS: &str = "Headers:";
+/// The event of a request, in JSON.
+const REQUEST: &str = "Request";
+
+/// The parts of one record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// When it was made.
+    pub time: Option<RecordTime>,
+    /// `INFO` or `WARNING`.
+    pub level: String,
+    /// Which kind of record it is: `receive.rs:2`.
+    pub place: String,
+    /// The text of the first line; `Request` for a record that has none.
+    pub event: String,
+    /// Names and values, in order.
+    pub attributes: Vec<(String, Vec<u8>)>,
+    /// The headers of the request, in order, each value by itself.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body of the request, or what of it was logged.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Parts {
+    /// Takes a whole record apart; `None` if it has no form that this program writes.
+    #[must_use]
+    pub fn of(record: &[u8]) -> Option<Self> {
+        if record.starts_with(b"{") {
+            Self::of_json(record)
+        } else {
+            Self::of_text(record)
+        }
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&[u8]> {
+        value(&self.attributes, name)
+    }
+
+    /// The value of a header, by its name in lower case; the first one.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        value(&self.headers, name)
+    }
+
+    fn of_text(record: &[u8]) -> Option<Self> {
+        let mut lines = record.split(|byte| *byte == b'\n');
+        let first = std::str::from_utf8(lines.next()?).ok()?;
+        let event = title(first)?;
+        let mut fields = first
+            .splitn(6, "] ")
+            .map(|field| field.trim_start_matches('['));
+        let time = RecordTime::of_text(fields.next()?);
+        let _logger = fields.next()?;
+        let mut parts = Self {
+            time,
+            level: fields.next()?.to_owned(),
+            place: fields.next()?.to_owned(),
+            event: event.to_owned(),
+            ..Self::default()
+        };
+        let mut values: Vec<(&[u8], Vec<u8>)> = Vec::new();
+        if let Some(header) = event.strip_prefix(HEADERS) {
+            REQUEST.clone_into(&mut parts.event);
+            values.push((HEADERS.as_bytes(), header.as_bytes().to_vec()));
+        }
+        for line in lines {
+            if line.starts_with(b"    ") {
+                if let Some((_, value)) = values.last_mut() {
+                    value.push(b'\n');
+                    value.extend_from_slice(line);
+                }
+            } else if let Some((name, value)) = split_value(line) {
+                values.push((name, value.to_vec()));
+            }
+        }
+        for (name, value) in values {
+            match name {
+                b"Headers:" => parts.headers = headers(&value),
+                b"Body:" => parts.body = Some(unescape(&value)),
+                name => {
+                    let name = String::from_utf8_lossy(name).into_owned();
+                    parts.attributes.push((name, unescape(&value)));
+                }
+            }
+        }
+        Some(parts)
+    }
+
+    fn of_json(record: &[u8]) -> Option<Self> {
+        let Value::Object(mut record) = serde_json::from_slice(record).ok()? else {
+            return None;
+        };
+        let mut take = |name: &str| match record.shift_remove(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let mut parts = Self {
+            time: RecordTime::of_json(&take("time")?),
+            event: take("event")?,
+            level: take("level").unwrap_or_default(),
+            place: take("place").unwrap_or_default(),
+            ..Self::default()
+        };
+        let _logger_and_thread = (take("logger"), take("thread"));
+        for (name, value) in record {
+            match (name.as_str(), value) {
+                ("Headers", Value::Object(headers)) => parts.headers = json_headers(headers),
+                ("Body", Value::String(body)) => parts.body = Some(bytes(&body)),
+                (_, Value::String(text)) => parts.attributes.push((name, bytes(&text))),
+                (_, other) => parts
+                    .attributes
+                    .push((name, other.to_string().into_bytes())),
+            }
+        }
+        Some(parts)
+    }
+}
+
+fn value<'a>(values: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
+    values
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_slice())
+}
+
+/// A line at the margin: `Headers:`, `Body:`, or a name, perhaps padded, a colon and a blank.
+fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    for part in [HEADERS.as_bytes(), b"Body:"] {
+        if let Some(value) = line.strip_prefix(part) {
+            return Some((part, value));
+        }
+    }
+    let length = line
+        .iter()
+        .position(|byte| !byte.is_ascii_alphanumeric())
+        .filter(|length| *length > 0)?;
+    let (name, rest) = line.split_at_checked(length)?;
+    let value = rest.trim_ascii_start().strip_prefix(b":")?;
+    Some((name, value.strip_prefix(b" ").unwrap_or(value)))
+}
+
+/// A header is one line: no value of one holds a line break.
+fn headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
+    lines
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let line = line.strip_prefix(b"    ").unwrap_or(line);
+            let colon = line.windows(2).position(|pair| pair == b": ")?;
+            let (name, value) = line.split_at_checked(colon)?;
+            let value = value.strip_prefix(b": ")?;
+            Some((
+                String::from_utf8_lossy(name).into_owned(),
+                unescape_bytes(value),
+            ))
+        })
+        .collect()
+}
+
+fn json_headers(headers: Map<String, Value>) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for (name, value) in headers {
+        let values = match value {
+            Value::Array(values) => values,
+            one => vec![one],
+        };
+        let texts = values
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|text| (name.clone(), bytes(text)));
+        found.extend(texts);
+    }
+    found
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    unescape_bytes(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use jiff::tz::TimeZone;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::record::{Format, Level, Place, Record, RecordRequest, Stamps};
+
+    /// What a peer may put anywhere, with a taste for what looks like a record.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            any::<u8>().prop_map(|byte| vec![byte]),
+            any::<String>().prop_map(String::into_bytes),
+            Just(b"\n\nHeaders:a: b\nBody:c\nPeer: d\n".to_vec()),
+            Just(b"\nMessage                       : forged".to_vec()),
+            Just(b"{\"time\":\"x\",\"event\":\"Request\"}\\x41".to_vec()),
+        ];
+        proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+    }
+
+    fn written(title: Option<&str>, parts: &Parts, headers: &HeaderMap, format: Format) -> Vec<u8> {
+        let stamp = Stamps::new(TimeZone::UTC).at(SystemTime::UNIX_EPOCH);
+        let attributes: Vec<(&str, &[u8])> = parts
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
+            .collect();
+        let mut out = Vec::new();
+        Record {
+            stamp: &stamp,
+            level: Level::Warning,
+            place: Place::Refused,
+            title,
+            attributes: &attributes,
+            request: Some(RecordRequest {
+                headers,
+                peer: None,
+                body: parts.body.as_deref(),
+            }),
+        }
+        .write(&mut out, format);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_read_back_from_both_forms(
+            first in hostile(),
+            second in hostile(),
+            body in proptest::option::of(hostile()),
+            header in "[ -~\\x80-\\xff\t]{0,40}",
+            has_title in any::<bool>(),
+        ) {
+            let mut map = HeaderMap::new();
+            let value = HeaderValue::from_bytes(header.trim().as_bytes()).unwrap();
+            map.append(HeaderName::from_static("x-mns-message-tag"), value.clone());
+            map.append(HeaderName::from_static("x-mns-message-tag"), value.clone());
+            map.append(HeaderName::from_static("user-agent"), value.clone());
+            let value = value.as_bytes().to_vec();
+            let attributes = if has_title {
+                vec![("Reason".to_owned(), first), ("Message".to_owned(), second)]
+            } else {
+                Vec::new()
+            };
+            let expected = Parts {
+                time: None,
+                level: "WARNING".to_owned(),
+                place: "receive.rs:7".to_owned(),
+                event: if has_title { "Not Found!" } else { "Request" }.to_owned(),
+                attributes,
+                headers: vec![
+                    ("x-mns-message-tag".to_owned(), value.clone()),
+                    ("x-mns-message-tag".to_owned(), value.clone()),
+                    ("user-agent".to_owned(), value),
+                ],
+                body,
+            };
+            for format in [Format::Text, Format::Json] {
+                let title = has_title.then_some("Not Found!");
+                let record = written(title, &expected, &map, format);
+                let parts = Parts::of(&record).unwrap();
+                let time = parts.time.unwrap().rfc3339(&TimeZone::UTC);
+                prop_assert_eq!(time, "1970-01-01T00:00:00+00:00");
+                prop_assert_eq!(&Parts { time: None, ..parts }, &expected);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _parts = Parts::of(&bytes);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! A place in the endpoint log that outlives rotation, restarts and copies: the number of a file,
+//! an offset in it, and a landmark of the bytes before.
+//!
+//! A place alone proves nothing: a write that failed is cut back, somebody cuts the file and other
+//! records are there later, or files are numbered anew. The landmark covers the beginning of
+//! the file, which no two files share (it holds the request id or the id of the first
+//! notification), and the last bytes before the place. So it is found again in a copy and under
+//! another name, and in no other file. Device and inode are no part of it: a restored volume has
+//! others.
+
+use std::fmt;
+use std::hash::Hasher as _;
+use std::io;
+use std::str::FromStr;
+
+use siphasher::sip::SipHasher13;
+
+use crate::disk::{DiskFile, read_exact_at};
+
+/// How much of the beginning of a file a landmark covers.
+const HEAD_BYTES: u64 = 1024;
+/// How many bytes before the place it covers.
+const TAIL_BYTES: u64 = 4096;
+/// Digits, then letters: no character needs quoting in a shell, in a URL or in JSON.
+const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// A place between two records. Written as `1-2ad9ef0-h3Xk29fQ0aB`: number, offset and landmark,
+/// each in base 62.
+///
+/// [`Chain::locate`](crate::journal::Chain::locate) finds the place again, or that it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    number: u64,
+    offset: u64,
+    landmark: u64,
+}
+
+/// A text that is no [`Position`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no position in a log, which is three parts in base 62, as in 1-2ad9ef0-h3Xk29fQ0aB")]
+pub struct NoPosition;
+
+impl Position {
+    /// The place `offset` bytes into a file that has, or is going to have, a number.
+    pub(super) fn of(file: &dyn DiskFile, number: u64, offset: u64) -> io::Result<Self> {
+        Ok(Self {
+            number,
+            offset,
+            landmark: landmark(file, offset)?,
+        })
+    }
+
+    /// The number that the file has among the rotated ones, or gets once it is rotated. A hint.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes from the beginning of the file.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether a file has what was before the place. Nothing is before the beginning of a file, so
+    /// that is in every one.
+    pub(super) fn is_in(&self, file: &dyn DiskFile) -> io::Result<bool> {
+        if file.len()? < self.offset {
+            return Ok(false);
+        }
+        match landmark(file, self.offset) {
+            Ok(landmark) => Ok(landmark == self.landmark),
+            // Somebody cut it at this moment.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// 64 bits are enough: it tells files apart that nobody made to look alike.
+fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
+    let mut hasher = SipHasher13::new();
+    let tail = offset.saturating_sub(TAIL_BYTES);
+    for (from, to) in [(0, offset.min(HEAD_BYTES)), (tail, offset)] {
+        let len = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        read_exact_at(file, &mut bytes, from)?;
+        hasher.write(&bytes);
+    }
+    Ok(hasher.finish())
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [number, offset, landmark] = [self.number, self.offset, self.landmark].map(base62);
+        write!(f, "{number}-{offset}-{landmark}")
+    }
+}
+
+impl FromStr for Position {
+    type Err = NoPosition;
+
+    fn from_str(text: &str) -> Result<Self, NoPosition> {
+        let mut parts = text.split('-').map(from_base62);
+        let mut part = || parts.next().flatten().ok_or(NoPosition);
+        let position = Self {
+            number: part()?,
+            offset: part()?,
+            landmark: part()?,
+        };
+        parts.next().is_none().then_some(position).ok_or(NoPosition)
+    }
+}
+
+fn base62(mut value: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        let digit = usize::try_from(value % 62).unwrap_or_default();
+        digits.push(char::from(DIGITS.get(digit).copied().unwrap_or(b'?')));
+        value /= 62;
+        if value == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}
+
+/// `None` for what [`base62`] never writes, leading zeros too: a position has one text.
+fn from_base62(text: &str) -> Option<u64> {
+    if text.is_empty() || (text.len() > 1 && text.starts_with('0')) {
+        return None;
+    }
+    text.bytes().try_fold(0_u64, |value, byte| {
+        let digit = DIGITS.iter().position(|known| *known == byte)?;
+        value
+            .checked_mul(62)?
+            .checked_add(u64::try_from(digit).ok()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::disk::{Disk as _, Open, RealDisk};
+
+    fn file(text: &[u8]) -> Box<dyn DiskFile> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, text).unwrap();
+        RealDisk.open(&path, Open::Read).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_has_one_text_and_is_read_back(
+            number in any::<u64>(),
+            offset in any::<u64>(),
+            landmark in any::<u64>(),
+        ) {
+            let position = Position { number, offset, landmark };
+            let text = position.to_string();
+            prop_assert_eq!(text.parse(), Ok(position));
+            prop_assert_eq!(format!("0{text}").parse::<Position>(), Err(NoPosition));
+            prop_assert_eq!(format!("{text}-0").parse::<Position>(), Err(NoPosition));
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        for text in [
+            "",
+            "1-2",
+            "1-2-3-4",
+            "1-2-",
+            "-1-2",
+            "1-2-lYGhA16ahyg",
+            "1 -2-3",
+            "1-2-é",
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(NoPosition), "{text}");
+        }
+        // The largest number there is.
+        "1-2-lYGhA16ahyf".parse::<Position>().unwrap();
+    }
+
+    #[test]
+    fn a_place_is_in_a_longer_file_and_in_none_with_another_beginning_or_other_bytes_before() {
+        let old: Vec<u8> = (0..20_000_u32).flat_map(u32::to_be_bytes).collect();
+        let position = Position::of(file(&old).as_ref(), 1, 50_000).unwrap();
+        let is_in = |bytes: &[u8]| position.is_in(file(bytes).as_ref()).unwrap();
+        assert!(is_in(&old) && is_in(&old[..50_000]));
+        assert!(!is_in(&old[..49_999]), "it is shorter");
+        for changed in [0, 1023, 50_000 - 4096, 49_999] {
+            let mut new = old.clone();
+            new[changed] ^= 1;
+            assert!(!is_in(&new), "{changed}");
+        }
+        let mut new = old;
+        new[50_000] ^= 1;
+        assert!(is_in(&new), "what is behind it may change");
+    }
+}

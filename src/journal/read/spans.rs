@@ -1,0 +1,203 @@
+//! Which bytes of a log are one row: the record of a request with its outcome, or a record alone.
+
+use memchr::memchr_iter;
+
+use crate::journal::Log;
+use crate::journal::read::records::{Found, Records, title};
+use crate::journal::record::{DUPLICATE, SUCCEED};
+
+/// Where the event of a record in JSON is: nothing that a peer chose precedes it.
+const JSON_EVENT: &[u8] = b",\"event\":\"";
+/// How far into a record that is at most.
+const JSON_EVENT_WITHIN: usize = 256;
+
+/// The bytes of one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub start: usize,
+    /// Where its last record begins: that of the outcome, or the only one.
+    pub last: usize,
+    pub end: usize,
+}
+
+/// What follows the bytes that are split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Perhaps more of the same record, or the outcome of its request.
+    Unknown,
+    /// Another row, or nothing ever.
+    Other,
+}
+
+/// Bytes split into rows.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(super) struct Split {
+    pub spans: Vec<Span>,
+    /// Up to here all is known: what is behind waits for what follows.
+    pub end: usize,
+    /// Bytes before that which belong to no record.
+    pub damaged: usize,
+}
+
+/// The kinds of records that make a row of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Request,
+    Outcome,
+    Neither,
+}
+
+/// Splits bytes that begin where a record begins.
+///
+/// While it is not known what follows, nothing is decided by it: a line that has not ended, as that
+/// of a header named "time" in JSON, may look like damage with a record in the middle.
+pub(super) fn split(bytes: &[u8], next: Next) -> Split {
+    let bytes = match next {
+        Next::Unknown => whole_lines(bytes),
+        Next::Other => bytes,
+    };
+    let mut records = Records::new(Log::Endpoint, bytes);
+    let mut split = Split::default();
+    let mut request = None;
+    let mut at = 0_usize;
+    // Reading memory cannot fail.
+    while let Ok(found) = records.read() {
+        let (length, half) = match found {
+            Found::Whole(record) => (record.len(), Some(half(record))),
+            Found::Damaged(record, _)
+                if next == Next::Unknown && is_last_line(bytes, at, record.len()) =>
+            {
+                break;
+            }
+            Found::Damaged(record, _) => (record.len(), None),
+            Found::Torn(record) if next == Next::Other => (record.len(), None),
+            Found::Torn(_) | Found::End => break,
+        };
+        let end = at.saturating_add(length);
+        if half != Some(Half::Outcome) {
+            split.alone(&mut request, at);
+        }
+        match half {
+            Some(Half::Request) => request = Some(at),
+            Some(Half::Outcome | Half::Neither) => split.spans.push(Span {
+                start: request.take().unwrap_or(at),
+                last: at,
+                end,
+            }),
+            None => split.damaged = split.damaged.saturating_add(length),
+        }
+        at = end;
+    }
+    if next == Next::Other {
+        split.alone(&mut request, at);
+    }
+    split.end = request.unwrap_or(at);
+    split
+}
+
+impl Split {
+    /// A request whose outcome is missing: a crash came between, or a write failed.
+    fn alone(&mut self, request: &mut Option<usize>, end: usize) {
+        self.spans.extend(request.take().map(|start| Span {
+            start,
+            last: start,
+            end,
+        }));
+    }
+}
+
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b'\n', bytes).map_or(0, |place| place.saturating_add(1));
+    bytes.get(..end).unwrap_or_default()
+}
+
+/// Whether damage ends in the middle of the last line: the line behind it decides whether a record
+/// begins there.
+fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
+    let end = at.saturating_add(length);
+    let is_in_line = end.checked_sub(1).and_then(|last| bytes.get(last)) != Some(&b'\n');
+    let rest = bytes.get(end..).unwrap_or_default();
+    is_in_line
+        && memchr::memchr(b'\n', rest).is_none_or(|place| place.saturating_add(1) == rest.len())
+}
+
+/// The places where a record is certain to begin, whatever precedes: in text only a record begins
+/// with a bracket at the margin, and in JSON each line is one. `is_begin`: the bytes are those at
+/// the beginning of a file, where reading begins whatever is there.
+pub(super) fn boundaries(bytes: &[u8], is_begin: bool) -> Vec<usize> {
+    let begins = |place: usize| matches!(bytes.get(place), Some(b'[' | b'{'));
+    let first = (is_begin && !bytes.is_empty()).then_some(0);
+    let further = memchr_iter(b'\n', bytes)
+        .map(|place| place.saturating_add(1))
+        .filter(|place| begins(*place));
+    first.into_iter().chain(further).collect()
+}
+
+/// The last of [`boundaries`].
+pub(super) fn last_boundary(bytes: &[u8]) -> Option<usize> {
+    memchr::memrchr_iter(b'\n', bytes)
+        .map(|place| place.saturating_add(1))
+        .find(|place| matches!(bytes.get(*place), Some(b'[' | b'{')))
+}
+
+/// The first place in a block, but not its beginning, where a row is certain to begin: a record
+/// begins, and it is not the outcome of the request before it.
+pub(super) fn row_begin(bytes: &[u8]) -> Option<usize> {
+    let places = boundaries(bytes, false);
+    places.windows(2).find_map(|pair| {
+        let &[before, place] = pair else { return None };
+        let is_of_the_request_before =
+            is_outcome(bytes.get(place..)?) && ends_with_request(bytes.get(before..place)?);
+        (!is_of_the_request_before).then_some(place)
+    })
+}
+
+/// Whether these bytes, which begin where a record begins, end with a request whose outcome may
+/// follow.
+fn ends_with_request(bytes: &[u8]) -> bool {
+    let last = split(bytes, Next::Other).spans.last().copied();
+    last.filter(|last| last.end == bytes.len())
+        .and_then(|last| bytes.get(last.last..last.end))
+        .is_some_and(|record| half(record) == Half::Request)
+}
+
+/// Whether a record is the outcome of a request before it.
+fn is_outcome(record: &[u8]) -> bool {
+    half(record) == Half::Outcome
+}
+
+fn half(record: &[u8]) -> Half {
+    if record.starts_with(b"{") {
+        return json_half(record);
+    }
+    let first = record.split(|byte| *byte == b'\n').next();
+    let title = first
+        .and_then(|line| std::str::from_utf8(line).ok())
+        .and_then(title)
+        .unwrap_or_default();
+    match title {
+        SUCCEED | DUPLICATE => Half::Outcome,
+        request if request.starts_with("Headers:") => Half::Request,
+        _ => Half::Neither,
+    }
+}
+
+fn json_half(record: &[u8]) -> Half {
+    let head = record.get(..JSON_EVENT_WITHIN).unwrap_or(record);
+    let event = memchr::memmem::find(head, JSON_EVENT)
+        .and_then(|place| record.get(place.saturating_add(JSON_EVENT.len())..));
+    let is = |name: &str| {
+        event.is_some_and(|event| {
+            event
+                .strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.starts_with(b"\""))
+        })
+    };
+    if is(SUCCEED) || is(DUPLICATE) {
+        Half::Outcome
+    } else if is("Request") {
+        Half::Request
+    } else {
+        Half::Neither
+    }
+}

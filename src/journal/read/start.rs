@@ -1,0 +1,104 @@
+//! Where a follower starts, and where it goes on if what it has read is no longer in the log.
+
+use std::io;
+
+use crate::journal::read::chain::{Link, Located};
+use crate::journal::read::event::Start;
+use crate::journal::read::follow::Follower;
+use crate::journal::read::position::Position;
+use crate::journal::read::trail::Trail;
+
+impl Follower {
+    /// Goes to where it starts. Returns whether there is a file to read.
+    pub(super) fn begin(&mut self) -> io::Result<bool> {
+        let start = self.start.clone();
+        let is_begun = match start {
+            Some(Start::Saved(saved)) if !saved.trail.is_empty() => {
+                self.trail = Trail::saved(&saved.trail);
+                self.last_time = saved.time;
+                let is_found = self.find_again()?;
+                if let Some(delivered) = saved.delivered
+                    && is_found
+                    && let Located::In(open) = self.chain.locate(&delivered)?
+                {
+                    self.mark_until(&open.link, delivered.offset());
+                }
+                is_found
+            }
+            Some(Start::Newest) => self.begin_at_end()?,
+            Some(Start::Oldest | Start::Saved(_)) | None => {
+                let oldest = self.chain.links()?.into_iter().next();
+                self.enter_beginning(oldest)?
+            }
+        };
+        if is_begun {
+            self.start = None;
+        }
+        Ok(is_begun)
+    }
+
+    /// What precedes its place is not there any more: goes on at the last place before it that is.
+    pub(super) fn go_back(&mut self) -> io::Result<bool> {
+        self.find_again()
+    }
+
+    /// Goes to the newest place of the trail that is still in the log, or else to the oldest file
+    /// that has nothing of what was read.
+    fn find_again(&mut self) -> io::Result<bool> {
+        let left = self.file_id();
+        let newest = self.trail.newest();
+        for place in self.trail.places() {
+            let Located::In(open) = self.chain.locate(&place)? else {
+                continue;
+            };
+            if left.is_some_and(|left| left != open.link.id) {
+                // Somebody copied the file and cut it. What came into it between the two is lost.
+                self.miss();
+            }
+            if let Some(newest) = newest.filter(|newest| *newest != place) {
+                let is_same = newest.number() == place.number();
+                self.mark_until(&open.link, if is_same { newest.offset() } else { u64::MAX });
+            }
+            self.trail.go_back(&place);
+            self.enter(open, place.offset())?;
+            return Ok(true);
+        }
+        self.miss();
+        let links = self.chain.links()?;
+        let is_unread = |link: &Link| {
+            newest.is_none_or(|newest| !self.chain.is_older(link.number, newest.number()))
+        };
+        let next = links.iter().find(|link| is_unread(link)).or(links.first());
+        let next = next.cloned();
+        self.enter_beginning(next)
+    }
+
+    fn enter_beginning(&mut self, link: Option<Link>) -> io::Result<bool> {
+        let Some(open) = link
+            .map(|link| self.chain.open(link))
+            .transpose()?
+            .flatten()
+        else {
+            return Ok(false);
+        };
+        self.enter(open, 0)?;
+        Ok(true)
+    }
+
+    fn begin_at_end(&mut self) -> io::Result<bool> {
+        let live = self.chain.links()?.into_iter().next_back();
+        let Some(open) = live
+            .map(|link| self.chain.open(link))
+            .transpose()?
+            .flatten()
+        else {
+            return Ok(false);
+        };
+        let readable = self.readable(&open)?;
+        let end = readable.last_row_end(open.file.as_ref())?;
+        let place = Position::of(open.file.as_ref(), open.link.number, end)?;
+        self.trail.advance(0, place);
+        self.enter(open, end)?;
+        Ok(true)
+    }
+}

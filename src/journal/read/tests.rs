@@ -1,0 +1,676 @@
+//! Following and searching against the plain reading of the same files, whatever is in them.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a test that overflows fails"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use crate::disk::{Disk as _, Open, RealDisk};
+use crate::journal::read::spans::{Next, split};
+use crate::journal::read::{
+    Budget, Chain, Event, Filter, Follower, Horizon, Lookup, Numbering, Outcome, Position, Saved,
+    Search, SearchStart, Start, look_up,
+};
+use crate::journal::{Log, Names};
+
+/// Enough for every test.
+const ALL: Budget = Budget {
+    rows: usize::MAX,
+    bytes: u64::MAX,
+    time: Duration::MAX,
+    pause: Duration::ZERO,
+};
+
+/// The files of a port in a directory of their own.
+struct Dir {
+    dir: tempfile::TempDir,
+    names: Names,
+    numbering: Numbering,
+}
+
+impl Dir {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names {
+            dir: dir.path().to_owned(),
+            port: 80,
+        };
+        let numbering = Numbering::Ascending;
+        Self {
+            dir,
+            names,
+            numbering,
+        }
+    }
+
+    fn live(&self) -> PathBuf {
+        self.names.live(Log::Endpoint)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        let mut file = fs::OpenOptions::new();
+        let file = file.append(true).create(true).open(self.live());
+        std::io::Write::write_all(&mut file.unwrap(), bytes).unwrap();
+    }
+
+    fn rotate(&self) {
+        let number = self.names.next_number(&RealDisk, Log::Endpoint).unwrap();
+        fs::rename(self.live(), self.names.rotated(Log::Endpoint, number)).unwrap();
+        self.append(b"");
+    }
+
+    fn chain(&self) -> Chain {
+        Chain::new(Arc::new(RealDisk), self.names.clone(), self.numbering)
+    }
+
+    fn search(&self, filter: Filter, block_bytes: usize) -> Search {
+        let start = SearchStart::Newest;
+        let search = Search::new(self.chain(), Horizon::FileEnd, filter, start);
+        let mut search = search.unwrap().unwrap();
+        search.block_bytes = block_bytes;
+        search
+    }
+
+    fn follow(&self, start: Start) -> Follower {
+        Follower::new(self.chain(), Horizon::FileEnd, start)
+    }
+}
+
+/// Everything, also what is no answer to a push.
+fn all() -> Filter {
+    Filter {
+        all: true,
+        zone: Some(TimeZone::UTC),
+        ..Filter::default()
+    }
+}
+
+/// The raw bytes of the rows of a file, read from its beginning.
+fn forward(bytes: &[u8], next: Next) -> Vec<Vec<u8>> {
+    let spans = split(bytes, next).spans;
+    let rows = spans.iter().filter(|span| {
+        let last = bytes.get(span.last..span.end).unwrap();
+        crate::journal::read::Parts::of(last).is_some()
+    });
+    rows.map(|span| bytes[span.start..span.end].to_vec())
+        .collect()
+}
+
+fn attribute(name: &str, value: &str) -> String {
+    format!("{name:<30}: {}\n", value.replace('\n', "\n    "))
+}
+
+/// A push as `serve` logs it, in text; `id` is that of the message.
+fn pushed(id: u32, message: &str) -> String {
+    format!(
+        "{}{}",
+        request(id, message),
+        outcome(id, message, "Notify Message Succeed!")
+    )
+}
+
+fn request(id: u32, message: &str) -> String {
+    let body = message.replace('\n', "\n    ");
+    format!(
+        "[2026-11-24 18:40:36] [root] [INFO] [receive.rs:1] [1] Headers:host: x\n    \
+         x-mns-request-id: r{id}\nPeer: 10.0.0.1:5\nBody:{body}\n\n"
+    )
+}
+
+fn outcome(id: u32, message: &str, title: &str) -> String {
+    format!(
+        "[2026-11-24 18:40:36] [root] [INFO] [receive.rs:2] [1] {title}\n{}{}{}\n",
+        attribute("MessageId", &format!("M{id}")),
+        attribute("Message", message),
+        attribute("TopicName", "orders"),
+    )
+}
+
+fn json(id: u32, message: &str) -> String {
+    let message = serde_json::Value::from(message);
+    let head = "\"time\":\"2026-11-24T18:40:36+00:00\",\"logger\":\"root\",\"level\":\"INFO\",\
+        \"place\":\"receive.rs:2\",\"thread\":\"1\"";
+    format!(
+        "{{{head},\"event\":\"Request\",\"Headers\":{{\"time\":\"{id}\"}}}}\n\
+         {{{head},\"event\":\"Notify Message Succeed!\",\"MessageId\":\"M{id}\",\
+         \"Message\":{message}}}\n"
+    )
+}
+
+fn refused(id: u32, message: &str) -> String {
+    format!(
+        "[2026-11-24 18:40:36] [root] [WARNING] [receive.rs:3] [1] Access Forbidden!\n{}{}\
+         Headers:x-mns-version: {id}\nBody:{}\n\n",
+        attribute("Reason", "signature_wrong"),
+        attribute("Hint", "no"),
+        message.replace('\n', "\n    ")
+    )
+}
+
+fn started() -> &'static str {
+    "[2026-11-24 18:40:36] [root] [INFO] [serve.rs:1] [1] Start Endpoint! x\n\n"
+}
+
+/// A piece of a log: records of every kind, in both forms, with hostile texts in them, and damage.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let text = prop_oneof![
+        "[a-z王é \"\\\\]{0,20}",
+        Just("\n\n[2026-11-24 18:40:36] [root] [INFO] [r:1] [1] Headers:x\n\n".to_owned()),
+        Just("{\"time\":\"2026\",\"event\":\"Request\"}\n{\"time\":\"".to_owned()),
+        "[ab]{200,300}",
+    ];
+    (0_u32..50, text, 0..12_u8).prop_map(|(id, text, kind)| {
+        let piece = match kind {
+            0..3 => pushed(id, &text),
+            3 | 4 => json(id, &text),
+            5 => request(id, &text),
+            6 => outcome(id, &text, "Notify Message Duplicate!"),
+            7 => refused(id, &text),
+            8 => started().to_owned(),
+            9 => "\0\0\0\0".to_owned(),
+            10 => format!("{}\n", pushed(id, &text).split_at(40).0),
+            _ => text.replace('\n', " ") + "\n",
+        };
+        piece.into_bytes()
+    })
+}
+
+/// Pieces, the last of which may be cut short.
+fn log() -> impl Strategy<Value = Vec<u8>> {
+    (proptest::collection::vec(piece(), 0..12), 0_usize..60).prop_map(|(pieces, cut)| {
+        let mut log = pieces.concat();
+        log.truncate(log.len().saturating_sub(cut));
+        log
+    })
+}
+
+proptest! {
+    #[test]
+    fn searching_back_finds_what_reading_on_finds_in_reverse(
+        logs in proptest::collection::vec(log(), 1..4),
+        block_bytes in prop_oneof![1_usize..400, Just(1 << 20)],
+        needle in "[a-z王 ]{0,2}",
+        rows in 1_usize..5,
+    ) {
+        let dir = Dir::new();
+        let mut expected = Vec::new();
+        for (index, log) in logs.iter().enumerate() {
+            let is_live = index + 1 == logs.len();
+            dir.append(log);
+            expected.extend(forward(log, if is_live { Next::Unknown } else { Next::Other }));
+            if !is_live {
+                dir.rotate();
+            }
+        }
+        expected.reverse();
+        let raw = |search: &mut Search, budget: &Budget| {
+            let page = search.page(budget, |_| false).unwrap();
+            let rows: Vec<Vec<u8>> = page.rows.iter().map(|row| row.raw.clone()).collect();
+            (rows, page)
+        };
+        let (found, page) = raw(&mut dir.search(all(), block_bytes), &ALL);
+        prop_assert_eq!(&found, &expected);
+        prop_assert_eq!(page.next, None);
+        // Each row is found again at its position.
+        for row in &page.rows {
+            let there = look_up(&dir.chain(), &Horizon::FileEnd, &row.position).unwrap();
+            let Lookup::Found(there) = there else { panic!("{:?} is gone", row.position) };
+            prop_assert_eq!(&there.raw, &row.raw);
+        }
+        // With a needle those of them that have it.
+        let filter = Filter { contains: vec![needle], ..all() };
+        let (with_needle, _) = raw(&mut dir.search(filter.clone(), block_bytes), &ALL);
+        let rows_with_it = page.rows.iter().filter(|row| filter.matches(row));
+        let wanted: Vec<Vec<u8>> = rows_with_it.map(|row| row.raw.clone()).collect();
+        prop_assert_eq!(with_needle, wanted);
+        // Page by page, each from the cursor of the one before.
+        let mut paged = Vec::new();
+        let mut start = SearchStart::Newest;
+        loop {
+            let search = Search::new(dir.chain(), Horizon::FileEnd, all(), start);
+            let mut search = search.unwrap().unwrap();
+            search.block_bytes = block_bytes;
+            let (found, page) = raw(&mut search, &Budget { rows, ..ALL });
+            paged.extend(found);
+            let Some(next) = page.next else { break };
+            start = SearchStart::Before(next);
+        }
+        prop_assert_eq!(paged, expected);
+    }
+
+    #[test]
+    fn a_follower_gives_every_row_once_in_order_whatever_it_is_read_in(
+        logs in proptest::collection::vec(log(), 1..4),
+        chunk_bytes in prop_oneof![1_usize..400, Just(1 << 20)],
+        steps in proptest::collection::vec(1_usize..300, 1..12),
+        restarts in any::<u16>(),
+    ) {
+        let dir = Dir::new();
+        let mut expected = Vec::new();
+        let mut found = Vec::new();
+        let mut follower = dir.follow(Start::Oldest);
+        follower.chunk_bytes_min = chunk_bytes;
+        let mut turn = 0;
+        for (index, log) in logs.iter().enumerate() {
+            let is_live = index + 1 == logs.len();
+            // A file is left once there is something in the next one.
+            let start = started();
+            let log = [start.as_bytes(), log].concat();
+            let log = &log;
+            let mut rest = log.as_slice();
+            dir.append(b"");
+            for step in steps.iter().cycle() {
+                let (now, later) = rest.split_at(rest.len().min(*step));
+                dir.append(now);
+                rest = later;
+                if restarts >> (turn % 16) & 1 == 1 {
+                    let trail = follower.trail();
+                    let saved = Saved { trail, ..Saved::default() };
+                    follower = dir.follow(Start::Saved(saved));
+                    follower.chunk_bytes_min = chunk_bytes;
+                }
+                turn += 1;
+                drain(&mut follower, &mut found);
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            expected.extend(forward(log, if is_live { Next::Unknown } else { Next::Other }));
+            if !is_live {
+                dir.rotate();
+            }
+        }
+        drain(&mut follower, &mut found);
+        let text = |rows: &[Vec<u8>]| -> Vec<String> {
+            rows.iter().map(|row| String::from_utf8_lossy(row).into_owned()).collect()
+        };
+        prop_assert_eq!(text(&found), text(&expected), "{:?}", text(&logs));
+    }
+}
+
+/// Reads to the end; every row must be new, and none missing.
+fn drain(follower: &mut Follower, found: &mut Vec<Vec<u8>>) {
+    loop {
+        let polled = follower.poll().unwrap();
+        for event in polled.events {
+            match event {
+                Event::Row {
+                    row, may_repeat, ..
+                } => {
+                    assert!(!may_repeat);
+                    found.push(row.raw);
+                }
+                Event::Missed { .. } => panic!("nothing is missing"),
+                Event::Continued { .. } | Event::Damaged { .. } => {}
+            }
+        }
+        if polled.is_at_end {
+            return;
+        }
+    }
+}
+
+/// What a follower meets until it is at the end: `M1` for a row, `M1?` for one that may have come
+/// before, `missed`, `damaged 4`, and `> NAME` for a file that it goes on in.
+fn met(follower: &mut Follower) -> Vec<String> {
+    let mut met = Vec::new();
+    // At the end a file may have been found again, so it is asked once more.
+    let mut ends = 0;
+    while ends < 2 {
+        let polled = follower.poll().unwrap();
+        ends = if polled.is_at_end { ends + 1 } else { 0 };
+        met.extend(polled.events.into_iter().map(|event| match event {
+            Event::Row {
+                row, may_repeat, ..
+            } => {
+                let mark = if may_repeat { "?" } else { "" };
+                String::from_utf8_lossy(&row.labels.message_id).into_owned() + mark
+            }
+            Event::Continued { next, .. } => format!("> {}", name(&next)),
+            Event::Missed { .. } => "missed".to_owned(),
+            Event::Damaged { bytes, .. } => format!("damaged {bytes}"),
+        }));
+    }
+    met
+}
+
+fn name(path: &Path) -> &str {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    name.strip_prefix("endpoint_log.80").unwrap()
+}
+
+/// Follows from where another one was, as after a restart.
+fn resume(dir: &Dir, follower: &Follower) -> Follower {
+    let trail = follower.trail();
+    dir.follow(Start::Saved(Saved {
+        trail,
+        delivered: None,
+        time: follower.last_time(),
+    }))
+}
+
+fn push(dir: &Dir, ids: std::ops::RangeInclusive<u32>) {
+    ids.for_each(|id| dir.append(pushed(id, "m").as_bytes()));
+}
+
+#[test]
+fn a_follower_goes_through_files_that_were_rotated_while_nobody_looked() {
+    let dir = Dir::new();
+    push(&dir, 1..=2);
+    let mut follower = dir.follow(Start::Newest);
+    assert_eq!(met(&mut follower), [""; 0]);
+    push(&dir, 3..=3);
+    assert_eq!(met(&mut follower), ["M3"]);
+    for id in 4..=6 {
+        push(&dir, id..=id);
+        dir.rotate();
+    }
+    // The live one is empty, so the one before it may still be written.
+    let expected = ["M4", "> .2", "M5", "> .3", "M6"];
+    let mut restarted = resume(&dir, &follower);
+    assert_eq!(met(&mut restarted), expected);
+    assert_eq!(met(&mut follower), expected);
+    push(&dir, 7..=7);
+    assert_eq!(met(&mut follower), ["> ", "M7"]);
+    assert_eq!(met(&mut resume(&dir, &restarted)), ["> ", "M7"]);
+    let all: Vec<String> = met(&mut dir.follow(Start::Oldest));
+    assert_eq!(all.iter().filter(|met| met.starts_with('M')).count(), 7);
+}
+
+#[test]
+fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reported() {
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower), ["M1"]);
+    push(&dir, 2..=2);
+    fs::rename(dir.live(), dir.path("endpoint_log.80-a")).unwrap();
+    push(&dir, 3..=3);
+    assert_eq!(met(&mut follower), ["M2", "> ", "M3"]);
+    // Twice while nobody looked.
+    let mut restarted = resume(&dir, &follower);
+    for (end, id) in [("-b", 4), ("-c", 5)] {
+        push(&dir, id..=id);
+        let renamed = dir.path(&format!("endpoint_log.80{end}"));
+        fs::rename(dir.live(), renamed).unwrap();
+    }
+    push(&dir, 6..=6);
+    assert_eq!(met(&mut follower), ["M4", "> ", "missed", "M6"]);
+    // One that starts now finds its file by the landmark, and cannot know more either.
+    assert_eq!(met(&mut restarted), ["M4", "> ", "missed", "M6"]);
+}
+
+#[test]
+fn a_number_that_is_missing_between_two_files_is_reported() {
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower), ["M1"]);
+    for id in 2..=4 {
+        push(&dir, id..=id);
+        dir.rotate();
+    }
+    push(&dir, 5..=5);
+    let packed = |number: u64| {
+        let path = dir.names.rotated(Log::Endpoint, number);
+        fs::rename(&path, path.with_extension(format!("{number}.gz"))).unwrap();
+    };
+    packed(2);
+    let expected = ["M2", "> .3", "missed", "M4", "> ", "M5"];
+    assert_eq!(met(&mut resume(&dir, &follower)), expected);
+    assert_eq!(met(&mut follower), expected);
+    // Its own is gone before it starts again: the rest begins with the next one there is.
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    let mut follower = dir.follow(Start::Oldest);
+    met(&mut follower);
+    dir.rotate();
+    push(&dir, 2..=2);
+    fs::remove_file(dir.names.rotated(Log::Endpoint, 1)).unwrap();
+    assert_eq!(met(&mut resume(&dir, &follower)), ["missed", "M2"]);
+    // One that has the deleted file open has lost nothing.
+    assert_eq!(met(&mut follower), ["> ", "M2"]);
+}
+
+#[test]
+fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
+    let dir = Dir::new();
+    push(&dir, 1..=5);
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower).len(), 5);
+    push(&dir, 6..=7);
+    let restarted = resume(&dir, &follower);
+    fs::copy(dir.live(), dir.path("endpoint_log.80.copy")).unwrap();
+    fs::write(dir.live(), "").unwrap();
+    push(&dir, 8..=8);
+    // What came between the copy and the cut nobody has.
+    let expected = ["missed", "M6", "M7", "> ", "missed", "M8"];
+    assert_eq!(met(&mut follower), expected);
+    drop(restarted);
+    // The file has grown beyond the place since, and only the landmark tells.
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower), ["M1"]);
+    let mut restarted = resume(&dir, &follower);
+    fs::copy(dir.live(), dir.path("endpoint_log.80.copy")).unwrap();
+    fs::write(dir.live(), "").unwrap();
+    push(&dir, 2..=9);
+    let rest: Vec<String> = (2..=9).map(|id| format!("M{id}")).collect();
+    let expected = |first: &[&str]| -> Vec<String> {
+        let first = first.iter().map(|text| (*text).to_owned());
+        first.chain(rest.clone()).collect()
+    };
+    assert_eq!(met(&mut restarted), expected(&["> ", "missed"]));
+    assert_eq!(met(&mut follower), expected(&["> ", "missed"]));
+}
+
+#[test]
+fn what_was_cut_back_is_read_again_from_the_last_common_row_and_says_so() {
+    let dir = Dir::new();
+    push(&dir, 1..=40);
+    let len = fs::metadata(dir.live()).unwrap().len();
+    let mut follower = dir.follow(Start::Oldest);
+    follower.chunk_bytes_min = 1000;
+    assert_eq!(met(&mut follower).len(), 40);
+    let delivered = follower.trail()[0];
+    push(&dir, 41..=41);
+    assert_eq!(met(&mut follower), ["M41"]);
+    // A write that failed is cut back, and another one takes its place.
+    for mut follower in [resume(&dir, &follower), follower] {
+        let file = fs::OpenOptions::new().write(true).open(dir.live());
+        file.unwrap().set_len(len).unwrap();
+        push(&dir, 42..=44);
+        assert_eq!(met(&mut follower), ["M42?", "M43", "M44"]);
+    }
+    // A follower that was killed says of what it may have given out that it did.
+    let saved = Saved {
+        trail: vec![look_up_end(&dir, 38)],
+        delivered: Some(delivered),
+        time: None,
+    };
+    let met = met(&mut dir.follow(Start::Saved(saved)));
+    assert_eq!(met, ["M39?", "M40?", "M42", "M43", "M44"]);
+}
+
+/// The place behind the row of a push.
+fn look_up_end(dir: &Dir, id: u32) -> Position {
+    let filter = Filter {
+        message_ids: vec![format!("M{}", id + 1)],
+        ..all()
+    };
+    let page = dir.search(filter, 1 << 20).page(&ALL, |_| false).unwrap();
+    page.rows[0].position
+}
+
+#[test]
+fn a_follower_of_logrotate_reads_its_numbers_the_other_way_round() {
+    let mut dir = Dir::new();
+    dir.numbering = Numbering::Descending;
+    push(&dir, 1..=1);
+    let mut follower = dir.follow(Start::Oldest);
+    let shift = |last: u64| {
+        for number in (0..=last).rev() {
+            let from = if number == 0 {
+                dir.live()
+            } else {
+                dir.names.rotated(Log::Endpoint, number)
+            };
+            fs::rename(from, dir.names.rotated(Log::Endpoint, number + 1)).unwrap();
+        }
+    };
+    assert_eq!(met(&mut follower), ["M1"]);
+    shift(0);
+    push(&dir, 2..=2);
+    shift(1);
+    push(&dir, 3..=3);
+    let expected = ["> .1", "M2", "> ", "M3"];
+    assert_eq!(met(&mut resume(&dir, &follower)), expected);
+    assert_eq!(met(&mut follower), expected);
+    let page = dir.search(all(), 300).page(&ALL, |_| false).unwrap();
+    let ids = page.rows.iter().map(|row| row.labels.message_id.clone());
+    assert_eq!(ids.collect::<Vec<_>>(), [b"M3", b"M2", b"M1"]);
+}
+
+#[test]
+fn nothing_beyond_the_last_commit_is_read() {
+    let dir = Dir::new();
+    push(&dir, 1..=3);
+    let committed = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let mark = committed.clone();
+    let horizon = Horizon::Committed(Box::new(move |_file| {
+        mark.load(std::sync::atomic::Ordering::Acquire)
+    }));
+    let mut follower = Follower::new(dir.chain(), horizon, Start::Oldest);
+    assert_eq!(met(&mut follower), [""; 0]);
+    let one = pushed(1, "m").len() as u64;
+    for (bytes, expected) in [
+        (one - 1, &[][..]),
+        (one, &["M1"]),
+        (one + 1, &[]),
+        (3 * one, &["M2", "M3"]),
+    ] {
+        committed.store(bytes, std::sync::atomic::Ordering::Release);
+        assert_eq!(met(&mut follower), expected, "{bytes}");
+    }
+}
+
+#[test]
+fn a_search_stops_where_its_budget_ends_and_a_cursor_that_is_gone_says_so() {
+    let dir = Dir::new();
+    push(&dir, 1..=50);
+    dir.rotate();
+    push(&dir, 51..=100);
+    let mut search = dir.search(all(), 2000);
+    let bytes = 5000;
+    let page = search.page(&Budget { bytes, ..ALL }, |_| false).unwrap();
+    let read = search.progress().bytes;
+    assert!((bytes..bytes + 2000).contains(&read), "{read}");
+    assert_eq!(page.rows.first().unwrap().labels.message_id, b"M100");
+    let next = page.next.unwrap();
+    let cancelled = dir
+        .search(all(), 2000)
+        .page(&ALL, |so_far| so_far.bytes > 0);
+    assert!((1..10).contains(&cancelled.unwrap().rows.len()));
+    let begin = |position| {
+        let start = SearchStart::Before(position);
+        Search::new(dir.chain(), Horizon::FileEnd, all(), start).unwrap()
+    };
+    // It is the same row under another name.
+    dir.rotate();
+    let rest = begin(next).unwrap().page(&ALL, |_| false).unwrap();
+    assert_eq!(rest.rows.len() + page.rows.len(), 100);
+    fs::remove_file(dir.names.rotated(Log::Endpoint, 2)).unwrap();
+    assert!(begin(next).is_none());
+    let gone = look_up(&dir.chain(), &Horizon::FileEnd, &next).unwrap();
+    assert!(matches!(gone, Lookup::Gone));
+    // Nothing precedes the beginning of a file, so that is in the file of its number alone.
+    let file = RealDisk
+        .open(&dir.names.rotated(Log::Endpoint, 1), Open::Read)
+        .unwrap();
+    let beginning = |number| Position::of(file.as_ref(), number, 0).unwrap();
+    assert!(begin(beginning(1)).is_some() && begin(beginning(7)).is_none());
+}
+
+#[test]
+fn every_kind_of_record_is_the_same_row_in_text_and_in_json() {
+    let rows = |bytes: &[u8]| {
+        let dir = Dir::new();
+        fs::write(dir.live(), bytes).unwrap();
+        let page = dir.search(all(), 1 << 20).page(&ALL, |_| false).unwrap();
+        let mut rows = page.rows;
+        rows.reverse();
+        rows
+    };
+    let text = rows(include_bytes!("../../../tests/golden/endpoint_log.txt"));
+    let json = rows(include_bytes!("../../../tests/golden/endpoint_log.json"));
+    assert_eq!(text.len(), json.len());
+    for (text, json) in text.iter().zip(&json) {
+        let without_time = |row: &crate::journal::Row| {
+            let timeless = |parts: &crate::journal::Parts| crate::journal::Parts {
+                time: None,
+                ..parts.clone()
+            };
+            (row.request.as_ref().map(timeless), timeless(&row.record))
+        };
+        assert_eq!(without_time(text), without_time(json));
+        assert_eq!(text.labels, json.labels);
+        let local = |row: &crate::journal::Row| row.time().unwrap().local();
+        assert_eq!(local(text), local(json));
+    }
+    let outcomes: Vec<(Outcome, Option<u16>)> = text
+        .iter()
+        .map(|row| (row.outcome(), row.status().map(|status| status.as_u16())))
+        .collect();
+    let count = |outcome, status| {
+        let wanted = (outcome, status);
+        outcomes.iter().filter(|found| **found == wanted).count()
+    };
+    assert_eq!(count(Outcome::Accepted, Some(201)), 4);
+    assert_eq!(count(Outcome::Remark, Some(201)), 3);
+    for (status, expected) in [(403, 5), (400, 1), (404, 2), (405, 1), (415, 1), (413, 1)] {
+        assert_eq!(count(Outcome::Refused, Some(status)), expected, "{status}");
+    }
+    assert_eq!(count(Outcome::Deferred, Some(503)), 1);
+    assert_eq!(count(Outcome::Other, None), 1);
+    let foreign = text.iter().filter(|row| row.is_foreign());
+    assert_eq!(foreign.count(), 1, "a request for a wrong path");
+}
+
+#[test]
+fn what_a_refused_request_says_of_itself_is_a_claim() {
+    let xml = "<Notification xmlns=\"http://mns.aliyuncs.com/doc/v1/\">\n\
+        <TopicOwner>1</TopicOwner>\n<TopicName>orders</TopicName>\n<Subscriber>1</Subscriber>\n\
+        <SubscriptionName>billing</SubscriptionName>\n<MessageId>A-1</MessageId>\n\
+        <MessageMD5>x</MessageMD5>\n<Message>hello</Message>\n\
+        <PublishTime>1</PublishTime>\n</Notification>";
+    let dir = Dir::new();
+    dir.append(refused(1, xml).as_bytes());
+    dir.append(refused(2, "no notification").as_bytes());
+    let orders = Filter {
+        topics: vec!["orders".to_owned()],
+        ..Filter::default()
+    };
+    let page = dir.search(orders, 1 << 20).page(&ALL, |_| false).unwrap();
+    let labels: Vec<_> = page.rows.iter().map(|row| row.labels.clone()).collect();
+    let claim = crate::journal::Labels {
+        topic: b"orders".to_vec(),
+        subscription: b"billing".to_vec(),
+        tag: Vec::new(),
+        message_id: b"A-1".to_vec(),
+        is_claimed: true,
+    };
+    assert_eq!(labels, [claim]);
+}
