@@ -13,10 +13,10 @@ use crate::support::{
     ApiHost, CertificateHost, Draft, Ended, Mode, finish, key, program, read, run,
 };
 
-/// Sets a title, clears the screen, changes colours by a C1 control, reorders the line, breaks it,
-/// and forges one.
-const HOSTILE: &str =
-    "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{2066}\u{2028}\r\nForged line\n";
+/// Sets a title, clears the screen, changes colours by a C1 control, reorders the line, hides
+/// letters in it, breaks it, and forges one.
+const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{2066}\u{200b}\
+    \u{feff}\u{2028}\r\nForged line\n";
 
 /// Outputs that act on a terminal, or have a line that a stranger began.
 #[derive(Default)]
@@ -24,9 +24,12 @@ struct Harm(Vec<String>);
 
 impl Harm {
     fn look_at(&mut self, command: &[&str], ended: &Ended) {
+        // JSON keeps what nobody sees: it is for programs, and moves nothing on a terminal.
+        let is_json = command.contains(&"json");
         let obeyed = |letter: char| {
             (letter.is_control() && letter != '\n')
                 || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}')
+                || (!is_json && matches!(letter, '\u{200b}' | '\u{feff}'))
                 || ('\u{2028}'..='\u{202e}').contains(&letter)
                 || ('\u{2066}'..='\u{2069}').contains(&letter)
         };

@@ -23,11 +23,12 @@ pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Text of a peer for a terminal: as in the endpoint log, so that it moves no cursor and forges no
-/// line.
+/// line; and without characters that nobody sees, so that what is read is what was sent. In the log
+/// those stay as they are: an emoji may hold one.
 #[must_use]
 pub fn escaped(value: &[u8]) -> String {
     let mut out = Vec::new();
-    escape_into(&mut out, value);
+    escape(&mut out, value, Controls::Terminal, |_| false);
     String::from_utf8_lossy(&out).into_owned()
 }
 
@@ -77,6 +78,31 @@ fn is_hidden(character: char) -> bool {
     matches!(
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// Whether a character takes no room and shows nothing: what the Unicode Standard calls format
+/// characters, and fillers.
+fn is_unseen(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{600}'..='\u{605}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200d}'
+            | '\u{2060}'..='\u{2065}'
+            | '\u{206a}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
     )
 }
 
@@ -153,6 +179,8 @@ enum Controls {
     LinesIndented,
     /// Those below U+0020 stay, and the characters that a viewer obeys: see [`json_text`].
     LeftToJson,
+    /// As with indented lines, and characters that nobody sees are escaped too.
+    Terminal,
 }
 
 /// Runs of plain ASCII, which is nearly all that comes, are copied at once.
@@ -171,7 +199,9 @@ fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8)
         match first {
             first if is_plain(*first) => out.extend_from_slice(part),
             0x80.. => escape_beyond_ascii(out, part, controls),
-            b'\n' if controls == Controls::LinesIndented => out.extend_from_slice(INDENT),
+            b'\n' if matches!(controls, Controls::LinesIndented | Controls::Terminal) => {
+                out.extend_from_slice(INDENT)
+            }
             0..b' ' if controls == Controls::LeftToJson => out.push(*first),
             b'\\' if !also(b'\\') && !begins_escape(rest) => out.push(*first),
             other => push_hex(out, *other),
@@ -207,8 +237,10 @@ fn escape_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8], controls: Controls) {
         for character in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let encoded = character.encode_utf8(&mut buffer).as_bytes();
-            if character.is_control() || (controls != Controls::LeftToJson && is_hidden(character))
-            {
+            let is_escaped = character.is_control()
+                || (controls != Controls::LeftToJson && is_hidden(character))
+                || (controls == Controls::Terminal && is_unseen(character));
+            if is_escaped {
                 encoded.iter().for_each(|byte| push_hex(out, *byte));
             } else {
                 out.extend_from_slice(encoded);
@@ -251,6 +283,30 @@ mod tests {
         let mut out = Vec::new();
         escape_into(&mut out, value);
         out
+    }
+
+    #[test]
+    fn a_terminal_shows_every_character_that_was_sent_and_the_log_keeps_them() {
+        for unseen in [
+            "\u{ad}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2060}",
+            "\u{feff}",
+            "\u{e0041}",
+            "\u{3164}",
+        ] {
+            let shown = super::escaped(unseen.as_bytes());
+            assert!(
+                shown.is_ascii() && shown.starts_with("\\x"),
+                "{unseen:?}: {shown}"
+            );
+            assert_eq!(unescape(shown.as_bytes()), unseen.as_bytes());
+            assert_eq!(escaped(unseen.as_bytes()), unseen.as_bytes());
+        }
+        let seen = "王小明 é \u{1f600} שלום";
+        assert_eq!(super::escaped(seen.as_bytes()), seen);
+        assert_eq!(super::escaped(b"a\nb"), "a\n    b");
     }
 
     #[test]
