@@ -2,7 +2,7 @@
 //!
 //! An [`Endpoint`] is a [`Responder`](crate::net::Responder), which `net` serves. Each request
 //! takes the straight path of `receive`; each answer is made in `respond`; what it leaves in the
-//! logs is made in `entry` and `refused`.
+//! logs is made in `entry`, `refused` and `refusal`.
 
 mod awaited;
 mod body;
@@ -15,6 +15,7 @@ mod left_out;
 mod push;
 mod reason;
 mod receive;
+mod refusal;
 mod refused;
 mod refused_rate;
 mod rejection;

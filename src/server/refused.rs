@@ -1,18 +1,12 @@
 //! What a refused request leaves: a record, an access line and a file in quarantine, each within
 //! its bounds.
 
-use std::borrow::Cow;
-use std::path::Path;
-
-use http::HeaderMap;
-
-use crate::journal::{AccessLine, Entry, JournalError, Record, RecordRequest, Space, Stamp};
-use crate::mns::{Notification, SignedRequest, header};
+use crate::journal::{Entry, Space};
+use crate::mns::{Notification, SignedRequest};
 use crate::quarantine::{self, Location, Note, Provenance, Reserved};
-use crate::report::Report;
 use crate::server::Endpoint;
-use crate::server::entry::shown;
-use crate::server::push::{Push, Pushed, Unread};
+use crate::server::push::{Pushed, Unread};
+use crate::server::refusal::RefusalDetails;
 use crate::server::rejection::Rejection;
 use crate::trust::Verified;
 
@@ -44,16 +38,6 @@ impl From<Rejection> for Refused<'_> {
             notification: None,
         }
     }
-}
-
-/// What the record and the access line of a refusal are written from.
-struct RefusalDetails<'v> {
-    rejection: &'v Rejection,
-    notification: Option<&'v Notification<'v>>,
-    /// Whose budgets it spends.
-    provenance: Provenance,
-    headers: &'v HeaderMap,
-    stamp: &'v Stamp,
 }
 
 impl Pushed<'_> {
@@ -181,119 +165,5 @@ impl Unread<'_> {
             }
         }
         push.with_access_line(&refusal, entry)
-    }
-}
-
-impl Push<'_> {
-    fn shown_headers(&self) -> Cow<'_, HeaderMap> {
-        let paths = &self.endpoint.settings.paths;
-        paths.hide_in(self.request.headers())
-    }
-
-    /// Adds the access line of a refusal, if its budget admits it.
-    fn with_access_line(&self, refusal: &RefusalDetails<'_>, mut entry: Entry) -> Option<Entry> {
-        let rejection = refusal.rejection;
-        let Endpoint {
-            refused: rate,
-            journal,
-            quarantine,
-            ..
-        } = self.endpoint;
-        if journal.health().space() == Space::Scarce {
-            rate.leave_line_out();
-            // The disk had no room for a push: the next one should find some, without the wait for
-            // the next second.
-            if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
-                quarantine.give_back();
-            }
-            return None;
-        }
-        let status = rejection.status();
-        let line = AccessLine {
-            reason: Some(rejection.reason().key()),
-            message_id: refusal
-                .notification
-                .map(|notification| shown(&notification.message_id, status)),
-            ..self.access_line(refusal.headers, refusal.stamp, status)
-        };
-        self.write_access(&line, &mut entry);
-        if !rate.admits_line(refusal.provenance, entry.access.len()) {
-            entry.access.clear();
-        }
-        (!entry.endpoint.is_empty() || !entry.access.is_empty()).then_some(entry)
-    }
-
-    fn write_refusal(&self, refusal: &RefusalDetails<'_>, file: Option<&Path>, entry: &mut Entry) {
-        let settings = &self.endpoint.settings;
-        let RefusalDetails {
-            rejection,
-            notification,
-            headers,
-            stamp,
-            ..
-        } = refusal;
-        let reason = rejection.reason();
-        let address = SignedRequest::claimed_certificate_address(&self.request).unwrap_or_default();
-        let request_time = self.request_time();
-        let our_time = httpdate::fmt_http_date(self.endpoint.clock.now());
-        let peer = self.arrival.peer.to_string();
-        let string_to_sign = self.string_to_sign(rejection);
-        let hint = format!("{}; {}", Report(rejection), reason.hint());
-        let mut attributes: Vec<(&str, &[u8])> = vec![
-            ("Reason", reason.key().as_bytes()),
-            ("CertificateAddress", &address),
-            ("Date", self.date()),
-        ];
-        attributes.extend(
-            request_time
-                .as_ref()
-                .map(|time| ("RequestTime", time.as_bytes())),
-        );
-        attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
-        let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
-        if let Some(notification) = notification {
-            // The body could not be read, and follows below as it is.
-            let is_read = !matches!(rejection, Rejection::Invalid(_));
-            let known = notification
-                .attributes()
-                .into_iter()
-                .filter(|(name, _)| is_read || *name != "Message");
-            attributes.extend(known.map(|(name, value)| match name {
-                "Message" => (name, value.get(..cut(value)).unwrap_or(value)),
-                _ => (name, value),
-            }));
-        }
-        let string_to_sign = string_to_sign
-            .as_deref()
-            .map(|text| settings.paths.hide(text));
-        attributes.extend(string_to_sign.as_deref().map(|text| ("StringToSign", text)));
-        attributes.extend(file.map(|file| ("QuarantineFile", file.as_os_str().as_encoded_bytes())));
-        attributes.push(("Hint", hint.as_bytes()));
-        let body = self.request.body();
-        let shown = body.get(..cut(body)).unwrap_or(body);
-        let has_mns_headers = headers
-            .keys()
-            .any(|name| name.as_str().starts_with(header::MNS_PREFIX));
-        let status = rejection.facts().status;
-        let record = Record {
-            stamp,
-            level: status.level(has_mns_headers),
-            place: status.place(),
-            title: Some(status.title()),
-            attributes: &attributes,
-            request: Some(RecordRequest {
-                headers,
-                peer: None,
-                body: Some(shown),
-            }),
-        };
-        record.write(&mut entry.endpoint, settings.format);
-    }
-
-    fn string_to_sign(&self, rejection: &Rejection) -> Option<Vec<u8>> {
-        let signed = SignedRequest::of(&self.request).ok();
-        signed
-            .filter(|_| rejection.facts().was_signature_checked)
-            .map(|signed| signed.string_to_sign())
     }
 }
