@@ -17,8 +17,8 @@ use mimalloc::MiMalloc;
 use mns_endpoint::clock::{Clock as _, SystemClock};
 use mns_endpoint::emulator::{Push, Signer, new_message_id, new_request_id};
 use mns_endpoint::journal::{
-    Entry, FileOptions, Format, Journal, Level, LogFiles, Place, Record, RecordRequest, SUCCEED,
-    Settings, Stamps,
+    Entry, FileOptions, Format, Journal, Level, LogFiles, Place, Record, RecordOrigin,
+    RecordRequest, SUCCEED, Settings, Stamps,
 };
 use mns_endpoint::mns::{
     ContentFormat, ContentMd5, Form, Notification, SignedRequest, string_to_sign,
@@ -132,7 +132,11 @@ fn records(stamps: &Stamps, request: &Request<Bytes>, format: Format) -> Vec<u8>
     let (level, attributes) = (Level::Info, notification.attributes());
     let shown = RecordRequest {
         headers: request.headers(),
-        peer: Some("127.0.0.1:1"),
+        origin: Some(RecordOrigin {
+            peer: "127.0.0.1:1",
+            target: b"POST /notifications",
+            request_id: Some(b"573AE020B2B71CFC6801A6EF"),
+        }),
         body: Some(request.body()),
     };
     let mut out = Vec::with_capacity(4096);

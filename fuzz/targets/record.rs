@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use mns_endpoint::fuzzing;
 use mns_endpoint::journal::{
-    AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordRequest, Records,
+    AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordOrigin, RecordRequest, Records,
     SUCCEED, Stamp, Stamps, accepted, escaped, unescape, verify,
 };
 
@@ -63,7 +63,11 @@ fn check_records(value: &[u8], format: Format) {
     }
     let request = RecordRequest {
         headers: &headers,
-        peer: Some("192.0.2.1:5"),
+        origin: Some(RecordOrigin {
+            peer: "192.0.2.1:5",
+            target: value,
+            request_id: Some(half),
+        }),
         body: Some(value),
     };
     let attributes: [(&str, &[u8]); 6] = [

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use crate::journal::{
-    AccessLine, Entry, Level, Place, Record, RecordRequest, SUCCEED, Space, Stamp,
+    AccessLine, Entry, Level, Place, Record, RecordOrigin, RecordRequest, SUCCEED, Space, Stamp,
 };
 use crate::mns::{self, Notification, header};
 use crate::server::RequestDetail;
@@ -39,9 +39,15 @@ impl Push<'_> {
             let peer = self.arrival.peer.to_string();
             let body = (settings.request_detail == RequestDetail::Full)
                 .then_some(self.request.body().as_ref());
+            let target = self.target();
+            let origin = RecordOrigin {
+                peer: &peer,
+                target: &target,
+                request_id: request_id(&headers),
+            };
             let request = RecordRequest {
                 headers: &headers,
-                peer: Some(&peer),
+                origin: Some(origin),
                 body,
             };
             let record = Record {
@@ -118,10 +124,17 @@ impl Push<'_> {
         date.map(|date| date.as_bytes()).unwrap_or_default()
     }
 
+    /// Method and target as MNS wrote them, without a secret path.
+    pub(super) fn target(&self) -> Vec<u8> {
+        let method = self.request.method().as_str().as_bytes();
+        let target = written(self.request.uri());
+        let target = self.endpoint.settings.paths.hide(target.as_bytes());
+        [method, b" ", &target].concat()
+    }
+
     /// The time in the request's id, in the form of a date.
     pub(super) fn request_time(&self) -> Option<String> {
-        let id = self.request.headers().get(header::REQUEST_ID)?;
-        mns::request_time(id.as_bytes()).map(httpdate::fmt_http_date)
+        mns::request_time(request_id(self.request.headers())?).map(httpdate::fmt_http_date)
     }
 
     /// A record of a key that was not expected, where what space is left is not for pushes only.
@@ -215,6 +228,11 @@ pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     });
     let fitting = taken.take_while(|sum| *sum <= REFUSED_FIELD_BYTES).count();
     field.get(..fitting).unwrap_or(field)
+}
+
+/// The id that MNS gave to a request.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::REQUEST_ID).map(HeaderValue::as_bytes)
 }
 
 /// A target as the request line had it.

@@ -10,7 +10,7 @@ use crate::mns::{Notification, SignedRequest, header};
 use crate::quarantine::Provenance;
 use crate::report::Report;
 use crate::server::Endpoint;
-use crate::server::entry::shown;
+use crate::server::entry::{request_id, shown};
 use crate::server::push::Push;
 use crate::server::rejection::Rejection;
 
@@ -86,6 +86,7 @@ impl Push<'_> {
         let request_time = self.request_time();
         let our_time = httpdate::fmt_http_date(self.endpoint.clock.now());
         let peer = self.arrival.peer.to_string();
+        let (target, request_id) = (self.target(), request_id(headers));
         let string_to_sign = self.string_to_sign(rejection);
         let hint = format!("{}; {}", Report(rejection), reason.hint());
         let mut attributes: Vec<(&str, &[u8])> = vec![
@@ -98,7 +99,12 @@ impl Push<'_> {
                 .as_ref()
                 .map(|time| ("RequestTime", time.as_bytes())),
         );
-        attributes.extend([("OurTime", our_time.as_bytes()), ("Peer", peer.as_bytes())]);
+        attributes.extend([
+            ("OurTime", our_time.as_bytes()),
+            ("Peer", peer.as_bytes()),
+            ("Target", shown(&target, rejection.status())),
+        ]);
+        attributes.extend(request_id.map(|id| ("RequestId", shown(id, rejection.status()))));
         let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
         if let Some(notification) = notification {
             // The body could not be read, and follows below as it is.
@@ -132,7 +138,7 @@ impl Push<'_> {
             attributes: &attributes,
             request: Some(RecordRequest {
                 headers,
-                peer: None,
+                origin: None,
                 body: Some(shown),
             }),
         };

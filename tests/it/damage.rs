@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue};
 use jiff::tz::TimeZone;
 use mns_endpoint::journal::{
-    AccessLine, Entry, Format, Found, Journal, Level, Log, Place, Record, RecordRequest, Records,
-    SUCCEED, Settings, Stamps, accepted, verify,
+    AccessLine, Entry, Format, Found, Journal, Level, Log, Place, Record, RecordOrigin,
+    RecordRequest, Records, SUCCEED, Settings, Stamps, accepted, verify,
 };
 use proptest::prelude::*;
 
@@ -69,7 +69,11 @@ fn entry(number: usize, format: Format) -> Entry {
     headers.insert("x-mns-message-id", HeaderValue::from_str(&id).unwrap());
     let request = RecordRequest {
         headers: &headers,
-        peer: Some("192.0.2.1:5"),
+        origin: Some(RecordOrigin {
+            peer: "192.0.2.1:5",
+            target: text.as_bytes(),
+            request_id: Some(text.as_bytes()),
+        }),
         body: Some(text.as_bytes()),
     };
     let attributes: [(&str, &[u8]); 5] = [

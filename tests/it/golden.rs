@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{Answer, Draft, attribute, exchange, records};
 
 const PREFIX: &str = "https://certificates.test/";
-/// 17 May 2016, 17:10:56 in Shanghai.
-const NOW: Duration = Duration::from_secs(1_463_476_256);
+/// 17 May 2016, 17:10:56.857 in Shanghai.
+const NOW: Duration = Duration::from_millis(1_463_476_256_857);
 const DATE: &str = "Tue, 17 May 2016 09:10:56 GMT";
 
 struct StoppedClock;

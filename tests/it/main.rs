@@ -46,6 +46,7 @@ mod limits;
 mod logrotate;
 mod nginx;
 mod odd_bodies;
+mod old_logs;
 mod overload;
 mod proxies;
 mod pusher;

@@ -636,6 +636,37 @@ fn another_path_or_method_is_a_warning_only_where_mns_might_have_sent_it() {
 }
 
 #[test]
+fn a_record_shows_the_target_that_is_not_served_and_no_more_of_it_than_512_bytes() {
+    let bench = Bench::new();
+    let short = "/wp-login.php?a=%0A&b=[2016-05-17]";
+    let (long, quoted) = (format!("/{}", "a".repeat(600)), "/\"".repeat(300));
+    for (sent, shown) in [
+        (short, format!("GET {short}")),
+        (&long, format!("GET {}", &long[..508])),
+        // A quote has the room that it takes in the access log.
+        (&quoted, format!("GET {}", &quoted[..203])),
+    ] {
+        let draft = Draft {
+            headers: vec![(
+                "x-mns-request-id".to_owned(),
+                b"573AE020B2B71CFC6801A6EF".to_vec(),
+            )],
+            ..bench.draft()
+        };
+        let before = bench.log().len();
+        bench.ask(&draft.method("GET").to(sent).swap_body(""));
+        let entry = eventually("a record", || bench.log().into_iter().nth(before));
+        assert_eq!(attribute(&entry, "Reason").unwrap(), b"path_not_served");
+        let target = String::from_utf8(attribute(&entry, "Target").unwrap()).unwrap();
+        assert_eq!(target, shown);
+        assert_eq!(
+            attribute(&entry, "RequestId").unwrap(),
+            b"573AE020B2B71CFC6801A6EF"
+        );
+    }
+}
+
+#[test]
 fn a_body_that_is_too_large_is_not_read_to_its_end() {
     let bench = Bench::with(|options| options.set("server.max_body", "1KiB"));
     let announced = |length: &str| bench.draft().set("Content-length", length).sign(&key(512));

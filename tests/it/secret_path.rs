@@ -178,6 +178,17 @@ fn no_output_shows_a_secret_whatever_is_sent() {
             text("access_log")
         );
         assert!(text("endpoint_log").contains(Reason::SignatureWrong.key()));
+        let targets = match format {
+            "text" => [
+                "\nTarget: POST /n/***\n",
+                ": GET /n/***\n",
+                ": POST /n/***/x\n",
+            ],
+            _ => ["POST /n/***", "GET /n/***", "POST /n/***/x"].map(|target| target),
+        };
+        for target in targets {
+            assert!(text("endpoint_log").contains(target), "{format}: {target}");
+        }
         assert!(
             text("endpoint_log").matches("/n/***").count() > 8,
             "{}",

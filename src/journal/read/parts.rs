@@ -227,7 +227,7 @@ mod tests {
             attributes: &attributes,
             request: Some(RecordRequest {
                 headers,
-                peer: None,
+                origin: None,
                 body: parts.body.as_deref(),
             }),
         }

@@ -13,7 +13,13 @@ const TEXT_HEAD: &[u8] = b"[0000-00-00 00:00:00] [";
 const LINE_HEAD: &[u8] = b"[00/aaa/0000 00:00:00]\"";
 const JSON_HEAD: &[u8] = b"{\"time\":\"";
 /// What begins a line at the margin of a record, besides the names of attributes.
-const PARTS: [&[u8]; 3] = [b"Headers:", b"Peer: ", b"Body:"];
+const PARTS: [&[u8]; 5] = [
+    b"Headers:",
+    b"Peer: ",
+    b"Target: ",
+    b"RequestId: ",
+    b"Body:",
+];
 
 /// The records of one file, one after the other.
 pub struct Records<R> {

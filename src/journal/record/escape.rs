@@ -22,9 +22,11 @@ pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
     escape(out, value, Controls::LinesIndented, |_| false);
 }
 
-/// Text of a peer for a terminal: as in the endpoint log, so that it moves no cursor and forges no
-/// line; and without characters that nobody sees, so that what is read is what was sent. In the log
-/// those stay as they are: an emoji may hold one.
+/// Text of a peer for a terminal.
+///
+/// It is escaped as in the endpoint log, so that it moves no cursor and forges no line, and so are
+/// characters that nobody sees, so that what is read is what was sent. In the log those stay as
+/// they are: an emoji may hold one.
 #[must_use]
 pub fn escaped(value: &[u8]) -> String {
     let mut out = Vec::new();

@@ -10,5 +10,5 @@ pub use access::{AccessField, AccessLine};
 pub use escape::{escaped, json_text, unescape, unescape_bytes};
 pub use format::Format;
 pub(super) use record::{DUPLICATE, NAME_WIDTH};
-pub use record::{Head, Level, Place, RECOVERED, Record, RecordRequest, SUCCEED};
+pub use record::{Head, Level, Place, RECOVERED, Record, RecordOrigin, RecordRequest, SUCCEED};
 pub use stamp::{Stamp, Stamps};

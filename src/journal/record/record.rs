@@ -41,10 +41,21 @@ pub struct Record<'a> {
 pub struct RecordRequest<'a> {
     /// All headers, in order.
     pub headers: &'a HeaderMap,
-    /// The peer, if no attribute names it.
-    pub peer: Option<&'a str>,
+    /// Who asked for what, if no attribute says so.
+    pub origin: Option<RecordOrigin<'a>>,
     /// The body or its first bytes; `None` leaves it out.
     pub body: Option<&'a [u8]>,
+}
+
+/// Who asked for what.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordOrigin<'a> {
+    /// The peer.
+    pub peer: &'a str,
+    /// Method and target, without a secret path.
+    pub target: &'a [u8],
+    /// The value of x-mns-request-id.
+    pub request_id: Option<&'a [u8]>,
 }
 
 /// The level of a record: a word of its format, not of the diagnostic log.
@@ -167,7 +178,7 @@ impl Record<'_> {
             json_text_into(out, value);
             offset
         };
-        member(out, "{\"time\":", self.stamp.rfc3339());
+        member(out, "{\"time\":", &self.stamp.rfc3339());
         member(out, ",\"logger\":", "root");
         member(out, ",\"level\":", self.level.name());
         let place = member(out, ",\"place\":", self.place.name());
@@ -208,9 +219,11 @@ impl RecordRequest<'_> {
             escape_into(out, value.as_bytes());
         }
         out.push(b'\n');
-        if let Some(peer) = self.peer {
-            out.extend_from_slice(b"Peer: ");
-            out.extend_from_slice(peer.as_bytes());
+        // After the peer: readers end the headers at `Peer: `.
+        for (name, value) in self.origin.iter().flat_map(RecordOrigin::named) {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            escape_into(out, value);
             out.push(b'\n');
         }
         if let Some(body) = self.body {
@@ -237,12 +250,23 @@ impl RecordRequest<'_> {
             headers.insert(name.as_str().to_owned(), value);
         }
         record.insert("Headers".to_owned(), Value::Object(headers));
-        if let Some(peer) = self.peer {
-            record.insert("Peer".to_owned(), Value::from(peer));
+        for (name, value) in self.origin.iter().flat_map(RecordOrigin::named) {
+            record.insert(name.to_owned(), json_string(value));
         }
         if let Some(body) = self.body {
             record.insert("Body".to_owned(), json_string(body));
         }
+    }
+}
+
+impl<'a> RecordOrigin<'a> {
+    fn named(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+        let values = [
+            Some(("Peer", self.peer.as_bytes())),
+            Some(("Target", self.target)),
+            self.request_id.map(|id| ("RequestId", id)),
+        ];
+        values.into_iter().flatten()
     }
 }
 
@@ -306,7 +330,11 @@ mod tests {
         let level = Level::Info;
         let request = RecordRequest {
             headers,
-            peer: Some("127.0.0.1:1"),
+            origin: Some(RecordOrigin {
+                peer: "127.0.0.1:1",
+                target: message,
+                request_id: Some(tag),
+            }),
             body: Some(message),
         };
         let first = Record {
@@ -391,8 +419,11 @@ mod tests {
             prop_assert_eq!(records.len(), 2);
             let is_at_margin = |line: &&str| !line.is_empty() && !line.starts_with("    ");
             let at_margin: Vec<&str> = text.lines().filter(is_at_margin).collect();
-            prop_assert_eq!(at_margin.len(), 6, "{}", text);
-            prop_assert_eq!(unescape(value(records[0], "Body:").as_bytes()), &message[..]);
+            prop_assert_eq!(at_margin.len(), 8, "{}", text);
+            let sent = [("Body:", &message), ("Target: ", &message), ("RequestId: ", &tag)];
+            for (name, sent) in sent {
+                prop_assert_eq!(&unescape(value(records[0], name).as_bytes()), sent, "{}", name);
+            }
             let padded = |name: &str| format!("{name:<30}: ");
             let attribute = |name: &str| unescape(value(records[1], &padded(name)).as_bytes());
             prop_assert_eq!(attribute("Message"), &message[..]);

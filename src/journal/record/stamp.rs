@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 pub struct Stamp {
     // A guard costs no count that all threads share, as a clone of the `Arc` would.
     second: Guard<Arc<Second>>,
+    milliseconds: i32,
     thread: Arc<str>,
 }
 
@@ -28,7 +29,10 @@ struct Second {
     since_1970: i64,
     access: String,
     endpoint: String,
-    rfc3339: String,
+    /// `2016-05-17T17:10:56`, the first half of RFC 3339.
+    date_time: String,
+    /// `+08:00`, the second half.
+    offset: String,
 }
 
 impl Stamps {
@@ -54,6 +58,7 @@ impl Stamps {
         }
         Stamp {
             second,
+            milliseconds: timestamp.subsec_millisecond(),
             thread: thread_id(),
         }
     }
@@ -70,9 +75,12 @@ impl Stamp {
         &self.second.endpoint
     }
 
-    /// `2016-05-17T17:10:56+08:00`
-    pub(super) fn rfc3339(&self) -> &str {
-        &self.second.rfc3339
+    /// `2016-05-17T17:10:56.857+08:00`
+    pub(super) fn rfc3339(&self) -> String {
+        let Second {
+            date_time, offset, ..
+        } = &**self.second;
+        format!("{date_time}.{:03}{offset}", self.milliseconds)
     }
 
     /// The thread's id.
@@ -88,7 +96,8 @@ impl Second {
             since_1970: timestamp.as_second(),
             access: local.strftime("%d/%b/%Y %H:%M:%S").to_string(),
             endpoint: local.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-            rfc3339: local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            date_time: local.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
+            offset: local.strftime("%:z").to_string(),
         }
     }
 }
@@ -120,7 +129,7 @@ mod tests {
         let stamp = shanghai().at(time);
         assert_eq!(stamp.access(), "17/May/2016 17:10:56");
         assert_eq!(stamp.endpoint(), "2016-05-17 17:10:56");
-        assert_eq!(stamp.rfc3339(), "2016-05-17T17:10:56+08:00");
+        assert_eq!(stamp.rfc3339(), "2016-05-17T17:10:56.857+08:00");
     }
 
     #[test]

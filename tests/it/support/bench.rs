@@ -363,6 +363,8 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
         "RequestTime",
         "OurTime",
         "Peer",
+        "Target",
+        "RequestId",
     ];
     let needed = [&before, known, &["StringToSign", "QuarantineFile", "Hint"]].concat();
     let needed = needed
@@ -370,7 +372,7 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
         .filter(|name| *name != "StringToSign" || refusal.looked_at);
     let needed = needed.filter(|name| *name != "QuarantineFile" || refusal.has_body);
     let needed: Vec<&str> = needed
-        .filter(|name| *name != "RequestTime" || request_time.is_some())
+        .filter(|name| !["RequestTime", "RequestId"].contains(name) || request_time.is_some())
         .collect();
     // Of a body that is no notification all or nothing but the message can be read.
     let names: Vec<&str> = match refusal.status {
@@ -400,6 +402,13 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
             .unwrap_or_default(),
     );
     is("Peer", peer.as_bytes());
+    is(
+        "Target",
+        format!("{} {}", draft.method, draft.target).as_bytes(),
+    );
+    if let Some(id) = value(draft, "x-mns-request-id") {
+        is("RequestId", id);
+    }
     if let Some(time) = request_time {
         is("RequestTime", time.as_bytes());
     }
