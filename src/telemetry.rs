@@ -20,7 +20,7 @@ use tracing_subscriber::fmt::writer::{BoxMakeWriter, MakeWriterExt as _};
 
 use crate::clock::{Clock, SystemClock};
 use crate::disk::regular;
-use crate::journal::DIAGNOSTICS;
+use crate::journal::{DIAGNOSTICS, Format};
 
 /// How long a writer may take to get rid of what waits, when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -64,12 +64,15 @@ pub(crate) struct TelemetryError {
     cause: io::Error,
 }
 
-/// Starts the diagnostic log. `daily` also puts it in `diagnostics.DATE` in that directory, in
-/// files with those permissions.
+/// Starts the diagnostic log in one of its forms. `daily` also puts it in `diagnostics.DATE` in
+/// that directory, in files with those permissions.
 ///
 /// Neither stderr nor the file is ever waited for: a stranger can make a warning, and a reader that
 /// has stopped must not stop us.
-pub(crate) fn start(daily: Option<(&PathBuf, u32)>) -> Result<Writers, TelemetryError> {
+pub(crate) fn start(
+    format: Format,
+    daily: Option<(&PathBuf, u32)>,
+) -> Result<Writers, TelemetryError> {
     let lossy = || {
         NonBlockingBuilder::default()
             .lossy(true)
@@ -86,7 +89,7 @@ pub(crate) fn start(daily: Option<(&PathBuf, u32)>) -> Result<Writers, Telemetry
             BoxMakeWriter::new(stderr.and(file))
         }
     };
-    subscribe(writer);
+    subscribe(format, writer);
     Ok(Writers(writers))
 }
 
@@ -146,14 +149,18 @@ fn open(path: &Path, mode: u32) -> io::Result<File> {
     regular::open(path, File::options().append(true).create(true).mode(mode))
 }
 
-fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(writer: W) {
+fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(format: Format, writer: W) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
-    let format = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_target(false);
+        .with_target(false)
+        .with_writer(writer);
     // A second start in one process, as in tests, keeps the first.
-    drop(format.with_writer(writer).try_init());
+    drop(match format {
+        Format::Text => subscriber.try_init(),
+        Format::Json => subscriber.json().flatten_event(true).try_init(),
+    });
 }
 
 /// Stdout for access lines: a thread of its own writes them, and nobody waits for it.

@@ -21,6 +21,7 @@ use crate::command::key::{self, Key};
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
 use crate::emulator::{Chaos, Emulator, Options, Status};
+use crate::journal::Format;
 use crate::mns::AccessKey;
 use crate::net::{self, Counters, Frontend, Limits};
 use crate::signals::Signals;
@@ -100,7 +101,8 @@ pub(super) struct EmulatorCommand {
 impl EmulatorCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::install().context("cannot listen to signals")?;
-        let _telemetry = telemetry::start(None).context("cannot start the diagnostic log")?;
+        let _telemetry =
+            telemetry::start(Format::Text, None).context("cannot start the diagnostic log")?;
         let listener = net::bind(self.listen).with_context(|| {
             format!("cannot listen on {}: choose another --listen", self.listen)
         })?;

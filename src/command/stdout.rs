@@ -3,9 +3,12 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use std::sync::atomic::Ordering;
+
 use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking};
 
+use crate::journal::{Copied, Meters, Tee};
 use crate::telemetry;
 
 /// Stdout for what a command prints. Once the reader has left, as `head` does, the rest is dropped
@@ -51,42 +54,104 @@ impl Write for Printer {
     }
 }
 
-/// Stdout, if it is wanted.
+/// Stdout for copies of what the journal wrote, if they are wanted.
 pub(super) struct Stdout {
-    tee: Option<NonBlocking>,
-    dropped: Option<ErrorCounter>,
+    tee: Option<Tee>,
     _guard: Option<telemetry::Writers>,
 }
 
+/// Refuses a write that there is no room for, so that its lines can be counted.
+struct Refusing {
+    out: NonBlocking,
+    dropped: ErrorCounter,
+}
+
 impl Stdout {
-    pub(super) fn new(wanted: bool) -> Self {
-        let Some((tee, guard)) = wanted.then(telemetry::lossy_stdout) else {
+    pub(super) fn new(copied: Option<Copied>) -> Self {
+        let Some(copied) = copied else {
             return Self {
                 tee: None,
-                dropped: None,
                 _guard: None,
             };
         };
+        let (out, guard) = telemetry::lossy_stdout();
+        let dropped = out.error_counter();
         Self {
-            dropped: Some(tee.error_counter()),
-            tee: Some(tee),
+            tee: Some(Tee::new(copied, Box::new(Refusing { out, dropped }))),
             _guard: Some(guard),
         }
     }
 
-    pub(super) fn take_tee(&mut self) -> Option<Box<dyn Write + Send>> {
-        self.tee
-            .take()
-            .map(|tee| Box::new(tee) as Box<dyn Write + Send>)
+    pub(super) fn take_tee(&mut self) -> Option<Tee> {
+        self.tee.take()
+    }
+}
+
+/// Says at the stop how much stdout lacks.
+pub(super) fn log_dropped(meters: &Meters) {
+    let lines = meters.lines_not_copied.load(Ordering::Relaxed);
+    if lines > 0 {
+        warn!(
+            lines,
+            "Stdout was too slow: lines were left out there; the log files have all"
+        );
+    }
+}
+
+impl Write for Refusing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Nobody else writes to it, so the count is that of this write.
+        let before = self.dropped.dropped_lines();
+        let taken = self.out.write(bytes)?;
+        if self.dropped.dropped_lines() == before {
+            Ok(taken)
+        } else {
+            Err(ErrorKind::WouldBlock.into())
+        }
     }
 
-    pub(super) fn log_dropped(&self) {
-        let dropped = self.dropped.as_ref().map_or(0, ErrorCounter::dropped_lines);
-        if dropped > 0 {
-            warn!(
-                writes = dropped,
-                "Stdout was too slow: access lines were left out there; the access log has all"
-            );
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+
+    use super::*;
+
+    /// A reader that does not read while somebody holds the lock.
+    struct Stalled(Arc<Mutex<()>>);
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            drop(self.0.lock());
+            Ok(bytes.len())
         }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_write_that_there_is_no_room_for_is_refused_and_no_other() {
+        let gate = Arc::new(Mutex::new(()));
+        let held = gate.lock().unwrap();
+        let builder = NonBlockingBuilder::default().lossy(true);
+        let (out, _guard) = builder
+            .buffered_lines_limit(2)
+            .finish(Stalled(gate.clone()));
+        let dropped = out.error_counter();
+        let mut out = Refusing { out, dropped };
+        let taken = (0..9).map(|_| out.write_all(b"x\n").is_ok());
+        let taken: Vec<bool> = taken.collect();
+        // Two wait, and the thread behind them may have a third.
+        assert!(taken[..2].iter().all(|taken| *taken), "{taken:?}");
+        assert!(taken[3..].iter().all(|taken| !*taken), "{taken:?}");
+        drop(held);
     }
 }

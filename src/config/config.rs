@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::config::checks::{check_dir, check_networks, positive};
 use crate::config::raw::RawConfig;
 use crate::config::{
-    AdminOptions, ConfigError, Sources, accept, admin, certificates, layers, logs, raw, serving,
+    AdminOptions, ConfigError, Sources, accept, admin, certificates, layers, logs, serving,
 };
-use crate::journal::Settings;
+use crate::journal::{Copied, Format, Settings};
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::net;
 use crate::server::{self, Paths, SecretPath, SecretPathError};
@@ -63,8 +63,10 @@ pub struct Config {
     pub quarantine_bytes: u64,
     /// How both logs are kept.
     pub journal: Settings,
-    /// Whether access lines are printed.
-    pub stdout: bool,
+    /// What is printed of what is written to the logs.
+    pub stdout: Option<Copied>,
+    /// The form of the diagnostic log.
+    pub diagnostics_format: Format,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
     /// The admin listener, if there is one.
@@ -157,6 +159,7 @@ impl Config {
             accept,
             logs,
             admin,
+            telemetry,
         } = raw;
         let secret_path_file =
             Some(&server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
@@ -188,7 +191,8 @@ impl Config {
             log_dir: check_dir("logs.dir", logs.dir)?,
             log_mode: logs.mode.0,
             quarantine_bytes: u64::try_from(logs.quarantine_bytes.0).unwrap_or(u64::MAX),
-            stdout: logs.stdout == raw::Stdout::Access,
+            stdout: logs::copied(logs.stdout),
+            diagnostics_format: telemetry.format.into(),
             diagnostics: logs.diagnostics,
             admin: admin::check(admin)?,
             unread_variables,

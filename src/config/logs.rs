@@ -3,7 +3,7 @@
 use crate::config::checks::at_least_one;
 use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
-use crate::journal::{AccessField, COMMIT_LOG_BYTES_MIN, Duplicates, Limits, Settings};
+use crate::journal::{AccessField, COMMIT_LOG_BYTES_MIN, Copied, Duplicates, Limits, Settings};
 
 /// A push of 512 KiB leaves some 5 MiB of records if each of its bytes is escaped. With less room
 /// than for one push MNS would send it in vain.
@@ -30,6 +30,15 @@ pub(super) fn check_journal(
         low_water_bytes: bytes(logs.low_water.0),
         duplicates,
     })
+}
+
+/// What is copied to stdout.
+pub(super) fn copied(stdout: raw::Stdout) -> Option<Copied> {
+    match stdout {
+        raw::Stdout::Access => Some(Copied::AccessLines),
+        raw::Stdout::Messages => Some(Copied::Messages),
+        raw::Stdout::Off => None,
+    }
 }
 
 fn check_commit_log(bytes: Option<u64>) -> Result<Option<u64>, ConfigError> {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::config::names::Names;
 use crate::config::values::{ByteRate, Mode, OrOff, Rate, Size, Span, SyncModeText};
-use crate::journal::Duplicates;
+use crate::journal::{self, Duplicates};
 use crate::server::RequestDetail;
 
 /// All keys.
@@ -23,6 +23,13 @@ pub(super) struct RawConfig {
     pub(super) accept: Accept,
     pub(super) logs: Logs,
     pub(super) admin: Admin,
+    pub(super) telemetry: Telemetry,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Telemetry {
+    pub(super) format: Format,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -117,9 +124,19 @@ pub(super) enum Format {
     Json,
 }
 
+impl From<Format> for journal::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Stdout {
     Access,
+    Messages,
     Off,
 }

@@ -6,7 +6,6 @@ use crate::config::checks::{at_least_one, positive};
 use crate::config::error::impossible;
 use crate::config::logs::check_access_fields;
 use crate::config::{ConfigError, raw};
-use crate::journal::Format;
 use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::{self, Paths};
@@ -122,14 +121,12 @@ pub(super) fn check_settings(
         health_path: check_health_path(server.health_path.clone())?,
         body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
         body_timeout: positive("server.body_timeout", server.body_timeout.0)?,
-        format: match logs.format {
-            raw::Format::Text => Format::Text,
-            raw::Format::Json => Format::Json,
-        },
+        format: logs.format.into(),
         request_detail: logs.request,
         refused_body_bytes: logs.refused_body.0,
         refused_per_second: logs.refused_rate.0.map(|rate| rate.0),
         refused_line_bytes: logs.refused_bytes.0.map(|rate| rate.0),
+        prints_messages: logs.stdout == raw::Stdout::Messages,
         access_fields: check_access_fields(&logs.access_fields.0)?,
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
+use crate::journal::record::write_duplicate;
 use crate::journal::storage::Committed;
 use crate::journal::waiting::{self, answer_all};
 
@@ -75,7 +76,7 @@ impl Batch {
     /// Adds an entry. All bytes that were handed over count, even those that are not written: that
     /// is how much room is given back.
     pub(super) fn add(&mut self, entry: &Entry, waiting: Option<Waiting>, outcome: Outcome) {
-        let bytes = entry.bytes();
+        let bytes = entry.held_bytes();
         if waiting.is_some() {
             self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
         } else {
@@ -88,10 +89,14 @@ impl Batch {
             .extend(waiting.map(|waiting| (waiting, is_duplicate)));
         let endpoint = &mut self.entry.endpoint;
         match (outcome, entry.identity.and_then(|identity| identity.head)) {
-            (Outcome::Marked, Some(head)) => head.write_duplicate(&entry.endpoint, endpoint),
+            (Outcome::Marked, Some(head)) => {
+                head.write_duplicate(&entry.endpoint, endpoint);
+                write_duplicate(&entry.message, &mut self.entry.message);
+            }
             (Outcome::Dropped, _) => {}
             (Outcome::Marked, None) | (Outcome::AsItIs, _) => {
                 endpoint.extend_from_slice(&entry.endpoint);
+                self.entry.message.extend_from_slice(&entry.message);
             }
         }
         self.entry.access.extend_from_slice(&entry.access);
@@ -138,6 +143,7 @@ impl Batch {
     pub(super) fn clear(mut self) -> Self {
         self.entry.endpoint.clear();
         self.entry.access.clear();
+        self.entry.message.clear();
         self.waiting.clear();
         self.new.clear();
         Self {

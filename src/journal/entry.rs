@@ -11,6 +11,9 @@ pub struct Entry {
     pub endpoint: Vec<u8>,
     /// Whole lines.
     pub access: Vec<u8>,
+    /// The line of `logs.stdout = "messages"`, if it says that a notification was accepted and
+    /// somebody wants it.
+    pub message: Vec<u8>,
     /// Which notification it says was accepted, if it says so of one.
     pub identity: Option<Identity>,
 }
@@ -47,7 +50,13 @@ impl Entry {
         }
     }
 
+    /// What is written to both logs.
     pub(super) fn bytes(&self) -> usize {
         self.endpoint.len().saturating_add(self.access.len())
+    }
+
+    /// The room that it takes while it waits.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes().saturating_add(self.message.len())
     }
 }

@@ -40,15 +40,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Recovers what is in the files and starts the writer. `tee` gets a copy of every access
-    /// line that was written; it must not block.
+    /// Recovers what is in the files and starts the writer. `tee` gets its copy of what was
+    /// written.
     ///
     /// # Errors
     /// The files cannot be read, cut or synced, or no thread can be started.
     pub fn start(
         files: LogFiles,
         settings: Settings,
-        tee: Option<Box<dyn io::Write + Send>>,
+        tee: Option<Tee>,
     ) -> io::Result<(Self, Recovered)> {
         Self::start_by(Arc::new(SystemClock), files, settings, tee)
     }
@@ -62,7 +62,7 @@ impl Journal {
         clock: Arc<dyn Clock>,
         mut files: LogFiles,
         settings: Settings,
-        tee: Option<Box<dyn io::Write + Send>>,
+        tee: Option<Tee>,
     ) -> io::Result<(Self, Recovered)> {
         // First, as it syncs both logs: a duplicate may only be one of a record that is durable.
         let (recovered, left) = commit::recover(&mut files)?;
@@ -95,7 +95,7 @@ impl Journal {
             storage,
             seen,
             shared.clone(),
-            Tee::new(tee),
+            tee.unwrap_or_else(Tee::none),
             settings,
             clock,
         );
@@ -269,7 +269,7 @@ impl Journal {
     }
 
     fn send(&self, entry: Entry, waiting: Option<Waiting>) -> Result<(), JournalError> {
-        let bytes = entry.bytes();
+        let bytes = entry.held_bytes();
         let (queued, bytes_max) = match waiting {
             Some(_) => (&self.shared.pushes, self.limits.bytes_max),
             None => (&self.shared.refusals, self.limits.refused_bytes_max),

@@ -47,6 +47,8 @@ pub struct Meters {
     pub duplicates: AtomicU64,
     /// Refusals that were not logged for want of room.
     pub refusals_dropped: AtomicU64,
+    /// Lines that stdout did not take in time.
+    pub lines_not_copied: AtomicU64,
     /// The commit log.
     pub commit_log: CommitLogMeters,
     started: Instant,
@@ -88,6 +90,7 @@ impl Meters {
             remembered: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             refusals_dropped: AtomicU64::new(0),
+            lines_not_copied: AtomicU64::new(0),
             commit_log: CommitLogMeters::default(),
             started: Instant::now(),
             synced_ms: AtomicU64::new(0),

@@ -46,9 +46,11 @@ pub use read::{
     look_up, verify,
 };
 pub use record::{
-    AccessField, AccessLine, Format, Head, Level, Place, RECOVERED, Record, RecordOrigin,
-    RecordRequest, SUCCEED, Stamp, Stamps, escaped, json_text, unescape, unescape_bytes,
+    AccessField, AccessLine, Format, Head, Level, MessageLine, Place, RECOVERED, Record,
+    RecordOrigin, RecordRequest, SUCCEED, Stamp, Stamps, escaped, json_text, unescape,
+    unescape_bytes,
 };
 pub use room::{Limits, Waits};
 pub use settings::{Duplicates, Settings, SyncMode};
 pub use storage::Committed;
+pub use tee::{Copied, Tee};

@@ -1,9 +1,11 @@
-//! The copy of the access lines, for stdout.
+//! The copy of what was written, for stdout.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::journal::chores::later;
+use crate::journal::{Entry, Meters};
 
 /// For how long lines are held back: handed over with each commit they cost a lone sender a fifth
 /// of the CPU of its push, and nobody who reads stdout sees the difference.
@@ -12,10 +14,20 @@ const HELD_BACK_MAX: Duration = Duration::from_millis(5);
 /// go alone.
 const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
 
+/// What is copied of what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The lines of the access log.
+    AccessLines,
+    /// One line of JSON for each notification that was accepted.
+    Messages,
+}
+
 /// Hands the lines of several batches over at once: each time wakes the thread behind it, and the
 /// next commit waits for that.
-pub(super) struct Tee {
-    /// Must not block. `None` where nobody wants a copy.
+pub struct Tee {
+    copied: Copied,
+    /// `None` if nobody wants a copy.
     out: Option<Box<dyn io::Write + Send>>,
     held_back: Vec<u8>,
     /// When they are handed over; `None` if there are none.
@@ -23,21 +35,42 @@ pub(super) struct Tee {
 }
 
 impl Tee {
-    pub(super) fn new(out: Option<Box<dyn io::Write + Send>>) -> Self {
+    /// `out` must not block: it refuses a write that it has no room for, and those lines are
+    /// counted and gone.
+    #[must_use]
+    pub fn new(copied: Copied, out: Box<dyn io::Write + Send>) -> Self {
         Self {
-            out,
+            copied,
+            out: Some(out),
+            held_back: Vec::new(),
+            due: None,
+        }
+    }
+
+    /// Copies nothing.
+    pub(super) fn none() -> Self {
+        Self {
+            copied: Copied::AccessLines,
+            out: None,
             held_back: Vec::new(),
             due: None,
         }
     }
 
     /// Takes the lines of a batch that was committed.
-    pub(super) fn add(&mut self, lines: &[u8], now: Instant) {
-        if self.out.is_none() || lines.is_empty() {
+    pub(super) fn add(&mut self, batch: &Entry, meters: &Meters, now: Instant) {
+        if self.out.is_none() {
+            return;
+        }
+        let lines = match self.copied {
+            Copied::AccessLines => &batch.access,
+            Copied::Messages => &batch.message,
+        };
+        if lines.is_empty() {
             return;
         }
         if self.held_back.len().saturating_add(lines.len()) > HELD_BACK_BYTES_MAX {
-            self.hand_over();
+            self.hand_over(meters);
         }
         self.held_back.extend_from_slice(lines);
         self.due = self.due.or_else(|| Some(later(now, HELD_BACK_MAX)));
@@ -49,27 +82,32 @@ impl Tee {
     }
 
     /// Hands over what was held back.
-    pub(super) fn hand_over(&mut self) {
-        if let Some(out) = &mut self.out
-            && !self.held_back.is_empty()
-        {
-            // Lossy by contract: what is behind it counts what it drops.
-            drop(out.write_all(&self.held_back));
-            self.held_back.clear();
+    pub(super) fn hand_over(&mut self, meters: &Meters) {
+        let Some(out) = &mut self.out else { return };
+        if self.held_back.is_empty() {
+            return;
         }
         self.due = None;
+        if out.write_all(&self.held_back).is_err() {
+            let lines = self.held_back.iter().filter(|byte| **byte == b'\n').count();
+            meters
+                .lines_not_copied
+                .fetch_add(u64::try_from(lines).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        self.held_back.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
     /// Keeps each write.
     #[derive(Clone, Default)]
-    struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+    struct Writes(Arc<Mutex<Vec<Vec<u8>>>>, Arc<AtomicBool>);
 
     impl Writes {
         fn sizes(&self) -> Vec<usize> {
@@ -79,6 +117,9 @@ mod tests {
 
     impl io::Write for Writes {
         fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            if self.1.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             self.0.lock().unwrap().push(lines.to_vec());
             Ok(lines.len())
         }
@@ -88,22 +129,45 @@ mod tests {
         }
     }
 
+    fn lines(access: &[u8]) -> Entry {
+        Entry {
+            access: access.to_vec(),
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_is_counted_by_its_lines_and_gone() {
+        let (writes, meters, now) = (Writes::default(), Meters::new(), Instant::now());
+        let mut tee = Tee::new(Copied::AccessLines, Box::new(writes.clone()));
+        let lost = || meters.lines_not_copied.load(Ordering::Relaxed);
+        writes.1.store(true, Ordering::Relaxed);
+        tee.add(&lines(b"one\ntwo\n"), &meters, now);
+        tee.add(&lines(b"three\n"), &meters, now);
+        tee.hand_over(&meters);
+        assert_eq!((lost(), writes.sizes()), (3, vec![]));
+        writes.1.store(false, Ordering::Relaxed);
+        tee.add(&lines(b"four\n"), &meters, now);
+        tee.hand_over(&meters);
+        assert_eq!((lost(), writes.sizes()), (3, vec![5]));
+    }
+
     #[test]
     fn lines_are_handed_over_once_in_order_and_before_they_are_too_many() {
-        let (writes, now) = (Writes::default(), Instant::now());
-        let mut tee = Tee::new(Some(Box::new(writes.clone())));
-        tee.add(b"one\n", now);
-        tee.add(b"two\n", now);
+        let (writes, meters, now) = (Writes::default(), Meters::new(), Instant::now());
+        let mut tee = Tee::new(Copied::AccessLines, Box::new(writes.clone()));
+        tee.add(&lines(b"one\n"), &meters, now);
+        tee.add(&lines(b"two\n"), &meters, now);
         assert!(writes.sizes().is_empty());
         assert_eq!(tee.due(), Some(now + HELD_BACK_MAX));
-        tee.hand_over();
-        tee.hand_over();
+        tee.hand_over(&meters);
+        tee.hand_over(&meters);
         assert_eq!(tee.due(), None);
         assert_eq!(*writes.0.lock().unwrap(), [b"one\ntwo\n".to_vec()]);
-        tee.add(&[b'a'; HELD_BACK_BYTES_MAX], now);
-        tee.add(b"b", now);
-        tee.add(&[b'c'; HELD_BACK_BYTES_MAX + 1], now);
-        tee.hand_over();
+        tee.add(&lines(&[b'a'; HELD_BACK_BYTES_MAX]), &meters, now);
+        tee.add(&lines(b"b"), &meters, now);
+        tee.add(&lines(&[b'c'; HELD_BACK_BYTES_MAX + 1]), &meters, now);
+        tee.hand_over(&meters);
         assert_eq!(
             writes.sizes(),
             [8, HELD_BACK_BYTES_MAX, 1, HELD_BACK_BYTES_MAX + 1]

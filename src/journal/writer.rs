@@ -95,7 +95,7 @@ impl Writer {
 
     /// After the last commit: nothing is left in the commit log.
     fn close(&mut self) {
-        self.tee.hand_over();
+        self.tee.hand_over(&self.shared.meters);
         if self.shared.vitals.failed.is_cancelled() {
             return;
         }
@@ -165,7 +165,8 @@ impl Writer {
                     None => batch,
                 };
                 self.remember(&batch);
-                self.tee.add(&batch.entry.access, self.clock.instant());
+                self.tee
+                    .add(&batch.entry, &self.shared.meters, self.clock.instant());
                 batch
             }
             Err(error) => {
@@ -270,7 +271,7 @@ impl Writer {
     fn do_what_is_due(&mut self) {
         let now = self.clock.instant();
         if self.tee.due().is_some_and(|due| due <= now) {
-            self.tee.hand_over();
+            self.tee.hand_over(&self.shared.meters);
         }
         if self.shared.vitals.failed.is_cancelled() {
             // Nothing is done any more, and what stays due would make the thread spin.

@@ -20,6 +20,11 @@ pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Resu
         "journal_dropped_refusals",
         "Refusals that were not logged for want of room",
         journal.refusals_dropped(),
+    )?;
+    families.counter(
+        "stdout_dropped_lines",
+        "Lines that were left out on stdout because nobody read it in time; the log files have all",
+        journal.meters().lines_not_copied.load(Ordering::Relaxed),
     )
 }
 

@@ -6,7 +6,8 @@ use http::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use crate::journal::{
-    AccessLine, Entry, Level, Place, Record, RecordOrigin, RecordRequest, SUCCEED, Space, Stamp,
+    AccessLine, Entry, Level, MessageLine, Place, Record, RecordOrigin, RecordRequest, SUCCEED,
+    Space, Stamp,
 };
 use crate::mns::{self, Notification, header};
 use crate::server::RequestDetail;
@@ -84,6 +85,10 @@ impl Push<'_> {
             request: None,
         };
         let head = outcome.write(&mut entry.endpoint, settings.format);
+        if settings.prints_messages {
+            let (stamp, attributes) = (&stamp, attributes.as_slice());
+            MessageLine { stamp, attributes }.write(&mut entry.message);
+        }
         entry.identity = self
             .endpoint
             .journal
@@ -111,7 +116,7 @@ impl Push<'_> {
                 head.saturating_add(self.request.body().len().saturating_mul(2)),
             ),
             access: Vec::with_capacity(ACCESS_ROOM),
-            identity: None,
+            ..Entry::default()
         }
     }
 

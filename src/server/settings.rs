@@ -34,6 +34,8 @@ pub struct Settings {
     pub refused_per_second: Option<u64>,
     /// How many bytes of access lines refusals have each second; `None` knows no bound.
     pub refused_line_bytes: Option<u64>,
+    /// Whether a line of JSON is made of each accepted notification, for stdout.
+    pub prints_messages: bool,
     /// What stands in the access log after the manual's fields.
     pub access_fields: Vec<AccessField>,
 }

@@ -26,7 +26,7 @@ fn entry(name: &str) -> Entry {
     Entry {
         endpoint: format!("[{name}]\n\n").into_bytes(),
         access: format!("{name}\n").into_bytes(),
-        identity: None,
+        ..Entry::default()
     }
 }
 

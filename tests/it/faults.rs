@@ -261,6 +261,7 @@ impl World {
                 endpoint: written(Log::Endpoint, number),
                 access: written(Log::Access, number),
                 identity,
+                ..Entry::default()
             },
         )
     }

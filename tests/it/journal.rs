@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mns_endpoint::clock::{Clock, SystemClock};
 use mns_endpoint::journal::{
-    Duplicates, Entry, Head, Health, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN,
-    STALL_LIMIT, Settings, Space, SyncMode, Waits,
+    self, Duplicates, Entry, Head, Health, Journal, JournalError, Limits, Log, REFUSAL_COOLDOWN,
+    STALL_LIMIT, Settings, Space, SyncMode, Tee, Waits,
 };
 
 use crate::support::{Disk, FaultyDisk, eventually};
@@ -35,7 +35,7 @@ fn entry(name: &str) -> Entry {
     Entry {
         endpoint: format!("[{name}]\n\n").into_bytes(),
         access: format!("{name}\n").into_bytes(),
-        identity: None,
+        ..Entry::default()
     }
 }
 
@@ -240,7 +240,10 @@ async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
     let started = Journal::start(
         storage.open(),
         Settings::default(),
-        Some(Box::new(copied.clone())),
+        Some(Tee::new(
+            journal::Copied::AccessLines,
+            Box::new(copied.clone()),
+        )),
     );
     let journal = Arc::new(started.unwrap().0);
     journal.append(entry("a")).await.unwrap();
@@ -546,7 +549,7 @@ async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their
     let large = Entry {
         endpoint: vec![b'x'; 1001],
         access: Vec::new(),
-        identity: None,
+        ..Entry::default()
     };
     assert_eq!(journal.append(large).await.err(), Some(JournalError::Full));
     let queued: Vec<_> = ["1", "2", "3"].into_iter().map(spawn).collect();
@@ -653,7 +656,7 @@ async fn many_refusals_are_synced_without_a_push_among_them() {
         journal.offer(Entry {
             endpoint: vec![b'x'; 128 * 1024],
             access: Vec::new(),
-            identity: None,
+            ..Entry::default()
         });
     }
     until(&storage, |disk| {
@@ -1119,6 +1122,7 @@ fn notification(journal: &Journal, id: &str) -> Entry {
         endpoint: endpoint.into_bytes(),
         access: format!("{id}\n").into_bytes(),
         identity,
+        ..Entry::default()
     }
 }
 

@@ -48,6 +48,7 @@ mod nginx;
 mod odd_bodies;
 mod old_logs;
 mod overload;
+mod printed;
 mod proxies;
 mod pusher;
 mod quarantine;

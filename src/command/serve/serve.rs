@@ -21,7 +21,7 @@ use crate::command::serve::announcement::{Start, announce};
 use crate::command::serve::running::{Certificates, Running};
 use crate::command::serve::self_signed::SelfSigned;
 use crate::command::serve::{admin_listener, inspector_token, listeners, warnings};
-use crate::command::stdout::Stdout;
+use crate::command::stdout::{self, Stdout};
 
 use crate::config::{self, Config};
 use crate::journal::{FileOptions, Journal, JournalError, LogFiles, Names};
@@ -79,6 +79,7 @@ impl Serve {
         }?;
         let files = open_files(&config, address.port())?;
         let _telemetry = telemetry::start(
+            config.diagnostics_format,
             config
                 .diagnostics
                 .then_some((&config.log_dir, config.log_mode)),
@@ -122,7 +123,6 @@ impl Serve {
         };
         self.serve_until_stopped(running, listeners, admin, &mut signals)
             .await?;
-        stdout.log_dropped();
         Ok(ExitCode::SUCCESS)
     }
 
@@ -187,6 +187,7 @@ impl Serve {
         };
         admin.stop().await;
         log_counts(&counters, &endpoint.journal);
+        stdout::log_dropped(endpoint.journal.meters());
         match closed {
             Ok(Ok(())) if !failed => Ok(()),
             Ok(Ok(()) | Err(_)) => {

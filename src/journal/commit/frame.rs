@@ -183,7 +183,7 @@ pub(crate) fn of_parts(numbers: [u64; 6], endpoint: &[u8], access: &[u8]) -> Vec
     let entry = Entry {
         endpoint: endpoint.to_vec(),
         access: access.to_vec(),
-        identity: None,
+        ..Entry::default()
     };
     let mut bytes = Vec::new();
     encode(&head, &entry, &mut bytes);
@@ -214,7 +214,7 @@ mod tests {
         Entry {
             endpoint: b"[a]\n\n".repeat(1000),
             access: b"[b]\n".to_vec(),
-            identity: None,
+            ..Entry::default()
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
         let entry = Entry {
             endpoint: b"[a]\n\n".to_vec(),
             access: b"[b]\n".to_vec(),
-            identity: None,
+            ..Entry::default()
         };
         let mut bytes = Vec::new();
         encode(&head(&entry), &entry, &mut bytes);

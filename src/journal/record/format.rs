@@ -1,9 +1,9 @@
-//! How both logs are written: as text, or as JSON.
+//! How a log is written: as text, or as JSON.
 
-/// How the records are written.
+/// How the records of a log are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The manual's text.
+    /// Text, in the manual's form if it is one of both logs.
     Text,
     /// One JSON object a line.
     Json,
