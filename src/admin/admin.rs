@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::admin::access::{Access, Shown, is_of_no_other_site, shown};
 use crate::admin::exposition::metrics;
-use crate::admin::inspector::Inspector;
+use crate::admin::inspector::{Inspector, answer};
 use crate::admin::ready::{Part, ready};
 use crate::admin::respond::{ApiError, guarded, text, verdict};
 use crate::admin::routes::Route;
@@ -28,7 +28,7 @@ pub struct Sources {
     /// All metrics, as `OpenMetrics` text.
     pub metrics: Ask<String>,
     /// What the page shows.
-    pub inspector: Inspector,
+    pub inspector: Arc<Inspector>,
 }
 
 /// The service of the admin listener.
@@ -51,7 +51,7 @@ impl Admin {
 
     /// Every check comes before the path is looked at, but for the token, which not every path
     /// needs: a check that read the path in another way than the table would be none.
-    async fn answer(&self, peer: IpAddr, request: Request) -> Response {
+    fn answer(&self, peer: IpAddr, request: &Request) -> Response {
         if !self.access.knows_host(request.headers()) {
             return text(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -73,22 +73,22 @@ impl Admin {
             response.headers_mut().insert(ALLOW, allowed);
             return response;
         }
-        let shown = self.shown(route, peer, request.headers());
-        let is_open = match route {
+        let shown = self.shown(&route, peer, request.headers());
+        let is_open = match &route {
             Route::Api(_) => false,
             Route::Health | Route::Ready | Route::Metrics => {
                 let path = request.uri().path();
                 self.access.open.iter().any(|open| open == path)
             }
         };
-        match (route, shown) {
-            (_, Shown::Wrong | Shown::Nothing) if !is_open => refused(route),
+        match (&route, shown) {
+            (_, Shown::Wrong | Shown::Nothing) if !is_open => refused(&route),
             (_, Shown::TooMany) if !is_open => text(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many wrong tokens: wait for a second\n",
             ),
             (Route::Api(api), _) => {
-                let answer = self.sources.inspector.answer(api, request).await;
+                let answer = answer(&self.sources.inspector, api, request);
                 answer.unwrap_or_else(ApiError::response)
             }
             (Route::Health, _) => verdict((self.sources.is_alive)()),
@@ -98,7 +98,7 @@ impl Admin {
     }
 
     /// What the caller shows of the token for a path; without one for it every caller may see it.
-    fn shown(&self, route: Route, peer: IpAddr, headers: &HeaderMap) -> Shown {
+    fn shown(&self, route: &Route<'_>, peer: IpAddr, headers: &HeaderMap) -> Shown {
         let (token, allowed) = match route {
             Route::Api(_) => (self.access.inspector_token.as_deref(), WRONG_MAX),
             Route::Health | Route::Ready | Route::Metrics => match self.access.token.as_deref() {
@@ -120,12 +120,12 @@ impl Admin {
 
 impl Responder for Arc<Admin> {
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
-        guarded(self.answer(arrival.peer.ip(), request).await)
+        guarded(self.answer(arrival.peer.ip(), &request))
     }
 }
 
 /// 401. The page asks for the token itself, so the header is no challenge that a browser shows.
-fn refused(route: Route) -> Response {
+fn refused(route: &Route<'_>) -> Response {
     let mut response = match route {
         Route::Api(_) => ApiError::new(
             StatusCode::UNAUTHORIZED,

@@ -18,24 +18,22 @@ pub struct Part {
     pub facts: Vec<(&'static str, serde_json::Value)>,
 }
 
+/// The parts as one object.
+pub(super) fn parts_json(parts: &[Part]) -> serde_json::Map<String, serde_json::Value> {
+    let json = |part: &Part| {
+        let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));
+        let members = verdict.into_iter().chain(part.facts.iter().cloned());
+        let members = members.map(|(name, value)| (name.to_owned(), value));
+        (part.name.to_owned(), members.collect())
+    };
+    parts.iter().map(json).collect()
+}
+
 pub(super) fn ready(parts: &[Part], with_parts: bool) -> Response {
     let is_ready = parts.iter().all(|part| part.is_ready != Some(false));
     if !with_parts {
         return verdict(is_ready);
     }
-    let parts: serde_json::Map<String, serde_json::Value> = parts
-        .iter()
-        .map(|part| {
-            let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));
-            let members = verdict.into_iter().chain(part.facts.iter().cloned());
-            (
-                part.name.to_owned(),
-                members
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect(),
-            )
-        })
-        .collect();
     let status = if is_ready {
         StatusCode::OK
     } else {
@@ -43,7 +41,7 @@ pub(super) fn ready(parts: &[Part], with_parts: bool) -> Response {
     };
     let body = format!(
         "{}\n",
-        serde_json::json!({ "ready": is_ready, "parts": parts })
+        serde_json::json!({ "ready": is_ready, "parts": parts_json(parts) })
     );
     (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -2,41 +2,71 @@
 
 use http::Method;
 
+/// The longest id of a notification, in bytes.
+const ID_BYTES_MAX: usize = 64;
+
 /// What a path leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Route<'a> {
     Health,
     Ready,
     Metrics,
-    Api(Api),
+    Api(Api<'a>),
 }
 
 /// What a path below `/api/` leads to. Each needs the token of the inspector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Api {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Api<'a> {
     About,
+    Hour,
+    Stream,
+    Notifications,
+    Notification(&'a str),
+    Request(&'a str),
+    Message(&'a str),
 }
 
-impl Route {
+impl<'a> Route<'a> {
     /// What the raw path of a request leads to.
-    pub(super) fn of(path: &str) -> Option<Self> {
+    pub(super) fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/api/about" => Self::Api(Api::About),
-            _ => return None,
+            "/api/hour" => Self::Api(Api::Hour),
+            "/api/stream" => Self::Api(Api::Stream),
+            "/api/notifications" => Self::Api(Api::Notifications),
+            _ => return Self::of_notification(path.strip_prefix("/api/notifications/")?),
         })
     }
 
+    /// An id, and one word behind it at most.
+    fn of_notification(rest: &'a str) -> Option<Self> {
+        let (id, part) = match rest.split_once('/') {
+            Some((id, part)) => (id, Some(part)),
+            None => (rest, None),
+        };
+        let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if id.is_empty() || id.len() > ID_BYTES_MAX || !id.bytes().all(is_of_id) {
+            return None;
+        }
+        Some(Self::Api(match part {
+            None => Api::Notification(id),
+            Some("request") => Api::Request(id),
+            Some("message") => Api::Message(id),
+            Some(_) => return None,
+        }))
+    }
+
     /// The methods that it takes, as Allow lists them.
-    pub(super) fn methods(self) -> &'static str {
+    pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Health | Self::Ready | Self::Metrics | Self::Api(_) => "GET, HEAD",
         }
     }
 
-    pub(super) fn takes(self, method: &Method) -> bool {
+    pub(super) fn takes(&self, method: &Method) -> bool {
         self.methods()
             .split(", ")
             .any(|taken| taken == method.as_str())

@@ -34,6 +34,10 @@ pub struct Counts {
     /// Our clock less the Date of the last push that was verified, in seconds; [`NO_SKEW`] before
     /// the first.
     skew_seconds: AtomicI64,
+    /// Requests that MNS signed and that were refused.
+    pub refused_signed: AtomicU64,
+    /// Other requests that were refused.
+    pub refused_unsigned: AtomicU64,
     reasons: [AtomicU64; Reason::COUNT],
     subscriptions: ArcSwap<Subscriptions>,
     owners: ArcSwap<BTreeSet<Vec<u8>>>,
@@ -73,6 +77,8 @@ impl Default for Counts {
             commit: DurationHistogram::default(),
             answer: DurationHistogram::default(),
             skew_seconds: AtomicI64::new(NO_SKEW),
+            refused_signed: AtomicU64::default(),
+            refused_unsigned: AtomicU64::default(),
             reasons: std::array::from_fn(|_| AtomicU64::default()),
             subscriptions: ArcSwap::default(),
             owners: ArcSwap::default(),
@@ -86,6 +92,14 @@ impl Counts {
         if let Some(count) = self.reasons.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a refusal.
+    pub(super) fn count_refusal(&self, reason: Reason, is_signed: bool) {
+        let (signed, unsigned) = (&self.refused_signed, &self.refused_unsigned);
+        let count = if is_signed { signed } else { unsigned };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.count(reason);
     }
 
     /// Remembers how far the clock of a verified push is from ours.

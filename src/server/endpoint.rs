@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::journal::{Journal, Stamps};
 use crate::quarantine::Quarantine;
-use crate::server::{Counts, InFlight, RefusedRate, Settings};
+use crate::server::{Counts, InFlight, Recent, RefusedRate, Settings};
 use crate::trust::{Admission, Verifier};
 
 /// Everything is done within this time of a request's first byte, up to the hand-over to the
@@ -34,6 +34,8 @@ pub struct Endpoint {
     pub in_flight: InFlight,
     /// What is counted.
     pub counts: Counts,
+    /// The last requests.
+    pub recent: Recent,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The time in the logs, in their zone.
@@ -87,6 +89,7 @@ impl Endpoint {
             quarantine,
             in_flight: InFlight::default(),
             counts: Counts::default(),
+            recent: Recent::default(),
             clock,
             stamps: Stamps::new(zone),
             draining: CancellationToken::new(),

@@ -241,7 +241,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// A target as the request line had it.
-fn written(uri: &Uri) -> Cow<'_, str> {
+pub(super) fn written(uri: &Uri) -> Cow<'_, str> {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(target)) => Cow::Borrowed(target.as_str()),
         (Some(_), _) | (None, None) => Cow::Owned(uri.to_string()),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::journal::{Health, Receipt, Space};
 use crate::mns::SignedRequest;
 use crate::net::{Arrival, Responder};
+use crate::quarantine::Provenance;
 use crate::server::in_flight::Permit;
 use crate::server::push::{Head, Push, Pushed, Unread};
 use crate::server::refused::Refused;
@@ -78,7 +79,10 @@ impl Pushed<'_> {
     }
 
     fn refuse(&self, refused: &Refused<'_>) -> Response {
-        self.push.count(&refused.rejection);
+        let is_signed = refused.rejection.facts().provenance == Provenance::Signed;
+        self.push.count(&refused.rejection, is_signed);
+        self.push
+            .remember_refused(&refused.rejection, is_signed, refused.notification.as_ref());
         if let Some(entry) = self.refusal(refused) {
             self.push.endpoint.journal.offer(entry);
         }
@@ -89,7 +93,8 @@ impl Pushed<'_> {
 impl Unread<'_> {
     /// Refuses it, and keeps the connection if the rest of the request can be drained.
     async fn refuse(mut self) -> Response {
-        self.push.count(&self.rejection);
+        self.push.count(&self.rejection, false);
+        self.push.remember_refused(&self.rejection, false, None);
         if let Some(entry) = self.refusal() {
             self.push.endpoint.journal.offer(entry);
         }
@@ -106,8 +111,10 @@ impl Push<'_> {
         respond::created(receipt)
     }
 
-    fn count(&self, rejection: &Rejection) {
-        self.endpoint.counts.count(rejection.reason());
+    fn count(&self, rejection: &Rejection, is_signed: bool) {
+        self.endpoint
+            .counts
+            .count_refusal(rejection.reason(), is_signed);
     }
 
     /// A stranger gets one answer. A connection that has carried a push may be a proxy's, which
@@ -174,5 +181,6 @@ async fn append(
     endpoint
         .counts
         .note_accepted(&notification, endpoint.clock.now());
+    push.remember_accepted(&notification, receipt.is_duplicate(), remarks);
     Ok(receipt)
 }

@@ -13,7 +13,7 @@ use crate::trust::Verified;
 /// Why a request got no 201, and what MNS signed, as far as that can be read.
 pub(super) struct Refused<'v> {
     pub(super) rejection: Rejection,
-    notification: Option<Notification<'v>>,
+    pub(super) notification: Option<Notification<'v>>,
 }
 
 impl<'v> Refused<'v> {

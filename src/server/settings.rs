@@ -129,7 +129,8 @@ impl Settings {
 
 impl Paths {
     /// A text as it may be shown.
-    pub(super) fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+    #[must_use]
+    pub fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         match self {
             Self::Any | Self::These(_) => Cow::Borrowed(text),
             Self::Secret(secret) => secret.hide(text),

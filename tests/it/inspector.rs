@@ -1,11 +1,17 @@
 //! The inspector: who may see it, what it gives, and that every answer of the admin listener is
 //! guarded.
 
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::admin::{bench, get};
-use crate::support::{Answer, Bench, eventually, exchange, run};
+use crate::support::{Answer, Bench, Draft, eventually, exchange, key, run};
 
 /// The token that serve has made.
 pub fn token(bench: &Bench) -> String {
@@ -24,14 +30,17 @@ fn ask(admin: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
 
 /// Each path of the admin listener, whether it wants the token of the inspector, and the methods
 /// that it takes.
-const PATHS: [(&str, bool, &[&str]); 4] = [
+const PATHS: [(&str, bool, &[&str]); 7] = [
     ("/healthz", false, &["GET", "HEAD"]),
     ("/readyz", false, &["GET", "HEAD"]),
     ("/metrics", false, &["GET", "HEAD"]),
     ("/api/about", true, &["GET", "HEAD"]),
+    ("/api/hour", true, &["GET", "HEAD"]),
+    ("/api/stream", true, &["GET", "HEAD"]),
+    ("/api/notifications", true, &["GET", "HEAD"]),
 ];
 /// Paths that are others to a program that decodes or cleans them.
-const LOOKALIKES: [&str; 12] = [
+const LOOKALIKES: [&str; 15] = [
     "/%61pi/about",
     "/%61pi/stream",
     "//api/about",
@@ -44,6 +53,9 @@ const LOOKALIKES: [&str; 12] = [
     "/api",
     "/api/",
     "/api/about%00",
+    "/api/notifications/",
+    "/api/notifications/..%2f",
+    "/api/notifications/1-1/request/",
 ];
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"];
 const HOSTS: [(&str, bool); 4] = [
@@ -103,15 +115,16 @@ fn every_path_and_method_is_guarded_whatever_host_origin_and_token_are() {
                             () if needs_token && !is_right => 401,
                             () => 200,
                         };
-                        // Of wrong tokens there are five a second.
+                        // Of wrong tokens there are five a second, and of streams sixteen.
                         let answer = eventually("another second", || {
                             let answer = ask_bodyless(admin, method, path, &headers);
-                            (answer.status != 429).then_some(answer)
+                            (answer.status != 429 && answer.status != 503).then_some(answer)
                         });
                         assert_eq!(answer.status, expected, "{method} {path} {headers}");
                         assert_guarded(&answer);
-                        let gives_data = answer.body.contains("version");
-                        let may = expected == 200 && (path == "/api/about" || path == "/metrics");
+                        let data = ["version", "items", "minutes", "hello"];
+                        let gives_data = data.iter().any(|word| answer.body.contains(word));
+                        let may = expected == 200 && (needs_token || path == "/metrics");
                         assert!(may || !gives_data, "{method} {path} {headers}");
                     }
                 }
@@ -125,7 +138,6 @@ fn ask_bodyless(admin: SocketAddr, method: &str, path: &str, headers: &str) -> A
     if method != "HEAD" {
         return ask(admin, method, path, headers);
     }
-    use std::io::Read as _;
     let request = format!("HEAD {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
     let mut answer = Vec::new();
     let mut stream = crate::support::send(admin, request.as_bytes());
@@ -213,7 +225,7 @@ fn the_token_is_kept_as_the_logs_are_and_printed_by_inspect_alone() {
     printed.assert(0, &format!("http://{admin}/#token={token}\n"));
     let shown = format!("Authorization: Bearer {token}\r\n");
     let about = get(admin, "/api/about", &shown);
-    let about: serde_json::Value = serde_json::from_str(&about.body).unwrap();
+    let about: Value = serde_json::from_str(&about.body).unwrap();
     assert_eq!(
         (&about["port"], &about["request"]),
         (&port.into(), &"full".into())
@@ -254,4 +266,334 @@ fn a_token_of_the_configuration_is_that_of_the_inspector_too() {
         .path()
         .join(format!("logs/.inspector.{port}.token"));
     assert!(!made.exists(), "none is made");
+}
+
+/// A push of this message.
+fn saying(bench: &Bench, message: &str) -> Draft {
+    let url = bench.draft().certificate_url();
+    Draft::new(ContentFormat::Simplified, message, &url)
+}
+
+/// A stream of events.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    fn open(admin: SocketAddr, token: &str, query: &str) -> Self {
+        let request = format!(
+            "GET /api/stream{query} HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        let stream = crate::support::send(admin, request.as_bytes());
+        Self(BufReader::new(stream))
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        (!line.is_empty()).then(|| line.trim_end().to_owned())
+    }
+
+    /// The next event of this name.
+    #[track_caller]
+    fn next(&mut self, name: &str) -> Value {
+        let wanted = format!("event: {name}");
+        loop {
+            let line = self
+                .line()
+                .unwrap_or_else(|| panic!("the stream ended before {name}"));
+            if line == wanted {
+                let mut data = self.line().unwrap();
+                while !data.starts_with("data: ") {
+                    data = self.line().unwrap();
+                }
+                return serde_json::from_str(&data["data: ".len()..]).unwrap();
+            }
+        }
+    }
+
+    /// The next row.
+    #[track_caller]
+    fn row(&mut self) -> Value {
+        self.next("rows")["rows"][0].clone()
+    }
+}
+
+fn api(admin: SocketAddr, token: &str, path: &str) -> Value {
+    let answer = get(admin, path, &format!("Authorization: Bearer {token}\r\n"));
+    serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{path}: {answer:?}"))
+}
+
+#[test]
+fn what_arrives_is_in_the_stream_within_a_second_and_as_it_was_answered() {
+    let (bench, admin) = bench(|options| options);
+    let token = token(&bench);
+    let mut all = Events::open(admin, &token, "");
+    let mut refused = Events::open(admin, &token, "?outcome=refused,deferred");
+    let mut searched = Events::open(admin, &token, "?q=topic:mytopic1+NEEDLE");
+    for stream in [&mut all, &mut refused, &mut searched] {
+        assert_eq!(stream.next("hello"), json!({ "seq": 0 }));
+    }
+    assert_eq!(all.next("state")["ready"], true);
+    let begun = Instant::now();
+    let push = bench.draft().sign(&key(512));
+    bench.accept(&push);
+    let row = all.row();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    let topic = (&row["topic"], &row["subscription"], &row["outcome"]);
+    assert_eq!(
+        topic,
+        (
+            &json!("MyTopic1"),
+            &json!("MyTopic1-Sub1"),
+            &json!("accepted")
+        )
+    );
+    assert_eq!(
+        (&row["status"], &row["claimed"]),
+        (&json!(201), &json!(false))
+    );
+    assert!(row["took_us"].as_u64().unwrap() > 0);
+    bench.accept(&push);
+    assert_eq!(all.row()["outcome"], "duplicate");
+    let forged = bench.draft().sign(&key(1024));
+    assert_eq!(bench.endpoint.exchange(&forged.wire()).status, 403);
+    for stream in [&mut all, &mut refused] {
+        let row = stream.row();
+        let told = (
+            &row["outcome"],
+            &row["reason"],
+            &row["claimed"],
+            &row["topic"],
+        );
+        let expected = ["refused", "signature_wrong"].map(|word| json!(word));
+        assert_eq!(
+            told,
+            (&expected[0], &expected[1], &json!(true), &json!("MyTopic1"))
+        );
+    }
+    let scan = b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(bench.endpoint.exchange(scan).status, 404);
+    let row = all.row();
+    let told = (&row["outcome"], &row["target"], &row["method"]);
+    assert_eq!(
+        told,
+        (&json!("other"), &json!("/wp-login.php"), &json!("GET"))
+    );
+    bench.accept(&saying(&bench, "a NEEDLE in it").sign(&key(512)));
+    assert_eq!(searched.row()["preview"], "a NEEDLE in it");
+    // One that was away takes up where it was.
+    let mut again = Events::open(admin, &token, "?after=3");
+    let missed = again.next("rows");
+    let numbers: Vec<u64> = missed["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!((numbers, &missed["skipped"]), (vec![4, 5], &json!(0)));
+    bench.endpoint.signal(Signal::TERM);
+    all.next("bye");
+    bench.endpoint.end();
+}
+
+#[test]
+fn sixteen_streams_are_open_at_most_and_one_that_ends_makes_room() {
+    let (bench, admin) = bench(|options| options);
+    let token = token(&bench);
+    let mut open: Vec<Events> = (0..16).map(|_| Events::open(admin, &token, "")).collect();
+    open.iter_mut()
+        .for_each(|stream| drop(stream.next("hello")));
+    let shown = format!("Authorization: Bearer {token}\r\n");
+    let refused = get(admin, "/api/stream", &shown);
+    assert_eq!(
+        (refused.status, refused.headers["retry-after"].as_str()),
+        (503, "5")
+    );
+    assert!(refused.body.contains("too_many_streams"));
+    // They are no idle connections: whoever asks for something else is answered.
+    for _ in 0..70 {
+        assert_eq!(get(admin, "/healthz", "Connection: close\r\n").status, 200);
+    }
+    open.pop();
+    eventually("there is room again", || {
+        let mut stream = crate::support::send(
+            admin,
+            format!("GET /api/stream HTTP/1.1\r\nHost: localhost\r\n{shown}\r\n").as_bytes(),
+        );
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        (&line == b"HTTP/1.1 200").then_some(())
+    });
+}
+
+#[test]
+fn the_list_is_paged_from_the_newest_and_each_is_shown_whole() {
+    let (bench, admin) = bench(|options| options);
+    let token = token(&bench);
+    let message = "{\"id\":9007199254740993,\"a\":1,\"a\":2,\"t\":\"\u{202e}<script>\"}";
+    for number in 0..5 {
+        let draft = saying(&bench, message).set("x-mns-message-tag", format!("t{number}"));
+        bench.accept(&draft.sign(&key(512)));
+    }
+    let seen = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap();
+        items
+            .iter()
+            .map(|item| item["tag"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let page = api(admin, &token, "/api/notifications?limit=2");
+    assert_eq!(
+        (seen(&page), &page["done"]),
+        (vec!["t4".to_owned(), "t3".into()], &json!(false))
+    );
+    let next = page["next"].as_str().unwrap();
+    let page = api(
+        admin,
+        &token,
+        &format!("/api/notifications?limit=200&before={next}"),
+    );
+    assert_eq!(
+        (seen(&page), &page["done"]),
+        (
+            vec!["t2".to_owned(), "t1".into(), "t0".into()],
+            &json!(true)
+        )
+    );
+    assert_eq!(
+        seen(&api(admin, &token, "/api/notifications?tag=t3")),
+        ["t3"]
+    );
+    assert_eq!(
+        seen(&api(
+            admin,
+            &token,
+            "/api/notifications?q=%22a%22%3A2&limit=1"
+        )),
+        ["t4"]
+    );
+    assert_eq!(
+        seen(&api(admin, &token, "/api/notifications?q=absent")),
+        [""; 0]
+    );
+    let shown = format!("Authorization: Bearer {token}\r\n");
+    for wrong in [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "before=1",
+        "x=1",
+        "outcome=x",
+        "since=25:00",
+    ] {
+        let answer = get(admin, &format!("/api/notifications?{wrong}"), &shown);
+        assert_eq!(
+            (answer.status, answer.body.contains("parameter_wrong")),
+            (400, true),
+            "{wrong}"
+        );
+    }
+    let id = page["items"][0]["id"].as_str().unwrap();
+    let detail = api(admin, &token, &format!("/api/notifications/{id}"));
+    assert_eq!(detail["message"], message);
+    let attributes: Vec<&str> = detail["attributes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| pair[0].as_str().unwrap())
+        .collect();
+    assert_eq!(attributes.len(), 8);
+    assert_eq!(detail["request"]["target"], "/notifications");
+    let message_file = get(admin, &format!("/api/notifications/{id}/message"), &shown);
+    assert_eq!(message_file.body, message);
+    assert_eq!(
+        message_file.headers["content-type"],
+        "application/octet-stream"
+    );
+    assert_eq!(
+        message_file.headers["content-disposition"],
+        "attachment; filename=\"notification.message\""
+    );
+    // The request is what explain reads.
+    let request = get(admin, &format!("/api/notifications/{id}/request"), &shown);
+    let file = bench.endpoint.path().join("request.http");
+    std::fs::write(&file, &request.body).unwrap();
+    let trust = ["--trust", &bench.host.url("")];
+    let explained = run(
+        bench.endpoint.path(),
+        &[&["explain", "request.http"][..], &trust].concat(),
+    );
+    explained.assert(0, "");
+    for gone in [format!("{id}0"), "1-1".into(), "none".into()] {
+        assert_eq!(
+            get(admin, &format!("/api/notifications/{gone}"), &shown).status,
+            410,
+            "{gone}"
+        );
+    }
+}
+
+#[test]
+fn the_hour_has_what_was_counted_and_who_is_backed_off_from() {
+    let (bench, admin) = bench(|options| options);
+    let token = token(&bench);
+    bench.accept(&bench.draft().sign(&key(512)));
+    let forged = bench.draft().sign(&key(1024));
+    let hour = || api(admin, &token, "/api/hour");
+    let first = hour();
+    let minute = &first["minutes"][59];
+    assert_eq!(first["minutes"].as_array().unwrap().len(), 60);
+    assert_eq!(
+        (&minute["accepted"], &minute["other_refused"]),
+        (&json!(1), &json!(0))
+    );
+    let subscription = |hour: &Value| hour["subscriptions"][0].clone();
+    assert_eq!(subscription(&first)["backing_off"], false);
+    assert_eq!(bench.endpoint.exchange(&forged.wire()).status, 403);
+    let second = hour();
+    assert_eq!(second["minutes"][59]["other_refused"], 1);
+    assert_eq!(subscription(&second)["backing_off"], true);
+    let genuine = bench.draft().sign(&key(512)).wire();
+    assert_eq!(bench.endpoint.exchange(&genuine).status, 201);
+    assert_eq!(subscription(&hour())["backing_off"], false);
+}
+
+#[test]
+fn a_secret_path_is_shown_in_no_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = "0123456789abcdefghijklmnopqrstuvwxyz";
+    let file = dir.path().join("path");
+    std::fs::write(&file, secret).unwrap();
+    let path = file.to_str().unwrap();
+    let (bench, admin) = bench(|options| options.set("server.secret_path_file", path));
+    let token = token(&bench);
+    let referer = format!("http://x/n/{secret}");
+    let draft = bench
+        .draft()
+        .to(&format!("/n/{secret}"))
+        .set("Referer", referer);
+    bench.accept(&draft.sign(&key(512)));
+    let wrong = format!("GET /n/{secret} HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(bench.endpoint.exchange(wrong.as_bytes()).status, 405);
+    let mut stream = Events::open(admin, &token, "?after=0");
+    let rows = stream.next("rows");
+    let shown = format!("Authorization: Bearer {token}\r\n");
+    let mut all = vec![
+        rows.to_string(),
+        api(admin, &token, "/api/about").to_string(),
+    ];
+    for row in rows["rows"].as_array().unwrap() {
+        assert_eq!(row["target"], "/n/***");
+        let id = row["id"].as_str().unwrap();
+        for part in ["", "/request"] {
+            let path = format!("/api/notifications/{id}{part}");
+            all.push(get(admin, &path, &shown).body);
+        }
+    }
+    all.push(api(admin, &token, "/api/notifications").to_string());
+    all.push(api(admin, &token, &format!("/api/notifications?q={secret}")).to_string());
+    assert!(all.iter().any(|text| text.contains("***")));
+    for text in all {
+        assert!(!text.contains(secret), "{text}");
+    }
 }

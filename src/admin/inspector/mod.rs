@@ -1,7 +1,19 @@
 //! The inspector: a page that shows what arrives, and the API that it asks (`docs/inspector.md`).
 
 mod about;
+mod api;
+mod detail;
+mod filter;
+mod hour;
 mod inspector;
+mod list;
+mod query;
+mod request;
+mod row;
+mod stream;
+mod streams;
+mod subscriptions;
 
 pub use about::About;
+pub(super) use api::answer;
 pub use inspector::Inspector;

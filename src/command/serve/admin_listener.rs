@@ -64,15 +64,22 @@ pub(crate) fn start(
     let (alive, ready) = (endpoint.clone(), endpoint.clone());
     let tls = running.tls.clone();
     let low_water_bytes = running.started.journal.low_water_bytes;
+    let stop = CancellationToken::new();
+    let (shown, shown_tls) = (endpoint.clone(), tls.clone());
+    let inspector = Inspector::new(
+        about(running),
+        endpoint.clone(),
+        running.zone.clone(),
+        move || parts(&shown, low_water_bytes, shown_tls.as_deref()),
+        stop.clone(),
+    );
+    tokio::spawn(inspector.clone().watch());
     let sources = Sources {
         is_alive: Box::new(move || !alive.journal.health().is_stuck()),
         parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref())),
         metrics: Box::new(metrics::text_of(endpoint, counters.clone())),
-        inspector: Inspector {
-            about: about(running),
-        },
+        inspector,
     };
-    let stop = CancellationToken::new();
     let admin = Admin::new(options.access.clone(), sources);
     let serving = net::serve(
         vec![listener],

@@ -1,0 +1,53 @@
+//! What the page asks for, by path.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::admin::inspector::detail::{detail, message, request};
+use crate::admin::inspector::inspector::Inspector;
+use crate::admin::inspector::list::notifications;
+use crate::admin::inspector::query::Query;
+use crate::admin::inspector::stream::stream;
+use crate::admin::inspector::subscriptions::subscriptions;
+use crate::admin::respond::{self, ApiError};
+use crate::admin::routes::Api;
+
+/// The answer to a caller who has shown the token.
+pub(in crate::admin) fn answer(
+    inspector: &Arc<Inspector>,
+    api: &Api<'_>,
+    asked: &Request,
+) -> Result<Response, ApiError> {
+    let uri = asked.uri();
+    match api {
+        Api::About => {
+            Query::of(uri, &[])?;
+            Ok(respond::json(&inspector.about.json()))
+        }
+        Api::Hour => {
+            Query::of(uri, &[])?;
+            Ok(respond::json(&json!({
+                "now": inspector.rows.time(inspector.endpoint.clock.now()),
+                "minutes": inspector.hour.minutes(&inspector.endpoint.counts),
+                "subscriptions": subscriptions(&inspector.endpoint),
+            })))
+        }
+        Api::Stream => stream(inspector, uri),
+        Api::Notifications => notifications(inspector, uri),
+        Api::Notification(id) => {
+            Query::of(uri, &[])?;
+            detail(inspector, id)
+        }
+        Api::Request(id) => {
+            Query::of(uri, &[])?;
+            request(inspector, id)
+        }
+        Api::Message(id) => {
+            Query::of(uri, &[])?;
+            message(inspector, id)
+        }
+    }
+}

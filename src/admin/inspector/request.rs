@@ -1,0 +1,93 @@
+//! A remembered request, read again: as it may be shown, and as a request that can be judged.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request};
+use serde_json::{Value, json};
+
+use crate::mns::Notification;
+use crate::server::{Paths, Summary};
+
+/// The head of a request, its secret path hidden.
+pub(super) struct Head<'a>(Cow<'a, [u8]>);
+
+impl<'a> Head<'a> {
+    pub(super) fn of(summary: &'a Summary, paths: &Paths) -> Self {
+        Self(paths.hide(summary.head()))
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let lines = self.0.split(|byte| *byte == b'\n');
+        lines
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .filter(|line| !line.is_empty())
+    }
+
+    /// Request line and headers, with the empty line behind them.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Method and target.
+    pub(super) fn line(&self) -> (String, String) {
+        let line = self.lines().next().unwrap_or_default();
+        let text = String::from_utf8_lossy(line);
+        let mut words = text.split(' ').map(str::to_owned);
+        let method = words.next().unwrap_or_default();
+        (method, words.next().unwrap_or_default())
+    }
+
+    /// Names and values, in the order in which they came.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines().skip(1).filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            Some((name, value.strip_prefix(b": ").unwrap_or_default()))
+        })
+    }
+
+    pub(super) fn header(&self, wanted: &str) -> Option<&[u8]> {
+        let mut headers = self.headers();
+        headers.find_map(|(name, value)| (name == wanted.as_bytes()).then_some(value))
+    }
+}
+
+/// The request itself, its secret path included: for the checks, and never shown.
+pub(super) fn judged(summary: &Summary) -> Option<Request<Bytes>> {
+    let head = Head(Cow::Borrowed(summary.head()));
+    let (method, target) = head.line();
+    let mut request = Request::builder().method(method.as_str()).uri(target);
+    for (name, value) in head.headers() {
+        let name = HeaderName::from_bytes(name).ok()?;
+        request = request.header(name, HeaderValue::from_bytes(value).ok()?);
+    }
+    request
+        .body(Bytes::copy_from_slice(summary.body().unwrap_or_default()))
+        .ok()
+}
+
+/// What the request says, whether or not that was proved.
+pub(super) fn claimed(request: &Request<Bytes>) -> Option<Notification<'_>> {
+    Notification::decode(request).ok()
+}
+
+/// Bytes of a peer: text if they are UTF-8.
+pub(super) fn text_or_base64(bytes: &[u8]) -> Value {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json!(text),
+        Err(_) => json!({ "base64": STANDARD.encode(bytes) }),
+    }
+}
+
+/// The same for bytes that may be cut within a character, whose part is left out.
+pub(super) fn beginning(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => {
+            text_or_base64(bytes.get(..error.valid_up_to()).unwrap_or_default())
+        }
+        Ok(_) | Err(_) => text_or_base64(bytes),
+    }
+}

@@ -1,0 +1,145 @@
+//! What arrives, as it arrives: server-sent events, made for each stream ten times a second from
+//! what is remembered. There is no queue: a reader that is slow finds more rows skipped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::admin::inspector::filter::{Filter, PARAMETERS};
+use crate::admin::inspector::inspector::Inspector;
+use crate::admin::inspector::query::Query;
+use crate::admin::inspector::row::Names;
+use crate::admin::respond::ApiError;
+use crate::net;
+
+/// How often a stream looks for what is new.
+const TICK: Duration = Duration::from_millis(100);
+/// The most rows of one event.
+const ROWS_MAX: usize = 200;
+/// How often a stream says what is true at the moment. It also finds out that a reader has left.
+const STATE_EVERY: Duration = Duration::from_secs(1);
+
+/// `GET /api/stream`.
+pub(super) fn stream(inspector: &Arc<Inspector>, uri: &Uri) -> Result<Response, ApiError> {
+    let query = Query::of(uri, &[&PARAMETERS[..], &["after"]].concat())?;
+    let endpoint = &inspector.endpoint;
+    let filter = Filter::of(&query, endpoint.clock.now(), &inspector.rows.zone)?;
+    let last = endpoint.recent.last();
+    // A number of before a restart is no number of this process.
+    let after = query.parsed::<u64>("after")?.filter(|after| *after <= last);
+    let Some(permit) = inspector.streams.take() else {
+        let text = "there are as many streams as there may be: close another page";
+        let mut response =
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", text).response();
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        return Ok(response);
+    };
+    let source = Source {
+        inspector: inspector.clone(),
+        filter,
+        seq: after.unwrap_or(last),
+        _permit: permit,
+    };
+    // Room for one event: the next one is made when that is taken.
+    let (events, mut taken) = mpsc::channel::<Bytes>(1);
+    tokio::spawn(source.run(events));
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-cache, no-transform"),
+        // nginx would keep events until its buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    let body: Body = net::streamed(move |cx| taken.poll_recv(cx));
+    Ok((headers, body).into_response())
+}
+
+/// What a stream is made of.
+struct Source {
+    inspector: Arc<Inspector>,
+    filter: Filter,
+    /// The number of the last row that was looked at.
+    seq: u64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Source {
+    /// Ends when the reader has left, or with `bye` when the listener stops.
+    async fn run(mut self, events: mpsc::Sender<Bytes>) {
+        let hello = json!({ "seq": self.seq });
+        if events.send(event("hello", None, &hello)).await.is_err() {
+            return;
+        }
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut state_due = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.inspector.stop.cancelled() => {
+                    // Nobody waits for a reader who is behind.
+                    drop(events.try_send(event("bye", None, &json!({}))));
+                    return;
+                }
+                () = events.closed() => return,
+                _ = ticks.tick() => {}
+            }
+            let Ok(room) = events.try_reserve() else {
+                continue;
+            };
+            let mut bytes = Vec::new();
+            if let Some((seq, rows)) = self.rows() {
+                bytes.extend_from_slice(&event("rows", Some(seq), &rows));
+            }
+            if Instant::now() >= state_due {
+                state_due = Instant::now().checked_add(STATE_EVERY).unwrap_or(state_due);
+                bytes.extend_from_slice(&event("state", None, &self.inspector.state_json()));
+            }
+            if !bytes.is_empty() {
+                room.send(bytes.into());
+            }
+        }
+    }
+
+    /// The rows that are new and fit; the newest of them if there are too many.
+    fn rows(&mut self) -> Option<(u64, Value)> {
+        let inspector = &self.inspector;
+        let new = inspector.endpoint.recent.after(self.seq);
+        let newest = new.last()?.seq;
+        let looked_at = u64::try_from(new.len()).unwrap_or(u64::MAX);
+        // What was pushed out of memory before this stream came to it.
+        let mut skipped = newest.saturating_sub(self.seq).saturating_sub(looked_at);
+        self.seq = newest;
+        let mut rows = Vec::new();
+        for recorded in new.iter().rev() {
+            let names = Names::of(&recorded.summary);
+            if !self
+                .filter
+                .fits(&recorded.summary, &names, &inspector.rows.paths)
+            {
+                continue;
+            }
+            if rows.len() < ROWS_MAX {
+                rows.push(inspector.rows.row(recorded, &names));
+            } else {
+                skipped = skipped.saturating_add(1);
+            }
+        }
+        rows.reverse();
+        let is_empty = rows.is_empty() && skipped == 0;
+        let event = json!({ "seq": newest, "rows": rows, "skipped": skipped });
+        (!is_empty).then_some((newest, event))
+    }
+}
+
+/// JSON on one line: it has no line feed of its own.
+fn event(name: &str, id: Option<u64>, data: &Value) -> Bytes {
+    let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
+    Bytes::from(format!("event: {name}\n{id}data: {data}\n\n"))
+}

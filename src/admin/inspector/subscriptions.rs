@@ -1,0 +1,54 @@
+//! The subscriptions that have brought something, and those that MNS probably backs off from.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::admin::inspector::row::Names;
+use crate::journal::escaped;
+use crate::server::{Endpoint, Outcome};
+
+/// How many are shown, those with most notifications first.
+const SHOWN_MAX: usize = 50;
+
+/// Each with the time since its last notification. One whose last push got no 201 is probably
+/// being backed off from: MNS waits longer after each failure.
+pub(super) fn subscriptions(endpoint: &Endpoint) -> Vec<Value> {
+    let now = endpoint.clock.now();
+    let mut counts = endpoint.counts.subscriptions();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.accepted));
+    counts.truncate(SHOWN_MAX);
+    let last = last_answers(endpoint);
+    let json = |count: crate::server::SubscriptionCount| {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(count.last_second));
+        let ago = at.and_then(|at| now.duration_since(at).ok());
+        let names = (count.topic.clone(), count.subscription.clone());
+        json!({
+            "topic": count.topic,
+            "subscription": count.subscription,
+            "accepted": count.accepted,
+            "ago_s": ago.unwrap_or_default().as_secs(),
+            "backing_off": last.get(&names) == Some(&false),
+        })
+    };
+    counts.into_iter().map(json).collect()
+}
+
+/// Whether the last request of each subscription was answered 201, among those that are
+/// remembered. A refused one is its subscription's by what it claims.
+fn last_answers(endpoint: &Endpoint) -> HashMap<(String, String), bool> {
+    let mut last = HashMap::new();
+    for recorded in endpoint.recent.after(0) {
+        if recorded.summary.outcome == Outcome::Other {
+            continue;
+        }
+        let is_accepted = recorded.summary.status == 201;
+        let names = Names::of(&recorded.summary);
+        if !names.topic.is_empty() {
+            let key = (escaped(&names.topic), escaped(&names.subscription));
+            last.insert(key, is_accepted);
+        }
+    }
+    last
+}

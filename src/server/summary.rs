@@ -1,0 +1,129 @@
+//! A request and its answer, as the inspector remembers them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use crate::server::reason::Reason;
+
+/// What came of a request.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
+pub enum Outcome {
+    /// On disk.
+    Accepted,
+    /// On disk already.
+    Duplicate,
+    /// On disk, and odd.
+    Remark,
+    /// Refused for good.
+    Refused,
+    /// Answered 503: MNS sends it again.
+    Deferred,
+    /// Refused, and not from MNS: a wrong path or method, and no header of MNS's.
+    Other,
+}
+
+/// A request and its answer.
+#[derive(Debug)]
+pub struct Summary {
+    /// When its first byte arrived.
+    pub came: SystemTime,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The status of the answer.
+    pub status: u16,
+    /// Why it was refused, or what is odd about it.
+    pub reason: Option<Reason>,
+    /// Whether MNS signed it, as far as that was looked at.
+    pub is_signed: bool,
+    /// From its first byte to its answer.
+    pub took: Duration,
+    /// Who sent it.
+    pub peer: SocketAddr,
+    /// The length of its body, in bytes; 0 if it was not read.
+    pub body_bytes: usize,
+    /// What it says, if it was verified.
+    pub said: Option<Said>,
+    /// The request as it came, with what a proxy cut off its path put back: request line, headers
+    /// with names in lower case, an empty line, body. Without a body that was too large to keep.
+    pub request: Box<[u8]>,
+    /// Where the body begins in it.
+    pub body_at: usize,
+}
+
+/// What a verified notification says.
+#[derive(Debug)]
+pub struct Said {
+    /// The topic, the subscription, the tag and the id, one behind the other.
+    pub(super) text: Box<[u8]>,
+    /// Where each of them ends, and then the beginning of the message.
+    pub(super) ends: [u32; 5],
+    /// The length of the message, in bytes.
+    pub message_bytes: usize,
+}
+
+impl Said {
+    fn part(&self, number: usize) -> &[u8] {
+        let end = |number: usize| {
+            let end = self.ends.get(number).copied().unwrap_or_default();
+            usize::try_from(end).unwrap_or_default()
+        };
+        let start = number.checked_sub(1).map_or(0, end);
+        self.text.get(start..end(number)).unwrap_or_default()
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &[u8] {
+        self.part(0)
+    }
+
+    /// The subscription.
+    #[must_use]
+    pub fn subscription(&self) -> &[u8] {
+        self.part(1)
+    }
+
+    /// The tag.
+    #[must_use]
+    pub fn tag(&self) -> &[u8] {
+        self.part(2)
+    }
+
+    /// The message id.
+    #[must_use]
+    pub fn message_id(&self) -> &[u8] {
+        self.part(3)
+    }
+
+    /// The beginning of the message.
+    #[must_use]
+    pub fn preview(&self) -> &[u8] {
+        self.part(4)
+    }
+}
+
+impl Summary {
+    /// Request line and headers.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.request.get(..self.body_at).unwrap_or_default()
+    }
+
+    /// The body, if it is kept.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        let body = self.request.get(self.body_at..).unwrap_or_default();
+        (body.len() == self.body_bytes).then_some(body)
+    }
+
+    /// What it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let said = self.said.as_ref().map_or(0, |said| said.text.len());
+        size_of::<Self>()
+            .saturating_add(self.request.len())
+            .saturating_add(said)
+    }
+}
