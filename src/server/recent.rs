@@ -16,7 +16,7 @@ use crate::server::summary::{Outcome, Summary};
 const KEPT_MAX: usize = 10_000;
 const OTHERS_MAX: usize = 2_000;
 /// What all kept requests may take, in bytes. Past it the oldest go.
-const BYTES_MAX: usize = 16 * 1024 * 1024;
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often the lock is tried. It is held for some 50 ns by another push, and for not much longer
 /// by a reader.
 const TRIES: usize = 16;

@@ -371,13 +371,16 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
         .set("server.tls.private_key", "server.key")
         .set("server.trusted_proxies", "127.0.0.1")
         .set("server.max_connections", "1");
-    let endpoint = Endpoint::start_in(dir, &options);
     let header = proxied([203, 0, 113, 9], 4711);
-    let mut busy = secure_after(endpoint.address, &identity, &header);
-    occupy(&mut busy, &host.url("a.pem"));
+    let mut dir = Some(dir);
     for front in [&header[..], &local(), b"PROXY UNKNOWN\r\n", b""] {
+        // An endpoint for each: a connection that stalls for a second would give way.
+        let endpoint = Endpoint::start_in(dir.take().unwrap(), &options);
+        let mut busy = secure_after(endpoint.address, &identity, &header);
+        occupy(&mut busy, &host.url("a.pem"));
         let mut turned_away = secure_after(endpoint.address, &identity, front);
         assert_eq!(read_answer(&mut turned_away).status, 503);
+        dir = Some(endpoint.kill());
     }
 }
 
