@@ -1,10 +1,10 @@
 //! Stdout: what a command prints, for as long as somebody reads it, and access lines, which are
 //! dropped and counted if nobody does.
 
-use std::io::{self, ErrorKind, Write};
-
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::sync::atomic::Ordering;
 
+use rustix::termios::tcgetwinsize;
 use tracing::warn;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking};
 
@@ -27,6 +27,22 @@ pub(super) fn printer() -> Printer {
 }
 
 impl Printer {
+    /// Whether the reader has left: what was written since is lost.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left
+    }
+
+    /// Whether it is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.out.is_terminal()
+    }
+
+    /// How many columns the terminal has; `None` if it is none.
+    pub(super) fn columns(&self) -> Option<usize> {
+        let size = tcgetwinsize(&self.out).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
     /// The outcome of a write, or `done` if the reader has left.
     fn unless_left<T>(&mut self, outcome: io::Result<T>, done: T) -> io::Result<T> {
         self.is_left |= matches!(&outcome, Err(error) if error.kind() == ErrorKind::BrokenPipe);

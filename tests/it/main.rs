@@ -44,6 +44,7 @@ mod journal;
 mod kill9;
 mod limits;
 mod logrotate;
+mod logs_tail;
 mod nginx;
 mod odd_bodies;
 mod old_logs;

@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::command::logs::find::Find;
 use crate::command::logs::recover::Recover;
 use crate::command::logs::repair::Repair;
+use crate::command::logs::tail::Tail;
 use crate::command::logs::verify::Verify;
 
-/// Check or complete the logs of an endpoint, or take back what was refused.
+/// Follow the logs of an endpoint, check or complete them, or take back what was refused.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  mns-endpoint logs tail
+  mns-endpoint logs find 'order 4711' --since 3d
   mns-endpoint logs verify
   mns-endpoint logs repair --dry-run
   mns-endpoint logs recover --dry-run")]
@@ -21,6 +25,8 @@ pub(crate) struct Logs {
 
 #[derive(Debug, Subcommand)]
 enum LogsCommand {
+    Tail(Tail),
+    Find(Find),
     Verify(Verify),
     Repair(Repair),
     Recover(Recover),
@@ -29,6 +35,8 @@ enum LogsCommand {
 impl Logs {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.action {
+            LogsCommand::Tail(tail) => tail.run().await,
+            LogsCommand::Find(find) => find.run().await,
             LogsCommand::Verify(verify) => verify.run(),
             LogsCommand::Repair(repair) => repair.run(),
             LogsCommand::Recover(recover) => recover.run().await,

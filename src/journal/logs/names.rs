@@ -163,7 +163,7 @@ impl Names {
             if is_ours || rest.starts_with(|character: char| character.is_ascii_digit()) {
                 continue;
             }
-            let is_packed = PACKED.iter().any(|end| rest.ends_with(end));
+            let is_packed = Self::is_packed(rest);
             let why = if is_packed {
                 "it is packed: unpack it to have it read"
             } else {
@@ -173,6 +173,12 @@ impl Names {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Whether a file is packed, by its name.
+    #[must_use]
+    pub fn is_packed(name: &str) -> bool {
+        PACKED.iter().any(|end| name.ends_with(end))
     }
 
     /// The rotated files of both logs.

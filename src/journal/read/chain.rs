@@ -82,6 +82,14 @@ impl Chain {
         self.names.others(self.disk.as_ref(), Log::Endpoint)
     }
 
+    /// Files whose names have no number, and that are not packed: somebody may have moved or copied
+    /// the log there.
+    pub(super) fn unnumbered(&self) -> io::Result<Vec<PathBuf>> {
+        let paths = self.left_out()?.into_iter().map(|(path, _why)| path);
+        let is_packed = |path: &PathBuf| path.to_str().is_some_and(Names::is_packed);
+        Ok(paths.filter(|path| !is_packed(path)).collect())
+    }
+
     /// Which file is live; `None` if there is none at this moment.
     pub(super) fn live_id(&self) -> io::Result<Option<FileId>> {
         match self.disk.identity(&self.live()) {
@@ -182,7 +190,7 @@ impl Chain {
     /// Files under names that have no number: somebody may have moved or copied the log there.
     fn renamed(&self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
-        for (path, _why) in self.left_out()? {
+        for path in self.unnumbered()? {
             if let Ok(id) = self.disk.identity(&path) {
                 links.push(Link {
                     path,

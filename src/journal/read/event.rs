@@ -20,13 +20,15 @@ pub enum Start {
 /// Where a follower is, to be kept until the next one starts.
 #[derive(Debug, Clone, Default)]
 pub struct Saved {
-    /// Its place, and places before that, the newest first: [`Follower::trail`].
+    /// Its place, and places before that, the newest first: `Follower::trail`.
     pub trail: Vec<Position>,
     /// Up to here rows may have been delivered that are behind the first place of the trail: they
     /// come again, and say so.
     pub delivered: Option<Position>,
     /// When the last row before its place was logged.
     pub time: Option<RecordTime>,
+    /// Names of files without a number that were there then: `Follower::unnumbered`.
+    pub unnumbered: Vec<PathBuf>,
 }
 
 /// What has been read.

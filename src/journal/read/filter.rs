@@ -33,6 +33,8 @@ pub struct Filter {
     /// Texts in any value: attributes, headers, the body. Without an upper-case letter in it a text
     /// matches in both cases (of ASCII).
     pub contains: Vec<String>,
+    /// The same as a condition of its own: what `logs find` is asked for.
+    pub text: Vec<String>,
     /// Not before this moment.
     pub since: Option<Timestamp>,
     /// Before this moment.
@@ -68,7 +70,9 @@ impl Filter {
             && self.has_reason(row)
             && self.has_peer(row)
             && self.is_in_time(row)
-            && (self.contains.is_empty() || self.contains.iter().any(|text| contains(row, text)))
+            && [&self.contains, &self.text]
+                .into_iter()
+                .all(|wanted| wanted.is_empty() || wanted.iter().any(|text| contains(row, text)))
     }
 
     fn has_reason(&self, row: &Row) -> bool {
@@ -127,9 +131,11 @@ impl Filter {
             .iter()
             .map(|outcome| title(*outcome).unwrap_or_default().to_owned())
             .collect();
-        let groups = exact
-            .into_iter()
-            .chain([group(&self.contains, case), group(&titles, |_| Case::Kept)]);
+        let groups = exact.into_iter().chain([
+            group(&self.contains, case),
+            group(&self.text, case),
+            group(&titles, |_| Case::Kept),
+        ]);
         Prefilter {
             groups: groups.flatten().collect(),
         }

@@ -6,6 +6,7 @@
 //! waits in here: whoever calls [`Follower::poll`] waits [`POLL_INTERVAL`] when it is at the end.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::disk::FileId;
@@ -46,7 +47,7 @@ pub struct Follower {
 pub(super) struct At {
     open: OpenLink,
     offset: u64,
-    successor: Successor,
+    pub(super) successor: Successor,
 }
 
 /// Up to this place rows may have come before.
@@ -78,6 +79,13 @@ impl Follower {
     #[must_use]
     pub fn trail(&self) -> Vec<Position> {
         self.trail.places()
+    }
+
+    /// Names without a number in the directory, as it knows them.
+    #[must_use]
+    pub fn unnumbered(&self) -> Vec<PathBuf> {
+        let known = self.at.as_ref().map(|at| at.successor.unnumbered());
+        known.unwrap_or_default().to_vec()
     }
 
     /// When the last row was logged.

@@ -29,6 +29,16 @@ pub struct Budget {
     pub pause: Duration,
 }
 
+impl Budget {
+    /// No bound: for a command that somebody can interrupt.
+    pub const UNBOUNDED: Self = Self {
+        rows: usize::MAX,
+        bytes: u64::MAX,
+        time: Duration::MAX,
+        pause: Duration::ZERO,
+    };
+}
+
 /// What a search has found, and where it goes on.
 #[derive(Debug)]
 pub struct Page {

@@ -12,16 +12,17 @@ impl Follower {
     /// Goes to where it starts. Returns whether there is a file to read.
     pub(super) fn begin(&mut self) -> io::Result<bool> {
         let start = self.start.clone();
+        let delivered = match &start {
+            Some(Start::Saved(saved)) => saved.delivered,
+            Some(Start::Oldest | Start::Newest) | None => None,
+        };
         let is_begun = match start {
             Some(Start::Saved(saved)) if !saved.trail.is_empty() => {
                 self.trail = Trail::saved(&saved.trail);
                 self.last_time = saved.time;
                 let is_found = self.find_again()?;
-                if let Some(delivered) = saved.delivered
-                    && is_found
-                    && let Located::In(open) = self.chain.locate(&delivered)?
-                {
-                    self.mark_until(&open.link, delivered.offset());
+                if let Some(at) = &mut self.at {
+                    at.successor.saved(saved.unnumbered);
                 }
                 is_found
             }
@@ -31,6 +32,11 @@ impl Follower {
                 self.enter_beginning(oldest)?
             }
         };
+        if let Some(delivered) = delivered.filter(|_| is_begun)
+            && let Located::In(open) = self.chain.locate(&delivered)?
+        {
+            self.mark_until(&open.link, delivered.offset());
+        }
         if is_begun {
             self.start = None;
         }

@@ -34,8 +34,24 @@ impl Successor {
             .take_while(|other| other.id != link.id && !other.is_live);
         Ok(Self {
             older: older.map(|link| link.id).collect(),
-            unnumbered: unnumbered(chain)?,
+            unnumbered: chain.unnumbered()?,
         })
+    }
+
+    /// Files that have come since under names without a number, besides `link` itself.
+    pub(super) fn news(&self, chain: &Chain, link: &Link) -> io::Result<usize> {
+        let names = chain.unnumbered()?;
+        let is_new = |name: &&PathBuf| !self.unnumbered.contains(name) && **name != link.path;
+        Ok(names.iter().filter(is_new).count())
+    }
+
+    /// What was there when a consumer saved its state.
+    pub(super) fn saved(&mut self, unnumbered: Vec<PathBuf>) {
+        self.unnumbered = unnumbered;
+    }
+
+    pub(super) fn unnumbered(&self) -> &[PathBuf] {
+        &self.unnumbered
     }
 
     /// The file that follows `link`; `None` while that is the one that is written.
@@ -49,10 +65,12 @@ impl Successor {
         let Some(place) = links.iter().position(|other| other.id == link.id) else {
             return self.after_one_without_number(chain, link, links);
         };
+        let news = self.news(chain, link)?;
         let old = links.get(place).cloned();
         let next = links.into_iter().nth(place.saturating_add(1));
         Ok(next.zip(old).map(|(next, old)| NextFile {
-            is_certain: chain.is_next(old.number, next.number),
+            // A copy that has come since may hold what was in the file before somebody cut it.
+            is_certain: news == 0 && chain.is_next(old.number, next.number),
             link: next,
             old_name: Some(old.path),
         }))
@@ -72,11 +90,7 @@ impl Successor {
         };
         // If it never got its number the next file has it. Each renaming leaves a name: with two
         // new ones another file was in between.
-        let names = unnumbered(chain)?;
-        let new_names = names
-            .iter()
-            .filter(|name| !self.unnumbered.contains(name))
-            .count();
+        let new_names = self.news(chain, link)?;
         let is_certain = chain.is_next(link.number, next.number)
             || (link.is_live && link.number == next.number && new_names <= 1);
         Ok(Some(NextFile {
@@ -85,9 +99,4 @@ impl Successor {
             is_certain,
         }))
     }
-}
-
-fn unnumbered(chain: &Chain) -> io::Result<Vec<PathBuf>> {
-    let names = chain.left_out()?;
-    Ok(names.into_iter().map(|(path, _why)| path).collect())
 }

@@ -8,7 +8,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -21,13 +20,7 @@ use crate::journal::read::{
 };
 use crate::journal::{Log, Names};
 
-/// Enough for every test.
-const ALL: Budget = Budget {
-    rows: usize::MAX,
-    bytes: u64::MAX,
-    time: Duration::MAX,
-    pause: Duration::ZERO,
-};
+const ALL: Budget = Budget::UNBOUNDED;
 
 /// The files of a port in a directory of their own.
 struct Dir {
@@ -358,6 +351,7 @@ fn resume(dir: &Dir, follower: &Follower) -> Follower {
         trail,
         delivered: None,
         time: follower.last_time(),
+        unnumbered: follower.unnumbered(),
     }))
 }
 
@@ -475,6 +469,18 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     };
     assert_eq!(met(&mut restarted), expected(&["> ", "missed"]));
     assert_eq!(met(&mut follower), expected(&["> ", "missed"]));
+    // A copy of a file that a follower had not begun says that there may have been more in it.
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower), ["M1"]);
+    dir.rotate();
+    push(&dir, 2..=2);
+    fs::copy(dir.live(), dir.path("endpoint_log.80.copy")).unwrap();
+    fs::write(dir.live(), "").unwrap();
+    push(&dir, 3..=3);
+    assert_eq!(met(&mut resume(&dir, &follower)), ["> ", "missed", "M3"]);
+    assert_eq!(met(&mut follower), ["> ", "missed", "M3"]);
 }
 
 #[test]
@@ -499,7 +505,7 @@ fn what_was_cut_back_is_read_again_from_the_last_common_row_and_says_so() {
     let saved = Saved {
         trail: vec![look_up_end(&dir, 38)],
         delivered: Some(delivered),
-        time: None,
+        ..Saved::default()
     };
     let met = met(&mut dir.follow(Start::Saved(saved)));
     assert_eq!(met, ["M39?", "M40?", "M42", "M43", "M44"]);

@@ -1,0 +1,53 @@
+//! `--ack`: the positions that a consumer sends back on stdin, one a line.
+
+use std::io::stdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use crate::command::logs::source::say;
+use crate::command::logs::stop::Stop;
+use crate::journal::Position;
+
+/// How many positions may wait to be taken.
+const WAITING_MAX: usize = 1024;
+
+/// Positions that came back.
+pub(super) struct Acknowledged {
+    positions: Receiver<Position>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Acknowledged {
+    /// Reads stdin on a thread, which ends with it or with the process. The end of stdin asks to
+    /// stop: whoever acknowledges is gone.
+    pub(super) fn of_stdin(stop: &Arc<Stop>) -> Self {
+        let (sender, positions) = mpsc::sync_channel(WAITING_MAX);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (stop, over) = (stop.clone(), is_over.clone());
+        thread::spawn(move || {
+            for line in stdin().lines() {
+                let Ok(line) = line else { break };
+                match line.trim().parse() {
+                    Ok(position) if sender.send(position).is_ok() => {}
+                    Ok(_) => break,
+                    Err(error) => say(&format!("stdin: {}: {error}", line.trim())),
+                }
+            }
+            over.store(true, Ordering::Release);
+            stop.ask();
+        });
+        Self { positions, is_over }
+    }
+
+    /// The next one that has come.
+    pub(super) fn next(&self) -> Option<Position> {
+        self.positions.try_recv().ok()
+    }
+
+    /// Whether no further one comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,157 @@
+//! `logs find`: searches the endpoint log and the rotated files, the newest row first.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use clap::Args;
+
+use crate::command::Configuration;
+use crate::command::logs::printing::Printing;
+use crate::command::logs::selection::Selection;
+use crate::command::logs::source::{Source, say};
+use crate::command::logs::stop::{Stop, until_stopped};
+use crate::command::stdout::{Printer, printer};
+use crate::journal::{Budget, Horizon, Progress, Row, Search, SearchStart};
+
+/// Rows that are printed at once.
+const PAGE_ROWS: usize = 100;
+
+/// Search the endpoint log, also in rotated files, newest rows first.
+///
+/// Reads the files as they are: there is no index, and serve may run beside. 1 GiB takes about a
+/// second from memory. Files that are packed, and those whose names have no number, are left out
+/// and named. Ends with 1 if nothing was found.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint logs find 'order 4711' --since 3d --topic orders
+  mns-endpoint logs find --outcome refused --reason signature_wrong --limit 0 --output json")]
+pub(super) struct Find {
+    /// A text in any value of a row: the message, attributes, headers, the body. Without an
+    /// upper-case letter both cases match.
+    text: Option<String>,
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    printing: Printing,
+    /// How many rows; 0 is all.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+}
+
+impl Find {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let find = self.clone();
+        until_stopped(move |stop| find.search(stop)).await
+    }
+
+    fn search(&self, stop: &Arc<Stop>) -> anyhow::Result<ExitCode> {
+        let begun = Instant::now();
+        let source = Source::open(&self.configuration)?;
+        source.report_left_out()?;
+        let mut filter = source.filter(&self.selection)?;
+        filter.text.extend(self.text.clone());
+        let chain = source.chain.clone();
+        let search = Search::new(chain, Horizon::FileEnd, filter, SearchStart::Newest);
+        let search = search.with_context(|| source.cannot_read())?;
+        let mut out = printer();
+        let mut found = 0_usize;
+        let mut meter = ProgressLine::new();
+        let mut progress = Progress::default();
+        if let Some(mut search) = search {
+            let mut is_done = false;
+            while !is_done && !stop.is_asked() && !out.is_left() {
+                let left = match self.limit {
+                    0 => PAGE_ROWS,
+                    limit => limit.saturating_sub(found).min(PAGE_ROWS),
+                };
+                let budget = Budget {
+                    rows: left,
+                    ..Budget::UNBOUNDED
+                };
+                let page = search.page(&budget, |progress| {
+                    meter.show(progress);
+                    stop.is_asked()
+                });
+                meter.clear();
+                let page = page.with_context(|| source.cannot_read())?;
+                found = found.saturating_add(page.rows.len());
+                is_done = page.next.is_none() || found == self.limit;
+                self.print(&mut out, &page.rows, &source)?;
+                progress = search.progress();
+            }
+        }
+        let bytes = ByteSize::b(progress.bytes);
+        let back_to = progress
+            .back_to
+            .map_or_else(String::new, |time| format!(", back to {time}"));
+        let seconds = begun.elapsed().as_secs_f64();
+        say(&format!(
+            "Found {found} in {bytes} ({seconds:.1} s){back_to}"
+        ));
+        Ok(if found > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    fn print(&self, out: &mut Printer, rows: &[Row], source: &Source) -> anyhow::Result<()> {
+        let look = self.printing.look(out);
+        let wanted: Vec<String> = self
+            .text
+            .iter()
+            .chain(&self.selection.contains)
+            .cloned()
+            .collect();
+        for row in rows {
+            let line = || look.find(row, &wanted);
+            self.printing.write(out, row, &source.zone, false, line)?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+/// How far a search has come, in one line of a terminal that is written again and again.
+struct ProgressLine {
+    is_terminal: bool,
+    shown_at: Option<Instant>,
+}
+
+impl ProgressLine {
+    /// Between two of them.
+    const INTERVAL_MS: u128 = 200;
+
+    fn new() -> Self {
+        Self {
+            is_terminal: std::io::stderr().is_terminal(),
+            shown_at: None,
+        }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        let is_due =
+            (self.shown_at).is_none_or(|shown| shown.elapsed().as_millis() >= Self::INTERVAL_MS);
+        if !self.is_terminal || !is_due {
+            return;
+        }
+        self.shown_at = Some(Instant::now());
+        let [read, total] = [progress.bytes, progress.bytes_total].map(ByteSize::b);
+        let back_to = progress
+            .back_to
+            .map_or_else(String::new, |time| format!(", back to {time}"));
+        write!(std::io::stderr(), "\r\x1b[K  {read} of {total}{back_to}").ok();
+    }
+
+    fn clear(&self) {
+        if self.shown_at.is_some() {
+            write!(std::io::stderr(), "\r\x1b[K").ok();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The filters that the commands on rows share.
+
+use std::str::FromStr as _;
+
+use anyhow::bail;
+use clap::Args;
+use ipnet::IpNet;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use strum::VariantNames as _;
+
+use crate::journal::{Filter, Outcome};
+
+/// Which rows. Different filters must all hold; of one that is repeated one value is enough.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Selection {
+    /// The name of a topic; may be repeated, as every filter may.
+    #[arg(long, value_name = "NAME")]
+    pub(super) topic: Vec<String>,
+    /// The name of a subscription.
+    #[arg(long, value_name = "NAME")]
+    pub(super) subscription: Vec<String>,
+    /// A tag.
+    #[arg(long)]
+    pub(super) tag: Vec<String>,
+    /// The id of a message.
+    #[arg(long, value_name = "ID")]
+    pub(super) message_id: Vec<String>,
+    /// The id of a request (x-mns-request-id).
+    #[arg(long, value_name = "ID")]
+    pub(super) request_id: Vec<String>,
+    /// What came of it: accepted, duplicate, remark, refused, deferred, recovered or other.
+    #[arg(long, value_parser = outcome)]
+    pub(super) outcome: Vec<Outcome>,
+    /// The key of a refusal or a remark, as in docs/errors.md.
+    #[arg(long, value_name = "KEY")]
+    pub(super) reason: Vec<String>,
+    /// A network or an address that it came from.
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    pub(super) peer: Vec<IpNet>,
+    /// A text in any value, the headers and the body too; without an upper-case letter both cases
+    /// match.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) contains: Vec<String>,
+    /// Not before: a span back from now (15m, 3d), a time of today (18:40), 2026-11-24,
+    /// '2026-11-24 18:40', or RFC 3339.
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Before this time, in the same forms.
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+    /// Also requests that did not come from MNS, and records that are no answer to a push.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+impl Selection {
+    /// The filter, with times in a zone.
+    pub(super) fn filter(&self, zone: &TimeZone, now: Timestamp) -> anyhow::Result<Filter> {
+        let moment = |flag: &str, text: &Option<String>| {
+            let Some(text) = text else { return Ok(None) };
+            match moment(text, zone, now) {
+                Some(moment) => Ok(Some(moment)),
+                None => bail!(
+                    "{flag} {text}: write a span as in 15m or 3d, a time as in 18:40, \
+                     2026-11-24 or '2026-11-24 18:40', or RFC 3339"
+                ),
+            }
+        };
+        Ok(Filter {
+            topics: self.topic.clone(),
+            subscriptions: self.subscription.clone(),
+            tags: self.tag.clone(),
+            message_ids: self.message_id.clone(),
+            request_ids: self.request_id.clone(),
+            outcomes: self.outcome.clone(),
+            reasons: self.reason.clone(),
+            peers: self.peer.clone(),
+            contains: self.contains.clone(),
+            text: Vec::new(),
+            since: moment("--since", &self.since)?,
+            until: moment("--until", &self.until)?,
+            zone: Some(zone.clone()),
+            // Whoever asks for an outcome asks for all that have it.
+            all: self.all || self.outcome.contains(&Outcome::Other),
+        })
+    }
+}
+
+fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment);
+    }
+    if let Ok(span) = humantime::parse_duration(text) {
+        return now.checked_sub(SignedDuration::try_from(span).ok()?).ok();
+    }
+    let of = |local: DateTime| zone.to_timestamp(local).ok();
+    if let Ok(date) = text.parse::<Date>() {
+        return of(date.to_datetime(Time::midnight()));
+    }
+    let time = |text: &str| {
+        let time = Time::strptime("%H:%M", text);
+        time.or_else(|_| Time::strptime("%H:%M:%S", text)).ok()
+    };
+    if let Some((date, of_day)) = text.split_once([' ', 'T']) {
+        return of(date.parse::<Date>().ok()?.to_datetime(time(of_day)?));
+    }
+    let today = zone.to_datetime(now).date();
+    let time = time(text)?;
+    let moment = of(today.to_datetime(time))?;
+    if moment <= now {
+        return Some(moment);
+    }
+    // A time that is still to come today was that of yesterday.
+    of(today.yesterday().ok()?.to_datetime(time))
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    Outcome::from_str(text).map_err(|_unknown| format!("write {}", Outcome::VARIANTS.join(", ")))
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text
+        .parse()
+        .map(|address: std::net::IpAddr| IpNet::from(address));
+    text.parse()
+        .or(address)
+        .map_err(|_no_address| "write 10.0.0.0/8, or an address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let zone = TimeZone::get("Asia/Shanghai").unwrap();
+        let now: Timestamp = "2026-11-24T10:40:38Z".parse().unwrap();
+        for (text, expected) in [
+            ("15m", Some("2026-11-24T10:25:38Z")),
+            ("3d", Some("2026-11-21T10:40:38Z")),
+            ("18:40", Some("2026-11-24T10:40:00Z")),
+            ("18:40:38", Some("2026-11-24T10:40:38Z")),
+            // It is still to come.
+            ("18:41", Some("2026-11-23T10:41:00Z")),
+            ("2026-11-24", Some("2026-11-23T16:00:00Z")),
+            ("2026-11-24 18:40", Some("2026-11-24T10:40:00Z")),
+            ("2026-11-24T18:40:01", Some("2026-11-24T10:40:01Z")),
+            ("2026-11-24T18:40:00+02:00", Some("2026-11-24T16:40:00Z")),
+            ("yesterday", None),
+            ("25:00", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|text| text.parse::<Timestamp>().unwrap());
+            assert_eq!(moment(text, &zone, now), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_network_may_be_an_address() {
+        assert_eq!(network("10.1.2.3"), network("10.1.2.3/32"));
+        assert!(network("10.1.2.3/33").is_err() && outcome("odd").is_err());
+        assert_eq!(outcome("deferred"), Ok(Outcome::Deferred));
+    }
+}

@@ -1,0 +1,70 @@
+//! Which endpoint log a command reads, and in which zone its times are.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::command::Configuration;
+use crate::command::logs::selection::Selection;
+use crate::config;
+use crate::disk::RealDisk;
+use crate::journal::{Chain, Filter, Names, Numbering, escaped};
+
+/// The endpoint log of the port of server.listen in logs.dir.
+pub(super) struct Source {
+    pub(super) names: Names,
+    pub(super) chain: Chain,
+    pub(super) zone: TimeZone,
+}
+
+impl Source {
+    pub(super) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
+        let config = configuration.load(&[])?;
+        let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
+            bail!("server.listen names no port")
+        };
+        let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
+        let names = Names {
+            dir: config.log_dir.clone(),
+            port,
+        };
+        // Who switches rotation off leaves it to logrotate.
+        let numbering = match config.journal.rotate_bytes {
+            Some(_) => Numbering::Ascending,
+            None => Numbering::Descending,
+        };
+        Ok(Self {
+            chain: Chain::new(Arc::new(RealDisk), names.clone(), numbering),
+            names,
+            zone,
+        })
+    }
+
+    /// What is asked for, with times as of now.
+    pub(super) fn filter(&self, selection: &Selection) -> anyhow::Result<Filter> {
+        let now = Timestamp::try_from(SystemClock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+        selection.filter(&self.zone, now)
+    }
+
+    /// Says which files are not read, and why.
+    pub(super) fn report_left_out(&self) -> anyhow::Result<()> {
+        let left_out = self.chain.left_out();
+        for (path, why) in left_out.with_context(|| self.cannot_read())? {
+            say(&format!("{}: left out: {why}", path.display()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn cannot_read(&self) -> String {
+        format!("cannot read the logs in {}", self.names.dir.display())
+    }
+}
+
+/// A line on stderr, for people: stdout has the data. Nobody waits for it.
+pub(super) fn say(line: &str) {
+    writeln!(std::io::stderr(), "{}", escaped(line.as_bytes())).ok();
+}

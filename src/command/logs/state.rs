@@ -1,0 +1,176 @@
+//! `--state`: how far a consumer has come, in a small file that is written whole or not at all.
+//!
+//! It has the place behind the last row that is done, places before that for the case that rows are
+//! cut back, and the place up to which rows may have been delivered besides: whoever starts after a
+//! kill delivers those again, and marks them. It is written before a delivery with what is about to
+//! be delivered, so nothing comes twice without the mark.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::bounded;
+use crate::disk::{NotReplaced, RealDisk, Replace, regular};
+use crate::journal::{Position, RecordTime, Saved, json_text};
+
+/// The largest state, in bytes: far more than the places of a trail take.
+const BYTES_MAX: u64 = 64 * 1024;
+/// Permissions of a new file, before the umask.
+const MODE: u32 = 0o644;
+/// The version of the format.
+const VERSION: u64 = 1;
+
+/// The file of a state.
+pub(super) struct StateFile {
+    path: PathBuf,
+    draft: PathBuf,
+    /// Which log it is of.
+    log: String,
+    written: Option<Value>,
+}
+
+impl StateFile {
+    /// `log` is the name of the log that the state is of.
+    pub(super) fn new(path: &Path, log: &str) -> Self {
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(".new");
+        Self {
+            path: path.to_owned(),
+            draft: draft.into(),
+            log: log.to_owned(),
+            written: None,
+        }
+    }
+
+    /// What was saved; `None` if there is no file yet.
+    pub(super) fn load(&self) -> anyhow::Result<Option<Saved>> {
+        let path = self.path.display();
+        let file = match regular::open_to_read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.with_context(|| format!("cannot read the state {path}"))?,
+        };
+        let bytes = bounded::read_all(file, BYTES_MAX);
+        let bytes = bytes.with_context(|| format!("cannot read the state {path}"))?;
+        let state: Option<Value> = serde_json::from_slice(&bytes).ok();
+        let Some((log, saved)) = state.as_ref().and_then(read) else {
+            bail!(
+                "{path} is no state of logs tail or logs replay: name another file, or remove it \
+                 to begin anew"
+            );
+        };
+        if log != self.log {
+            bail!(
+                "{path} is the state of {log}, not of {}: name another file",
+                self.log
+            );
+        }
+        Ok(Some(saved))
+    }
+
+    /// Saves a state, durably, unless it is the one that is there.
+    pub(super) fn save(&mut self, saved: &Saved) -> anyhow::Result<()> {
+        let state = write(&self.log, saved);
+        if self.written.as_ref() == Some(&state) {
+            return Ok(());
+        }
+        let text = json_text(&state) + "\n";
+        let replace = Replace {
+            path: &self.path,
+            draft: &self.draft,
+            mode: MODE,
+        };
+        let replaced = replace.with(&RealDisk, text.as_bytes());
+        replaced.map_err(|NotReplaced { doing, path, cause }| {
+            let path = path.display();
+            anyhow::Error::from(cause).context(format!("cannot {doing} the state {path}"))
+        })?;
+        self.written = Some(state);
+        Ok(())
+    }
+}
+
+fn write(log: &str, saved: &Saved) -> Value {
+    let trail = saved.trail.iter().map(ToString::to_string);
+    let unnumbered = saved.unnumbered.iter().map(|path| path.to_string_lossy());
+    json!({
+        "version": VERSION,
+        "log": log,
+        "trail": trail.collect::<Vec<_>>(),
+        "delivered": saved.delivered.map(|place| place.to_string()),
+        "time": saved.time.map(|time| time.to_string()),
+        "unnumbered": unnumbered.collect::<Vec<_>>(),
+    })
+}
+
+fn read(state: &Value) -> Option<(&str, Saved)> {
+    let place = |value: &Value| value.as_str()?.parse::<Position>().ok();
+    let is_known = state.get("version")?.as_u64()? == VERSION;
+    let trail = state.get("trail")?.as_array()?;
+    let unnumbered = state.get("unnumbered")?.as_array()?;
+    let unnumbered = unnumbered.iter().filter_map(Value::as_str);
+    let saved = Saved {
+        trail: trail.iter().map(place).collect::<Option<_>>()?,
+        delivered: state.get("delivered").and_then(place),
+        time: state
+            .get("time")
+            .and_then(Value::as_str)
+            .and_then(RecordTime::of_text),
+        unnumbered: unnumbered.map(PathBuf::from).collect(),
+    };
+    is_known.then_some((state.get("log")?.as_str()?, saved))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_state_is_read_back_and_what_is_none_or_of_another_log_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let mut file = StateFile::new(&path, "endpoint_log.80");
+        assert!(file.load().unwrap().is_none());
+        let places: Vec<Position> = ["1-2-3", "1-1-2"].map(|text| text.parse().unwrap()).into();
+        let saved = Saved {
+            trail: places.clone(),
+            delivered: places.first().copied(),
+            time: RecordTime::of_text("2026-11-24 18:40:36"),
+            unnumbered: vec![PathBuf::from("logs/endpoint_log.80.copy")],
+        };
+        file.save(&saved).unwrap();
+        let again = file.load().unwrap().unwrap();
+        assert_eq!(again.trail, saved.trail);
+        assert_eq!((again.delivered, again.time), (saved.delivered, saved.time));
+        assert_eq!(again.unnumbered, saved.unnumbered);
+        // The same again costs no write.
+        fs::remove_file(&path).unwrap();
+        file.save(&saved).unwrap();
+        assert!(!path.exists());
+        file.save(&Saved {
+            delivered: None,
+            ..saved
+        })
+        .unwrap();
+        let other = StateFile::new(&path, "endpoint_log.81").load().unwrap_err();
+        assert!(
+            other
+                .to_string()
+                .contains("is the state of endpoint_log.80"),
+            "{other}"
+        );
+        for text in [
+            "",
+            "{}",
+            "[1]",
+            "{\"version\":2,\"log\":\"x\",\"trail\":[]}",
+        ] {
+            fs::write(&path, text).unwrap();
+            let refused = file.load().unwrap_err().to_string();
+            assert!(refused.contains("is no state"), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Work that goes on until a signal: on a thread of its own, since it waits for disks and pipes.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, bail};
+
+use crate::signals::Signals;
+
+/// Whether somebody asked to stop.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    is_asked: AtomicBool,
+}
+
+impl Stop {
+    pub(super) fn is_asked(&self) -> bool {
+        self.is_asked.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn ask(&self) {
+        self.is_asked.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` to its end. The first SIGINT or SIGTERM asks it to finish what it is at, a second
+/// one does not wait for that.
+pub(super) async fn until_stopped(
+    work: impl FnOnce(&Arc<Stop>) -> anyhow::Result<ExitCode> + Send + 'static,
+) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::install().context("cannot handle signals")?;
+    let stop = Arc::new(Stop::default());
+    let asked = stop.clone();
+    let mut work = tokio::task::spawn_blocking(move || work(&asked));
+    tokio::select! {
+        ended = &mut work => return ended.context("the work panicked")?,
+        _signal = signals.stop() => stop.ask(),
+    }
+    tokio::select! {
+        ended = &mut work => ended.context("the work panicked")?,
+        signal = signals.again() => bail!("{signal}: ended before the work at hand was finished"),
+    }
+}
