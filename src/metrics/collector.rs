@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 use tracing::error;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::metrics::families::Families;
 use crate::metrics::{journal, net, process, quarantine, requests, trust};
-use crate::net::Counters;
+use crate::net::{Counters, Tls};
 use crate::server::Endpoint;
 
 /// The first part of every name.
@@ -21,17 +23,29 @@ const PREFIX: &str = "mns_endpoint";
 struct EndpointCollector {
     endpoint: Arc<Endpoint>,
     connections: Arc<Counters>,
+    tls: Option<Arc<Tls>>,
+}
+
+/// What every process is asked for, under names without our prefix.
+#[derive(Debug)]
+struct ProcessCollector {
+    started: SystemTime,
 }
 
 /// A function that returns all metrics as `OpenMetrics` text.
 pub(crate) fn text_of(
     endpoint: Arc<Endpoint>,
     connections: Arc<Counters>,
+    tls: Option<Arc<Tls>>,
 ) -> impl Fn() -> String + Send + Sync + 'static {
-    let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(EndpointCollector {
+    let mut registry = Registry::default();
+    let started = SystemClock.now();
+    registry.register_collector(Box::new(ProcessCollector { started }));
+    let ours = registry.sub_registry_with_prefix(PREFIX);
+    ours.register_collector(Box::new(EndpointCollector {
         endpoint,
         connections,
+        tls,
     }));
     move || {
         let mut metrics = String::new();
@@ -55,10 +69,25 @@ impl Collector for EndpointCollector {
         requests::write(families, endpoint)?;
         requests::write_subscriptions(families, &endpoint.counts)?;
         requests::write_durations(families, &endpoint.counts)?;
-        net::write(families, &self.connections)?;
+        net::write(families, &self.connections, self.tls.as_deref())?;
         trust::write(families, &endpoint.gate.load().verifier.certificates())?;
         journal::write(families, &endpoint.journal)?;
-        process::write(families, endpoint)?;
-        quarantine::write(families, &endpoint.quarantine)
+        quarantine::write(families, &endpoint.quarantine)?;
+        families.gauge(
+            "draining",
+            "Whether a stop is under way",
+            u64::from(endpoint.draining.is_cancelled()),
+        )?;
+        families.gauges(
+            "build_info",
+            "The version that runs; the value is always 1",
+            [([("version", env!("CARGO_PKG_VERSION"))], 1)],
+        )
+    }
+}
+
+impl Collector for ProcessCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        process::write(&mut Families(encoder), self.started)
     }
 }

@@ -46,6 +46,16 @@ impl Families<'_> {
         ConstGauge::new(value).encode(metric)
     }
 
+    pub(super) fn float_gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let metric = self.describe(name, help, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(metric)
+    }
+
+    pub(super) fn float_counter(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let metric = self.describe(name, help, MetricType::Counter)?;
+        ConstCounter::new(value).encode(metric)
+    }
+
     /// A gauge for each set of labels.
     pub(super) fn gauges<'a, const N: usize>(
         &mut self,

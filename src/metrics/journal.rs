@@ -16,6 +16,10 @@ pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Resu
         "Whether what is handed to the journal can be expected to reach the disk",
         u64::from(journal.health().is_writable()),
     )?;
+    // Unknown until the writer has looked; 0 would say that the disk is full.
+    if let Some(bytes) = journal.free_bytes() {
+        families.gauge("log_free_bytes", "Free space where the logs are", bytes)?;
+    }
     families.counter(
         "journal_dropped_refusals",
         "Refusals that were not logged for want of room",

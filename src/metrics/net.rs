@@ -2,11 +2,16 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::metrics::families::Families;
-use crate::net::Counters;
+use crate::net::{Counters, Tls};
 
-pub(super) fn write(families: &mut Families<'_>, counters: &Counters) -> fmt::Result {
+pub(super) fn write(
+    families: &mut Families<'_>,
+    counters: &Counters,
+    tls: Option<&Tls>,
+) -> fmt::Result {
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let opened = load(&counters.opened);
     families.counter("connections", "Connections that got a slot", opened)?;
@@ -44,5 +49,15 @@ pub(super) fn write(families: &mut Families<'_>, counters: &Counters) -> fmt::Re
         "failed_handshakes",
         "TLS handshakes that failed or took too long",
         load(&counters.failed_handshakes),
+    )?;
+    let end = tls
+        .and_then(Tls::not_after)
+        .and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+    // Without TLS there is no such certificate; 0 would be one that has expired.
+    let Some(end) = end else { return Ok(()) };
+    families.gauge(
+        "tls_certificate_expiry_timestamp_seconds",
+        "When the certificate of server.tls expires, in Unix time",
+        end.as_secs(),
     )
 }

@@ -2,24 +2,26 @@
 
 use std::fmt;
 
+use strum::IntoEnumIterator as _;
+
 use crate::metrics::families::{Families, number};
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Provenance, Quarantine};
 
 pub(super) fn write(families: &mut Families<'_>, quarantine: &Quarantine) -> fmt::Result {
-    families.counter(
+    families.counters(
         "quarantine_kept",
         "Refused requests that were put in quarantine",
-        quarantine.kept(),
+        by_provenance(|of| quarantine.kept(of)),
     )?;
-    families.counter(
+    families.counters(
         "quarantine_dropped",
         "Refused requests that there was no room for in quarantine",
-        quarantine.dropped(),
+        by_provenance(|of| quarantine.dropped(of)),
     )?;
-    families.counter(
+    families.counters(
         "quarantine_pushed_out",
         "Requests in quarantine that made room for younger ones",
-        quarantine.pushed_out(),
+        by_provenance(|of| quarantine.pushed_out(of)),
     )?;
     families.counter(
         "quarantine_given_back",
@@ -36,4 +38,12 @@ pub(super) fn write(families: &mut Families<'_>, quarantine: &Quarantine) -> fmt
         "The room that they take",
         quarantine.bytes(),
     )
+}
+
+/// A count of requests that MNS signed and one of others, named as their files are.
+fn by_provenance(
+    count: impl Fn(Provenance) -> u64,
+) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {
+    Provenance::iter()
+        .map(move |provenance| ([("provenance", provenance.into())], count(provenance)))
 }

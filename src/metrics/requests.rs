@@ -76,6 +76,17 @@ pub(super) fn write_subscriptions(families: &mut Families<'_>, counts: &Counts) 
             ];
             (labels, count.last_second)
         }),
+    )?;
+    families.gauges(
+        "backing_off",
+        "Whether the last push of a subscription was refused, so that MNS waits before the next",
+        subscriptions.iter().map(|count| {
+            let labels = [
+                ("topic", count.topic.as_str()),
+                ("subscription", count.subscription.as_str()),
+            ];
+            (labels, u64::from(count.is_backing_off))
+        }),
     )
 }
 

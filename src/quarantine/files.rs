@@ -20,7 +20,9 @@ const GIVEN_BACK_MAX: usize = 4096;
 const DIR_MODE: u32 = 0o700;
 
 /// What is known of who sent a refused request, and how the names of its file say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
+)]
 pub enum Provenance {
     /// MNS: the signature matches.
     #[strum(serialize = "genuine")]
@@ -39,7 +41,6 @@ pub(super) struct Files {
     signed: Half,
     unsigned: Half,
     next_number: u64,
-    pushed_out: u64,
     given_back: u64,
 }
 
@@ -48,6 +49,7 @@ pub(super) struct Files {
 struct Half {
     files: VecDeque<(u64, u64)>,
     bytes: u64,
+    pushed_out: u64,
 }
 
 /// The kept requests in a directory, the oldest first. One that is missing has none.
@@ -72,7 +74,6 @@ impl Files {
             signed,
             unsigned,
             next_number: 1,
-            pushed_out: 0,
             given_back: 0,
         };
         for (number, provenance) in numbers(&files.dir)? {
@@ -134,9 +135,12 @@ impl Files {
         self.signed.bytes.saturating_add(self.unsigned.bytes)
     }
 
-    /// How many have made room for younger ones.
-    pub(super) fn pushed_out(&self) -> u64 {
-        self.pushed_out
+    /// How many of one half have made room for younger ones.
+    pub(super) fn pushed_out(&self, provenance: Provenance) -> u64 {
+        match provenance {
+            Provenance::Signed => self.signed.pushed_out,
+            Provenance::Unsigned => self.unsigned.pushed_out,
+        }
     }
 
     /// How many were deleted because space was scarce.
@@ -168,7 +172,8 @@ impl Files {
             if !self.remove_oldest(victim)? {
                 break;
             }
-            self.pushed_out = self.pushed_out.saturating_add(1);
+            let half = self.kept(victim);
+            half.pushed_out = half.pushed_out.saturating_add(1);
         }
         Ok(())
     }
@@ -302,6 +307,10 @@ mod tests {
             .collect()
     }
 
+    fn pushed_out(files: &Files) -> [u64; 2] {
+        [Provenance::Signed, Provenance::Unsigned].map(|provenance| files.pushed_out(provenance))
+    }
+
     #[test]
     fn the_oldest_goes_first_and_a_small_file_counts_a_block() {
         let dir = tempfile::tempdir().unwrap();
@@ -314,8 +323,8 @@ mod tests {
             ["3.unproved.http", "4.unproved.http", "5.unproved.http"]
         );
         assert_eq!(
-            (kept.len(), kept.bytes(), kept.pushed_out()),
-            (3, 3 * BLOCK_BYTES, 2)
+            (kept.len(), kept.bytes(), pushed_out(&kept)),
+            (3, 3 * BLOCK_BYTES, [0, 2])
         );
         assert_eq!(
             kept.add_next(Provenance::Unsigned, &BLOCK.repeat(4))
@@ -377,7 +386,7 @@ mod tests {
                 .iter()
                 .all(|name| name.contains("genuine"))
         );
-        assert_eq!((kept.given_back(), kept.pushed_out()), (count, 0));
+        assert_eq!((kept.given_back(), pushed_out(&kept)), (count, [0, 0]));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 
+use strum::IntoEnumIterator as _;
 use tracing::warn;
 
-use crate::quarantine::files::Files;
+use crate::quarantine::files::{Files, Provenance};
 use crate::quarantine::reservation::{Mark, Reserved};
 
 /// What the thread is asked for.
@@ -29,9 +30,9 @@ pub(super) struct Keeper {
     /// Counts up: a number is not used again before the next start.
     pub(super) next_number: AtomicU64,
     pub(super) waiting_bytes: AtomicUsize,
-    pub(super) kept: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) pushed_out: AtomicU64,
+    pub(super) kept: Counts,
+    pub(super) dropped: Counts,
+    pub(super) pushed_out: Counts,
     pub(super) given_back: AtomicU64,
     /// The thread has been asked to and has not done it yet: once is enough.
     pub(super) is_giving_back: AtomicBool,
@@ -41,13 +42,29 @@ pub(super) struct Keeper {
     has_warned_of_deletion: AtomicBool,
 }
 
+/// A count for each [`Provenance`].
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    signed: AtomicU64,
+    unsigned: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn of(&self, provenance: Provenance) -> &AtomicU64 {
+        match provenance {
+            Provenance::Signed => &self.signed,
+            Provenance::Unsigned => &self.unsigned,
+        }
+    }
+}
+
 impl Keeper {
     pub(super) fn take_number(&self) -> u64 {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn note_dropped(&self, mark: Option<Mark>) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note_dropped(&self, provenance: Provenance, mark: Option<Mark>) {
+        self.dropped.of(provenance).fetch_add(1, Ordering::Relaxed);
         if let Some(Mark(number)) = mark {
             self.signatures
                 .lock()
@@ -77,10 +94,12 @@ impl Keeper {
 
     fn keep(&self, files: &mut Files, reserved: &Reserved, capture: &[u8]) {
         let Err(error) = files.add(reserved.number, reserved.provenance, capture) else {
-            self.kept.fetch_add(1, Ordering::Relaxed);
+            self.kept
+                .of(reserved.provenance)
+                .fetch_add(1, Ordering::Relaxed);
             return;
         };
-        self.note_dropped(reserved.mark);
+        self.note_dropped(reserved.provenance, reserved.mark);
         if matches!(
             error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
@@ -113,7 +132,11 @@ impl Keeper {
     pub(super) fn publish(&self, files: &Files) {
         self.files.store(files.len(), Ordering::Relaxed);
         self.bytes.store(files.bytes(), Ordering::Relaxed);
-        self.pushed_out.store(files.pushed_out(), Ordering::Relaxed);
+        for provenance in Provenance::iter() {
+            self.pushed_out
+                .of(provenance)
+                .store(files.pushed_out(provenance), Ordering::Relaxed);
+        }
         self.given_back.store(files.given_back(), Ordering::Relaxed);
     }
 }

@@ -140,7 +140,7 @@ impl Quarantine {
         let Some(queue) = &self.queue else {
             return false;
         };
-        let (bytes, mark) = (capture.len(), reserved.mark);
+        let (bytes, provenance, mark) = (capture.len(), reserved.provenance, reserved.mark);
         // Added before the capture is queued, so that the thread never subtracts what is not added.
         let before = self
             .keeper
@@ -152,7 +152,7 @@ impl Quarantine {
             self.keeper
                 .waiting_bytes
                 .fetch_sub(bytes, Ordering::Relaxed);
-            self.keeper.note_dropped(mark);
+            self.keeper.note_dropped(provenance, mark);
         }
         is_taken
     }
@@ -164,25 +164,28 @@ impl Quarantine {
         reason = "a file is reserved for one request only"
     )]
     pub fn give_up(&self, reserved: Reserved) {
-        self.keeper.note_dropped(reserved.mark);
+        self.keeper.note_dropped(reserved.provenance, reserved.mark);
     }
 
     /// Requests that were kept.
     #[must_use]
-    pub fn kept(&self) -> u64 {
-        self.keeper.kept.load(Ordering::Relaxed)
+    pub fn kept(&self, provenance: Provenance) -> u64 {
+        self.keeper.kept.of(provenance).load(Ordering::Relaxed)
     }
 
     /// Requests that were not kept although they could have been.
     #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.keeper.dropped.load(Ordering::Relaxed)
+    pub fn dropped(&self, provenance: Provenance) -> u64 {
+        self.keeper.dropped.of(provenance).load(Ordering::Relaxed)
     }
 
     /// Requests that made room for younger ones.
     #[must_use]
-    pub fn pushed_out(&self) -> u64 {
-        self.keeper.pushed_out.load(Ordering::Relaxed)
+    pub fn pushed_out(&self, provenance: Provenance) -> u64 {
+        self.keeper
+            .pushed_out
+            .of(provenance)
+            .load(Ordering::Relaxed)
     }
 
     /// Asks for the room of requests that nobody is proved to have sent: space is scarce. Nobody
@@ -251,6 +254,13 @@ mod tests {
         )
     }
 
+    fn total(count: impl Fn(Provenance) -> u64) -> u64 {
+        [Provenance::Signed, Provenance::Unsigned]
+            .map(count)
+            .iter()
+            .sum()
+    }
+
     #[test]
     fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
         let (queue, tasks) = mpsc::sync_channel(WAITING_MAX);
@@ -258,13 +268,20 @@ mod tests {
         let taken = (0..WAITING_MAX + 3)
             .filter(|_| stranger(&quarantine, b"small"))
             .count();
-        assert_eq!((taken, quarantine.dropped()), (WAITING_MAX, 3));
+        assert_eq!(
+            (taken, total(|of| quarantine.dropped(of))),
+            (WAITING_MAX, 3)
+        );
         assert_eq!(tasks.try_iter().count(), WAITING_MAX);
         let taken = (0..6)
             .filter(|_| stranger(&quarantine, &vec![0; WAITING_BYTES_MAX / 4]))
             .count();
         assert_eq!(
-            (taken, quarantine.dropped(), tasks.try_iter().count()),
+            (
+                taken,
+                total(|of| quarantine.dropped(of)),
+                tasks.try_iter().count()
+            ),
             (4, 5, 4)
         );
     }
@@ -283,11 +300,11 @@ mod tests {
         keeper.close().await;
         let files = std::fs::read_dir(&quarantine).unwrap().count();
         assert_eq!(
-            (files, keeper.files(), keeper.kept()),
+            (files, keeper.files(), total(|of| keeper.kept(of))),
             (WAITING_MAX, WAITING_MAX, 64)
         );
         assert!(!stranger(&keeper, b"late"));
-        assert_eq!(keeper.dropped(), 1);
+        assert_eq!(total(|of| keeper.dropped(of)), 1);
         keeper.close().await;
     }
 
@@ -346,7 +363,10 @@ mod tests {
                 .store(waiting, Ordering::Relaxed);
             assert!(!keep(b"b", 1));
         }
-        assert_eq!((quarantine.dropped(), tasks.try_iter().count()), (2, 1));
+        assert_eq!(
+            (total(|of| quarantine.dropped(of)), tasks.try_iter().count()),
+            (2, 1)
+        );
         assert!(keep(b"b", 1));
         assert!(is_marked(b"b"));
     }
@@ -363,7 +383,10 @@ mod tests {
         assert!(keeper.keep(new(keeper.reserve_signed(b"a")).unwrap(), b"small".to_vec()));
         keeper.close().await;
         assert_eq!(
-            (keeper.dropped(), new(keeper.reserve_signed(b"a")).is_some()),
+            (
+                total(|of| keeper.dropped(of)),
+                new(keeper.reserve_signed(b"a")).is_some()
+            ),
             (1, true)
         );
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -54,6 +54,8 @@ type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<SubscriptionTotals>>>
 struct SubscriptionTotals {
     accepted: AtomicU64,
     last_second: AtomicU64,
+    /// Its last push was refused: MNS waits before it sends the next.
+    is_backing_off: AtomicBool,
 }
 
 /// The same, for whoever reads.
@@ -67,6 +69,8 @@ pub struct SubscriptionCount {
     pub accepted: u64,
     /// When the last of them came, in seconds of Unix time.
     pub last_second: u64,
+    /// Whether the last push of it was refused, and none was accepted since.
+    pub is_backing_off: bool,
 }
 
 impl Default for Counts {
@@ -124,6 +128,19 @@ impl Counts {
             .as_secs();
         totals.accepted.fetch_add(1, Ordering::Relaxed);
         totals.last_second.fetch_max(second, Ordering::Relaxed);
+        totals.is_backing_off.store(false, Ordering::Relaxed);
+    }
+
+    /// Counts a refusal of a push that MNS signed. Only subscriptions of which something was
+    /// accepted are known: whoever subscribes this address to topics of his own fills no table.
+    pub(super) fn note_refused(&self, notification: &Notification<'_>) {
+        let all = self.subscriptions.load();
+        let totals = all
+            .get(notification.topic_name.as_ref())
+            .and_then(|of_topic| of_topic.get(notification.subscription_name.as_ref()));
+        if let Some(totals) = totals {
+            totals.is_backing_off.store(true, Ordering::Relaxed);
+        }
     }
 
     fn note_owner(&self, owner: &[u8]) {
@@ -217,6 +234,7 @@ impl Counts {
                         subscription: escaped(subscription),
                         accepted: totals.accepted.load(Ordering::Relaxed),
                         last_second: totals.last_second.load(Ordering::Relaxed),
+                        is_backing_off: totals.is_backing_off.load(Ordering::Relaxed),
                     }),
             );
         }

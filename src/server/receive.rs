@@ -83,6 +83,9 @@ impl Pushed<'_> {
         self.push.count(&refused.rejection, is_signed);
         self.push
             .remember_refused(&refused.rejection, is_signed, refused.notification.as_ref());
+        if let Some(notification) = refused.backs_off() {
+            self.push.endpoint.counts.note_refused(notification);
+        }
         if let Some(entry) = self.refusal(refused) {
             self.push.endpoint.journal.offer(entry);
         }

@@ -8,7 +8,7 @@ use crate::server::Endpoint;
 use crate::server::push::{Pushed, Unread};
 use crate::server::refusal::RefusalDetails;
 use crate::server::rejection::Rejection;
-use crate::trust::Verified;
+use crate::trust::{NotAdmitted, Verified};
 
 /// Why a request got no 201, and what MNS signed, as far as that can be read.
 pub(super) struct Refused<'v> {
@@ -28,6 +28,18 @@ impl<'v> Refused<'v> {
             rejection,
             notification: notification.filter(|known| !known.message_id.is_empty()),
         }
+    }
+}
+
+impl<'v> Refused<'v> {
+    /// The notification whose subscription MNS will push less often now. Of another owner a
+    /// subscription may have the same name.
+    pub(super) fn backs_off(&self) -> Option<&Notification<'v>> {
+        let is_of_another = matches!(
+            self.rejection,
+            Rejection::NotAdmitted(NotAdmitted::Owner(_))
+        );
+        self.notification.as_ref().filter(|_| !is_of_another)
     }
 }
 

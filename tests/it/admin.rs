@@ -14,7 +14,7 @@ use crate::support::{
     Answer, Bench, Options, attribute, cheap, eventually, exchange, finish, key, run,
 };
 
-const PROMTOOL: &str = "/usr/bin/promtool";
+pub const PROMTOOL: &str = "/usr/bin/promtool";
 
 pub fn bench(set: impl FnOnce(Options) -> Options) -> (Bench, SocketAddr) {
     let bench = Bench::with(|options| set(options.set("admin.listen", "127.0.0.1:0")));
@@ -117,6 +117,42 @@ fn what_comes_of_requests_is_counted() {
 }
 
 #[test]
+fn a_subscription_backs_off_from_a_refusal_until_a_push_is_accepted() {
+    let (bench, admin) = bench(|options| options);
+    let backing_off = || {
+        let text = get(admin, "/metrics", "").body;
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("mns_endpoint_backing_off{"));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let incomplete = || {
+        let body = String::from_utf8(bench.draft().body).unwrap();
+        let body = body.replace("PublishTime>", "PublishDate>");
+        let draft = bench.draft().swap_body(body).notation(Notation::Hex);
+        draft.sign(&key(512)).wire()
+    };
+    let accept = || {
+        let push = bench.draft().sign(&key(512)).wire();
+        assert_eq!(bench.endpoint.exchange(&push).status, 201);
+    };
+    // Of a subscription that is not known nothing is kept.
+    assert_eq!(bench.endpoint.exchange(&incomplete()).status, 400);
+    assert_eq!(backing_off(), Vec::<String>::new());
+    accept();
+    assert_eq!(backing_off(), ["0"]);
+    assert_eq!(bench.endpoint.exchange(&incomplete()).status, 400);
+    assert_eq!(backing_off(), ["1"]);
+    // A forged one says nothing of it.
+    assert_eq!(bench.endpoint.exchange(&bench.draft().wire()).status, 403);
+    assert_eq!(backing_off(), ["1"]);
+    accept();
+    assert_eq!(backing_off(), ["0"]);
+}
+
+#[test]
 fn what_is_kept_in_quarantine_is_counted() {
     let (bench, admin) = bench(|options| options.set("logs.quarantine_bytes", "16KiB"));
     let large = bench.draft().swap_body(vec![b'x'; 9000]);
@@ -130,10 +166,17 @@ fn what_is_kept_in_quarantine_is_counted() {
     ] {
         assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 403);
     }
-    let text = once(admin, "mns_endpoint_quarantine_kept_total", 5.0);
+    let text = once(
+        admin,
+        "mns_endpoint_quarantine_kept_total{provenance=\"unproved\"}",
+        5.0,
+    );
     for (name, value) in [
-        ("dropped_total", 1.0),
-        ("pushed_out_total", 1.0),
+        ("kept_total{provenance=\"genuine\"}", 0.0),
+        ("dropped_total{provenance=\"unproved\"}", 1.0),
+        ("dropped_total{provenance=\"genuine\"}", 0.0),
+        ("pushed_out_total{provenance=\"unproved\"}", 1.0),
+        ("pushed_out_total{provenance=\"genuine\"}", 0.0),
         ("requests", 4.0),
         ("bytes", 16384.0),
     ] {
@@ -437,9 +480,7 @@ fn openmetrics_is_given_to_who_asks_for_it() {
 
 #[test]
 fn every_metric_is_explained_and_none_that_is_gone() {
-    let (bench, admin) = bench(|options| options);
-    bench.accept(&bench.draft().sign(&key(512)));
-    let text = get(admin, "/metrics", "").body;
+    let text = crate::dashboards::scrape();
     let told: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -447,7 +488,7 @@ fn every_metric_is_explained_and_none_that_is_gone() {
     let page =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md"))
             .unwrap();
-    let row = regex::Regex::new(r"(?m)^\| `(mns_endpoint_\w+)` ").unwrap();
+    let row = regex::Regex::new(r"(?m)^\| `((?:mns_endpoint|process)_\w+)` ").unwrap();
     let explained: BTreeSet<&str> = row
         .captures_iter(&page)
         .map(|found| found.get(1).unwrap().as_str())

@@ -28,6 +28,7 @@ mod client;
 mod closed_stdout;
 mod commit_log;
 mod damage;
+mod dashboards;
 mod demo;
 mod drain;
 mod duplicates;

@@ -77,7 +77,11 @@ pub(crate) fn start(
     let sources = Sources {
         is_alive: Box::new(move || !alive.journal.health().is_stuck()),
         parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref())),
-        metrics: Box::new(metrics::text_of(endpoint, counters.clone())),
+        metrics: Box::new(metrics::text_of(
+            endpoint,
+            counters.clone(),
+            running.tls.clone(),
+        )),
         inspector,
     };
     let admin = Admin::new(options.access.clone(), sources);
