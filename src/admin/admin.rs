@@ -76,6 +76,7 @@ impl Admin {
         let shown = self.shown(&route, peer, request.headers());
         let is_open = match &route {
             Route::Api(_) => false,
+            Route::Page(_) => true,
             Route::Health | Route::Ready | Route::Metrics => {
                 let path = request.uri().path();
                 self.access.open.iter().any(|open| open == path)
@@ -91,6 +92,7 @@ impl Admin {
                 let answer = answer(&self.sources.inspector, api, request);
                 answer.unwrap_or_else(ApiError::response)
             }
+            (Route::Page(file), _) => file.answer(request.headers()),
             (Route::Health, _) => verdict((self.sources.is_alive)()),
             (Route::Ready, shown) => ready(&(self.sources.parts)(), shown == Shown::Right),
             (Route::Metrics, _) => metrics(&(self.sources.metrics)(), request.headers()),
@@ -101,6 +103,7 @@ impl Admin {
     fn shown(&self, route: &Route<'_>, peer: IpAddr, headers: &HeaderMap) -> Shown {
         let (token, allowed) = match route {
             Route::Api(_) => (self.access.inspector_token.as_deref(), WRONG_MAX),
+            Route::Page(_) => return Shown::Right,
             Route::Health | Route::Ready | Route::Metrics => match self.access.token.as_deref() {
                 None => return Shown::Right,
                 token => (token, WRONG_FOR_METRICS_MAX),
@@ -133,7 +136,7 @@ fn refused(route: &Route<'_>) -> Response {
             "A token is needed: Authorization: Bearer TOKEN. `mns-endpoint inspect` prints it",
         )
         .response(),
-        Route::Health | Route::Ready | Route::Metrics => text(
+        Route::Health | Route::Ready | Route::Metrics | Route::Page(_) => text(
             StatusCode::UNAUTHORIZED,
             "A token is needed: Authorization: Bearer TOKEN\n",
         ),

@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use crate::admin::inspector::File;
+
 /// The longest id of a notification, in bytes.
 const ID_BYTES_MAX: usize = 64;
 
@@ -11,6 +13,8 @@ pub(super) enum Route<'a> {
     Health,
     Ready,
     Metrics,
+    /// A file of the page.
+    Page(&'static File),
     Api(Api<'a>),
 }
 
@@ -37,7 +41,10 @@ impl<'a> Route<'a> {
             "/api/hour" => Self::Api(Api::Hour),
             "/api/stream" => Self::Api(Api::Stream),
             "/api/notifications" => Self::Api(Api::Notifications),
-            _ => return Self::of_notification(path.strip_prefix("/api/notifications/")?),
+            path => match File::of(path) {
+                Some(file) => Self::Page(file),
+                None => return Self::of_notification(path.strip_prefix("/api/notifications/")?),
+            },
         })
     }
 
@@ -62,7 +69,9 @@ impl<'a> Route<'a> {
     /// The methods that it takes, as Allow lists them.
     pub(super) fn methods(&self) -> &'static str {
         match self {
-            Self::Health | Self::Ready | Self::Metrics | Self::Api(_) => "GET, HEAD",
+            Self::Health | Self::Ready | Self::Metrics | Self::Page(_) | Self::Api(_) => {
+                "GET, HEAD"
+            }
         }
     }
 

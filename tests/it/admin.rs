@@ -747,7 +747,7 @@ fn a_name_that_is_not_known_and_other_requests_are_turned_away() {
     ] {
         assert_eq!(with_host(strange), 421, "{strange}");
     }
-    assert_eq!(get(admin, "/", "").status, 404);
+    assert_eq!(get(admin, "/other", "").status, 404);
     assert_eq!(
         exchange(
             admin,

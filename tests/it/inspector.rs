@@ -30,7 +30,9 @@ fn ask(admin: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
 
 /// Each path of the admin listener, whether it wants the token of the inspector, and the methods
 /// that it takes.
-const PATHS: [(&str, bool, &[&str]); 7] = [
+const PATHS: [(&str, bool, &[&str]); 9] = [
+    ("/", false, &["GET", "HEAD"]),
+    ("/inspector/app.js", false, &["GET", "HEAD"]),
     ("/healthz", false, &["GET", "HEAD"]),
     ("/readyz", false, &["GET", "HEAD"]),
     ("/metrics", false, &["GET", "HEAD"]),
@@ -124,7 +126,8 @@ fn every_path_and_method_is_guarded_whatever_host_origin_and_token_are() {
                         assert_guarded(&answer);
                         let data = ["version", "items", "minutes", "hello"];
                         let gives_data = data.iter().any(|word| answer.body.contains(word));
-                        let may = expected == 200 && (needs_token || path == "/metrics");
+                        let is_file = path == "/metrics" || path.starts_with("/inspector/");
+                        let may = expected == 200 && (needs_token || is_file);
                         assert!(may || !gives_data, "{method} {path} {headers}");
                     }
                 }
@@ -331,7 +334,7 @@ fn what_arrives_is_in_the_stream_within_a_second_and_as_it_was_answered() {
     let mut refused = Events::open(admin, &token, "?outcome=refused,deferred");
     let mut searched = Events::open(admin, &token, "?q=topic:mytopic1+NEEDLE");
     for stream in [&mut all, &mut refused, &mut searched] {
-        assert_eq!(stream.next("hello"), json!({ "seq": 0 }));
+        assert_eq!(stream.next("hello")["seq"], 0);
     }
     assert_eq!(all.next("state")["ready"], true);
     let begun = Instant::now();
@@ -596,4 +599,159 @@ fn a_secret_path_is_shown_in_no_answer() {
     for text in all {
         assert!(!text.contains(secret), "{text}");
     }
+}
+
+/// The files of the page, by name.
+fn page_files() -> Vec<(String, String)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin/inspector/page");
+    let mut files = Vec::new();
+    for dir in [root.clone(), root.join("i18n")] {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let name = path.strip_prefix(&root).unwrap().display().to_string();
+                files.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn every_file_of_the_page_is_served_as_it_is_and_once() {
+    let (_bench, admin) = bench(|options| options);
+    let files = page_files();
+    assert!(files.len() > 12);
+    let mut total = 0;
+    for (name, text) in files {
+        let path = match name.as_str() {
+            "index.html" => "/".to_owned(),
+            name => format!("/inspector/{name}"),
+        };
+        let answer = get(admin, &path, "");
+        assert_eq!((answer.status, &answer.body), (200, &text), "{path}");
+        let kind = match name.rsplit('.').next().unwrap() {
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            _ => "text/html; charset=utf-8",
+        };
+        assert_eq!(answer.headers["content-type"], kind, "{path}");
+        assert_eq!(answer.headers["cache-control"], "no-cache");
+        assert_guarded(&answer);
+        let tag = format!("If-None-Match: {}\r\n", answer.headers["etag"]);
+        let again = get(admin, &path, &tag);
+        assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
+        total += text.len();
+    }
+    assert!(total < 140 * 1024, "the page has {total} bytes");
+}
+
+#[test]
+fn the_page_makes_elements_in_one_module_and_never_parses_markup() {
+    let markup = "innerHTML|outerHTML|insertAdjacent|document\\.write|\\beval\\b|Function\\(|\
+        srcdoc|javascript:|DOMParser|createContextualFragment|setHTML|new Worker|importScripts";
+    let markup = regex::Regex::new(markup).unwrap();
+    let makes = regex::Regex::new(r"createElement|createTextNode|setAttributeNS").unwrap();
+    let address = regex::Regex::new(r"https?:").unwrap();
+    let is_own = |line: &str| {
+        // A namespace is no address, and these are shown, never asked.
+        line.contains("http://www.w3.org/2000/svg") || line.contains("http://127.0.0.1:")
+    };
+    let mut seen = 0;
+    for (name, text) in page_files() {
+        seen += text.len();
+        for (number, line) in (1..).zip(text.lines()) {
+            let place = format!("{name}:{number}: {line}");
+            assert!(!markup.is_match(line), "{place}");
+            assert!(name == "dom.js" || !makes.is_match(line), "{place}");
+            assert!(!address.is_match(line) || is_own(line), "{place}");
+            let is_style = line.contains(" style=") || line.contains(" style:");
+            assert!(!is_style || name.ends_with(".css"), "{place}");
+        }
+    }
+    assert!(seen > 50_000, "this test is blind");
+}
+
+/// The keys of a file of texts: those of its objects behind their names.
+fn text_keys(text: &str) -> Vec<String> {
+    let key = regex::Regex::new(r"^( +)'?([\w-]+)'?:(.*)$").unwrap();
+    let mut within = String::new();
+    let mut keys = Vec::new();
+    for line in text.lines() {
+        let Some(found) = key.captures(line) else {
+            continue;
+        };
+        let (indent, name) = (found[1].len(), &found[2]);
+        assert!(indent == 2 || indent == 4, "{line}");
+        if indent == 2 {
+            name.clone_into(&mut within);
+        }
+        let is_function = found[3].contains("=>");
+        let path = if indent == 2 {
+            name.to_owned()
+        } else {
+            format!("{within}.{name}")
+        };
+        keys.push(format!("{path}{}", if is_function { "()" } else { "" }));
+    }
+    keys
+}
+
+#[test]
+fn both_languages_have_the_same_texts_and_one_for_every_reason() {
+    use strum::IntoEnumIterator as _;
+    let files = page_files();
+    let of = |name: &str| {
+        let (_, text) = files.iter().find(|(file, _)| file == name).unwrap();
+        text_keys(text)
+    };
+    let (english, chinese) = (of("i18n/en.js"), of("i18n/zh.js"));
+    assert!(english.len() > 150, "{}", english.len());
+    assert_eq!(english, chinese);
+    for reason in mns_endpoint::server::Reason::iter() {
+        let key = format!("reasons.{}", reason.key());
+        assert!(english.contains(&key), "{key}");
+    }
+    for outcome in mns_endpoint::server::Outcome::iter() {
+        let name: &str = outcome.into();
+        assert!(english.contains(&format!("outcomes.{name}")), "{name}");
+    }
+    // What the modules say is there, and nothing is there that none says.
+    let said = regex::Regex::new(r"\bsay\.(\w+)").unwrap();
+    let mut used: Vec<String> = Vec::new();
+    for (name, text) in &files {
+        if name.ends_with(".js") && !name.starts_with("i18n/") {
+            used.extend(said.captures_iter(text).map(|found| found[1].to_owned()));
+            // Named where they are looked up by name.
+            let by_name = [
+                "copyCurl",
+                "download",
+                "replay",
+                "copyLink",
+                "pretty",
+                "asPublished",
+                "decoded",
+                "hexView",
+                "checkOk",
+                "checkBad",
+                "checkUnknown",
+                "checkSkipped",
+            ];
+            used.extend(by_name.map(str::to_owned));
+        }
+    }
+    let top = |keys: &[String]| -> std::collections::BTreeSet<String> {
+        keys.iter()
+            .map(|key| {
+                key.split('.')
+                    .next()
+                    .unwrap()
+                    .trim_end_matches("()")
+                    .to_owned()
+            })
+            .collect()
+    };
+    assert_eq!(top(&english), top(&used));
 }

@@ -78,7 +78,14 @@ const FENCES: [(&str, &[&str]); 22] = [
             "mns/authorization.rs",
         ],
     ),
-    ("sha2", &["trust/certificate.rs", "mns/signature_v4.rs"]),
+    (
+        "sha2",
+        &[
+            "trust/certificate.rs",
+            "mns/signature_v4.rs",
+            "admin/inspector/files.rs",
+        ],
+    ),
     (
         "x509_cert",
         &[

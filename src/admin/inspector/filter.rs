@@ -67,7 +67,8 @@ impl Filter {
             moment(text, now, zone).ok_or_else(|| wrong(format!("{text:?} is no time")))
         };
         for outcome in query.get("outcome").unwrap_or_default().split(',') {
-            if !outcome.is_empty() {
+            // It is for what the log files have beside this.
+            if !outcome.is_empty() && outcome != "recovered" {
                 let known = outcome.parse();
                 let unknown = |_| wrong(format!("there is no outcome {outcome:?}"));
                 filter.outcomes.push(known.map_err(unknown)?);
@@ -130,10 +131,22 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether the number of a row that fits depends on what the row says.
+    /// Whether a row fits.
     pub(super) fn fits(&self, summary: &Summary, names: &Names, paths: &Paths) -> bool {
-        let is_wanted = self.outcomes.is_empty() || self.outcomes.contains(&summary.outcome);
-        is_wanted && self.fits_time(summary.came) && self.fits_text(summary, names, paths)
+        self.wants(summary.outcome) && self.fits_but_for_outcome(summary, names, paths)
+    }
+
+    pub(super) fn wants(&self, outcome: Outcome) -> bool {
+        self.outcomes.is_empty() || self.outcomes.contains(&outcome)
+    }
+
+    pub(super) fn fits_but_for_outcome(
+        &self,
+        summary: &Summary,
+        names: &Names,
+        paths: &Paths,
+    ) -> bool {
+        self.fits_time(summary.came) && self.fits_text(summary, names, paths)
     }
 
     fn fits_time(&self, came: SystemTime) -> bool {

@@ -1,5 +1,6 @@
 //! The notifications before a moment, newest first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -31,25 +32,41 @@ pub(super) fn notifications(inspector: &Arc<Inspector>, uri: &Uri) -> Result<Res
     let before = before.transpose()?.unwrap_or(u64::MAX);
     let endpoint = &inspector.endpoint;
     let filter = Filter::of(&query, endpoint.clock.now(), &inspector.rows.zone)?;
-    let mut items = Vec::new();
-    let mut next = None;
-    for recorded in endpoint.recent.after(0).iter().rev() {
+    let is_first = before == u64::MAX;
+    let remembered = endpoint.recent.after(0);
+    let last = remembered.last().map_or(0, |recorded| recorded.seq);
+    let (mut items, mut next, mut done) = (Vec::new(), None, true);
+    let mut counts = BTreeMap::<&str, u64>::new();
+    for recorded in remembered.iter().rev() {
         if recorded.seq >= before {
             continue;
         }
-        let names = Names::of(&recorded.summary);
-        if filter.fits(&recorded.summary, &names, &inspector.rows.paths) {
-            if items.len() >= limit {
-                break;
-            }
+        let summary = &recorded.summary;
+        let is_wanted = filter.wants(summary.outcome) && items.len() < limit;
+        // The first page counts all that fit, of whichever outcome.
+        if !is_wanted && !is_first && items.len() < limit {
+            continue;
+        }
+        let names = Names::of(summary);
+        if !filter.fits_but_for_outcome(summary, &names, &inspector.rows.paths) {
+            continue;
+        }
+        let count = counts.entry(summary.outcome.into()).or_default();
+        *count = count.saturating_add(1);
+        if is_wanted {
             next = Some(inspector.rows.id(recorded.seq));
             items.push(inspector.rows.row(recorded, &names));
+        } else if filter.wants(summary.outcome) {
+            done = false;
+            if !is_first {
+                break;
+            }
         }
     }
-    let done = items.len() < limit;
-    Ok(json(&json!({
-        "items": items,
-        "next": next.filter(|_| !done),
-        "done": done,
-    })))
+    let mut page = json!({ "items": items, "next": next.filter(|_| !done), "done": done });
+    if let Some(page) = page.as_object_mut().filter(|_| is_first) {
+        page.insert("counts".to_owned(), json!(counts));
+        page.insert("last".to_owned(), json!(last));
+    }
+    Ok(json(&page))
 }

@@ -3,6 +3,7 @@
 mod about;
 mod api;
 mod detail;
+mod files;
 mod filter;
 mod hour;
 mod inspector;
@@ -16,4 +17,5 @@ mod subscriptions;
 
 pub use about::About;
 pub(super) use api::answer;
+pub(super) use files::File;
 pub use inspector::Inspector;

@@ -73,7 +73,8 @@ struct Source {
 impl Source {
     /// Ends when the reader has left, or with `bye` when the listener stops.
     async fn run(mut self, events: mpsc::Sender<Bytes>) {
-        let hello = json!({ "seq": self.seq });
+        let start = format!("{:x}", self.inspector.rows.start);
+        let hello = json!({ "seq": self.seq, "start": start });
         if events.send(event("hello", None, &hello)).await.is_err() {
             return;
         }

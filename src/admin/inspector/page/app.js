@@ -1,0 +1,814 @@
+// The page: what is chosen, what is shown, and what the keys do.
+
+import * as api from './api.js';
+import { curl } from './curl.js';
+import { detail, TABS } from './detail.js';
+import { help, replay } from './dialogs.js';
+import { el, icon } from './dom.js';
+import * as format from './format.js';
+import en from './i18n/en.js';
+import zh from './i18n/zh.js';
+import { List, row } from './list.js';
+import { SEGMENTS, Store } from './store.js';
+import { strip } from './strip.js';
+
+const query = new URLSearchParams(location.search);
+const saved = {
+  get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
+  set: (name, value) => {
+    try { localStorage.setItem(name, value); } catch { /* A private window forgets. */ }
+  },
+};
+const preferred = navigator.languages.find((one) => /^(zh|en)/i.test(one)) ?? 'en';
+const language = query.get('lang') ?? saved.get('language') ?? preferred.slice(0, 2).toLowerCase();
+const say = language === 'zh' ? zh : en;
+document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+
+let theme = query.get('theme') ?? saved.get('theme') ?? 'auto';
+const setTheme = () => {
+  if (theme === 'auto') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+};
+setTheme();
+
+/** How long a lost connection waits before it is tried again, in seconds. */
+const WAITS = [1, 2, 4, 8, 15, 30];
+const HOUR_EVERY_MS = 5_000;
+/** How long "not listed" is shown after rows were skipped. */
+const LAG_MS = 10_000;
+
+const narrow = matchMedia('(max-width: 760px)');
+const state = {
+  about: null, chosen: null, whole: null, error: '', checks: null, deliveries: null,
+  tab: TABS.includes(query.get('tab')) ? query.get('tab') : 'message',
+  view: 'pretty', wrap: narrow.matches, unveiled: null,
+  segment: SEGMENTS[query.get('show')] ? query.get('show') : 'all',
+  strangers: query.has('strangers'), text: query.get('q') ?? '',
+  paused: false, isOver: false, waiting: [], rate: 0, link: 'connecting', now: null,
+  skipped: [],
+};
+
+// --- parts -----------------------------------------------------------------
+
+const store = new Store((parameters) => api.get('notifications', parameters));
+const outcomes = () => (state.strangers && ['all', 'refused'].includes(state.segment)
+  ? [...SEGMENTS[state.segment], 'other']
+  : SEGMENTS[state.segment]);
+
+const list = new List({
+  label: say.arrivals,
+  rowHeight: narrow.matches ? 56 : 34,
+  draw: () => row(say, () => state.text),
+  onselect: (item) => (item.gap ? fill(item) : choose(item)),
+  onscroll: (atTop) => { if (atTop && !holds()) release(); },
+  onend: () => more(),
+});
+narrow.addEventListener('change', () => list.setRowHeight(narrow.matches ? 56 : 34));
+
+const main = el('main', {});
+const aside = el('aside', { class: 'side', 'aria-label': say.message });
+const newer = el('button', {
+  type: 'button', class: 'newer', hidden: true, onclick: () => newest(),
+});
+const input = el('input', {
+  type: 'search', placeholder: say.searchPlaceholder, 'aria-label': say.search,
+  value: state.text, spellcheck: 'false', autocomplete: 'off', oninput: () => typed(),
+});
+const status = el('span', { class: 'status' });
+const health = el('button', { type: 'button', class: 'health', popovertarget: 'health' });
+const healthBox = el('div', { id: 'health', popover: 'auto' });
+const segments = el('div', { class: 'segments', role: 'group' });
+const strangers = el('button', {
+  type: 'button', class: 'chip', onclick: () => { state.strangers = !state.strangers; reshow(); },
+});
+const pause = el('button', { type: 'button', class: 'act pause', onclick: () => togglePause() });
+const announcer = el('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
+const notices = el('div', { class: 'notices' });
+const nothing = el(
+  'div',
+  { class: 'nothing', hidden: true },
+  el('h2', {}, say.nothingFound), el('p', { class: 'dim' }, say.tryOther),
+);
+const picture = strip(say, (one) => {
+  input.value = `topic:${one.topic} sub:${one.subscription}`;
+  search();
+});
+
+const announce = (text) => { announcer.textContent = text; };
+
+// --- rows --------------------------------------------------------------------
+
+/** Whether the list stands still: paused, under the pointer, or read further down. */
+const holds = () => state.paused || state.isOver;
+
+function show() {
+  const items = store.of(outcomes());
+  list.set(items);
+  const isEmpty = items.length === 0;
+  const hasNone = isEmpty && !state.text && store.seen === 0 && state.link === 'live';
+  const empty = main.querySelector('.empty');
+  if (hasNone && !empty) main.append(emptyView());
+  if (!hasNone) empty?.remove();
+  main.classList.toggle('is-empty', hasNone);
+  nothing.hidden = !isEmpty || hasNone || state.link !== 'live';
+  top();
+}
+
+function reshow() {
+  remember();
+  list.node.scrollTop = 0;
+  show();
+  more();
+}
+
+function arrived({ rows, skipped, seq }) {
+  const { fresh } = store.add(rows, skipped, seq);
+  if (skipped) state.skipped.push([Date.now(), skipped]);
+  const wanted = outcomes();
+  const fitting = fresh.filter((item) => item.gap || wanted.includes(item.outcome));
+  if (!fitting.length) {
+    top();
+    return;
+  }
+  if (holds() || (!list.atTop && list.items.length)) {
+    state.waiting.push(...fitting);
+    if (!holds()) release();
+  } else {
+    grow(fitting);
+  }
+  top();
+}
+
+function grow(fitting) {
+  if (!list.items.length || list.items.length + fitting.length > 100_000) {
+    show();
+    return;
+  }
+  for (const item of fitting) list.items.push(item);
+  list.grown(fitting.length);
+}
+
+/** What has waited goes in front; what is read stays where it is. */
+function release() {
+  const { waiting } = state;
+  state.waiting = [];
+  if (waiting.length) grow(waiting);
+  waited();
+}
+
+function waited() {
+  newer.hidden = state.waiting.length === 0;
+  newer.replaceChildren(icon('up', 14), say.newer(format.count(state.waiting.length)));
+}
+
+function newest() {
+  state.paused = false;
+  release();
+  list.node.scrollTop = 0;
+  list.paint();
+  top();
+}
+
+async function more() {
+  try {
+    if (await store.more(outcomes())) show();
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function fill(gap) {
+  try {
+    await store.fill(gap);
+    show();
+  } catch (error) {
+    failed(error);
+  }
+}
+
+let typing;
+function typed() {
+  clearTimeout(typing);
+  typing = setTimeout(search, 200);
+}
+
+function search() {
+  clearTimeout(typing);
+  state.text = input.value.trim();
+  remember();
+  restart();
+}
+
+function remember() {
+  const parameters = new URLSearchParams(location.search);
+  const put = (name, value) => (value ? parameters.set(name, value) : parameters.delete(name));
+  put('q', state.text);
+  put('show', state.segment === 'all' ? '' : state.segment);
+  put('strangers', state.strangers ? '1' : '');
+  const text = parameters.toString();
+  history.replaceState(null, '', location.pathname + (text && `?${text}`) + location.hash);
+}
+
+// --- head ----------------------------------------------------------------------
+
+function top() {
+  const kind = state.link === 'lost' ? 'lost' : state.paused ? 'paused' : 'live';
+  const text = { live: say.live, paused: say.paused, lost: say.reconnecting }[kind];
+  const rate = format.rate(state.rate);
+  status.className = `status ${kind}`;
+  status.replaceChildren(
+    el('i', {}), text,
+    kind === 'live' ? el('b', { class: 'num' }, ` ${rate}`, el('small', {}, say.perSecond)) : '',
+  );
+  picture.setRate(rate);
+  const segment = (name) => el(
+    'button',
+    {
+      type: 'button', 'aria-pressed': state.segment === name,
+      onclick: () => { state.segment = name; reshow(); },
+    },
+    say.segments[name],
+    el('span', { class: 'num n' }, format.count(store.count(SEGMENTS[name]))),
+  );
+  // Replaced only if something has changed: a click begins and ends on the same button.
+  const names = Object.keys(SEGMENTS);
+  const key = JSON.stringify([state.segment, names.map((name) => store.count(SEGMENTS[name]))]);
+  if (segments.dataset.key !== key) {
+    const focused = [...segments.children].indexOf(document.activeElement);
+    segments.dataset.key = key;
+    segments.replaceChildren(...names.map(segment));
+    segments.children[focused]?.focus();
+  }
+  const others = store.count(['other']);
+  strangers.hidden = !others;
+  strangers.setAttribute('aria-pressed', state.strangers);
+  const chip = state.strangers ? say.hideStrangers : say.showStrangers;
+  strangers.textContent = chip(format.count(others));
+  const label = state.paused ? say.resume : say.pause;
+  pause.replaceChildren(icon(state.paused ? 'play' : 'pause'), el('span', {}, label));
+  pause.title = `${label}  p`;
+  pause.setAttribute('aria-label', label);
+  waited();
+  showNotices();
+}
+
+function showNotices() {
+  const found = [];
+  const now = Date.now();
+  state.skipped = state.skipped.filter(([time]) => now - time < LAG_MS);
+  const skipped = state.skipped.reduce((sum, [, count]) => sum + count, 0);
+  if (state.link === 'lost') found.push(['warn', say.lost(state.wait)]);
+  if (skipped) found.push(['warn', say.skipped(format.count(skipped), LAG_MS / 1000)]);
+  if (state.now && !state.now.ready) {
+    const parts = Object.entries(state.now.parts).filter(([, part]) => part.ready === false);
+    for (const [name] of parts) found.push(['bad', say.broken[name] ?? say.notReady]);
+  }
+  const key = JSON.stringify(found);
+  if (notices.dataset.key === key) return;
+  notices.dataset.key = key;
+  notices.replaceChildren(...found.map(([kind, text]) => el(
+    'p',
+    { class: `notice ${kind}`, role: kind === 'bad' ? 'alert' : 'status' },
+    icon('warn'), el('span', {}, text),
+  )));
+}
+
+function showHealth() {
+  const { ready, parts } = state.now;
+  health.className = `health ${ready ? '' : 'bad'}`;
+  health.replaceChildren(el('i', {}), el('span', {}, ready ? say.ready : say.notReady));
+  const facts = (part) => Object.entries(part)
+    .filter(([name]) => name !== 'ready')
+    .map(([name, value]) => `${name}: ${fact(name, value)}`)
+    .join(', ');
+  const line = ([name, part]) => {
+    const kind = part.ready === undefined ? 'idle' : part.ready ? 'on' : 'warn';
+    return [
+      el('dt', {}, el('span', { class: `dot ${kind}` }), name),
+      el('dd', { class: 'dim' }, facts(part)),
+    ];
+  };
+  const running = (Date.now() - Date.parse(state.about.started)) / 1000;
+  const about = [
+    `${say.version} ${state.about.version}`, say.running(format.ago(Math.max(0, running))),
+    `${say.zone} (${state.about.zone})`,
+  ];
+  healthBox.replaceChildren(
+    el('dl', {}, Object.entries(parts).map(line)),
+    el('p', { class: 'dim small' }, about.join(', ')),
+  );
+}
+
+function fact(name, value) {
+  if (value === null) return '–';
+  if (name.endsWith('_bytes')) {
+    return value >= 2 ** 30 ? `${(value / 2 ** 30).toFixed(1)} GiB`
+      : `${Math.round(value / 2 ** 20)} MiB`;
+  }
+  return Array.isArray(value) ? value.join(' ') || '–' : String(value);
+}
+
+// --- detail ----------------------------------------------------------------------
+
+function choose(item) {
+  state.chosen = item;
+  state.whole = null;
+  state.error = '';
+  state.checks = null;
+  state.deliveries = null;
+  list.select(item, true);
+  document.body.classList.toggle('chosen', Boolean(item));
+  draw();
+  if (item) load(item);
+}
+
+async function load(item) {
+  try {
+    const whole = await api.get(`notifications/${item.id}`);
+    if (state.chosen !== item) return;
+    state.whole = whole;
+  } catch (error) {
+    if (state.chosen !== item) return;
+    if (error.status === 410) state.error = say.gone;
+    else failed(error);
+  }
+  draw();
+  loadTab();
+}
+
+async function loadTab() {
+  const item = state.chosen;
+  if (!item || state.error) return;
+  try {
+    if (state.tab === 'deliveries' && !state.deliveries) {
+      const id = format.text(item.message_id);
+      const found = id
+        ? (await api.get('notifications', { message_id: id, limit: 200 })).items
+        : [item];
+      if (state.chosen === item) state.deliveries = found.reverse();
+    }
+  } catch (error) {
+    failed(error);
+  }
+  if (state.chosen === item) draw();
+}
+
+function again(change) {
+  const before = state.tab;
+  Object.assign(state, change);
+  draw();
+  if (state.tab !== before) loadTab();
+}
+
+function draw() {
+  if (!state.chosen) {
+    aside.replaceChildren();
+    return;
+  }
+  const focused = aside.contains(document.activeElement) ? document.activeElement.id : '';
+  const { scrollTop } = aside.querySelector('.panel') ?? { scrollTop: 0 };
+  const isSame = aside.dataset.id === state.chosen.id + state.tab;
+  const acts = [
+    ['copyCurl', 'c', 'copy', () => copyCurl()],
+    ['replay', 'r', 'replay', () => openReplay()],
+    ['download', 'd', 'down', () => download()],
+    ['copyLink', 'l', 'link', () => copyLink()],
+  ].filter(([name]) => name !== 'replay' || state.about.replay_to);
+  aside.replaceChildren(detail(state.whole ?? state.chosen, {
+    say, state, again, acts, checks: state.checks, deliveries: state.deliveries,
+    error: state.error, onclose: () => back(), oncopy: (text) => copy(text),
+    onselect: (one) => choose(store.rows.find((known) => known.id === one.id) ?? one),
+  }));
+  aside.dataset.id = state.chosen.id + state.tab;
+  if (isSame) aside.querySelector('.panel').scrollTop = scrollTop;
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+/** Back to the list, which has not moved. */
+function back() {
+  choose(null);
+  list.node.focus({ preventScroll: true });
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    announce(say.copied);
+    return true;
+  } catch {
+    // Neither localhost nor TLS: the reader copies it by hand.
+    const node = el('textarea', {
+      class: 'mono', rows: 12, readonly: true, 'aria-label': say.copy,
+    });
+    node.value = text;
+    const box = el(
+      'dialog', { class: 'copy', onclose: () => box.remove() },
+      el(
+        'form', { method: 'dialog' }, el('h2', {}, say.copyByHand), node,
+        el('button', { class: 'primary' }, say.close),
+      ),
+    );
+    document.body.append(box);
+    box.showModal();
+    node.select();
+    return false;
+  }
+}
+
+async function copied(name, text) {
+  if (!await copy(text)) return;
+  const label = aside.querySelector(`.act.${name} span`);
+  if (!label) return;
+  label.textContent = say.copied;
+  setTimeout(() => { label.textContent = say[name]; }, 1500);
+}
+
+const curlAddress = (target) => {
+  const { address } = state.about;
+  try { return new URL(target, address).href; } catch { return address; }
+};
+
+const copyCurl = () => state.whole?.request
+  && copied('copyCurl', curl(state.whole.request, curlAddress(state.whole.request.target)));
+
+const copyLink = () => state.chosen
+  && copied('copyLink', `${location.origin}/#n=${state.chosen.id}`);
+
+async function download() {
+  if (!state.chosen) return;
+  try {
+    const part = state.tab === 'message' && state.whole?.message != null ? 'message' : 'request';
+    const blob = await api.bytes(`notifications/${state.chosen.id}/${part}`);
+    const href = URL.createObjectURL(blob);
+    const name = part === 'request' ? 'notification.http' : 'notification.message';
+    el('a', { href, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+function openReplay() {
+  if (!state.chosen || !state.about.replay_to) return;
+  const { id } = state.chosen;
+  replay(state.whole ?? state.chosen, say, state.about, (to, as) =>
+    api.post('replay', { id, to, as }));
+}
+
+// --- the connection ---------------------------------------------------------------
+
+let connection = null;
+let attempts = 0;
+
+/** A browser has six connections for all pages of an address, so an unseen one has none. */
+function restart() {
+  connection?.abort();
+  connection = null;
+  if (document.hidden) return;
+  store.clear(state.text);
+  state.waiting = [];
+  connect(true);
+}
+
+async function connect(isFirst) {
+  const own = new AbortController();
+  connection?.abort();
+  connection = own;
+  try {
+    if (isFirst) {
+      await store.more(outcomes());
+      if (own.signal.aborted) return;
+      state.link = 'live';
+      show();
+    }
+    const parameters = { q: state.text, after: store.seen };
+    await api.stream(parameters, (name, data) => {
+      if (own.signal.aborted) return;
+      heard(name, data);
+    }, own.signal);
+    if (!own.signal.aborted) lost();
+  } catch (error) {
+    if (own.signal.aborted) return;
+    if (error.status === 401 || error.status === 429) tokenView(error.status);
+    else lost();
+  }
+}
+
+function heard(name, data) {
+  attempts = 0;
+  if (state.link !== 'live') {
+    state.link = 'live';
+    top();
+  }
+  if (name === 'hello' && data.start !== state.start) {
+    // Another start counts from the beginning.
+    const isOther = state.start !== undefined;
+    state.start = data.start;
+    if (isOther) begin();
+  }
+  if (name === 'rows') arrived(data);
+  if (name === 'state') {
+    state.now = data;
+    state.rate = data.rate;
+    showHealth();
+    top();
+  }
+}
+
+function lost() {
+  state.link = 'lost';
+  state.wait = WAITS[Math.min(attempts, WAITS.length - 1)];
+  attempts += 1;
+  top();
+  const tick = setInterval(() => {
+    if (state.link !== 'lost' || document.hidden) {
+      clearInterval(tick);
+      return;
+    }
+    state.wait -= 1;
+    if (state.wait > 0) {
+      top();
+      return;
+    }
+    clearInterval(tick);
+    connect(store.seen === 0);
+  }, 1000);
+}
+
+function failed(error) {
+  if (error.status === 401) tokenView(error.status);
+  else announce(error.message);
+}
+
+let hourTimer;
+async function hour() {
+  clearTimeout(hourTimer);
+  try { picture.show(await api.get('hour')); } catch { /* The stream says that it is lost. */ }
+  if (!document.hidden) hourTimer = setTimeout(hour, HOUR_EVERY_MS);
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (!state.about) return;
+  if (document.hidden) {
+    connection?.abort();
+    connection = null;
+  } else if (!connection) {
+    connect(store.seen === 0);
+    hour();
+  }
+});
+
+// --- keys ---------------------------------------------------------------------------
+
+function togglePause() {
+  state.paused = !state.paused;
+  announce(state.paused ? say.paused : say.live);
+  if (state.paused) top();
+  else newest();
+}
+
+const copyMessage = () => {
+  const message = state.whole?.message;
+  if (message != null) copied('copyCurl', format.text(message));
+};
+
+/** The keys as the help shows them, what they do, and by which keys they are called. */
+const KEYS = [
+  [['j', 'k'], 'move', { j: () => list.move(1), k: () => list.move(-1) }],
+  [['Enter'], 'open', {}],
+  [['Esc'], 'back', {}],
+  [['/'], 'search', { '/': () => input.focus() }],
+  [['1', '2', '3', '4'], 'tabs', Object.fromEntries(
+    TABS.map((tab, at) => [at + 1, () => state.chosen && again({ tab })]),
+  )],
+  [['p', 'Space'], 'pause', { p: togglePause, ' ': togglePause }],
+  [['g'], 'newest', { g: newest }],
+  [['c'], 'curl', { c: copyCurl }],
+  [['y'], 'message', { y: copyMessage }],
+  [['r'], 'replay', { r: openReplay }],
+  [['d'], 'download', { d: download }],
+  [['l'], 'link', { l: copyLink }],
+  [['w'], 'wrap', { w: () => again({ wrap: !state.wrap }) }],
+  [['?'], 'help', { '?': () => showHelp() }],
+];
+const ACTIONS = Object.assign({}, ...KEYS.map(([, , actions]) => actions));
+const shownKeys = () => KEYS.filter(([, what]) => what !== 'replay' || state.about?.replay_to);
+const showHelp = () => help(shownKeys(), say, state.about);
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !state.about) return;
+  if (document.querySelector('dialog[open]') || document.querySelector('.token')) return;
+  const { target, key } = event;
+  const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  if (key === 'Escape') {
+    if (isTyping && input.value) {
+      input.value = '';
+      search();
+    } else if (isTyping) {
+      list.node.focus({ preventScroll: true });
+    } else if (state.chosen) {
+      back();
+    }
+    return;
+  }
+  if (isTyping) {
+    if (key === 'Enter') search();
+    return;
+  }
+  const isButton = target.tagName === 'BUTTON' || target.tagName === 'A';
+  if (target === list.node && (key === 'ArrowDown' || key === 'ArrowUp')) {
+    list.move(key === 'ArrowDown' ? 1 : -1);
+  } else if (key === 'Enter' && target === list.node) {
+    if (!state.chosen) list.move(0);
+    aside.querySelector('.panel')?.focus();
+  } else if (target.getAttribute?.('role') === 'tab' && /^Arrow(Left|Right)$/.test(key)) {
+    const by = key === 'ArrowRight' ? 1 : TABS.length - 1;
+    again({ tab: TABS[(TABS.indexOf(state.tab) + by) % TABS.length] });
+    document.getElementById(`tab-${state.tab}`)?.focus();
+  } else if (ACTIONS[key] && !(isButton && key === ' ')) {
+    ACTIONS[key]();
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
+// --- the page -----------------------------------------------------------------------
+
+const quiet = (kind, label, onclick, child) => el(
+  'button',
+  { type: 'button', class: `quiet ${kind}`, title: label, 'aria-label': label, onclick },
+  child,
+);
+
+function themeButton() {
+  const picture = () => icon({ auto: 'auto', light: 'sun', dark: 'moon' }[theme], 17);
+  const button = quiet('theme', say.theme[theme], () => {
+    theme = { auto: 'light', light: 'dark', dark: 'auto' }[theme];
+    saved.set('theme', theme);
+    setTheme();
+    button.replaceChildren(picture());
+    button.title = say.theme[theme];
+    button.setAttribute('aria-label', say.theme[theme]);
+  }, picture());
+  return button;
+}
+
+function languageLink() {
+  const other = language === 'zh' ? 'en' : 'zh';
+  const parameters = new URLSearchParams(location.search);
+  parameters.set('lang', other);
+  return el('a', {
+    class: 'quiet lang', href: `?${parameters}`, hreflang: other,
+    lang: other === 'zh' ? 'zh-CN' : 'en', onclick: () => saved.set('language', other),
+  }, say.language);
+}
+
+function head(port) {
+  return el(
+    'header',
+    { class: 'head' },
+    el(
+      'h1',
+      {},
+      el('img', { src: '/inspector/icon.svg', alt: '', width: 22, height: 22 }),
+      'mns-endpoint', port ? el('span', { class: 'port num' }, `:${port}`) : null,
+    ),
+    port ? status : null, el('span', { class: 'grow' }), port ? [health, healthBox] : null,
+    languageLink(), themeButton(),
+    port ? quiet('helper', say.keys, showHelp, icon('help', 17)) : null,
+  );
+}
+
+function emptyView() {
+  const { address, port } = state.about;
+  const path = new URL(address).pathname.replace(/^\/$/, '/notifications');
+  const own = `http://127.0.0.1:${port}${path}`;
+  const lines = [
+    [say.emptyAddress, address],
+    [say.emptyTest, `mns-endpoint push ${own} --body hello`],
+    [say.emptySubscribe, `mns-endpoint subscription create ${address} MyTopic MyTopic-Sub`],
+  ];
+  return el(
+    'section',
+    { class: 'empty' },
+    el('div', { class: 'pulse', 'aria-hidden': 'true' }),
+    el('h2', {}, say.emptyTitle), el('p', { class: 'dim' }, say.emptyText),
+    lines.map(([label, text]) => el(
+      'div',
+      { class: 'copyable' },
+      el('span', { class: 'dim small' }, label),
+      el(
+        'div',
+        {},
+        el('code', { tabindex: '0' }, text),
+        quiet('', say.copy, () => copy(text), icon('copy')),
+      ),
+    )),
+  );
+}
+
+function tokenView(why) {
+  connection?.abort();
+  connection = null;
+  state.about = null;
+  clearTimeout(hourTimer);
+  document.body.classList.remove('chosen');
+  const field = el('input', {
+    type: 'password', class: 'mono', autocomplete: 'current-password', required: true,
+  });
+  const wrong = el('p', { class: 'wrong', role: 'alert' });
+  if (why === 429) wrong.textContent = say.tooManyTokens;
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    api.setToken(field.value.trim());
+    await begin(true);
+  };
+  if (why === 'wrong') wrong.textContent = say.wrongToken;
+  const form = el(
+    'form',
+    { class: 'token', onsubmit },
+    el('h2', {}, say.tokenTitle),
+    el('p', { class: 'dim' }, say.tokenText),
+    el('code', {}, 'mns-endpoint inspect'),
+    el('label', {}, say.token, field), wrong,
+    el('button', { class: 'primary' }, say.open),
+  );
+  document.body.replaceChildren(head(null), el('main', {}, form), announcer);
+  field.focus();
+}
+
+function page() {
+  const column = (text, kind) => el('span', { class: kind ?? '' }, text ?? '');
+  main.replaceChildren(
+    el(
+      'div',
+      { class: 'left' },
+      el(
+        'div',
+        { class: 'columns', 'aria-hidden': 'true' },
+        column(say.time), column(), column(say.from), column(say.message), column(say.size, 'r'),
+        column(say.took, 'r'),
+      ),
+      newer, list.node, nothing,
+    ),
+    aside,
+  );
+  document.body.replaceChildren(
+    head(state.about.port), notices, picture.node,
+    el(
+      'div',
+      { class: 'tools', role: 'search' },
+      el('label', { class: 'search' }, icon('search'), input, el('kbd', {}, '/')),
+      segments, strangers, el('span', { class: 'grow' }), pause,
+    ),
+    main, announcer,
+  );
+  document.title = `mns-endpoint :${state.about.port}`;
+}
+
+list.node.addEventListener('pointerenter', (event) => {
+  state.isOver = event.pointerType === 'mouse';
+});
+list.node.addEventListener('pointerleave', () => {
+  state.isOver = false;
+  if (!state.paused && state.waiting.length) {
+    release();
+    top();
+  }
+});
+
+async function begin(isRetry) {
+  try {
+    state.about = await api.get('about');
+  } catch (error) {
+    if (error.status === 401 || error.status === 429) {
+      tokenView(error.status === 429 ? 429 : isRetry ? 'wrong' : 401);
+    } else {
+      setTimeout(begin, 2000);
+    }
+    return;
+  }
+  page();
+  health.replaceChildren(el('i', {}), el('span', {}, say.ready));
+  top();
+  restart();
+  hour();
+  const wanted = new URLSearchParams(location.hash.slice(1)).get('n');
+  if (wanted) openLink(wanted);
+}
+
+/** A link names one notification; the list may not have it yet. */
+async function openLink(id) {
+  try {
+    choose(await api.get(`notifications/${id}`));
+  } catch (error) {
+    if (error.status === 410) {
+      notices.append(el('p', { class: 'notice warn', role: 'status' }, icon('warn'), say.gone));
+    } else {
+      failed(error);
+    }
+  }
+}
+
+begin();

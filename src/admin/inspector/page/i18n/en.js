@@ -1,0 +1,333 @@
+// One key a line, the same keys in each language: a test compares them.
+export default {
+  live: 'Live',
+  paused: 'Paused',
+  reconnecting: 'Connection lost',
+  perSecond: '/s',
+  ready: 'Ready',
+  notReady: 'Not ready',
+  arrivals: 'Arrivals',
+  answerTime: 'Answer time',
+  refusals: 'Refused',
+  subscriptions: 'Subscriptions',
+  noneYet: 'None has brought anything yet',
+  inTheLastHour: (n) => `${n} in the last hour`,
+  p50p99: 'median · 99th percentile',
+  signed: 'signed by MNS',
+  strangers: 'not from MNS',
+  backingOff: 'MNS is probably backing off',
+  searchPlaceholder: 'Search, or topic:orders reason:signature_wrong before:10:40',
+  search: 'Search',
+  segments: {
+    all: 'All',
+    accepted: 'Accepted',
+    refused: 'Refused',
+    duplicates: 'Duplicates',
+  },
+  outcomes: {
+    accepted: 'Accepted',
+    duplicate: 'Duplicate',
+    remark: 'Accepted with a remark',
+    refused: 'Refused',
+    deferred: 'Deferred',
+    recovered: 'Recovered',
+    other: 'Not from MNS',
+  },
+  showStrangers: (n) => `${n} not from MNS hidden`,
+  hideStrangers: (n) => `${n} not from MNS`,
+  pause: 'Pause',
+  resume: 'Resume',
+  newer: (n) => `${n} new`,
+  gap: (n) => `${n} not listed: load`,
+  time: 'Time',
+  from: 'Topic and subscription',
+  message: 'Message',
+  size: 'Size',
+  took: 'Took',
+  skipped: (n, s) =>
+    `${n} notifications of the last ${s} s are not listed. All of them are in the log. `
+      + `Filter to see each one.`,
+  nothingFound: 'No notification matches',
+  tryOther: 'Remove a word or widen the time range. Only what is in memory is searched.',
+  emptyTitle: 'Waiting for the first notification',
+  emptyText:
+    'Give this address to a subscription, or send a test push from a shell. It appears here '
+      + 'at once.',
+  emptyAddress: 'Address of this endpoint',
+  emptyTest:
+    'A test push, signed as MNS signs; serve must trust it: --trust http://127.0.0.1:9001/',
+  emptySubscribe: 'A subscription',
+  tabs: {
+    message: 'Message',
+    request: 'Request',
+    checks: 'Checks',
+    deliveries: 'Deliveries',
+  },
+  joint: '. ',
+  claimed: 'claimed, not verified',
+  version: 'Version',
+  running: (t) => `running for ${t}`,
+  acceptedLine: (t) => `On disk. Answered 201 after ${t}`,
+  duplicateLine: 'Already on disk. Answered 201 again',
+  refusedLine: (s) => `Answered ${s}. If MNS sent it, MNS will retry`,
+  deferredLine: (t) => `Answered 503 after ${t}. MNS will retry`,
+  recoveredLine: 'Refused by mistake, then recovered with logs recover',
+  otherLine: (s) => `Answered ${s}. The request has no x-mns headers`,
+  copyCurl: 'Copy as curl',
+  copied: 'Copied',
+  copy: 'Copy',
+  copyByHand: 'Copy this text',
+  download: 'Download',
+  replay: 'Replay…',
+  copyLink: 'Copy link',
+  copyMessage: 'Copy message',
+  close: 'Close',
+  backToList: 'Back to the list',
+  pretty: 'Readable',
+  asPublished: 'As published',
+  decoded: 'Decoded',
+  hexView: 'Hex',
+  wrap: 'Wrap lines',
+  kindText: 'text',
+  kindBytes: 'bytes',
+  moreLines: (n) => `${n} more lines: download to see all`,
+  noMessage: 'No message can be read from this request. The Request tab shows its body.',
+  gone:
+    'This notification is not in memory any more. It is in the log files: look for its '
+      + 'MessageId there.',
+  messageId: 'MessageId',
+  tag: 'Tag',
+  owner: 'TopicOwner',
+  published: 'Published',
+  peer: 'Peer',
+  came: 'Arrived',
+  beforeArrival: (t) => `${t} before arrival`,
+  afterArrival: (t) => `${t} after arrival: a clock is wrong`,
+  headers: 'Headers',
+  body: 'Body',
+  bodyNotKept: 'The body was not read, or is too large to keep in memory.',
+  target: 'Request line',
+  signature: 'A signature: do not share it',
+  hiddenHeader: 'Show',
+  bytes: (n) => `${n} bytes`,
+  checkOk: 'passed',
+  checkBad: 'failed',
+  checkUnknown: 'cannot be checked here',
+  checkSkipped: 'not reached',
+  likely: 'Most likely cause',
+  remedy: 'How to fix it',
+  judged: 'Checked as of its arrival, against the current configuration',
+  stringToSign: 'String to sign, as computed here',
+  checks: {
+    method: 'Method',
+    path: 'Path served',
+    encoding: 'No Content-Encoding',
+    'signed-request': 'Required headers',
+    date: 'Date within the window',
+    'content-md5': 'Body matches Content-MD5',
+    'certificate-address': 'Certificate address allowed',
+    signature: 'Signature matches',
+    notification: 'Body is a notification',
+    admission: 'Owner, topic and source',
+  },
+  reasons: {
+    header_missing: [
+      'A required header is missing',
+      'Not a push of MNS, or a proxy removed the header.',
+    ],
+    header_doubled: [
+      'A header comes twice',
+      'Not a push of MNS, or a proxy added the header again.',
+    ],
+    header_undecodable: [
+      'A header cannot be decoded',
+      'Not a push of MNS, or a proxy rewrote the header.',
+    ],
+    date_ahead: [
+      'Signed in the future',
+      'Check this machine’s clock; signing.max_clock_skew allows more.',
+    ],
+    date_too_old: [
+      'Signed too long ago',
+      'Check this machine’s clock. An old request sent again, or a very late retry: '
+        + 'signing.max_age allows more.',
+    ],
+    content_md5_missing: [
+      'Content-MD5 is missing',
+      'A proxy removed the header: let it through, since the signature covers it.',
+    ],
+    content_md5_mismatch: [
+      'Content-MD5 does not match the body',
+      'A proxy changed the body, or an old request was sent again with another one.',
+    ],
+    certificate_address_refused: [
+      'Certificate address not allowed',
+      'If the address is MNS’s, add its prefix to signing.certificate_prefixes or its region '
+        + 'to signing.extra_regions. For the emulator and push start serve with --trust.',
+    ],
+    certificate_over_budget: [
+      'Too many unknown certificates',
+      'A stranger makes up addresses. Name a proxy in front in server.trusted_proxies, or '
+        + 'put the certificate in place with mns-endpoint certificate add.',
+    ],
+    certificate_unavailable: [
+      'Could not obtain the signing certificate',
+      'Check DNS, routes, signing.fetch_via and signing.proxy, or put the certificate in '
+        + 'place with mns-endpoint certificate add.',
+    ],
+    key_too_small: ['Signing key too small', 'signing.min_key_bits asks for more than MNS uses.'],
+    signature_wrong: [
+      'Signature does not match',
+      'Forged, or a proxy changed the path, the query, Content-Type or an x-mns header.',
+    ],
+    owner_not_accepted: [
+      'Topic owner not accepted',
+      'Add the account to accept.topic_owners if its pushes are meant for you.',
+    ],
+    topic_not_accepted: [
+      'Topic not accepted',
+      'Add the topic to accept.topics if its pushes are meant for you.',
+    ],
+    source_not_accepted: [
+      'Source address not accepted',
+      'Add the network to accept.sources if pushes come from there.',
+    ],
+    body_not_recognised: [
+      'Body is no notification',
+      'The signature matches, so MNS sent this body: take it back with mns-endpoint logs '
+        + 'recover --as-raw.',
+    ],
+    body_malformed: [
+      'Body is malformed',
+      'The signature matches, so MNS sent this body: take it back with mns-endpoint logs '
+        + 'recover --as-raw.',
+    ],
+    body_not_utf8: [
+      'Body is not UTF-8',
+      'The signature matches, so MNS sent this body: take it back with mns-endpoint logs '
+        + 'recover --as-raw.',
+    ],
+    document_type: [
+      'Body has a document type',
+      'The signature matches, so MNS sent this body: take it back with mns-endpoint logs '
+        + 'recover --as-raw.',
+    ],
+    element_missing: [
+      'An element is missing',
+      'The signature matches, so MNS sent this body: take it back with mns-endpoint logs '
+        + 'recover --as-raw.',
+    ],
+    element_doubled: [
+      'An element comes twice',
+      'The signature matches, so MNS sent this body: take it back with mns-endpoint logs '
+        + 'recover --as-raw.',
+    ],
+    journal_full: [
+      'More arrives than the disk takes',
+      'The disk is slower than the pushes. MNS sends them again.',
+    ],
+    journal_refused: [
+      'The disk refused the record',
+      'The disk is full or failing: make room in logs.dir. MNS sends the push again.',
+    ],
+    journal_failed: [
+      'The disk failed a sync',
+      'See the diagnostic log, then restart on a disk that works.',
+    ],
+    too_many_in_flight: [
+      'Too many requests in work',
+      'More arrives than this machine can take. MNS sends the push again.',
+    ],
+    out_of_time: [
+      'Out of time',
+      'The certificate source or this machine is too slow. MNS sends the push again.',
+    ],
+    path_not_served: [
+      'Path not served',
+      'A scanner, or the subscription uses another path: add it to server.paths.',
+    ],
+    method_not_allowed: ['Method not allowed', 'Only POST is answered here.'],
+    content_encoding: [
+      'Body is encoded',
+      'A proxy compressed the body, or it is not a push of MNS.',
+    ],
+    body_too_large: [
+      'Body too large',
+      'No push of MNS is that large; server.max_body allows more.',
+    ],
+    body_too_slow: [
+      'Body too slow',
+      'The network or a proxy is too slow; server.body_timeout allows more, up to 3s.',
+    ],
+    body_broken: ['Body broke off', 'The peer or a proxy ended the body early.'],
+    message_md5_mismatch: [
+      'MessageMD5 is not that of the message',
+      'Normal if the publisher set user properties.',
+    ],
+    date_late: [
+      'Signed more than 15 minutes ago',
+      'A retry that carries its first Date, or this machine’s clock is wrong.',
+    ],
+  },
+  deliveriesText: 'Every delivery of this message that is in memory',
+  replayTitle: 'Replay this notification',
+  replayTo: 'Send to',
+  replayWhat: 'What to send',
+  replayRequest: 'The request as it arrived, with its signature',
+  replayMessage: 'The message only, as text/plain',
+  replaySend: 'Send',
+  replayNote:
+    'A receiver that checks the signature also checks the path and the Date. Both are those '
+      + 'of the first delivery.',
+  replayAnswer: (s, t) => `Answered ${s} in ${t}`,
+  allowedHosts: (list) =>
+    `Allowed: loopback, and the prefixes in admin.replay_to`
+      + `${list.length ? `: ${list.join(', ')}` : ''}`,
+  errors: {
+    not_allowed: 'Only loopback and the prefixes in admin.replay_to are allowed.',
+    no_answer: 'No answer from this address.',
+    busy: 'Two are being sent already: try again.',
+    gone: 'This notification is not in memory any more.',
+  },
+  tokenTitle: 'This endpoint requires a token',
+  tokenText:
+    'Who may read the logs may open this page. This command prints its address with the '
+      + 'token:',
+  token: 'Token',
+  wrongToken: 'This is not the token.',
+  tooManyTokens: 'Too many wrong tokens: wait for a second.',
+  open: 'Open',
+  lost: (s) => `No answer from the endpoint. Retrying in ${s} s. This page may be out of date.`,
+  broken: {
+    journal:
+      'The journal rejects writes because the disk refused one. Pushes get 503, and MNS '
+        + 'retries them.',
+    disk: 'Too little disk space is free: make room in logs.dir.',
+    stop: 'The endpoint is stopping.',
+    sync: 'A sync to disk hangs: see the disk of logs.dir.',
+  },
+  keys: 'Keyboard',
+  keyNames: {
+    move: 'next, previous',
+    open: 'open',
+    back: 'back, close, clear',
+    search: 'search',
+    tabs: 'message, request, checks, deliveries',
+    pause: 'pause, resume',
+    newest: 'jump to the newest',
+    curl: 'copy as curl',
+    message: 'copy the message',
+    replay: 'replay',
+    download: 'download',
+    link: 'copy a link',
+    wrap: 'wrap lines',
+    help: 'this list',
+  },
+  language: '中文',
+  theme: {
+    auto: 'Colours: system',
+    light: 'Colours: light',
+    dark: 'Colours: dark',
+  },
+  zone: 'Time zone of the endpoint',
+};
