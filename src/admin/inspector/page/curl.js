@@ -3,6 +3,8 @@
 
 import { text } from './format.js';
 
+// Linux passes no argument of more than 128 KiB.
+const ARGUMENT_MAX = 100 * 1024;
 const SKIPPED = new Set(['host', 'content-length', 'connection', 'transfer-encoding']);
 
 /** The UTF-8 bytes of a text, or those that came as base64. */
@@ -35,7 +37,9 @@ function header(name, value) {
 /** The command that sends a request of the API to an address. */
 export function curl(request, address) {
   const body = request.body ?? '';
-  const lines = [`curl -sS --globoff --path-as-is -X ${request.method} ${quote(address)}`];
+  // A method may have any of !#$%&'*+-.^_`|~, so it is quoted too.
+  const begin = `curl -sS --globoff --path-as-is -X ${quote(request.method)}`;
+  const lines = [`${begin} ${quote(address)}`];
   for (const [name, value] of request.headers) {
     if (!SKIPPED.has(text(name))) lines.push(header(text(name), value));
   }
@@ -44,11 +48,12 @@ export function curl(request, address) {
     const isThere = request.headers.some(([other]) => text(other) === name);
     if (!isThere) lines.push(`  -H '${name}:'`);
   }
-  if (bytesOf(body).includes(0)) {
+  const data = quote(body);
+  if (bytesOf(body).includes(0) || data.length > ARGUMENT_MAX) {
     // No shell passes NUL to a program.
-    return `# The body has NUL bytes: download it as notification.body\n${
+    return `# The body is no argument of a command: download it as notification.body\n${
       [...lines, '  --data-binary @notification.body'].join(' \\\n')}`;
   }
   // --data-binary and --data would read a file if the body began with @.
-  return [...lines, `  --data-raw ${quote(body)}`].join(' \\\n');
+  return [...lines, `  --data-raw ${data}`].join(' \\\n');
 }
