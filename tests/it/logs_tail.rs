@@ -83,7 +83,7 @@ fn the_last_rows_are_shown_as_lines_as_json_as_messages_and_as_they_are() {
     let shown = run(&bench, &["tail", "--no-follow", "--width", "0"]);
     shown.assert(0, "");
     assert_eq!(shown.stderr, "");
-    let peer = r"127\.0\.0\.1:\d+";
+    let peer = r"POST /notifications 127\.0\.0\.1:\d+";
     let expected = [
         r#"201  orders/billing               \[vip\] \{"name":"王小明"\}\\x0a\\xe2\\x80\\xaex"#
             .to_owned(),

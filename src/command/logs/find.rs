@@ -27,7 +27,7 @@ const PAGE_ROWS: usize = 100;
 /// and named. Ends with 1 if nothing was found.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  mns-endpoint logs find 'order 4711' --since 3d --topic orders
+  mns-endpoint logs find 4711 --since 3d --topic orders
   mns-endpoint logs find --outcome refused --reason signature_wrong --limit 0 --output json")]
 pub(super) struct Find {
     /// A text in any value of a row: the message, attributes, headers, the body. Without an

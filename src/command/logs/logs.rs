@@ -14,7 +14,7 @@ use crate::command::logs::verify::Verify;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs tail
-  mns-endpoint logs find 'order 4711' --since 3d
+  mns-endpoint logs find 4711 --since 3d
   mns-endpoint logs verify
   mns-endpoint logs repair --dry-run
   mns-endpoint logs recover --dry-run")]

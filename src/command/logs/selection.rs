@@ -97,15 +97,16 @@ fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
         return now.checked_sub(SignedDuration::try_from(span).ok()?).ok();
     }
     let of = |local: DateTime| zone.to_timestamp(local).ok();
-    if let Ok(date) = text.parse::<Date>() {
-        return of(date.to_datetime(Time::midnight()));
-    }
     let time = |text: &str| {
         let time = Time::strptime("%H:%M", text);
         time.or_else(|_| Time::strptime("%H:%M:%S", text)).ok()
     };
     if let Some((date, of_day)) = text.split_once([' ', 'T']) {
         return of(date.parse::<Date>().ok()?.to_datetime(time(of_day)?));
+    }
+    // After the above: a date is also read from a text that has a time behind it.
+    if let Ok(date) = text.parse::<Date>() {
+        return of(date.to_datetime(Time::midnight()));
     }
     let today = zone.to_datetime(now).date();
     let time = time(text)?;
