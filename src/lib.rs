@@ -10,6 +10,7 @@
 //! | floor | [`clock`], [`disk`], [`meter`], and small modules that are private |
 //! | services | [`trust`], [`journal`], [`quarantine`], [`net`] |
 //! | roles | [`server`], [`client`], [`emulator`] |
+//! | judgement | a small module that is private |
 //! | views | [`admin`] |
 //! | assembly | [`config`], [`command`], and what logs, counts and takes signals |
 //!
@@ -35,6 +36,8 @@ pub mod trust;
 pub mod client;
 pub mod emulator;
 pub mod server;
+
+mod explain;
 
 pub mod admin;
 

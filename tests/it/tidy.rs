@@ -9,7 +9,7 @@ use mns_endpoint::trust::CheckName;
 use strum::IntoEnumIterator as _;
 
 /// The modules in layers: each imports from its own name and from layers above it in this table.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["mns"],
     &[
         "bounded",
@@ -24,6 +24,7 @@ const LAYERS: [&[&str]; 6] = [
     ],
     &["trust", "journal", "quarantine", "net"],
     &["server", "client", "emulator"],
+    &["explain"],
     &["admin"],
     &["config", "command", "telemetry", "metrics", "signals"],
 ];
@@ -289,11 +290,12 @@ fn every_file_opens_with_what_it_is() {
 }
 
 /// What the layers of the map are, from `mns` up. The modules of [`LAYERS`], and the entry above them.
-const LAYER_TITLES: [&str; 6] = [
+const LAYER_TITLES: [&str; 7] = [
     "Words: what MNS says. Pure: no clock, disk, network, async or log.",
     "Floor: what services share.",
     "Services: each owns one resource.",
     "Roles: what the program can be.",
+    "Judgement: why the endpoint answers as it does.",
     "Views: what operators see of the roles.",
     "Assembly: strings become values, values become parts.",
 ];

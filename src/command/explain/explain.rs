@@ -11,11 +11,12 @@ use clap::Args;
 use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::command::explain::cause::{self, Search};
+
 use crate::command::explain::verdicts::Verdicts;
 use crate::command::stdout::printer;
 use crate::command::{Configuration, capture, input};
 use crate::config::Config;
+use crate::explain::cause::{self, Search};
 use crate::journal::escaped;
 use crate::mns::{ContentMd5, SignedRequest, SigningCertUrl};
 use crate::quarantine::Note;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::Request;
 
-use crate::command::explain::story::{body_is_another, clock_is_off, differs, hint};
 use crate::config::Config;
+use crate::explain::story::{body_is_another, clock_is_off, differs, hint};
 use crate::journal::escaped;
 use crate::mns::Notification;
 use crate::quarantine::Note;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 
-use crate::command::explain::spelling::{self, spellings};
+use crate::explain::spelling::{self, spellings};
 use crate::mns::header::{CONTENT_MD5, DATE, MNS_PREFIX, VERSION};
 use crate::mns::{ContentMd5, Notation};
 

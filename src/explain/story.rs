@@ -9,7 +9,7 @@ use crate::span::Span;
 
 /// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this
 /// body.
-pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
+pub(crate) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     match reason {
         Reason::SignatureWrong => "forged, or changed on the way: what is most likely comes last",
         Reason::BodyNotRecognised
@@ -26,7 +26,7 @@ pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     }
 }
 
-pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
+pub(crate) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
     let apart = now
         .duration_since(date)
         .unwrap_or_else(|ahead| ahead.duration());
@@ -42,7 +42,7 @@ pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
     )
 }
 
-pub(super) fn body_is_another(captured_bytes: usize) -> String {
+pub(crate) fn body_is_another(captured_bytes: usize) -> String {
     match captured_bytes {
         0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
         _ => format!(
@@ -54,7 +54,7 @@ pub(super) fn body_is_another(captured_bytes: usize) -> String {
 
 /// What it means that the capture's note has the key `noted` and the verdict has `found`, `None` if
 /// it would be accepted.
-pub(super) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
+pub(crate) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
     if found == Some(noted) {
         return None;
     }

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use http::Request;
 
-use crate::command::explain::undone::{
+use crate::explain::undone::{
     Undone, is_over_bound, other_content_types, other_digests, other_headers, other_paths,
     other_spellings,
 };
@@ -20,7 +20,7 @@ const HASHED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the search has found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Search {
+pub(crate) enum Search {
     /// The change that explains the signature, as a sentence without its full stop.
     Found(String),
     /// No usual change explains it.
@@ -58,7 +58,7 @@ impl Trial<'_> {
 /// Looks for the change that explains the signature: `prefixes` may have been cut off the path, and
 /// `served` are the paths of the configuration. Bounded in time and memory, whatever the request
 /// holds.
-pub(super) fn find(
+pub(crate) fn find(
     signed: &SignedRequest<'_>,
     certificate: &SigningCertificate,
     prefixes: &[String],
@@ -116,8 +116,8 @@ mod tests {
     use super::*;
     use crate::command::capture;
 
-    const REAL: &[u8] = include_bytes!("../../../tests/vectors/simplified-2023/request.http");
-    const CERTIFICATE: &[u8] = include_bytes!("../../../certs/mns-2015.pem");
+    const REAL: &[u8] = include_bytes!("../../tests/vectors/simplified-2023/request.http");
+    const CERTIFICATE: &[u8] = include_bytes!("../../certs/mns-2015.pem");
 
     /// The real request of 2023 after a change, and what is found.
     fn search(change: impl FnOnce(&mut Request<Bytes>)) -> Search {
