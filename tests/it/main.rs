@@ -41,6 +41,7 @@ mod golden;
 mod hostile;
 mod https;
 mod inspector;
+mod inspector_browser;
 mod journal;
 mod kill9;
 mod limits;

@@ -25,7 +25,11 @@ pub(in crate::admin) fn answer(
     match api {
         Api::About => {
             Query::of(uri, &[])?;
-            Ok(respond::json(&inspector.about.json()))
+            let mut about = inspector.about.json();
+            if let Some(about) = about.as_object_mut() {
+                about.insert("streams".to_owned(), json!(inspector.streams.open()));
+            }
+            Ok(respond::json(&about))
         }
         Api::Hour => {
             Query::of(uri, &[])?;

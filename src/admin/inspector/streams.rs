@@ -18,6 +18,11 @@ impl Default for Streams {
 }
 
 impl Streams {
+    /// How many are open.
+    pub(super) fn open(&self) -> usize {
+        STREAMS_MAX.saturating_sub(self.0.available_permits())
+    }
+
     /// Room for one more, given back when dropped.
     pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().try_acquire_owned().ok()

@@ -1,0 +1,698 @@
+//! The inspector page in a real browser: Debian's chromium and chromium-driver.
+//!
+//! Without them these tests say so and test nothing, unless `REQUIRE_CHROMIUM` is set. Screenshots
+//! of every view go to `target/tmp/inspector`.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use mns_endpoint::mns::ContentFormat;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::LoggingPrefsLogLevel;
+use thirtyfour::prelude::*;
+
+use crate::admin::{bench, get};
+use crate::inspector::token;
+use crate::support::{Bench, Draft, eventually, exchange, key, read_request};
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+const DRIVER: &str = "/usr/bin/chromedriver";
+/// What every page is given time for, on a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A browser with one window, and the runtime that it is driven by.
+struct Browser {
+    runtime: tokio::runtime::Runtime,
+    driver: WebDriver,
+    process: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// `None`, which is said, if there is none on this machine.
+    #[expect(
+        clippy::print_stdout,
+        reason = "a test that tests nothing has to say so"
+    )]
+    fn open() -> Option<Self> {
+        if !Path::new(CHROMIUM).exists() || !Path::new(DRIVER).exists() {
+            assert!(
+                std::env::var_os("REQUIRE_CHROMIUM").is_none(),
+                "{CHROMIUM} or {DRIVER} is missing: apt-get install chromium chromium-driver"
+            );
+            println!("SKIPPED: {CHROMIUM} is missing, so the page is NOT tested");
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut process = Command::new(DRIVER);
+        process.args([&format!("--port={port}"), "--allowed-ips=127.0.0.1"]);
+        process.stdout(Stdio::null()).stderr(Stdio::null());
+        let process = process.spawn().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        eventually("the driver listens", || {
+            std::net::TcpStream::connect(address).ok().map(drop)
+        });
+        let profile = tempfile::tempdir().unwrap();
+        let mut wanted = DesiredCapabilities::chrome();
+        wanted.set_binary(CHROMIUM).unwrap();
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--lang=en",
+            "--window-size=1440,900",
+            &format!("--user-data-dir={}", profile.path().display()),
+        ] {
+            wanted.add_arg(argument).unwrap();
+        }
+        let all = LoggingPrefsLogLevel::All;
+        wanted.set_logging_prefs("browser".to_owned(), all).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted);
+        let driver = runtime.block_on(driver).unwrap();
+        Some(Self {
+            runtime,
+            driver,
+            process,
+            _profile: profile,
+        })
+    }
+
+    fn goto(&self, address: &str) {
+        self.runtime.block_on(self.driver.goto(address)).unwrap();
+    }
+
+    fn js(&self, script: &str) -> Value {
+        let done = self.driver.execute(script, vec![]);
+        self.runtime.block_on(done).unwrap().json().clone()
+    }
+
+    /// The result of a script that calls `done` with it.
+    fn js_later(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1]; {script}");
+        let done = self.driver.execute_async(script, vec![]);
+        self.runtime.block_on(done).unwrap().json().clone()
+    }
+
+    fn devtools(&self, command: &str, parameters: Value) {
+        let tools = self.driver.cdp();
+        let done = tools.send_raw(command, parameters);
+        self.runtime.block_on(done).unwrap();
+    }
+
+    /// Waits until a script returns something.
+    #[track_caller]
+    fn until(&self, what: &str, script: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let found = self.js(&format!("return {script}"));
+            if !matches!(found, Value::Null | Value::Bool(false)) {
+                return found;
+            }
+            if begun.elapsed() > PATIENCE {
+                let text = self.js("return document.body.innerText");
+                panic!("not so after {PATIENCE:?}: {what}; the page says {text}");
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Presses keys, one after another.
+    fn press(&self, keys: &str) {
+        let keys = self.driver.action_chain().send_keys(keys);
+        self.runtime.block_on(keys.perform()).unwrap();
+    }
+
+    fn press_key(&self, key: Key) {
+        let keys = self.driver.action_chain().send_keys(key);
+        self.runtime.block_on(keys.perform()).unwrap();
+    }
+
+    fn shot(&self, name: &str) {
+        let dir = shots();
+        std::fs::create_dir_all(&dir).unwrap();
+        let picture = self
+            .runtime
+            .block_on(self.driver.screenshot_as_png())
+            .unwrap();
+        std::fs::write(dir.join(format!("{name}.png")), picture).unwrap();
+    }
+
+    /// Nothing was written to the console, neither by the page nor by the policy.
+    #[track_caller]
+    fn assert_quiet(&self) {
+        let log = self.driver.handle().browser_log();
+        let log = self.runtime.block_on(log).unwrap();
+        let told: Vec<String> = log.iter().map(|entry| format!("{entry:?}")).collect();
+        assert_eq!(told, Vec::<String>::new());
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The session ends the browser; the driver alone would leave it behind.
+        let quit = self.driver.clone().quit();
+        self.runtime.block_on(quit).ok();
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn shots() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("inspector")
+}
+
+/// The address of the page with its token, and what stands behind it.
+fn page(bench: &Bench, admin: SocketAddr, query: &str) -> String {
+    format!("http://{admin}/{query}#token={}", token(bench))
+}
+
+fn saying(bench: &Bench, topic: &str, message: &str) -> Draft {
+    let url = bench.draft().certificate_url();
+    let draft = Draft::new(ContentFormat::Simplified, message, &url);
+    draft
+        .set("x-mns-topic-name", topic)
+        .set("x-mns-subscription-name", format!("{topic}-to-billing"))
+}
+
+/// Pushes it; the answer is what it is.
+fn push(bench: &Bench, draft: &Draft) -> u16 {
+    bench
+        .endpoint
+        .exchange(&draft.clone().sign(&key(512)).wire())
+        .status
+}
+
+const ROWS: &str = "document.querySelectorAll('.row:not([hidden])').length";
+/// Markup, a character that turns text around, a key twice, and a number with 19 digits.
+const HOSTILE: &str = "{\"html\":\"<script>document.title='pwned'</script><img src=x \
+    onerror=alert(1)>\",\"rlo\":\"\u{202e}gnp.exe\",\"key\":1,\"key\":2,\"id\":9007199254740993123}";
+
+#[test]
+fn what_arrives_is_a_row_within_a_second_and_is_shown_as_it_was_published() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    browser.goto(&page(&bench, admin, ""));
+    browser.until("it waits", "document.querySelector('.empty h2')");
+    assert!(
+        !browser
+            .js("return location.href")
+            .as_str()
+            .unwrap()
+            .contains("token")
+    );
+    // From the arrival to the row, without a reload.
+    browser.until("it is live", "document.querySelector('.status.live')");
+    let begun = Instant::now();
+    assert_eq!(
+        push(&bench, &saying(&bench, "orders", "hello inspector")),
+        201
+    );
+    browser.until("the row", &format!("{ROWS} === 1"));
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(push(&bench, &saying(&bench, "hostile", HOSTILE)), 201);
+    let forged = bench.draft().sign(&key(1024));
+    assert_eq!(bench.endpoint.exchange(&forged.wire()).status, 403);
+    bench
+        .endpoint
+        .exchange(b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n");
+    browser.until("three rows", &format!("{ROWS} === 3"));
+    let text = browser.js("return document.querySelector('.list').innerText");
+    assert!(
+        text.as_str().unwrap().contains("Signature does not match"),
+        "{text}"
+    );
+    // Who is not from MNS is hidden until asked for.
+    browser.until("the chip", "document.querySelector('.chip:not([hidden])')");
+    browser.js("document.querySelector('.chip').click()");
+    browser.until("the stranger", &format!("{ROWS} === 4"));
+    browser.js("document.querySelector('.chip').click()");
+    browser.until("no stranger", &format!("{ROWS} === 3"));
+    // By a filter of the endpoint.
+    browser.press("/");
+    browser.press("topic:hostile gnp");
+    browser.until("one is found", &format!("{ROWS} === 1"));
+    // The detail shows what was published, and does nothing else.
+    browser.press_key(Key::Escape);
+    browser.until("all again", &format!("{ROWS} === 3"));
+    browser.press_key(Key::Escape);
+    browser.press("jj");
+    browser.until("the message", "document.querySelector('.panel .code')");
+    let shown = browser.js("return document.querySelector('.panel .code').innerText");
+    let shown = shown.as_str().unwrap();
+    for part in [
+        "<script>document.title='pwned'</script><img src=x onerror=alert(1)>",
+        "U+202Egnp.exe",
+        "9007199254740993123",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    assert_eq!(shown.matches("\"key\"").count(), 2, "{shown}");
+    assert_eq!(
+        browser.js("return document.querySelectorAll('.panel img').length"),
+        0
+    );
+    assert!(
+        browser
+            .js("return document.title")
+            .as_str()
+            .unwrap()
+            .starts_with("mns-endpoint")
+    );
+    let copied = browser.js(
+        "return [...document.querySelectorAll('.segments.small button')].map((b) => b.textContent)",
+    );
+    assert_eq!(copied, json!(["Readable", "As published", "Hex"]));
+    browser.press("2");
+    browser.until("the request", "document.querySelector('.headers')");
+    let request = browser.js("return document.querySelector('.panel').innerText");
+    assert!(
+        request.as_str().unwrap().contains("x-mns-signing-cert-url"),
+        "{request}"
+    );
+    let veiled = "document.querySelector('.headers .veil')";
+    browser.until("the signature is veiled", veiled);
+    browser.press("4");
+    browser.until("the deliveries", "document.querySelector('.deliveries li')");
+    browser.assert_quiet();
+}
+
+#[test]
+fn the_list_keeps_its_place_and_waits_while_it_is_paused() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    for number in 0..60 {
+        push(
+            &bench,
+            &saying(&bench, "orders", &format!("message {number}")),
+        );
+    }
+    browser.goto(&page(&bench, admin, ""));
+    browser.until("the rows", &format!("{ROWS} > 20"));
+    // Back by Esc leads to the row that it came from, at the same place.
+    browser.js("document.querySelector('.list').scrollTop = 600");
+    let row = "[...document.querySelectorAll('.row:not([hidden])')].find((r) => \
+        r.getBoundingClientRect().top > 400)";
+    let name = browser.js(&format!("const row = {row}; row.click(); return row.id"));
+    browser.until("the detail", "document.querySelector('.detail .code')");
+    let place = browser.js("return document.querySelector('.list').scrollTop");
+    browser.press_key(Key::Escape);
+    browser.until("no detail", "!document.querySelector('.chosen')");
+    assert_eq!(
+        browser.js("return document.querySelector('.list').scrollTop"),
+        place
+    );
+    assert_eq!(browser.js("return document.activeElement.id"), "list");
+    let is_there = format!("document.getElementById({name})");
+    browser.until("the same row is in sight", &is_there);
+    // What arrives while it is read further down moves nothing.
+    let top = format!("document.getElementById({name}).getBoundingClientRect().top");
+    let before = browser.js(&format!("return {top}"));
+    push(&bench, &saying(&bench, "orders", "one more"));
+    let size = "document.querySelector('.row:not([hidden])').getAttribute('aria-setsize')";
+    browser.until("it is counted", &format!("{size} === '61'"));
+    assert_eq!(browser.js(&format!("return {top}")), before);
+    // Paused, it counts.
+    browser.press("g");
+    browser.press("p");
+    browser.until("it is paused", "document.querySelector('.status.paused')");
+    push(&bench, &saying(&bench, "orders", "while paused"));
+    browser.until(
+        "one waits",
+        "document.querySelector('.newer:not([hidden])')",
+    );
+    assert_eq!(browser.js(&format!("return {size}")), "61");
+    browser.press("p");
+    browser.until("it goes on", &format!("{size} === '62'"));
+    // The help is made of the table that the keys are.
+    browser.press("?");
+    let keys = browser.until(
+        "the help",
+        "document.querySelector('dialog .keys')?.innerText",
+    );
+    assert!(keys.as_str().unwrap().contains("copy as curl"), "{keys}");
+    browser.press_key(Key::Escape);
+    browser.until("no help", "!document.querySelector('dialog')");
+    browser.assert_quiet();
+}
+
+#[test]
+fn seven_pages_are_served_and_one_that_is_hidden_has_no_stream() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    let address = page(&bench, admin, "");
+    let streams = || {
+        let shown = format!("Authorization: Bearer {}\r\n", token(&bench));
+        let state = get(admin, "/api/about", &shown);
+        let about: Value = serde_json::from_str(&state.body).unwrap();
+        about["streams"].as_u64().unwrap()
+    };
+    for number in 1..=7 {
+        if number > 1 {
+            let tab = browser.driver.new_tab();
+            let tab = browser.runtime.block_on(tab).unwrap();
+            browser
+                .runtime
+                .block_on(browser.driver.switch_to_window(tab))
+                .unwrap();
+        }
+        browser.goto(&address);
+        browser.until("it is live", "document.querySelector('.status.live')");
+    }
+    eventually("only the page that is seen has a stream", || {
+        (streams() == 1).then_some(())
+    });
+    push(&bench, &saying(&bench, "orders", "for the last one"));
+    browser.until("the row", &format!("{ROWS} === 1"));
+    // The first one catches up when it is seen again.
+    let tabs = browser.runtime.block_on(browser.driver.windows()).unwrap();
+    let first = browser.driver.switch_to_window(tabs[0].clone());
+    browser.runtime.block_on(first).unwrap();
+    browser.until("the row there", &format!("{ROWS} === 1"));
+    browser.assert_quiet();
+}
+
+#[test]
+fn a_restart_is_noticed_and_a_wrong_token_asked_for_again() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    browser.goto(&format!("http://{admin}/#token=wrong"));
+    browser.until("the form", "document.querySelector('.token input')");
+    browser.press(&token(&bench));
+    browser.press_key(Key::Enter);
+    browser.until("it is live", "document.querySelector('.status.live')");
+    // It stays in its tab.
+    browser.goto(&format!("http://{admin}/"));
+    browser.until("it is live again", "document.querySelector('.status.live')");
+    assert_eq!(
+        browser.js("return localStorage.length + document.cookie.length"),
+        0
+    );
+    let (_, dir) = bench.endpoint.stop();
+    browser.until(
+        "it says that it is lost",
+        "document.querySelector('.status.lost')",
+    );
+    drop(dir);
+}
+
+#[test]
+fn chinese_is_whole_and_a_phone_has_no_horizontal_scroll() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    push(&bench, &saying(&bench, "orders", "{\"name\":\"王小明\"}"));
+    let forged = bench.draft().sign(&key(1024));
+    bench.endpoint.exchange(&forged.wire());
+    browser.goto(&page(&bench, admin, "?lang=zh"));
+    browser.until("two rows", &format!("{ROWS} === 2"));
+    assert_eq!(browser.js("return document.documentElement.lang"), "zh-CN");
+    browser.press("j");
+    browser.until("the detail", "document.querySelector('.detail .panel *')");
+    let text = browser.js("return document.body.innerText");
+    let text = text.as_str().unwrap();
+    for part in [
+        "实时",
+        "签名不匹配",
+        "自称，未经验证",
+        "订阅",
+        "复制为 curl",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    browser.shot("zh");
+    let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+    browser.devtools("Emulation.setDeviceMetricsOverride", phone);
+    for (name, query) in [("phone-zh", "?lang=zh"), ("phone", "?lang=en")] {
+        browser.goto(&page(&bench, admin, query));
+        browser.until("two rows", &format!("{ROWS} === 2"));
+        browser.shot(name);
+        let wide = "document.documentElement.scrollWidth > innerWidth";
+        assert_eq!(browser.js(&format!("return {wide}")), false);
+        browser.press("j");
+        browser.until("the detail", "document.querySelector('.detail .panel *')");
+        browser.shot(&format!("{name}-detail"));
+        assert_eq!(browser.js(&format!("return {wide}")), false);
+    }
+    browser.assert_quiet();
+}
+
+/// axe-core by npm, once for all tests; `None`, which is said, where there is no npm.
+static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
+    let file = dir.join("package/axe.min.js");
+    if !file.exists() {
+        std::fs::create_dir_all(&dir).unwrap();
+        let fetch = "npm pack --silent axe-core@4 && tar xzf axe-core-*.tgz";
+        let fetched = Command::new("/bin/sh")
+            .args(["-c", fetch])
+            .current_dir(&dir)
+            .output();
+        let is_fetched = fetched.is_ok_and(|output| output.status.success());
+        assert!(
+            is_fetched || std::env::var_os("REQUIRE_AXE").is_none(),
+            "npm pack axe-core@4 fails"
+        );
+    }
+    std::fs::read_to_string(file).ok()
+});
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that tests nothing has to say so"
+)]
+fn axe_finds_nothing_in_any_view_light_and_dark() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let Some(axe) = AXE.as_ref() else {
+        println!("SKIPPED: npm cannot fetch axe-core, so accessibility is NOT tested");
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    let mut found = String::new();
+    let check = |view: &str, found: &mut String| {
+        browser.shot(view);
+        browser.js(axe);
+        let violations = browser.js_later(
+            "axe.run().then((r) => done(r.violations.map((v) => \
+             `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(' | ')}`)), \
+             (e) => done([String(e)]));",
+        );
+        for violation in violations.as_array().unwrap() {
+            writeln!(found, "{view}: {violation}").unwrap();
+        }
+    };
+    let themes = ["light", "dark"];
+    for theme in themes {
+        browser.goto(&format!("http://{admin}/?theme={theme}"));
+        browser.js("sessionStorage.clear()");
+        browser.goto(&format!("http://{admin}/?theme={theme}&"));
+        browser.until("the form", "document.querySelector('.token input')");
+        check(&format!("token-{theme}"), &mut found);
+        browser.goto(&page(&bench, admin, &format!("?theme={theme}")));
+        browser.until("it waits", "document.querySelector('.empty h2')");
+        check(&format!("empty-{theme}"), &mut found);
+    }
+    fill(&bench);
+    for theme in themes {
+        let set = |query: &str| page(&bench, admin, &format!("?theme={theme}{query}"));
+        browser.goto(&set(""));
+        browser.until("the rows", &format!("{ROWS} > 8"));
+        browser.until("the hour", "document.querySelector('.subscriptions li')");
+        check(&format!("list-{theme}"), &mut found);
+        let rows = [
+            ("orders", "accepted"),
+            ("payments", "refused"),
+            ("user-events", "remark"),
+        ];
+        for (topic, name) in rows {
+            browser.goto(&set(&format!("&q=topic:{topic}")));
+            browser.until("a row", &format!("{ROWS} > 0"));
+            browser.press("j");
+            for (number, tab) in (1..).zip(["message", "request", "checks", "deliveries"]) {
+                browser.press(&format!("{number}"));
+                let there = format!(
+                    "document.querySelector('#tab-{tab}[aria-selected=true]') && \
+                     (document.querySelector('.panel *') || '{tab}' === 'checks')"
+                );
+                browser.until(tab, &there);
+                check(&format!("{name}-{tab}-{theme}"), &mut found);
+            }
+        }
+        browser.goto(&set("&q=absent"));
+        browser.until(
+            "nothing",
+            "document.querySelector('.nothing:not([hidden])')",
+        );
+        check(&format!("nothing-{theme}"), &mut found);
+        browser.goto(&set(""));
+        browser.until("the rows", &format!("{ROWS} > 8"));
+        browser.press("p");
+        push(&bench, &saying(&bench, "orders", "while paused"));
+        browser.until(
+            "one waits",
+            "document.querySelector('.newer:not([hidden])')",
+        );
+        check(&format!("paused-{theme}"), &mut found);
+        browser.press("?");
+        browser.until("the help", "document.querySelector('dialog .keys')");
+        check(&format!("help-{theme}"), &mut found);
+        browser.press_key(Key::Escape);
+        browser.js("document.querySelector('.health').click()");
+        browser.until(
+            "the health",
+            "document.querySelector('#health:popover-open dt')",
+        );
+        check(&format!("health-{theme}"), &mut found);
+    }
+    assert_eq!(found, "");
+}
+
+/// Something of each kind.
+fn fill(bench: &Bench) {
+    let orders = "{\"event\":\"order.paid\",\"orderId\":900719925474099312,\"buyer\":{\"id\":48213,\
+        \"name\":\"王小明\"},\"amount\":\"1288.00\",\"items\":[{\"sku\":\"SKU-20871\",\"qty\":2,\
+        \"price\":499.50}],\"paid\":true,\"coupon\":null,\"note\":\"请在下午送达\"}";
+    let payment = "<?xml version=\"1.0\"?><payment id=\"F00D\"><order>900719925474099313</order>\
+        <amount currency=\"CNY\">88.00</amount><memo><![CDATA[3 < 4 & 5]]></memo></payment>";
+    let stock = "eyJza3UiOiJTS1UtNTA4NTAiLCJ3YXJlaG91c2UiOiLmna3lt54tMiIsImRlbHRhIjotM30=";
+    for _ in 0..3 {
+        push(bench, &saying(bench, "inventory", stock));
+        let tagged = saying(bench, "orders", orders).set("x-mns-message-tag", "vip");
+        push(bench, &tagged);
+        push(
+            bench,
+            &saying(bench, "alerts", "CPU of web-7 above 90 % for 5 min"),
+        );
+    }
+    let twice = saying(bench, "orders", orders);
+    push(bench, &twice);
+    push(bench, &twice);
+    let late = saying(bench, "user-events", HOSTILE).set("Date", crate::support::date(-3600));
+    push(bench, &late);
+    let forged = saying(bench, "payments", payment).sign(&key(1024));
+    bench.endpoint.exchange(&forged.wire());
+    bench
+        .endpoint
+        .exchange(b"GET /.env HTTP/1.1\r\nHost: x\r\n\r\n");
+}
+
+#[test]
+fn a_curl_command_of_a_hostile_request_arrives_byte_for_byte() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    browser.goto(&page(&bench, admin, ""));
+    browser.until("it is live", "document.querySelector('.status.live')");
+    let bodies: [&[u8]; 6] = [
+        b"@/etc/hostname",
+        b"$(touch pwned) `touch pwned` '; touch pwned; ' \\ \" ! \n & | < > # ~ *",
+        b"'\\''\x07\x1b[31m\xe2\x80\xae\xff\xfe\x80 [1-2] {a,b}",
+        "中文 '引号' \u{202e}".as_bytes(),
+        b"",
+        b"ends with a line feed\n\n",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    for body in bodies {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let value = match std::str::from_utf8(body) {
+            Ok(text) => json!(text),
+            Err(_) => {
+                use base64::Engine as _;
+                json!({ "base64": base64::engine::general_purpose::STANDARD.encode(body) })
+            }
+        };
+        let request = json!({
+            "method": "POST",
+            "headers": [
+                ["host", "elsewhere"], ["x-mns-empty", ""], ["content-type", "text/xml"],
+                ["x-mns-note", "'; touch pwned; $(touch pwned) \\ \"@\""], ["content-length", "7"],
+            ],
+            "body": value,
+        });
+        let target = "/a/../b?q=[1-2]&x='y'";
+        let script = format!(
+            "import('/inspector/curl.js').then(({{ curl }}) => done(curl({request}, \
+             'http://{address}' + {})));",
+            json!(target)
+        );
+        let command = browser.js_later(&script);
+        let command = command.as_str().unwrap();
+        let received = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let received = read_request(&mut stream);
+            stream
+                .write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+                .unwrap();
+            received
+        });
+        let ran = Command::new("/bin/bash")
+            .args(["-c", command])
+            .current_dir(dir.path())
+            .output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{command}: {ran:?}");
+        let received = received.join().unwrap();
+        let at = received
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap();
+        let (head, rest) = received.split_at(at);
+        assert_eq!(&rest[4..], body, "{command}");
+        let head = String::from_utf8(head.to_vec()).unwrap();
+        let mut lines = head.lines();
+        assert_eq!(
+            lines.next(),
+            Some(format!("POST {target} HTTP/1.1").as_str())
+        );
+        let lines: Vec<&str> = lines.collect();
+        assert!(lines.contains(&"x-mns-empty:"), "{head}");
+        assert!(
+            lines.contains(&"x-mns-note: '; touch pwned; $(touch pwned) \\ \"@\""),
+            "{head}"
+        );
+        assert!(!head.to_lowercase().contains("user-agent"), "{head}");
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "nothing was run"
+    );
+    drop(exchange(
+        admin,
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ));
+}
