@@ -23,6 +23,7 @@ pub mod clock;
 pub mod disk;
 mod host_name;
 pub mod meter;
+mod page;
 mod report;
 mod roots;
 mod span;

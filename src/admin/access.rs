@@ -6,14 +6,10 @@
 //! There are no cookies, so a browser adds nothing of its own that would let a request in.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
 use crate::host_name;
-
-/// What a browser says about the page that made a request.
-const SEC_FETCH_SITE: &str = "sec-fetch-site";
-const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
 /// Who may ask for what.
 #[derive(Clone, Default)]
@@ -70,26 +66,4 @@ impl Access {
                 .any(|known| known.eq_ignore_ascii_case(name))
         })
     }
-}
-
-/// Whether the request was made by no page, or by one of this listener. A link elsewhere may lead
-/// here, since whoever follows it brings no token.
-pub(super) fn is_of_no_other_site(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    let is_of_site = match text(SEC_FETCH_SITE) {
-        None | Some(b"same-origin" | b"none") => true,
-        Some(_) => text(SEC_FETCH_MODE) == Some(b"navigate"),
-    };
-    // A proxy in front may have taken off TLS: the scheme is the page's.
-    let host = headers.get(HOST).map(http::HeaderValue::as_bytes);
-    let is_of_origin = headers.get_all(ORIGIN).iter().all(|origin| {
-        let origin = origin.as_bytes();
-        let authority = origin
-            .strip_prefix(b"http://")
-            .or_else(|| origin.strip_prefix(b"https://"));
-        authority
-            .zip(host)
-            .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
-    });
-    is_of_site && is_of_origin
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::admin::access::{Access, Shown, is_of_no_other_site, shown};
+use crate::admin::access::{Access, Shown, shown};
 use crate::admin::exposition::metrics;
 use crate::admin::inspector::{Inspector, answer};
 use crate::admin::ready::{Part, ready};
@@ -16,6 +16,7 @@ use crate::admin::respond::{ApiError, guarded, text, verdict};
 use crate::admin::routes::Route;
 use crate::admin::wrong_tokens::{WRONG_FOR_METRICS_MAX, WRONG_MAX, WrongTokens};
 use crate::net::{Arrival, Responder};
+use crate::page::is_of_no_other_site;
 
 type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 

@@ -2,7 +2,8 @@
 
 use http::Method;
 
-use crate::admin::inspector::File;
+use crate::admin::inspector::FILES;
+use crate::page::File;
 
 /// The longest id of a notification, in bytes.
 const ID_BYTES_MAX: usize = 64;
@@ -41,7 +42,7 @@ impl<'a> Route<'a> {
             "/api/hour" => Self::Api(Api::Hour),
             "/api/stream" => Self::Api(Api::Stream),
             "/api/notifications" => Self::Api(Api::Notifications),
-            path => match File::of(path) {
+            path => match FILES.of(path) {
                 Some(file) => Self::Page(file),
                 None => return Self::of_notification(path.strip_prefix("/api/notifications/")?),
             },

@@ -601,16 +601,18 @@ fn a_secret_path_is_shown_in_no_answer() {
     }
 }
 
-/// The files of the page, by name.
-fn page_files() -> Vec<(String, String)> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin/inspector/page");
+/// The files of a page by name, its own below `own` and those that the pages share.
+pub fn page_files(own: &str) -> Vec<(String, String)> {
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    for dir in [root.clone(), root.join("i18n")] {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                let name = path.strip_prefix(&root).unwrap().display().to_string();
-                files.push((name, std::fs::read_to_string(&path).unwrap()));
+    for root in [src.join(own), src.join("page/shared")] {
+        for dir in [root.clone(), root.join("i18n")] {
+            for entry in std::fs::read_dir(dir).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.strip_prefix(&root).unwrap().display().to_string();
+                    files.push((name, std::fs::read_to_string(&path).unwrap()));
+                }
             }
         }
     }
@@ -618,10 +620,12 @@ fn page_files() -> Vec<(String, String)> {
     files
 }
 
+const OWN: &str = "admin/inspector/page";
+
 #[test]
 fn every_file_of_the_page_is_served_as_it_is_and_once() {
     let (_bench, admin) = bench(|options| options);
-    let files = page_files();
+    let files = page_files(OWN);
     assert!(files.len() > 12);
     let mut total = 0;
     for (name, text) in files {
@@ -660,7 +664,7 @@ fn the_page_makes_elements_in_one_module_and_never_parses_markup() {
         line.contains("http://www.w3.org/2000/svg") || line.contains("http://127.0.0.1:")
     };
     let mut seen = 0;
-    for (name, text) in page_files() {
+    for (name, text) in page_files(OWN) {
         seen += text.len();
         for (number, line) in (1..).zip(text.lines()) {
             let place = format!("{name}:{number}: {line}");
@@ -702,7 +706,7 @@ fn text_keys(text: &str) -> Vec<String> {
 #[test]
 fn both_languages_have_the_same_texts_and_one_for_every_reason() {
     use strum::IntoEnumIterator as _;
-    let files = page_files();
+    let files = page_files(OWN);
     let of = |name: &str| {
         let (_, text) = files.iter().find(|(file, _)| file == name).unwrap();
         text_keys(text)

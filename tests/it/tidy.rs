@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 7] = [
         "disk",
         "host_name",
         "meter",
+        "page",
         "report",
         "roots",
         "span",
@@ -37,6 +38,7 @@ const FENCES: [(&str, &[&str]); 22] = [
         &[
             "mns/json.rs",
             "journal/",
+            "page/",
             "admin/",
             "config/layers.rs",
             "emulator/api/",
@@ -54,6 +56,7 @@ const FENCES: [(&str, &[&str]); 22] = [
             "server/",
             "admin/",
             "emulator/",
+            "page/",
         ],
     ),
     ("hyper", &["net/"]),
@@ -84,7 +87,7 @@ const FENCES: [(&str, &[&str]); 22] = [
         &[
             "trust/certificate.rs",
             "mns/signature_v4.rs",
-            "admin/inspector/files.rs",
+            "page/file.rs",
         ],
     ),
     (

@@ -17,5 +17,5 @@ mod subscriptions;
 
 pub use about::About;
 pub(super) use api::answer;
-pub(super) use files::File;
+pub(super) use files::FILES;
 pub use inspector::Inspector;

@@ -9,27 +9,12 @@ import * as format from './format.js';
 import en from './i18n/en.js';
 import zh from './i18n/zh.js';
 import { List, row } from './list.js';
+import { languageLink, quiet, settings, themeButton } from './settings.js';
 import { SEGMENTS, Store } from './store.js';
 import { strip } from './strip.js';
 
 const query = new URLSearchParams(location.search);
-const saved = {
-  get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
-  set: (name, value) => {
-    try { localStorage.setItem(name, value); } catch { /* A private window forgets. */ }
-  },
-};
-const preferred = navigator.languages.find((one) => /^(zh|en)/i.test(one)) ?? 'en';
-const language = query.get('lang') ?? saved.get('language') ?? preferred.slice(0, 2).toLowerCase();
-const say = language === 'zh' ? zh : en;
-document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
-
-let theme = query.get('theme') ?? saved.get('theme') ?? 'auto';
-const setTheme = () => {
-  if (theme === 'auto') delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-};
-setTheme();
+const say = settings({ en, zh });
 
 /** How long a lost connection waits before it is tried again, in seconds. */
 const WAITS = [1, 2, 4, 8, 15, 30];
@@ -635,35 +620,6 @@ document.addEventListener('keydown', (event) => {
 
 // --- the page -----------------------------------------------------------------------
 
-const quiet = (kind, label, onclick, child) => el(
-  'button',
-  { type: 'button', class: `quiet ${kind}`, title: label, 'aria-label': label, onclick },
-  child,
-);
-
-function themeButton() {
-  const picture = () => icon({ auto: 'auto', light: 'sun', dark: 'moon' }[theme], 17);
-  const button = quiet('theme', say.theme[theme], () => {
-    theme = { auto: 'light', light: 'dark', dark: 'auto' }[theme];
-    saved.set('theme', theme);
-    setTheme();
-    button.replaceChildren(picture());
-    button.title = say.theme[theme];
-    button.setAttribute('aria-label', say.theme[theme]);
-  }, picture());
-  return button;
-}
-
-function languageLink() {
-  const other = language === 'zh' ? 'en' : 'zh';
-  const parameters = new URLSearchParams(location.search);
-  parameters.set('lang', other);
-  return el('a', {
-    class: 'quiet lang', href: `?${parameters}`, hreflang: other,
-    lang: other === 'zh' ? 'zh-CN' : 'en', onclick: () => saved.set('language', other),
-  }, say.language);
-}
-
 function head(port) {
   return el(
     'header',
@@ -675,7 +631,7 @@ function head(port) {
       'mns-endpoint', port ? el('span', { class: 'port num' }, `:${port}`) : null,
     ),
     port ? status : null, el('span', { class: 'grow' }), port ? [health, healthBox] : null,
-    languageLink(), themeButton(),
+    languageLink(say), themeButton(say),
     port ? quiet('helper', say.keys, showHelp, icon('help', 17)) : null,
   );
 }
