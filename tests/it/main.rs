@@ -46,6 +46,7 @@ mod journal;
 mod kill9;
 mod limits;
 mod logrotate;
+mod logs_show;
 mod logs_tail;
 mod nginx;
 mod odd_bodies;

@@ -1,6 +1,6 @@
 //! `logs find`: searches the endpoint log and the rotated files, the newest row first.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use crate::command::Configuration;
+use crate::command::logs::meter::ProgressLine;
 use crate::command::logs::printing::Printing;
 use crate::command::logs::selection::Selection;
 use crate::command::logs::source::{Source, say};
@@ -115,43 +116,5 @@ impl Find {
         }
         out.flush()?;
         Ok(())
-    }
-}
-
-/// How far a search has come, in one line of a terminal that is written again and again.
-struct ProgressLine {
-    is_terminal: bool,
-    shown_at: Option<Instant>,
-}
-
-impl ProgressLine {
-    /// Between two of them.
-    const INTERVAL_MS: u128 = 200;
-
-    fn new() -> Self {
-        Self {
-            is_terminal: std::io::stderr().is_terminal(),
-            shown_at: None,
-        }
-    }
-
-    fn show(&mut self, progress: &Progress) {
-        let is_due =
-            (self.shown_at).is_none_or(|shown| shown.elapsed().as_millis() >= Self::INTERVAL_MS);
-        if !self.is_terminal || !is_due {
-            return;
-        }
-        self.shown_at = Some(Instant::now());
-        let [read, total] = [progress.bytes, progress.bytes_total].map(ByteSize::b);
-        let back_to = progress
-            .back_to
-            .map_or_else(String::new, |time| format!(", back to {time}"));
-        write!(std::io::stderr(), "\r\x1b[K  {read} of {total}{back_to}").ok();
-    }
-
-    fn clear(&self) {
-        if self.shown_at.is_some() {
-            write!(std::io::stderr(), "\r\x1b[K").ok();
-        }
     }
 }

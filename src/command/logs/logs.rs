@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use crate::command::logs::find::Find;
 use crate::command::logs::recover::Recover;
 use crate::command::logs::repair::Repair;
+use crate::command::logs::show::Show;
 use crate::command::logs::tail::Tail;
 use crate::command::logs::verify::Verify;
 
@@ -27,6 +28,7 @@ pub(crate) struct Logs {
 enum LogsCommand {
     Tail(Tail),
     Find(Find),
+    Show(Show),
     Verify(Verify),
     Repair(Repair),
     Recover(Recover),
@@ -37,6 +39,7 @@ impl Logs {
         match &self.action {
             LogsCommand::Tail(tail) => tail.run().await,
             LogsCommand::Find(find) => find.run().await,
+            LogsCommand::Show(show) => show.run().await,
             LogsCommand::Verify(verify) => verify.run(),
             LogsCommand::Repair(repair) => repair.run(),
             LogsCommand::Recover(recover) => recover.run().await,

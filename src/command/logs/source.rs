@@ -13,12 +13,15 @@ use crate::command::logs::selection::Selection;
 use crate::config;
 use crate::disk::RealDisk;
 use crate::journal::{Chain, Filter, Names, Numbering, escaped};
+use crate::server::Paths;
 
 /// The endpoint log of the port of server.listen in logs.dir.
 pub(super) struct Source {
     pub(super) names: Names,
     pub(super) chain: Chain,
     pub(super) zone: TimeZone,
+    /// A path that is served, for what the logs do not have.
+    pub(super) first_path: String,
 }
 
 impl Source {
@@ -37,7 +40,12 @@ impl Source {
             Some(_) => Numbering::Ascending,
             None => Numbering::Descending,
         };
+        let first_path = match &config.server.paths {
+            Paths::These(paths) => paths.first().cloned(),
+            Paths::Any | Paths::Secret(_) => None,
+        };
         Ok(Self {
+            first_path: first_path.unwrap_or_else(|| "/".to_owned()),
             chain: Chain::new(Arc::new(RealDisk), names.clone(), numbering),
             names,
             zone,

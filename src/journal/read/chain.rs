@@ -74,6 +74,18 @@ impl Chain {
         self.names.live(Log::Endpoint)
     }
 
+    /// The name of the file that a position is in by now; `None` if it is gone.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn file_name(&self, position: &Position) -> io::Result<Option<String>> {
+        let Located::In(open) = self.locate(position)? else {
+            return Ok(None);
+        };
+        let name = open.link.path.file_name();
+        Ok(name.map(|name| name.to_string_lossy().into_owned()))
+    }
+
     /// Files that somebody has made of rotated ones, and why no record is read from them.
     ///
     /// # Errors

@@ -1,0 +1,145 @@
+//! A request as a curl command that a shell runs as it is, whatever a peer wrote into it.
+//!
+//! Text is in single quotes, which nothing but a quote ends. Bytes that are no text, and control
+//! characters, which a terminal would obey while they are pasted, are in `$'…'` as `\xhh` (bash,
+//! zsh, ksh). `--data-raw` reads no file where a body begins with `@`, `name;` sends an empty
+//! header where `name:` would drop it, and `--globoff` keeps brackets in the address from becoming
+//! several requests.
+
+use crate::journal::escaped;
+
+/// Headers that curl makes itself, or that belong to the connection.
+const LEFT_OUT: [&str; 5] = [
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "expect",
+];
+/// Headers that curl adds unless it is told not to.
+const ADDED: [&str; 4] = ["user-agent", "accept", "content-type", "expect"];
+/// The longest argument that a Linux kernel passes on is 128 KiB, quotes included.
+const ARGUMENT_BYTES_MAX: usize = 100 * 1024;
+
+/// What is to be sent.
+pub(super) struct Curl<'a> {
+    pub(super) url: &'a str,
+    pub(super) headers: &'a [(String, Vec<u8>)],
+    pub(super) body: &'a [u8],
+    /// The command that writes the body to stdout, if the body can be no argument.
+    pub(super) body_command: &'a str,
+}
+
+impl Curl<'_> {
+    /// The command, on several lines.
+    pub(super) fn command(&self) -> String {
+        let mut parts = vec!["curl --globoff --path-as-is -X POST".to_owned()];
+        let sent = |name: &str| !LEFT_OUT.contains(&name);
+        for (name, value) in self.headers.iter().filter(|(name, _)| sent(name)) {
+            let header = match value.as_slice() {
+                [] => format!("{name};").into_bytes(),
+                value => [name.as_bytes(), b": ", value].concat(),
+            };
+            parts.push(format!("-H {}", quoted(&header)));
+        }
+        for name in ADDED {
+            let is_there = self
+                .headers
+                .iter()
+                .any(|(known, _)| known == name && sent(name));
+            if !is_there {
+                parts.push(format!("-H '{name}:'"));
+            }
+        }
+        let body = quoted(self.body);
+        let is_argument = !self.body.contains(&0) && body.len() <= ARGUMENT_BYTES_MAX;
+        let mut before = String::new();
+        if is_argument {
+            parts.push(format!("--data-raw {body}"));
+        } else {
+            before = format!(
+                "# the body can be no argument: write it to a file first\n\
+                 # {} > notification.body\n",
+                self.body_command
+            );
+            parts.push("--data-binary @notification.body".to_owned());
+        }
+        parts.push(quoted(self.url.as_bytes()));
+        before + &parts.join(" \\\n  ")
+    }
+}
+
+/// One word of a shell.
+pub(super) fn quoted(bytes: &[u8]) -> String {
+    let is_plain = |line: &[u8]| escaped(line).as_bytes() == line;
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.split(|byte| *byte == b'\n').all(is_plain) => {
+            format!("'{}'", text.replace('\'', "'\\''"))
+        }
+        Ok(_) | Err(_) => {
+            let plain = |byte: &u8| {
+                matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\' | b'!' | b'?')
+            };
+            let byte = |byte: &u8| match byte {
+                byte if plain(byte) => char::from(*byte).to_string(),
+                byte => format!("\\x{byte:02x}"),
+            };
+            // A digit behind an escape would be a part of it in some shells.
+            let mut word = String::new();
+            let mut is_after_escape = false;
+            for it in bytes {
+                let part = if is_after_escape && it.is_ascii_hexdigit() {
+                    format!("\\x{it:02x}")
+                } else {
+                    byte(it)
+                };
+                is_after_escape = part.starts_with('\\');
+                word += &part;
+            }
+            format!("$'{word}'")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_so_that_nothing_in_them_is_run() {
+        for (bytes, word) in [
+            (&b"plain"[..], "'plain'"),
+            (b"", "''"),
+            (
+                b"it's $(id) `id` \"x\" !1 \\",
+                "'it'\\''s $(id) `id` \"x\" !1 \\'",
+            ),
+            ("王小明\nsecond".as_bytes(), "'王小明\nsecond'"),
+            (b"a\tb'c!", "$'a\\x09\\x62\\x27\\x63\\x21'"),
+            (b"\xff\x00", "$'\\xff\\x00'"),
+            ("x\u{202e}".as_bytes(), "$'x\\xe2\\x80\\xae'"),
+        ] {
+            assert_eq!(quoted(bytes), word);
+        }
+    }
+
+    #[test]
+    fn a_body_that_can_be_no_argument_is_read_from_a_file() {
+        let command = |body: &[u8]| {
+            Curl {
+                url: "http://x",
+                headers: &[],
+                body,
+                body_command: "show",
+            }
+            .command()
+        };
+        assert!(command(b"@/etc/hostname").contains("--data-raw '@/etc/hostname'"));
+        for body in [b"a\0b".to_vec(), vec![b'x'; 200_000], vec![1; 50_000]] {
+            let command = command(&body);
+            assert!(command.starts_with("# the body"), "{command}");
+            assert!(command.contains("# show > notification.body\n"));
+            assert!(command.contains("--data-binary @notification.body"));
+        }
+    }
+}
