@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::num::NonZeroU64;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{Advice, OFlags, fadvise};
+use rustix::fs::{Advice, AtFlags, CWD, OFlags, Statx, StatxFlags, fadvise, makedev, statx};
 
 use crate::disk::{Disk, DiskFile, FileId, Open, regular};
 
@@ -21,6 +21,20 @@ pub struct RealDisk;
 struct RealFile {
     file: File,
     is_directory: bool,
+}
+
+/// What is asked of a file, several times for each batch. No times: since Linux 6.13 a file whose
+/// times somebody has asked for gets new ones with its next write, however soon that is, and its
+/// `fdatasync` then writes its inode too. Without a question they are new once a tick. Measured for
+/// an overwrite of 12 KiB (ext4): 0.107 ms and two requests to the disk, or 0.156 ms and three.
+const ASKED: StatxFlags = StatxFlags::INO
+    .union(StatxFlags::SIZE)
+    .union(StatxFlags::NLINK);
+
+impl RealFile {
+    fn ask(&self) -> io::Result<Statx> {
+        Ok(statx(&self.file, "", AtFlags::EMPTY_PATH, ASKED)?)
+    }
 }
 
 impl Disk for RealDisk {
@@ -74,7 +88,7 @@ impl Disk for RealDisk {
     }
 
     fn identity(&self, path: &Path) -> io::Result<FileId> {
-        Ok(identity(&fs::metadata(path)?))
+        Ok(identity(&statx(CWD, path, AtFlags::empty(), ASKED)?))
     }
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
@@ -85,7 +99,7 @@ impl Disk for RealDisk {
 
 impl DiskFile for RealFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.ask()?.stx_size)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -128,11 +142,11 @@ impl DiskFile for RealFile {
     }
 
     fn identity(&self) -> io::Result<FileId> {
-        Ok(identity(&self.file.metadata()?))
+        Ok(identity(&self.ask()?))
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.nlink() > 0)
+        Ok(self.ask()?.stx_nlink > 0)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -145,10 +159,10 @@ impl DiskFile for RealFile {
     }
 }
 
-fn identity(found: &Metadata) -> FileId {
+fn identity(found: &Statx) -> FileId {
     FileId {
-        device: found.dev(),
-        inode: found.ino(),
+        device: makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
     }
 }
 
@@ -169,6 +183,31 @@ mod tests {
         let opened = RealDisk.open(&fifo, Open::Directory).map(drop);
         assert_eq!(opened.unwrap_err().kind(), io::ErrorKind::NotADirectory);
         RealDisk.open(dir.path(), Open::Directory).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_who_the_standard_library_says() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let mut file = RealDisk.open(&path, Open::Append { mode: 0o600 }).unwrap();
+        file.append(b"abc").unwrap();
+        let found = fs::metadata(&path).unwrap();
+        let expected = FileId {
+            device: found.dev(),
+            inode: found.ino(),
+        };
+        assert_eq!(RealDisk.identity(&path).unwrap(), expected);
+        assert_eq!(file.identity().unwrap(), expected);
+        assert_eq!(file.len().unwrap(), 3);
+        assert!(file.is_linked().unwrap());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(RealDisk.identity(&link).unwrap(), expected);
+        fs::remove_file(&path).unwrap();
+        assert!(!file.is_linked().unwrap());
+        let gone = RealDisk.identity(&path).unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
