@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::num::NonZeroU64;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::{Advice, AtFlags, CWD, OFlags, Statx, StatxFlags, fadvise, makedev, statx};
+use rustix::io::Errno;
 
 use crate::disk::{Disk, DiskFile, FileId, Open, regular};
 
@@ -31,10 +32,25 @@ const ASKED: StatxFlags = StatxFlags::INO
     .union(StatxFlags::SIZE)
     .union(StatxFlags::NLINK);
 
+/// What is known of a file.
+struct Facts {
+    id: FileId,
+    len: u64,
+    links: u64,
+}
+
 impl RealFile {
-    fn ask(&self) -> io::Result<Statx> {
-        Ok(statx(&self.file, "", AtFlags::EMPTY_PATH, ASKED)?)
+    fn facts(&self) -> io::Result<Facts> {
+        match statx(&self.file, "", AtFlags::EMPTY_PATH, ASKED) {
+            Err(error) if is_withheld(error) => Ok(Facts::from(&self.file.metadata()?)),
+            asked => Ok(Facts::from(&asked?)),
+        }
     }
+}
+
+/// Whether the kernel, or what a container is fenced in with, is older than statx.
+fn is_withheld(error: Errno) -> bool {
+    matches!(error, Errno::NOSYS | Errno::PERM)
 }
 
 impl Disk for RealDisk {
@@ -88,7 +104,10 @@ impl Disk for RealDisk {
     }
 
     fn identity(&self, path: &Path) -> io::Result<FileId> {
-        Ok(identity(&statx(CWD, path, AtFlags::empty(), ASKED)?))
+        match statx(CWD, path, AtFlags::empty(), ASKED) {
+            Err(error) if is_withheld(error) => Ok(Facts::from(&fs::metadata(path)?).id),
+            asked => Ok(Facts::from(&asked?).id),
+        }
     }
 
     fn modified(&self, path: &Path) -> Option<SystemTime> {
@@ -99,7 +118,7 @@ impl Disk for RealDisk {
 
 impl DiskFile for RealFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.ask()?.stx_size)
+        Ok(self.facts()?.len)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -142,11 +161,11 @@ impl DiskFile for RealFile {
     }
 
     fn identity(&self) -> io::Result<FileId> {
-        Ok(identity(&self.ask()?))
+        Ok(self.facts()?.id)
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        Ok(self.ask()?.stx_nlink > 0)
+        Ok(self.facts()?.links > 0)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -159,10 +178,29 @@ impl DiskFile for RealFile {
     }
 }
 
-fn identity(found: &Statx) -> FileId {
-    FileId {
-        device: makedev(found.stx_dev_major, found.stx_dev_minor),
-        inode: found.stx_ino,
+impl From<&Statx> for Facts {
+    fn from(found: &Statx) -> Self {
+        Self {
+            id: FileId {
+                device: makedev(found.stx_dev_major, found.stx_dev_minor),
+                inode: found.stx_ino,
+            },
+            len: found.stx_size,
+            links: found.stx_nlink.into(),
+        }
+    }
+}
+
+impl From<&Metadata> for Facts {
+    fn from(found: &Metadata) -> Self {
+        Self {
+            id: FileId {
+                device: found.dev(),
+                inode: found.ino(),
+            },
+            len: found.len(),
+            links: found.nlink(),
+        }
     }
 }
 
@@ -187,16 +225,12 @@ mod tests {
 
     #[test]
     fn a_file_is_who_the_standard_library_says() {
-        use std::os::unix::fs::MetadataExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut file = RealDisk.open(&path, Open::Append { mode: 0o600 }).unwrap();
         file.append(b"abc").unwrap();
         let found = fs::metadata(&path).unwrap();
-        let expected = FileId {
-            device: found.dev(),
-            inode: found.ino(),
-        };
+        let expected = Facts::from(&found).id;
         assert_eq!(RealDisk.identity(&path).unwrap(), expected);
         assert_eq!(file.identity().unwrap(), expected);
         assert_eq!(file.len().unwrap(), 3);
