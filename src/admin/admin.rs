@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::admin::access::{Access, Shown, shown};
@@ -52,34 +53,34 @@ impl Admin {
 
     /// Every check comes before the path is looked at, but for the token, which not every path
     /// needs: a check that read the path in another way than the table would be none.
-    fn answer(&self, peer: IpAddr, request: &Request) -> Response {
-        if !self.access.knows_host(request.headers()) {
+    async fn answer(&self, peer: IpAddr, request: &Parts) -> Response {
+        if !self.access.knows_host(&request.headers) {
             return text(
                 StatusCode::MISDIRECTED_REQUEST,
                 "This name is not one of admin.hosts\n",
             );
         }
-        if !is_of_no_other_site(request.headers()) {
+        if !is_of_no_other_site(&request.headers) {
             return text(
                 StatusCode::FORBIDDEN,
                 "A page of another site may not ask\n",
             );
         }
-        let Some(route) = Route::of(request.uri().path()) else {
+        let Some(route) = Route::of(request.uri.path()) else {
             return text(StatusCode::NOT_FOUND, "Not Found\n");
         };
-        if !route.takes(request.method()) {
+        if !route.takes(&request.method) {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
             let allowed = HeaderValue::from_static(route.methods());
             response.headers_mut().insert(ALLOW, allowed);
             return response;
         }
-        let shown = self.shown(&route, peer, request.headers());
+        let shown = self.shown(&route, peer, &request.headers);
         let is_open = match &route {
             Route::Api(_) => false,
             Route::Page(_) => true,
             Route::Health | Route::Ready | Route::Metrics => {
-                let path = request.uri().path();
+                let path = request.uri.path();
                 self.access.open.iter().any(|open| open == path)
             }
         };
@@ -90,13 +91,13 @@ impl Admin {
                 "Too many wrong tokens: wait for a second\n",
             ),
             (Route::Api(api), _) => {
-                let answer = answer(&self.sources.inspector, api, request);
+                let answer = answer(&self.sources.inspector, api, &request.uri).await;
                 answer.unwrap_or_else(ApiError::response)
             }
-            (Route::Page(file), _) => file.answer(request.headers()),
+            (Route::Page(file), _) => file.answer(&request.headers),
             (Route::Health, _) => verdict((self.sources.is_alive)()),
             (Route::Ready, shown) => ready(&(self.sources.parts)(), shown == Shown::Right),
-            (Route::Metrics, _) => metrics(&(self.sources.metrics)(), request.headers()),
+            (Route::Metrics, _) => metrics(&(self.sources.metrics)(), &request.headers),
         }
     }
 
@@ -124,7 +125,8 @@ impl Admin {
 
 impl Responder for Arc<Admin> {
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
-        guarded(self.answer(arrival.peer.ip(), &request))
+        let (request, _body) = request.into_parts();
+        guarded(self.answer(arrival.peer.ip(), &request).await)
     }
 }
 

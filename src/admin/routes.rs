@@ -27,6 +27,7 @@ pub(super) enum Api<'a> {
     Stream,
     Notifications,
     Notification(&'a str),
+    Checks(&'a str),
     Request(&'a str),
     Message(&'a str),
 }
@@ -61,6 +62,7 @@ impl<'a> Route<'a> {
         }
         Some(Self::Api(match part {
             None => Api::Notification(id),
+            Some("checks") => Api::Checks(id),
             Some("request") => Api::Request(id),
             Some("message") => Api::Message(id),
             Some(_) => return None,

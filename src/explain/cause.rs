@@ -20,7 +20,7 @@ const HASHED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the search has found.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Search {
+pub(super) enum Search {
     /// The change that explains the signature, as a sentence without its full stop.
     Found(String),
     /// No usual change explains it.
@@ -58,7 +58,7 @@ impl Trial<'_> {
 /// Looks for the change that explains the signature: `prefixes` may have been cut off the path, and
 /// `served` are the paths of the configuration. Bounded in time and memory, whatever the request
 /// holds.
-pub(crate) fn find(
+pub(super) fn find(
     signed: &SignedRequest<'_>,
     certificate: &SigningCertificate,
     prefixes: &[String],

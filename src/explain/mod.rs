@@ -1,6 +1,10 @@
 //! What is wrong with a request, and what most likely broke on its way.
 
-pub(crate) mod cause;
+mod cause;
+mod judgement;
 mod spelling;
-pub(crate) mod story;
+mod story;
 mod undone;
+
+pub(crate) use judgement::{Certificate, Checked, Judge, Judgement, Outcome};
+pub(crate) use story::differs;

@@ -9,7 +9,7 @@ use crate::span::Span;
 
 /// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this
 /// body.
-pub(crate) fn hint(reason: Reason, is_proved: bool) -> &'static str {
+pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     match reason {
         Reason::SignatureWrong => "forged, or changed on the way: what is most likely comes last",
         Reason::BodyNotRecognised
@@ -26,7 +26,7 @@ pub(crate) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     }
 }
 
-pub(crate) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
+pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
     let apart = now
         .duration_since(date)
         .unwrap_or_else(|ahead| ahead.duration());
@@ -42,7 +42,7 @@ pub(crate) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
     )
 }
 
-pub(crate) fn body_is_another(captured_bytes: usize) -> String {
+pub(super) fn body_is_another(captured_bytes: usize) -> String {
     match captured_bytes {
         0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
         _ => format!(

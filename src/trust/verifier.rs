@@ -114,6 +114,19 @@ impl Verifier {
         Ok(proof)
     }
 
+    /// What is asked of a push, and where certificates may come from: for whoever explains a
+    /// verdict.
+    #[must_use]
+    pub fn judges_by(&self) -> (&Policy, &Prefixes) {
+        (&self.policy, &self.prefixes)
+    }
+
+    /// The certificate at an address, if it is cached.
+    #[must_use]
+    pub fn cached(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
+        self.cache.peek(url)
+    }
+
     /// The state of the certificates.
     #[must_use]
     pub fn certificates(&self) -> CacheCounts {

@@ -507,6 +507,8 @@ fn the_list_is_paged_from_the_newest_and_each_is_shown_whole() {
         .collect();
     assert_eq!(attributes.len(), 8);
     assert_eq!(detail["request"]["target"], "/notifications");
+    let checks = api(admin, &token, &format!("/api/notifications/{id}/checks"));
+    assert_eq!(checks["verdict"], json!({ "status": 201, "reason": null }));
     let message_file = get(admin, &format!("/api/notifications/{id}/message"), &shown);
     assert_eq!(message_file.body, message);
     assert_eq!(
@@ -588,7 +590,7 @@ fn a_secret_path_is_shown_in_no_answer() {
     for row in rows["rows"].as_array().unwrap() {
         assert_eq!(row["target"], "/n/***");
         let id = row["id"].as_str().unwrap();
-        for part in ["", "/request"] {
+        for part in ["", "/request", "/checks"] {
             let path = format!("/api/notifications/{id}{part}");
             all.push(get(admin, &path, &shown).body);
         }
@@ -741,7 +743,6 @@ fn both_languages_have_the_same_texts_and_one_for_every_reason() {
                 "checkOk",
                 "checkBad",
                 "checkUnknown",
-                "checkSkipped",
             ];
             used.extend(by_name.map(str::to_owned));
         }
@@ -758,4 +759,45 @@ fn both_languages_have_the_same_texts_and_one_for_every_reason() {
             .collect()
     };
     assert_eq!(top(&english), top(&used));
+}
+
+#[test]
+fn the_checks_of_a_request_are_those_of_explain() {
+    let (bench, admin) = bench(|options| options);
+    let token = token(&bench);
+    bench.accept(&bench.draft().sign(&key(512)));
+    // A proxy has put a prefix in front of the path that was signed.
+    let genuine = bench.draft().sign(&key(512));
+    let moved = genuine.to("/notifications?x=1");
+    assert_eq!(bench.endpoint.exchange(&moved.wire()).status, 403);
+    let rows = api(admin, &token, "/api/notifications?outcome=refused");
+    let id = rows["items"][0]["id"].as_str().unwrap();
+    let checks = api(admin, &token, &format!("/api/notifications/{id}/checks"));
+    let verdict = json!({ "status": 403, "reason": "signature_wrong" });
+    assert_eq!(checks["verdict"], verdict, "{checks}");
+    let outcomes: Vec<(&str, &str)> = checks["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| {
+            (
+                check["name"].as_str().unwrap(),
+                check["verdict"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("path", "ok"),
+        ("headers", "ok"),
+        ("date", "ok"),
+        ("content-md5", "ok"),
+        ("address", "ok"),
+        ("signature", "refused"),
+        ("notification", "ok"),
+        ("admission", "ok"),
+    ];
+    assert_eq!(outcomes, expected);
+    let text = checks["string_to_sign"].as_str().unwrap();
+    assert!(text.ends_with("/notifications?x=1"), "{text}");
+    assert_eq!(checks["causes"].as_array().unwrap().len(), 1, "{checks}");
 }

@@ -274,7 +274,7 @@ fn only_the_verified_road_leads_to_a_decoded_notification() {
         callers,
         [
             "admin/inspector/request.rs",
-            "command/explain/verdicts.rs",
+            "explain/judgement.rs",
             "journal/read/row.rs",
             "trust/verifier.rs"
         ]

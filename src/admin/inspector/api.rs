@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::response::Response;
+use http::Uri;
 use serde_json::json;
 
+use crate::admin::inspector::checks::checks;
 use crate::admin::inspector::detail::{detail, message, request};
 use crate::admin::inspector::inspector::Inspector;
 use crate::admin::inspector::list::notifications;
@@ -16,12 +17,11 @@ use crate::admin::respond::{self, ApiError};
 use crate::admin::routes::Api;
 
 /// The answer to a caller who has shown the token.
-pub(in crate::admin) fn answer(
+pub(in crate::admin) async fn answer(
     inspector: &Arc<Inspector>,
     api: &Api<'_>,
-    asked: &Request,
+    uri: &Uri,
 ) -> Result<Response, ApiError> {
-    let uri = asked.uri();
     match api {
         Api::About => {
             Query::of(uri, &[])?;
@@ -44,6 +44,10 @@ pub(in crate::admin) fn answer(
         Api::Notification(id) => {
             Query::of(uri, &[])?;
             detail(inspector, id)
+        }
+        Api::Checks(id) => {
+            Query::of(uri, &[])?;
+            checks(inspector, id).await
         }
         Api::Request(id) => {
             Query::of(uri, &[])?;

@@ -2,6 +2,7 @@
 
 mod about;
 mod api;
+mod checks;
 mod detail;
 mod files;
 mod filter;

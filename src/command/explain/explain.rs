@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -12,20 +13,16 @@ use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
 
-use crate::command::explain::verdicts::Verdicts;
+use crate::command::explain::print::{conclude, print_checks};
 use crate::command::stdout::printer;
 use crate::command::{Configuration, capture, input};
 use crate::config::Config;
-use crate::explain::cause::{self, Search};
+use crate::explain::{Certificate, Judge, Judgement};
 use crate::journal::escaped;
-use crate::mns::{ContentMd5, SignedRequest, SigningCertUrl};
+use crate::mns::SigningCertUrl;
 use crate::quarantine::Note;
 use crate::report::Report;
-use crate::server::{Paths, Rejection};
-use crate::trust::{
-    CertificateSource as _, CertificateStore, Check, Checks, HttpsSource, SignatureCheck,
-    SigningCertificate, Untrusted,
-};
+use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate};
 
 const NO_CERTIFICATE: &str =
     "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
@@ -84,45 +81,27 @@ impl Explain {
         out: &mut W,
     ) -> anyhow::Result<ExitCode> {
         self.introduce(request, note, out)?;
-        let mut verdicts = Verdicts::new(out);
-        verdicts.check_head(config, request)?;
-        let signed = match SignedRequest::of(request) {
-            Ok(signed) => signed,
-            Err(defect) => {
-                verdicts.add("headers", Err(Rejection::Untrusted(defect.into())))?;
-                return verdicts.conclude(note);
-            }
-        };
-        verdicts.add("headers", Ok(String::new()))?;
         let now = self
             .at
             .or(note.map(|note| note.came))
             .unwrap_or_else(|| SystemClock.now());
-        for (name, check) in Checks::new(&config.policy, &config.prefixes, &signed, now) {
-            let name = name.into();
-            match check {
-                Check::Date(date) => verdicts.date(name, date, signed.date(), now)?,
-                Check::ContentMd5(body) => {
-                    verdicts.content_md5(name, body, request.body().len())?
-                }
-                Check::Address(address) => {
-                    let shown = escaped(signed.certificate_address());
-                    let address = address.map(|()| shown).map_err(Rejection::from);
-                    verdicts.add(name, address)?;
-                }
-                Check::Signature(signature) => {
-                    self.check_signature(config, &signed, name, &signature, &mut verdicts)
-                        .await?;
-                }
-            }
-        }
-        verdicts.check_notification(config, request, note)?;
-        writeln!(verdicts.out, "\nString to sign:")?;
-        for line in signed.string_to_sign().split(|byte| *byte == b'\n') {
-            writeln!(verdicts.out, "    {}", escaped(line))?;
-        }
-        writeln!(verdicts.out)?;
-        verdicts.conclude(note)
+        // A proxy that was named since is seen through.
+        let client = note.map(|note| config.trusted_proxies.client(note.peer, request.headers()));
+        let judge = Judge {
+            settings: &config.server,
+            policy: &config.policy,
+            prefixes: &config.prefixes,
+            admission: &config.admission,
+            now,
+            client: client.map(|client| client.ip()),
+            cut_off: &self.path_prefix,
+        };
+        let mut judgement = Judgement::default();
+        let certificate = async |url: Option<&SigningCertUrl>| self.certificate(config, url).await;
+        let judged = judgement.judge(judge, request, certificate).await;
+        print_checks(&judgement, out)?;
+        judged?;
+        Ok(conclude(judgement, note, out)?)
     }
 
     /// Shows what is judged, and by what.
@@ -153,63 +132,18 @@ impl Explain {
         Ok(())
     }
 
-    /// Compares the signature. If it is wrong, looks for the change under which it would be right.
-    async fn check_signature<W: Write>(
-        &self,
-        config: &Config,
-        signed: &SignedRequest<'_>,
-        name: &str,
-        check: &SignatureCheck<'_, '_>,
-        verdicts: &mut Verdicts<'_, W>,
-    ) -> anyhow::Result<()> {
-        let url = check.address.as_ref().ok();
-        let (certificate, origin) = match self.certificate(config, url).await? {
-            Ok(found) => found,
-            Err(why) => return verdicts.unknown(name, &why),
-        };
-        let fits = format!(
-            "under a key of {} bits from {}",
-            certificate.key_bits(),
-            escaped(origin.as_bytes())
-        );
-        if check.matches(&certificate) {
-            let has_digest = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
-            verdicts.is_proved = has_digest;
-            let key = check.check_key(&certificate);
-            return verdicts.add(name, key.map(|()| fits).map_err(Rejection::from));
-        }
-        let served = match &config.server.paths {
-            Paths::These(paths) => paths.as_slice(),
-            Paths::Any | Paths::Secret(_) => &[],
-        };
-        verdicts.causes.push(
-            match cause::find(signed, &certificate, &self.path_prefix, served) {
-                Search::Found(sentence) => sentence,
-                Search::Nothing => format!(
-                    "none of the usual changes explains the signature: forged, or not signed {fits}"
-                ),
-                Search::LeftOut => format!(
-                    "no usual change that was tried explains the signature: forged, or not signed \
-                     {fits}; not every one was tried, because the request is far larger than one \
-                     of MNS"
-                ),
-            },
-        );
-        verdicts.add(name, Err(Untrusted::SignatureWrong.into()))
-    }
-
     /// The certificate to check under and where it comes from, or why there is none.
     async fn certificate(
         &self,
         config: &Config,
         url: Option<&SigningCertUrl>,
-    ) -> anyhow::Result<Result<(SigningCertificate, String), String>> {
+    ) -> anyhow::Result<Certificate> {
         if let Some(file) = &self.certificate {
             let bytes = input::read_small(file)?;
             let certificate = SigningCertificate::parse(&bytes);
             let certificate =
                 certificate.with_context(|| format!("cannot use {}", file.display()))?;
-            return Ok(Ok((certificate, file.display().to_string())));
+            return Ok(Ok((Arc::new(certificate), file.display().to_string())));
         }
         let Some(url) = url else {
             return Ok(Err(NO_CERTIFICATE.to_owned()));
@@ -217,14 +151,17 @@ impl Explain {
         let mut why = NO_CERTIFICATE.to_owned();
         if self.fetch {
             match HttpsSource::new(config.fetch.clone())?.fetch(url).await {
-                Ok(bytes) => return Ok(Ok((SigningCertificate::parse(&bytes)?, url.to_string()))),
+                Ok(bytes) => {
+                    let certificate = Arc::new(SigningCertificate::parse(&bytes)?);
+                    return Ok(Ok((certificate, url.to_string())));
+                }
                 Err(error) => why = format!("cannot fetch {url}: {}; {GIVE_ONE}", Report(&error)),
             }
         }
         let store = CertificateStore::new(config.certificate_dir.clone());
         let kept = store
             .load(url)?
-            .map(|certificate| (certificate, store.path(url).display().to_string()));
+            .map(|certificate| (Arc::new(certificate), store.path(url).display().to_string()));
         Ok(kept.ok_or(why))
     }
 }

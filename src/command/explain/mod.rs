@@ -1,6 +1,6 @@
 //! `explain`: what is wrong with a captured request.
 
 mod explain;
-mod verdicts;
+mod print;
 
 pub(super) use explain::Explain;

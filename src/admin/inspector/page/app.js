@@ -325,6 +325,10 @@ async function loadTab() {
   const item = state.chosen;
   if (!item || state.error) return;
   try {
+    if (state.tab === 'checks' && !state.checks) {
+      const checks = await api.get(`notifications/${item.id}/checks`);
+      if (state.chosen === item) state.checks = checks;
+    }
     if (state.tab === 'deliveries' && !state.deliveries) {
       const id = format.text(item.message_id);
       const found = id

@@ -158,23 +158,23 @@ const VERDICTS = {
   ok: ['ok', 'check', 'checkOk'],
   refused: ['bad', 'cross', 'checkBad'],
   unknown: ['unknown', 'dash', 'checkUnknown'],
-  not_reached: ['skipped', 'dash', 'checkSkipped'],
 };
 
 function checksTab(item, { say, checks }) {
   const reason = item.reason ? say.reasons[item.reason] : null;
+  const known = checks?.causes ?? [];
   const cause = isRefused(item) && reason
     ? el(
       'div',
       { class: 'cause' },
       el('h3', {}, say.likely),
-      el('p', {}, checks?.cause ? seen(checks.cause) : reason[1]),
-      checks?.cause && checks?.fix
+      known.length
         ? [
+          known.map((text) => el('p', { lang: 'en' }, seen(format.text(text)))),
           el('h3', {}, say.remedy),
-          el('pre', { class: 'shell', tabindex: '0' }, seen(checks.fix)),
         ]
         : null,
+      el('p', {}, reason[1]),
     )
     : null;
   if (!checks) return [cause];
@@ -192,9 +192,7 @@ function checksTab(item, { say, checks }) {
       el(
         'span',
         { class: 'dim mono' },
-        check.verdict === 'not_reached'
-          ? say.checkSkipped
-          : seen(check.detail ?? check.reason ?? ''),
+        seen(format.text(check.detail) || check.reason || ''),
       ),
     );
   };

@@ -1,0 +1,266 @@
+//! What the checks of a request come to: each with its outcome, and what most likely broke.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::Request;
+
+use crate::explain::cause::{self, Search};
+use crate::explain::story::{body_is_another, clock_is_off, hint};
+use crate::journal::escaped;
+use crate::mns::{ContentMd5, Notification, Prefixes, SignedRequest, SigningCertUrl};
+use crate::report::Report;
+use crate::server::{Paths, Reason, Rejection, Settings};
+use crate::trust::{
+    Admission, Check, Checks, Policy, SignatureCheck, SigningCertificate, Timeliness, Untrusted,
+};
+
+const NOT_THE_MD5: &str = ", MessageMD5 is not the MD5 of the message, which is normal if the \
+    publisher set user properties";
+
+/// By what a request is judged.
+#[derive(Clone, Copy)]
+pub(crate) struct Judge<'c> {
+    pub(crate) settings: &'c Settings,
+    pub(crate) policy: &'c Policy,
+    pub(crate) prefixes: &'c Prefixes,
+    pub(crate) admission: &'c Admission,
+    /// The time as of which its date is judged.
+    pub(crate) now: SystemTime,
+    /// Who sent it, if that is known.
+    pub(crate) client: Option<IpAddr>,
+    /// What a proxy may have cut off the path.
+    pub(crate) cut_off: &'c [String],
+}
+
+/// A certificate to check under and where it comes from, or why there is none.
+pub(crate) type Certificate = Result<(Arc<SigningCertificate>, String), String>;
+
+/// A check and what it found.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) name: &'static str,
+    pub(crate) outcome: Outcome,
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// As it should be, and what was found; nothing if that says it all.
+    Ok(String),
+    /// Refused: what is wrong, and what to do.
+    Refused {
+        reason: Reason,
+        text: String,
+        hint: &'static str,
+    },
+    /// It cannot be made, and why.
+    Unknown(String),
+}
+
+/// The outcomes of the checks. The first refusal decides, as in serve; the others are there all
+/// the same.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    pub(crate) checks: Vec<Checked>,
+    /// The key and the status of the refusal that decides.
+    pub(crate) decisive: Option<(&'static str, u16)>,
+    /// What most likely broke, as sentences without their full stop.
+    pub(crate) causes: Vec<String>,
+    /// The text that was signed, as it was computed here.
+    pub(crate) string_to_sign: Option<Vec<u8>>,
+    /// Whether signature and digest match, so that MNS sent this body.
+    is_proved: bool,
+}
+
+impl Judgement {
+    /// Makes each check that serve makes. `certificate` is asked for one if it comes to that.
+    ///
+    /// # Errors
+    /// That of `certificate`; what was found before it stays.
+    pub(crate) async fn judge<E>(
+        &mut self,
+        judge: Judge<'_>,
+        request: &Request<Bytes>,
+        certificate: impl AsyncFnOnce(Option<&SigningCertUrl>) -> Result<Certificate, E>,
+    ) -> Result<(), E> {
+        self.check_head(judge.settings, request);
+        let signed = match SignedRequest::of(request) {
+            Ok(signed) => signed,
+            Err(defect) => {
+                self.add("headers", Err(Rejection::Untrusted(defect.into())));
+                return Ok(());
+            }
+        };
+        self.add("headers", Ok(String::new()));
+        let mut certificate = Some(certificate);
+        for (name, check) in Checks::new(judge.policy, judge.prefixes, &signed, judge.now) {
+            let name = name.into();
+            match check {
+                Check::Date(date) => self.check_date(name, date, signed.date(), judge.now),
+                Check::ContentMd5(body) => self.check_content_md5(name, body, request.body().len()),
+                Check::Address(address) => {
+                    let shown = escaped(signed.certificate_address());
+                    self.add(name, address.map(|()| shown).map_err(Rejection::from));
+                }
+                Check::Signature(signature) => {
+                    let url = signature.address.as_ref().ok();
+                    let Some(certificate) = certificate.take() else {
+                        continue;
+                    };
+                    match certificate(url).await? {
+                        Ok(found) => self.check_signature(judge, &signed, name, &signature, &found),
+                        Err(why) => self.add_unknown(name, why),
+                    }
+                }
+            }
+        }
+        self.check_notification(judge, request);
+        self.string_to_sign = Some(signed.string_to_sign());
+        Ok(())
+    }
+
+    fn add(&mut self, name: &'static str, outcome: Result<String, Rejection>) {
+        let outcome = match outcome {
+            Ok(detail) => Outcome::Ok(detail),
+            Err(rejection) => {
+                let reason = rejection.reason();
+                self.decisive
+                    .get_or_insert((reason.key(), rejection.status()));
+                Outcome::Refused {
+                    reason,
+                    text: Report(&rejection).to_string(),
+                    hint: hint(reason, self.is_proved),
+                }
+            }
+        };
+        self.checks.push(Checked { name, outcome });
+    }
+
+    fn add_unknown(&mut self, name: &'static str, why: String) {
+        self.decisive
+            .get_or_insert(("certificate_unavailable", 503));
+        let outcome = Outcome::Unknown(why);
+        self.checks.push(Checked { name, outcome });
+    }
+
+    fn check_head(&mut self, settings: &Settings, request: &Request<Bytes>) {
+        let checked = settings.check_head(request);
+        let name = match &checked {
+            Err(Rejection::MethodNotAllowed) => "method",
+            Err(Rejection::ContentEncoding) => "encoding",
+            Err(Rejection::BodyTooLarge) => "size",
+            Ok(()) | Err(_) => "path",
+        };
+        self.add(name, checked.map(|()| String::new()));
+    }
+
+    fn check_date(
+        &mut self,
+        name: &'static str,
+        checked: Result<Timeliness, Untrusted>,
+        date: SystemTime,
+        now: SystemTime,
+    ) {
+        if checked.is_err() {
+            self.causes.push(clock_is_off(date, now));
+        }
+        let shown = checked.map(|timeliness| with_timeliness(date, timeliness));
+        self.add(name, shown.map_err(Rejection::from));
+    }
+
+    fn check_content_md5(
+        &mut self,
+        name: &'static str,
+        checked: Result<(), Untrusted>,
+        body_bytes: usize,
+    ) {
+        if checked == Err(Untrusted::ContentMd5Mismatch) {
+            self.causes.push(body_is_another(body_bytes));
+        }
+        self.add(
+            name,
+            checked.map(|()| String::new()).map_err(Rejection::from),
+        );
+    }
+
+    /// Compares the signature. If it is wrong, looks for the change under which it would be right.
+    fn check_signature(
+        &mut self,
+        judge: Judge<'_>,
+        signed: &SignedRequest<'_>,
+        name: &'static str,
+        check: &SignatureCheck<'_, '_>,
+        (certificate, origin): &(Arc<SigningCertificate>, String),
+    ) {
+        let fits = format!(
+            "under a key of {} bits from {}",
+            certificate.key_bits(),
+            escaped(origin.as_bytes())
+        );
+        if check.matches(certificate) {
+            let has_digest = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
+            self.is_proved = has_digest;
+            let key = check.check_key(certificate);
+            return self.add(name, key.map(|()| fits).map_err(Rejection::from));
+        }
+        let served = match &judge.settings.paths {
+            Paths::These(paths) => paths.as_slice(),
+            Paths::Any | Paths::Secret(_) => &[],
+        };
+        self.causes.push(
+            match cause::find(signed, certificate, judge.cut_off, served) {
+                Search::Found(sentence) => sentence,
+                Search::Nothing => format!(
+                    "none of the usual changes explains the signature: forged, or not signed {fits}"
+                ),
+                Search::LeftOut => format!(
+                    "no usual change that was tried explains the signature: forged, or not signed \
+                     {fits}; not every one was tried, because the request is far larger than one \
+                     of MNS"
+                ),
+            },
+        );
+        self.add(name, Err(Untrusted::SignatureWrong.into()));
+    }
+
+    fn check_notification(&mut self, judge: Judge<'_>, request: &Request<Bytes>) {
+        let notification = match Notification::decode(request) {
+            Ok(notification) => notification,
+            Err(error) => return self.add("notification", Err(error.into())),
+        };
+        let topic = format!(
+            "topic {} of {}",
+            escaped(&notification.topic_name),
+            escaped(&notification.topic_owner)
+        );
+        let (format, message) = (notification.format, escaped(&notification.message_id));
+        let md5 = if notification.message_md5_holds() {
+            ""
+        } else {
+            NOT_THE_MD5
+        };
+        self.add(
+            "notification",
+            Ok(format!("{format}, {topic}, message {message}{md5}")),
+        );
+        let admitted = match judge.client {
+            Some(client) => judge.admission.admit(notification, client),
+            None => judge.admission.admit_from_anywhere(notification),
+        };
+        self.add(
+            "admission",
+            admitted.map(|_| String::new()).map_err(Rejection::from),
+        );
+    }
+}
+
+fn with_timeliness(date: SystemTime, timeliness: Timeliness) -> String {
+    let date = httpdate::fmt_http_date(date);
+    match timeliness {
+        Timeliness::Prompt => date,
+        Timeliness::Late => format!("{date}, late"),
+    }
+}
