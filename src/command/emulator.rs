@@ -15,12 +15,12 @@ use tracing::{info, warn};
 
 use crate::client::Base;
 use crate::clock::SystemClock;
-use crate::command::chaos::{CHAOS_DEFAULT, print_counts};
+use crate::command::chaos::print_counts;
 use crate::command::format::Md5Notation;
 use crate::command::key::{self, Key};
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
-use crate::emulator::{Chaos, Emulator, Options, Status};
+use crate::emulator::{CHAOS_DEFAULT, Chaos, Emulator, KNOWN_KEY, Options, Status};
 use crate::journal::Format;
 use crate::mns::AccessKey;
 use crate::net::{self, Counters, Frontend, Limits};
@@ -29,8 +29,6 @@ use crate::telemetry;
 
 /// The account whose topics these are, where the host of a request names none: that of the manual.
 pub(super) const OWNER: &str = "1269128356620446";
-/// The access key unless another is given: it is in the documentation, so it keeps nobody out.
-const KNOWN_KEY: &str = "emulator:emulator";
 /// The bounds on connections to the API.
 pub(super) const LIMITS: Limits = Limits::of_connections(1024);
 /// How long open requests may take when it stops.
@@ -39,8 +37,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Play MNS on this machine: no account, no network.
 ///
 /// Topics, subscriptions, publishing and pushing: the topic half of the REST API of 2015-06-06,
-/// with a key of its own. Certificates, and a status document at /status, are served on the same
-/// address. docs/emulator.md says what is faithful and what is not.
+/// with a key of its own. A page for the browser at /, certificates, and a status document at
+/// /status are served on the same address. docs/emulator.md says what is faithful and what is not.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
@@ -50,7 +48,7 @@ const DRAIN: Duration = Duration::from_secs(2);
   mns-endpoint emulator --chaos --seed 7
   mns-endpoint emulator --chaos drop-answer=0.5,truncate=0.1")]
 pub(super) struct EmulatorCommand {
-    /// The address of the API, the certificates and the status document.
+    /// The address of the API, the page, the certificates and the status document.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
     /// The address by which others reach it [default: http:// and the address that is listened on].
@@ -188,6 +186,7 @@ impl EmulatorCommand {
         let mut out = printer();
         let (key, account) = (&self.access_key, &self.account_id);
         writeln!(out, "Start Emulator! Address: {base}")?;
+        writeln!(out, "Page: {base}/")?;
         writeln!(out, "Certificate: {}", emulator.certificate_url())?;
         match &self.data {
             Some(dir) => writeln!(out, "Account: {account}, kept in {}", dir.display())?,
@@ -241,7 +240,8 @@ impl EmulatorCommand {
                  given up, {failed} pushes failed"
             )?;
         }
-        if self.chaos.is_some() {
+        // The page may have switched it on.
+        if self.chaos.is_some() || status.chaos.values().any(|struck| *struck > 0) {
             print_counts(&mut out, status)?;
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! One attempt to deliver one message: the push, and what chaos does to it.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -13,6 +13,7 @@ use crate::emulator::chaos::{Occasion, Trouble};
 use crate::emulator::delivery::{Connection, DeliveryError, Target};
 use crate::emulator::keyring::Issued;
 use crate::emulator::push::{Push, SignedPush, new_request_id};
+use crate::emulator::recent::Made;
 use crate::emulator::sender::Sender;
 use crate::emulator::signer::SignerError;
 use crate::mns::api::Subscription;
@@ -25,17 +26,6 @@ const REORDER_HOLD_MAX: Duration = Duration::from_secs(3);
 const SLOW_PIECES: usize = 4;
 /// The pause between two of them.
 const SLOW_PAUSE: Duration = Duration::from_millis(250);
-/// The message that a stranger tries to have accepted.
-pub const FORGED_MESSAGE: &str = "This message is forged.";
-
-/// Makes one kind of forgery.
-type Forge = fn(&Attempt) -> Result<SignedPush, SignerError>;
-/// The forgeries that a stranger tries.
-const FORGERIES: [(Trouble, Forge); 3] = [
-    (Trouble::BadSignature, Attempt::with_bad_signature),
-    (Trouble::BadMd5, Attempt::with_another_body),
-    (Trouble::ForeignCert, Attempt::with_foreign_key),
-];
 
 /// One attempt.
 pub(super) struct Attempt {
@@ -78,9 +68,11 @@ pub(super) enum Failure {
 impl Attempt {
     /// Makes the attempt. A dropped future leaves nothing behind: the message stays due.
     pub(super) async fn make(mut self) -> Finished {
-        let begun = Instant::now();
+        let (begun, at) = (Instant::now(), self.sender.clock.now());
         let result = self.run().await;
-        self.log(&result, begun.elapsed());
+        let took = begun.elapsed();
+        self.log(&result, took);
+        self.remember(at, None, &result, took);
         let Self {
             subscription,
             delivery,
@@ -98,14 +90,10 @@ impl Attempt {
 
     async fn run(&mut self) -> Result<u16, Failure> {
         if self.strikes(Trouble::Reorder) {
-            let fraction = self.sender.chaos.fraction("hold", &self.occasion());
+            let fraction = self.sender.chaos().fraction("hold", &self.occasion());
             sleep(self.sender.warped(REORDER_HOLD_MAX.mul_f64(fraction))).await;
         }
-        for (trouble, forged) in FORGERIES {
-            if self.strikes(trouble) {
-                self.send_forged(trouble, &forged(self)?).await;
-            }
-        }
+        self.send_forgeries().await?;
         let request = self
             .push(&self.message(), &self.sender.keyring.current())?
             .to_wire();
@@ -142,56 +130,34 @@ impl Attempt {
         Ok(answer.status)
     }
 
-    /// A message of a stranger, whose signature is wrong by one bit.
-    fn with_bad_signature(&self) -> Result<SignedPush, SignerError> {
-        let mut push = self.push(
-            &self.notification(FORGED_MESSAGE),
-            &self.sender.keyring.current(),
-        )?;
-        push.signature
-            .iter_mut()
-            .take(1)
-            .for_each(|byte| *byte ^= 1);
-        Ok(push)
+    /// Keeps what came of it for the page.
+    pub(super) fn remember<E: Error>(
+        &self,
+        at: SystemTime,
+        forgery: Option<Trouble>,
+        result: &Result<u16, E>,
+        took: Duration,
+    ) {
+        self.sender.recent.note(Made {
+            at,
+            topic: self.subscription.topic_name.clone(),
+            subscription: self.subscription.name.clone(),
+            message_id: self.delivery.message.id.clone(),
+            attempt: self.delivery.failures.saturating_add(1),
+            forgery,
+            result: result
+                .as_ref()
+                .copied()
+                .map_err(|failure| Report(failure).to_string()),
+            took,
+        });
     }
 
-    /// The signed headers with a body of a stranger.
-    fn with_another_body(&self) -> Result<SignedPush, SignerError> {
-        let mut push = self.push(&self.message(), &self.sender.keyring.current())?;
-        push.body = self.notification(FORGED_MESSAGE).encode();
-        Ok(push)
-    }
-
-    /// A message of a stranger, signed with a key of theirs.
-    fn with_foreign_key(&self) -> Result<SignedPush, SignerError> {
-        self.push(
-            &self.notification(FORGED_MESSAGE),
-            self.sender.keyring.foreign(),
-        )
-    }
-
-    /// Sends what a stranger would send, on a connection of its own.
-    async fn send_forged(&self, trouble: Trouble, forged: &SignedPush) {
-        let mut connection = Connection::new(self.target.clone(), self.sender.tls.clone());
-        let answer = connection.deliver(&forged.to_wire()).await;
-        let forgeries = &self.sender.forgeries;
-        let count = match &answer {
-            Ok(answer) if answer.is_success() => {
-                warn!(%trouble, status = answer.status, endpoint = %self.target, "The endpoint \
-                    BELIEVED a forgery");
-                &forgeries.believed
-            }
-            Ok(_) => &forgeries.refused,
-            Err(_) => &forgeries.unanswered,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn message(&self) -> Notification<'_> {
+    pub(super) fn message(&self) -> Notification<'_> {
         self.notification(&self.delivery.message.body)
     }
 
-    fn notification<'a>(&'a self, message: &'a str) -> Notification<'a> {
+    pub(super) fn notification<'a>(&'a self, message: &'a str) -> Notification<'a> {
         let (subscription, own) = (&self.subscription, &self.delivery.message);
         let bytes = |text: &'a str| Cow::Borrowed(text.as_bytes());
         Notification {
@@ -209,7 +175,7 @@ impl Attempt {
     }
 
     /// Signs a push now: each one has a date and a request id of its own.
-    fn push(
+    pub(super) fn push(
         &self,
         notification: &Notification<'_>,
         issued: &Issued,
@@ -230,8 +196,8 @@ impl Attempt {
         push.signed(&issued.signer)
     }
 
-    fn strikes(&self, trouble: Trouble) -> bool {
-        let strikes = self.sender.chaos.strikes(trouble, &self.occasion());
+    pub(super) fn strikes(&self, trouble: Trouble) -> bool {
+        let strikes = self.sender.chaos().strikes(trouble, &self.occasion());
         if strikes {
             self.sender.chaos_counts.count(trouble);
         }

@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha1::{Digest, Sha1};
 use strum::{EnumCount as _, IntoEnumIterator as _};
 
+/// A little of everything, as a list of troubles and their rates.
+pub const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signature=0.01,\
+    bad-md5=0.01,foreign-cert=0.01,truncate=0.01,drop-answer=0.05";
+
 /// What can go wrong with a push.
 #[derive(
     Debug,
@@ -88,13 +92,39 @@ impl Chaos {
         Self { seed, ..self }
     }
 
-    /// Whether a trouble strikes then.
-    pub(super) fn strikes(&self, trouble: Trouble, occasion: &Occasion<'_>) -> bool {
-        let rate = self
-            .rates
+    /// How likely a trouble is.
+    pub(super) fn rate(&self, trouble: Trouble) -> f64 {
+        self.rates
             .get(trouble as usize)
             .copied()
-            .unwrap_or_default();
+            .unwrap_or_default()
+    }
+
+    /// The same dice with these rates; what they leave out does not happen.
+    pub(super) fn with_rates<'a>(
+        &self,
+        rates: impl Iterator<Item = (&'a str, f64)>,
+    ) -> Result<Self, ChaosError> {
+        let mut chaos = Self::none().with_seed(self.seed);
+        for (kind, rate) in rates {
+            chaos
+                .set(kind, rate)
+                .ok_or_else(|| ChaosError(format!("{kind}={rate}")))?;
+        }
+        Ok(chaos)
+    }
+
+    /// Sets one rate, unless there is no such trouble or it is no rate.
+    fn set(&mut self, kind: &str, rate: f64) -> Option<()> {
+        let trouble: Trouble = kind.parse().ok()?;
+        let own = self.rates.get_mut(trouble as usize)?;
+        *own = Some(rate).filter(|rate| (0.0..=1.0).contains(rate))?;
+        Some(())
+    }
+
+    /// Whether a trouble strikes then.
+    pub(super) fn strikes(&self, trouble: Trouble, occasion: &Occasion<'_>) -> bool {
+        let rate = self.rate(trouble);
         rate > 0.0 && self.fraction(trouble.into(), occasion) < rate
     }
 
@@ -127,14 +157,8 @@ impl FromStr for Chaos {
         for part in text.split(',') {
             let wrong = || ChaosError(part.to_owned());
             let (kind, rate) = part.trim().split_once('=').ok_or_else(wrong)?;
-            let trouble: Trouble = kind.parse().map_err(|_unknown| wrong())?;
-            let rate: f64 = rate.parse().map_err(|_no_number| wrong())?;
-            if !(0.0..=1.0).contains(&rate) {
-                return Err(wrong());
-            }
-            if let Some(own) = chaos.rates.get_mut(trouble as usize) {
-                *own = rate;
-            }
+            let rate = rate.parse().map_err(|_no_number| wrong())?;
+            chaos.set(kind, rate).ok_or_else(wrong)?;
         }
         Ok(chaos)
     }

@@ -1,21 +1,25 @@
 //! The emulator: an account, the pusher that delivers what it keeps, and the key to sign with.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, Uri};
 
 use crate::clock::Clock;
-use crate::emulator::account::{Account, Key, OpenError};
+use crate::emulator::account::{Account, AccountError, Key, NewMessage, OpenError, Queued};
 use crate::emulator::api::answer::TITLE_CASE_NAMES;
 use crate::emulator::chaos::{Chaos, ChaosCounts};
 use crate::emulator::keyring::Keyring;
 use crate::emulator::pusher::Pusher;
+use crate::emulator::recent::Recent;
 use crate::emulator::sender::{Forgeries, Sender};
 use crate::emulator::signer::{Signer, SignerError};
 use crate::host_name;
 use crate::mns::{AccessKey, Notation};
 use crate::net::HeaderCase;
+
+/// The access key unless another is given: it is in the documentation, so it keeps nobody out.
+pub const KNOWN_KEY: &str = "emulator:emulator";
 
 /// How an emulator behaves.
 pub struct Options {
@@ -84,9 +88,10 @@ impl Emulator {
             keyring: Keyring::new(&options.base, options.signer)?,
             clock: clock.clone(),
             content_md5: options.content_md5,
-            chaos: options.chaos,
+            chaos: Mutex::new(options.chaos),
             chaos_counts: ChaosCounts::default(),
             forgeries: Forgeries::default(),
+            recent: Recent::default(),
             tls: options.tls,
             time_warp: options.time_warp.max(1),
         });
@@ -147,6 +152,37 @@ impl Emulator {
     pub async fn close(&self) {
         self.pusher.close().await;
         self.account.close().await;
+    }
+
+    /// Keeps a message for every subscription whose filter it passes, and begins to push it.
+    pub(super) async fn publish(
+        &self,
+        topic: String,
+        new: NewMessage,
+    ) -> Result<Queued, AccountError> {
+        let queued = self.account.publish(topic.clone(), new).await?;
+        for name in &queued.subscriptions {
+            self.pusher.wake(Key {
+                topic: topic.clone(),
+                name: name.clone(),
+            });
+        }
+        Ok(queued)
+    }
+
+    /// Pushes now what a subscription would push later, at full speed as to a new endpoint; returns
+    /// for how many messages.
+    pub(super) async fn deliver_now(&self, key: Key) -> Result<usize, AccountError> {
+        let hastened = self.account.hasten(key.clone()).await?;
+        self.pusher.hurry(key);
+        Ok(hastened)
+    }
+
+    /// Whether everyone may use the API: no key is asked for, or one that everyone knows.
+    pub(super) fn is_open(&self) -> bool {
+        self.access_key
+            .as_ref()
+            .is_none_or(|key| format!("{}:{}", key.id, key.secret) == KNOWN_KEY)
     }
 
     /// Whether the name in Host is one of ours, or one that no stranger can make point here: the

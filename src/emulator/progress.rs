@@ -1,6 +1,6 @@
 //! What the task of one subscription has done since it began.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::emulator::attempt::Failure;
@@ -19,6 +19,12 @@ pub(super) struct Progress {
     pub(super) last_failure: Mutex<Option<String>>,
     /// The gap between two pushes, in milliseconds.
     pub(super) gap_ms: AtomicU64,
+    /// No push begins before this time, in milliseconds since 1970.
+    pub(super) next_push_ms: AtomicU64,
+    /// Pushes that wait for their answers.
+    pub(super) in_flight: AtomicU64,
+    /// Whether somebody wants the next pushes at once.
+    pub(super) is_hurried: AtomicBool,
 }
 
 impl Progress {

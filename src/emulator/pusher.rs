@@ -5,6 +5,7 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,14 @@ impl Pusher {
         self.tasks
             .spawn(self.clone().work(key.clone(), progress.clone(), changes));
         workers.insert(key, WorkerHandle { wake, progress });
+    }
+
+    /// Wakes the task of a subscription, or starts it, to push without any wait.
+    pub(super) fn hurry(self: &Arc<Self>, key: Key) {
+        if let Some(progress) = self.progress(&key) {
+            progress.is_hurried.store(true, Ordering::Relaxed);
+        }
+        self.wake(key);
     }
 
     /// Wakes the task of each subscription of a topic.

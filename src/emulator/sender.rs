@@ -1,12 +1,13 @@
 //! What all attempts share: keys, chaos and its counts, TLS and the warp of time.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::emulator::chaos::{Chaos, ChaosCounts};
+use crate::emulator::chaos::{Chaos, ChaosCounts, ChaosError};
 use crate::emulator::keyring::Keyring;
+use crate::emulator::recent::Recent;
 use crate::mns::Notation;
 
 /// What all attempts share.
@@ -15,9 +16,12 @@ pub(super) struct Sender {
     pub(super) clock: Arc<dyn Clock>,
     /// How Content-MD5 is written, if not as MNS does for the format.
     pub(super) content_md5: Option<Notation>,
-    pub(super) chaos: Chaos,
+    /// What goes wrong from the next attempt on.
+    pub(super) chaos: Mutex<Chaos>,
     pub(super) chaos_counts: ChaosCounts,
     pub(super) forgeries: Forgeries,
+    /// The last attempts.
+    pub(super) recent: Recent,
     pub(super) tls: Arc<rustls::ClientConfig>,
     /// Every waiting time is divided by it.
     pub(super) time_warp: u32,
@@ -35,6 +39,22 @@ pub(super) struct Forgeries {
 }
 
 impl Sender {
+    /// What goes wrong now.
+    pub(super) fn chaos(&self) -> Chaos {
+        let chaos = self.chaos.lock().unwrap_or_else(PoisonError::into_inner);
+        chaos.clone()
+    }
+
+    /// Changes how likely each trouble is; the dice stay.
+    pub(super) fn set_chaos<'a>(
+        &self,
+        rates: impl Iterator<Item = (&'a str, f64)>,
+    ) -> Result<(), ChaosError> {
+        let mut chaos = self.chaos.lock().unwrap_or_else(PoisonError::into_inner);
+        *chaos = chaos.with_rates(rates)?;
+        Ok(())
+    }
+
     /// Divides a waiting time of the service by the warp of time.
     pub(super) fn warped(&self, wait: Duration) -> Duration {
         wait.checked_div(self.time_warp).unwrap_or(wait)

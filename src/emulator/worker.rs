@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, warn};
@@ -82,7 +82,12 @@ impl Worker {
     }
 
     /// Returns how many pushes may begin now.
-    pub(super) fn room(&self) -> usize {
+    pub(super) fn room(&mut self) -> usize {
+        if self.progress.is_hurried.swap(false, Ordering::Relaxed) {
+            let now = Instant::now();
+            (self.pace, self.next_push) = (Pace::new(now), now);
+            self.note();
+        }
         let room = self.pace.flights_max().saturating_sub(self.in_flight.len());
         if Instant::now() < self.next_push {
             0
@@ -127,6 +132,7 @@ impl Worker {
             let gap = self.sender.warped(self.pace.gap());
             self.next_push = now.checked_add(gap).unwrap_or(now);
         }
+        self.note();
         if self.in_flight.len() >= self.pace.flights_max() {
             return REST;
         }
@@ -158,8 +164,7 @@ impl Worker {
                 self.again(&subscription, &delivery)
             }
         };
-        let gap = u64::try_from(self.pace.gap().as_millis()).unwrap_or(u64::MAX);
-        self.progress.gap_ms.store(gap, Ordering::Relaxed);
+        self.note();
         if let Err(failure) = self
             .account
             .settle(self.key.clone(), &delivery, outcome)
@@ -168,6 +173,24 @@ impl Worker {
             error!(error = %Report(&failure), "The pusher cannot write down what came of a push: \
                 it will come again");
         }
+    }
+
+    /// Shows the pace to whoever looks.
+    fn note(&self) {
+        let milliseconds = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let wait = self.next_push.saturating_duration_since(Instant::now());
+        let now = self.sender.clock.now();
+        let since = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let next_push = milliseconds(since.saturating_add(wait));
+        let in_flight = u64::try_from(self.in_flight.len()).unwrap_or(u64::MAX);
+        let progress = &self.progress;
+        progress
+            .gap_ms
+            .store(milliseconds(self.pace.gap()), Ordering::Relaxed);
+        progress.next_push_ms.store(next_push, Ordering::Relaxed);
+        progress.in_flight.store(in_flight, Ordering::Relaxed);
     }
 
     /// Decides whether and when a failed push is tried again.
@@ -179,7 +202,7 @@ impl Worker {
             number: delivery.number,
             failures: delivery.failures,
         };
-        let fraction = self.sender.chaos.fraction("wait", &occasion);
+        let fraction = self.sender.chaos().fraction("wait", &occasion);
         let strategy = subscription.attributes.notify_strategy;
         if let Some(wait) = wait_after(strategy, delivery.failures.saturating_add(1), fraction) {
             return Outcome::Again(self.sender.warped(wait));

@@ -13,8 +13,10 @@ pub trait Responder: Clone + Send + Sync + 'static {
     fn respond(&self, arrival: Arrival, request: Request) -> impl Future<Output = Response> + Send;
 }
 
+/// A handler finds the [`Arrival`] among the extensions of the request.
 impl Responder for Router {
-    async fn respond(&self, _arrival: Arrival, request: Request) -> Response {
+    async fn respond(&self, arrival: Arrival, mut request: Request) -> Response {
+        request.extensions_mut().insert(arrival);
         match self.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
+pub(crate) const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 /// The name of the file at `/`.
 const INDEX: &str = "index.html";

@@ -5,5 +5,5 @@ mod file;
 mod origin;
 
 pub(crate) use answer::{ApiError, guarded, json, text};
-pub(crate) use file::{File, Files, HTML, SCRIPT, file};
+pub(crate) use file::{File, Files, HTML, SCRIPT, STYLE, file};
 pub(crate) use origin::is_of_no_other_site;

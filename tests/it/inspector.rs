@@ -155,7 +155,7 @@ fn ask_bodyless(admin: SocketAddr, method: &str, path: &str, headers: &str) -> A
 }
 
 #[track_caller]
-fn assert_guarded(answer: &Answer) {
+pub fn assert_guarded(answer: &Answer) {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
         connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
         require-trusted-types-for 'script'; trusted-types 'none'";
@@ -624,18 +624,17 @@ pub fn page_files(own: &str) -> Vec<(String, String)> {
 
 const OWN: &str = "admin/inspector/page";
 
-#[test]
-fn every_file_of_the_page_is_served_as_it_is_and_once() {
-    let (_bench, admin) = bench(|options| options);
-    let files = page_files(OWN);
-    assert!(files.len() > 12);
+/// Asserts that each file of a page is served as it is, guarded, and once to a browser that keeps
+/// it.
+#[track_caller]
+pub fn assert_served(address: SocketAddr, prefix: &str, files: Vec<(String, String)>) {
     let mut total = 0;
     for (name, text) in files {
         let path = match name.as_str() {
             "index.html" => "/".to_owned(),
-            name => format!("/inspector/{name}"),
+            name => format!("{prefix}{name}"),
         };
-        let answer = get(admin, &path, "");
+        let answer = get(address, &path, "");
         assert_eq!((answer.status, &answer.body), (200, &text), "{path}");
         let kind = match name.rsplit('.').next().unwrap() {
             "js" => "text/javascript; charset=utf-8",
@@ -647,7 +646,7 @@ fn every_file_of_the_page_is_served_as_it_is_and_once() {
         assert_eq!(answer.headers["cache-control"], "no-cache");
         assert_guarded(&answer);
         let tag = format!("If-None-Match: {}\r\n", answer.headers["etag"]);
-        let again = get(admin, &path, &tag);
+        let again = get(address, &path, &tag);
         assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
         total += text.len();
     }
@@ -655,7 +654,16 @@ fn every_file_of_the_page_is_served_as_it_is_and_once() {
 }
 
 #[test]
-fn the_page_makes_elements_in_one_module_and_never_parses_markup() {
+fn every_file_of_the_page_is_served_as_it_is_and_once() {
+    let (_bench, admin) = bench(|options| options);
+    let files = page_files(OWN);
+    assert!(files.len() > 12);
+    assert_served(admin, "/inspector/", files);
+}
+
+/// Asserts that a page makes its elements in `dom.js` alone, and asks nobody else for anything.
+#[track_caller]
+pub fn assert_never_parses_markup(files: &[(String, String)]) {
     let markup = "innerHTML|outerHTML|insertAdjacent|document\\.write|\\beval\\b|Function\\(|\
         srcdoc|javascript:|DOMParser|createContextualFragment|setHTML|new Worker|importScripts";
     let markup = regex::Regex::new(markup).unwrap();
@@ -665,9 +673,7 @@ fn the_page_makes_elements_in_one_module_and_never_parses_markup() {
         // A namespace is no address, and these are shown, never asked.
         line.contains("http://www.w3.org/2000/svg") || line.contains("http://127.0.0.1:")
     };
-    let mut seen = 0;
-    for (name, text) in page_files(OWN) {
-        seen += text.len();
+    for (name, text) in files {
         for (number, line) in (1..).zip(text.lines()) {
             let place = format!("{name}:{number}: {line}");
             assert!(!markup.is_match(line), "{place}");
@@ -677,7 +683,14 @@ fn the_page_makes_elements_in_one_module_and_never_parses_markup() {
             assert!(!is_style || name.ends_with(".css"), "{place}");
         }
     }
+}
+
+#[test]
+fn the_page_makes_elements_in_one_module_and_never_parses_markup() {
+    let files = page_files(OWN);
+    let seen: usize = files.iter().map(|(_, text)| text.len()).sum();
     assert!(seen > 50_000, "this test is blind");
+    assert_never_parses_markup(&files);
 }
 
 /// The keys of a file of texts: those of its objects behind their names.
@@ -705,46 +718,21 @@ fn text_keys(text: &str) -> Vec<String> {
     keys
 }
 
-#[test]
-fn both_languages_have_the_same_texts_and_one_for_every_reason() {
-    use strum::IntoEnumIterator as _;
-    let files = page_files(OWN);
+/// Asserts that a page has the same texts in both languages: those that its modules say or look up
+/// `by_name`, and no other. Returns their keys.
+#[track_caller]
+pub fn assert_same_texts(files: &[(String, String)], by_name: &[&str]) -> Vec<String> {
     let of = |name: &str| {
         let (_, text) = files.iter().find(|(file, _)| file == name).unwrap();
         text_keys(text)
     };
     let (english, chinese) = (of("i18n/en.js"), of("i18n/zh.js"));
-    assert!(english.len() > 150, "{}", english.len());
     assert_eq!(english, chinese);
-    for reason in mns_endpoint::server::Reason::iter() {
-        let key = format!("reasons.{}", reason.key());
-        assert!(english.contains(&key), "{key}");
-    }
-    for outcome in mns_endpoint::server::Outcome::iter() {
-        let name: &str = outcome.into();
-        assert!(english.contains(&format!("outcomes.{name}")), "{name}");
-    }
-    // What the modules say is there, and nothing is there that none says.
     let said = regex::Regex::new(r"\bsay\.(\w+)").unwrap();
-    let mut used: Vec<String> = Vec::new();
-    for (name, text) in &files {
+    let mut used: Vec<String> = by_name.iter().map(|name| (*name).to_owned()).collect();
+    for (name, text) in files {
         if name.ends_with(".js") && !name.starts_with("i18n/") {
             used.extend(said.captures_iter(text).map(|found| found[1].to_owned()));
-            // Named where they are looked up by name.
-            let by_name = [
-                "copyCurl",
-                "download",
-                "replay",
-                "copyLink",
-                "pretty",
-                "asPublished",
-                "decoded",
-                "hexView",
-                "checkOk",
-                "checkBad",
-                "checkUnknown",
-            ];
-            used.extend(by_name.map(str::to_owned));
         }
     }
     let top = |keys: &[String]| -> std::collections::BTreeSet<String> {
@@ -759,6 +747,36 @@ fn both_languages_have_the_same_texts_and_one_for_every_reason() {
             .collect()
     };
     assert_eq!(top(&english), top(&used));
+    english
+}
+
+#[test]
+fn both_languages_have_the_same_texts_and_one_for_every_reason() {
+    use strum::IntoEnumIterator as _;
+    // Named where they are looked up by name.
+    let by_name = [
+        "copyCurl",
+        "download",
+        "replay",
+        "copyLink",
+        "pretty",
+        "asPublished",
+        "decoded",
+        "hexView",
+        "checkOk",
+        "checkBad",
+        "checkUnknown",
+    ];
+    let english = assert_same_texts(&page_files(OWN), &by_name);
+    assert!(english.len() > 150, "{}", english.len());
+    for reason in mns_endpoint::server::Reason::iter() {
+        let key = format!("reasons.{}", reason.key());
+        assert!(english.contains(&key), "{key}");
+    }
+    for outcome in mns_endpoint::server::Outcome::iter() {
+        let name: &str = outcome.into();
+        assert!(english.contains(&format!("outcomes.{name}")), "{name}");
+    }
 }
 
 #[test]

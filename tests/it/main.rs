@@ -34,6 +34,7 @@ mod drain;
 mod duplicates;
 mod durability;
 mod emulator;
+mod emulator_page;
 mod emulator_wire;
 mod faults;
 mod flood;

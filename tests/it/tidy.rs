@@ -42,6 +42,7 @@ const FENCES: [(&str, &[&str]); 22] = [
             "admin/",
             "config/layers.rs",
             "emulator/api/",
+            "emulator/page/",
             "command/",
         ],
     ),

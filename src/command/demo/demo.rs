@@ -7,11 +7,10 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use crate::command::chaos::CHAOS_DEFAULT;
 use crate::command::demo::stage::{Scheme, Stage};
 use crate::command::demo::{chaos, manual};
 use crate::command::stdout::printer;
-use crate::emulator::Chaos;
+use crate::emulator::{CHAOS_DEFAULT, Chaos};
 
 /// How much faster than MNS a run with chaos tries again.
 const CHAOS_TIME_WARP: u32 = 20;

@@ -257,6 +257,7 @@ fn next_number(transaction: &WriteTransaction, topic: &str) -> Result<u64, Accou
     Ok(number)
 }
 
-fn milliseconds(time: Duration) -> u64 {
+/// A time since 1970 as the tables have it.
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

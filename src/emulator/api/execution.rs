@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, StatusCode};
 
-use crate::emulator::account::{AccountError, Key, NewMessage};
+use crate::emulator::account::{AccountError, NewMessage};
 use crate::emulator::api::answer::Answer;
 use crate::emulator::api::operation::Operation;
 use crate::emulator::api::request::{Attributes, page, read, wants_attributes};
@@ -115,13 +115,7 @@ async fn publish(
         })
     })?;
     let md5 = ContentMd5::of(new.body.as_bytes()).upper_hex();
-    let queued = emulator.account.publish(topic.clone(), new).await?;
-    for name in queued.subscriptions {
-        emulator.pusher.wake(Key {
-            topic: topic.clone(),
-            name,
-        });
-    }
+    let queued = emulator.publish(topic, new).await?;
     let texts = [("MessageId", queued.message_id), ("MessageBodyMD5", md5)];
     let children = texts
         .map(|(name, text)| Element::of_text(name, text))

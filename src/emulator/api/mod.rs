@@ -4,5 +4,5 @@ pub(super) mod answer;
 mod authentication;
 mod execution;
 mod operation;
-mod request;
+pub(super) mod request;
 mod router;

@@ -29,7 +29,7 @@ pub(super) enum Attributes {
 }
 
 /// Reads the whole body of a request.
-pub(super) async fn whole(request: Request<Body>) -> Result<Request<Bytes>, Refusal> {
+pub(in crate::emulator) async fn whole(request: Request<Body>) -> Result<Request<Bytes>, Refusal> {
     let (head, body) = request.into_parts();
     let body = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
     let too_large = |_| {

@@ -20,13 +20,15 @@ use crate::emulator::api::execution::{SCHEME, carry_out};
 use crate::emulator::api::operation::Operation;
 use crate::emulator::api::request::whole;
 use crate::emulator::emulator::Emulator;
+use crate::emulator::page;
 use crate::emulator::push::new_request_id;
 use crate::emulator::refusal::Refusal;
 use crate::mns::api::ApiError;
+use crate::page::guarded;
 use crate::report::Report;
 
 impl Emulator {
-    /// The API, the certificates and the status document.
+    /// The API, the page, the certificates and the status document.
     pub fn router(self: &Arc<Self>) -> Router {
         router(self.clone())
     }
@@ -59,7 +61,12 @@ async fn known_hosts_only(
     warn!("Refused a request whose Host is no name of this emulator: add it with --host");
     let text =
         "The emulator does not answer to the name in Host: start it with --host NAME\n".to_owned();
-    plain(StatusCode::MISDIRECTED_REQUEST, "text/plain", text)
+    let refused = plain(StatusCode::MISDIRECTED_REQUEST, "text/plain", text);
+    if page::is_asked(&request) {
+        guarded(refused)
+    } else {
+        refused
+    }
 }
 
 async fn status(State(emulator): State<Arc<Emulator>>) -> Response {
@@ -87,6 +94,9 @@ fn plain(status: StatusCode, content_type: &'static str, text: String) -> Respon
 }
 
 async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -> Response {
+    if page::is_asked(&request) {
+        return page::answer(&emulator, request).await;
+    }
     if let Some(pem) = emulator.sender.keyring.certificate(request.uri().path()) {
         return plain(StatusCode::OK, "application/x-pem-file", pem);
     }

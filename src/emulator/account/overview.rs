@@ -1,0 +1,132 @@
+//! All topics with what their subscriptions wait for, and making what waits due at once.
+
+use redb::{ReadTransaction, ReadableTable as _};
+
+use crate::emulator::account::account::Account;
+use crate::emulator::account::books::Commit;
+use crate::emulator::account::error::AccountError;
+use crate::emulator::account::messages::milliseconds;
+use crate::emulator::account::names::Key;
+use crate::emulator::account::tables::{
+    DELIVERIES, SUBSCRIPTIONS, TOPICS, document, subscriptions_of,
+};
+use crate::emulator::refusal::Refusal;
+use crate::mns::api::Subscription;
+
+/// Undelivered messages of a subscription that are counted: an overview is asked for again and
+/// again, and pushes wait for the same thread.
+pub(in crate::emulator) const COUNTED_MAX: usize = 1000;
+/// Subscriptions of an overview.
+const LISTED_MAX: usize = 200;
+/// Messages that are made due at once by one request.
+const HASTENED_MAX: usize = 10_000;
+
+/// A topic and what its subscriptions wait for.
+pub(in crate::emulator) struct TopicOverview {
+    pub(in crate::emulator) name: String,
+    pub(in crate::emulator) subscriptions: Vec<Waiting>,
+}
+
+/// What a subscription waits for.
+pub(in crate::emulator) struct Waiting {
+    pub(in crate::emulator) subscription: Subscription,
+    /// Undelivered messages, [`COUNTED_MAX`] for that many or more.
+    pub(in crate::emulator) undelivered: usize,
+    /// When the first of them is due, in milliseconds since 1970.
+    pub(in crate::emulator) due_ms: Option<u64>,
+    /// The pushes of the first that failed.
+    pub(in crate::emulator) failures: u32,
+}
+
+/// All topics, and the first subscriptions of them.
+pub(in crate::emulator) struct Overview {
+    pub(in crate::emulator) topics: Vec<TopicOverview>,
+    /// Whether there are more subscriptions than are listed.
+    pub(in crate::emulator) is_cut: bool,
+}
+
+impl Account {
+    /// Returns all topics in one transaction, so that nothing changes meanwhile.
+    pub(in crate::emulator) async fn overview(&self) -> Result<Overview, AccountError> {
+        self.read(|transaction| {
+            let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
+            let mut topics = Vec::new();
+            let (mut listed, mut is_cut) = (0_usize, false);
+            for row in transaction.open_table(TOPICS)?.iter()? {
+                let name = row?.0.value().to_owned();
+                let mut found = Vec::new();
+                subscriptions_of(&subscriptions, &name, |_, text| {
+                    if listed >= LISTED_MAX {
+                        is_cut = true;
+                        return Ok(());
+                    }
+                    listed = listed.saturating_add(1);
+                    let subscription = document(text, Subscription::of_element)?;
+                    found.push(waiting(transaction, subscription)?);
+                    Ok(())
+                })?;
+                topics.push(TopicOverview {
+                    name,
+                    subscriptions: found,
+                });
+            }
+            Ok(Overview { topics, is_cut })
+        })
+        .await
+    }
+
+    /// Makes what waits for its next push due now; returns for how many messages. Those that are
+    /// due already stay as they are: they may be in flight, and the outcome of a push is written
+    /// down under the time at which it was due.
+    pub(in crate::emulator) async fn hasten(&self, key: Key) -> Result<usize, AccountError> {
+        let now = milliseconds(self.unix_time());
+        self.write(Commit::Lazy, move |transaction| {
+            let (topic, name) = (key.topic.as_str(), key.name.as_str());
+            if transaction
+                .open_table(SUBSCRIPTIONS)?
+                .get((topic, name))?
+                .is_none()
+            {
+                return Err(Refusal::SubscriptionNotExist.into());
+            }
+            let mut deliveries = transaction.open_table(DELIVERIES)?;
+            let later = (topic, name, now.saturating_add(1), 0)..=(topic, name, u64::MAX, u64::MAX);
+            let mut found = Vec::new();
+            for row in deliveries.range(later)?.take(HASTENED_MAX) {
+                let (at, failures) = row?;
+                let (_, _, due_ms, number) = at.value();
+                found.push((due_ms, number, failures.value()));
+            }
+            for (due_ms, number, failures) in &found {
+                deliveries.remove((topic, name, *due_ms, *number))?;
+                deliveries.insert((topic, name, now, *number), *failures)?;
+            }
+            Ok(found.len())
+        })
+        .await
+    }
+}
+
+fn waiting(
+    transaction: &ReadTransaction,
+    subscription: Subscription,
+) -> Result<Waiting, AccountError> {
+    let (topic, name) = (subscription.topic_name.as_str(), subscription.name.as_str());
+    let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
+    let (mut undelivered, mut first) = (0_usize, None);
+    for row in transaction
+        .open_table(DELIVERIES)?
+        .range(all)?
+        .take(COUNTED_MAX)
+    {
+        let (at, failures) = row?;
+        first = first.or(Some((at.value().2, failures.value())));
+        undelivered = undelivered.saturating_add(1);
+    }
+    Ok(Waiting {
+        undelivered,
+        due_ms: first.map(|(due_ms, _)| due_ms),
+        failures: first.map_or(0, |(_, failures)| failures),
+        subscription,
+    })
+}

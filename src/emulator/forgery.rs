@@ -1,0 +1,84 @@
+//! What a stranger sends before a push, and whether the endpoint believes it.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tracing::warn;
+
+use crate::emulator::attempt::Attempt;
+use crate::emulator::chaos::Trouble;
+use crate::emulator::delivery::Connection;
+use crate::emulator::push::SignedPush;
+use crate::emulator::signer::SignerError;
+
+/// The message that a stranger tries to have accepted.
+pub const FORGED_MESSAGE: &str = "This message is forged.";
+
+/// Makes one kind of forgery.
+type Forge = fn(&Attempt) -> Result<SignedPush, SignerError>;
+/// The forgeries that a stranger tries.
+const FORGERIES: [(Trouble, Forge); 3] = [
+    (Trouble::BadSignature, Attempt::with_bad_signature),
+    (Trouble::BadMd5, Attempt::with_another_body),
+    (Trouble::ForeignCert, Attempt::with_foreign_key),
+];
+
+impl Attempt {
+    /// Sends the forgeries that strike.
+    pub(super) async fn send_forgeries(&self) -> Result<(), SignerError> {
+        for (trouble, forged) in FORGERIES {
+            if self.strikes(trouble) {
+                self.send_forged(trouble, &forged(self)?).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A message of a stranger, whose signature is wrong by one bit.
+    fn with_bad_signature(&self) -> Result<SignedPush, SignerError> {
+        let mut push = self.push(
+            &self.notification(FORGED_MESSAGE),
+            &self.sender.keyring.current(),
+        )?;
+        push.signature
+            .iter_mut()
+            .take(1)
+            .for_each(|byte| *byte ^= 1);
+        Ok(push)
+    }
+
+    /// The signed headers with a body of a stranger.
+    fn with_another_body(&self) -> Result<SignedPush, SignerError> {
+        let mut push = self.push(&self.message(), &self.sender.keyring.current())?;
+        push.body = self.notification(FORGED_MESSAGE).encode();
+        Ok(push)
+    }
+
+    /// A message of a stranger, signed with a key of theirs.
+    fn with_foreign_key(&self) -> Result<SignedPush, SignerError> {
+        self.push(
+            &self.notification(FORGED_MESSAGE),
+            self.sender.keyring.foreign(),
+        )
+    }
+
+    /// Sends what a stranger would send, on a connection of its own.
+    async fn send_forged(&self, trouble: Trouble, forged: &SignedPush) {
+        let mut connection = Connection::new(self.target.clone(), self.sender.tls.clone());
+        let (begun, at) = (Instant::now(), self.sender.clock.now());
+        let answer = connection.deliver(&forged.to_wire()).await;
+        let forgeries = &self.sender.forgeries;
+        let count = match &answer {
+            Ok(answer) if answer.is_success() => {
+                warn!(%trouble, status = answer.status, endpoint = %self.target, "The endpoint \
+                    BELIEVED a forgery");
+                &forgeries.believed
+            }
+            Ok(_) => &forgeries.refused,
+            Err(_) => &forgeries.unanswered,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        let answer = answer.map(|answer| answer.status);
+        self.remember(at, Some(trouble), &answer, begun.elapsed());
+    }
+}

@@ -1,0 +1,156 @@
+//! A request to the page, from its first check to its answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode};
+use tracing::error;
+
+use crate::emulator::account::AccountError;
+use crate::emulator::api::request::whole;
+use crate::emulator::emulator::Emulator;
+use crate::emulator::page::files::FILES;
+use crate::emulator::page::order;
+use crate::emulator::page::state::state;
+use crate::emulator::refusal::Refusal;
+use crate::mns::header;
+use crate::net::Arrival;
+use crate::page::{ApiError, File, guarded, is_of_no_other_site, json, text};
+use crate::report::Report;
+
+/// Below it is what the page asks for.
+const PREFIX: &str = "/-/";
+const JSON: &[u8] = b"application/json";
+
+/// What a path of the page leads to.
+enum Route {
+    File(&'static File),
+    State,
+    Publish,
+    Deliver,
+    Chaos,
+}
+
+impl Route {
+    /// What a raw path leads to: one table of exact bytes, nothing decoded.
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/-/state" => Self::State,
+            "/-/publish" => Self::Publish,
+            "/-/deliver" => Self::Deliver,
+            "/-/chaos" => Self::Chaos,
+            path => Self::File(FILES.of(path)?),
+        })
+    }
+
+    /// The methods that it takes, as Allow lists them.
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::File(_) | Self::State => "GET, HEAD",
+            Self::Publish | Self::Deliver | Self::Chaos => "POST",
+        }
+    }
+}
+
+/// Whether a request is for the page and not for the API, which has no path below `/-/` and whose
+/// requests to `/` carry a version or ask for the attributes of the account.
+pub(in crate::emulator) fn is_asked<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    let is_index = path == "/"
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.headers().contains_key(header::VERSION)
+        && !request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("accountmeta"));
+    is_index || path.starts_with(PREFIX)
+}
+
+/// Answers a request to the page. Whether Host has a name of ours was checked before.
+pub(in crate::emulator) async fn answer(
+    emulator: &Arc<Emulator>,
+    request: Request<Body>,
+) -> Response {
+    guarded(checked(emulator, request).await)
+}
+
+/// Every check that needs no path comes before the path is looked at.
+async fn checked(emulator: &Arc<Emulator>, request: Request<Body>) -> Response {
+    if !is_of_no_other_site(request.headers()) {
+        return text(
+            StatusCode::FORBIDDEN,
+            "A page of another site may not ask\n",
+        );
+    }
+    let Some(route) = Route::of(request.uri().path()) else {
+        return text(StatusCode::NOT_FOUND, "Not Found\n");
+    };
+    let is_taken = |taken: &str| taken == request.method().as_str();
+    if !route.methods().split(", ").any(is_taken) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
+        let allowed = HeaderValue::from_static(route.methods());
+        response.headers_mut().insert(ALLOW, allowed);
+        return response;
+    }
+    match route {
+        Route::File(file) => file.answer(request.headers()),
+        route => told(emulator, &route, request)
+            .await
+            .unwrap_or_else(ApiError::response),
+    }
+}
+
+/// Answers with JSON.
+async fn told(
+    emulator: &Arc<Emulator>,
+    route: &Route,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    let peer = request.extensions().get::<Arrival>().map(|from| from.peer);
+    let is_local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    if !is_local && !emulator.is_open() {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "not_local",
+            "This emulator has an access key of its own: its page is for its own machine",
+        ));
+    }
+    if *request.method() == Method::POST && !is_json(&request) {
+        return Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not_json",
+            "Content-Type has to be application/json",
+        ));
+    }
+    let request = whole(request).await.map_err(|refusal| refused(&refusal))?;
+    let body = request.body();
+    let done = match route {
+        Route::Publish => order::publish(emulator, body).await,
+        Route::Deliver => order::deliver(emulator, body).await,
+        Route::Chaos => order::set_chaos(emulator, body),
+        Route::State | Route::File(_) => state(emulator).await,
+    };
+    done.map(|value| json(&value))
+        .map_err(|failure| match failure {
+            AccountError::Refused(refusal) => refused(&refusal),
+            AccountError::Database(_) | AccountError::Closed => {
+                error!(error = %Report(&failure), "A request failed");
+                refused(&Refusal::InternalError)
+            }
+        })
+}
+
+/// A form of another site cannot say that it sends JSON.
+fn is_json(request: &Request<Body>) -> bool {
+    let value = request.headers().get(CONTENT_TYPE);
+    value.is_some_and(|value| {
+        let kind = value.as_bytes().split(|byte| *byte == b';').next();
+        kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(JSON))
+    })
+}
+
+fn refused(refusal: &Refusal) -> ApiError {
+    ApiError::new(refusal.status(), refusal.code(), refusal.to_string())
+}

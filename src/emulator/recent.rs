@@ -1,0 +1,84 @@
+//! The last attempts: what was pushed, and what was answered.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::emulator::chaos::Trouble;
+
+/// Attempts that are remembered.
+const ATTEMPTS_KEPT: usize = 200;
+
+/// An attempt that was made.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    /// When it began.
+    pub(super) at: SystemTime,
+    pub(super) topic: String,
+    pub(super) subscription: String,
+    pub(super) message_id: String,
+    /// 1 for the first push of a message.
+    pub(super) attempt: u32,
+    /// What a stranger sent instead of MNS.
+    pub(super) forgery: Option<Trouble>,
+    /// The status of the answer, or why there was none that counts.
+    pub(super) result: Result<u16, String>,
+    pub(super) took: Duration,
+}
+
+/// The last attempts of all subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The attempts that were ever noted.
+    noted: u64,
+    attempts: VecDeque<Made>,
+}
+
+impl Recent {
+    /// Remembers an attempt; the oldest gives way.
+    pub(super) fn note(&self, made: Made) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.attempts.len() >= ATTEMPTS_KEPT {
+            kept.attempts.pop_front();
+        }
+        kept.attempts.push_back(made);
+        kept.noted = kept.noted.saturating_add(1);
+    }
+
+    /// The attempts that are remembered, the newest first, each with its number from 1.
+    pub(super) fn attempts(&self) -> Vec<(u64, Made)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = (1..=kept.noted).rev();
+        numbers.zip(kept.attempts.iter().rev().cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_way_and_numbers_go_on() {
+        let recent = Recent::default();
+        for attempt in 1..=203 {
+            recent.note(Made {
+                at: SystemTime::UNIX_EPOCH,
+                topic: "T".to_owned(),
+                subscription: "S".to_owned(),
+                message_id: "M".to_owned(),
+                attempt,
+                forgery: None,
+                result: Ok(201),
+                took: Duration::ZERO,
+            });
+        }
+        let kept = recent.attempts();
+        assert_eq!(kept.len(), ATTEMPTS_KEPT);
+        let numbers = |(number, made): &(u64, Made)| (*number, made.attempt);
+        assert_eq!(kept.first().map(numbers), Some((203, 203)));
+        assert_eq!(kept.last().map(numbers), Some((4, 4)));
+    }
+}
