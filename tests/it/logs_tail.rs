@@ -141,7 +141,8 @@ fn the_last_rows_are_shown_as_lines_as_json_as_messages_and_as_they_are() {
             "MessageId",
             "Message",
             "TopicName",
-            "Peer"
+            "Peer",
+            "Target"
         ]
     );
     assert_eq!(objects[0]["Message"], "{\"name\":\"王小明\"}\n\u{202e}x");

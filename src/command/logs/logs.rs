@@ -11,7 +11,7 @@ use crate::command::logs::show::Show;
 use crate::command::logs::tail::Tail;
 use crate::command::logs::verify::Verify;
 
-/// Follow the logs of an endpoint, check or complete them, or take back what was refused.
+/// Follow, search, check and complete the logs of an endpoint.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs tail
