@@ -19,7 +19,7 @@ export default {
   },
   pending: (n) => `${n} pending`,
   delivered: (n) => `${n} delivered`,
-  failed: (n) => `${n} failed pushes`,
+  failed: (n) => `pushes failed: ${n}`,
   givenUp: (n) => `${n} given up`,
   next: (time, failures) => `next push in ${time}, after ${failures} failed`,
   publish: 'Publish',
