@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::inspector::{
     assert_guarded, assert_never_parses_markup, assert_same_texts, assert_served, page_files,
 };
+use crate::inspector_browser::{AXE, Browser};
 use crate::support::{Answer, LocalMns, Subscriber, eventually, exchange};
 
 const OWN: &str = "emulator/page/web";
@@ -402,4 +403,66 @@ fn with_a_key_of_its_own_it_is_for_its_own_machine() {
             assert_eq!(ask(from, "GET", "/", &headers, "").status, 200);
         }
     }
+}
+
+/// The subscription and what its button says, as the page shows them.
+const SUBSCRIPTION: &str = "document.querySelector('.subscription')";
+const ROWS: &str = "document.querySelectorAll('.attempts tbody tr').length";
+
+#[test]
+fn a_browser_publishes_delivers_now_and_switches_chaos() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let subscriber = Subscriber::start(|number| Some(if number == 0 { 500 } else { 201 }));
+    let mns = LocalMns::start(&[]);
+    browser.goto(&format!("http://{}/?theme=light", mns.address));
+    browser.until(
+        "it says how to begin",
+        "document.querySelector('.topics .shell')",
+    );
+    browser.shot("emulator_empty");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(mns.subscribe(&subscriber.url(), BACKOFF));
+    browser.until("the subscription", SUBSCRIPTION);
+    browser.until(
+        "the topic",
+        "document.querySelector('[name=topic]').value === 'T'",
+    );
+    browser.js("document.querySelector('[name=message]').value = '<b>\u{202e}</b>'");
+    browser.js("document.querySelector('form .primary').click()");
+    browser.until("it is published", "document.querySelector('.answer code')");
+    browser.until("it failed once", &format!("{ROWS} === 1"));
+    browser.until(
+        "it waits",
+        &format!("{SUBSCRIPTION}.classList.contains('waits')"),
+    );
+    browser.shot("emulator_waits");
+    browser.js(&format!("{SUBSCRIPTION}.querySelector('.act').click()"));
+    browser.until("it is delivered", &format!("{ROWS} === 2"));
+    assert_eq!(
+        subscriber.pushed()[1].request.body(),
+        "<b>\u{202e}</b>".as_bytes()
+    );
+    browser.js("document.querySelectorAll('.chaos .buttons button')[0].click()");
+    let everything = "document.querySelectorAll('.chaos [role=switch]:checked').length";
+    browser.until("all are on", &format!("{everything} === 8"));
+    eventually("the emulator has them", || {
+        (state(&mns)["chaos"][0]["rate"] == 0.05).then_some(())
+    });
+    browser.shot("emulator");
+    if let Some(axe) = AXE.as_ref() {
+        for theme in ["light", "dark"] {
+            browser.goto(&format!("http://{}/?theme={theme}&lang=zh", mns.address));
+            browser.until("the attempts", &format!("{ROWS} === 2"));
+            browser.js(axe);
+            let found = browser.js_later(
+                "axe.run().then((r) => done(r.violations.map((v) => \
+                 [v.id, ...v.nodes.map((n) => n.html)].join(' '))))",
+            );
+            assert_eq!(found, json!([]), "{theme}");
+            browser.shot(&format!("emulator_{theme}"));
+        }
+    }
+    browser.assert_quiet();
 }

@@ -27,7 +27,7 @@ const DRIVER: &str = "/usr/bin/chromedriver";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A browser with one window, and the runtime that it is driven by.
-struct Browser {
+pub struct Browser {
     runtime: tokio::runtime::Runtime,
     driver: WebDriver,
     process: Child,
@@ -40,7 +40,7 @@ impl Browser {
         clippy::print_stdout,
         reason = "a test that tests nothing has to say so"
     )]
-    fn open() -> Option<Self> {
+    pub fn open() -> Option<Self> {
         if !Path::new(CHROMIUM).exists() || !Path::new(DRIVER).exists() {
             assert!(
                 std::env::var_os("REQUIRE_CHROMIUM").is_none(),
@@ -94,17 +94,17 @@ impl Browser {
         })
     }
 
-    fn goto(&self, address: &str) {
+    pub fn goto(&self, address: &str) {
         self.runtime.block_on(self.driver.goto(address)).unwrap();
     }
 
-    fn js(&self, script: &str) -> Value {
+    pub fn js(&self, script: &str) -> Value {
         let done = self.driver.execute(script, vec![]);
         self.runtime.block_on(done).unwrap().json().clone()
     }
 
     /// The result of a script that calls `done` with it.
-    fn js_later(&self, script: &str) -> Value {
+    pub fn js_later(&self, script: &str) -> Value {
         let script = format!("const done = arguments[arguments.length - 1]; {script}");
         let done = self.driver.execute_async(script, vec![]);
         self.runtime.block_on(done).unwrap().json().clone()
@@ -118,7 +118,7 @@ impl Browser {
 
     /// Waits until a script returns something.
     #[track_caller]
-    fn until(&self, what: &str, script: &str) -> Value {
+    pub fn until(&self, what: &str, script: &str) -> Value {
         let begun = Instant::now();
         loop {
             let found = self.js(&format!("return {script}"));
@@ -134,7 +134,7 @@ impl Browser {
     }
 
     /// Presses keys, one after another.
-    fn press(&self, keys: &str) {
+    pub fn press(&self, keys: &str) {
         let keys = self.driver.action_chain().send_keys(keys);
         self.runtime.block_on(keys.perform()).unwrap();
     }
@@ -144,7 +144,7 @@ impl Browser {
         self.runtime.block_on(keys.perform()).unwrap();
     }
 
-    fn shot(&self, name: &str) {
+    pub fn shot(&self, name: &str) {
         let dir = shots();
         std::fs::create_dir_all(&dir).unwrap();
         let picture = self
@@ -156,7 +156,7 @@ impl Browser {
 
     /// Nothing was written to the console, neither by the page nor by the policy.
     #[track_caller]
-    fn assert_quiet(&self) {
+    pub fn assert_quiet(&self) {
         let log = self.driver.handle().browser_log();
         let log = self.runtime.block_on(log).unwrap();
         let told: Vec<String> = log.iter().map(|entry| format!("{entry:?}")).collect();
@@ -467,7 +467,7 @@ fn chinese_is_whole_and_a_phone_has_no_horizontal_scroll() {
 }
 
 /// axe-core by npm, once for all tests; `None`, which is said, where there is no npm.
-static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
+pub static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
     let file = dir.join("package/axe.min.js");
     if !file.exists() {
