@@ -133,3 +133,39 @@ fn a_list_that_is_none_is_told_with_what_is() {
     demo(&["--chaos", "fast=0.1"]).assert(2, "kinds are duplicate, reorder, slow");
     demo(&["--seed", "7"]).assert(2, "--chaos");
 }
+
+#[test]
+fn what_stays_is_shown_on_the_page_until_it_is_stopped() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let mut demo = crate::support::program();
+    demo.args(["demo", "--stay"])
+        .stdout(std::process::Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut out = BufReader::new(demo.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("Inspector: ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it has ended");
+    }
+    let (address, token) = line.trim().split_once("/#token=").unwrap();
+    let address = address.rsplit('/').next().unwrap().parse().unwrap();
+    let shown = format!("Authorization: Bearer {token}\r\n");
+    let page = crate::admin::get(address, "/", "");
+    assert!(
+        page.body.contains("<title>mns-endpoint</title>"),
+        "{page:?}"
+    );
+    let list = crate::admin::get(address, "/api/notifications", &shown);
+    let list: serde_json::Value = serde_json::from_str(&list.body).unwrap();
+    assert_eq!(
+        list["counts"],
+        serde_json::json!({ "accepted": 3 }),
+        "{list}"
+    );
+    let id = rustix::process::Pid::from_child(&demo);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert!(demo.wait().unwrap().success(), "{rest}");
+    assert!(rest.contains("mns-endpoint publish"), "{rest}");
+}

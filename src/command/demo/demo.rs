@@ -4,13 +4,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
 use crate::command::demo::stage::{Scheme, Stage};
 use crate::command::demo::{chaos, manual};
 use crate::command::stdout::printer;
 use crate::emulator::{CHAOS_DEFAULT, Chaos};
+use crate::signals::{Asked, Signals};
 
 /// How much faster than MNS a run with chaos tries again.
 const CHAOS_TIME_WARP: u32 = 20;
@@ -24,6 +25,7 @@ const CHAOS_TIME_WARP: u32 = 20;
 #[command(after_help = "Examples:
   mns-endpoint demo
   mns-endpoint demo --tls
+  mns-endpoint demo --stay    (then open the page that it names)
   mns-endpoint demo --chaos --seed 7    (2,000 messages through everything that can go wrong)")]
 pub(crate) struct Demo {
     /// Let things go wrong, and prove that nothing is lost: a list of KIND=RATE as for the
@@ -39,6 +41,9 @@ pub(crate) struct Demo {
     /// Push over https, with a certificate that is made for this run.
     #[arg(long)]
     tls: bool,
+    /// Keep the local MNS, the endpoint and its page up until Ctrl-C, and the topic with them.
+    #[arg(long, conflicts_with = "chaos")]
+    stay: bool,
     /// Keep both logs in DIR [default: a temporary directory, which goes with the demo].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -82,9 +87,12 @@ impl Demo {
             }
             None => {
                 let count = self.count.unwrap_or(manual::MESSAGES);
-                manual::show(&stage, count, self.tls).await
+                manual::show(&stage, count, self.tls, self.stay).await
             }
         };
+        if self.stay && shown.is_ok() {
+            stay(&stage).await?;
+        }
         stage.clear().await?;
         if shown.is_err()
             && let Some(temporary) = temporary
@@ -93,4 +101,22 @@ impl Demo {
         }
         shown.map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// Says what can be done now, and waits for a signal that asks to stop.
+async fn stay(stage: &Stage) -> anyhow::Result<()> {
+    let mut signals = Signals::install().context("cannot listen to signals")?;
+    let (admin, page) = stage.open_page()?;
+    let mns = stage.emulator_url();
+    let key = "ALIBABA_CLOUD_ACCESS_KEY_ID=emulator ALIBABA_CLOUD_ACCESS_KEY_SECRET=emulator";
+    writeln!(
+        printer(),
+        "\nAll of it stays up until Ctrl-C. What arrives is shown here:\n\
+         Inspector: {page}\n\
+         Another message, from another terminal:\n\
+         {key} MNS_ACCOUNT_ENDPOINT={mns} mns-endpoint publish --body hello"
+    )?;
+    while signals.asked().await == Asked::Reload {}
+    admin.stop().await;
+    Ok(())
 }

@@ -20,7 +20,13 @@ use crate::mns::api::TopicAttributes;
 /// The manual's messages.
 pub(super) const MESSAGES: u32 = 3;
 
-pub(super) async fn show(stage: &Stage, count: u32, is_tls: bool) -> anyhow::Result<()> {
+/// With `stays` the topic does, for whoever plays on.
+pub(super) async fn show(
+    stage: &Stage,
+    count: u32,
+    is_tls: bool,
+    stays: bool,
+) -> anyhow::Result<()> {
     let client = stage.client()?;
     start_endpoint(stage, is_tls)?;
     subscribe_endpoint(&client, stage).await?;
@@ -29,12 +35,14 @@ pub(super) async fn show(stage: &Stage, count: u32, is_tls: bool) -> anyhow::Res
     show_log(5, "the access log", &stage.log("access_log"))?;
     writeln!(printer())?;
     show_log(6, "the endpoint log", &stage.log("endpoint_log"))?;
-    step(
-        7,
-        "the topic goes",
-        &format!("mns-endpoint topic delete {DEFAULT_TOPIC}"),
-    )?;
-    topic::delete(&client, Output::Text, DEFAULT_TOPIC).await?;
+    if !stays {
+        step(
+            7,
+            "the topic goes",
+            &format!("mns-endpoint topic delete {DEFAULT_TOPIC}"),
+        )?;
+        topic::delete(&client, Output::Text, DEFAULT_TOPIC).await?;
+    }
     let proof = Proof::read(stage)?;
     proof.demand_all(&published)?;
     let count = published.len();

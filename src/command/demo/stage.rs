@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Base, Client};
 use crate::clock::SystemClock;
 use crate::command::emulator::{LIMITS, OWNER};
-use crate::command::serve::assemble;
-use crate::command::serve::running::Certificates;
+use crate::command::serve::admin_listener::{self, AdminListener};
+use crate::command::serve::running::{Certificates, Running};
 use crate::command::serve::self_signed::SelfSigned;
+use crate::command::serve::{assemble, inspector_token};
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
 use crate::journal::{FileOptions, Journal, LogFiles};
@@ -40,7 +41,8 @@ pub(super) struct Stage {
     endpoint: Arc<Endpoint>,
     endpoint_address: SocketAddr,
     scheme: Scheme,
-    log_dir: PathBuf,
+    config: Config,
+    zone: TimeZone,
     stop: CancellationToken,
     serving: [JoinHandle<()>; 2],
 }
@@ -91,7 +93,11 @@ impl Stage {
         let emulator = Emulator::start(options, Arc::new(SystemClock)).await?;
         let config = config(dir, &base)?;
         let (zone, _) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
-        let endpoint = Arc::new(open_endpoint(&config, endpoint_address.port(), zone)?);
+        let endpoint = Arc::new(open_endpoint(
+            &config,
+            endpoint_address.port(),
+            zone.clone(),
+        )?);
         let stop = CancellationToken::new();
         let counters = || Arc::new(Counters::default());
         let serving = [
@@ -113,14 +119,14 @@ impl Stage {
                 stop.clone(),
             )),
         ];
-        let log_dir = config.log_dir;
         Ok(Self {
             emulator,
             emulator_address,
             endpoint,
             endpoint_address,
             scheme,
-            log_dir,
+            config,
+            zone,
             stop,
             serving,
         })
@@ -138,7 +144,8 @@ impl Stage {
 
     /// One of both logs.
     pub(super) fn log(&self, name: &str) -> PathBuf {
-        self.log_dir
+        self.config
+            .log_dir
             .join(format!("{name}.{}", self.endpoint_address.port()))
     }
 
@@ -151,6 +158,29 @@ impl Stage {
             None,
             Arc::new(SystemClock),
         )?)
+    }
+
+    /// Starts the page of the endpoint; returns it with its address, whose token opens it.
+    pub(super) fn open_page(&self) -> anyhow::Result<(AdminListener, String)> {
+        let mut started = self.config.clone();
+        inspector_token::add(&mut started, self.endpoint_address.port());
+        let listener = admin_listener::bind(&started)?;
+        let page = listener
+            .as_ref()
+            .and_then(|listener| admin_listener::page(listener, &started))
+            .context("the page has no token")?;
+        let running = Running {
+            file: None,
+            address: self.endpoint_address,
+            zone: self.zone.clone(),
+            zone_name: std::env::var("TZ").unwrap_or_else(|_| "local".to_owned()),
+            certificates: Certificates::new(&started)?,
+            started,
+            endpoint: self.endpoint.clone(),
+            tls: None,
+        };
+        let admin = admin_listener::start(listener, &running, &Arc::default());
+        Ok((admin, page))
     }
 
     /// What the local MNS has delivered.
@@ -239,6 +269,8 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
             // The proof reads one file of each.
             ("logs.rotate_size".to_owned(), "off".to_owned()),
             ("logs.commit_log".to_owned(), "8MiB".to_owned()),
+            // For --stay: the port of a serve stays free.
+            ("admin.listen".to_owned(), "127.0.0.1:0".to_owned()),
             (
                 "signing.certificate_dir".to_owned(),
                 text(dir.join("certificates"))?,

@@ -96,7 +96,7 @@ pub(crate) fn start(
 }
 
 /// The address of the page with its token, for whoever may see it.
-pub(super) fn page(listener: &TcpListener, config: &Config) -> Option<String> {
+pub(crate) fn page(listener: &TcpListener, config: &Config) -> Option<String> {
     let token = config.admin.as_ref()?.access.inspector_token.as_ref()?;
     let address = asked(listener.local_addr().ok()?);
     Some(format!("http://{address}/#token={token}"))

@@ -46,7 +46,7 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 /// Adds a token unless the configuration has one: the one of the last start, so that an open page
 /// outlives a restart, else a new one. Without any the page shows nothing, and pushes are served
 /// all the same.
-pub(super) fn add(config: &mut Config, port: u16) {
+pub(crate) fn add(config: &mut Config, port: u16) {
     let path = path(&config.log_dir, port);
     let mode = config.log_mode;
     let Some(admin) = config
