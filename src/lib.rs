@@ -32,6 +32,7 @@ mod tls_error;
 pub mod journal;
 pub mod net;
 pub mod quarantine;
+pub mod traces;
 pub mod trust;
 
 pub mod client;

@@ -15,6 +15,7 @@ use crate::mns::api::{
     UnexpectedDocument,
 };
 use crate::mns::{AccessKey, Element};
+use crate::traces::TraceContext;
 
 /// Speaks to one account's endpoint with one access key.
 pub struct Client {
@@ -247,7 +248,13 @@ impl Client {
         let target = format!("/topics/{topic}/messages");
         let answer = self
             .connection
-            .call(Method::POST, &target, &[], body, Retries::None)
+            .call(
+                Method::POST,
+                &target,
+                &[("traceparent", &TraceContext::outgoing().to_string())],
+                body,
+                Retries::None,
+            )
             .await?;
         let answer = Element::parse(&answer.body)?;
         let text = |name| {

@@ -9,11 +9,13 @@ use crate::config::checks::{check_dir, check_networks, positive};
 use crate::config::raw::RawConfig;
 use crate::config::{
     AdminOptions, ConfigError, Sources, accept, admin, certificates, layers, logs, serving,
+    telemetry,
 };
 use crate::journal::{Copied, Format, Settings};
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::net;
 use crate::server::{self, Paths, SecretPath, SecretPathError};
+use crate::traces;
 use crate::trust::{Admission, FetchOptions, Policy};
 
 /// A checked configuration, one part for each part of the program.
@@ -69,6 +71,8 @@ pub struct Config {
     pub diagnostics_format: Format,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
+    /// Where traces of pushes go, if they are recorded.
+    pub traces: Option<traces::Options>,
     /// The admin listener, if there is one.
     pub admin: Option<AdminOptions>,
     /// Variables of the environment that look like keys and are not read, each with the name that
@@ -84,7 +88,7 @@ impl Config {
     /// The first [`ConfigError`] found.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let (read, layers) = layers::read(sources)?;
-        Self::check(read, &sources.trust).map_err(|error| error.placed(|key| layers.place(key)))
+        Self::check(read, sources).map_err(|error| error.placed(|key| layers.place(key)))
     }
 
     /// The keys that `other` has another value for and that are read at the start only.
@@ -145,7 +149,8 @@ impl Config {
         Ok(None)
     }
 
-    fn check(read: layers::Read, trust: &[String]) -> Result<Self, ConfigError> {
+    fn check(read: layers::Read, sources: &Sources) -> Result<Self, ConfigError> {
+        let trust = &sources.trust;
         let layers::Read {
             raw,
             file,
@@ -194,6 +199,7 @@ impl Config {
             stdout: logs::copied(logs.stdout),
             diagnostics_format: telemetry.format.into(),
             diagnostics: logs.diagnostics,
+            traces: telemetry::check_traces(&telemetry, &sources.environment)?,
             admin: admin::check(admin)?,
             unread_variables,
             keys,

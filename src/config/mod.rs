@@ -18,6 +18,7 @@ mod place;
 mod raw;
 mod serving;
 mod sources;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod values;

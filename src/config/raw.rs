@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::config::names::Names;
-use crate::config::values::{ByteRate, Mode, OrOff, Rate, Size, Span, SyncModeText};
+use crate::config::values::{ByteRate, Mode, OrOff, Rate, Share, Size, Span, SyncModeText};
 use crate::journal::{self, Duplicates};
 use crate::server::RequestDetail;
 
@@ -30,6 +30,8 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields)]
 pub(super) struct Telemetry {
     pub(super) format: Format,
+    pub(super) otlp: String,
+    pub(super) sample: Share,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

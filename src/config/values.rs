@@ -35,6 +35,10 @@ pub(super) struct Rate(pub(super) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ByteRate(pub(super) u64);
 
+/// A share: `0.1`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Share(pub(super) f64);
+
 /// Permissions in octal: `0640`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mode(pub(super) u32);
@@ -137,6 +141,20 @@ impl FromStr for SyncModeText {
     }
 }
 
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let share = text
+            .parse()
+            .ok()
+            .filter(|share| (0.0..=1.0).contains(share));
+        share
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a share from 0 to 1, such as 0.1"))
+    }
+}
+
 impl FromStr for Size {
     type Err = String;
 
@@ -184,6 +202,10 @@ impl<T: FromStr<Err = String>> Visitor<'_> for TextVisitor<T> {
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
         number.to_string().parse().map_err(E::custom)
     }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        number.to_string().parse().map_err(E::custom)
+    }
 }
 
 macro_rules! deserialize_from_text {
@@ -202,6 +224,7 @@ deserialize_from_text!(
     OrOff<Size>,
     OrOff<Rate>,
     OrOff<ByteRate>,
+    Share,
     Size,
     SyncModeText
 );

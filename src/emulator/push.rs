@@ -9,6 +9,7 @@ use http::{HeaderValue, Request};
 
 use crate::emulator::signer::{Signer, SignerError};
 use crate::mns::{ContentFormat, ContentMd5, Form, Notation, Notification, string_to_sign};
+use crate::traces::TraceContext;
 
 /// A notification, and what a push of it needs besides.
 #[derive(Debug, Clone)]
@@ -126,6 +127,14 @@ pub struct SignedPush {
 }
 
 impl SignedPush {
+    /// The same as a part of a trace. MNS sends no such header, and signs none.
+    #[must_use]
+    pub fn traced(mut self, context: &TraceContext) -> Self {
+        let value = context.to_string().into_bytes();
+        self.headers.push(("traceparent", value));
+        self
+    }
+
     /// The whole request.
     #[must_use]
     pub fn to_wire(&self) -> Vec<u8> {

@@ -11,7 +11,7 @@ use tracing::error;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::metrics::families::Families;
-use crate::metrics::{journal, net, process, quarantine, requests, trust};
+use crate::metrics::{journal, net, process, quarantine, requests, traces, trust};
 use crate::net::{Counters, Tls};
 use crate::server::Endpoint;
 
@@ -73,6 +73,7 @@ impl Collector for EndpointCollector {
         trust::write(families, &endpoint.gate.load().verifier.certificates())?;
         journal::write(families, &endpoint.journal)?;
         quarantine::write(families, &endpoint.quarantine)?;
+        traces::write(families, &endpoint.traces)?;
         families.gauge(
             "draining",
             "Whether a stop is under way",

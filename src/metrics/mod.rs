@@ -9,6 +9,7 @@ mod net;
 mod process;
 mod quarantine;
 mod requests;
+mod traces;
 mod trust;
 
 pub(crate) use collector::text_of;

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::journal::{Journal, Stamps};
 use crate::quarantine::Quarantine;
 use crate::server::{Counts, InFlight, Recent, RefusedRate, Settings};
+use crate::traces::Traces;
 use crate::trust::{Admission, Verifier};
 
 /// Everything is done within this time of a request's first byte, up to the hand-over to the
@@ -36,6 +37,8 @@ pub struct Endpoint {
     pub counts: Counts,
     /// The last requests.
     pub recent: Recent,
+    /// Where the traces of pushes go.
+    pub traces: Traces,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The time in the logs, in their zone.
@@ -90,6 +93,7 @@ impl Endpoint {
             in_flight: InFlight::default(),
             counts: Counts::default(),
             recent: Recent::default(),
+            traces: Traces::off(),
             clock,
             stamps: Stamps::new(zone),
             draining: CancellationToken::new(),

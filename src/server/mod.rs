@@ -27,6 +27,7 @@ mod secret_path;
 mod settings;
 mod status;
 mod summary;
+mod traced;
 
 pub use counts::{Counts, SubscriptionCount};
 pub use endpoint::{BUDGET, Endpoint, Gate, Parts};

@@ -1,5 +1,6 @@
 //! A push being answered: its head before the body is read, and the whole of it after that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +13,7 @@ use crate::net::Arrival;
 use crate::server::Endpoint;
 use crate::server::awaited::Awaited;
 use crate::server::rejection::Rejection;
+use crate::traces::Trace;
 use crate::trust::HeadProof;
 
 /// A request while it is answered.
@@ -20,6 +22,8 @@ pub(super) struct Push<'e> {
     pub(super) arrival: Arrival,
     /// The request; its body is empty until it has been read.
     pub(super) request: http::Request<Bytes>,
+    /// `None` if it is not traced.
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 /// A request whose body has not been read.
@@ -63,11 +67,13 @@ impl<'e> Head<'e> {
     pub(super) fn of(endpoint: &'e Endpoint, arrival: Arrival, request: Request) -> Self {
         let (mut head, body) = request.into_parts();
         head.uri = endpoint.settings.with_prefix(head.uri);
+        let trace = endpoint.traces.begin(&head.headers);
         let request = http::Request::from_parts(head, Bytes::new());
         let push = Push {
             endpoint,
             arrival,
             request,
+            trace,
         };
         Self { push, body }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use crate::journal::{Health, Receipt, Space};
@@ -18,6 +18,7 @@ use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
 use crate::server::respond;
 use crate::server::{BUDGET, Endpoint};
+use crate::traces::Stage;
 use crate::trust::{Admission, Untrusted, Verified, Verifier};
 
 impl Responder for Arc<Endpoint> {
@@ -83,6 +84,9 @@ impl Pushed<'_> {
         self.push.count(&refused.rejection, is_signed);
         self.push
             .remember_refused(&refused.rejection, is_signed, refused.notification.as_ref());
+        if let Some(notification) = refused.notification() {
+            self.push.name_trace(notification);
+        }
         if let Some(notification) = refused.backs_off() {
             self.push.endpoint.counts.note_refused(notification);
         }
@@ -111,6 +115,7 @@ impl Push<'_> {
     fn created(&self, receipt: &Receipt) -> Response {
         let answer = &self.endpoint.counts.answer;
         answer.observe(self.arrival.first_byte.elapsed());
+        self.finish_trace(StatusCode::CREATED.as_u16(), None);
         respond::created(receipt)
     }
 
@@ -125,6 +130,13 @@ impl Push<'_> {
     fn refused(&self, rejection: &Rejection, is_whole: bool) -> Response {
         let is_last =
             rejection.facts().is_of_a_stranger() && !self.arrival.connection.has_accepted();
+        // What was not sent to where MNS posts is no push.
+        if !matches!(
+            rejection,
+            Rejection::PathNotServed | Rejection::MethodNotAllowed
+        ) {
+            self.finish_trace(rejection.status(), Some(rejection.reason().key()));
+        }
         respond::refused(rejection, is_whole && !is_last)
     }
 }
@@ -140,7 +152,11 @@ async fn verify<'v>(
     let deadline = push.deadline(BUDGET);
     let begun = Instant::now();
     let verdict = timeout_at(deadline, verifier.verify(&signed, push.arrival.peer.ip())).await;
-    endpoint.counts.verify.observe(begun.elapsed());
+    let took = begun.elapsed();
+    endpoint.counts.verify.observe(took);
+    if let Some(trace) = &push.trace {
+        Stage::enter(&trace.verify, begun.into_std(), took);
+    }
     let verified = verdict.map_err(|_elapsed| Rejection::OutOfTime)??;
     room.prove();
     endpoint.counts.note_skew(verified.skew_seconds());
@@ -160,6 +176,7 @@ async fn append(
 ) -> Result<Receipt, Rejection> {
     let endpoint = push.endpoint;
     let notification = admission.admit(verified.notification()?, push.arrival.peer.ip())?;
+    push.name_trace(&notification);
     let remarks = Remarks::of(&notification, verified.timeliness());
     let entry = push.accepted(&notification, remarks);
     if !room.wait_for_disk() {
@@ -170,7 +187,11 @@ async fn append(
     push.arrival.connection.note_admitted();
     let begun = Instant::now();
     let appended = endpoint.journal.append(entry).await;
-    endpoint.counts.commit.observe(begun.elapsed());
+    let took = begun.elapsed();
+    endpoint.counts.commit.observe(took);
+    if let Some(trace) = &push.trace {
+        Stage::enter(&trace.commit, begun.into_std(), took);
+    }
     let receipt = appended?;
     // A duplicate proves nothing of the connection: anyone can send a copy of a push again.
     if !receipt.is_duplicate() {

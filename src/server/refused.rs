@@ -32,6 +32,11 @@ impl<'v> Refused<'v> {
 }
 
 impl<'v> Refused<'v> {
+    /// What MNS signed, as far as that can be read.
+    pub(super) fn notification(&self) -> Option<&Notification<'v>> {
+        self.notification.as_ref()
+    }
+
     /// The notification whose subscription MNS will push less often now. Of another owner a
     /// subscription may have the same name.
     pub(super) fn backs_off(&self) -> Option<&Notification<'v>> {

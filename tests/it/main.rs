@@ -71,5 +71,6 @@ mod support;
 mod terminal;
 mod tidy;
 mod tls;
+mod traces;
 mod upgrade;
 mod without_ipv6;

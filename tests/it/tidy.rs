@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 7] = [
         "span",
         "tls_error",
     ],
-    &["trust", "journal", "quarantine", "net"],
+    &["trust", "journal", "quarantine", "net", "traces"],
     &["server", "client", "emulator"],
     &["explain"],
     &["admin"],
@@ -31,7 +31,8 @@ const LAYERS: [&[&str]; 7] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 22] = [
+const FENCES: [(&str, &[&str]); 23] = [
+    ("prost", &["traces/"]),
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     (
         "serde_json",
@@ -65,6 +66,7 @@ const FENCES: [(&str, &[&str]); 22] = [
         "reqwest",
         &[
             "trust/source.rs",
+            "traces/exporter.rs",
             "client/connection.rs",
             "client/error.rs",
             "command/health.rs",

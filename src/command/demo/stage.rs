@@ -178,6 +178,7 @@ impl Stage {
             started,
             endpoint: self.endpoint.clone(),
             tls: None,
+            exporter: None,
         };
         let admin = admin_listener::start(listener, &running, &Arc::default());
         Ok((admin, page))

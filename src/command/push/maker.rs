@@ -7,6 +7,7 @@ use anyhow::bail;
 use crate::clock::{Clock as _, SystemClock};
 use crate::emulator::{self, Signer};
 use crate::mns::{ContentFormat, ContentMd5, Notation, Notification};
+use crate::traces::TraceContext;
 
 /// Makes the requests.
 pub(super) enum Maker {
@@ -78,7 +79,8 @@ impl Maker {
                 .content_md5
                 .unwrap_or_else(|| emulator::Push::usual_notation(plan.format)),
         };
-        Ok((push.signed(signer)?.to_wire(), message_id))
+        let signed = push.signed(signer)?.traced(&TraceContext::outgoing());
+        Ok((signed.to_wire(), message_id))
     }
 
     /// The prefix under which the endpoint must trust certificates.

@@ -8,6 +8,7 @@ mod listeners;
 pub(super) mod running;
 pub(super) mod self_signed;
 mod serve;
+mod traces;
 mod warnings;
 
 pub(super) use serve::{Serve, assemble};

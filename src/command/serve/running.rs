@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::net::Tls;
 use crate::server::{Endpoint, Gate};
+use crate::traces::Exporter;
 use crate::trust::{self, CertificateCache, CertificateStore, FetchOptions, HttpsSource, Verifier};
 
 /// How long a start waits for the certificates on disk.
@@ -41,6 +42,8 @@ pub(crate) struct Running {
     pub(crate) certificates: Certificates,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Sends traces, if they are recorded.
+    pub(crate) exporter: Option<Exporter>,
 }
 
 impl Certificates {

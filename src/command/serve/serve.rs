@@ -20,7 +20,7 @@ use crate::command::Configuration;
 use crate::command::serve::announcement::{Start, announce};
 use crate::command::serve::running::{Certificates, Running};
 use crate::command::serve::self_signed::SelfSigned;
-use crate::command::serve::{admin_listener, inspector_token, listeners, warnings};
+use crate::command::serve::{admin_listener, inspector_token, listeners, traces, warnings};
 use crate::command::stdout::{self, Stdout};
 
 use crate::config::{self, Config};
@@ -97,7 +97,8 @@ impl Serve {
         let certificates = Certificates::new(&config)?;
         certificates.cache_kept(&config).await;
         let quarantine = quarantine(&config, address.port());
-        let endpoint = assemble(&config, &certificates, journal, quarantine, zone.clone());
+        let mut endpoint = assemble(&config, &certificates, journal, quarantine, zone.clone());
+        let exporter = traces::start(&config, &mut endpoint)?;
         let endpoint = Arc::new(endpoint);
         let show_address = self.configuration.show_address_command(&config, address);
         inspector_token::add(&mut config, address.port());
@@ -120,6 +121,7 @@ impl Serve {
             certificates,
             endpoint,
             tls,
+            exporter,
         };
         self.serve_until_stopped(running, listeners, admin, &mut signals)
             .await?;
@@ -185,7 +187,7 @@ impl Serve {
             closed = closing => closed,
             signal = signals.again() => bail!("ended at once by a second {signal}"),
         };
-        admin.stop().await;
+        tokio::join!(admin.stop(), traces::stop(running.exporter));
         log_counts(&counters, &endpoint.journal);
         stdout::log_dropped(endpoint.journal.meters());
         match closed {

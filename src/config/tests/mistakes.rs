@@ -106,6 +106,16 @@ fn a_value_of_another_kind_is_named_with_the_kind_that_is_expected() {
 fn a_text_that_is_no_value_of_its_kind_is_named_with_an_example() {
     assert_mistakes(&[
         (
+            "telemetry.sample",
+            "1.5",
+            "telemetry.sample: \"1.5\" is not a share from 0 to 1, such as 0.1",
+        ),
+        (
+            "telemetry.otlp",
+            "127.0.0.1:4318",
+            "write the collector's address, as in http://127.0.0.1:4318/v1/traces",
+        ),
+        (
             "server.head_timeout",
             "5",
             "server.head_timeout: \"5\" is not a duration such as 5s",

@@ -1,0 +1,22 @@
+//! The traces of `serve`: the thread that sends them, if they are recorded.
+
+use crate::config::Config;
+use crate::server::Endpoint;
+use crate::traces::Exporter;
+
+/// Starts the thread, and has the endpoint record traces.
+pub(super) fn start(config: &Config, endpoint: &mut Endpoint) -> anyhow::Result<Option<Exporter>> {
+    let Some(options) = config.traces.clone() else {
+        return Ok(None);
+    };
+    let (traces, exporter) = Exporter::start(options)?;
+    endpoint.traces = traces;
+    Ok(Some(exporter))
+}
+
+/// Sends what waits, within a bounded time, and ends the thread.
+pub(super) async fn stop(exporter: Option<Exporter>) {
+    if let Some(exporter) = exporter {
+        exporter.stop().await;
+    }
+}

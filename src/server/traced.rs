@@ -1,0 +1,34 @@
+//! What the trace of a push is told: whose notification it carries, and how it was answered.
+
+use crate::mns::Notification;
+use crate::server::push::Push;
+use crate::traces::{Answered, Subject};
+
+impl Push<'_> {
+    /// Names what was verified in the trace, if there is one.
+    pub(super) fn name_trace(&self, notification: &Notification<'_>) {
+        let Some(trace) = &self.trace else { return };
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let subject = Subject {
+            topic: text(&notification.topic_name),
+            subscription: text(&notification.subscription_name),
+            message_id: text(&notification.message_id),
+        };
+        // A refusal after the admission names it a second time, by the same values.
+        trace.subject.set(subject).ok();
+    }
+
+    /// Queues the trace, if there is one. The answer is decided, and waits for nothing here.
+    pub(super) fn finish_trace(&self, status: u16, reason: Option<&'static str>) {
+        let Some(trace) = &self.trace else { return };
+        let clock = &self.endpoint.clock;
+        let answered = Answered {
+            first_byte: self.arrival.first_byte.into_std(),
+            end: clock.instant(),
+            now: clock.now(),
+            status,
+            reason,
+        };
+        self.endpoint.traces.finish(trace.clone(), answered);
+    }
+}

@@ -1,0 +1,170 @@
+//! The thread that sends traces to a collector, by OTLP over HTTP.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, header};
+use prost::Message as _;
+use reqwest::{Client, redirect};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::report::Report;
+use crate::roots;
+use crate::traces::Traces;
+use crate::traces::otlp;
+use crate::traces::queue::{Finished, Shared};
+
+/// How many traces are sent at once.
+const BATCH_MAX: usize = 512;
+/// How long a trace waits for others at most.
+const BATCH_AGE_MAX: Duration = Duration::from_secs(5);
+/// How often the queue is looked at. A push wakes nobody.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
+/// How long a collector may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a batch is sent before it is dropped.
+const ATTEMPTS: usize = 2;
+/// How long the last batches may take at the stop.
+const STOP_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// Where traces go, and which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The collector's address of `/v1/traces`.
+    pub url: String,
+    /// Headers that it asks for.
+    pub headers: HeaderMap,
+    /// The share of pushes that is traced, of those whose senders have not decided it.
+    pub sample: f64,
+}
+
+/// Traces cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TracesError {
+    /// The TLS library refuses its own defaults.
+    #[error("cannot prepare TLS for telemetry.otlp")]
+    Tls(#[from] rustls::Error),
+    /// There is no client.
+    #[error("cannot prepare an HTTP client for telemetry.otlp")]
+    Client(#[from] reqwest::Error),
+    /// There is no thread or no runtime.
+    #[error("cannot start the thread that sends traces")]
+    Thread(#[from] io::Error),
+}
+
+/// The thread that sends traces.
+#[derive(Debug)]
+pub struct Exporter {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+impl Exporter {
+    /// Starts the thread. Nothing is sent before there is a trace.
+    ///
+    /// # Errors
+    /// [`TracesError`]
+    pub fn start(options: Options) -> Result<(Traces, Self), TracesError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(roots::tls_client()?)
+            .redirect(redirect::Policy::none())
+            .timeout(SEND_TIMEOUT)
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let shared = Arc::new(Shared::new(options.sample));
+        let mut sender = Sender {
+            client,
+            options,
+            shared: shared.clone(),
+            has_warned: false,
+        };
+        let thread = thread::Builder::new()
+            .name("traces".to_owned())
+            .spawn(move || runtime.block_on(sender.run()))?;
+        Ok((Traces::to(shared.clone()), Self { shared, thread }))
+    }
+
+    /// Sends what waits, within [`STOP_TIMEOUT`], and ends the thread.
+    pub async fn stop(self) {
+        self.shared.is_closing.store(true, Ordering::Relaxed);
+        let join = tokio::task::spawn_blocking(move || self.thread.join());
+        // What has not been sent by then is lost: nothing that was answered depends on it.
+        drop(timeout(STOP_TIMEOUT, join).await);
+    }
+}
+
+struct Sender {
+    client: Client,
+    options: Options,
+    shared: Arc<Shared>,
+    has_warned: bool,
+}
+
+impl Sender {
+    async fn run(&mut self) {
+        let mut last = SystemClock.instant();
+        loop {
+            let is_closing = self.shared.is_closing.load(Ordering::Relaxed);
+            if is_closing || self.is_due(last) {
+                for batch in self.shared.take().chunks(BATCH_MAX) {
+                    self.send(batch).await;
+                }
+                last = SystemClock.instant();
+            }
+            if is_closing {
+                return;
+            }
+            tokio::time::sleep(LOOK_PERIOD).await;
+        }
+    }
+
+    fn is_due(&self, last: Instant) -> bool {
+        let waiting = self.shared.len();
+        waiting >= BATCH_MAX
+            || (waiting > 0
+                && SystemClock.instant().saturating_duration_since(last) >= BATCH_AGE_MAX)
+    }
+
+    async fn send(&mut self, batch: &[Finished]) {
+        let body = otlp::request(batch).encode_to_vec();
+        let mut failure = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.post(body.clone()).await {
+                Ok(()) => return count(&self.shared.sent, batch),
+                Err(why) => failure = why,
+            }
+        }
+        count(&self.shared.not_taken, batch);
+        if !std::mem::replace(&mut self.has_warned, true) {
+            let url = &self.options.url;
+            warn!(%url, %failure, "The collector of telemetry.otlp does not take traces: they are \
+                dropped and counted");
+        }
+    }
+
+    async fn post(&self, body: Vec<u8>) -> Result<(), String> {
+        let request = self
+            .client
+            .post(&self.options.url)
+            .headers(self.options.headers.clone())
+            .header(header::CONTENT_TYPE, "application/x-protobuf")
+            .body(body);
+        match request.send().await {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(format!("it answered {}", response.status())),
+            Err(error) => Err(Report(&error).to_string()),
+        }
+    }
+}
+
+fn count(counter: &std::sync::atomic::AtomicU64, batch: &[Finished]) {
+    let traces = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+    counter.fetch_add(traces, Ordering::Relaxed);
+}

@@ -1,0 +1,185 @@
+//! The queue of traces: bounded, and never waited for.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderMap;
+
+use crate::traces::TraceContext;
+use crate::traces::trace::{Answered, Trace};
+
+/// How many traces may wait; more are dropped and counted.
+pub(super) const WAITING_MAX: usize = 2048;
+
+/// Where the traces of pushes go, or nowhere.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// `None` if nothing is traced.
+    shared: Option<Arc<Shared>>,
+}
+
+/// What pushes and the exporter share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    sample: f64,
+    waiting: Mutex<Vec<Finished>>,
+    pub(super) is_closing: AtomicBool,
+    pub(super) sent: AtomicU64,
+    /// Dropped because the queue was full.
+    overflowed: AtomicU64,
+    /// Dropped because the collector did not take them.
+    pub(super) not_taken: AtomicU64,
+}
+
+/// A push that was answered.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) trace: Arc<Trace>,
+    pub(super) answered: Answered,
+}
+
+impl Traces {
+    /// Records nothing.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn to(shared: Arc<Shared>) -> Self {
+        Self {
+            shared: Some(shared),
+        }
+    }
+
+    /// A trace for a request, if one is recorded: whoever has begun a trace decides that, else
+    /// `telemetry.sample`.
+    #[must_use]
+    pub fn begin(&self, headers: &HeaderMap) -> Option<Arc<Trace>> {
+        let shared = self.shared.as_ref()?;
+        let parent = TraceContext::of(headers);
+        let is_recorded = parent.map_or_else(
+            || shared.sample >= 1.0 || rand::random::<f64>() < shared.sample,
+            |parent| parent.is_sampled,
+        );
+        is_recorded.then(|| Arc::new(Trace::new(parent)))
+    }
+
+    /// Queues the trace of a push whose answer is decided, or drops it.
+    pub fn finish(&self, trace: Arc<Trace>, answered: Answered) {
+        let Some(shared) = &self.shared else { return };
+        let mut waiting = shared.waiting();
+        if waiting.len() < WAITING_MAX {
+            waiting.push(Finished { trace, answered });
+        } else {
+            shared.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Traces that a collector took.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.count(|shared| &shared.sent)
+    }
+
+    /// Traces that were dropped because too many waited.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.count(|shared| &shared.overflowed)
+    }
+
+    /// Traces that were dropped because the collector did not take them.
+    #[must_use]
+    pub fn not_taken(&self) -> u64 {
+        self.count(|shared| &shared.not_taken)
+    }
+
+    fn count(&self, of: impl Fn(&Shared) -> &AtomicU64) -> u64 {
+        self.shared
+            .as_ref()
+            .map_or(0, |shared| of(shared).load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    pub(super) fn new(sample: f64) -> Self {
+        Self {
+            sample,
+            // Whole from the start: a push never grows it.
+            waiting: Mutex::new(Vec::with_capacity(WAITING_MAX)),
+            is_closing: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            not_taken: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting().len()
+    }
+
+    /// Takes all that wait.
+    pub(super) fn take(&self) -> Vec<Finished> {
+        // Made before the lock is taken, so that a push waits for an exchange of pointers at most.
+        let empty = Vec::with_capacity(WAITING_MAX);
+        std::mem::replace(&mut *self.waiting(), empty)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Finished>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::traces::context::TRACEPARENT;
+
+    fn traces(sample: f64) -> (Traces, Arc<Shared>) {
+        let shared = Arc::new(Shared::new(sample));
+        (Traces::to(shared.clone()), shared)
+    }
+
+    #[test]
+    fn more_than_the_queue_holds_are_dropped_and_counted() {
+        let (traces, shared) = traces(1.0);
+        for _ in 0..WAITING_MAX + 3 {
+            let trace = traces.begin(&HeaderMap::new()).unwrap();
+            let answered = Answered {
+                first_byte: SystemClock.instant(),
+                end: SystemClock.instant(),
+                now: SystemTime::UNIX_EPOCH,
+                status: 201,
+                reason: None,
+            };
+            traces.finish(trace, answered);
+        }
+        assert_eq!((shared.len(), traces.overflowed()), (WAITING_MAX, 3));
+        assert_eq!((shared.take().len(), shared.len()), (WAITING_MAX, 0));
+    }
+
+    #[test]
+    fn the_sender_decides_and_else_the_share_that_is_sampled() {
+        let with = |flags: &str| {
+            let value = format!("00-{:032x}-{:016x}-{flags}", 7, 9);
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACEPARENT, HeaderValue::try_from(value).unwrap());
+            headers
+        };
+        let (none, _) = traces(0.0);
+        assert!(none.begin(&HeaderMap::new()).is_none() && none.begin(&with("00")).is_none());
+        let trace = none.begin(&with("01")).unwrap();
+        assert_eq!((trace.trace_id, trace.parent), (7, Some(9)));
+        let (all, _) = traces(1.0);
+        assert!(all.begin(&HeaderMap::new()).unwrap().parent.is_none());
+        assert!(all.begin(&with("00")).is_none());
+        assert!(Traces::off().begin(&with("01")).is_none());
+        let (half, _) = traces(0.5);
+        let begun = (0..1000).filter(|_| half.begin(&HeaderMap::new()).is_some());
+        assert!((300..700).contains(&begun.count()));
+    }
+}
