@@ -117,9 +117,9 @@ class Emulator(Process):
 
 
 class Endpoint(Process):
-    def __init__(self, dir, trusted, port=0):
+    def __init__(self, dir, trusted, port=0, settings=()):
         self.logs = dir / "logs"
-        settings = ["admin.listen=off", f"signing.certificate_dir={dir / 'certificates'}"]
+        settings = ["admin.listen=off", f"signing.certificate_dir={dir / 'certificates'}", *settings]
         arguments = ["serve", "--listen", f"127.0.0.1:{port}", "--log-dir", self.logs, "--trust", f"{trusted}/"]
         for setting in settings:
             arguments += ["--set", setting]
