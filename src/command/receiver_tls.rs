@@ -13,7 +13,7 @@ use crate::command::input;
 use crate::roots::{self, Trust};
 
 /// Whose certificates are accepted.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ReceiverTls {
     /// Trust the certificates in this PEM file, and those that they issued, besides this machine's
     /// CAs. Certificate and name of an https endpoint are checked; what MNS checks is not

@@ -47,6 +47,7 @@ mod journal;
 mod kill9;
 mod limits;
 mod logrotate;
+mod logs_replay;
 mod logs_show;
 mod logs_tail;
 mod nginx;

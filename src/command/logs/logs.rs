@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use crate::command::logs::find::Find;
 use crate::command::logs::recover::Recover;
 use crate::command::logs::repair::Repair;
+use crate::command::logs::replay::Replay;
 use crate::command::logs::show::Show;
 use crate::command::logs::tail::Tail;
 use crate::command::logs::verify::Verify;
@@ -29,6 +30,7 @@ enum LogsCommand {
     Tail(Tail),
     Find(Find),
     Show(Show),
+    Replay(Box<Replay>),
     Verify(Verify),
     Repair(Repair),
     Recover(Recover),
@@ -40,6 +42,7 @@ impl Logs {
             LogsCommand::Tail(tail) => tail.run().await,
             LogsCommand::Find(find) => find.run().await,
             LogsCommand::Show(show) => show.run().await,
+            LogsCommand::Replay(replay) => replay.run().await,
             LogsCommand::Verify(verify) => verify.run(),
             LogsCommand::Repair(repair) => repair.run(),
             LogsCommand::Recover(recover) => recover.run().await,

@@ -67,6 +67,13 @@ impl Source {
         Ok(())
     }
 
+    /// The name of the log, which a state is of.
+    pub(super) fn log_name(&self) -> String {
+        let live = self.chain.live();
+        let name = live.file_name().unwrap_or(live.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
     pub(super) fn cannot_read(&self) -> String {
         format!("cannot read the logs in {}", self.names.dir.display())
     }

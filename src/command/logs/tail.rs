@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::command::Configuration;
 use crate::command::logs::acknowledged::Acknowledged;
 use crate::command::logs::consumer::Consumer;
+use crate::command::logs::place::missed;
 use crate::command::logs::printing::Printing;
 use crate::command::logs::selection::Selection;
 use crate::command::logs::source::{Source, say};
@@ -19,8 +20,7 @@ use crate::command::logs::state::StateFile;
 use crate::command::logs::stop::{Stop, until_stopped};
 use crate::command::stdout::{Printer, printer};
 use crate::journal::{
-    Budget, Event, Filter, Follower, Horizon, POLL_INTERVAL, RecordTime, Saved, Search,
-    SearchStart, Start,
+    Budget, Event, Filter, Follower, Horizon, POLL_INTERVAL, Saved, Search, SearchStart, Start,
 };
 
 /// How many rows are shown first unless told.
@@ -81,10 +81,8 @@ impl Tail {
         let source = Source::open(&self.configuration)?;
         let filter = source.filter(&self.selection)?;
         source.report_left_out()?;
-        let state = match &self.state {
-            Some(path) => Some(open_state(path, &source)?),
-            None => None,
-        };
+        let state = self.state.as_ref();
+        let state = state.map(|path| StateFile::new(path, &source.log_name()));
         let saved = match &state {
             Some(state) => state.load()?,
             None => None,
@@ -156,14 +154,6 @@ impl Tail {
             })
         }))
     }
-}
-
-fn open_state(path: &Path, source: &Source) -> anyhow::Result<StateFile> {
-    let live = source.chain.live();
-    let Some(name) = live.file_name() else {
-        bail!("the log has no name")
-    };
-    Ok(StateFile::new(path, &name.to_string_lossy()))
 }
 
 /// A run of `logs tail`.
@@ -251,13 +241,7 @@ impl Run<'_> {
             }
             Event::Missed { after, before } => {
                 self.has_missed = true;
-                let time = |time: &Option<RecordTime>, else_: &str| {
-                    time.map_or_else(|| else_.to_owned(), |time| time.to_string())
-                };
-                let (after, before) = (time(after, "the start"), time(before, "now"));
-                say(&format!(
-                    "records between {after} and {before} may have been missed"
-                ));
+                say(&missed(after.as_ref(), before.as_ref()));
             }
             Event::Damaged { path, bytes } => say(&format!(
                 "{}: {bytes} bytes are no record: see mns-endpoint logs verify",
