@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use http::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
@@ -53,7 +54,7 @@ impl Admin {
 
     /// Every check comes before the path is looked at, but for the token, which not every path
     /// needs: a check that read the path in another way than the table would be none.
-    async fn answer(&self, peer: IpAddr, request: &Parts) -> Response {
+    async fn answer(&self, peer: IpAddr, request: &Parts, body: Body) -> Response {
         if !self.access.knows_host(&request.headers) {
             return text(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -91,7 +92,7 @@ impl Admin {
                 "Too many wrong tokens: wait for a second\n",
             ),
             (Route::Api(api), _) => {
-                let answer = answer(&self.sources.inspector, api, &request.uri).await;
+                let answer = answer(&self.sources.inspector, api, request, body).await;
                 answer.unwrap_or_else(ApiError::response)
             }
             (Route::Page(file), _) => file.answer(&request.headers),
@@ -125,8 +126,8 @@ impl Admin {
 
 impl Responder for Arc<Admin> {
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
-        let (request, _body) = request.into_parts();
-        guarded(self.answer(arrival.peer.ip(), &request).await)
+        let (request, body) = request.into_parts();
+        guarded(self.answer(arrival.peer.ip(), &request, body).await)
     }
 }
 

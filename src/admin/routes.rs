@@ -26,6 +26,7 @@ pub(super) enum Api<'a> {
     Hour,
     Stream,
     Notifications,
+    Replay,
     Notification(&'a str),
     Checks(&'a str),
     Request(&'a str),
@@ -42,6 +43,7 @@ impl<'a> Route<'a> {
             "/api/about" => Self::Api(Api::About),
             "/api/hour" => Self::Api(Api::Hour),
             "/api/stream" => Self::Api(Api::Stream),
+            "/api/replay" => Self::Api(Api::Replay),
             "/api/notifications" => Self::Api(Api::Notifications),
             path => match FILES.of(path) {
                 Some(file) => Self::Page(file),
@@ -72,6 +74,7 @@ impl<'a> Route<'a> {
     /// The methods that it takes, as Allow lists them.
     pub(super) fn methods(&self) -> &'static str {
         match self {
+            Self::Api(Api::Replay) => "POST",
             Self::Health | Self::Ready | Self::Metrics | Self::Page(_) | Self::Api(_) => {
                 "GET, HEAD"
             }

@@ -23,6 +23,8 @@ pub struct AdminOptions {
     pub listen: SocketAddr,
     /// Who may ask for what.
     pub access: admin::Access,
+    /// The prefixes of addresses that a notification may be sent to again, besides loopback.
+    pub replay_to: Vec<String>,
 }
 
 /// Reads the token too: a listener without the token that it should have is not started.
@@ -60,6 +62,11 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
         let allowed = "write the name alone, as in mns.example.com: no http://, port or *";
         return Err(impossible("admin.hosts", host, allowed));
     }
+    if let Some(prefix) = raw.replay_to.0.iter().find(|prefix| !is_prefix(prefix)) {
+        let allowed = "write an http or https address that ends with /, as in \
+            https://staging.example.com/";
+        return Err(impossible("admin.replay_to", prefix, allowed));
+    }
     Ok(Some(AdminOptions {
         listen,
         access: admin::Access {
@@ -68,7 +75,18 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
             open: raw.open.0,
             hosts: raw.hosts.0,
         },
+        replay_to: raw.replay_to.0,
     }))
+}
+
+/// Whether it is the beginning of addresses: one without / behind the host would be that of other
+/// hosts too.
+fn is_prefix(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    rest.and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(host, _)| !host.is_empty() && !host.contains('@') && text.ends_with('/'))
 }
 
 fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {

@@ -41,6 +41,7 @@ pub(super) struct Admin {
     pub(super) token_file: PathBuf,
     pub(super) open: Names,
     pub(super) hosts: Names,
+    pub(super) replay_to: Names,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -30,13 +30,14 @@ fn ask(admin: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
 
 /// Each path of the admin listener, whether it wants the token of the inspector, and the methods
 /// that it takes.
-const PATHS: [(&str, bool, &[&str]); 9] = [
+const PATHS: [(&str, bool, &[&str]); 10] = [
     ("/", false, &["GET", "HEAD"]),
     ("/inspector/app.js", false, &["GET", "HEAD"]),
     ("/healthz", false, &["GET", "HEAD"]),
     ("/readyz", false, &["GET", "HEAD"]),
     ("/metrics", false, &["GET", "HEAD"]),
     ("/api/about", true, &["GET", "HEAD"]),
+    ("/api/replay", true, &["POST"]),
     ("/api/hour", true, &["GET", "HEAD"]),
     ("/api/stream", true, &["GET", "HEAD"]),
     ("/api/notifications", true, &["GET", "HEAD"]),
@@ -115,6 +116,8 @@ fn every_path_and_method_is_guarded_whatever_host_origin_and_token_are() {
                             () if methods.is_empty() => 404,
                             () if !methods.contains(&method) => 405,
                             () if needs_token && !is_right => 401,
+                            // It has no body.
+                            () if path == "/api/replay" => 415,
                             () => 200,
                         };
                         // Of wrong tokens there are five a second, and of streams sixteen.
@@ -818,4 +821,87 @@ fn the_checks_of_a_request_are_those_of_explain() {
     let text = checks["string_to_sign"].as_str().unwrap();
     assert!(text.ends_with("/notifications?x=1"), "{text}");
     assert_eq!(checks["causes"].as_array().unwrap().len(), 1, "{checks}");
+}
+
+#[test]
+fn a_notification_is_sent_again_to_where_that_is_allowed_and_nowhere_else() {
+    let (bench, admin) = bench(|options| options);
+    let token = token(&bench);
+    bench.accept(&saying(&bench, "again").sign(&key(512)));
+    let rows = api(admin, &token, "/api/notifications");
+    let id = rows["items"][0]["id"].as_str().unwrap().to_owned();
+    let ask = |body: &str| {
+        let request = format!(
+            "POST /api/replay HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        exchange(admin, request.as_bytes())
+    };
+    let to = |to: &str, what: &str| ask(&json!({ "id": id, "to": to, "as": what }).to_string());
+    // The endpoint itself takes it for what it is: a duplicate.
+    let own = format!("http://{}/notifications", bench.endpoint.address);
+    let answer = to(&own, "request");
+    let told: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(
+        (answer.status, &told["status"]),
+        (200, &json!(201)),
+        "{answer:?}"
+    );
+    assert_eq!(told["body"], "Notify Message Succeed!");
+    let again = api(admin, &token, "/api/notifications");
+    assert_eq!(again["items"][0]["outcome"], "duplicate");
+    let detail = again["items"][0]["id"].as_str().unwrap();
+    let detail = api(admin, &token, &format!("/api/notifications/{detail}"));
+    let mark = json!(["mns-endpoint-replay", "1"]);
+    assert!(
+        detail["request"]["headers"]
+            .as_array()
+            .unwrap()
+            .contains(&mark)
+    );
+    // The message alone, to something that answers with a redirect, which is not followed.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!(
+        "http://localhost:{}/hook",
+        listener.local_addr().unwrap().port()
+    );
+    let received = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let (mut stream, _) = listener.accept().unwrap();
+        let request = crate::support::read_request(&mut stream);
+        let redirect = "HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\
+            Content-Length: 0\r\n\r\n";
+        stream.write_all(redirect.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let told: Value = serde_json::from_str(&to(&address, "message").body).unwrap();
+    assert_eq!(told["status"], 302, "{told}");
+    let received = received.join().unwrap();
+    assert!(received.ends_with("\r\n\r\nagain"), "{received}");
+    assert!(
+        received.starts_with("POST /hook HTTP/1.1\r\n"),
+        "{received}"
+    );
+    assert!(!received.contains("authorization"), "{received}");
+    for (to_address, status, key) in [
+        ("http://192.0.2.1/", 403, "not_allowed"),
+        (
+            "http://169.254.169.254/latest/meta-data",
+            403,
+            "not_allowed",
+        ),
+        ("http://user@127.0.0.1:1/", 400, "parameter_wrong"),
+        ("file:///etc/passwd", 400, "parameter_wrong"),
+        ("http://127.0.0.1:1/", 502, "no_answer"),
+    ] {
+        let answer = to(to_address, "request");
+        assert_eq!(answer.status, status, "{to_address}: {answer:?}");
+        assert!(answer.body.contains(key), "{to_address}: {answer:?}");
+    }
+    assert_eq!(to(&own, "other").status, 400);
+    assert_eq!(ask("no JSON").status, 400);
+    assert_eq!(ask(&"x".repeat(5000)).status, 413);
+    let gone = json!({ "id": "1-1", "to": own, "as": "request" }).to_string();
+    assert_eq!(ask(&gone).status, 410);
 }

@@ -70,6 +70,7 @@ const FENCES: [(&str, &[&str]); 23] = [
             "client/connection.rs",
             "client/error.rs",
             "command/health.rs",
+            "admin/inspector/replay.rs",
         ],
     ),
     ("rcgen", &["command/serve/self_signed.rs"]),

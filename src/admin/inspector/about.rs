@@ -19,6 +19,8 @@ pub struct About {
     pub request: &'static str,
     /// `logs.sync`.
     pub sync: String,
+    /// `admin.replay_to`.
+    pub replay_to: Vec<String>,
 }
 
 impl About {
@@ -32,6 +34,7 @@ impl About {
             "format": self.format,
             "request": self.request,
             "sync": self.sync,
+            "replay_to": self.replay_to,
         })
     }
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::response::Response;
-use http::Uri;
+use http::request::Parts;
 use serde_json::json;
 
 use crate::admin::inspector::checks::checks;
-use crate::admin::inspector::detail::{detail, message, request};
+use crate::admin::inspector::detail::{self, detail, message};
 use crate::admin::inspector::inspector::Inspector;
 use crate::admin::inspector::list::notifications;
 use crate::admin::inspector::query::Query;
+use crate::admin::inspector::replay::replay;
 use crate::admin::inspector::stream::stream;
 use crate::admin::inspector::subscriptions::subscriptions;
 use crate::admin::respond::{self, ApiError};
@@ -20,8 +22,10 @@ use crate::admin::routes::Api;
 pub(in crate::admin) async fn answer(
     inspector: &Arc<Inspector>,
     api: &Api<'_>,
-    uri: &Uri,
+    request: &Parts,
+    body: Body,
 ) -> Result<Response, ApiError> {
+    let uri = &request.uri;
     match api {
         Api::About => {
             Query::of(uri, &[])?;
@@ -41,6 +45,7 @@ pub(in crate::admin) async fn answer(
         }
         Api::Stream => stream(inspector, uri),
         Api::Notifications => notifications(inspector, uri),
+        Api::Replay => replay(inspector, request, body).await,
         Api::Notification(id) => {
             Query::of(uri, &[])?;
             detail(inspector, id)
@@ -51,7 +56,7 @@ pub(in crate::admin) async fn answer(
         }
         Api::Request(id) => {
             Query::of(uri, &[])?;
-            request(inspector, id)
+            detail::request(inspector, id)
         }
         Api::Message(id) => {
             Query::of(uri, &[])?;

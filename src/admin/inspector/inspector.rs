@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ use crate::server::Endpoint;
 /// How often the counts are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Notifications that may be sent again at the same time.
+const REPLAYS_MAX: usize = 2;
+
 /// Where the answers below `/api/` come from.
 pub struct Inspector {
     /// What the endpoint is.
@@ -26,6 +30,8 @@ pub struct Inspector {
     pub(super) rows: Rows,
     pub(super) hour: Hour,
     pub(super) streams: Streams,
+    /// Notifications that are being sent again.
+    pub(super) replays: Semaphore,
     parts: Box<dyn Fn() -> Vec<Part> + Send + Sync>,
     /// Ends the streams.
     pub(super) stop: CancellationToken,
@@ -52,6 +58,7 @@ impl Inspector {
             rows,
             hour: Hour::default(),
             streams: Streams::default(),
+            replays: Semaphore::new(REPLAYS_MAX),
             parts: Box::new(parts),
             stop,
         })

@@ -10,6 +10,7 @@ mod hour;
 mod inspector;
 mod list;
 mod query;
+mod replay;
 mod request;
 mod row;
 mod stream;

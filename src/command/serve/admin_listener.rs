@@ -131,6 +131,10 @@ fn about(running: &Running) -> About {
             RequestDetail::Off => "off",
         },
         sync: started.journal.sync.to_string(),
+        replay_to: started
+            .admin
+            .as_ref()
+            .map_or_else(Vec::new, |admin| admin.replay_to.clone()),
     }
 }
 
