@@ -36,6 +36,7 @@ mod durability;
 mod emulator;
 mod emulator_page;
 mod emulator_wire;
+mod examples;
 mod faults;
 mod flood;
 mod golden;
