@@ -309,3 +309,16 @@ async fn a_batch_that_is_too_large_for_a_frame_syncs_both_logs() {
         &format!("first\na\n{long}\nb\n"),
     );
 }
+
+#[test]
+fn a_commit_log_that_was_torn_as_it_was_begun_misses_nothing() {
+    // The first frame, which has no bytes and is synced before the next one is written.
+    for (torn, missing) in [(1, 0), (2, 1)] {
+        let storage = FaultyDisk::new();
+        let mut log = vec![0; 2 * HALF];
+        log[HALF..HALF + torn * PAGE].fill(0xaa);
+        storage.with(|disk| disk.make_exactly(NAME, &log));
+        let (_journal, recovered) = start(&storage);
+        assert_eq!(recovered.replayed.missing, missing, "{torn} blocks");
+    }
+}

@@ -126,7 +126,7 @@ fn read_before(live: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
 /// Looks for a frame at every block.
 pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
     let len = whole_blocks(file.len()?);
-    let (mut frames, mut used, mut at) = (Vec::new(), 0, 0_u64);
+    let (mut frames, mut used, mut in_use, mut at) = (Vec::new(), 0, 0_usize, 0_u64);
     let mut piece = Vec::new();
     while at < len {
         let size = len.saturating_sub(at).min(PIECE_BYTES);
@@ -143,13 +143,13 @@ pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
             frames.extend(frame.map(|(head, _)| (at, head)));
             at = at.saturating_add(step);
             if is_used {
-                used = at;
+                (used, in_use) = (at, in_use.saturating_add(1));
             }
             let step = usize::try_from(step).unwrap_or(usize::MAX);
             rest = rest.get(step..).unwrap_or_default();
         }
     }
-    Ok(Found::of(frames, used))
+    Ok(Found::of(frames, used, in_use))
 }
 
 /// The head of the frame at a place and its length, if it is whole. `piece` is what the file has
@@ -189,8 +189,9 @@ impl Found {
         u64::try_from(self.frames.len()).unwrap_or(u64::MAX)
     }
 
-    /// Leaves out what an earlier life left, and what the logs have.
-    fn of(mut frames: Vec<(u64, Head)>, used: u64) -> Self {
+    /// Leaves out what an earlier life left, and what the logs have. `in_use` is how many frames
+    /// and other blocks are not zeros.
+    fn of(mut frames: Vec<(u64, Head)>, used: u64, in_use: usize) -> Self {
         let most = |of: fn(&Head) -> u64, frames: &[(u64, Head)]| {
             let all = frames.iter().map(|(_, head)| of(head));
             all.max().unwrap_or_default()
@@ -211,8 +212,10 @@ impl Found {
         frames.retain(|(_, head)| Log::iter().any(|log| head.places[log].len > 0));
         frames.sort_by_key(|(_, head)| head.number);
         let missing = if number == 0 {
-            // Each file in use has a frame. If none can be read, nobody knows how many there were.
-            u64::from(used > 0)
+            // If no frame can be read, nobody knows how many there were. But before any other is
+            // written the first one is synced, and it has no bytes: one that a power cut tore is
+            // alone, and nothing is missing.
+            u64::from(in_use > 1)
         } else {
             synced.saturating_sub(known).saturating_sub(readable)
         };
@@ -257,7 +260,7 @@ mod tests {
             (5, 12, 0),
         ];
         let frames = frames.map(|(life, number, covered)| frame(life, number, covered));
-        let found = Found::of(frames.to_vec(), 0);
+        let found = Found::of(frames.to_vec(), 0, 5);
         assert_eq!(numbers(&found), [20, 21, 22]);
         assert_eq!((found.life, found.number, found.missing), (7, 22, 6));
     }
@@ -265,20 +268,20 @@ mod tests {
     #[test]
     fn what_an_earlier_life_left_is_left_out_even_if_no_frame_says_that_the_logs_have_it() {
         let frames = vec![frame(5, 12, 0), frame(6, 20, 0), frame(7, 21, 0)];
-        assert_eq!(numbers(&Found::of(frames, 0)), [20, 21]);
+        assert_eq!(numbers(&Found::of(frames, 0, 3)), [20, 21]);
     }
 
     #[test]
     fn a_commit_log_of_which_nothing_can_be_read_is_not_an_empty_one() {
-        assert_eq!(Found::of(Vec::new(), 0).missing, 0);
-        assert_eq!(Found::of(Vec::new(), BLOCK).missing, 1);
+        assert_eq!(Found::of(Vec::new(), 0, 0).missing, 0);
+        assert_eq!(Found::of(Vec::new(), 2 * BLOCK, 2).missing, 1);
     }
 
     #[test]
     fn a_frame_without_bytes_is_no_work_and_none_that_is_missing() {
         let mut checkpoint = frame(6, 20, 19);
         checkpoint.1.places = PerLog::default();
-        let found = Found::of(vec![frame(6, 19, 18), checkpoint], 0);
+        let found = Found::of(vec![frame(6, 19, 18), checkpoint], 0, 2);
         assert_eq!((numbers(&found), found.missing), (Vec::new(), 0));
     }
 }
