@@ -4,10 +4,10 @@
 //! of every view go to `target/tmp/inspector`.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,16 @@ pub struct Browser {
     runtime: tokio::runtime::Runtime,
     driver: WebDriver,
     process: Child,
+    /// Held, as the driver would fail to write to a pipe that nobody has open.
+    _printed: BufReader<ChildStdout>,
     _profile: TempDir,
+}
+
+/// The port in the line in which the driver says that it listens.
+fn port_of(line: &str) -> Option<u16> {
+    let said = "was started successfully on port ";
+    let (_, port) = line.split_once(said)?;
+    port.trim_end_matches('.').parse().ok()
 }
 
 impl Browser {
@@ -49,19 +58,18 @@ impl Browser {
             println!("SKIPPED: {CHROMIUM} is missing, so the page is NOT tested");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        // It chooses its port: one that is free now another test may have a moment later.
         let mut process = Command::new(DRIVER);
-        process.args([&format!("--port={port}"), "--allowed-ips=127.0.0.1"]);
-        process.stdout(Stdio::null()).stderr(Stdio::null());
-        let process = process.spawn().unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        eventually("the driver listens", || {
-            std::net::TcpStream::connect(address).ok().map(drop)
-        });
+        process.args(["--port=0", "--allowed-ips=127.0.0.1"]);
+        process.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = process.spawn().unwrap();
+        let mut printed = BufReader::new(process.stdout.take().unwrap());
+        let port = printed
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| port_of(&line))
+            .expect("the driver says on which port it listens");
         let profile = tempfile::tempdir().unwrap();
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary(CHROMIUM).unwrap();
@@ -90,6 +98,7 @@ impl Browser {
             runtime,
             driver,
             process,
+            _printed: printed,
             _profile: profile,
         })
     }
