@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use mns_endpoint::fuzzing;
 use mns_endpoint::journal::{
-    AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordOrigin, RecordRequest, Records,
-    SUCCEED, Stamp, Stamps, accepted, escaped, unescape, verify,
+    AccessField, AccessLine, Format, Found, Level, Log, Place, Record, RecordOrigin, RecordRequest,
+    Records, SUCCEED, Stamp, Stamps, accepted, escaped, unescape, verify,
 };
 
 fuzz_target!(|bytes: &[u8]| {
