@@ -91,7 +91,7 @@ impl Exporter {
         Ok((Traces::to(shared.clone()), Self { shared, thread }))
     }
 
-    /// Sends what waits, within [`STOP_TIMEOUT`], and ends the thread.
+    /// Sends what waits, within `STOP_TIMEOUT`, and ends the thread.
     pub async fn stop(self) {
         self.shared.is_closing.store(true, Ordering::Relaxed);
         let join = tokio::task::spawn_blocking(move || self.thread.join());

@@ -27,7 +27,7 @@ const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP
 /// A place between two records. Written as `1-2ad9ef0-h3Xk29fQ0aB`: number, offset and landmark,
 /// each in base 62.
 ///
-/// [`Chain::locate`](crate::journal::Chain::locate) finds the place again, or that it is gone.
+/// `Chain::locate` finds the place again, or that it is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     number: u64,
