@@ -1,4 +1,4 @@
-//! What the trace of a push is told: whose notification it carries, and how it was answered.
+//! What the trace of a push records: whose notification it carries, and how it was answered.
 
 use crate::mns::Notification;
 use crate::server::push::Push;

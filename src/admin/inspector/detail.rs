@@ -73,7 +73,7 @@ pub(super) fn message(inspector: &Inspector, id: &str) -> Result<Response, ApiEr
     ))
 }
 
-/// Under a name of ours: one of a peer's is none.
+/// A download under a fixed name: a peer does not choose file names.
 fn download(name: &str, bytes: Vec<u8>) -> Response {
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),

@@ -152,12 +152,8 @@ impl Stage {
     /// A client of the local MNS.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let base = Base::parse(&self.emulator_url())?;
-        Ok(Client::new(
-            base,
-            access_key(),
-            None,
-            Arc::new(SystemClock),
-        )?)
+        let clock = Arc::new(SystemClock);
+        Ok(Client::new(base, access_key(), None, clock)?)
     }
 
     /// Starts the page of the endpoint; returns it with its address, whose token opens it.

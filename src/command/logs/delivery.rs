@@ -20,7 +20,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 /// What tells a receiver that it may have seen a notification. MNS signs names that begin with
 /// `x-mns-`, so this is none.
 const REPLAY: (&str, &[u8]) = ("mns-endpoint-replay", b"1");
-/// Headers of the old connection, and those that are made anew.
+/// Headers of the old connection, and those that the new one writes itself.
 const LEFT_OUT: [&str; 6] = [
     "host",
     "content-length",

@@ -49,7 +49,7 @@ pub(super) struct Replay {
     /// Keep how far the receiver has come in FILE, and go on from there at the next start.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Begin anew, whatever the state says.
+    /// Start over, whatever the state says.
     #[arg(long, requires = "state")]
     restart: bool,
     /// At most so many a second, as in 100/s.

@@ -57,7 +57,7 @@ impl StateFile {
         let Some((log, saved)) = state.as_ref().and_then(read) else {
             bail!(
                 "{path} is no state of logs tail or logs replay: name another file, or remove it \
-                 to begin anew"
+                 to start over"
             );
         };
         if log != self.log {

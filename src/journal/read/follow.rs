@@ -113,7 +113,7 @@ impl Follower {
         let file = at.open.file.as_ref();
         let readable = self.horizon.readable(file, at.open.link.id)?;
         let bytes = readable.read(file, at.offset, self.chunk_bytes)?;
-        // After the bytes were read: whoever cuts the file meanwhile and writes it anew changes
+        // After the bytes were read: whoever cuts the file meanwhile and writes to it changes
         // what precedes them.
         if file.len()? < at.offset || (!bytes.is_empty() && !self.is_in_place()?) {
             self.go_back()?;

@@ -2,7 +2,7 @@
 //! an offset in it, and a landmark of the bytes before.
 //!
 //! A place alone proves nothing: a write that failed is cut back, somebody cuts the file and other
-//! records are there later, or files are numbered anew. The landmark covers the beginning of
+//! records are there later, or files get other numbers. The landmark covers the beginning of
 //! the file, which no two files share (it holds the request id or the id of the first
 //! notification), and the last bytes before the place. So it is found again in a copy and under
 //! another name, and in no other file. Device and inode are no part of it: a restored volume has
