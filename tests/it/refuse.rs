@@ -500,7 +500,7 @@ fn a_signed_body_that_is_no_notification_is_refused() {
 #[test]
 fn a_source_that_fails_leaves_the_question_open_and_leads_nowhere_else() {
     let bench = Bench::with(|options| {
-        let mut options = options.set("signing.fetch_timeout", "300ms");
+        let mut options = options.set("signing.fetch_timeout", "1s");
         options.trust.push("http://127.0.0.1:1/".to_owned());
         options
     });
