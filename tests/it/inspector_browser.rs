@@ -619,6 +619,35 @@ fn fill(bench: &Bench) {
 }
 
 #[test]
+fn what_only_looks_like_base64_is_shown_as_text() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (_bench, admin) = bench(|options| options);
+    browser.goto(&format!("http://{admin}/"));
+    let cases = [
+        ("message 5", "text"),
+        ("ORDER123", "text"),
+        ("2fd4e1c67a2d28fced849ee1bb76e7391b93eb12", "text"),
+        ("aGVsbG8gd29ybGQ=", "base64"),
+        ("aGVsbG8g\nd29ybGQ=\n", "base64"),
+        // Bytes that are no text: padded, or too long to be a word.
+        ("//79/Pv6+fg=", "base64"),
+        ("gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+goaKj", "base64"),
+        ("20261124", "text"),
+        ("[20261124]", "JSON"),
+        ("<a>1</a>", "XML"),
+    ];
+    for (text, expected) in cases {
+        let kind = browser.js_later(&format!(
+            "import('/inspector/pretty.js').then(({{ read }}) => done(read({}).kind));",
+            json!(text)
+        ));
+        assert_eq!(kind, expected, "{text}");
+    }
+}
+
+#[test]
 fn a_curl_command_of_a_hostile_request_arrives_byte_for_byte() {
     let Some(browser) = Browser::open() else {
         return;

@@ -111,7 +111,8 @@ function tag(token) {
 }
 
 export function base64(text) {
-  const plain = text.replace(/\s+/g, '');
+  // It may be broken into lines; words with a space between them are words.
+  const plain = text.replace(/\r?\n/g, '');
   if (plain.length < 8 || plain.length % 4 || !/^[A-Za-z0-9+/]+={0,2}$/.test(plain)) return null;
   return Uint8Array.from(atob(plain), (letter) => letter.charCodeAt(0));
 }
@@ -136,8 +137,12 @@ export function read(text, nested = false) {
   // Many a word looks like base64: what decodes to control characters is none.
   const isText = inner !== null && !/[\u0000-\u0008\u000e-\u001f]/.test(inner);
   if (isText) return { kind: 'base64', inner: read(inner, true) };
-  return /[+/=\d]/.test(text) ? { kind: 'base64', bytes } : { kind: 'text', lines: plain(text) };
+  return isSurely(text) ? { kind: 'base64', bytes } : { kind: 'text', lines: plain(text) };
 }
+
+/** Bytes could be anything, and an order number of eight letters is no base64. */
+const isSurely = (text) => text.trimEnd().endsWith('=')
+  || (text.length >= 40 && [/[a-z]/, /[A-Z]/, /\d/].every((kind) => kind.test(text)));
 
 export const plain = (text) =>
   text.split('\n').map((line) => ({ depth: 0, pieces: [['t', line]] }));
