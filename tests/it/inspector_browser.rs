@@ -148,9 +148,16 @@ impl Browser {
         self.runtime.block_on(keys.perform()).unwrap();
     }
 
-    fn press_key(&self, key: Key) {
+    pub fn press_key(&self, key: Key) {
         let keys = self.driver.action_chain().send_keys(key);
         self.runtime.block_on(keys.perform()).unwrap();
+    }
+
+    /// Presses a key while Ctrl is held.
+    pub fn press_with_control(&self, keys: &str) {
+        let chain = self.driver.action_chain().key_down(Key::Control);
+        let chain = chain.send_keys(keys).key_up(Key::Control);
+        self.runtime.block_on(chain.perform()).unwrap();
     }
 
     pub fn shot(&self, name: &str) {
@@ -188,11 +195,11 @@ fn shots() -> PathBuf {
 }
 
 /// The address of the page with its token, and what stands behind it.
-fn page(bench: &Bench, admin: SocketAddr, query: &str) -> String {
+pub fn page(bench: &Bench, admin: SocketAddr, query: &str) -> String {
     format!("http://{admin}/{query}#token={}", token(bench))
 }
 
-fn saying(bench: &Bench, topic: &str, message: &str) -> Draft {
+pub fn saying(bench: &Bench, topic: &str, message: &str) -> Draft {
     let url = bench.draft().certificate_url();
     let draft = Draft::new(ContentFormat::Simplified, message, &url);
     draft
@@ -201,14 +208,14 @@ fn saying(bench: &Bench, topic: &str, message: &str) -> Draft {
 }
 
 /// Pushes it; the answer is what it is.
-fn push(bench: &Bench, draft: &Draft) -> u16 {
+pub fn push(bench: &Bench, draft: &Draft) -> u16 {
     bench
         .endpoint
         .exchange(&draft.clone().sign(&key(512)).wire())
         .status
 }
 
-const ROWS: &str = "document.querySelectorAll('.row:not([hidden])').length";
+pub const ROWS: &str = "document.querySelectorAll('.row:not([hidden])').length";
 /// Markup, a character that turns text around, a key twice, and a number with 19 digits.
 const HOSTILE: &str = "{\"html\":\"<script>document.title='pwned'</script><img src=x \
     onerror=alert(1)>\",\"rlo\":\"\u{202e}gnp.exe\",\"key\":1,\"key\":2,\"id\":9007199254740993123}";

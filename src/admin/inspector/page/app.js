@@ -607,7 +607,7 @@ document.addEventListener('keydown', (event) => {
   const isButton = target.tagName === 'BUTTON' || target.tagName === 'A';
   if (target === list.node && (key === 'ArrowDown' || key === 'ArrowUp')) {
     list.move(key === 'ArrowDown' ? 1 : -1);
-  } else if (key === 'Enter' && target === list.node) {
+  } else if (key === 'Enter' && (target === list.node || target === document.body)) {
     if (!state.chosen) list.move(0);
     aside.querySelector('.panel')?.focus();
   } else if (target.getAttribute?.('role') === 'tab' && /^Arrow(Left|Right)$/.test(key)) {

@@ -43,11 +43,13 @@ export function replay(item, say, about, send) {
     answer.className = `answer ${style}`;
     answer.replaceChildren(...content);
   };
+  let isSending = false;
   const onsubmit = async (event) => {
-    if (event.submitter?.value !== 'send') return;
     event.preventDefault();
+    // A button that is disabled would lose the focus.
+    if (isSending) return;
+    isSending = true;
     const as = new FormData(event.target).get('as');
-    event.submitter.disabled = true;
     try {
       const { status, took_us: took, body } = await send(to.value, as);
       const isGood = status >= 200 && status < 300;
@@ -63,9 +65,9 @@ export function replay(item, say, about, send) {
     } catch (error) {
       show('failed', el('span', {}, seen(say.errors[error.key] ?? error.message)));
     }
-    event.submitter.disabled = false;
+    isSending = false;
   };
-  return open(
+  const node = open(
     'replay',
     el(
       'form',
@@ -89,9 +91,11 @@ export function replay(item, say, about, send) {
       el(
         'div',
         { class: 'buttons' },
-        el('button', { value: 'cancel', formnovalidate: true }, say.close),
-        el('button', { class: 'primary', value: 'send' }, say.replaySend),
+        // No submit button: Enter in a field presses the first one, and is meant to send.
+        el('button', { type: 'button', onclick: () => node.close() }, say.close),
+        el('button', { class: 'primary' }, say.replaySend),
       ),
     ),
   );
+  return node;
 }

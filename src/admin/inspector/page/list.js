@@ -16,6 +16,8 @@ export class List {
     this.onselect = onselect;
     this.onend = onend;
     this.selected = null;
+    /** What was selected last: the keys go on from there. */
+    this.last = null;
     this.space = el('div', { class: 'space', role: 'presentation' });
     const role = { role: 'listbox', tabindex: '0', 'aria-label': label, id: 'list' };
     this.node = el('div', { class: 'list', ...role }, this.space);
@@ -63,6 +65,7 @@ export class List {
 
   select(item, intoView) {
     this.selected = item;
+    this.last = item ?? this.last;
     const place = item ? this.placeOf(item) : -1;
     if (intoView && place >= 0) {
       const top = place * this.rowHeight;
@@ -75,7 +78,7 @@ export class List {
   }
 
   move(by) {
-    const place = this.selected ? this.placeOf(this.selected) + by : 0;
+    const place = this.last ? this.placeOf(this.last) + by : 0;
     const item = this.at(Math.max(0, Math.min(this.items.length - 1, place)));
     if (item) this.onselect(item, false);
   }
