@@ -465,3 +465,65 @@ fn a_browser_publishes_delivers_now_and_switches_chaos() {
     }
     browser.assert_quiet();
 }
+
+#[test]
+fn axe_finds_nothing_in_any_view_of_a_desk_or_a_phone_and_none_is_wider() {
+    let Some(axe) = AXE.as_ref() else {
+        return;
+    };
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let long = "a".repeat(200);
+    let subscriber = Subscriber::start(|number| Some(if number == 0 { 500 } else { 201 }));
+    let mns = LocalMns::start(&[]);
+    let mut found = Vec::new();
+    let mut look = |view: &str| {
+        for size in ["desk", "phone"] {
+            if size == "phone" {
+                browser.be_a_phone();
+            }
+            for theme in ["light", "dark"] {
+                browser.set_system_theme(theme);
+                let name = format!("emulator-{size}-{view}-{theme}");
+                found.extend(browser.violations(&name, axe));
+                found.extend(browser.too_wide(&name));
+            }
+        }
+        browser.devtools("Emulation.clearDeviceMetricsOverride", json!({}));
+    };
+    browser.goto(&format!("http://{}/", mns.address));
+    let empty = "document.querySelector('.topics .shell')";
+    browser.until("it says how to begin", empty);
+    look("empty");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(mns.subscribe(&subscriber.url(), BACKOFF));
+    browser.until("the subscription", SUBSCRIPTION);
+    publish(&mns, &long);
+    let waits = format!("{SUBSCRIPTION}.classList.contains('waits')");
+    browser.until("it waits", &waits);
+    look("waits");
+    post(
+        &mns,
+        "/-/deliver",
+        &json!({ "topic": "T", "subscription": "S" }),
+    );
+    browser.until("it is delivered", &format!("{ROWS} === 2"));
+    let rates = json!({ "rates": { "bad-signature": 1.0 } });
+    post(&mns, "/-/chaos", &rates);
+    publish(&mns, "forged first");
+    browser.until(
+        "a forgery that is believed",
+        "document.querySelector('td .wrong')",
+    );
+    look("chaos");
+    // What is refused is said.
+    browser.js("document.querySelector('[name=topic]').value = 'no such topic'");
+    browser.js("document.querySelector('form .primary').click()");
+    browser.until("the notice", "document.querySelector('.notice.bad')");
+    look("refused");
+    drop(mns);
+    browser.until("it is lost", "document.querySelector('.status.lost')");
+    look("lost");
+    assert_eq!(found, Vec::<String>::new());
+}

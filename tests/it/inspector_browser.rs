@@ -26,6 +26,30 @@ const DRIVER: &str = "/usr/bin/chromedriver";
 /// What every page is given time for, on a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The narrowest phones that are sold, in CSS pixels.
+const PHONE_WIDTH: u32 = 360;
+const TOO_WIDE: &str = "
+    const page = document.documentElement;
+    const name = (node) => `${node.tagName}.${node.className} ${node.textContent.slice(0, 40)}`;
+    const cuts = (node) => getComputedStyle(node).overflowX !== 'visible';
+    const isCut = (node) => {
+        for (let up = node.parentElement; up && up !== document.body; up = up.parentElement) {
+            if (cuts(up)) return true;
+        }
+        return false;
+    };
+    const found = page.scrollWidth > page.clientWidth ? ['the page'] : [];
+    for (const node of document.body.querySelectorAll('*')) {
+        if (!node.checkVisibility() || node.matches('.sr, option')) continue;
+        const { left, right, width } = node.getBoundingClientRect();
+        const isOut = width > 0 && (left < -1 || right > page.clientWidth + 1);
+        const scrolls = node.matches('main, .panel, .left, .list, .tools, .head, .tabs, dialog')
+            && node.scrollWidth > node.clientWidth + 1;
+        if (scrolls || (isOut && !isCut(node))) found.push(name(node));
+    }
+    return found;
+";
+
 /// A browser with one window, and the runtime that it is driven by.
 pub struct Browser {
     runtime: tokio::runtime::Runtime,
@@ -119,7 +143,7 @@ impl Browser {
         self.runtime.block_on(done).unwrap().json().clone()
     }
 
-    fn devtools(&self, command: &str, parameters: Value) {
+    pub fn devtools(&self, command: &str, parameters: Value) {
         let tools = self.driver.cdp();
         let done = tools.send_raw(command, parameters);
         self.runtime.block_on(done).unwrap();
@@ -158,6 +182,59 @@ impl Browser {
         let chain = self.driver.action_chain().key_down(Key::Control);
         let chain = chain.send_keys(keys).key_up(Key::Control);
         self.runtime.block_on(chain.perform()).unwrap();
+    }
+
+    /// Another tab, in front of the one that was.
+    pub fn open_tab(&self) {
+        let tab = self.runtime.block_on(self.driver.new_tab()).unwrap();
+        let switched = self.driver.switch_to_window(tab);
+        self.runtime.block_on(switched).unwrap();
+    }
+
+    /// The tab that was opened first, in front.
+    pub fn first_tab(&self) {
+        let tabs = self.runtime.block_on(self.driver.windows()).unwrap();
+        let switched = self.driver.switch_to_window(tabs[0].clone());
+        self.runtime.block_on(switched).unwrap();
+    }
+
+    /// As wide as the narrowest phones that are sold.
+    pub fn be_a_phone(&self) {
+        let phone =
+            json!({ "width": PHONE_WIDTH, "height": 740, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", phone);
+    }
+
+    /// As a system that is set to light or dark.
+    pub fn set_system_theme(&self, theme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": theme });
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [feature] }),
+        );
+    }
+
+    /// What axe finds in the view as it is now, which is also kept as a picture.
+    pub fn violations(&self, view: &str, axe: &str) -> Vec<String> {
+        self.shot(view);
+        self.js(axe);
+        let found = self.js_later(
+            "axe.run().then((r) => done(r.violations.map((v) => \
+             `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(' | ')}`)), \
+             (e) => done([String(e)]));",
+        );
+        let found = found.as_array().unwrap().iter();
+        found.map(|one| format!("{view}: {one}")).collect()
+    }
+
+    /// What is cut off at the side of the window, or can only be reached by scrolling sideways.
+    /// Code and tables have a scroll bar of their own.
+    pub fn too_wide(&self, view: &str) -> Vec<String> {
+        let found = self.js(TOO_WIDE);
+        let found = found.as_array().unwrap().iter();
+        found
+            .map(|one| format!("{view}: too wide: {one}"))
+            .collect()
     }
 
     pub fn shot(&self, name: &str) {
@@ -391,12 +468,7 @@ fn seven_pages_are_served_and_one_that_is_hidden_has_no_stream() {
     };
     for number in 1..=7 {
         if number > 1 {
-            let tab = browser.driver.new_tab();
-            let tab = browser.runtime.block_on(tab).unwrap();
-            browser
-                .runtime
-                .block_on(browser.driver.switch_to_window(tab))
-                .unwrap();
+            browser.open_tab();
         }
         browser.goto(&address);
         browser.until("it is live", "document.querySelector('.status.live')");
@@ -407,9 +479,7 @@ fn seven_pages_are_served_and_one_that_is_hidden_has_no_stream() {
     push(&bench, &saying(&bench, "orders", "for the last one"));
     browser.until("the row", &format!("{ROWS} === 1"));
     // The first one catches up when it is seen again.
-    let tabs = browser.runtime.block_on(browser.driver.windows()).unwrap();
-    let first = browser.driver.switch_to_window(tabs[0].clone());
-    browser.runtime.block_on(first).unwrap();
+    browser.first_tab();
     browser.until("the row there", &format!("{ROWS} === 1"));
     browser.assert_quiet();
 }
@@ -518,15 +588,8 @@ fn axe_finds_nothing_in_any_view_light_and_dark() {
     let (bench, admin) = bench(|options| options);
     let mut found = String::new();
     let check = |view: &str, found: &mut String| {
-        browser.shot(view);
-        browser.js(axe);
-        let violations = browser.js_later(
-            "axe.run().then((r) => done(r.violations.map((v) => \
-             `${v.id}: ${v.nodes.map((n) => n.html).slice(0, 3).join(' | ')}`)), \
-             (e) => done([String(e)]));",
-        );
-        for violation in violations.as_array().unwrap() {
-            writeln!(found, "{view}: {violation}").unwrap();
+        for violation in browser.violations(view, axe) {
+            writeln!(found, "{violation}").unwrap();
         }
     };
     let themes = ["light", "dark"];
@@ -597,7 +660,7 @@ fn axe_finds_nothing_in_any_view_light_and_dark() {
 }
 
 /// Something of each kind.
-fn fill(bench: &Bench) {
+pub fn fill(bench: &Bench) {
     let orders = "{\"event\":\"order.paid\",\"orderId\":900719925474099312,\"buyer\":{\"id\":48213,\
         \"name\":\"王小明\"},\"amount\":\"1288.00\",\"items\":[{\"sku\":\"SKU-20871\",\"qty\":2,\
         \"price\":499.50}],\"paid\":true,\"coupon\":null,\"note\":\"请在下午送达\"}";

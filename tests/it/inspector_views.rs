@@ -1,13 +1,18 @@
-//! Every view of the inspector page: what the keyboard reaches.
+//! Every view of the inspector page at a desk and on a phone, light and dark: what axe finds, and
+//! what a narrow window cuts off.
 
 use std::io::Write as _;
 use std::net::TcpListener;
 
+use serde_json::json;
 use thirtyfour::prelude::Key;
 
 use crate::admin::bench;
-use crate::inspector_browser::{Browser, ROWS, page, push, saying};
-use crate::support::read_request;
+use crate::inspector::token;
+use crate::inspector_browser::{AXE, Browser, ROWS, fill, page, push, saying};
+use crate::support::{exchange, read_request};
+
+const PHONE: &str = "phone";
 
 /// A receiver that answers everything with 202.
 fn receiver() -> String {
@@ -21,6 +26,206 @@ fn receiver() -> String {
         }
     });
     format!("http://{address}/hook")
+}
+
+/// Looks at views, and keeps what is wrong with them.
+struct Looks<'a> {
+    browser: &'a Browser,
+    axe: &'a str,
+    size: &'a str,
+    found: Vec<String>,
+}
+
+impl Looks<'_> {
+    /// A view that is looked at at a desk by a test of `inspector_browser`.
+    fn look_if_phone(&mut self, view: &str) {
+        if self.size == PHONE {
+            self.look(view);
+        }
+    }
+
+    /// The view as it is now, in both themes.
+    fn look(&mut self, view: &str) {
+        for theme in ["light", "dark"] {
+            self.browser.set_system_theme(theme);
+            let name = format!("{}-{view}-{theme}", self.size);
+            self.found.extend(self.browser.violations(&name, self.axe));
+            self.found.extend(self.browser.too_wide(&name));
+        }
+    }
+}
+
+/// Goes through every view of the page.
+fn tour(size: &str, set: impl FnOnce(&Browser)) {
+    let Some(axe) = AXE.as_ref() else {
+        return;
+    };
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    set(&browser);
+    let mut looks = Looks {
+        browser: &browser,
+        axe,
+        size,
+        found: Vec::new(),
+    };
+    let (bench, admin) = bench(|options| options);
+    let address = |query: &str| page(&bench, admin, query);
+    browser.goto(&format!("http://{admin}/"));
+    browser.until("the form", "document.querySelector('.token input')");
+    looks.look_if_phone("token");
+    browser.press("wrong");
+    browser.press_key(Key::Enter);
+    browser.until(
+        "it is refused",
+        "document.querySelector('.wrong').innerText !== ''",
+    );
+    looks.look("token-wrong");
+    browser.goto(&address("?"));
+    browser.until("it waits", "document.querySelector('.empty h2')");
+    looks.look_if_phone("empty");
+    fill(&bench);
+    browser.until("the rows", &format!("{ROWS} > 8"));
+    looks.look_if_phone("list");
+    for (topic, name) in [
+        ("orders", "accepted"),
+        ("inventory", "base64"),
+        ("payments", "refused"),
+        ("user-events", "remark"),
+    ] {
+        browser.goto(&address(&format!("?q=topic:{topic}")));
+        browser.until("a row", &format!("{ROWS} > 0"));
+        browser.press("j");
+        for (number, tab) in (1..).zip(["message", "request", "checks", "deliveries"]) {
+            browser.press(&format!("{number}"));
+            let there = format!(
+                "document.querySelector('#tab-{tab}[aria-selected=true]') && \
+                 document.querySelector('.panel *') && \
+                 ('{tab}' !== 'checks' || document.querySelector('.checks li')) && \
+                 ('{tab}' !== 'deliveries' || document.querySelector('.deliveries li'))"
+            );
+            browser.until(tab, &there);
+            let view = format!("{name}-{tab}");
+            if name == "base64" {
+                looks.look(&view);
+            } else {
+                looks.look_if_phone(&view);
+            }
+        }
+    }
+    // Nothing is hidden: the signature, and the bytes.
+    browser.press("2");
+    browser.until("the button", "document.querySelector('.headers .inline')");
+    browser.js("document.querySelector('.headers .inline').click()");
+    browser.until("it is shown", "!document.querySelector('.veil')");
+    looks.look("unveiled");
+    browser.press("1");
+    browser.until("the views", "document.querySelector('.bar .segments')");
+    browser.js("document.querySelector('.bar .segments button:last-child').click()");
+    browser.press("w");
+    looks.look("hex");
+    browser.press("r");
+    browser.until("the dialog", "document.querySelector('dialog[open] input')");
+    looks.look("replay");
+    for (to, class) in [
+        (receiver(), ".answer:not(.failed)"),
+        ("http://192.0.2.1/".to_owned(), ".answer.failed"),
+    ] {
+        browser.press_with_control("a");
+        browser.press(&to);
+        browser.press_key(Key::Enter);
+        let answered = format!("document.querySelector('dialog {class}:not([hidden])')");
+        browser.until("the answer", &answered);
+        looks.look(&format!("replay{}", class.replace([':', '(', ')'], "")));
+    }
+    browser.press_key(Key::Escape);
+    browser.until("no dialog", "!document.querySelector('dialog')");
+    let denied = json!({ "permission": { "name": "clipboard-write" }, "setting": "denied" });
+    browser.devtools("Browser.setPermission", denied);
+    browser.press("c");
+    browser.until(
+        "the text",
+        "document.querySelector('dialog[open] textarea')",
+    );
+    looks.look("copy");
+    browser.press_key(Key::Escape);
+    browser.press("?");
+    browser.until("the help", "document.querySelector('dialog[open] .keys')");
+    looks.look_if_phone("help");
+    browser.press_key(Key::Escape);
+    browser.goto(&address("?lang=zh&strangers=1"));
+    browser.until("the rows", &format!("{ROWS} > 8"));
+    looks.look("zh-list");
+    browser.press("jj");
+    browser.press("3");
+    browser.until("the checks", "document.querySelector('.checks li')");
+    looks.look("zh-checks");
+    browser.press("r");
+    browser.until("the dialog", "document.querySelector('dialog[open] input')");
+    looks.look("zh-replay");
+    browser.goto(&address("?q=absent"));
+    let nothing = "document.querySelector('.nothing:not([hidden])')";
+    browser.until("nothing", nothing);
+    looks.look_if_phone("nothing");
+    browser.goto(&address("?"));
+    browser.until("the rows", &format!("{ROWS} > 8"));
+    browser.js("document.querySelector('.health').click()");
+    let health = "document.querySelector('#health:popover-open dt')";
+    browser.until("the health", health);
+    looks.look_if_phone("health");
+    browser.press_key(Key::Escape);
+    browser.press("p");
+    push(&bench, &saying(&bench, "orders", "while paused"));
+    let waits = "document.querySelector('.newer:not([hidden])')";
+    browser.until("one waits", waits);
+    looks.look_if_phone("paused");
+    browser.press("p");
+    lag(&browser, &bench.endpoint.address, &mut looks);
+    let gone = format!("http://{admin}/?#n=1-1&token={}", token(&bench));
+    browser.goto(&gone);
+    browser.until("it is gone", "document.querySelector('.notice.warn')");
+    looks.look("gone");
+    drop(bench.endpoint.stop());
+    browser.until("it is lost", "document.querySelector('.status.lost')");
+    looks.look("lost");
+    not_ready(&mut looks);
+    assert_eq!(looks.found, Vec::<String>::new());
+}
+
+/// More arrive than one event of the stream holds, while nobody looks.
+fn lag(browser: &Browser, endpoint: &std::net::SocketAddr, looks: &mut Looks<'_>) {
+    browser.open_tab();
+    let scan = b"GET /wp-login.php HTTP/1.1\r\nHost: x\r\n\r\n";
+    for _ in 0..260 {
+        exchange(*endpoint, scan);
+    }
+    browser.first_tab();
+    let gap = "document.querySelector('.row.gap:not([hidden])')";
+    browser.until("the gap", gap);
+    browser.until("the notice", "document.querySelector('.notice.warn')");
+    looks.look("lag");
+    // What was left out is loaded by the key that reaches it.
+    browser.press("j");
+    browser.until("no gap", &format!("!{gap}"));
+}
+
+fn not_ready(looks: &mut Looks<'_>) {
+    let (bench, admin) = bench(|options| options.set("logs.low_water", "1000TiB"));
+    looks.browser.goto(&page(&bench, admin, ""));
+    let red = "document.querySelector('.notice.bad')";
+    looks.browser.until("it says so", red);
+    looks.look("not-ready");
+}
+
+#[test]
+fn axe_finds_nothing_in_any_view_of_a_desk() {
+    tour("desk", |_browser| {});
+}
+
+#[test]
+fn axe_finds_nothing_in_any_view_of_a_phone_and_none_is_wider() {
+    tour(PHONE, Browser::be_a_phone);
 }
 
 #[test]

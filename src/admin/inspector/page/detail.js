@@ -43,6 +43,8 @@ function viewer(value, { say, state, again, oncopy }) {
     asPublished: () => pretty.plain(value),
     hexView: () => pretty.hex(bytes.slice(0, LINES_MAX * 16)),
   }[view]();
+  // Its columns would be broken.
+  const isHex = view === 'hexView' || (view === 'decoded' && !found.inner);
   const kind = found.kind === 'base64'
     ? `base64 → ${found.inner ? kindName(found.inner.kind, say) : say.kindBytes}`
     : kindName(found.kind, say);
@@ -70,7 +72,7 @@ function viewer(value, { say, state, again, oncopy }) {
       quiet(say.wrap, 'wrap', () => again({ wrap: !state.wrap }), state.wrap),
       isText ? quiet(say.copyMessage, 'copy', () => oncopy(value)) : null,
     ),
-    block(lines, say, state.wrap),
+    block(lines, say, state.wrap && !isHex),
   ];
 }
 

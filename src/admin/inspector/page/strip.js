@@ -47,7 +47,7 @@ function lines(minutes, label, title) {
   return chart;
 }
 
-const ms = (us) => (us / 1000).toFixed(1);
+const ms = (us) => (us / 1000).toFixed(us < 100_000 ? 1 : 0);
 
 /** The strip: `show(hour)` draws an hour of the API, `setRate(text)` the number of arrivals. */
 export function strip(say, onsubscription) {
