@@ -44,6 +44,7 @@ mod hostile;
 mod https;
 mod inspector;
 mod inspector_browser;
+mod inspector_frames;
 mod inspector_views;
 mod journal;
 mod kill9;

@@ -10,7 +10,7 @@ import en from './i18n/en.js';
 import zh from './i18n/zh.js';
 import { List, row } from './list.js';
 import { languageLink, quiet, settings, themeButton } from './settings.js';
-import { SEGMENTS, Store } from './store.js';
+import { CUT, ROWS_MAX, SEGMENTS, Store } from './store.js';
 import { strip } from './strip.js';
 
 const query = new URLSearchParams(location.search);
@@ -117,6 +117,7 @@ function arrived({ rows, skipped, seq }) {
   }
   if (holds() || (!list.atTop && list.items.length)) {
     state.waiting.push(...fitting);
+    if (state.waiting.length > ROWS_MAX + CUT) state.waiting.splice(0, CUT);
     if (!holds()) release();
   } else {
     grow(fitting);
@@ -125,7 +126,10 @@ function arrived({ rows, skipped, seq }) {
 }
 
 function grow(fitting) {
-  if (!list.items.length || list.items.length + fitting.length > 100_000) {
+  // With so many the store has dropped the first ones.
+  const isFull = fitting.length >= ROWS_MAX
+    || list.items.length + fitting.length > ROWS_MAX + CUT;
+  if (!list.items.length || isFull) {
     show();
     return;
   }

@@ -1,8 +1,9 @@
 // The rows that are here: those that came by the stream, and older ones page by page.
 
-const MAX = 100_000;
-/** What goes when there are too many, so that not each new row moves all of them. */
-const CUT = 5_000;
+/** The rows that are kept; the oldest go first. */
+export const ROWS_MAX = 100_000;
+/** So many more are let in before they go, so that not each new row moves all of them. */
+export const CUT = 5_000;
 const PAGE = 200;
 
 export const SEGMENTS = {
@@ -48,8 +49,8 @@ export class Store {
       this.rows.push(row);
       if (!row.gap) this.counts[row.outcome] = (this.counts[row.outcome] ?? 0) + 1;
     }
-    const isCut = this.rows.length > MAX;
-    if (isCut) this.rows.splice(0, this.rows.length - MAX + CUT);
+    const isCut = this.rows.length > ROWS_MAX + CUT;
+    if (isCut) this.rows.splice(0, this.rows.length - ROWS_MAX);
     return { fresh, isCut };
   }
 
@@ -82,7 +83,7 @@ export class Store {
     const { round } = this;
     const found = [];
     let before = this.rows[this.rows.indexOf(gap) + 1]?.id;
-    while (before && found.length < MAX / 10) {
+    while (before && found.length < ROWS_MAX / 10) {
       const page = await this.list({ q: this.query, limit: PAGE, before });
       found.push(...page.items.filter((row) => row.seq > gap.after));
       before = page.items.at(-1)?.seq > gap.after ? page.next : null;
