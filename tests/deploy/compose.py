@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 import program as program_
+import running
 import yaml
 from compose_spec.compose_spec import PyOptions
 
 
 COMPOSE = "deploy/compose.yaml"
-NGINX = "/usr/sbin/nginx"
 
 
 def findings(root, nats_server, program):
@@ -25,7 +25,18 @@ def findings(root, nats_server, program):
     found += nginx_findings(root, project)
     found += nats_findings(root, nats_server)
     found += endpoint_findings(root, program)
-    return found
+    return found or running_findings(root, project, program)
+
+
+def running_findings(root, project, program):
+    if not os.path.exists(running.NGINX):
+        return []
+    with tempfile.TemporaryDirectory() as dir:
+        started = running.Running(root, project, program, dir)
+        try:
+            return started.findings()
+        finally:
+            started.end()
 
 
 def reference_findings(root, project):
@@ -58,16 +69,16 @@ def loopback(text, project):
 
 
 def nginx_findings(root, project):
-    if not os.path.exists(NGINX):
+    if not os.path.exists(running.NGINX):
         if "REQUIRE_NGINX" in os.environ:
-            return [f"{NGINX} is missing: apt-get install nginx-light"]
-        print(f"SKIPPED: {NGINX} is missing, so deploy/compose/nginx.conf is NOT checked")
+            return [f"{running.NGINX} is missing: apt-get install nginx-light"]
+        print(f"SKIPPED: {running.NGINX} is missing, so deploy/compose/nginx.conf is NOT checked")
         return []
     with tempfile.TemporaryDirectory() as dir:
         text = loopback((root / "deploy/compose/nginx.conf").read_text(), project)
         text = text.replace("/dev/stdout", f"{dir}/access_log")
         (Path(dir) / "nginx.conf").write_text(f"pid {dir}/pid;\nerror_log stderr;\n{text}")
-        ended = program_.run(NGINX, ["-t", "-q", "-p", dir, "-c", f"{dir}/nginx.conf"])
+        ended = program_.run(running.NGINX, ["-t", "-q", "-p", dir, "-c", f"{dir}/nginx.conf"])
     return [f"nginx.conf: {ended.stderr}"] if ended.returncode else []
 
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import main as check
+import running
 
 PLAIN = "deploy/kubernetes"
 CHART = "deploy/helm/mns-endpoint"
@@ -84,6 +85,9 @@ COMPOSE_FILES = [
     Mistake("deploy/compose/nginx.conf", "keepalive 32", "keep_alive 32", "keep_alive"),
     Mistake("deploy/compose/nats.conf", "store_dir", "stor_dir", "stor_dir"),
     Mistake("deploy/compose/nats.conf", "interval: always", 'interval: "2m"', "in memory only"),
+    Mistake(
+        "deploy/compose/nginx.conf", "location = /notifications", "location = /n", "instead of 3"
+    ),
     Mistake("deploy/compose/endpoint.toml", "require_owner", "require_ownr", "require_ownr"),
 ]
 GROUPS = [
@@ -111,6 +115,7 @@ def found(copy, mistake, findings, executable):
 
 
 def main(root, executable):
+    running.ARRIVAL = 2
     failed = 0
     with tempfile.TemporaryDirectory() as dir:
         copy = Path(dir)
