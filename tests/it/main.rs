@@ -30,6 +30,7 @@ mod commit_log;
 mod damage;
 mod dashboards;
 mod demo;
+mod docs_zh;
 mod drain;
 mod duplicates;
 mod durability;
