@@ -199,6 +199,10 @@ class Release:
                 self.demand(name in known, workload, f"the ConfigMap {name} does not exist")
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         logs = mounts["/logs"]
+        # The top of a volume belongs to root, and some commands run as the owner of logs.dir only.
+        own = {variable["name"]: variable.get("value") for variable in container["env"]}
+        dir = own.get("MNS_ENDPOINT_LOGS__DIR", "")
+        self.demand(dir.startswith("/logs/"), workload, "logs.dir is not a directory of its own")
         if workload["kind"] == "StatefulSet":
             self.demand(logs in claims, workload, "its logs are not on a volume of their own")
             retention = spec.get("persistentVolumeClaimRetentionPolicy", {})

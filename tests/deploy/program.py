@@ -41,8 +41,14 @@ def run(program, arguments, **options):
 
 
 def forwards(program):
-    """Whether it knows forwarding yet."""
-    return run(program, ["forward", "--help"]).returncode == 0
+    """Whether it can forward to NATS yet, and drain what it has."""
+    if run(program, ["forward", "drain", "--help"]).returncode:
+        return False
+    with tempfile.TemporaryDirectory() as dir:
+        config = Path(dir) / "endpoint.toml"
+        config.write_text('[forward.orders]\nto = "nats"\n')
+        ended = run(program, ["check", "--config", config], cwd=dir, env=environment({}))
+    return ended.returncode == 0
 
 
 class Pod:

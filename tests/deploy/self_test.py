@@ -47,6 +47,7 @@ MANIFESTS = [
     Mistake(STATEFUL_SET, "Seconds: 30", "Seconds: 15", "may need 20 s"),
     Mistake(STATEFUL_SET, "runAsUser: 10001", "runAsUser: 1000", "does not run as 10001"),
     Mistake(STATEFUL_SET, "- name: logs\n        ", "- name: log\n        ", "there is none"),
+    Mistake(STATEFUL_SET, "value: /logs/endpoint", "value: /logs", "not a directory of its own"),
     Mistake(CONFIG, "drain_delay", "drain_dely", "drain_dely"),
     Mistake(CONFIG, "mns-endpoint-pods", "mns-endpoint-pod", "answers 421 to /readyz"),
     Mistake(SERVICE, "\n  type: Load", "\n  type: NodePort\n  type: Load", "duplication of key"),
