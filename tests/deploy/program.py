@@ -17,8 +17,8 @@ from pathlib import Path
 # Long, for a machine with other work.
 PATIENCE = 120
 OWNER = "1269128356620446"
-# Fits every key: that of a secret path is the strictest.
-TOKEN = "a-token-of-forty-letters-and-some-signs-"
+# Fits every key that names a file: a token, a password, a secret path, a webhook's secret.
+TOKEN = "whsec_" + "bW5z" * 10
 
 
 def environment(own):
