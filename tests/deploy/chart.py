@@ -1,11 +1,14 @@
 """The chart: rendered by Helm's own library, for each kind of values."""
 
+import re
+import shlex
 import tomllib
 
 import helm_python
 import yaml
 
 CHART = "deploy/helm/mns-endpoint"
+OPERATIONS = "docs/operations.md"
 # Tables of keys that are not settled yet: where they are, once they are there.
 DESTINATIONS = "src/config/forward/defaults.toml"
 # What the chart sets itself.
@@ -54,7 +57,8 @@ def releases(root):
 
 
 def findings(root):
-    found = list(lint_findings(root)) + list(refusal_findings(root)) + list(key_findings(root))
+    checks = (lint_findings, refusal_findings, command_findings, key_findings)
+    found = [text for check in checks for text in check(root)]
     metadata = yaml.safe_load((root / CHART / "Chart.yaml").read_text())
     version = tomllib.loads((root / "Cargo.toml").read_text())["package"]["version"]
     if metadata["appVersion"] != version:
@@ -85,6 +89,32 @@ def refusal_findings(root):
             except helm_python.HelmError as error:
                 if reason not in str(error):
                     yield f"the chart refuses {values} with {error} and does not say {reason}"
+
+
+def command_findings(root):
+    """Whether the command for an installation in docs/operations.md has values that render."""
+    page = (root / OPERATIONS).read_text()
+    (command,) = re.findall(r"^helm install .*?[^\\]$", page, re.MULTILINE | re.DOTALL)
+    words = shlex.split(command.replace("\\\n", ""))
+    values = {}
+    for flag, value in zip(words, words[1:], strict=False):
+        if flag == "--set":
+            merge(values, helm_python.parse_set_string(value))
+        elif flag == "--set-string":
+            merge(values, helm_python.parse_set_string_values(value))
+    try:
+        with helm_python.Chart.load(root / CHART) as chart:
+            render(chart, values)
+    except helm_python.HelmError as error:
+        yield f"{OPERATIONS}: {command}: {error}"
+
+
+def merge(values, further):
+    for key, value in further.items():
+        if isinstance(value, dict):
+            merge(values.setdefault(key, {}), value)
+        else:
+            values[key] = value
 
 
 def key_findings(root):

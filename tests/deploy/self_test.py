@@ -77,6 +77,9 @@ TEMPLATES = [
         WORKLOAD, "if $forwards }}\n          life", "if true }}\n          life", "forward drain"
     ),
     Mistake(f"{CHART}/values.schema.json", "low_water", "low_watr", "lacks config.logs.low_water"),
+    Mistake(
+        "docs/operations.md", "--set-string 'config", "--set 'config", "got number, want string"
+    ),
     Mistake(f"{CHART}/Chart.yaml", 'appVersion: "', 'appVersion: "9', "appVersion is 9"),
 ]
 COMPOSE_FILES = [
@@ -120,7 +123,7 @@ def main(root, executable):
     failed = 0
     with tempfile.TemporaryDirectory() as dir:
         copy = Path(dir)
-        for folder in ("deploy", "config", "tests/deploy", "src/config/forward"):
+        for folder in ("deploy", "config", "docs", "tests/deploy", "src/config/forward"):
             if (root / folder).exists():
                 shutil.copytree(root / folder, copy / folder)
         shutil.copy(root / "Cargo.toml", copy)
