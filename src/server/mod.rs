@@ -39,4 +39,4 @@ pub use refused_rate::{RefusedLimits, RefusedRate};
 pub use rejection::Rejection;
 pub use secret_path::{SecretPath, SecretPathError};
 pub use settings::{Paths, RequestDetail, Settings};
-pub use summary::{Outcome, Said, Summary};
+pub use summary::{Said, Summary};

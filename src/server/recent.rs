@@ -9,7 +9,8 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use crate::server::summary::{Outcome, Summary};
+use crate::journal::Outcome;
+use crate::server::summary::Summary;
 
 /// How many requests are kept. Those that came from no MNS have a queue of their own, so that
 /// scanners push nothing out.

@@ -2,13 +2,14 @@
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
+use crate::journal::Outcome;
 use crate::mns::{Notification, header};
 use crate::server::entry::written;
 use crate::server::push::Push;
 use crate::server::reason::Reason;
 use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
-use crate::server::summary::{Outcome, Said, Summary};
+use crate::server::summary::{Said, Summary};
 
 /// The largest body that is kept, in bytes: twice the largest message as JSON of plain text. The
 /// log has the rest.

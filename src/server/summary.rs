@@ -3,27 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::journal::Outcome;
 use crate::server::reason::Reason;
-
-/// What came of a request.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
-)]
-#[strum(serialize_all = "snake_case")]
-pub enum Outcome {
-    /// On disk.
-    Accepted,
-    /// On disk already.
-    Duplicate,
-    /// On disk, and odd.
-    Remark,
-    /// Refused for good.
-    Refused,
-    /// Answered 503: MNS sends it again.
-    Deferred,
-    /// Refused, and not from MNS: a wrong path or method, and no header of MNS's.
-    Other,
-}
 
 /// A request and its answer.
 #[derive(Debug)]

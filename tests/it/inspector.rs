@@ -776,7 +776,7 @@ fn both_languages_have_the_same_texts_and_one_for_every_reason() {
         let key = format!("reasons.{}", reason.key());
         assert!(english.contains(&key), "{key}");
     }
-    for outcome in mns_endpoint::server::Outcome::iter() {
+    for outcome in mns_endpoint::journal::Outcome::iter() {
         let name: &str = outcome.into();
         assert!(english.contains(&format!("outcomes.{name}")), "{name}");
     }

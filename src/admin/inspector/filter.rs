@@ -10,8 +10,9 @@ use crate::admin::inspector::query::{Query, wrong};
 use crate::admin::inspector::request::Head;
 use crate::admin::inspector::row::Names;
 use crate::admin::respond::ApiError;
+use crate::journal::Outcome;
 use crate::mns::header;
-use crate::server::{Outcome, Paths, Summary};
+use crate::server::{Paths, Summary};
 
 /// The parameters that a filter is read from.
 pub(super) const PARAMETERS: [&str; 9] = [
@@ -67,8 +68,7 @@ impl Filter {
             moment(text, now, zone).ok_or_else(|| wrong(format!("{text:?} is no time")))
         };
         for outcome in query.get("outcome").unwrap_or_default().split(',') {
-            // It is for what the log files have beside this.
-            if !outcome.is_empty() && outcome != "recovered" {
+            if !outcome.is_empty() {
                 let known = outcome.parse();
                 let unknown = |_| wrong(format!("there is no outcome {outcome:?}"));
                 filter.outcomes.push(known.map_err(unknown)?);

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::admin::inspector::row::Names;
-use crate::journal::escaped;
-use crate::server::{Endpoint, Outcome};
+use crate::journal::{Outcome, escaped};
+use crate::server::Endpoint;
 
 /// How many are shown, those with most notifications first.
 const SHOWN_MAX: usize = 50;

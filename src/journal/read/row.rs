@@ -53,7 +53,8 @@ pub enum Outcome {
     /// Refused by mistake, and taken back with `logs recover`.
     Recovered,
     /// No answer to a push: a start, a count of refusals, a new key, a request that a crash left
-    /// without its outcome.
+    /// without its outcome. The inspector also files a stranger's request here: a wrong path or
+    /// method, and none of the headers that MNS sends.
     Other,
 }
 
