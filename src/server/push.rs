@@ -22,7 +22,7 @@ pub(super) struct Push<'e> {
     pub(super) arrival: Arrival,
     /// The request; its body is empty until it has been read.
     pub(super) request: http::Request<Bytes>,
-    /// `None` if it is not traced.
+    /// `None` if it is not traced, whatever it turns out to be.
     pub(super) trace: Option<Arc<Trace>>,
 }
 

@@ -159,6 +159,7 @@ async fn verify<'v>(
     }
     let verified = verdict.map_err(|_elapsed| Rejection::OutOfTime)??;
     room.prove();
+    push.continue_trace();
     endpoint.counts.note_skew(verified.skew_seconds());
     endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {

@@ -18,6 +18,13 @@ impl Push<'_> {
         trace.subject.set(subject).ok();
     }
 
+    /// Has the trace, if there is one, continue that of the sender, who is known by now.
+    pub(super) fn continue_trace(&self) {
+        if let Some(trace) = &self.trace {
+            trace.trust_parent();
+        }
+    }
+
     /// Queues the trace, if there is one. The answer is decided, and waits for nothing here.
     pub(super) fn finish_trace(&self, status: u16, reason: Option<&'static str>) {
         let Some(trace) = &self.trace else { return };

@@ -39,7 +39,7 @@ pub struct Options {
     pub url: String,
     /// Headers that it asks for.
     pub headers: HeaderMap,
-    /// The share of pushes that is traced, of those whose senders have not decided it.
+    /// The share of pushes that is traced, of those whose verified senders have not decided it.
     pub sample: f64,
 }
 
@@ -167,4 +167,45 @@ impl Sender {
 fn count(counter: &std::sync::atomic::AtomicU64, batch: &[Finished]) {
     let traces = u64::try_from(batch.len()).unwrap_or(u64::MAX);
     counter.fetch_add(traces, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::traces::queue::WAITING_MAX;
+    use crate::traces::trace::Answered;
+
+    #[test]
+    fn behind_a_collector_that_never_answers_the_queue_stays_at_its_bound() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = Options {
+            url: format!("http://{}/v1/traces", silent.local_addr().unwrap()),
+            headers: HeaderMap::new(),
+            sample: 1.0,
+        };
+        let (traces, exporter) = Exporter::start(options).unwrap();
+        let push = |count: usize| {
+            for _ in 0..count {
+                let trace = traces.begin(&HeaderMap::new()).unwrap();
+                let answered = Answered {
+                    first_byte: SystemClock.instant(),
+                    end: SystemClock.instant(),
+                    now: SystemClock.now(),
+                    status: 201,
+                    reason: None,
+                };
+                traces.finish(trace, answered);
+            }
+        };
+        push(BATCH_MAX);
+        // The first batch is on its way: from now on the thread waits for its answer.
+        let (mut stream, _) = silent.accept().unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        push(WAITING_MAX + 7);
+        assert_eq!(exporter.shared.len(), WAITING_MAX);
+        assert_eq!((traces.overflowed(), traces.sent()), (7, 0));
+    }
 }

@@ -167,7 +167,9 @@ fn push_span(trace: &Trace, answered: &Answered) -> Span {
     // What a sender did wrong is no failure of this server.
     let status = answered.reason.filter(|_| answered.status >= 500);
     Span {
-        parent_span_id: trace.parent.map_or_else(Vec::new, id),
+        parent_span_id: trace
+            .parent()
+            .map_or_else(Vec::new, |parent| id(parent.span_id)),
         name,
         kind: SERVER,
         attributes,
@@ -177,7 +179,7 @@ fn push_span(trace: &Trace, answered: &Answered) -> Span {
         }),
         ..span(
             trace,
-            trace.span_id,
+            trace.span_id(),
             answered.first_byte,
             answered.end,
             answered,
@@ -188,7 +190,7 @@ fn push_span(trace: &Trace, answered: &Answered) -> Span {
 fn stage_span(name: &str, stage: &Stage, trace: &Trace, answered: &Answered) -> Span {
     let end = stage.begun.checked_add(stage.took).unwrap_or(stage.begun);
     Span {
-        parent_span_id: id(trace.span_id),
+        parent_span_id: id(trace.span_id()),
         name: name.to_owned(),
         kind: INTERNAL,
         ..span(trace, new_span_id(), stage.begun, end, answered)
@@ -197,7 +199,7 @@ fn stage_span(name: &str, stage: &Stage, trace: &Trace, answered: &Answered) -> 
 
 fn span(trace: &Trace, span_id: u64, begun: Instant, end: Instant, answered: &Answered) -> Span {
     Span {
-        trace_id: trace.trace_id.to_be_bytes().to_vec(),
+        trace_id: trace.trace_id().to_be_bytes().to_vec(),
         span_id: id(span_id),
         start_time_unix_nano: nanoseconds(begun, answered),
         end_time_unix_nano: nanoseconds(end, answered),

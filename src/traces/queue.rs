@@ -51,22 +51,21 @@ impl Traces {
         }
     }
 
-    /// A trace for a request, if one is recorded: whoever has begun a trace decides that, else
-    /// `telemetry.sample`.
+    /// A trace for a request, if one may be recorded: by `telemetry.sample`, or because the request
+    /// names a trace, which counts once it is verified.
     #[must_use]
     pub fn begin(&self, headers: &HeaderMap) -> Option<Arc<Trace>> {
         let shared = self.shared.as_ref()?;
-        let parent = TraceContext::of(headers);
-        let is_recorded = parent.map_or_else(
-            || shared.sample >= 1.0 || rand::random::<f64>() < shared.sample,
-            |parent| parent.is_sampled,
-        );
-        is_recorded.then(|| Arc::new(Trace::new(parent)))
+        let claimed = TraceContext::of(headers);
+        let is_sampled = shared.sample >= 1.0 || rand::random::<f64>() < shared.sample;
+        (is_sampled || claimed.is_some()).then(|| Arc::new(Trace::new(is_sampled, claimed)))
     }
 
     /// Queues the trace of a push whose answer is decided, or drops it.
     pub fn finish(&self, trace: Arc<Trace>, answered: Answered) {
-        let Some(shared) = &self.shared else { return };
+        let Some(shared) = self.shared.as_ref().filter(|_| trace.is_recorded()) else {
+            return;
+        };
         let mut waiting = shared.waiting();
         if waiting.len() < WAITING_MAX {
             waiting.push(Finished { trace, answered });
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sender_decides_and_else_the_share_that_is_sampled() {
+    fn a_verified_sender_decides_and_else_the_share_that_is_sampled() {
         let with = |flags: &str| {
             let value = format!("00-{:032x}-{:016x}-{flags}", 7, 9);
             let mut headers = HeaderMap::new();
@@ -171,12 +170,22 @@ mod tests {
             headers
         };
         let (none, _) = traces(0.0);
-        assert!(none.begin(&HeaderMap::new()).is_none() && none.begin(&with("00")).is_none());
-        let trace = none.begin(&with("01")).unwrap();
-        assert_eq!((trace.trace_id, trace.parent), (7, Some(9)));
         let (all, _) = traces(1.0);
-        assert!(all.begin(&HeaderMap::new()).unwrap().parent.is_none());
-        assert!(all.begin(&with("00")).is_none());
+        for (traces, is_sampled) in [(&none, false), (&all, true)] {
+            for flag in ["00", "01"] {
+                let trace = traces.begin(&with(flag)).unwrap();
+                // Nobody has signed it yet.
+                assert_eq!(trace.is_recorded(), is_sampled, "{flag}");
+                assert!(trace.parent().is_none() && trace.trace_id() != 7);
+                trace.trust_parent();
+                assert_eq!(trace.is_recorded(), flag == "01");
+                assert_eq!((trace.trace_id(), trace.parent().unwrap().span_id), (7, 9));
+            }
+        }
+        assert!(none.begin(&HeaderMap::new()).is_none());
+        let own = all.begin(&HeaderMap::new()).unwrap();
+        own.trust_parent();
+        assert!(own.parent().is_none() && own.is_recorded());
         assert!(Traces::off().begin(&with("01")).is_none());
         let (half, _) = traces(0.5);
         let begun = (0..1000).filter(|_| half.begin(&HeaderMap::new()).is_some());

@@ -1,18 +1,19 @@
 //! What is recorded of one push: when it came, was verified, was committed and was answered.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::traces::TraceContext;
-use crate::traces::context::new_span_id;
 
 /// A push while it is answered.
 #[derive(Debug)]
 pub struct Trace {
-    pub(super) trace_id: u128,
-    pub(super) span_id: u64,
-    /// The span of the sender, if it names one.
-    pub(super) parent: Option<u64>,
+    /// Its span, in a trace that it begins, and whether `telemetry.sample` records it.
+    own: TraceContext,
+    /// The span that the request names. Anyone may name any.
+    claimed: Option<TraceContext>,
+    is_verified: AtomicBool,
     /// The check of its signature.
     pub verify: OnceLock<Stage>,
     /// From the hand-over to the journal to its answer.
@@ -57,17 +58,44 @@ pub struct Answered {
 }
 
 impl Trace {
-    /// The trace of a request that belongs to a span, or to none.
-    pub(super) fn new(parent: Option<TraceContext>) -> Self {
-        let TraceContext { trace_id, .. } = parent.unwrap_or_default();
+    /// A trace of a request that names a span, or none. `is_sampled` decides whether it is
+    /// recorded, unless a verified request has decided that.
+    pub(super) fn new(is_sampled: bool, claimed: Option<TraceContext>) -> Self {
         Self {
-            trace_id,
-            span_id: new_span_id(),
-            parent: parent.map(|parent| parent.span_id),
+            own: TraceContext {
+                is_sampled,
+                ..TraceContext::new()
+            },
+            claimed,
+            is_verified: AtomicBool::new(false),
             verify: OnceLock::new(),
             commit: OnceLock::new(),
             subject: OnceLock::new(),
         }
+    }
+
+    /// Continues the trace that the request names, because its signature was verified. A stranger
+    /// could otherwise have every request of its own recorded, in traces of others.
+    pub fn trust_parent(&self) {
+        self.is_verified.store(true, Ordering::Relaxed);
+    }
+
+    /// The span of the sender, if it may name one.
+    pub(super) fn parent(&self) -> Option<&TraceContext> {
+        let claimed = self.claimed.as_ref();
+        claimed.filter(|_| self.is_verified.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn span_id(&self) -> u64 {
+        self.own.span_id
+    }
+
+    pub(super) fn trace_id(&self) -> u128 {
+        self.parent().unwrap_or(&self.own).trace_id
+    }
+
+    pub(super) fn is_recorded(&self) -> bool {
+        self.parent().unwrap_or(&self.own).is_sampled
     }
 }
 

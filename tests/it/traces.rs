@@ -11,7 +11,7 @@ use mns_endpoint::traces::TraceContext;
 use prost::Message;
 
 use crate::admin::{bench, get, metric};
-use crate::support::{ApiHost, Bench, eventually, finish, key, program};
+use crate::support::{ApiHost, Bench, eventually, finish, foreign_key, key, program};
 
 /// What is read of a request, declared by itself: `opentelemetry/proto/trace/v1/trace.proto`.
 #[derive(Clone, PartialEq, Message)]
@@ -175,6 +175,7 @@ fn serve(mut stream: TcpStream, status: &AtomicU16, got: &Mutex<Vec<Request>>) {
 }
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const PARENT_TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
 
 #[test]
 fn a_collector_gets_a_span_for_each_push_and_one_for_each_of_its_stages() {
@@ -206,10 +207,7 @@ fn a_collector_gets_a_span_for_each_push_and_one_for_each_of_its_stages() {
         names,
         [&format!("receive {topic}"), "verify", "commit", "receive"]
     );
-    assert_eq!(
-        push.trace,
-        0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes()
-    );
+    assert_eq!(push.trace, PARENT_TRACE.to_be_bytes());
     assert_eq!(push.parent, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
     for (name, value) in [
         ("messaging.system", "aliyun_mns"),
@@ -248,6 +246,46 @@ fn a_collector_gets_a_span_for_each_push_and_one_for_each_of_its_stages() {
         attribute(&refused.attributes, "messaging.destination.name"),
         None
     );
+}
+
+#[test]
+fn only_a_verified_push_decides_whether_and_in_which_trace_it_is_recorded() {
+    let collector = Collector::start();
+    let start = |sample: &str| {
+        Bench::with(|options| {
+            options
+                .set("telemetry.otlp", &collector.url())
+                .set("telemetry.sample", sample)
+        })
+    };
+    let unsampled = PARENT.replace("-01", "-00");
+    let parents = [PARENT, unsampled.as_str()];
+    for sample in ["0", "1"] {
+        let bench = start(sample);
+        for parent in parents {
+            let draft = bench.draft().add("traceparent", parent);
+            // The second signature is that of another key.
+            for (signer, status) in [(key(512), 201), (foreign_key(512), 403)] {
+                let signed = draft.clone().sign(&signer);
+                assert_eq!(bench.endpoint.exchange(&signed.wire()).status, status);
+            }
+        }
+        bench.endpoint.stop();
+    }
+    let found: Vec<(bool, bool, String)> = collector
+        .spans()
+        .iter()
+        .filter(|span| span.kind == 2)
+        .map(|span| {
+            let status = attribute(&span.attributes, "http.response.status_code");
+            let is_of_parent = span.trace == PARENT_TRACE.to_be_bytes();
+            (is_of_parent, span.parent.is_empty(), status.unwrap())
+        })
+        .collect();
+    let verified = || (true, false, "201".to_owned());
+    let stranger = || (false, true, "403".to_owned());
+    let expected = [verified(), verified(), stranger(), stranger()];
+    assert_eq!(found, expected);
 }
 
 #[test]
