@@ -206,12 +206,20 @@ impl Run {
         }
     }
 
-    fn settle(&mut self, end: Position, unnumbered: Vec<PathBuf>) -> anyhow::Result<()> {
+    fn settle(
+        &mut self,
+        end: Position,
+        unnumbered: Option<Vec<PathBuf>>,
+    ) -> anyhow::Result<()> {
         self.delivered = self.delivered.saturating_add(1);
         self.advance(end, unnumbered)
     }
 
-    fn advance(&mut self, end: Position, unnumbered: Vec<PathBuf>) -> anyhow::Result<()> {
+    fn advance(
+        &mut self,
+        end: Position,
+        unnumbered: Option<Vec<PathBuf>>,
+    ) -> anyhow::Result<()> {
         /// Places that are kept for the case that rows are cut back.
         const PLACES: usize = 8;
         self.done.trail.insert(0, end);

@@ -93,14 +93,15 @@ impl StateFile {
 
 fn write(log: &str, saved: &Saved) -> Value {
     let trail = saved.trail.iter().map(ToString::to_string);
-    let unnumbered = saved.unnumbered.iter().map(|path| path.to_string_lossy());
+    let name = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let names = |paths: &Vec<PathBuf>| paths.iter().map(name).collect::<Vec<_>>();
     json!({
         "version": VERSION,
         "log": log,
         "trail": trail.collect::<Vec<_>>(),
         "delivered": saved.delivered.map(|place| place.to_string()),
         "time": saved.time.map(|time| time.to_string()),
-        "unnumbered": unnumbered.collect::<Vec<_>>(),
+        "unnumbered": saved.unnumbered.as_ref().map(names),
     })
 }
 
@@ -108,8 +109,10 @@ fn read(state: &Value) -> Option<(&str, Saved)> {
     let place = |value: &Value| value.as_str()?.parse::<Position>().ok();
     let is_known = state.get("version")?.as_u64()? == VERSION;
     let trail = state.get("trail")?.as_array()?;
-    let unnumbered = state.get("unnumbered")?.as_array()?;
-    let unnumbered = unnumbered.iter().filter_map(Value::as_str);
+    let paths = |names: &Vec<Value>| {
+        let names = names.iter().filter_map(Value::as_str);
+        names.map(PathBuf::from).collect()
+    };
     let saved = Saved {
         trail: trail.iter().map(place).collect::<Option<_>>()?,
         delivered: state.get("delivered").and_then(place),
@@ -117,7 +120,7 @@ fn read(state: &Value) -> Option<(&str, Saved)> {
             .get("time")
             .and_then(Value::as_str)
             .and_then(RecordTime::of_text),
-        unnumbered: unnumbered.map(PathBuf::from).collect(),
+        unnumbered: state.get("unnumbered")?.as_array().map(paths),
     };
     is_known.then_some((state.get("log")?.as_str()?, saved))
 }
@@ -139,7 +142,7 @@ mod tests {
             trail: places.clone(),
             delivered: places.first().copied(),
             time: RecordTime::of_text("2026-11-24 18:40:36"),
-            unnumbered: vec![PathBuf::from("logs/endpoint_log.80.copy")],
+            unnumbered: Some(vec![PathBuf::from("logs/endpoint_log.80.copy")]),
         };
         file.save(&saved).unwrap();
         let again = file.load().unwrap().unwrap();

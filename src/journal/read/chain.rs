@@ -2,7 +2,7 @@
 //! one precedes or follows another.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, FileId, Open};
@@ -163,18 +163,39 @@ impl Chain {
     /// the chain.
     pub(super) fn open(&self, link: Link) -> io::Result<Option<OpenLink>> {
         let file = match self.disk.open(&link.path, Open::Read) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
-                ) =>
-            {
-                return Ok(None);
-            }
+            Err(error) if is_no_file(&error) => return Ok(None),
             file => file?,
         };
         let is_it = file.identity()? == link.id;
         Ok(is_it.then_some(OpenLink { link, file }))
+    }
+
+    /// Whether a file has nothing but what one of these begins with. One that cannot be read may
+    /// have anything.
+    pub(super) fn is_beginning(
+        &self,
+        path: &Path,
+        left: &OpenLink,
+        links: &[Link],
+    ) -> io::Result<bool> {
+        let opened = match self.disk.open(path, Open::Read) {
+            // It is gone by now, or was no regular file: no row is in it.
+            Err(error) if is_no_file(&error) => return Ok(true),
+            opened => opened,
+        };
+        let end = opened.and_then(|file| Position::of(file.as_ref(), NO_NUMBER, file.len()?));
+        let Ok(end) = end else { return Ok(false) };
+        if end.is_in(left.file.as_ref())? {
+            return Ok(true);
+        }
+        for link in links {
+            if let Some(open) = self.open(link.clone())?
+                && end.is_in(open.file.as_ref())?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Looks for the file that a position is in: first where its number says, then everywhere.
@@ -241,4 +262,12 @@ impl Chain {
             Numbering::Descending => true,
         }
     }
+}
+
+/// Whether there is no regular file.
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+    )
 }

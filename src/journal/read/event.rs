@@ -27,8 +27,9 @@ pub struct Saved {
     pub delivered: Option<Position>,
     /// When the last row before its place was logged.
     pub time: Option<RecordTime>,
-    /// Names of files without a number that were there then: `Follower::unnumbered`.
-    pub unnumbered: Vec<PathBuf>,
+    /// Names of files without a number that were there then: `Follower::unnumbered`. `None` if
+    /// nobody has looked: those that are there at the start then say nothing.
+    pub unnumbered: Option<Vec<PathBuf>>,
 }
 
 /// What has been read.

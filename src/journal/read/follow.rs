@@ -81,11 +81,11 @@ impl Follower {
         self.trail.places()
     }
 
-    /// Names without a number in the directory, as it knows them.
+    /// Names without a number in the directory, as it knows them; `None` before it is in a file.
     #[must_use]
-    pub fn unnumbered(&self) -> Vec<PathBuf> {
-        let known = self.at.as_ref().map(|at| at.successor.unnumbered());
-        known.unwrap_or_default().to_vec()
+    pub fn unnumbered(&self) -> Option<Vec<PathBuf>> {
+        let at = self.at.as_ref()?;
+        Some(at.successor.unnumbered().to_vec())
     }
 
     /// When the last row was logged.
@@ -214,7 +214,7 @@ impl Follower {
     /// it did, or found more to read.
     fn change_file(&mut self, readable: Readable, events: &mut Vec<Event>) -> io::Result<bool> {
         let Some(at) = &self.at else { return Ok(false) };
-        let Some(next) = at.successor.find(&self.chain, &at.open.link)? else {
+        let Some(next) = at.successor.find(&self.chain, &at.open)? else {
             return Ok(false);
         };
         let Some(open) = self.chain.open(next.link)? else {

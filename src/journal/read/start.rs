@@ -21,8 +21,8 @@ impl Follower {
                 self.trail = Trail::saved(&saved.trail);
                 self.last_time = saved.time;
                 let is_found = self.find_again()?;
-                if let Some(at) = &mut self.at {
-                    at.successor.saved(saved.unnumbered);
+                if let (Some(at), Some(unnumbered)) = (&mut self.at, saved.unnumbered) {
+                    at.successor.saved(unnumbered);
                 }
                 is_found
             }

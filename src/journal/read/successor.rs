@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::disk::FileId;
-use crate::journal::read::chain::{Chain, Link};
+use crate::journal::read::chain::{Chain, Link, OpenLink};
 
 /// What was there when a file was opened, to tell what came later.
 pub(super) struct Successor {
@@ -38,11 +38,16 @@ impl Successor {
         })
     }
 
-    /// Files that have come since under names without a number, besides `link` itself.
-    pub(super) fn news(&self, chain: &Chain, link: &Link) -> io::Result<usize> {
-        let names = chain.unnumbered()?;
-        let is_new = |name: &&PathBuf| !self.unnumbered.contains(name) && **name != link.path;
-        Ok(names.iter().filter(is_new).count())
+    /// Whether a file has come since under a name without a number that may have rows which no
+    /// other file has: it was moved there, or copied before somebody cut it. A mere copy is the
+    /// beginning of a file that is still there, and so is the one that was `left` itself.
+    fn has_strangers(&self, chain: &Chain, left: &OpenLink, links: &[Link]) -> io::Result<bool> {
+        for path in chain.unnumbered()? {
+            if !self.unnumbered.contains(&path) && !chain.is_beginning(&path, left, links)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What was there when a consumer saved its state.
@@ -54,8 +59,9 @@ impl Successor {
         &self.unnumbered
     }
 
-    /// The file that follows `link`; `None` while that is the one that is written.
-    pub(super) fn find(&self, chain: &Chain, link: &Link) -> io::Result<Option<NextFile>> {
+    /// The file that follows `left`; `None` while that is the one that is written.
+    pub(super) fn find(&self, chain: &Chain, left: &OpenLink) -> io::Result<Option<NextFile>> {
+        let link = &left.link;
         match chain.live_id()? {
             Some(live) if live != link.id => {}
             // Between two steps of a rotation there is none.
@@ -63,14 +69,13 @@ impl Successor {
         }
         let links = chain.links()?;
         let Some(place) = links.iter().position(|other| other.id == link.id) else {
-            return self.after_one_without_number(chain, link, links);
+            return self.after_one_without_number(chain, left, links);
         };
-        let news = self.news(chain, link)?;
+        let has_strangers = self.has_strangers(chain, left, &links)?;
         let old = links.get(place).cloned();
         let next = links.into_iter().nth(place.saturating_add(1));
         Ok(next.zip(old).map(|(next, old)| NextFile {
-            // A copy that has come since may hold what was in the file before somebody cut it.
-            is_certain: news == 0 && chain.is_next(old.number, next.number),
+            is_certain: !has_strangers && chain.is_next(old.number, next.number),
             link: next,
             old_name: Some(old.path),
         }))
@@ -80,19 +85,20 @@ impl Successor {
     fn after_one_without_number(
         &self,
         chain: &Chain,
-        link: &Link,
+        left: &OpenLink,
         links: Vec<Link>,
     ) -> io::Result<Option<NextFile>> {
+        let link = &left.link;
+        let has_strangers = self.has_strangers(chain, left, &links)?;
         let younger =
             |other: &Link| !self.older.contains(&other.id) && chain.may_follow(link, other);
         let Some(next) = links.into_iter().find(younger) else {
             return Ok(None);
         };
-        // If it never got its number the next file has it. Each renaming leaves a name: with two
-        // new ones another file was in between.
-        let new_names = self.news(chain, link)?;
+        // If it never got its number the next file has it, unless another one in between was moved
+        // to a name as well.
         let is_certain = chain.is_next(link.number, next.number)
-            || (link.is_live && link.number == next.number && new_names <= 1);
+            || (link.is_live && link.number == next.number && !has_strangers);
         Ok(Some(NextFile {
             link: next,
             old_name: None,

@@ -469,6 +469,29 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     };
     assert_eq!(met(&mut restarted), expected(&["> ", "missed"]));
     assert_eq!(met(&mut follower), expected(&["> ", "missed"]));
+    // A copy of a file that goes on is no gap, nor is what was there before.
+    let dir = Dir::new();
+    push(&dir, 1..=1);
+    fs::write(dir.path("endpoint_log.80.old"), "of somebody").unwrap();
+    let mut follower = dir.follow(Start::Oldest);
+    assert_eq!(met(&mut follower), ["M1"]);
+    let trail = follower.trail();
+    let mut fresh = dir.follow(Start::Saved(Saved {
+        trail,
+        ..Saved::default()
+    }));
+    push(&dir, 2..=2);
+    fs::copy(dir.live(), dir.path("endpoint_log.80.copy")).unwrap();
+    assert_eq!(met(&mut fresh), ["M2"]);
+    push(&dir, 3..=3);
+    dir.rotate();
+    push(&dir, 4..=4);
+    fs::copy(dir.live(), dir.path("endpoint_log.80.copy2")).unwrap();
+    push(&dir, 5..=5);
+    assert_eq!(met(&mut fresh), ["M3", "> ", "M4", "M5"]);
+    for mut follower in [resume(&dir, &follower), follower] {
+        assert_eq!(met(&mut follower), ["M2", "M3", "> ", "M4", "M5"]);
+    }
     // A copy of a file that a follower had not begun says that there may have been more in it.
     let dir = Dir::new();
     push(&dir, 1..=1);
