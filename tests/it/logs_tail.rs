@@ -11,7 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{
-    Bench, CertificateHost, Draft, Ended, Endpoint, Options, eventually, finish, key, program,
+    Bench, CertificateHost, Draft, Ended, Endpoint, Options, Running, eventually, finish, key,
+    program,
 };
 
 /// A command on the logs of an endpoint.
@@ -232,7 +233,7 @@ fn filters_are_anded_and_their_repeats_ored() {
 
 /// `logs tail` as it follows.
 struct Following {
-    child: Child,
+    child: Running,
     out: BufReader<std::process::ChildStdout>,
 }
 
@@ -246,6 +247,7 @@ impl Following {
             .spawn()
             .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
+        let child = Running(child);
         Self { child, out }
     }
 
@@ -258,9 +260,10 @@ impl Following {
     /// Its code and what it said.
     fn end(mut self) -> (i32, String) {
         drop(self.out);
-        let code = self.child.wait().unwrap().code().unwrap();
+        let code = self.child.0.wait().unwrap().code().unwrap();
         let mut told = String::new();
         self.child
+            .0
             .stderr
             .take()
             .unwrap()
@@ -278,7 +281,7 @@ fn rows_that_come_are_shown_until_ctrl_c_or_until_nobody_reads() {
     assert!(following.line().contains("before"));
     bench.accept(&tagged(&bench, "after", "", "orders"));
     assert!(following.line().contains("after"));
-    kill_process(Pid::from_child(&following.child), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&following.child.0), Signal::INT).unwrap();
     let (code, told) = following.end();
     assert_eq!(code, 0, "{told}");
     let live = format!("endpoint_log.{}", bench.endpoint.address.port());
@@ -291,7 +294,7 @@ fn rows_that_come_are_shown_until_ctrl_c_or_until_nobody_reads() {
     let mut child = child;
     let code = eventually("it ends as nobody reads", || {
         bench.accept(&tagged(&bench, "unread", "", "orders"));
-        child.try_wait().unwrap()
+        child.0.try_wait().unwrap()
     });
     assert_eq!(code.code(), Some(0));
 }
@@ -383,12 +386,12 @@ fn nothing_is_missing_through_rotations_kills_of_both_sides_and_a_copy_that_was_
             dir: endpoint.path(),
             address: address.clone(),
         };
+        let before = accepted_so_far(&consumer);
         let tail = consumer.start();
         push(&endpoint, 7 + round);
         if round % 2 == 0 {
-            let wanted = accepted_so_far(&consumer);
             eventually("it has begun", || {
-                (accepted_so_far(&consumer) > wanted).then_some(())
+                (accepted_so_far(&consumer) > before).then_some(())
             });
         }
         consumer.kill(tail);
@@ -459,6 +462,27 @@ fn accepted_so_far(consumer: &Appending<'_>) -> usize {
         .unwrap_or_default()
         .lines()
         .count()
+}
+
+#[test]
+fn a_state_has_one_consumer_at_a_time() {
+    let bench = Bench::with(|options| options);
+    bench.accept(&tagged(&bench, "first", "", "orders"));
+    let mut first = Following::start(&bench, &["--output", "json", "--state", "s"]);
+    assert!(first.line().contains("first"));
+    let second = ["tail", "--no-follow", "--state", "s"];
+    let in_use = "s is in use: another logs tail or logs replay goes on from it";
+    for args in [&second[..], &["replay", "--state", "s"]] {
+        let refused = run(&bench, args);
+        refused.assert(1, in_use);
+        assert_eq!(refused.stdout, "");
+    }
+    // It only looks, and another state is another consumer's.
+    run(&bench, &["replay", "--state", "s", "--dry-run"]).assert(0, "Would replay ");
+    run(&bench, &["tail", "--no-follow", "--state", "t"]).assert(0, "first");
+    // The lock ends with its process, in whatever way that ends.
+    drop(first.child);
+    run(&bench, &second).assert(0, "");
 }
 
 #[test]

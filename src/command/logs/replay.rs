@@ -12,7 +12,7 @@ use crate::command::logs::place::{self, Counted};
 use crate::command::logs::replay_run::{Run, Terms};
 use crate::command::logs::selection::Selection;
 use crate::command::logs::source::{Source, say};
-use crate::command::logs::state::StateFile;
+use crate::command::logs::state::{self, StateFile};
 use crate::command::receiver_tls::ReceiverTls;
 use crate::emulator::Target;
 use crate::journal::{Outcome, Saved, Start};
@@ -86,12 +86,13 @@ impl Replay {
         if let Some(other) = filter.outcomes.iter().find(|outcome| !is_sent(**outcome)) {
             bail!("--outcome {other}: only accepted, remark and recovered ones are sent again");
         }
-        let state = self
-            .state
-            .as_ref()
-            .map(|path| StateFile::new(path, &source.log_name()));
-        let saved = match state.as_ref().filter(|_| !self.restart) {
-            Some(state) => state.load()?,
+        let log = source.log_name();
+        // A dry run takes nothing from the one that is under way.
+        let path = self.state.as_ref();
+        let taken = path.filter(|_| !self.dry_run);
+        let state = taken.map(|path| StateFile::take(path, &log)).transpose()?;
+        let saved = match path.filter(|_| !self.restart) {
+            Some(path) => state::load(path, &log)?,
             None => None,
         };
         let after = saved

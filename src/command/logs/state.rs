@@ -4,7 +4,13 @@
 //! cut back, and the place up to which rows may have been delivered besides: whoever starts after a
 //! kill delivers those again, and marks them. It is written before a delivery with what is about to
 //! be delivered, so nothing comes twice without the mark.
+//!
+//! One process at a time has it, by the lock of a file beside it: two consumers would each move it
+//! past what only the other one has delivered. The lock is of another file because the state itself
+//! is replaced with each save. That file stays: a process that removed it could take it from under
+//! one that has just locked it.
 
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +18,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::bounded;
-use crate::disk::{NotReplaced, RealDisk, Replace, regular};
+use crate::disk::{Disk as _, DiskFile, NotReplaced, Open, RealDisk, Replace, regular};
 use crate::journal::{Position, RecordTime, Saved, json_text};
 
 /// The largest state, in bytes: far more than the places of a trail take.
@@ -22,51 +28,40 @@ const MODE: u32 = 0o644;
 /// The version of the format.
 const VERSION: u64 = 1;
 
-/// The file of a state.
+/// The file of a state, which no other process has until this is dropped.
 pub(super) struct StateFile {
     path: PathBuf,
     draft: PathBuf,
     /// Which log it is of.
     log: String,
     written: Option<Value>,
+    _lock: Box<dyn DiskFile>,
 }
 
 impl StateFile {
-    /// `log` is the name of the log that the state is of.
-    pub(super) fn new(path: &Path, log: &str) -> Self {
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(".new");
-        Self {
+    /// Takes the state for this process. `log` is the name of the log that it is of.
+    pub(super) fn take(path: &Path, log: &str) -> anyhow::Result<Self> {
+        let lock = beside(path, ".lock");
+        let opened = RealDisk.open(&lock, Open::Append { mode: MODE });
+        let opened = opened.with_context(|| format!("cannot open {}", lock.display()))?;
+        match opened.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(
+                "{} is in use: another logs tail or logs replay goes on from it; end that one, or \
+                 name another file",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", lock.display()));
+            }
+        }
+        Ok(Self {
             path: path.to_owned(),
-            draft: draft.into(),
+            draft: beside(path, ".new"),
             log: log.to_owned(),
             written: None,
-        }
-    }
-
-    /// What was saved; `None` if there is no file yet.
-    pub(super) fn load(&self) -> anyhow::Result<Option<Saved>> {
-        let path = self.path.display();
-        let file = match regular::open_to_read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.with_context(|| format!("cannot read the state {path}"))?,
-        };
-        let bytes = bounded::read_all(file, BYTES_MAX);
-        let bytes = bytes.with_context(|| format!("cannot read the state {path}"))?;
-        let state: Option<Value> = serde_json::from_slice(&bytes).ok();
-        let Some((log, saved)) = state.as_ref().and_then(read) else {
-            bail!(
-                "{path} is no state of logs tail or logs replay: name another file, or remove it \
-                 to start over"
-            );
-        };
-        if log != self.log {
-            bail!(
-                "{path} is the state of {log}, not of {}: name another file",
-                self.log
-            );
-        }
-        Ok(Some(saved))
+            _lock: opened,
+        })
     }
 
     /// Saves a state, durably, unless it is the one that is there.
@@ -89,6 +84,34 @@ impl StateFile {
         self.written = Some(state);
         Ok(())
     }
+}
+
+/// What was saved of a log; `None` if there is no file yet. Takes nothing.
+pub(super) fn load(path: &Path, log: &str) -> anyhow::Result<Option<Saved>> {
+    let shown = path.display();
+    let file = match regular::open_to_read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.with_context(|| format!("cannot read the state {shown}"))?,
+    };
+    let bytes = bounded::read_all(file, BYTES_MAX);
+    let bytes = bytes.with_context(|| format!("cannot read the state {shown}"))?;
+    let state: Option<Value> = serde_json::from_slice(&bytes).ok();
+    let Some((of, saved)) = state.as_ref().and_then(read) else {
+        bail!(
+            "{shown} is no state of logs tail or logs replay: name another file, or remove it to \
+             start over"
+        );
+    };
+    if of != log {
+        bail!("{shown} is the state of {of}, not of {log}: name another file");
+    }
+    Ok(Some(saved))
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 fn write(log: &str, saved: &Saved) -> Value {
@@ -131,12 +154,14 @@ mod tests {
 
     use super::*;
 
+    const LOG: &str = "endpoint_log.80";
+
     #[test]
     fn a_state_is_read_back_and_what_is_none_or_of_another_log_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
-        let mut file = StateFile::new(&path, "endpoint_log.80");
-        assert!(file.load().unwrap().is_none());
+        let mut file = StateFile::take(&path, LOG).unwrap();
+        assert!(load(&path, LOG).unwrap().is_none());
         let places: Vec<Position> = ["1-2-3", "1-1-2"].map(|text| text.parse().unwrap()).into();
         let saved = Saved {
             trail: places.clone(),
@@ -145,7 +170,7 @@ mod tests {
             unnumbered: Some(vec![PathBuf::from("logs/endpoint_log.80.copy")]),
         };
         file.save(&saved).unwrap();
-        let again = file.load().unwrap().unwrap();
+        let again = load(&path, LOG).unwrap().unwrap();
         assert_eq!(again.trail, saved.trail);
         assert_eq!((again.delivered, again.time), (saved.delivered, saved.time));
         assert_eq!(again.unnumbered, saved.unnumbered);
@@ -158,7 +183,7 @@ mod tests {
             ..saved
         })
         .unwrap();
-        let other = StateFile::new(&path, "endpoint_log.81").load().unwrap_err();
+        let other = load(&path, "endpoint_log.81").unwrap_err();
         assert!(
             other
                 .to_string()
@@ -172,7 +197,7 @@ mod tests {
             "{\"version\":2,\"log\":\"x\",\"trail\":[]}",
         ] {
             fs::write(&path, text).unwrap();
-            let refused = file.load().unwrap_err().to_string();
+            let refused = load(&path, LOG).unwrap_err().to_string();
             assert!(refused.contains("is no state"), "{refused}");
         }
     }

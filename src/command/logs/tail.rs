@@ -16,7 +16,7 @@ use crate::command::logs::place::missed;
 use crate::command::logs::printing::Printing;
 use crate::command::logs::selection::Selection;
 use crate::command::logs::source::{Source, say};
-use crate::command::logs::state::StateFile;
+use crate::command::logs::state::{self, StateFile};
 use crate::command::logs::stop::{Stop, until_stopped};
 use crate::command::stdout::{Printer, printer};
 use crate::journal::{
@@ -81,10 +81,10 @@ impl Tail {
         let source = Source::open(&self.configuration)?;
         let filter = source.filter(&self.selection)?;
         source.report_left_out()?;
-        let state = self.state.as_ref();
-        let state = state.map(|path| StateFile::new(path, &source.log_name()));
-        let saved = match &state {
-            Some(state) => state.load()?,
+        let (path, log) = (self.state.as_ref(), source.log_name());
+        let state = path.map(|path| StateFile::take(path, &log)).transpose()?;
+        let saved = match path {
+            Some(path) => state::load(path, &log)?,
             None => None,
         };
         let start = match saved {

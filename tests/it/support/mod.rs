@@ -24,7 +24,7 @@ pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_req
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records, whole};
-pub use run::{Ended, finish, run};
+pub use run::{Ended, Running, finish, run};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -19,6 +19,17 @@ pub struct Ended {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// A command that runs until it is told to end, or until its test fails.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// Runs the program in `dir` with those arguments.
