@@ -3,7 +3,9 @@
 use anyhow::Context as _;
 
 use crate::command::logs::source::Source;
-use crate::journal::{Budget, Filter, Horizon, Position, RecordTime, Search, SearchStart};
+use crate::journal::{
+    Budget, Filter, Follower, Horizon, Position, RecordTime, Search, SearchStart, Start,
+};
 
 /// Rows that are looked for at once.
 const PAGE_ROWS: usize = 1000;
@@ -12,8 +14,9 @@ const PAGE_ROWS: usize = 1000;
 #[derive(Default)]
 pub(super) struct Counted {
     pub(super) count: u64,
-    /// The oldest, and when it was logged.
-    pub(super) first: Option<Position>,
+    /// The oldest, or the end of the log if there is none; `None` if there is no log either.
+    pub(super) begin: Option<Position>,
+    /// When the oldest was logged.
     pub(super) time: Option<RecordTime>,
 }
 
@@ -23,7 +26,11 @@ pub(super) fn count(
     filter: &Filter,
     after: Option<Position>,
 ) -> anyhow::Result<Counted> {
-    let mut counted = Counted::default();
+    // Before the search: a row that comes meanwhile is found by it, or is behind this place.
+    let mut counted = Counted {
+        begin: end(source)?,
+        ..Counted::default()
+    };
     let chain = source.chain.clone();
     let search = Search::new(chain, Horizon::FileEnd, filter.clone(), SearchStart::Newest);
     let Some(mut search) = search.with_context(|| source.cannot_read())? else {
@@ -45,13 +52,21 @@ pub(super) fn count(
                 return Ok(counted);
             }
             counted.count = counted.count.saturating_add(1);
-            counted.first = Some(row.position);
+            counted.begin = Some(row.position);
             counted.time = row.time().copied();
         }
         if page.next.is_none() {
             return Ok(counted);
         }
     }
+}
+
+/// Where the log ends.
+fn end(source: &Source) -> anyhow::Result<Option<Position>> {
+    let mut newest = Follower::new(source.chain.clone(), Horizon::FileEnd, Start::Newest);
+    newest.poll().with_context(|| source.cannot_read())?;
+    // It may have read a row by now: the place where it began is the last of its trail.
+    Ok(newest.trail().pop())
 }
 
 /// That rows may be missing.

@@ -15,7 +15,7 @@ use crate::command::logs::source::{Source, say};
 use crate::command::logs::state::{self, StateFile};
 use crate::command::receiver_tls::ReceiverTls;
 use crate::emulator::Target;
-use crate::journal::{Outcome, Saved, Start};
+use crate::journal::{Outcome, Saved};
 
 /// Send accepted notifications to a receiver again, the oldest first.
 ///
@@ -104,7 +104,7 @@ impl Replay {
             return Ok(ExitCode::SUCCESS);
         }
         let done = saved.unwrap_or_else(|| Saved {
-            trail: counted.first.into_iter().collect(),
+            trail: counted.begin.into_iter().collect(),
             ..Saved::default()
         });
         if counted.count == 0 && !self.follow {
@@ -113,11 +113,6 @@ impl Replay {
         let receiver = match &self.to {
             Some(to) => Some(Receiver::new(to, self.retries, self.tls.client()?)),
             None => None,
-        };
-        let start = if done.trail.is_empty() {
-            Start::Newest
-        } else {
-            Start::Saved(done.clone())
         };
         let terms = Terms {
             form: self.form,
@@ -129,7 +124,7 @@ impl Replay {
         };
         let mut run = Run::new(terms, receiver, source, filter, state, done);
         run.total = (!self.follow).then_some(counted.count);
-        run.run(start).await
+        run.run().await
     }
 
     fn announce(&self, counted: &Counted) {

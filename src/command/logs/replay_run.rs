@@ -56,6 +56,8 @@ pub(super) struct Run {
     pub(super) total: Option<u64>,
     progress: SendProgress,
     has_missed: bool,
+    /// Before this no other one is sent.
+    next: Instant,
 }
 
 impl Run {
@@ -82,10 +84,11 @@ impl Run {
             total: None,
             progress: SendProgress::new(),
             has_missed: false,
+            next: Instant::now(),
         }
     }
 
-    pub(super) async fn run(&mut self, start: Start) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(&mut self) -> anyhow::Result<ExitCode> {
         let mut signals = Signals::install().context("cannot handle signals")?;
         let stop = CancellationToken::new();
         let asked = stop.clone();
@@ -95,7 +98,7 @@ impl Run {
             signals.again().await
         });
         let outcome = tokio::select! {
-            outcome = self.send_all(start, &stop) => outcome,
+            outcome = self.send_all(&stop) => outcome,
             _again = watch => bail!("ended before what is in flight was answered"),
         };
         self.progress.clear();
@@ -110,9 +113,9 @@ impl Run {
     }
 
     /// Returns whether all that was asked for was delivered.
-    async fn send_all(&mut self, start: Start, stop: &CancellationToken) -> anyhow::Result<bool> {
+    async fn send_all(&mut self, stop: &CancellationToken) -> anyhow::Result<bool> {
+        let start = Start::Saved(self.done.clone());
         let mut follower = Follower::new(self.source.chain.clone(), Horizon::FileEnd, start);
-        let mut next = Instant::now();
         while !stop.is_cancelled() && !self.out.is_left() {
             let polled = follower.poll().with_context(|| self.source.cannot_read())?;
             for event in polled.events {
@@ -125,13 +128,12 @@ impl Run {
                     self.note(&event);
                     continue;
                 };
-                if stop.is_cancelled() || !self.filter.matches(&row) {
+                if !self.filter.matches(&row) {
                     continue;
                 }
-                if let Some(rate) = self.terms.rate {
-                    tokio::time::sleep_until(next.into()).await;
-                    let pause = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
-                    next = next.max(Instant::now()).checked_add(pause).unwrap_or(next);
+                self.keep_rate(stop).await;
+                if stop.is_cancelled() {
+                    break;
                 }
                 let id = String::from_utf8_lossy(&row.labels.message_id).into_owned();
                 let Some(receiver) = &self.receiver else {
@@ -178,6 +180,18 @@ impl Run {
         Ok(self.terms.follow)
     }
 
+    /// Waits until `--rate` allows another one, or until a stop is asked for.
+    async fn keep_rate(&mut self, stop: &CancellationToken) {
+        let Some(rate) = self.terms.rate else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(self.next.into()) => {}
+            () = stop.cancelled() => {}
+        }
+        let pause = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
+        let now = self.next.max(Instant::now());
+        self.next = now.checked_add(pause).unwrap_or(now);
+    }
+
     /// Waits for the oldest delivery: the state never passes one that is not answered. Returns
     /// whether to go on.
     async fn settle_oldest(&mut self, follower: &Follower) -> anyhow::Result<bool> {
@@ -206,20 +220,12 @@ impl Run {
         }
     }
 
-    fn settle(
-        &mut self,
-        end: Position,
-        unnumbered: Option<Vec<PathBuf>>,
-    ) -> anyhow::Result<()> {
+    fn settle(&mut self, end: Position, unnumbered: Option<Vec<PathBuf>>) -> anyhow::Result<()> {
         self.delivered = self.delivered.saturating_add(1);
         self.advance(end, unnumbered)
     }
 
-    fn advance(
-        &mut self,
-        end: Position,
-        unnumbered: Option<Vec<PathBuf>>,
-    ) -> anyhow::Result<()> {
+    fn advance(&mut self, end: Position, unnumbered: Option<Vec<PathBuf>>) -> anyhow::Result<()> {
         /// Places that are kept for the case that rows are cut back.
         const PLACES: usize = 8;
         self.done.trail.insert(0, end);
