@@ -1,5 +1,6 @@
 //! `logs replay` against receivers on loopback.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use mns_endpoint::mns::ContentFormat;
+use mns_endpoint::traces::TraceContext;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{
@@ -262,4 +264,42 @@ fn an_https_receiver_is_checked_by_the_ca_that_is_named() {
     // The signature of MNS is still on them.
     let log = receiver.endpoint_log();
     assert_eq!(log.matches("Notify Message Succeed!").count(), 2, "{log}");
+}
+
+#[test]
+fn each_delivery_is_a_span_of_the_trace_that_the_environment_names() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (bench, _) = with_messages(&["one"]);
+    // A proxy had put it into a trace of its own.
+    let other = "00-11111111111111111111111111111111-2222222222222222-01";
+    bench.accept(&saying(&bench, "two").add("traceparent", other));
+    let (url, received) = receiver(Vec::new());
+    for form in ["message", "request"] {
+        for environment in [Some(TRACE), None] {
+            received.lock().unwrap().clear();
+            let mut command = command(&bench, &["--to", &url, "--as", form]);
+            command.envs(environment.map(|value| ("TRACEPARENT", value)));
+            finish(&mut command, b"").assert(0, "Replayed 2 in ");
+            let sent: BTreeSet<String> = received
+                .lock()
+                .unwrap()
+                .iter()
+                .map(|request| {
+                    let text = String::from_utf8_lossy(request).into_owned();
+                    let values: Vec<&str> = text
+                        .lines()
+                        .filter_map(|line| line.strip_prefix("traceparent: "))
+                        .collect();
+                    assert_eq!(values.len(), 1, "{text}");
+                    values[0].to_owned()
+                })
+                .collect();
+            assert_eq!(sent.len(), 2, "each is a span of its own: {sent:?}");
+            for value in &sent {
+                assert!(TraceContext::parse(value.as_bytes()).unwrap().is_sampled);
+                assert_eq!(value[..35] == TRACE[..35], environment.is_some(), "{value}");
+            }
+            assert!(!sent.contains(TRACE) && !sent.contains(other), "{sent:?}");
+        }
+    }
 }

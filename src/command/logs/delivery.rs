@@ -12,6 +12,7 @@ use crate::command::logs::request::AsSent;
 use crate::emulator::{Connection, Target};
 use crate::journal::Row;
 use crate::report::Report;
+use crate::traces::TraceContext;
 
 /// The wait before the first retry; doubled with each.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -20,14 +21,17 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 /// What tells a receiver that it may have seen a notification. MNS signs names that begin with
 /// `x-mns-`, so this is none.
 const REPLAY: (&str, &[u8]) = ("mns-endpoint-replay", b"1");
+/// Names the span of this delivery. One that came with the push is left out: it is not signed.
+const TRACEPARENT: &str = "traceparent";
 /// Headers of the old connection, and those that the new one writes itself.
-const LEFT_OUT: [&str; 6] = [
+const LEFT_OUT: [&str; 7] = [
     "host",
     "content-length",
     "connection",
     "transfer-encoding",
     "expect",
     REPLAY.0,
+    TRACEPARENT,
 ];
 /// The attributes of a notification and the headers that they are sent in.
 const ATTRIBUTES: [(&str, &str); 8] = [
@@ -88,6 +92,7 @@ fn request(target: &Target, headers: &[(String, Vec<u8>)], body: &[u8]) -> Vec<u
         }
     }
     add(REPLAY.0, REPLAY.1);
+    add(TRACEPARENT, TraceContext::outgoing().to_string().as_bytes());
     add("content-length", body.len().to_string().as_bytes());
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
