@@ -1,13 +1,16 @@
 //! `logs show`: the story of a message, its request, and a command that sends it again.
 
+use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use mns_endpoint::mns::ContentFormat;
 
-use crate::support::{Bench, Draft, Ended, finish, key, program, read_request, run};
+use crate::support::{Bench, Draft, Ended, eventually, finish, key, program, read_request, run};
 
 fn show(bench: &Bench, args: &[&str]) -> Ended {
     let address = bench.endpoint.address.to_string();
@@ -166,6 +169,60 @@ fn a_request_is_put_together_as_it_was_signed() {
     assert!(text.contains("\r\nx-mns-note: x\r\n") && text.contains("\nReason: signature_wrong\n"));
 }
 
+#[test]
+fn what_was_not_logged_is_named_with_its_key() {
+    for (setting, missing) in [
+        (
+            "off",
+            "its request was not logged: logs.request was \"off\"",
+        ),
+        (
+            "headers",
+            "the body of its request was not logged: logs.request was \"headers\"",
+        ),
+    ] {
+        let bench = Bench::with(|options| options.set("logs.request", setting));
+        let draft = bench.draft_in(ContentFormat::Simplified).sign(&key(512));
+        bench.accept(&draft);
+        let id = draft.message_id.as_str();
+        let story = show(&bench, &[id]);
+        story.assert(0, missing);
+        assert!(
+            story.stdout.contains("Message       text, 1 bytes"),
+            "{story:?}"
+        );
+        for part in [&["--request"][..], &["--body"], &["--curl", "http://x"]] {
+            let refused = show(&bench, &[&[id], part].concat());
+            refused.assert(1, missing);
+            refused.assert(
+                1,
+                "and is \"full\" by default; --message prints its message",
+            );
+            assert_eq!(refused.stdout, "");
+        }
+        assert_eq!(show(&bench, &[id, "--message"]).stdout, "m");
+        let by_request = show(
+            &bench,
+            &[
+                &request_id(&draft),
+                "--set",
+                &format!("logs.request={setting}"),
+            ],
+        );
+        if setting == "off" {
+            by_request.assert(1, "is found by the id of its message alone");
+        } else {
+            by_request.assert(0, missing);
+        }
+    }
+    // All of it is there if there is nothing to log.
+    let bench = Bench::with(|options| options.set("logs.request", "full"));
+    let url = bench.host.url("a.pem");
+    let empty = Draft::new(ContentFormat::Simplified, "", &url).sign(&key(512));
+    bench.accept(&empty);
+    assert_eq!(show(&bench, &[&empty.message_id, "--body"]).stdout, "");
+}
+
 #[expect(
     clippy::print_stdout,
     reason = "a test that tests nothing has to say so"
@@ -207,6 +264,27 @@ fn parse(request: &[u8]) -> Received {
     }
 }
 
+/// Runs a command in bash; returns the request that came of it.
+fn paste(dir: &Path, command: &str, listener: TcpListener) -> Vec<u8> {
+    let (sender, received) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let request = read_request(&mut stream);
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        stream.write_all(answer).unwrap();
+        sender.send(request)
+    });
+    let pasted = Command::new("bash")
+        .current_dir(dir)
+        .args(["-c", command])
+        .output()
+        .unwrap();
+    assert!(pasted.status.success(), "{command}: {pasted:?}");
+    // curl has ended, so what it sent is on its way.
+    let request = received.recv_timeout(Duration::from_secs(20));
+    request.unwrap_or_else(|_| panic!("nothing came of {command}"))
+}
+
 #[test]
 fn a_hostile_header_and_body_pasted_into_bash_arrive_byte_for_byte() {
     if !has("curl") || !has("bash") {
@@ -240,22 +318,8 @@ fn a_hostile_header_and_body_pasted_into_bash_arrive_byte_for_byte() {
             listener.local_addr().unwrap()
         );
         let command = show(&bench, &[&draft.message_id, "--curl", &url]);
-        command.assert(0, "curl --globoff --path-as-is -X POST");
-        let received = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let request = read_request(&mut stream);
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            stream.write_all(answer).unwrap();
-            request
-        });
-        let pasted = Command::new("bash")
-            .current_dir(bench.endpoint.path())
-            .args(["-c", &command.stdout])
-            .output()
-            .unwrap();
-        assert!(pasted.status.success(), "{pasted:?}");
-        let request = received.join().unwrap();
-        let sent = parse(&request);
+        command.assert(0, "curl --globoff --path-as-is -X 'POST' ");
+        let sent = parse(&paste(bench.endpoint.path(), &command.stdout, listener));
         assert_eq!(sent.line, "POST /hook?a=[1-2]&b={x,y} HTTP/1.1");
         assert_eq!(sent.body, body, "{}", command.stdout);
         let header = |name: &str| {
@@ -277,4 +341,67 @@ fn a_hostile_header_and_body_pasted_into_bash_arrive_byte_for_byte() {
         assert_eq!(header("accept"), None);
     }
     assert!(!bench.endpoint.path().join("pwned").exists());
+}
+
+/// The command that the page copies, made by its own script.
+fn copied_from_page(dir: &Path, method: &str, url: &str) -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in ["admin/inspector/page/curl.js", "page/shared/format.js"] {
+        let name = Path::new(file).file_name().unwrap();
+        fs::copy(source.join(file), dir.join(name)).unwrap();
+    }
+    fs::write(dir.join("package.json"), r#"{"type":"module"}"#).unwrap();
+    let request = serde_json::json!({ "method": method, "headers": [], "body": "" });
+    let script = format!(
+        "import {{ curl }} from './curl.js'; console.log(curl({request}, process.argv[1]));"
+    );
+    let made = Command::new("node")
+        .current_dir(dir)
+        .args(["--input-type=module", "-e", &script, url])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap()
+}
+
+#[test]
+fn a_hostile_method_of_a_copied_command_is_one_word_of_bash() {
+    if !has("curl") || !has("bash") || !has("node") {
+        return;
+    }
+    let bench = Bench::with(|options| options);
+    let dir = bench.endpoint.path();
+    // HTTP allows these, and neither blanks nor brackets.
+    for method in [
+        "X&touch$IFS.pwned&",
+        "'&touch$IFS.pwned&'",
+        "`touch$IFS.pwned`",
+        "'`touch$IFS.pwned`'",
+        "|~*^!#%+-_",
+    ] {
+        let url = bench.host.url("a.pem");
+        let draft = Draft::new(ContentFormat::Simplified, "", &url);
+        let id = request_id(&draft);
+        let wire = String::from_utf8(draft.wire()).unwrap();
+        let wire = wire.replacen("POST", method, 1);
+        assert_eq!(bench.endpoint.exchange(wire.as_bytes()).status, 405);
+        eventually("it is logged", || {
+            bench.endpoint.endpoint_log().contains(&id).then_some(())
+        });
+        let url = |listener: &TcpListener| {
+            let address = listener.local_addr().unwrap();
+            format!("http://{address}/hook")
+        };
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listen();
+        let shown = show(&bench, &[&id, "--curl", &url(&listener)]);
+        shown.assert(0, "curl ");
+        let request = paste(dir, &shown.stdout, listener);
+        assert_eq!(parse(&request).line, format!("{method} /hook HTTP/1.1"));
+        let listener = listen();
+        let copied = copied_from_page(dir, method, &url(&listener));
+        let request = paste(dir, &copied, listener);
+        assert_eq!(parse(&request).line, format!("{method} /hook HTTP/1.1"));
+    }
+    assert!(!dir.join(".pwned").exists() && !dir.join("pwned").exists());
 }

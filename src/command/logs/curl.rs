@@ -23,6 +23,8 @@ const ARGUMENT_BYTES_MAX: usize = 100 * 1024;
 
 /// What is to be sent.
 pub(super) struct Curl<'a> {
+    /// A peer chose it, from letters, digits and !#$%&'*+-.^_`|~.
+    pub(super) method: &'a str,
     pub(super) url: &'a str,
     pub(super) headers: &'a [(String, Vec<u8>)],
     pub(super) body: &'a [u8],
@@ -33,7 +35,8 @@ pub(super) struct Curl<'a> {
 impl Curl<'_> {
     /// The command, on several lines.
     pub(super) fn command(&self) -> String {
-        let mut parts = vec!["curl --globoff --path-as-is -X POST".to_owned()];
+        let method = quoted(self.method.as_bytes());
+        let mut parts = vec![format!("curl --globoff --path-as-is -X {method}")];
         let sent = |name: &str| !LEFT_OUT.contains(&name);
         for (name, value) in self.headers.iter().filter(|(name, _)| sent(name)) {
             let header = match value.as_slice() {
@@ -127,6 +130,7 @@ mod tests {
     fn a_body_that_can_be_no_argument_is_read_from_a_file() {
         let command = |body: &[u8]| {
             Curl {
+                method: "POST",
                 url: "http://x",
                 headers: &[],
                 body,

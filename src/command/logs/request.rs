@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use http::StatusCode;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
@@ -12,8 +13,12 @@ use crate::command::logs::source::{Source, say};
 use crate::disk::{RealDisk, regular};
 use crate::journal::{Log, Row, unescape_bytes};
 
+/// The method of a push.
+const METHOD: &str = "POST";
+
 /// A request.
 pub(super) struct AsSent {
+    pub(super) method: String,
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) body: Vec<u8>,
 }
@@ -21,28 +26,19 @@ pub(super) struct AsSent {
 impl AsSent {
     /// That of a row, if its headers and all of its body were logged.
     pub(super) fn of(row: &Row) -> anyhow::Result<Self> {
+        if let Some(missing) = missing(row) {
+            let hint = row
+                .message()
+                .map_or("", |_| "; --message prints its message");
+            bail!("{missing}{hint}");
+        }
         let sent = row.as_sent();
-        if sent.headers.is_empty() {
-            bail!(
-                "the log has no request of it, only its outcome: logs.request was \"off\". The \
-                 message is there: --message"
-            );
-        }
-        let length = sent
-            .header("content-length")
-            .and_then(|length| std::str::from_utf8(length).ok()?.parse::<usize>().ok());
-        let body = sent.body.clone().unwrap_or_default();
-        match length {
-            Some(length) if length != body.len() => bail!(
-                "the log has {} of the {length} bytes of its body: see logs.request and \
-                 logs.refused_body",
-                body.len()
-            ),
-            Some(_) | None => {}
-        }
+        let target = row.target().map(String::from_utf8_lossy);
+        let method = target.as_deref().and_then(|target| target.split_once(' '));
         Ok(Self {
+            method: method.map_or(METHOD, |(method, _)| method).to_owned(),
             headers: sent.headers.clone(),
-            body,
+            body: sent.body.clone().unwrap_or_default(),
         })
     }
 
@@ -60,6 +56,32 @@ impl AsSent {
         raw.extend_from_slice(&self.body);
         raw
     }
+}
+
+/// What of the request of a row is not in the log, and the key that decides it; `None` if all is.
+pub(super) fn missing(row: &Row) -> Option<String> {
+    let sent = row.as_sent();
+    let is_accepted = row.status() == Some(StatusCode::CREATED);
+    let length = sent
+        .header("content-length")
+        .and_then(|length| std::str::from_utf8(length).ok()?.parse::<usize>().ok());
+    let logged = sent.body.as_ref().map_or(0, Vec::len);
+    match length {
+        _ if sent.headers.is_empty() && is_accepted => Some(without("its request", "off")),
+        _ if sent.headers.is_empty() => Some("the log has no request of it".to_owned()),
+        // A chunked body has no length.
+        length if sent.body.is_none() && is_accepted && length != Some(0) => {
+            Some(without("the body of its request", "headers"))
+        }
+        Some(length) if length != logged => Some(format!(
+            "the log has {logged} of the {length} bytes of its body: see logs.refused_body"
+        )),
+        Some(_) | None => None,
+    }
+}
+
+fn without(what: &str, setting: &str) -> String {
+    format!("{what} was not logged: logs.request was \"{setting}\", and is \"full\" by default")
 }
 
 /// The request of a row as `explain` reads it: the file in quarantine, which has every byte, else
@@ -89,7 +111,7 @@ fn target(row: &Row, source: &Source) -> anyhow::Result<String> {
         return Ok(target);
     }
     say("its path is not in the logs: the first of server.paths is shown");
-    Ok(format!("POST {}", source.first_path))
+    Ok(format!("{METHOD} {}", source.first_path))
 }
 
 /// Method and target of the newest access line with a request id.

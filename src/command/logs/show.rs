@@ -17,6 +17,7 @@ use crate::command::logs::stop::{Stop, until_stopped};
 use crate::command::logs::story::Story;
 use crate::command::stdout::printer;
 use crate::journal::Row;
+use crate::server::RequestDetail;
 
 /// Show all that the logs know of a message: arrivals, outcomes, duplicates, its request.
 ///
@@ -45,7 +46,7 @@ pub(super) struct Show {
     /// Print the body of the request alone, byte for byte.
     #[arg(long, group = "part")]
     body: bool,
-    /// Print a command that posts the request to URL.
+    /// Print a curl command that sends the request to URL.
     #[arg(long, value_name = "URL", group = "part")]
     curl: Option<String>,
 }
@@ -66,7 +67,13 @@ impl Show {
         });
         meter.clear();
         let Some(story) = story? else {
-            bail!("{} is in none of the log files", self.id)
+            let hint = if source.request_detail == RequestDetail::Off {
+                ". With logs.request = \"off\" a push that was accepted is found by the id of its \
+                 message alone"
+            } else {
+                ""
+            };
+            bail!("{} is in none of the log files{hint}", self.id)
         };
         let mut out = printer();
         if self.message {
@@ -81,6 +88,7 @@ impl Show {
         } else if let Some(url) = &self.curl {
             let sent = AsSent::of(self.row(&story)?)?;
             let curl = Curl {
+                method: &sent.method,
                 url,
                 headers: &sent.headers,
                 body: &sent.body,

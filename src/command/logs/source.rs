@@ -13,7 +13,7 @@ use crate::command::logs::selection::Selection;
 use crate::config;
 use crate::disk::RealDisk;
 use crate::journal::{Chain, Filter, Names, Numbering, escaped};
-use crate::server::Paths;
+use crate::server::{Paths, RequestDetail};
 
 /// The endpoint log of the port of server.listen in logs.dir.
 pub(super) struct Source {
@@ -22,6 +22,8 @@ pub(super) struct Source {
     pub(super) zone: TimeZone,
     /// A path that is served, for what the logs do not have.
     pub(super) first_path: String,
+    /// How much of an accepted request is logged by now.
+    pub(super) request_detail: RequestDetail,
 }
 
 impl Source {
@@ -45,6 +47,7 @@ impl Source {
             Paths::Any | Paths::Secret(_) => None,
         };
         Ok(Self {
+            request_detail: config.server.request_detail,
             first_path: first_path.unwrap_or_else(|| "/".to_owned()),
             chain: Chain::new(Arc::new(RealDisk), names.clone(), numbering),
             names,

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::StatusCode;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::command::logs::line::one_line;
 use crate::command::logs::pretty::Pretty;
-use crate::command::logs::request::quarantine_file;
+use crate::command::logs::request::{missing, quarantine_file};
 use crate::command::logs::source::Source;
 use crate::journal::{
     Budget, Filter, Horizon, Lookup, Outcome, Position, Progress, Row, Search, SearchStart, look_up,
@@ -129,6 +130,10 @@ impl Story {
                 "Quarantine",
                 &format!("{}{gone}", one_line(file.as_os_str().as_encoded_bytes())),
             )?;
+        }
+        let is_accepted = main.status() == Some(StatusCode::CREATED);
+        if let Some(missing) = missing(main).filter(|_| is_accepted) {
+            line("Request", &missing)?;
         }
         if let Some(message) = main.message() {
             let pretty = Pretty::of(message);
