@@ -24,11 +24,15 @@ func main() {
 		if err != nil {
 			break
 		}
-		var row struct{ Position, Outcome, MessageId string }
+		// What is no text comes as {"base64": "..."}.
+		var row struct {
+			Position, Outcome  string
+			MessageId, Message any
+		}
 		if err := json.Unmarshal(line, &row); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(row.Outcome, row.MessageId, string(line))
+		fmt.Println(row.Outcome, row.MessageId, row.Message)
 		// Only now it is done: after a crash before this line it comes again.
 		fmt.Fprintln(done, row.Position)
 	}
