@@ -11,13 +11,14 @@ use serde_json::Value;
 use strum::IntoEnumIterator as _;
 
 use crate::admin::{PROMTOOL, bench, get};
-use crate::support::{Identity, key};
+use crate::support::{Bench, Identity, key};
 
 const FILES: [&str; 3] = [
     "deploy/alerts.yml",
     "deploy/alerts_test.yml",
     "deploy/grafana.json",
 ];
+const LNAV: &str = "/usr/bin/lnav";
 /// Labels that Prometheus adds to each sample.
 const ADDED: [&str; 2] = ["instance", "job"];
 
@@ -246,4 +247,74 @@ fn lnav_begins_a_record_where_one_begins() {
             "{name}"
         );
     }
+}
+
+/// lnav with one format besides its own: its exit code, and what it printed on both streams.
+fn lnav(format: &str, args: &[&str]) -> (bool, Vec<u8>, String) {
+    let home = tempfile::tempdir().unwrap();
+    let formats = home.path().join("formats/mns_endpoint");
+    std::fs::create_dir_all(&formats).unwrap();
+    std::fs::write(formats.join("lnav.json"), format).unwrap();
+    let output = Command::new(LNAV)
+        .env("HOME", home.path())
+        .env("TERM", "dumb")
+        .arg("-I")
+        .arg(home.path())
+        .args(args)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), output.stdout, told)
+}
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that tests nothing has to say so"
+)]
+fn lnav_takes_every_record_of_a_real_log_apart() {
+    if !Path::new(LNAV).exists() {
+        assert!(
+            std::env::var_os("REQUIRE_LNAV").is_none(),
+            "{LNAV} is missing: apt-get install lnav"
+        );
+        println!("SKIPPED: {LNAV} is missing, so deploy/lnav.json is NOT tried");
+        return;
+    }
+    let bench = Bench::with(|options| options);
+    bench.accept(&bench.draft().sign(&key(512)));
+    bench.ask(&bench.draft());
+    let log = bench.endpoint.log_path("endpoint_log");
+    let log = log.to_str().unwrap();
+    let query = [
+        "-n",
+        "-c",
+        ";SELECT log_time, logger, log_level, place, thread, log_body FROM mns_endpoint_log",
+        "-c",
+        ":write-json-to -",
+        log,
+    ];
+    let format = file("deploy/lnav.json");
+    let (is_right, printed, told) = lnav(&format, &query);
+    assert!(is_right, "{told}");
+    let rows: Vec<BTreeMap<String, String>> = serde_json::from_slice(&printed).unwrap();
+    let text = bench.endpoint.endpoint_log();
+    let records: Vec<&str> = text.split_terminator("\n\n").collect();
+    // The start, the push and its outcome, and the refusal.
+    assert_eq!((rows.len(), records.len()), (4, 4), "{text}");
+    for (row, record) in rows.iter().zip(records) {
+        let fields: Vec<&str> = record.splitn(6, "] ").collect();
+        let field = |number: usize| fields[number].trim_start_matches('[');
+        assert_eq!(row["log_time"], format!("{}.000", field(0)));
+        assert_eq!(row["log_level"], field(2).to_lowercase());
+        for (name, number) in [("logger", 1), ("place", 3), ("thread", 4)] {
+            assert_eq!(row[name], field(number), "{name}");
+        }
+        assert_eq!(row["log_body"].trim_end(), fields[5].trim_end());
+    }
+    // Its own check of a format, which tries the sample, and what comes of a wrong pattern.
+    let (is_right, _, told) = lnav(&format, &["-C"]);
+    assert!(is_right, "{told}");
+    let (is_right, _, told) = lnav(&format.replace("INFO|WARNING", "NOTE"), &query);
+    assert!(!is_right && told.contains("does not match"), "{told}");
 }
