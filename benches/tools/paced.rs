@@ -43,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
         .checked_mul(u32::try_from(burst)?)
         .and_then(|pause| pause.checked_div(rate));
     let pause = pause.context("the rate is 0, or a burst is too large")?;
+    let begun = Instant::now();
     let pacing = thread::spawn(move || pace(&pushes, &senders, burst, pause));
     let mut spans = Vec::new();
     for connection in connections {
@@ -51,6 +52,7 @@ async fn main() -> anyhow::Result<()> {
     pacing
         .join()
         .map_err(|_panic| anyhow::anyhow!("the pacing thread has panicked"))?;
+    let micros = begun.elapsed().as_micros();
     spans.sort_unstable();
     ensure!(
         spans.len() == count,
@@ -66,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
     #[expect(clippy::print_stdout, reason = "what it is for")]
     {
         println!(
-            "PACED requests={count} p50={} p99={} p999={}",
+            "PACED requests={count} micros={micros} p50={} p99={} p999={}",
             at(500),
             at(990),
             at(999)
