@@ -127,6 +127,15 @@ fn every_path_and_method_is_guarded_whatever_host_origin_and_token_are() {
                         });
                         assert_eq!(answer.status, expected, "{method} {path} {headers}");
                         assert_guarded(&answer);
+                        if needs_token && matches!(expected, 200 | 401 | 415) {
+                            let is_stream = path == "/api/stream" && expected == 200;
+                            let kept = if is_stream {
+                                "no-cache, no-transform"
+                            } else {
+                                "no-store"
+                            };
+                            assert_eq!(answer.headers["cache-control"], kept, "{path}");
+                        }
                         let data = ["version", "items", "minutes", "hello"];
                         let gives_data = data.iter().any(|word| answer.body.contains(word));
                         let is_file = path == "/metrics" || path.starts_with("/inspector/");
@@ -518,6 +527,7 @@ fn the_list_is_paged_from_the_newest_and_each_is_shown_whole() {
         message_file.headers["content-type"],
         "application/octet-stream"
     );
+    assert_eq!(message_file.headers["cache-control"], "no-store");
     assert_eq!(
         message_file.headers["content-disposition"],
         "attachment; filename=\"notification.message\""
@@ -823,21 +833,59 @@ fn the_checks_of_a_request_are_those_of_explain() {
     assert_eq!(checks["causes"].as_array().unwrap().len(), 1, "{checks}");
 }
 
+fn ask_for_replay(admin: SocketAddr, token: &str, body: &str) -> Answer {
+    let request = format!(
+        "POST /api/replay HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(admin, request.as_bytes())
+}
+
 #[test]
-fn a_notification_is_sent_again_to_where_that_is_allowed_and_nowhere_else() {
+fn two_replays_are_under_way_at_most_and_what_is_shown_of_an_answer_is_bounded() {
     let (bench, admin) = bench(|options| options);
     let token = token(&bench);
     bench.accept(&saying(&bench, "again").sign(&key(512)));
     let rows = api(admin, &token, "/api/notifications");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("http://{}/", listener.local_addr().unwrap());
+    let asked = json!({ "id": rows["items"][0]["id"], "to": to, "as": "message" }).to_string();
+    let replay = || ask_for_replay(admin, &token, &asked);
+    std::thread::scope(|scope| {
+        let under_way = [(); 2].map(|()| scope.spawn(replay));
+        let mut held = [(); 2].map(|()| listener.accept().unwrap().0);
+        let third = replay();
+        assert_eq!(third.status, 503, "{third:?}");
+        assert!(third.body.contains("busy"), "{third:?}");
+        for stream in &mut held {
+            use std::io::Write as _;
+            crate::support::read_request(stream);
+            let body = "x".repeat(20_000);
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        for asked in under_way {
+            let told: Value = serde_json::from_str(&asked.join().unwrap().body).unwrap();
+            assert_eq!(told["body"].as_str().unwrap().len(), 16 * 1024);
+        }
+    });
+}
+
+#[test]
+fn a_notification_is_sent_again_to_where_that_is_allowed_and_nowhere_else() {
+    // A proxy of the environment would see the message, and reach what is checked by nobody.
+    let proxy = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"];
+    let (bench, admin) = bench(|options| {
+        proxy.iter().fold(options, |options, name| {
+            options.env(name, "http://127.0.0.1:9")
+        })
+    });
+    let token = token(&bench);
+    bench.accept(&saying(&bench, "again").sign(&key(512)));
+    let rows = api(admin, &token, "/api/notifications");
     let id = rows["items"][0]["id"].as_str().unwrap().to_owned();
-    let ask = |body: &str| {
-        let request = format!(
-            "POST /api/replay HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        exchange(admin, request.as_bytes())
-    };
+    let ask = |body: &str| ask_for_replay(admin, &token, body);
     let to = |to: &str, what: &str| ask(&json!({ "id": id, "to": to, "as": what }).to_string());
     // The endpoint itself takes it for what it is: a duplicate.
     let own = format!("http://{}/notifications", bench.endpoint.address);

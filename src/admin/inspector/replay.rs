@@ -180,3 +180,31 @@ async fn send(
 fn no_answer(error: &(impl std::fmt::Display + ?Sized)) -> ApiError {
     ApiError::new(StatusCode::BAD_GATEWAY, "no_answer", error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A name that leads elsewhere when it is asked for again changes nothing: this one leads
+    /// nowhere at all.
+    #[tokio::test]
+    async fn what_was_checked_is_what_is_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let receiver = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 5];
+            stream.read_exact(&mut head).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).unwrap();
+            head
+        });
+        let url = Url::parse(&format!("http://no-such-name.invalid:{}/", address.port())).unwrap();
+        let sent = send(url, &[address], HeaderMap::new(), Vec::new()).await;
+        assert_eq!(sent.unwrap().0, StatusCode::OK);
+        assert_eq!(&receiver.join().unwrap(), b"POST ");
+    }
+}
