@@ -492,6 +492,8 @@ fn a_restart_is_noticed_and_a_wrong_token_asked_for_again() {
     let (bench, admin) = bench(|options| options);
     browser.goto(&format!("http://{admin}/#token=wrong"));
     browser.until("the form", "document.querySelector('.token input')");
+    let refused = "document.querySelector('.wrong').innerText !== ''";
+    browser.until("the one of the address is refused", refused);
     browser.press(&token(&bench));
     browser.press_key(Key::Enter);
     browser.until("it is live", "document.querySelector('.status.live')");

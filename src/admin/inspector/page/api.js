@@ -22,6 +22,8 @@ function keep(value) {
   try { sessionStorage.setItem(NAME, value); } catch { /* It lasts as long as the page. */ }
 }
 
+export const hasToken = () => Boolean(token);
+
 export function setToken(value) {
   token = value;
   keep(value);

@@ -685,10 +685,12 @@ function tokenView(why) {
   if (why === 429) wrong.textContent = say.tooManyTokens;
   const onsubmit = async (event) => {
     event.preventDefault();
-    api.setToken(field.value.trim());
-    await begin(true);
+    // The address that the command prints is what is likely to be pasted.
+    api.setToken(field.value.trim().split('token=').pop());
+    await begin();
   };
-  if (why === 'wrong') wrong.textContent = say.wrongToken;
+  // Also that of an old address, or of an endpoint that has made another one since.
+  if (why === 401 && api.hasToken()) wrong.textContent = say.wrongToken;
   const form = el(
     'form',
     { class: 'token', onsubmit },
@@ -742,12 +744,12 @@ list.node.addEventListener('pointerleave', () => {
   }
 });
 
-async function begin(isRetry) {
+async function begin() {
   try {
     state.about = await api.get('about');
   } catch (error) {
     if (error.status === 401 || error.status === 429) {
-      tokenView(error.status === 429 ? 429 : isRetry ? 'wrong' : 401);
+      tokenView(error.status);
     } else {
       setTimeout(begin, 2000);
     }

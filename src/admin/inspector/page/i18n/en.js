@@ -293,7 +293,7 @@ export default {
   tokenText:
     'Who may read the logs may open this page. This command prints its address with the '
       + 'token:',
-  token: 'Token',
+  token: 'Token, or the whole address',
   wrongToken: 'This is not the token.',
   tooManyTokens: 'Too many wrong tokens: wait for a second.',
   open: 'Open',

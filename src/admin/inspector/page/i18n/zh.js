@@ -187,7 +187,7 @@ export default {
   },
   tokenTitle: '需要令牌',
   tokenText: '可读取日志的用户即可打开此页面。以下命令会输出带令牌的地址：',
-  token: '令牌',
+  token: '令牌或完整地址',
   wrongToken: '令牌不正确。',
   tooManyTokens: '错误的令牌过多，请稍等一秒。',
   open: '打开',
