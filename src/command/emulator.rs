@@ -18,6 +18,7 @@ use crate::clock::SystemClock;
 use crate::command::chaos::print_counts;
 use crate::command::format::Md5Notation;
 use crate::command::key::{self, Key};
+use crate::command::program::program;
 use crate::command::receiver_tls::ReceiverTls;
 use crate::command::stdout::printer;
 use crate::emulator::{CHAOS_DEFAULT, Chaos, Emulator, KNOWN_KEY, Options, Status};
@@ -185,6 +186,7 @@ impl EmulatorCommand {
     fn announce(&self, base: &str, emulator: &Emulator) -> std::io::Result<()> {
         let mut out = printer();
         let (key, account) = (&self.access_key, &self.account_id);
+        let program = program();
         writeln!(out, "Start Emulator! Address: {base}")?;
         writeln!(out, "Page: {base}/")?;
         writeln!(out, "Certificate: {}", emulator.certificate_url())?;
@@ -203,7 +205,7 @@ impl EmulatorCommand {
         writeln!(out, "\nIn another terminal, an endpoint that trusts it:")?;
         writeln!(
             out,
-            "  mns-endpoint serve --listen 127.0.0.1:8080{tls} --trust {base}/"
+            "  {program} serve --listen 127.0.0.1:8080{tls} --trust {base}/"
         )?;
         writeln!(out, "and in a third one the manual's steps:")?;
         writeln!(out, "  export MNS_ACCOUNT_ENDPOINT={base}")?;
@@ -212,7 +214,7 @@ impl EmulatorCommand {
             "  export ALIBABA_CLOUD_ACCESS_KEY_ID={} ALIBABA_CLOUD_ACCESS_KEY_SECRET={}",
             key.id, key.secret
         )?;
-        writeln!(out, "  mns-endpoint topic create")?;
+        writeln!(out, "  {program} topic create")?;
         // MNS could not reach an address of this machine; this emulator can.
         let force = if Base::parse(base).is_ok_and(|base| net::is_private_host(base.host())) {
             ""
@@ -221,9 +223,9 @@ impl EmulatorCommand {
         };
         writeln!(
             out,
-            "  mns-endpoint subscription create {scheme}://127.0.0.1:8080{force}"
+            "  {program} subscription create {scheme}://127.0.0.1:8080{force}"
         )?;
-        writeln!(out, "  mns-endpoint publish\n")?;
+        writeln!(out, "  {program} publish\n")?;
         out.flush()
     }
 

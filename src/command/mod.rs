@@ -23,6 +23,7 @@ mod input;
 mod inspect;
 mod key;
 mod logs;
+mod program;
 mod push;
 mod receiver_tls;
 mod serve;

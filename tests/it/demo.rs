@@ -167,5 +167,11 @@ fn what_stays_is_shown_on_the_page_until_it_is_stopped() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert!(demo.wait().unwrap().success(), "{rest}");
-    assert!(rest.contains("mns-endpoint publish"), "{rest}");
+    // The page of the local MNS, and a command that a shell finds.
+    let told = rest.split_once("Emulator: http://").unwrap().1;
+    let emulator = told.split('/').next().unwrap();
+    assert!(emulator.parse::<std::net::SocketAddr>().is_ok(), "{rest}");
+    let command = rest.lines().find(|line| line.contains(" --body ")).unwrap();
+    let program = env!("CARGO_BIN_EXE_mns-endpoint");
+    assert_eq!(command.trim(), format!("{program} publish --body hello"));
 }

@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::command::demo::stage::{Scheme, Stage};
 use crate::command::demo::{chaos, manual};
+use crate::command::program::program;
 use crate::command::stdout::printer;
 use crate::emulator::{CHAOS_DEFAULT, Chaos};
 use crate::signals::{Asked, Signals};
@@ -107,14 +108,17 @@ impl Demo {
 async fn stay(stage: &Stage) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     let (admin, page) = stage.open_page()?;
-    let mns = stage.emulator_url();
-    let key = "ALIBABA_CLOUD_ACCESS_KEY_ID=emulator ALIBABA_CLOUD_ACCESS_KEY_SECRET=emulator";
+    let (mns, program) = (stage.emulator_url(), program());
     writeln!(
         printer(),
         "\nAll of it stays up until Ctrl-C. What arrives is shown here:\n\
          Inspector: {page}\n\
-         Another message, from another terminal:\n\
-         {key} MNS_ACCOUNT_ENDPOINT={mns} mns-endpoint publish --body hello"
+         The local MNS, to publish more and to let things go wrong:\n\
+         Emulator: {mns}/\n\
+         Or from another terminal:\n  \
+         export MNS_ACCOUNT_ENDPOINT={mns}\n  \
+         export ALIBABA_CLOUD_ACCESS_KEY_ID=emulator ALIBABA_CLOUD_ACCESS_KEY_SECRET=emulator\n  \
+         {program} publish --body hello"
     )?;
     while signals.asked().await == Asked::Reload {}
     admin.stop().await;

@@ -42,7 +42,7 @@ pub(crate) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
         let address = options.listen;
         anyhow!(
             "cannot listen on {address}: {error}; choose another address for admin.listen, or \
-            \"off\""
+            \"off\": another serve has its own, as in --set admin.listen=127.0.0.1:9081"
         )
     })?;
     Ok(Some(listener))
