@@ -31,7 +31,10 @@ const PHONE_WIDTH: u32 = 360;
 const TOO_WIDE: &str = "
     const page = document.documentElement;
     const name = (node) => `${node.tagName}.${node.className} ${node.textContent.slice(0, 40)}`;
-    const cuts = (node) => getComputedStyle(node).overflowX !== 'visible';
+    const cuts = (node) => {
+        const { overflowX, textOverflow } = getComputedStyle(node);
+        return ['auto', 'scroll'].includes(overflowX) || textOverflow === 'ellipsis';
+    };
     const isCut = (node) => {
         for (let up = node.parentElement; up && up !== document.body; up = up.parentElement) {
             if (cuts(up)) return true;
@@ -495,6 +498,15 @@ fn a_restart_is_noticed_and_a_wrong_token_asked_for_again() {
     let refused = "document.querySelector('.wrong').innerText !== ''";
     browser.until("the one of the address is refused", refused);
     browser.press(&token(&bench));
+    browser.press_key(Key::Enter);
+    browser.until("it is live", "document.querySelector('.status.live')");
+    // The whole address that is printed will do.
+    browser.js("sessionStorage.clear()");
+    browser.goto(&format!("http://{admin}/?"));
+    browser.until("the form again", "document.querySelector('.token input')");
+    let is_silent = browser.js("return document.querySelector('.wrong').innerText");
+    assert_eq!(is_silent, "", "nobody has shown a wrong one");
+    browser.press(&page(&bench, admin, ""));
     browser.press_key(Key::Enter);
     browser.until("it is live", "document.querySelector('.status.live')");
     // It stays in its tab.

@@ -216,6 +216,10 @@ fn not_ready(looks: &mut Looks<'_>) {
     let red = "document.querySelector('.notice.bad')";
     looks.browser.until("it says so", red);
     looks.look("not-ready");
+    // The look itself sees what is too wide.
+    let wide = "document.querySelector('.pulse').style.width = '3000px'";
+    looks.browser.js(wide);
+    assert_ne!(looks.browser.too_wide("wide"), Vec::<String>::new());
 }
 
 #[test]
