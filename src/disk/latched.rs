@@ -146,6 +146,10 @@ impl DiskFile for LatchedFile {
         self.file.begin_write_back(offset, len);
     }
 
+    fn uncache(&self, offset: u64, len: u64) {
+        self.file.uncache(offset, len);
+    }
+
     fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
         let (latch, file) = (self.latch.clone(), self.file.duplicate()?);
         Ok(Box::new(Self { latch, file }))

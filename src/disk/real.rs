@@ -155,6 +155,11 @@ impl DiskFile for RealFile {
         }
     }
 
+    /// The same call: of what is on the disk already it drops the pages.
+    fn uncache(&self, offset: u64, len: u64) {
+        self.begin_write_back(offset, len);
+    }
+
     fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
         let (file, is_directory) = (self.file.try_clone()?, self.is_directory);
         Ok(Box::new(Self { file, is_directory }))

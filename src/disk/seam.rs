@@ -102,6 +102,10 @@ pub trait DiskFile: Send {
     /// sync then has less to do. A hint: it makes nothing durable, and may do nothing.
     fn begin_write_back(&self, offset: u64, len: u64);
 
+    /// Tells the system that the `len` bytes at `offset`, which are on the disk, are not going to
+    /// be read again soon. A hint: it may do nothing.
+    fn uncache(&self, _offset: u64, _len: u64) {}
+
     /// A second handle to the same file, so that another thread can sync it.
     ///
     /// # Errors

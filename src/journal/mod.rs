@@ -43,7 +43,7 @@ pub use read::{
     Budget, Chain, Damage, Event, Filter, Follower, Found, Horizon, Labels, Lookup, NoPosition,
     NotificationKey, Numbering, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress,
     RecordTime, Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back,
-    look_up, verify,
+    look_up, newest, verify,
 };
 pub use record::{
     AccessField, AccessLine, Format, Head, Level, MessageLine, Place, RECOVERED, Record,

@@ -80,6 +80,7 @@ impl Selection {
             peers: self.peer.clone(),
             contains: self.contains.clone(),
             text: Vec::new(),
+            needles: Vec::new(),
             since: moment("--since", &self.since)?,
             until: moment("--until", &self.until)?,
             zone: Some(zone.clone()),

@@ -35,6 +35,9 @@ pub struct Filter {
     pub contains: Vec<String>,
     /// The same as a condition of its own: what `logs find` is asked for.
     pub text: Vec<String>,
+    /// Texts that the bytes of a row have, in either case unless one has an upper-case letter. They
+    /// narrow the search before a row is parsed: whoever asks for them decides by the row.
+    pub needles: Vec<String>,
     /// Not before this moment.
     pub since: Option<Timestamp>,
     /// Before this moment.
@@ -136,8 +139,9 @@ impl Filter {
             group(&self.text, case),
             group(&titles, |_| Case::Kept),
         ]);
+        let needles = self.needles.chunks(1).map(|one| group(one, case));
         Prefilter {
-            groups: groups.flatten().collect(),
+            groups: groups.chain(needles).flatten().collect(),
         }
     }
 }

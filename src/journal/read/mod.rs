@@ -2,6 +2,7 @@
 //! row by row, following what is written or searching from the newest back.
 
 mod accepted;
+mod bisect;
 mod chain;
 mod event;
 mod filter;
@@ -9,6 +10,7 @@ mod follow;
 mod horizon;
 mod look_up;
 mod needle;
+mod newest;
 mod page;
 mod parsed;
 mod parts;
@@ -33,6 +35,7 @@ pub use filter::Filter;
 pub use follow::{Follower, POLL_INTERVAL};
 pub use horizon::Horizon;
 pub use look_up::{Lookup, look_up};
+pub use newest::newest;
 pub use page::{Budget, Page, Progress, SearchStart};
 pub use parts::Parts;
 pub use position::{NoPosition, Position};

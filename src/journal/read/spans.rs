@@ -133,6 +133,12 @@ pub(super) fn boundaries(bytes: &[u8], is_begin: bool) -> Vec<usize> {
     first.into_iter().chain(further).collect()
 }
 
+/// The first record of bytes that begin with one.
+pub(super) fn first_record(bytes: &[u8]) -> &[u8] {
+    let next = boundaries(bytes, true).get(1).copied();
+    next.and_then(|end| bytes.get(..end)).unwrap_or(bytes)
+}
+
 /// The last of [`boundaries`].
 pub(super) fn last_boundary(bytes: &[u8]) -> Option<usize> {
     memchr::memrchr_iter(b'\n', bytes)

@@ -16,7 +16,7 @@ use crate::disk::{Disk as _, Open, RealDisk};
 use crate::journal::read::spans::{Next, split};
 use crate::journal::read::{
     Budget, Chain, Event, Filter, Follower, Horizon, Lookup, Numbering, Outcome, Position, Saved,
-    Search, SearchStart, Start, look_up,
+    Search, SearchStart, Start, look_up, newest,
 };
 use crate::journal::{Log, Names};
 
@@ -706,4 +706,103 @@ fn what_a_refused_request_says_of_itself_is_a_claim() {
         is_claimed: true,
     };
     assert_eq!(labels, [claim]);
+}
+
+/// The row of a push at an hour of 2026, the first being 0.
+fn pushed_at(hour: i64, id: u32, message: &str) -> String {
+    let begin: jiff::civil::DateTime = "2026-01-01T00:00:00".parse().unwrap();
+    let at = begin + jiff::SignedDuration::from_hours(hour);
+    let at = at.strftime("[%Y-%m-%d %H:%M:%S]").to_string();
+    pushed(id, message).replace("[2026-11-24 18:40:36]", &at)
+}
+
+#[test]
+fn a_range_of_times_is_found_without_reading_all_that_is_newer() {
+    let dir = Dir::new();
+    // An hour each, three files of 500 and one that is written.
+    let write = |from: u32, to: u32| {
+        let rows = (from..to).map(|id| pushed_at(i64::from(id), id, &"m".repeat(3000)));
+        dir.append(rows.collect::<String>().as_bytes());
+    };
+    for file in 0..3 {
+        write(file * 500, (file + 1) * 500);
+        dir.rotate();
+    }
+    write(1500, 1600);
+    let hour = |hour: i64| {
+        let begin: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        Some(begin + jiff::SignedDuration::from_hours(hour))
+    };
+    for (since, until, block) in [
+        (10, 20, 64 * 1024),
+        (0, 1, 64 * 1024),
+        (490, 510, 64 * 1024),
+        (700, 701, 8000),
+        (1590, 2000, 64 * 1024),
+        (1700, 1800, 64 * 1024),
+    ] {
+        let filter = Filter {
+            since: hour(since),
+            until: hour(until),
+            ..all()
+        };
+        let mut search = dir.search(filter, block);
+        let page = search.page(&ALL, |_| false).unwrap();
+        let found: Vec<_> = page
+            .rows
+            .iter()
+            .map(|row| String::from_utf8(row.labels.message_id.clone()).unwrap())
+            .collect();
+        let expected = (since..until.min(1600)).rev().map(|id| format!("M{id}"));
+        let expected: Vec<_> = expected.collect();
+        assert_eq!(found, expected, "{since} to {until}");
+        // The range itself, its margin, and what a bisection is not sure of.
+        let most = 700_000 + (until.min(1600) - since.min(1600)).unsigned_abs() * 8000;
+        let read = search.bytes_read();
+        assert!(read <= most, "{since} to {until}: {read}");
+        let progress = search.progress();
+        assert!(progress.bytes <= progress.bytes_total, "{progress:?}");
+    }
+}
+
+#[test]
+fn every_needle_must_be_there_and_the_progress_counts_what_is_newer() {
+    let dir = Dir::new();
+    push(&dir, 1..=30);
+    dir.rotate();
+    dir.append(pushed(31, "a Needle here").as_bytes());
+    dir.append(pushed(32, "a needle there").as_bytes());
+    let find = |needles: &[&str]| {
+        let filter = Filter {
+            needles: needles.iter().map(|needle| (*needle).to_owned()).collect(),
+            ..all()
+        };
+        let page = dir.search(filter, 4000).page(&ALL, |_| false).unwrap();
+        let ids = page.rows.into_iter().map(|row| row.labels.message_id);
+        ids.map(|id| String::from_utf8(id).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(find(&["needle"]), ["M32", "M31"]);
+    assert_eq!(find(&["Needle"]), ["M31"]);
+    assert_eq!(find(&["needle", "there"]), ["M32"]);
+    assert_eq!(find(&["needle", "absent"]), [""; 0]);
+    // A text that no needle can be made of excludes nothing.
+    assert_eq!(find(&["needle", "\n"]), ["M32", "M31"]);
+    let newest = newest(&dir.chain(), &Horizon::FileEnd).unwrap().unwrap();
+    dir.append(pushed(33, "later").as_bytes());
+    let begin = |position| {
+        let start = SearchStart::Before(position);
+        Search::new(dir.chain(), Horizon::FileEnd, all(), start)
+            .unwrap()
+            .unwrap()
+    };
+    let mut search = begin(newest);
+    let page = search.page(&Budget { rows: 3, ..ALL }, |_| false).unwrap();
+    assert_eq!(page.rows[0].labels.message_id, b"M32");
+    let later = pushed(33, "later").len() as u64;
+    assert_eq!(search.progress().bytes_newer, later);
+    let all = search.progress().bytes_newer + search.progress().bytes_total;
+    let rest = begin(page.next.unwrap()).progress();
+    assert_eq!(rest.bytes_newer + rest.bytes_total, all);
+    assert!(rest.bytes_newer > later);
 }

@@ -1,0 +1,23 @@
+//! The place behind the newest row.
+
+use std::io;
+
+use crate::journal::read::chain::Chain;
+use crate::journal::read::horizon::Horizon;
+use crate::journal::read::position::Position;
+
+/// The place behind the newest row, before which a search may begin later; `None` if there is no
+/// file.
+///
+/// # Errors
+/// The disk's.
+pub fn newest(chain: &Chain, horizon: &Horizon) -> io::Result<Option<Position>> {
+    let youngest = chain.links()?.into_iter().next_back();
+    let Some(open) = youngest.map(|link| chain.open(link)).transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let file = open.file.as_ref();
+    let readable = horizon.readable(file, open.link.id)?;
+    let end = readable.last_row_end(file)?;
+    Position::of(file, open.link.number, end).map(Some)
+}
