@@ -11,5 +11,5 @@ mod wrong_tokens;
 
 pub use access::Access;
 pub use admin::{Admin, Sources};
-pub use inspector::{About, Inspector};
+pub use inspector::{About, Inspector, LogSource};
 pub use ready::Part;

@@ -9,9 +9,10 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 use tracing::error;
 
+use crate::admin::Inspector;
 use crate::clock::{Clock as _, SystemClock};
 use crate::metrics::families::Families;
-use crate::metrics::{journal, net, process, quarantine, requests, traces, trust};
+use crate::metrics::{inspector, journal, net, process, quarantine, requests, traces, trust};
 use crate::net::{Counters, Tls};
 use crate::server::Endpoint;
 
@@ -24,6 +25,7 @@ struct EndpointCollector {
     endpoint: Arc<Endpoint>,
     connections: Arc<Counters>,
     tls: Option<Arc<Tls>>,
+    inspector: Arc<Inspector>,
 }
 
 /// What every process is asked for, under names without our prefix.
@@ -37,6 +39,7 @@ pub(crate) fn text_of(
     endpoint: Arc<Endpoint>,
     connections: Arc<Counters>,
     tls: Option<Arc<Tls>>,
+    inspector: Arc<Inspector>,
 ) -> impl Fn() -> String + Send + Sync + 'static {
     let mut registry = Registry::default();
     let started = SystemClock.now();
@@ -46,6 +49,7 @@ pub(crate) fn text_of(
         endpoint,
         connections,
         tls,
+        inspector,
     }));
     move || {
         let mut metrics = String::new();
@@ -74,6 +78,7 @@ impl Collector for EndpointCollector {
         journal::write(families, &endpoint.journal)?;
         quarantine::write(families, &endpoint.quarantine)?;
         traces::write(families, &endpoint.traces)?;
+        inspector::write(families, &self.inspector)?;
         families.gauge(
             "draining",
             "Whether a stop is under way",

@@ -4,6 +4,7 @@
 
 mod collector;
 mod families;
+mod inspector;
 mod journal;
 mod net;
 mod process;

@@ -46,6 +46,8 @@ mod https;
 mod inspector;
 mod inspector_browser;
 mod inspector_frames;
+mod inspector_search;
+mod inspector_search_browser;
 mod inspector_views;
 mod journal;
 mod kill9;

@@ -44,11 +44,11 @@ pub(in crate::admin) async fn answer(
             })))
         }
         Api::Stream => stream(inspector, uri),
-        Api::Notifications => notifications(inspector, uri),
+        Api::Notifications => notifications(inspector, uri).await,
         Api::Replay => replay(inspector, request, body).await,
         Api::Notification(id) => {
             Query::of(uri, &[])?;
-            detail(inspector, id)
+            detail(inspector, id).await
         }
         Api::Checks(id) => {
             Query::of(uri, &[])?;
@@ -56,11 +56,11 @@ pub(in crate::admin) async fn answer(
         }
         Api::Request(id) => {
             Query::of(uri, &[])?;
-            detail::request(inspector, id)
+            detail::request(inspector, id).await
         }
         Api::Message(id) => {
             Query::of(uri, &[])?;
-            message(inspector, id)
+            message(inspector, id).await
         }
     }
 }

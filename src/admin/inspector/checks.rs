@@ -2,29 +2,33 @@
 //! fetched for them.
 
 use std::convert::Infallible;
-use std::time::SystemTime;
 
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use crate::admin::inspector::detail::find;
 use crate::admin::inspector::inspector::Inspector;
-use crate::admin::inspector::request::{judged, text_or_base64};
+use crate::admin::inspector::known::Known;
+use crate::admin::inspector::request::text_or_base64;
 use crate::admin::respond::{self, ApiError};
 use crate::explain::{Checked, Judge, Judgement, Outcome};
 use crate::mns::SigningCertUrl;
-use crate::server::{Paths, Summary};
+use crate::server::Paths;
 
 /// `GET /api/notifications/ID/checks`.
 pub(super) async fn checks(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
-    let recorded = find(inspector, id)?;
-    let judgement = judge(inspector, &recorded.summary).await;
+    let known = Known::find(inspector, id).await?;
     let paths = &inspector.rows.paths;
+    let Some(judgement) = judge(inspector, &known).await else {
+        return Ok(respond::json(&not_judged(&known, paths)));
+    };
     let decisive = judgement.decisive;
-    let verdict = decisive.map_or_else(
-        || json!({ "status": 201, "reason": null }),
-        |(reason, status)| json!({ "status": status, "reason": reason }),
-    );
+    let is_unknown = |checked: &Checked| matches!(checked.outcome, Outcome::Unknown(_));
+    let verdict = match decisive {
+        // What was answered: a check that cannot be made here decides nothing.
+        _ if judgement.checks.iter().any(is_unknown) => answered(&known),
+        Some((reason, status)) => json!({ "status": status, "reason": reason }),
+        None => json!({ "status": 201, "reason": null }),
+    };
     let causes = judgement.causes.iter().filter(|_| decisive.is_some());
     let causes: Vec<Value> = causes.map(|text| shown(paths, text.as_bytes())).collect();
     let checks: Vec<Value> = judgement
@@ -38,24 +42,42 @@ pub(super) async fn checks(inspector: &Inspector, id: &str) -> Result<Response, 
         "string_to_sign": string_to_sign.map(|text| shown(paths, text)),
         "verdict": verdict,
         "causes": causes,
+        "left_out": null,
     })))
 }
 
-async fn judge(inspector: &Inspector, summary: &Summary) -> Judgement {
+/// What the log says of a request that it does not have all of: a part of a body would be judged as
+/// another body.
+fn not_judged(known: &Known, paths: &Paths) -> Value {
+    let left_out: Option<&str> = known.left_out.map(Into::into);
+    let string_to_sign = known.string_to_sign.as_deref();
+    json!({
+        "checks": [],
+        "string_to_sign": string_to_sign.map(|text| shown(paths, text)),
+        "verdict": answered(known),
+        "causes": [],
+        "left_out": left_out,
+    })
+}
+
+fn answered(known: &Known) -> Value {
+    let (status, reason) = &known.verdict;
+    json!({ "status": status, "reason": reason })
+}
+
+/// `None` if the request is not all there.
+async fn judge(inspector: &Inspector, known: &Known) -> Option<Judgement> {
     let mut judgement = Judgement::default();
-    let Some(request) = judged(summary) else {
-        return judgement;
-    };
+    let request = known.request()?;
     let gate = inspector.endpoint.gate.load_full();
     let (policy, prefixes) = gate.verifier.judges_by();
-    let now: SystemTime = summary.came;
     let judge = Judge {
         settings: &inspector.endpoint.settings,
         policy,
         prefixes,
         admission: &gate.admission,
-        now,
-        client: Some(summary.peer.ip()),
+        now: known.came,
+        client: known.peer,
         cut_off: &[],
     };
     let certificate = async |url: Option<&SigningCertUrl>| {
@@ -66,7 +88,7 @@ async fn judge(inspector: &Inspector, summary: &Summary) -> Judgement {
         })
     };
     match judgement.judge(judge, &request, certificate).await {
-        Ok(()) => judgement,
+        Ok(()) => Some(judgement),
         Err(never) => match never {},
     }
 }

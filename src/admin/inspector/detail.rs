@@ -2,75 +2,77 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::admin::inspector::inspector::Inspector;
-use crate::admin::inspector::request::{Head, claimed, judged, text_or_base64};
-use crate::admin::inspector::row::Names;
+use crate::admin::inspector::known::{Known, gone};
+use crate::admin::inspector::request::{Head, text_or_base64};
 use crate::admin::respond::{self, ApiError};
-use crate::server::Recorded;
 
 /// `GET /api/notifications/ID`.
-pub(super) fn detail(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
-    let recorded = find(inspector, id)?;
-    let summary = &recorded.summary;
-    let head = Head::of(summary, &inspector.rows.paths);
-    let (method, target) = head.line();
-    let headers: Vec<[Value; 2]> = head
-        .headers()
-        .map(|(name, value)| [text_or_base64(name), text_or_base64(value)])
-        .collect();
-    let judged = judged(summary);
-    let said = judged.as_ref().and_then(claimed);
-    let attributes: Option<Vec<[Value; 2]>> = said.as_ref().map(|said| {
-        let attributes = said.attributes().into_iter();
-        let others = attributes.filter(|(name, _)| *name != "Message");
-        others
-            .map(|(name, value)| [json!(name), text_or_base64(value)])
-            .collect()
-    });
-    let mut item = inspector.rows.row(&recorded, &Names::of(summary));
-    if let Some(item) = item.as_object_mut() {
-        item.insert("attributes".to_owned(), json!(attributes));
-        let message = said.as_ref().map(|said| text_or_base64(&said.message));
-        item.insert("message".to_owned(), json!(message));
-        let request = json!({
+pub(super) async fn detail(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
+    let known = Known::find(inspector, id).await?;
+    let request = known.head.as_ref().map(|head| {
+        let head = Head::of(head, &inspector.rows.paths);
+        let (method, target) = head.line();
+        let headers: Vec<[Value; 2]> = head
+            .headers()
+            .map(|(name, value)| [text_or_base64(name), text_or_base64(value)])
+            .collect();
+        json!({
             "method": method,
             "target": target,
             "headers": headers,
-            "body": summary.body().map(text_or_base64),
-        });
-        item.insert("request".to_owned(), request);
+            "body": known.body.as_deref().map(text_or_base64),
+        })
+    });
+    let attributes = known.attributes();
+    let others = attributes.iter().filter(|(name, _)| *name != "Message");
+    let others: Vec<[Value; 2]> = others
+        .map(|(name, value)| [json!(name), text_or_base64(value)])
+        .collect();
+    let message = known.message();
+    let left_out: Option<&str> = known.left_out.map(Into::into);
+    let mut item = known.item;
+    if let Some(item) = item.as_object_mut() {
+        let said = (!attributes.is_empty()).then_some(others);
+        item.insert("attributes".to_owned(), json!(said));
+        let message = message.as_deref().map(text_or_base64);
+        item.insert("message".to_owned(), json!(message));
+        item.insert("request".to_owned(), json!(request));
+        item.insert("left_out".to_owned(), json!(left_out));
     }
     Ok(respond::json(&item))
 }
 
 /// `GET /api/notifications/ID/request`: as `explain` reads it.
-pub(super) fn request(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
-    let recorded = find(inspector, id)?;
-    let summary = &recorded.summary;
-    let body = summary
-        .body()
-        .ok_or_else(|| gone("the body was too large to keep"))?;
-    let head = Head::of(summary, &inspector.rows.paths);
+pub(super) async fn request(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
+    let known = Known::find(inspector, id).await?;
+    let (head, body) = sent(&known)?;
+    let head = Head::of(head, &inspector.rows.paths);
     let head = head.bytes().strip_suffix(b"\r\n").unwrap_or_default();
     let length = format!("content-length: {}\r\n\r\n", body.len());
     let bytes = [head, length.as_bytes(), body].concat();
     Ok(download("notification.http", bytes))
 }
 
+/// Head and body of a request that is all there.
+pub(super) fn sent(known: &Known) -> Result<(&[u8], &[u8]), ApiError> {
+    if let Some(left_out) = known.left_out {
+        return Err(gone(left_out.why()));
+    }
+    let body = known.body.as_deref();
+    let sent = known.head.as_deref().zip(body);
+    sent.ok_or_else(|| gone("the body was too large to keep"))
+}
+
 /// `GET /api/notifications/ID/message`: its bytes as they were published.
-pub(super) fn message(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
-    let recorded = find(inspector, id)?;
-    let request = judged(&recorded.summary);
-    let said = request.as_ref().and_then(claimed);
-    let message = said.ok_or_else(|| gone("no message can be read from this request"))?;
-    Ok(download(
-        "notification.message",
-        message.message.into_owned(),
-    ))
+pub(super) async fn message(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
+    let known = Known::find(inspector, id).await?;
+    let message = known.message();
+    let message = message.ok_or_else(|| gone("no message can be read from this request"))?;
+    Ok(download("notification.message", message))
 }
 
 /// A download under a fixed name: a peer does not choose file names.
@@ -84,16 +86,4 @@ fn download(name: &str, bytes: Vec<u8>) -> Response {
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
     (headers, Body::from(bytes)).into_response()
-}
-
-pub(super) fn find(inspector: &Inspector, id: &str) -> Result<Recorded, ApiError> {
-    let seq = inspector.rows.seq(id);
-    let found = seq.and_then(|seq| Some((seq, inspector.endpoint.recent.find(seq)?)));
-    found
-        .map(|(seq, summary)| Recorded { seq, summary })
-        .ok_or_else(|| gone("it is not in memory any more"))
-}
-
-fn gone(text: &str) -> ApiError {
-    ApiError::new(StatusCode::GONE, "gone", text)
 }

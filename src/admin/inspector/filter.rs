@@ -3,14 +3,15 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
+use crate::admin::inspector::logged::Logged;
+use crate::admin::inspector::moment::moment;
+use crate::admin::inspector::names::Names;
 use crate::admin::inspector::query::{Query, wrong};
 use crate::admin::inspector::request::Head;
-use crate::admin::inspector::row::Names;
 use crate::admin::respond::ApiError;
-use crate::journal::Outcome;
+use crate::journal::{self, Outcome};
 use crate::mns::header;
 use crate::server::{Paths, Summary};
 
@@ -51,6 +52,19 @@ enum Name {
     RequestId,
     Status,
     Peer,
+}
+
+/// What names and words are compared with.
+struct Said<'a> {
+    names: &'a Names,
+    request_id: &'a [u8],
+    peer: &'a [u8],
+    status: &'a str,
+    /// Keys, with commas between them.
+    reason: &'a [u8],
+    target: &'a [u8],
+    message: &'a [u8],
+    body: &'a [u8],
 }
 
 /// A word that must stand somewhere. One without upper-case letters fits either case.
@@ -112,11 +126,13 @@ impl Filter {
             Some(("status", value)) => Some((Name::Status, value)),
             Some(("peer", value)) => Some((Name::Peer, value)),
             Some(("before" | "until", value)) if !value.is_empty() => {
-                self.until = Some(time(value)?);
+                let until = time(value)?;
+                self.until = Some(self.until.map_or(until, |known| known.min(until)));
                 return Ok(());
             }
             Some(("after" | "since", value)) if !value.is_empty() => {
-                self.since = Some(time(value)?);
+                let since = time(value)?;
+                self.since = Some(self.since.map_or(since, |known| known.max(since)));
                 return Ok(());
             }
             Some(_) | None => None,
@@ -149,6 +165,46 @@ impl Filter {
         self.fits_time(summary.came) && self.fits_text(summary, names, paths)
     }
 
+    /// Whether a row of the log files fits, of those that the search of them has found.
+    pub(super) fn fits_logged(&self, logged: &Logged, names: &Names) -> bool {
+        let row = &logged.row;
+        let status = row.status().map(|status| status.as_u16().to_string());
+        self.wants(logged.outcome)
+            && self.fits_said(&Said {
+                names,
+                request_id: row.request_id().unwrap_or_default(),
+                peer: row.peer().unwrap_or_default(),
+                status: status.as_deref().unwrap_or_default(),
+                reason: row.reason().unwrap_or_default(),
+                target: row.target().unwrap_or_default(),
+                message: row.message().unwrap_or(&names.preview),
+                body: logged.body().unwrap_or_default(),
+            })
+    }
+
+    /// What the log files are searched for. It finds all that fit, and more.
+    pub(super) fn of_files(&self, zone: &TimeZone) -> journal::Filter {
+        let outcomes = self.outcomes.iter().map(|outcome| match outcome {
+            Outcome::Other => Outcome::Refused,
+            outcome => *outcome,
+        });
+        // Letters of other scripts have cases that the search of bytes does not know.
+        let names = self.names.iter().filter(|(_, text)| text.is_ascii());
+        let names = names.filter(|(name, _)| *name != Name::Status);
+        let words = self.words.iter().map(|word| &word.bytes);
+        let words = words.filter_map(|bytes| String::from_utf8(bytes.clone()).ok());
+        journal::Filter {
+            outcomes: outcomes.collect(),
+            needles: names.map(|(_, text)| text.clone()).chain(words).collect(),
+            since: self.since,
+            until: self.until,
+            zone: Some(zone.clone()),
+            // Strangers are told apart here, in another way.
+            all: true,
+            ..journal::Filter::default()
+        }
+    }
+
     fn fits_time(&self, came: SystemTime) -> bool {
         let Ok(came) = Timestamp::try_from(came) else {
             return false;
@@ -160,42 +216,61 @@ impl Filter {
         if self.names.is_empty() && self.words.is_empty() {
             return true;
         }
-        let head = Head::of(summary, paths);
+        let head = Head::of(summary.head(), paths);
         let request_id = head.header(header::REQUEST_ID.as_str()).unwrap_or_default();
         let (peer, status) = (summary.peer.to_string(), summary.status.to_string());
-        let reason = summary.reason.map_or("", crate::server::Reason::key);
-        let begins = |(name, wanted): &(Name, String)| {
-            let text = match name {
-                Name::Topic => names.topic.as_slice(),
-                Name::Subscription => &names.subscription,
-                Name::Tag => &names.tag,
-                Name::Reason => reason.as_bytes(),
-                Name::MessageId => &names.message_id,
-                Name::RequestId => request_id,
-                Name::Status => status.as_bytes(),
-                Name::Peer => peer.as_bytes(),
-            };
-            let lower = String::from_utf8_lossy(text).to_lowercase();
-            lower.starts_with(wanted.as_str())
-        };
         let (_, target) = head.line();
+        self.fits_said(&Said {
+            names,
+            request_id,
+            peer: peer.as_bytes(),
+            status: &status,
+            reason: summary
+                .reason
+                .map_or("", crate::server::Reason::key)
+                .as_bytes(),
+            target: target.as_bytes(),
+            message: &names.preview,
+            body: summary.body().unwrap_or_default(),
+        })
+    }
+
+    fn fits_said(&self, said: &Said<'_>) -> bool {
+        let names = said.names;
+        let begins = |(name, wanted): &(Name, String)| {
+            let begins = |text: &[u8]| {
+                let lower = String::from_utf8_lossy(text).to_lowercase();
+                lower.starts_with(wanted.as_str())
+            };
+            match name {
+                Name::Topic => begins(&names.topic),
+                Name::Subscription => begins(&names.subscription),
+                Name::Tag => begins(&names.tag),
+                Name::Reason => said.reason.split(|byte| *byte == b',').any(begins),
+                Name::MessageId => begins(&names.message_id),
+                Name::RequestId => begins(said.request_id),
+                Name::Status => begins(said.status.as_bytes()),
+                Name::Peer => begins(said.peer),
+            }
+        };
         let places: [&[u8]; 10] = [
             &names.topic,
             &names.subscription,
             &names.tag,
             &names.message_id,
-            &names.preview,
-            request_id,
-            target.as_bytes(),
-            peer.as_bytes(),
-            reason.as_bytes(),
-            summary.body().unwrap_or_default(),
+            said.message,
+            said.request_id,
+            said.target,
+            said.peer,
+            said.reason,
+            said.body,
         ];
         let stands = |word: &Word| places.iter().any(|place| word.stands_in(place));
         self.names.iter().all(begins) && self.words.iter().all(stands)
     }
 }
 
+/// Those of the requests in memory, and one that only the log files have.
 impl Word {
     fn stands_in(&self, text: &[u8]) -> bool {
         let mut windows = text.windows(self.bytes.len());
@@ -206,52 +281,9 @@ impl Word {
     }
 }
 
-/// A time as people write it: `18:40`, `18:40:36`, a date, both with T between, or RFC 3339. A time
-/// alone is the last one that was.
-fn moment(text: &str, now: SystemTime, zone: &TimeZone) -> Option<Timestamp> {
-    if let Ok(timestamp) = text.parse::<Timestamp>() {
-        return Some(timestamp);
-    }
-    let now = Timestamp::try_from(now).ok()?;
-    let local = |time: DateTime| zone.to_timestamp(time).ok();
-    if let Ok(time) = text.parse::<Time>() {
-        let today = now.to_zoned_datetime(zone.clone()).date();
-        let at = local(today.to_datetime(time))?;
-        if at <= now {
-            return Some(at);
-        }
-        return local(today.yesterday().ok()?.to_datetime(time));
-    }
-    if let Ok(time) = text.parse::<DateTime>() {
-        return local(time);
-    }
-    local(text.parse::<Date>().ok()?.to_datetime(Time::midnight()))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        let zone = TimeZone::get("Asia/Shanghai").unwrap();
-        let now: Timestamp = "2026-11-24T18:40:36+08:00".parse().unwrap();
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_second().cast_unsigned());
-        for (text, expected) in [
-            ("18:40", "2026-11-24T10:40:00Z"),
-            ("18:41", "2026-11-23T10:41:00Z"),
-            ("09:00:01", "2026-11-24T01:00:01Z"),
-            ("2026-11-24", "2026-11-23T16:00:00Z"),
-            ("2026-11-24T18:40", "2026-11-24T10:40:00Z"),
-            ("2026-11-24T18:40:36+00:00", "2026-11-24T18:40:36Z"),
-        ] {
-            let found = moment(text, now, &zone).map(|time| time.to_string());
-            assert_eq!(found.as_deref(), Some(expected), "{text}");
-        }
-        assert_eq!(moment("25:00", now, &zone), None);
-    }
 
     #[test]
     fn a_word_with_an_upper_case_letter_is_exact() {

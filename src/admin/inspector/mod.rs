@@ -2,22 +2,32 @@
 
 mod about;
 mod api;
+mod captured;
 mod checks;
+mod cursor;
 mod detail;
 mod files;
 mod filter;
 mod hour;
 mod inspector;
+mod known;
 mod list;
+mod log_source;
+mod logged;
+mod moment;
+mod names;
 mod query;
 mod replay;
 mod request;
 mod row;
+mod searcher;
 mod stream;
 mod streams;
 mod subscriptions;
+mod walks;
 
 pub use about::About;
 pub(super) use api::answer;
 pub(super) use files::FILES;
 pub use inspector::Inspector;
+pub use log_source::LogSource;

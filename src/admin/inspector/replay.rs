@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use tokio::net::lookup_host;
 use tokio::time::Instant;
 
-use crate::admin::inspector::detail::find;
+use crate::admin::inspector::detail::sent;
 use crate::admin::inspector::inspector::Inspector;
+use crate::admin::inspector::known::{Known, gone};
 use crate::admin::inspector::query::{Query, wrong};
-use crate::admin::inspector::request::{Head, claimed, judged, text_or_base64};
+use crate::admin::inspector::request::{Head, text_or_base64};
 use crate::admin::respond::{self, ApiError};
 use crate::roots::{Trust, tls_client_trusting};
-use crate::server::Summary;
 
 /// The largest body of a request for it, in bytes.
 const ASKED_BYTES_MAX: usize = 4096;
@@ -44,10 +44,10 @@ pub(super) async fn replay(
     Query::of(&request.uri, &[])?;
     let asked = read(&request.headers, body).await?;
     let text = |name: &str| asked.get(name).and_then(Value::as_str).unwrap_or_default();
-    let recorded = find(inspector, text("id"))?;
+    let known = Known::find(inspector, text("id")).await?;
     let (headers, bytes) = match text("as") {
-        "request" => whole(inspector, &recorded.summary)?,
-        "message" => message(&recorded.summary)?,
+        "request" => whole(inspector, &known)?,
+        "message" => message(&known)?,
         _ => return Err(wrong("as is request or message")),
     };
     let Ok(_permit) = inspector.replays.try_acquire() else {
@@ -87,39 +87,25 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
 }
 
 /// The request as it arrived, with its signature. A secret path stays hidden.
-fn whole(inspector: &Inspector, summary: &Summary) -> Result<(HeaderMap, Vec<u8>), ApiError> {
-    let gone = || {
-        ApiError::new(
-            StatusCode::GONE,
-            "gone",
-            "its body is not in memory any more",
-        )
-    };
-    let body = summary.body().ok_or_else(gone)?.to_vec();
+fn whole(inspector: &Inspector, known: &Known) -> Result<(HeaderMap, Vec<u8>), ApiError> {
+    let odd = || gone("a header of it cannot be sent again");
+    let (head, body) = sent(known)?;
     let mut headers = HeaderMap::new();
-    for (name, value) in Head::of(summary, &inspector.rows.paths).headers() {
-        let name = HeaderName::from_bytes(name).map_err(|_never| gone())?;
-        let value = HeaderValue::from_bytes(value).map_err(|_never| gone())?;
+    for (name, value) in Head::of(head, &inspector.rows.paths).headers() {
+        let name = HeaderName::from_bytes(name).map_err(|_never| odd())?;
+        let value = HeaderValue::from_bytes(value).map_err(|_never| odd())?;
         if !OWN.contains(&name) {
             headers.append(name, value);
         }
     }
-    Ok((headers, body))
+    Ok((headers, body.to_vec()))
 }
 
-fn message(summary: &Summary) -> Result<(HeaderMap, Vec<u8>), ApiError> {
-    let request = judged(summary);
-    let said = request.as_ref().and_then(claimed);
-    let said = said.ok_or_else(|| {
-        ApiError::new(
-            StatusCode::GONE,
-            "gone",
-            "no message can be read from this request",
-        )
-    })?;
+fn message(known: &Known) -> Result<(HeaderMap, Vec<u8>), ApiError> {
+    let message = known.message();
+    let message = message.ok_or_else(|| gone("no message can be read from this request"))?;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    let headers = HeaderMap::from_iter([(CONTENT_TYPE, plain)]);
-    Ok((headers, said.message.into_owned()))
+    Ok((HeaderMap::from_iter([(CONTENT_TYPE, plain)]), message))
 }
 
 /// The address, and what its name leads to now: what is checked here is what is connected to.

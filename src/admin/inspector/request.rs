@@ -1,4 +1,4 @@
-//! A remembered request, read again: as it may be shown, and as a request that can be judged.
+//! The bytes of a request, read again: as it may be shown, and as a request that can be judged.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use http::{HeaderName, HeaderValue, Request};
 use serde_json::{Value, json};
 
 use crate::mns::Notification;
-use crate::server::{Paths, Summary};
+use crate::server::Paths;
 
 /// The head of a request, its secret path hidden.
 pub(super) struct Head<'a>(Cow<'a, [u8]>);
 
 impl<'a> Head<'a> {
-    pub(super) fn of(summary: &'a Summary, paths: &Paths) -> Self {
-        Self(paths.hide(summary.head()))
+    pub(super) fn of(head: &'a [u8], paths: &Paths) -> Self {
+        Self(paths.hide(head))
     }
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
@@ -54,17 +54,15 @@ impl<'a> Head<'a> {
 }
 
 /// The request itself, its secret path included: for the checks, and never shown.
-pub(super) fn judged(summary: &Summary) -> Option<Request<Bytes>> {
-    let head = Head(Cow::Borrowed(summary.head()));
+pub(super) fn judged(head: &[u8], body: &[u8]) -> Option<Request<Bytes>> {
+    let head = Head(Cow::Borrowed(head));
     let (method, target) = head.line();
     let mut request = Request::builder().method(method.as_str()).uri(target);
     for (name, value) in head.headers() {
         let name = HeaderName::from_bytes(name).ok()?;
         request = request.header(name, HeaderValue::from_bytes(value).ok()?);
     }
-    request
-        .body(Bytes::copy_from_slice(summary.body().unwrap_or_default()))
-        .ok()
+    request.body(Bytes::copy_from_slice(body)).ok()
 }
 
 /// What the request says, whether or not that was proved.

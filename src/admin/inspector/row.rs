@@ -1,17 +1,18 @@
-//! A request as a row of the list: who sent it, what it says and what came of it.
+//! A request as a row of the list: who sent it, what it says and what came of it. It is the same
+//! row whether it was remembered or is read from the log files.
 
-use std::time::SystemTime;
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::admin::inspector::request::{Head, beginning, claimed, judged, text_or_base64};
+use crate::admin::inspector::logged::Logged;
+use crate::admin::inspector::names::Names;
+use crate::admin::inspector::request::{Head, beginning, text_or_base64};
 use crate::mns::header;
-use crate::server::{Paths, Recorded, Summary};
-
-/// How much of a message a row has, in bytes.
-const PREVIEW_BYTES: usize = 240;
+use crate::server::{Paths, Recorded};
 
 /// What rows are written with.
 pub(super) struct Rows {
@@ -23,48 +24,28 @@ pub(super) struct Rows {
     pub(super) paths: Paths,
 }
 
-/// The names that a request has, proved or claimed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Names {
-    pub(super) topic: Vec<u8>,
-    pub(super) subscription: Vec<u8>,
-    pub(super) tag: Vec<u8>,
-    pub(super) message_id: Vec<u8>,
-    pub(super) preview: Vec<u8>,
-    pub(super) message_bytes: usize,
-}
-
-impl Names {
-    /// What was verified, else what the request claims.
-    pub(super) fn of(summary: &Summary) -> Self {
-        if let Some(said) = &summary.said {
-            return Self {
-                topic: said.topic().to_vec(),
-                subscription: said.subscription().to_vec(),
-                tag: said.tag().to_vec(),
-                message_id: said.message_id().to_vec(),
-                preview: said.preview().to_vec(),
-                message_bytes: said.message_bytes,
-            };
-        }
-        let request = judged(summary);
-        let Some(claims) = request.as_ref().and_then(claimed) else {
-            return Self::default();
-        };
-        let cut = claims.message.len().min(PREVIEW_BYTES);
-        Self {
-            topic: claims.topic_name.to_vec(),
-            subscription: claims.subscription_name.to_vec(),
-            tag: claims.message_tag.to_vec(),
-            message_id: claims.message_id.to_vec(),
-            preview: claims.message.get(..cut).unwrap_or_default().to_vec(),
-            message_bytes: claims.message.len(),
-        }
-    }
+/// What a row says.
+struct Cells<'a> {
+    /// Only one in memory has a number.
+    seq: Option<u64>,
+    id: String,
+    came: Value,
+    outcome: &'a str,
+    status: Option<u16>,
+    reason: Option<Cow<'a, str>>,
+    names: &'a Names,
+    is_claimed: bool,
+    request_id: &'a [u8],
+    line: (String, String),
+    peer: Cow<'a, str>,
+    /// The length of its body; not known of a request that was not logged.
+    bytes: Option<usize>,
+    /// Known in memory only.
+    took: Option<Duration>,
 }
 
 impl Rows {
-    /// The id under which a request is asked for again.
+    /// The id under which a request in memory is asked for again.
     pub(super) fn id(&self, seq: u64) -> String {
         format!("{:x}-{seq:x}", self.start)
     }
@@ -86,32 +67,77 @@ impl Rows {
             .to_string()
     }
 
+    /// The row of a request in memory.
     pub(super) fn row(&self, recorded: &Recorded, names: &Names) -> Value {
         let summary = &recorded.summary;
-        let head = Head::of(summary, &self.paths);
-        let (method, target) = head.line();
+        let head = Head::of(summary.head(), &self.paths);
         let request_id = head.header(header::REQUEST_ID.as_str()).unwrap_or_default();
-        let outcome: &str = summary.outcome.into();
+        Cells {
+            seq: Some(recorded.seq),
+            id: self.id(recorded.seq),
+            came: json!(self.time(summary.came)),
+            outcome: summary.outcome.into(),
+            status: Some(summary.status),
+            reason: summary.reason.map(|reason| reason.key().into()),
+            names,
+            is_claimed: summary.said.is_none(),
+            request_id,
+            line: head.line(),
+            peer: summary.peer.to_string().into(),
+            bytes: Some(summary.body_bytes),
+            took: Some(summary.took),
+        }
+        .json()
+    }
+
+    /// The row of a request in the log files.
+    pub(super) fn logged(&self, logged: &Logged, names: &Names) -> Value {
+        let row = &logged.row;
+        let reason = row.reason().map(String::from_utf8_lossy);
+        Cells {
+            seq: None,
+            id: row.position.to_string(),
+            came: json!(row.time().map(|time| time.rfc3339(&self.zone))),
+            outcome: logged.outcome.into(),
+            status: row.status().map(|status| status.as_u16()),
+            // The list shows one, as of those in memory.
+            reason: reason.map(|keys| keys.split(',').next().unwrap_or_default().to_owned().into()),
+            names,
+            is_claimed: row.labels.is_claimed || logged.is_unproved(),
+            request_id: row.request_id().unwrap_or_default(),
+            line: Head::of(&logged.head(), &self.paths).line(),
+            peer: String::from_utf8_lossy(row.peer().unwrap_or_default()),
+            bytes: logged.body_bytes(),
+            took: None,
+        }
+        .json()
+    }
+}
+
+impl Cells<'_> {
+    fn json(&self) -> Value {
+        let (method, target) = &self.line;
+        let took = self.took.map(|took| took.as_micros());
         json!({
-            "seq": recorded.seq,
-            "id": self.id(recorded.seq),
-            "came": self.time(summary.came),
-            "outcome": outcome,
-            "status": summary.status,
-            "reason": summary.reason.map(crate::server::Reason::key),
-            "topic": text_or_base64(&names.topic),
-            "subscription": text_or_base64(&names.subscription),
-            "claimed": summary.said.is_none(),
-            "tag": text_or_base64(&names.tag),
-            "message_id": text_or_base64(&names.message_id),
-            "request_id": text_or_base64(request_id),
+            "seq": self.seq,
+            "id": self.id,
+            "came": self.came,
+            "outcome": self.outcome,
+            "status": self.status,
+            "reason": self.reason,
+            "topic": text_or_base64(&self.names.topic),
+            "subscription": text_or_base64(&self.names.subscription),
+            "claimed": self.is_claimed,
+            "tag": text_or_base64(&self.names.tag),
+            "message_id": text_or_base64(&self.names.message_id),
+            "request_id": text_or_base64(self.request_id),
             "method": method,
             "target": target,
-            "peer": summary.peer.to_string(),
-            "bytes": summary.body_bytes,
-            "message_bytes": names.message_bytes,
-            "preview": beginning(&names.preview),
-            "took_us": u64::try_from(summary.took.as_micros()).unwrap_or(u64::MAX),
+            "peer": self.peer,
+            "bytes": self.bytes,
+            "message_bytes": self.names.message_bytes,
+            "preview": beginning(&self.names.preview),
+            "took_us": took.map(|took| u64::try_from(took).unwrap_or(u64::MAX)),
         })
     }
 }

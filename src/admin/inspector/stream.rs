@@ -2,6 +2,7 @@
 //! what is remembered. There is no queue: a reader that is slow finds more rows skipped.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -14,8 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::admin::inspector::filter::{Filter, PARAMETERS};
 use crate::admin::inspector::inspector::Inspector;
+use crate::admin::inspector::names::Names;
 use crate::admin::inspector::query::Query;
-use crate::admin::inspector::row::Names;
 use crate::admin::respond::ApiError;
 use crate::net;
 
@@ -133,6 +134,7 @@ impl Source {
             }
         }
         rows.reverse();
+        inspector.skipped.fetch_add(skipped, Ordering::Relaxed);
         let is_empty = rows.is_empty() && skipped == 0;
         let event = json!({ "seq": newest, "rows": rows, "skipped": skipped });
         (!is_empty).then_some((newest, event))

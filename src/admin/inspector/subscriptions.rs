@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::admin::inspector::row::Names;
+use crate::admin::inspector::names::Names;
 use crate::journal::{Outcome, escaped};
 use crate::server::Endpoint;
 

@@ -1,5 +1,6 @@
 //! The admin listener of `serve`: bound with the others, and the last to end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -13,12 +14,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::admin::{About, Admin, Inspector, Part, Sources};
+use crate::admin::{About, Admin, Inspector, LogSource, Part, Sources};
 use crate::command::health::asked;
 use crate::command::serve::address::public_address;
 use crate::command::serve::running::Running;
 use crate::config::Config;
-use crate::journal::{Format, Space};
+use crate::disk::{Disk as _, FileId, RealDisk};
+use crate::journal::{Chain, Format, Horizon, Journal, Log, Names, Numbering, Space};
 use crate::metrics;
 use crate::net::{self, Counters, Frontend, Limits};
 use crate::server::{Endpoint, RequestDetail};
@@ -69,6 +71,7 @@ pub(crate) fn start(
     let inspector = Inspector::new(
         about(running),
         endpoint.clone(),
+        log_source(running),
         running.zone.clone(),
         move || parts(&shown, low_water_bytes, shown_tls.as_deref()),
         stop.clone(),
@@ -81,6 +84,7 @@ pub(crate) fn start(
             endpoint,
             counters.clone(),
             running.tls.clone(),
+            inspector.clone(),
         )),
         inspector,
     };
@@ -93,6 +97,47 @@ pub(crate) fn start(
         stop.clone(),
     );
     AdminListener(Some((tokio::spawn(serving), stop)))
+}
+
+/// The log files of this endpoint, as far as they are committed.
+fn log_source(running: &Running) -> LogSource {
+    let names = Names {
+        dir: running.started.log_dir.clone(),
+        port: running.address.port(),
+    };
+    // Who switches rotation off leaves it to logrotate.
+    let numbering = match running.started.journal.rotate_bytes {
+        Some(_) => Numbering::Ascending,
+        None => Numbering::Descending,
+    };
+    let (endpoint, live) = (running.endpoint.clone(), names.live(Log::Endpoint));
+    LogSource {
+        quarantine: names.quarantine(),
+        chain: Chain::new(Arc::new(RealDisk), names, numbering),
+        horizon: Box::new(move || {
+            let (endpoint, live) = (endpoint.clone(), live.clone());
+            Horizon::Committed(Box::new(move |file| {
+                committed(&endpoint.journal, &live, file)
+            }))
+        }),
+    }
+}
+
+/// How much of a file is committed: all, unless it is the one that is written to.
+///
+/// The length that the journal publishes is of what it has kept, which it does behind the sync. The
+/// file is looked at on both sides of it, as a rotation in between would mix up two of them.
+fn committed(journal: &Journal, live: &Path, file: FileId) -> u64 {
+    let is_live = || RealDisk.identity(live).is_ok_and(|found| found == file);
+    loop {
+        let before = is_live();
+        let bytes = journal.meters().endpoint_log_bytes.load(Ordering::Relaxed);
+        match (before, is_live()) {
+            (true, true) => return bytes,
+            (false, false) => return u64::MAX,
+            (true, false) | (false, true) => {}
+        }
+    }
 }
 
 /// The address of the page with its token, for whoever may see it.

@@ -6,6 +6,14 @@ export const count = (number) => number.toLocaleString('en');
 export const bytes = (number) =>
   (number < 1024 ? `${number} B` : `${(number / 1024).toFixed(1)} K`);
 
+/** Bytes of files. */
+export function size(number) {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+  let [value, unit] = [number, 0];
+  for (; value >= 1000 && unit < units.length - 1; unit += 1) value /= 1000;
+  return `${unit && value < 100 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+}
+
 export function span(ms) {
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
@@ -24,14 +32,24 @@ export const rate = (perSecond) => (perSecond >= 100 || perSecond === 0
   ? count(Math.round(perSecond))
   : perSecond.toFixed(1));
 
-/** Hours to seconds, and the milliseconds behind them. */
-export const clock = (time) => [time.slice(11, 19), time.slice(19, 23)];
+/** Date, hours to seconds, milliseconds if there are any, and the zone. */
+const parts = (time) =>
+  /^(.{10})T(.{8})(\.\d+)?(.*)$/.exec(time ?? '')?.slice(1) ?? ['', '', '', ''];
 
-export const full = (time) => time.slice(0, 23).replace('T', ' ');
+/** Hours to seconds, and the milliseconds behind them. A text log has none. */
+export const clock = (time) => [parts(time)[1], parts(time)[2] ?? ''];
+
+export function full(time) {
+  const [date, clocked, ms] = parts(time);
+  return `${date} ${clocked}${ms ?? ''}`;
+}
+
+/** Month and day, hours and minutes. */
+export const minuteOf = (time) => `${time.slice(5, 10)} ${time.slice(11, 16)}`;
 
 /** The minute so many minutes before a time, on the same clock. */
 export function minute(time, before) {
-  const zone = time.slice(23);
+  const zone = parts(time)[3];
   const sign = zone[0] === '-' ? -1 : 1;
   const [hours, minutes] = zone.slice(1).split(':').map(Number);
   const offset = sign * ((hours || 0) * 60 + (minutes || 0));

@@ -55,8 +55,22 @@ const query = (parameters) => {
   return text && `?${text}`;
 };
 
-export const get = async (path, parameters = {}) =>
-  (await call(`/api/${path}${query(parameters)}`)).json();
+export const get = async (path, parameters = {}, signal) =>
+  (await call(`/api/${path}${query(parameters)}`, { signal })).json();
+
+const waited = (ms) => new Promise((done) => { setTimeout(done, ms); });
+
+/** A page of the list. The endpoint searches its log files for one caller at a time. */
+export async function list(parameters, signal) {
+  for (;;) {
+    try {
+      return await get('notifications', parameters, signal);
+    } catch (error) {
+      if (error.key !== 'busy' || signal?.aborted) throw error;
+      await waited(1000);
+    }
+  }
+}
 
 export const bytes = async (path) => (await call(`/api/${path}`)).blob();
 

@@ -30,12 +30,12 @@ const state = {
   segment: SEGMENTS[query.get('show')] ? query.get('show') : 'all',
   strangers: query.has('strangers'), text: query.get('q') ?? '',
   paused: false, isOver: false, waiting: [], rate: 0, link: 'connecting', now: null,
-  skipped: [],
+  skipped: [], isStopped: false,
 };
 
 // --- parts -----------------------------------------------------------------
 
-const store = new Store((parameters) => api.get('notifications', parameters));
+const store = new Store(api.list);
 const outcomes = () => (state.strangers && ['all', 'refused'].includes(state.segment)
   ? [...SEGMENTS[state.segment], 'other']
   : SEGMENTS[state.segment]);
@@ -74,6 +74,7 @@ const nothing = el(
   { class: 'nothing', hidden: true },
   el('h2', {}, say.nothingFound), el('p', { class: 'dim' }, say.tryOther),
 );
+const foot = el('div', { class: 'foot', role: 'status', hidden: true });
 const picture = strip(say, (one) => {
   input.value = `topic:${one.topic} sub:${one.subscription}`;
   search();
@@ -89,7 +90,8 @@ const holds = () => state.paused || state.isOver;
 function show() {
   const items = store.of(outcomes());
   list.set(items);
-  const isEmpty = items.length === 0;
+  const { isDone } = store.progress(outcomes());
+  const isEmpty = items.length === 0 && isDone;
   const hasNone = isEmpty && !state.text && store.seen === 0 && state.link === 'live';
   const empty = main.querySelector('.empty');
   if (hasNone && !empty) main.append(emptyView());
@@ -97,10 +99,59 @@ function show() {
   main.classList.toggle('is-empty', hasNone);
   nothing.hidden = !isEmpty || hasNone || state.link !== 'live';
   top();
+  showSearch();
+}
+
+/** How far the log files are searched: while they are, and until all of them are if words are
+ * searched for. */
+function showSearch() {
+  const { isDone, isLoading, searched } = store.progress(outcomes());
+  const isSearching = isLoading && !state.isStopped;
+  foot.hidden = !searched || (isDone && !state.text)
+    || !(isSearching || state.isStopped || state.text);
+  if (foot.hidden) return;
+  const [done, all] = [searched.bytes, searched.total].map(format.size);
+  const found = format.count(list.items.length);
+  const when = searched.until ? format.minuteOf(searched.until) : '–';
+  const action = isSearching ? [say.stop, stop] : [say.searchOn, searchOn];
+  foot.replaceChildren(
+    el('progress', {
+      max: searched.total || 1, value: searched.bytes, 'aria-label': say.searchingBack,
+    }),
+    el(
+      'span', {},
+      el('b', {}, isDone ? say.searchDone(all) : isSearching ? say.searchingBack : say.searchHolds),
+      el('span', { class: 'dim num' }, say.searchedTo(when, done, all, found)),
+    ),
+    el('span', { class: 'grow' }),
+    isDone ? '' : el('button', { type: 'button', class: 'act', onclick: action[1] }, action[0]),
+  );
+}
+
+let asking = null;
+
+/** The search ends with the request for it. */
+function abandon() {
+  asking?.abort();
+  asking = null;
+}
+
+function stop() {
+  state.isStopped = true;
+  abandon();
+  showSearch();
+  announce(say.searchHolds);
+}
+
+function searchOn() {
+  state.isStopped = false;
+  more(true);
 }
 
 function reshow() {
   remember();
+  abandon();
+  state.isStopped = false;
   list.node.scrollTop = 0;
   show();
   more();
@@ -158,12 +209,27 @@ function newest() {
   top();
 }
 
-async function more() {
-  try {
-    if (await store.more(outcomes())) show();
-  } catch (error) {
-    failed(error);
+/** Loads older rows until the end of the list is out of sight, or one page more. */
+async function more(isOne) {
+  const wanted = outcomes().join();
+  let isFirst = isOne;
+  while (!state.isStopped && (isFirst || list.isEndInSight) && wanted === outcomes().join()) {
+    isFirst = false;
+    asking ??= new AbortController();
+    const own = asking;
+    const page = store.more(outcomes(), own.signal);
+    showSearch();
+    try {
+      if (!await page) break;
+    } catch (error) {
+      if (own.signal.aborted) break;
+      if (error.status === 410) announce(say.gone);
+      else failed(error);
+      break;
+    }
+    show();
   }
+  showSearch();
 }
 
 async function fill(gap) {
@@ -311,11 +377,24 @@ function choose(item) {
   if (item) load(item);
 }
 
+/** The whole of a row; what is not in memory any more may be in the log files. */
+async function whole(item) {
+  try {
+    return await api.get(`notifications/${item.id}`);
+  } catch (error) {
+    if (error.status !== 410 || item.seq == null) throw error;
+    const id = await store.findLogged(item);
+    if (!id) throw error;
+    item.id = id;
+    return api.get(`notifications/${id}`);
+  }
+}
+
 async function load(item) {
   try {
-    const whole = await api.get(`notifications/${item.id}`);
+    const found = await whole(item);
     if (state.chosen !== item) return;
-    state.whole = whole;
+    state.whole = found;
   } catch (error) {
     if (state.chosen !== item) return;
     if (error.status === 410) state.error = say.gone;
@@ -333,17 +412,29 @@ async function loadTab() {
       const checks = await api.get(`notifications/${item.id}/checks`);
       if (state.chosen === item) state.checks = checks;
     }
-    if (state.tab === 'deliveries' && !state.deliveries) {
-      const id = format.text(item.message_id);
-      const found = id
-        ? (await api.get('notifications', { message_id: id, limit: 200 })).items
-        : [item];
-      if (state.chosen === item) state.deliveries = found.reverse();
-    }
+    if (state.tab === 'deliveries' && !state.deliveries) await loadDeliveries(item);
   } catch (error) {
     failed(error);
   }
   if (state.chosen === item) draw();
+}
+
+async function loadDeliveries(item) {
+  const id = format.text(item.message_id);
+  state.deliveries = [item];
+  if (!id) return;
+  const day = (days) => new Date(Date.parse(item.came) + days * 86_400_000).toISOString();
+  const parameters = { message_id: id, limit: 200, since: day(-1.1), until: day(1.1) };
+  const found = [];
+  let before = '';
+  do {
+    const page = await api.list({ ...parameters, before });
+    if (state.chosen !== item) return;
+    found.push(...page.items.filter((row) => format.text(row.message_id) === id));
+    if (found.length) state.deliveries = [...found].reverse();
+    before = page.next;
+    if (state.tab === 'deliveries') draw();
+  } while (before);
 }
 
 function again(change) {
@@ -421,7 +512,9 @@ const curlAddress = (target) => {
   try { return new URL(target, address).href; } catch { return address; }
 };
 
-const copyCurl = () => state.whole?.request
+const leftOut = () => state.whole?.left_out && say.leftOut[state.whole.left_out];
+
+const copyCurl = () => state.whole?.request && !leftOut()
   && copied('copyCurl', curl(state.whole.request, curlAddress(state.whole.request.target)));
 
 const copyLink = () => state.chosen
@@ -430,7 +523,8 @@ const copyLink = () => state.chosen
 async function download() {
   if (!state.chosen) return;
   try {
-    const part = state.tab === 'message' && state.whole?.message != null ? 'message' : 'request';
+    const hasMessage = state.whole?.message != null;
+    const part = hasMessage && (state.tab === 'message' || leftOut()) ? 'message' : 'request';
     const blob = await api.bytes(`notifications/${state.chosen.id}/${part}`);
     const href = URL.createObjectURL(blob);
     const name = part === 'request' ? 'notification.http' : 'notification.message';
@@ -457,6 +551,8 @@ let attempts = 0;
 function restart() {
   connection?.abort();
   connection = null;
+  abandon();
+  state.isStopped = false;
   if (document.hidden) return;
   store.clear(state.text);
   state.waiting = [];
@@ -473,6 +569,7 @@ async function connect(isFirst) {
       if (own.signal.aborted) return;
       state.link = 'live';
       show();
+      more();
     }
     const parameters = { q: state.text, after: store.seen };
     await api.stream(parameters, (name, data) => {
@@ -545,7 +642,9 @@ document.addEventListener('visibilitychange', () => {
   if (document.hidden) {
     connection?.abort();
     connection = null;
+    abandon();
   } else if (!connection) {
+    more();
     connect(store.seen === 0);
     hour();
   }
@@ -716,7 +815,7 @@ function page() {
         column(say.time), column(), column(say.from), column(say.message), column(say.size, 'r'),
         column(say.took, 'r'),
       ),
-      newer, list.node, nothing,
+      newer, list.node, nothing, foot,
     ),
     aside,
   );

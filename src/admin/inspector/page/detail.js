@@ -108,16 +108,21 @@ function facts(item, say) {
 function messageTab(item, context) {
   const { say } = context;
   if (item.message === undefined || item.message === null) {
-    const why = item.request ? say.noMessage : '';
+    const why = item.request || item.left_out ? say.noMessage : '';
     return [facts(item, say), el('p', { class: 'dim' }, why)];
   }
   return [facts(item, say), viewer(item.message, context)];
 }
 
+/** What the log files do not have of a request, and which key keeps it. */
+const missing = (item, say) => (item.left_out
+  ? el('p', { class: 'dim', role: 'note' }, say.leftOut[item.left_out])
+  : null);
+
 function requestTab(item, context) {
   const { say, state, again } = context;
   const { request } = item;
-  if (!request) return null;
+  if (!request) return missing(item, say);
   const value = (name, text) => {
     if (name !== 'authorization' || state.unveiled === item.id) return seen(text);
     return [
@@ -141,15 +146,17 @@ function requestTab(item, context) {
     el('span', { class: 'k' }, seen(request.method)), ' ', seen(request.target), ' ',
     el('span', { class: 'c' }, 'HTTP/1.1'),
   );
-  const size = el('span', { class: 'dim num' }, ` ${say.bytes(format.count(item.bytes))}`);
+  const bytes = item.bytes == null ? '' : ` ${say.bytes(format.count(item.bytes))}`;
+  const size = el('span', { class: 'dim num' }, bytes);
   return [
+    missing(item, say),
     el('h3', {}, say.target),
     el('div', { class: 'code', tabindex: '0', role: 'group' }, el('div', { class: 'line' }, line)),
     el('h3', {}, say.headers, el('span', { class: 'dim num' }, ` ${request.headers.length}`)),
     el('table', { class: 'headers' }, el('tbody', {}, request.headers.map(header))),
     el('h3', {}, say.body, size),
     request.body === null
-      ? el('p', { class: 'dim small' }, say.bodyNotKept)
+      ? item.left_out ? null : el('p', { class: 'dim small' }, say.bodyNotKept)
       : request.body === ''
         ? null
         : viewer(request.body, context),
@@ -200,9 +207,9 @@ function checksTab(item, { say, checks }) {
   };
   const text = checks.string_to_sign;
   return [
-    cause,
+    cause, missing(checks, say),
     el('ol', { class: 'checks' }, checks.checks.map(entry)),
-    el('p', { class: 'dim small' }, say.judged),
+    checks.left_out ? null : el('p', { class: 'dim small' }, say.judged),
     text ? el('h3', {}, say.stringToSign) : null,
     text ? block(pretty.plain(format.text(text)), say, true) : null,
   ];
@@ -239,7 +246,8 @@ export function detail(item, context) {
     refused: () => say.refusedLine(item.status), deferred: say.deferredLine,
     recovered: () => say.recoveredLine, other: () => say.otherLine(item.status),
   };
-  const line = lines[item.outcome](format.span(item.took_us / 1000));
+  const took = item.took_us == null ? '' : format.span(item.took_us / 1000);
+  const line = lines[item.outcome](took);
   const reason = item.reason ? say.reasons[item.reason] : null;
   const build = {
     message: messageTab, request: requestTab, checks: checksTab, deliveries: deliveriesTab,

@@ -35,9 +35,10 @@ export function replay(item, say, about, send) {
     class: 'mono', type: 'url', name: 'to', required: true, spellcheck: 'false',
     value: `http://127.0.0.1:${about.port}${item.request?.target ?? '/'}`,
   });
-  const choice = (value, label, checked) => el(
-    'label', {}, el('input', { type: 'radio', name: 'as', value, checked }), label,
+  const choice = (value, label, checked, disabled) => el(
+    'label', {}, el('input', { type: 'radio', name: 'as', value, checked, disabled }), label,
   );
+  const isPart = Boolean(item.left_out);
   const show = (style, ...content) => {
     answer.hidden = false;
     answer.className = `answer ${style}`;
@@ -84,7 +85,8 @@ export function replay(item, say, about, send) {
         'fieldset',
         {},
         el('legend', {}, say.replayWhat),
-        choice('request', say.replayRequest, true), choice('message', say.replayMessage),
+        choice('request', say.replayRequest, !isPart, isPart),
+        choice('message', say.replayMessage, isPart),
       ),
       el('p', { class: 'hint' }, say.replayNote),
       answer,

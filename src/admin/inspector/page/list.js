@@ -34,6 +34,11 @@ export class List {
 
   get atTop() { return this.node.scrollTop < this.rowHeight / 2; }
 
+  get isEndInSight() {
+    const { scrollTop, clientHeight } = this.node;
+    return scrollTop + clientHeight > (this.items.length - ABOVE) * this.rowHeight;
+  }
+
   setRowHeight(height) {
     this.rowHeight = height;
     this.set(this.items);
@@ -201,7 +206,7 @@ export function row(say, searched) {
     }
     text.replaceChildren(...parts);
     size.textContent = item.bytes ? format.bytes(item.bytes) : '–';
-    took.textContent = format.span(item.took_us / 1000);
+    took.textContent = item.took_us == null ? '–' : format.span(item.took_us / 1000);
   };
   return { node, item: null, show };
 }

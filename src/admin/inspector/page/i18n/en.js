@@ -48,7 +48,13 @@ export default {
     `${n} notifications of the last ${s} s are not listed. All of them are in the log. `
       + `Filter to see each one.`,
   nothingFound: 'No notification matches',
-  tryOther: 'Remove a word or widen the time range. Only what is in memory is searched.',
+  tryOther: 'Remove a word or widen the time range. Memory and all log files were searched.',
+  searchingBack: 'Searching the log files',
+  searchHolds: 'Searched the log files',
+  searchDone: (all) => `Searched all ${all}`,
+  searchedTo: (when, done, all, found) => `back to ${when} · ${done} of ${all} · ${found} found`,
+  stop: 'Stop',
+  searchOn: 'Search on',
   emptyTitle: 'Waiting for the first notification',
   emptyText:
     'Give this address to a subscription, or send a test push from a shell. It appears here '
@@ -67,10 +73,10 @@ export default {
   claimed: 'claimed, not verified',
   version: 'Version',
   running: (t) => `running for ${t}`,
-  acceptedLine: (t) => `On disk. Answered 201 after ${t}`,
+  acceptedLine: (t) => `On disk. Answered 201${t && ` after ${t}`}`,
   duplicateLine: 'Already on disk. Answered 201 again',
   refusedLine: (s) => `Answered ${s}. If MNS sent it, MNS will retry`,
-  deferredLine: (t) => `Answered 503 after ${t}. MNS will retry`,
+  deferredLine: (t) => `Answered 503${t && ` after ${t}`}. MNS will retry`,
   recoveredLine: 'Refused by mistake, then recovered with logs recover',
   otherLine: (s) => `Answered ${s}. The request has no x-mns headers`,
   copyCurl: 'Copy as curl',
@@ -92,9 +98,16 @@ export default {
   kindBytes: 'bytes',
   moreLines: (n) => `${n} more lines: download to see all`,
   noMessage: 'No message can be read from this request. The Request tab shows its body.',
-  gone:
-    'This notification is not in memory any more. It is in the log files: look for its '
-      + 'MessageId there.',
+  gone: 'This notification is no longer in the log files.',
+  leftOut: {
+    request:
+      'The log does not have all of this request. To keep requests set logs.request = "full". '
+        + 'What the notification said is in the Message tab.',
+    body:
+      'The log has only the beginning of the body of this refused request, and it is not in '
+        + 'quarantine. logs.refused_body and logs.quarantine_bytes keep more.',
+    target: 'The log does not have the whole path of this request, so it cannot be checked.',
+  },
   messageId: 'MessageId',
   tag: 'Tag',
   owner: 'TopicOwner',
@@ -269,7 +282,7 @@ export default {
       'A retry that carries its first Date, or this machine’s clock is wrong.',
     ],
   },
-  deliveriesText: 'Every delivery of this message that is in memory',
+  deliveriesText: 'Every delivery of this message within a day of this one',
   replayTitle: 'Replay this notification',
   replayTo: 'Send to',
   replayWhat: 'What to send',
@@ -287,7 +300,7 @@ export default {
     not_allowed: 'Only loopback and the prefixes in admin.replay_to are allowed.',
     no_answer: 'No answer from this address.',
     busy: 'Two are being sent already: try again.',
-    gone: 'This notification is not in memory any more.',
+    gone: 'Memory and log files do not have what is to be sent.',
   },
   tokenTitle: 'This endpoint requires a token',
   tokenText:
