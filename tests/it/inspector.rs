@@ -806,6 +806,9 @@ fn the_checks_of_a_request_are_those_of_explain() {
     let genuine = bench.draft().sign(&key(512));
     let moved = genuine.to("/notifications?x=1");
     assert_eq!(bench.endpoint.exchange(&moved.wire()).status, 403);
+    // Nobody has recovered any: that is found in the log files only.
+    let recovered = api(admin, &token, "/api/notifications?outcome=recovered");
+    assert_eq!(recovered["items"], json!([]), "{recovered}");
     let rows = api(admin, &token, "/api/notifications?outcome=refused");
     let id = rows["items"][0]["id"].as_str().unwrap();
     let checks = api(admin, &token, &format!("/api/notifications/{id}/checks"));
