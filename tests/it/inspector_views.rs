@@ -150,6 +150,7 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     );
     looks.look("copy");
     browser.press_key(Key::Escape);
+    browser.until("no dialog", "!document.querySelector('dialog')");
     browser.press("?");
     browser.until("the help", "document.querySelector('dialog[open] .keys')");
     looks.look_if_phone("help");
