@@ -1,4 +1,4 @@
-//! What is written with one sync, and the pushes that wait for it.
+//! A batch: the entries that are written with one sync, and the pushes that wait for them.
 
 use crate::journal::duplicates::Fingerprint;
 use crate::journal::entry::{Entry, JournalError};
@@ -13,20 +13,22 @@ pub(super) enum Command {
     Close,
 }
 
-/// The answer that a push waits for. If nobody waits any more the answer is dropped, and the record
-/// stays: a repeat of the push is then a duplicate, never a loss.
+/// The channel through which a push gets its receipt. If the request is gone, the answer is dropped
+/// but the record stays: MNS then sends the push again and gets a duplicate, never a loss.
 pub(super) type Waiting = waiting::Waiting<Result<Receipt, JournalError>>;
 
-/// Proof that an entry is on disk: the commit log, or without one both logs, were synced with it.
+/// Proof that an entry is durable: the commit log was synced with it or, without a commit log, both
+/// logs were.
 ///
-/// With `logs.sync` other than `always` it means what that mode promises: that the system has been
-/// given both. Only a commit makes one:
+/// With `logs.sync` other than `always` it proves what that mode promises: the kernel has the
+/// bytes. Only a commit yields one:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::Receipt { is_duplicate: false };
 /// ```
 ///
-/// This one compiles, so the one above fails for its private field and not for a wrong name:
+/// This one compiles, so the example above fails because of the private field and not because of a
+/// wrong name:
 ///
 /// ```
 /// fn of(receipt: &mns_endpoint::journal::Receipt) -> bool { receipt.is_duplicate() }
@@ -37,21 +39,20 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Whether the notification was on disk already. `false` if duplicates are not
-    /// marked.
+    /// Whether the notification was already on disk. Always `false` if duplicates are not marked.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         self.is_duplicate
     }
 }
 
-/// What is written with one sync.
+/// The entries that are written with one sync.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) entry: Entry,
-    /// Those that wait for it, and whether theirs is a duplicate.
+    /// The pushes that wait for the batch, and whether each is a duplicate.
     waiting: Vec<(Waiting, bool)>,
-    /// What becomes known with it.
+    /// The fingerprints to remember once the batch is committed.
     pub(super) new: Vec<Fingerprint>,
     pub(super) pushed_bytes: usize,
     pub(super) refusals: usize,
@@ -61,20 +62,22 @@ pub(super) struct Batch {
     pub(super) closing: bool,
 }
 
-/// What becomes of an entry whose notification is durable already, or becomes so with this batch.
+/// How an entry is written, depending on whether its notification is already durable or in this
+/// batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is the first, or nobody asked.
+    /// Unchanged: it is the first of its notification, it accepts none, or duplicates are not
+    /// marked.
     AsItIs,
-    /// Its outcome says that it is a duplicate.
+    /// With the outcome of a duplicate.
     Marked,
-    /// It leaves its access line only.
+    /// As an access line only.
     Dropped,
 }
 
 impl Batch {
-    /// Adds an entry. All bytes that were handed over count, even those that are not written: that
-    /// is how much room is given back.
+    /// Adds an entry. Counts all bytes that were queued, even those that are not written, because
+    /// that much room is given back after the commit.
     pub(super) fn add(&mut self, entry: &Entry, waiting: Option<Waiting>, outcome: Outcome) {
         let bytes = entry.held_bytes();
         if waiting.is_some() {
@@ -102,23 +105,23 @@ impl Batch {
         self.entry.access.extend_from_slice(&entry.access);
     }
 
-    /// Whether refusals are all that there is.
+    /// Whether the batch contains only refusals.
     pub(super) fn is_of_refusals(&self) -> bool {
         self.refusals > 0 && self.waiting.is_empty() && self.reopens == 0 && !self.closing
     }
 
-    /// How many entries it has.
+    /// The number of entries.
     pub(super) fn entries(&self) -> usize {
         self.waiting.len().saturating_add(self.refusals)
     }
 
-    /// How many of them somebody waits for.
+    /// The number of entries that a push waits for.
     pub(super) fn pushes(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Sends a receipt to everybody who waits. The only place where one is made: `_committed` is
-    /// the proof that this batch is on disk.
+    /// Sends a receipt to each waiting push. No other code makes receipts; `_committed` proves that
+    /// this batch is on disk.
     pub(super) fn acknowledge(mut self, _committed: &Committed) -> Self {
         answer_all(
             self.waiting
@@ -128,7 +131,7 @@ impl Batch {
         self
     }
 
-    /// Answers everybody who waits that nothing of it is in the files.
+    /// Answers each waiting push with the error: nothing of the batch is in the files.
     pub(super) fn refuse(mut self, error: JournalError) -> Self {
         answer_all(
             self.waiting
@@ -138,8 +141,8 @@ impl Batch {
         self
     }
 
-    /// Empties it for the next one; its buffers stay, so that a commit takes no memory. A batch
-    /// that closes the journal is the last.
+    /// Empties the batch and keeps its buffers, so that a commit allocates nothing. `closing` stays
+    /// set, because a batch that closes the journal is the last.
     pub(super) fn clear(mut self) -> Self {
         self.entry.endpoint.clear();
         self.entry.access.clear();

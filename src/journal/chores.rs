@@ -1,4 +1,4 @@
-//! What the writer does once a second, busy or idle: it looks at the free space, and deletes old
+//! The writer's periodic work, once a second, busy or idle: it measures free space and deletes old
 //! files.
 
 use std::time::{Duration, Instant};
@@ -11,21 +11,21 @@ use crate::journal::health::Space;
 use crate::journal::logs::{Logs, Retention};
 use crate::journal::shared::Shared;
 
-/// How often free space and the names of the files are looked at.
+/// How often to measure free space and to check the names of the files.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
-/// How often old files are looked for, unless `logs.keep` is shorter.
+/// How often to look for old files, unless `logs.keep` is shorter.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) struct Chores {
     low_water_bytes: u64,
     due: Instant,
-    /// `None` if rotated files are kept for ever.
+    /// `None` keeps rotated files for ever.
     retention: Option<Retention>,
     prune_due: Instant,
 }
 
 impl Chores {
-    /// All is due at once.
+    /// Everything is due at once.
     pub(super) fn new(settings: &Settings, logs: &Logs, clock: &dyn Clock) -> Self {
         let now = clock.instant();
         let retention = settings
@@ -39,18 +39,18 @@ impl Chores {
         }
     }
 
-    /// When there is something to do.
+    /// When the next work is due.
     pub(super) fn due(&self) -> Instant {
         self.due
     }
 
-    /// Leaves them for a second, done or not.
+    /// Makes the work due again in a second, whether or not it was done.
     pub(super) fn put_off(&mut self, now: Instant) {
         self.due = later(now, CHORES_EVERY);
     }
 
     pub(super) fn look_at_the_space(&self, logs: &Logs, shared: &Shared) {
-        // If the free space is not known, what was measured last stays in force.
+        // If the free space cannot be measured, the last value stays in force.
         let Ok(free) = logs.free_bytes() else {
             return;
         };
@@ -86,8 +86,8 @@ impl Chores {
         if let Some(date) = shared.confirmed_time()
             && retention.confirm(date, wall, now)
         {
-            // The time is proved for the first time. Until now old files may have been kept for
-            // want of a proof.
+            // The time of day is proven for the first time. Until now old files may have stayed
+            // because it was not.
             self.prune_due = now;
         }
         if self.prune_due > now {
@@ -100,7 +100,7 @@ impl Chores {
     }
 }
 
-/// `now` itself if there is no such instant.
+/// `now` itself if the sum overflows.
 pub(super) fn later(now: Instant, span: Duration) -> Instant {
     now.checked_add(span).unwrap_or(now)
 }

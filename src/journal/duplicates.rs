@@ -1,10 +1,9 @@
-//! The notifications that are durable already: fingerprints of the last million, which show
-//! duplicates.
+//! Recognises duplicates by the fingerprints of the last million durable notifications.
 //!
-//! The fingerprints are made with a random key, so that no publisher can choose two messages with
-//! one fingerprint. A snapshot beside the log names the place up to which it knows the log, and a
-//! start reads the rest. The snapshot is never needed: if it is missing, broken or does not fit the
-//! logs, a start reads the logs.
+//! Fingerprints are made with a random key, so that no publisher can construct two messages with
+//! the same fingerprint. A snapshot beside the log says up to which offset of the log it is
+//! complete, and a start reads only the rest. The snapshot is only a shortcut: if it is missing,
+//! damaged or does not match the logs, a start reads the logs.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,9 +15,9 @@ use tracing::warn;
 use crate::journal::read::{self, Records};
 use crate::journal::{Log, LogFiles};
 
-/// How many are remembered. They take some 50 MiB.
+/// How many fingerprints are remembered. They take about 50 MiB.
 const REMEMBERED_MAX: usize = 1_000_000;
-/// How much of the log before a place is used to know the place again.
+/// How many bytes before an offset identify it.
 const LANDMARK_BYTES: u64 = 4096;
 const MAGIC: &[u8; 16] = b"mns-endpoint se1";
 
@@ -34,7 +33,8 @@ impl Fingerprints {
     pub(super) fn of(self, parts: [&[u8]; 4]) -> Fingerprint {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         for part in parts {
-            // With its length, so that no two lists of parts run together alike.
+            // Each part goes in with its length, so that moving a byte from one part to the next
+            // changes the digest.
             hasher.write(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.write(part);
         }
@@ -42,7 +42,7 @@ impl Fingerprints {
     }
 }
 
-/// A fingerprint is random already: its first bits are its hash.
+/// A fingerprint is already random, so its first eight bytes serve as its hash.
 #[derive(Debug, Default)]
 struct AsItIs(u64);
 
@@ -52,6 +52,7 @@ impl Hasher for AsItIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
+        // The trait requires this, but a `Fingerprint` is hashed with `write_u128`.
         self.0 = bytes
             .iter()
             .fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
@@ -63,17 +64,17 @@ impl Hasher for AsItIs {
     }
 }
 
-/// The last fingerprints, in order.
+/// The last fingerprints, in the order in which they were inserted.
 #[derive(Debug)]
 pub(super) struct RecentNotifications {
     key: Fingerprints,
     known: HashSet<Fingerprint, BuildHasherDefault<AsItIs>>,
     order: VecDeque<Fingerprint>,
-    /// How many are remembered: [`REMEMBERED_MAX`], and fewer in a test.
+    /// How many are remembered: [`REMEMBERED_MAX`], or fewer in a test.
     max: usize,
 }
 
-/// A place in the endpoint log, recognised by the bytes before it.
+/// An offset in the endpoint log, identified by the bytes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Landmark {
     offset: u64,
@@ -118,8 +119,8 @@ impl RecentNotifications {
         }
     }
 
-    /// What the snapshot and the logs know. Whatever cannot be read is logged and left out: a start
-    /// never fails for it.
+    /// Reads the snapshot and the logs. Whatever cannot be read is logged and skipped: a start
+    /// never fails because of it.
     pub(super) fn load(files: &LogFiles) -> Self {
         let snapshot = files
             .load_snapshot()
@@ -133,9 +134,10 @@ impl RecentNotifications {
         numbers.push(None);
         let (mut seen, landmark) =
             snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));
-        // From the newest back to where the snapshot was taken, or to the last million.
+        // From the newest file back to the one that the snapshot names, or until there are a
+        // million.
         let mut newest_first = Vec::new();
-        // Counted without repeats: a notification that was logged again is one to remember.
+        // Without repeats: a notification that was logged several times is remembered once.
         let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
             let found = read_file(files, number, seen.key, landmark).unwrap_or_else(|error| {
@@ -149,6 +151,7 @@ impl RecentNotifications {
                 break;
             }
         }
+        // The oldest first, so that they are the first to be evicted.
         newest_first
             .into_iter()
             .rev()
@@ -167,11 +170,13 @@ impl RecentNotifications {
     }
 
     fn landmark(&self, before: &[u8]) -> Fingerprint {
-        // The last part says what the digest is of, so that one of a place matches no other digest.
+        // The last part names the purpose, so that a landmark's digest equals no digest of another
+        // kind.
         self.key.of([before, b"", b"", b"landmark"])
     }
 
     fn encode(&self, landmark: Landmark) -> Vec<u8> {
+        // 80: magic, key, offset, landmark and checksum have 16 bytes each.
         let mut out = Vec::with_capacity(self.order.len().saturating_mul(16).saturating_add(80));
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.key.0);
@@ -184,7 +189,7 @@ impl RecentNotifications {
         out
     }
 
-    /// `None` where it is not whole.
+    /// `None` if the snapshot is damaged.
     fn decode(bytes: &[u8]) -> Option<(Self, Landmark)> {
         let (content, checksum) = bytes.split_last_chunk::<16>()?;
         let (words, []) = content.as_chunks::<16>() else {
@@ -215,7 +220,8 @@ impl RecentNotifications {
     }
 }
 
-/// The fingerprints in a file, and whether the landmark was found in it: then those behind it only.
+/// The fingerprints in a file, and whether it contains the landmark. If it does, only the
+/// fingerprints after the landmark.
 fn read_file(
     files: &LogFiles,
     number: Option<u64>,
@@ -238,8 +244,8 @@ fn read_file(
     Ok((found, is_here))
 }
 
-/// Goes to the landmark, if this is the file that has it. The beginning of a file looks like that
-/// of any other.
+/// Seeks to the landmark, if this file contains it. Offset 0 identifies no file, because it has no
+/// bytes before it.
 fn is_at<R: io::Read + io::Seek>(
     input: &mut R,
     landmark: Landmark,
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_million_is_remembered_and_no_more() {
+    fn the_last_million_is_remembered_and_older_ones_are_evicted() {
         const MAX: usize = 1000;
         let mut seen = RecentNotifications::new();
         assert_eq!(seen.max, 1_000_000, "as docs/metrics.md says");
@@ -279,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_turns_back_into_itself_and_a_damaged_one_into_nothing() {
+    fn a_snapshot_survives_a_round_trip_and_a_damaged_one_is_rejected() {
         let mut seen = RecentNotifications::new();
         (0..10).for_each(|number| seen.insert(fingerprint(&seen, number)));
         let landmark = Landmark {
@@ -304,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_do_not_run_together_and_each_counts() {
+    fn every_part_and_every_boundary_changes_the_fingerprint() {
         let key = Fingerprints([7; 16]);
         let all = [
             [&b"a"[..], b"b", b"c", b"d"],

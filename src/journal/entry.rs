@@ -1,4 +1,4 @@
-//! What is handed over at once: records and lines that are written together or not at all.
+//! An entry: the records and lines that are written together or not at all.
 
 use crate::journal::Log;
 use crate::journal::duplicates::Fingerprint;
@@ -11,33 +11,33 @@ pub struct Entry {
     pub endpoint: Vec<u8>,
     /// Whole lines.
     pub access: Vec<u8>,
-    /// The line of `logs.stdout = "messages"`, if it says that a notification was accepted and
-    /// somebody wants it.
+    /// The line for `logs.stdout = "messages"`. Empty unless the entry accepts a notification and
+    /// stdout wants such lines.
     pub message: Vec<u8>,
-    /// Which notification it says was accepted, if it says so of one.
+    /// The notification that the entry reports as accepted, if any.
     pub identity: Option<Identity>,
 }
 
-/// The notification that an entry says was accepted, so that the writer knows a second one as a
-/// duplicate.
+/// The notification that an entry reports as accepted. The writer uses it to recognise duplicates.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     pub(super) fingerprint: Fingerprint,
-    /// The head of the record of its outcome; `None` if that stays what it is for a duplicate too.
+    /// The head of its outcome record, which the writer rewrites for a duplicate. `None` leaves the
+    /// record unchanged.
     pub(super) head: Option<Head>,
 }
 
-/// Why an entry is not on disk: ours or the disk's doing, never the peer's.
+/// Why an entry is not on disk. The cause is on our side or the disk's, never the peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
-    /// The queue is full, or nothing has left it for [`STALL_LIMIT`](crate::journal::STALL_LIMIT);
-    /// nothing was handed over.
+    /// The queue is full, or the writer has been blocked for
+    /// [`STALL_LIMIT`](crate::journal::STALL_LIMIT). Nothing was queued.
     #[error("the journal's queue is full, or its disk does not answer")]
     Full,
-    /// The write failed and was taken back.
+    /// The write failed and was rolled back.
     #[error("the disk refused the record")]
     Refused,
-    /// A sync failed before: nothing is written until the next start.
+    /// A sync failed earlier: nothing is written until the next start.
     #[error("the journal has failed and takes nothing more")]
     Failed,
 }
@@ -50,12 +50,12 @@ impl Entry {
         }
     }
 
-    /// What is written to both logs.
+    /// The number of bytes written to both logs.
     pub(super) fn bytes(&self) -> usize {
         self.endpoint.len().saturating_add(self.access.len())
     }
 
-    /// The room that it takes while it waits.
+    /// The number of bytes that the entry occupies while it is queued.
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes().saturating_add(self.message.len())
     }

@@ -1,4 +1,4 @@
-//! How the writer fills a batch: with all that waits, and for a short time with what arrives.
+//! How the writer fills a batch: it drains the queue and, for a short time, waits for more.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -10,26 +10,25 @@ use crate::journal::batch::{Batch, Command};
 use crate::journal::chores::later;
 use crate::journal::{Settings, SyncMode};
 
-/// Without a commit log, while several connections are sending, a commit of fewer than
-/// [`GATHERED`] entries waits for more for this long: two syncs cost more than all else that a push
-/// does, and pushes that come one by one would have two syncs each. With a commit log the wait
-/// costs more than the syncs that it saves: 8 senders get 5,600 pushes a second with it, and 16,300
-/// without.
+/// How long a commit of fewer than [`GATHERED`] entries waits for more, if there is no commit log
+/// and several connections are sending. Without a commit log each commit costs two syncs, more than
+/// everything else that a push costs. With one, the wait costs more than the syncs that it saves: 8
+/// senders reach 5,600 pushes a second with the window and 16,300 without.
 const GATHER_WINDOW: Duration = Duration::from_micros(800);
-/// For how long refusals are gathered while no push comes: nobody waits for them, and looking at
-/// both files costs more than they do.
+/// How long refusals are gathered while no push arrives. Nobody waits for them, and checking both
+/// files costs more than writing a refusal.
 const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
-/// This many entries are worth a commit of their own.
+/// A batch with this many entries is committed without waiting for more.
 const GATHERED: usize = 16;
-/// For how long several connections are taken to be sending after two entries waited at once. A
-/// single connection would only wait.
+/// How long after two entries waited at once several connections count as sending. A single
+/// connection sends nothing until it is answered, so waiting for it would only delay the answer.
 const CONTENTION_REMEMBERED: Duration = Duration::from_secs(1);
 
 pub(super) struct Gather {
     clock: Arc<dyn Clock>,
     batch_bytes: usize,
     sync: SyncMode,
-    /// Until when several connections are taken to be sending.
+    /// Until when several connections count as sending.
     contended_until: Instant,
 }
 
@@ -43,14 +42,14 @@ impl Gather {
         }
     }
 
-    /// Two entries waited at once, which come from two connections, because a connection waits for
-    /// each answer.
+    /// Records that two entries waited at once. They come from two connections, because a
+    /// connection waits for each answer.
     pub(super) fn was_contended(&mut self, at: Instant) {
         self.contended_until = later(at, CONTENTION_REMEMBERED);
     }
 
-    /// Drains the queue into the batch. If a commit syncs both logs, and while several connections
-    /// are sending, also waits up to [`GATHER_WINDOW`] for more.
+    /// Drains the queue into the batch. If a commit syncs both logs and several connections are
+    /// sending, also waits up to [`GATHER_WINDOW`] for more.
     pub(super) fn fill(
         &self,
         batch: &mut Batch,
@@ -91,8 +90,8 @@ impl Gather {
     ) {
         let due = later(self.clock.instant(), REFUSALS_WINDOW);
         while batch.is_of_refusals() && batch.entry.bytes() < self.batch_bytes {
-            // `append` first sends and then unparks. So a push that comes after this look at the
-            // queue makes the park return at once, and none is overlooked.
+            // `append` sends first and unparks second. A push that is sent after this `try_recv`
+            // therefore makes `park_timeout` return at once, so none is overlooked.
             let Ok(command) = commands.try_recv() else {
                 let left = self.clock.until(due);
                 if left.is_zero() {
@@ -105,10 +104,10 @@ impl Gather {
         }
     }
 
-    /// How long a commit of few waits for more.
+    /// How long a small batch waits for more entries.
     fn window(&self) -> Duration {
         match self.sync {
-            // Only a sync is worth a wait: without one a commit of one entry is cheap.
+            // Only a sync is worth waiting for: without one, a commit of a single entry is cheap.
             SyncMode::Always if self.clock.instant() < self.contended_until => GATHER_WINDOW,
             SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }

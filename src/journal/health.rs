@@ -1,4 +1,4 @@
-//! What the journal can do at this moment: what the writer knows, and what it lets others know.
+//! The journal's health: what the writer knows of its disk, published to the other threads.
 
 use std::io;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
-/// For how long a refused write keeps the journal from being [`Health::Writable`].
+/// How long after a refused write the journal is not [`Health::Writable`].
 pub const REFUSAL_COOLDOWN: Duration = Duration::from_secs(5);
-/// How long the disk may take for a commit, or for whatever else the writer asks of it.
+/// How long the disk may take for a commit, or for any other operation of the writer.
 ///
-/// Past it the journal takes nothing more and is [`Health::Stalled`]. A request has no more time
-/// either.
+/// After that the journal accepts no more entries and is [`Health::Stalled`]. A request has no more
+/// time than this either.
 pub const STALL_LIMIT: Duration = Duration::from_secs(3);
-/// Below this part of `low_water` space is scarce.
+/// Space is scarce below `low_water` divided by this.
 const SCARCE_PART: u64 = 4;
-/// The free space before anybody looked at it.
+/// The value of `free_bytes` before the first measurement.
 const NOT_LOOKED_AT: u64 = u64::MAX;
 
-/// What the journal can do at this moment, and the space that it has for it.
+/// What the journal can do now, and how much space it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// Entries can be expected to reach the disk.
     Writable(Space),
-    /// The disk refused a write in the last [`REFUSAL_COOLDOWN`]. After that time it is worth
-    /// another try.
+    /// The disk refused a write within the last [`REFUSAL_COOLDOWN`]. After that time another write
+    /// is attempted.
     Refused(Space),
     /// A sync failed: nothing is written until the next start.
     Failed(Space),
@@ -37,21 +37,21 @@ pub enum Health {
     Ended(Space),
 }
 
-/// The space for the logs, as of a second ago, in ascending order.
+/// The free space for the logs, measured at most a second ago, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Space {
     /// Less than a quarter of [`Settings::low_water_bytes`](crate::journal::Settings) is free, or
-    /// the disk refused a write in the last [`REFUSAL_COOLDOWN`] for want of space: what is left is
-    /// for pushes only.
+    /// the disk refused a write for lack of space within the last [`REFUSAL_COOLDOWN`]. The
+    /// remaining space is for pushes only.
     Scarce,
     /// Less than [`Settings::low_water_bytes`](crate::journal::Settings) is free.
     Low,
-    /// As much is free as there should be.
+    /// At least [`Settings::low_water_bytes`](crate::journal::Settings) is free.
     Enough,
 }
 
 impl Health {
-    /// The space that the logs have.
+    /// The space for the logs.
     #[must_use]
     pub fn space(self) -> Space {
         match self {
@@ -63,44 +63,44 @@ impl Health {
         }
     }
 
-    /// Whether entries can be expected to reach the disk, however little space is left.
+    /// Whether entries can be expected to reach the disk, regardless of free space.
     #[must_use]
     pub fn is_writable(self) -> bool {
         matches!(self, Self::Writable(_))
     }
 
-    /// Whether only a new process can help: the thread is gone, or hangs in the disk.
+    /// Whether only a new process can help: the thread has ended, or hangs in a disk operation.
     #[must_use]
     pub fn is_stuck(self) -> bool {
         matches!(self, Self::Stalled(_) | Self::Ended(_))
     }
 }
 
-/// What the writer knows of its disk. The writer stores, everybody else loads.
+/// What the writer knows of its disk. The writer stores; all other threads load.
 ///
-/// All orderings are relaxed: no value depends on another, and no other memory is published through
-/// them. Receipts go through a channel, which has its own ordering.
+/// All orderings are relaxed: no value depends on another, and none publishes other memory.
+/// Receipts go through a channel, which has its own ordering.
 pub(super) struct Vitals {
     clock: Arc<dyn Clock>,
     started: Instant,
     /// Milliseconds from `started` to the last refused write; 0 for none.
     refused_ms: AtomicU64,
-    /// The last refused write was refused for want of space.
+    /// Whether the last refused write was refused for lack of space.
     is_full: AtomicBool,
-    /// Milliseconds from `started` to when the thread began its current round; 0 while it is idle.
+    /// Milliseconds from `started` to the start of the thread's current round; 0 while it is idle.
     working_ms: AtomicU64,
     /// The free space, in bytes.
     free_bytes: AtomicU64,
-    /// The [`Space`] that this is.
+    /// The [`Space`] that `free_bytes` amounts to, as its code.
     space: AtomicU8,
-    /// The thread has ended.
+    /// Whether the thread has ended.
     has_ended: AtomicBool,
     /// Cancelled when a sync has failed.
     pub(super) failed: CancellationToken,
 }
 
 impl Vitals {
-    /// Those of a journal that has done nothing yet.
+    /// The state of a journal that has done nothing yet.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             started: clock.instant(),
@@ -119,13 +119,13 @@ impl Vitals {
         let now_ms = self.elapsed_ms();
         let is_refused = self.is_refused(now_ms);
         let space = if is_refused && self.is_full.load(Ordering::Relaxed) {
-            // Whatever the marks say.
+            // The disk has just reported that it is full, whatever was measured.
             Space::Scarce
         } else {
             Space::of(self.space.load(Ordering::Relaxed))
         };
-        // The worst first: a thread that has ended may have failed before, and a refused write is
-        // of no interest while nothing is written at all.
+        // The worst first: a thread that has ended may have failed before, and a refused write does
+        // not matter while nothing is written at all.
         if self.has_ended.load(Ordering::Relaxed) {
             Health::Ended(space)
         } else if self.is_stalled_at(now_ms) {
@@ -148,8 +148,8 @@ impl Vitals {
         Some(self.free_bytes.load(Ordering::Relaxed)).filter(|free| *free != NOT_LOOKED_AT)
     }
 
-    /// The disk refused a write; `false` if it refused another one in the last
-    /// [`REFUSAL_COOLDOWN`].
+    /// Records that the disk refused a write. Returns `false` if it refused another one within the
+    /// last [`REFUSAL_COOLDOWN`].
     pub(super) fn refuse(&self, cause: io::ErrorKind) -> bool {
         let now_ms = self.elapsed_ms();
         let is_news = !self.is_refused(now_ms);
@@ -158,12 +158,12 @@ impl Vitals {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         );
         self.is_full.store(is_full, Ordering::Relaxed);
-        // At least 1, since 0 means never.
+        // At least 1, because 0 means never.
         self.refused_ms.store(now_ms.max(1), Ordering::Relaxed);
         is_news
     }
 
-    /// Stores the free space; returns what it was before, and what it is now.
+    /// Stores the free space. Returns the previous and the new [`Space`].
     pub(super) fn measure(&self, free_bytes: u64, low_water_bytes: u64) -> (Space, Space) {
         let space = if free_bytes < low_water_bytes.div_euclid(SCARCE_PART) {
             Space::Scarce
@@ -180,6 +180,7 @@ impl Vitals {
     }
 
     pub(super) fn begin_work(&self) {
+        // At least 1, because 0 means idle.
         self.working_ms
             .store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
@@ -232,7 +233,7 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[test]
-    fn space_is_told_apart_from_what_else_is_wrong() {
+    fn space_is_reported_together_with_every_other_fault() {
         let vitals = Vitals::new(Arc::new(SystemClock));
         assert_eq!(
             (vitals.health(), vitals.free_bytes()),

@@ -1,14 +1,14 @@
-//! What the journal counts: it stores where things happen, others load, and nobody waits.
+//! The journal's metrics: updated without locks, so that no thread waits for another.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::meter::{DurationHistogram, SizeHistogram};
 
-/// The upper ends of the buckets of [`Meters::batch_entries`].
+/// The upper bounds of the buckets of [`Meters::batch_entries`].
 const ENTRIES: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
-/// The upper ends of the buckets of [`Meters::batch_bytes`]: a batch is closed at 256 KiB, and its
-/// last entry may be large.
+/// The upper bounds of the buckets of [`Meters::batch_bytes`]. A batch is closed at 256 KiB, but
+/// its last entry may be large.
 const BYTES: [u64; 8] = [
     1 << 10,
     1 << 12,
@@ -25,27 +25,27 @@ const BYTES: [u64; 8] = [
 /// All orderings are relaxed: a metric publishes no other memory, and may lag behind.
 #[derive(Debug)]
 pub struct Meters {
-    /// Entries written together.
+    /// Entries in each batch.
     pub batch_entries: SizeHistogram<11>,
-    /// Their bytes, in both logs.
+    /// Bytes of each batch, in both logs.
     pub batch_bytes: SizeHistogram<8>,
-    /// How long the disk took for each batch: both writes, and both syncs where there were any.
+    /// How long the disk took for each batch: both writes, and the syncs if there were any.
     pub batch_time: DurationHistogram,
     /// The length of the access log.
     pub access_log_bytes: AtomicU64,
     /// The length of the endpoint log.
     pub endpoint_log_bytes: AtomicU64,
-    /// How often a log was left for a new one because it was full.
+    /// How often a log was rotated because it was full.
     pub rotations: AtomicU64,
     /// How often a log was reopened because its name led elsewhere.
     pub reopenings: AtomicU64,
-    /// Files that were deleted because they were older than `logs.keep`.
+    /// Rotated files that were deleted because they were older than `logs.keep`.
     pub deletions: AtomicU64,
-    /// How many notifications are remembered, so that duplicates are recognised.
+    /// How many notifications are remembered to recognise duplicates.
     pub remembered: AtomicU64,
-    /// Notifications that were durable already when they came again.
+    /// Notifications that were already durable when they arrived.
     pub duplicates: AtomicU64,
-    /// Refusals that were not logged for want of room.
+    /// Refusals that were not logged for lack of room.
     pub refusals_dropped: AtomicU64,
     /// Lines that stdout did not take in time.
     pub lines_not_copied: AtomicU64,
@@ -56,27 +56,27 @@ pub struct Meters {
     synced_ms: AtomicU64,
 }
 
-/// What became of the commit log.
+/// The state and the work of the commit log.
 #[derive(Debug, Default)]
 pub struct CommitLogMeters {
-    /// Its length; 0 while there is none, and each commit syncs both logs.
+    /// Its length in bytes; 0 while there is no commit log and each commit syncs both logs.
     pub bytes: AtomicU64,
-    /// How much of the half that is written is used.
+    /// Bytes in use in the half that is being written.
     pub used_bytes: AtomicU64,
     /// Frames that were written.
     pub frames: AtomicU64,
-    /// Their bytes, with their padding.
+    /// The bytes of those frames, padding included.
     pub frame_bytes: AtomicU64,
-    /// How long it took to sync both logs, so that frames can be overwritten.
+    /// How long each checkpoint took to sync both logs.
     pub checkpoint_time: DurationHistogram,
-    /// Frames that the start wrote to the logs again.
+    /// Frames that the start replayed.
     pub replayed_frames: AtomicU64,
     /// Frames that had been synced and that the start could not read.
     pub missing_frames: AtomicU64,
 }
 
 impl Meters {
-    /// Nothing done yet; what is in the files was synced just now.
+    /// All zero; the content of the files counts as synced just now.
     pub(super) fn new() -> Self {
         Self {
             batch_entries: SizeHistogram::up_to(ENTRIES),

@@ -1,9 +1,10 @@
-//! What is on disk: the access log and the endpoint log of one port, written together.
+//! The journal: the access log and the endpoint log of one port, written together.
 //!
-//! A [`Record`] and an [`AccessLine`] turn into an [`Entry`], [`Journal::append`] hands the entry
-//! to the one thread that owns both files, and a [`Receipt`] comes back when both are synced. Only
-//! what was [`Committed`] makes a receipt, and no answer of 201 can be made without one.
-//! `docs/design/journal.md` has the format, the commit rule and what is assumed of the disk.
+//! The caller writes a [`Record`] and an [`AccessLine`] into an [`Entry`]. [`Journal::append`]
+//! hands the entry to the one thread that owns both files, and returns a [`Receipt`] once the entry
+//! is durable. Only a [`Committed`] batch yields receipts, and a 201 cannot be built without one.
+//! `docs/design/journal.md` describes the format, the commit rule and the assumptions about the
+//! disk.
 
 mod batch;
 mod chores;

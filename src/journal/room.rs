@@ -1,22 +1,23 @@
-//! What may wait for the writer, counted with atomics: pushes and refusals have a room each.
+//! Room for entries that wait for the writer, counted with atomics: pushes and refusals each have
+//! their own.
 //!
 //! With one room for both, a flood of refusals, which strangers can cause, would turn genuine
-//! pushes away. The queue itself is one, so that the logs keep the order in which things happened.
+//! pushes away. There is only one queue, so that the logs keep the order of events.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What the journal takes before it says no.
+/// How much the journal queues before it refuses more.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Entries not yet committed that answers wait for; as many again may be refusals.
+    /// Entries that requests wait for and that are not yet committed. As many more may be refusals.
     pub entries_max: usize,
     /// Their bytes.
     pub bytes_max: usize,
-    /// The bytes of refusals not yet written. They wait in the same queue, so they are few enough
-    /// for the slowest of disks: a push waits behind them.
+    /// The bytes of refusals that are not yet written. A push waits behind them in the same queue,
+    /// so the limit is low enough for the slowest disk.
     pub refused_bytes_max: usize,
-    /// A batch is closed once it has this many bytes. Larger ones take longer to sync than they
-    /// save.
+    /// A batch is closed once it has this many bytes. A larger one takes longer to sync than it
+    /// saves.
     pub batch_bytes: usize,
 }
 
@@ -31,18 +32,18 @@ impl Default for Limits {
     }
 }
 
-/// What is in the queue and not yet written.
+/// Entries that are queued and not yet written.
 ///
-/// The orderings are relaxed: the counts bound memory and publish nothing. The queue hands the
-/// entries over. Each count is exact, as it is only added to and subtracted from; the two of one
-/// room may be of different moments.
+/// The orderings are relaxed: the counts bound memory and publish nothing, and the queue hands the
+/// entries over. Each count is exact, because it is only added to and subtracted from. The two
+/// counts of one room may be read at different times.
 #[derive(Default)]
 pub(super) struct Room {
     entries: AtomicUsize,
     bytes: AtomicUsize,
 }
 
-/// What waits for the writer, or is being written.
+/// Entries that wait for the writer or are being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waits {
     /// Entries.
@@ -59,10 +60,10 @@ impl Room {
         }
     }
 
-    /// Takes room for one entry, if there is.
+    /// Reserves room for one entry. Returns `false` if there is not enough.
     ///
-    /// It takes first and gives back if that was too much. So two that come at once for the last
-    /// room may both be refused, but are never both let in.
+    /// It adds first, and subtracts again if the sum exceeds the limit. So two callers that compete
+    /// for the last room may both be refused, but are never both admitted.
     pub(super) fn take(&self, bytes: usize, entries_max: usize, bytes_max: usize) -> bool {
         let entries_before = self.entries.fetch_add(1, Ordering::Relaxed);
         let bytes_before = self.bytes.fetch_add(bytes, Ordering::Relaxed);

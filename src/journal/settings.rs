@@ -1,51 +1,53 @@
-//! How the journal works: how durable a receipt is, and when a file is full, old or in
-//! want of room.
+//! The journal's settings: how durable a receipt is, how large and how old a file becomes, and how
+//! much space must be free.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::journal::Limits;
 
-/// How the files are kept.
+/// How the journal writes its files.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What may wait for the writer.
     pub limits: Limits,
     /// What a receipt means.
     pub sync: SyncMode,
-    /// The length of the commit log, in bytes; without one each commit syncs both logs.
+    /// The length of the commit log, in bytes. `None`: there is no commit log, and each commit
+    /// syncs both logs.
     pub commit_log_bytes: Option<u64>,
-    /// A file is put aside before it grows beyond this; `None` never does.
+    /// A file is rotated before it grows beyond this many bytes. `None` never rotates.
     pub rotate_bytes: Option<u64>,
-    /// Rotated files are deleted once nothing was written to them for so long; `None` keeps them.
+    /// Rotated files are deleted this long after the last write to them. `None` keeps them.
     pub keep: Option<Duration>,
-    /// Less free space than this is [`Space::Low`](crate::journal::Space).
+    /// With fewer free bytes than this, space is [`Space::Low`](crate::journal::Space).
     pub low_water_bytes: u64,
-    /// What becomes of a notification that is durable already.
+    /// What happens to a notification that is already durable.
     pub duplicates: Duplicates,
 }
 
-/// What becomes of a notification that is durable already, for its subscription.
+/// What happens to a notification that is already durable for its subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Duplicates {
     /// It is logged as a duplicate.
     Mark,
-    /// It leaves an access line only.
+    /// Only its access line is logged.
     Drop,
     /// It is logged like any other.
     Off,
 }
 
-/// When files are synced, and so what a power cut can take. The end of the process takes nothing in
-/// any mode.
+/// When files are synced, which decides what a power cut can lose. The end of the process loses
+/// nothing in any mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
-    /// Before a receipt: nothing that was acknowledged.
+    /// Before each receipt: a power cut loses nothing that was acknowledged.
     Always,
-    /// So long after a write at the latest: what was acknowledged in that time.
+    /// At most this long after a write: a power cut loses what was acknowledged in that time.
     Interval(Duration),
-    /// When the system does: what was acknowledged in the last half minute or so.
+    /// When the kernel writes back: a power cut loses what was acknowledged in the last half minute
+    /// or so.
     Os,
 }
 

@@ -1,4 +1,4 @@
-//! What the writer and those who hand entries over share: room, meters, health, the time of day.
+//! State that the writer and the handles share: room, meters, health, the confirmed time of day.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,17 +13,17 @@ use crate::journal::meters::Meters;
 use crate::journal::room::Room;
 
 pub(super) struct Shared {
-    /// Entries that answers wait for.
+    /// Room for entries that a request waits for.
     pub(super) pushes: Room,
-    /// Entries that nobody waits for. They have a room of their own, so that refusals never turn a
-    /// push away.
+    /// Room for entries that nobody waits for. It is separate, so that refusals never turn a push
+    /// away.
     pub(super) refusals: Room,
-    /// Requests to reopen: one is enough.
+    /// Pending requests to reopen: one is enough.
     pub(super) reopens: Room,
     pub(super) meters: Arc<Meters>,
     pub(super) vitals: Vitals,
-    /// The Date of the last push that was verified, in seconds since 1970; 0 for none. Relaxed: it
-    /// is one number, and a later one may take its place at any time.
+    /// The Date of the last verified push, in seconds since 1970; 0 before the first one. Relaxed:
+    /// it is a single number, and a later one may replace it at any time.
     confirmed_seconds: AtomicU64,
 }
 
@@ -39,13 +39,14 @@ impl Shared {
         }
     }
 
-    /// Counts refusals that are not logged, and logs the first time that this happens.
+    /// Counts refusals that are not logged, and logs the first time that it happens.
     pub(super) fn drop_refusals(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let before = self
             .meters
             .refusals_dropped
             .fetch_add(count, Ordering::Relaxed);
+        // Only once: refusals come in floods, and serve reports the number when it stops.
         if before == 0 && count > 0 {
             warn!(
                 "Refusals cannot all be logged; those left out are counted, and told when serve \
@@ -70,8 +71,8 @@ impl Shared {
     }
 }
 
-/// Marks the journal as ended when the thread ends, however it ends: after a panic too nobody may
-/// append to it as if it worked.
+/// Marks the journal as ended when the thread ends, even by a panic, so that nobody appends to a
+/// journal without a writer.
 pub(super) struct Ended(pub(super) Arc<Shared>);
 
 impl Drop for Ended {

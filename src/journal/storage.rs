@@ -1,8 +1,9 @@
-//! What the writer writes to: both logs, and the commit log that makes a batch durable with one
+//! The storage behind the writer: both logs, and the commit log that makes a batch durable with one
 //! sync.
 //!
-//! With a commit log a batch is written to both logs and, as a frame, to the commit log, which
-//! alone is synced. Without one both logs are synced, as for a batch that is too large for a frame.
+//! With a commit log, a batch is written to both logs and, as a frame, to the commit log, and only
+//! the commit log is synced. Without one, or if the batch is too large for a frame, both logs are
+//! synced.
 
 use std::io;
 use std::sync::Arc;
@@ -16,21 +17,22 @@ use crate::journal::logs::{Fault, Log, LogFiles, Logs};
 use crate::journal::meters::Meters;
 use crate::journal::{Settings, SyncMode};
 
-/// A log that changes more often than this at one time is written to as it is.
+/// How many changes of a log are followed before one batch. After that the log is written to as it
+/// is, so that somebody who keeps changing it cannot block the writer.
 const CHANGES_MAX: usize = 3;
 
-/// Proof that a batch is committed: it is written to both logs, and the commit log that holds it
-/// was synced, or both logs were.
+/// Proof that a batch is committed: it is written to both logs, and either the commit log that
+/// contains it or both logs have been synced.
 ///
-/// With `logs.sync` other than `always` it means what that mode promises: that the system has been
-/// given both. Nothing else makes one than `Storage::write`, so nobody else can have a receipt
-/// made:
+/// With `logs.sync` other than `always` it proves what that mode promises: the kernel has the
+/// bytes. Only `Storage::write` makes one, so no other code can cause a receipt:
 ///
 /// ```compile_fail,E0451
 /// let forged = mns_endpoint::journal::Committed { _by_the_commit: () };
 /// ```
 ///
-/// This one compiles, so the one above fails for its private field and not for a wrong name:
+/// This one compiles, so the example above fails because of the private field and not because of a
+/// wrong name:
 ///
 /// ```
 /// fn of(committed: &mns_endpoint::journal::Committed) {}
@@ -47,7 +49,7 @@ pub(super) struct Storage {
     commit_log: Option<CommitLog>,
     sync: SyncMode,
     meters: Arc<Meters>,
-    /// Bytes that were written since the last sync, and since when there are any.
+    /// How many bytes were written since the last sync, and when the first of them was.
     unsynced: usize,
     unsynced_since: Option<Instant>,
 }
@@ -77,12 +79,13 @@ impl Storage {
         &mut self.logs
     }
 
-    /// Whether a commit syncs both logs, because there is no commit log at this moment.
+    /// Whether a commit syncs both logs, because no commit log is ready.
     pub(super) fn syncs_both_logs(&self) -> bool {
         !self.commit_log.as_ref().is_some_and(CommitLog::is_ready)
     }
 
-    /// Commits a batch. The modes that do not sync for an acknowledgement do so if `syncs`.
+    /// Commits a batch. A mode that does not sync before each acknowledgement syncs only if
+    /// `syncs`.
     pub(super) fn write(
         &mut self,
         entry: &Entry,
@@ -94,14 +97,14 @@ impl Storage {
         Ok(Committed { _by_the_commit: () })
     }
 
-    /// Writes a batch by which nobody is acknowledged, without a sync.
+    /// Writes a batch that acknowledges no push, without a sync.
     pub(super) fn append(&mut self, entry: &Entry, now: Instant) -> Result<(), Fault> {
         self.put(entry, false, now)
     }
 
     fn put(&mut self, entry: &Entry, syncs: bool, now: Instant) -> Result<(), Fault> {
         self.begin(now)?;
-        // Both before the first write: an error here leaves nothing to take back.
+        // Both before the first write: an error here leaves nothing to roll back.
         for log in Log::iter() {
             self.follow(log, entry.of(log).len(), now)?;
         }
@@ -110,18 +113,20 @@ impl Storage {
             self.all_is_synced(now);
         } else {
             self.unsynced = self.unsynced.saturating_add(entry.bytes());
+            // An interval begins with the first unsynced write, not with the last.
             self.unsynced_since = self
                 .unsynced_since
                 .or_else(|| (self.unsynced > 0).then_some(now));
         }
-        // In these modes the write is what is acknowledged, so no cut may reach it.
+        // In these modes the write itself is acknowledged, so no truncation may reach it.
         if self.sync != SyncMode::Always {
             self.logs.commit();
         }
         Ok(())
     }
 
-    /// What the other thread has done comes first, because it knows why a sync failed.
+    /// Handles what the checkpoint thread has done first, because its result says why a sync
+    /// failed.
     fn begin(&mut self, now: Instant) -> Result<(), Fault> {
         if let Some(commit_log) = &mut self.commit_log {
             commit_log.poll(&mut self.logs, now)?;
@@ -129,7 +134,7 @@ impl Storage {
         self.logs.demand_sound()
     }
 
-    /// Returns whether all that was written is durable.
+    /// Writes a batch. Returns whether everything written so far is durable.
     fn write_batch(&mut self, entry: &Entry, syncs: bool, now: Instant) -> Result<bool, Fault> {
         let Some(commit_log) = &mut self.commit_log else {
             return self.write_to_logs(entry, syncs);
@@ -138,14 +143,16 @@ impl Storage {
             commit_log.write(entry, syncs, &mut self.logs, now)?;
             return Ok(syncs);
         }
-        // What has no frame must be durable before a frame is behind it.
+        // A batch without a frame must be durable before a later frame is written, because a replay
+        // cannot restore it.
         let syncs = syncs || commit_log.is_ready();
         self.write_to_logs(entry, syncs)
     }
 
-    /// The direct path.
+    /// Writes a batch on the direct path: without a frame, syncing the logs themselves.
     fn write_to_logs(&mut self, entry: &Entry, syncs: bool) -> Result<bool, Fault> {
         if syncs {
+            // The sync also covers all earlier frames: their bytes are already in the logs.
             let mark = self.commit_log.as_ref().map_or(0, CommitLog::mark);
             let synced = self.logs.append_synced(entry, mark)?;
             if let Some(commit_log) = &mut self.commit_log {
@@ -158,14 +165,14 @@ impl Storage {
         Ok(syncs)
     }
 
-    /// If somebody changed the length of a log it is measured again; if its name leads elsewhere,
-    /// or if it would grow too large, another file is used from now on.
+    /// Prepares a log for a write: measures it again if somebody changed its length, and switches
+    /// to another file if its name leads elsewhere or if it would grow too large.
     fn follow(&mut self, log: Log, incoming: usize, now: Instant) -> Result<(), Fault> {
         for _change in 0..CHANGES_MAX {
             let Some(change) = self.logs.change_due(log, incoming, now)? else {
                 return Ok(());
             };
-            // From here on no frame names a place in the file as it was.
+            // After this checkpoint no frame refers to an offset in the file as it was.
             if let Some(commit_log) = &mut self.commit_log
                 && commit_log.is_ready()
             {
@@ -177,10 +184,11 @@ impl Storage {
         Ok(())
     }
 
-    /// Follows what others did to the files, and what time has made due, without a write.
+    /// Follows changes to the files and does what is due, without a write.
     pub(super) fn look(&mut self, now: Instant) -> Result<(), Fault> {
         self.begin(now)?;
-        // The one whose log is gone must not keep the other from being followed.
+        // Follow both before either error is returned: if one log is gone, the other must still be
+        // followed.
         let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.follow(log, 0, now));
         endpoint.and(access)?;
         match &mut self.commit_log {
@@ -189,12 +197,12 @@ impl Storage {
         }
     }
 
-    /// Bytes that a sync would make durable.
+    /// The number of bytes that are written and not synced.
     pub(super) fn unsynced(&self) -> usize {
         self.unsynced
     }
 
-    /// When a sync is due although no batch asks for it.
+    /// When a sync is due even if no batch asks for one.
     pub(super) fn sync_due(&self) -> Option<Instant> {
         match self.sync {
             SyncMode::Interval(span) => self
@@ -204,7 +212,7 @@ impl Storage {
         }
     }
 
-    /// Makes all that was written durable.
+    /// Makes everything that was written durable.
     pub(super) fn sync(&mut self, now: Instant) -> Result<(), Fault> {
         self.begin(now)?;
         match &mut self.commit_log {
@@ -215,7 +223,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Saves a snapshot of the duplicates, if it is time for one or if this is the end.
+    /// Saves a snapshot of the duplicates, after a sync of everything that it covers.
     pub(super) fn save(
         &mut self,
         now: Instant,
@@ -228,7 +236,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Leaves both logs whole by themselves, and nothing in the commit log.
+    /// Makes both logs complete without the commit log, and erases its frames.
     pub(super) fn close(&mut self, now: Instant) -> Result<(), Fault> {
         match &mut self.commit_log {
             Some(commit_log) => commit_log.close(&mut self.logs, now),

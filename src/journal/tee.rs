@@ -1,4 +1,4 @@
-//! The copy of what was written, for stdout.
+//! The copy of written lines for stdout.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -7,36 +7,36 @@ use std::time::{Duration, Instant};
 use crate::journal::chores::later;
 use crate::journal::{Entry, Meters};
 
-/// For how long lines are held back: handed over with each commit they cost a lone sender a fifth
-/// of the CPU of its push, and nobody who reads stdout sees the difference.
+/// How long lines are buffered. Handing them over with each commit cost a lone sender a fifth of
+/// the CPU time of its push, and no reader of stdout notices the delay.
 const HELD_BACK_MAX: Duration = Duration::from_millis(5);
-/// Lines are handed over once they have this many bytes, however busy the writer is. Larger batches
-/// go alone.
+/// Lines are handed over once the buffer has this many bytes, however busy the writer is. A larger
+/// batch is handed over alone.
 const HELD_BACK_BYTES_MAX: usize = 64 * 1024;
 
-/// What is copied of what was written.
+/// Which lines are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Copied {
     /// The lines of the access log.
     AccessLines,
-    /// One line of JSON for each notification that was accepted.
+    /// One line of JSON for each accepted notification.
     Messages,
 }
 
-/// Hands the lines of several batches over at once: each time wakes the thread behind it, and the
-/// next commit waits for that.
+/// Hands over the lines of several batches at once, because each hand-over wakes the reading thread
+/// and delays the next commit.
 pub struct Tee {
     copied: Copied,
-    /// `None` if nobody wants a copy.
+    /// `None` if no copy is wanted.
     out: Option<Box<dyn io::Write + Send>>,
     held_back: Vec<u8>,
-    /// When they are handed over; `None` if there are none.
+    /// When the buffer must be handed over. `None` while it is empty.
     due: Option<Instant>,
 }
 
 impl Tee {
-    /// `out` must not block: it refuses a write that it has no room for, and those lines are
-    /// counted and gone.
+    /// `out` must not block. A write that it refuses is not retried: the lines are counted and
+    /// dropped.
     #[must_use]
     pub fn new(copied: Copied, out: Box<dyn io::Write + Send>) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Tee {
         }
     }
 
-    /// Takes the lines of a batch that was committed.
+    /// Buffers the lines of a committed batch.
     pub(super) fn add(&mut self, batch: &Entry, meters: &Meters, now: Instant) {
         if self.out.is_none() {
             return;
@@ -76,12 +76,12 @@ impl Tee {
         self.due = self.due.or_else(|| Some(later(now, HELD_BACK_MAX)));
     }
 
-    /// When lines are to be handed over, if there are any.
+    /// When the buffered lines must be handed over, if there are any.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Hands over what was held back.
+    /// Hands over the buffered lines.
     pub(super) fn hand_over(&mut self, meters: &Meters) {
         let Some(out) = &mut self.out else { return };
         if self.held_back.is_empty() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_taken_is_counted_by_its_lines_and_gone() {
+    fn lines_that_stdout_refuses_are_counted_and_dropped() {
         let (writes, meters, now) = (Writes::default(), Meters::new(), Instant::now());
         let mut tee = Tee::new(Copied::AccessLines, Box::new(writes.clone()));
         let lost = || meters.lines_not_copied.load(Ordering::Relaxed);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_handed_over_once_in_order_and_before_they_are_too_many() {
+    fn lines_are_handed_over_once_in_order_and_before_the_buffer_overflows() {
         let (writes, meters, now) = (Writes::default(), Meters::new(), Instant::now());
         let mut tee = Tee::new(Copied::AccessLines, Box::new(writes.clone()));
         tee.add(&lines(b"one\n"), &meters, now);

@@ -1,38 +1,36 @@
-//! Those who wait for an answer of the writer, woken with one system call for each of their
-//! threads.
+//! Waiting for an answer of the writer, which wakes each waiting thread with one system call.
 //!
-//! To wake a task of another thread takes a system call, to wake one of the same thread takes none.
-//! So of those who wait on one thread the writer wakes one, which is handed the answers of the
-//! others.
+//! Waking a task on another thread takes a system call; waking one on the same thread takes none.
+//! So the writer wakes one task on each thread and hands it the answers for the others.
 
 use std::thread::{self, ThreadId};
 
 use tokio::sync::oneshot;
 
-/// The end at which an answer is given.
+/// The sending end, used by the writer.
 pub(super) struct Waiting<A> {
     sender: oneshot::Sender<Handed<A>>,
-    /// The thread that waits. A task that has moved since is woken all the same.
+    /// The thread that waits. A task that has moved to another thread since is woken all the same.
     thread: ThreadId,
 }
 
-/// The end at which it is waited for.
+/// The receiving end, used by a task.
 pub(super) struct Answered<A> {
     receiver: oneshot::Receiver<Handed<A>>,
 }
 
-/// An answer, and those for others of the same thread.
+/// An answer, and the answers for other tasks on the same thread.
 struct Handed<A> {
     answer: A,
     _others: Others<A>,
 }
 
-/// Answers that are given when this is dropped, by whoever drops it: one who was woken, or the
-/// writer if that one has left.
+/// Answers that are sent when this is dropped: by the task that was woken, or by the writer if that
+/// task is gone.
 struct Others<A>(Vec<(oneshot::Sender<Handed<A>>, A)>);
 
 impl<A> Waiting<A> {
-    /// Both ends. The thread of the caller is the one that waits.
+    /// Makes both ends. The caller's thread counts as the one that waits.
     pub(super) fn new() -> (Self, Answered<A>) {
         let (sender, receiver) = oneshot::channel();
         let thread = thread::current().id();
@@ -41,13 +39,13 @@ impl<A> Waiting<A> {
 }
 
 impl<A> Answered<A> {
-    /// Waits for the answer; `None` if none will come.
+    /// Waits for the answer. `None` if the writer dropped its end.
     pub(super) async fn answer(self) -> Option<A> {
         self.receiver.await.ok().map(|handed| handed.answer)
     }
 }
 
-/// Answers all of them, and wakes one for each thread.
+/// Sends all answers, and wakes one task on each thread.
 pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
     let mut threads: Vec<(ThreadId, Others<A>)> = Vec::new();
     for (Waiting { sender, thread }, answer) in answers {
@@ -57,13 +55,15 @@ pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
         }
     }
     for (_, mut others) in threads {
+        // Any of them would do: the one that is woken sends the answers for the others.
         if let Some((sender, answer)) = others.0.pop() {
             give(sender, answer, others);
         }
     }
 }
 
-/// An error is one who has left. What was for the others is then dropped here, which gives it.
+/// If the task is gone, `send` returns what it was given. Dropping that sends the answers for the
+/// others.
 fn give<A>(sender: oneshot::Sender<Handed<A>>, answer: A, others: Others<A>) {
     let _others = others;
     drop(sender.send(Handed { answer, _others }));

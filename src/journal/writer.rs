@@ -1,7 +1,7 @@
 //! The thread that owns the files: it gathers a batch, writes it, commits it and acknowledges it.
 //!
-//! A batch is what arrived while the last one was being synced: one write to each file, one sync,
-//! then every answer that waited. Once a second, busy or idle, it looks after the files.
+//! A batch is what arrived during the previous sync: one write to each file, one sync, then all
+//! answers. Once a second, busy or idle, the thread also maintains the files.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ use crate::journal::storage::{Committed, Storage};
 use crate::journal::tee::Tee;
 use crate::journal::{Duplicates, Entry, JournalError, Settings, SyncMode};
 
-/// Refusals are synced once there are this many bytes of them, with or without a push among them.
+/// Refusals are synced once this many bytes of them are unsynced, even if no push needs a sync.
 const SYNC_AFTER_BYTES: usize = 1024 * 1024;
 
 /// Owns the files; see [`Writer::run`].
@@ -38,7 +38,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer behind what is in the files, which is durable already.
+    /// A writer for logs whose content is already durable.
     pub(super) fn new(
         storage: Storage,
         seen: Option<RecentNotifications>,
@@ -59,7 +59,7 @@ impl Writer {
             clock,
             chores,
         };
-        // So that the first request knows of it.
+        // Measure the space now, so that the first request already sees it.
         writer
             .chores
             .look_at_the_space(writer.storage.logs(), &writer.shared);
@@ -67,7 +67,7 @@ impl Writer {
         writer
     }
 
-    /// Commits batch after batch until it is asked to close, or until every handle is gone.
+    /// Commits batches until it is asked to close or until all handles are dropped.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let _ended = Ended(self.shared.clone());
         let mut batch = Batch::default();
@@ -83,7 +83,7 @@ impl Writer {
                         });
                     batch = self.commit(batch);
                 }
-                // What is due without a batch uses the disk too, and can hang in it.
+                // Periodic work uses the disk too, and can hang in it.
                 Err(RecvTimeoutError::Timeout) => self.shared.vitals.begin_work(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -93,7 +93,7 @@ impl Writer {
         self.close();
     }
 
-    /// After the last commit: nothing is left in the commit log.
+    /// Erases the commit log after the last commit.
     fn close(&mut self) {
         self.tee.hand_over(&self.shared.meters);
         if self.shared.vitals.failed.is_cancelled() {
@@ -115,9 +115,9 @@ impl Writer {
         }
     }
 
-    /// Whether an entry is the first of its notification. All that was handed over before is
-    /// durable, refused, or in this very batch, which becomes durable or is refused as a whole: so
-    /// there is no doubt.
+    /// How to write an entry: as the first of its notification or as a duplicate. Every earlier
+    /// entry is already durable, refused, or in this same batch, which is committed or refused as a
+    /// whole. So the answer is never in doubt.
     fn outcome(&self, batch: &mut Batch, entry: &Entry) -> Outcome {
         let (Some(seen), Some(identity)) = (&self.seen, entry.identity) else {
             return Outcome::AsItIs;
@@ -133,17 +133,17 @@ impl Writer {
         }
     }
 
-    /// Writes a batch and answers all who wait for it; returns it empty.
+    /// Writes a batch, answers the pushes that wait for it, and returns it empty.
     fn commit(&mut self, batch: Batch) -> Batch {
         let begun = self.clock.instant();
         let result = self.write(&batch);
         let took = self.clock.instant().saturating_duration_since(begun);
-        // Before the room is given back: the pushes of this batch are counted in it.
+        // Before room is given back, while the pushes of this batch still count.
         if self.shared.pushes.waits().entries > 1 {
             self.gather.was_contended(begun);
         }
-        // Room and counts before the answers: whoever has an answer may hand over the next entry,
-        // or ask for the counts.
+        // Room and counts before the answers: a client that has its answer may send the next entry,
+        // or read the counts, at once.
         self.shared
             .pushes
             .give_back(batch.pushes(), batch.pushed_bytes);
@@ -159,7 +159,7 @@ impl Writer {
                 meters
                     .duplicates
                     .fetch_add(batch.duplicates, Ordering::Relaxed);
-                // A batch of refusals alone is not committed, and nobody waits for it.
+                // A batch of refusals only is not committed, and nobody waits for it.
                 let batch = match committed {
                     Some(committed) => batch.acknowledge(&committed),
                     None => batch,
@@ -182,7 +182,7 @@ impl Writer {
         if self.shared.vitals.failed.is_cancelled() {
             return Err(JournalError::Failed);
         }
-        // Whoever asks for it may have made room or a file.
+        // The operator may have made room, or a file, before asking to reopen.
         if batch.reopens > 0 {
             self.storage.logs_mut().retry_now();
         }
@@ -196,10 +196,10 @@ impl Writer {
         written.map_err(|fault| self.report(&fault))
     }
 
-    /// Whether the files are synced with a batch.
+    /// Whether to sync the files with this batch.
     fn syncs(&self, batch: &Batch) -> bool {
         match self.settings.sync {
-            // Refusals do not wait for the disk: the next push takes them along, or they are many.
+            // Refusals alone cause no sync until there are many: the next push syncs them too.
             SyncMode::Always => {
                 let unsynced = self.storage.unsynced().saturating_add(batch.entry.bytes());
                 batch.pushes() > 0 || unsynced >= SYNC_AFTER_BYTES
@@ -212,7 +212,7 @@ impl Writer {
         }
     }
 
-    /// The notifications of a committed batch are known from now on.
+    /// Remembers the notifications of a committed batch.
     fn remember(&mut self, batch: &Batch) {
         let Some(seen) = &mut self.seen else {
             return;
@@ -221,7 +221,7 @@ impl Writer {
             .new
             .iter()
             .for_each(|fingerprint| seen.insert(*fingerprint));
-        // At the close too, so that the next start reads hardly anything of the log.
+        // Also at the close, so that the next start reads hardly anything of the log.
         if (batch.closing || self.storage.logs().is_save_due())
             && let Err(fault) = self
                 .storage
@@ -240,7 +240,7 @@ impl Writer {
             .store(remembered, Ordering::Relaxed);
     }
 
-    /// Logs a fault and lets the handle know of it; returns the error for those who wait.
+    /// Logs a fault and updates the health. Returns the error for the pushes that wait.
     fn report(&self, fault: &Fault) -> JournalError {
         match fault {
             Fault::Refused(cause) => {
@@ -257,9 +257,9 @@ impl Writer {
         }
     }
 
-    /// How long to wait for the next command at most.
+    /// How long to wait for the next command.
     fn idle_for(&self) -> Duration {
-        // A sync that failed is not tried again.
+        // A failed sync is not retried.
         let sync_due = self
             .storage
             .sync_due()
@@ -274,7 +274,7 @@ impl Writer {
             self.tee.hand_over(&self.shared.meters);
         }
         if self.shared.vitals.failed.is_cancelled() {
-            // Nothing is done any more, and what stays due would make the thread spin.
+            // Nothing more is written, but without a later due time the thread would spin.
             self.chores.put_off(now);
             return;
         }

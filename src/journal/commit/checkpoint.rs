@@ -1,4 +1,4 @@
-//! How the two logs catch up with the commit log, so that its frames can be overwritten.
+//! Checkpoints: both logs catch up with the commit log, so that its frames can be overwritten.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,18 @@ use crate::journal::commit::commit_log::{CommitLog, broken};
 use crate::journal::commit::segment::Segment;
 use crate::journal::logs::{Fault, Logs};
 
-/// After this time without a batch the logs are synced, so that they are whole by themselves.
+/// After this time without a batch the logs are synced, so that they are complete without the
+/// commit log.
 const IDLE: Duration = Duration::from_secs(1);
 
 impl CommitLog {
-    /// Goes on in the other half, once the logs have all that is there.
+    /// Switches to the other half, once the logs have all of its frames.
     pub(super) fn turn(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         let is_covered = |segment: &Option<Segment>| {
             let segment = segment.as_ref();
             segment.is_none_or(Segment::is_other_half_covered)
         };
+        // A sync that is already under way may cover the half: wait for it before syncing here.
         if !is_covered(&self.segment) {
             self.settle(logs, now)?;
         }
@@ -36,20 +38,20 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Asks the other thread to sync both logs.
+    /// Asks the checkpoint thread to sync both logs.
     fn begin_checkpoint(&mut self, logs: &mut Logs) -> Result<(), Fault> {
         match logs.begin_sync(self.mark()) {
             Ok(sync) => {
                 self.checkpointer.sync(sync);
                 Ok(())
             }
-            // No descriptor is left for the other thread.
+            // No file descriptor is left for the other thread, so sync here.
             Err(_) => self.cover_now(logs),
         }
     }
 
-    /// Syncs both logs, and says so in a frame that is durable: the next start takes nothing from
-    /// the frames before it. So the files may change their names and lengths after this.
+    /// Syncs both logs and says so in a synced frame, so that the next start replays nothing before
+    /// it. After this the files may change their names and lengths.
     pub(in crate::journal) fn checkpoint(
         &mut self,
         logs: &mut Logs,
@@ -70,7 +72,7 @@ impl CommitLog {
         }
     }
 
-    /// Once a second: syncs the logs after a pause, and tries again to make a commit log.
+    /// Called once a second: syncs the logs after a pause, and retries to create a commit log.
     pub(in crate::journal) fn look(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         self.demand_name(logs, now)?;
         if self.retry_at.is_some_and(|retry_at| retry_at <= now) {

@@ -1,5 +1,5 @@
-//! The thread beside the writer: it syncs the logs, and makes a commit log, so that no push waits
-//! for either.
+//! The checkpoint thread beside the writer: it syncs the logs and creates a commit log, so that no
+//! push waits for either.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 use crate::disk::Blank;
 use crate::journal::logs::{LogsSynced, PendingSync, WriteBack};
 
-/// More jobs than wait at any time; a write-back that finds no room is left out.
+/// More jobs than are ever pending. A write-back that finds the queue full is skipped.
 const JOBS_MAX: usize = 8;
-/// What the thread does.
+/// A job for the thread.
 enum Job {
     Sync(PendingSync),
     WriteBack(WriteBack),
     Make(Blank),
 }
 
-/// What it has done.
+/// A finished job.
 pub(super) enum Done {
     Synced(Duration, io::Result<LogsSynced>),
     Made(io::Result<()>),
 }
 
-/// The handle to the thread, which ends with it.
+/// The handle to the thread. The thread ends when the handle is dropped.
 pub(super) struct Checkpointer {
     jobs: SyncSender<Job>,
     done: Receiver<Done>,
-    /// Jobs that say when they are done, and have not.
+    /// Jobs that report their end and have not yet done so.
     pending: usize,
 }
 
@@ -55,30 +55,30 @@ impl Checkpointer {
     }
 
     pub(super) fn write_back(&self, range: WriteBack) {
-        // It is a help and no more.
+        // A write-back is only a hint, so dropping it is harmless.
         drop(self.jobs.try_send(Job::WriteBack(range)));
     }
 
     fn submit(&mut self, job: Job) {
-        // The thread ends with this handle only. Should it have panicked, `wait` says so.
+        // The thread ends only with this handle. If it panicked, `wait` returns `None`.
         if self.jobs.send(job).is_ok() {
             self.pending = self.pending.saturating_add(1);
         }
     }
 
-    /// Whether it has something to do.
+    /// Whether a job is pending.
     pub(super) fn is_busy(&self) -> bool {
         self.pending > 0
     }
 
-    /// What was done since, without waiting.
+    /// Returns a finished job, without waiting.
     pub(super) fn poll(&mut self) -> Option<Done> {
         let done = self.done.try_recv().ok()?;
         self.pending = self.pending.saturating_sub(1);
         Some(done)
     }
 
-    /// Waits until a job is done; `None` if no job is pending.
+    /// Waits until a job is finished. `None` if no job is pending.
     pub(super) fn wait(&mut self) -> Option<Done> {
         if self.pending == 0 {
             return None;

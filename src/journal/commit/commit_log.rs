@@ -1,4 +1,4 @@
-//! The commit log of a journal: made, written, synced, lost and made again.
+//! The commit log of a journal: created, written, synced, and replaced after a fault.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -15,23 +15,23 @@ use crate::journal::commit::segment::Segment;
 use crate::journal::logs::{Fault, Log, Logs, LogsSynced};
 use crate::journal::{CommitLogMeters, Entry, Meters};
 
-/// One that could not be made is tried again after this time.
+/// How long after a failure to retry creating one.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The commit log of a journal, or none for the time being: then each commit syncs both logs.
+/// The commit log, or none for now: then each commit syncs both logs.
 pub(in crate::journal) struct CommitLog {
     pub(super) segment: Option<Segment>,
     bytes_max: u64,
     pub(super) checkpointer: Checkpointer,
-    /// When another one is to be made; `None` while there is one or it is being made.
+    /// When to create another one. `None` while there is one or it is being created.
     pub(super) retry_at: Option<Instant>,
     /// When the last frame was written.
     pub(super) last_frame: Instant,
 }
 
 impl CommitLog {
-    /// Uses what an earlier process left, or has a new one made. All that is in the logs is
-    /// durable.
+    /// Uses what an earlier process left, or has a new one created. Everything in the logs is
+    /// already durable.
     pub(in crate::journal) fn start(
         bytes_max: u64,
         left: Option<Left>,
@@ -61,21 +61,21 @@ impl CommitLog {
         Ok(commit_log)
     }
 
-    /// Whether a file is neither larger than it may be nor much smaller than it could be.
+    /// Whether a file is at most as large as allowed and not much smaller than a new one would be.
     fn is_usable(&self, left: &Left, logs: &Logs) -> bool {
         let len = left.file.len().unwrap_or_default();
         let wanted = self.wanted_bytes(logs);
         len <= self.bytes_max && wanted.is_some_and(|wanted| len >= wanted / 2)
     }
 
-    /// `None` if there is no room for one.
+    /// The length of a new commit log. `None` if there is no room for one.
     fn wanted_bytes(&self, logs: &Logs) -> Option<u64> {
         commit_log_bytes(self.bytes_max, logs.free_bytes().unwrap_or(u64::MAX))
     }
 
-    /// Asks the other thread to make a new one; each commit syncs both logs until it is ready. The
-    /// file must be in the directory that the logs are in: if somebody moved that away, a power cut
-    /// may remove the one that is at its name now.
+    /// Asks the checkpoint thread to create a new one; until it is ready each commit syncs both
+    /// logs. It must be in the same directory as the logs: if that was moved away, a power cut may
+    /// lose the directory that has its name now.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {
@@ -90,7 +90,7 @@ impl CommitLog {
         self.retry_at = now.checked_add(RETRY);
     }
 
-    /// Takes what the other thread has done.
+    /// Handles what the checkpoint thread has finished.
     pub(in crate::journal) fn poll(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         while let Some(done) = self.checkpointer.poll() {
             self.take(done, logs, now)?;
@@ -98,7 +98,7 @@ impl CommitLog {
         Ok(())
     }
 
-    /// The same, waiting for what it has not done yet.
+    /// Waits for all pending jobs and handles their results.
     pub(super) fn settle(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         while let Some(done) = self.checkpointer.wait() {
             self.take(done, logs, now)?;
@@ -122,8 +122,8 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Uses the file that was made. Refusals that were written without a sync have no frame, so
-    /// they must be durable before any frame is behind them.
+    /// Starts to use the new file. Refusals that were written without a sync have no frame, so they
+    /// must be durable before the first frame is written.
     fn adopt(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         if !logs.files().is_dir_in_place() {
             self.retry_later(now);
@@ -141,25 +141,25 @@ impl CommitLog {
         }
     }
 
-    /// Whether there is one at this moment.
+    /// Whether a commit log is ready.
     pub(in crate::journal) fn is_ready(&self) -> bool {
         self.segment.is_some()
     }
 
-    /// The number of the last frame: the mark of a sync of the logs that begins now.
+    /// The number of the last frame: the mark for a sync of the logs that begins now.
     pub(in crate::journal) fn mark(&self) -> u64 {
         self.segment.as_ref().map_or(0, Segment::number)
     }
 
-    /// Notes that the logs were synced.
+    /// Records that the logs were synced.
     pub(in crate::journal) fn cover(&mut self, synced: &LogsSynced) {
         if let Some(segment) = &mut self.segment {
             segment.cover(synced);
         }
     }
 
-    /// Makes room for the frame of a batch; `false` if it goes without one, because there is no
-    /// commit log, or because it is so large that one more copy costs more than a sync.
+    /// Makes room for the frame of a batch. Returns `false` if the batch is written without a
+    /// frame: there is no commit log, or copying so large a batch costs more than a sync.
     pub(in crate::journal) fn make_room(
         &mut self,
         entry: &Entry,
@@ -178,7 +178,7 @@ impl CommitLog {
         }
     }
 
-    /// Without its name it is gone with the process, and all that only its frames have.
+    /// Checks that the file still has its name. Otherwise it is gone once the process ends.
     pub(super) fn demand_name(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         let Some(segment) = &self.segment else {
             return Ok(());
@@ -199,8 +199,8 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Writes a batch: to both logs first, so that a full disk is met before anything is committed,
-    /// then as a frame; and makes it durable if it `syncs`.
+    /// Writes a batch: to both logs first, so that a full disk fails before anything is committed,
+    /// then as a frame. Syncs the frame if `syncs`.
     pub(in crate::journal) fn write(
         &mut self,
         entry: &Entry,
@@ -244,7 +244,7 @@ impl CommitLog {
         self.publish(meters);
     }
 
-    /// How long it is, and how full.
+    /// Publishes its length and how much of it is in use.
     fn publish(&self, meters: &CommitLogMeters) {
         let segment = self.segment.as_ref();
         let (bytes, used) = segment.map_or((0, 0), |segment| (segment.len(), segment.place()));
@@ -252,14 +252,15 @@ impl CommitLog {
         meters.used_bytes.store(used, Ordering::Relaxed);
     }
 
-    /// Makes all frames durable: the one sync before a 201. What is not acknowledged yet is cut off
-    /// the logs if it fails.
+    /// Makes all frames durable: the one sync before a 201. If it fails, what is not acknowledged
+    /// yet is truncated from the logs.
     pub(in crate::journal) fn sync(&mut self, logs: &mut Logs) -> Result<(), Fault> {
         let synced = self.segment.as_mut().map_or(Ok(()), Segment::sync);
         synced.map_err(|cause| logs.give_up(cause))
     }
 
-    /// The commit log cannot be written: goes on without, or gives up if a sync failed.
+    /// Handles a commit log that cannot be written: continues without it, or gives up if a sync
+    /// failed.
     pub(super) fn lose(
         &mut self,
         cause: io::Error,
@@ -274,7 +275,7 @@ impl CommitLog {
         self.leave(logs, now)
     }
 
-    /// Goes on without it: both logs have all that is in it, durably, before its name is gone.
+    /// Stops using the file. First both logs are synced, so that they have all of its frames.
     fn leave(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         self.settle(logs, now)?;
         self.cover_now(logs)?;
@@ -289,8 +290,8 @@ impl CommitLog {
     }
 }
 
-/// A log's sync failed. Nothing is cut off: what was acknowledged is in the frames, from which the
-/// next start writes it again.
+/// A log's sync failed. Nothing is truncated: what was acknowledged is in the frames, from which
+/// the next start restores it.
 pub(super) fn broken(cause: io::Error) -> Fault {
     error!(%cause, "A log cannot be synced: nothing more is written until the next start, which \
         completes the logs from the commit log");

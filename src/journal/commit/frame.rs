@@ -1,8 +1,8 @@
 //! One frame of the commit log: what a batch added to both logs, and where.
 //!
-//! A frame begins at a block and is padded to whole blocks, so that writing a frame never rewrites
-//! a block that holds an earlier one. Its checksum covers the life, because a half that is used
-//! again is full of whole frames of an earlier life. The format is in docs/design/journal.md.
+//! A frame begins at a block boundary and is padded to whole blocks, so that writing a frame never
+//! rewrites a block of an earlier one. Its checksum covers the life, because a half that is used
+//! again is full of intact frames of an earlier life. The format is in docs/design/journal.md.
 
 use std::hash::Hasher as _;
 
@@ -11,45 +11,46 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use crate::journal::Entry;
 use crate::journal::logs::{Log, PerLog};
 
-/// What a frame is padded to. A page of the system's cache, and at least a sector of the disk.
+/// Frames are padded to a multiple of this: a page of the page cache, and at least a sector of the
+/// disk.
 pub(in crate::journal) const BLOCK_BYTES: usize = 4096;
-/// The same, where places in a file are counted.
+/// The same as a `u64`, for offsets in a file.
 pub(in crate::journal) const BLOCK: u64 = BLOCK_BYTES as u64;
-/// The last byte is the version of the format. No log has a control character in it, so nothing
-/// that a sender can write looks like the beginning of a frame.
+/// The last byte is the version of the format. The logs contain no NUL, so nothing that a sender
+/// writes looks like the beginning of a frame.
 const MAGIC: [u8; 8] = *b"\0MNSLOG\x01";
-/// The words of a head after the magic and the checksum.
+/// The number of 64-bit words after the magic and the checksum.
 const WORDS: usize = 8;
 const CHECKSUM_AT: usize = MAGIC.len();
 const WORDS_AT: usize = CHECKSUM_AT + size_of::<u128>();
 const HEAD_BYTES: usize = WORDS_AT + WORDS * size_of::<u64>();
 
-/// What a frame says of itself.
+/// The fields of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::journal) struct Head {
-    /// How often a half of the commit log was begun anew, this time included. Even lives are in
-    /// the first half, odd ones in the second.
+    /// How often a half of the commit log was begun, this time included. Even lives use the first
+    /// half, odd ones the second.
     pub life: u64,
-    /// One more than that of the frame before, whatever the life. The first is 1.
+    /// One more than in the previous frame, even across lives. The first is 1.
     pub number: u64,
     /// The last frame that was synced when this one was written.
     pub synced: u64,
-    /// Up to this frame all are in both logs, and durable there.
+    /// All frames up to this one are durable in both logs.
     pub covered: u64,
-    /// Where the bytes stand in each log.
+    /// Where the bytes are in each log.
     pub places: PerLog<Place>,
 }
 
-/// Bytes of a log.
+/// A range of bytes in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::journal) struct Place {
-    /// From the beginning of the file.
+    /// The offset from the beginning of the file.
     pub offset: u64,
-    /// How many.
+    /// The number of bytes.
     pub len: u64,
 }
 
-/// A whole frame.
+/// A complete frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::journal) struct Frame<'a> {
     pub head: Head,
@@ -58,7 +59,7 @@ pub(in crate::journal) struct Frame<'a> {
 }
 
 impl Head {
-    /// The length of the frame with its padding, in bytes; `None` if there is no such length.
+    /// The length of the frame in bytes, padding included. `None` if it overflows.
     pub(in crate::journal) fn frame_bytes(&self) -> Option<u64> {
         let len = self.content_bytes()?;
         u64::try_from(len.checked_next_multiple_of(BLOCK_BYTES)?).ok()
@@ -70,7 +71,7 @@ impl Head {
         HEAD_BYTES.checked_add(bytes)
     }
 
-    /// Reads the head of a frame that begins here. Whether the frame is whole is not known by that.
+    /// Reads the head of a frame at the start of `block`. Does not check that the frame is intact.
     pub(in crate::journal) fn decode(block: &[u8]) -> Option<Self> {
         let (magic, rest) = block.split_first_chunk()?;
         let (_checksum, rest) = rest.split_first_chunk::<16>()?;
@@ -111,7 +112,7 @@ impl Head {
     }
 }
 
-/// The length of the frame of an entry, with its padding.
+/// The length of the frame of an entry, padding included.
 pub(in crate::journal) fn frame_bytes(entry: &Entry) -> u64 {
     let len = HEAD_BYTES.saturating_add(entry.bytes());
     let padded = len.checked_next_multiple_of(BLOCK_BYTES);
@@ -120,12 +121,12 @@ pub(in crate::journal) fn frame_bytes(entry: &Entry) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// As many of these bytes as make whole blocks.
+/// Rounds a length down to whole blocks.
 pub(in crate::journal) fn whole_blocks(len: u64) -> u64 {
     len.saturating_sub(len % BLOCK)
 }
 
-/// Puts a frame in place of what is in `out`. The lengths in `head` are those of `entry`.
+/// Replaces the content of `out` with a frame. The lengths in `head` must be those of `entry`.
 pub(in crate::journal) fn encode(head: &Head, entry: &Entry, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&MAGIC);
@@ -135,6 +136,7 @@ pub(in crate::journal) fn encode(head: &Head, entry: &Entry, out: &mut Vec<u8>) 
         .for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     out.extend_from_slice(&entry.endpoint);
     out.extend_from_slice(&entry.access);
+    // Before the padding, which the checksum does not cover.
     let sum = checksum(out);
     if let Some(place) = out.get_mut(CHECKSUM_AT..WORDS_AT) {
         place.copy_from_slice(&sum);
@@ -143,8 +145,8 @@ pub(in crate::journal) fn encode(head: &Head, entry: &Entry, out: &mut Vec<u8>) 
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the beginning of `bytes`, which may go on behind it; `None` if it is not
-    /// whole.
+    /// Reads the frame at the start of `bytes`, which may continue after it. `None` if the frame is
+    /// not intact.
     pub(in crate::journal) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let head = Head::decode(bytes)?;
         let content = bytes.get(..head.content_bytes()?)?;
@@ -158,8 +160,9 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Of all that follows it.
+/// The checksum of everything after the checksum's own field.
 fn checksum(content: &[u8]) -> [u8; 16] {
+    // Without a secret key: it detects damage, and no sender can write a frame (see `MAGIC`).
     let mut hasher = SipHasher13::new();
     hasher.write(content.get(WORDS_AT..).unwrap_or_default());
     hasher.finish128().as_u128().to_le_bytes()
@@ -190,7 +193,7 @@ pub(crate) fn of_parts(numbers: [u64; 6], endpoint: &[u8], access: &[u8]) -> Vec
     bytes
 }
 
-/// Reads a frame and writes it again.
+/// Decodes a frame and encodes it again.
 #[cfg(fuzzing)]
 pub(crate) fn again(bytes: &[u8]) -> Option<Vec<u8>> {
     let Frame { head, bytes } = Frame::decode(bytes)?;
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_turns_back_into_itself_and_a_damaged_or_torn_one_into_nothing() {
+    fn a_frame_survives_a_round_trip_and_a_damaged_or_torn_one_is_rejected() {
         let entry = entry();
         let head = head(&entry);
         let mut bytes = Vec::new();
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_the_one_that_is_written_down() {
+    fn the_format_matches_the_golden_file() {
         let entry = Entry {
             endpoint: b"[a]\n\n".to_vec(),
             access: b"[b]\n".to_vec(),
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_no_file_has_are_no_frame() {
+    fn a_frame_with_impossible_lengths_is_rejected() {
         let entry = entry();
         let mut head = head(&entry);
         let mut bytes = Vec::new();

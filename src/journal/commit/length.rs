@@ -1,12 +1,12 @@
-//! How long the commit log is, by what the configuration asks for and how much space is free.
+//! The length of the commit log, from the configured maximum and the free space.
 
 /// The smallest commit log that a configuration may ask for, in bytes.
 pub const COMMIT_LOG_BYTES_MIN: u64 = 8 * 1024 * 1024;
-/// The commit log takes at most this part of the free space.
+/// The commit log takes at most the free space divided by this.
 const SPACE_PART: u64 = 16;
 
-/// The length of a new commit log if one of `bytes_max` is asked for and `free_bytes` are free: at
-/// most a sixteenth of them. `None` if there is no room for one.
+/// The length of a new commit log: `bytes_max`, but at most a sixteenth of `free_bytes`. `None` if
+/// that is too little for one.
 #[must_use]
 pub fn commit_log_bytes(bytes_max: u64, free_bytes: u64) -> Option<u64> {
     let wanted = bytes_max.min(free_bytes / SPACE_PART);

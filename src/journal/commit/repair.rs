@@ -1,5 +1,4 @@
-//! The logs are completed from the commit log without a journal, and what that would do is said
-//! without a change.
+//! Repairs the logs from the commit log without a running journal, or reports what that would do.
 
 use std::io;
 
@@ -9,39 +8,40 @@ use crate::journal::commit::replay::{self, Left};
 use crate::journal::commit::segment::Segment;
 use crate::journal::{LogFiles, Names, Recovered};
 
-/// What the commit log of a port has that its logs may lack.
+/// What the commit log of a port contains that its logs may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Uncovered {
-    /// Frames that a start writes to the logs again.
+    /// Frames that a start would replay.
     pub frames: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,
 }
 
 /// Completes the logs from the commit log, as a start does, and overwrites the commit log with
-/// zeros. All that is in the logs is durable then, and the next start has nothing to do.
+/// zeros. Afterwards everything in the logs is durable, and the next start has nothing to replay.
 ///
 /// # Errors
-/// The files cannot be read, cut, written or synced. The commit log then still has its frames.
+/// The files cannot be read, truncated, written or synced. The commit log then still has its
+/// frames.
 pub fn repair(mut files: LogFiles) -> io::Result<Recovered> {
     let (recovered, left) = replay::recover(&mut files)?;
     if let Some(Left { file, found }) = left {
         if file.len()? < COMMIT_LOG_BYTES_MIN {
-            // Somebody made it shorter than any serve does: it may have no room for a frame.
+            // Somebody made it shorter than serve ever does: it may have no room for a frame.
             files.discard_commit_log()?;
         } else {
-            // The checkpoint comes first: until it is durable the frames must stay.
+            // The checkpoint first: until it is durable the frames must stay.
             Segment::begin(file, &found)?.erase()?;
         }
     }
     Ok(recovered)
 }
 
-/// Says what the logs of a port may lack; changes nothing and takes no lock. Beside a process that
-/// writes to the logs the answer means nothing.
+/// Reports what the logs of a port may lack. Changes nothing and takes no lock, so the answer is
+/// meaningless while a process writes to the logs.
 ///
 /// # Errors
-/// The commit log is there and cannot be read.
+/// The commit log exists and cannot be read.
 pub fn uncovered(disk: &dyn Disk, names: &Names) -> io::Result<Uncovered> {
     let file = match disk.open(&names.commit_log(), Open::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Uncovered::default()),

@@ -1,11 +1,11 @@
-//! A start completes the logs from the frames that they may lack.
+//! Replay: a start completes the logs from the frames that they may lack.
 //!
-//! A frame is written to its place again, whatever stands there: after a sync that failed, the
-//! system's cache may have bytes that the disk does not. A place takes a frame if a record ends
-//! before it, and if it has the very bytes of the frame, zeros where a power cut lost them, or
-//! nothing behind the end of the file. A log has no zeros in it, so no record of anything else is
-//! ever overwritten, whatever somebody did to the files in the meantime. A frame whose place is
-//! taken is appended: then a record may stand in the log twice, and none is missing.
+//! A frame is written to its offset even if the file already has its bytes: after a failed sync the
+//! page cache may have bytes that the disk does not. A frame may be written to its offset if a
+//! record ends just before it, and if each byte there is the frame's own, a zero left by a power
+//! cut, or past the end of the file. The logs contain no zeros, so no other record is ever
+//! overwritten, whatever happened to the files in the meantime. A frame that does not fit its
+//! offset is appended: then a record may be in the log twice, but none is missing.
 
 use std::io;
 
@@ -15,32 +15,32 @@ use crate::disk::{DiskFile, read_exact_at};
 use crate::journal::commit::frame::{BLOCK, BLOCK_BYTES, Frame, Head, Place, whole_blocks};
 use crate::journal::logs::{Log, LogFiles, PerLog, Recovered, Replayed, torn};
 
-/// The commit log is read in pieces of this size.
+/// The commit log is read in chunks of this size.
 const PIECE_BYTES: u64 = 256 * BLOCK;
 
 /// The frames in a commit log that its logs may lack, and where the next life begins.
 #[derive(Debug, Default)]
 pub(in crate::journal) struct Found {
-    /// Where each begins, and what it says, in their order.
+    /// The offset and the head of each, in order of their numbers.
     frames: Vec<(u64, Head)>,
-    /// The latest life; 0 if there is none.
+    /// The latest life; 0 if no frame was found.
     pub life: u64,
-    /// The last frame; 0 if there is none.
+    /// The number of the last frame; 0 if no frame was found.
     pub number: u64,
-    /// Up to where there is something else than zeros.
+    /// The end of what is not zeros.
     pub used: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,
 }
 
-/// The commit log of an earlier process.
+/// The commit log that an earlier process left.
 pub(in crate::journal) struct Left {
     pub file: Box<dyn DiskFile>,
     pub found: Found,
 }
 
-/// Completes the logs from the commit log, if there is one, and cuts off their torn ends. All that
-/// is in the logs is durable then.
+/// Completes the logs from the commit log, if there is one, and truncates their torn ends.
+/// Afterwards everything in the logs is durable.
 pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<(Recovered, Option<Left>)> {
     let file = match files.open_commit_log() {
         Ok(file) => file,
@@ -60,7 +60,7 @@ fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered,
         appended: 0,
         missing: found.missing,
     };
-    // Before anything is cut off: what looks torn may be what a frame completes.
+    // Before torn ends are truncated: a frame may complete what looks torn.
     let mut live = PerLog::try_from_fn(|log| files.open_in_place(log))?;
     let mut misplaced = Vec::new();
     for (at, head) in &found.frames {
@@ -80,6 +80,7 @@ fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered,
         files.append(*log, frame.bytes[*log])?;
         replayed.appended = replayed.appended.saturating_add(1);
     }
+    // `torn::recover` has synced everything else.
     if !misplaced.is_empty() {
         files.sync()?;
     }
@@ -91,7 +92,8 @@ fn changed() -> io::Error {
     io::Error::other("somebody else writes to the commit log")
 }
 
-/// Writes bytes to their place; `false` if others have it, or if no record ends before it.
+/// Writes bytes at their offset. Returns `false` if other bytes are there, or if no record ends
+/// before it.
 fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -> io::Result<bool> {
     if bytes.is_empty() {
         return Ok(true);
@@ -115,7 +117,7 @@ fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -
     Ok(is_free)
 }
 
-/// The last bytes before a place, as many as it takes to see that a record ends there.
+/// The bytes just before an offset: as many as show whether a record ends there.
 fn read_before(live: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
     let len = offset.min(torn::END_BYTES);
     let mut before = vec![0; usize::try_from(len).map_err(io::Error::other)?];
@@ -134,7 +136,7 @@ pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
         read_exact_at(file, &mut piece, at)?;
         let end = at.saturating_add(size);
         let mut rest = piece.as_slice();
-        // A frame that goes on behind the piece takes the next one with it.
+        // A frame that extends past this chunk also moves the start of the next chunk past it.
         while at < end {
             let frame = whole_frame(file, at, rest, len)?;
             let block = rest.get(..BLOCK_BYTES);
@@ -152,8 +154,8 @@ pub(super) fn scan(file: &dyn DiskFile) -> io::Result<Found> {
     Ok(Found::of(frames, used, in_use))
 }
 
-/// The head of the frame at a place and its length, if it is whole. `piece` is what the file has
-/// from there on, as far as it was read.
+/// The head and the length of the frame at an offset, if it is intact. `piece` is the part of the
+/// file from there on, as far as it was read.
 fn whole_frame(
     file: &dyn DiskFile,
     at: u64,
@@ -189,32 +191,34 @@ impl Found {
         u64::try_from(self.frames.len()).unwrap_or(u64::MAX)
     }
 
-    /// Leaves out what an earlier life left, and what the logs have. `in_use` is how many frames
-    /// and other blocks are not zeros.
+    /// Leaves out frames of earlier lives, and frames that the logs have. `in_use` is the number of
+    /// frames and other blocks that are not zeros.
     fn of(mut frames: Vec<(u64, Head)>, used: u64, in_use: usize) -> Self {
         let most = |of: fn(&Head) -> u64, frames: &[(u64, Head)]| {
             let all = frames.iter().map(|(_, head)| of(head));
             all.max().unwrap_or_default()
         };
         let life = most(|head| head.life, &frames);
-        // Each half has the frames of one life, and behind them those of the life before the last.
+        // The two halves have the last two lives. After the frames of a life there may be older
+        // ones.
         frames.retain(|(_, head)| head.life.saturating_add(1) >= life);
         let number = most(|head| head.number, &frames);
         let covered = most(|head| head.covered, &frames);
         let synced = most(|head| head.synced, &frames);
-        // A start that a power cut ended may have torn the first frame of a half, which has no
-        // bytes: what is missing before the first one is nothing.
+        // The first frame of a half has no bytes. If a power cut during a start tore it, nothing is
+        // missing before the first frame that can be read.
         let first = frames.iter().map(|(_, head)| head.number).min();
         let known = covered.max(first.map_or(0, |first| first.saturating_sub(1)));
         frames.retain(|(_, head)| head.number > covered);
         let readable = frames.iter().filter(|(_, head)| head.number <= synced);
         let readable = u64::try_from(readable.count()).unwrap_or(u64::MAX);
         frames.retain(|(_, head)| Log::iter().any(|log| head.places[log].len > 0));
+        // They were read in the order of the file, in which the later half may come first.
         frames.sort_by_key(|(_, head)| head.number);
         let missing = if number == 0 {
-            // If no frame can be read, nobody knows how many there were. But before any other is
-            // written the first one is synced, and it has no bytes: one that a power cut tore is
-            // alone, and nothing is missing.
+            // If no frame can be read, their number is unknown. But the first one, which has no
+            // bytes, is synced before any other is written. So if it is the only one and a power
+            // cut tore it, nothing is missing.
             u64::from(in_use > 1)
         } else {
             synced.saturating_sub(known).saturating_sub(readable)
@@ -250,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn frames_behind_the_last_checkpoint_are_taken_in_order_from_both_halves() {
-        // The second half is written again: behind its first frame are those of the life before.
+    fn frames_after_the_last_checkpoint_are_replayed_in_order_from_both_halves() {
+        // The second half is in use again: after its first frame are those of an earlier life.
         let frames = [
             (6, 21, 13),
             (6, 13, 9),
@@ -266,19 +270,19 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_life_left_is_left_out_even_if_no_frame_says_that_the_logs_have_it() {
+    fn frames_of_an_earlier_life_are_ignored_even_if_no_frame_says_that_they_are_covered() {
         let frames = vec![frame(5, 12, 0), frame(6, 20, 0), frame(7, 21, 0)];
         assert_eq!(numbers(&Found::of(frames, 0, 3)), [20, 21]);
     }
 
     #[test]
-    fn a_commit_log_of_which_nothing_can_be_read_is_not_an_empty_one() {
+    fn an_unreadable_commit_log_is_not_taken_for_an_empty_one() {
         assert_eq!(Found::of(Vec::new(), 0, 0).missing, 0);
         assert_eq!(Found::of(Vec::new(), 2 * BLOCK, 2).missing, 1);
     }
 
     #[test]
-    fn a_frame_without_bytes_is_no_work_and_none_that_is_missing() {
+    fn a_frame_without_bytes_is_neither_replayed_nor_missing() {
         let mut checkpoint = frame(6, 20, 19);
         checkpoint.1.places = PerLog::default();
         let found = Found::of(vec![frame(6, 19, 18), checkpoint], 0, 2);

@@ -8,34 +8,34 @@ use crate::journal::commit::frame::{self, BLOCK, Head, Place};
 use crate::journal::commit::replay::Found;
 use crate::journal::logs::{Log, LogsSynced, PerLog};
 
-/// Zeros are written in pieces of this size.
+/// Zeros are written in chunks of this size.
 const PIECE_BYTES: u64 = 1024 * 1024;
 
-/// A commit log that takes frames.
+/// A commit log that is ready for frames.
 pub(super) struct Segment {
     file: Box<dyn DiskFile>,
     id: FileId,
     half_bytes: u64,
     life: u64,
-    /// Where in its half the next frame goes.
+    /// The offset of the next frame within its half.
     place: u64,
     numbers: Numbers,
-    /// Up to where each half has something else than zeros.
+    /// For each half, the end of what may not be zeros.
     used: [u64; 2],
     buffer: Vec<u8>,
 }
 
-/// How far frames have come. Each is the number of a frame.
+/// The progress of frames. Each field is the number of a frame.
 struct Numbers {
-    /// The last one that was written.
+    /// The last one written.
     written: u64,
-    /// The last one that was synced.
+    /// The last one synced.
     synced: u64,
-    /// Up to this one all are durable in the logs.
+    /// All frames up to this one are durable in the logs.
     covered: u64,
-    /// The same, as the last frame says.
+    /// The value of `covered` in the last frame.
     said: u64,
-    /// The same, as the last frame says that was synced.
+    /// The value of `covered` in the last synced frame.
     said_durably: u64,
     /// The last one in the other half.
     other_half: u64,
@@ -44,8 +44,9 @@ struct Numbers {
 }
 
 impl Segment {
-    /// Begins a life behind the frames that were found, all of which are durable in the logs.
+    /// Begins a life after the frames that were found, all of which are durable in the logs.
     pub(super) fn begin(file: Box<dyn DiskFile>, found: &Found) -> io::Result<Self> {
+        // Both halves begin at a block, because a start looks for frames at blocks only.
         let half_bytes = frame::whole_blocks(file.len()? / 2);
         let used = |start: u64| found.used.saturating_sub(start).min(half_bytes);
         let last = found.number;
@@ -53,6 +54,7 @@ impl Segment {
             id: file.identity()?,
             file,
             half_bytes,
+            // A new life, so that a start distinguishes its frames from those that are left.
             life: found.life.saturating_add(1),
             place: 0,
             numbers: Numbers {
@@ -75,17 +77,17 @@ impl Segment {
         self.id
     }
 
-    /// The length of the file that takes frames.
+    /// The length of the part that takes frames: both halves.
     pub(super) fn len(&self) -> u64 {
         self.half_bytes.saturating_mul(2)
     }
 
-    /// Whether somebody made it shorter.
+    /// Whether somebody shortened the file.
     pub(super) fn is_cut(&self) -> bool {
         self.file.len().is_ok_and(|len| len < self.len())
     }
 
-    /// How much of the half that is written is used.
+    /// How many bytes of the current half are in use.
     pub(super) fn place(&self) -> u64 {
         self.place
     }
@@ -100,30 +102,30 @@ impl Segment {
         self.numbers.covered >= self.numbers.written
     }
 
-    /// Whether all frames of the other half are.
+    /// Whether all frames of the other half are durable in the logs.
     pub(super) fn is_other_half_covered(&self) -> bool {
         self.numbers.covered >= self.numbers.other_half
     }
 
-    /// Whether the next start finds nothing to do.
+    /// Whether the next start has nothing to replay.
     pub(super) fn is_checkpointed(&self) -> bool {
         self.numbers.checkpoint == self.numbers.written
     }
 
-    /// Whether it takes half of a half at most, and has room beside the frame with which a half
-    /// begins and the checkpoint with which it ends.
+    /// Whether the frame of an entry takes at most half of a half, and leaves room for the frame
+    /// that begins a half and the checkpoint that ends it.
     pub(super) fn fits(&self, entry: &Entry) -> bool {
         let bytes = frame::frame_bytes(entry);
         bytes <= self.half_bytes / 2 && bytes.saturating_add(2 * BLOCK) <= self.half_bytes
     }
 
-    /// Whether it has room in this half, and a checkpoint behind it.
+    /// Whether the current half has room for the entry's frame and a checkpoint after it.
     pub(super) fn has_room(&self, entry: &Entry) -> bool {
         let end = self.place.saturating_add(frame::frame_bytes(entry));
         end.saturating_add(BLOCK) <= self.half_bytes
     }
 
-    /// Writes a frame with a batch and its places in the logs; not synced.
+    /// Writes a frame with a batch and its offsets in the logs. Does not sync.
     pub(super) fn append(&mut self, entry: &Entry, offsets: PerLog<u64>) -> io::Result<()> {
         let place = |log| Place {
             offset: offsets[log],
@@ -157,13 +159,13 @@ impl Segment {
         Ok(())
     }
 
-    /// Notes that the logs are durable up to the mark of a sync, which is the number of a frame.
+    /// Records that the logs are durable up to the mark of a sync, which is the number of a frame.
     pub(super) fn cover(&mut self, synced: &LogsSynced) {
         self.numbers.covered = self.numbers.covered.max(synced.mark());
     }
 
-    /// Writes a frame without bytes, durably, which says what is covered. If all is, and the half
-    /// has no more room, it is the first of the other half.
+    /// Writes and syncs a frame without bytes that says which frames are covered. If all are and
+    /// the half is full, it becomes the first frame of the other half.
     pub(super) fn write_checkpoint(&mut self) -> io::Result<()> {
         if !self.has_room(&Entry::default()) && self.is_covered() {
             return self.turn();
@@ -176,19 +178,19 @@ impl Segment {
         self.append(&Entry::default(), PerLog::default())?;
         self.sync()?;
         if is_covered {
-            // It has nothing that could be missing in the logs.
+            // The checkpoint itself has no bytes that the logs could lack.
             self.numbers.covered = self.numbers.written;
             self.numbers.checkpoint = self.numbers.written;
         }
         Ok(())
     }
 
-    /// Goes on in the other half. Its frames are overwritten, so a frame that is durable must say
-    /// that the logs have all of them: a start that finds some of them would take those for what
-    /// the logs lack.
+    /// Continues in the other half and overwrites its frames. Before that, a synced frame must say
+    /// that the logs have all of them: otherwise a start that finds only some of them would replay
+    /// those.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if self.numbers.said_durably < self.numbers.other_half {
-            // For this one there is room in each half.
+            // Each half keeps room for this frame.
             self.say_what_is_covered()?;
         }
         if self.numbers.said_durably < self.numbers.other_half {
@@ -200,9 +202,9 @@ impl Segment {
         self.say_what_is_covered()
     }
 
-    /// Overwrites all but a checkpoint at the end with zeros, so that what messages say does not
-    /// stay here for longer than in the logs. Not synced, because nothing depends on it and a stop
-    /// has little time.
+    /// Overwrites everything but a checkpoint at the end with zeros, so that message contents do
+    /// not stay here for longer than in the logs. Not synced: nothing depends on it, and a stop has
+    /// little time.
     pub(super) fn erase(&mut self) -> io::Result<()> {
         let half = self.half();
         for (other, used) in (0_usize..).zip(self.used) {
@@ -235,7 +237,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Which half is written: even lives have the first.
+    /// The half that is being written: even lives use the first.
     fn half(&self) -> usize {
         usize::from(self.life % 2 == 1)
     }

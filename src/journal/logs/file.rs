@@ -1,4 +1,4 @@
-//! One live file: its bytes, and which file it is.
+//! One live file: its content and its identity.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::disk::{DiskFile, FileId, read_exact_at};
 /// A log that is being written.
 pub(super) struct LiveFile {
     file: Box<dyn DiskFile>,
-    /// Asked once, since each commit compares it with what the name leads to.
+    /// Read once, because each commit compares it with the file that the name leads to.
     id: FileId,
 }
 
@@ -33,7 +33,7 @@ impl LiveFile {
         self.file.append(bytes)
     }
 
-    /// Cuts the file to `len` bytes. One that somebody else made shorter stays as it is: setting
+    /// Truncates the file to `len` bytes. A file that is shorter already stays as it is: setting
     /// its length would fill it with zeros.
     pub(super) fn cut(&mut self, len: u64) -> io::Result<()> {
         if self.file.len()? > len {

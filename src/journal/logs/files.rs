@@ -1,6 +1,6 @@
-//! Both files and their directory, locked: renamed, reopened, put aside, deleted for their age.
+//! Both files and their directory, locked: they are reopened, rotated, set aside, deleted by age.
 //!
-//! Nothing here decides when: that is done by [`Logs`](crate::journal::logs::Logs).
+//! [`Logs`](crate::journal::logs::Logs) decides when.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -25,13 +25,13 @@ pub struct LogFiles {
     pub(super) mode: u32,
     pub(super) live: PerLog<LiveFile>,
     pub(super) dir: Directory,
-    /// Held, not used.
+    /// Only keeps the lock.
     pub(super) lock: Box<dyn DiskFile>,
 }
 
-/// The directory of the files. It is held open, so that syncing it takes no descriptor of which
-/// there may be no more, and follows it where somebody moves it. Past the latch: whoever syncs it
-/// gives up after a failure, which closes the latch, and then syncs it once more.
+/// The directory of the files. It stays open, so that a sync needs no further file descriptor and
+/// follows the directory if somebody moves it. Its syncs bypass the latch: a caller whose sync
+/// fails gives up, which closes the latch, and then syncs the directory once more.
 pub(super) struct Directory {
     file: Box<dyn DiskFile>,
     id: FileId,
@@ -50,7 +50,7 @@ impl Directory {
 }
 
 impl LogFiles {
-    /// Whether the name of a log leads to another file or to none by now: somebody renamed or
+    /// Whether the name of a log now leads to another file or to none, because somebody renamed or
     /// deleted it.
     pub(super) fn is_moved(&self, log: Log) -> io::Result<bool> {
         match self.disk.identity(&self.names.live(log)) {
@@ -60,8 +60,8 @@ impl LogFiles {
         }
     }
 
-    /// Switches to the file that the name leads to, made if there is none. After an error the old
-    /// one stays in use.
+    /// Switches to the file that the name leads to, and creates it if it does not exist. After an
+    /// error the old file stays in use.
     pub(super) fn reopen(&mut self, log: Log) -> io::Result<()> {
         self.follow_dir()?;
         let path = self.names.live(log);
@@ -69,37 +69,37 @@ impl LogFiles {
         Ok(())
     }
 
-    /// If the directory was moved away and another one is in its place, that one is locked, synced
-    /// and measured from now on.
+    /// If the directory was moved away and another one has its name, locks that one and uses it
+    /// from now on.
     fn follow_dir(&mut self) -> io::Result<()> {
         let dir = Directory::open(self.disk.unlatched(), &self.names.dir)?;
         if dir.id != self.dir.id {
             let mode = self.mode;
             let lock = self.disk.open(&self.names.lock(), Open::Append { mode })?;
             lock.try_lock()?;
-            // Whoever made it may not have synced its name. Past the latch: after a failure the old
-            // file stays in use, and nothing that was acknowledged is in doubt.
+            // The directory's creator may not have synced its name. This bypasses the latch: after
+            // a failure the old file stays in use, and nothing that was acknowledged is in doubt.
             sync_dir(self.disk.unlatched(), parent(&self.names.dir))?;
             (self.dir, self.lock) = (dir, lock);
         }
         Ok(())
     }
 
-    /// Renames a log to the newest of the rotated ones and continues with an empty one. After an
-    /// error the old one stays in use, under either name.
+    /// Renames a log to the next rotated name and continues with an empty file. After an error the
+    /// old file stays in use, under either name.
     pub(super) fn rotate(&mut self, log: Log) -> io::Result<()> {
         let number = self.names.next_number(&self.disk, log)?;
         let (live, rotated) = (self.names.live(log), self.names.rotated(log, number));
         self.disk.rename(&live, &rotated)?;
         let reopened = self.reopen(log);
         if reopened.is_err() {
-            // Should this fail too, the file is found to be moved the next time, which is as good.
+            // If this fails too, the next check finds that the file was moved and reopens the log.
             drop(self.disk.rename(&rotated, &live));
         }
         reopened
     }
 
-    /// Renames a log so that nothing ever reads it by itself.
+    /// Renames a log to a name that nothing reads automatically.
     pub(super) fn suspect(&self, log: Log) -> io::Result<()> {
         let mut paths = (0..).map(|number| self.names.suspect(log, number));
         let free = paths
@@ -108,10 +108,10 @@ impl LogFiles {
         self.disk.rename(&self.names.live(log), &free)
     }
 
-    /// Puts a torn end into a file of its own, durably.
+    /// Saves a torn end in a separate file, durably.
     ///
-    /// It was never acknowledged. So a sync that fails here says nothing of the logs and must not
-    /// close the latch: a start succeeds without room for what a crash left.
+    /// A torn end was never acknowledged. So a failed sync here says nothing about the logs and
+    /// must not close the latch: a start succeeds without room for what a crash left.
     pub(super) fn set_aside(&self, log: Log, torn: &[u8]) -> io::Result<()> {
         let disk = self.disk.unlatched();
         let mode = self.mode;
@@ -121,9 +121,9 @@ impl LogFiles {
         sync_dir(disk, &self.names.dir)
     }
 
-    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to
-    /// which nothing was written since `before`; returns their number. Each is counted in
-    /// `deletions` as it goes, since one that cannot be deleted turns the number into an error.
+    /// Deletes rotated files of both logs, and daily diagnostic logs but the newest, if nothing was
+    /// written to them since `before`. Returns their number. Each is also counted in `deletions` at
+    /// once, because an error replaces the number.
     pub(super) fn prune(&self, before: SystemTime, deletions: &AtomicU64) -> io::Result<usize> {
         let mut deleted = 0_usize;
         let mut failure = None;
@@ -141,15 +141,15 @@ impl LogFiles {
                     deletions.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // One that cannot be deleted does not keep the others.
+                // One failure does not prevent the other deletions.
                 Err(error) => failure = Some(error),
             }
         }
         failure.map_or(Ok(deleted), Err)
     }
 
-    /// When the newest of the rotated files of both logs was last written, if there is one and that
-    /// is known.
+    /// When the newest rotated file of both logs was last written, if there is one and that is
+    /// known.
     pub(super) fn newest_rotated(&self) -> Option<SystemTime> {
         let rotated = self.names.all_rotated(&self.disk).ok()?;
         let modified = rotated.iter().filter_map(|path| self.disk.modified(path));
@@ -161,7 +161,7 @@ impl LogFiles {
         self.names.rotated_numbers(&self.disk, log)
     }
 
-    /// Opens a rotated file, or without a number the one at the name of the log, for reading.
+    /// Opens a rotated file for reading or, without a number, the live file.
     pub(in crate::journal) fn read(&self, log: Log, number: Option<u64>) -> io::Result<FileReader> {
         let path = number.map_or_else(
             || self.names.live(log),
@@ -170,7 +170,7 @@ impl LogFiles {
         Ok(FileReader::new(self.disk.open(&path, Open::Read)?))
     }
 
-    /// Up to `bytes_max` bytes before a place in a live log.
+    /// Reads up to `bytes_max` bytes before an offset in a live log.
     pub(in crate::journal) fn before(
         &self,
         log: Log,
@@ -183,7 +183,7 @@ impl LogFiles {
         Ok(before)
     }
 
-    /// The snapshot of the duplicates, as it was saved last.
+    /// Reads the last snapshot of the duplicates.
     pub(in crate::journal) fn load_snapshot(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let file = self.disk.open(&self.names.snapshot(), Open::Read)?;
@@ -191,8 +191,8 @@ impl LogFiles {
         Ok(bytes)
     }
 
-    /// Saves a snapshot of the duplicates. It has 16 MB, and a start can do without it: so it is
-    /// not synced, and its checksum says whether a crash broke it.
+    /// Saves a snapshot of the duplicates. It has 16 MB, and a start can do without it, so it is
+    /// not synced. Its checksum shows whether a crash damaged it.
     pub(in crate::journal) fn save_snapshot(&self, bytes: &[u8]) -> io::Result<()> {
         let path = self.names.snapshot();
         let draft = path.with_extension("seen.new");
@@ -202,12 +202,12 @@ impl LogFiles {
             .map_err(|NotReplaced { cause, .. }| cause)
     }
 
-    /// Appends to a log at a start, before anybody counts what is in it.
+    /// Appends to a log during a start, before its length is tracked.
     pub(in crate::journal) fn append(&mut self, log: Log, bytes: &[u8]) -> io::Result<()> {
         self.live[log].append(bytes)
     }
 
-    /// Opens the log at its name, to write what a power cut took from the middle of it.
+    /// Opens a live log for writes at any offset, to restore what a power cut lost within it.
     pub(in crate::journal) fn open_in_place(&self, log: Log) -> io::Result<Box<dyn DiskFile>> {
         self.disk.open(&self.names.live(log), Open::InPlace)
     }
@@ -217,24 +217,24 @@ impl LogFiles {
         self.disk.open(&self.names.commit_log(), Open::InPlace)
     }
 
-    /// What the name of the commit log leads to.
+    /// The identity of the file that the name of the commit log leads to.
     pub(in crate::journal) fn commit_log_identity(&self) -> io::Result<FileId> {
         self.disk.identity(&self.names.commit_log())
     }
 
-    /// Whether the name of the directory leads to the one that the logs are in.
+    /// Whether the name of the directory still leads to the directory of the logs.
     pub(in crate::journal) fn is_dir_in_place(&self) -> bool {
         let there = self.disk.identity(&self.names.dir);
         there.is_ok_and(|there| there == self.dir.id)
     }
 
-    /// Takes the commit log away.
+    /// Removes the commit log.
     pub(in crate::journal) fn remove_commit_log(&self) -> io::Result<()> {
         self.disk.remove(&self.names.commit_log())
     }
 
-    /// Takes the commit log away for good: the logs have its frames, and no later start must find
-    /// them. So it does a draft of it that a stop left.
+    /// Removes the commit log, durably: the logs have its frames, and no later start may find them.
+    /// Also removes a draft that a stop left.
     pub(in crate::journal) fn discard_commit_log(&mut self) -> io::Result<()> {
         drop(self.disk.remove(&self.names.commit_log_draft()));
         match self.remove_commit_log() {
@@ -243,7 +243,7 @@ impl LogFiles {
         }
     }
 
-    /// A commit log that another thread is to make.
+    /// A commit log for another thread to create.
     pub(in crate::journal) fn new_commit_log(&self, bytes: u64) -> Blank {
         Blank {
             disk: self.disk.clone(),
@@ -259,7 +259,7 @@ impl LogFiles {
         Log::iter().try_for_each(|log| self.live[log].sync())
     }
 
-    /// The space that is left for the files, in bytes.
+    /// The free space for the files, in bytes.
     pub(in crate::journal) fn free_bytes(&self) -> io::Result<u64> {
         self.dir.file.free_bytes()
     }

@@ -1,4 +1,5 @@
-//! One log is left for another: because it is full, or because somebody renamed, deleted or cut it.
+//! Switching a log to another file, because it is full or somebody renamed, deleted or truncated
+//! it.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -11,30 +12,30 @@ use crate::journal::logs::logs::{Fault, Logs, SAVE_AFTER_BYTES};
 use crate::journal::logs::per_log::{Log, PerLog};
 use crate::journal::logs::torn::{self, DamagedLog};
 
-/// A file that could not be rotated or reopened is tried again after this time.
+/// How long after a failure to retry rotating or reopening a file.
 const SWITCH_RETRY: Duration = Duration::from_secs(1);
 
 /// What a log needs before the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::journal) enum Change {
-    /// Somebody changed its length: it is measured again.
+    /// Somebody changed its length: measure it again.
     Measure {
-        /// The length that it has now, in bytes.
+        /// The current length, in bytes.
         len: u64,
     },
-    /// Its name leads elsewhere or to no file: the file that is found or made there takes over.
+    /// Its name leads to another file or to none: use the file that is found or created there.
     Reopen,
-    /// It would grow too large: a new file takes over.
+    /// It would grow too large: use a new file.
     Rotate,
 }
 
 impl Logs {
-    /// A rotation or reopening that failed may be tried at once.
+    /// Allows a failed rotation or reopening to be retried at once.
     pub(in crate::journal) fn retry_now(&mut self) {
         self.switch_after = PerLog::default();
     }
 
-    /// What a log needs before so many bytes are appended to it.
+    /// What a log needs before `incoming` bytes are appended to it.
     pub(in crate::journal) fn change_due(
         &self,
         log: Log,
@@ -45,22 +46,23 @@ impl Logs {
         if len != self.written[log] {
             return Ok(Some(Change::Measure { len }));
         }
-        // Each attempt begins with a sync, so a switch that failed is not tried with each batch.
+        // Each attempt begins with a sync, so a failed switch is not retried with each batch.
         if self.switch_after[log].is_some_and(|after| now < after) {
             return self.demand_name(log).map(|()| None);
         }
-        // If that is not known, the current file still takes records.
+        // If the name cannot be checked, the current file stays in use.
         if self.files.is_moved(log).unwrap_or(false) {
             return Ok(Some(Change::Reopen));
         }
         let after = self.written[log].saturating_add(u64::try_from(incoming).unwrap_or(u64::MAX));
-        // A batch that alone is larger has a file of its own: an empty file is never rotated.
+        // A batch above the limit gets a file to itself: an empty file is never rotated.
         let is_full =
             self.written[log] > 0 && self.rotate_bytes.is_some_and(|bytes_max| after > bytes_max);
         Ok(is_full.then_some(Change::Rotate))
     }
 
-    /// Makes a change. Both logs have been synced, and no frame names a place in them any more.
+    /// Makes a change. Both logs have been synced, and no frame refers to an offset in them any
+    /// more.
     pub(in crate::journal) fn change(
         &mut self,
         log: Log,
@@ -93,21 +95,21 @@ impl Logs {
         }
     }
 
-    /// The old file may stay in use under another name, but not under none: what is written to a
-    /// deleted file goes with the process.
+    /// Checks that the current file still has some name. It may have been renamed, but what is
+    /// written to a deleted file is lost when the process ends.
     fn demand_name(&self, log: Log) -> Result<(), Fault> {
         match self.files.live[log].is_linked() {
             Ok(false) => Err(Fault::Refused(io::Error::new(
                 io::ErrorKind::NotFound,
                 "somebody deleted the log, and no new one can be opened",
             ))),
-            // If that is not known, the current file still takes records.
+            // If the links cannot be counted, the current file stays in use.
             Ok(true) | Err(_) => Ok(()),
         }
     }
 
-    /// Leaves a file, whole and synced, for another; `false` if there is no other, and the old one
-    /// stays in use.
+    /// Syncs the current file and replaces it with another. Returns `false` if there is no other,
+    /// and the old one stays in use.
     fn switch(
         &mut self,
         log: Log,
@@ -124,12 +126,12 @@ impl Logs {
             return Ok(false);
         }
         self.switch_after[log] = None;
-        // From here on a cut is one of the new file, and what is in it may be acknowledged: so no
-        // cut reaches it before it was adopted.
+        // From here on a truncation would affect the new file, whose content may have been
+        // acknowledged. So no truncation may reach it before it is adopted.
         self.written[log] = u64::MAX;
         self.floor[log] = u64::MAX;
         info!(log = log.name(), "Opened a new log");
-        // The last snapshot names a place in the old file: one of the new file is due.
+        // The last snapshot names an offset in the old file, so a snapshot of the new one is due.
         if log == Log::Endpoint {
             self.unsaved = SAVE_AFTER_BYTES;
         }
@@ -137,8 +139,8 @@ impl Logs {
         self.adopt(log, 0).map(|()| true)
     }
 
-    /// Takes a file as it is: a torn end is closed off, but nothing before `known`, and what
-    /// precedes it is durable before anything follows.
+    /// Starts to use a file as it is: truncates a torn end, but nothing before `known`, and makes
+    /// the rest durable before anything is appended.
     fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
         let (torn, damaged) =
             torn::close_off(&mut self.files, log, known).map_err(Fault::Refused)?;

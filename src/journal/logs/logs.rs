@@ -1,7 +1,7 @@
-//! Both logs in step: written and cut back together, whatever fails.
+//! Both logs in step: written and truncated together, whatever fails.
 //!
-//! `written` is where the last whole batch ends, `floor` where a cut must stop: nothing before it
-//! may go, because it may have been acknowledged.
+//! `written` is the end of the last complete batch. `floor` limits a truncation: bytes before it
+//! may have been acknowledged and must stay.
 
 use std::io;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::journal::logs::files::LogFiles;
 use crate::journal::logs::per_log::{Log, PerLog};
 use crate::journal::meters::Meters;
 
-/// A start reads at most this much of the endpoint log for duplicates after a clean stop; after a
-/// kill, one file more.
+/// How many bytes of the endpoint log are written between two snapshots of the duplicates. A start
+/// re-reads at most this much after a clean stop, and one file more after a kill.
 pub(super) const SAVE_AFTER_BYTES: u64 = 128 * 1024 * 1024;
 
 /// Why a batch is not in the files.
 #[derive(Debug)]
 pub(in crate::journal) enum Fault {
-    /// The disk refused it and nothing of it is left; the next one may fare better.
+    /// The disk refused it and nothing of it remains; the next batch may succeed.
     Refused(io::Error),
-    /// What is on disk is not known any more, so nothing may be written.
+    /// The content of the disk is unknown, so nothing more may be written.
     Broken(io::Error),
 }
 
@@ -35,9 +35,9 @@ pub(in crate::journal) struct Logs {
     pub(super) rotate_bytes: Option<u64>,
     pub(super) written: PerLog<u64>,
     pub(super) floor: PerLog<u64>,
-    /// Up to where the system was told to begin writing to the disk.
+    /// Up to where the kernel was asked to start writing back.
     pub(super) written_back: PerLog<u64>,
-    /// A file that could not be left for another is tried again after this time.
+    /// When a failed switch to another file may be retried.
     pub(super) switch_after: PerLog<Option<Instant>>,
     /// Bytes of the endpoint log since the last snapshot; a new file counts as
     /// [`SAVE_AFTER_BYTES`].
@@ -46,7 +46,7 @@ pub(in crate::journal) struct Logs {
 }
 
 impl Logs {
-    /// Two files that were recovered: everything in them is durable.
+    /// Takes two recovered files: everything in them is durable.
     pub(in crate::journal) fn new(
         files: LogFiles,
         rotate_bytes: Option<u64>,
@@ -85,8 +85,8 @@ impl Logs {
         self.written
     }
 
-    /// Writes a batch to both logs. [`keep`](Self::keep) or [`take_back`](Self::take_back) decides
-    /// what becomes of it.
+    /// Writes a batch to both logs. [`keep`](Self::keep) then accepts it, or
+    /// [`take_back`](Self::take_back) removes it.
     pub(in crate::journal) fn append(&mut self, entry: &Entry) -> Result<(), Fault> {
         Log::iter().try_for_each(|log| self.append_to(log, entry))
     }
@@ -96,7 +96,7 @@ impl Logs {
         appended.map_err(|cause| self.take_back(cause))
     }
 
-    /// A batch that was appended stays.
+    /// Accepts a batch that was appended.
     pub(in crate::journal) fn keep(&mut self, entry: &Entry) {
         for log in Log::iter() {
             let added = u64::try_from(entry.of(log).len()).unwrap_or(u64::MAX);
@@ -108,7 +108,7 @@ impl Logs {
         }
     }
 
-    /// All that was written may be acknowledged, so no cut may reach it.
+    /// Everything written so far may be acknowledged, so no truncation may reach it.
     pub(in crate::journal) fn commit(&mut self) {
         self.floor = self.written;
     }
@@ -118,21 +118,21 @@ impl Logs {
         self.unsaved >= SAVE_AFTER_BYTES
     }
 
-    /// Saves a snapshot of the duplicates. Everything that it knows must survive a power cut: it
-    /// must not call a push a duplicate of a record that is gone.
+    /// Saves a snapshot of the duplicates. Everything that it covers must already be durable: after
+    /// a power cut it must not mark a push as the duplicate of a lost record.
     pub(in crate::journal) fn save(&mut self, save: impl FnOnce(&LogFiles, u64) -> io::Result<()>) {
-        // Before the attempt: one that fails is made again after as many bytes, not with each
-        // batch.
+        // Reset before the attempt, so that a failed one is retried after as many bytes again and
+        // not with each batch.
         self.unsaved = 0;
-        // Up to what was written, not up to the end of the file: if somebody has just cut it, a
-        // snapshot up to there would match whatever is written there next.
+        // Up to what was written, not to the end of the file: if somebody has just truncated it, a
+        // snapshot of the shorter file would match whatever is written there next.
         if let Err(error) = save(&self.files, self.written[Log::Endpoint]) {
             warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs \
                 for it");
         }
     }
 
-    /// The space that is left for the files, in bytes.
+    /// The free space for the files, in bytes.
     pub(in crate::journal) fn free_bytes(&self) -> io::Result<u64> {
         self.files.free_bytes()
     }
@@ -151,7 +151,7 @@ impl Logs {
         }
     }
 
-    /// An error once what is on disk is not known any more.
+    /// Fails once the content of the disk is unknown.
     pub(in crate::journal) fn demand_sound(&self) -> Result<(), Fault> {
         self.files.disk.check().map_err(Fault::Broken)
     }
@@ -164,14 +164,14 @@ impl Logs {
         meter.store(self.written[log], Ordering::Relaxed);
     }
 
-    /// A sync that failed is never tried again: the kernel may have thrown the data away, and call
-    /// the next one a success.
+    /// A failed sync is never retried: the kernel may have dropped the data and would report
+    /// success the next time.
     pub(super) fn sync_file(&mut self, log: Log) -> Result<(), Fault> {
         let synced = self.files.live[log].sync();
         synced.map_err(|cause| self.give_up(cause))
     }
 
-    /// After a failed write: cuts both files back to their last whole batch.
+    /// After a failed write: truncates both files to their last complete batch.
     pub(in crate::journal) fn take_back(&mut self, cause: io::Error) -> Fault {
         let cut = Log::iter().try_for_each(|log| self.files.live[log].cut(self.written[log]));
         if cut.is_ok() {
@@ -181,16 +181,16 @@ impl Logs {
         }
     }
 
-    /// Makes the names of the files durable. A file without a durable name keeps nothing.
+    /// Makes the names of the files durable. A crash may lose a file without a durable name.
     pub(in crate::journal) fn sync_dir(&mut self) -> Result<(), Fault> {
         self.files.dir.sync().map_err(|cause| self.give_up(cause))
     }
 
-    /// Nothing is written after this. What was not acknowledged is cut off; a file where even that
-    /// fails is put out of the way, so that nothing in it ever counts.
+    /// Ends all writing. Truncates what was not acknowledged. A file that cannot be truncated is
+    /// renamed, so that nothing in it ever counts.
     pub(in crate::journal) fn give_up(&mut self, cause: io::Error) -> Fault {
         error!(%cause, "The disk failed for good: nothing more is written until the next start");
-        // A sync that fails closes the latch by itself. A cut that fails does not.
+        // A failed sync closes the latch by itself. A failed truncation does not.
         self.files.disk.close();
         for log in Log::iter() {
             let Err(error) = self.files.live[log].cut(self.floor[log]) else {
@@ -203,8 +203,8 @@ impl Logs {
                     503 was answered");
             }
         }
-        // Past the latch: nobody is acknowledged by this, and without it a power cut may take the
-        // renaming back.
+        // This bypasses the latch: no acknowledgement depends on it, and without it a power cut may
+        // undo the renaming.
         if let Err(error) = self.files.dir.sync() {
             error!(%error, "The directory of the logs cannot be synced");
         }

@@ -1,4 +1,4 @@
-//! Both logs in step, above the disk: names, rotation, torn ends, age.
+//! Both logs together, above the disk: names, rotation, torn ends, retention.
 
 mod file;
 mod files;

@@ -1,5 +1,5 @@
-//! The names of a port's files: what is written, what was rotated, what was put aside, what was
-//! refused.
+//! The names of a port's files: live, rotated, torn, suspect, refused, and the hidden ones beside
+//! them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use strum::IntoEnumIterator as _;
 use crate::disk::Disk;
 use crate::journal::logs::per_log::Log;
 
-/// What the names of packed files end with.
+/// The endings of the names of compressed files.
 const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
-/// What the names of the diagnostic log's daily files begin with.
+/// The beginning of the names of the daily diagnostic logs.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
 /// Where the files of one port are.
@@ -36,7 +36,7 @@ impl Names {
             let digits = ["endpoint_log.", ".commit_log."]
                 .iter()
                 .find_map(|start| name.strip_prefix(start));
-            // "080" and "+80" are the names of no port.
+            // "080" and "+80" parse as numbers, but they are not names of ports.
             ports.extend(digits.and_then(|digits| {
                 let port: u16 = digits.parse().ok()?;
                 (port.to_string() == digits).then_some(port)
@@ -47,27 +47,26 @@ impl Names {
         Ok(ports)
     }
 
-    /// The file that is written: `endpoint_log.PORT`.
+    /// The live file: `endpoint_log.PORT`.
     #[must_use]
     pub fn live(&self, log: Log) -> PathBuf {
         self.beside(log, "")
     }
 
-    /// A file that was full: `endpoint_log.PORT.N`. Of two, the one with the smaller number is the
-    /// older.
+    /// A rotated file: `endpoint_log.PORT.N`. A smaller number is an older file.
     #[must_use]
     pub fn rotated(&self, log: Log, number: u64) -> PathBuf {
         self.beside(log, &format!(".{number}"))
     }
 
-    /// What crashes tore: `endpoint_log.PORT.torn`.
+    /// The file of torn ends: `endpoint_log.PORT.torn`.
     #[must_use]
     pub fn torn(&self, log: Log) -> PathBuf {
         self.beside(log, ".torn")
     }
 
-    /// A file that may hold what was never acknowledged: `endpoint_log.PORT.suspect`, with a number
-    /// behind it where there are several.
+    /// A file that may contain what was never acknowledged: `endpoint_log.PORT.suspect`, followed
+    /// by a number if there are several.
     #[must_use]
     pub fn suspect(&self, log: Log, number: u64) -> PathBuf {
         match number {
@@ -82,7 +81,7 @@ impl Names {
         self.dir.join(format!("quarantine.{}", self.port))
     }
 
-    /// The file that keeps a second process away.
+    /// The lock file, which excludes a second process.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.dir.join(format!(".endpoint_log.{}.lock", self.port))
@@ -100,7 +99,7 @@ impl Names {
         self.dir.join(format!(".commit_log.{}.new", self.port))
     }
 
-    /// The snapshot of what is known of duplicates.
+    /// The snapshot of the duplicates.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))
@@ -118,8 +117,8 @@ impl Names {
             .collect())
     }
 
-    /// Whether a rotated file that is younger than number `first` is there under another ending
-    /// only: packed, as a rule.
+    /// Whether a rotated file with a number above `first` exists only under another ending, as
+    /// compressed files do.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -141,9 +140,8 @@ impl Names {
             .any(|(number, _)| *number > first && !is_whole(*number)))
     }
 
-    /// Files that somebody has made of rotated ones, and why no record is read from them: packed,
-    /// or under a name that has no number. Files ending in `.torn` and `.suspect` are not among
-    /// them.
+    /// Files that somebody derived from rotated ones, and why their records are not read: they are
+    /// compressed, or their name has no number. Does not include `.torn` and `.suspect` files.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -175,7 +173,7 @@ impl Names {
         Ok(found)
     }
 
-    /// Whether a file is packed, by its name.
+    /// Whether a name is that of a compressed file.
     #[must_use]
     pub fn is_packed(name: &str) -> bool {
         PACKED.iter().any(|end| name.ends_with(end))
@@ -197,8 +195,8 @@ impl Names {
         Ok(paths)
     }
 
-    /// The daily files of the diagnostic log, `diagnostics.YYYY-MM-DD`, but for the newest: that
-    /// one is written.
+    /// The daily diagnostic logs, `diagnostics.YYYY-MM-DD`, but not the newest, which is being
+    /// written.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -222,12 +220,12 @@ impl Names {
             .collect())
     }
 
-    /// A number that no rotated file has, not even one that somebody has packed since (`.7.gz`).
+    /// The next free number. No rotated file has it, not even a compressed one (`.7.gz`).
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn next_number(&self, disk: &dyn Disk, log: Log) -> io::Result<u64> {
-        // One more than the largest, unless somebody has used up the largest there is.
+        // One more than the largest, unless the largest possible number is taken.
         let numbers: Vec<u64> = self
             .numbers(disk, log)?
             .into_iter()
@@ -244,7 +242,7 @@ impl Names {
             .ok_or_else(|| io::Error::other("no number is left for a rotated file"))
     }
 
-    /// The numbers behind the log's name, each with what follows it, in order.
+    /// The numbers after the log's name, each with the rest of the name, in order.
     fn numbers(&self, disk: &dyn Disk, log: Log) -> io::Result<Vec<(u64, String)>> {
         let start = format!("{}.{}.", log.name(), self.port);
         let mut found = Vec::new();
@@ -298,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn rotated_files_are_told_from_all_others_and_no_number_comes_twice() {
+    fn rotated_files_are_recognised_and_no_number_is_used_twice() {
         let dir = tempfile::tempdir().unwrap();
         let names = Names {
             dir: dir.path().to_owned(),
@@ -342,8 +340,8 @@ mod tests {
                 named(".x", "its name has no number")
             ]
         );
-        // The largest numbers there are, made by somebody else: each rotation still has a name of
-        // its own.
+        // The largest possible numbers, created by somebody else: each rotation still finds a free
+        // name.
         for (number, next) in [(u64::MAX, 13), (u64::MAX - 1, 13), (13, 14), (1, 14)] {
             fs::write(names.rotated(Log::Endpoint, number), "").unwrap();
             assert_eq!(names.next_number(&RealDisk, Log::Endpoint).unwrap(), next);

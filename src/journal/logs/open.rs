@@ -1,4 +1,4 @@
-//! Opening both logs for a process that then has them for itself.
+//! Opening both logs for one process, with a lock against any other.
 
 use std::fs::TryLockError;
 use std::io;
@@ -25,27 +25,27 @@ pub struct FileOptions {
     pub mode: u32,
 }
 
-/// The files cannot be used. Each message says what to do.
+/// The files cannot be used. Each message says how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory or a file in it cannot be made or written.
     #[error(transparent)]
     Unwritable(#[from] Unwritable),
-    /// Something else is in the place of a file.
+    /// Something that is not a regular file is at the path of a file.
     #[error(
         "cannot open {}: it is {kind}, not a regular file. A log is synced, so it has to be one; \
          logs.stdout = \"access\" prints the access lines as well; mend it with: \
          {fix}", path.display()
     )]
     NotAFile {
-        /// Where.
+        /// The path.
         path: PathBuf,
         /// What is there, as in "a FIFO".
         kind: &'static str,
-        /// The command that mends it.
+        /// The command that fixes it.
         fix: String,
     },
-    /// Something else is in the place of the directory, or of one above it.
+    /// Something that is not a directory is at the path of the directory, or of one above it.
     #[error(
         "cannot make the directory {}: {} is {kind}. Both logs are files that are synced: give \
          logs.dir a directory; logs.stdout = \"access\" prints the access lines as \
@@ -54,9 +54,9 @@ pub enum OpenError {
     NotADirectory {
         /// The directory.
         dir: PathBuf,
-        /// What is in its way.
+        /// The path that is not a directory.
         path: PathBuf,
-        /// What that is, as in "a device".
+        /// What it is, as in "a device".
         kind: &'static str,
     },
     /// Another process has the lock.
@@ -71,8 +71,8 @@ pub enum OpenError {
 }
 
 impl FileOptions {
-    /// Looks whether anything else than a regular file is in the place of one, before
-    /// [`LogFiles::open`] opens it.
+    /// Checks that nothing but a regular file is at the path of a file, before [`LogFiles::open`]
+    /// opens it.
     ///
     /// # Errors
     /// [`OpenError::NotAFile`]
@@ -98,12 +98,12 @@ impl FileOptions {
 impl LogFiles {
     /// Whether a process has the logs of a port open for writing.
     ///
-    /// Asks by taking a shared lock for an instant, without waiting: a process that has the lock is
-    /// not disturbed. One that starts within that instant would find the logs in use, so this is
-    /// asked only if the answer matters.
+    /// Takes a shared lock for an instant, without waiting, so a process that has the lock is not
+    /// disturbed. A process that starts in that instant would find the logs in use, so ask only if
+    /// the answer matters.
     ///
     /// # Errors
-    /// The lock file is there and cannot be opened or locked.
+    /// The lock file exists and cannot be opened or locked.
     pub fn is_in_use(names: &Names) -> io::Result<bool> {
         let lock = match regular::open_to_read(&names.lock()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -116,7 +116,8 @@ impl LogFiles {
         }
     }
 
-    /// Says if a directory can never be made, because a device, a FIFO or a socket is in its way.
+    /// Fails if the directory can never be created, because a device, a FIFO or a socket is in the
+    /// way.
     ///
     /// # Errors
     /// [`OpenError::NotADirectory`]
@@ -140,7 +141,7 @@ impl LogFiles {
         Self::open_on(Arc::new(RealDisk), options)
     }
 
-    /// Opens both files for appending, makes what is missing, and syncs the directory.
+    /// Opens both files for appending, creates what is missing, and syncs the directory.
     ///
     /// # Errors
     /// [`OpenError`]
@@ -152,8 +153,8 @@ impl LogFiles {
         let unwritable = |doing, path: &Path, cause| Unwritable::new(doing, path, dir, cause);
         disk.make_dir(dir)
             .map_err(|cause| unwritable("make the directory", dir, cause))?;
-        // Somebody else may have just made it. Not every parent can be opened, and most of them
-        // were synced long before: so a failure does not prevent the start.
+        // Another process may have created the directory without syncing its name. Some parents
+        // cannot be opened, and most were synced long ago, so a failure does not prevent the start.
         drop(sync_dir(disk.unlatched(), parent(dir)));
         let not_opened = |path: &Path, cause: io::Error| match regular::obstacle(path) {
             Some(kind) => not_a_file(path, kind),
@@ -172,6 +173,7 @@ impl LogFiles {
                 return Err(unwritable("lock a file in", dir, cause).into());
             }
         }
+        // Only with the lock: without it the files may be in use by another process.
         let live = PerLog::try_from_fn(|log| {
             let path = names.live(log);
             // A FIFO too: it cannot be synced, so no journal starts on it.

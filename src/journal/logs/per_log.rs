@@ -1,8 +1,8 @@
-//! Which of the two logs, and a value for each of them.
+//! The two logs, and a value for each of them.
 
 use std::ops::{Index, IndexMut};
 
-/// Which of the two logs.
+/// One of the two logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumCount)]
 pub enum Log {
     /// `endpoint_log.PORT`
@@ -34,7 +34,7 @@ impl<T> PerLog<T> {
         Self { endpoint, access }
     }
 
-    /// Makes both values, that of the endpoint log first.
+    /// Makes both values, the endpoint log's first.
     pub(in crate::journal) fn try_from_fn<E>(
         mut make: impl FnMut(Log) -> Result<T, E>,
     ) -> Result<Self, E> {

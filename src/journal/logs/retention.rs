@@ -1,31 +1,32 @@
-//! From which time on the age of a file is counted, so that a clock that jumps deletes nothing.
+//! Retention: decides from which time the age of files is counted, so that a clock jump deletes
+//! nothing.
 //!
-//! The wall clock alone proves no age: one that is 30 days ahead makes every file old. So a time is
-//! believed if the signed Date of a verified push proves it, or once the wall clock and the
+//! The wall clock alone proves no age: if it is 30 days ahead, every file looks old. So a time is
+//! trusted only if the signed Date of a verified push proves it, or once the wall clock and the
 //! monotonic clock have agreed for [`AGREE_FOR`].
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How far a Date may be from our clock to prove anything: MNS sends a push again for up to a day,
-/// with its first Date.
+/// How far a Date may be from our clock and still prove anything: MNS retries a push for up to a
+/// day, with its first Date.
 const DATE_WITHIN: Duration = Duration::from_secs(25 * 3600);
-/// Without a Date, for how long the clocks must agree. With a shorter `logs.keep` that is enough:
-/// what was there before is at least as old by then.
+/// How long the clocks must agree without a Date. If `logs.keep` is shorter, that is enough: files
+/// that existed before are at least that old by then.
 const AGREE_FOR: Duration = Duration::from_secs(3600);
-/// How far the clocks may differ between two looks, which come each second: a larger step is a
-/// jump.
+/// How far the clocks may drift apart between two checks, which are a second apart. More is a jump.
 const STEP_MAX: Duration = Duration::from_secs(10);
 
 /// What is known of the time of day.
 #[derive(Debug)]
 pub(in crate::journal) struct Retention {
     keep: Duration,
-    /// The newest rotated file at the start. What this process writes has the time of its own
-    /// clock, and proves nothing.
+    /// When the newest rotated file was written, as of the start. Files that this process writes
+    /// carry the time of its own clock, so they prove nothing.
     newest: Option<SystemTime>,
-    /// The latest Date that was believed, and when it came. The true time is this, or later.
+    /// The latest trusted Date, and when it arrived. The true time at that instant was this or
+    /// later.
     proved: Option<(SystemTime, Instant)>,
-    /// Since when both clocks agree.
+    /// Since when both clocks have agreed.
     agreed_since: Instant,
     has_jumped: bool,
     last: (SystemTime, Instant),
@@ -49,7 +50,7 @@ impl Retention {
         }
     }
 
-    /// Compares the clocks; returns the size of a jump.
+    /// Compares the clocks. Returns the size of a jump, if there was one.
     pub(in crate::journal) fn look(&mut self, wall: SystemTime, now: Instant) -> Option<Duration> {
         let (last_wall, last_now) = std::mem::replace(&mut self.last, (wall, now));
         let expected = last_wall.checked_add(now.saturating_duration_since(last_now))?;
@@ -61,7 +62,7 @@ impl Retention {
         Some(jump)
     }
 
-    /// Takes the Date of a verified push. `true` if it is the first that proves something.
+    /// Takes the Date of a verified push. Returns `true` if it is the first that proves the time.
     pub(in crate::journal) fn confirm(
         &mut self,
         date: SystemTime,
@@ -87,17 +88,18 @@ impl Retention {
             Some(proved) => proved.min(wall),
             None if has_agreed => wall,
             None if self.has_jumped => return None,
+            // Nothing proves the time yet, except that it is later than the newest rotated file.
             None => self.newest?.min(wall),
         };
         time.checked_sub(self.keep)
     }
 
-    /// How often old files are looked for, but `most` at most.
+    /// The interval between searches for old files: `keep`, but at most `most`.
     pub(in crate::journal) fn every(&self, most: Duration) -> Duration {
         self.keep.clamp(Duration::from_secs(1), most)
     }
 
-    /// The time of day is this or later.
+    /// A lower bound of the time of day.
     fn proved_by(&self, now: Instant) -> Option<SystemTime> {
         let (date, came) = self.proved?;
         date.checked_add(now.saturating_duration_since(came))
@@ -141,7 +143,7 @@ mod tests {
             }
         }
 
-        /// A second look each minute, while both clocks go on.
+        /// Checks the clocks each minute while both advance.
         fn go_on(&mut self, span: Duration) {
             let end = self.now + span;
             while self.now < end {
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_with_the_clock_ahead_counts_from_the_newest_file_until_the_clocks_agree() {
+    fn with_the_clock_ahead_age_counts_from_the_newest_file_until_the_clocks_agree() {
         let mut run = Run::start(WEEK, truth() + DAY * 30, Some(truth() - HOUR));
         assert_eq!(run.before(), Some(truth() - HOUR - WEEK));
         run.go_on(HOUR - Duration::from_secs(1));
@@ -201,7 +203,7 @@ mod tests {
             run.go_on(HOUR * 2);
             assert!(run.before().unwrap() <= truth() + HOUR * 4 - WEEK);
         }
-        // By how much it is older than a day and an hour it could be out of date.
+        // A Date that is older than a day and an hour proves nothing.
         let mut late = Run::start(WEEK, truth(), None);
         assert!(!late.confirm(truth() - HOUR * 25 - Duration::from_secs(1)));
         assert!(late.confirm(truth() - HOUR * 25));
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_or_corrected_by_little_is_no_trouble() {
+    fn a_clock_that_is_set_back_or_slightly_corrected_deletes_nothing_early() {
         let mut run = Run::start(WEEK, truth(), Some(truth()));
         run.wall += Duration::from_secs(9);
         assert_eq!(run.retention.look(run.wall, run.now), None);

@@ -1,9 +1,10 @@
-//! What a crash or a bad disk left in the logs, at a start and where somebody else changed a file.
+//! Recovery from what a crash or a bad disk left in the logs, at a start and when somebody else
+//! changed a file.
 //!
-//! A torn end, which is not a whole record and has none behind it, was never acknowledged. It is
-//! cut off and set aside, so that the next record does not run into it; then both files are synced
-//! before anything in them counts. What has a whole record behind it may have been acknowledged and
-//! is damage: it stays where it is, and readers continue after it.
+//! A torn end is an incomplete record with no complete one after it. It was never acknowledged. It
+//! is truncated and set aside, so that the next record does not run into it; then both files are
+//! synced before anything in them counts. An incomplete record with a complete one after it may
+//! have been acknowledged and is damage: it stays in place, and readers continue after it.
 
 use std::io;
 
@@ -16,68 +17,68 @@ use crate::journal::logs::names::Names;
 use crate::journal::logs::per_log::Log;
 use crate::journal::read::{Found, Records};
 
-/// How much of a file's end is looked at first; doubled until it holds the end of a whole record.
-/// Far more than what may be unsynced there: see `SYNC_AFTER_BYTES` and the largest entry.
+/// How much of a file's end is read first; doubled until it contains the end of a complete record.
+/// This is far more than what may be unsynced there: see `SYNC_AFTER_BYTES` and the largest entry.
 const WINDOW_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What was found when the logs were opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
-    /// The tails that were cut off.
+    /// The torn ends that were truncated.
     pub torn: Vec<TornTail>,
-    /// The logs that hold bytes that are not a record, with whole records behind them.
+    /// The logs with bytes that are not a record, and complete records after them.
     pub damaged: Vec<DamagedLog>,
-    /// What the logs lacked and the commit log had.
+    /// What was restored from the commit log.
     pub replayed: Replayed,
 }
 
-/// What was taken from the commit log.
+/// What was restored from the commit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Replayed {
-    /// Frames that were written to the logs again.
+    /// Frames that were replayed.
     pub frames: u64,
-    /// Parts of them that were appended, because their places were taken.
+    /// Parts of frames that were appended, because other bytes were at their offsets.
     pub appended: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,
 }
 
-/// A tail that was cut off and set aside.
+/// A torn end that was truncated and set aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TornTail {
     /// The file.
     pub log: Log,
-    /// Where it was cut: its new length.
+    /// The offset of the truncation: the new length.
     pub offset: u64,
-    /// How many bytes were cut off.
+    /// The number of bytes that were truncated.
     pub bytes: u64,
-    /// Whether they were kept in the `.torn` file; a full disk has no room for them.
+    /// Whether they were saved in the `.torn` file, for which a full disk has no room.
     pub is_kept: bool,
 }
 
-/// Damage in the part of a file that recovery reads. Nothing of it was cut off.
+/// Damage in the part of a file that recovery reads. None of it was truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DamagedLog {
     /// The file.
     pub log: Log,
     /// The offset of the first damaged place, in bytes.
     pub offset: u64,
-    /// How many places there are.
+    /// The number of damaged places.
     pub places: usize,
 }
 
-/// What the tail of a file holds; places are counted from the beginning of the tail.
+/// What the tail of a file contains. Offsets are relative to the tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Survey {
-    /// The end of the last record that is to be kept.
+    /// The end of the last record to keep.
     end: usize,
-    /// The first damaged place before that.
+    /// The start of the first damaged place before that.
     damage: Option<usize>,
-    /// How many there are.
+    /// The number of damaged places.
     places: usize,
 }
 
-/// Cuts the torn ends off both logs and makes what remains durable.
+/// Truncates the torn ends of both logs and syncs what remains.
 pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     for log in Log::iter() {
@@ -91,7 +92,7 @@ pub(in crate::journal) fn recover(files: &mut LogFiles) -> io::Result<Recovered>
     Ok(recovered)
 }
 
-/// The torn ends of both logs as they are: what a start cuts off, unless a frame of the commit log
+/// The torn ends of both logs: what a start would truncate, unless a frame of the commit log
 /// completes it. Changes nothing.
 ///
 /// # Errors
@@ -119,11 +120,12 @@ pub fn torn_ends(disk: &dyn Disk, names: &Names) -> io::Result<Vec<TornTail>> {
     Ok(torn)
 }
 
-/// Cuts the torn end off one log, so that the next record follows a whole one.
+/// Truncates the torn end of one log, so that the next record follows a complete one.
 ///
-/// Nothing before `known` is cut: it is durable, and a record may have been acknowledged there,
-/// whatever has become of it. A torn end that is cut off was never acknowledged, so it goes even
-/// where there is no room to keep it: a start must not fail because of what a crash left.
+/// Nothing before `known` is truncated: it is durable, and a record there may have been
+/// acknowledged, whatever has happened to it since. A torn end was never acknowledged, so it is
+/// truncated even if there is no room to save it: a start must not fail because of what a crash
+/// left.
 pub(super) fn close_off(
     files: &mut LogFiles,
     log: Log,
@@ -133,7 +135,7 @@ pub(super) fn close_off(
     let (start, tail, survey) = look(&files.live[log], log, len)?;
     let place = |place: usize| start.saturating_add(u64::try_from(place).unwrap_or(u64::MAX));
     let end = place(survey.end);
-    // A file that somebody made shorter than what was known has no known part.
+    // If somebody made the file shorter than `known`, no part of it is known.
     let offset = if known > len { end } else { end.max(known) };
     let mut damage = survey.damage.map(|at| DamagedLog {
         log,
@@ -153,7 +155,8 @@ pub(super) fn close_off(
     let torn = if rest.is_empty() {
         None
     } else {
-        // Before the cut: a crash between the two leaves the torn end twice, and never nowhere.
+        // Saved before the truncation: a crash between the two leaves the torn end twice rather
+        // than nowhere.
         let is_kept = files.set_aside(log, rest).is_ok();
         files.live[log].cut(offset)?;
         Some(TornTail {
@@ -169,7 +172,7 @@ pub(super) fn close_off(
     Ok((torn, damage))
 }
 
-/// What ends the record that a file ends within.
+/// The bytes that terminate the record in which a file ends.
 fn missing_end(log: Log, file: &[u8]) -> &'static [u8] {
     let is_line = |line: &[u8]| log == Log::Access || line.starts_with(b"{");
     match file.strip_suffix(b"\n") {
@@ -187,8 +190,8 @@ fn last_line(lines: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// Reads the tail of a file, as much as it takes to find the last whole record: where it starts,
-/// and what is in it.
+/// Reads enough of a file's tail to find the last complete record. Returns the offset of the tail,
+/// its bytes and what they contain.
 fn look(live: &LiveFile, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey)> {
     let mut window = WINDOW_BYTES;
     loop {
@@ -203,7 +206,7 @@ fn look(live: &LiveFile, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey
     }
 }
 
-/// The end of the last whole record in a file's tail; `None` if the tail is too short.
+/// The end of the last complete record in a file's tail. `None` if the tail is too short.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<usize> {
     survey(log, tail, is_whole_file)
@@ -212,11 +215,11 @@ pub(crate) fn whole_end(log: Log, tail: &[u8], is_whole_file: bool) -> Option<us
         .map(|survey| survey.end)
 }
 
-/// What the tail of a file holds; `None` if the tail is too short to tell.
+/// Examines the tail of a file. `None` if the tail is too short.
 ///
-/// A file system fills what it lost with NULs, so a run of them at the end is torn, and so is part
-/// of a record behind them. A damaged record that has no NUL and does have its end was written
-/// whole.
+/// A file system fills lost blocks with NULs, so a run of NULs at the end is torn, and so is a
+/// partial record after them. A damaged record that has no NUL and does have its terminator was
+/// written completely.
 fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Survey>> {
     let first = if is_whole_file {
         Some((0, true))
@@ -228,7 +231,7 @@ fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Surve
     };
     let mut end = is_end.then_some(begin);
     let (mut damage, mut places) = (None, 0_usize);
-    // Damage counts once a record follows it.
+    // Damage counts only once a record follows it.
     let mut pending = (None, 0_usize);
     let mut place = begin;
     let mut records = Records::new(log, tail.get(begin..).unwrap_or_default());
@@ -256,7 +259,7 @@ fn survey(log: Log, tail: &[u8], is_whole_file: bool) -> io::Result<Option<Surve
     }))
 }
 
-/// Whether a record may begin behind these bytes, the last of a file or all of it.
+/// Whether a record may begin after these bytes, which are the last of a file or all of it.
 pub(in crate::journal) fn ends_a_record(log: Log, before: &[u8]) -> bool {
     let is_end = match log {
         Log::Access => before.ends_with(b"\n"),
@@ -265,7 +268,7 @@ pub(in crate::journal) fn ends_a_record(log: Log, before: &[u8]) -> bool {
     is_end || before.is_empty()
 }
 
-/// How many bytes it takes to see the end of a record.
+/// How many bytes show whether a record ends.
 pub(in crate::journal) const END_BYTES: u64 = 2;
 
 fn has_end(log: Log, record: &[u8]) -> bool {
@@ -276,8 +279,8 @@ fn has_end(log: Log, record: &[u8]) -> bool {
     }
 }
 
-/// The place where the first record begins in a tail that starts in the middle of one, and whether
-/// another ends there for sure.
+/// Finds the first record in a tail that starts within one. Also returns whether another record
+/// certainly ends there.
 fn first_begin(log: Log, tail: &[u8]) -> Option<(usize, bool)> {
     let line_end = match log {
         Log::Access => tail.iter().position(|byte| *byte == b'\n'),
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_nul_is_a_torn_end_unless_a_whole_record_stands_behind_it() {
+    fn a_run_of_nul_is_a_torn_end_unless_a_whole_record_follows_it() {
         for torn in [
             &b"[b]\n\0\0\0"[..],
             b"[b]\n\0\0\0\n\n",
@@ -369,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_file_that_ends_within_a_record_makes_the_next_one_readable() {
+    fn the_missing_end_of_a_record_makes_the_next_one_readable() {
         for (log, file, end) in [
             (Log::Endpoint, &b"[a]\nx"[..], &b"\n\n"[..]),
             (Log::Endpoint, b"[a]\nx\n", b"\n"),
@@ -400,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_that_starts_inside_a_record_is_too_short_to_tell_unless_it_holds_an_end() {
+    fn a_tail_that_starts_inside_a_record_is_too_short_unless_it_contains_an_end() {
         assert_eq!(whole_end(Log::Endpoint, b"    body\n    body", false), None);
         assert_eq!(whole_end(Log::Endpoint, b"body\n\n[b", false), Some(6));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A line of the access log: ten fields of the manual, then those that were asked for.
+//! A line of the access log: the ten fields of the manual, then the configured ones.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,13 +35,13 @@ pub struct AccessLine<'a> {
     pub peer: Option<SocketAddr>,
     /// From the first byte of the request to the hand-over to the journal.
     pub duration: Option<Duration>,
-    /// The key of what was odd or wrong.
+    /// The reason key, if something was odd or wrong.
     pub reason: Option<&'a str>,
-    /// The notification's id, once it is known to be one.
+    /// The notification's id, once the request is known to be a notification.
     pub message_id: Option<&'a [u8]>,
 }
 
-/// A field that is appended to the manual's on demand.
+/// A field that the configuration appends to those of the manual.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::VariantNames, strum::IntoStaticStr,
 )]

@@ -1,10 +1,10 @@
-//! How bytes that a peer chose become text that cannot lie.
+//! Escaping: bytes that a peer chose become text that cannot forge a log.
 //!
-//! In the endpoint log a value may run over several lines. Further lines are indented by four
-//! blanks, so no line inside a value is empty or begins like a record; other control characters,
-//! the characters that a viewer obeys instead of showing ([`is_hidden`]), and invalid UTF-8 become
-//! `\xhh`; and a backslash becomes `\x5c` only where it would otherwise read as such an escape.
-//! [`unescape`] gives the exact bytes back. In the access log a value is one quoted field. JSON has
+//! In the endpoint log a value may span several lines. Continuation lines are indented by four
+//! blanks, so no line inside a value is empty or begins like a record. Other control characters,
+//! characters that a viewer interprets instead of showing ([`is_hidden`]), and invalid UTF-8 become
+//! `\xhh`. A backslash becomes `\x5c` only if it would otherwise read as such an escape.
+//! [`unescape`] restores the exact bytes. In the access log a value is one quoted field. JSON has
 //! `\u2028` for the characters that JSON itself can escape.
 
 use std::io;
@@ -12,9 +12,9 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// The start of every further line of a value.
+/// The line break and the indentation before a continuation line.
 pub(in crate::journal) const INDENT: &[u8] = b"\n    ";
-/// How many bytes are looked at together.
+/// How many bytes are checked at once.
 const CHUNK: usize = 16;
 
 /// Appends a value of the endpoint log.
@@ -22,11 +22,11 @@ pub(super) fn escape_into(out: &mut Vec<u8>, value: &[u8]) {
     escape(out, value, Controls::LinesIndented, |_| false);
 }
 
-/// Text of a peer for a terminal.
+/// Escapes a peer's text for a terminal.
 ///
-/// It is escaped as in the endpoint log, so that it moves no cursor and forges no line, and so are
-/// characters that nobody sees, so that what is read is what was sent. In the log those stay as
-/// they are: an emoji may hold one.
+/// It is escaped as in the endpoint log, so that it cannot move the cursor or forge a line.
+/// Invisible characters are escaped too, so that the reader sees what was sent. The log leaves
+/// those unchanged, because an emoji may contain one.
 #[must_use]
 pub fn escaped(value: &[u8]) -> String {
     let mut out = Vec::new();
@@ -45,18 +45,18 @@ pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
 
 /// A value as JSON text: escaped by the same rule as in text, then as a JSON string.
 ///
-/// The control characters below U+0020, and the characters that [`json_text`] escapes, are left to
-/// JSON.
+/// Control characters below U+0020, and the characters that [`json_text`] escapes, are left to the
+/// JSON encoding.
 pub(super) fn json_string(value: &[u8]) -> serde_json::Value {
     let mut out = Vec::with_capacity(value.len());
     escape(&mut out, value, Controls::LeftToJson, |_| false);
     serde_json::Value::String(String::from_utf8_lossy(&out).into_owned())
 }
 
-/// JSON on one line, without a character that a viewer obeys.
+/// JSON on one line, without characters that a viewer interprets.
 ///
 /// DEL, the control characters above it and the characters that reorder or break a line are written
-/// as `\u2028`, which every JSON reader turns back. `serde_json` alone escapes only what is below
+/// as `\u2028`, which every JSON parser decodes. `serde_json` alone escapes only what is below
 /// U+0020.
 #[must_use]
 pub fn json_text(value: &serde_json::Value) -> String {
@@ -65,16 +65,16 @@ pub fn json_text(value: &serde_json::Value) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Appends what [`json_text`] makes of a value.
+/// Appends the [`json_text`] of a value.
 pub(super) fn json_text_into(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let written = value.serialize(&mut Serializer::with_formatter(out, Visible));
-    // Writing a value, whose keys are texts, into memory cannot fail.
+    // Serialising a value with text keys into memory cannot fail.
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// Whether a viewer obeys a character instead of showing it: separators that start a line in some
-/// viewers (U+2028, U+2029), and marks, embeddings, overrides and isolates that reorder a line for
-/// those who read it (Unicode Standard Annex 9).
+/// Whether a viewer interprets a character instead of showing it: separators that start a line in
+/// some viewers (U+2028, U+2029), and marks, embeddings, overrides and isolates that reorder a line
+/// (Unicode Standard Annex 9).
 #[must_use]
 fn is_hidden(character: char) -> bool {
     matches!(
@@ -83,8 +83,8 @@ fn is_hidden(character: char) -> bool {
     )
 }
 
-/// Whether a character takes no room and shows nothing: what the Unicode Standard calls format
-/// characters, and fillers.
+/// Whether a character is invisible and takes no width: the format characters of the Unicode
+/// Standard, and fillers.
 fn is_unseen(character: char) -> bool {
     matches!(
         character,
@@ -108,7 +108,7 @@ fn is_unseen(character: char) -> bool {
     )
 }
 
-/// Compact JSON whose strings have no character that a viewer obeys.
+/// Compact JSON whose strings contain no character that a viewer interprets.
 struct Visible;
 
 impl Formatter for Visible {
@@ -138,7 +138,7 @@ pub fn unescape(text: &[u8]) -> Vec<u8> {
     unescape_bytes(&dedent(text))
 }
 
-/// Turns `\xhh` back into bytes and nothing else: for values of the JSON form and the access log.
+/// Decodes `\xhh` and nothing else: for values of the JSON form and the access log.
 #[must_use]
 pub fn unescape_bytes(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -172,28 +172,31 @@ fn dedent(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What becomes of control characters.
+/// How control characters are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Controls {
     /// All are escaped.
     AllEscaped,
     /// A line break starts an indented line; all others are escaped.
     LinesIndented,
-    /// Those below U+0020 stay, and the characters that a viewer obeys: see [`json_text`].
+    /// Those below U+0020, and the characters that [`json_text`] escapes, stay unchanged.
     LeftToJson,
-    /// As with indented lines, and characters that nobody sees are escaped too.
+    /// As with indented lines; invisible characters are escaped too.
     Terminal,
 }
 
-/// Runs of plain ASCII, which is nearly all that comes, are copied at once.
+/// Escapes a value. Runs of plain ASCII, the usual case, are copied at once.
 fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8) -> bool) {
+    // Below a blank the subtraction wraps around, so one comparison checks both ends of the range.
+    // No short circuits, so that `run` can be vectorised.
     let is_plain =
         |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'\\') & !also(byte);
     let mut rest = value;
     while let Some(first) = rest.first() {
         let length = match first {
             first if is_plain(*first) => run(rest, is_plain),
-            // No character begins or ends within one of these runs.
+            // A UTF-8 sequence never crosses the boundary of such a run, so a run can be decoded
+            // alone.
             0x80.. => run(rest, |byte| byte >= 0x80),
             _ => 1,
         };
@@ -212,9 +215,9 @@ fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8)
     }
 }
 
-/// How many bytes from the start are of a kind.
+/// The length of the prefix whose bytes are all of one kind.
 fn run(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
-    // A whole chunk at once: the compiler makes one comparison of vectors of it.
+    // Without a branch for each byte, so that the compiler vectorises the check of a chunk.
     let (chunks, _) = bytes.as_chunks::<CHUNK>();
     let is_all = |chunk: &[u8; CHUNK]| {
         chunk
@@ -233,7 +236,7 @@ fn run(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
     whole.len().saturating_add(further)
 }
 
-/// Valid UTF-8 stays as it is, but for control characters and those that a viewer obeys.
+/// Copies valid UTF-8, but escapes control characters and those that a viewer interprets.
 fn escape_beyond_ascii(out: &mut Vec<u8>, bytes: &[u8], controls: Controls) {
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -350,7 +353,7 @@ mod tests {
         assert_eq!(out, b"\"a\\x22b\\x5cc\\x0ad\\xff\"");
     }
 
-    /// All that the contract names, written down a second time.
+    /// Everything that the contract names, written down independently.
     fn hidden() -> Vec<char> {
         let ranges = [
             0x61c..=0x61c,
@@ -367,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_that_a_viewer_obeys_is_left_in_a_log() {
+    fn no_character_that_a_viewer_interprets_is_left_in_a_log() {
         let c1 = ('\u{7f}'..='\u{9f}').collect::<Vec<char>>();
         for character in [hidden(), c1].concat() {
             let value = format!("before{character}after");
@@ -386,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn json_names_the_code_of_what_a_viewer_obeys() {
+    fn json_escapes_what_a_viewer_interprets() {
         let value =
             serde_json::json!({ "a\u{2028}": ["\u{202e}\u{7f}\u{9b}", "\n\u{1b} 中 😀", 1, null] });
         let text = json_text(&value);
@@ -421,7 +424,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_turns_back_into_itself(value in tricky()) {
+        fn every_value_survives_a_round_trip(value in tricky()) {
             prop_assert_eq!(&unescape(&escaped(&value)), &value);
             let json = json_string(&value);
             prop_assert!(json.as_str().unwrap().chars().all(|c| !c.is_control() || c < ' '));
@@ -435,7 +438,7 @@ mod tests {
         }
 
         #[test]
-        fn no_line_of_a_value_is_empty_or_stands_at_the_margin(value in tricky()) {
+        fn no_line_of_a_value_is_empty_or_at_the_margin(value in tricky()) {
             let text = escaped(&value);
             for line in text.split(|byte| *byte == b'\n').skip(1) {
                 prop_assert!(line.starts_with(b"    "));

@@ -1,10 +1,10 @@
-//! How a log is written: as text, or as JSON.
+//! The format of a log: text or JSON.
 
-/// How the records of a log are written.
+/// The format of the records of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Text, in the manual's form if it is one of both logs.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

@@ -1,16 +1,16 @@
-//! The line of an accepted notification on stdout: one JSON object, with the names of the log.
+//! The line on stdout for an accepted notification: one JSON object, with the names of the log.
 
 use serde_json::Map;
 
 use crate::journal::record::Stamp;
 use crate::journal::record::escape::{json_string, json_text_into};
 
-/// How the line of an accepted notification begins: what comes first is all that a duplicate
-/// changes.
+/// How the line of an accepted notification begins. The outcome comes first, because it is all that
+/// a duplicate changes.
 const ACCEPTED: &[u8] = b"{\"outcome\":\"accepted\"";
 const DUPLICATE: &[u8] = b"{\"outcome\":\"duplicate\"";
 
-/// An accepted notification, as stdout has it with `logs.stdout = "messages"`.
+/// An accepted notification, as written to stdout with `logs.stdout = "messages"`.
 #[derive(Debug, Clone)]
 pub struct MessageLine<'a> {
     /// The stamp of the outcome in the endpoint log.
@@ -32,7 +32,7 @@ impl MessageLine<'_> {
             .collect();
         let brace = out.len();
         json_text_into(out, &members);
-        // One object: these members follow those before.
+        // Merge the two objects: these members follow those above.
         if let Some(brace) = out.get_mut(brace) {
             *brace = b',';
         }
@@ -40,7 +40,7 @@ impl MessageLine<'_> {
     }
 }
 
-/// Appends the line of an accepted notification as that of a duplicate.
+/// Appends the line of an accepted notification with the outcome `duplicate`.
 pub(in crate::journal) fn write_duplicate(line: &[u8], out: &mut Vec<u8>) {
     if let Some(rest) = line.strip_prefix(ACCEPTED) {
         out.extend_from_slice(DUPLICATE);

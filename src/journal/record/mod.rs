@@ -1,4 +1,4 @@
-//! How entries are written: the records of the endpoint log and the lines of the access log.
+//! The formats of the logs: the records of the endpoint log and the lines of the access log.
 
 mod access;
 mod escape;

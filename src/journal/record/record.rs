@@ -1,8 +1,7 @@
 //! A record of the endpoint log.
 //!
-//! In text a record is a first line with five bracketed fields, further lines, and one empty line:
-//! the empty line ends it, and nothing inside can contain one. In JSON it is one object on one
-//! line.
+//! A text record is a first line with five bracketed fields, further lines, and one empty line,
+//! which ends the record and never occurs inside it. A JSON record is one object on one line.
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -10,29 +9,29 @@ use serde_json::{Map, Value};
 use crate::journal::record::escape::{INDENT, escape_into, json_string, json_text_into};
 use crate::journal::record::{Format, Stamp};
 
-/// The width to which the names of attributes are padded.
+/// Names of attributes are padded to this width.
 pub(in crate::journal) const NAME_WIDTH: usize = 30;
 /// The title of an accepted notification.
 pub const SUCCEED: &str = "Notify Message Succeed!";
-/// The title of one that is durable already.
+/// The title of a notification that is already durable.
 pub(in crate::journal) const DUPLICATE: &str = "Notify Message Duplicate!";
-/// The title of one that was refused by mistake and taken back.
+/// The title of a notification that was refused by mistake and recovered.
 pub const RECOVERED: &str = "Notify Message Recovered!";
 
 /// What happened, as the endpoint log records it.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
-    /// When and by which thread.
+    /// When, and by which thread, it was made.
     pub stamp: &'a Stamp,
-    /// How bad it is.
+    /// Its severity.
     pub level: Level,
-    /// Which kind of record it is.
+    /// The kind of record.
     pub place: Place,
     /// The text of the first line; `None` if the request begins there.
     pub title: Option<&'a str>,
     /// Names and values, in order.
     pub attributes: &'a [(&'a str, &'a [u8])],
-    /// The request, or what is shown of it.
+    /// The request, or the part of it that is logged.
     pub request: Option<RecordRequest<'a>>,
 }
 
@@ -41,13 +40,13 @@ pub struct Record<'a> {
 pub struct RecordRequest<'a> {
     /// All headers, in order.
     pub headers: &'a HeaderMap,
-    /// Who asked for what, if no attribute says so.
+    /// The peer and the target, unless an attribute contains them.
     pub origin: Option<RecordOrigin<'a>>,
-    /// The body or its first bytes; `None` leaves it out.
+    /// The body or its first bytes. `None` omits it.
     pub body: Option<&'a [u8]>,
 }
 
-/// Who asked for what.
+/// Who made a request, and for what.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordOrigin<'a> {
     /// The peer.
@@ -58,16 +57,16 @@ pub struct RecordOrigin<'a> {
     pub request_id: Option<&'a [u8]>,
 }
 
-/// The level of a record: a word of its format, not of the diagnostic log.
+/// The level of a record. It is part of the log's format, and not a level of the diagnostic log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// As it should be.
+    /// Normal.
     Info,
     /// Odd or refused.
     Warning,
 }
 
-/// The place of a record: one constant for each kind, so that no pattern breaks at an upgrade.
+/// The kind of a record. Its name is constant, so that a user's log patterns survive an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A request that was accepted.
@@ -80,22 +79,22 @@ pub enum Place {
     Invalid,
     /// 503
     Unavailable,
-    /// The outcome of a request whose notification is on disk already.
+    /// The outcome of a request whose notification is already on disk.
     Duplicate,
-    /// Refusals that are only counted.
+    /// Refusals that were counted instead of logged.
     LeftOut,
-    /// A push was verified under a key that was not expected.
+    /// A push was verified with a key that was not expected.
     KeyChanged,
     /// Any other refusal.
     Refused,
-    /// A notification that was refused by mistake and taken back.
+    /// A notification that was refused by mistake and recovered.
     Recovered,
     /// The start of the program.
     Start,
 }
 
-/// The head of a success: where place and title are in the bytes that it was written to. A
-/// duplicate has another head and is otherwise the same record.
+/// The head of a success record: the offsets of its place and title in the buffer that it was
+/// written to. The record of a duplicate differs only there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The offset of [`Place::Succeed`].
@@ -121,8 +120,8 @@ impl Head {
 }
 
 impl Record<'_> {
-    /// Appends the record in a format. Returns its head if it is a success, which the journal makes
-    /// a duplicate if the notification is durable already.
+    /// Appends the record in a format. Returns the head of a success record, which the journal
+    /// rewrites if the notification is a duplicate.
     pub fn write(&self, out: &mut Vec<u8>, format: Format) -> Option<Head> {
         let head = match format {
             Format::Text => self.write_text(out),
@@ -173,7 +172,7 @@ impl Record<'_> {
     fn write_json(&self, out: &mut Vec<u8>) -> Head {
         let member = |out: &mut Vec<u8>, name: &str, value: &str| {
             out.extend_from_slice(name.as_bytes());
-            // The value's first byte is its quote.
+            // Skip the opening quote of the value.
             let offset = out.len().saturating_add(1);
             json_text_into(out, value);
             offset
@@ -196,7 +195,7 @@ impl Record<'_> {
         } else {
             let brace = out.len();
             json_text_into(out, &record);
-            // One object: the members of the rest follow those of the head.
+            // Merge the two objects: these members follow those of the head.
             if let Some(brace) = out.get_mut(brace) {
                 *brace = b',';
             }
@@ -219,7 +218,7 @@ impl RecordRequest<'_> {
             escape_into(out, value.as_bytes());
         }
         out.push(b'\n');
-        // After the peer: readers end the headers at `Peer: `.
+        // The peer comes first, because readers take `Peer: ` for the end of the headers.
         for (name, value) in self.origin.iter().flat_map(RecordOrigin::named) {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
@@ -308,7 +307,7 @@ mod tests {
     use super::*;
     use crate::journal::record::{Stamps, unescape, unescape_bytes};
 
-    /// What a peer may put anywhere, with a taste for what looks like a record.
+    /// What a peer may send, biased towards what looks like a record.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             any::<u8>().prop_map(|byte| vec![byte]),
@@ -361,8 +360,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// The value behind a name at the start of a line, up to the next line at the
-    /// margin.
+    /// The value of a name at the start of a line, up to the next line that is not indented.
     fn value<'a>(record: &'a str, name: &str) -> &'a str {
         let (_, rest) = record.split_once(&format!("\n{name}")).unwrap();
         let mut breaks = rest

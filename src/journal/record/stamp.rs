@@ -1,4 +1,4 @@
-//! When and by which thread a record was made, as each log writes it.
+//! The stamp of a record: its time and thread, as each log writes them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,16 +7,16 @@ use arc_swap::{ArcSwap, Guard};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Time and thread of a record.
+/// The time and the thread of a record.
 #[derive(Debug)]
 pub struct Stamp {
-    // A guard costs no count that all threads share, as a clone of the `Arc` would.
+    // A guard touches no reference count that all threads share, as a clone of the `Arc` would.
     second: Guard<Arc<Second>>,
     milliseconds: i32,
     thread: Arc<str>,
 }
 
-/// Makes the stamps of one writer of records, in one zone. Formats each second once.
+/// Makes stamps with the local time of one zone. Formats each second once.
 #[derive(Debug)]
 pub struct Stamps {
     zone: TimeZone,
@@ -45,8 +45,8 @@ impl Stamps {
 
     /// The stamp of a record that the calling thread makes at `time`.
     ///
-    /// Takes no lock. Two threads that meet a new second both format it, and either text is kept:
-    /// they are the same.
+    /// Takes no lock. Two threads that reach a new second may both format it. The texts are equal,
+    /// so either may be cached.
     #[must_use]
     pub fn at(&self, time: SystemTime) -> Stamp {
         let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -102,8 +102,8 @@ impl Second {
     }
 }
 
-/// The id of the calling thread, which never changes: asking the system for each record would cost
-/// a call.
+/// The id of the calling thread. It never changes, so it is cached: asking for it with each record
+/// would cost a system call.
 fn thread_id() -> Arc<str> {
     thread_local! {
         static ID: Arc<str> = rustix::thread::gettid().as_raw_nonzero().to_string().into();
