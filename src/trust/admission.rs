@@ -1,7 +1,8 @@
-//! Which genuine pushes are meant for us.
+//! Admission: which genuine pushes are meant for us.
 //!
-//! The signing key is MNS's and serves all of its customers: anyone with an account can subscribe
-//! our address to a topic of theirs. So a valid signature says "MNS", and this says "ours".
+//! MNS signs for all of its customers with the same key, and anyone with an account can subscribe
+//! our address to a topic. A valid signature proves that MNS sent a push; admission decides whether
+//! it is ours.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ pub struct Admission {
     sources: Vec<IpNet>,
 }
 
-/// A genuine push that is not for us, with the value that is not configured.
+/// A genuine push that is not meant for us, with the value that is not configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// Its topic belongs to an account that is not configured.
@@ -33,7 +34,7 @@ pub enum NotAdmitted {
 }
 
 impl Admission {
-    /// Accepts these.
+    /// Accepts the given owners, topics and sources.
     #[must_use]
     pub fn new(owners: Vec<String>, topics: Vec<String>, sources: Vec<IpNet>) -> Self {
         let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
@@ -44,19 +45,19 @@ impl Admission {
         }
     }
 
-    /// Whether every account's pushes are taken.
+    /// Whether pushes of every account are accepted.
     #[must_use]
     pub fn takes_every_owner(&self) -> bool {
         self.owners.is_empty()
     }
 
-    /// Whether pushes are taken wherever they come from.
+    /// Whether pushes from every source are accepted.
     #[must_use]
     pub fn takes_every_source(&self) -> bool {
         self.sources.is_empty()
     }
 
-    /// Lets a notification through that is meant for us.
+    /// Returns a notification that is meant for us.
     ///
     /// # Errors
     /// [`NotAdmitted`]
@@ -65,8 +66,7 @@ impl Admission {
         notification: Notification<'a>,
         peer: IpAddr,
     ) -> Result<Notification<'a>, NotAdmitted> {
-        // On a socket of both families an IPv4 peer has an IPv6 address, which is in no IPv4
-        // network.
+        // On a dual-stack socket an IPv4 peer has an IPv6 address, which is in no IPv4 network.
         let peer = peer.to_canonical();
         if !self.sources.is_empty() && !self.sources.iter().any(|net| net.contains(&peer)) {
             return Err(NotAdmitted::Source(peer));
@@ -74,7 +74,7 @@ impl Admission {
         self.admit_from_anywhere(notification)
     }
 
-    /// The same for pushes from every source.
+    /// The same without the check of the source.
     ///
     /// # Errors
     /// [`NotAdmitted::Owner`], [`NotAdmitted::Topic`]

@@ -1,8 +1,8 @@
-//! A certificate that MNS signs with, and the one thing it is for: checking a signature.
+//! A certificate that MNS signs with. It is only used to check signatures.
 //!
-//! The real one is RSA with 512 bits, self-signed, and expired since 2016, and it signs to this day
-//! (protocol.md 2.2). So nothing is asked of a certificate but its key: trust comes from where it
-//! was fetched. RSA and SHA-1 are named in `public_key` and in the emulator's signer only.
+//! The real one is a self-signed RSA certificate of 512 bits that expired in 2016 and is still in
+//! use (protocol.md 2.2). So only the key of a certificate is used; trust comes from where it was
+//! fetched. Only `public_key` and the emulator's signer name RSA and SHA-1.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use x509_cert::spki::ObjectIdentifier;
 
 use crate::trust::public_key::{PublicKey, UnusableKey};
 
-/// What older tools, and `openssl x509 -trustout`, write in place of `CERTIFICATE`.
+/// The PEM labels that older tools, and `openssl x509 -trustout`, write instead of `CERTIFICATE`.
 const OTHER_LABELS: [&str; 2] = ["TRUSTED CERTIFICATE", "X509 CERTIFICATE"];
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -29,28 +29,27 @@ pub struct SigningCertificate {
     certificate: Certificate,
 }
 
-/// Bytes that are no certificate we can check signatures with.
+/// Bytes that are not a certificate for checking signatures.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCertificate {
     /// Neither PEM nor DER of an X.509 certificate.
     #[error("it is no X.509 certificate in PEM or DER: {0}")]
     Malformed(String),
-    /// A key of another kind.
+    /// The key is of another kind.
     #[error("its key is not RSA")]
     NotRsa,
-    /// An RSA key outside of [`KEY_BITS`](crate::trust::KEY_BITS), or a broken one.
+    /// The RSA key is outside [`KEY_BITS`](crate::trust::KEY_BITS) or malformed.
     #[error("its RSA key cannot be used: {0}")]
     Key(String),
 }
 
 impl SigningCertificate {
-    /// Reads a certificate in PEM (text around it is skipped, a byte order mark too) or DER.
+    /// Reads a certificate in PEM or DER. In PEM, a byte order mark and text around it are skipped.
     ///
-    /// A `TRUSTED CERTIFICATE`, as openssl writes it, has settings of openssl's behind the
-    /// certificate. They are not read.
+    /// A `TRUSTED CERTIFICATE` of openssl has settings after the certificate. They are ignored.
     ///
     /// # Errors
-    /// An [`InvalidCertificate`]. Expiry, issuer and extensions are no reasons.
+    /// An [`InvalidCertificate`]. Expiry, issuer and extensions are not checked.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidCertificate> {
         let malformed = |error: &dyn ToString| InvalidCertificate::Malformed(error.to_string());
         let text = with_usual_label(bytes);
@@ -58,6 +57,8 @@ impl SigningCertificate {
         let der = from_pem.as_deref().unwrap_or(bytes);
         let certificate = match text {
             Cow::Borrowed(_) => Certificate::from_der(der),
+            // openssl's settings follow the certificate, and `from_der` rejects trailing
+            // bytes.
             Cow::Owned(_) => {
                 SliceReader::new(der).and_then(|mut reader| Certificate::decode(&mut reader))
             }
@@ -81,7 +82,7 @@ impl SigningCertificate {
         })
     }
 
-    /// Whether `signature` is that of `text` under this key: RSASSA-PKCS1-v1_5 with SHA-1.
+    /// Whether `signature` is a signature of `text` by this key: RSASSA-PKCS1-v1_5 with SHA-1.
     #[must_use]
     pub fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         self.key.verifies(text, signature)
@@ -93,7 +94,7 @@ impl SigningCertificate {
         self.key.bits()
     }
 
-    /// The end of the validity that the certificate claims. It is shown, and never checked.
+    /// The end of the validity that the certificate claims. It is displayed and never checked.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.certificate
@@ -103,7 +104,7 @@ impl SigningCertificate {
             .to_system_time()
     }
 
-    /// What identifies the key: the SHA-256 of its `SubjectPublicKeyInfo`, in hex.
+    /// The identity of the key: the SHA-256 of its `SubjectPublicKeyInfo`, in hex.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -122,7 +123,8 @@ impl SigningCertificate {
     /// The certificate as PEM text.
     ///
     /// # Errors
-    /// [`InvalidCertificate::Malformed`] if it cannot be encoded again, which a parsed one can.
+    /// [`InvalidCertificate::Malformed`] if it cannot be encoded, which does not happen to a parsed
+    /// one.
     pub fn to_pem(&self) -> Result<String, InvalidCertificate> {
         self.certificate
             .to_pem(x509_cert::der::pem::LineEnding::LF)
@@ -130,7 +132,7 @@ impl SigningCertificate {
     }
 }
 
-/// PEM text whose lines about a certificate have the usual label; unchanged if it has no other.
+/// Replaces the labels of other tools in PEM text. Returns other input unchanged.
 fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
@@ -149,7 +151,7 @@ fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Certificates that tests of this layer share.
+/// Certificates that the tests of this layer share.
 #[cfg(test)]
 pub(super) mod samples {
     pub(crate) const OLD: &[u8] = include_bytes!("../../certs/mns-2015.pem");
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_told_apart() {
+    fn each_kind_of_invalid_certificate_has_its_own_error() {
         for bytes in [&b""[..], b"<html>", &REAL[..100]] {
             assert!(matches!(
                 SigningCertificate::parse(bytes),

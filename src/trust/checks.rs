@@ -1,8 +1,7 @@
-//! The checks of a request that claims to be a push, in the order in which they are made.
+//! The checks of a request that claims to be a push, in order.
 //!
-//! Cheap checks come first: only after them is a certificate asked for, and the signature compared.
-//! A [`Verifier`](crate::trust::Verifier) stops at the first that fails; `explain` makes all of
-//! them.
+//! Cheap checks come first: a certificate is fetched and the signature compared only after them. A
+//! [`Verifier`](crate::trust::Verifier) stops at the first failure; `explain` runs all of them.
 
 use std::time::SystemTime;
 
@@ -13,7 +12,7 @@ use crate::trust::SigningCertificate;
 use crate::trust::policy::{Policy, Timeliness};
 use crate::trust::untrusted::Untrusted;
 
-/// The name of a check. The variants are in the order of the checks, as is `docs/errors.md`.
+/// The name of a check. The variants are in the order of the checks and of `docs/errors.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum CheckName {
@@ -27,7 +26,7 @@ pub enum CheckName {
     Signature,
 }
 
-/// What a check has found.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Check<'c, 'r> {
     /// Whether the date is recent.
@@ -40,7 +39,7 @@ pub enum Check<'c, 'r> {
     Signature(SignatureCheck<'c, 'r>),
 }
 
-/// The checks of one request. Each is made when the iterator gives it.
+/// The checks of one request. The iterator runs each when it returns it.
 #[derive(Debug)]
 pub struct Checks<'c, 'r> {
     names: CheckNameIter,
@@ -52,24 +51,24 @@ pub struct Checks<'c, 'r> {
     address: Option<Result<SigningCertUrl, NotAllowed>>,
 }
 
-/// What of the request has come.
+/// Which part of the request has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Head,
     Whole,
 }
 
-/// Compares the signature of a request.
+/// The comparison of a request's signature.
 #[derive(Debug)]
 pub struct SignatureCheck<'c, 'r> {
     policy: &'c Policy,
     request: &'c SignedRequest<'r>,
-    /// Where the certificate is.
+    /// The address of the certificate.
     pub address: Result<SigningCertUrl, NotAllowed>,
 }
 
 impl<'c, 'r> Checks<'c, 'r> {
-    /// The checks of a whole request.
+    /// The checks of a complete request.
     #[must_use]
     pub fn new(
         policy: &'c Policy,
@@ -88,7 +87,7 @@ impl<'c, 'r> Checks<'c, 'r> {
         }
     }
 
-    /// The same while the body is still to come: all but whether it is the signed one.
+    /// The checks before the body has arrived: all but the comparison of the body with its digest.
     pub(super) fn of_head(self) -> Self {
         Self {
             part: Part::Head,
@@ -139,7 +138,7 @@ impl<'c, 'r> Iterator for Checks<'c, 'r> {
 }
 
 impl SignatureCheck<'_, '_> {
-    /// Whether the signature matches, in the form of the manual or of the vendor's samples.
+    /// Whether the signature matches the text of the manual or that of the vendor's samples.
     #[must_use]
     pub fn matches(&self, certificate: &SigningCertificate) -> bool {
         let signature = self.request.signature();
@@ -150,7 +149,7 @@ impl SignatureCheck<'_, '_> {
                 .is_some_and(|text| certificate.verifies(&text, signature))
     }
 
-    /// Whether a key under which the signature matches is large enough.
+    /// Whether a key that the signature matches is large enough.
     ///
     /// # Errors
     /// [`Untrusted::KeyTooSmall`]
@@ -184,10 +183,10 @@ mod tests {
         builder.body(Bytes::from_static(&REAL[end..])).unwrap()
     }
 
-    /// Nothing is verified by a request whose checks end before its signature: all of them are
-    /// given, and each once, whatever the ones before have found.
+    /// A request whose checks end before its signature verifies nothing. Each check must be
+    /// returned exactly once, whatever the earlier ones found.
     #[test]
-    fn every_check_is_made_in_its_order_although_all_of_them_fail() {
+    fn every_check_runs_in_order_although_all_of_them_fail() {
         let mut request = request();
         *request.body_mut() = Bytes::from_static(b"another");
         let signed = SignedRequest::of(&request).unwrap();

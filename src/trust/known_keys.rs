@@ -1,15 +1,15 @@
-//! The keys that have verified pushes, by address: so that another one is noticed, after a restart
-//! too.
+//! The keys that have verified pushes, by address, so that a new key is noticed, even after a
+//! restart.
 
 use std::collections::VecDeque;
 
 use crate::mns::SigningCertUrl;
 use crate::trust::{CertificateStore, SigningCertificate};
 
-/// How many are remembered. MNS renews a key once in years.
+/// How many keys are remembered. MNS renews a key once in years.
 const KEYS_MAX: usize = 1024;
 
-/// The keys, the one that was verified first in front.
+/// The keys, the earliest first.
 #[derive(Debug, Default)]
 pub(super) struct KnownKeys {
     keys: VecDeque<KnownKey>,
@@ -17,41 +17,41 @@ pub(super) struct KnownKeys {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct KnownKey {
-    /// As a copy of the certificate is kept.
+    /// The name under which the store saves the certificate.
     address: String,
     fingerprint: String,
 }
 
-/// A push was verified under a key that had not verified one before, while another had.
+/// A push was verified with a key that had not verified one before, although another key had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyChange {
     /// The certificate's address.
     pub address: String,
     /// The size of the new key, in bits.
     pub key_bits: usize,
-    /// The key before: that of the address, else the one that came last.
+    /// The previous key: that of the address, or else the most recent one of any address.
     pub old_key: String,
     /// The new key.
     pub new_key: String,
 }
 
-/// What it means that a push was verified under a key.
+/// What a verified push says about its key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Observation {
-    /// It was known at this address.
+    /// The key was known at this address.
     Known,
-    /// It is new at this address, and no other key was expected.
+    /// The key is new at this address, and no other key was expected.
     First,
-    /// Another was expected.
+    /// Another key was expected.
     Changed(KeyChange),
 }
 
 impl KnownKeys {
-    /// Those whose certificates are kept on disk, the oldest first.
+    /// The keys of the certificates on disk, the oldest first.
     pub(super) fn kept_in(store: &CertificateStore) -> Self {
         let mut known = Self::default();
-        // The cache reports a file that cannot be read when it needs it. Without the file a change
-        // of that key goes unnoticed, and nothing else.
+        // The cache reports an unreadable file when it needs it. Here the only consequence is that
+        // a change of that key goes unnoticed.
         let mut kept = store.list().unwrap_or_default();
         kept.sort_by_key(|kept| kept.kept_at);
         for kept in kept {
@@ -62,7 +62,7 @@ impl KnownKeys {
         known
     }
 
-    /// Remembers that a push was verified under a key.
+    /// Records that a push was verified with a key.
     pub(super) fn observe(
         &mut self,
         url: &SigningCertUrl,
@@ -73,7 +73,7 @@ impl KnownKeys {
         let before = match here {
             Some(known) if known.fingerprint == new_key => return Observation::Known,
             Some(known) => Some(known),
-            // A known key at a new address is no change.
+            // A known key at a new address is not a change.
             None if self.keys.iter().any(|known| known.fingerprint == new_key) => None,
             // A new key at a new address is compared with the key that became known last, if any.
             None => self.keys.back(),
@@ -92,6 +92,7 @@ impl KnownKeys {
     }
 
     fn remember(&mut self, address: String, fingerprint: String) {
+        // One key for each address, the most recent one last.
         self.keys.retain(|known| known.address != address);
         self.keys.push_back(KnownKey {
             address,
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_is_told_once_at_its_address_or_at_a_new_one() {
+    fn another_key_is_reported_once_at_its_address_or_at_a_new_one() {
         let (old, other) = (certificate(OLD), certificate(OTHER));
         let mut known = KnownKeys::default();
         assert_eq!(known.observe(&url("x"), &old), Observation::First);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_on_disk_is_known_in_the_order_in_which_it_came() {
+    fn saved_certificates_are_known_in_the_order_in_which_they_were_saved() {
         let dir = tempfile::tempdir().unwrap();
         let store = CertificateStore::new(dir.path().to_owned());
         for (file, pem, age) in [("a", OTHER, 10), ("b", OLD, 20)] {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_keys_are_remembered_and_no_more() {
+    fn at_most_1024_keys_are_remembered() {
         let mut known = KnownKeys::default();
         let old = certificate(OLD);
         for number in 0..KEYS_MAX * 2 {

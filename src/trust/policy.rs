@@ -1,37 +1,37 @@
-//! What is asked of a push beyond its signature.
+//! The policy: what a push must fulfil besides its signature.
 
 use std::time::{Duration, SystemTime};
 
 use crate::mns::{ContentMd5, SignedRequest};
 use crate::trust::untrusted::Untrusted;
 
-/// A Date this far behind our clock is accepted and flagged.
+/// A Date that is further behind our clock than this is accepted and flagged.
 pub const LATE: Duration = Duration::from_secs(15 * 60);
 
-/// What is asked of a push beyond its signature. `None` switches a check off.
+/// What a push must fulfil besides its signature. `None` disables a check.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// How far Date may be ahead of our clock.
+    /// How far the Date may be ahead of our clock.
     pub max_clock_skew: Option<Duration>,
-    /// How far Date may be behind our clock.
+    /// How far the Date may be behind our clock.
     pub max_age: Option<Duration>,
-    /// Without Content-MD5 the signature says nothing about the body.
+    /// Whether Content-MD5 is required: without it the signature says nothing about the body.
     pub require_content_md5: bool,
-    /// The least size of a signing key.
+    /// The minimum size of a signing key, in bits.
     pub min_key_bits: usize,
 }
 
-/// How old a push was when it came.
+/// How old a push was when it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeliness {
-    /// Within [`LATE`], or not looked at.
+    /// At most [`LATE`] old.
     Prompt,
-    /// Older: a retry with its first Date, or a clock that is wrong.
+    /// Older: a retry with its first Date, or a wrong clock.
     Late,
 }
 
 impl Policy {
-    /// Looks at the time of signing.
+    /// Checks the time of signing.
     ///
     /// # Errors
     /// [`Untrusted::DateAhead`], [`Untrusted::DateTooOld`]
@@ -67,7 +67,7 @@ impl Policy {
         }
     }
 
-    /// Looks whether there is a digest, if there has to be.
+    /// Checks that there is a digest, if one is required.
     ///
     /// # Errors
     /// [`Untrusted::ContentMd5Missing`]
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_of_the_date_has_exact_edges() {
+    fn the_limits_of_the_date_are_exact() {
         let now = SystemTime::UNIX_EPOCH + HOUR * 400_000;
         let second = Duration::from_secs(1);
         let check = |date| policy().check_date(date, now);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_off_lets_every_date_pass() {
+    fn a_disabled_limit_accepts_every_date() {
         let open = Policy {
             max_clock_skew: None,
             max_age: None,

@@ -9,20 +9,20 @@ use tracing::{debug, warn};
 use crate::mns::SigningCertUrl;
 use crate::trust::{CertificateCache, FetchError};
 
-/// How long to wait after the first failure, and twice as long after each further one.
+/// The pause after the first failure. It doubles after each further one.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
-/// Up to this.
+/// The maximum pause.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 
-/// Fetches a known address until that has worked once, unless a certificate of it is on disk.
+/// Fetches a known address until that succeeds once, unless a certificate for it is on disk.
 ///
-/// The first failure is a warning, further ones are not. Ends as well once the cache is dropped, as
-/// after a reload that changes how certificates are fetched.
+/// Logs the first failure as a warning. Also ends when the cache is dropped, as after a reload that
+/// changes how certificates are fetched.
 ///
-/// What it fetches stays in memory. The store is for certificates that have verified a push: after
-/// a restart each of them counts as known, so a wrong one from a bad day at the source would be
-/// used without a [`KeyChange`](crate::trust::KeyChange). The first push that verifies under it has
-/// it kept.
+/// The fetched certificate stays in memory. The store is for certificates that have verified a
+/// push: after a restart each of them counts as known, so a wrong one from a bad day at the source
+/// would be used without a [`KeyChange`](crate::trust::KeyChange). The first push that it verifies
+/// saves it.
 pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
     let mut pause = PAUSE_MIN;
     while let Some(cache) = cache.upgrade() {

@@ -1,10 +1,10 @@
-//! An RSA key, and the one thing it is for: RSASSA-PKCS1-v1_5 with SHA-1, by the fastest
-//! implementation for its size.
+//! An RSA key that verifies RSASSA-PKCS1-v1_5 signatures with SHA-1, by the fastest implementation
+//! for its size.
 //!
-//! The real key has 512 bits, fewer than any fast library takes: that size has fixed-width
-//! arithmetic here. From 1024 bits on aws-lc-rs does it, which TLS brings anyway; whatever neither
-//! takes is checked by the generic code of `rsa`. All three compare the whole encoded message, so
-//! none accepts what another one refuses.
+//! The real key has 512 bits, fewer than any fast library accepts, so this size has fixed-width
+//! arithmetic here. From 1024 bits on aws-lc-rs is used, which is a dependency of TLS anyway. The
+//! generic code of `rsa` handles all other keys. All three compare the whole encoded message, so
+//! none accepts what another refuses.
 
 use std::ops::RangeInclusive;
 
@@ -19,11 +19,11 @@ use rsa::{BoxedUint, PublicKey as GenericKey};
 use sha1::{Digest, Sha1};
 use x509_cert::der::Decode as _;
 
-/// The sizes of keys that are understood, in bits.
+/// The supported key sizes, in bits.
 pub const KEY_BITS: RangeInclusive<usize> = 512..=8192;
-/// The limbs of [`U512`].
+/// The number of limbs of a [`U512`].
 const LIMBS: usize = U512::LIMBS;
-/// The bytes of a signature under a key of 512 bits.
+/// The length of a signature by a key of 512 bits, in bytes.
 const SHORT_BYTES: usize = U512::BYTES;
 /// DER of the `DigestInfo` of SHA-1, up to the digest: RFC 8017, 9.2, note 1.
 const DIGEST_INFO: [u8; 15] = [
@@ -44,7 +44,7 @@ enum Implementation {
     Generic(VerifyingKey<Sha1>),
 }
 
-/// An RSA key outside of [`KEY_BITS`], or a broken one, and what is wrong with it.
+/// An RSA key that is outside [`KEY_BITS`] or malformed, and why.
 #[derive(Debug)]
 pub(super) struct UnusableKey(pub(super) String);
 
@@ -91,7 +91,7 @@ impl PublicKey {
         self.bits
     }
 
-    /// Whether `signature` is that of `text` under this key.
+    /// Whether `signature` is a signature of `text` by this key.
     pub(super) fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         match &self.implementation {
             Implementation::Short(key) => key.verifies(text, signature),
@@ -103,9 +103,10 @@ impl PublicKey {
 }
 
 impl ShortKey {
-    /// `None` for another size.
+    /// `None` if the key has another size.
     fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         // A modulus whose highest bit is clear has fewer than 512 bits.
+        // A longer exponent does not fit a `u64`; the generic code takes such a key.
         if modulus.len() != SHORT_BYTES || modulus.first()? >> 7 == 0 || exponent.len() > 8 {
             return None;
         }
@@ -124,13 +125,13 @@ impl ShortKey {
             return false;
         }
         let signature = U512::from_be_slice(signature);
-        // RFC 8017, 8.2.2: a larger number with the same residue is no second signature.
+        // RFC 8017, 8.2.2: a larger number with the same residue is not a second signature.
         signature < *self.modulus.modulus().as_ref()
             && self.power(&signature) == U512::from_be_slice(&encoded(text))
     }
 
-    /// The signature to the power of the exponent. All of it is public, so the time that it takes
-    /// may depend on it.
+    /// The signature to the power of the exponent. Both are public, so the time it takes may depend
+    /// on them.
     fn power(&self, signature: &U512) -> U512 {
         let base = FixedMontyForm::new(signature, &self.modulus);
         let below_the_first = 63_u32.saturating_sub(self.exponent.leading_zeros());
@@ -146,7 +147,7 @@ impl ShortKey {
     }
 }
 
-/// The message as it is signed under 512 bits: EMSA-PKCS1-v1_5 of RFC 8017, 9.2.
+/// The encoded message for a 512-bit key: EMSA-PKCS1-v1_5 of RFC 8017, 9.2.
 fn encoded(text: &[u8]) -> [u8; SHORT_BYTES] {
     let digest = Sha1::digest(text);
     let tail = [0].iter().chain(&DIGEST_INFO).chain(&digest);
@@ -171,7 +172,7 @@ mod tests {
     use crate::emulator::Signer;
     use crate::trust::SigningCertificate;
 
-    /// What the generic code says.
+    /// The verdict of the generic code.
     fn generic(key: &GenericKey, text: &[u8], signature: &[u8]) -> bool {
         let key: VerifyingKey<Sha1> = VerifyingKey::new(key.clone());
         Signature::try_from(signature)
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn each_size_takes_its_road_and_says_what_the_generic_code_says() {
+    fn each_size_uses_its_implementation_and_agrees_with_the_generic_code() {
         for (bits, is_short, is_long) in [
             (512, true, false),
             (768, false, false),
@@ -231,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_with_the_modulus_added_is_none() {
-        // The same residue, written as a larger number: only if it still fits into the bytes.
+    fn a_signature_with_the_modulus_added_is_rejected() {
+        // The same residue written as a larger number, if that still fits into the bytes.
         let found = (0..200).find_map(|_| {
             let signer = Signer::generate(512).unwrap();
             let certificate =

@@ -1,4 +1,4 @@
-//! Where certificates come from: one HTTPS request, bounded in every direction.
+//! The source of certificates: one HTTPS request, bounded in time, size and redirects.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,23 +13,23 @@ use crate::roots;
 use crate::tls_error;
 use crate::trust::InvalidCertificate;
 
-/// The largest certificate that is read, in bytes.
+/// The maximum size of a certificate, in bytes.
 const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 
-/// Fetches certificates. A seam: tests put their own in its place and count the calls.
+/// Fetches certificates. A trait, so that tests can replace it and count the calls.
 pub trait CertificateSource: Send + Sync {
     /// The bytes at an address, PEM or DER.
     ///
     /// # Errors
-    /// A [`FetchError`]; the answer comes within the source's time limit.
+    /// A [`FetchError`]. The result arrives within the source's time limit.
     fn fetch<'a>(&'a self, url: &'a SigningCertUrl) -> Fetching<'a>;
 }
 
 /// A fetch under way.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>>;
 
-/// Why there is no certificate. Neither the peer nor we are at fault, so a push can neither be
-/// accepted nor refused for good.
+/// Why there is no certificate. Neither the peer nor we are at fault, so a push can be neither
+/// accepted nor refused permanently.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No answer in time.
@@ -41,19 +41,19 @@ pub enum FetchError {
     /// An answer other than 200. Redirects are never followed.
     #[error("the source answered {0}")]
     Status(u16),
-    /// More than a certificate can be.
+    /// The answer is larger than a certificate can be.
     #[error("the source sent more than {CERTIFICATE_BYTES_MAX} bytes")]
     TooLarge,
-    /// The answer is no certificate.
+    /// The answer is not a certificate.
     #[error("the source sent something else: {0}")]
     Invalid(#[from] InvalidCertificate),
-    /// Not asked: others are being fetched.
+    /// Not fetched: too many other fetches are under way.
     #[error("too many certificates are being fetched at the moment")]
     TooMany,
-    /// Not asked: whoever sent the push, or everybody together, has named too many new addresses.
+    /// Not fetched: the peer, or all peers together, named too many new addresses.
     #[error("it is not held, and more addresses of that kind were named lately than are fetched")]
     OverBudget,
-    /// Not asked: the host has failed too often already.
+    /// Not fetched: the host has failed too often already.
     #[error(
         "it is not held, and its host brought no certificate too often in this run to be asked \
          again"
@@ -67,15 +67,15 @@ pub enum FetchError {
 /// How to reach the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// For the whole fetch, name look-up to last byte.
+    /// The time limit for the whole fetch, from name look-up to last byte.
     pub timeout: Duration,
     /// Hosts that are reached under another name.
     pub via: HashMap<String, String>,
-    /// An HTTP proxy; by default the environment's.
+    /// An HTTP proxy. By default that of the environment.
     pub proxy: Option<String>,
 }
 
-/// The source cannot be asked at all.
+/// The source cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The proxy's address cannot be used.
@@ -86,7 +86,7 @@ pub enum SourceError {
     Tls(#[from] rustls::Error),
 }
 
-/// Fetches over the network, with TLS if the address says https.
+/// Fetches over the network; with TLS if the address begins with https.
 #[derive(Debug)]
 pub struct HttpsSource {
     client: Client,
@@ -95,7 +95,7 @@ pub struct HttpsSource {
 }
 
 impl HttpsSource {
-    /// Prepares the clients; nothing is sent.
+    /// Prepares the clients. Sends nothing.
     ///
     /// # Errors
     /// [`SourceError`]
@@ -106,6 +106,7 @@ impl HttpsSource {
             Some(proxy) => bounded().proxy(Proxy::all(proxy.as_str())?).build()?,
             None => bounded().build()?,
         };
+        // Otherwise reqwest would use the proxy of the environment.
         let direct = bounded().no_proxy().build()?;
         Ok(Self {
             client,
@@ -120,7 +121,7 @@ impl HttpsSource {
             .via
             .get(url.authority())
             .map_or(url.authority(), String::as_str);
-        // A proxy is of no use on the way to this machine.
+        // A proxy cannot reach this machine's loopback.
         let client = if is_loopback(authority) {
             &self.direct
         } else {
@@ -163,9 +164,10 @@ fn bounded(options: &FetchOptions, tls: &rustls::ClientConfig) -> ClientBuilder 
     Client::builder()
         .tls_backend_preconfigured(tls.clone())
         .timeout(options.timeout)
-        // The address was checked against the allowed prefixes; that of a redirect was not.
+        // The address was checked against the allowed prefixes; the target of a redirect would not
+        // be.
         .redirect(redirect::Policy::none())
-        // The next fetch from the same host may be years away.
+        // No idle connections: the next fetch from the same host may be years away.
         .pool_max_idle_per_host(0)
         .user_agent(concat!("mns-endpoint/", env!("CARGO_PKG_VERSION")))
 }

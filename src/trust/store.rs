@@ -1,4 +1,4 @@
-//! Good certificates on disk, so that a restart works while their source is down.
+//! The store: good certificates on disk, so that a restart works while their source is down.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -10,11 +10,11 @@ use crate::disk::{NotReplaced, RealDisk, Replace, Unwritable, regular};
 use crate::mns::{SigningCertUrl, is_certificate_file};
 use crate::trust::SigningCertificate;
 
-/// The largest file that is read, in bytes. A certificate has about 2 KiB, and a file may have more
-/// than one.
+/// The maximum size of a file, in bytes. A certificate has about 2 KiB, and a file may contain
+/// several.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A certificate is no secret: the umask decides who may read it.
+/// A certificate is not secret: the umask decides who may read it.
 const FILE_MODE: u32 = 0o666;
 
 /// A directory of certificates, each at `HOST/FILE`.
@@ -26,25 +26,25 @@ pub struct CertificateStore {
 /// A file of the store.
 #[derive(Debug)]
 pub struct Kept {
-    /// Below the directory.
+    /// The path, relative to the directory.
     pub path: PathBuf,
-    /// When it was written, if the system says so.
+    /// When it was written, if the system knows.
     pub kept_at: Option<SystemTime>,
     /// What it contains.
     pub certificate: Result<SigningCertificate, StoreError>,
 }
 
-/// The directory cannot be used: always survivable, since the source has the certificates too.
+/// The directory cannot be used. That is never fatal, because the source has the certificates too.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A file cannot be read, or is no certificate.
+    /// A file cannot be read, or is not a certificate.
     #[error("cannot {doing} {}: {cause}", path.display())]
     Unusable {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// On what.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         cause: io::Error,
     },
     /// A file cannot be written.
@@ -59,18 +59,18 @@ impl CertificateStore {
         Self { dir }
     }
 
-    /// The path of the copy for an address, whether there is one or not.
+    /// The path of the copy for an address, whether or not it exists.
     #[must_use]
     pub fn path(&self, url: &SigningCertUrl) -> PathBuf {
         self.dir.join(url.kept_as())
     }
 
-    /// Makes the directory and tries whether it can be written.
+    /// Creates the directory and checks that it is writable.
     ///
     /// # Errors
-    /// The directory cannot be made or written.
+    /// The directory cannot be created or written.
     pub fn probe(&self) -> Result<(), StoreError> {
-        // Tried and not only looked at: permissions say nothing of a read-only file system.
+        // By writing a file: permissions do not show a read-only file system.
         let probe = self.dir.join(".probe");
         fs::create_dir_all(&self.dir)
             .map_err(|cause| self.unwritable("make the directory", &self.dir, cause))?;
@@ -80,10 +80,10 @@ impl CertificateStore {
         fs::remove_file(&probe).map_err(|cause| self.unwritable("remove", &probe, cause))
     }
 
-    /// The certificate kept for an address; `None` if there is none.
+    /// The saved certificate of an address, if there is one.
     ///
     /// # Errors
-    /// The file cannot be read or is no certificate.
+    /// The file cannot be read or is not a certificate.
     pub fn load(&self, url: &SigningCertUrl) -> Result<Option<SigningCertificate>, StoreError> {
         let path = self.path(url);
         let bytes = match read(&path) {
@@ -97,14 +97,14 @@ impl CertificateStore {
         }
     }
 
-    /// Keeps the PEM text of a certificate, whole or not at all.
+    /// Saves the PEM text of a certificate, completely or not at all.
     ///
     /// # Errors
     /// The directory cannot be written.
     pub fn keep(&self, url: &SigningCertUrl, pem: &str) -> Result<PathBuf, StoreError> {
         let path = self.path(url);
         let parent = path.parent().unwrap_or(&self.dir);
-        // A name of its own: two fetches of one address may be kept at the same time.
+        // A unique name, because two copies for one address may be written at the same time.
         let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
         fs::create_dir_all(parent)
             .map_err(|cause| self.unwritable("make the directory", parent, cause))?;
@@ -119,7 +119,7 @@ impl CertificateStore {
         Ok(path)
     }
 
-    /// Every certificate kept.
+    /// All saved certificates.
     ///
     /// # Errors
     /// A directory cannot be read. A missing one counts as empty.

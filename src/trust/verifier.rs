@@ -1,4 +1,4 @@
-//! The act of verification and its proof.
+//! The verification of a request, and its proof.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::trust::policy::{Policy, Timeliness};
 use crate::trust::untrusted::Untrusted;
 use crate::trust::{CacheCounts, CertificateCache, KeyChange, SigningCertificate};
 
-/// Turns requests into proofs.
+/// Verifies requests.
 pub struct Verifier {
     policy: Policy,
     prefixes: Prefixes,
@@ -22,7 +22,7 @@ pub struct Verifier {
     clock: Arc<dyn Clock>,
 }
 
-/// A request whose signature matches and whose body is the signed one. Made here and nowhere else.
+/// A request whose signature matches and whose body is the signed one. Only this module makes one.
 #[derive(Debug)]
 pub struct Verified<'r> {
     request: &'r Request<Bytes>,
@@ -31,17 +31,17 @@ pub struct Verified<'r> {
     key_change: Option<KeyChange>,
 }
 
-/// What the head of a request proves by itself.
+/// What the head of a request proves without the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadProof {
-    /// Its signature matches the cached certificate: MNS signed this head, whoever sends it.
+    /// The signature matches the cached certificate: MNS signed this head, whoever sent it.
     Signed,
-    /// The certificate is not cached.
+    /// Nothing yet: the certificate is not cached.
     Open,
 }
 
 impl Verifier {
-    /// A verifier for pushes whose certificates are below `prefixes`.
+    /// A verifier for pushes whose certificates are at addresses below `prefixes`.
     pub fn new(
         policy: Policy,
         prefixes: Prefixes,
@@ -56,10 +56,10 @@ impl Verifier {
         }
     }
 
-    /// Proves that MNS sent a request, body included. `peer` pays for a fetch that strangers could
+    /// Proves that MNS sent a request, body included. `peer` pays for a fetch that a stranger could
     /// cause.
     ///
-    /// If the future is dropped nothing is left behind, except a fetch that ends by itself.
+    /// If the future is dropped nothing remains, except a fetch that ends by itself.
     ///
     /// # Errors
     /// [`Untrusted`]: the first check that failed.
@@ -78,7 +78,7 @@ impl Verifier {
                 Check::Signature(signature) => proof = Some(self.prove(signature, peer).await?),
             }
         }
-        // Whatever the checks were: without a signature nothing is verified.
+        // Whatever the checks were, nothing is verified without a signature.
         let Proof { key_change } = proof.ok_or(Untrusted::SignatureWrong)?;
         let skew_seconds = seconds_between(request.date(), now);
         Ok(Verified {
@@ -89,18 +89,18 @@ impl Verifier {
         })
     }
 
-    /// The checks of a request, in their order.
+    /// The checks of a request, in order.
     fn checks<'c, 'r>(&'c self, request: &'c SignedRequest<'r>, now: SystemTime) -> Checks<'c, 'r> {
         Checks::new(&self.policy, &self.prefixes, request, now)
     }
 
-    /// Checks what the head alone can prove, with what is cached: nothing is fetched, and nothing
-    /// is noted. No substitute for [`verify`](Self::verify): the body may be another than the
-    /// signed one.
+    /// Checks what the head alone can prove, with what is cached: fetches nothing and records
+    /// nothing. This does not replace [`verify`](Self::verify), because the body may differ from
+    /// the signed one.
     ///
     /// # Errors
-    /// [`Untrusted`]: the first check that failed. [`Untrusted::SignatureWrong`] may be due to a
-    /// new key of MNS's.
+    /// [`Untrusted`]: the first check that failed. [`Untrusted::SignatureWrong`] may only mean that
+    /// MNS has a new key.
     pub fn check_head(&self, request: &SignedRequest<'_>) -> Result<HeadProof, Untrusted> {
         let mut proof = HeadProof::Open;
         for (_, check) in self.checks(request, self.clock.now()).of_head() {
@@ -114,8 +114,7 @@ impl Verifier {
         Ok(proof)
     }
 
-    /// What is asked of a push, and where certificates may come from: for whoever explains a
-    /// verdict.
+    /// The policy and the allowed prefixes, to explain a verdict.
     #[must_use]
     pub fn judges_by(&self) -> (&Policy, &Prefixes) {
         (&self.policy, &self.prefixes)
@@ -127,7 +126,7 @@ impl Verifier {
         self.cache.peek(url)
     }
 
-    /// The state of the certificates.
+    /// The state of the certificate cache.
     #[must_use]
     pub fn certificates(&self) -> CacheCounts {
         self.cache.counts()
@@ -140,14 +139,14 @@ impl Verifier {
     ) -> Result<Proof, Untrusted> {
         let url = signature.address.as_ref().map_err(|refused| *refused)?;
         let certificate = self.matching_certificate(&signature, url, peer).await?;
-        // The size of the key after the signature, so that the answer says which of them was wrong.
+        // The key size after the signature, so that the answer says which of them was wrong.
         signature.check_key(&certificate)?;
         let key_change = self.cache.note_verified(url, &certificate, peer);
         Ok(Proof { key_change })
     }
 
-    /// The certificate that the signature matches: the cached one, the last one that has verified a
-    /// push, or the one that is there now, since MNS may have changed its key in place.
+    /// The certificate that the signature matches: the cached one, the last one that verified a
+    /// push, or a renewed one, because MNS may have replaced its key at the same address.
     async fn matching_certificate(
         &self,
         signature: &SignatureCheck<'_, '_>,
@@ -162,8 +161,8 @@ impl Verifier {
         if signature.matches(&certificate) {
             return Ok(certificate);
         }
-        // Before a renewal, as it costs no fetch: the file at the address may change before MNS
-        // signs with the new key.
+        // Before a renewal, because it costs no fetch: MNS may replace the file before it signs
+        // with the new key.
         if let Some(proven) = self.matching_proven(signature, url) {
             return Ok(proven);
         }
@@ -203,7 +202,7 @@ impl Verifier {
     }
 }
 
-/// That a signature matches.
+/// A signature matches.
 struct Proof {
     key_change: Option<KeyChange>,
 }
@@ -215,7 +214,7 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> i64 {
 }
 
 impl<'r> Verified<'r> {
-    /// Decodes the body that was verified: the only road to a notification.
+    /// Decodes the verified body. No other function returns a notification that was proven.
     ///
     /// # Errors
     /// [`InvalidNotification`]
@@ -223,26 +222,25 @@ impl<'r> Verified<'r> {
         Notification::decode(self.request)
     }
 
-    /// What can be read of a body that is no notification, as a notification whose message is that
-    /// body.
+    /// Reads a body that is not a valid notification as a raw message.
     #[must_use]
     pub fn notification_as_raw(&self) -> Notification<'static> {
         Notification::decode_as_raw(self.request.body())
     }
 
-    /// Our clock less the Date of the push, in whole seconds.
+    /// Our clock minus the Date of the push, in whole seconds.
     #[must_use]
     pub fn skew_seconds(&self) -> i64 {
         self.skew_seconds
     }
 
-    /// The key it was verified under, if that is another one than before.
+    /// The change of key, if the push was verified with another key than expected.
     #[must_use]
     pub fn key_change(&self) -> Option<&KeyChange> {
         self.key_change.as_ref()
     }
 
-    /// How old the push was.
+    /// Whether the push was late.
     #[must_use]
     pub fn timeliness(&self) -> Timeliness {
         self.timeliness

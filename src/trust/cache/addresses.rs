@@ -1,5 +1,5 @@
-//! The addresses in use, in two halves that never push each other out: newcomers, and the known
-//! ones, which are MNS's own and those that have verified a push.
+//! The addresses in use, in two halves that never evict each other: newcomers, and known addresses,
+//! which are MNS's own and those that have verified a push.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::mns::SigningCertUrl;
 use crate::trust::cache::slot::Slot;
 use crate::trust::certificate::SigningCertificate;
 
-/// How many addresses each half has. MNS has one for each region and rotation.
+/// The maximum number of addresses in each half. MNS has one for each region and rotation.
 pub(super) const ADDRESSES_MAX: usize = 256;
 
 type Slots = HashMap<Arc<SigningCertUrl>, Arc<Slot>>;
@@ -20,7 +20,7 @@ type Slots = HashMap<Arc<SigningCertUrl>, Arc<Slot>>;
 #[derive(Default)]
 pub(super) struct Addresses {
     slots: ArcSwap<Slots>,
-    /// Taken to add or remove a slot; never to read one.
+    /// Locked to add or remove a slot, never to read one.
     growing: Mutex<()>,
     uses: AtomicU64,
 }
@@ -30,8 +30,8 @@ impl Addresses {
         self.slots.load().get(url).cloned()
     }
 
-    /// The slot of an address that may be new; a new one must be paid for, unless it is MNS's own.
-    /// It takes the place of the oldest newcomer.
+    /// The slot of an address. A new one must be paid for unless it is MNS's own, and evicts the
+    /// oldest newcomer.
     pub(super) fn get_or_pay(
         &self,
         url: &SigningCertUrl,
@@ -48,8 +48,8 @@ impl Addresses {
         })
     }
 
-    /// Counts a use that verified a push, and returns whether the certificate is the proven one:
-    /// for another one nothing is counted. Takes no lock.
+    /// Counts a use that verified a push. Returns `false`, and counts nothing, if the certificate
+    /// is not the proven one. Takes no lock.
     pub(super) fn note_use(
         &self,
         url: &SigningCertUrl,
@@ -70,9 +70,9 @@ impl Addresses {
         is_proven
     }
 
-    /// Puts an address among the known, with its certificate: a push was verified under it, here or
-    /// before it was kept. It takes the place of the known one whose last use is the longest ago.
-    /// Returns what was proven there before.
+    /// Makes an address known, with its certificate: a push was verified with it, in this run or
+    /// before it was saved. Evicts the known address that has been unused the longest. Returns the
+    /// certificate that was proven before.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,
@@ -82,6 +82,7 @@ impl Addresses {
         self.grow(url, |slots| {
             let slot = slots.get(url).cloned().unwrap_or_default();
             before = slot.proven.swap(Some(certificate.clone()));
+            // After a renewal the cached certificate is newer than the proven one, so it stays.
             if slot.cached.load().is_none() {
                 slot.cached.store(Some(certificate.clone()));
             }
@@ -90,7 +91,7 @@ impl Addresses {
         before
     }
 
-    /// How many have a certificate, and how many have none.
+    /// The number of addresses with a certificate, and of those without.
     pub(super) fn counts(&self) -> (usize, usize) {
         let slots = self.slots.load();
         let cached = slots
@@ -106,13 +107,14 @@ impl Addresses {
         slot: impl FnOnce(&Slots) -> Option<Arc<Slot>>,
     ) -> Option<Arc<Slot>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Loaded under the lock: of two additions at once the second would undo the first.
+        // Loaded under the lock: otherwise the second of two concurrent additions would undo the
+        // first.
         let before = self.slots.load_full();
-        // The map is copied only if there is a slot to add: a flood of addresses that nobody pays
-        // for must not hold the lock for that long.
+        // The map is copied only if there is a slot to add. A flood of addresses that nobody pays
+        // for must not occupy the lock for the time of a copy.
         let slot = slot(&before)?;
         let mut slots = Slots::clone(&before);
-        // Before room is made: a slot that was never used would be the oldest, and evicted at once.
+        // Before room is made: a slot that was never used would be the oldest and evicted at once.
         self.use_now(&slot);
         slots.insert(Arc::new(url.clone()), slot.clone());
         make_room(&mut slots, slot.is_known());
@@ -120,14 +122,15 @@ impl Addresses {
         Some(slot)
     }
 
-    /// Uses are numbered instead of timed: a number orders them without a look at the clock.
+    /// Numbers each use instead of timing it: a number gives the order without reading the clock.
     fn use_now(&self, slot: &Slot) {
+        // Relaxed: each number is unique, and an eviction that sees an older one is harmless.
         let number = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         slot.used_at.store(number, Ordering::Relaxed);
     }
 }
 
-/// Evicts the address whose last use is the longest ago, if its half has one too many.
+/// Evicts the address that has been unused the longest, if its half is over the limit.
 fn make_room(slots: &mut Slots, is_known: bool) {
     let half = || slots.iter().filter(|(_, slot)| slot.is_known() == is_known);
     if half().count() > ADDRESSES_MAX {

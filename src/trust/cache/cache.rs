@@ -1,4 +1,5 @@
-//! The cache: returns at once what it has, and fetches what is missing if that was decided.
+//! The cache: returns a cached certificate at once, or carries out the decision about a missing
+//! one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,37 +21,37 @@ use crate::trust::known_keys::{KeyChange, Observation};
 use crate::trust::source::{CertificateSource, FetchError};
 use crate::trust::store::CertificateStore;
 
-/// Caches certificates and fetches those that are missing.
+/// Caches certificates and fetches missing ones.
 pub struct CertificateCache {
     pub(super) supply: Supply,
     pub(super) budget: FetchBudget,
     key_changes: AtomicU64,
 }
 
-/// What a cache has and has done.
+/// The state and the work of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheCounts {
     /// Addresses with a certificate.
     pub held: usize,
-    /// Addresses that were asked for and have none.
+    /// Addresses that were requested and have none.
     pub missing: usize,
     /// Fetches that were begun.
     pub fetches: u64,
-    /// Those of them that brought no certificate.
+    /// Fetches that brought no certificate.
     pub failures: u64,
-    /// Pushes that were verified under another key than was expected.
+    /// Pushes that were verified with another key than was expected.
     pub key_changes: u64,
 }
 
-/// What a decision has led to.
+/// What a decision led to.
 enum Step {
     /// This certificate is the answer.
     Use(Arc<SigningCertificate>),
-    /// A fetch is under way, begun just now or before.
+    /// A fetch is under way. It was started now or earlier.
     Wait(Fetch),
-    /// The last fetch failed, and answers for this one.
+    /// The last fetch failed, and its error is the answer.
     Answer(FetchError),
-    /// A fetch is needed, and nobody pays for it.
+    /// A fetch is needed, and the budget is used up.
     Unpaid(FetchError),
 }
 
@@ -65,8 +66,8 @@ impl CertificateCache {
         Self::with_budget(source, store, fetch_timeout, FetchBudget::default())
     }
 
-    /// The same for requests that came long ago, and to which nobody can add: every address is
-    /// asked for, so the source has to know a bound.
+    /// The same for a fixed set of past requests, to which nobody can add. Every address is
+    /// fetched, so the source itself must be bounded.
     pub fn without_budget(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,
@@ -88,19 +89,20 @@ impl CertificateCache {
         })
     }
 
-    /// The certificate of an address: the cached one, else from the source, else from disk. A fetch
-    /// for an address that is not known is paid from the budget of `peer`.
+    /// The certificate of an address: from the cache, else from the source, else from disk. `peer`
+    /// pays for a fetch if the address is not known.
     ///
-    /// Dropping the future leaves the fetch running for those who ask next.
+    /// If the future is dropped, the fetch goes on and later requests get its result.
     ///
     /// # Errors
-    /// Neither the source nor the disk has it, or only the disk could be asked and has none.
+    /// Neither the source nor the disk has it, or only the disk could be asked and does not have
+    /// it.
     pub async fn get(self: &Arc<Self>, url: &SigningCertUrl, peer: IpAddr) -> FetchResult {
         self.get_for(url, Asker::Peer(peer)).await
     }
 
-    /// The same before a push asks: nobody pays, so only a known address is fetched, and a failure
-    /// is not logged.
+    /// The same before a push needs it. Nobody pays, so only a known address is fetched, and a
+    /// failure is not logged.
     pub(in crate::trust) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> FetchResult {
         self.get_for(url, Asker::Nobody).await
     }
@@ -114,7 +116,7 @@ impl CertificateCache {
         let Some(slot) = self.supply.addresses.get_or_pay(url, || self.pays(asker)) else {
             return self.supply.get_unfetched(url, FetchError::OverBudget).await;
         };
-        // The road of nearly every push, so it takes no lock.
+        // The path of nearly every push, so it takes no lock.
         if let Some(certificate) = slot.cached.load_full() {
             return Ok(certificate);
         }
@@ -126,37 +128,37 @@ impl CertificateCache {
         }
     }
 
-    /// The certificate of an address if it is cached. Nothing is fetched.
+    /// The certificate of an address if it is cached. Fetches nothing.
     pub(in crate::trust) fn peek(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         self.supply.addresses.get(url)?.cached.load_full()
     }
 
-    /// The certificate that verified the last push of an address. It is another than the cached one
-    /// from a renewal until a push is verified under the new key: the file may change before MNS
-    /// signs with its key.
+    /// The certificate that verified the last push of an address. After a renewal it differs from
+    /// the cached one until a push is verified with the new key: MNS may replace the file before it
+    /// signs with the new key.
     pub(in crate::trust) fn proven(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         self.supply.addresses.get(url)?.proven.load_full()
     }
 
-    /// Caches the certificates on disk whose addresses are allowed, before a push needs them: until
-    /// then nothing distinguishes a push from what strangers send.
+    /// Caches the certificates on disk whose addresses are allowed, before a push needs them:
+    /// without a certificate, a push cannot be distinguished from what strangers send.
     pub async fn load_kept(self: Arc<Self>, prefixes: Prefixes) {
         for path in self.supply.copies.paths().await.iter().take(ADDRESSES_MAX) {
             let url = path.to_str().and_then(|name| prefixes.admit_kept(name));
             if let Some(url) = url
                 && self.peek(&url).is_none()
             {
-                // It logs that the copy is used.
+                // `load` logs that the copy is used.
                 drop(self.supply.load(&url).await);
             }
         }
     }
 
-    /// Fetches an address again, because a signature failed under `unfit`: its key may have
-    /// changed. `None` if that was done less than a minute ago.
+    /// Fetches a certificate again, because a signature did not match `unfit` and MNS may have
+    /// changed the key. Returns `None` if that was done less than a minute ago.
     ///
     /// # Errors
-    /// The source cannot say, or could not less than a minute ago; the cached certificate stays.
+    /// The source failed, now or less than a minute ago. The cached certificate stays.
     pub async fn renew(
         self: &Arc<Self>,
         url: &SigningCertUrl,
@@ -176,11 +178,10 @@ impl CertificateCache {
         }
     }
 
-    /// Remembers that a push was verified under this certificate: it is kept, its address stays
-    /// when room is needed, and `peer` gets back what it paid for it. Returns the change, once, if
-    /// another key was expected.
+    /// Records that a push was verified with this certificate: saves it, makes its address known,
+    /// and gives `peer` back what it paid. Returns the change, once, if another key was expected.
     ///
-    /// Takes no lock and no memory if the certificate has verified a push before.
+    /// Takes no lock and allocates nothing if the certificate has verified a push before.
     pub fn note_verified(
         &self,
         url: &SigningCertUrl,
@@ -190,7 +191,7 @@ impl CertificateCache {
         if self.supply.addresses.note_use(url, certificate) {
             return None;
         }
-        // Before it becomes known: only a newcomer has paid for its fetch.
+        // Before the address becomes known: only for a newcomer was a fetch paid.
         if !self
             .supply
             .addresses
@@ -216,7 +217,7 @@ impl CertificateCache {
         Some(change)
     }
 
-    /// What it has and has done.
+    /// The state and the work so far.
     #[must_use]
     pub fn counts(&self) -> CacheCounts {
         let (held, missing) = self.supply.addresses.counts();
@@ -230,8 +231,8 @@ impl CertificateCache {
         }
     }
 
-    /// Decides with the slot locked, and starts the fetch if that was decided: so an address has
-    /// one fetch at a time.
+    /// Decides with the slot locked and starts the fetch if necessary, so that an address has one
+    /// fetch at a time.
     fn step(
         self: &Arc<Self>,
         url: &SigningCertUrl,
@@ -263,7 +264,7 @@ impl CertificateCache {
         }
     }
 
-    /// Starts the one fetch of an address. Its task ends by itself within the fetch's time limit.
+    /// Starts the only fetch of an address. Its task ends within the fetch's time limit.
     fn start_fetch(
         self: &Arc<Self>,
         url: &SigningCertUrl,
@@ -278,7 +279,7 @@ impl CertificateCache {
         tokio::spawn(async move {
             let result = cache.supply.obtain(&url, &slot, asker).await;
             {
-                // Under the lock, so that nobody finds neither the fetch nor what it brought.
+                // Under the lock, so that nobody sees neither the running fetch nor its result.
                 let mut fetches = slot.fetches();
                 if let Ok(certificate) = &result {
                     slot.cached.store(Some(certificate.clone()));

@@ -1,4 +1,4 @@
-//! The copies of certificates on disk, read and written on threads that may wait for it.
+//! The copies of certificates on disk, read and written on threads that may block.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::trust::store::CertificateStore;
 /// Reads and writes copies.
 pub(super) struct Copies {
     store: CertificateStore,
-    /// Those that cannot be used.
+    /// Rate-limits the warnings about copies that cannot be used.
     unusable: FailureLog,
 }
 
@@ -47,7 +47,7 @@ impl Copies {
             .collect()
     }
 
-    /// The copy of an address. That it is used, or cannot be, is logged.
+    /// Loads the copy of an address. Logs that it is used, or why it cannot be.
     pub(super) async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         let (store, address) = (self.store.clone(), url.clone());
         match spawn_blocking(move || store.load(&address)).await {

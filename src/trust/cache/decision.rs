@@ -1,5 +1,4 @@
-//! What a request for a certificate leads to: one decision, made without a clock, a lock or a
-//! runtime.
+//! The decision about a request for a certificate, made without a clock, a lock or a runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +9,26 @@ use crate::trust::cache::fetch::{Fetch, FetchState};
 use crate::trust::certificate::SigningCertificate;
 use crate::trust::source::FetchError;
 
-/// For how long a failed fetch answers for the next ones.
+/// How long a failed fetch answers later requests.
 pub(super) const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
-/// The least time between two renewals of an address.
+/// The minimum time between two renewals of an address.
 pub(super) const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a certificate is wanted for.
+/// Why a certificate is requested.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose<'a> {
-    /// To check signatures under it.
+    /// To check signatures with it.
     Verify,
-    /// A signature failed under this one: the key at its address may have changed.
+    /// A signature did not match this one: MNS may have changed the key at its address.
     Renew(&'a Arc<SigningCertificate>),
 }
 
-/// All that a decision about one address depends on, but for purpose and time.
+/// Everything that a decision about one address depends on, except purpose and time.
 #[derive(Debug)]
 pub(super) struct Situation<'a> {
     /// The cached certificate.
     pub(super) cached: Option<Arc<SigningCertificate>>,
-    /// Whether no stranger can have made the address up.
+    /// Whether the address is certainly not made up by a stranger.
     pub(super) is_known: bool,
     /// Its fetches.
     pub(super) fetches: &'a FetchState,
@@ -38,25 +37,25 @@ pub(super) struct Situation<'a> {
 /// What to do.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// Answer with this certificate. To a renewal the unfit one is the answer if it is not fetched
-    /// again yet.
+    /// Answer with this certificate. A renewal gets the unfit one back if it is too early to fetch
+    /// again.
     Use(Arc<SigningCertificate>),
-    /// Wait for the fetch under way.
+    /// Wait for the fetch that is under way.
     Join(Fetch),
     /// Start a fetch, once it is paid for.
     Fetch(Payment),
-    /// Answer as the last fetch ended.
+    /// Answer with the error of the last fetch.
     Answer(FetchError),
 }
 
-/// What a fetch costs whoever asks for it.
+/// What the asker pays for a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Payment {
-    /// Nothing: the address is known, or a peer paid when its slot was made.
+    /// Nothing: the address is known, or a peer paid when the slot was created.
     Free,
-    /// One fetch of the budget. If nobody pays, the answer is `otherwise`.
+    /// One fetch of the budget. If the budget is used up, the answer is `otherwise`.
     Due {
-        /// Why there is no certificate then.
+        /// Why there is no certificate in that case.
         otherwise: FetchError,
     },
 }
@@ -73,8 +72,8 @@ pub(super) fn decide(situation: Situation<'_>, purpose: Purpose<'_>, now: Instan
     let failure = memory.and_then(|memory| memory.failure.as_ref());
     let fetch = fetches.fetch().cloned().map(Decision::Join);
     let early = match purpose {
-        // The cached certificate comes first: a renewal under way makes no push wait that the
-        // certificate before it can verify.
+        // The cached certificate comes first, so that a push which it can verify does not wait for
+        // a renewal.
         Purpose::Verify => cached.map(Decision::Use).or(fetch).or_else(|| {
             failure
                 .filter(|(at, _)| is_within(FAILURE_REMEMBERED, *at))
@@ -83,7 +82,7 @@ pub(super) fn decide(situation: Situation<'_>, purpose: Purpose<'_>, now: Instan
         // The fetch comes first: it brings a newer certificate than the cached one.
         Purpose::Renew(unfit) => fetch
             .or_else(|| {
-                // Another request has renewed it since the signature failed.
+                // Another request has renewed the certificate since this signature failed.
                 cached
                     .filter(|cached| !Arc::ptr_eq(cached, unfit))
                     .map(Decision::Use)
@@ -92,8 +91,8 @@ pub(super) fn decide(situation: Situation<'_>, purpose: Purpose<'_>, now: Instan
                 memory
                     .and_then(|memory| memory.renewed_at)
                     .filter(|at| is_within(RENEWAL_PAUSE, *at))
-                    // A renewal that failed says nothing about the key, so it must not be taken
-                    // for one that found the same key again.
+                    // A failed renewal says nothing about the key. Answering with the unfit
+                    // certificate would claim that the key is unchanged.
                     .map(|_| match failure {
                         Some((_, error)) => Decision::Answer(error.clone()),
                         None => Decision::Use(unfit.clone()),
@@ -104,7 +103,7 @@ pub(super) fn decide(situation: Situation<'_>, purpose: Purpose<'_>, now: Instan
         Decision::Fetch(if is_known || matches!(fetches, FetchState::Paid) {
             Payment::Free
         } else {
-            // Why the last fetch failed says more than that the budget is used up.
+            // The error of the last fetch says more than that the budget is used up.
             let last = failure.map(|(_, error)| error.clone());
             Payment::Due {
                 otherwise: last.unwrap_or(FetchError::OverBudget),
@@ -121,21 +120,21 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// The states that fetches can be in, apart from times.
+    /// The states of the fetches, without their times.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Fetches {
         Paid,
         Idle,
         Fetching,
-        /// Its task is gone without a result.
+        /// The task ended without a result.
         Abandoned,
     }
 
-    /// What a decision comes to.
+    /// A decision in a form that can be compared.
     #[derive(Debug, Clone, PartialEq, Eq)]
     enum Outcome {
         UseCached,
-        /// Given by a renewal: it is too early for another one.
+        /// Returned by a renewal that comes too early.
         UseUnfit,
         Join,
         FetchFree,
@@ -149,7 +148,7 @@ mod tests {
         fetches: Fetches,
         is_cached: bool,
         is_known: bool,
-        /// `None` to verify; else whether the cached certificate is the unfit one.
+        /// `None` to verify. Otherwise whether the cached certificate is the unfit one.
         renewal: Option<bool>,
         failed_ago: Option<Duration>,
         renewed_ago: Option<Duration>,
@@ -199,7 +198,8 @@ mod tests {
                     }
                 }
             }
-            // Nothing has happened yet to an address whose first fetch is paid and not begun.
+            // The first fetch of an address is paid and has not begun, so nothing can be remembered
+            // of it.
             rows.retain(|row| {
                 row.fetches != Fetches::Paid || (row.failed_ago, row.renewed_ago) == (None, None)
             });
@@ -256,7 +256,7 @@ mod tests {
             outcome
         }
 
-        /// What the row must come to, by the rules in words: the first that applies.
+        /// The outcome that the row must have, by the rules in words: the first rule that applies.
         fn expected(self) -> Outcome {
             let is_fetching = self.fetches == Fetches::Fetching;
             let has_failed_lately = self.failed_ago.is_some_and(|ago| ago.as_millis() < 2000);
@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    /// Nothing has happened to this address.
+    /// An address to which nothing has happened.
     const NEW: Row = Row {
         fetches: Fetches::Idle,
         is_cached: false,
@@ -305,7 +305,7 @@ mod tests {
         Some(Duration::from_secs(number))
     }
 
-    /// What is different from the row before, and what it comes to.
+    /// How a row differs from the base row, and its outcome.
     type Case = (fn(&mut Row), Outcome);
 
     fn check(base: Row, cases: &[Case]) {
@@ -359,7 +359,7 @@ mod tests {
                 (|row| row.renewal = Some(false), Outcome::UseCached),
                 (|row| row.renewed_ago = seconds(59), Outcome::UseUnfit),
                 (|row| row.renewed_ago = seconds(60), Outcome::FetchFree),
-                // Alone it does not delay a renewal: it was the failure of a first fetch.
+                // A failure alone does not delay a renewal: it belongs to a first fetch.
                 (|row| row.failed_ago = seconds(1), Outcome::FetchFree),
                 (
                     |row| (row.failed_ago, row.renewed_ago) = (seconds(30), seconds(30)),

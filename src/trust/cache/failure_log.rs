@@ -1,4 +1,4 @@
-//! Certificates that could not be obtained, logged without flooding the log.
+//! The log of certificates that could not be obtained, rate-limited.
 
 use std::fmt::Display;
 use std::mem;
@@ -10,10 +10,10 @@ use tracing::{debug, warn};
 
 use crate::mns::SigningCertUrl;
 
-/// The least time between two warnings of one kind.
+/// The minimum time between two warnings of one kind.
 const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
-/// The failures of one kind, and how many of them no warning has counted yet.
+/// The failures of one kind, and how many of them no warning has reported yet.
 #[derive(Default)]
 pub(super) struct FailureLog(Mutex<Unlogged>);
 
@@ -24,7 +24,7 @@ struct Unlogged {
 }
 
 impl FailureLog {
-    /// A stranger can cause as many as they like, so not each is worth a warning.
+    /// Warns at most once in [`WARNING_PAUSE`], because strangers can cause any number of failures.
     pub(super) fn warn(&self, url: &SigningCertUrl, error: &impl Display, what: &str) {
         let mut unlogged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if unlogged

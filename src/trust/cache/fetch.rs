@@ -1,4 +1,4 @@
-//! A fetch under way, and what the fetches of an address leave behind.
+//! A fetch under way, and what is remembered of earlier fetches of an address.
 
 use std::mem;
 use std::net::IpAddr;
@@ -10,64 +10,66 @@ use tokio::time::Instant;
 use crate::trust::certificate::SigningCertificate;
 use crate::trust::source::FetchError;
 
-/// What came of a fetch.
+/// The result of a fetch.
 pub(super) type FetchResult = Result<Arc<SigningCertificate>, FetchError>;
 
 /// A fetch that any number of requests can wait for.
 #[derive(Debug, Clone)]
 pub(super) struct Fetch(watch::Receiver<Option<FetchResult>>);
 
-/// The end of a [`Fetch`] that its task holds. Dropping it without a result abandons the fetch.
+/// The sending end of a [`Fetch`], owned by its task. Dropping it without a result abandons the
+/// fetch.
 #[derive(Debug)]
 pub(super) struct FetchTask(watch::Sender<Option<FetchResult>>);
 
 /// On whose behalf an address is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// A peer has sent a push that names the address.
+    /// A peer whose push names the address.
     Peer(IpAddr),
-    /// No push has named it yet.
+    /// Nobody: no push has named it yet.
     Nobody,
 }
 
-/// Whether an address is being fetched. Its certificate is kept apart, where it is read without a
-/// lock.
+/// Whether an address is being fetched. Its certificate is stored elsewhere, where it can be read
+/// without a lock.
 #[derive(Debug)]
 pub(super) enum FetchState {
-    /// A peer paid for the first fetch when the slot was made, and it has not begun.
+    /// A peer paid for the first fetch when the slot was created. The fetch has not begun.
     Paid,
     /// No fetch is under way.
     Idle(Memory),
-    /// One is under way, unless its task ended without a result. The memory is of those before it.
+    /// A fetch is under way, unless its task ended without a result. The memory is that of earlier
+    /// fetches.
     Fetching(Fetch, Memory),
 }
 
-/// What is remembered of the fetches that were begun.
+/// What is remembered of earlier fetches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Memory {
-    /// When the last renewal began. The first fetch is none, so a key that changes right after it
-    /// is picked up at once.
+    /// When the last renewal began. The first fetch is not a renewal, so a key that changes right
+    /// after it is picked up at once.
     pub(super) renewed_at: Option<Instant>,
-    /// When the last fetch failed and why, unless one has succeeded since.
+    /// When and why the last fetch failed, unless one has succeeded since.
     pub(super) failure: Option<(Instant, FetchError)>,
 }
 
 impl Fetch {
-    /// A fetch that has begun, and the end that its task holds.
+    /// A fetch that has begun, and the end that its task owns.
     pub(super) fn begin() -> (FetchTask, Self) {
         let (sender, receiver) = watch::channel(None);
         (FetchTask(sender), Self(receiver))
     }
 
-    /// Whether a result is there or can still come.
+    /// Whether there is a result, or one can still arrive.
     fn is_alive(&self) -> bool {
-        // `has_changed` fails once the task is gone, and a result that it left still counts.
+        // `has_changed` fails once the task is gone, but a result that it left still counts.
         self.0.has_changed().is_ok() || self.0.borrow().is_some()
     }
 }
 
 impl FetchTask {
-    /// Sends the result to all who wait for it.
+    /// Sends the result to all waiters.
     pub(super) fn report(&self, result: FetchResult) {
         self.0.send_replace(Some(result));
     }
@@ -82,8 +84,8 @@ pub(super) async fn wait_for(mut fetch: Fetch) -> FetchResult {
 }
 
 impl FetchState {
-    /// The fetch under way. A fetch whose task panicked does not count, or it would block its
-    /// address for ever.
+    /// The fetch under way. A fetch whose task panicked does not count: it would block its address
+    /// for ever.
     pub(super) fn fetch(&self) -> Option<&Fetch> {
         match self {
             Self::Fetching(fetch, _) if fetch.is_alive() => Some(fetch),
@@ -99,14 +101,14 @@ impl FetchState {
         }
     }
 
-    /// Notes that a fetch has begun; `renewed_at` is the time if it is a renewal.
+    /// Records that a fetch has begun. `renewed_at` is the time if it is a renewal.
     pub(super) fn begin(&mut self, fetch: Fetch, renewed_at: Option<Instant>) {
         let mut memory = self.take_memory();
         memory.renewed_at = renewed_at.or(memory.renewed_at);
         *self = Self::Fetching(fetch, memory);
     }
 
-    /// Notes that the fetch has ended.
+    /// Records that the fetch has ended.
     pub(super) fn end(&mut self, result: &FetchResult, asker: Asker, now: Instant) {
         let mut memory = self.take_memory();
         match (result, asker) {
@@ -114,7 +116,7 @@ impl FetchState {
             // The source was not asked, so there is nothing to remember, and no renewal took place.
             (Err(FetchError::TooMany), _) => memory.renewed_at = None,
             (Err(error), Asker::Peer(_)) => memory.failure = Some((now, error.clone())),
-            // The next push fetches by itself, as it would have done without this fetch.
+            // The next push starts a fetch, as it would have done without this one.
             (Err(_), Asker::Nobody) => {}
         }
         *self = Self::Idle(memory);
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_fetch_that_is_no_renewal_leaves_the_time_of_the_last_renewal() {
+    fn a_later_fetch_that_is_not_a_renewal_leaves_the_time_of_the_last_renewal() {
         let renewed_at = Instant::now();
         let mut state = FetchState::Paid;
         state.begin(Fetch::begin().1, Some(renewed_at));

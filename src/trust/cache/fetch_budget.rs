@@ -1,8 +1,8 @@
-//! How many certificates strangers may have us fetch, and how many are fetched at once.
+//! The fetch budget: how many certificates strangers may have us fetch, and how many at once.
 //!
 //! Anybody can make up an address that is not cached, and each would cost a fetch. So such a fetch
-//! is paid from the bucket of the peer that asked and from the one that all share. If either is
-//! empty, nothing is fetched and nothing is paid.
+//! is paid for from two buckets: that of the peer and the one that all peers share. If either is
+//! empty, nothing is fetched and nothing is deducted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,40 +16,41 @@ use tokio::time::Instant;
 use crate::trust::cache::addresses::ADDRESSES_MAX;
 use crate::trust::cache::slot::Slot;
 
-/// How many newcomers are fetched at the same time. Strangers can name as many as they like; the
-/// others are looked for on disk only.
+/// The maximum number of concurrent fetches of newcomers. Strangers can name any number of
+/// addresses; those beyond the limit are only looked up on disk.
 pub(super) const FETCHES_MAX: usize = 16;
-/// How many known addresses are fetched at the same time: one fetch each, so that none of them
-/// waits for another.
+/// The maximum number of concurrent fetches of known addresses: one for each, so that none waits
+/// for another.
 const KNOWN_FETCHES_MAX: usize = ADDRESSES_MAX;
 
-/// A bucket of fetches.
+/// The rate of a bucket of fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchRate {
-    /// The most fetches at once.
+    /// How many fetches a full bucket has.
     pub burst: u32,
-    /// The time after which there is one more.
+    /// The time in which a bucket gains one fetch.
     pub refill: Duration,
 }
 
-/// Of one peer: an IPv4 address or an IPv6 network of 64 bits.
+/// The rate for one peer: an IPv4 address or an IPv6 network of 64 bits.
 pub const PEER_FETCHES: FetchRate = FetchRate {
     burst: 32,
     refill: Duration::from_secs(10),
 };
-/// Of an IPv6 network of 48 bits, since one customer may have a whole one with 65,536 peers in it.
+/// The rate for an IPv6 network of 48 bits: one customer may have a whole one, with 65,536 peers in
+/// it.
 pub const SITE_FETCHES: FetchRate = FetchRate {
     burst: 64,
     refill: Duration::from_secs(5),
 };
-/// Of everybody together.
+/// The rate for all peers together.
 pub const ALL_FETCHES: FetchRate = FetchRate {
     burst: 256,
     refill: Duration::from_millis(500),
 };
 
-/// The fetches that may be under way: newcomers and known addresses have permits of their own, so a
-/// known address never waits for those that strangers name.
+/// The permits for concurrent fetches. Newcomers and known addresses have separate ones, so that a
+/// known address never waits for addresses that strangers name.
 #[derive(Debug)]
 pub(super) struct FetchPermits {
     pub(super) newcomers: Semaphore,
@@ -64,7 +65,7 @@ impl FetchPermits {
         }
     }
 
-    /// Those that an address takes one of.
+    /// The permits that the fetch of an address takes one from.
     pub(super) fn of(&self, slot: &Slot) -> &Semaphore {
         if slot.is_known() {
             &self.known
@@ -93,7 +94,7 @@ struct Buckets {
 }
 
 impl FetchBudget {
-    /// One that pays for every fetch.
+    /// A budget that pays for every fetch.
     pub(super) fn unlimited() -> Self {
         Self {
             is_unlimited: true,
@@ -101,12 +102,12 @@ impl FetchBudget {
         }
     }
 
-    /// Pays for one fetch, if there is enough.
+    /// Pays for one fetch. Returns `false` if a bucket is empty.
     pub(super) fn take(&self, peer: IpAddr) -> bool {
         self.is_unlimited || self.buckets().take(peer, Instant::now()).is_some()
     }
 
-    /// Gives one back to a peer: its address has verified a push, so it was not made up.
+    /// Gives one fetch back to a peer: its address has verified a push, so it was not made up.
     pub(super) fn give_back(&self, peer: IpAddr) {
         self.buckets().give_back(peer);
     }
@@ -122,8 +123,8 @@ impl Buckets {
             let full_at = self.networks.get(&network).copied();
             Some((network, rate.take(full_at, now)?))
         });
-        // The bucket that all share comes last, and nothing is stored before it has paid: a peer
-        // that has used up its own fetches takes none from the others.
+        // The shared bucket comes last, and nothing is stored until it has paid: a peer that has
+        // used up its own bucket takes nothing from the others.
         let networks = networks.collect::<Option<Vec<_>>>()?;
         self.all = Some(ALL_FETCHES.take(self.all, now)?);
         self.networks.retain(|_, full_at| *full_at > now);
@@ -147,17 +148,17 @@ impl Buckets {
 }
 
 impl FetchRate {
-    /// When a bucket is full again after one more was taken from it; `None` if it is empty.
+    /// When a bucket is full again after one more fetch is taken from it. `None` if it is empty.
     fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
         let full_at = full_at.unwrap_or(now).max(now).checked_add(self.refill)?;
         (full_at.duration_since(now) <= self.refill.saturating_mul(self.burst)).then_some(full_at)
     }
 }
 
-/// The networks whose buckets a peer pays from.
+/// The networks whose buckets pay for a peer.
 fn networks(peer: IpAddr) -> Vec<(IpNet, FetchRate)> {
-    // On a socket of both families an IPv4 peer has an IPv6 address, and would share one network
-    // with all others of its kind.
+    // On a dual-stack socket an IPv4 peer has an IPv6 address, and all of them would share one
+    // network.
     let peer = peer.to_canonical();
     let rates: &[(u8, FetchRate)] = match peer {
         IpAddr::V4(_) => &[(32, PEER_FETCHES)],
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_spends_its_own_bucket_and_no_more_of_that_of_all() {
+    async fn a_peer_spends_its_own_bucket_and_not_the_shared_one() {
         let budget = FetchBudget::default();
         let one = |peer: &str| std::iter::repeat_n(peer.to_owned(), 10_000);
         assert_eq!(granted(&budget, one("192.0.2.1")), fetches(PEER_FETCHES));
@@ -194,7 +195,7 @@ mod tests {
             0,
             "the same peer on a socket of both families"
         );
-        // What it asked for in vain took nothing from the others.
+        // Its rejected requests took nothing from the others.
         let others = (0..255).map(|number| format!("198.51.100.{number}"));
         assert_eq!(
             granted(&budget, others),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_can_be_taken_again_and_no_more() {
+    async fn a_fetch_that_is_given_back_can_be_taken_again_once() {
         let budget = FetchBudget::default();
         let one = || std::iter::repeat_n("2001:db8::1".to_owned(), 10_000);
         budget.give_back("2001:db8::1".parse().unwrap());
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_peers_together_are_bounded_and_the_bucket_of_all_fills_again() {
+    async fn all_peers_together_are_bounded_and_the_shared_bucket_refills() {
         let budget = FetchBudget::default();
         let crowd = |net: u8| {
             (0..5000).map(move |number| format!("10.{net}.{}.{}", number / 250, number % 250))
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_ipv6_peer_is_its_network_and_many_networks_of_one_site_are_not_many_peers() {
+    async fn an_ipv6_peer_is_a_64_bit_network_and_a_site_has_a_bound_of_its_own() {
         let budget = FetchBudget::default();
         let host = (0..5000).map(|number| format!("2001:db8::{number:x}"));
         assert_eq!(granted(&budget, host), fetches(PEER_FETCHES));
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_of_peers_is_bounded() {
+    async fn the_map_of_buckets_is_bounded() {
         let budget = FetchBudget::default();
         let fills = SITE_FETCHES.refill * SITE_FETCHES.burst;
         let in_that_time = fills.as_millis() / ALL_FETCHES.refill.as_millis();

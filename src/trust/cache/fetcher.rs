@@ -1,4 +1,4 @@
-//! Fetches from the source: bounded in time and in number, counted and logged.
+//! Fetches from the source, bounded in time and number, counted and logged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use crate::trust::source::{CertificateSource, FetchError};
 /// Fetches certificates.
 pub(super) struct Fetcher {
     source: Arc<dyn CertificateSource>,
-    /// Bounds a fetch, the wait for its permit included, whatever the source does.
+    /// Bounds a fetch, including the wait for its permit, whatever the source does.
     timeout: Duration,
     pub(super) permits: FetchPermits,
     failures: FailureLog,
@@ -38,7 +38,7 @@ impl Fetcher {
         }
     }
 
-    /// The certificate at an address. A failure is logged if a push waits for it.
+    /// Fetches a certificate. Logs a failure if a push waits for it.
     pub(super) async fn fetch(
         &self,
         url: &SigningCertUrl,
@@ -63,13 +63,13 @@ impl Fetcher {
         }
     }
 
-    /// Logs that an address has no certificate.
+    /// Logs that a certificate could not be fetched.
     pub(super) fn warn(&self, url: &SigningCertUrl, error: &FetchError) {
         self.failures
             .warn(url, error, "Could not fetch a signing certificate");
     }
 
-    /// Fetches that were begun, and those of them that brought no certificate.
+    /// The number of fetches, and of those that brought no certificate.
     pub(super) fn counts(&self) -> (u64, u64) {
         let [begun, failed] = [&self.begun, &self.failed].map(|it| it.load(Ordering::Relaxed));
         (begun, failed)

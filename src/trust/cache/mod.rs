@@ -1,13 +1,13 @@
 //! The certificates in use, by address.
 //!
-//! An address is the version of its certificate (FAQ 34355 of the vendor: the file is renamed at a
-//! rotation), so a cached certificate never expires. What can go wrong is bounded: one fetch at a
-//! time for an address, failures remembered for two seconds, an address whose key stopped fitting
-//! fetched again at most once a minute, at most 256 known addresses and as many newcomers, at most
-//! 16 fetches of newcomers at once, and a budget for them. Known are MNS's own address and those
-//! that have verified a push: strangers use up nothing that these need.
+//! An address identifies one version of a certificate (FAQ 34355 of the vendor: a rotation renames
+//! the file), so a cached certificate never expires. Every cost is bounded: one fetch at a time for
+//! each address; a failure is remembered for two seconds; an address whose key stopped matching is
+//! fetched again at most once a minute; at most 256 known addresses and 256 newcomers; at most 16
+//! concurrent fetches of newcomers, and a budget for them. Known addresses are MNS's own and those
+//! that have verified a push. Strangers use up nothing that known addresses need.
 //!
-//! What a request for a certificate leads to is decided in `decision` alone, which is pure; `cache`
+//! Only `decision`, which is pure, decides what a request for a certificate leads to. `cache`
 //! carries the decision out.
 
 mod addresses;

@@ -1,4 +1,4 @@
-//! What the cache knows of one address: its certificate, and its fetches.
+//! A slot: what the cache knows of one address, its certificate and its fetches.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,25 +8,26 @@ use arc_swap::ArcSwapOption;
 use crate::trust::cache::fetch::FetchState;
 use crate::trust::certificate::SigningCertificate;
 
-/// One address.
+/// The state of one address.
 #[derive(Default)]
 pub(super) struct Slot {
-    /// What signatures are checked under. Read without a lock, since nearly every push only reads.
+    /// The certificate that signatures are checked with. Read without a lock, because nearly every
+    /// push only reads it.
     pub(super) cached: ArcSwapOption<SigningCertificate>,
-    /// The last one that verified a push, or was on disk for having done so.
+    /// The last certificate that verified a push, or that was on disk because it had.
     pub(super) proven: ArcSwapOption<SigningCertificate>,
-    /// It is MNS's own address: known before a push was verified under it, so strangers neither pay
-    /// for it nor push it out.
+    /// Whether this is MNS's own address. It is known before a push was verified with it, so
+    /// strangers neither pay for it nor evict it.
     is_well_known: bool,
-    /// A number that grows with each use that verified a push, of whatever address.
+    /// The number of the last use that verified a push, counted over all addresses.
     pub(super) used_at: AtomicU64,
-    /// Locked while a copy of it is written to disk.
+    /// Locked while a copy is written to disk.
     keeping: Mutex<()>,
     fetches: Mutex<FetchState>,
 }
 
 impl Slot {
-    /// The slot of an address that a peer has paid the first fetch of.
+    /// The slot of an address whose first fetch a peer has paid for.
     pub(super) fn paid() -> Self {
         Self {
             fetches: Mutex::new(FetchState::Paid),
@@ -42,16 +43,16 @@ impl Slot {
         }
     }
 
-    /// Whether no stranger can have made its address up: it is MNS's own, or a push was verified
-    /// under it.
+    /// Whether the address is certainly not made up by a stranger: it is MNS's own, or a push was
+    /// verified with it.
     pub(super) fn is_known(&self) -> bool {
         self.is_well_known || self.proven.load().is_some()
     }
 
-    /// Writes the newest proven certificate with `write`, one write after the other.
+    /// Calls `write` with the newest proven certificate, one call after the other.
     ///
-    /// Writes run in the background and may overtake each other. Each takes the newest certificate
-    /// once it is its turn, so the last one never puts an older certificate in place.
+    /// Writes run in the background and may overtake each other. Each loads the certificate when
+    /// its turn comes, so the last write never restores an older one.
     pub(super) fn keep(&self, write: impl FnOnce(&SigningCertificate)) {
         let _turn = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(certificate) = self.proven.load_full() {
@@ -59,7 +60,7 @@ impl Slot {
         }
     }
 
-    /// The fetches, locked for a few lines and never over an await.
+    /// Locks the fetches. The guard never lives across an await.
     pub(super) fn fetches(&self) -> MutexGuard<'_, FetchState> {
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,7 +98,7 @@ mod tests {
             begun.recv().unwrap();
             slot.proven.store(Some(new.clone()));
             let second = scope.spawn(move || slot.keep(write));
-            // Time enough for the second one, if it did not wait for its turn.
+            // Long enough for the second write to finish first if it did not wait for its turn.
             (0..10_000)
                 .take_while(|_| !second.is_finished())
                 .for_each(|_| std::thread::yield_now());

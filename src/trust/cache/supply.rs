@@ -1,4 +1,5 @@
-//! Where a certificate comes from, the source or the copy on disk, and which have verified a push.
+//! The supply of certificates: from the source or from the copy on disk, and the keys that have
+//! verified a push.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::trust::store::CertificateStore;
 /// Keys below this size get a warning: they can be factored with rented machines.
 const STRONG_KEY_BITS: usize = 1024;
 
-/// The addresses, and what brings certificates for them.
+/// The addresses, and what obtains certificates for them.
 pub(super) struct Supply {
     pub(super) addresses: Addresses,
     pub(super) fetcher: Fetcher,
@@ -28,7 +29,8 @@ pub(super) struct Supply {
 }
 
 impl Supply {
-    /// No address has a certificate yet. The keys of the copies in the store are known.
+    /// A supply in which no address has a certificate yet. The keys of the copies in the store are
+    /// known.
     pub(super) fn new(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,
@@ -42,7 +44,7 @@ impl Supply {
         }
     }
 
-    /// The certificate of an address from the source; from disk if there is no other.
+    /// Obtains a certificate from the source, or from disk if nothing else has one.
     pub(super) async fn obtain(
         &self,
         url: &SigningCertUrl,
@@ -51,7 +53,7 @@ impl Supply {
     ) -> FetchResult {
         let is_cached = slot.cached.load().is_some();
         let permits = self.fetcher.permits.of(slot);
-        // If all permits are taken, what is on disk need not wait for one.
+        // A certificate on disk need not wait until a permit is free.
         if !is_cached
             && permits.available_permits() == 0
             && let Some(kept) = self.load(url).await
@@ -64,7 +66,7 @@ impl Supply {
         }
     }
 
-    /// The certificate on disk of an address that is not fetched.
+    /// Loads a certificate from disk for an address that may not be fetched.
     pub(super) async fn get_unfetched(
         &self,
         url: &SigningCertUrl,
@@ -79,24 +81,25 @@ impl Supply {
         }
     }
 
-    /// The certificate on disk. Either it has verified a push, or somebody put it there by hand and
-    /// knows of its key: its address is known.
+    /// Loads a certificate from disk. Its address counts as known: either it has verified a push,
+    /// or somebody put it there by hand and knows the key.
     pub(super) async fn load(&self, url: &SigningCertUrl) -> Option<Arc<SigningCertificate>> {
         let certificate = self.copies.load(url).await?;
         self.mark_proven(url, &certificate);
         Some(certificate)
     }
 
-    /// Puts a certificate among those that have verified a push.
+    /// Records that a certificate has verified a push.
     ///
-    /// A temporary address has a new key at each start of its sender. So its keys are not reported
-    /// as changed, no copy of them is kept, and a key of MNS is not compared with them.
+    /// The sender behind a temporary address makes a new key at each start. So its keys are not
+    /// reported as changed and not saved, and keys of MNS are not compared with them.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,
         certificate: &Arc<SigningCertificate>,
     ) -> Observation {
         let before = self.addresses.mark_proven(url, certificate);
+        // Once for each key of an address.
         if before.is_none_or(|before| before.fingerprint() != certificate.fingerprint()) {
             warn_if_weak(url, certificate);
         }

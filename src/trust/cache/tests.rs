@@ -1,4 +1,4 @@
-//! What the cache does over a source that a test scripts.
+//! Tests of the cache over a source that a test scripts.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use crate::trust::{CertificateSource, CertificateStore, FetchError, SigningCerti
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-/// Answers after a while with what it was last given, and counts.
+/// Returns the scripted answer after a delay, and counts the calls.
 struct Script {
     answer: Mutex<Result<Vec<u8>, FetchError>>,
     delay: Duration,
@@ -65,13 +65,13 @@ impl Bench {
         self.cache.get(&url(file), PEER).await
     }
 
-    /// A push is verified under the cached certificate of an address.
+    /// Records a push that is verified with the cached certificate of an address.
     async fn verify(&self, file: &str) -> Option<KeyChange> {
         let held = self.get(file).await.unwrap();
         self.cache.note_verified(&url(file), &held, PEER)
     }
 
-    /// So many strangers spend all fetches.
+    /// Enough strangers to use up the shared budget.
     fn spend_all(&self) {
         let strangers = (0..10_000_u32).map(|number| IpAddr::from(number.to_be_bytes()));
         strangers
@@ -131,7 +131,7 @@ async fn a_fetch_outlives_the_request_that_started_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_answers_for_a_while_and_then_the_source_is_asked_again() {
+async fn a_failure_answers_for_two_seconds_and_then_the_source_is_asked_again() {
     let bench = Bench::new(0, Err(down()));
     for _ in 0..3 {
         assert_eq!(bench.get("x").await.err(), Some(down()));
@@ -153,7 +153,7 @@ async fn a_source_that_stalls_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_certificate_is_a_failure() {
+async fn an_answer_that_is_not_a_certificate_is_a_failure() {
     let bench = Bench::new(0, Ok(b"<html>".to_vec()));
     assert!(matches!(bench.get("x").await, Err(FetchError::Invalid(_))));
 }
@@ -212,7 +212,7 @@ async fn a_certificate_on_disk_serves_while_the_source_is_down() {
     assert_eq!(second.get("z").await.err(), Some(down()));
 }
 
-/// Has a defect.
+/// A source with a defect.
 struct Panics(AtomicUsize);
 
 impl CertificateSource for Panics {
@@ -237,7 +237,7 @@ async fn a_fetch_that_panics_does_not_close_its_address_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_finds_no_room_is_none() {
+async fn a_renewal_without_a_permit_does_not_count() {
     let bench = Bench::new(0, Ok(OLD.to_vec()));
     let held = bench.get("x").await.unwrap();
     let all = bench
@@ -265,7 +265,7 @@ async fn a_renewal_that_finds_no_room_is_none() {
     assert_eq!(bench.calls(), 2);
 }
 
-/// Has every fetch that strangers may have under way, none of which ends.
+/// Occupies every permit of strangers with fetches that do not end.
 async fn stall_all(bench: &Bench) {
     for number in 0..FETCHES_MAX {
         let cache = bench.cache.clone();
@@ -343,8 +343,7 @@ async fn the_certificate_of_mns_is_fetched_ahead_after_ever_longer_pauses_until_
     prefetching.await.unwrap();
     bench.cache.get(&well_known(), PEER).await.unwrap();
     assert_eq!(bench.calls(), 12);
-    // What it has is kept once it has verified a push, and from then on nothing is fetched
-    // ahead.
+    // A push that it verifies saves the certificate; from then on nothing is fetched ahead.
     assert!(!bench.cache.is_kept(&well_known()).await);
     let held = bench.cache.get(&well_known(), PEER).await.unwrap();
     bench.cache.note_verified(&well_known(), &held, PEER);
@@ -381,7 +380,7 @@ async fn nothing_is_fetched_ahead_for_a_cache_that_is_gone_or_for_any_other_addr
     );
     assert_eq!(script.calls.load(Ordering::SeqCst), 0);
     let prefetching = tokio::spawn(prefetch(Arc::downgrade(&cache), well_known()));
-    // It looks on disk first.
+    // `prefetch` looks on disk first.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(script.calls.load(Ordering::SeqCst), 1);
     drop(cache);
@@ -390,7 +389,7 @@ async fn nothing_is_fetched_ahead_for_a_cache_that_is_gone_or_for_any_other_addr
 }
 
 #[tokio::test]
-async fn a_crowd_of_fetches_leaves_what_is_on_disk_within_reach() {
+async fn while_all_permits_are_taken_certificates_on_disk_are_still_used() {
     let bench = Bench::new(3_600_000, Err(down()));
     let kept = bench.dir.path().join("a.example/kept.pem");
     std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
@@ -404,7 +403,7 @@ async fn a_crowd_of_fetches_leaves_what_is_on_disk_within_reach() {
     while bench.calls() < FETCHES_MAX {
         tokio::task::yield_now().await;
     }
-    // At once, while another address waits for room.
+    // At once, while another address waits for a permit.
     let kept = tokio::time::timeout(Duration::from_secs(1), bench.get("kept")).await;
     kept.unwrap().unwrap();
     assert_eq!(bench.calls(), FETCHES_MAX);
@@ -412,7 +411,7 @@ async fn a_crowd_of_fetches_leaves_what_is_on_disk_within_reach() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn newcomers_are_bounded_and_none_pushes_out_what_has_verified() {
+async fn newcomers_are_bounded_and_never_evict_a_known_address() {
     let bench = Bench::new(0, Ok(OLD.to_vec()));
     for number in 0..ADDRESSES_MAX {
         bench.verify(&format!("good{number}")).await;
@@ -429,7 +428,7 @@ async fn newcomers_are_bounded_and_none_pushes_out_what_has_verified() {
         bench.get(&format!("good{number}")).await.unwrap();
     }
     assert_eq!(bench.calls(), calls, "all of them are held");
-    // One more takes the place of the one whose last use is the longest ago, and of no other.
+    // One more evicts the one that has been unused the longest, and no other.
     bench.verify("good0").await;
     bench.verify("late").await;
     assert_eq!(
@@ -465,13 +464,13 @@ async fn a_peer_that_makes_up_addresses_spends_its_own_fetches_only() {
         .get(&url("genuine"), "192.0.2.2".parse().unwrap())
         .await
         .unwrap();
-    // That was not made up, so it costs nothing.
+    // This address was not made up, so the fetch is given back.
     for number in 0..burst * 3 {
         let (file, peer) = (format!("genuine{number}"), "192.0.2.3".parse().unwrap());
         let held = bench.cache.get(&url(&file), peer).await.unwrap();
         bench.cache.note_verified(&url(&file), &held, peer);
     }
-    // What it has paid for once it pays for again, and gets the error that it failed with.
+    // Once the budget is used up, a failed address answers with the error of its last fetch.
     tokio::time::advance(FAILURE_REMEMBERED).await;
     assert_eq!(bench.get("0").await.err(), Some(down()));
     tokio::time::advance(PEER_FETCHES.refill).await;
@@ -533,7 +532,7 @@ async fn what_is_on_disk_is_used_without_a_fetch_and_renewed_however_little_is_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_key_than_before_is_told_once_at_its_address_elsewhere_and_after_a_restart() {
+async fn another_key_is_reported_once_at_its_address_elsewhere_and_after_a_restart() {
     let bench = Bench::new(0, Ok(OLD.to_vec()));
     assert_eq!(
         (bench.verify("x").await, bench.verify("x").await),
@@ -557,7 +556,7 @@ async fn another_key_than_before_is_told_once_at_its_address_elsewhere_and_after
         (None, None)
     );
     assert_eq!(bench.cache.counts().key_changes, 1);
-    // The first key of x was kept there before.
+    // The first key of x was saved there before.
     let is_kept = |file: &str| {
         let found = std::fs::read(bench.dir.path().join(format!("a.example/{file}.pem")))
             .unwrap_or_default();
