@@ -25,8 +25,8 @@ use crate::net::workers::{Place, Workers};
 
 /// Accepts connections until `stop`, then waits for those that are open.
 ///
-/// Every connection is a task of `tasks`; after `stop` each one ends with the answer that it is
-/// making. The caller bounds the wait. An error of accept never ends the loop. Returns before
+/// Every connection is a task of `tasks`. After `stop` each one ends once it has sent its current
+/// answer; the caller bounds that wait. An error of accept never ends the loop. Returns before
 /// `stop` only if a listener cannot accept connections any more.
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
@@ -64,9 +64,9 @@ pub async fn serve<S>(
         .map(|listener| acceptor.clone().start(listener))
         .collect();
     for ended in loops {
-        // An error also means that the loop has ended.
+        // A receive error also means that the loop has ended.
         drop(ended.await);
-        // A service that is deaf on one of its addresses had better be started again.
+        // A service that no longer accepts on one of its addresses should be restarted.
         if !acceptor.stop.is_cancelled() {
             return;
         }
@@ -89,9 +89,8 @@ impl<S> Acceptor<S>
 where
     S: Responder,
 {
-    /// Accepts on a thread of its own. Among thousands of ready tasks the loop would run too
-    /// seldom, and the kernel's queue would overflow: then a genuine peer waits a second before it
-    /// tries again.
+    /// Accepts on its own thread. Among thousands of ready tasks the loop would run too rarely, and
+    /// the kernel's queue would overflow: a genuine peer then waits a second before it retries.
     fn start(self, listener: TcpListener) -> oneshot::Receiver<()> {
         let (ended, end) = oneshot::channel();
         let begun = listener.into_std().and_then(|listener| {
@@ -114,6 +113,7 @@ where
     }
 
     async fn run(self, listener: StdListener) -> io::Result<()> {
+        // Registered here, because this thread has its own runtime.
         let listener = TcpListener::from_std(listener)?;
         loop {
             let accepted = tokio::select! {
@@ -129,8 +129,9 @@ where
                 }
             }
         }
-        // Takes the connections that the kernel has accepted already: closing the listener would
-        // reset them. No more than its queue holds, or a flood would keep us from stopping.
+        // Takes connections that the kernel has accepted already, because closing the listener
+        // would reset them. At most the length of its queue, so that a flood cannot prevent the
+        // stop.
         for _ in 0..BACKLOG {
             tokio::select! {
                 biased;
@@ -155,15 +156,15 @@ where
         }
     }
 
-    /// Returns a free slot, or that of a connection that gives way; `None` if all are proved and
+    /// Returns a free slot, or that of a connection that gives way. `None` if all are proved and
     /// busy, or if those that gave way do not end in time.
     async fn slot(&self, peer: SocketAddr) -> Option<Slot> {
         let now = Instant::now();
         let deadline = now.checked_add(SLOT_TIMEOUT).unwrap_or(now);
         loop {
-            // The address of a trusted proxy says nothing: the proxy names the peer later.
+            // A trusted proxy's address does not identify the peer: the proxy names it later.
             let peer = (!self.server.frontend.proxies.trusts(peer)).then_some(peer.ip());
-            // A child: an eviction ends one connection, a stop ends all.
+            // A child token: an eviction cancels one connection, a stop cancels all.
             match self.slots.take(peer, self.stop.child_token()) {
                 Ok(slot) => return Some(slot),
                 Err(NoSlot::AllBusy) => return None,
@@ -173,8 +174,8 @@ where
     }
 
     fn open(&self, stream: TcpStream, peer: SocketAddr, slot: Slot, place: Place) {
-        // Without it the last segment of a small answer waits for the acknowledgement of the one
-        // before.
+        // Without `TCP_NODELAY` the last segment of a small answer waits for the acknowledgement of
+        // the previous one.
         drop(stream.set_nodelay(true));
         self.server.counters.opened.fetch_add(1, Ordering::Relaxed);
         let runtime = place.runtime().clone();
@@ -185,7 +186,7 @@ where
         );
     }
 
-    /// Answers a connection that gets no slot, without making it wait for one.
+    /// Answers a connection that gets no slot, without waiting for one.
     fn turn_away(&self, stream: TcpStream, peer: SocketAddr, place: &Place) {
         self.server
             .counters
@@ -200,7 +201,7 @@ where
     }
 }
 
-/// Whether the peer gave the connection up before we took it, which is no fault of ours to log.
+/// Whether the peer gave up the connection before it was accepted, which is not worth a log line.
 fn is_peers_doing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -224,7 +225,7 @@ mod tests {
     use crate::net::{Limits, bind};
 
     #[tokio::test]
-    async fn a_connection_that_is_served_late_is_answered_although_a_stop_is_under_way() {
+    async fn a_connection_that_is_served_late_is_answered_during_a_stop() {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (counters, stop) = (Arc::<Counters>::default(), CancellationToken::new());
@@ -242,7 +243,7 @@ mod tests {
         client
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .unwrap();
-        // The thread that accepts does so; the one that serves, this one, has no time.
+        // The accept thread does this; the serving thread, which is this one, is blocked.
         while counters.opened.load(Ordering::Relaxed) == 0 {
             park_timeout(Duration::from_millis(1));
         }

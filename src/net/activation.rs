@@ -1,33 +1,33 @@
-//! Sockets that a service manager has opened and hands over, as systemd does.
+//! Sockets that a service manager such as systemd has opened and hands over.
 //!
-//! They stay open while we restart: connections wait in them and none is refused.
+//! They stay open during a restart: connections queue in them, and none is refused.
 
 use std::io;
 
 use socket2::{Domain, Socket};
 use tokio::net::TcpListener;
 
-/// Why the sockets that were handed over cannot be served.
+/// Why the inherited sockets cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum NotListening {
     /// `LISTEN_PID` or `LISTEN_FDS` is not a number.
     #[error("LISTEN_PID or LISTEN_FDS in the environment is no number")]
     Environment,
-    /// Another kind of socket.
+    /// One is another kind of socket.
     #[error("socket {0} of LISTEN_FDS is no TCP socket that listens")]
     OtherKind(usize),
-    /// The system refuses it.
+    /// The system rejects one.
     #[error("socket {number} of LISTEN_FDS cannot be used")]
     Unusable {
-        /// Its place, from 0.
+        /// The index of the socket, from 0.
         number: usize,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Takes the sockets that were handed over, in their order; none if there are none. Only once in a
-/// process: the file descriptors have one owner.
+/// Returns the inherited sockets in order; empty if there are none. Call it once: the file
+/// descriptors can have only one owner.
 ///
 /// # Errors
 /// [`NotListening`]

@@ -1,7 +1,7 @@
-//! The body of an answer, whose end is the end of its request; and bodies made piece by piece.
+//! The body of an answer, whose end is the end of its request, and streamed bodies.
 //!
-//! An answer may be a stream that lasts for hours. Until its last byte the connection is busy: if
-//! it counted as idle, it would be asked to give way for a new caller, and would not.
+//! An answer may be a stream that lasts for hours. Until its last byte the connection counts as
+//! busy: an idle one would be asked to give way to a new connection, and would not end.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::net::activity::Activity;
 
-/// The body of an answer. The request ends when it is dropped, which the HTTP library does once it
-/// has the last frame, before it flushes it.
+/// The body of an answer. The request ends when this is dropped. The HTTP library drops it once it
+/// has the last frame, before it flushes that.
 pub(super) struct AnswerBody {
     body: Body,
     activity: Arc<Activity>,
@@ -51,8 +51,8 @@ impl HttpBody for AnswerBody {
     }
 }
 
-/// A body of the pieces that `poll` returns, until it returns `None`. It is dropped when the peer
-/// is found to have left, which takes a piece that cannot be written.
+/// A body of the chunks that `poll` returns, until it returns `None`. The body is dropped once a
+/// chunk cannot be written, because the peer is gone.
 pub fn streamed<P>(poll: P) -> Body
 where
     P: FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> + Send + Unpin + 'static,

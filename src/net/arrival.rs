@@ -9,8 +9,7 @@ use crate::net::tracker::Tracker;
 /// How a request arrived.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// Who sent it: the other end of the connection, or the client that a trusted proxy names
-    /// there.
+    /// The sender: the other end of the connection, or the client that a trusted proxy names.
     pub peer: SocketAddr,
     /// When its first byte arrived.
     pub first_byte: Instant,
@@ -18,8 +17,8 @@ pub struct Arrival {
     pub connection: Connection,
 }
 
-/// What the service reports about the current request, so that the connection of a genuine push
-/// does not give way to others.
+/// Through this the service reports on the current request, so that the connection of a genuine
+/// push does not give way to others.
 #[derive(Debug, Clone)]
 pub struct Connection {
     tracker: Tracker,
@@ -32,7 +31,7 @@ impl Connection {
         }
     }
 
-    /// One for a request that has no slot: of a connection that is turned away, or of a
+    /// A handle for a request without a slot, on a connection that is turned away or in a
     /// benchmark.
     #[must_use]
     pub fn detached() -> Self {
@@ -41,7 +40,7 @@ impl Connection {
         }
     }
 
-    /// The body is complete, and it is not known yet whether MNS sent the request.
+    /// The body is complete, and whether MNS sent the request is not known yet.
     pub fn note_whole(&self) {
         self.tracker.activity.note_whole();
     }
@@ -56,8 +55,8 @@ impl Connection {
         self.tracker.activity.note_admitted();
     }
 
-    /// The request is a push of `peer` that is on disk, and was not there before. Takes a lock only
-    /// for the first push, and then once a minute.
+    /// The request is a push of `peer` that is on disk and was not there before. Takes a lock only
+    /// for the first push and then once a minute.
     pub fn note_accepted(&self, peer: IpAddr) {
         self.tracker.note_accepted(peer);
     }

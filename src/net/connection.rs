@@ -27,7 +27,7 @@ use crate::net::slots::Slot;
 use crate::net::stream::TimedStream;
 use crate::net::tracker::Tracker;
 
-/// Serves one connection after another, all at the same time.
+/// Serves connections concurrently.
 pub(super) struct ConnectionServer<S> {
     pub(super) service: S,
     pub(super) frontend: Frontend,
@@ -38,7 +38,7 @@ impl<S> ConnectionServer<S>
 where
     S: Responder,
 {
-    /// Serves a connection until it ends. Its slot is given back then.
+    /// Serves a connection until it ends, and then gives its slot back.
     pub(super) async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
@@ -59,7 +59,7 @@ where
         let Some(tls) = &self.frontend.tls else {
             return self.serve_http(stream, peer, tracker).await;
         };
-        // Until the handshake is done nothing counts as progress.
+        // Before the handshake is done nothing counts as progress.
         let secured = tokio::select! {
             secured = tls.accept(stream) => secured,
             () = tracker.activity.end_of_silence() => return,
@@ -75,8 +75,8 @@ where
         }
     }
 
-    /// Waits for a trusted proxy to speak, and for its PROXY header if it sends one. `None` if the
-    /// connection has to end.
+    /// Waits until a trusted proxy sends something, and reads its PROXY header if there is one.
+    /// Returns `None` if the connection must end.
     async fn open_behind_proxy(
         &self,
         mut stream: TcpStream,
@@ -112,22 +112,23 @@ where
             let arrival = self.arrival(peer, &tracker, &request);
             let (service, activity) = (self.service.clone(), activity.clone());
             async move {
-                // A stranger can send thousands of requests at once and read no answer, which would
-                // cost us more than the stranger.
+                // A stranger can send thousands of pipelined requests and read no answer, which
+                // would cost us more than the stranger.
                 if is_pipelined && !activity.has_accepted() {
                     sleep(PIPELINED_PAUSE).await;
                 }
                 let answer = service.respond(arrival, request.map(Body::new)).await;
+                // A body of unknown length is a stream, which may last for hours.
                 if answer.body().size_hint().exact().is_none() {
                     activity.begin_stream();
                 }
                 Ok::<_, Infallible>(answer.map(|body| AnswerBody::new(body, activity)))
             }
         });
-        // Never pipeline_flush: it holds an answer back, even the last one, while there are bytes
-        // behind its request. No header_read_timeout: it also runs between two requests, so the
-        // stream has timers of its own. Half closed, as a peer may shut its sending side and still
-        // read the answer.
+        // `pipeline_flush` stays off: it delays an answer, even the last one, while there are bytes
+        // after its request. `header_read_timeout` stays off: it also runs between two requests, so
+        // the stream has its own timers. Half-close stays on: a peer may shut down its sending side
+        // and still read the answer.
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
             .max_buf_size(READ_BUFFER_BYTES_MAX)
@@ -138,15 +139,15 @@ where
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = activity.close.cancelled() => {
-                // A connection that gives way ends at once, except for a push that waits for the
-                // disk: its 201 will be true, and without it MNS pushes again. At a stop every
+                // A connection that gives way ends at once, unless a push on it waits for the disk:
+                // its 201 will be true, and without it MNS pushes again. During a stop every
                 // request may finish.
                 let may_finish = matches!(activity.phase(), Phase::Idle | Phase::Commit);
                 if activity.gives_way() && !may_finish {
                     return;
                 }
-                // The library would close a connection on which nothing was said yet at once; its
-                // stream ends it after FIRST_REQUEST_GRACE.
+                // The library would close a connection without any request at once. Its stream ends
+                // it after `FIRST_REQUEST_GRACE` instead.
                 if !activity.is_waited_for() {
                     connection.as_mut().graceful_shutdown();
                 }
@@ -158,7 +159,7 @@ where
         }
     }
 
-    /// A head is complete. Notes that the request begins, and who sent it.
+    /// Builds the arrival of a request whose head is complete, and records its peer.
     fn arrival(
         &self,
         peer: SocketAddr,
@@ -166,7 +167,8 @@ where
         request: &hyper::Request<Incoming>,
     ) -> Arrival {
         let client = self.frontend.proxies.client(peer, request.headers());
-        // Peers count for unproved connections only, so the kept connection of MNS takes no lock.
+        // Peers are counted for unproved connections only, so MNS's keep-alive connection takes no
+        // lock.
         if client != peer && !tracker.activity.has_accepted() {
             tracker.note_peer(client.ip());
         }

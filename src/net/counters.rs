@@ -10,7 +10,7 @@ use crate::net::workers::Place;
 pub struct Counters {
     /// Connections that got a slot.
     pub opened: AtomicU64,
-    /// Those of them that have ended.
+    /// Connections with a slot that have ended.
     pub closed: AtomicU64,
     /// TLS handshakes that failed or took too long.
     pub failed_handshakes: AtomicU64,
@@ -18,16 +18,16 @@ pub struct Counters {
     pub broken_heads: AtomicU64,
     /// Connections answered 503 because every slot was busy.
     pub turned_away: AtomicU64,
-    /// Connections that were closed for others although they had carried a verified push, or were
-    /// carrying one.
+    /// Connections that were evicted although they had carried a verified push or were carrying
+    /// one.
     pub evicted_proved: AtomicU64,
-    /// The other connections that were closed for others.
+    /// Other connections that were evicted.
     pub evicted_unproved: AtomicU64,
     /// The memory for unanswered heads of connections that wait for their peers, in bytes.
     pub head_bytes: AtomicU64,
 }
 
-/// Counts the end of a connection, however it ends, and gives its place back.
+/// Counts the end of a connection, however it ends, and gives back its place on a thread.
 pub(super) struct Ending {
     counters: Arc<Counters>,
     _place: Place,

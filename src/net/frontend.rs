@@ -1,4 +1,4 @@
-//! What a connection passes before its requests reach the service.
+//! The part of the server in front of the service: limits, TLS and proxies.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::net::{Limits, Tls, TrustedProxies, Workers};
 /// The limits, TLS and proxies in front of a service.
 #[derive(Clone)]
 pub struct Frontend {
-    /// The bounds on connections.
+    /// The limits on connections.
     pub limits: Limits,
-    /// TLS for every connection; without it HTTP is plain.
+    /// TLS for every connection. Without it HTTP is unencrypted.
     pub tls: Option<Arc<Tls>>,
-    /// The proxies that are believed when they say where a request comes from.
+    /// The proxies that are trusted to name the client of a request.
     pub proxies: TrustedProxies,
     /// A GET or HEAD of this path is answered even if every slot is taken.
     pub health_path: Option<String>,
-    /// The threads that serve connections; without them the runtime of the caller does.
+    /// The threads that serve connections. Without them the caller's runtime serves them.
     pub workers: Option<Arc<Workers>>,
 }
 

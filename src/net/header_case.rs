@@ -1,4 +1,4 @@
-//! The case of the header names in an answer on the wire.
+//! The case of header names in an answer.
 
 use std::convert::Infallible;
 
@@ -10,23 +10,23 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
-/// The room for the names, in bytes.
+/// The size of the pipe for the names, in bytes.
 const HEAD_BYTES_MAX: usize = 4096;
 
-/// The case of some header names. A client that compares names by case, as the vendor's Java SDK
-/// compares `Location`, needs the case that its service writes.
+/// The case of some header names. A client that compares names case-sensitively, as the vendor's
+/// Java SDK does with `Location`, needs the case that its service uses.
 ///
-/// The HTTP library writes all names in lower case, or all in title case. It mixes them only for a
-/// proxy: it keeps the case of the names that it reads in a private extension, and writes an answer
-/// with the case in the answer's extensions. So this has the library read a request with the names,
-/// and keeps that extension.
+/// The HTTP library writes all names in lower case or all in title case. It only mixes them for a
+/// proxy: it saves the case of the names that it reads in a private extension, and writes an answer
+/// in the case found in the answer's extensions. So this lets the library read a request with the
+/// names, and saves that extension.
 #[derive(Debug, Clone)]
 pub struct HeaderCase(Extensions);
 
 impl HeaderCase {
     /// Writes `names` as given. All others stay in lower case.
     pub async fn of(names: &[&str]) -> Self {
-        // 0 is a value that each name can have, Content-Length too.
+        // `0` is valid for each of these names, even for Content-Length.
         let lines: String = names.iter().map(|name| format!("{name}: 0\r\n")).collect();
         let (mut client, server) = tokio::io::duplex(HEAD_BYTES_MAX);
         let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");

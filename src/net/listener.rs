@@ -1,4 +1,4 @@
-//! Binding an address, for IPv4 and IPv6 at once.
+//! Binding an address, for both IPv4 and IPv6.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::net::limits::BACKLOG;
 /// Binds an address. `[::]` is dual stack, and falls back to `0.0.0.0` on a machine without IPv6.
 ///
 /// # Errors
-/// The address is in use or not ours.
+/// The address is in use or does not belong to this machine.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match bind_exactly(address) {
         Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED && !has_ipv6() => bind_exactly(
@@ -21,7 +21,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Whether this machine has sockets of IPv6: a kernel may be built or started without them.
+/// Whether this machine has IPv6 sockets: a kernel may be built or booted without them.
 #[must_use]
 pub fn has_ipv6() -> bool {
     Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_ok()
@@ -34,10 +34,11 @@ fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
-        // The default is a setting of the machine.
+        // Set explicitly, because the default is a setting of the machine.
         socket.set_only_v6(false)?;
     }
-    // Connections of the process before linger in TIME_WAIT and would keep the address from us.
+    // Connections of the previous process remain in TIME_WAIT and would otherwise block the
+    // address.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

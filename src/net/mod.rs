@@ -1,6 +1,6 @@
-//! Sockets: from a bound listener to requests, with a bound on everything a peer can use.
+//! Sockets: from a bound listener to requests, with a limit on everything that a peer can use.
 //!
-//! axum's own `serve` has no timers and no bound on connections; this accept loop has both.
+//! axum's own `serve` has no timers and no limit on connections; this accept loop has both.
 
 mod accept;
 mod activation;

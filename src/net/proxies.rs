@@ -1,4 +1,4 @@
-//! Who a request comes from when it passed proxies that are believed.
+//! Trusted proxies, and the client that they name for a request.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,29 +15,29 @@ use crate::net::limits::{PROXY_BYTES_MAX, PROXY_HEADER_TIMEOUT, PROXY_LINE_BYTES
 
 /// The header to which each proxy appends the address of its own client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// What a PROXY header of version 1 begins with. HTTP has no method that is called just PROXY.
+/// The beginning of a PROXY header of version 1. No HTTP method is just `PROXY`.
 const LINE_START: &[u8] = b"PROXY ";
-/// Signature, version, kind and length of a PROXY header of version 2.
+/// The length of the signature, version, kind and length of a PROXY header of version 2.
 const FIXED_BYTES: usize = 16;
 
-/// The networks of the proxies that are believed.
+/// The networks of the trusted proxies.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Believes whoever connects from one of these networks.
+    /// Trusts every peer in one of these networks.
     #[must_use]
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether no proxy is believed.
+    /// Whether no proxy is trusted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one of the networks holds every address of a family.
+    /// Whether one of the networks contains every address of a family.
     #[must_use]
     pub fn takes_everyone(&self) -> bool {
         self.0.iter().any(|network| network.prefix_len() == 0)
@@ -48,9 +48,9 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&ip))
     }
 
-    /// Returns the client, as far as trusted proxies name it: reads X-Forwarded-For from its end,
-    /// where the nearest proxy wrote, up to the first address that is not a trusted proxy. An
-    /// address without a port has port 0.
+    /// Returns the client as far as trusted proxies name it. Reads X-Forwarded-For from its end,
+    /// where the nearest proxy appended, up to the first address that is not a trusted proxy. An
+    /// address without a port gets port 0.
     pub(crate) fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         let mut client = peer;
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
@@ -61,19 +61,19 @@ impl TrustedProxies {
             }
             match address(one) {
                 Some(address) => client = address,
-                // It does not name the proxy that wrote the addresses before it, so those are not
-                // believed.
+                // This entry does not name the proxy that wrote the addresses before it, so those
+                // are not trusted.
                 None => break,
             }
         }
         client
     }
 
-    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one; returns the client that
+    /// Reads a PROXY header of version 1 or 2 if a trusted proxy sends one. Returns the client that
     /// it names.
     ///
-    /// A connection of HTTP or TLS begins with neither `\r` nor `PROXY `, so the first bytes
-    /// decide. They stay in the socket if there is no header.
+    /// An HTTP or TLS connection begins with neither `\r` nor `PROXY `, so the first bytes decide.
+    /// If there is no header, they stay in the socket.
     pub(super) async fn open(
         &self,
         stream: &mut TcpStream,
@@ -96,14 +96,14 @@ impl TrustedProxies {
     }
 }
 
-/// Whether a connection begins with [`LINE_START`]; waits for more bytes while it may.
+/// Whether a connection begins with [`LINE_START`]. Waits for more bytes as long as it may.
 async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
     let look = || {
         let mut begun = [0; LINE_START.len()];
         let (count, _) = recv(stream, &mut begun[..], RecvFlags::PEEK)?;
         let begun = begun.get(..count).unwrap_or_default();
-        // `WouldBlock` has tokio wait for the next packet: a plain peek would return the same bytes
-        // at once.
+        // `WouldBlock` makes tokio wait for the next packet: a plain peek would return the same
+        // bytes at once.
         let may_follow = count < LINE_START.len() && LINE_START.starts_with(begun);
         if may_follow {
             Err(io::ErrorKind::WouldBlock.into())
@@ -114,7 +114,7 @@ async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
     loop {
         let ready = stream.ready(Interest::READABLE).await?;
         match stream.try_io(Interest::READABLE, look) {
-            // A peer that has ended stays readable, and nothing follows.
+            // A peer that has finished sending stays readable, but nothing more arrives.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && ready.is_read_closed() => {
                 return Ok(false);
             }
@@ -124,7 +124,7 @@ async fn begins_with_line(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Reads the header of either version, and no byte after it.
+/// Reads a header of either version, and no byte beyond it.
 pub(crate) async fn read_header(
     stream: &mut (impl AsyncRead + Unpin),
     peer: SocketAddr,
@@ -137,6 +137,7 @@ pub(crate) async fn read_header(
         read_binary(stream, first).await?
     };
     let version = ParseConfig {
+        // Only the version that the first byte selected.
         allow_v1: is_line,
         allow_v2: !is_line,
         include_tlvs: false,
@@ -144,18 +145,18 @@ pub(crate) async fn read_header(
     let parsed =
         ProxyHeader::parse(&header, version).map_err(|error| io::Error::other(error.to_string()));
     let (header, _all) = parsed?;
-    // None if the proxy connects for itself, as a probe does, or does not know the client.
+    // `None` if the proxy connects on its own behalf, as for a probe, or does not know the client.
     Ok(header
         .proxied_address()
         .map_or(peer, |proxied| canonical(proxied.source)))
 }
 
-/// The rest of a header of version 1: text up to its line end.
+/// Reads the rest of a header of version 1: text up to its line end.
 async fn read_line(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<Vec<u8>> {
     let mut line = vec![first];
     while !line.ends_with(b"\r\n") {
-        // Byte by byte: what follows the line belongs to TLS or HTTP. Once in a connection, so the
-        // cost does not matter.
+        // Byte by byte: what follows the line belongs to TLS or HTTP. This happens once per
+        // connection, so its cost does not matter.
         line.push(stream.read_u8().await?);
         if line.len() > PROXY_LINE_BYTES_MAX
             || !line
@@ -169,7 +170,7 @@ async fn read_line(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Resu
     Ok(line)
 }
 
-/// The rest of a header of version 2: a fixed part with the length of what follows.
+/// Reads the rest of a header of version 2: a fixed part with the length of what follows.
 async fn read_binary(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Result<Vec<u8>> {
     let mut header = vec![0; FIXED_BYTES];
     if let [start, rest @ ..] = header.as_mut_slice() {
@@ -200,7 +201,7 @@ fn address(text: &[u8]) -> Option<SocketAddr> {
     without_port.or_else(|_| text.parse()).ok().map(canonical)
 }
 
-/// Returns an IPv4 address that was written as IPv6 as IPv4.
+/// Converts an IPv4 address that is written as IPv6.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -226,24 +227,24 @@ mod tests {
     }
 
     #[test]
-    fn the_word_of_trusted_proxies_is_read_from_its_end() {
+    fn x_forwarded_for_is_read_from_its_end() {
         for (peer, lines, expected) in [
             ("10.0.0.1:5", &[][..], "10.0.0.1:5"),
             ("10.0.0.1:5", &["203.0.113.7"], "203.0.113.7:0"),
             ("10.0.0.1:5", &["203.0.113.7:99"], "203.0.113.7:99"),
-            // A stranger is not believed.
+            // A stranger is not trusted.
             ("192.0.2.1:5", &["203.0.113.7"], "192.0.2.1:5"),
-            // What the client put there itself is not believed.
+            // What the client wrote itself is not trusted.
             ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7"], "203.0.113.7:0"),
             ("10.0.0.1:5", &["1.1.1.1", "203.0.113.7"], "203.0.113.7:0"),
-            // A chain of trusted ones.
+            // A chain of trusted proxies.
             (
                 "10.0.0.1:5",
                 &["1.1.1.1, 203.0.113.7, 10.0.0.2"],
                 "203.0.113.7:0",
             ),
             ("10.0.0.1:5", &["10.0.0.3", "10.0.0.2"], "10.0.0.3:0"),
-            // What cannot be read ends the chain.
+            // An unreadable entry ends the chain.
             ("10.0.0.1:5", &["203.0.113.7, unknown"], "10.0.0.1:5"),
             ("10.0.0.1:5", &["203.0.113.7,"], "10.0.0.1:5"),
             ("10.0.0.1:5", &["203.0.113.7, _x, 10.0.0.2"], "10.0.0.2:0"),

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// Domains that the internet's DNS does not have (RFC 6761, 6762 and 8375, and those that networks
-/// use inside).
+/// Domains that do not exist in the public DNS (RFC 6761, 6762 and 8375, and those that are common
+/// in private networks).
 const PRIVATE_DOMAINS: [&str; 12] = [
     "corp",
     "home",
@@ -19,8 +19,8 @@ const PRIVATE_DOMAINS: [&str; 12] = [
     "test",
 ];
 
-/// Whether an address is not reachable from the internet: private, local, shared or made up for
-/// examples.
+/// Whether an address is not reachable from the internet: private, local, shared or reserved for
+/// documentation.
 #[must_use]
 pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
@@ -50,8 +50,7 @@ pub fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// The same for the host of an address: an IP address, or a name that only this machine or its
-/// network knows.
+/// The same for a host: an IP address, or a name that only this machine or its network can resolve.
 #[must_use]
 pub fn is_private_host(host: &str) -> bool {
     if let Ok(ip) = host.trim_matches(['[', ']']).parse() {

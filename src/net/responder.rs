@@ -1,4 +1,4 @@
-//! What answers the requests that come through the accept loop.
+//! The service behind the accept loop, which answers requests.
 
 use axum::Router;
 use axum::extract::Request;
@@ -7,7 +7,7 @@ use tower::Service as _;
 
 use crate::net::arrival::Arrival;
 
-/// Answers requests, each with how it came. Cloned for each request.
+/// Answers requests, given how each arrived. Cloned for each request.
 pub trait Responder: Clone + Send + Sync + 'static {
     /// Answers one request. The future is dropped when the peer leaves.
     fn respond(&self, arrival: Arrival, request: Request) -> impl Future<Output = Response> + Send;

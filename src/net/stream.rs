@@ -1,10 +1,11 @@
-//! A socket that gives up on a slow peer and closes so that the peer can read the answer.
+//! A socket that gives up on a slow peer, and that closes in a way that lets the peer read the
+//! answer.
 //!
-//! Reading: an idle connection may be silent for `idle_timeout`, a head that has begun must be
-//! complete within `head_timeout`; while a request is answered, its own deadlines hold. Writing: an
-//! answer must be taken within a bound, which is shorter once the connection has to end. Closing:
-//! the sending side is shut and what still arrives is discarded for up to a second, since a close
-//! with unread bytes resets the connection and can take the answer away.
+//! Reading: an idle connection may be silent for `idle_timeout`, and a head that has begun must be
+//! complete within `head_timeout`. While a request is answered, the request's own deadlines apply.
+//! Writing: the peer must read an answer within a time limit, which is shorter once the connection
+//! has to end. Closing: the sending side is shut down, and what still arrives is discarded for up
+//! to a second. A close with unread bytes would reset the connection and could discard the answer.
 
 use std::io;
 use std::pin::Pin;
@@ -32,7 +33,7 @@ pub(super) struct TimedStream<S> {
     closing: Option<Closing>,
 }
 
-/// An answer that the peer has not taken.
+/// An answer that the peer has not read.
 struct Untaken {
     since: Instant,
     timer: Pin<Box<Sleep>>,
@@ -40,7 +41,7 @@ struct Untaken {
 
 struct Closing {
     deadline: Pin<Box<Sleep>>,
-    /// Our side is shut.
+    /// Our sending side is shut down.
     is_said: bool,
     swallowed: usize,
 }
@@ -58,13 +59,15 @@ impl<S> TimedStream<S> {
         }
     }
 
-    /// Ready when the peer has been silent for too long in this phase.
+    /// Ready once the peer has been silent for too long in this phase.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let allowed = match self.tracker.activity.phase() {
+            // A new connection still has a short time for its first request during a stop.
             Phase::Opening | Phase::Idle if self.tracker.activity.close.is_cancelled() => {
                 self.idle_timeout.min(FIRST_REQUEST_GRACE)
             }
             Phase::Opening | Phase::Idle => self.idle_timeout,
+            // The bytes after the last request may be the start of a head.
             Phase::Behind => self.idle_timeout.min(self.head_timeout),
             Phase::Head => self.head_timeout,
             Phase::Body
@@ -75,8 +78,8 @@ impl<S> TimedStream<S> {
             | Phase::Closing => return Poll::Pending,
         };
         let deadline = self.tracker.activity.deadline(allowed);
-        // Each request moves the deadline back, and hardly any deadline is met. So the timer is
-        // reset only if it would fire too late, or has fired too early.
+        // Each request postpones the deadline, and hardly any deadline is reached. So the timer is
+        // reset only if it would fire too late or has fired too early.
         while self.reading.deadline() > deadline || self.reading.as_mut().poll(cx).is_ready() {
             if self.reading.deadline() == deadline {
                 return Poll::Ready(());
@@ -86,8 +89,8 @@ impl<S> TimedStream<S> {
         Poll::Pending
     }
 
-    /// Ready when the peer has left an answer unread for too long. A connection that has to end
-    /// waits for less, or each stop would last as long as one peer likes.
+    /// Ready once the peer has left an answer unread for too long. A connection that has to end
+    /// waits for less time: otherwise one peer could prolong each stop.
     fn poll_untaken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let allowed = if self.tracker.activity.close.is_cancelled() {
             PROGRESS_GRACE
@@ -102,6 +105,7 @@ impl<S> TimedStream<S> {
             }
         });
         let deadline = untaken.since.checked_add(allowed).unwrap_or(untaken.since);
+        // The limit shrinks once the connection has to end.
         if untaken.timer.deadline() != deadline {
             untaken.timer.as_mut().reset(deadline);
         }
@@ -125,8 +129,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
                     .note_read(buffer.filled().get(before..).unwrap_or_default());
                 Poll::Ready(result)
             }
-            // The connection is to end between two requests: hyper sees the end of the stream. On
-            // its own it would wait for the rest of what may be a head.
+            // The connection must end between two requests, so hyper gets the end of the stream.
+            // Otherwise it would wait for the rest of what may be a head.
             Poll::Pending if this.tracker.activity.ends_while_idle() => Poll::Ready(Ok(())),
             Poll::Pending => {
                 this.tracker.wait();
@@ -159,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // With TLS an answer may still be in the library's buffer.
+        // With TLS the answer may still be in the library's buffer.
         match Pin::new(&mut this.stream).poll_flush(cx) {
             Poll::Ready(result) => {
                 this.untaken = None;
@@ -190,8 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         if !closing.is_said {
             match Pin::new(&mut this.stream).poll_shutdown(cx) {
                 Poll::Ready(result) => result?,
-                // TLS's close_notify waits for a peer that reads nothing, and the slot belongs to
-                // another connection by now.
+                // TLS's close_notify waits for a peer that reads nothing, and the slot already
+                // belongs to another connection.
                 Poll::Pending if this.tracker.activity.gives_way() => return Poll::Ready(Ok(())),
                 Poll::Pending => return closing.deadline.as_mut().poll(cx).map(Ok),
             }
@@ -206,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                     closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len())
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
-                // We close it and nothing is in flight: its slot is wanted.
+                // We are closing and nothing is in flight, so do not wait: the slot is needed.
                 Poll::Pending if this.tracker.activity.close.is_cancelled() => {
                     return Poll::Ready(Ok(()));
                 }
@@ -232,8 +236,8 @@ mod tests {
     use super::*;
     use crate::net::slots::Slots;
 
-    /// A stream as that of TLS: it takes what is written, and waits in flush and shutdown for a
-    /// peer to read.
+    /// Like a TLS stream: it accepts every write, and in flush and shutdown waits for the peer to
+    /// read.
     struct Buffering;
 
     impl AsyncRead for Buffering {
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_never_cut_before_its_time() {
+    async fn a_silent_peer_is_never_disconnected_too_early() {
         const ALLOWED: Duration = Duration::from_millis(300);
         // Phases begin anywhere between two ticks.
         for _ in 0..20 {
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_buffer_that_the_peer_never_takes_ends_a_flush_and_a_goodbye() {
+    async fn a_flush_and_a_shutdown_end_although_the_peer_never_reads() {
         let mut stream = TimedStream::new(Buffering, tracker(), &Limits::of_connections(1));
         stream.write_all(&[0; 64]).await.unwrap();
         let begun = Instant::now();
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_leaves_its_answers_unread_is_given_up_and_one_that_is_slow_is_not() {
+    async fn a_peer_that_leaves_answers_unread_is_disconnected_and_a_slow_one_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(16);
         let mut stream = TimedStream::new(ours, tracker(), &Limits::of_connections(1));
         let slow = async {
@@ -323,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn once_the_connection_has_to_end_an_answer_is_left_unread_for_the_grace_only() {
+    async fn once_the_connection_has_to_end_an_answer_may_be_unread_for_the_grace_only() {
         for (closed_after_ms, ends_after_ms) in [(300, 1000), (3000, 3000)] {
             let (ours, _theirs) = tokio::io::duplex(16);
             let tracker = tracker();
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_gives_way_waits_for_no_goodbye() {
+    async fn a_connection_that_gives_way_does_not_wait_for_the_shutdown() {
         let tracker = tracker();
         let mut stream = TimedStream::new(Buffering, tracker.clone(), &Limits::of_connections(1));
         tracker.activity.give_way();

@@ -1,4 +1,4 @@
-//! A connection's handle to its activity and to the slots, where it reports what changes its
+//! A connection's handle to its activity and to the slots. It reports changes of the connection's
 //! place.
 
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ impl Tracker {
         }
     }
 
-    /// A handle without a connection.
+    /// A handle that belongs to no connection.
     pub(super) fn detached() -> Self {
         Self {
             activity: Arc::new(Activity::new(0, CancellationToken::new())),
@@ -33,8 +33,8 @@ impl Tracker {
         }
     }
 
-    /// The connection waits for its peer. Files it where it belongs now; takes no lock if that has
-    /// not changed, or if it only belongs further back.
+    /// Files the connection where it belongs while it waits for its peer. Takes no lock if its
+    /// place has not changed, or has only moved further back.
     pub(super) fn wait(&self) {
         if !self.activity.is_filed_well() {
             self.slots.file(self.activity.number);
@@ -47,7 +47,7 @@ impl Tracker {
         self.wait();
     }
 
-    /// The current request is a push of `peer`, now on disk, and not there before.
+    /// The current request is a push of `peer` that is now on disk and was not there before.
     pub(super) fn note_accepted(&self, peer: IpAddr) {
         if self.activity.note_accepted() {
             self.slots.file(self.activity.number);
@@ -57,7 +57,7 @@ impl Tracker {
         }
     }
 
-    /// A trusted proxy says that the current request comes from `peer`.
+    /// A trusted proxy named `peer` as the sender of the current request.
     pub(super) fn note_peer(&self, peer: IpAddr) {
         self.slots.note_peer(self.activity.number, peer);
     }

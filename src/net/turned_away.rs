@@ -1,5 +1,4 @@
-//! Connections that get no slot: answered 503, except for a health check, which gets its true
-//! answer.
+//! Connections without a slot: answered 503, except for a health check, which gets its real answer.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -24,7 +23,7 @@ use crate::net::limits::{
 use crate::net::responder::Responder;
 use crate::net::{Tls, TrustedProxies};
 
-/// Answers them, a bounded number at a time and each within a bounded time.
+/// Answers such connections: a limited number at a time, each within a limited time.
 #[derive(Clone)]
 pub(super) struct TurnedAway {
     tls: Option<Arc<Tls>>,
@@ -49,8 +48,8 @@ impl TurnedAway {
         }
     }
 
-    /// Answers one, behind its PROXY header and under TLS as it expects. `None` if too many are
-    /// being answered: the connection is closed.
+    /// Answers one, after its PROXY header and with TLS if that is expected. Returns `None` if too
+    /// many are being answered; the connection is then closed.
     pub(super) fn answer<S>(
         &self,
         mut stream: TcpStream,
@@ -98,6 +97,7 @@ async fn answer<S>(
     S: Responder,
 {
     let mut head = Vec::new();
+    // Without a health check every request gets the same answer, so none is read.
     let Some(health_path) = health_path else {
         return say_busy(stream).await;
     };
@@ -110,9 +110,10 @@ async fn answer<S>(
         return say_busy(stream).await;
     }
     let (unread, write) = tokio::io::split(stream);
+    // The HTTP library first gets the head that was read here.
     let stream = tokio::io::join(std::io::Cursor::new(head).chain(unread), write);
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        // It has no slot, so nothing that is noted of it keeps another one out.
+        // The connection has no slot, so nothing reported about it can evict another.
         let arrival = Arrival {
             peer,
             first_byte: Instant::now(),
@@ -123,14 +124,14 @@ async fn answer<S>(
     });
     drop(
         http1::Builder::new()
-            // Without a slot it gets one answer.
+            // Without a slot it gets only one answer.
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service)
             .await,
     );
 }
 
-/// Reads a head, no more bytes than a health check has; returns whether it is one.
+/// Reads a head of at most the size of a health check's. Returns whether it is one.
 async fn read_health_check(
     stream: &mut (impl AsyncRead + Unpin),
     head: &mut Vec<u8>,
@@ -157,6 +158,8 @@ async fn say_busy(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\n\
         connection: close\r\ncontent-length: 19\r\n\r\nService Unavailable";
     let mut scratch = [0; 4096];
+    // Discards what the peer still sends: a close with unread bytes resets the connection, and the
+    // peer could not read the answer.
     let mut swallowed: usize = 0;
     if stream.write_all(ANSWER).await.is_ok() && stream.shutdown().await.is_ok() {
         while let Ok(read @ 1..) = stream.read(&mut scratch).await

@@ -1,4 +1,4 @@
-//! The activity of one connection: changed by its stream and its requests, read by the slots.
+//! The activity of one connection: its stream and its requests change it, the slots read it.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::net::activity::phase::Phase;
 use crate::net::activity::wire::Wire;
 use crate::net::limits::FIRST_REQUEST_GRACE;
 
-/// How often a connection records its peer as one that sends verified pushes. Far more often than
-/// such a peer is forgotten, and far less often than a push arrives.
+/// How often a connection records its peer as a sender of verified pushes: far more often than such
+/// a peer is evicted, and far less often than pushes arrive.
 const RECORD_PEER_EVERY: Duration = Duration::from_secs(60);
 
-/// Shared by the parts of one connection; changed without a lock.
+/// Shared by the parts of one connection, and changed without a lock.
 #[derive(Debug)]
 pub(in crate::net) struct Activity {
     /// Its number among the connections of the slots.
@@ -24,29 +24,30 @@ pub(in crate::net) struct Activity {
     phase: AtomicU8,
     /// When the phase began, in ms of [`now_ms`].
     since_ms: AtomicU64,
-    /// When the current request began, or the connection, in ms of [`now_ms`]. Only another request
-    /// makes it later.
+    /// When the current request began, or the connection before its first one, in ms of [`now_ms`].
+    /// Only another request makes it later.
     pub(super) began_ms: AtomicU64,
-    /// What the peer has sent in this phase, in bytes.
+    /// The bytes that the peer has sent in this phase.
     pub(super) progress: AtomicU64,
     pub(super) wire: Wire,
-    /// It has carried a push that was accepted and no duplicate: anyone can send a copy again.
+    /// Whether the connection has carried a push that was accepted and not a duplicate. Duplicates
+    /// do not count, because anyone can send a copy.
     has_accepted: AtomicBool,
-    /// MNS signed the head of the current request, and no other connection is waiting for the body
-    /// of that head.
+    /// Whether MNS signed the head of the current request and no other connection is waiting for
+    /// the body of the same head.
     pub(super) is_head_proved: AtomicBool,
-    /// When its peer was last recorded as one that sends verified pushes, in ms of [`now_ms`]; 0
+    /// When the peer was last recorded as a sender of verified pushes, in ms of [`now_ms`]; 0
     /// before the first time.
     noted_ms: AtomicU64,
-    /// Bytes read by the time the head of the current request was complete.
+    /// How many bytes had been read when the head of the current request was complete.
     pub(super) head: AtomicU64,
-    /// The place under which the slots have it.
+    /// The place under which the slots have filed it.
     pub(super) filed: Filed,
     /// The largest read buffer that the HTTP library has made, in bytes.
     pub(super) buffer: AtomicU64,
-    /// Another connection has its slot.
+    /// Whether another connection has its slot.
     gives_way: AtomicBool,
-    /// Asks the connection to end after what it is doing.
+    /// Asks the connection to end after its current request.
     pub(in crate::net) close: CancellationToken,
 }
 
@@ -70,8 +71,8 @@ impl Activity {
         }
     }
 
-    /// The connection is served from now on. On a busy machine its task may start long after the
-    /// connection was accepted, and that delay is not the silence of the peer.
+    /// Marks the start of serving. On a busy machine the task may start long after the connection
+    /// was accepted, and that delay is not the peer's silence.
     pub(in crate::net) fn begin_serving(&self) {
         self.since_ms.store(now_ms(), Ordering::Release);
     }
@@ -90,7 +91,7 @@ impl Activity {
         self.since_ms.load(Ordering::Acquire)
     }
 
-    /// The HTTP library reads into a buffer with this much room, in bytes.
+    /// The HTTP library reads into a buffer of this size, in bytes.
     pub(in crate::net) fn note_buffer(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         if bytes > self.buffer.load(Ordering::Relaxed) {
@@ -98,8 +99,8 @@ impl Activity {
         }
     }
 
-    /// Bytes arrived. Between two requests they start a head, unless they are only line breaks,
-    /// which a peer may send after a body (RFC 9112, 2.2).
+    /// Bytes have arrived. Between two requests they begin a head, unless they are only line
+    /// breaks, which a peer may send after a body (RFC 9112, 2.2).
     pub(in crate::net) fn note_read(&self, bytes: &[u8]) {
         let phase = self.phase();
         match phase {
@@ -107,7 +108,7 @@ impl Activity {
                 if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
                     return;
                 }
-                // What was read behind the last request is still in memory.
+                // Bytes that were read after the last request are still in memory.
                 let behind = if phase == Phase::Behind {
                     self.wire.behind()
                 } else {
@@ -141,7 +142,7 @@ impl Activity {
                     .store(self.progress.load(Ordering::Relaxed), Ordering::Relaxed);
                 self.since()
             }
-            // Pipelined: its bytes arrived with those of the last request.
+            // Pipelined: its bytes arrived together with the previous request.
             Phase::Opening
             | Phase::Idle
             | Phase::Behind
@@ -163,7 +164,7 @@ impl Activity {
 
     /// The current request is complete.
     pub(in crate::net) fn note_whole(&self) {
-        // Not `enter`: the time that the peer took for the body still counts against it.
+        // Not `enter`: the time that the peer took for the body must still count against it.
         self.phase.store(Phase::Whole as u8, Ordering::Release);
     }
 
@@ -177,16 +178,16 @@ impl Activity {
         self.enter(Phase::Commit);
     }
 
-    /// The push is on disk, and was not there before. Returns whether it is the first one of this
+    /// The push is on disk and was not there before. Returns `true` for the first one of this
     /// connection, which is proved from now on.
     pub(in crate::net) fn note_accepted(&self) -> bool {
         !self.has_accepted.swap(true, Ordering::AcqRel)
     }
 
-    /// Returns whether the peer is to be recorded as one that sends verified pushes: at the first
-    /// one, and then every [`RECORD_PEER_EVERY`].
+    /// Returns whether to record the peer as a sender of verified pushes: at the first one, and
+    /// then every [`RECORD_PEER_EVERY`].
     pub(in crate::net) fn records_peer(&self) -> bool {
-        // At least 1, since 0 means never.
+        // At least 1, because 0 means never.
         let (now, noted) = (
             self.since_ms().max(1),
             self.noted_ms.load(Ordering::Relaxed),
@@ -203,7 +204,7 @@ impl Activity {
         self.has_accepted.load(Ordering::Acquire)
     }
 
-    /// The answer is a stream. Its end is [`Self::end_request`] too.
+    /// The answer is a stream. It ends with [`Self::end_request`], like any other.
     pub(in crate::net) fn begin_stream(&self) {
         self.enter(Phase::Stream);
     }
@@ -213,11 +214,11 @@ impl Activity {
         self.enter(Phase::Answer);
     }
 
-    /// The peer has taken what was written.
+    /// The peer has read what was written.
     pub(in crate::net) fn note_flushed(&self) {
         if self.phase() == Phase::Answer {
-            // `Wire` is not maintained once the connection has carried a push: its silence then
-            // counts as that between two requests.
+            // `Wire` is not maintained once the connection has carried a push: silence then counts
+            // as a pause between two requests.
             let ends_here = self.has_accepted() || self.wire.behind() == 0;
             self.enter(if ends_here {
                 Phase::Idle
@@ -227,47 +228,47 @@ impl Activity {
         }
     }
 
-    /// The last answer is sent.
+    /// The connection is closing: its last answer is sent.
     pub(in crate::net) fn note_closing(&self) {
         if self.phase() != Phase::Closing {
             self.enter(Phase::Closing);
         }
     }
 
-    /// Gives its slot to another connection.
+    /// Marks that another connection gets the slot, and asks this one to end.
     pub(in crate::net) fn give_way(&self) {
         self.gives_way.store(true, Ordering::Release);
         self.close.cancel();
     }
 
-    /// Whether its slot is another connection's.
+    /// Whether another connection has the slot.
     pub(in crate::net) fn gives_way(&self) -> bool {
         self.gives_way.load(Ordering::Acquire)
     }
 
-    /// Whether the connection ends unless more arrives at once. At a stop a new one still has its
-    /// [`FIRST_REQUEST_GRACE`]: its peer has every reason to think that it is served.
+    /// Whether the connection ends unless more arrives at once. During a stop a new connection
+    /// still has its [`FIRST_REQUEST_GRACE`], because its peer cannot know of the stop.
     pub(in crate::net) fn ends_while_idle(&self) -> bool {
         let is_idle = matches!(self.phase(), Phase::Opening | Phase::Idle | Phase::Behind);
         self.close.is_cancelled() && is_idle && !self.is_waited_for()
     }
 
-    /// Whether it is a new connection that need not give way.
+    /// Whether this is a new connection that has not been asked to give way.
     pub(in crate::net) fn is_waited_for(&self) -> bool {
         !self.gives_way()
             && self.phase() == Phase::Opening
             && self.since().elapsed() < FIRST_REQUEST_GRACE
     }
 
-    /// Returns when the phase has lasted for `allowed`, never too early: its beginning is counted
-    /// in whole ms, rounded down.
+    /// When the phase has lasted for `allowed`. Never too early: the start is stored in whole ms,
+    /// rounded down.
     pub(in crate::net) fn deadline(&self, allowed: Duration) -> Instant {
         let since = self.since();
         let allowed = allowed.saturating_add(TICK);
         since.checked_add(allowed).unwrap_or(since)
     }
 
-    /// Returns when a connection on which nothing was said yet has to end.
+    /// Completes when a connection without any request has to end.
     pub(in crate::net) async fn end_of_silence(&self) {
         self.close.cancelled().await;
         if !self.gives_way() {
@@ -277,7 +278,7 @@ impl Activity {
     }
 
     fn enter(&self, phase: Phase) {
-        // The phase last, with Release: whoever reads it reads its own beginning too.
+        // The phase last, with Release: whoever reads the new phase also reads its start.
         self.progress.store(0, Ordering::Relaxed);
         self.since_ms.store(now_ms(), Ordering::Release);
         self.phase.store(phase as u8, Ordering::Release);

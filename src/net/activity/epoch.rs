@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The zero of [`now_ms`].
+/// The instant at which [`now_ms`] is 0.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// What [`now_ms`] counts in.
+/// The unit of [`now_ms`].
 pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Returns the time since the first connection, in ms.

@@ -1,8 +1,8 @@
-//! The place under which a connection is filed, which the connection reads without a lock.
+//! The place under which a connection is filed. The connection reads it without a lock.
 //!
-//! Two threads meet here. The connection changes what it is doing without a lock, and asks to be
-//! filed again only if that changed its place for the worse. A search for a connection that gives
-//! way files any connection again at any time, under the lock of the slots. Each writes one thing
+//! Two threads meet here. The connection changes its phase without a lock, and asks to be filed
+//! again only if that moved its place to the front. A search for a connection that gives way may
+//! file any connection again at any time, under the lock of the slots. Each side writes one value
 //! and then reads the other's:
 //!
 //! ```text
@@ -13,11 +13,11 @@
 //!                                       4. filed = what it has read
 //! ```
 //!
-//! One of the two fences is first. If it is that of the search, the connection does not read the
-//! place from before the search: it reads `UNFILED` or the place of step 4, and compares that with
-//! its own. If it is that of the connection, the search reads the new phase. With weaker orderings
-//! both may read the old value: the search files the connection as busy, and the connection takes
-//! the old place, idle, for the one that it has. Then a connection that should give way is in no
+//! One of the two fences comes first. If the search's does, the connection does not read the place
+//! from before the search: it reads `UNFILED` or the place of step 4, and compares that with its
+//! own. If the connection's does, the search reads the new phase. With weaker orderings both could
+//! read the old value: the search would file the connection as busy, while the connection takes the
+//! old place, idle, for its current one. A connection that should give way would then be in no
 //! order until its next request.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
@@ -30,7 +30,7 @@ const UNFILED: u8 = u8::MAX;
 /// The place under which the slots have a connection.
 #[derive(Debug)]
 pub(super) struct Filed {
-    /// A `Group`, or [`UNFILED`]. Written last, so that whoever reads it has the other two.
+    /// A `Group`, or [`UNFILED`]. Written last, so that whoever reads it also reads the other two.
     group: AtomicU8,
     at: AtomicU64,
     head_bytes: AtomicU64,
@@ -45,7 +45,8 @@ impl Filed {
         }
     }
 
-    /// Files the connection under the place that `read` returns. Only under the lock of the slots.
+    /// Files the connection under the place that `read` returns. Call it only under the lock of the
+    /// slots.
     pub(super) fn file(&self, read: impl FnOnce() -> Place) -> Place {
         self.group.store(UNFILED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -56,8 +57,8 @@ impl Filed {
         place
     }
 
-    /// Whether the connection is filed where `read` says that it belongs, or in front of it: a
-    /// search then finds it too early and files it again.
+    /// Whether the connection is filed where `read` says that it belongs, or in front of that. In
+    /// front, a search finds it too early and files it again.
     pub(super) fn serves_for(&self, read: impl FnOnce() -> Place) -> bool {
         fence(Ordering::SeqCst);
         let place = read();
@@ -78,11 +79,11 @@ mod tests {
     use super::*;
     use crate::net::activity::place::Group;
 
-    /// Enough that each fence is missed in every run if it is taken out, in about a second.
+    /// Enough rounds that a missing fence is noticed in every run. They take about a second.
     const ROUNDS: usize = 5000;
     const RACES: usize = 16;
 
-    /// A cache line of its own.
+    /// A value on its own cache line.
     #[repr(align(128))]
     struct Line<T>(T);
 
@@ -90,9 +91,9 @@ mod tests {
     struct Race {
         filed: Line<Filed>,
         is_idle: Line<AtomicBool>,
-        /// The connection does not ask to be filed again.
+        /// The connection decided not to ask to be filed again.
         is_content: Line<AtomicBool>,
-        /// The search has filed it as idle.
+        /// The search has filed the connection as idle.
         is_found: Line<AtomicBool>,
     }
 
@@ -118,14 +119,14 @@ mod tests {
             }
         }
 
-        /// It was filed as idle, and is busy by now.
+        /// The connection was filed as idle and is now busy.
         fn prepare(&self) {
             self.is_idle.0.store(false, Ordering::Relaxed);
             self.filed.0.file(|| IDLE);
         }
 
         /// Brings both lines into this core's cache. A store then has to wait until the other core
-        /// has given its copy up, and without a fence the load behind it does not.
+        /// has invalidated its copy, and without a fence the following load does not wait for it.
         fn look(&self) {
             let idle = self.is_idle.0.load(Ordering::Relaxed);
             black_box((idle, self.filed.0.group.load(Ordering::Relaxed)));
@@ -155,8 +156,8 @@ mod tests {
         }
     }
 
-    /// Returns when both threads have come here for the `round`-th time. Spins at first, since the
-    /// race needs both at the same time, but yields if there is only one core for both.
+    /// Returns when both threads have arrived for the `round`-th time. Spins at first, because the
+    /// race needs both at the same time, but yields in case there is only one core for both.
     fn meet(arrived: &AtomicUsize, round: usize) {
         arrived.fetch_add(1, Ordering::SeqCst);
         for look in 0.. {
@@ -168,8 +169,8 @@ mod tests {
         }
     }
 
-    /// Keeps this thread on the first or the last core that it may use: two threads on the same
-    /// core never race. On a machine with one core this tests nothing.
+    /// Pins this thread to the first or the last core that it may use: two threads on the same core
+    /// never race. On a machine with one core this tests nothing.
     fn pin(is_first: bool) {
         let allowed = sched_getaffinity(None).unwrap();
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));

@@ -1,4 +1,4 @@
-//! What one connection is doing, and which place that gives it among all.
+//! The activity of a connection, and the place among all connections that follows from it.
 
 mod activity;
 mod epoch;

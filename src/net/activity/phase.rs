@@ -6,7 +6,7 @@ use strum::FromRepr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
 #[repr(u8)]
 pub(in crate::net) enum Phase {
-    /// Nothing has arrived yet, except what a proxy or TLS says first.
+    /// Nothing has arrived yet, except a PROXY header or the TLS handshake.
     Opening,
     /// Nothing of the next request has arrived.
     Idle,
@@ -17,15 +17,15 @@ pub(in crate::net) enum Phase {
     Head,
     /// A head is complete; its body may still be incomplete.
     Body,
-    /// The request is complete, and it is not known yet whether MNS sent it: its certificate is
-    /// being fetched.
+    /// The request is complete. Whether MNS sent it is not known yet: its certificate is being
+    /// fetched.
     Whole,
-    /// It is a push that is meant for us and waits for the disk.
+    /// It is a push that is meant for us, and it waits for the disk.
     Commit,
     /// The answer is a stream that has not ended.
     Stream,
-    /// The answer is ready; the peer has not taken all of it.
+    /// The answer is ready, and the peer has not read all of it.
     Answer,
-    /// The last answer is sent; whatever still arrives is discarded.
+    /// The last answer is sent. Whatever still arrives is discarded.
     Closing,
 }

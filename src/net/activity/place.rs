@@ -1,26 +1,26 @@
-//! The place of a connection among all: what decides when it gives way.
+//! The place of a connection among all: it decides when the connection gives way.
 
-/// Connections that are alike in how readily they give way.
+/// Groups of connections that give way equally readily.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(in crate::net) enum Group {
-    /// Reads, writes or waits for a certificate; ordered by when it stops making progress.
+    /// Reads, writes or waits for a certificate. Ordered by when it stops making progress.
     UnprovedWorking,
-    /// Between two requests; ordered by since when.
+    /// Between two requests. Ordered by how long.
     UnprovedIdle,
-    /// As the first, for a request of MNS's or on a connection that has carried one.
+    /// Like `UnprovedWorking`, but for a request of MNS's or on a connection that has carried one.
     ProvedWorking,
-    /// As the second.
+    /// Like `UnprovedIdle`, but on a connection that has carried a request of MNS's.
     ProvedIdle,
-    /// Waits for the disk or is answered with a stream, and never gives way.
+    /// Waits for the disk or answers with a stream. Never gives way.
     Lasting,
 }
 
-/// A place: a value, read from an activity at one moment.
+/// A place, read from an activity at one instant.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::net) struct Place {
     pub(in crate::net) group: Group,
-    /// What orders the connection in its group, in ms: the first gives way first.
+    /// The key within the group, in ms: the lowest gives way first.
     pub(in crate::net) at: u64,
     /// When its current request began, in ms.
     pub(in crate::net) began: u64,

@@ -1,4 +1,4 @@
-//! Which place an activity gives its connection among all, and whether it is filed there.
+//! The place that follows from an activity, and whether the connection is filed there.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::net::activity::place::{Group, Place};
 use crate::net::limits::{PROGRESS_BYTES_PER_SECOND, PROGRESS_GRACE, READ_BUFFER_BYTES};
 
 impl Activity {
-    /// Returns when it starts to count as without progress, in ms of `now_ms`. Every byte of the
-    /// peer makes it later.
+    /// When it starts to count as making no progress, in ms of `now_ms`. Every byte from the peer
+    /// postpones it.
     fn slow_at_ms(&self) -> u64 {
-        // The peer has its answer by then, so it has no claim to more time.
+        // The peer already has its answer, so it gets no more time.
         let grace = if self.phase() == Phase::Closing {
             Duration::ZERO
         } else {
@@ -26,11 +26,11 @@ impl Activity {
             .saturating_add(earned_ms)
     }
 
-    /// Returns how readily it gives way.
+    /// Returns the group.
     pub(in crate::net) fn group(&self) -> Group {
         let phase = self.phase();
         let is_proved = match phase {
-            // Whoever answers with a stream bounds how many there are.
+            // The service that answers with a stream limits the number of streams.
             Phase::Commit | Phase::Stream => return Group::Lasting,
             // Only the current request counts: a connection that has carried a push may stall like
             // any other.
@@ -50,7 +50,7 @@ impl Activity {
         }
     }
 
-    /// Reads its place among all.
+    /// Reads the place.
     fn place(&self) -> Place {
         let group = self.group();
         Place {
@@ -65,22 +65,24 @@ impl Activity {
         }
     }
 
-    /// Files it where it belongs now, and returns where. Only under the lock of the slots.
+    /// Files the connection where it now belongs, and returns where. Call it only under the lock of
+    /// the slots.
     pub(in crate::net) fn file(&self) -> Place {
         self.filed.file(|| self.place())
     }
 
-    /// Whether it is filed where it belongs now, or in front of it. Asked before each wait for the
-    /// peer, and takes no lock.
+    /// Whether the connection is filed where it belongs, or in front of that. Called before each
+    /// wait for the peer; takes no lock.
     pub(in crate::net) fn is_filed_well(&self) -> bool {
         self.filed.serves_for(|| self.place())
     }
 
-    /// Returns the memory for heads, in bytes: what was read of unanswered ones, or the buffer that
-    /// was allocated for them and never shrinks. The buffer of a connection that has carried a push
-    /// is not counted.
+    /// Returns the memory for heads, in bytes: the unanswered ones that were read, or the buffer
+    /// that was allocated for them and never shrinks. The buffer of a connection that has carried a
+    /// push does not count.
     pub(in crate::net) fn head_bytes(&self) -> u64 {
         let buffer = self.buffer.load(Ordering::Relaxed);
+        // Every connection has a buffer of the initial size, so only a larger one counts.
         let buffer = if buffer > READ_BUFFER_BYTES && !self.has_accepted() {
             buffer
         } else {

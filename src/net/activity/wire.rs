@@ -1,24 +1,24 @@
-//! Finds the end of a request in the bytes read, and so how much arrived behind it.
+//! Finds the end of a request in the bytes read, and how many bytes arrived after it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What ends a head.
+/// The end of a head.
 const HEAD_END: &[u8; 4] = b"\r\n\r\n";
-/// A length that is not announced.
+/// The length is not announced.
 const UNKNOWN: u64 = u64::MAX;
 
 /// The position in the current request. Maintained until the connection has carried a verified
-/// push: after that nobody asks.
+/// push, because after that nothing reads it.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    /// Since the first byte of the head, in bytes.
+    /// Bytes read since the first byte of the head.
     read: AtomicU64,
     /// The length of the head, in bytes; 0 until its end is read.
     head: AtomicU64,
-    /// The last bytes that were read, oldest in the highest place: the end of a head may arrive in
-    /// two reads.
+    /// The last bytes that were read, the oldest in the highest place, because the end of a head
+    /// may arrive in two reads.
     tail: AtomicU64,
-    /// The body as announced, in bytes; [`UNKNOWN`] in chunks.
+    /// The announced length of the body, in bytes; [`UNKNOWN`] for a chunked body.
     body: AtomicU64,
 }
 
@@ -30,8 +30,8 @@ impl Wire {
         }
     }
 
-    /// The next request arrived with the last one, and its end is unknown. Returns the most that
-    /// was read of it.
+    /// The next request arrived together with the last one, whose end is unknown. Returns the most
+    /// that can have been read of it.
     pub(super) fn begin_behind(&self) -> u64 {
         let behind = self.behind();
         self.begin();
@@ -39,19 +39,19 @@ impl Wire {
         behind
     }
 
-    /// The head announces a body of this length, in bytes; `None` in chunks.
+    /// The head announces a body of this length, in bytes; `None` for a chunked body.
     pub(super) fn announce(&self, body: Option<u64>) {
         self.body.store(body.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
-    /// Bytes were read; `is_head` while the head is not complete.
+    /// Counts bytes that were read. `is_head` until the head is complete.
     pub(super) fn note(&self, bytes: &[u8], is_head: bool) {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let before = self.read.fetch_add(length, Ordering::Relaxed);
         if !is_head || self.head.load(Ordering::Relaxed) > 0 {
             return;
         }
-        // The end of the head, with up to three of its bytes in the read before.
+        // The end of the head, up to three bytes of which may be in the previous read.
         let mut last = u32::try_from(self.tail.load(Ordering::Relaxed)).unwrap_or_default();
         for (at, byte) in (1..).zip(bytes) {
             last = (last << 8) | u32::from(*byte);
@@ -64,7 +64,7 @@ impl Wire {
         self.tail.store(u64::from(last), Ordering::Relaxed);
     }
 
-    /// Returns how much was read behind the request that was answered, in bytes; all of it if the
+    /// Returns how many bytes were read after the request that was answered, or all of them if the
     /// end of the request is not known.
     pub(super) fn behind(&self) -> u64 {
         let [read, head, body] =

@@ -1,8 +1,9 @@
-//! The slots of connections: which are taken, and which connection gives way when all are.
+//! The slots of connections: which are taken, and which connection gives way when all of them are.
 //!
-//! A connection is proved while its request is one of MNS's, and between requests if it has carried
-//! one that was accepted and no duplicate: anyone who has seen a push can send copies of it on any
-//! number of connections. Connections give way in this order:
+//! A connection is proved while its current request is one of MNS's and, between requests, if it
+//! has carried one that was accepted and not a duplicate. Duplicates do not count, because anyone
+//! who has seen a push can send copies of it on any number of connections. Connections give way in
+//! this order:
 //! 1. unproved and without progress, the one that has made none for longest first, whoever its peer
 //!    is;
 //! 2. unproved and idle, the one that has been idle for longest first;
@@ -16,11 +17,11 @@
 //! 7. proved and idle, the one that has been idle for longest first.
 //!
 //! A push that waits for the disk never gives way. If heads take too much memory, the connections
-//! with the largest ones do.
+//! with the largest heads give way.
 //!
-//! A connection reports that it waits for its peer only if it is now in another group, or further
-//! in front, than before. So pushes that arrive whole on a kept connection take no lock. A stale
-//! entry sorts too early, and is filed again when it reaches the front.
+//! A connection reports that it waits for its peer only if that puts it in another group, or
+//! further to the front. So pushes that arrive complete on a keep-alive connection take no lock. A
+//! stale entry is too far to the front, and is filed again when it is found there.
 
 mod orders;
 mod peers;

@@ -1,4 +1,4 @@
-//! The orders in which open connections are kept, so that the first of each is found at once.
+//! The orders of open connections, so that the first of each is found at once.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use strum::EnumCount;
 
 use crate::net::activity::{Group, Place};
 
-/// The orders: one for each [`Group`] that gives way, and two more.
+/// The orders: one for each [`Group`] that can give way, and two more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
 #[repr(usize)]
 pub(super) enum Order {
@@ -14,21 +14,22 @@ pub(super) enum Order {
     UnprovedIdle,
     ProvedWorking,
     ProvedIdle,
-    /// Those of the first by when their request began. What a peer sends buys it no time here.
+    /// The connections of the first order, by the start of their request. Bytes from the peer gain
+    /// no time here.
     UnprovedByAge,
-    /// Those with a head in memory, the largest first.
+    /// The connections with a head in memory, the largest first.
     Heads,
 }
 
-/// The key of a connection in each order; `None` if it is not in it.
+/// The key of a connection in each order. `None` if it is not in that order.
 pub(super) type Keys = [Option<u64>; Order::COUNT];
 
-/// Key and number of each connection, in every order.
+/// The key and the number of each connection, in every order.
 #[derive(Debug, Default)]
 pub(super) struct Orders([BTreeSet<(u64, u64)>; Order::COUNT]);
 
 impl Orders {
-    /// Moves a connection to new keys. Only the orders whose key changes are touched.
+    /// Moves a connection to new keys. Changes only the orders whose key changes.
     pub(super) fn replace(&mut self, number: u64, before: &Keys, now: &Keys) {
         for ((order, before), now) in self.0.iter_mut().zip(before).zip(now) {
             if before != now {
@@ -38,7 +39,7 @@ impl Orders {
         }
     }
 
-    /// Returns key and number of the first connection in an order.
+    /// Returns the key and the number of the first connection in an order.
     pub(super) fn first(&self, order: Order) -> Option<(u64, u64)> {
         self.0.get(order as usize)?.first().copied()
     }
@@ -65,10 +66,10 @@ pub(super) fn keys(place: &Place) -> Keys {
         Group::UnprovedIdle => *unproved_idle = at,
         Group::ProvedWorking => *proved_working = at,
         Group::ProvedIdle => *proved_idle = at,
-        // In no order, so no search finds it.
+        // In no order, so that no search finds it.
         Group::Lasting => {}
     }
-    // Counted down, so that the largest head is the first of the order.
+    // Inverted, so that the largest head is the first.
     *heads = (place.head_bytes > 0).then(|| u64::MAX.saturating_sub(place.head_bytes));
     keys
 }

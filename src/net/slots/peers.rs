@@ -1,4 +1,4 @@
-//! The peers of unproved connections: which of them has most, and which have sent a verified push.
+//! The peers of unproved connections: which has the most, and which have sent a verified push.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,9 +11,9 @@ use crate::net::limits::{LOUD_CONNECTIONS_MIN, VERIFIED_PEER_KEPT, VERIFIED_PEER
 pub(super) struct Peers {
     /// The numbers of their connections.
     unproved: HashMap<IpAddr, BTreeSet<u64>>,
-    /// The same peers by how many connections they have.
+    /// The same peers, ordered by their number of connections.
     loudest: BTreeSet<(usize, IpAddr)>,
-    /// When an address last sent a verified push, in ms.
+    /// When each address last sent a verified push, in ms.
     verified: HashMap<IpAddr, u64>,
 }
 
@@ -23,7 +23,7 @@ impl Peers {
         self.change(peer, |numbers| numbers.insert(number));
     }
 
-    /// Counts a connection no more.
+    /// Stops counting a connection for a peer.
     pub(super) fn remove(&mut self, peer: Option<IpAddr>, number: u64) {
         self.change(peer, |numbers| numbers.remove(&number));
     }
@@ -40,8 +40,8 @@ impl Peers {
         }
     }
 
-    /// A peer has sent a verified push. Past [`VERIFIED_PEERS_MAX`] peers the oldest is
-    /// forgotten, which bounds the map.
+    /// Records that a peer has sent a verified push. Beyond [`VERIFIED_PEERS_MAX`] peers the oldest
+    /// is evicted, which bounds the map.
     pub(super) fn note_verified(&mut self, peer: IpAddr, now: u64) {
         self.verified.insert(peer, now);
         if self.verified.len() > VERIFIED_PEERS_MAX {
@@ -54,8 +54,8 @@ impl Peers {
         }
     }
 
-    /// Returns the connections of the peer with the most of them, oldest first. Peers with few
-    /// connections, or with a verified push within [`VERIFIED_PEER_KEPT`], do not count.
+    /// Returns the connections of the peer that has the most, the oldest first. Peers with few
+    /// connections, or with a verified push within [`VERIFIED_PEER_KEPT`], are exempt.
     pub(super) fn of_the_loudest(&self, now: u64) -> Option<&BTreeSet<u64>> {
         let is_known = |peer: &IpAddr| {
             let verified = self.verified.get(peer);
@@ -73,8 +73,8 @@ impl Peers {
     }
 }
 
-/// Returns what counts as one peer: an IPv4 address or an IPv6 network of 64 bits, since whoever
-/// has one address there has the network.
+/// Returns what counts as one peer: an IPv4 address, or an IPv6 network of 64 bits, because whoever
+/// has one address in it has the whole network.
 pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,4 +1,4 @@
-//! All slots behind one lock.
+//! The slots, behind one lock.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub(in crate::net) struct Slots {
     left: Notify,
 }
 
-/// A slot, given back when dropped.
+/// A slot. It is given back when dropped.
 #[derive(Debug)]
 pub(in crate::net) struct Slot {
     pub(in crate::net) activity: Arc<Activity>,
@@ -42,7 +42,8 @@ pub(in crate::net) enum NoSlot {
 }
 
 impl Slots {
-    /// `slots_max` connections, whose unanswered heads take `head_bytes_max` bytes together.
+    /// Slots for `slots_max` connections, whose unanswered heads take at most `head_bytes_max`
+    /// bytes together.
     pub(in crate::net) fn new(
         slots_max: usize,
         head_bytes_max: u64,
@@ -57,8 +58,8 @@ impl Slots {
         })
     }
 
-    /// A slot for a new connection. If all are taken another connection gives way. `peer` is `None`
-    /// until a trusted proxy has said who it is.
+    /// Returns a slot for a new connection. If all are taken another connection gives way. `peer`
+    /// is `None` until a trusted proxy has named it.
     ///
     /// # Errors
     /// [`NoSlot`]
@@ -69,6 +70,8 @@ impl Slots {
     ) -> Result<Slot, NoSlot> {
         let mut table = self.table();
         if table.taken() >= self.slots_max {
+            // An evicted connection has its file descriptor until it ends, so their number is
+            // bounded.
             if table.leaving >= LEAVING_MAX {
                 return Err(NoSlot::Leaving);
             }
@@ -88,8 +91,8 @@ impl Slots {
         self.left.notified().await;
     }
 
-    /// Files a connection where it belongs now. If heads take too much memory, connections with one
-    /// give way.
+    /// Files a connection where it now belongs. If heads take too much memory, connections with a
+    /// head give way.
     pub(in crate::net) fn file(&self, number: u64) {
         let mut table = self.table();
         table.file(number);
@@ -101,7 +104,7 @@ impl Slots {
         self.publish_head_bytes(&table);
     }
 
-    /// A trusted proxy says that a connection or its request comes from `peer`.
+    /// A trusted proxy named `peer` as the sender of a connection or of its request.
     pub(in crate::net) fn note_peer(&self, number: u64, peer: IpAddr) {
         self.table().relabel(number, Some(network(peer)));
     }
@@ -138,10 +141,10 @@ impl Drop for Slot {
         let mut table = self.slots.table();
         let gave_way = table.remove(self.activity.number);
         self.slots.publish_head_bytes(&table);
-        // Before the waiter is woken, or it would only wait for the lock.
+        // Dropped before the waiter is woken, which would otherwise wait for the lock at once.
         drop(table);
         if gave_way {
-            // Not `notify_waiters`, which is lost on an accept loop that has not begun to wait yet.
+            // Not `notify_waiters`: it would be lost if the accept loop does not wait yet.
             self.slots.left.notify_one();
         }
     }
@@ -178,13 +181,13 @@ mod tests {
         }
     }
 
-    /// Sends an incomplete head of this many bytes.
+    /// Sends an incomplete head of this size.
     fn send_head(slot: &Open, bytes: usize) {
         slot.activity.note_read(&vec![b'x'; bytes]);
         slot.tracker.wait();
     }
 
-    /// Sends a whole push, which then waits for the disk.
+    /// Sends a complete push, which then waits for the disk.
     fn begin_push(slot: &Open) {
         slot.activity.note_read(b"POST / HTTP/1.1\r\n\r\n");
         slot.activity.begin_request(Some(1));
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_give_way_by_size_and_connections_without_one_do_not() {
+    fn connections_give_way_by_the_size_of_their_heads_and_those_without_one_do_not() {
         let (slots, counters) = slots(100);
         let all: Vec<_> = (0..5).map(|_| take(&slots, None)).collect();
         for (slot, bytes) in all[1..].iter().zip([300, 900, 100, 900]) {
@@ -216,7 +219,7 @@ mod tests {
         assert_eq!(gone(&all), [2], "the first of the largest");
         assert_eq!(counters.head_bytes.load(Ordering::Relaxed), 1300);
         assert_eq!(counters.evicted_unproved.load(Ordering::Relaxed), 1);
-        // What arrived behind a request still counts when more of it arrives.
+        // Bytes that arrived after a request still count when more arrive.
         let mut bytes = b"GET / HTTP/1.1\r\n\r\n".to_vec();
         bytes.extend_from_slice(&[b'x'; 600]);
         all[0].activity.note_read(&bytes);
@@ -247,7 +250,7 @@ mod tests {
         }
         let none = slots.take(None, CancellationToken::new());
         assert_eq!((none.err(), gone(&all)), (Some(NoSlot::AllBusy), vec![]));
-        // One whose answer nobody reads is found again.
+        // A connection whose answer nobody reads is found again.
         all[7].activity.end_request();
         all[7].tracker.wait();
         end_push(&all[9]);
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_that_mns_signed_hold_half_of_the_slots_at_most_against_newcomers() {
+    fn heads_that_mns_signed_occupy_at_most_half_of_the_slots_against_newcomers() {
         let (slots, _) = slots(20);
         let all: Vec<_> = (0..20).map(|_| take(&slots, None)).collect();
         for slot in &all {
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_may_be_leaving_and_a_place_is_free_when_one_has_left() {
+    fn at_most_64_connections_may_be_leaving_and_the_next_slot_is_free_when_one_has_left() {
         let (slots, _) = slots(LEAVING_MAX * 2);
         let mut all: Vec<_> = (0..LEAVING_MAX * 3).map(|_| take(&slots, None)).collect();
         assert_eq!(
@@ -299,8 +302,8 @@ mod tests {
         let (slots, _) = slots(4);
         let slot = take(&slots, None);
         let (turn, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        // Spins at first, since the race needs both at the same time, but yields if there is only
-        // one core for both.
+        // Spins at first, because the race needs both threads at the same time, but yields in case
+        // there is only one core for both.
         let wait = |counter: &AtomicUsize, round| {
             for look in 0.. {
                 match counter.load(Ordering::SeqCst) {
@@ -328,7 +331,7 @@ mod tests {
                 end_push(&slot);
                 wait(&done, round);
                 let keys = slots.table().open[&slot.activity.number].keys;
-                // Counted, since a panic here would leave the other thread behind.
+                // Counted, because a panic here would leave the other thread running.
                 lost += usize::from(keys[Order::ProvedIdle as usize].is_none());
             }
         });

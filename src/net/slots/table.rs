@@ -1,4 +1,4 @@
-//! The open connections behind the lock of the slots.
+//! The table of open connections, behind the lock of the slots.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,10 +11,11 @@ use crate::net::limits::LOUD_CONNECTIONS_MIN;
 use crate::net::slots::orders::{Keys, Order, Orders, keys};
 use crate::net::slots::peers::Peers;
 
-/// The most stale entries that one search files again, so that nobody waits long for the lock.
+/// The most stale entries that one search files again, so that it does not occupy the lock for
+/// long.
 pub(super) const EXAMINED_MAX: usize = 64;
 
-/// Which connections are open, and in which order they give way.
+/// The open connections, and the order in which they give way.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// The number of the next connection.
@@ -40,7 +41,7 @@ pub(super) struct OpenConnection {
 }
 
 impl Table {
-    /// Returns how many slots are taken. Connections that gave way have none.
+    /// Returns how many slots are taken. Connections that gave way have no slot any more.
     pub(super) fn taken(&self) -> usize {
         self.open.len().saturating_sub(self.leaving)
     }
@@ -64,7 +65,7 @@ impl Table {
         activity
     }
 
-    /// Removes a connection that has ended; returns whether it had given way.
+    /// Removes a connection that has ended. Returns whether it had given way.
     pub(super) fn remove(&mut self, number: u64) -> bool {
         self.unfile(number);
         let gave_way = self
@@ -75,7 +76,7 @@ impl Table {
         gave_way
     }
 
-    /// Asks a connection to end; returns whether it was unproved.
+    /// Asks a connection to end. Returns whether it was unproved.
     pub(super) fn evict(&mut self, number: u64) -> Option<bool> {
         self.unfile(number);
         let entry = self.open.get_mut(&number)?;
@@ -85,7 +86,8 @@ impl Table {
         Some(entry.activity.group().is_unproved())
     }
 
-    /// Takes a connection out of everything but the open ones. One that gave way is out already.
+    /// Removes a connection from everything but the open ones. One that gave way is already
+    /// removed.
     fn unfile(&mut self, number: u64) {
         let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else {
             return;
@@ -100,7 +102,7 @@ impl Table {
         self.orders.replace(number, &before, &Keys::default());
     }
 
-    /// Files a connection where it belongs now.
+    /// Files a connection where it now belongs.
     pub(super) fn file(&mut self, number: u64) {
         let Some(entry) = self.open.get_mut(&number).filter(|entry| !entry.is_leaving) else {
             return;
@@ -113,6 +115,7 @@ impl Table {
             .saturating_sub(entry.head_bytes)
             .saturating_add(place.head_bytes);
         entry.head_bytes = place.head_bytes;
+        // From now on it does not count for its peer: only unproved connections make a peer loud.
         if entry.is_unproved && entry.activity.has_accepted() {
             entry.is_unproved = false;
             self.peers.remove(entry.peer, number);
@@ -134,7 +137,7 @@ impl Table {
         self.peers.add(peer, number);
     }
 
-    /// Returns the connection that gives way first, in the order of the page.
+    /// Returns the connection that gives way first, in the order described in `slots`.
     pub(super) fn first_to_give_way(&mut self, slots_max: usize, now: u64) -> Option<u64> {
         if let Some(number) = self.first_without_progress(Order::UnprovedWorking, now) {
             return Some(number);
@@ -165,8 +168,8 @@ impl Table {
             .map(|(_, number)| number)
     }
 
-    /// Returns the first in an order, after filing stale entries again. After [`EXAMINED_MAX`] of
-    /// them one that is close to the first will do.
+    /// Returns the first connection in an order, after filing stale entries again. After
+    /// [`EXAMINED_MAX`] of them, returns one that is close to the first.
     pub(super) fn first_in(&mut self, order: Order) -> Option<(u64, u64)> {
         for _ in 0..=EXAMINED_MAX {
             let first = self.orders.first(order)?;
@@ -184,6 +187,7 @@ impl Table {
 
     fn first_of_the_loudest(&self, now: u64) -> Option<u64> {
         let numbers = self.peers.of_the_loudest(now)?;
+        // A connection that has carried no push yet may be receiving one: its head exempts it.
         let is_unproved = |number: &u64| {
             let entry = self.open.get(number);
             entry.is_some_and(|entry| entry.activity.group().is_unproved())

@@ -1,4 +1,4 @@
-//! The files of certificate and key, and why they cannot be used.
+//! The files of a certificate and its key, and why they cannot be used.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -11,7 +11,7 @@ use crate::net::limits::TLS_FILE_BYTES_MAX;
 /// The files of certificate and key, both in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate, then those between it and a root.
+    /// The certificate, followed by those between it and a root.
     pub certificate: PathBuf,
     /// The private key.
     pub private_key: PathBuf,
@@ -25,22 +25,22 @@ pub enum TlsError {
     Unreadable {
         /// The path of the configuration key.
         key: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file holds something else.
+    /// A file contains something else.
     #[error("{key} = {path:?}: there is no {wanted} in PEM in it")]
     Empty {
         /// The path of the configuration key.
         key: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What should be there.
+        /// What should be in it.
         wanted: &'static str,
     },
-    /// They do not belong together, or are of a kind that is not understood.
+    /// The two do not belong together, or their kind is not supported.
     #[error(
         "server.tls.certificate = {certificate:?} cannot be used with server.tls.private_key = \
          {private_key:?}: {problem}"
@@ -50,7 +50,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The key's file.
         private_key: PathBuf,
-        /// What is wrong and what to do.
+        /// What is wrong and how to fix it.
         problem: String,
     },
 }
@@ -78,7 +78,7 @@ impl Bytes {
         })
     }
 
-    /// Tells one content from another, in this process only.
+    /// Distinguishes one content from another within this process.
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.certificate, &self.private_key).hash(&mut hasher);

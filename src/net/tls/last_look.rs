@@ -1,6 +1,7 @@
-//! What the last look at the files found, and so whether a change has settled.
+//! What the last look at the files found, and whether a change has settled.
 
-/// What the last look found that is not in use; the inner `None` if the files cannot be read.
+/// What the last look found, if that is not in use yet. The inner `None`: the files could not be
+/// read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LastLook {
     last: Option<Option<u64>>,
@@ -8,7 +9,7 @@ pub(super) struct LastLook {
 }
 
 impl LastLook {
-    /// Returns whether the same was found twice in a row, and that for the first time.
+    /// Returns `true` when the same was found twice in a row for the first time.
     pub(super) fn settles(&mut self, found: Option<u64>) -> bool {
         if self.last != Some(found) {
             *self = Self {

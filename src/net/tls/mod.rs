@@ -1,4 +1,4 @@
-//! TLS on accepted sockets: one pair of certificate and key, read again when it changes.
+//! TLS on accepted sockets: one certificate and its key, reloaded when they change.
 //!
 //! A pair that cannot be used never replaces one that can.
 

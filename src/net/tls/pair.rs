@@ -14,10 +14,10 @@ use x509_cert::der::Decode as _;
 use crate::net::tls::files::{Bytes, TlsError, TlsFiles};
 use crate::tls_error;
 
-/// The only protocol that ALPN offers: MNS speaks no other.
+/// The only protocol offered by ALPN, because MNS speaks no other.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// A word in every PEM file whose key needs a passphrase.
+/// A word that occurs in every PEM file whose key needs a passphrase.
 const ENCRYPTED: &[u8] = b"ENCRYPTED";
 
 /// A pair in use.
@@ -41,7 +41,7 @@ impl Pair {
         let chain = chain
             .ok_or_else(|| empty("server.tls.certificate", &files.certificate, "certificate"))?;
         let key = PrivateKeyDer::from_pem_slice(&bytes.private_key).map_err(|_no_key| {
-            // PKCS#8 says so in its label, the older forms in a header.
+            // PKCS#8 has it in the label, older formats in a header.
             let is_encrypted = bytes
                 .private_key
                 .windows(ENCRYPTED.len())
@@ -77,7 +77,7 @@ impl Pair {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/1.1, no certificates of clients.
+/// TLS 1.2 and 1.3, HTTP/1.1, no client certificates.
 fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -1,4 +1,4 @@
-//! The pair in use, and the watch on its files.
+//! The certificate and key in use, and the watch on their files.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +17,10 @@ use crate::net::tls::last_look::LastLook;
 use crate::net::tls::pair::Pair;
 use crate::report::Report;
 
-/// The server's side of TLS.
+/// The server side of TLS.
 pub struct Tls {
     pair: ArcSwap<Pair>,
-    /// Locked while one pair replaces another, so that a slow look cannot undo a reload.
+    /// Locked while a pair is replaced, so that a slow look cannot undo a reload.
     change: Mutex<()>,
 }
 
@@ -37,10 +37,10 @@ impl Tls {
         })
     }
 
-    /// Uses the pair that is now in `files`. Open connections keep theirs.
+    /// Switches to the pair that is now in `files`. Open connections continue with theirs.
     ///
     /// # Errors
-    /// [`TlsError`]: the pair before stays in use.
+    /// [`TlsError`]: the previous pair stays in use.
     pub fn replace(&self, files: TlsFiles) -> Result<(), TlsError> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = Bytes::read(&files)?;
@@ -48,13 +48,13 @@ impl Tls {
         Ok(())
     }
 
-    /// Returns when the certificate expires, as it claims.
+    /// The expiry that the certificate claims.
     #[must_use]
     pub fn not_after(&self) -> Option<SystemTime> {
         self.pair.load().not_after
     }
 
-    /// Speaks TLS on a connection, within [`HANDSHAKE_TIMEOUT`].
+    /// Performs the TLS handshake on a connection, within [`HANDSHAKE_TIMEOUT`].
     pub(in crate::net) async fn accept(
         &self,
         stream: TcpStream,
@@ -65,7 +65,7 @@ impl Tls {
             .map_err(|_elapsed| io::ErrorKind::TimedOut)?
     }
 
-    /// Reads the files every [`TLS_LOOK_PERIOD`] and uses a pair that has changed, until `stop`.
+    /// Reads the files every [`TLS_LOOK_PERIOD`] and switches to a changed pair, until `stop`.
     pub(in crate::net) async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut last_look = LastLook::default();
         loop {
@@ -92,11 +92,12 @@ impl Tls {
         let read = Bytes::read(&in_use.files);
         let found = read.as_ref().ok().map(Bytes::digest);
         if found == Some(in_use.digest) {
+            // The files are those in use: there was no change, or it was undone.
             *last_look = LastLook::default();
             return;
         }
-        // Two files cannot be replaced at once. So a change counts once two looks in a row have
-        // found the same, and a pair that cannot be used is reported once.
+        // Two files cannot be replaced at once. So a change takes effect once two looks in a row
+        // have found the same content, and an unusable pair is reported once.
         if !last_look.settles(found) {
             return;
         }
