@@ -1,7 +1,7 @@
-//! How a client signs its requests to the REST API (`docs/emulator.md`).
+//! The signatures of clients' requests to the REST API (`docs/emulator.md`).
 //!
-//! Version 2: the string to sign is that of a push, the signature HMAC-SHA1 under the access key's
-//! secret. Version 4 is in `signature_v4.rs`.
+//! Version 2 signs the same text as a push, with HMAC-SHA1 and the access key's secret. Version 4
+//! is in `signature_v4.rs`.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -16,15 +16,15 @@ use sha1::Sha1;
 use crate::mns::signature_v4::{self, ALGORITHM, Scope};
 use crate::mns::{Form, string_to_sign};
 
-/// What precedes the access key's id in version 2.
+/// The word before the access key's id in version 2.
 const SCHEME: &str = "MNS ";
 
-/// An access key: whoever knows its secret is its owner.
+/// An access key. Whoever knows its secret may act as its owner.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey {
     /// The id, which is sent.
     pub id: String,
-    /// The secret, which is not.
+    /// The secret, which is never sent.
     pub secret: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Authorization {
 }
 
 impl AccessKey {
-    /// Signs a request that has all headers but Authorization, with version 2.
+    /// Signs a request with version 2. All headers but Authorization must be set.
     #[must_use]
     pub fn authorize(&self, request: &Request<Bytes>) -> Authorization {
         let signature = self
@@ -55,7 +55,7 @@ impl AccessKey {
         }
     }
 
-    /// The same with version 4, for one region. `time` is the one in the request's Date.
+    /// Signs a request with version 4 for one region. `time` must be that of the request's Date.
     #[must_use]
     pub fn authorize_v4(
         &self,
@@ -76,10 +76,10 @@ impl AccessKey {
         }
     }
 
-    /// Whether a request was signed with this key, with either version. Takes the same time for
-    /// every wrong signature.
+    /// Whether a request was signed with this key, with either version. The comparison takes the
+    /// same time for every wrong signature.
     ///
-    /// A signature of version 4 is good for the region that it names, on the day of the request's
+    /// A signature of version 4 is valid for the region that it names, on the day of the request's
     /// Date.
     #[must_use]
     pub fn authorized(&self, request: &Request<Bytes>, authorization: &Authorization) -> bool {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vectors_of_the_vendors_sdk_come_out() {
+    fn the_vectors_of_the_vendors_sdk_are_reproduced() {
         let vectors = include_str!("../../tests/vectors/request-signing/hmac-sha1.tsv");
         assert_eq!(vectors.lines().count(), 7);
         for line in vectors.lines() {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_signed_as_the_sdk_signs_it_and_known_again() {
+    fn a_request_is_signed_as_the_sdk_signs_it_and_verifies() {
         let request = Request::post("/queues/TestQueue")
             .header("Date", "Tue, 03 Jun 2025 11:23:48 GMT")
             .header("X-mns-ABCdef", "abcDEF")
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_no_authorization_and_the_secret_is_never_shown() {
+    fn other_values_are_rejected_and_the_secret_is_never_shown() {
         for value in [
             "",
             "MNS",

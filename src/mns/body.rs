@@ -1,4 +1,4 @@
-//! The body of a push: which of the three formats it has, and the notification in it.
+//! The body of a push: its format, one of three, and the notification in it.
 
 use std::borrow::Cow;
 
@@ -25,12 +25,12 @@ const ENVELOPE_TYPES: [&str; 4] = [
 ];
 
 impl<'a> Notification<'a> {
-    /// Reads a push in whichever format it is.
+    /// Reads a push in any of the formats.
     ///
     /// Without `x-mns-message-id` the body is XML (`<`) or JSON (`{`). With it, the body is an
-    /// envelope only if it decodes as one whose `MessageId` is that of the header, if no other
-    /// header contradicts it, and if the signed headers show that MNS wrote it or state all that it
-    /// states of its origin; anything else is SIMPLIFIED.
+    /// envelope only if three conditions are met: it decodes as one with the `MessageId` of the
+    /// header, no other header contradicts it, and the signed headers either show that MNS wrote it
+    /// or repeat what it says of its origin. Any other body is SIMPLIFIED.
     ///
     /// # Errors
     /// An [`InvalidNotification`]; never for SIMPLIFIED.
@@ -45,12 +45,12 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// Whether the headers, which MNS signs and no publisher writes, confirm the envelope.
+    /// Whether the headers confirm the envelope. MNS signs them, and no publisher writes them.
     ///
     /// The body of a SIMPLIFIED push is the publisher's own text. The message id does not prove
-    /// that MNS wrote an envelope: ids before 2019 hold a time and a counter, so a publisher can
-    /// guess one. Only `Content-Type`, which follows from the format of the subscription, or a
-    /// header for each attribute can.
+    /// that MNS wrote an envelope: ids before 2019 contain a time and a counter, so a publisher can
+    /// guess one. The proof is either `Content-Type`, which follows from the format of the
+    /// subscription, or a header for each attribute.
     fn is_vouched_for(&self, headers: &HeaderMap) -> bool {
         let origin = [
             (header::MESSAGE_ID, &self.message_id),
@@ -67,12 +67,11 @@ impl<'a> Notification<'a> {
         })
     }
 
-    /// What can be read of an envelope that [`decode`](Self::decode) refuses. The message is the
-    /// whole body, as it was signed.
+    /// Reads what is readable of an envelope that [`decode`](Self::decode) rejects. The message is
+    /// the whole body, as it was signed.
     ///
-    /// All other attributes are read around the message, or none of them if one is doubled or
-    /// cannot be read: a reader who guesses could be made to guess an owner. What is not read is
-    /// empty.
+    /// The other attributes are read around the message. If one of them is duplicated or
+    /// unreadable, all are left empty: a reader that guesses could be made to guess an owner.
     #[must_use]
     pub fn decode_as_raw(body: &[u8]) -> Notification<'static> {
         let text = String::from_utf8_lossy(without_byte_order_mark(body));
@@ -130,9 +129,9 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// The body of a push of this notification in its format, as MNS lays it out.
+    /// Encodes the notification in its format, laid out as MNS does.
     ///
-    /// In XML and JSON every value must be UTF-8; what is not is replaced. The SIMPLIFIED body is
+    /// In XML and JSON every value must be UTF-8; other bytes are replaced. A SIMPLIFIED body is
     /// the message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -157,7 +156,7 @@ fn is_type_of_envelope(headers: &HeaderMap) -> bool {
         .any(|known| known.eq_ignore_ascii_case(essence))
 }
 
-/// How an envelope is written, by its first character.
+/// The kind of an envelope, by its first character.
 #[derive(Clone, Copy)]
 enum EnvelopeKind {
     Xml,
@@ -203,7 +202,7 @@ mod tests {
     }
 
     const ID: &str = "F6EA56633844DBFC-1-154BDFB8059-200000004";
-    /// The headers that state where a notification comes from, with the values of [`notification`].
+    /// The headers that state the origin of a notification, with the values of [`notification`].
     const ORIGIN: [(&str, &str); 4] = [
         ("x-mns-topic-owner", "1269128356620446"),
         ("x-mns-topic-name", "MyTopic1"),
@@ -219,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn a_simplified_body_never_speaks_for_its_origin_whatever_id_its_publisher_guessed() {
+    fn a_simplified_body_never_defines_its_origin_whatever_id_its_publisher_guessed() {
         for format in [ContentFormat::Xml, ContentFormat::Json] {
             let body = notification(format, "hello", "").encode();
-            // All headers but one: what the missing one states would be the publisher's word.
+            // All headers but one: the publisher could choose what the missing one states.
             for left_out in 0..ORIGIN.len() {
                 let mut some = ORIGIN.to_vec();
                 some.remove(left_out);
@@ -267,7 +266,7 @@ mod tests {
             assert_eq!(Notification::decode(&typed).as_ref(), Ok(&inner), "{kind}");
             let named = with(request(inner.encode(), Some(ID)), &ORIGIN);
             assert_eq!(Notification::decode(&named).as_ref(), Ok(&inner));
-            // Another id, or another word in any header, makes it a message.
+            // Another id, or another value in any header, makes it a message.
             let foreign = with(
                 request(inner.encode(), Some("0000")),
                 &[("content-type", kind)],
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_neither_is_refused_without_the_header_and_a_message_with_it() {
+    fn an_unknown_body_is_rejected_without_the_header_and_a_message_with_it() {
         for body in ["", " ", "hello", "[]", "\u{feff}"] {
             let body = body.as_bytes().to_vec();
             assert_eq!(
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_around_a_message_is_read_in_one_way_or_not_at_all() {
+    fn attributes_around_a_message_are_read_unambiguously_or_not_at_all() {
         let xml = String::from_utf8(notification(ContentFormat::Xml, "&#;", "t").encode()).unwrap();
         let json = String::from_utf8(notification(ContentFormat::Json, "m", "t").encode()).unwrap();
         let replaced = |text: &str, from: &str, to: &[u8]| {
@@ -373,7 +372,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes_to_the_same(
+        fn every_notification_survives_a_round_trip(
             message in any::<String>(),
             tag in "[^\0]{0,16}",
             json in any::<bool>(),

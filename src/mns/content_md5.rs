@@ -1,7 +1,7 @@
-//! `Content-MD5`, the only tie between the signature and the body.
+//! `Content-MD5`, the only link between the signature and the body.
 //!
 //! MNS has written it in three notations over the years (protocol.md 1.3). They differ in length,
-//! so there is never a doubt which one is meant:
+//! so the notation is never ambiguous:
 //!
 //! | notation | length | seen |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | base64 of the 32 hex digits | 44 | XML pushes, 2015 and 2016 |
 //! | base64 of the 16 raw bytes (RFC 1864) | 24 | never, but it is what the name promises |
 //!
-//! Public receivers of JSON pushes, written from 2016 to 2019, insist on the second one.
+//! Public receivers of JSON pushes, written from 2016 to 2019, require the second one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ pub struct ContentMd5 {
     digest: [u8; 16],
 }
 
-/// How a `Content-MD5` is written.
+/// A notation of `Content-MD5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notation {
     /// Plain upper-case hex.
@@ -33,7 +33,7 @@ pub enum Notation {
 }
 
 impl ContentMd5 {
-    /// Reads a header value; `None` if it is in none of the three notations.
+    /// Reads a header value. `None` if it has none of the three notations.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let digest = match value.len() {
@@ -53,7 +53,7 @@ impl ContentMd5 {
         }
     }
 
-    /// As upper-case hex, the form of `MessageMD5`.
+    /// The digest as upper-case hex, the form of `MessageMD5`.
     #[must_use]
     pub fn upper_hex(self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
@@ -65,7 +65,7 @@ impl ContentMd5 {
             .collect()
     }
 
-    /// As a header value in one of the notations.
+    /// The digest as a header value in one of the notations.
     #[must_use]
     pub fn written(self, notation: Notation) -> String {
         match notation {

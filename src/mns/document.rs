@@ -1,7 +1,7 @@
-//! The XML documents of the REST API (`docs/emulator.md`): small trees of elements that hold text.
+//! The XML documents of the REST API (`docs/emulator.md`): small trees of elements with text.
 //!
-//! Elements are known by their local name, since clients write the namespace with and without its
-//! final slash. What is written has the layout of the service.
+//! Elements are matched by their local name, because clients write the namespace with and without
+//! its final slash. Output has the layout of the service.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -12,24 +12,24 @@ const DEPTH_MAX: usize = 8;
 /// The namespace as the service writes it: without a final slash.
 const NAMESPACE: &str = "http://mns.aliyuncs.com/doc/v1";
 
-/// An element with its text and the elements inside.
+/// An element with its text and its children.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Element {
     /// The local name.
     pub name: String,
-    /// The text directly inside, decoded, not trimmed. Meaningless if there are children.
+    /// The text directly inside, decoded and not trimmed. Meaningless if there are children.
     pub text: String,
     /// The elements inside, in order.
     pub children: Vec<Self>,
 }
 
-/// Bytes that are no document of the API.
+/// Bytes that are not a document of the API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the document is malformed: {0}")]
 pub struct MalformedDocument(String);
 
 impl Element {
-    /// An element that holds text.
+    /// An element that contains text.
     #[must_use]
     pub fn of_text(name: &str, text: impl Into<String>) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Element {
         }
     }
 
-    /// An element that holds others.
+    /// An element that contains other elements.
     #[must_use]
     pub fn of_children(name: &str, children: Vec<Self>) -> Self {
         Self {
@@ -64,11 +64,11 @@ impl Element {
     /// Reads a document.
     ///
     /// # Errors
-    /// [`MalformedDocument`]: no well-formed XML, a document type, or too deep.
+    /// [`MalformedDocument`]: not well-formed XML, with a document type, or too deeply nested.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedDocument> {
         let text = std::str::from_utf8(bytes).map_err(malformed)?;
         let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
-        // The elements that are open, the root first; its end gives the document.
+        // The open elements, the root first. The end of the root completes the document.
         let mut open: Vec<Self> = Vec::new();
         let mut root = None;
         loop {
@@ -142,8 +142,8 @@ impl Element {
     }
 }
 
-/// A text as it is written in an element. A carriage return that is not written as a reference is a
-/// line feed to its reader (XML 1.0, 2.11).
+/// A text as written in an element. Carriage returns become references, because a reader takes a
+/// literal one for a line feed (XML 1.0, 2.11).
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -151,7 +151,7 @@ pub(super) fn escaped(text: &str) -> String {
         .replace('\r', "&#13;")
 }
 
-/// Puts a complete element into the one around it, or makes it the root.
+/// Adds a complete element to its parent, or makes it the root.
 fn close(
     element: Element,
     open: &mut [Element],
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_carriage_return_survives_a_reader_that_makes_line_feeds_of_it() {
+    fn a_carriage_return_survives_a_reader_that_normalises_line_ends() {
         let written = Element::of_text("MessageBody", "a\r\nb\rc\n").document();
         assert!(
             written.ends_with(">a&#13;\nb&#13;c\n</MessageBody>"),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn everything_else_is_rejected() {
         let deep = format!("{}{}", "<a>".repeat(9), "</a>".repeat(9));
         for text in [
             "",
@@ -273,7 +273,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(texts in proptest::collection::vec(any::<String>(), 1..4)) {
+        fn documents_survive_encoding(texts in proptest::collection::vec(any::<String>(), 1..4)) {
             let children = texts.iter().map(|text| Element::of_text("Item", text));
             let children: Vec<Element> = children.collect();
             let written = Element::of_children("List", children.clone()).document();

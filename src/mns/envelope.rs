@@ -1,18 +1,18 @@
-//! The values of an envelope, by name, while it is read.
+//! The values of an envelope by name, collected while it is read.
 
 use std::borrow::Cow;
 
 use crate::mns::content_format::ContentFormat;
 use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 
-/// The values of an envelope while it is read, by name.
+/// The values of an envelope by name, collected while it is read.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
     values: [Option<Cow<'a, str>>; ATTRIBUTES.len()],
 }
 
 impl<'a> Envelope<'a> {
-    /// Sets a value. Names that are no attributes are ignored, as unknown elements are.
+    /// Sets a value. Names that are not attributes are ignored.
     pub(super) fn set(
         &mut self,
         name: &str,
@@ -29,7 +29,7 @@ impl<'a> Envelope<'a> {
         Ok(())
     }
 
-    /// What is absent is empty.
+    /// Leaves absent values empty.
     pub(super) fn into_partial(self, format: ContentFormat) -> Notification<'a> {
         let [
             md5,
@@ -58,7 +58,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// All eight required elements are there: present but empty counts as present.
+    /// Requires the eight mandatory elements. One that is present but empty counts as present.
     pub(super) fn into_notification(
         self,
         format: ContentFormat,

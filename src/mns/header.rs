@@ -1,8 +1,8 @@
-//! The names of the headers of a push, in lower case as HTTP libraries keep them.
+//! The names of the headers of a push, in lower case as HTTP libraries store them.
 
 use http::HeaderName;
 
-/// The prefix of every header that MNS signs by name.
+/// The prefix of the headers that MNS signs, whatever their name.
 pub const MNS_PREFIX: &str = "x-mns-";
 
 /// Base64 of the signature, without a scheme word before it.
@@ -13,7 +13,7 @@ pub const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 pub const CONTENT_TYPE: HeaderName = http::header::CONTENT_TYPE;
 /// When the push was signed.
 pub const DATE: HeaderName = http::header::DATE;
-/// May replace `Date`.
+/// Replaces `Date`, if present.
 pub const MNS_DATE: HeaderName = HeaderName::from_static("x-mns-date");
 /// Base64 of the address of the signing certificate.
 pub const SIGNING_CERT_URL: HeaderName = HeaderName::from_static("x-mns-signing-cert-url");
@@ -25,7 +25,7 @@ pub const VERSION: HeaderName = HeaderName::from_static("x-mns-version");
 pub const MESSAGE_ID: HeaderName = HeaderName::from_static("x-mns-message-id");
 /// The tag of a SIMPLIFIED push, where the message has one.
 pub const MESSAGE_TAG: HeaderName = HeaderName::from_static("x-mns-message-tag");
-/// Milliseconds since 1970, as text.
+/// The tag of a SIMPLIFIED push, if the message has one.
 pub const PUBLISH_TIME: HeaderName = HeaderName::from_static("x-mns-publish-time");
 /// The account id of the topic's owner.
 pub const TOPIC_OWNER: HeaderName = HeaderName::from_static("x-mns-topic-owner");

@@ -13,9 +13,9 @@ use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 
 /// Reads a JSON object with the names of the XML elements.
 ///
-/// Keys may come in any order and unknown ones are ignored. A whole number counts as its text,
-/// since some envelopes write `PublishTime` so. `null` counts as absent. A control character in a
-/// string need not be escaped.
+/// Keys may be in any order, and unknown ones are ignored. A whole number counts as its text,
+/// because some envelopes write `PublishTime` that way. `null` counts as absent. Control characters
+/// in strings may be unescaped.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
     let error = match read::<true>(text) {
         Err(error @ InvalidNotification::Malformed(_)) => error,
@@ -24,14 +24,14 @@ pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification
     let Some(escaped) = with_controls_escaped(text) else {
         return Err(error);
     };
-    // The error is about the text that came.
+    // The error must describe the text that was received.
     let envelope = read::<true>(&escaped).or(Err(error))?;
     Ok(envelope
         .into_notification(ContentFormat::Json)?
         .into_owned())
 }
 
-/// Reads the attributes around a message that cannot be read.
+/// Reads the attributes around a message that cannot be decoded.
 pub(super) fn decode_around_message(
     text: &str,
 ) -> Result<Notification<'static>, InvalidNotification> {
@@ -47,7 +47,7 @@ fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNot
     let mut envelope = Envelope::default();
     let mut seen = Vec::with_capacity(ATTRIBUTES.len());
     for (name, value) in members.0 {
-        // A null counts here: of two values some readers take the first and some the last.
+        // A `null` counts here: of two values some readers take the first and some the last.
         if seen.contains(&name) {
             return Err(InvalidNotification::ElementDoubled(name));
         }
@@ -59,11 +59,11 @@ fn read<const WITH_MESSAGE: bool>(text: &str) -> Result<Envelope<'_>, InvalidNot
     Ok(envelope)
 }
 
-/// The text with each control character in a string escaped as JSON requires; `None` if it has no
-/// such character.
+/// Escapes each control character in a string as JSON requires. `None` if there is no such
+/// character.
 ///
-/// RFC 8259 forbids them there, and some serialisers write them all the same. They can only mean
-/// themselves.
+/// RFC 8259 forbids them there, but some serialisers write them unescaped. They have only one
+/// possible meaning.
 fn with_controls_escaped(text: &str) -> Option<String> {
     if !text.bytes().any(|byte| byte < b' ') {
         return None;
@@ -86,11 +86,11 @@ fn with_controls_escaped(text: &str) -> Option<String> {
     Some(escaped)
 }
 
-/// The known members of the object, doubled ones included. Without `WITH_MESSAGE` the value of the
+/// The known members of the object, duplicates included. Without `WITH_MESSAGE` the value of the
 /// message is skipped.
 struct Members<'a, const WITH_MESSAGE: bool>(Vec<(&'static str, Option<Cow<'a, str>>)>);
 
-/// A string, or a whole number as its text, or null.
+/// A string, a whole number as its text, or null.
 struct Value<'a>(Option<Cow<'a, str>>);
 
 impl<'de, const WITH_MESSAGE: bool> Deserialize<'de> for Members<'de, WITH_MESSAGE> {
@@ -115,7 +115,7 @@ impl<'de, const WITH_MESSAGE: bool> Visitor<'de> for MembersVisitor<WITH_MESSAGE
                 .iter()
                 .find(|known| key.as_deref() == Some(**known))
             {
-                // A doubled member ends the reading soon: the list cannot grow past its bound.
+                // A duplicate ends the reading soon, so the list cannot grow past its bound.
                 Some(name) if members.len() <= ATTRIBUTES.len() => {
                     let value = if WITH_MESSAGE || *name != "Message" {
                         map.next_value::<Value<'_>>()?
@@ -168,7 +168,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// Lays a notification out as the real envelope of 2022 is: compact, in its order of keys.
+/// Encodes a notification as in the real envelope of 2022: compact, with its order of keys.
 pub(super) fn encode(notification: &Notification<'_>) -> String {
     let mut members: Vec<String> = Vec::with_capacity(ATTRIBUTES.len());
     for (name, value) in [
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_control_character_in_a_string_is_itself_and_nothing_else_changes() {
+    fn a_raw_control_character_in_a_string_is_accepted_and_nothing_else_changes() {
         for (value, message) in [
             ("a\tb", "a\tb"),
             ("\r\n\0\u{1f}", "\r\n\0\u{1f}"),
@@ -228,7 +228,7 @@ mod tests {
                 "{value:?}"
             );
         }
-        // A backslash and a line end may stand for both, for the line end, or for nothing.
+        // A backslash and a line end may mean both of them, the line end, or nothing.
         for value in ["\\\n", "a\\\tb", "\u{1}\",\"Message\":\""] {
             let text = format!("{{{REST},\"Message\":\"{value}\",\"PublishTime\":1}}");
             assert!(decode(&text).is_err(), "{value:?}");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_notification_is_refused() {
+    fn everything_else_is_rejected() {
         for text in [
             "{".to_owned(),
             "{}".to_owned(),

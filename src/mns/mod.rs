@@ -1,7 +1,7 @@
-//! The words of MNS: what a push is made of and how it is signed.
+//! The vocabulary of MNS: the parts of a push, and how it is signed.
 //!
 //! Everything here is pure: no clock, no disk, no network, no logging. A function takes bytes and
-//! gives a value or says why it cannot. Facts of the protocol carry their source:
+//! returns a value or an error with the reason. Facts about the protocol cite their source,
 //! `docs/protocol.md`.
 
 pub mod api;
@@ -36,5 +36,5 @@ pub use signing_cert_url::{
 };
 pub use string_to_sign::{Form, string_to_sign};
 
-/// Where MNS posts to an endpoint whose address has no path: that of the manual.
+/// The path to which MNS posts if an endpoint's address has none, according to the manual.
 pub const DEFAULT_PATH: &str = "/notifications";

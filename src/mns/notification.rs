@@ -1,4 +1,4 @@
-//! A notification: what a push says, whichever of the three formats says it.
+//! A notification: the content of a push, whichever of the three formats it has.
 
 use std::borrow::Cow;
 
@@ -18,15 +18,16 @@ pub const ATTRIBUTES: [&str; 9] = [
     "TopicName",
 ];
 
-/// The attributes of a notification, each as it was published: decoded once, never trimmed.
+/// The attributes of a notification as they were published: decoded once, never trimmed.
 ///
-/// Values are bytes, because the message of a SIMPLIFIED push and the values of its headers may be
-/// any bytes. An absent optional attribute is empty.
+/// Values are bytes, because the message of a SIMPLIFIED push and its header values may be
+/// arbitrary bytes. An absent optional attribute is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification<'a> {
-    /// How it was written.
+    /// The format of the push.
     pub format: ContentFormat,
-    /// Upper-case hex MD5 of the message, as MNS states it; of a SIMPLIFIED body, as it is.
+    /// Upper-case hex MD5 of the message, as MNS states it. For a SIMPLIFIED push, that of its
+    /// body.
     pub message_md5: Cow<'a, [u8]>,
     /// Account id of the topic's owner.
     pub topic_owner: Cow<'a, [u8]>,
@@ -34,31 +35,31 @@ pub struct Notification<'a> {
     pub publish_time: Cow<'a, [u8]>,
     /// Account id of the subscription's owner.
     pub subscriber: Cow<'a, [u8]>,
-    /// The tag that the publisher gave, or nothing.
+    /// The publisher's tag, or empty.
     pub message_tag: Cow<'a, [u8]>,
     /// The subscription's name.
     pub subscription_name: Cow<'a, [u8]>,
     /// Opaque; the same on every retry.
     pub message_id: Cow<'a, [u8]>,
-    /// The message. Base64 stays base64: nothing on the wire says which is meant.
+    /// The message. Base64 is not decoded: nothing in a push says whether the publisher meant it.
     pub message: Cow<'a, [u8]>,
     /// The topic's name.
     pub topic_name: Cow<'a, [u8]>,
 }
 
-/// A body that is no notification.
+/// A body that is not a notification.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNotification {
     /// Neither XML nor JSON, and no `x-mns-message-id` that would make it SIMPLIFIED.
     #[error("the body is neither XML nor JSON, and there is no x-mns-message-id header")]
     NotRecognised,
-    /// Not well-formed, or not a notification at its root.
+    /// Not well-formed, or the root is not a notification.
     #[error("the body is malformed: {0}")]
     Malformed(String),
     /// An XML or JSON body that is not UTF-8, or that declares another encoding.
     #[error("the body is not UTF-8")]
     NotUtf8,
-    /// A document type: MNS never sends one, and entity bombs need one.
+    /// There is a document type. MNS never sends one, and entity bombs need one.
     #[error("the body has a document type declaration")]
     DocumentType,
     /// A required element is absent.
@@ -70,7 +71,7 @@ pub enum InvalidNotification {
 }
 
 impl<'a> Notification<'a> {
-    /// The same without what it borrows.
+    /// The same, owning its values.
     #[must_use]
     pub fn into_owned(self) -> Notification<'static> {
         let owned = |value: Cow<'a, [u8]>| Cow::Owned(value.into_owned());
@@ -88,7 +89,8 @@ impl<'a> Notification<'a> {
         }
     }
 
-    /// What makes two deliveries one notification: owner, topic, subscription and message id.
+    /// The identity of a notification: owner, topic, subscription and message id. Two deliveries
+    /// with the same identity are duplicates.
     #[must_use]
     pub fn identity(&self) -> [&[u8]; 4] {
         [
@@ -119,7 +121,7 @@ impl<'a> Notification<'a> {
         })
     }
 
-    /// Whether `MessageMD5` is the digest of the message, whatever the case of its digits.
+    /// Whether `MessageMD5` is the digest of the message, in upper or lower case.
     #[must_use]
     pub fn message_md5_holds(&self) -> bool {
         self.format == ContentFormat::Simplified
@@ -130,7 +132,7 @@ impl<'a> Notification<'a> {
     }
 }
 
-/// A notification that tests of this layer share.
+/// A notification that the tests of this layer share.
 #[cfg(test)]
 pub(super) mod samples {
     use super::*;

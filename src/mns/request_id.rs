@@ -2,18 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How many digits of the id are its time.
+/// The number of digits that contain the time.
 const TIME_DIGITS: usize = 8;
 
 /// When MNS made the request. `None` if its id does not begin with hex digits.
 ///
-/// The first eight of the 24 digits of `x-mns-request-id` are seconds of Unix time, as in the
-/// captures of 2016, where they are those of Date. Nobody says whether a retry has a new Date, or a
-/// new id: the log has both, so that it can be seen.
+/// The first eight of the 24 digits of `x-mns-request-id` are seconds of Unix time. In the captures
+/// of 2016 they equal Date. It is not documented whether a retry has a new Date or a new id; the
+/// log has both, so that this can be observed.
 #[must_use]
 pub fn request_time(id: &[u8]) -> Option<SystemTime> {
     let digits = std::str::from_utf8(id.get(..TIME_DIGITS)?).ok()?;
-    // A sign is no digit.
+    // `from_str_radix` would accept a sign.
     let digits =
         Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     let seconds = u64::from_str_radix(digits, 16).ok()?;

@@ -1,4 +1,4 @@
-//! Version 4 of the signatures of requests to the REST API (`docs/emulator.md`).
+//! Signatures of version 4 for requests to the REST API (`docs/emulator.md`).
 //!
 //! ```text
 //! MNS4-HMAC-SHA256
@@ -11,9 +11,9 @@
 //!                                                    an empty line, and a line break after it
 //! ```
 //!
-//! The key is derived from the secret, the day, the region and the product, so a signature is good
-//! for one day in one region. The variant of the private cloud (`APSARA-MNS4-HMAC-SHA256`) is left
-//! out.
+//! The key is derived from the secret, the day, the region and the product, so a signature is valid
+//! for one day in one region. The variant of the private cloud (`APSARA-MNS4-HMAC-SHA256`) is not
+//! supported.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,9 +30,9 @@ use crate::mns::header;
 
 /// The first word of the header's value, and the first line of the text.
 pub(super) const ALGORITHM: &str = "MNS4-HMAC-SHA256";
-/// Behind the region in every scope.
+/// The end of every scope, after the region.
 const SCOPE_END: &str = "mns/aliyun_v4_request";
-/// What stays as it is in a query: the unreserved characters of RFC 3986.
+/// The characters that are not encoded in a query: the unreserved ones of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -40,7 +40,7 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// Where and when a signature of version 4 is good.
+/// The day and the region in which a signature of version 4 is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// The day in UTC, as in `20250603`.
@@ -61,7 +61,7 @@ impl Scope {
         }
     }
 
-    /// Reads `DAY/REGION/mns/aliyun_v4_request`; `None` for another product or another form.
+    /// Reads `DAY/REGION/mns/aliyun_v4_request`. `None` for another product or another form.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (day, rest) = text.split_once('/')?;
         let (region, end) = rest.split_once('/')?;
@@ -89,13 +89,13 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The region in the host of an account's endpoint, `ACCOUNT.mns.REGION.aliyuncs.com`; `None` for
+/// The region in the host of an account's endpoint, `ACCOUNT.mns.REGION.aliyuncs.com`. `None` for
 /// any other host.
 #[must_use]
 pub fn region_of(host: &str) -> Option<&str> {
     let name = host.split_once(':').map_or(host, |(name, _port)| name);
     let region = name.split_once(".mns.")?.1.strip_suffix(".aliyuncs.com")?;
-    // The names of the network inside the region, which take the same signatures.
+    // The endpoints inside the region's network accept the same signatures.
     let region = region.strip_suffix("-vpc").unwrap_or(region);
     Some(region.strip_suffix("-internal").unwrap_or(region))
 }
@@ -108,7 +108,7 @@ pub(super) fn mac(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// The time that a request names: its `Date`, else its `x-mns-date`.
+/// The time that a request states: `Date`, or else `x-mns-date`.
 pub(super) fn signed_at(request: &Request<Bytes>) -> Option<SystemTime> {
     let value = request
         .headers()
@@ -154,7 +154,7 @@ pub(super) fn text(request: &Request<Bytes>, time: SystemTime, scope: &Scope) ->
     text
 }
 
-/// Of two values under one name the last one counts, as in the vendor's maps.
+/// If a name occurs twice, the last value counts, as in the vendor's implementation.
 fn canonical_query(query: &str) -> String {
     let encoded = |text: &str| utf8_percent_encode(text.trim(), QUERY).to_string();
     let pairs = query
@@ -182,7 +182,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// As in `20250603T105235Z`. A `Date` is between 1970 and 9999, and so does our clock.
+/// The form of `20250603T105235Z`. A `Date` is between 1970 and 9999, and so is our clock.
 fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time)
         .to_string()
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_requests_of_the_vendors_sdk_are_signed_as_it_signs_them_and_known_again() {
+    fn the_requests_of_the_vendors_sdk_are_signed_as_it_signs_them_and_verify() {
         let vectors = include_str!("../../tests/vectors/request-signing/v4.tsv");
         assert_eq!(vectors.lines().count(), 5);
         for line in vectors.lines() {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_of_another_day_than_that_of_date_is_refused_though_all_else_is_signed() {
+    fn a_scope_whose_day_differs_from_date_is_rejected_although_the_rest_is_signed() {
         let key = AccessKey {
             id: "id".to_owned(),
             secret: "secret".to_owned(),

@@ -1,4 +1,4 @@
-//! A request that carries everything a signature needs, each part once and decoded.
+//! A request with everything that a signature check needs, each part single and decoded.
 
 use std::time::SystemTime;
 
@@ -11,9 +11,9 @@ use http::{HeaderName, Request};
 use crate::mns::header;
 use crate::mns::{ContentMd5, Form, string_to_sign};
 
-/// A push whose signature can be looked at: the needed headers are there, single and decodable.
+/// A push whose signature can be checked: the required headers are present, single and decodable.
 ///
-/// It says nothing yet about whether any of them is true.
+/// Nothing is known yet about whether they are true.
 #[derive(Debug)]
 pub struct SignedRequest<'r> {
     request: &'r Request<Bytes>,
@@ -23,25 +23,25 @@ pub struct SignedRequest<'r> {
     content_md5: Option<ContentMd5>,
 }
 
-/// Why a request cannot be a push: the sender's doing, or that of a proxy on the way.
+/// Why a request cannot be a push. The sender or a proxy caused it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {
-    /// A header that every push has is absent.
+    /// A header that every push has is missing.
     #[error("the header {0} is missing")]
     HeaderMissing(HeaderName),
-    /// A header whose value is signed occurs twice, and nothing says which one MNS would mean.
+    /// A header whose value is signed occurs twice, so it is ambiguous which one MNS signed.
     #[error("the header {0} is there more than once")]
     HeaderDoubled(HeaderName),
-    /// A header's value is not in the notation that it must have.
+    /// A header's value does not have its required notation.
     #[error("the value of the header {0} cannot be decoded")]
     HeaderUndecodable(HeaderName),
 }
 
 impl<'r> SignedRequest<'r> {
-    /// Looks at the headers of a request, and only at those.
+    /// Reads the headers of a request. Does not read its body.
     ///
     /// # Errors
-    /// The first [`Defect`] found: doubled, then missing, then undecodable headers.
+    /// The first [`Defect`]: duplicated headers, then missing ones, then undecodable ones.
     pub fn of(request: &'r Request<Bytes>) -> Result<Self, Defect> {
         refuse_doubled(request)?;
         let headers = request.headers();
@@ -83,7 +83,7 @@ impl<'r> SignedRequest<'r> {
         &self.signature
     }
 
-    /// The address of the certificate, decoded but not checked.
+    /// The address of the certificate, decoded and not checked.
     #[must_use]
     pub fn certificate_address(&self) -> &[u8] {
         &self.certificate_address
@@ -95,13 +95,14 @@ impl<'r> SignedRequest<'r> {
         self.date
     }
 
-    /// The digest that the signature covers.
+    /// The digest of the body that the signature covers.
     #[must_use]
     pub fn content_md5(&self) -> Option<ContentMd5> {
         self.content_md5
     }
 
-    /// The address of the certificate in any request that has one, needed headers or not.
+    /// The address of the certificate in any request that has one, whether or not it has the
+    /// required headers.
     #[must_use]
     pub fn claimed_certificate_address(request: &Request<Bytes>) -> Option<Vec<u8>> {
         decode(
@@ -111,13 +112,13 @@ impl<'r> SignedRequest<'r> {
         .ok()
     }
 
-    /// The text that was signed, in the form of the manual.
+    /// The signed text, in the form of the manual.
     #[must_use]
     pub fn string_to_sign(&self) -> Vec<u8> {
         string_to_sign(self.request, Form::Documented)
     }
 
-    /// The text in the form of the vendor's samples, if it differs from the manual's.
+    /// The signed text in the form of the vendor's samples, if it differs from the manual's.
     #[must_use]
     pub fn other_string_to_sign(&self) -> Option<Vec<u8>> {
         let other = string_to_sign(self.request, Form::Samples);
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn x_mns_date_stands_in_for_date() {
+    fn x_mns_date_replaces_date() {
         assert_eq!(
             defect(|headers| {
                 let date = headers.remove("date").unwrap();

@@ -14,21 +14,21 @@ use http::Request;
 
 use crate::mns::header;
 
-/// Which reading of the rules: the manual and the vendor's samples disagree in two corners.
+/// The reading of the rules: the manual and the vendor's samples disagree in two details.
 ///
 /// For every push seen so far both give the same text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// The signature page: `x-mns-date` takes the place of `Date`; lines are sorted by name.
+    /// As on the signature page: `x-mns-date` replaces `Date`; lines are sorted by name.
     Documented,
-    /// The Python, Java and Go samples: only `Date` counts; the joined lines are sorted.
+    /// As in the Python, Java and Go samples: only `Date` counts; the joined lines are sorted.
     Samples,
 }
 
-/// The text whose signature the `Authorization` header carries.
+/// The text whose signature is in the `Authorization` header.
 ///
-/// Every `x-mns-*` header counts, known or not, with its value as received. Nothing is decoded,
-/// lower-cased (but for names, which HTTP folds) or normalised.
+/// Every `x-mns-*` header is included, known or not, with its value as received. Nothing is
+/// decoded, normalised or lower-cased, except the names, in which HTTP ignores case.
 #[must_use]
 pub fn string_to_sign(request: &Request<Bytes>, form: Form) -> Vec<u8> {
     let headers = request.headers();
@@ -58,7 +58,7 @@ pub fn string_to_sign(request: &Request<Bytes>, form: Form) -> Vec<u8> {
     text
 }
 
-/// The raw path with its query, as the signature covers it; `/` where the path is empty.
+/// The raw path with its query, as signed. An empty path is `/`.
 pub(super) fn target(request: &Request<Bytes>) -> &str {
     request
         .uri()
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_of_the_signature_page_comes_out_as_printed() {
+    fn the_sample_of_the_signature_page_is_reproduced() {
         let request = request(
             "/notifications",
             &[
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_forms_differ_in_their_two_corners_only() {
+    fn the_two_forms_differ_only_in_two_details() {
         let prefixed = request("/", &[("x-mns-a", "1"), ("x-mns-a-b", "2")]);
         assert_eq!(
             string_to_sign(&prefixed, Form::Documented),

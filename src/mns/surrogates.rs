@@ -1,29 +1,29 @@
-//! Characters beyond U+FFFF that somebody wrote as the two halves of a UTF-16 surrogate pair.
+//! Characters above U+FFFF that were written as the two halves of a UTF-16 surrogate pair.
 //!
-//! Java keeps text in UTF-16, and some of its serialisers write each half for itself: as a
-//! reference in XML, or as three bytes (CESU-8). The two together mean one character and nothing
-//! else. A half alone means none.
+//! Java stores text as UTF-16, and some of its serialisers encode each half separately: as a
+//! reference in XML, or as three bytes (CESU-8). Together the halves can only mean one character. A
+//! single half means none.
 
-/// The character of a pair; `None` unless `high` is a first half and `low` a second one.
+/// The character of a pair. `None` unless `high` is a first half and `low` a second one.
 pub(super) fn join(high: u32, low: u32) -> Option<char> {
     let halves = [u16::try_from(high).ok()?, u16::try_from(low).ok()?];
     let mut decoded = char::decode_utf16(halves);
-    // Two characters that are no halves are not a pair.
+    // Two characters that are not halves are not a pair.
     decoded.next()?.ok().filter(|_| decoded.next().is_none())
 }
 
-/// Whether a number is a first half.
+/// Whether a code is a first half.
 pub(super) fn is_high(code: u32) -> bool {
     (0xd800..0xdc00).contains(&code)
 }
 
-/// Text in UTF-8, but for characters written as two halves of three bytes each; `None` for every
-/// other encoding.
+/// Converts CESU-8 to UTF-8: characters may be written as two halves of three bytes each. `None`
+/// for every other encoding.
 pub(super) fn from_cesu_8(bytes: &[u8]) -> Option<String> {
     let mut utf_8 = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
-        // UTF-8 has no character that begins so: 0xed is followed by 0x9f at most.
+        // No character of UTF-8 begins like this: after 0xed comes at most 0x9f.
         let pair = rest
             .split_at_checked(6)
             .and_then(|(six, after)| Some((pair_of_bytes(six)?, after)));
@@ -55,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// As Java's modified UTF-8 has it: each UTF-16 unit for itself.
+    /// Java's modified UTF-8: each UTF-16 unit is encoded separately.
     fn cesu_8(text: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         for character in text.chars() {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_one_character_and_anything_else_is_none() {
+    fn a_pair_is_one_character_and_anything_else_is_rejected() {
         assert_eq!(join(0xd83d, 0xde00), Some('😀'));
         assert_eq!(
             (join(0xd800, 0xdc00), join(0xdbff, 0xdfff)),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_in_bytes_are_joined_and_a_half_alone_is_no_text() {
+    fn halves_in_bytes_are_joined_and_a_single_half_is_rejected() {
         assert_eq!(
             from_cesu_8(b"a\xed\xa0\xbd\xed\xb8\x80b").as_deref(),
             Some("a😀b")

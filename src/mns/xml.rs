@@ -1,9 +1,9 @@
 //! The XML form of a notification (protocol.md 1.4).
 //!
-//! Elements are known by their local name, in any order and any namespace, since the manual, the
-//! samples and real pushes disagree on all of that. Text is taken whole (text, CDATA and
-//! references, comments left out), decoded once, and never trimmed; line ends stay as they were
-//! sent, so that the message is the one whose digest `MessageMD5` states. Nothing recurses.
+//! Elements are matched by their local name, in any order and any namespace, because the manual,
+//! the samples and real pushes disagree about both. Text is read completely (text, CDATA and
+//! references; comments are skipped), decoded once and never trimmed. Line ends stay as they were
+//! sent, so that the message is the one whose digest is in `MessageMD5`. No function recurses.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -18,8 +18,8 @@ use crate::mns::envelope::Envelope;
 use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 use crate::mns::surrogates;
 
-/// One half of a surrogate pair has no meaning of its own: readers make `U+FFFD`, `?` or the half
-/// itself of it.
+/// One half of a surrogate pair has no meaning: readers turn it into `U+FFFD`, `?` or the half
+/// itself.
 const LONE_HALF: &str =
     "it refers to one half of a surrogate pair without the other, which is no character";
 
@@ -28,7 +28,7 @@ pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification
     read(text, read_text)?.into_notification(ContentFormat::Xml)
 }
 
-/// Reads the attributes around a message that cannot be read.
+/// Reads the attributes around a message that cannot be decoded.
 pub(super) fn decode_around_message(text: &str) -> Result<Envelope<'_>, InvalidNotification> {
     read(text, |reader, start| match start.local_name().as_ref() {
         "Message" => reader
@@ -39,10 +39,10 @@ pub(super) fn decode_around_message(text: &str) -> Result<Envelope<'_>, InvalidN
     })
 }
 
-/// The text of an element, if it can be read.
+/// The text of an element, or the reason why it cannot be read.
 type Text<'a> = Result<Cow<'a, str>, InvalidNotification>;
 
-/// Reads a document whose attributes have the values that `value` reads.
+/// Reads a document, using `value` to read the value of each attribute.
 fn read<'a>(
     text: &'a str,
     value: impl Fn(&mut Reader<&'a [u8]>, &BytesStart<'a>) -> Text<'a>,
@@ -115,7 +115,7 @@ fn read_root(reader: &mut Reader<&[u8]>) -> Result<Root, InvalidNotification> {
     }
 }
 
-/// The next child of the root; `None` at the root's end.
+/// The next child of the root. `None` at the root's end.
 fn next_element<'a>(
     reader: &mut Reader<&'a [u8]>,
 ) -> Result<Option<Child<'a>>, InvalidNotification> {
@@ -130,7 +130,7 @@ fn next_element<'a>(
             Event::Empty(start) => return Ok(Some(Child { start, empty: true })),
             Event::End(_) => return Ok(None),
             Event::Eof => return Err(malformed("it ends before </Notification>")),
-            // Text between elements means nothing.
+            // Text between elements is ignored.
             Event::Text(_)
             | Event::CData(_)
             | Event::GeneralRef(_)
@@ -174,8 +174,7 @@ fn push<'a>(whole: &mut Cow<'a, str>, part: Cow<'a, str>) {
     }
 }
 
-/// The text that a reference stands for, together with the next one if it is the first half of a
-/// surrogate pair.
+/// Resolves a reference; if it is the first half of a surrogate pair, together with the next one.
 fn resolve(
     reference: &BytesRef<'_>,
     reader: &mut Reader<&[u8]>,
@@ -198,7 +197,7 @@ fn resolve(
             "it refers to a number that is no character"
         }));
     }
-    // Directly behind it: with anything between the two a reader may see two halves.
+    // The second half must follow directly: with anything in between, some readers see two halves.
     let low = match next(reader)? {
         Event::GeneralRef(second) => character_code(&second).transpose()?,
         _ => None,
@@ -209,13 +208,13 @@ fn resolve(
     Ok(Cow::Owned(character.to_string()))
 }
 
-/// The number in a reference to a character; `None` in one to an entity.
+/// The number in a character reference. `None` for a reference to an entity.
 fn character_code(reference: &BytesRef<'_>) -> Option<Result<u32, InvalidNotification>> {
     let number = reference.strip_prefix('#')?;
     let (digits, radix) = number
         .strip_prefix('x')
         .map_or((number, 10), |digits| (digits, 16));
-    // A sign would be read as well.
+    // `from_str_radix` would accept a sign too.
     let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let code = u32::from_str_radix(digits, radix)
         .ok()
@@ -243,7 +242,7 @@ fn refuse_anything_after(reader: &mut Reader<&[u8]>) -> Result<(), InvalidNotifi
     }
 }
 
-/// The next event; a document type is refused wherever it is.
+/// The next event. A document type is rejected wherever it is.
 fn next<'a>(reader: &mut Reader<&'a [u8]>) -> Result<Event<'a>, InvalidNotification> {
     match reader.read_event().map_err(malformed)? {
         Event::DocType(_) => Err(InvalidNotification::DocumentType),
@@ -256,8 +255,8 @@ fn malformed(error: impl ToString) -> InvalidNotification {
     InvalidNotification::Malformed(error.to_string())
 }
 
-/// Lays a notification out as real pushes are: two blanks of indentation, quotes as they are, and
-/// the tag only if there is one.
+/// Encodes a notification as in real pushes: an indentation of two blanks, quotes unescaped, the
+/// tag only if there is one.
 pub(super) fn encode(notification: &Notification<'_>) -> String {
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Notification \
@@ -306,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_decoded_once_and_taken_whole() {
+    fn text_is_decoded_once_and_read_completely() {
         for (element, message) in [
             ("<Message>plain</Message>", "plain"),
             ("<Message></Message>", ""),
@@ -327,7 +326,7 @@ mod tests {
                 "<Message>&#xD83D;&#xde00;&#55357;&#xDE00;</Message>",
                 "😀😀",
             ),
-            // What XML forbids and what has one meaning all the same.
+            // XML forbids these, but they have only one possible meaning.
             (
                 "<Message>&#0;&#x1;\u{1}&#xffff;</Message>",
                 "\0\u{1}\u{1}\u{ffff}",
@@ -362,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_notification_is_refused() {
+    fn everything_else_is_rejected() {
         for text in [
             "<Notification>",
             "<Notification/>",
@@ -429,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_carriage_return_is_written_as_a_reference() {
-        // As it is, the line ends that XML prescribes would make a line feed of it (XML 1.0, 2.11).
+        // Unescaped, the normalisation of line ends would turn it into a line feed (XML 1.0, 2.11).
         let text = format!("<Notification>{REST}<Message>a&#13;\nb&#13;</Message></Notification>");
         let notification = decode(&text).unwrap();
         assert_eq!(notification.message.as_ref(), b"a\r\nb\r");

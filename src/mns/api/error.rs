@@ -1,4 +1,4 @@
-//! The document of an answer that is no success.
+//! The document in an error response.
 
 use crate::mns::Element;
 use crate::mns::api::UnexpectedDocument;
@@ -7,18 +7,18 @@ use crate::mns::api::value::{needed, of_texts, root};
 /// An error document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// The stable word, as in `TopicNotExist`.
+    /// The stable error code, as in `TopicNotExist`.
     pub code: String,
-    /// A sentence.
+    /// The description.
     pub message: String,
-    /// The id under which the service's owners find the request.
+    /// The id by which the service's support finds the request.
     pub request_id: String,
     /// The host that answered.
     pub host_id: String,
 }
 
 impl ApiError {
-    /// As the body of an answer that is no success.
+    /// Converts to the body of an error response.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let texts = [
@@ -30,10 +30,10 @@ impl ApiError {
         of_texts("Error", texts)
     }
 
-    /// Reads that body; what is absent is empty.
+    /// Reads such a body. Absent values are empty.
     ///
     /// # Errors
-    /// [`UnexpectedDocument`]: no error document.
+    /// [`UnexpectedDocument`]: it is not an error document.
     pub fn of_element(element: &Element) -> Result<Self, UnexpectedDocument> {
         root(element, "Error")?;
         let text = |name| element.text_of(name).unwrap_or_default().to_owned();

@@ -1,5 +1,4 @@
-//! The nouns of the REST API, version 2015-06-06 (`docs/emulator.md`): what goes over the wire as
-//! XML.
+//! The objects of the REST API, version 2015-06-06 (`docs/emulator.md`), and their XML.
 
 mod error;
 mod notify_strategy;

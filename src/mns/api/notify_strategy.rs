@@ -1,14 +1,14 @@
-//! What the service does when a push fails.
+//! The retry strategy of the service after a push fails.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What happens when a push fails.
+/// The retry strategy after a push fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotifyStrategy {
-    /// Three more tries, each 10 to 20 s after the one before; then the message is gone.
+    /// Three retries, each 10 to 20 s after the previous attempt. Then the message is dropped.
     BackoffRetry,
-    /// 176 more tries, after 1, 2, 4, ... 512 s and then each 512 s: a day in all.
+    /// 176 retries, after 1, 2, 4, ... 512 s and then every 512 s: a day in total.
     ExponentialDecayRetry,
 }
 

@@ -1,30 +1,30 @@
-//! Subscriptions: what they are given, what of it can change, and how the service describes them.
+//! Subscriptions: their attributes, which of them can change, and the service's description.
 
 use crate::mns::api::value::{needed, of_texts, optional, root, text};
 use crate::mns::api::{NotifyStrategy, UnexpectedDocument};
 use crate::mns::{ContentFormat, Element};
 
-/// What is asked of a subscription when it is made.
+/// The attributes with which a subscription is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionAttributes {
     /// Where messages are pushed to.
     pub endpoint: String,
-    /// Only messages with this tag; empty for all.
+    /// Only messages with this tag are pushed. Empty for all messages.
     pub filter_tag: String,
-    /// What happens when a push fails.
+    /// The retry strategy after a push fails.
     pub notify_strategy: NotifyStrategy,
-    /// How notifications are written.
+    /// The format of the notifications.
     pub notify_content_format: ContentFormat,
-    /// The queue that takes what could not be delivered.
+    /// The queue that receives messages which could not be delivered.
     pub dead_letter_queue: Option<String>,
 }
 
-/// What can be changed of a subscription. `None` leaves it as it is.
+/// The changeable attributes of a subscription. `None` leaves one unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SubscriptionChange {
-    /// What happens when a push fails.
+    /// The retry strategy after a push fails.
     pub notify_strategy: Option<NotifyStrategy>,
-    /// The queue that takes what could not be delivered; empty for none.
+    /// The queue that receives messages which could not be delivered. Empty to disable it.
     pub dead_letter_queue: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub struct Subscription {
     pub topic_owner: String,
     /// Account id of the subscription's owner.
     pub subscriber: String,
-    /// What was asked of it.
+    /// The attributes with which it was created.
     pub attributes: SubscriptionAttributes,
     /// Unix time, in seconds.
     pub create_time: u64,
@@ -48,8 +48,8 @@ pub struct Subscription {
 }
 
 impl SubscriptionAttributes {
-    /// As the body of Subscribe. Without a tag there is no `FilterTag`: no SDK of the vendor sends
-    /// an empty one.
+    /// Converts to the body of Subscribe. Without a tag there is no `FilterTag`: no SDK of the
+    /// vendor sends an empty one.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let mut elements = self.elements();
@@ -57,7 +57,7 @@ impl SubscriptionAttributes {
         Element::of_children("Subscription", elements)
     }
 
-    /// Reads that body: what is absent has the service's default.
+    /// Reads such a body. Absent values get the service's default.
     ///
     /// # Errors
     /// [`UnexpectedDocument`]
@@ -90,7 +90,7 @@ impl SubscriptionAttributes {
 }
 
 impl SubscriptionChange {
-    /// As the body of `SetSubscriptionAttributes`.
+    /// Converts to the body of `SetSubscriptionAttributes`.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let strategy = self
@@ -100,7 +100,7 @@ impl SubscriptionChange {
         Element::of_children("Subscription", strategy.into_iter().chain(policy).collect())
     }
 
-    /// Reads that body.
+    /// Reads such a body.
     ///
     /// # Errors
     /// [`UnexpectedDocument`]
@@ -114,7 +114,7 @@ impl SubscriptionChange {
 }
 
 impl Subscription {
-    /// As the answer to `GetSubscriptionAttributes`.
+    /// Converts to the answer to `GetSubscriptionAttributes`.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let names = [
@@ -136,7 +136,7 @@ impl Subscription {
         Element::of_children("Subscription", all.collect())
     }
 
-    /// Reads that answer.
+    /// Reads such an answer.
     ///
     /// # Errors
     /// [`UnexpectedDocument`]
@@ -165,7 +165,7 @@ fn dead_letter_policy(queue: &str) -> Element {
     )
 }
 
-/// The queue of a policy: empty if it is switched off, `None` if there is no policy.
+/// The queue of a policy. Empty if the policy is disabled, `None` if there is no policy.
 fn dead_letter_queue(element: &Element) -> Result<Option<String>, UnexpectedDocument> {
     let Some(policy) = element.child("DlqPolicy") else {
         return Ok(None);

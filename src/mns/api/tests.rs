@@ -1,4 +1,4 @@
-//! Every document there and back, and what is no value.
+//! Round trips of every document, and values that are rejected.
 
 use crate::mns::api::{
     ApiError, NotifyStrategy, Subscription, SubscriptionAttributes, SubscriptionChange, Topic,
@@ -94,7 +94,7 @@ fn what_a_request_leaves_out_has_the_services_default() {
 }
 
 #[test]
-fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
+fn a_disabled_dead_letter_policy_names_no_queue() {
     for (enabled, of_change, of_attributes) in [
         ("true", Some("q"), Some("q")),
         ("", Some("q"), Some("q")),
@@ -112,7 +112,7 @@ fn a_dead_letter_queue_is_none_while_it_is_switched_off() {
 }
 
 #[test]
-fn a_subscription_without_a_tag_is_asked_for_without_the_element() {
+fn a_subscription_without_a_tag_is_requested_without_the_element() {
     let names = |filter_tag: &str| {
         let asked = SubscriptionAttributes {
             filter_tag: filter_tag.to_owned(),
@@ -141,7 +141,7 @@ fn a_subscription_without_a_tag_is_asked_for_without_the_element() {
 }
 
 #[test]
-fn a_text_with_elements_inside_is_no_text() {
+fn a_text_with_elements_inside_is_rejected() {
     for (name, text) in [
         (
             "FilterTag",
@@ -180,7 +180,7 @@ fn a_text_with_elements_inside_is_no_text() {
 }
 
 #[test]
-fn values_that_are_none_are_named() {
+fn invalid_values_are_named() {
     let of =
         |text: &str| SubscriptionAttributes::of_element(&Element::parse(text.as_bytes()).unwrap());
     assert_eq!(

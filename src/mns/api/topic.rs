@@ -1,10 +1,10 @@
-//! Topics: what they are given, and how the service describes them.
+//! Topics: their attributes, and the service's description.
 
 use crate::mns::Element;
 use crate::mns::api::UnexpectedDocument;
 use crate::mns::api::value::{boolean, needed, of_texts, optional, optional_boolean, root};
 
-/// What a topic is given when it is made or changed. `None` leaves it to the service.
+/// The attributes with which a topic is created or changed. `None` leaves one to the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopicAttributes {
     /// The largest message, in bytes.
@@ -20,9 +20,9 @@ pub struct Topic {
     pub name: String,
     /// The largest message, in bytes.
     pub maximum_message_size: u32,
-    /// For how long messages are kept, in seconds.
+    /// How long messages are stored, in seconds.
     pub message_retention_period: u64,
-    /// Messages that are kept now.
+    /// How many messages are stored now.
     pub message_count: u64,
     /// Whether the service logs its operations.
     pub logging_enabled: bool,
@@ -33,7 +33,7 @@ pub struct Topic {
 }
 
 impl TopicAttributes {
-    /// As the body of `CreateTopic` or `SetTopicAttributes`.
+    /// Converts to the body of `CreateTopic` or `SetTopicAttributes`.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let size = self
@@ -45,7 +45,7 @@ impl TopicAttributes {
         Element::of_children("Topic", size.into_iter().chain(logging).collect())
     }
 
-    /// Reads that body. Unknown elements are ignored.
+    /// Reads such a body. Unknown elements are ignored.
     ///
     /// # Errors
     /// [`UnexpectedDocument`]
@@ -59,7 +59,7 @@ impl TopicAttributes {
 }
 
 impl Topic {
-    /// As the answer to `GetTopicAttributes`.
+    /// Converts to the answer to `GetTopicAttributes`.
     #[must_use]
     pub fn to_element(&self) -> Element {
         let texts = [
@@ -77,7 +77,7 @@ impl Topic {
         of_texts("Topic", texts)
     }
 
-    /// Reads that answer.
+    /// Reads such an answer.
     ///
     /// # Errors
     /// [`UnexpectedDocument`]

@@ -1,4 +1,4 @@
-//! The values in a document: texts, numbers and words of the service, needed or not.
+//! The values in a document: texts, numbers and keywords of the service, required or optional.
 
 use std::str::FromStr;
 
@@ -7,21 +7,21 @@ use crate::mns::Element;
 /// A document that lacks an element, or has an element with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnexpectedDocument {
-    /// Another root element.
+    /// The root element is another one.
     #[error("the document is a {found}, not a {wanted}")]
     Root {
-        /// What it is.
+        /// The name that it has.
         found: String,
-        /// What it should be.
+        /// The name that it should have.
         wanted: &'static str,
     },
-    /// A needed element is absent.
+    /// A required element is missing.
     #[error("the element {0} is missing")]
     Missing(&'static str),
-    /// An element that holds a text has elements inside.
+    /// An element that should contain only text contains elements.
     #[error("the element {0} has further elements inside")]
     Nested(&'static str),
-    /// A value that is not of its kind.
+    /// A value is not of its type.
     #[error("{value:?} is no {name}")]
     Value {
         /// The element.
@@ -57,10 +57,10 @@ pub(super) fn needed<T: FromStr>(
     optional(element, name)?.ok_or(UnexpectedDocument::Missing(name))
 }
 
-/// The text of a child; `None` if it is absent.
+/// The text of a child. `None` if the child is absent.
 ///
 /// # Errors
-/// [`UnexpectedDocument::Nested`]: its text is only a part of it.
+/// [`UnexpectedDocument::Nested`]: the child also contains elements.
 pub fn text<'a>(
     element: &'a Element,
     name: &'static str,
@@ -72,7 +72,7 @@ pub fn text<'a>(
     }
 }
 
-/// The value of a child; `None` if it is absent. An empty text is a value only of a text.
+/// The value of a child. `None` if the child is absent. Only a text may be empty.
 pub(super) fn optional<T: FromStr>(
     element: &Element,
     name: &'static str,
@@ -105,7 +105,7 @@ pub(super) fn optional_boolean(
     }
 }
 
-/// As the service and the SDKs write it.
+/// The form that the service and the SDKs write.
 pub(super) fn boolean(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }

@@ -1,27 +1,27 @@
-//! The file name of a certificate, and the rules for it.
+//! The file name of a certificate, and its rules.
 
-/// The longest file name of a certificate, in bytes.
+/// The maximum length of the file name of a certificate, in bytes.
 const FILE_BYTES_MAX: usize = 128;
-/// How the file name of a certificate ends, unless it has no ending. The vendor's rule is the
-/// prefix alone, and the file is renamed from time to time (protocol.md 2.3).
+/// The allowed endings of a certificate's file name; it may also have none. The vendor's rule only
+/// concerns the prefix, and the file is renamed from time to time (protocol.md 2.3).
 const ENDINGS: [&[u8]; 3] = [b"pem", b"crt", b"cer"];
 
-/// What the file name of a certificate must be.
+/// The rules for the file name of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameRule {
-    /// There is one.
+    /// It is not empty.
     #[error("it names no file")]
     Present,
     /// It is one segment of a path.
     #[error("there is more than a file name behind the prefix")]
     OneSegment,
-    /// It has 128 bytes at most.
+    /// It has at most 128 bytes.
     #[error("its file name has more than {FILE_BYTES_MAX} bytes")]
     Length,
-    /// No name climbs, or is hidden.
+    /// It does not begin with a dot, so it cannot be `..` or hidden.
     #[error("its file name begins with a dot")]
     FirstDot,
-    /// Nothing has to be decoded.
+    /// It needs no decoding.
     #[error(
         "its file name has other characters than letters, digits, dots, underscores and hyphens"
     )]
@@ -31,7 +31,7 @@ pub enum FileNameRule {
     Ending,
 }
 
-/// Letters, digits, `.`, `_`, `-`; never first a dot, so that no name climbs.
+/// Letters, digits, `.`, `_`, `-`, and no leading dot, so that no name can leave its directory.
 fn check_file_name(name: &[u8]) -> Result<(), FileNameRule> {
     let allowed =
         |byte: &u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-');
@@ -59,8 +59,8 @@ pub(super) fn check_certificate_file(name: &[u8]) -> Result<(), FileNameRule> {
     }
 }
 
-/// Whether a file of [`SigningCertUrl::kept_as`](crate::mns::SigningCertUrl::kept_as) may have
-/// this name, whose path is joined to it with `+`.
+/// Whether a file of [`SigningCertUrl::kept_as`](crate::mns::SigningCertUrl::kept_as) may have this
+/// name, in which path and file name are joined with `+`.
 #[must_use]
 pub fn is_certificate_file(name: &[u8]) -> bool {
     name.rsplit(|byte| *byte == b'+')

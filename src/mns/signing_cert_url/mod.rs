@@ -1,8 +1,9 @@
-//! The address of a signing certificate, and which addresses may be asked at all.
+//! The address of a signing certificate, and which addresses may be fetched.
 //!
-//! The address comes from an unauthenticated sender. It is compared as raw bytes with prefixes that
-//! the operator allows, before any URL library sees it: one exact scheme, host and port, then one
-//! file name. Nothing is decoded, folded or resolved, so there is nothing to be smuggled past.
+//! The address comes from an unauthenticated sender. It is compared as raw bytes with the prefixes
+//! that the operator allows, before any URL library sees it: exactly one scheme, host and port,
+//! then one file name. Nothing is decoded, case-folded or resolved, so there is no alternative
+//! spelling to smuggle anything through.
 
 mod file_name;
 mod prefix;

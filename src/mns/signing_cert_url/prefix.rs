@@ -11,7 +11,7 @@ pub struct Prefix {
     pub(super) secure: bool,
     pub(super) authority: String,
     pub(super) path: String,
-    /// Whether only this run trusts it.
+    /// Whether it is trusted during this run only.
     pub(super) is_temporary: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct Prefix {
 pub struct PrefixError(String);
 
 impl Prefix {
-    /// Reads a configured prefix; `{region}` in its host gives one prefix for each region.
+    /// Reads a configured prefix. `{region}` in its host yields one prefix for each region.
     ///
     /// # Errors
     /// A [`PrefixError`] that quotes the text.
@@ -70,7 +70,7 @@ impl Prefix {
         })
     }
 
-    /// The same, trusted by this run only.
+    /// The same, but trusted during this run only.
     #[must_use]
     pub fn temporary(self) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl fmt::Display for Prefix {
 }
 
 pub(super) fn has_port(authority: &str) -> bool {
-    // The colons of an IPv6 address are in brackets.
+    // The colons of an IPv6 address are inside brackets.
     authority
         .rsplit(']')
         .next()

@@ -1,4 +1,4 @@
-//! All allowed prefixes, and the check of an address against them.
+//! The allowed prefixes, and the check of an address against them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,25 +7,25 @@ use crate::mns::signing_cert_url::file_name::{FileNameRule, check_certificate_fi
 use crate::mns::signing_cert_url::prefix::{Prefix, has_port};
 use crate::mns::signing_cert_url::url::SigningCertUrl;
 
-/// All prefixes below which certificates may be fetched.
+/// The prefixes below which certificates may be fetched.
 #[derive(Debug, Clone, Default)]
 pub struct Prefixes {
     by_text: HashMap<Vec<u8>, Arc<Prefix>>,
 }
 
-/// An address that may not be fetched, and the rule that it broke.
+/// An address that may not be fetched, and the rule that it violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// Another scheme, host, port or path.
+    /// The scheme, host, port or path differs from every prefix.
     #[error("the certificate address is not below an allowed prefix")]
     Prefix,
-    /// An allowed prefix, and behind it something else than the name of a certificate.
+    /// The prefix is allowed, but what follows is not the name of a certificate.
     #[error("the certificate address is below an allowed prefix, but {0}")]
     FileName(FileNameRule),
 }
 
 impl Prefixes {
-    /// Those prefixes and no others.
+    /// Allows these prefixes and no others.
     pub fn new(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
         let by_text = prefixes
             .into_iter()
@@ -35,8 +35,8 @@ impl Prefixes {
         }
     }
 
-    /// The address whose certificate is kept under this name, if it is one of ours: the reverse of
-    /// [`SigningCertUrl::kept_as`].
+    /// The address whose certificate is saved under this name, if its prefix is allowed: the
+    /// reverse of [`SigningCertUrl::kept_as`].
     #[must_use]
     pub fn admit_kept(&self, name: &str) -> Option<SigningCertUrl> {
         let (host, file) = name.split_once('/')?;
@@ -53,8 +53,9 @@ impl Prefixes {
 
     /// Checks an address as it was sent.
     ///
-    /// An `http://` address on a host whose `https://` prefix is allowed is taken as that https
-    /// address: MNS wrote it so in 2016 (protocol.md 2.3), and plain HTTP is never asked for it.
+    /// An `http://` address on a host whose `https://` prefix is allowed is treated as that https
+    /// address: MNS wrote it like this in 2016 (protocol.md 2.3), and it is never fetched without
+    /// TLS.
     ///
     /// # Errors
     /// [`NotAllowed`]
@@ -81,7 +82,7 @@ impl Prefixes {
         })
     }
 
-    /// The rule that is broken by an address whose text up to its last slash is no prefix.
+    /// The rule that an address violates whose text up to its last slash is not a prefix.
     fn broken_rule(&self, address: &[u8]) -> NotAllowed {
         let secure = address
             .strip_prefix(b"http://")
@@ -92,7 +93,7 @@ impl Prefixes {
                     .as_ref()
                     .is_some_and(|secure| secure.starts_with(prefix))
         };
-        // A query or a fragment is no part of the path, and the last slash may be in it.
+        // A query or a fragment is not part of the path, and the last slash may be inside it.
         match self.by_text.keys().any(is_below) {
             true if address.contains(&b'?') || address.contains(&b'#') => {
                 NotAllowed::FileName(FileNameRule::Characters)

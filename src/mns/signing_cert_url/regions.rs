@@ -1,8 +1,8 @@
-//! The regions of Alibaba Cloud that hold certificates of MNS.
+//! The regions of Alibaba Cloud in which MNS has certificates.
 
-/// The regions that `{region}` stands for: the names that Alibaba Cloud's OSS uses in its hosts.
+/// The regions that `{region}` expands to, by the names that Alibaba Cloud's OSS uses in its hosts.
 ///
-/// A closed list, since anybody may own a bucket in a region that MNS does not use.
+/// A closed list, because anybody may own a bucket in a region that MNS does not use.
 pub const REGIONS: [&str; 45] = [
     "cn-hangzhou",
     "cn-shanghai",

@@ -1,4 +1,4 @@
-//! Which addresses are admitted, and which are not.
+//! Tests of which addresses are admitted.
 
 use proptest::prelude::*;
 
@@ -105,7 +105,7 @@ fn a_prefix_without_its_final_slash_or_with_anything_odd_is_an_error() {
 }
 
 #[test]
-fn what_came_over_plain_http_is_kept_apart_from_what_came_over_tls() {
+fn copies_from_plain_http_and_from_tls_have_different_names() {
     let prefixes = Prefixes::new(
         [
             "http://a.example/",
@@ -165,7 +165,7 @@ proptest! {
         ),
     ) {
         if let Ok(url) = defaults().admit(address.as_bytes()) {
-            // An independent reading of the address: scheme, host up to the first slash, file.
+            // Parses the address independently: scheme, host up to the first slash, file.
             let rest = address.split_once("://").unwrap().1;
             let (host, file) = rest.split_once('/').unwrap();
             let cert_host = |region: &&str| host == format!("mns-cert.oss-{region}.aliyuncs.com");

@@ -1,18 +1,18 @@
-//! An address whose certificate may be fetched, and the name under which a copy of it is kept.
+//! An address whose certificate may be fetched, and the name of its copy on disk.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::mns::signing_cert_url::prefix::{Prefix, has_port};
 
-/// The certificate's address in every real push that is known: `x-mns-signing-cert-url` of 2023 and
+/// The certificate's address in every known real push: `x-mns-signing-cert-url` of 2023 and
 /// `SigningCertURL` of 2017 (`tests/vectors/simplified-2023`, `tests/vectors/xml-2017`, protocol.md
 /// 2.3).
 pub const WELL_KNOWN_CERTIFICATE: &str =
     "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
 
-/// The address of a certificate that may be fetched. Made by
-/// [`Prefixes::admit`](crate::mns::Prefixes::admit) and nothing else.
+/// The address of a certificate that may be fetched. Only
+/// [`Prefixes::admit`](crate::mns::Prefixes::admit) makes one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SigningCertUrl {
     pub(super) prefix: Arc<Prefix>,
@@ -26,39 +26,39 @@ impl SigningCertUrl {
         self.prefix.secure
     }
 
-    /// Whether only this run trusts it: it belongs to a sender of tests, which may have a new key
-    /// each time it starts.
+    /// Whether it is trusted during this run only. Such an address belongs to a test sender, which
+    /// may have a new key at each start.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         self.prefix.is_temporary
     }
 
-    /// Whether this is [`WELL_KNOWN_CERTIFICATE`]: no stranger has made it up.
+    /// Whether this is [`WELL_KNOWN_CERTIFICATE`], which no stranger has made up.
     #[must_use]
     pub fn is_well_known(&self) -> bool {
         let prefix = WELL_KNOWN_CERTIFICATE.strip_suffix(self.file.as_str());
         prefix.is_some_and(|prefix| prefix == self.prefix.to_string())
     }
 
-    /// Host, with the port if one is written.
+    /// The host, with its port if one is written.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.prefix.authority
     }
 
-    /// The same file under another host: for networks that reach the source by another name.
+    /// The same file on another host, for networks that reach the source under another name.
     #[must_use]
     pub fn via(&self, authority: &str) -> String {
         let scheme = if self.prefix.secure { "https" } else { "http" };
         format!("{scheme}://{authority}/{}{}", self.prefix.path, self.file)
     }
 
-    /// Where a copy is kept, relative to the certificate directory: `HOST/FILE`. The file keeps its
-    /// ending, so that `x.crt` and `x.pem` are kept apart.
+    /// The path of the copy, relative to the certificate directory: `HOST/FILE`. The file keeps its
+    /// ending, so that `x.crt` and `x.pem` have different copies.
     ///
-    /// A plain-HTTP address always has its port there and one with TLS never has just that, so that
-    /// what came unprotected is not taken for what came over TLS. A path is part of the file's
-    /// name.
+    /// The name for a plain-HTTP address always has a port (`:80` if none is written), and in that
+    /// for a TLS address `+tls` follows a port. So an unprotected copy is never used for a TLS
+    /// address. A path becomes part of the file name.
     #[must_use]
     pub fn kept_as(&self) -> String {
         let Prefix {
