@@ -1,4 +1,4 @@
-//! One attempt to deliver one message: the push, and what chaos does to it.
+//! One attempt to deliver one message: the push, and the faults that chaos injects.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -20,11 +20,11 @@ use crate::mns::api::Subscription;
 use crate::mns::{ContentMd5, Notification};
 use crate::report::Report;
 
-/// The longest that a message which others shall overtake is held back.
+/// The longest time that a message is delayed so that others can overtake it.
 const REORDER_HOLD_MAX: Duration = Duration::from_secs(3);
-/// The pieces of a slow request.
+/// The number of pieces of a slow request.
 const SLOW_PIECES: usize = 4;
-/// The pause between two of them.
+/// The pause between two pieces.
 const SLOW_PAUSE: Duration = Duration::from_millis(250);
 
 /// One attempt.
@@ -36,7 +36,7 @@ pub(super) struct Attempt {
     pub(super) delivery: Delivery,
 }
 
-/// An attempt that has ended.
+/// A finished attempt.
 pub(super) struct Finished {
     pub(super) subscription: Arc<Subscription>,
     pub(super) delivery: Delivery,
@@ -48,25 +48,25 @@ pub(super) struct Finished {
 /// Why a message has to be pushed again.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// An answer that is no success.
+    /// The answer was not a success.
     #[error("the endpoint answered {0}")]
     Answered(u16),
-    /// No answer.
+    /// There was no answer.
     #[error(transparent)]
     Unanswered(#[from] DeliveryError),
-    /// The request was cut off on purpose.
+    /// Chaos cut the request off.
     #[error("chaos: the request was cut off")]
     Truncated,
-    /// The answer was lost on purpose.
+    /// Chaos dropped the answer.
     #[error("chaos: the answer was lost")]
     AnswerDropped,
-    /// The push cannot be made.
+    /// The push could not be signed.
     #[error(transparent)]
     Unsigned(#[from] SignerError),
 }
 
 impl Attempt {
-    /// Makes the attempt. A dropped future leaves nothing behind: the message stays due.
+    /// Makes the attempt. If the future is dropped, the message stays due.
     pub(super) async fn make(mut self) -> Finished {
         let (begun, at) = (Instant::now(), self.sender.clock.now());
         let result = self.run().await;
@@ -121,7 +121,7 @@ impl Attempt {
             let again = self
                 .push(&self.message(), &self.sender.keyring.current())?
                 .to_wire();
-            // Whatever comes of it, the endpoint has the message.
+            // Whatever the answer is, the endpoint has the message.
             drop(self.connection.deliver(&again).await);
         }
         if self.strikes(Trouble::DropAnswer) {
@@ -130,7 +130,7 @@ impl Attempt {
         Ok(answer.status)
     }
 
-    /// Keeps what came of it for the page.
+    /// Records the result for the page.
     pub(super) fn remember<E: Error>(
         &self,
         at: SystemTime,
@@ -174,7 +174,7 @@ impl Attempt {
         }
     }
 
-    /// Signs a push now: each one has a date and a request id of its own.
+    /// Signs a push now, with a new date and request id.
     pub(super) fn push(
         &self,
         notification: &Notification<'_>,

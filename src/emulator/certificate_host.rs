@@ -1,4 +1,4 @@
-//! Serves a certificate, as the bucket of the real ones does.
+//! Serves a certificate, like the bucket of the real ones.
 
 use axum::Router;
 use axum::routing::get;
@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::emulator::signer::Signer;
 
-/// Answers `GET /FILE` with the signer's certificate, and nothing else.
+/// Answers `GET /FILE` with the signer's certificate. Serves nothing else.
 pub fn certificate_host(signer: &Signer) -> Router {
     let pem = signer.certificate_pem().to_owned();
     let answer = move || {

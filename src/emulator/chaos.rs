@@ -1,8 +1,7 @@
-//! What goes wrong on purpose, repeatably: what an endpoint has to live with, and what it has to
-//! refuse.
+//! Chaos: reproducible faults that an endpoint has to tolerate or to reject.
 //!
-//! Whether something strikes is a hash of the seed, the subscription, the message's number and the
-//! attempt, and never of time: the same seed gives the same chaos.
+//! Whether a fault occurs is a hash of the seed, the subscription, the message's number and the
+//! attempt, and does not depend on time: the same seed gives the same faults.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha1::{Digest, Sha1};
 use strum::{EnumCount as _, IntoEnumIterator as _};
 
-/// A little of everything, as a list of troubles and their rates.
+/// A moderate rate of each fault, as a list.
 pub const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signature=0.01,\
     bad-md5=0.01,foreign-cert=0.01,truncate=0.01,drop-answer=0.05";
 
-/// What can go wrong with a push.
+/// The faults that can be injected into a push.
 #[derive(
     Debug,
     Clone,
@@ -29,55 +28,55 @@ pub const CHAOS_DEFAULT: &str = "duplicate=0.05,reorder=0.1,slow=0.02,bad-signat
 )]
 #[strum(serialize_all = "kebab-case")]
 pub enum Trouble {
-    /// A message that was delivered is delivered once more.
+    /// A delivered message is delivered once more.
     Duplicate,
-    /// Later messages overtake it.
+    /// Later messages overtake this one.
     Reorder,
-    /// The request comes in pieces, with pauses.
+    /// The request is sent in pieces, with pauses.
     Slow,
-    /// Before it a stranger sends a message of their own with a signature that is wrong by one bit.
+    /// Before the push a stranger sends another message, whose signature differs in one bit.
     BadSignature,
-    /// Before it a stranger sends the signed headers with a body of their own.
+    /// Before the push a stranger sends the signed headers with another body.
     BadMd5,
-    /// Before it a stranger sends a message of their own, signed with a key of their own.
+    /// Before the push a stranger sends another message, signed with the stranger's own key.
     ForeignCert,
-    /// The connection ends in the middle of the request.
+    /// The connection is closed in the middle of the request.
     Truncate,
-    /// The answer is lost on the way.
+    /// The answer is dropped.
     DropAnswer,
 }
 
-/// How likely each trouble is, and the seed of the dice.
+/// The rate of each fault, and the seed of the hash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chaos {
     rates: [f64; Trouble::COUNT],
     seed: u64,
 }
 
-/// Which attempt at which message of which subscription.
+/// An attempt at a message of a subscription.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Occasion<'a> {
-    /// Topic and subscription.
+    /// The topic and the subscription.
     pub(super) topic: &'a str,
     pub(super) subscription: &'a str,
     /// The message's number in its topic.
     pub(super) number: u64,
-    /// The pushes of it that failed before.
+    /// How many pushes of it failed before.
     pub(super) failures: u32,
 }
 
-/// No list of troubles and their rates.
+/// Not a list of faults and their rates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no trouble: write KIND=RATE, as in slow=0.02; kinds are {kinds}; rates are from \
     0 to 1", kinds = kinds())]
 pub struct ChaosError(String);
 
-/// How often each trouble struck.
+/// How often each fault occurred.
 #[derive(Debug, Default)]
 pub(super) struct ChaosCounts([AtomicU64; Trouble::COUNT]);
 
 impl Chaos {
-    /// Nothing goes wrong.
+    /// Without any fault.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -86,13 +85,13 @@ impl Chaos {
         }
     }
 
-    /// The same with other dice.
+    /// The same rates with another seed.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// How likely a trouble is.
+    /// The rate of a fault.
     pub(super) fn rate(&self, trouble: Trouble) -> f64 {
         self.rates
             .get(trouble as usize)
@@ -100,7 +99,7 @@ impl Chaos {
             .unwrap_or_default()
     }
 
-    /// The same dice with these rates; what they leave out does not happen.
+    /// The same seed with these rates. Faults that are left out do not occur.
     pub(super) fn with_rates<'a>(
         &self,
         rates: impl Iterator<Item = (&'a str, f64)>,
@@ -114,7 +113,7 @@ impl Chaos {
         Ok(chaos)
     }
 
-    /// Sets one rate, unless there is no such trouble or it is no rate.
+    /// Sets one rate. `None` if there is no such fault, or if the rate is invalid.
     fn set(&mut self, kind: &str, rate: f64) -> Option<()> {
         let trouble: Trouble = kind.parse().ok()?;
         let own = self.rates.get_mut(trouble as usize)?;
@@ -122,13 +121,13 @@ impl Chaos {
         Some(())
     }
 
-    /// Whether a trouble strikes then.
+    /// Whether a fault occurs on this occasion.
     pub(super) fn strikes(&self, trouble: Trouble, occasion: &Occasion<'_>) -> bool {
         let rate = self.rate(trouble);
         rate > 0.0 && self.fraction(trouble.into(), occasion) < rate
     }
 
-    /// A number from 0 to 1 that is always the same for `what` of an occasion.
+    /// A number from 0 to 1 that depends only on the seed, `what` and the occasion.
     pub(super) fn fraction(&self, what: &str, occasion: &Occasion<'_>) -> f64 {
         let Occasion {
             topic,
@@ -171,7 +170,7 @@ impl ChaosCounts {
         }
     }
 
-    /// Each trouble with its count, in a fixed order.
+    /// Each fault with its count, in a fixed order.
     pub(super) fn counts(&self) -> Vec<(Trouble, u64)> {
         Trouble::iter()
             .zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_strikes_the_same_attempts_at_about_the_rate() {
+    fn the_same_seed_affects_the_same_attempts_at_about_the_rate() {
         let chaos: Chaos = "slow=0.02,truncate=0.5".parse().unwrap();
         let slow = struck(&chaos, Trouble::Slow);
         assert!((150..250).contains(&slow.len()), "{}", slow.len());
@@ -225,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn dice_are_the_same_on_every_machine() {
-        // The first four bytes of the SHA-1 of "7/T/S/1/0/slow": a run is repeated by later builds
+    fn the_hash_is_the_same_on_every_machine() {
+        // The first four bytes of the SHA-1 of "7/T/S/1/0/slow". Later builds must reproduce a run
         // too.
         let fraction = Chaos::none().with_seed(7).fraction("slow", &occasion(1));
         let sha1_of_the_text = f64::from(2480126852_u32) / 4_294_967_296.0;
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_is_told_with_what_is() {
+    fn an_invalid_rate_is_reported_with_the_valid_form() {
         for text in [
             "",
             "slow",

@@ -1,4 +1,4 @@
-//! The emulator: an account, the pusher that delivers what it keeps, and the key to sign with.
+//! The emulator: an account, the pusher that delivers its messages, and the signing key.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -18,37 +18,37 @@ use crate::host_name;
 use crate::mns::{AccessKey, Notation};
 use crate::net::HeaderCase;
 
-/// The access key unless another is given: it is in the documentation, so it keeps nobody out.
+/// The default access key. It is documented, so it protects nothing.
 pub const KNOWN_KEY: &str = "emulator:emulator";
 
-/// How an emulator behaves.
+/// The settings of an emulator.
 pub struct Options {
     /// The address under which clients and endpoints reach it, without a path:
     /// `http://127.0.0.1:9000`.
     pub base: String,
-    /// Names that a Host header may carry, besides addresses, names without a dot, that of `base`,
-    /// and `ACCOUNT.mns.REGION.aliyuncs.com`.
+    /// Further names that a Host header may have, besides IP addresses, names without a dot, the
+    /// name of `base`, and `ACCOUNT.mns.REGION.aliyuncs.com`.
     pub hosts: Vec<String>,
-    /// Whoever has it may use the API. Without one, everyone may.
+    /// Whoever has this key may use the API. Without a key, anyone may.
     pub access_key: Option<AccessKey>,
-    /// The account id, if the host of a request names none.
+    /// The account id for requests whose host names none.
     pub owner: String,
-    /// The key to sign with.
+    /// The signing key.
     pub signer: Signer,
-    /// How pushes write Content-MD5. If absent, by
-    /// [`Push::usual_notation`](crate::emulator::Push::usual_notation) of the format.
+    /// The notation of Content-MD5. `None`: that of
+    /// [`Push::usual_notation`](crate::emulator::Push::usual_notation) for the format.
     pub content_md5: Option<Notation>,
     /// TLS towards https endpoints.
     pub tls: Arc<rustls::ClientConfig>,
-    /// What goes wrong on purpose.
+    /// The faults to inject.
     pub chaos: Chaos,
-    /// Every waiting time of the pusher is divided by it; at least 1.
+    /// The pusher's waiting times are divided by this; at least 1.
     pub time_warp: u32,
-    /// The directory of the account. Without one it is kept in memory.
+    /// The directory of the account. Without one the account is in memory.
     pub data: Option<PathBuf>,
 }
 
-/// Why there is no emulator.
+/// Why the emulator cannot start or answer.
 #[derive(Debug, thiserror::Error)]
 pub enum EmulatorError {
     /// The account cannot be opened.
@@ -75,7 +75,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Opens the account and begins to push what is undelivered in it.
+    /// Opens the account and starts to push its undelivered messages.
     ///
     /// # Errors
     /// [`EmulatorError`]
@@ -131,19 +131,19 @@ impl Emulator {
         }))
     }
 
-    /// Returns the address of the current certificate.
+    /// The address of the current certificate.
     #[must_use]
     pub fn certificate_url(&self) -> String {
         self.sender.keyring.current().certificate_url.clone()
     }
 
-    /// Returns the size of the current key, in bits.
+    /// The size of the current key, in bits.
     #[must_use]
     pub fn key_bits(&self) -> usize {
         usize::try_from(self.sender.keyring.current().signer.bits()).unwrap_or_default()
     }
 
-    /// Signs with another key from now on, whose certificate has another address.
+    /// Switches to another key, whose certificate has another address.
     pub fn change_key(&self, signer: Signer) {
         self.sender.keyring.change(signer);
     }
@@ -154,7 +154,7 @@ impl Emulator {
         self.account.close().await;
     }
 
-    /// Keeps a message for every subscription whose filter it passes, and begins to push it.
+    /// Stores a message for every subscription whose filter it passes, and starts to push it.
     pub(super) async fn publish(
         &self,
         topic: String,
@@ -170,24 +170,24 @@ impl Emulator {
         Ok(queued)
     }
 
-    /// Pushes now what a subscription would push later, at full speed as to a new endpoint; returns
-    /// for how many messages.
+    /// Pushes now what a subscription would push later, at full speed as for a new endpoint.
+    /// Returns the number of messages.
     pub(super) async fn deliver_now(&self, key: Key) -> Result<usize, AccountError> {
         let hastened = self.account.hasten(key.clone()).await?;
         self.pusher.hurry(key);
         Ok(hastened)
     }
 
-    /// Whether everyone may use the API: no key is asked for, or one that everyone knows.
+    /// Whether anyone may use the API: no key is required, or only the default one.
     pub(super) fn is_open(&self) -> bool {
         self.access_key
             .as_ref()
             .is_none_or(|key| format!("{}:{}", key.id, key.secret) == KNOWN_KEY)
     }
 
-    /// Whether the name in Host is one of ours, or one that no stranger can make point here: the
-    /// name of an endpoint of the service, or a name without a dot, which only the machines and
-    /// containers of one network resolve.
+    /// Whether the name in Host is ours, or one that no stranger can point at this machine: an
+    /// endpoint of the service, or a name without a dot, which only machines and containers of one
+    /// network can resolve.
     pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
         host_name::is_ours(headers, |name| {
             let name = name.to_ascii_lowercase();
@@ -200,8 +200,8 @@ impl Emulator {
         })
     }
 
-    /// Returns the account id in the host of `base`, as in
-    /// `http://ACCOUNT.mns.REGION.aliyuncs.com`, or else our own.
+    /// The account id in the host of `base`, as in `http://ACCOUNT.mns.REGION.aliyuncs.com`, or
+    /// else the configured one.
     pub(super) fn account_of<'a>(&'a self, base: &'a str) -> &'a str {
         let host = base.strip_prefix("http://").unwrap_or(base);
         match host.split_once(".mns.") {

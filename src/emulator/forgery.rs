@@ -1,4 +1,4 @@
-//! What a stranger sends before a push, and whether the endpoint believes it.
+//! Forgeries that a stranger sends before a push, and whether the endpoint accepts them.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,12 +11,12 @@ use crate::emulator::delivery::Connection;
 use crate::emulator::push::SignedPush;
 use crate::emulator::signer::SignerError;
 
-/// The message that a stranger tries to have accepted.
+/// The message of a forgery.
 pub const FORGED_MESSAGE: &str = "This message is forged.";
 
 /// Makes one kind of forgery.
 type Forge = fn(&Attempt) -> Result<SignedPush, SignerError>;
-/// The forgeries that a stranger tries.
+/// The kinds of forgery.
 const FORGERIES: [(Trouble, Forge); 3] = [
     (Trouble::BadSignature, Attempt::with_bad_signature),
     (Trouble::BadMd5, Attempt::with_another_body),
@@ -24,7 +24,7 @@ const FORGERIES: [(Trouble, Forge); 3] = [
 ];
 
 impl Attempt {
-    /// Sends the forgeries that strike.
+    /// Sends the forgeries that chaos selects.
     pub(super) async fn send_forgeries(&self) -> Result<(), SignerError> {
         for (trouble, forged) in FORGERIES {
             if self.strikes(trouble) {
@@ -34,7 +34,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// A message of a stranger, whose signature is wrong by one bit.
+    /// A stranger's message with a signature that differs in one bit.
     fn with_bad_signature(&self) -> Result<SignedPush, SignerError> {
         let mut push = self.push(
             &self.notification(FORGED_MESSAGE),
@@ -47,14 +47,14 @@ impl Attempt {
         Ok(push)
     }
 
-    /// The signed headers with a body of a stranger.
+    /// The signed headers with a stranger's body.
     fn with_another_body(&self) -> Result<SignedPush, SignerError> {
         let mut push = self.push(&self.message(), &self.sender.keyring.current())?;
         push.body = self.notification(FORGED_MESSAGE).encode();
         Ok(push)
     }
 
-    /// A message of a stranger, signed with a key of theirs.
+    /// A stranger's message, signed with the stranger's key.
     fn with_foreign_key(&self) -> Result<SignedPush, SignerError> {
         self.push(
             &self.notification(FORGED_MESSAGE),
@@ -62,7 +62,7 @@ impl Attempt {
         )
     }
 
-    /// Sends what a stranger would send, on a connection of its own.
+    /// Sends a forgery on a separate connection.
     async fn send_forged(&self, trouble: Trouble, forged: &SignedPush) {
         let mut connection = Connection::new(self.target.clone(), self.sender.tls.clone());
         let (begun, at) = (Instant::now(), self.sender.clock.now());

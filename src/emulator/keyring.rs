@@ -1,7 +1,7 @@
 //! The keys that the emulator has signed with, and the certificates that it serves for them.
 //!
-//! As with MNS, the address of a certificate changes with its key, and the old addresses stay
-//! valid: a push may be in flight while the key changes.
+//! As with MNS, a new key has a new certificate address, and the old addresses stay valid: a push
+//! may be in flight while the key changes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +10,13 @@ use arc_swap::ArcSwap;
 
 use crate::emulator::signer::{Signer, SignerError};
 
-/// How many certificates are served: the newest ones.
+/// How many certificates are served. Older ones are evicted.
 const CERTIFICATES_MAX: usize = 64;
 /// The directory of certificates that no endpoint may trust: below the trusted address, but not
 /// directly in it.
 const FOREIGN_DIR: &str = "foreign";
 
-/// The current key, its certificate, and the certificates of the keys before it.
+/// The current key and its certificate, and the certificates of earlier keys.
 pub(super) struct Keyring {
     base: String,
     current: ArcSwap<Issued>,
@@ -31,8 +31,8 @@ pub(super) struct Issued {
 }
 
 impl Keyring {
-    /// A ring with one key, and one that a stranger would sign with. `base` is the address, without
-    /// a path, under which certificates are served.
+    /// A keyring with one key, and with the key of a stranger. `base` is the address, without a
+    /// path, under which certificates are served.
     pub(super) fn new(base: &str, signer: Signer) -> Result<Self, SignerError> {
         let stranger = Signer::generate(usize::try_from(signer.bits()).unwrap_or_default())?;
         let certificate_url = format!("{base}/{FOREIGN_DIR}/{}", stranger.certificate_file());
@@ -50,7 +50,7 @@ impl Keyring {
         })
     }
 
-    /// The key to sign with.
+    /// The signing key.
     pub(super) fn current(&self) -> Arc<Issued> {
         self.current.load_full()
     }
@@ -60,9 +60,9 @@ impl Keyring {
         &self.foreign
     }
 
-    /// Signs with another key from now on.
+    /// Switches to another signing key.
     pub(super) fn change(&self, signer: Signer) {
-        // Served before it is used: a push must not name a certificate that is not there yet.
+        // Served before it is used: a push must not name a certificate that is not served yet.
         let mut certificates = self
             .certificates
             .lock()
@@ -73,7 +73,7 @@ impl Keyring {
         self.current.store(Arc::new(issued(&self.base, signer)));
     }
 
-    /// The certificate of that path.
+    /// The certificate at a path.
     pub(super) fn certificate(&self, path: &str) -> Option<String> {
         let file = path.strip_prefix('/')?;
         if let Some(file) = file
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_certificate_is_served_after_a_change_of_key_until_many_have_come() {
+    fn an_old_certificate_is_served_until_64_newer_ones_exist() {
         let ring = Keyring::new("http://127.0.0.1:9000", Signer::generate(512).unwrap()).unwrap();
         let path = |issued: &Issued| {
             issued

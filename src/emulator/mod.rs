@@ -1,10 +1,10 @@
-//! A local MNS: the topic half of the REST API, the pusher, and the certificate that goes with its
-//! signatures.
+//! A local MNS: the topic half of the REST API, the pusher, and the certificate for its signatures.
 //!
-//! A [`Signer`] has a key and its certificate, a [`Push`] lays a notification out as MNS does and
-//! signs it, a [`Connection`] delivers it: `push` needs no more. The [`Emulator`] adds an account
-//! that keeps topics, subscriptions and messages, the API that changes it, and the pusher that
-//! delivers what it keeps. `docs/emulator.md` says what is faithful and what is not.
+//! A [`Signer`] has a key and its certificate, a [`Push`] encodes a notification as MNS does and
+//! signs it, and a [`Connection`] delivers it. That is all the `push` command needs. The
+//! [`Emulator`] adds an account with topics, subscriptions and messages, the API that changes it,
+//! and the pusher that delivers its messages. `docs/emulator.md` says what is faithful and what is
+//! not.
 
 mod account;
 mod api;

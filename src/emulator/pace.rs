@@ -1,9 +1,9 @@
-//! How fast a subscription is pushed to: full speed, or less and less while its endpoint fails
+//! The pace of pushes to a subscription: full speed, or slower and slower while its endpoint fails
 //! (protocol.md 1.5).
 //!
-//! The ends are documented: the gap grows from nothing over 500 ms to 60 s, the pushes in flight
-//! shrink from 32 to 1, and a recovery takes up to 100 s. The steps between them are the
-//! emulator's: each doubles or halves.
+//! The extremes are documented: the gap grows from 0 over 500 ms to 60 s, the pushes in flight
+//! decrease from 32 to 1, and a recovery takes up to 100 s. The steps between them are the
+//! emulator's own: each doubles or halves.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ const FLIGHTS_MAX: usize = 32;
 const GAP_MIN: Duration = Duration::from_millis(500);
 /// The longest gap.
 const GAP_MAX: Duration = Duration::from_secs(60);
-/// The slowest step: its gap would be the first beyond the longest.
+/// The number of the slowest step: its gap would be the first one above the longest.
 const STEPS_MAX: u32 = 8;
-/// Failures in a row that do not slow the pace yet.
+/// Consecutive failures that do not slow the pace yet.
 const FAILURES_FREE: u32 = 2;
 
 /// The pace of one subscription.
@@ -36,7 +36,7 @@ impl Pace {
         }
     }
 
-    /// Between two pushes, before any warp of time.
+    /// The gap between two pushes, before any time warp.
     pub(super) fn gap(&self) -> Duration {
         match self.step.checked_sub(1) {
             None => Duration::ZERO,
@@ -46,7 +46,7 @@ impl Pace {
         }
     }
 
-    /// Pushes that may be in flight.
+    /// The number of pushes that may be in flight.
     pub(super) fn flights_max(&self) -> usize {
         FLIGHTS_MAX
             .checked_shr(self.step)
@@ -54,13 +54,13 @@ impl Pace {
             .max(1)
     }
 
-    /// A push that was begun at `begun` succeeded.
+    /// A push that began at `begun` succeeded.
     pub(super) fn succeeded(&mut self, begun: Instant, now: Instant) {
         self.failures = 0;
         self.change(self.step.saturating_sub(1), begun, now);
     }
 
-    /// A push that was begun at `begun` failed.
+    /// A push that began at `begun` failed.
     pub(super) fn failed(&mut self, begun: Instant, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if self.failures > FAILURES_FREE {
@@ -68,8 +68,8 @@ impl Pace {
         }
     }
 
-    /// Pushes that were in flight together say one thing, so only the first of them changes the
-    /// pace.
+    /// Pushes that were in flight together carry the same information, so only the first of them
+    /// changes the pace.
     fn change(&mut self, step: u32, begun: Instant, now: Instant) {
         if begun >= self.changed && step != self.step {
             (self.step, self.changed) = (step, now);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_now_and_then_changes_nothing() {
+    fn an_occasional_failure_changes_nothing() {
         let now = Instant::now();
         let mut pace = Pace::new(now);
         for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! What the task of one subscription has done since it began.
+//! The progress of the task of one subscription since it began.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::emulator::attempt::Failure;
 use crate::report::Report;
 
-/// What a subscription's task has done since it began.
+/// The progress of the task of one subscription since it began.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Messages that the endpoint has accepted.
@@ -15,20 +15,20 @@ pub(super) struct Progress {
     pub(super) failed: AtomicU64,
     /// Messages that were given up.
     pub(super) given_up: AtomicU64,
-    /// Why the last failed attempt failed.
+    /// The reason of the last failed attempt.
     pub(super) last_failure: Mutex<Option<String>>,
     /// The gap between two pushes, in milliseconds.
     pub(super) gap_ms: AtomicU64,
-    /// No push begins before this time, in milliseconds since 1970.
+    /// The earliest time of the next push, in milliseconds since 1970.
     pub(super) next_push_ms: AtomicU64,
     /// Pushes that wait for their answers.
     pub(super) in_flight: AtomicU64,
-    /// Whether somebody wants the next pushes at once.
+    /// Whether the next pushes were requested at once.
     pub(super) is_hurried: AtomicBool,
 }
 
 impl Progress {
-    /// Counts a failed push, and keeps why it failed.
+    /// Counts a failed push and stores the reason.
     pub(super) fn note_failure(&self, failure: &Failure) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let text = Report(failure).to_string();

@@ -1,4 +1,4 @@
-//! A push as MNS sends it, down to the spelling of its headers (protocol.md 1.2).
+//! A push as MNS sends it, including the spelling of its headers (protocol.md 1.2).
 
 use std::time::SystemTime;
 
@@ -11,10 +11,10 @@ use crate::emulator::signer::{Signer, SignerError};
 use crate::mns::{ContentFormat, ContentMd5, Form, Notation, Notification, string_to_sign};
 use crate::traces::TraceContext;
 
-/// A notification, and what a push of it needs besides.
+/// A notification, and everything else that a push of it needs.
 #[derive(Debug, Clone)]
 pub struct Push<'a> {
-    /// What is pushed.
+    /// The notification to push.
     pub notification: &'a Notification<'a>,
     /// The path with its query.
     pub target: &'a str,
@@ -26,16 +26,16 @@ pub struct Push<'a> {
     pub date: SystemTime,
     /// 24 hex digits that begin with the time: see [`new_request_id`].
     pub request_id: &'a str,
-    /// How Content-MD5 is written.
+    /// The notation of Content-MD5.
     pub notation: Notation,
 }
 
 impl<'a> Push<'a> {
-    /// The notation that MNS uses for a format, as far as it is known (protocol.md 1.3).
+    /// The notation that MNS uses for a format, as far as known (protocol.md 1.3).
     ///
-    /// XML: captures and the manual's samples. SIMPLIFIED: captures. JSON: no capture with headers
-    /// is public, but public receivers of real JSON pushes (2016 to 2019) refuse every notation but
-    /// base64 of the lower-case hex.
+    /// XML: from captures and the manual's samples. SIMPLIFIED: from captures. JSON: no capture
+    /// with headers is public, but public receivers of real JSON pushes (2016 to 2019) reject every
+    /// notation except base64 of the lower-case hex.
     #[must_use]
     pub fn usual_notation(format: ContentFormat) -> Notation {
         match format {
@@ -44,7 +44,7 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// The headers, spelled and ordered as in the capture of 2024, Authorization left out.
+    /// The headers except Authorization, spelled and ordered as in the capture of 2024.
     fn headers(&self, body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         let text = |text: &str| text.as_bytes().to_vec();
         let notification = self.notification;
@@ -86,7 +86,7 @@ impl<'a> Push<'a> {
         headers
     }
 
-    /// The request with its signature.
+    /// Signs the request.
     ///
     /// # Errors
     /// The key cannot sign, or a header cannot carry a value.
@@ -112,9 +112,9 @@ impl<'a> Push<'a> {
     }
 }
 
-/// A push with its signature, as it goes over the wire.
+/// A push with its signature, as sent over the wire.
 ///
-/// The fields are open so that what is no push of MNS can be made too.
+/// The fields are public, so that invalid pushes can be made too.
 #[derive(Debug, Clone)]
 pub struct SignedPush {
     target: String,
@@ -127,7 +127,7 @@ pub struct SignedPush {
 }
 
 impl SignedPush {
-    /// The same as a part of a trace. MNS sends no such header, and signs none.
+    /// The same push as a part of a trace. MNS sends no such header and does not sign it.
     #[must_use]
     pub fn traced(mut self, context: &TraceContext) -> Self {
         let value = context.to_string().into_bytes();
@@ -135,7 +135,7 @@ impl SignedPush {
         self
     }
 
-    /// The whole request.
+    /// The complete request.
     #[must_use]
     pub fn to_wire(&self) -> Vec<u8> {
         let mut wire = format!("POST {} HTTP/1.1\r\n", self.target).into_bytes();
@@ -160,7 +160,8 @@ impl SignedPush {
     }
 }
 
-/// Blanks at the ends would be lost on the way, and with them the signature.
+/// Rejects leading and trailing blanks: they would be lost in transit, and the signature would not
+/// match.
 fn header_value(name: &'static str, value: &[u8]) -> Result<HeaderValue, SignerError> {
     let wrong = || SignerError::Header {
         name,
@@ -175,13 +176,13 @@ fn header_value(name: &'static str, value: &[u8]) -> Result<HeaderValue, SignerE
 fn content_type(format: ContentFormat) -> &'static str {
     match format {
         ContentFormat::Xml => "text/xml;charset=utf-8",
-        // No capture of a JSON push over HTTP is public: a guess.
+        // A guess: no capture of a JSON push over HTTP is public.
         ContentFormat::Json => "application/json;charset=utf-8",
         ContentFormat::Simplified => "text/plain;charset=utf-8",
     }
 }
 
-/// 24 hex digits, the first eight of which are the unix time in seconds.
+/// 24 hex digits, the first eight of which are the Unix time in seconds.
 #[must_use]
 pub fn new_request_id(now: SystemTime) -> String {
     let seconds = now
@@ -195,7 +196,7 @@ pub fn new_request_id(now: SystemTime) -> String {
     )
 }
 
-/// 32 hex digits, as message ids have been since 2019.
+/// 32 hex digits, the form of message ids since 2019.
 #[must_use]
 pub fn new_message_id() -> String {
     format!("{:032X}", rand::random::<u128>())

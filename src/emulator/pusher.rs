@@ -1,8 +1,7 @@
-//! The pusher: a task for each subscription that delivers what the account keeps for it.
+//! The pusher: one task for each subscription delivers the messages that the account stores for it.
 //!
-//! The account is the only memory: a task asks it what is due, makes the attempts, and writes down
-//! their outcome. So a restart continues where the last run ended, and a task that ends loses
-//! nothing.
+//! All state is in the account: a task asks it what is due, makes the attempts and stores their
+//! outcome. So a restart continues where the last run ended, and a task that ends loses nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -21,10 +20,10 @@ use crate::emulator::sender::Sender;
 use crate::emulator::worker::Worker;
 use crate::report::Report;
 
-/// How long a task waits after it could not read the account.
+/// The pause after the account could not be read.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// Delivers what the account keeps.
+/// Delivers the messages of the account.
 pub(super) struct Pusher {
     account: Arc<Account>,
     sender: Arc<Sender>,
@@ -33,7 +32,7 @@ pub(super) struct Pusher {
     stop: CancellationToken,
 }
 
-/// The task of one subscription, from outside.
+/// The outside of the task of one subscription.
 struct WorkerHandle {
     wake: watch::Sender<()>,
     progress: Arc<Progress>,
@@ -68,7 +67,7 @@ impl Pusher {
         workers.insert(key, WorkerHandle { wake, progress });
     }
 
-    /// Wakes the task of a subscription, or starts it, to push without any wait.
+    /// Wakes the task of a subscription, or starts it, to push without waiting.
     pub(super) fn hurry(self: &Arc<Self>, key: Key) {
         if let Some(progress) = self.progress(&key) {
             progress.is_hurried.store(true, Ordering::Relaxed);
@@ -83,13 +82,13 @@ impl Pusher {
         of_topic.for_each(|(_, worker)| worker.wake.send_replace(()));
     }
 
-    /// Returns what was done for a subscription.
+    /// Returns the progress of a subscription.
     pub(super) fn progress(&self, key: &Key) -> Option<Arc<Progress>> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.get(key).map(|worker| worker.progress.clone())
     }
 
-    /// Ends all tasks; what is in flight stays due.
+    /// Ends all tasks. Messages in flight stay due.
     pub(super) async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -105,7 +104,7 @@ impl Pusher {
         let (account, sender) = (self.account.clone(), self.sender.clone());
         let mut worker = Worker::new(account, sender, key.clone(), progress);
         loop {
-            // Before the account is asked: a change during the question asks once more.
+            // Before the account is asked, so that a change in the meantime causes another query.
             changes.mark_unchanged();
             let room = worker.room();
             let due = self
@@ -131,9 +130,8 @@ impl Pusher {
         }
     }
 
-    /// Removes the task of a deleted subscription from the list, unless it was woken meanwhile: the
-    /// subscription may have been created again. The lock keeps [`wake`](Self::wake) out while this
-    /// looks.
+    /// Removes the task of a deleted subscription, unless it was woken in the meantime: the
+    /// subscription may exist again. The lock excludes [`wake`](Self::wake) during this check.
     fn forget(&self, key: &Key, changes: &watch::Receiver<()>) -> bool {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let is_woken = changes.has_changed().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The last attempts: what was pushed, and what was answered.
+//! The last attempts: what was pushed and what was answered.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::emulator::chaos::Trouble;
 
-/// Attempts that are remembered.
+/// How many attempts are remembered.
 const ATTEMPTS_KEPT: usize = 200;
 
-/// An attempt that was made.
+/// A finished attempt.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
     /// When it began.
@@ -19,9 +19,9 @@ pub(super) struct Made {
     pub(super) message_id: String,
     /// 1 for the first push of a message.
     pub(super) attempt: u32,
-    /// What a stranger sent instead of MNS.
+    /// The kind of forgery, if a stranger sent this instead of MNS.
     pub(super) forgery: Option<Trouble>,
-    /// The status of the answer, or why there was none that counts.
+    /// The status of the answer, or why there was no usable one.
     pub(super) result: Result<u16, String>,
     pub(super) took: Duration,
 }
@@ -32,13 +32,13 @@ pub(super) struct Recent(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// The attempts that were ever noted.
+    /// How many attempts were ever recorded.
     noted: u64,
     attempts: VecDeque<Made>,
 }
 
 impl Recent {
-    /// Remembers an attempt; the oldest gives way.
+    /// Records an attempt. Evicts the oldest one.
     pub(super) fn note(&self, made: Made) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.attempts.len() >= ATTEMPTS_KEPT {
@@ -48,7 +48,7 @@ impl Recent {
         kept.noted = kept.noted.saturating_add(1);
     }
 
-    /// The attempts that are remembered, the newest first, each with its number from 1.
+    /// The remembered attempts, the newest first, each with its number from 1.
     pub(super) fn attempts(&self) -> Vec<(u64, Made)> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = (1..=kept.noted).rev();
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_gives_way_and_numbers_go_on() {
+    fn the_oldest_is_evicted_and_numbers_continue() {
         let recent = Recent::default();
         for attempt in 1..=203 {
             recent.note(Made {

@@ -1,12 +1,12 @@
-//! Why the API says no: the codes of the service, each with its status and a sentence
+//! Why the API refuses a request: the service's codes, each with a status and a sentence
 //! (`docs/emulator.md`).
 //!
-//! The sentences are those of the vendor's table of error codes if it has one; a real
-//! `InvalidDigest` of 2017 has just that. What follows a colon is ours.
+//! The sentences are those of the vendor's table of error codes, if it has one; a real
+//! `InvalidDigest` of 2017 has exactly that sentence. The text after a colon is ours.
 
 use http::StatusCode;
 
-/// A refusal; the name of a variant is the service's code.
+/// A refusal. The name of a variant is the service's code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub(super) enum Refusal {
     #[error("{0}")]
@@ -29,7 +29,7 @@ pub(super) enum Refusal {
     MissingDateHeader,
     #[error("The x-mns-version header is missing.")]
     MissingVersionHeader,
-    /// The service has it and the emulator has not. The code is ours.
+    /// The service supports this and the emulator does not. The code is ours.
     #[error("The emulator has {0}.")]
     NotSupported(&'static str),
     #[error("A topic's name has letters, digits and hyphens, first a letter or digit.")]
@@ -69,7 +69,7 @@ impl Refusal {
         self.into()
     }
 
-    /// The status that goes with it.
+    /// The status for this code.
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::InvalidArgument(_)

@@ -1,24 +1,24 @@
-//! When a push that failed is tried again (protocol.md 1.5).
+//! When a failed push is retried (protocol.md 1.5).
 
 use std::time::Duration;
 
 use crate::mns::api::NotifyStrategy;
 
-/// Retries of `BACKOFF_RETRY`.
+/// The number of retries of `BACKOFF_RETRY`.
 const BACKOFF_RETRIES: u32 = 3;
 /// The shortest wait of `BACKOFF_RETRY`.
 const BACKOFF_WAIT_MIN: Duration = Duration::from_secs(10);
-/// How much longer it may be.
+/// The largest random addition to that wait.
 const BACKOFF_WAIT_SPREAD: Duration = Duration::from_secs(10);
-/// Retries of `EXPONENTIAL_DECAY_RETRY`: a day in all.
+/// The number of retries of `EXPONENTIAL_DECAY_RETRY`, which take a day in total.
 const DECAY_RETRIES: u32 = 176;
 /// Its longest wait is 2 to the power of this, in seconds.
 const DECAY_DOUBLINGS: u32 = 9;
 
-/// Returns the wait between the failure number `failures` of a message and its next push; `None`
-/// after the last retry.
+/// Returns the wait between failure number `failures` of a message and its next push. `None` after
+/// the last retry.
 ///
-/// `fraction`, from 0 to 1, chooses a random wait within its span.
+/// `fraction`, from 0 to 1, selects a random wait within the allowed range.
 pub(super) fn wait_after(
     strategy: NotifyStrategy,
     failures: u32,

@@ -1,4 +1,4 @@
-//! What all attempts share: keys, chaos and its counts, TLS and the warp of time.
+//! The state that all attempts share: keys, chaos and its counts, TLS and the time warp.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,42 +10,42 @@ use crate::emulator::keyring::Keyring;
 use crate::emulator::recent::Recent;
 use crate::mns::Notation;
 
-/// What all attempts share.
+/// The state that all attempts share.
 pub(super) struct Sender {
     pub(super) keyring: Keyring,
     pub(super) clock: Arc<dyn Clock>,
-    /// How Content-MD5 is written, if not as MNS does for the format.
+    /// The notation of Content-MD5. `None`: that of MNS for the format.
     pub(super) content_md5: Option<Notation>,
-    /// What goes wrong from the next attempt on.
+    /// The faults to inject from the next attempt on.
     pub(super) chaos: Mutex<Chaos>,
     pub(super) chaos_counts: ChaosCounts,
     pub(super) forgeries: Forgeries,
     /// The last attempts.
     pub(super) recent: Recent,
     pub(super) tls: Arc<rustls::ClientConfig>,
-    /// Every waiting time is divided by it.
+    /// Waiting times are divided by this.
     pub(super) time_warp: u32,
 }
 
-/// What became of the requests that a stranger sent.
+/// The outcome of the forgeries.
 #[derive(Debug, Default)]
 pub(super) struct Forgeries {
     /// Refused, as they should be.
     pub(super) refused: AtomicU64,
-    /// Answered with a 2xx: the endpoint believed them.
+    /// Answered with a 2xx: the endpoint accepted them.
     pub(super) believed: AtomicU64,
-    /// Not answered at all.
+    /// Not answered.
     pub(super) unanswered: AtomicU64,
 }
 
 impl Sender {
-    /// What goes wrong now.
+    /// The current chaos.
     pub(super) fn chaos(&self) -> Chaos {
         let chaos = self.chaos.lock().unwrap_or_else(PoisonError::into_inner);
         chaos.clone()
     }
 
-    /// Changes how likely each trouble is; the dice stay.
+    /// Changes the rates of the faults. The seed stays.
     pub(super) fn set_chaos<'a>(
         &self,
         rates: impl Iterator<Item = (&'a str, f64)>,
@@ -55,7 +55,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Divides a waiting time of the service by the warp of time.
+    /// Divides a waiting time of the service by the time warp.
     pub(super) fn warped(&self, wait: Duration) -> Duration {
         wait.checked_div(self.time_warp).unwrap_or(wait)
     }

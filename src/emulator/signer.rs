@@ -1,4 +1,4 @@
-//! A key that signs as MNS's does, and the certificate that goes with it.
+//! A key that signs like MNS's, and its certificate.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use x509_cert::time::Validity;
 
 use crate::trust::KEY_BITS;
 
-/// How long a made certificate claims to be valid. Nobody looks.
+/// How long a generated certificate claims to be valid. Nobody checks it.
 const VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How many hex digits of the key's digest name the certificate's file.
+/// How many hex digits of the key's digest are in the name of the certificate's file.
 const FINGERPRINT_DIGITS: usize = 16;
 
 /// A private key with its self-signed certificate.
@@ -35,13 +35,13 @@ pub struct Signer {
     fingerprint: String,
 }
 
-/// Why there is no such key, or why it cannot sign.
+/// Why a key cannot be made, or cannot sign.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
-    /// A size that no signing certificate may have.
+    /// The size is not allowed for a signing key.
     #[error("a key of {0} bits is not possible: {KEY_BITS:?} are")]
     Size(usize),
-    /// The key cannot be made or used.
+    /// The key cannot be generated or used.
     #[error("the key cannot be made or used: {0}")]
     Key(String),
     /// A value of the push that no header can carry unchanged.
@@ -52,13 +52,13 @@ pub enum SignerError {
         /// The value.
         value: String,
     },
-    /// The key's certificate cannot be made.
+    /// The key's certificate cannot be generated.
     #[error("the certificate cannot be made: {0}")]
     Certificate(String),
 }
 
 impl Signer {
-    /// Makes a key of `bits` bits and its certificate. Large keys take seconds.
+    /// Generates a key of `bits` bits and its certificate. Large keys take seconds.
     ///
     /// # Errors
     /// [`SignerError`]
@@ -66,12 +66,12 @@ impl Signer {
         if !KEY_BITS.contains(&bits) {
             return Err(SignerError::Size(bits));
         }
-        // The checked constructor refuses 512 bits, the size of the real key.
+        // The checked constructor rejects 512 bits, the size of the real key.
         let key = PrivateKey::new_unchecked(&mut rand::rng(), bits);
         Self::certify(key.map_err(|error| SignerError::Key(error.to_string()))?)
     }
 
-    /// Reads a private key in PEM, PKCS#8 or PKCS#1.
+    /// Reads a private key in PEM, either PKCS#8 or PKCS#1.
     ///
     /// # Errors
     /// [`SignerError`]
@@ -98,10 +98,10 @@ impl Signer {
         })
     }
 
-    /// The signature of a text: RSASSA-PKCS1-v1_5 with SHA-1.
+    /// Signs a text with RSASSA-PKCS1-v1_5 and SHA-1.
     ///
     /// # Errors
-    /// [`SignerError::Key`] if the key cannot sign, as a broken one.
+    /// [`SignerError::Key`] if the key cannot sign, for example because it is malformed.
     pub fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SignerError> {
         match self.key.try_sign(text) {
             Ok(signature) => Ok(signature.to_vec()),
@@ -121,7 +121,7 @@ impl Signer {
         &self.certificate_pem
     }
 
-    /// A file name that changes with the key, as MNS's does.
+    /// The name of the certificate's file. It changes with the key, as MNS's does.
     #[must_use]
     pub fn certificate_file(&self) -> String {
         format!("x509_{}.pem", self.fingerprint)
@@ -140,10 +140,11 @@ impl Signer {
     }
 }
 
-/// A certificate of the shape of MNS's: self-signed, `CA:TRUE`, with the identifier of its key.
+/// A certificate like MNS's: self-signed, `CA:TRUE`, with the identifier of its key.
 ///
 /// The extensions make it X.509 version 3. The vendor's Python samples take the key from element 6
-/// of the certificate's body, and only from version 2 on is it preceded by the version.
+/// of the certificate's body, which is only right if the version precedes the other elements, as it
+/// does from version 2 on.
 struct LikeThatOfMns(Name);
 
 impl BuilderProfile for LikeThatOfMns {
@@ -210,7 +211,7 @@ mod tests {
     use crate::trust::SigningCertificate;
 
     #[test]
-    fn what_is_signed_verifies_under_the_certificate_for_every_size() {
+    fn a_signature_verifies_with_the_certificate_for_every_key_size() {
         for bits in [512, 1024, 2048, 4096] {
             let signer = Signer::generate(bits).unwrap();
             let certificate =
@@ -222,8 +223,8 @@ mod tests {
         }
     }
 
-    /// The elements of a DER value: tag, content, and all of its bytes. As little of DER as the
-    /// vendor's samples read.
+    /// The elements of a DER value: tag, content, and all of its bytes. Parses only as much DER as
+    /// the vendor's samples do.
     fn elements(value: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
         let (mut found, mut rest) = (Vec::new(), value);
         while let [tag, length, behind @ ..] = rest {
@@ -245,18 +246,18 @@ mod tests {
             .iter()
             .any(|(_, extension, _)| {
                 let parts = elements(extension);
-                // No BOOLEAN in between: not critical.
+                // There is no BOOLEAN in between, so it is not critical.
                 parts[0].2 == oid && parts.len() == 2 && value(parts[1].1)
             })
     }
 
     #[test]
-    fn the_key_stands_where_the_vendors_samples_take_it_from() {
+    fn the_key_is_where_the_vendors_samples_expect_it() {
         use base64::Engine as _;
 
         for bits in [512, 2048] {
             let signer = Signer::generate(bits).unwrap();
-            // As the samples read it: the lines between the first and the last, without blanks.
+            // As in the samples: the lines between the first and the last, without blanks.
             let lines: Vec<&str> = signer
                 .certificate_pem()
                 .split_whitespace()

@@ -1,4 +1,5 @@
-//! The status document: what the emulator keeps, what it has done, and what went wrong on purpose.
+//! The status document: what the emulator stores, what it has done, and the faults that it
+//! injected.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -10,7 +11,7 @@ use crate::emulator::account::{AccountError, Key};
 use crate::emulator::emulator::{Emulator, EmulatorError};
 use crate::mns::api::Subscription;
 
-/// The emulator at one moment.
+/// A snapshot of the emulator's status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// The address of the current certificate.
@@ -19,13 +20,13 @@ pub struct Status {
     pub key_bits: u32,
     /// Each subscription.
     pub subscriptions: Vec<SubscriptionStatus>,
-    /// How often each trouble struck.
+    /// How often each fault was injected.
     pub chaos: BTreeMap<String, u64>,
-    /// What became of the requests that a stranger sent: refused, believed, unanswered.
+    /// The outcome of the forgeries: refused, believed, unanswered.
     pub forgeries: BTreeMap<&'static str, u64>,
 }
 
-/// A subscription at one moment. Counts are those since the start.
+/// A snapshot of a subscription's status. Counts begin at the start of the emulator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SubscriptionStatus {
     /// The topic's name.
@@ -42,15 +43,14 @@ pub struct SubscriptionStatus {
     pub failed_pushes: u64,
     /// Messages that were given up.
     pub given_up: u64,
-    /// The gap between two pushes while the endpoint fails, in milliseconds, before any warp of
-    /// time.
+    /// The gap between two pushes while the endpoint fails, in milliseconds, before any time warp.
     pub gap_ms: u64,
-    /// Why the last failed push failed.
+    /// The reason of the last failed push.
     pub last_failure: Option<String>,
 }
 
 impl Emulator {
-    /// Returns what the account keeps and what was done.
+    /// Reads the status.
     ///
     /// # Errors
     /// [`EmulatorError::Unreadable`]

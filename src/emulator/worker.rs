@@ -1,4 +1,4 @@
-//! The task of one subscription: which pushes begin, at which pace, and what becomes of them.
+//! The task of one subscription: which pushes begin, at which pace, and with what outcome.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::emulator::sender::Sender;
 use crate::mns::api::Subscription;
 use crate::report::Report;
 
-/// How long an idle task sleeps unless it is woken.
+/// How long an idle task sleeps if nobody wakes it.
 const REST: Duration = Duration::from_secs(3600);
 
-/// The task of one subscription, from inside.
+/// The inside of the task of one subscription.
 pub(super) struct Worker {
     account: Arc<Account>,
     sender: Arc<Sender>,
     key: Key,
     progress: Arc<Progress>,
     pace: Pace,
-    /// No push begins before this time.
+    /// The earliest time of the next push.
     next_push: Instant,
     /// The numbers of the messages that are in flight.
     pub(super) in_flight: BTreeSet<u64>,
@@ -60,21 +60,21 @@ impl Worker {
         }
     }
 
-    /// Waits for an attempt to end; `None` at once while none is in flight. May be dropped before
-    /// it is ready, unlike [`settle`](Self::settle), which must run to its end.
+    /// Waits for an attempt to end. Returns `None` at once if none is in flight. The future may be
+    /// dropped, unlike that of [`settle`](Self::settle), which must run to its end.
     pub(super) async fn next_ended(&mut self) -> Option<Result<Finished, JoinError>> {
         self.attempts.join_next().await
     }
 
-    /// Writes down the outcome of an attempt that has ended.
+    /// Stores the outcome of a finished attempt.
     pub(super) async fn settle(&mut self, ended: Result<Finished, JoinError>) {
         match ended {
             Ok(finished) => self.settle_finished(finished).await,
             Err(error) => {
                 error!(%error, "An attempt to deliver a message broke down: what is in flight is \
                     pushed again");
-                // Which message it had is lost with it, so all attempts are dropped, and the
-                // account says again what is due.
+                // The message of a panicked attempt is not known. So all attempts are dropped, and
+                // the account is asked again what is due.
                 let (account, sender) = (self.account.clone(), self.sender.clone());
                 *self = Self::new(account, sender, self.key.clone(), self.progress.clone());
             }
@@ -98,11 +98,11 @@ impl Worker {
         }
     }
 
-    /// Begins what is due; returns how long it is until something else can begin.
+    /// Begins what is due. Returns how long it takes until something else can begin.
     pub(super) fn begin(&mut self, due: Due) -> Duration {
         let subscription = Arc::new(due.subscription);
         let Ok(target) = Target::parse(&subscription.attributes.endpoint) else {
-            // `Account::publish` keeps nothing for endpoints that cannot be pushed to.
+            // `Account::publish` stores nothing for endpoints that cannot be pushed to.
             return REST;
         };
         let has_begun = !due.deliveries.is_empty();
@@ -175,7 +175,7 @@ impl Worker {
         }
     }
 
-    /// Shows the pace to whoever looks.
+    /// Publishes the pace for the page and the status document.
     fn note(&self) {
         let milliseconds = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let wait = self.next_push.saturating_duration_since(Instant::now());
@@ -193,7 +193,7 @@ impl Worker {
         progress.in_flight.store(in_flight, Ordering::Relaxed);
     }
 
-    /// Decides whether and when a failed push is tried again.
+    /// Decides whether and when to retry a failed push.
     fn again(&self, subscription: &Subscription, delivery: &Delivery) -> Outcome {
         let Key { topic, name } = &self.key;
         let occasion = Occasion {

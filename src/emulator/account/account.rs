@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::emulator::account::books::{Books, Commit};
 use crate::emulator::account::error::{AccountError, OpenError};
 
-/// Pieces of work that may wait for the thread: past it requests wait to hand theirs over.
+/// Requests that may wait for the thread. Any further one waits until it can be queued.
 const WORK_WAITING_MAX: usize = 1024;
 
 type Work = Box<dyn FnOnce(&mut Books) + Send>;
@@ -29,7 +29,7 @@ pub(in crate::emulator) struct Account {
 pub(in crate::emulator) enum Creation {
     /// It was created.
     New,
-    /// It was there already, with the same attributes.
+    /// It already existed, with the same attributes.
     Unchanged,
 }
 
@@ -55,9 +55,9 @@ impl Account {
         })
     }
 
-    /// Ends the thread; the database is closed when this returns.
+    /// Ends the thread. The database is closed when this returns.
     pub(in crate::emulator) async fn close(&self) {
-        // An error is a thread that has ended already.
+        // An error means that the thread has already ended.
         drop(self.work.send(None).await);
         let thread = self
             .thread
@@ -69,7 +69,7 @@ impl Account {
         }
     }
 
-    /// Changes something, in one transaction. A dropped future does not take it back.
+    /// Changes something, in one transaction. Dropping the future does not cancel it.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         commit: Commit,
@@ -99,7 +99,7 @@ impl Account {
         answer.await.unwrap_or(Err(AccountError::Closed))
     }
 
-    /// Returns the time since 1970; 0 before.
+    /// The time since 1970; 0 before that.
     pub(super) fn unix_time(&self) -> Duration {
         let now = self.clock.now();
         now.duration_since(SystemTime::UNIX_EPOCH)

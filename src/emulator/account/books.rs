@@ -1,4 +1,4 @@
-//! The database of the account: opened, read and written in whole transactions.
+//! The account's database, read and written in complete transactions.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use redb::{
 use crate::emulator::account::error::{AccountError, OpenError};
 use crate::emulator::account::tables;
 
-/// The cache of the database, in bytes.
+/// The size of the database's cache, in bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// The file in the account's directory.
 const FILE: &str = "emulator.redb";
-/// The most lazy commits between two durable ones.
+/// The maximum number of lazy commits between two durable ones.
 const LAZY_COMMITS_MAX: u32 = 64;
 
-/// What the thread owns.
+/// The state of the account's thread.
 pub(super) struct Books {
     database: Database,
     /// Commits since the last durable one.
     lazy_commits: u32,
 }
 
-/// Whether a commit has to be durable before it counts.
+/// Whether a commit must be durable before it counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Commit {
-    /// It does: a client gets a success for it.
+    /// It must: a client gets a success for it.
     Durable,
-    /// It need not: after a crash the emulator only does the same again.
+    /// It need not: after a crash the emulator only repeats the work.
     Lazy,
 }
 
@@ -57,8 +57,8 @@ impl Books {
         work: impl FnOnce(&WriteTransaction) -> Result<T, AccountError>,
     ) -> Result<T, AccountError> {
         let mut transaction = self.database.begin_write()?;
-        // A lazy commit reaches the disk with the next durable one. The bound on lazy commits in a
-        // row is the bound on the pushes that a crash makes us repeat.
+        // A lazy commit reaches the disk with the next durable one. The limit on consecutive lazy
+        // commits also limits how many pushes are repeated after a crash.
         let is_lazy = commit == Commit::Lazy && self.lazy_commits < LAZY_COMMITS_MAX;
         if is_lazy {
             transaction.set_durability(Durability::None)?;

@@ -1,11 +1,11 @@
-//! How many subscriptions still wait for a message: with the last one the message goes.
+//! How many subscriptions still wait for a message. After the last one the message is deleted.
 
 use redb::{ReadableTable as _, WriteTransaction};
 
 use crate::emulator::account::error::AccountError;
 use crate::emulator::account::tables::{COPIES, MESSAGES};
 
-/// Counts one subscription less, and deletes the message after the last.
+/// Counts one subscription less, and deletes the message after the last one.
 pub(super) fn drop_one(
     transaction: &WriteTransaction,
     topic: &str,

@@ -1,4 +1,4 @@
-//! Why the account cannot be opened, and why it refuses or fails to do a piece of work.
+//! Why the account cannot be opened, or did not carry out a request.
 
 use crate::emulator::refusal::Refusal;
 
@@ -10,7 +10,7 @@ pub enum OpenError {
     Unusable {
         /// The file.
         path: String,
-        /// What the database said.
+        /// The error of the database.
         cause: String,
     },
     /// Another process uses it.
@@ -21,7 +21,7 @@ pub enum OpenError {
     Thread(#[from] std::io::Error),
 }
 
-/// Why the account did not do a piece of work.
+/// Why the account did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::emulator) enum AccountError {
     /// The service would refuse it too.
@@ -35,7 +35,7 @@ pub(in crate::emulator) enum AccountError {
     Closed,
 }
 
-/// redb has an error type for each step. All of them end the piece of work in the same way.
+/// redb has an error type for each step. All of them end the request in the same way.
 macro_rules! are_the_databases {
     ($($error:ty),*) => {
         $(impl From<$error> for AccountError {

@@ -1,4 +1,4 @@
-//! Messages: published once, kept until each subscription has them.
+//! Messages: published once, stored until every subscription has them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,19 +19,19 @@ use crate::emulator::push::new_message_id;
 use crate::emulator::refusal::Refusal;
 use crate::mns::api::Subscription;
 
-/// Undelivered messages of all subscriptions together: past it nothing is published.
+/// The maximum number of undelivered messages of all subscriptions. Beyond it nothing is published.
 const DELIVERIES_MAX: u64 = 1_000_000;
 
-/// A message as a publisher gives it.
+/// A message from a publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct NewMessage {
-    /// The message, as it is.
+    /// The text, unchanged.
     pub(in crate::emulator) body: String,
     /// Its tag, or nothing.
     pub(in crate::emulator) tag: String,
 }
 
-/// A published message, and the subscriptions that it is kept for.
+/// A published message, and the subscriptions for which it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct Queued {
     /// The message's id.
@@ -60,9 +60,9 @@ pub(in crate::emulator) struct Delivery {
     pub(in crate::emulator) number: u64,
     /// When its next push is due, in milliseconds since 1970.
     due_ms: u64,
-    /// The pushes of it that failed.
+    /// How many pushes of it failed.
     pub(in crate::emulator) failures: u32,
-    /// What is delivered.
+    /// The message.
     pub(in crate::emulator) message: Message,
 }
 
@@ -71,23 +71,23 @@ pub(in crate::emulator) struct Delivery {
 pub(in crate::emulator) struct Due {
     /// The subscription.
     pub(in crate::emulator) subscription: Subscription,
-    /// Deliveries whose time has come, the oldest first.
+    /// The deliveries that are due, the oldest first.
     pub(in crate::emulator) deliveries: Vec<Delivery>,
-    /// How long until the next one is due, if there is one.
+    /// The time until the next one is due, if there is one.
     pub(in crate::emulator) next: Option<Duration>,
 }
 
 /// The outcome of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::emulator) enum Outcome {
-    /// The subscription has the message, or never gets it.
+    /// The subscription has the message, or will never get it.
     Done,
     /// Another push is due after this time.
     Again(Duration),
 }
 
 impl Account {
-    /// Keeps a message for every subscription whose filter it passes.
+    /// Stores a message for every subscription whose filter it passes.
     pub(in crate::emulator) async fn publish(
         &self,
         topic: String,
@@ -114,7 +114,7 @@ impl Account {
                     let attributes = document(text, Subscription::of_element)?.attributes;
                     let passes =
                         attributes.filter_tag.is_empty() || attributes.filter_tag == new.tag;
-                    // The emulator keeps subscriptions with queues, mail and short messages, but
+                    // The emulator stores subscriptions to queues, mail and short messages, but
                     // delivers nothing to them.
                     if passes && Target::parse(&attributes.endpoint).is_ok() {
                         subscriptions.push(name.to_owned());
@@ -153,7 +153,7 @@ impl Account {
     }
 
     /// Returns what is due for a subscription: at most `limit` deliveries, without the messages in
-    /// `in_flight`. `None` if there is no such subscription.
+    /// `in_flight`. `None` if the subscription does not exist.
     pub(in crate::emulator) async fn due(
         &self,
         key: Key,
@@ -207,7 +207,7 @@ impl Account {
         .await
     }
 
-    /// Writes down the outcome of a push. A delivery that was deleted meanwhile stays deleted.
+    /// Stores the outcome of a push. A delivery that was deleted in the meantime stays deleted.
     pub(in crate::emulator) async fn settle(
         &self,
         key: Key,
@@ -257,7 +257,7 @@ fn next_number(transaction: &WriteTransaction, topic: &str) -> Result<u64, Accou
     Ok(number)
 }
 
-/// A time since 1970 as the tables have it.
+/// A time since 1970 in the unit of the tables.
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
-//! The account that the emulator plays: its topics, subscriptions and undelivered messages.
+//! The account that the emulator simulates: its topics, subscriptions and undelivered messages.
 //!
-//! One thread owns the database and does one piece of work after another, so each is atomic: nobody
-//! sees half of it, and what a client was answered is on disk if the account has a directory.
-//! Without one the same database lives in memory.
+//! One thread owns the database and carries out one request after another, so each is atomic:
+//! nobody sees a part of it. If the account has a directory, every success that was answered to a
+//! client is on disk. Without a directory the same database is in memory.
 
 mod account;
 mod books;

@@ -1,4 +1,4 @@
-//! The names and tags that the service takes, and the pages in which it lists names.
+//! The names and tags that the service accepts, and the pages of its lists of names.
 
 use crate::emulator::refusal::Refusal;
 
@@ -10,7 +10,7 @@ pub(in crate::emulator) const PAGE_ENTRIES_MAX: usize = 1000;
 /// The longest tag, in characters.
 const TAG_CHARACTERS_MAX: usize = 16;
 
-/// Which subscription of which topic.
+/// The name of a subscription and of its topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::emulator) struct Key {
     /// The topic's name.
@@ -19,21 +19,21 @@ pub(in crate::emulator) struct Key {
     pub(in crate::emulator) name: String,
 }
 
-/// Whose name it is.
+/// What a name belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
     Topic,
     Subscription,
 }
 
-/// What part of a list is asked for.
+/// The requested part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::emulator) struct Page {
-    /// Only names that begin so.
+    /// Only names with this prefix.
     pub(in crate::emulator) prefix: String,
-    /// Only names after this one: the last of the previous page.
+    /// Only names after this one, which is the last of the previous page.
     pub(in crate::emulator) marker: String,
-    /// The most entries.
+    /// The maximum number of entries.
     pub(in crate::emulator) entries_max: usize,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::emulator) struct Pages<T> {
     pub(in crate::emulator) next_marker: Option<String>,
 }
 
-/// Checks a name: letters, digits and hyphens, first a letter or digit.
+/// Checks a name: letters, digits and hyphens, beginning with a letter or a digit.
 pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.len() > NAME_BYTES_MAX {
@@ -64,7 +64,7 @@ pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
     })
 }
 
-/// Checks that a tag is short and that a header can carry it unchanged.
+/// Checks that a tag is short, and that a header can carry it unchanged.
 pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
     if tag.chars().count() > TAG_CHARACTERS_MAX {
         return Err(Refusal::InvalidArgument(format!(
@@ -80,7 +80,7 @@ pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
 }
 
 impl Page {
-    /// The page of `entries`, which come in the order of their names.
+    /// Makes a page of `entries`, which must be in the order of their names.
     pub(super) fn of<T>(&self, entries: impl Iterator<Item = (String, T)>) -> Pages<T> {
         let mut wanted = entries.filter(|(name, _)| {
             name.starts_with(&self.prefix) && name.as_str() > self.marker.as_str()
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_follow_each_other_and_the_last_one_says_so() {
+    fn pages_follow_each_other_and_the_last_one_has_no_marker() {
         assert_eq!(page("", "", 1000), ("a1 a2 a3 b1".to_owned(), None));
         assert_eq!(page("", "", 2), ("a1 a2".to_owned(), Some("a2".to_owned())));
         assert_eq!(page("", "a2", 2), ("a3 b1".to_owned(), None));

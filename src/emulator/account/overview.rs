@@ -1,4 +1,4 @@
-//! All topics with what their subscriptions wait for, and making what waits due at once.
+//! An overview of all topics and their undelivered messages, and making those messages due at once.
 
 use redb::{ReadTransaction, ReadableTable as _};
 
@@ -13,40 +13,40 @@ use crate::emulator::account::tables::{
 use crate::emulator::refusal::Refusal;
 use crate::mns::api::Subscription;
 
-/// Undelivered messages of a subscription that are counted: an overview is asked for again and
-/// again, and pushes wait for the same thread.
+/// The maximum count of a subscription's undelivered messages. An overview is requested repeatedly,
+/// and pushes wait for the same thread.
 pub(in crate::emulator) const COUNTED_MAX: usize = 1000;
-/// Subscriptions of an overview.
+/// The maximum number of subscriptions in an overview.
 const LISTED_MAX: usize = 200;
-/// Messages that are made due at once by one request.
+/// The maximum number of messages that one request makes due.
 const HASTENED_MAX: usize = 10_000;
 
-/// A topic and what its subscriptions wait for.
+/// A topic and the undelivered messages of its subscriptions.
 pub(in crate::emulator) struct TopicOverview {
     pub(in crate::emulator) name: String,
     pub(in crate::emulator) subscriptions: Vec<Waiting>,
 }
 
-/// What a subscription waits for.
+/// The undelivered messages of a subscription.
 pub(in crate::emulator) struct Waiting {
     pub(in crate::emulator) subscription: Subscription,
-    /// Undelivered messages, [`COUNTED_MAX`] for that many or more.
+    /// How many there are; [`COUNTED_MAX`] for that many or more.
     pub(in crate::emulator) undelivered: usize,
     /// When the first of them is due, in milliseconds since 1970.
     pub(in crate::emulator) due_ms: Option<u64>,
-    /// The pushes of the first that failed.
+    /// How many pushes of the first one failed.
     pub(in crate::emulator) failures: u32,
 }
 
 /// All topics, and the first subscriptions of them.
 pub(in crate::emulator) struct Overview {
     pub(in crate::emulator) topics: Vec<TopicOverview>,
-    /// Whether there are more subscriptions than are listed.
+    /// Whether there are more subscriptions than listed.
     pub(in crate::emulator) is_cut: bool,
 }
 
 impl Account {
-    /// Returns all topics in one transaction, so that nothing changes meanwhile.
+    /// Reads all topics in one transaction, so that nothing changes in the meantime.
     pub(in crate::emulator) async fn overview(&self) -> Result<Overview, AccountError> {
         self.read(|transaction| {
             let subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
@@ -75,9 +75,9 @@ impl Account {
         .await
     }
 
-    /// Makes what waits for its next push due now; returns for how many messages. Those that are
-    /// due already stay as they are: they may be in flight, and the outcome of a push is written
-    /// down under the time at which it was due.
+    /// Makes the messages that wait for a retry due now. Returns their number. Messages that are
+    /// due already are not changed: they may be in flight, and the outcome of a push is stored
+    /// under the time at which it was due.
     pub(in crate::emulator) async fn hasten(&self, key: Key) -> Result<usize, AccountError> {
         let now = milliseconds(self.unix_time());
         self.write(Commit::Lazy, move |transaction| {

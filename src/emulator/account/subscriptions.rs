@@ -15,11 +15,11 @@ use crate::emulator::delivery::Target;
 use crate::emulator::refusal::Refusal;
 use crate::mns::api::{Subscription, SubscriptionAttributes, SubscriptionChange};
 
-/// The most subscriptions of a topic (`docs/emulator.md`).
+/// The maximum number of subscriptions of a topic (`docs/emulator.md`).
 const SUBSCRIPTIONS_MAX: usize = 100;
-/// Endpoints that the service knows and the emulator only keeps: queues, mail and short messages.
+/// Endpoints of the service that the emulator only stores: queues, mail and short messages.
 const OTHER_ENDPOINTS: [&str; 3] = ["acs:mns:", "mail:directmail:", "sms:directsms:"];
-/// Hosts that the service keeps for itself, in its own spelling.
+/// Host names that the service reserves for itself, in its own spelling.
 const RESERVED_HOST: &str = "mns-reserverd-";
 
 impl Account {
@@ -71,7 +71,7 @@ impl Account {
         .await
     }
 
-    /// Changes what `change` names.
+    /// Changes the given attributes.
     pub(in crate::emulator) async fn set_subscription(
         &self,
         key: Key,

@@ -1,7 +1,6 @@
 //! The tables of the account's database.
 //!
-//! Topics and subscriptions are kept as the documents of the API, so that there is one form of
-//! each.
+//! Topics and subscriptions are stored as the documents of the API, so that each has only one form.
 
 use redb::{Database, ReadableTable, TableDefinition};
 
@@ -20,13 +19,13 @@ pub(super) const MESSAGES: TableDefinition<'_, (&str, u64), (&str, &str, &str, u
     TableDefinition::new("messages");
 /// Topic, message number → the subscriptions that do not have it yet.
 pub(super) const COPIES: TableDefinition<'_, (&str, u64), u32> = TableDefinition::new("copies");
-/// Topic, subscription, when the next push is due in milliseconds since 1970, message number →
-/// pushes that failed.
+/// Topic, subscription, due time of the next push in milliseconds since 1970, message number →
+/// number of failed pushes.
 pub(super) const DELIVERIES: TableDefinition<'_, (&str, &str, u64, u64), u32> =
     TableDefinition::new("deliveries");
 
-/// Makes the tables that are missing: only a transaction that writes may do so, and none that reads
-/// has to.
+/// Creates missing tables. Only a write transaction can do that, and read transactions then need
+/// not.
 pub(super) fn make(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(TOPICS)?;

@@ -12,13 +12,13 @@ use crate::emulator::account::tables::{
 use crate::emulator::refusal::Refusal;
 use crate::mns::api::{Topic, TopicAttributes};
 
-/// The most topics of an account (`docs/emulator.md`).
+/// The maximum number of topics of an account (`docs/emulator.md`).
 const TOPICS_MAX: u64 = 1000;
-/// The sizes that a topic's largest message may have, in bytes.
+/// The allowed values for the size of a topic's largest message, in bytes.
 const MESSAGE_SIZES: std::ops::RangeInclusive<u32> = 1024..=65_536;
 /// The largest message of a topic that was created without a size, in bytes.
 const MESSAGE_SIZE_DEFAULT: u32 = 65_536;
-/// How long the service keeps a message, in seconds.
+/// How long the service stores a message, in seconds.
 const RETENTION_SECONDS: u64 = 86_400;
 
 impl Account {
@@ -66,7 +66,7 @@ impl Account {
         .await
     }
 
-    /// Changes what `attributes` name.
+    /// Changes the given attributes.
     pub(in crate::emulator) async fn set_topic(
         &self,
         name: String,
@@ -86,7 +86,7 @@ impl Account {
         .await
     }
 
-    /// Describes a topic; its messages are those that are not delivered yet.
+    /// Describes a topic. Its message count is the number of undelivered messages.
     pub(in crate::emulator) async fn topic(&self, name: String) -> Result<Topic, AccountError> {
         self.read(move |transaction| {
             counted(
@@ -124,7 +124,7 @@ impl Account {
         .await
     }
 
-    /// Deletes a topic with all that belongs to it; returns whether there was one.
+    /// Deletes a topic with everything that belongs to it. Returns whether it existed.
     pub(in crate::emulator) async fn delete_topic(
         &self,
         name: String,

@@ -1,4 +1,4 @@
-//! What the API says, in the layout of the service (`docs/emulator.md`).
+//! The answers of the API, in the layout of the service (`docs/emulator.md`).
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ const ACCOUNT_TYPE: HeaderName = HeaderName::from_static("x-mns-account-type");
 const THREADPOOL_WAIT_TIME: HeaderName = HeaderName::from_static("x-mns-threadpool-wait-time");
 const NETTY_TOTAL_TIME: HeaderName = HeaderName::from_static("x-mns-netty-total-time");
 
-/// The names that the service writes in title case, in recordings of 2026. It writes those that
-/// begin with `x-mns-` in lower case.
+/// The header names that the service writes in title case, in recordings of 2026. Names with the
+/// prefix `x-mns-` are in lower case.
 pub(in crate::emulator) const TITLE_CASE_NAMES: [&str; 6] = [
     "Server",
     "Date",
@@ -57,7 +57,7 @@ impl Answer {
         }
     }
 
-    /// 201 for what was made, 204 for what was there already.
+    /// 201 for a created object, 204 for an existing one.
     pub(super) fn created(creation: Creation, location: String) -> Self {
         let status = match creation {
             Creation::New => StatusCode::CREATED,
@@ -73,7 +73,7 @@ impl Answer {
     /// 200 with a page of a list.
     pub(super) fn list<T>(name: &str, pages: Pages<T>, entry: impl Fn(T) -> Element) -> Self {
         let mut children: Vec<Element> = pages.entries.into_iter().map(entry).collect();
-        // An empty marker breaks the vendor's Python SDK: the last page has none.
+        // The last page has no marker at all: an empty one breaks the vendor's Python SDK.
         children.extend(
             pages
                 .next_marker
@@ -83,13 +83,13 @@ impl Answer {
     }
 
     /// Adds the headers that all answers of the service have. `elapsed` is the time since the
-    /// request.
+    /// request arrived.
     pub(super) fn into_response(self, request_id: &str, elapsed: Duration) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(SERVER, HeaderValue::from_static("AliyunMQS"));
-        // A 204 has one, too.
+        // Even a 204 has one.
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("text/xml;charset=utf-8"),
@@ -106,9 +106,9 @@ impl Answer {
         );
         headers.insert(header::VERSION, HeaderValue::from_static("2015-06-06"));
         headers.insert(RESPONSE_FORMAT, HeaderValue::from_static("xml"));
-        // Empty at the service, and there all the same.
+        // The service sends this header, although it is empty.
         headers.insert(ACCOUNT_TYPE, HeaderValue::from_static(""));
-        // No request waits for a thread here.
+        // The emulator has no queue for a thread pool.
         headers.insert(THREADPOOL_WAIT_TIME, HeaderValue::from_static("0"));
         headers.insert(
             NETTY_TOTAL_TIME,

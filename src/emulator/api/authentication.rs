@@ -1,4 +1,4 @@
-//! Whether a request to the API comes from the owner of the access key (`docs/emulator.md`).
+//! Checks whether a request comes from the owner of the access key (`docs/emulator.md`).
 
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +9,11 @@ use http::{HeaderName, Request};
 use crate::emulator::refusal::Refusal;
 use crate::mns::{AccessKey, Authorization, ContentMd5, Scope, header, region_of};
 
-/// How far a request's Date may be from our time.
+/// How far a request's Date may differ from our clock.
 const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Checks what the service checks of every request, in its order: version, digest, date, key,
-/// signature. Without a `key` everyone may do everything.
+/// signature. Without a `key` every request is allowed.
 pub(super) fn authenticate(
     request: &Request<Bytes>,
     key: Option<&AccessKey>,
@@ -50,8 +50,8 @@ pub(super) fn authenticate(
     if authorization.access_key_id != key.id {
         return Err(Refusal::InvalidAccessKeyId);
     }
-    // The service signs with its own region. A Host that names none is an emulator's own, and any
-    // region is right there.
+    // The service signs for its own region. A Host without a region belongs to an emulator, which
+    // accepts any region.
     let host = text(HOST)
         .and_then(|host| std::str::from_utf8(host).ok())
         .unwrap_or_default();
@@ -84,7 +84,7 @@ mod tests {
             .unwrap()
     }
 
-    /// A good request, changed by `change` before it is signed.
+    /// The result for a valid request that `change` modifies before it is signed.
     fn checked(change: impl FnOnce(&mut Request<Bytes>)) -> Result<(), Refusal> {
         let request = Request::put("/topics/T")
             .header("date", date(NOW))
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_owner_signed_passes() {
+    fn a_request_signed_by_the_owner_passes() {
         assert_eq!(checked(|_| {}), Ok(()));
         for notation in [Notation::Hex, Notation::Base64Hex, Notation::Base64] {
             assert_eq!(
@@ -181,8 +181,8 @@ mod tests {
         assert_eq!(checked(foreign), Err(Refusal::SignatureDoesNotMatch));
     }
 
-    /// A good request, changed by `change`, signed with version 4 for `region` at `signed_at`, and
-    /// sent to `host`.
+    /// The result for a valid request that `change` modifies, signed with version 4 for `region` at
+    /// `signed_at` and sent to `host`.
     fn checked_v4(
         host: &'static str,
         region: &str,
@@ -202,7 +202,7 @@ mod tests {
     const OURS: &str = "1.mns.cn-hangzhou.aliyuncs.com:80";
     const WRONG: Result<(), Refusal> = Err(Refusal::SignatureDoesNotMatch);
 
-    /// As [`checked_v4`], signed now for the region of [`OURS`] and sent there.
+    /// Like [`checked_v4`], but signed now for the region of [`OURS`] and sent there.
     fn checked_ours(change: impl FnOnce(&mut Request<Bytes>)) -> Result<(), Refusal> {
         checked_v4(OURS, "cn-hangzhou", NOW, change)
     }
@@ -225,7 +225,7 @@ mod tests {
         );
         assert_eq!(checked_ours(|_| {}), Ok(()));
         assert_eq!(checked_v4(OURS, "cn-shanghai", NOW, |_| {}), WRONG);
-        // Another second, another day, another Date than was signed.
+        // Another second, another day, another Date than the signed one.
         assert_eq!(checked_v4(OURS, "cn-hangzhou", NOW + 1, |_| {}), WRONG);
         assert_eq!(checked_v4(OURS, "cn-hangzhou", NOW - 86_400, |_| {}), WRONG);
         assert_eq!(checked_ours(set("date", &date(NOW + 1))), WRONG);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_everyone_may() {
+    fn without_a_key_every_request_is_allowed() {
         let request = Request::get("/topics")
             .header("x-mns-version", "2015-06-06")
             .body(Bytes::new())

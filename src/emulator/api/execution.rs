@@ -1,4 +1,4 @@
-//! Carries out an operation: asks the account, and wakes the pusher if there is something to push.
+//! Executes an operation: calls the account, and wakes the pusher if there is something to push.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -13,10 +13,10 @@ use crate::mns::api::{
 };
 use crate::mns::{ContentMd5, Element};
 
-/// What the addresses in answers begin with.
+/// The prefix of addresses in answers.
 pub(super) const SCHEME: &str = "http://";
 
-/// Carries out what a request asks for. `base` is the address that the client used.
+/// Executes the operation of a request. `base` is the address that the client used.
 pub(super) async fn carry_out(
     emulator: &Emulator,
     base: &str,
@@ -57,7 +57,7 @@ pub(super) async fn carry_out(
         }
         Operation::Subscribe(key) => {
             let attributes = read(request, SubscriptionAttributes::of_element)?;
-            // Without a scheme, unlike that of a topic.
+            // The service omits the scheme here, unlike for a topic.
             let host = base.strip_prefix(SCHEME).unwrap_or(base);
             let location = format!("{host}/topics/{}/subscriptions/{}", key.topic, key.name);
             let owner = emulator.account_of(base).to_owned();

@@ -1,4 +1,4 @@
-//! What a request to the API asks for, by its method and target (`docs/emulator.md`).
+//! The operation that a request to the API selects, by its method and target (`docs/emulator.md`).
 
 use http::Method;
 
@@ -78,9 +78,9 @@ impl Operation {
     }
 }
 
-/// Whether every client writes a name into the request line as it writes it into the string to
-/// sign. If a name has a blank, a percent sign or a character outside of ASCII, some clients sign
-/// the encoded form and some the other, so it is refused before the signature is checked.
+/// Whether every client writes this name identically in the request line and in the string to sign.
+/// If a name has a blank, a percent sign or a non-ASCII character, some clients sign the encoded
+/// form and others the decoded one, so it is refused before the signature is checked.
 fn is_sent_as_signed(name: &str) -> bool {
     name.bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'%')
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_none() {
+    fn everything_else_is_refused() {
         for (method, target) in [
             ("GET", "/"),
             ("POST", "/topics"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_has_and_the_emulator_has_not_is_named() {
+    fn operations_that_only_the_service_has_are_named() {
         for (method, target) in [
             ("POST", "/queues/Q/messages"),
             ("GET", "/queues"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_not_sent_as_they_are_signed_are_none() {
+    fn names_that_clients_sign_differently_are_refused() {
         for name in ["My%20Topic", "%E4%B8%AD", "\u{4e2d}", "a%2Fb", "a b"] {
             for rest in ["", "/messages", "/subscriptions", "/subscriptions/S"] {
                 for method in ["GET", "PUT", "POST", "DELETE"] {

@@ -1,4 +1,4 @@
-//! What a request to the API says: its body, its document, and the part of a list that it asks for.
+//! The content of a request to the API: its body, its document, and the requested part of a list.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::emulator::refusal::Refusal;
 use crate::mns::Element;
 use crate::mns::api::UnexpectedDocument;
 
-/// The largest request, in bytes: 64 KiB of ampersands are 320 KiB of XML.
+/// The maximum size of a request, in bytes: 64 KiB of ampersands become 320 KiB of XML.
 const BODY_BYTES_MAX: usize = 512 * 1024;
-/// The longest time for a request's body.
+/// The time limit for a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const PREFIX: HeaderName = HeaderName::from_static("x-mns-prefix");
 const MARKER: HeaderName = HeaderName::from_static("x-mns-marker");
 const RET_NUMBER: HeaderName = HeaderName::from_static("x-mns-ret-number");
 const WITH_META: HeaderName = HeaderName::from_static("x-mns-with-meta");
 
-/// Whether the entries of a list have the attributes of what is listed.
+/// Whether the entries of a list include the attributes.
 #[derive(Clone, Copy)]
 pub(super) enum Attributes {
     LeftOut,
@@ -52,8 +52,8 @@ pub(super) fn read<T>(
 ) -> Result<T, Refusal> {
     let element =
         Element::parse(request.body()).map_err(|error| Refusal::MalformedXML(error.to_string()))?;
-    // The service's table of errors: MalformedXML is not well-formed, InvalidArgument is against
-    // the schema.
+    // By the service's table of errors, MalformedXML means not well-formed, and InvalidArgument
+    // means against the schema.
     read(&element).map_err(|error| match &error {
         UnexpectedDocument::Nested(_) => Refusal::MalformedXML(error.to_string()),
         UnexpectedDocument::Value {
@@ -70,7 +70,7 @@ pub(super) fn read<T>(
     })
 }
 
-/// Returns whether a request for a list wants the attributes too.
+/// Whether a request for a list also wants the attributes.
 pub(super) fn wants_attributes(request: &Request<Bytes>) -> Attributes {
     match text(request, &WITH_META) {
         Some(value) if value.eq_ignore_ascii_case("true") => Attributes::Listed,
@@ -78,7 +78,7 @@ pub(super) fn wants_attributes(request: &Request<Bytes>) -> Attributes {
     }
 }
 
-/// Returns the part of a list that a request asks for.
+/// The part of a list that a request asks for.
 pub(super) fn page(request: &Request<Bytes>) -> Result<Page, Refusal> {
     let entries_max = match text(request, &RET_NUMBER) {
         None => PAGE_ENTRIES_MAX,

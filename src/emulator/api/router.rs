@@ -1,4 +1,4 @@
-//! The API over HTTP: who asks, what for, and the answer in the service's layout.
+//! The API over HTTP: authentication, the operation, and the answer in the service's layout.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,8 +48,8 @@ fn router(emulator: Arc<Emulator>) -> Router {
         .with_state(emulator)
 }
 
-/// Refuses a web page that uses the API through the visitor's browser: a stranger can make a name
-/// of theirs point here, and everyone knows the key.
+/// Rejects a web page that uses the API through the visitor's browser: a stranger can point a DNS
+/// name at this machine, and the default key is public.
 async fn known_hosts_only(
     State(emulator): State<Arc<Emulator>>,
     request: Request<Body>,
@@ -131,7 +131,8 @@ async fn perform(
     request: Request<Body>,
 ) -> Result<Answer, Refusal> {
     let request = whole(request).await?;
-    // Before the signature: clients disagree on how to sign a name that has to be percent-encoded.
+    // Before the signature, because clients disagree on how to sign a name that needs
+    // percent-encoding.
     let operation = Operation::of(
         request.method(),
         request.uri().path(),

@@ -1,4 +1,4 @@
-//! What an endpoint answers, read from its connection.
+//! The answer of an endpoint, read from its connection.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -9,11 +9,11 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The largest body of an answer, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// How a TLS server's answer to a request without TLS begins: the record type of an alert, and the
-/// major version.
+/// The beginning of a TLS server's answer to a request without TLS: the record type of an alert,
+/// and the major version.
 const TLS_ALERT: [u8; 2] = [21, 3];
 
-/// What an endpoint answered.
+/// The answer of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
@@ -25,14 +25,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether MNS counts it as a delivery.
+    /// Whether MNS counts the answer as a delivery.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-/// Reads the final answer, past any `100 Continue`.
+/// Reads the final answer, skipping any `100 Continue`.
 pub(super) async fn read_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
 ) -> Result<Answer, DeliveryError> {
@@ -46,7 +46,7 @@ pub(super) async fn read_answer<S: AsyncRead + Unpin>(
 
 async fn read_one_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer, DeliveryError> {
     let mut head = Vec::new();
-    // Byte by byte: the reader is buffered, and what follows the head is not the head's.
+    // Byte by byte: the reader is buffered, and bytes after the head must stay in it.
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= HEAD_BYTES_MAX {
             return Err(DeliveryError::NotHttp);
@@ -82,7 +82,7 @@ async fn read_one_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Answer,
                 .await
                 .map_err(DeliveryError::Broken)?;
         }
-        // Without a length the body is of no interest, and the connection ends with it.
+        // Without a length the body is not needed, and the connection cannot be reused.
         Some(_) | None => {}
     }
     let reusable =

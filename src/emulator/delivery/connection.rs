@@ -1,4 +1,4 @@
-//! A connection to an endpoint, kept while the endpoint keeps it.
+//! A keep-alive connection to an endpoint.
 
 use std::io;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::emulator::delivery::error::{ANSWER_TIMEOUT, DeliveryError};
 use crate::emulator::delivery::target::Target;
 use crate::tls_error;
 
-/// What makes an endpoint's certificate trusted.
+/// How to make an endpoint's certificate trusted.
 const TRUST_IT: &str = "name the file of its CA with --ca, or check nothing with --insecure";
 
-/// A connection that is kept while the endpoint keeps it.
+/// A connection that is reused for as long as the endpoint keeps it open.
 pub struct Connection {
     target: Target,
     tls: Arc<rustls::ClientConfig>,
@@ -30,7 +30,7 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
 
 impl Connection {
-    /// A connection to be made with the first delivery. `tls` is used for https.
+    /// A connection that is opened by the first delivery. `tls` is used for https.
     #[must_use]
     pub fn new(target: Target, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Connection {
         }
     }
 
-    /// The endpoint that it leads to.
+    /// The endpoint.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -48,10 +48,10 @@ impl Connection {
 
     /// Sends a request and waits for its answer.
     ///
-    /// A dropped future leaves the connection in an unknown state: drop it too.
+    /// If the future is dropped, the state of the connection is unknown: drop it too.
     ///
     /// # Errors
-    /// [`DeliveryError`]. The request may have arrived all the same.
+    /// [`DeliveryError`]. The endpoint may have received the request nevertheless.
     pub async fn deliver(&mut self, request: &[u8]) -> Result<Answer, DeliveryError> {
         self.deliver_in(&[request], Duration::ZERO).await
     }
@@ -59,7 +59,7 @@ impl Connection {
     /// Sends a request in pieces, with a pause between two of them, and waits for its answer.
     ///
     /// # Errors
-    /// As [`Self::deliver`], and with the same limit of time for all of it.
+    /// As for [`Self::deliver`]. The same time limit applies to the whole exchange.
     pub async fn deliver_in(
         &mut self,
         pieces: &[&[u8]],
@@ -78,7 +78,7 @@ impl Connection {
     /// Sends the beginning of a request and closes the connection.
     ///
     /// # Errors
-    /// As [`Self::deliver`].
+    /// As for [`Self::deliver`].
     pub async fn send_part(&mut self, part: &[u8]) -> Result<(), DeliveryError> {
         let sent = timeout(ANSWER_TIMEOUT, async {
             let stream = self.connected().await?;
@@ -102,8 +102,8 @@ impl Connection {
             Err(error) => Err(error),
         };
         match answer {
-            // The endpoint may have closed a kept connection in the meantime, which is no failure:
-            // only a new connection that breaks is one.
+            // The endpoint may have closed an idle connection in the meantime, which is not a
+            // failure. Only a new connection that breaks counts.
             Err(DeliveryError::Broken(_)) if is_kept => {
                 self.stream = None;
                 let stream = self.connected().await?;
@@ -172,7 +172,7 @@ async fn connect(
     Ok(Box::new(stream))
 }
 
-/// Describes a failed handshake with an endpoint, and what to do.
+/// Describes a failed handshake with an endpoint, and what to do about it.
 fn no_tls(authority: &str, error: &io::Error) -> String {
     if let Some(problem) = tls_error::with_peer(error, authority, TRUST_IT) {
         return problem;

@@ -1,4 +1,4 @@
-//! Why an endpoint gave no answer.
+//! Why an endpoint did not answer.
 
 use std::io;
 use std::time::Duration;
@@ -14,10 +14,10 @@ pub enum DeliveryError {
     Connect {
         /// The endpoint.
         authority: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What listens there speaks no TLS, or its certificate is not trusted.
+    /// The endpoint does not speak TLS, or its certificate is not trusted.
     #[error("{0}")]
     Tls(
         /// The problem, the endpoint and what to do.
@@ -26,13 +26,13 @@ pub enum DeliveryError {
     /// The connection broke.
     #[error("the connection broke before an answer came")]
     Broken(#[source] io::Error),
-    /// No answer in time.
+    /// The answer took too long.
     #[error("no answer within {ANSWER_TIMEOUT:?}")]
     TimedOut,
-    /// The answer is TLS.
+    /// The endpoint answered with TLS.
     #[error("the endpoint answers with TLS: its address begins with https://")]
     NotPlain,
-    /// The answer is not HTTP.
+    /// The endpoint did not answer with HTTP.
     #[error("the answer is no HTTP: is this the endpoint's port?")]
     NotHttp,
 }

@@ -1,4 +1,4 @@
-//! The address of an endpoint, read as MNS reads it.
+//! The address of an endpoint, parsed as MNS parses it.
 
 use std::fmt;
 
@@ -17,13 +17,13 @@ pub struct Target {
     pub(super) authority: String,
 }
 
-/// No address of an endpoint.
+/// Not an address of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no endpoint: write http://HOST[:PORT][/PATH] or the same with https")]
 pub struct TargetError(String);
 
 impl Target {
-    /// Reads an endpoint's address as MNS does: without a path it is `/notifications`.
+    /// Parses an endpoint's address as MNS does: a missing path means `/notifications`.
     ///
     /// # Errors
     /// [`TargetError`]
@@ -39,7 +39,8 @@ impl Target {
             .authority()
             .filter(|authority| !authority.as_str().contains('@'))
             .ok_or_else(wrong)?;
-        // The library reads a port past 65535 as no port at all: the push would go to port 80.
+        // The library parses a port above 65535 as no port at all, and the push would go to port
+        // 80.
         if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
             return Err(wrong());
         }

@@ -20,11 +20,11 @@ use crate::net::Arrival;
 use crate::page::{ApiError, File, guarded, is_of_no_other_site, json, text};
 use crate::report::Report;
 
-/// Below it is what the page asks for.
+/// The prefix of the page's own requests.
 const PREFIX: &str = "/-/";
 const JSON: &[u8] = b"application/json";
 
-/// What a path of the page leads to.
+/// The target of a path of the page.
 enum Route {
     File(&'static File),
     State,
@@ -34,7 +34,7 @@ enum Route {
 }
 
 impl Route {
-    /// What a raw path leads to: one table of exact bytes, nothing decoded.
+    /// Looks a raw path up in one table of exact bytes. Nothing is decoded.
     fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/-/state" => Self::State,
@@ -45,7 +45,7 @@ impl Route {
         })
     }
 
-    /// The methods that it takes, as Allow lists them.
+    /// The methods that it accepts, in the form of Allow.
     fn methods(&self) -> &'static str {
         match self {
             Self::File(_) | Self::State => "GET, HEAD",
@@ -54,8 +54,8 @@ impl Route {
     }
 }
 
-/// Whether a request is for the page and not for the API, which has no path below `/-/` and whose
-/// requests to `/` carry a version or ask for the attributes of the account.
+/// Whether a request is for the page. The API has no path below `/-/`, and its requests to `/`
+/// carry a version or ask for the attributes of the account.
 pub(in crate::emulator) fn is_asked<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     let is_index = path == "/"
@@ -68,7 +68,7 @@ pub(in crate::emulator) fn is_asked<B>(request: &Request<B>) -> bool {
     is_index || path.starts_with(PREFIX)
 }
 
-/// Answers a request to the page. Whether Host has a name of ours was checked before.
+/// Answers a request to the page. The caller has checked the name in Host.
 pub(in crate::emulator) async fn answer(
     emulator: &Arc<Emulator>,
     request: Request<Body>,
@@ -76,7 +76,7 @@ pub(in crate::emulator) async fn answer(
     guarded(checked(emulator, request).await)
 }
 
-/// Every check that needs no path comes before the path is looked at.
+/// All checks that do not depend on the path come first.
 async fn checked(emulator: &Arc<Emulator>, request: Request<Body>) -> Response {
     if !is_of_no_other_site(request.headers()) {
         return text(
@@ -142,7 +142,7 @@ async fn told(
         })
 }
 
-/// A form of another site cannot say that it sends JSON.
+/// A form on another site cannot send JSON with its content type.
 fn is_json(request: &Request<Body>) -> bool {
     let value = request.headers().get(CONTENT_TYPE);
     value.is_some_and(|value| {

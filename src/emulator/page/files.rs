@@ -1,4 +1,4 @@
-//! The files of the page: in the binary, in one table.
+//! The files of the page, embedded in the binary and listed in one table.
 
 use crate::page::{File, Files, HTML, SCRIPT, STYLE, file};
 
@@ -14,6 +14,6 @@ static OWN: [File; 9] = [
     file!("topics.js", SCRIPT, "web/topics.js"),
 ];
 
-/// The page at `/`, and its files below `/-/`: the API has no such path, whatever the name of a
-/// topic is.
+/// The page at `/`, and its files below `/-/`: the API has no such path, whatever the topics are
+/// called.
 pub(super) static FILES: Files = Files::new("/-/", &OWN);

@@ -1,4 +1,4 @@
-//! The emulator's page: what is kept, pushed and answered, and what can be done about it
+//! The emulator's page: its topics, messages and attempts, and the actions on them
 //! (`docs/emulator.md`).
 
 mod answer;

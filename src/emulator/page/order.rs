@@ -1,4 +1,4 @@
-//! What the page tells the emulator to do.
+//! The commands of the page to the emulator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ struct Deliver {
     subscription: String,
 }
 
-/// The rate of each trouble; those that are left out do not happen.
+/// The rate of each fault. Faults that are left out do not occur.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rates {
@@ -45,7 +45,7 @@ pub(super) async fn publish(emulator: &Arc<Emulator>, body: &[u8]) -> Result<Val
     Ok(json!({ "message_id": queued.message_id, "subscriptions": queued.subscriptions }))
 }
 
-/// Delivers now what waits for its next push.
+/// Delivers now what waits for a retry.
 pub(super) async fn deliver(emulator: &Arc<Emulator>, body: &[u8]) -> Result<Value, AccountError> {
     let Deliver {
         topic,
@@ -55,7 +55,7 @@ pub(super) async fn deliver(emulator: &Arc<Emulator>, body: &[u8]) -> Result<Val
     Ok(json!({ "messages": messages }))
 }
 
-/// Changes how likely each trouble is.
+/// Changes the rates of the faults.
 pub(super) fn set_chaos(emulator: &Arc<Emulator>, body: &[u8]) -> Result<Value, AccountError> {
     let Rates { rates } = read(body)?;
     let rates = rates.iter().map(|(kind, rate)| (kind.as_str(), *rate));

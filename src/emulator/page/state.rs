@@ -1,4 +1,4 @@
-//! What the page shows: topics, subscriptions, chaos and the last attempts, at one moment.
+//! The state for the page: a snapshot of topics, subscriptions, chaos and the last attempts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -53,7 +53,7 @@ fn subscription(emulator: &Emulator, waiting: Waiting, now: u64) -> Value {
     let attributes = subscription.attributes;
     let (in_flight, gap_ms) = (number(&progress.in_flight), number(&progress.gap_ms));
     let is_pushed = Target::parse(&attributes.endpoint).is_ok();
-    // A message that is due waits for the pace all the same.
+    // A message that is due still waits for the pace.
     let next_ms = waiting
         .due_ms
         .map(|due| due.max(number(&progress.next_push_ms)).saturating_sub(now));
@@ -91,7 +91,7 @@ fn last_failure(progress: &Progress) -> Option<String> {
     last.unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Each trouble with its rate, its rate in a little of everything, and how often it struck.
+/// Each fault with its rate, its default rate, and how often it occurred.
 fn chaos(emulator: &Emulator) -> Vec<Value> {
     let usual: Chaos = CHAOS_DEFAULT.parse().unwrap_or_else(|_| Chaos::none());
     let chaos = emulator.sender.chaos();
