@@ -1,29 +1,29 @@
-//! A file of zeros that was written full once, so that overwriting it later changes no metadata.
+//! A file filled with zeros once, so that overwriting it later changes no metadata.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::disk::{Latched, Open, parent, sync_dir};
 
-/// Zeros are written in pieces of this size.
+/// Zeros are written in chunks of this size.
 const PIECE_BYTES: usize = 1024 * 1024;
 
-/// A file that is to be made.
+/// A file to create.
 pub(crate) struct Blank {
     pub disk: Latched,
-    /// Its name.
+    /// Its path.
     pub path: PathBuf,
-    /// The name under which it is written first, in the same directory.
+    /// The path under which it is written first, in the same directory.
     pub draft: PathBuf,
     /// Its permissions, before the umask.
     pub mode: u32,
-    /// Its length.
+    /// Its length, in bytes.
     pub bytes: u64,
 }
 
 impl Blank {
-    /// Makes it, durably under its name. Past the latch: a sync that fails here says nothing of
-    /// what was acknowledged.
+    /// Creates the file, durable under its path. Bypasses the latch: a failed sync here says
+    /// nothing about acknowledged records.
     pub(crate) fn make(&self) -> io::Result<()> {
         let disk = self.disk.unlatched();
         let made = self.write().and_then(|()| {

@@ -1,4 +1,4 @@
-//! Directories: the one that holds a name, and how its names are made durable.
+//! Directories: the parent of a path, and how names become durable.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub fn sync_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.open(dir, Open::Directory)?.sync()
 }
 
-/// The directory that holds a name.
+/// The directory that contains a path.
 #[must_use]
 pub fn parent(path: &Path) -> &Path {
     let parent = path.parent();

@@ -1,12 +1,12 @@
-//! What makes a directory one that this process can write, by the cause that it cannot.
+//! The command that makes a directory writable for this process, depending on why it is not.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rustix::io::Errno;
 
-/// What to do about a directory that cannot be used, as the end of a sentence. A command for the
-/// shell if one mends it: "mend it with: mkdir ...".
+/// What to do about an unusable directory, as the end of a sentence. If a shell command fixes it:
+/// "mend it with: mkdir ...".
 pub(crate) fn fix_command(dir: &Path, cause: &io::Error) -> String {
     let quoted = quoted(dir);
     let in_the_way = dir
@@ -17,7 +17,7 @@ pub(crate) fn fix_command(dir: &Path, cause: &io::Error) -> String {
     match (cause.kind(), in_the_way) {
         (ErrorKind::ReadOnlyFilesystem, _) => format!("mount a writable volume at {quoted}"),
         (ErrorKind::IsADirectory, _) => "name a file: this is a directory".to_owned(),
-        // Moving /dev/null away would break everything else.
+        // Moving /dev/null away would break other programs.
         (_, Some(file)) if !file.is_file() => {
             format!("name another directory: {} is not one", file.display())
         }
@@ -34,8 +34,8 @@ pub(crate) fn fix_command(dir: &Path, cause: &io::Error) -> String {
         _ if matches!(errno, Some(Errno::MFILE | Errno::NFILE)) => {
             "raise the limit on open files: ulimit -n, or LimitNOFILE=".to_owned()
         }
-        // ENOLCK of NFS without its lock service; the others of file systems that have no such call
-        // at all.
+        // ENOLCK is the answer of NFS without its lock service. The other errors are those of file
+        // systems that do not support locks at all.
         _ if matches!(errno, Some(Errno::NOLCK)) => {
             format!(
                 "the file system of {quoted} gives no locks: start its lock service, or name a \
@@ -52,13 +52,13 @@ pub(crate) fn fix_command(dir: &Path, cause: &io::Error) -> String {
     }
 }
 
-/// The command that puts away what is in the place of a file.
+/// The command that moves away what is at the path of a file.
 pub(crate) fn move_away(path: &Path) -> String {
     let (sudo, path) = (sudo(), quoted(path));
     format!("{sudo}mv {path} {path}.moved")
 }
 
-/// A word of a command line: as it is, or in quotes if a shell would read it otherwise.
+/// A word of a command line, in quotes if a shell would interpret it.
 pub(crate) fn word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
     if !text.is_empty() && text.bytes().all(is_plain) {
@@ -68,7 +68,7 @@ pub(crate) fn word(text: &str) -> String {
     }
 }
 
-/// The command that makes a directory, and this process its owner.
+/// The command that creates a directory and makes this process its owner.
 fn own(dir: &Path) -> String {
     let (user, group) = (
         rustix::process::geteuid().as_raw(),

@@ -1,9 +1,9 @@
-//! A disk that takes nothing more after the first sync that failed.
+//! A disk that accepts no more writes after the first failed sync.
 //!
-//! After a failed sync the kernel may have thrown the data away, and it calls the next sync a
-//! success. So one failure, of a file or of a directory, closes the latch for every file of this
-//! disk: nothing is written and nothing is synced. Cutting to a shorter length and renaming still
-//! work, because what was not acknowledged must be taken out of the logs.
+//! After a failed sync the kernel may have dropped the data, and it reports success for the next
+//! sync. So one failure, of a file or a directory, closes the latch for every file of this disk:
+//! nothing more is written or synced. Truncating and renaming still work, because what was not
+//! acknowledged must be removed from the logs.
 
 use std::ffi::OsString;
 use std::fs::TryLockError;
@@ -21,7 +21,7 @@ pub struct Latched<D: ?Sized = dyn Disk> {
     disk: Arc<D>,
 }
 
-/// Closed once, never opened again.
+/// Closed once, never reopened.
 #[derive(Debug, Clone, Default)]
 struct Latch(Arc<AtomicBool>);
 
@@ -31,25 +31,25 @@ struct LatchedFile {
 }
 
 impl<D: Disk + ?Sized> Latched<D> {
-    /// A disk of which no sync has failed.
+    /// A disk on which no sync has failed yet.
     #[must_use]
     pub fn new(disk: Arc<D>) -> Self {
         let latch = Latch::default();
         Self { latch, disk }
     }
 
-    /// The disk itself, for what holds nothing that was acknowledged: a sync that fails there says
-    /// nothing of the logs.
+    /// The disk without the latch, for files without acknowledged records: a failed sync of one
+    /// says nothing about the logs.
     pub(crate) fn unlatched(&self) -> &D {
         &self.disk
     }
 
-    /// Closes the latch: what is on disk is not known any more for another reason.
+    /// Closes the latch for another reason: the content of the disk is unknown.
     pub(crate) fn close(&self) {
         self.latch.close();
     }
 
-    /// An error if the latch is closed.
+    /// Fails if the latch is closed.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.latch.check()
     }
@@ -130,7 +130,7 @@ impl DiskFile for LatchedFile {
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        // A longer one would be a write of zeros.
+        // Extending the file would be a write of zeros.
         if self.latch.check().is_err() && len > self.file.len()? {
             return self.latch.check();
         }
@@ -178,7 +178,7 @@ mod tests {
     use crate::disk::RealDisk;
 
     #[test]
-    fn after_a_failed_sync_no_file_is_written_or_synced_but_cut_and_renamed() {
+    fn after_a_failed_sync_files_can_only_be_truncated_and_renamed() {
         use rustix::fs::{CWD, Mode, mkfifoat};
         const APPEND: Open = Open::Append { mode: 0o600 };
         let dir = tempfile::tempdir().unwrap();
@@ -190,7 +190,7 @@ mod tests {
         log_file.append(b"acknowledged, not").unwrap();
         log_file.sync().unwrap();
         directory.sync().unwrap();
-        // The kernel refuses to sync a FIFO, and says so.
+        // The kernel fails to sync a FIFO, and reports it.
         mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
         let mut broken = disk.open(&fifo, Open::AppendToAny { mode: 0o600 }).unwrap();
         assert!(broken.sync().is_err());

@@ -1,19 +1,19 @@
-//! What storage a directory is on: a disk, or something that forgets.
+//! The kind of storage that a directory is on, and whether it is durable.
 
 use std::path::Path;
 
 use rustix::fs::FsWord;
 
-/// What kind of storage a directory is on, as far as durability depends on it.
+/// The kind of storage that a directory is on, as far as durability depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum Medium {
-    /// A file system of a disk, or one that we do not know to be none.
+    /// A file system on a disk, or an unknown one.
     #[strum(to_string = "disk")]
     Disk,
-    /// The writable layer of a container: gone with it.
+    /// The writable layer of a container, which is lost with the container.
     #[strum(to_string = "overlay")]
     Overlay,
-    /// Memory: gone with the power.
+    /// Memory, whose content is lost with the power.
     #[strum(to_string = "tmpfs")]
     Memory,
     /// Another machine's disk, whose syncs may mean less.
@@ -22,13 +22,13 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// Looks at the file system of an existing directory; an unknown one counts as a disk.
+    /// Determines the file system of an existing directory. An unknown one counts as a disk.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
         rustix::fs::statfs(dir).map_or(Self::Disk, |found| Self::of_magic(found.f_type))
     }
 
-    /// The numbers are those of `statfs(2)`.
+    /// The numbers are listed in `statfs(2)`.
     fn of_magic(magic: FsWord) -> Self {
         match magic {
             0x794c_7630 => Self::Overlay,

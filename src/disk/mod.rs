@@ -1,4 +1,4 @@
-//! The disk: the seam to it, what becomes durable how, and what to do when it refuses.
+//! The disk: the interface to it, how files become durable, and what to do if it fails.
 
 mod blank;
 mod directory;

@@ -1,4 +1,4 @@
-//! The real disk, and the only file that makes anything durable.
+//! The real disk. No other file makes anything durable.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
@@ -17,22 +17,23 @@ use crate::disk::{Disk, DiskFile, FileId, Open, regular};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-/// A file on it.
+/// A file on this disk.
 #[derive(Debug)]
 struct RealFile {
     file: File,
     is_directory: bool,
 }
 
-/// What is asked of a file, several times for each batch. No times: since Linux 6.13 a file whose
-/// times somebody has asked for gets new ones with its next write, however soon that is, and its
-/// `fdatasync` then writes its inode too. Without a question they are new once a tick. Measured for
-/// an overwrite of 12 KiB (ext4): 0.107 ms and two requests to the disk, or 0.156 ms and three.
+/// The fields that are requested of a file several times for each batch. Timestamps are not among
+/// them: since Linux 6.13 the next write to a file whose timestamps were read always sets new ones,
+/// so its `fdatasync` also writes the inode. Otherwise they change once per timer tick. Measured
+/// for an overwrite of 12 KiB (ext4): 0.107 ms and two requests to the disk without them, 0.156 ms
+/// and three with them.
 const ASKED: StatxFlags = StatxFlags::INO
     .union(StatxFlags::SIZE)
     .union(StatxFlags::NLINK);
 
-/// What is known of a file.
+/// The identity, length and links of a file.
 struct Facts {
     id: FileId,
     len: u64,
@@ -48,7 +49,7 @@ impl RealFile {
     }
 }
 
-/// Whether the kernel, or what a container is fenced in with, is older than statx.
+/// Whether statx is missing: the kernel is too old, or the container's filter forbids it.
 fn is_withheld(error: Errno) -> bool {
     matches!(error, Errno::NOSYS | Errno::PERM)
 }
@@ -67,7 +68,7 @@ impl Disk for RealDisk {
                 options.write(true).create(true).truncate(true).mode(mode);
                 regular::open(path, &mut options)
             }
-            // With the flag a FIFO at this name is an error, and nothing waits for its peer.
+            // With this flag opening a FIFO fails and never waits for a peer.
             Open::Directory => options
                 .read(true)
                 .custom_flags(OFlags::DIRECTORY.bits().cast_signed())
@@ -78,7 +79,7 @@ impl Disk for RealDisk {
     }
 
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
-        // A crash takes a new directory away again unless its name is synced into its parent.
+        // Without a sync of its parent a crash may lose a new directory.
         let missing: Vec<&Path> = dir
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
@@ -139,7 +140,7 @@ impl DiskFile for RealFile {
 
     #[expect(clippy::disallowed_methods, reason = "durability has its home here")]
     fn sync(&mut self) -> io::Result<()> {
-        // fdatasync leaves out the times of a file only; of a directory nothing may be left out.
+        // fdatasync only omits the timestamps of a file; of a directory nothing may be omitted.
         if self.is_directory {
             self.file.sync_all()
         } else {
@@ -147,8 +148,8 @@ impl DiskFile for RealFile {
         }
     }
 
-    /// `fadvise(DontNeed)` begins to write what is dirty in the range, and drops what is clean. The
-    /// pages stay in memory, because they have only just been written and are dirty.
+    /// `fadvise(DontNeed)` starts to write the dirty pages of the range and evicts the clean ones.
+    /// These pages have just been written and are dirty, so they stay in memory.
     fn begin_write_back(&self, offset: u64, len: u64) {
         if let Some(len) = NonZeroU64::new(len) {
             fadvise(&self.file, offset, Some(len), Advice::DontNeed).ok();
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_directory_is_refused_as_one_without_waiting_for_its_peer() {
+    fn opening_a_fifo_as_a_directory_fails_without_waiting_for_its_peer() {
         use rustix::fs::{CWD, Mode, mkfifoat};
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_who_the_standard_library_says() {
+    fn the_identity_of_a_file_is_that_of_the_standard_library() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut file = RealDisk.open(&path, Open::Append { mode: 0o600 }).unwrap();

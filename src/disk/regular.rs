@@ -1,8 +1,8 @@
-//! Files that are regular files, opened so that nothing else in their place can make a thread wait.
+//! Regular files, opened so that a FIFO or a device at their path cannot block a thread.
 //!
 //! Opening a FIFO waits for its other end, writing to one waits for its reader, and a device cannot
-//! be synced. Somebody may have put either where a log or a certificate was, or behind a symbolic
-//! link.
+//! be synced. Somebody may have put either at the path of a log or a certificate, or behind a
+//! symbolic link.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -11,29 +11,29 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a regular file, or makes one where `options` ask for it. Never waits for a peer.
+/// Opens a regular file, or creates one if `options` say so. Never waits for a peer.
 ///
 /// # Errors
-/// The disk's; [`io::ErrorKind::InvalidInput`] if `path` leads to something else than a regular
+/// The disk's. [`io::ErrorKind::InvalidInput`] if `path` leads to something other than a regular
 /// file.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Asked before the opening too, since opening some devices has effects.
+    // Checked before the file is opened too, because opening some devices has side effects.
     if let Ok(found) = fs::metadata(path) {
         demand_regular(&found)?;
     }
     let file = open_any(path, options)?;
-    // Again of what was opened: the name may lead elsewhere by now.
+    // Checked again, because the name may lead elsewhere by now.
     demand_regular(&file.metadata()?)?;
     Ok(file)
 }
 
-/// Opens whatever is there, and waits for no peer.
+/// Opens whatever is there, without waiting for a peer.
 ///
 /// # Errors
 /// The disk's.
 pub(crate) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Without NONBLOCK the opening of a FIFO waits for its other end. With NOCTTY no terminal
-    // becomes that of this process.
+    // Without NONBLOCK, opening a FIFO waits for its other end. With NOCTTY, a terminal does not
+    // become the controlling terminal of this process.
     options
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
         .open(path)
@@ -47,12 +47,12 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true))
 }
 
-/// What is at `path` if it is there and no regular file, as a phrase: "a FIFO".
+/// What is at `path`, if it exists and is not a regular file, as a phrase: "a FIFO".
 pub(crate) fn not_regular(path: &Path) -> Option<&'static str> {
     fs::metadata(path).ok().and_then(|found| kind(&found))
 }
 
-/// What keeps `path` from being a regular file, as a phrase: "a FIFO". `None` if nothing is.
+/// Why `path` cannot be a regular file, as a phrase: "a FIFO". `None` if it can.
 pub(crate) fn obstacle(path: &Path) -> Option<&'static str> {
     match fs::metadata(path) {
         Ok(found) => kind(&found),
@@ -64,8 +64,8 @@ pub(crate) fn obstacle(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// The nearest thing on the way to a directory that is there, if it is no directory, as a phrase:
-/// "a device". `None` too for a regular file, which somebody may have put there by mistake.
+/// The nearest existing path on the way to a directory, if it is not a directory, with a phrase: "a
+/// device". Also `None` for a regular file, which somebody may have put there by mistake.
 pub(crate) fn in_the_way(dir: &Path) -> Option<(&Path, &'static str)> {
     let (path, found) = dir
         .ancestors()

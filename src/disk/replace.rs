@@ -1,7 +1,7 @@
-//! A small file, written whole or not at all.
+//! Replaces a small file atomically.
 //!
-//! It is written under another name, made durable, and renamed. Readers and crashes see the old
-//! file or the new one.
+//! The new file is written under another name, synced and renamed. Readers, even after a crash, see
+//! either the old file or the new one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use tempfile::TempPath;
 
 use crate::disk::{Disk, Open, RealDisk, parent, sync_dir};
 
-/// Where a small file goes, and how.
+/// The path and the permissions of a small file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Replace<'a> {
     /// The file.
     pub path: &'a Path,
-    /// The name under which it is written first, in the same directory. Two writers at the same
-    /// time need two names.
+    /// The path under which it is written first, in the same directory. Concurrent writers need
+    /// different ones.
     pub draft: &'a Path,
     /// Its permissions, before the umask.
     pub mode: u32,
@@ -25,16 +25,16 @@ pub(crate) struct Replace<'a> {
 /// A step that failed.
 #[derive(Debug)]
 pub(crate) struct NotReplaced {
-    /// Which one, as in "write".
+    /// The step, as in "write".
     pub doing: &'static str,
-    /// On what.
+    /// The path.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub cause: io::Error,
 }
 
 impl Replace<'_> {
-    /// Puts a file with these bytes in place of the one that is there, durably.
+    /// Replaces the file with one that has these bytes, durably.
     pub(crate) fn with(self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), NotReplaced> {
         self.write_draft(disk, bytes, true)?;
         self.put_in_place(disk)?;
@@ -42,17 +42,17 @@ impl Replace<'_> {
         sync_dir(disk, dir).map_err(failed("sync", dir))
     }
 
-    /// The same without a sync, for a file that is a help and never needed: after a crash it may
-    /// be missing or broken, which its reader has to find out.
+    /// The same without a sync, for a file that is only an optimisation. After a crash it may be
+    /// missing or damaged, which its reader must detect.
     pub(crate) fn unsynced_with(self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), NotReplaced> {
         self.write_draft(disk, bytes, false)?;
         self.put_in_place(disk)
     }
 
-    /// Makes the file, durably; [`io::ErrorKind::AlreadyExists`] if there is one by now.
+    /// Creates the file, durably. [`io::ErrorKind::AlreadyExists`] if there is one by now.
     pub(crate) fn make_new(self, bytes: &[u8]) -> Result<(), NotReplaced> {
         self.write_draft(&RealDisk, bytes, true)?;
-        // Unlike a rename this fails if there is a file. The draft goes in either case.
+        // Unlike a rename this fails if the file exists. The draft is removed in either case.
         let put = TempPath::try_from_path(self.draft).and_then(|draft| {
             let put = draft.persist_noclobber(self.path);
             put.map_err(io::Error::from)
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_or_stays_and_no_draft_is_left() {
+    fn a_file_is_replaced_completely_or_stays_and_no_draft_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let (path, draft) = (dir.path().join("file"), dir.path().join("file.new"));
         let replace = Replace {
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         replace.unsynced_with(&RealDisk, b"three").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"three");
-        // Nothing can be put in the place of a directory.
+        // A directory cannot be replaced by a file.
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         let failed = replace.with(&RealDisk, b"four").unwrap_err();

@@ -1,7 +1,7 @@
-//! The seam to the disk: what a part that keeps files asks of it.
+//! The interface to the disk, for the parts that store files.
 //!
-//! It knows files and names, and no log. Rotation, numbering and torn ends are above it, so that a
-//! test which puts a faulty disk in its place drives the real code.
+//! It knows files and names, but no logs. Rotation, numbering and torn ends are implemented above
+//! it, so that a test with a faulty disk exercises the real code.
 
 use std::ffi::OsString;
 use std::fs::TryLockError;
@@ -11,27 +11,26 @@ use std::time::SystemTime;
 
 /// Files and their names.
 pub trait Disk: Send + Sync {
-    /// Opens a file, or makes it if `how` says so. Never waits for a peer.
+    /// Opens a file, or creates it if `how` says so. Never waits for a peer.
     ///
     /// # Errors
-    /// The disk's; [`io::ErrorKind::InvalidInput`] if something else than a regular file is there,
+    /// The disk's. [`io::ErrorKind::InvalidInput`] if something other than a regular file is there,
     /// unless `how` allows it.
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Makes a directory and those above it, durably.
+    /// Creates a directory and its missing parents, durably.
     ///
     /// # Errors
     /// The disk's.
     fn make_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Gives a file another name, in place of any file that has it. Durable once the directory is
-    /// synced.
+    /// Renames a file, replacing any file with the new name. Durable once the directory is synced.
     ///
     /// # Errors
     /// The disk's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Takes a name away.
+    /// Removes a name.
     ///
     /// # Errors
     /// The disk's.
@@ -43,18 +42,18 @@ pub trait Disk: Send + Sync {
     /// The disk's.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Which file or directory a name leads to, through symbolic links.
+    /// The identity of the file or directory that a name leads to, through symbolic links.
     ///
     /// # Errors
-    /// The disk's; [`io::ErrorKind::NotFound`] if it leads to none.
+    /// The disk's. [`io::ErrorKind::NotFound`] if the name leads to nothing.
     fn identity(&self, path: &Path) -> io::Result<FileId>;
 
-    /// When a regular file was last written; `None` if it is gone or something else.
+    /// When a regular file was last written. `None` if it does not exist or is something else.
     fn modified(&self, path: &Path) -> Option<SystemTime>;
 }
 
-/// An open file. After an error of [`append`](Self::append) or [`write_at`](Self::write_at) any
-/// part of the bytes may be in the file.
+/// An open file. If [`append`](Self::append) or [`write_at`](Self::write_at) fails, any part of the
+/// bytes may be in the file.
 #[expect(
     clippy::len_without_is_empty,
     reason = "whether a file is empty is asked nowhere"
@@ -66,40 +65,40 @@ pub trait DiskFile: Send {
     /// The disk's.
     fn len(&self) -> io::Result<u64>;
 
-    /// Reads from `offset` on into `buffer`; returns how many bytes, 0 at the end.
+    /// Reads into `buffer` from `offset` on. Returns the number of bytes, 0 at the end.
     ///
     /// # Errors
     /// The disk's.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Writes all of `bytes` at `offset`. Not for a file that was opened to append: Linux ignores
-    /// the offset of a positioned write on such a descriptor, and appends.
+    /// Writes all of `bytes` at `offset`. Not for a file that was opened for appending: on such a
+    /// descriptor Linux ignores the offset of a positioned write, and appends.
     ///
     /// # Errors
     /// The disk's.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Appends all of `bytes`, to a file that was opened for that.
+    /// Appends all of `bytes` to a file that was opened for appending.
     ///
     /// # Errors
     /// The disk's.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts the file to `len` bytes, or fills it up to there with zeros.
+    /// Truncates the file to `len` bytes, or extends it to that length with zeros.
     ///
     /// # Errors
     /// The disk's.
     fn set_len(&mut self, len: u64) -> io::Result<()>;
 
-    /// Makes a file durable with its length, or the names in a directory. After an error nothing is
-    /// known of what is on disk.
+    /// Makes a file durable with its length, or the names in a directory. After an error the
+    /// content of the disk is unknown.
     ///
     /// # Errors
     /// The disk's.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Tells the system to begin writing the `len` bytes at `offset` to the disk, because a later
-    /// sync then has less to do. A hint: it makes nothing durable, and may do nothing.
+    /// Asks the kernel to start writing the `len` bytes at `offset` to the disk, so that a later
+    /// sync has less to do. This is a hint: it makes nothing durable, and may do nothing.
     fn begin_write_back(&self, offset: u64, len: u64);
 
     /// Tells the system that the `len` bytes at `offset`, which are on the disk, are not going to
@@ -112,32 +111,32 @@ pub trait DiskFile: Send {
     /// The disk's.
     fn duplicate(&self) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Which file it is.
+    /// The identity of the file.
     ///
     /// # Errors
     /// The disk's.
     fn identity(&self) -> io::Result<FileId>;
 
-    /// Whether it has a name, be it another one: without one it is gone when it is closed.
+    /// Whether the file still has some name. Without one it is deleted when it is closed.
     ///
     /// # Errors
     /// The disk's.
     fn is_linked(&self) -> io::Result<bool>;
 
-    /// The space that is left on its file system for an unprivileged process, in bytes.
+    /// The free space on its file system for an unprivileged process, in bytes.
     ///
     /// # Errors
     /// The disk's.
     fn free_bytes(&self) -> io::Result<u64>;
 
-    /// Locks it against every other process until it is closed.
+    /// Locks the file against every other process until it is closed.
     ///
     /// # Errors
     /// Another process has the lock, or the disk's.
     fn try_lock(&self) -> Result<(), TryLockError>;
 }
 
-/// What makes two files the same: no other file has this while it is open.
+/// The identity of a file. No other file has the same while it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileId {
     /// The number of the device.
@@ -146,40 +145,40 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// What a file is opened for. A `mode` is that of a new file, before the umask.
+/// How to open a file. A `mode` applies to new files, before the umask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
     /// Reading.
     Read,
-    /// Reading and appending; made if it is missing.
+    /// Reading and appending. Created if it is missing.
     Append {
         /// The permissions.
         mode: u32,
     },
-    /// The same, whatever is there: a FIFO or a device too.
+    /// The same, whatever kind of file is there, even a FIFO or a device.
     AppendToAny {
         /// The permissions.
         mode: u32,
     },
-    /// Reading, and writing at any place of a file that is there.
+    /// Reading and writing at any offset of an existing file.
     InPlace,
-    /// Writing from its beginning; made if it is missing, emptied if it is there.
+    /// Writing from the beginning. Created if it is missing, truncated if it exists.
     Draft {
         /// The permissions.
         mode: u32,
     },
-    /// A directory, to sync and to measure it.
+    /// A directory, to sync it and to measure its free space.
     Directory,
 }
 
-/// Reads a file from a place on, for readers that know [`io::Read`] and [`io::Seek`] only.
+/// Reads a file for code that needs [`io::Read`] and [`io::Seek`].
 pub struct FileReader {
     file: Box<dyn DiskFile>,
     place: u64,
 }
 
 impl FileReader {
-    /// At the beginning of `file`.
+    /// Starts at the beginning of `file`.
     #[must_use]
     pub fn new(file: Box<dyn DiskFile>) -> Self {
         Self { file, place: 0 }
@@ -211,7 +210,7 @@ impl io::Seek for FileReader {
 /// Fills `buffer` from `offset` on.
 ///
 /// # Errors
-/// The disk's; [`io::ErrorKind::UnexpectedEof`] if the file ends before.
+/// The disk's. [`io::ErrorKind::UnexpectedEof`] if the file ends earlier.
 pub fn read_exact_at(
     file: &dyn DiskFile,
     mut buffer: &mut [u8],
@@ -220,7 +219,7 @@ pub fn read_exact_at(
     while !buffer.is_empty() {
         let read = match file.read_at(buffer, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            // A signal came in between; nothing was read.
+            // A signal interrupted the read before it returned any bytes.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read?,
         };

@@ -1,26 +1,26 @@
-//! Why a file or a directory cannot be used, with the command that mends it.
+//! Why a file or a directory cannot be used, with the command that fixes it.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::fix_command;
 
-/// A file or a directory cannot be made or written. The message says what to do.
+/// A file or a directory cannot be created or written. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {}: {cause}; {fix}", path.display())]
 pub struct Unwritable {
-    /// What was tried.
+    /// The operation.
     pub doing: &'static str,
-    /// On what.
+    /// The path.
     pub path: PathBuf,
-    /// What mends it, as the end of a sentence.
+    /// How to fix it, as the end of a sentence.
     pub fix: String,
-    /// What the system said.
+    /// The error of the system.
     pub cause: io::Error,
 }
 
 impl Unwritable {
-    /// `doing` something with `path` failed for a `cause` that is a matter of the directory `dir`.
+    /// The operation `doing` on `path` failed for a `cause` that concerns the directory `dir`.
     pub(crate) fn new(doing: &'static str, path: &Path, dir: &Path, cause: io::Error) -> Self {
         Self {
             doing,
