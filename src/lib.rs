@@ -1,6 +1,6 @@
 //! A push endpoint for Alibaba Cloud MNS topics whose 201 is true.
 //!
-//! Start with [`server`]: a request is read, proved ([`trust`]), decoded ([`mns`]), and made
+//! Start with [`server`]: a request is read, verified ([`trust`]), decoded ([`mns`]), and made
 //! durable ([`journal`]) before it is answered. The modules below are in the order of the layers,
 //! and a module imports only from layers above it on this page:
 //!
@@ -49,7 +49,7 @@ mod metrics;
 mod signals;
 mod telemetry;
 
-/// What the targets of `fuzz/` reach of the parts that are nobody else's. It is in no other build.
+/// What the targets of `fuzz/` use of private modules. Other builds do not contain it.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
@@ -63,39 +63,39 @@ pub mod fuzzing {
     use crate::journal::{Log, frame, torn};
     use crate::net::{TrustedProxies, proxies};
 
-    /// A captured request, as `explain` reads it.
+    /// Parses a captured request, as `explain` does.
     #[must_use]
     pub fn capture(bytes: &[u8]) -> Option<(Request<Bytes>, &[u8])> {
         capture::read(bytes).ok()
     }
 
-    /// Where the last whole record of a file ends, as a start finds it.
+    /// The end of the last complete record of a file, as determined by a start.
     #[must_use]
     pub fn whole_end(log: Log, file: &[u8]) -> Option<usize> {
         torn::whole_end(log, file, true)
     }
 
-    /// A frame of the commit log, with these numbers in its head.
+    /// Encodes a frame of the commit log with these numbers in its head.
     #[must_use]
     pub fn frame(numbers: [u64; 6], endpoint: &[u8], access: &[u8]) -> Vec<u8> {
         frame::of_parts(numbers, endpoint, access)
     }
 
-    /// Reads the frame at the beginning, and writes it again.
+    /// Decodes the frame at the beginning, and encodes it again.
     #[must_use]
     pub fn frame_again(bytes: &[u8]) -> Option<Vec<u8>> {
         frame::again(bytes)
     }
 
-    /// Who a PROXY header says is asking.
+    /// The client that a PROXY header names.
     ///
     /// # Errors
-    /// What it says cannot be read.
+    /// The header cannot be parsed.
     pub async fn proxy_header(mut bytes: &[u8], peer: SocketAddr) -> io::Result<SocketAddr> {
         proxies::read_header(&mut bytes, peer).await
     }
 
-    /// Who asked first, by X-Forwarded-For.
+    /// The client that X-Forwarded-For names.
     #[must_use]
     pub fn client(proxies: &TrustedProxies, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         proxies.client(peer, headers)

@@ -1,17 +1,18 @@
-//! Where the API is.
+//! The address of the API.
 
 use std::fmt;
 
 use http::Uri;
 
-/// Where the API is: `http://ACCOUNT.mns.REGION.aliyuncs.com`, or any other scheme, host and port.
+/// The address of the API: `http://ACCOUNT.mns.REGION.aliyuncs.com`, or any other scheme, host and
+/// port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     pub(super) text: String,
     pub(super) authority: String,
 }
 
-/// No address of the API.
+/// Not an address of the API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no endpoint of the API: write http://ACCOUNT.mns.REGION.aliyuncs.com, or \

@@ -1,14 +1,15 @@
-//! What an answer, and a list of many answers, may take: size, number and time.
+//! The limits of an answer and of a list: size, number and time.
 
 use std::time::Duration;
 
-/// For one request, name look-up to last byte.
+/// The time limit of one request, from name look-up to last byte.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer, in bytes: a list of 1000 addresses is far below it.
+/// The largest answer, in bytes. A page of 1000 addresses is far below it.
 pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The most pages of a list: a million names, a thousand times what an account may have.
+/// The largest number of pages of a list. They have a million names, a thousand times what an
+/// account may have.
 pub(super) const PAGES_MAX: usize = 1000;
-/// The longest that a list may take with all its pages.
+/// The time limit of a list with all its pages.
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(120);
-/// The names of a list, in bytes together.
+/// The size limit of all names of a list together, in bytes.
 pub(super) const NAMES_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! What the API can do: each of its operations as a method.
+//! The operations of the API, each as a method.
 
 use std::sync::Arc;
 
@@ -17,35 +17,35 @@ use crate::mns::api::{
 use crate::mns::{AccessKey, Element};
 use crate::traces::TraceContext;
 
-/// Speaks to one account's endpoint with one access key.
+/// A client of one account's endpoint, with one access key.
 pub struct Client {
     connection: Connection,
 }
 
-/// What a request to make something did.
+/// What a request to create something did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It was made.
+    /// It was created.
     New,
-    /// It was there already, with the same attributes.
+    /// It already existed, with the same attributes.
     Unchanged,
 }
 
-/// What became of a message.
+/// A message that was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// Its id, the same in every notification of it.
+    /// Its id. All notifications of the message have it.
     pub message_id: String,
-    /// Upper-case hex MD5 of the message, as the service counts it.
+    /// Upper-case hex MD5 of the message, as computed by the service.
     pub body_md5: String,
 }
 
 impl Client {
-    /// A client; nothing is sent yet.
+    /// Makes a client. Sends nothing yet.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], [`ClientError::Tls`]: no HTTP client can be made on this
-    /// machine.
+    /// [`ClientError::Unreachable`], [`ClientError::Tls`]: this machine cannot provide an HTTP
+    /// client.
     pub fn new(
         base: Base,
         key: AccessKey,
@@ -56,7 +56,7 @@ impl Client {
         Ok(Self { connection })
     }
 
-    /// The same client, which signs with version 4 for `region`.
+    /// The same client, but it signs with version 4 for `region`.
     #[must_use]
     pub fn signing_v4(self, region: String) -> Self {
         Self {
@@ -64,10 +64,10 @@ impl Client {
         }
     }
 
-    /// Makes a topic.
+    /// Creates a topic.
     ///
     /// # Errors
-    /// [`ClientError`]; `TopicAlreadyExist` if it is there with other attributes.
+    /// [`ClientError`]; `TopicAlreadyExist` if it exists with other attributes.
     pub async fn create_topic(
         &self,
         topic: &str,
@@ -117,8 +117,7 @@ impl Client {
         Ok(Topic::of_element(&answer)?)
     }
 
-    /// Deletes a topic with its messages and subscriptions. One that is not there counts as
-    /// deleted.
+    /// Deletes a topic with its messages and subscriptions. A missing one counts as deleted.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -130,7 +129,7 @@ impl Client {
             .map(drop)
     }
 
-    /// The names of all topics, page after page.
+    /// The names of all topics, read page by page.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -138,10 +137,10 @@ impl Client {
         list(&self.connection, "/topics", prefix, "Topic", "TopicURL").await
     }
 
-    /// Makes a subscription.
+    /// Creates a subscription.
     ///
     /// # Errors
-    /// [`ClientError`]; `SubscriptionAlreadyExist` if it is there with other attributes.
+    /// [`ClientError`]; `SubscriptionAlreadyExist` if it exists with other attributes.
     pub async fn subscribe(
         &self,
         topic: &str,
@@ -200,7 +199,7 @@ impl Client {
         Ok(Subscription::of_element(&answer)?)
     }
 
-    /// Deletes a subscription. One that is not there counts as deleted.
+    /// Deletes a subscription. A missing one counts as deleted.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -212,7 +211,7 @@ impl Client {
             .map(drop)
     }
 
-    /// The names of all subscriptions of a topic, page after page.
+    /// The names of all subscriptions of a topic, read page by page.
     ///
     /// # Errors
     /// [`ClientError`]
@@ -231,11 +230,11 @@ impl Client {
         .await
     }
 
-    /// Publishes a message. It is sent once: a second try could double it.
+    /// Publishes a message. Not retried: a second attempt could publish it twice.
     ///
     /// # Errors
-    /// [`ClientError`]. After [`ClientError::Unreachable`] the message may have arrived all the
-    /// same.
+    /// [`ClientError`]. After [`ClientError::Unreachable`] the message may still have been
+    /// published.
     pub async fn publish(
         &self,
         topic: &str,

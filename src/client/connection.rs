@@ -1,4 +1,4 @@
-//! Calls to the API: signed, bounded, and tried again if that is safe.
+//! Calls to the API: signed, bounded, and retried if that is safe.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::roots;
 
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("security-token");
 
-/// An HTTP client for one endpoint, which signs with one access key.
+/// An HTTP client for one endpoint that signs with one access key.
 pub(super) struct Connection {
     http: reqwest::Client,
     base: Base,
     key: AccessKey,
-    /// The region that requests are signed for with version 4; `None` signs them with version 2.
+    /// The region for signatures of version 4. `None` signs with version 2.
     region: Option<String>,
     security_token: Option<String>,
     clock: Arc<dyn Clock>,
@@ -35,7 +35,7 @@ pub(super) struct Reply {
 }
 
 impl Connection {
-    /// Prepares the HTTP client; nothing is sent.
+    /// Prepares the HTTP client. Sends nothing.
     pub(super) fn new(
         base: Base,
         key: AccessKey,
@@ -45,7 +45,7 @@ impl Connection {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(roots::tls_client()?)
             .timeout(TIMEOUT)
-            // The signature is for this endpoint, and must not be carried to another host.
+            // The signature is meant for this endpoint and must not be sent to another host.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| ClientError::unreachable(&base.text, &error))?;
@@ -59,7 +59,7 @@ impl Connection {
         })
     }
 
-    /// The same connection, which signs with version 4 for `region`.
+    /// The same connection, but it signs with version 4 for `region`.
     #[must_use]
     pub(super) fn signing_v4(self, region: String) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Connection {
         Ok(Element::parse(&answer.body)?)
     }
 
-    /// Makes one call. Each try has a signature of its own, because a signature holds a date.
+    /// Makes one call. Each attempt is signed separately, because a signature contains a date.
     pub(super) async fn call(
         &self,
         method: Method,

@@ -1,4 +1,4 @@
-//! Why a request to the API brought nothing.
+//! Why a request to the API failed.
 
 use crate::client::bounds::{ANSWER_BYTES_MAX, LIST_TIMEOUT, NAMES_BYTES_MAX, PAGES_MAX};
 use crate::mns::MalformedDocument;
@@ -6,41 +6,41 @@ use crate::mns::api::{ApiError, UnexpectedDocument};
 use crate::report::Report;
 use crate::tls_error;
 
-/// Why there is no answer, or not the one that was asked for.
+/// Why there is no answer, or not the requested one.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The service refused.
+    /// The service refused the request.
     #[error("{} {}: {} (request {})", status, error.code, error.message, error.request_id)]
     Refused {
         /// The status of its answer.
         status: u16,
-        /// Its reasons.
+        /// The reason that it gave.
         error: ApiError,
     },
-    /// An answer without an error document, as that of a proxy on the way.
+    /// An answer without an error document, as from a proxy.
     #[error("the answer was {0}, without a word of MNS: is this the endpoint of the API?")]
     Foreign(u16),
-    /// No connection, no TLS, or none in time.
+    /// No connection, no TLS, or a timeout.
     #[error("{base} cannot be reached: {why}")]
     Unreachable {
-        /// Where the API was looked for.
+        /// The address of the API.
         base: String,
         /// What went wrong, and what to do about a certificate.
         why: String,
     },
-    /// The answer is larger than any of the API.
+    /// The answer is larger than any answer of the API.
     #[error("the answer has more than {ANSWER_BYTES_MAX} bytes")]
     TooLarge,
     /// The pages of a list do not end.
     #[error("the service's list does not end: {0}; is this the endpoint of the API?")]
     Endless(EndlessList),
-    /// The answer cannot be read.
+    /// The answer cannot be parsed.
     #[error("the answer cannot be read")]
     Malformed(#[from] MalformedDocument),
-    /// The answer lacks something.
+    /// The answer lacks an element, or has an invalid value.
     #[error("the answer is not what was asked for")]
     Unexpected(#[from] UnexpectedDocument),
-    /// A name or message that no request can carry.
+    /// A name or a message that cannot be put into a request.
     #[error("the request cannot be made")]
     Request(#[from] http::Error),
     /// The TLS library cannot be used.
@@ -61,16 +61,16 @@ impl ClientError {
 /// How a list shows that it does not end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndlessList {
-    /// The pages go round in a circle.
+    /// A page names a marker that an earlier one named.
     #[error("the marker {0:?} came a second time")]
     SameMarker(String),
-    /// Ever new markers.
+    /// There are too many pages.
     #[error("it has more than {PAGES_MAX} pages")]
     TooManyPages,
-    /// Ever more names.
+    /// There are too many names.
     #[error("its names have more than {NAMES_BYTES_MAX} bytes")]
     TooManyNames,
-    /// Slow pages.
+    /// The pages take too long.
     #[error("its pages did not come within {LIST_TIMEOUT:?}")]
     TooLong,
 }

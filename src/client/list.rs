@@ -1,7 +1,7 @@
-//! A list of the API, page after page, until its end or a bound.
+//! A list of the API, read page by page until its end or a limit.
 //!
-//! A service that answers with ever new pages, or with the same ones again, must not keep a command
-//! for ever. What was read until then is not the list, so it is an error and not an answer.
+//! A service that keeps returning new pages, or the same ones again, must not keep a command busy
+//! for ever. A partial list is not the list, so this is an error.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use crate::client::connection::Connection;
 use crate::client::error::{ClientError, EndlessList};
 use crate::mns::api::UnexpectedDocument;
 
-/// The most entries of a page.
+/// The maximum number of entries of a page.
 const PAGE_ENTRIES: &str = "1000";
 
-/// The names of all entries whose address is in the element `address`.
+/// The names of all entries, taken from the addresses in the element `address`.
 pub(super) async fn list(
     connection: &Connection,
     target: &str,

@@ -1,5 +1,5 @@
-//! A client of the REST API: topics, subscriptions and publishing, for MNS and for whatever speaks
-//! like it.
+//! A client of the REST API for topics, subscriptions and publishing, for MNS and compatible
+//! services.
 
 mod base;
 mod bounds;

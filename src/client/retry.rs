@@ -1,28 +1,28 @@
-//! What is tried again, and for how long.
+//! Retries: which errors are retried, and for how long.
 //!
-//! Only what says nothing about the request itself: a broken connection and an answer of 5xx. Each
-//! wait is twice the one before, with a random part, so that clients that failed together do not
-//! come back together.
+//! Only errors that say nothing about the request are retried: a broken connection and 5xx answers.
+//! Each wait is twice as long as the last, with a random part, so that clients that failed together
+//! do not retry together.
 
 use std::time::Duration;
 
 use crate::client::error::ClientError;
 
-/// Tries after the first.
+/// Attempts after the first one.
 const RETRIES_MAX: u32 = 3;
-/// The first wait; the next ones double it.
+/// The first wait. Each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// Whether a call may be made again.
+/// Whether a call may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retries {
-    /// It does the same however often it is made.
+    /// Yes: repeating it changes nothing.
     Some,
-    /// It could do its work twice.
+    /// No: it could do its work twice.
     None,
 }
 
-/// The tries of one call.
+/// The attempts of one call.
 pub(super) struct Tries {
     left: u32,
     wait: Duration,
@@ -42,13 +42,13 @@ impl Retries {
 }
 
 impl Tries {
-    /// Waits for the next try; `false` if there is none.
+    /// Waits before the next attempt. `false` if no attempt is left.
     pub(super) async fn wait(&mut self) -> bool {
         let Some(left) = self.left.checked_sub(1) else {
             return false;
         };
         self.left = left;
-        // Between a half and the whole of the wait.
+        // Between half of the wait and all of it.
         tokio::time::sleep(self.wait.mul_f64(rand::random_range(0.5..=1.0))).await;
         self.wait = self.wait.saturating_mul(2);
         true
