@@ -1,4 +1,4 @@
-//! Sockets that are handed over: a restart that nobody notices.
+//! Socket activation: a restart that no client notices.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -14,13 +14,13 @@ use crate::support::{
     read_answer,
 };
 
-/// How long an answer may take during a restart, unless the restart itself takes longer on a busy
-/// machine.
+/// The longest time for an answer during a restart, unless the restart itself takes longer on a
+/// busy machine.
 const GAP: Duration = Duration::from_secs(1);
 const RESTARTS: usize = 3;
 const SENDERS: usize = 4;
 
-/// What came of each push.
+/// The result of each push.
 type Sent = Mutex<Vec<Pushed>>;
 
 struct Pushed {
@@ -30,7 +30,7 @@ struct Pushed {
     took: Duration,
 }
 
-/// Stops the senders, also where the test fails.
+/// Stops the senders, even if the test fails.
 struct Stopping<'a>(&'a AtomicBool);
 
 impl Drop for Stopping<'_> {
@@ -39,7 +39,7 @@ impl Drop for Stopping<'_> {
     }
 }
 
-/// Pushes one after the other, each on a connection of its own, without ever trying again.
+/// Sends one push after the other, each on a new connection, without any retry.
 fn send_until(
     stop: &AtomicBool,
     address: std::net::SocketAddr,
@@ -79,10 +79,11 @@ fn a_restart_under_load_refuses_no_connection_and_loses_nothing() {
         ..Options::trusting(host.prefix())
     };
     let (sent, stop) = (Sent::default(), AtomicBool::new(false));
-    // When each stop began, when it had ended, and when the next start was done.
+    // For each restart: when the stop began, when it had ended, and when the next start was
+    // complete.
     let mut restarts = Vec::new();
-    // In memory: how long a disk that others use takes for the syncs of a stop and a start is not
-    // what is looked at.
+    // In memory, because the time that a shared disk takes for the syncs of a stop and a start is
+    // not under test.
     let mut endpoint = Endpoint::start_in(tempfile::tempdir_in("/dev/shm").unwrap(), &options);
     assert_eq!(endpoint.address, address);
     let count = || sent.lock().unwrap().len();
@@ -161,7 +162,7 @@ fn a_connection_made_while_nothing_runs_is_answered_by_the_next_start() {
 }
 
 #[test]
-fn what_is_no_listening_tcp_socket_is_not_taken_for_one() {
+fn only_a_listening_tcp_socket_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Certificate addresses that are malformed or only look allowed: each with a push that is right in
-//! every other way, and a source that must not be asked.
+//! Certificate addresses that are malformed or only look allowed. Each is sent with a push that is
+//! otherwise valid, and no certificate may be fetched for it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use mns_endpoint::trust::{
 
 use crate::support::{Draft, key};
 
-/// What a configuration without prefixes allows, and four that are odder.
+/// The prefixes of a configuration without any, and four unusual ones.
 const PREFIXES: [&str; 6] = [
     "https://mnstest.oss-cn-hangzhou.aliyuncs.com/",
     "https://mns-cert.oss-{region}.aliyuncs.com/",
@@ -29,9 +29,9 @@ const PREFIXES: [&str; 6] = [
 ];
 const GOOD: &str = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem";
 
-/// Addresses of strangers, with what makes each one tempting.
+/// Addresses of strangers, and what makes each one look allowed.
 const HOSTILE: [(&str, &str); 110] = [
-    // Too little of an address.
+    // Incomplete addresses.
     ("nothing but a slash", "/"),
     ("a blank", " "),
     ("a file alone", "x.pem"),
@@ -222,7 +222,7 @@ const HOSTILE: [(&str, &str); 110] = [
         "the bucket as a path",
         "https://oss-cn-hangzhou.aliyuncs.com/mnstest/x.pem",
     ),
-    // Buckets that anybody may own.
+    // Buckets that anybody can own.
     (
         "another bucket",
         "https://evil.oss-cn-hangzhou.aliyuncs.com/x.pem",
@@ -411,7 +411,7 @@ const HOSTILE: [(&str, &str); 110] = [
     ),
 ];
 
-/// What may not be in place of `x.pem`, and what may not be in it.
+/// Invalid replacements for `x.pem`, and invalid parts of a file name.
 const FILES: [&str; 43] = [
     "",
     ".",
@@ -458,7 +458,7 @@ const FILES: [&str; 43] = [
     "\u{435}.pem",
 ];
 
-/// Serves our certificate, and counts.
+/// Serves our certificate and counts the requests.
 #[derive(Default)]
 struct Source {
     asked: AtomicUsize,
@@ -471,7 +471,7 @@ impl CertificateSource for Source {
     }
 }
 
-/// A verifier that knows no certificate yet.
+/// A verifier with an empty cache.
 struct Bench {
     verifier: Verifier,
     source: Arc<Source>,
@@ -511,8 +511,7 @@ impl Bench {
         }
     }
 
-    /// What a push comes to whose header with the address is this; it is signed with the header as
-    /// it stands there.
+    /// The result of a push with this address header. The push is signed with the header as it is.
     fn verify(&self, header: &[u8]) -> Result<(), Reason> {
         let draft = Draft::new(ContentFormat::Xml, "m", GOOD)
             .set("x-mns-signing-cert-url", header)
@@ -547,7 +546,7 @@ impl Bench {
 }
 
 #[test]
-fn an_address_that_only_looks_allowed_is_never_asked() {
+fn an_address_that_only_looks_allowed_is_never_fetched() {
     let bench = Bench::new();
     for (what, address) in HOSTILE {
         bench.refuse(
@@ -586,7 +585,7 @@ fn an_address_that_only_looks_allowed_is_never_asked() {
 }
 
 #[test]
-fn what_stands_around_an_address_is_part_of_it() {
+fn characters_around_an_address_are_part_of_it() {
     let bench = Bench::new();
     for around in [
         "\0", "\t", "\n", "\r", "\r\n", " ", "\u{a0}", "\u{feff}", "\"", "'", "<", ">", ",", ";",
@@ -635,9 +634,9 @@ fn what_stands_around_an_address_is_part_of_it() {
 }
 
 #[test]
-fn a_header_that_is_no_base64_leads_to_no_address() {
+fn a_header_that_is_not_base64_yields_no_address() {
     let bench = Bench::new();
-    // Its last letter but the padding has bits that nothing is made of.
+    // The last letter before the padding has bits that no encoder sets.
     let padded = STANDARD.encode(format!("{GOOD}x.pem"));
     let (body, padding) = padded.split_at(padded.trim_end_matches('=').len());
     assert_ne!(padding, "");
@@ -680,7 +679,7 @@ fn a_header_that_is_no_base64_leads_to_no_address() {
 }
 
 #[test]
-fn addresses_that_are_allowed_are_asked_and_the_push_is_taken() {
+fn allowed_addresses_are_fetched_and_the_push_is_accepted() {
     let bench = Bench::new();
     for (number, address) in [
         GOOD,
@@ -710,7 +709,7 @@ fn addresses_that_are_allowed_are_asked_and_the_push_is_taken() {
     );
     assert_eq!(bench.verify(STANDARD.encode(longest).as_bytes()), Ok(()));
     let asked = bench.source.asked.load(Ordering::SeqCst);
-    // The same address in other words: MNS's own of 2016, and without padding.
+    // The same address in other spellings: MNS's own of 2016, and without padding.
     for header in [
         STANDARD.encode(GOOD.replace("https", "http")),
         STANDARD_NO_PAD.encode(GOOD),

@@ -1,4 +1,4 @@
-//! The admin listener: who may ask, what it says, and that every metric is explained.
+//! The admin listener: access, answers, and that every metric is documented.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -46,7 +46,7 @@ pub fn metric(text: &str, name: &str) -> f64 {
 }
 
 #[test]
-fn what_comes_of_requests_is_counted() {
+fn the_outcomes_of_requests_are_counted() {
     let (bench, admin) = bench(|options| options);
     for _ in 0..3 {
         bench.accept(&bench.draft().sign(&key(512)));
@@ -138,14 +138,14 @@ fn a_subscription_backs_off_from_a_refusal_until_a_push_is_accepted() {
         let push = bench.draft().sign(&key(512)).wire();
         assert_eq!(bench.endpoint.exchange(&push).status, 201);
     };
-    // Of a subscription that is not known nothing is kept.
+    // Nothing is remembered of an unknown subscription.
     assert_eq!(bench.endpoint.exchange(&incomplete()).status, 400);
     assert_eq!(backing_off(), Vec::<String>::new());
     accept();
     assert_eq!(backing_off(), ["0"]);
     assert_eq!(bench.endpoint.exchange(&incomplete()).status, 400);
     assert_eq!(backing_off(), ["1"]);
-    // A forged one says nothing of it.
+    // A forged push does not count for it.
     assert_eq!(bench.endpoint.exchange(&bench.draft().wire()).status, 403);
     assert_eq!(backing_off(), ["1"]);
     accept();
@@ -153,7 +153,7 @@ fn a_subscription_backs_off_from_a_refusal_until_a_push_is_accepted() {
 }
 
 #[test]
-fn what_is_kept_in_quarantine_is_counted() {
+fn files_in_quarantine_are_counted() {
     let (bench, admin) = bench(|options| options.set("logs.quarantine_bytes", "16KiB"));
     let large = bench.draft().swap_body(vec![b'x'; 9000]);
     for draft in [
@@ -188,7 +188,7 @@ fn what_is_kept_in_quarantine_is_counted() {
     }
 }
 
-/// The metrics once they are as they should be.
+/// Waits until a metric has a value, and returns all metrics.
 #[track_caller]
 fn once(admin: SocketAddr, name: &str, value: f64) -> String {
     eventually("a metric has its value", || {
@@ -198,7 +198,7 @@ fn once(admin: SocketAddr, name: &str, value: f64) -> String {
 }
 
 #[test]
-fn what_the_journal_does_is_measured() {
+fn the_work_of_the_journal_is_measured() {
     let (bench, admin) = bench(|options| {
         options
             .set("logs.rotate_size", "8KiB")
@@ -220,8 +220,8 @@ fn what_the_journal_does_is_measured() {
             404
         );
     }
-    // Twelve pushes, two again, twenty refusals, the start, and a summary for each second with more
-    // than one refusal.
+    // Twelve pushes, two duplicates, twenty refusals, the start, and a summary for each second with
+    // more than one refusal.
     let summaries = |log: &str| {
         let counts = crate::support::records(log)
             .into_iter()
@@ -297,7 +297,7 @@ fn what_the_journal_does_is_measured() {
         let waiting = |what: &str| value(&format!("journal_queue_{what}{{kind=\"{kind}\"}}"));
         assert_eq!((waiting("entries"), waiting("bytes")), (0.0, 0.0));
     }
-    // One of the two is moved, as logrotate would.
+    // One of the two files is moved away, as logrotate does.
     let path = bench.endpoint.log_path("access_log");
     std::fs::rename(&path, path.with_extension("moved")).unwrap();
     let text = once(admin, "mns_endpoint_log_reopenings_total", 1.0);
@@ -328,7 +328,7 @@ fn certificates_and_clocks_are_measured() {
         );
         assert!((skew - expected).abs() < 30.0, "{offset}: {skew}");
     }
-    // What is not proved to be of MNS says nothing about its clock.
+    // A push that is not verified says nothing about MNS's clock.
     let forged = bench.draft().set("Date", crate::support::date(-7200));
     assert_eq!(
         bench
@@ -355,7 +355,7 @@ fn certificates_and_clocks_are_measured() {
         ),
         (3.0, 1.0)
     );
-    // The forged one had its certificate looked at again.
+    // Because of the forged one the certificate was fetched again.
     assert_eq!(
         (value("fetches_total"), value("fetches_failed_total")),
         (5.0, 1.0)
@@ -390,7 +390,7 @@ fn readiness_says_how_long_the_commit_log_is() {
 }
 
 #[test]
-fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
+fn readiness_has_the_sync_mode_and_the_age_of_the_last_sync() {
     for (mode, syncs) in [("always", true), ("os", false)] {
         let (bench, admin) = bench(|options| options.set("logs.sync", mode));
         let age = || {
@@ -402,7 +402,7 @@ fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
         };
         let old = eventually("time has passed", || Some(age()).filter(|age| *age > 700));
         bench.accept(&bench.draft().sign(&key(512)));
-        // The journal answers the push first, and tells then.
+        // The journal answers the push first and publishes the sync afterwards.
         if syncs {
             eventually("the push was synced", || (age() < old).then_some(()));
         } else {
@@ -412,7 +412,7 @@ fn readiness_tells_the_sync_mode_and_the_age_of_the_last_sync() {
 }
 
 #[test]
-fn what_came_so_far_is_told_to_those_with_the_token_and_to_check() {
+fn totals_are_shown_with_the_token_and_to_check() {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
     std::fs::write(&token, "letmein").unwrap();
@@ -424,7 +424,7 @@ fn what_came_so_far_is_told_to_those_with_the_token_and_to_check() {
             .set("x-mns-topic-name", topic);
         bench.accept(&draft.set("x-mns-topic-owner", owner).sign(&key(512)));
     }
-    // A forgery is none of it.
+    // A forgery does not count.
     let forged = bench
         .draft_in(ContentFormat::Simplified)
         .set("x-mns-topic-owner", "3")
@@ -450,7 +450,7 @@ fn what_came_so_far_is_told_to_those_with_the_token_and_to_check() {
 }
 
 #[test]
-fn openmetrics_is_given_to_who_asks_for_it() {
+fn openmetrics_is_served_on_request() {
     let (_bench, admin) = bench(|options| options);
     let plain = get(admin, "/metrics", "");
     assert_eq!(
@@ -479,7 +479,7 @@ fn openmetrics_is_given_to_who_asks_for_it() {
 }
 
 #[test]
-fn every_metric_is_explained_and_none_that_is_gone() {
+fn exactly_the_existing_metrics_are_documented() {
     let text = crate::dashboards::scrape();
     let told: BTreeSet<&str> = text
         .lines()
@@ -572,7 +572,7 @@ fn readiness_has_its_parts_and_ends_with_the_stop() {
     run(bench.endpoint.path(), &health).assert(0, &format!("healthy: http://{admin}/readyz"));
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.assert_tells("Stopping");
-    // Alive to the end, and not ready.
+    // Alive until the end, but not ready.
     let ready = get(admin, "/readyz", "");
     assert_eq!(
         (get(admin, "/healthz", "").status, ready.status),
@@ -637,7 +637,7 @@ fn health_prints_what_readyz_says_and_readyz_says_it_in_numbers() {
 }
 
 #[test]
-fn a_token_is_needed_but_for_what_is_open() {
+fn a_token_is_required_except_for_public_paths() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "s3cret\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -719,7 +719,7 @@ fn a_token_is_needed_but_for_what_is_open() {
 }
 
 #[test]
-fn a_name_that_is_not_known_and_other_requests_are_turned_away() {
+fn unknown_host_names_and_other_requests_are_rejected() {
     let (_bench, admin) = bench(|options| options.set("admin.hosts", "metrics.internal"));
     let with_host = |host: &str| {
         let answer = exchange(
@@ -759,7 +759,7 @@ fn a_name_that_is_not_known_and_other_requests_are_turned_away() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_its_key() {
+fn a_port_in_use_is_reported_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let listen = format!("admin.listen={}", taken.local_addr().unwrap());

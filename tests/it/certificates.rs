@@ -1,5 +1,5 @@
-//! Certificates over the network: one fetch, no trust in the source's whims, and a copy for bad
-//! days.
+//! Certificates over the network: one fetch, no trust in unusual answers of the source, and a copy
+//! on disk for when it fails.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ use crate::support::{
 
 const OFFICIAL_HOST: &str = "mnstest.oss-cn-hangzhou.aliyuncs.com";
 
-/// A host in the place of MNS's, and how an endpoint reaches it: its fetch before the first push is
-/// on.
+/// A host that replaces MNS's, and the options with which an endpoint uses it and fetches the
+/// certificate before the first push.
 fn official(mode: Mode) -> (CertificateHost, TempDir, Options) {
     let (host, root) = CertificateHost::start_tls(mode);
     let dir = tempfile::tempdir().unwrap();
@@ -82,7 +82,7 @@ fn a_hundred_first_requests_at_once_cause_one_fetch() {
 }
 
 #[test]
-fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
+fn a_certificate_may_have_any_usual_ending_or_none_and_each_has_its_own_copy() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::listing(&host.prefix()));
     let names = [
@@ -112,7 +112,7 @@ fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
         eventually("it is kept", || kept.join(name).is_file().then_some(()));
     }
     let prefix = host.prefix();
-    // From disk, while the source is down.
+    // From disk, because the source fails.
     host.set(Mode::Hang);
     let dir = endpoint.stop().1;
     let listed = run(dir.path(), &["certificate", "list"]);
@@ -132,7 +132,7 @@ fn a_certificate_may_have_any_usual_ending_or_none_and_each_is_kept_apart() {
 }
 
 #[test]
-fn a_refused_address_is_told_the_rule_it_broke() {
+fn a_refusal_of_an_address_names_the_violated_rule() {
     let bench = Bench::new();
     let long = "x".repeat(129);
     for (file, rule) in [
@@ -248,7 +248,7 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
     ] {
         assert_eq!(attribute(change, name), Some(value), "{name}");
     }
-    // The old key is out, and asking again is limited: one fetch, one renewal.
+    // The old key is rejected, and fetches are limited: one fetch, one renewal.
     assert_eq!(
         endpoint
             .exchange(&push(&url).sign(&foreign_key(512)).wire())
@@ -262,7 +262,7 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
         403
     );
     assert_eq!(host.requests(), 2);
-    // The same key at another address is no news, another one there is.
+    // The same key at another address is not reported; another key there is.
     assert_eq!(
         endpoint
             .exchange(&push(&host.url("y.pem")).sign(&key(512)).wire())
@@ -298,8 +298,8 @@ fn a_source_that_stalls_gives_503_in_time_for_mns() {
         "{:?}",
         started.elapsed()
     );
-    // Those who come next do not wait for the same silence again; the source is asked once more
-    // later.
+    // Later pushes do not wait for the same timeout again. The source is only asked again after a
+    // while.
     let started = Instant::now();
     assert_eq!(
         endpoint
@@ -345,7 +345,7 @@ fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
             .status,
         503
     );
-    // The same while the source does not answer at all.
+    // The same if the source does not answer at all.
     let (_printed, dir) = restarted.stop();
     host.set(Mode::Stall);
     let restarted = Endpoint::start_in(dir, &options);
@@ -353,7 +353,7 @@ fn a_restarted_endpoint_accepts_pushes_while_the_source_is_gone() {
 }
 
 #[test]
-fn the_first_push_after_a_start_waits_for_no_source_if_its_certificate_is_on_disk() {
+fn the_first_push_after_a_start_does_not_wait_for_the_source_if_its_certificate_is_on_disk() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::listing(&host.prefix());
     let dir = tempfile::tempdir().unwrap();
@@ -362,7 +362,7 @@ fn the_first_push_after_a_start_waits_for_no_source_if_its_certificate_is_on_dis
         .join("certs/signing")
         .join(host.address.to_string());
     std::fs::create_dir_all(&kept).unwrap();
-    // Reading so many takes longer than a push needs to arrive.
+    // Reading this many takes longer than a push needs to arrive.
     let pem = key(512).certificate_pem().to_owned();
     for number in 0..250 {
         std::fs::write(kept.join(format!("{number:03}.pem")), &pem).unwrap();
@@ -374,7 +374,7 @@ fn the_first_push_after_a_start_waits_for_no_source_if_its_certificate_is_on_dis
 }
 
 #[test]
-fn a_fifo_or_a_device_in_the_place_of_a_kept_certificate_holds_nothing_up() {
+fn a_fifo_or_a_device_at_the_path_of_a_certificate_blocks_nothing() {
     let host = CertificateHost::serving(&key(512));
     let dir = tempfile::tempdir().unwrap();
     let kept = dir
@@ -419,7 +419,7 @@ fn a_fifo_or_a_device_in_the_place_of_a_kept_certificate_holds_nothing_up() {
 }
 
 #[test]
-fn an_official_address_is_fetched_with_tls_even_where_the_push_says_http() {
+fn an_official_address_is_fetched_with_tls_even_if_the_push_says_http() {
     let (host, root) = CertificateHost::start_tls(certificate(512));
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("root.pem"), root).unwrap();
@@ -449,7 +449,7 @@ fn an_official_address_is_fetched_with_tls_even_where_the_push_says_http() {
 }
 
 #[test]
-fn a_source_whose_tls_certificate_is_not_trusted_is_not_believed() {
+fn a_source_whose_tls_certificate_is_not_trusted_is_rejected() {
     let (host, _root) = CertificateHost::start_tls(certificate(512));
     let via = format!(
         "{{ \"{OFFICIAL_HOST}\" = \"localhost:{}\" }}",
@@ -480,8 +480,9 @@ fn a_certificate_directory_that_cannot_be_written_is_only_a_warning() {
 }
 
 #[test]
-fn a_proxy_is_asked_where_one_is_set() {
-    // An HTTP proxy gets the whole address in its request line; this one answers for the source.
+fn a_configured_proxy_is_used() {
+    // An HTTP proxy gets the complete address in the request line. This one answers in place of the
+    // source.
     let pem = key(512).certificate_pem().as_bytes().to_vec();
     let proxy = CertificateHost::start(Mode::Serve(pem));
     let options = Options::trusting("http://certificates.test/")
@@ -493,7 +494,7 @@ fn a_proxy_is_asked_where_one_is_set() {
         201
     );
     assert_eq!(proxy.requests(), 1);
-    // The environment's proxy serves as well; this machine itself is never asked through one.
+    // The proxy of the environment is used as well, but never for this machine.
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix())
         .env("http_proxy", &format!("http://{}", proxy.address))
@@ -535,7 +536,7 @@ fn the_certificate_of_mns_is_fetched_once_before_the_first_push_and_kept_with_it
     });
     let (_printed, dir) = endpoint.stop();
     assert_eq!(host.requests(), 1);
-    // From now on it is kept: it is neither fetched at a start nor replaced.
+    // From now on it is on disk: it is neither fetched at a start nor replaced.
     host.set(certificate(1024));
     let endpoint = Endpoint::start_in(dir, &options);
     let before = std::fs::read(kept(&endpoint)).unwrap();
@@ -566,7 +567,7 @@ fn a_key_that_changes_after_the_fetch_before_the_first_push_is_picked_up_at_once
         201
     );
     assert_eq!(host.requests(), 2);
-    // Nothing was verified under the first one, so there is no change to wonder about.
+    // Nothing was verified with the first key, so there is no change to report.
     assert!(!endpoint.told().contains("The signing key has changed"));
 }
 
@@ -598,7 +599,7 @@ fn a_source_that_is_down_at_the_start_delays_nothing_and_is_one_warning() {
 }
 
 #[test]
-fn nothing_is_fetched_at_a_start_where_it_is_off_or_for_other_pushes_than_those_of_mns() {
+fn nothing_is_fetched_at_a_start_if_it_is_off_or_the_address_is_not_that_of_mns() {
     let changes: [fn(Options) -> Options; 3] = [
         |options| options.set("signing.prefetch", "false"),
         |options| {
@@ -631,7 +632,7 @@ fn nothing_is_fetched_at_a_start_where_it_is_off_or_for_other_pushes_than_those_
 }
 
 #[test]
-fn the_old_key_counts_until_the_new_one_at_its_address_has_verified_a_push() {
+fn the_old_key_is_accepted_until_the_new_one_at_its_address_has_verified_a_push() {
     let bench = Bench::new();
     let push = |signer: &Signer| {
         Draft::new(ContentFormat::Xml, "m", &bench.host.url("one.pem")).sign(signer)
@@ -642,7 +643,7 @@ fn the_old_key_counts_until_the_new_one_at_its_address_has_verified_a_push() {
     bench
         .host
         .set(Mode::Serve(new.certificate_pem().as_bytes().to_vec()));
-    // What is forged has us look again.
+    // A forged push causes a renewal.
     let fetches = bench.host.requests();
     let forged = push(&old).set("Authorization", STANDARD.encode([7; 64]));
     assert_eq!((status(&forged), bench.host.requests()), (403, fetches + 1));

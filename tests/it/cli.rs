@@ -1,4 +1,4 @@
-//! What every command has in common, and serve, certificate and health as a terminal shows them.
+//! Behaviour that all commands share, and serve, certificate and health as a terminal shows them.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,9 +12,9 @@ use crate::support::{
     records, run,
 };
 
-/// Where the real certificate lies, for all but these tests.
+/// The address of the real certificate, which only these tests use.
 const OFFICIAL: &str = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
-/// The official host under an address of this machine where nobody listens.
+/// The official host, mapped to an address of this machine where nobody listens.
 const NOWHERE: &str = r#"{ "mnstest.oss-cn-hangzhou.aliyuncs.com" = "127.0.0.1:1" }"#;
 const REAL_CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/mns-2015.pem");
 
@@ -58,10 +58,10 @@ fn every_command_has_help_with_examples_that_the_program_understands() {
             .collect();
         assert!(!examples.is_empty(), "{path:?}: {}", help.stdout);
         for example in examples {
-            // What is behind a pipe or a redirection is the shell's.
+            // A pipe or a redirection belongs to the shell.
             let words = example.split("    (").next().unwrap();
             let words = words.split(['|', '>']).next().unwrap().replace('\'', "");
-            // What cannot be parsed is told before the help that is asked for last.
+            // Parse errors are reported before the `--help` at the end takes effect.
             let parsed = finish(program().args(words.split_whitespace()).arg("--help"), b"");
             assert_eq!(parsed.code, 0, "{example}: {}", parsed.stderr);
         }
@@ -272,7 +272,7 @@ fn a_wrong_configuration_ends_with_78_and_names_the_key() {
 }
 
 #[test]
-fn the_printed_command_mends_a_log_directory_that_cannot_be_made() {
+fn the_printed_command_fixes_a_log_directory_that_cannot_be_created() {
     for log_dir in ["logs", "it's a file/logs"] {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(log_dir.split('/').next().unwrap());
@@ -327,7 +327,7 @@ fn a_device_as_log_directory_is_named_and_not_moved_away() {
             assert!(!format!("{ended:?}").contains("mv "), "{ended:?}");
         }
     }
-    // A log that leads to one is moved away itself, not the device.
+    // If a log is a symbolic link to a device, the link is moved away and not the device.
     std::os::unix::fs::symlink("/dev/null", dir.path().join("endpoint_log.8080")).unwrap();
     let ended = run(
         dir.path(),
@@ -341,7 +341,7 @@ fn a_device_as_log_directory_is_named_and_not_moved_away() {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_ends_with_1_and_says_what_to_do() {
+fn an_unavailable_address_ends_with_1_and_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -362,7 +362,7 @@ fn an_address_that_cannot_be_had_ends_with_1_and_says_what_to_do() {
 }
 
 #[test]
-fn two_processes_never_write_one_pair_of_logs() {
+fn two_processes_never_write_the_same_logs() {
     let endpoint = Endpoint::start(&Options::default());
     let other = format!("127.0.0.2:{}", endpoint.address.port());
     let second = run(
@@ -384,7 +384,7 @@ fn two_processes_never_write_one_pair_of_logs() {
 }
 
 #[test]
-fn the_start_lines_tell_the_address_the_configuration_the_zone_and_the_sync_mode() {
+fn the_start_lines_have_the_address_the_configuration_the_zone_and_the_sync_mode() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("config")).unwrap();
     fs::write(dir.path().join("config/endpoint.toml"), "").unwrap();
@@ -422,7 +422,7 @@ fn the_start_lines_tell_the_address_the_configuration_the_zone_and_the_sync_mode
 }
 
 #[test]
-fn what_is_odd_is_warned_about_at_the_start_and_nothing_else() {
+fn only_unusual_settings_cause_warnings_at_the_start() {
     const OWNERS: &str = "accept.topic_owners is empty";
     const TRUST: &str = "TRUSTING every signing certificate under this address";
     const PLAIN: &str = "Signing certificates are fetched without TLS from here";
@@ -446,7 +446,7 @@ fn what_is_odd_is_warned_about_at_the_start_and_nothing_else() {
             quiet().set("signing.certificate_prefixes", "http://a.example/"),
             vec![PLAIN],
         ),
-        // The file that its stderr goes to, here in the place of a directory: the start goes on.
+        // The file of stderr, used as a directory: the start continues.
         (quiet().set("signing.certificate_dir", "stderr"), vec![KEEP]),
     ] {
         let told = Endpoint::start(&options).told();
@@ -483,7 +483,7 @@ fn add(dir: &Path, url: &str, file: &str, bits: usize) {
 }
 
 #[test]
-fn a_certificate_put_in_place_by_hand_is_used_while_its_source_is_unreachable() {
+fn a_certificate_that_was_added_by_hand_is_used_while_its_source_is_unreachable() {
     for address in [OFFICIAL.to_owned(), OFFICIAL.replace("https://", "http://")] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("ours.pem"), key(1024).certificate_pem()).unwrap();
@@ -516,7 +516,7 @@ fn the_real_certificate_of_512_bits_loads_with_one_warning() {
     add(dir.path(), OFFICIAL, REAL_CERTIFICATE, 512);
     let endpoint = Endpoint::start_in(dir, &Options::default().set("signing.fetch_via", NOWHERE));
     for _ in 0..3 {
-        // Only MNS has the key to it.
+        // Only MNS has the private key.
         let forged = Draft::new(ContentFormat::Xml, "m", OFFICIAL).sign(&key(512));
         assert!([403, 503].contains(&endpoint.exchange(&forged.wire()).status));
     }
@@ -575,7 +575,7 @@ fn certificates_are_listed_with_their_size_and_validity_and_garbage_is_refused()
 }
 
 #[test]
-fn health_tells_a_healthy_endpoint_from_none_and_from_another_server() {
+fn health_recognises_a_healthy_endpoint_no_endpoint_and_another_server() {
     let endpoint = Endpoint::start(&Options::default());
     let address = endpoint.address.to_string();
     let health = |args: &[&str]| run(endpoint.path(), &[&["health"], args].concat());
@@ -614,7 +614,7 @@ fn the_diagnostic_file_is_daily_and_has_no_line_for_a_request() {
         .into_iter()
         .find(|path| daily.is_match(path.to_str().unwrap()))
         .unwrap();
-    // The last line that a first push causes: the certificate is kept in the background.
+    // The last line that a first push causes: the certificate is saved in the background.
     let before = eventually("the certificate is kept", || {
         Some(fs::read_to_string(&file).unwrap())
             .filter(|text| text.contains("Kept a signing certificate"))
@@ -650,7 +650,7 @@ fn flags_override_the_environment_which_overrides_the_file() {
     )
     .unwrap();
     let environment = ("MNS_ENDPOINT_SERVER__HEALTH_PATH", "/environment");
-    // A single underscore is no key: Kubernetes sets such names.
+    // A variable with a single underscore is not a key: Kubernetes sets such names.
     let injected = ("MNS_ENDPOINT_SERVER_HEALTH_PATH", "/injected");
     let flag = ["--set", "server.health_path=/flag"];
     for (variable, args, path) in [

@@ -1,4 +1,4 @@
-//! What a command reads is bounded: devices, pipes, and servers whose answer has no end.
+//! The input of commands is bounded: devices, pipes, and servers whose answer does not end.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{CertificateHost, Ended, Mode, finish, program, read};
 
-/// Address space of a command in KiB: what reads without a bound fails instead of taking the
-/// machine.
+/// The address space of a command in KiB: unbounded reads fail instead of exhausting the machine's
+/// memory.
 const MEMORY_KIB: usize = 4 * 1024 * 1024;
 
 fn limited(dir: &Path, args: &[&str]) -> Ended {
@@ -97,7 +97,7 @@ fn a_device_without_an_end_is_refused_wherever_a_file_is_named() {
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_is_no_configuration() {
+fn a_pipe_without_a_writer_is_not_a_configuration() {
     let dir = tempfile::tempdir().unwrap();
     let made = Command::new("mkfifo")
         .arg(dir.path().join("fifo"))
@@ -119,7 +119,8 @@ fn a_pipe_of_the_shell_is_a_configuration() {
     finish(&mut command, b"").assert(0, "/dev/fd/");
 }
 
-/// Answers with a head, and then with `part` as long as someone takes it. Counts what was taken.
+/// Answers with a head, and then with `part` for as long as the client reads. Counts the bytes that
+/// were read.
 fn endless(part: Option<Vec<u8>>) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -148,19 +149,19 @@ fn endless(part: Option<Vec<u8>>) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[test]
-fn an_answer_without_an_end_is_not_read_to_it() {
+fn an_endless_answer_is_not_read_completely() {
     let dir = tempfile::tempdir().unwrap();
     let (address, sent) = endless(Some(vec![b' '; 64 * 1024]));
     let admin = format!("admin.listen={address}");
     limited(dir.path(), &["check", "--set", &admin]).assert(0, "0 errors");
-    // What the sockets hold comes on top of the bound of 1 MiB.
+    // The buffers of the sockets add to the limit of 1 MiB.
     let taken = sent.load(Ordering::SeqCst);
     assert!(taken < 32 * 1024 * 1024, "{taken} bytes");
     limited(dir.path(), &["health", "--set", &admin]).assert(0, "healthy");
 }
 
 #[test]
-fn an_answer_that_does_not_come_is_waited_for_a_bounded_time() {
+fn the_wait_for_a_missing_answer_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let (address, _) = endless(None);
     // Both end before the limit on a test's command.
@@ -177,7 +178,7 @@ fn an_answer_that_does_not_come_is_waited_for_a_bounded_time() {
 }
 
 #[test]
-fn no_answer_sends_a_command_to_another_address() {
+fn no_answer_redirects_a_command_to_another_address() {
     let dir = tempfile::tempdir().unwrap();
     let (elsewhere, _) = endless(None);
     let redirect =

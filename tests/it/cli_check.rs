@@ -1,4 +1,4 @@
-//! `check`: every finding with its level, and nothing left behind.
+//! `check`: every finding with its level, and no side effects.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -25,7 +25,7 @@ fn assert_line(ended: &Ended, code: i32, line: &str) {
     );
 }
 
-/// A good configuration: what is set on top of it is what is found.
+/// A good configuration. Each test adds the setting to be found.
 const GOOD: [&str; 2] = [
     "server.public_url=http://mns.example.com/notifications",
     "accept.topic_owners=1",
@@ -50,7 +50,7 @@ fn a_good_configuration_has_no_findings_but_notes_and_leaves_nothing() {
 }
 
 #[test]
-fn each_finding_is_told_with_its_level_and_key() {
+fn each_finding_is_reported_with_its_level_and_key() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     let cases: [(&str, i32, &str); 11] = [
@@ -147,7 +147,7 @@ fn each_finding_is_told_with_its_level_and_key() {
 }
 
 #[test]
-fn the_end_of_the_tls_certificate_is_told_in_days() {
+fn the_expiry_of_the_tls_certificate_is_reported_in_days() {
     let dir = tempfile::tempdir().unwrap();
     let tls = [
         "server.tls.certificate=server.pem",
@@ -209,7 +209,7 @@ fn json_has_the_same_findings() {
 }
 
 #[test]
-fn what_serve_would_run_into_is_found_before() {
+fn problems_that_serve_would_meet_are_found_before() {
     let dir = tempfile::tempdir().unwrap();
     Identity::new().write(dir.path());
     let tls = [
@@ -247,13 +247,13 @@ fn what_serve_would_run_into_is_found_before() {
         assert!(!good.contains(line), "{line}");
         assert_line(&check(dir.path(), &[&base[..], set].concat()), 0, line);
     }
-    // At the bound nothing is found.
+    // Exactly at the limit nothing is found.
     let bounds = [
         "server.body_timeout=3s",
         "server.max_body=16MiB",
         "logs.low_water=0",
     ];
-    // A commit log that is not used needs no room.
+    // An unused commit log needs no space.
     let unused = ["logs.commit_log=9PiB", "logs.sync=os"];
     for set in [&bounds[..], &unused, &["logs.commit_log=off"]] {
         let found = check(dir.path(), &[&base[..], set].concat());
@@ -262,7 +262,7 @@ fn what_serve_would_run_into_is_found_before() {
 }
 
 #[test]
-fn an_address_that_only_this_machine_or_its_network_knows_is_told_from_one_that_mns_reaches() {
+fn an_address_that_only_this_machine_or_its_network_knows_is_distinguished_from_a_public_one() {
     let dir = tempfile::tempdir().unwrap();
     for host in [
         "localhost",
@@ -373,7 +373,7 @@ fn a_variable_with_one_underscore_too_few_is_named_and_those_of_kubernetes_are_n
 }
 
 #[test]
-fn what_is_counted_and_read_is_named_rightly() {
+fn counts_and_sources_are_named_correctly() {
     let dir = tempfile::tempdir().unwrap();
     let last = |ended: &Ended| ended.stdout.lines().last().unwrap().to_owned();
     for file in ["none.toml", "."] {
@@ -407,7 +407,7 @@ fn what_is_counted_and_read_is_named_rightly() {
 }
 
 #[test]
-fn a_path_that_a_subscription_has_and_nobody_serves_is_found_in_the_access_log() {
+fn an_unserved_path_of_a_subscription_is_found_in_the_access_log() {
     for format in ["text", "json"] {
         let endpoint = Endpoint::start(&Options::default().set("logs.format", format));
         let draft = Draft::new(ContentFormat::Xml, "m", "https://a.example/a.pem").sign(&key(512));
@@ -417,7 +417,7 @@ fn a_path_that_a_subscription_has_and_nobody_serves_is_found_in_the_access_log()
                 404
             );
         }
-        // A stranger's scan is none of MNS's, and what is served is found nowhere.
+        // A stranger's scan does not count as MNS's, and paths that are served are not reported.
         assert_eq!(
             endpoint
                 .exchange(b"POST /scan HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
@@ -447,7 +447,7 @@ fn a_path_that_a_subscription_has_and_nobody_serves_is_found_in_the_access_log()
 }
 
 #[test]
-fn health_asks_the_own_port_under_tls_where_the_admin_listener_is_off() {
+fn without_an_admin_listener_health_uses_the_port_of_serve_with_tls() {
     let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
     identity.write(dir.path());
     let options = |listen: &str| {
@@ -470,12 +470,12 @@ fn health_asks_the_own_port_under_tls_where_the_admin_listener_is_off() {
         )
     };
     let port = endpoint.address.port();
-    // Under whatever name the certificate is, and though no root signed it.
+    // Whatever name the certificate is for, and although no root signed it.
     let listen = format!("127.0.0.1:{port}");
     health(&endpoint, &listen).assert(0, &format!("healthy: https://{listen}/healthz"));
     health(&endpoint, &format!("[::]:{port}"))
         .assert(0, &format!("healthy: https://{listen}/healthz"));
-    // Of --self-signed the configuration knows nothing.
+    // The configuration does not contain --self-signed.
     let unaware = run(endpoint.path(), &["health", "--listen", &listen]);
     unaware.assert(0, &format!("healthy: https://{listen}/healthz"));
     let plain = Endpoint::start(&Options::default());
@@ -484,7 +484,7 @@ fn health_asks_the_own_port_under_tls_where_the_admin_listener_is_off() {
     assert_eq!(endpoint.ended(), None);
 }
 
-/// A serve that a test starts with flags of its own. Killed when dropped.
+/// A serve that a test starts with additional flags. Killed when dropped.
 struct Started {
     child: Child,
     lines: Vec<String>,

@@ -1,4 +1,4 @@
-//! The client commands as a terminal shows them, against a service that says what it is told to.
+//! The client commands as a terminal shows them, against a service with scripted answers.
 
 use std::fs;
 use std::process::Command;
@@ -264,7 +264,7 @@ fn version_4_signs_for_the_region_of_the_endpoint_or_the_one_that_is_given() {
             "MNS4-HMAC-SHA256 Credential=id/20DAY/cn-shanghai/mns/aliyun_v4_request,Signature=",
         ),
     ] {
-        // Three commands that send a body, a query and neither.
+        // Three commands: one sends a body, one a query, one neither.
         for args in [
             vec!["topic", "create", "T"],
             vec!["subscription", "update", "--dlq", "Q"],
@@ -296,8 +296,8 @@ fn version_4_signs_for_the_region_of_the_endpoint_or_the_one_that_is_given() {
 }
 
 #[test]
-fn an_endpoint_that_mns_cannot_reach_is_refused_unless_it_is_meant() {
-    // The service is another machine, played by a proxy, so that nothing leaves this one.
+fn an_endpoint_that_mns_cannot_reach_is_refused_unless_allowed_explicitly() {
+    // A proxy simulates the remote service, so that nothing leaves this machine.
     let remote = |host: &ApiHost, args: &[&str]| {
         let mut command = command(host, &["subscription", "create"]);
         command.args(args).args([
@@ -377,7 +377,7 @@ fn a_message_may_come_from_a_file_or_from_stdin() {
 }
 
 #[test]
-fn the_line_end_of_echo_is_no_part_of_a_message_and_no_line_end_tears_what_is_printed() {
+fn the_line_end_of_echo_is_not_part_of_a_message_and_no_line_end_breaks_the_output() {
     let answer = "<Message><MessageId>ID</MessageId><MessageBodyMD5>MD5</MessageBodyMD5></Message>";
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("message");
@@ -418,7 +418,7 @@ fn the_line_end_of_echo_is_no_part_of_a_message_and_no_line_end_tears_what_is_pr
 fn help_names_every_variable_and_every_exit_code_and_json_as_it_comes() {
     let help = |args: &[&str]| {
         let ended = finish(program().args(args).arg("--help"), b"");
-        // Lines are broken to fit the terminal.
+        // Lines are wrapped to the width of the terminal.
         ended
             .stdout
             .split_whitespace()

@@ -1,5 +1,5 @@
-//! Where the client commands' endpoint and key come from: one source for id, secret and token, and
-//! it is named.
+//! The origin of the client commands' endpoint and key: id, secret and token come from one source,
+//! which is named.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ fn with_key(command: &mut Command) -> &mut Command {
     command.env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret-of-environment")
 }
 
-/// The file with that key, and with the lines of `more` at its end.
+/// Writes the file with that key, with the lines of `more` at its end.
 fn write(dir: &Path, endpoint: &str, more: &str) {
     let base = format!(
         "[Base]\nAccessKeyId = id-of-file\nAccessKeySecret = secret-of-file\nEndpoint = \
@@ -92,7 +92,7 @@ fn id_secret_and_token_come_from_one_source() {
             assert_signed(&host, "id-of-file", "secret-of-file", sent);
         }
     }
-    // A file without a key, as since SDK 1.2: all three are the environment's.
+    // A file without a key, as since SDK 1.2: id, secret and token come from the environment.
     for sent in [None, Some("token-of-environment")] {
         let host = ApiHost::start(&[DONE]);
         fs::write(
@@ -105,7 +105,7 @@ fn id_secret_and_token_come_from_one_source() {
         finish(&mut command, b"").assert(0, "Delete Topic Succeed!");
         assert_signed(&host, "id-of-environment", "secret-of-environment", sent);
     }
-    // The endpoint is no part of the key.
+    // The endpoint does not belong to the key.
     let host = ApiHost::start(&[DONE, DONE]);
     write(dir.path(), "http://192.0.2.1", "");
     finish(
@@ -205,7 +205,7 @@ fn the_environment_may_name_the_file_and_the_flag_goes_first() {
         "cannot use what MNS_ENDPOINT_SDK_CONFIG names: cannot read none.cfg",
     );
     named("", &[]).assert(1, "no endpoint: ");
-    // No key of the configuration, whose variables have two underscores.
+    // Not a key of the configuration, whose variables have two underscores.
     finish(
         program()
             .args(["check"])
@@ -280,13 +280,13 @@ fn a_refused_key_is_named_with_its_source() {
     from_environment("AccessDenied").assert(1, told);
     from_environment("SignatureDoesNotMatch")
         .assert(1, &format!("check ALIBABA_CLOUD_ACCESS_KEY_SECRET; {told}"));
-    // What no key would have changed does not speak of keys.
+    // Errors that no other key would avoid do not mention keys.
     let missing = from_file("TopicNotExist", "", &["publish", "T"]);
     assert!(!missing.stderr.contains("the key"), "{missing:#?}");
 }
 
-/// What the program says with this file against a real emulator with the key `emulator` and that
-/// secret.
+/// The output of the program with this file, against a real emulator with the key `emulator` and
+/// that secret.
 fn with_file(name: &str, text: &[u8], secret: &str) -> (Ended, String) {
     let mns = LocalMns::start(&["--access-key", &format!("emulator:{secret}")]);
     let dir = tempfile::tempdir().unwrap();
@@ -296,7 +296,7 @@ fn with_file(name: &str, text: &[u8], secret: &str) -> (Ended, String) {
         .replace("http://127.0.0.1:9000", &address);
     fs::write(dir.path().join(name), text).unwrap();
     let mut command = program();
-    // Another identity in the environment must not matter.
+    // Another key in the environment must not matter.
     with_key(
         command
             .current_dir(dir.path())

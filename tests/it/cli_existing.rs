@@ -1,5 +1,4 @@
-//! `create` where there is a topic or subscription already: what is in force is read back and
-//! named.
+//! `create` for an existing topic or subscription: the attributes in force are read back and named.
 
 use mns_endpoint::mns::Element;
 
@@ -7,7 +6,7 @@ use crate::support::{ApiHost, Ended, LocalMns, finish, program};
 
 const EXIT_DIFFERS: i32 = 3;
 
-/// A command against a real emulator.
+/// Runs a command against a real emulator.
 fn run(mns: &LocalMns, args: &[&str]) -> Ended {
     client(&format!("http://{}", mns.address), args)
 }
@@ -124,7 +123,7 @@ fn a_subscription_with_other_attributes_ends_with_3_and_names_each() {
 }
 
 #[test]
-fn a_subscription_as_asked_for_is_already_there() {
+fn an_identical_subscription_already_exists() {
     let mns = with_subscription();
     let create = [
         "subscription",
@@ -154,12 +153,12 @@ fn a_subscription_as_asked_for_is_already_there() {
         "{told}"
     );
     assert_eq!(told["Differences"], serde_json::json!([]), "{told}");
-    // What the manual's script prints where all is the same.
+    // The output of the manual's script if everything is identical.
     run(&mns, &create[..7]).assert(
         0,
         "Create Subscription Succeed! TopicName:T SubName:S Endpoint:http://old.example.com",
     );
-    // A queue that nobody asked for is the service's affair, and one that was asked for is not.
+    // A dead-letter queue is only compared if the command names one.
     run(&mns, &["subscription", "update", "T", "S", "--dlq", "dead"])
         .assert(0, "Update Subscription Succeed!");
     run(&mns, &create).assert(0, "Subscription already there.");
@@ -278,7 +277,7 @@ fn a_topic_is_compared_and_changed_in_the_same_way() {
         (&1024.into(), &false.into()),
         "{told}"
     );
-    // What is not asked for is not compared.
+    // Attributes that the command does not name are not compared.
     run(&mns, &["topic", "create", "T", "--if-not-exists"]).assert(
         0,
         "Topic already there. TopicName:T MaximumMessageSize:1024 LoggingEnabled:false\n",
@@ -330,7 +329,7 @@ fn error(code: &str) -> String {
     .document()
 }
 
-/// An answer to `GetSubscriptionAttributes`; `tag` stands in the place of `FilterTag`.
+/// An answer to `GetSubscriptionAttributes`; `tag` replaces `FilterTag`.
 fn attributes(endpoint: &str, tag: &str, strategy: &str) -> String {
     format!(
         "<Subscription><SubscriptionName>S</SubscriptionName><TopicName>T</TopicName>\
@@ -343,7 +342,7 @@ fn attributes(endpoint: &str, tag: &str, strategy: &str) -> String {
 }
 
 #[test]
-fn what_cannot_be_read_back_is_not_reported_as_in_force() {
+fn attributes_that_cannot_be_read_back_are_not_reported_as_in_force() {
     let exists = error("SubscriptionAlreadyExist");
     let topic_exists = error("TopicAlreadyExist");
     let forbidden = error("AccessDenied");
@@ -388,7 +387,7 @@ fn what_cannot_be_read_back_is_not_reported_as_in_force() {
             "Topic already there. Its attributes could not be read back. Exception:",
         );
     }
-    // The word of the service that it is the same is not taken either.
+    // The service's claim that nothing differs is not sufficient either.
     let host = ApiHost::start(&[("204 No Content", ""), (OK, "")]);
     client(
         &format!("http://{}", host.address),
@@ -479,7 +478,7 @@ fn apply_reads_back_what_it_changed_and_says_so_if_that_is_not_in_force() {
     );
     assert_eq!(change.children.len(), 1, "{change:?}");
 
-    // The service does not say what becomes of attributes that a request leaves out, so all of a
+    // The service does not document what happens to attributes that a request omits, so all of a
     // topic's are sent.
     let (topic_exists, topic) = (error("TopicAlreadyExist"), |size: u32| {
         format!(

@@ -1,5 +1,4 @@
-//! `explain`: what it says of a real request, of one that is right in every way, and of each change
-//! on the way.
+//! `explain`: its verdict on a real request, on a valid one, and on each change in transit.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +14,7 @@ const REAL: &str = concat!(
 );
 const REAL_TEXT: &str = include_str!("../vectors/simplified-2023/string-to-sign.txt");
 const REAL_CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/mns-2015.pem");
-/// Nobody listens there, and nothing needs it: the certificate is in a file.
+/// Nobody listens at this address, and nothing needs to: the certificate is in a file.
 const ADDRESS: &str = "http://127.0.0.1:1/x.pem";
 const TRUST: [&str; 4] = [
     "--certificate",
@@ -30,7 +29,7 @@ fn explain(dir: &Path, wire: &[u8], args: &[&str]) -> Ended {
     run(dir, &[&["explain", "request.http"], args].concat())
 }
 
-/// A push that is right in every way, before it is signed.
+/// A valid push before it is signed.
 fn draft() -> Draft {
     Draft::new(ContentFormat::Xml, "m", ADDRESS)
 }
@@ -45,7 +44,7 @@ fn hours_ago(hours: u64) -> String {
 }
 
 #[test]
-fn the_real_request_has_a_true_signature_and_a_body_that_nobody_knows() {
+fn the_real_request_has_a_valid_signature_and_an_unknown_body() {
     let dir = tempfile::tempdir().unwrap();
     let at = ["explain", REAL, "--at", "2023-03-29T08:41:30Z"];
     let ended = run(
@@ -117,7 +116,7 @@ fn a_source_that_cannot_be_reached_leaves_the_other_checks() {
 }
 
 #[test]
-fn a_request_that_is_right_in_every_way_ends_with_0() {
+fn a_valid_request_ends_with_0() {
     let dir = tempfile::tempdir().unwrap();
     for format in [
         ContentFormat::Xml,
@@ -169,7 +168,7 @@ fn a_request_that_is_right_in_every_way_ends_with_0() {
 }
 
 #[test]
-fn what_a_proxy_did_is_found() {
+fn changes_by_a_proxy_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let signed = || draft().sign(&key(512));
     let below = || {
@@ -246,7 +245,7 @@ fn what_a_proxy_did_is_found() {
 }
 
 #[test]
-fn what_a_proxy_did_to_the_spelling_of_a_target_or_to_the_digest_is_found() {
+fn changes_by_a_proxy_to_the_spelling_of_a_target_or_to_the_digest_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let any = [&TRUST[..], &["--set", "server.paths=*"]].concat();
     for (signed, received, change) in [
@@ -311,7 +310,7 @@ fn what_a_proxy_did_to_the_spelling_of_a_target_or_to_the_digest_is_found() {
 }
 
 #[test]
-fn the_checks_tell_one_story() {
+fn the_checks_lead_to_one_verdict() {
     let dir = tempfile::tempdir().unwrap();
     let manual = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -332,7 +331,7 @@ fn the_checks_tell_one_story() {
     }
     let apart = regex::Regex::new(r"the date is \d+ y( \d+ d)? behind our clock\n").unwrap();
     assert!(apart.is_match(&ended.stdout), "{}", ended.stdout);
-    // The signature holds, but not for this body: who changed it is not known.
+    // The signature matches, but not for this body. Who changed the body is unknown.
     let swapped = Draft::with_body("<a/>", ADDRESS)
         .sign(&key(512))
         .swap_body("<b/>");
@@ -408,7 +407,7 @@ fn the_configuration_that_judges_is_named_and_another_verdict_than_that_of_the_n
 }
 
 #[test]
-fn a_clock_that_is_off_is_found_and_its_effect_can_be_left_out() {
+fn a_wrong_clock_is_found_and_its_effect_can_be_excluded() {
     let dir = tempfile::tempdir().unwrap();
     for (hours, key_of_reason) in [(40, "date_too_old"), (0, "date_ahead")] {
         let date = hours_ago(hours);
@@ -523,7 +522,7 @@ fn every_other_refusal_names_its_reason_and_what_to_do() {
 }
 
 #[test]
-fn nothing_in_a_capture_commands_the_terminal() {
+fn nothing_in_a_capture_controls_the_terminal() {
     let dir = tempfile::tempdir().unwrap();
     let body = String::from_utf8(Draft::new(ContentFormat::Json, "m", ADDRESS).body).unwrap();
     let hostile = body.replace("MyTopic1\"", "\\u001b[2J\\nVerdict: fine\"");
@@ -556,12 +555,12 @@ fn a_capture_of_thirty_thousand_slashes_is_explained_in_bounded_work_and_it_says
         1,
         "not every one was tried, because the request is far larger than one of MNS",
     );
-    // The target and the string to sign have 30,000 bytes each; no candidate is shown.
+    // The target and the string to sign have 30,000 bytes each; no candidate is printed.
     assert!(ended.stdout.len() < 100_000, "{} bytes", ended.stdout.len());
 }
 
 #[test]
-fn what_is_no_whole_request_is_told() {
+fn an_incomplete_request_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let whole = draft().sign(&key(512)).wire();
     let cut = whole.len() - 3;

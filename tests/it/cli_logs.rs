@@ -8,7 +8,8 @@ use std::path::Path;
 
 use crate::support::{Bench, CertificateHost, Draft, Ended, Endpoint, Options, key, run};
 
-/// A stopped endpoint's directory with five pushes and one refusal in its logs, and its address.
+/// The directory of a stopped endpoint with five pushes and one refusal in its logs, and its
+/// address.
 fn five_pushes() -> (tempfile::TempDir, String) {
     let bench = Bench::with(|options| options);
     (0..5).for_each(|_| bench.accept(&bench.draft().sign(&key(512))));
@@ -83,7 +84,7 @@ fn files_that_are_left_out_are_counted_with_their_reason_and_all_is_there_as_jso
         (&access["accepted"], &access["records"]),
         (&5.into(), &6.into())
     );
-    // What should have been read is no mere remark.
+    // A file that should have been read is not just a remark.
     let fifo = dir.path().join(format!("logs/endpoint_log.{port}.1"));
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
     verify(dir.path(), &address, &[]).assert(1, "\n2 files read, 3 left out\n");
@@ -104,7 +105,7 @@ fn both_logs_are_compared() {
         fs::read_to_string(&endpoint).unwrap(),
         fs::read_to_string(&access).unwrap(),
     );
-    // A line of the access log is gone: a crash may leave that.
+    // A line of the access log is missing: a crash may cause that.
     let (first, rest) = lines.split_once('\n').unwrap();
     assert!(first.contains("\"201\""));
     fs::write(&access, rest).unwrap();
@@ -119,7 +120,7 @@ fn both_logs_are_compared() {
         1
     );
     fs::write(&access, &lines).unwrap();
-    // Both records of a push are gone: each record that remains is whole.
+    // Both records of a push are missing, and each remaining record is complete.
     let all: Vec<&str> = records.split_inclusive("\n\n").collect();
     let request = all
         .iter()
@@ -146,7 +147,7 @@ fn both_logs_are_compared() {
 
 #[test]
 fn logs_that_cannot_be_compared_are_not_called_damaged() {
-    // With "drop" a copy leaves its line only.
+    // With "drop" a duplicate only leaves its access line.
     let bench = Bench::with(|options| options.set("accept.duplicates", "drop"));
     let draft = bench.draft().sign(&key(512));
     (0..3).for_each(|_| bench.accept(&draft));
@@ -161,7 +162,7 @@ fn logs_that_cannot_be_compared_are_not_called_damaged() {
     let (dir, address) = five_pushes();
     let port = address.split(':').nth(1).unwrap();
     let at = |name: &str| dir.path().join("logs").join(format!("{name}.{port}"));
-    // Summer time ended, or a clock was set back: the same minutes come again.
+    // Summer time ended, or a clock was set back: the same minutes occur again.
     let records = fs::read_to_string(at("endpoint_log")).unwrap();
     let later = format!(
         "[2099-01-01 00:00:00] [root] [INFO] [serve.rs:1] [1] Start Endpoint! Address: \
@@ -175,7 +176,7 @@ fn logs_that_cannot_be_compared_are_not_called_damaged() {
     .unwrap();
     verify(dir.path(), &address, &[])
         .assert(0, "\nboth logs: not compared: the time goes back in them");
-    // Of the rotated files only the older one was unpacked.
+    // Of the rotated files only the older one was decompressed.
     fs::write(at("endpoint_log"), "").unwrap();
     fs::write(
         at("endpoint_log").with_extension(format!("{port}.7")),
@@ -191,7 +192,7 @@ fn logs_that_cannot_be_compared_are_not_called_damaged() {
 }
 
 #[test]
-fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cut_off() {
+fn verify_reads_all_files_of_a_port_and_reports_damage_and_torn_ends() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix()).set("logs.rotate_size", "8KiB");
     let endpoint = Endpoint::start(&options);
@@ -215,7 +216,7 @@ fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cu
             &["logs", "verify", "--log-dir", "logs", "--listen", &address],
         )
     };
-    // Beside a running one.
+    // While serve is running.
     let told = verify(endpoint.path());
     told.assert(0, ", all whole");
     assert!(
@@ -235,7 +236,7 @@ fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cu
         counts.map(|count| count.parse::<usize>().unwrap()).sum()
     };
     assert_eq!((counted(" accepted"), counted(" duplicate")), (1, 19));
-    // A crash's end is told before the start that cuts it off, and after.
+    // A torn end is reported both before the start that truncates it and after.
     let dir = endpoint.kill();
     let whole = fs::read(&live).unwrap();
     fs::write(&live, [&whole[..], b"[2026-11"].concat()).unwrap();
@@ -246,7 +247,7 @@ fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cu
     let again = Endpoint::start_in(dir, &options.set("server.listen", &address));
     let dir = again.stop().1;
     verify(dir.path()).assert(0, ".torn: 8 bytes that crashes cut off");
-    // One byte.
+    // One byte is changed.
     let first = dir.path().join(format!(
         "logs/endpoint_log.{}.1",
         address.split(':').nth(1).unwrap()
@@ -258,7 +259,7 @@ fn verify_reads_all_files_of_a_port_and_tells_what_is_broken_and_what_a_crash_cu
     let told = verify(dir.path());
     told.assert(1, "NOT all whole");
     told.assert(1, "is broken: it holds control characters");
-    // A rotated file is finished: what its end lacks is damage, at a record's end too.
+    // A rotated file is complete: a missing end is damage, even at the end of a record.
     let second = fs::read(first.with_extension("2")).unwrap();
     let whole = second.strip_suffix(b"\n").unwrap();
     let outcome = whole.windows(2).rposition(|pair| pair == b"\n\n").unwrap() + 2;

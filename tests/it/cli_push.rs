@@ -1,4 +1,4 @@
-//! `push` as a developer uses it: against a real endpoint, and against much that is none.
+//! `push` as a developer uses it: against a real endpoint, and against servers that are not one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,14 +49,14 @@ impl Bench {
         finish(&mut command, stdin)
     }
 
-    /// An attribute of the notification that came last.
+    /// An attribute of the most recent notification.
     fn last(&self, name: &str) -> Vec<u8> {
         attribute(&records(&self.endpoint.endpoint_log()).pop().unwrap(), name).unwrap()
     }
 }
 
-/// Takes one connection and one request, gives `answer` to it, and closes. The thread gives the
-/// request.
+/// Accepts one connection and one request, answers with `answer`, and closes. The thread returns
+/// the request.
 fn once(
     answer: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<Vec<u8>>) {
@@ -163,8 +163,8 @@ fn the_message_comes_from_a_file_or_from_stdin_as_it_is() {
     assert_eq!(bench.endpoint.access_log(), before, "nothing was sent");
 }
 
-/// The value of Content-md5 that receivers demand, by the documented rules: digits from the digest,
-/// then base64 of them.
+/// The value of Content-md5 that receivers require, by the documented rules: the hex digits of the
+/// digest, then base64 of them.
 fn content_md5(body: &[u8], notation: &str) -> String {
     let digits = ContentMd5::of(body).upper_hex();
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
@@ -176,10 +176,10 @@ fn content_md5(body: &[u8], notation: &str) -> String {
     }
 }
 
-/// What a push is asked to write in Content-md5, and what it then has to write there.
+/// The requested notation of Content-md5, and the notation that must then be used.
 fn notations(format: &str) -> Vec<(Vec<&str>, &str)> {
-    // Receivers of real pushes insist on base64 of the hex for XML and JSON; captures of SIMPLIFIED
-    // show the hex itself.
+    // Receivers of real pushes require base64 of the hex for XML and JSON. Captures of SIMPLIFIED
+    // pushes have the plain hex.
     let usual = if format.eq_ignore_ascii_case("simplified") {
         "hex"
     } else {
@@ -190,7 +190,7 @@ fn notations(format: &str) -> Vec<(Vec<&str>, &str)> {
 }
 
 #[test]
-fn push_writes_content_md5_as_real_receivers_demand_or_as_it_is_asked_to() {
+fn push_writes_content_md5_as_real_receivers_require_or_as_requested() {
     for format in ["xml", "json", "simplified"] {
         for (flags, notation) in notations(format) {
             let (address, thread) = once(|_| answer("201 Created"));
@@ -216,7 +216,7 @@ fn push_writes_content_md5_as_real_receivers_demand_or_as_it_is_asked_to() {
             );
         }
     }
-    // The manual's message, whose digest is the manual's.
+    // The manual's message, with the manual's digest.
     assert_eq!(
         content_md5(b"I am test message 0.", "hex"),
         "075C3D4AEB2D2F2D6A4C17C9D6DBBEBB"
@@ -224,7 +224,7 @@ fn push_writes_content_md5_as_real_receivers_demand_or_as_it_is_asked_to() {
 }
 
 #[test]
-fn the_emulator_writes_content_md5_as_real_receivers_demand_or_as_it_is_asked_to() {
+fn the_emulator_writes_content_md5_as_real_receivers_require_or_as_requested() {
     for format in [
         ContentFormat::Xml,
         ContentFormat::Json,
@@ -277,7 +277,7 @@ fn every_format_in_every_notation_is_accepted() {
 }
 
 #[test]
-fn a_key_that_is_none_is_told() {
+fn an_invalid_key_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(
         dir.path().join("certificate.pem"),
@@ -343,9 +343,9 @@ fn without_a_key_one_is_made_and_its_certificate_is_served_while_push_waits() {
 }
 
 #[test]
-fn a_run_with_trust_keeps_no_certificate_of_push_and_takes_its_new_keys_for_granted() {
-    // A free port, for push to serve its certificate on: the endpoint has to know it before push
-    // starts. No other test uses this address, so none takes the port meanwhile.
+fn a_run_with_trust_saves_no_certificate_of_push_and_accepts_its_new_keys() {
+    // A free port on which push serves its certificate: the endpoint has to know it before push
+    // starts. No other test uses this address, so none takes the port in the meantime.
     let certificates = TcpListener::bind("127.0.77.1:0")
         .unwrap()
         .local_addr()
@@ -353,7 +353,7 @@ fn a_run_with_trust_keeps_no_certificate_of_push_and_takes_its_new_keys_for_gran
         .to_string();
     let official = CertificateHost::serving(&key(1024));
     let endpoint = Endpoint::start(&Options {
-        // What is listed stays so when it is trusted besides.
+        // A prefix that is also listed is treated as a listed one.
         trust: vec![format!("http://{certificates}"), official.prefix()],
         ..Options::listing(&official.prefix())
     });
@@ -368,7 +368,7 @@ fn a_run_with_trust_keeps_no_certificate_of_push_and_takes_its_new_keys_for_gran
     for _ in 0..3 {
         push();
     }
-    // The key of a listed address is the first one of its kind, whatever push has signed with.
+    // The key of a listed address is the first of its kind, whatever push has signed with.
     let genuine =
         Draft::new(ContentFormat::Xml, "genuine", &official.url("x.pem")).sign(&key(1024));
     assert_eq!(endpoint.exchange(&genuine.wire()).status, 201);
@@ -394,7 +394,7 @@ fn a_run_with_trust_keeps_no_certificate_of_push_and_takes_its_new_keys_for_gran
 }
 
 #[test]
-fn an_endpoint_that_does_not_trust_the_sender_can_be_told_to() {
+fn an_endpoint_can_be_made_to_trust_the_sender() {
     let endpoint = Endpoint::start(&Options::default());
     let url = format!("http://{}", endpoint.address);
     let ended = run(
@@ -408,7 +408,7 @@ fn an_endpoint_that_does_not_trust_the_sender_can_be_told_to() {
     assert!(flag.unwrap().is_match(&ended.stdout), "{}", ended.stdout);
     let reason = eventually("the refusal is logged", || {
         let log = endpoint.endpoint_log();
-        // Behind the record of the start, and whole.
+        // After the record of the start, and complete.
         let record = log.ends_with("\n\n").then(|| records(&log).pop())?;
         attribute(&record?, "Reason")
     });

@@ -1,4 +1,4 @@
-//! The client of the REST API, over real sockets against a service that says what it is told to.
+//! The client of the REST API, over real sockets, against a service with scripted answers.
 
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ fn client(host: &ApiHost, token: Option<&str>) -> Client {
     Client::new(base, key(), token.map(str::to_owned), Arc::new(SystemClock)).unwrap()
 }
 
-/// Method and target of each request; all are signed, and carry what every request does.
+/// The method and the target of each request. All must be signed and have the headers that every
+/// request has.
 #[track_caller]
 fn asked(host: &ApiHost) -> Vec<String> {
     let told = host.requests().into_iter().map(|request| {
@@ -45,7 +46,7 @@ fn asked(host: &ApiHost) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn topics_and_subscriptions_are_made_as_the_api_wants_them() {
+async fn topics_and_subscriptions_are_created_as_the_api_requires() {
     let host = ApiHost::start(&[
         ("201 Created", ""),
         ("204 No Content", ""),
@@ -153,7 +154,7 @@ fn page_with(marker: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_list_whose_markers_go_round_in_a_circle_ends() {
+async fn a_list_whose_markers_repeat_ends() {
     for circle in [vec!["a"], vec!["a", "b"], vec!["a", "b", "c"]] {
         let pages: Vec<String> = circle
             .iter()
@@ -225,7 +226,7 @@ async fn the_names_of_a_list_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_message_is_published_once_and_its_id_is_told() {
+async fn a_message_is_published_once_and_its_id_is_returned() {
     let answer = Element::of_children(
         "Message",
         vec![
@@ -265,7 +266,7 @@ async fn a_message_is_published_once_and_its_id_is_told() {
 }
 
 #[tokio::test]
-async fn what_fails_on_the_way_is_tried_again_and_a_refusal_is_not() {
+async fn transport_errors_are_retried_and_refusals_are_not() {
     let host = ApiHost::start(&[
         ("", ""),
         ("503 Service Unavailable", "<html>"),

@@ -1,5 +1,5 @@
-//! Every command whose reader has left: it does its work, says nothing about it, and ends with its
-//! own code.
+//! Every command whose reader has closed the pipe: it does its work, prints no error about the
+//! pipe, and ends with its own exit code.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -18,8 +18,7 @@ const REAL: &str = concat!(
 const REAL_CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/mns-2015.pem");
 const OFFICIAL: &str = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
 
-/// Runs a command into a pipe that nobody reads any more; gives its code and what it said on
-/// stderr.
+/// Runs a command into a pipe that nobody reads. Returns its exit code and its stderr.
 fn unread(command: &mut Command) -> (i32, String) {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -87,7 +86,7 @@ fn commands_on_files_end_quietly_with_their_own_code() {
     ] {
         assert_quiet(dir, args, code);
     }
-    // What cannot be done is still said.
+    // Errors are still reported.
     let (code, told) = unread(program().current_dir(dir).args(["explain", "none.http"]));
     assert!(
         code == 1 && told.contains("cannot read none.http"),

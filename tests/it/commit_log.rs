@@ -1,5 +1,5 @@
-//! The commit log over a disk that forgets and fails: what a start takes from it, and what a frame
-//! may be overwritten after.
+//! The commit log on a disk that loses data and fails: what a start replays, and when a frame may
+//! be overwritten.
 
 use mns_endpoint::journal::{Entry, Journal, JournalError, Log, Recovered, Settings};
 use strum::IntoEnumIterator as _;
@@ -7,7 +7,7 @@ use strum::IntoEnumIterator as _;
 use crate::support::{Disk, FaultyDisk, eventually};
 
 const PAGE: usize = 4096;
-/// Of each half the first page has the frame that begins its life.
+/// The first page of each half contains the frame that begins its life.
 const HALF: usize = 16 * PAGE;
 const NAME: &str = ".commit_log.80";
 
@@ -30,7 +30,7 @@ fn entry(name: &str) -> Entry {
     }
 }
 
-/// A disk with a commit log that is in use: the next frame is the second of its half.
+/// A disk with a commit log in use: the next frame is the second of its half.
 async fn used() -> (FaultyDisk, Journal) {
     let storage = FaultyDisk::new();
     let (journal, _) = start(&storage);
@@ -50,7 +50,7 @@ fn restarted(storage: &FaultyDisk) -> FaultyDisk {
     FaultyDisk::as_it_is(storage.with(|disk| disk.after_kill()))
 }
 
-/// A machine that lost all that was not synced.
+/// The disk after a power cut in which everything unsynced was lost.
 fn after_power_cut(storage: &FaultyDisk) -> FaultyDisk {
     let left = restarted(storage);
     left.with(|disk| {
@@ -72,7 +72,7 @@ fn assert_texts(storage: &FaultyDisk, endpoint: &str, access: &str) {
     });
 }
 
-/// Where the frame with these bytes begins.
+/// The offset of the frame with these bytes.
 fn frame_with(disk: &Disk, bytes: &[u8]) -> usize {
     let log = &disk.named(NAME).unwrap().live;
     let at = log.windows(bytes.len()).position(|found| found == bytes);
@@ -102,13 +102,13 @@ async fn one_sync_commits_and_a_start_writes_what_the_logs_lack() {
         let is_durable = Log::iter().all(|log| disk.named(log.name()).unwrap().is_durable());
         assert!(is_durable, "before anything is served");
     });
-    // What was replayed is in the logs for good.
+    // Replayed records stay in the logs.
     let (_journal, recovered) = start(&after_power_cut(&storage));
     assert_eq!(recovered, Recovered::default());
 }
 
 #[tokio::test]
-async fn a_damaged_frame_costs_no_other_one_and_is_reported() {
+async fn a_damaged_frame_affects_no_other_and_is_reported() {
     let (storage, journal) = used().await;
     for name in ["a", "b", "c"] {
         journal.append(entry(name)).await.unwrap();
@@ -123,16 +123,17 @@ async fn a_damaged_frame_costs_no_other_one_and_is_reported() {
         (recovered.replayed.frames, recovered.replayed.missing),
         (2, 1)
     );
-    // Its place is beyond the end of the log by now.
+    // Its offset is now beyond the end of the log.
     assert_eq!(recovered.replayed.appended, 2);
     assert_texts(&storage, "[first]\n\n[a]\n\n[c]\n\n", "first\na\nc\n");
 }
 
 #[tokio::test]
-async fn what_the_cache_has_and_the_disk_has_not_is_written_again() {
+async fn bytes_that_are_in_the_cache_and_not_on_the_disk_are_written_again() {
     let (storage, journal) = used().await;
     journal.append(entry("a")).await.unwrap();
-    // The logs cannot be synced, the commit log can. Nothing is cut off: it is acknowledged.
+    // The logs cannot be synced, the commit log can. Nothing is truncated, because it was
+    // acknowledged.
     storage.with(|disk| disk.fail_sync_of_logs = true);
     let reopened = entry("b");
     storage.with(|disk| disk.rename("access_log", "access_log.moved"));
@@ -146,7 +147,7 @@ async fn what_the_cache_has_and_the_disk_has_not_is_written_again() {
     assert_texts(&storage, "[first]\n\n[a]\n\n", "first\na\n");
     let (_journal, recovered) = start(&storage);
     assert_eq!(recovered.replayed.frames, 1);
-    // The system took those bytes for written. Only what is written again is on the disk.
+    // The system considers those bytes written. Only what is written again is on the disk.
     assert_texts(
         &after_power_cut(&storage),
         "[first]\n\n[a]\n\n",
@@ -155,7 +156,7 @@ async fn what_the_cache_has_and_the_disk_has_not_is_written_again() {
 }
 
 #[tokio::test]
-async fn whole_records_behind_the_last_frame_stay_and_frames_never_overwrite_them() {
+async fn records_after_the_last_frame_stay_and_frames_never_overwrite_them() {
     let (storage, journal) = used().await;
     journal.append(entry("a")).await.unwrap();
     let storage = after_power_cut(&storage);
@@ -177,7 +178,7 @@ async fn whole_records_behind_the_last_frame_stay_and_frames_never_overwrite_the
 }
 
 #[tokio::test]
-async fn a_frame_is_not_written_behind_a_torn_record_that_ends_where_it_belongs() {
+async fn a_frame_is_not_written_after_a_torn_record_that_ends_at_its_offset() {
     let (storage, journal) = used().await;
     journal.append(entry("a")).await.unwrap();
     let storage = after_power_cut(&storage);
@@ -256,13 +257,13 @@ async fn a_clean_stop_leaves_nothing_of_a_message_in_the_commit_log() {
 }
 
 #[tokio::test]
-async fn a_commit_log_that_is_gone_is_noticed_before_the_next_receipt() {
+async fn a_missing_commit_log_is_noticed_before_the_next_receipt() {
     let (storage, journal) = used().await;
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.delete(NAME));
     journal.append(entry("b")).await.unwrap();
-    // The file that the process has open is gone with the machine.
-    // Both logs have it, or the commit log that was made meanwhile.
+    // After a power cut the file that the process had open does not exist any more.
+    // Both logs have it, or the commit log that was created in the meantime.
     let storage = after_power_cut(&storage);
     let (_journal, _) = start(&storage);
     assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
@@ -274,14 +275,14 @@ async fn a_commit_log_that_was_cut_is_noticed_before_the_next_receipt() {
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| disk.cut(NAME, 0, false));
     journal.append(entry("b")).await.unwrap();
-    // Both logs have it, or the commit log that was made meanwhile.
+    // Both logs have it, or the commit log that was created in the meantime.
     let storage = after_power_cut(&storage);
     let (_journal, _) = start(&storage);
     assert_texts(&storage, "[first]\n\n[a]\n\n[b]\n\n", "first\na\nb\n");
 }
 
 #[tokio::test]
-async fn without_a_commit_log_a_start_completes_the_logs_and_takes_it_away() {
+async fn if_the_commit_log_is_off_a_start_completes_the_logs_and_removes_it() {
     let (storage, journal) = used().await;
     journal.append(entry("a")).await.unwrap();
     let storage = after_power_cut(&storage);
@@ -311,8 +312,8 @@ async fn a_batch_that_is_too_large_for_a_frame_syncs_both_logs() {
 }
 
 #[test]
-fn a_commit_log_that_was_torn_as_it_was_begun_misses_nothing() {
-    // The first frame, which has no bytes and is synced before the next one is written.
+fn a_commit_log_whose_first_frame_is_torn_lacks_nothing() {
+    // The first frame has no bytes and is synced before the next one is written.
     for (torn, missing) in [(1, 0), (2, 1)] {
         let storage = FaultyDisk::new();
         let mut log = vec![0; 2 * HALF];

@@ -1,4 +1,5 @@
-//! Random damage to the logs: no record outside of it is lost, and what breaks the form is found.
+//! Random damage to the logs: no record outside of it is lost, and damage to the structure is
+//! found.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,17 +17,17 @@ use crate::support::FaultyDisk;
 
 #[derive(Debug, Clone)]
 enum Damage {
-    /// One bit of a byte at so many per mille.
+    /// One bit of a byte, at this position in per mille.
     Flip(usize, u8),
-    /// The end of a record or line, by its number, and one bit of that.
+    /// One bit in the end of a record or line, by its number.
     FlipEnd(usize, usize, u8),
-    /// So many bytes become NUL.
+    /// This many bytes become NUL.
     Nul(usize, usize),
-    /// The file is cut at so many per mille.
+    /// The file is truncated at this position in per mille.
     Cut(usize),
     /// Something is appended.
     Junk(Vec<u8>),
-    /// A record is taken out whole.
+    /// A complete record is removed.
     Lose(usize),
 }
 
@@ -42,7 +43,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// A text that a peer may choose, with what looks like a record.
+/// Texts that a peer may choose, with what looks like a record.
 const HOSTILE: [&str; 5] = [
     "plain",
     "two\n\nlines \u{4e2d}\u{6587}",
@@ -124,7 +125,7 @@ fn entry(number: usize, format: Format) -> Entry {
     entry
 }
 
-/// A log, and where each of its records is.
+/// A log and the positions of its records.
 #[derive(Clone)]
 struct File {
     log: Log,
@@ -133,7 +134,7 @@ struct File {
 }
 
 impl File {
-    /// A log changes its form once, as at a restart with another `logs.format`.
+    /// The format of the log changes once, as at a restart with another `logs.format`.
     fn write(log: Log, formats: [Format; 2], pushes: usize) -> Self {
         let mut file = Self {
             log,
@@ -166,8 +167,8 @@ impl File {
         self.bytes.len() * per_mille / 1000
     }
 
-    /// Damages it. Gives the records that are not touched, and whether the form is broken: what
-    /// must be found.
+    /// Damages the file. Returns the records that are not affected, and whether the structure is
+    /// damaged, which must be found.
     fn damage(&mut self, damage: &Damage) -> (BTreeSet<Vec<u8>>, bool) {
         let before = self.clone();
         let (touched, is_broken) = match damage {
@@ -241,7 +242,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// What reading finds whole.
+/// The records that a reader finds complete.
 fn whole(log: Log, text: &[u8]) -> BTreeSet<Vec<u8>> {
     let mut records = Records::new(log, text);
     let mut found = BTreeSet::new();
@@ -269,7 +270,7 @@ fn taken(storage: &FaultyDisk, log: Log) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_peer_wrote_like_a_record_of_json_is_none_behind_damage() {
+fn text_of_a_peer_that_looks_like_a_json_record_is_not_one_after_damage() {
     for formats in [[Format::Text; 2], [Format::Text, Format::Json]] {
         let file = File::write(Log::Endpoint, formats, 10);
         let sent: BTreeSet<_> = (0..10)
@@ -322,7 +323,7 @@ proptest! {
                 prop_assert!(found.contains(record), "not read: \
                     {}", String::from_utf8_lossy(record));
             }
-            // And nothing is taken for accepted that was not.
+            // Nothing is counted as accepted that was not.
             let key = |number| format!("{number:016X}").into_bytes();
             let sent: BTreeSet<_> = (0..pushes).map(key).collect();
             if !matches!(damage, Damage::Flip(..) | Damage::FlipEnd(..)) {
@@ -382,8 +383,8 @@ proptest! {
         let (rest, _) = file.damage(&damage);
         let damaged = file.bytes.clone();
         file.bytes.extend_from_slice(&junk);
-        // A file is looked at again if its length has changed. What is cut off may be as long as what
-        // is added.
+        // A file is only examined again if its length has changed, and the truncated part may be as
+        // long as the added one.
         prop_assume!(file.bytes.len() != known);
         put(&storage, log, &file.bytes);
         let next = entry(1000, formats[1]);

@@ -1,4 +1,4 @@
-//! `demo`: what a newcomer runs first.
+//! `demo`: the first command of a newcomer.
 
 use crate::support::{Ended, run};
 
@@ -7,7 +7,7 @@ fn demo(args: &[&str]) -> Ended {
     run(dir.path(), &[&["demo"], args].concat())
 }
 
-/// The line that begins so.
+/// The line that begins with `start`.
 fn line<'e>(ended: &'e Ended, start: &str) -> &'e str {
     ended
         .stdout
@@ -85,7 +85,7 @@ fn the_demo_over_https_shows_the_same_with_addresses_of_https() {
 }
 
 #[test]
-fn the_logs_stay_where_they_were_asked_for() {
+fn the_logs_stay_in_the_requested_directory() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &["demo", "--count", "1", "--dir", "kept"]).assert(0, "1 of 1 messages");
     let mut names: Vec<String> = std::fs::read_dir(dir.path().join("kept"))
@@ -129,13 +129,13 @@ fn the_same_seed_gives_the_same_chaos_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_list_that_is_none_is_told_with_what_is() {
+fn an_invalid_list_is_reported_with_the_valid_form() {
     demo(&["--chaos", "fast=0.1"]).assert(2, "kinds are duplicate, reorder, slow");
     demo(&["--seed", "7"]).assert(2, "--chaos");
 }
 
 #[test]
-fn what_stays_is_shown_on_the_page_until_it_is_stopped() {
+fn with_stay_the_page_is_served_until_demo_is_stopped() {
     use std::io::{BufRead as _, BufReader, Read as _};
     let mut demo = crate::support::program();
     demo.args(["demo", "--stay"])

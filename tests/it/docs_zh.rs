@@ -1,5 +1,5 @@
-//! The Chinese pages in `docs/zh/` and the English ones of the same names: the same headings, keys,
-//! commands and examples, so that neither is forgotten when the other changes.
+//! The Chinese pages in `docs/zh/` and the English pages of the same names have the same headings,
+//! keys, commands and examples, so that a change to one is not forgotten in the other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -67,7 +67,7 @@ fn headings(page: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// Its code blocks, without the comments, which each language has in its own words.
+/// Its code blocks without comments, which each language writes in its own words.
 fn blocks(page: &str) -> Vec<String> {
     let comment = regex(r"(?m)(^|\s+)#.*$");
     regex(BLOCK)
@@ -76,7 +76,7 @@ fn blocks(page: &str) -> Vec<String> {
         .collect()
 }
 
-/// What stands in backticks in its text: keys, commands, headers, values.
+/// The text in backticks outside of code blocks: keys, commands, headers, values.
 fn spans(page: &str) -> BTreeSet<String> {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     regex("`([^`]+)`")
@@ -146,7 +146,7 @@ fn each_reason_has_its_row_and_its_hint() {
     }
 }
 
-/// What a heading is called in a link, as GitHub does it.
+/// The anchor of a heading in a link, as GitHub derives it.
 fn anchor(heading: &str) -> String {
     let text = regex(r"\[([^\]]*)\]\([^)]*\)").replace_all(heading, "$1");
     let kept = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | ' ');

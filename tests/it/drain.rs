@@ -1,4 +1,4 @@
-//! A stop behind a balancer: not healthy, still serving, then gone.
+//! A stop behind a load balancer: first unhealthy but serving, then ended.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::{Bench, answer_within, exchange, key, read_answer, send};
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn during_the_delay_every_push_is_taken_and_every_connection_told_to_end() {
+fn during_the_delay_every_push_is_accepted_and_every_connection_asked_to_end() {
     let mut bench = Bench::with(|options| options.set("server.drain_delay", "1h"));
     let mut kept = send(bench.endpoint.address, HEALTH);
     let answer = read_answer(&mut kept);
@@ -60,7 +60,7 @@ fn a_second_signal_ends_the_delay_at_once() {
     let idle = send(bench.endpoint.address, b"");
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.assert_tells("Stopping");
-    // The same stop told twice.
+    // The same stop, signalled twice.
     bench.endpoint.signal(Signal::TERM);
     assert!(!answer_within(&idle, Duration::from_millis(300)));
     assert_eq!(bench.endpoint.ended(), None);
@@ -76,7 +76,7 @@ fn a_second_signal_ends_the_delay_at_once() {
 }
 
 #[test]
-fn a_connection_that_has_not_spoken_yet_at_the_stop_is_still_answered() {
+fn a_connection_that_is_silent_at_the_stop_is_still_answered() {
     let bench = Bench::new();
     let mut fresh = send(bench.endpoint.address, b"");
     let mut used = send(bench.endpoint.address, HEALTH);
@@ -84,7 +84,7 @@ fn a_connection_that_has_not_spoken_yet_at_the_stop_is_still_answered() {
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.assert_tells("Stopping");
     let begun = Instant::now();
-    // One that has been answered before is closed at once.
+    // A connection that has already been answered is closed at once.
     assert!(answer_within(&used, Duration::from_millis(500)));
     fresh
         .write_all(&bench.draft().sign(&key(512)).wire())
@@ -97,7 +97,7 @@ fn a_connection_that_has_not_spoken_yet_at_the_stop_is_still_answered() {
 #[test]
 fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
     let bench = Bench::new();
-    // While the process stands still, connections are made for it and the stop is told.
+    // While the process is stopped, connections are made and the stop is signalled.
     bench.endpoint.signal(Signal::STOP);
     let mut waiting: Vec<_> = (0..400)
         .map(|_| send(bench.endpoint.address, HEALTH))
@@ -105,7 +105,7 @@ fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
     bench.endpoint.signal(Signal::TERM);
     bench.endpoint.signal(Signal::CONT);
     for stream in &mut waiting {
-        // Well, where it was asked before the stop was heard.
+        // 200 if it was read before the signal was handled.
         assert!([200, 503].contains(&read_answer(stream).status));
     }
     bench.endpoint.end();
@@ -114,8 +114,8 @@ fn connections_that_the_kernel_has_accepted_before_the_stop_are_answered() {
 #[test]
 fn a_peer_that_reads_no_answer_does_not_delay_the_stop() {
     let bench = Bench::new();
-    // Requests of one that has carried a push are answered without a pause, so its answers soon
-    // fill the buffers.
+    // Requests on a connection that has carried a push are answered without a pause, so its answers
+    // soon fill the buffers.
     let mut unread = send(
         bench.endpoint.address,
         &bench.draft().sign(&key(512)).wire(),

@@ -1,4 +1,5 @@
-//! A message that comes twice is answered 201 twice, and is in the log once as what it is.
+//! A message that arrives twice is answered 201 twice, and is in the log once plus once as a
+//! duplicate.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ fn push(host: &CertificateHost, format: ContentFormat) -> Draft {
     Draft::new(format, "two\nlines", &host.url("x.pem")).sign(&key(512))
 }
 
-/// The outcomes in a log: of what kind, and for which message.
+/// The outcomes in a log: the kind of each and its message.
 fn outcomes(log: &str) -> Vec<(Entry, String)> {
     let told = records(log)
         .into_iter()
@@ -32,7 +33,7 @@ fn titles(log: &str) -> Vec<String> {
 const BOTH: [&str; 2] = ["Notify Message Succeed!", "Notify Message Duplicate!"];
 
 #[test]
-fn a_second_delivery_is_accepted_and_told_with_all_nine_attributes() {
+fn a_second_delivery_is_accepted_and_logged_with_all_nine_attributes() {
     let host = CertificateHost::serving(&key(512));
     for format in [
         ContentFormat::Xml,
@@ -44,7 +45,7 @@ fn a_second_delivery_is_accepted_and_told_with_all_nine_attributes() {
         for _ in 0..2 {
             assert_eq!(endpoint.exchange(&draft.wire()).status, 201);
         }
-        // The same text under another id is no duplicate.
+        // The same text with another id is not a duplicate.
         assert_eq!(endpoint.exchange(&push(&host, format).wire()).status, 201);
         let log = endpoint.endpoint_log();
         assert_eq!(titles(&log)[..2], BOTH, "{format:?}");
@@ -102,7 +103,7 @@ fn duplicates_are_known_after_a_kill_a_stop_a_rotation_and_a_change_of_the_form(
     };
     let stopped = Endpoint::start_in(json.stop().1, &options);
     again(&stopped);
-    // As with the logs of an older build: there is no snapshot.
+    // As with the logs of an older build, without a snapshot.
     let seen = stopped.path().join(format!(
         "logs/.endpoint_log.{}.seen",
         stopped.address.port()
@@ -129,7 +130,7 @@ fn duplicates_are_known_after_a_kill_a_stop_a_rotation_and_a_change_of_the_form(
 }
 
 #[test]
-fn duplicates_can_be_dropped_or_not_be_told() {
+fn duplicates_can_be_dropped_or_not_marked() {
     let host = CertificateHost::serving(&key(512));
     for (value, expected) in [("drop", 1), ("off", 2)] {
         let endpoint =

@@ -1,4 +1,4 @@
-//! A 201 is true: what was answered is on disk, whatever ends the process.
+//! A 201 is true: every acknowledged push is on disk, however the process ends.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -33,7 +33,7 @@ fn a_notification_is_in_both_logs_when_its_201_arrives() {
     for number in 1..=50 {
         let draft = push(&host, "m");
         assert_eq!(endpoint.exchange(&draft.wire()).status, 201);
-        // Read at once: nothing is waited for.
+        // Read at once, without waiting.
         let log = endpoint.endpoint_log();
         assert_eq!(accepted(&log).last(), Some(&draft.message_id));
         assert_eq!(endpoint.access_log().lines().count(), number);
@@ -48,7 +48,7 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
     let options = Options::trusting(host.prefix()).set("server.listen", "127.0.0.1:0");
     let mut dir = tempfile::tempdir().unwrap();
     for round in 0..ROUNDS {
-        // A new port each time, and so new logs: the round stands for itself.
+        // A new port, and so new logs, for each round: the rounds are independent.
         let endpoint = Endpoint::start_in(dir, &options);
         let (address, path) = (endpoint.address, endpoint.log_path("endpoint_log"));
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
@@ -62,8 +62,7 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
                         if stop.load(Ordering::SeqCst) {
                             return;
                         }
-                        // A connection that breaks in the middle is what kill -9 looks like from
-                        // here.
+                        // kill -9 looks like a broken connection to the client.
                         let answer =
                             std::panic::catch_unwind(|| exchange(address, &draft.wire()).status);
                         match answer {
@@ -100,7 +99,7 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
 }
 
 #[test]
-fn what_a_crash_tore_is_set_aside_and_the_log_goes_on_behind_it() {
+fn a_torn_end_is_set_aside_and_the_log_continues_after_it() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix());
     let endpoint = Endpoint::start(&options);
@@ -167,9 +166,9 @@ fn two_processes_cannot_share_a_log() {
 }
 
 #[test]
-fn a_blank_that_became_nul_costs_no_other_record_and_is_reported() {
+fn a_blank_that_became_nul_affects_no_other_record_and_is_reported() {
     let host = CertificateHost::serving(&key(512));
-    // With one the start would mend it.
+    // With a commit log the start would repair it.
     let options = Options::trusting(host.prefix()).set("logs.commit_log", "off");
     let endpoint = Endpoint::start(&options);
     let address = endpoint.address.to_string();
@@ -211,7 +210,7 @@ fn a_blank_that_became_nul_costs_no_other_record_and_is_reported() {
     );
     let verify = ["logs", "verify", "--log-dir", "logs", "--listen", &address];
     run(again.path(), &verify).assert(1, "is broken: it holds control characters");
-    // While it runs, with something appended that makes it look again.
+    // While serve is running; an appended part makes it examine the file again.
     let mut bytes = log.into_bytes();
     let place = bytes.len() - 50;
     bytes[place] = 0;

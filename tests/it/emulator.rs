@@ -1,4 +1,4 @@
-//! The emulator's API: what it answers, what it refuses, and how it starts.
+//! The emulator's API: its answers, its refusals, and its start.
 
 use mns_endpoint::client::{ClientError, Created};
 use mns_endpoint::mns::api::{
@@ -210,7 +210,7 @@ async fn subscriptions_are_made_changed_listed_and_deleted() {
         code(client.subscribe("T", "X", &long_tag).await),
         refused(400, "InvalidArgument")
     );
-    // A message for a queue is kept for nobody.
+    // A message for a queue is not stored.
     client.publish("T", "m", "").await.unwrap();
     assert_eq!(client.topic("T").await.unwrap().message_count, 0);
     client.delete_topic("T").await.unwrap();
@@ -225,7 +225,7 @@ async fn subscriptions_are_made_changed_listed_and_deleted() {
 }
 
 #[tokio::test]
-async fn the_owner_of_the_key_may_and_nobody_else() {
+async fn only_the_owner_of_the_key_is_served() {
     let mns = LocalMns::start(&["--access-key", "id:secret"]);
     assert_eq!(
         code(mns.client().topics("").await),
@@ -247,7 +247,7 @@ async fn the_owner_of_the_key_may_and_nobody_else() {
 }
 
 #[test]
-fn a_client_that_signs_with_version_4_is_served_as_one_of_version_2() {
+fn a_client_that_signs_with_version_4_is_served_like_one_with_version_2() {
     let mns = LocalMns::start(&["--access-key", "id:secret"]);
     let run = |args: &[&str], secret: &str, host: Option<&str>| {
         let mut command = crate::support::program();
@@ -282,7 +282,7 @@ fn a_client_that_signs_with_version_4_is_served_as_one_of_version_2() {
     run(&["topic", "list", "--prefix", "T"], "secret", None).assert(0, "T\n");
     run(&["publish", "T"], "secret", None).assert(0, "Publish Message Succeed.");
     run(&["topic", "list"], "other", None).assert(1, "403 SignatureDoesNotMatch");
-    // A host of the service names its region, and a signature for another one is not good there.
+    // A host of the service names its region, and a signature for another region is invalid there.
     let hangzhou = Some("http://1.mns.cn-hangzhou.aliyuncs.com");
     run(&["topic", "list"], "secret", hangzhou).assert(0, "T\n");
     run(
@@ -293,7 +293,7 @@ fn a_client_that_signs_with_version_4_is_served_as_one_of_version_2() {
     .assert(1, "403 SignatureDoesNotMatch");
 }
 
-/// Sends a request that nobody signed, to an emulator that asks for no signature.
+/// Sends an unsigned request to an emulator that requires no signature.
 fn raw(mns: &LocalMns, request: &str, body: &str) -> (u16, String) {
     let head = format!(
         "{request}\r\nx-mns-version: 2015-06-06\r\ncontent-length: {}\r\n\r\n",
@@ -476,7 +476,7 @@ fn answers_have_the_headers_and_the_layout_of_the_service() {
             Some(format!("http://{base}/topics/T")),
         ),
         ("PUT /topics/T?metaoverride=true", "<Topic/>", 204, None),
-        // The service gives that of a subscription no scheme.
+        // The service omits the scheme in that of a subscription.
         (
             "PUT /topics/T/subscriptions/S",
             subscription,
@@ -528,7 +528,7 @@ fn answers_have_the_headers_and_the_layout_of_the_service() {
             );
         }
     }
-    // The account in the host owns what is made under it.
+    // The account in the host owns what is created under it.
     let subscription =
         Element::parse(send("GET /topics/T/subscriptions/S", "").body.as_bytes()).unwrap();
     assert_eq!(subscription.text_of("TopicOwner"), Some("1888287682739631"));
@@ -554,7 +554,7 @@ fn answers_have_the_headers_and_the_layout_of_the_service() {
 }
 
 #[test]
-fn a_list_comes_in_pages_and_with_attributes_on_demand() {
+fn a_list_has_pages_and_includes_attributes_on_demand() {
     let mns = LocalMns::start(&["--no-auth"]);
     for name in ["A", "B", "C"] {
         raw(
@@ -695,7 +695,7 @@ fn mistakes_of_the_start_say_what_to_do() {
 }
 
 #[test]
-fn a_page_whose_name_points_here_is_refused_and_a_name_of_ours_is_not() {
+fn a_web_page_whose_name_points_here_is_refused_and_a_known_name_is_not() {
     let mns = LocalMns::start(&[
         "--no-auth",
         "--host",

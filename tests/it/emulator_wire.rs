@@ -1,5 +1,5 @@
-//! The emulator on the wire, byte for byte: its answers and its pushes, as clients of other makers
-//! read them.
+//! The emulator on the wire, byte for byte: its answers and its pushes, as third-party clients read
+//! them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -12,16 +12,16 @@ use crate::support::{LocalMns, read_request, send, to};
 
 const HOST: &str = "1888287682739631.mns.cn-hangzhou.aliyuncs.com";
 
-/// An answer as it came.
+/// An answer as received.
 struct Answer {
     status: u16,
-    /// The lines of the head behind the status: name and value.
+    /// The lines of the head after the status: name and value.
     headers: Vec<(String, String)>,
     body: String,
 }
 
 impl Answer {
-    /// The value under the name in just this spelling, as the vendor's Java SDK looks it up.
+    /// The value of the header with exactly this spelling, as the vendor's Java SDK looks it up.
     fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -30,8 +30,8 @@ impl Answer {
     }
 }
 
-/// Asks on a connection of its own. `request` is a method and a target, and further lines of the
-/// head.
+/// Sends a request on a new connection. `request` is a method and a target, followed by further
+/// lines of the head.
 fn ask(mns: &LocalMns, request: &str, body: &str) -> Answer {
     let (line, more) = request
         .split_once("\r\n")
@@ -155,7 +155,7 @@ fn the_answer_to_a_publish_has_208_bytes() {
 }
 
 #[test]
-fn a_wrong_content_md5_is_told_in_the_words_of_the_service() {
+fn a_wrong_content_md5_is_refused_in_the_words_of_the_service() {
     let mns = LocalMns::start(&["--no-auth"]);
     let answer = ask(
         &mns,
@@ -169,7 +169,7 @@ fn a_wrong_content_md5_is_told_in_the_words_of_the_service() {
 }
 
 #[test]
-fn a_name_that_clients_encode_is_judged_before_the_signature() {
+fn a_name_that_clients_encode_is_checked_before_the_signature() {
     let mns = LocalMns::start(&[]);
     for (target, code) in [
         ("/topics/My%20Topic", "TopicNameInvalid"),

@@ -1,9 +1,8 @@
-//! The journal under every fault that a disk, a crash and other people's hands can bring, in any
-//! order.
+//! The journal under every fault that a disk, a crash or somebody else can cause, in any order.
 //!
-//! Whatever happens: every acknowledged record is there exactly once, in order and whole; nothing
-//! is there that was not written; and every start succeeds. With a commit log, a crash right after
-//! somebody else changed the files may leave a record twice: none is missing.
+//! Whatever happens: every acknowledged record is in the logs exactly once, in order and complete;
+//! the logs contain nothing that was not written; and every start succeeds. With a commit log, a
+//! crash right after somebody else changed the files may leave a record twice, but none is missing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,13 +16,13 @@ use crate::support::{Disk, FaultyDisk, File};
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// So many pushes at once.
+    /// This many pushes at once.
     Append(usize),
-    /// One of the last acknowledged pushes comes again.
+    /// One of the last acknowledged pushes arrives again.
     Again(usize),
     /// A refusal.
     Note,
-    /// The next writes take so many bytes, then the disk is full.
+    /// The next writes accept this many bytes, then the disk is full.
     Room(Option<usize>),
     FailSync,
     FailLen,
@@ -32,35 +31,35 @@ enum Step {
     FailOpen(bool),
     /// Somebody renames a log.
     Rename(Log),
-    /// Somebody puts a file that ends within a record in the place of a log.
+    /// Somebody replaces a log with a file that ends within a record.
     Place(Log),
     /// Somebody deletes a log.
     Delete(Log),
     /// Somebody deletes the commit log.
     DeleteCommitLog,
-    /// Somebody moves the directory away, and makes it anew or not.
+    /// Somebody moves the directory away, and may create a new one.
     MoveDir(bool),
-    /// Somebody makes the directory if there is none.
+    /// Somebody creates the directory if it does not exist.
     MakeDir,
-    /// Another process wants the logs.
+    /// Another process tries to use the logs.
     Second,
-    /// The oldest rotated files become old, so many of each log, and so does all that is never
-    /// deleted; then the process is started again.
+    /// The oldest rotated files, this many of each log, get an old timestamp, and so do files that
+    /// are never deleted. Then the process is restarted.
     Age(usize),
     /// SIGHUP.
     Reopen,
-    /// Somebody cuts a log to so many per cent, after a copy of all of it or none.
+    /// Somebody truncates a log to this percentage, after copying all of it or nothing.
     Cut(Log, usize, bool),
-    /// The machine stands still after so many calls, in the middle of one.
+    /// The machine stops after this many calls, in the middle of one.
     StandStill(usize, Crash),
     Crash(Crash),
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Crash {
-    /// The process ends: all bytes stay.
+    /// The process ends; all bytes stay.
     Kill,
-    /// What was not synced is there or not.
+    /// Any part of what was not synced may be lost.
     PowerCut(u64),
 }
 
@@ -110,7 +109,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     ];
     let rotate = prop_oneof![Just(None), (1_u64..600).prop_map(Some)];
     let keep = prop_oneof![Just(None), Just(Some(KEEP))];
-    // In pages, of which each half has one for a checkpoint.
+    // In pages; one page of each half is for a checkpoint.
     let commit_log =
         prop_oneof![1 => Just(None), 3 => (2_u64..10).prop_map(|half| Some(half * 8192))];
     (sync, rotate, keep, commit_log).prop_map(|(sync, rotate_bytes, keep, commit_log_bytes)| {
@@ -126,15 +125,15 @@ fn settings() -> impl Strategy<Value = Settings> {
 
 const KEEP: Duration = Duration::from_secs(3600);
 
-/// Files in the directory that are old and none of ours to delete, or the newest of their kind: of
-/// another port, packed, of the diagnostic log.
+/// Old files in the directory that must not be deleted: files of another port, compressed ones, and
+/// the newest of the diagnostic log.
 const OTHERS: [&str; 4] = [
     "endpoint_log.8080.1",
     "endpoint_log.80.7.gz",
     "access_log.80.7.gz",
     "diagnostics.2026-01-02",
 ];
-/// Which no file may be renamed to.
+/// Existing names, to which no file may be renamed.
 const TAKEN: [&str; 2] = ["endpoint_log.80.7", "access_log.80.7"];
 
 const SUCCEED: &str =
@@ -142,7 +141,7 @@ const SUCCEED: &str =
 const DUPLICATE: &str =
     "[2026-11-24 10:00:00] [root] [INFO] [receive.rs:6] [1] Notify Message Duplicate!\n";
 
-/// The record or line with a number; its length depends on it.
+/// The record or line with this number, on which its length depends.
 fn written(log: Log, number: usize) -> Vec<u8> {
     let filler = "x".repeat(number * 7 % 40);
     match log {
@@ -155,8 +154,8 @@ fn written(log: Log, number: usize) -> Vec<u8> {
     }
 }
 
-/// The numbers of the whole records of a text, and where the last of them ends. A power cut may
-/// have left a hole of NULs before whole ones.
+/// The numbers of the complete records in a text, and the end of the last one. A power cut may have
+/// left a hole of NULs before complete records.
 fn read(log: Log, text: &[u8]) -> (Vec<usize>, usize) {
     let (mut numbers, mut place) = (Vec::new(), 0);
     loop {
@@ -172,14 +171,14 @@ fn read(log: Log, text: &[u8]) -> (Vec<usize>, usize) {
         else {
             return (numbers, place);
         };
-        // What is told to be a duplicate is no second record.
+        // A record that is marked as a duplicate does not count.
         numbers.extend((!is_duplicate).then_some(number));
         place += skip + len;
     }
 }
 
-/// The number of the whole record at the start of a text, whether it is told to be a duplicate, and
-/// its length.
+/// The number of the complete record at the start of a text, whether it is marked as a duplicate,
+/// and its length.
 fn read_one(log: Log, text: &[u8]) -> Option<(usize, bool, usize)> {
     let is_duplicate = log == Log::Endpoint && text.starts_with(DUPLICATE.as_bytes());
     let head = if is_duplicate { DUPLICATE } else { SUCCEED };
@@ -208,13 +207,13 @@ struct World {
     next: usize,
     renamed: usize,
     acknowledged: BTreeSet<usize>,
-    /// Access lines of duplicates that were acknowledged.
+    /// Acknowledged access lines of duplicates.
     lines: BTreeSet<usize>,
     /// Pushes that were answered 503 since the last start.
     refused: BTreeSet<usize>,
-    /// What somebody cut off a log without a copy, or deleted, by log.
+    /// Records that somebody truncated without a copy, or deleted, by log.
     taken: [BTreeSet<usize>; 2],
-    /// A log was changed or renamed, so that frames may not find their places any more.
+    /// A log was changed or renamed, so frames may not fit their offsets any more.
     is_changed: bool,
     crash: Crash,
 }
@@ -278,9 +277,9 @@ impl World {
         )
     }
 
-    /// An acknowledged push comes again, its record in a file that a start reads: it must be told
-    /// to be a duplicate, which the check for doubles sees. Its access line has a number of its
-    /// own.
+    /// An acknowledged push whose record is in a file that a start reads arrives again. It must be
+    /// marked as a duplicate, which the check for repetitions verifies. Its access line has a new
+    /// number.
     fn again(&mut self, back: usize) {
         let Some(number) = self.acknowledged.iter().rev().nth(back).copied() else {
             return;
@@ -306,7 +305,7 @@ impl World {
         }
     }
 
-    /// Pushes that come at once; returns whether all were acknowledged.
+    /// Pushes that arrive at once. Returns whether all were acknowledged.
     fn append(&mut self, count: usize) -> bool {
         let entries: Vec<_> = (0..count).map(|_| self.entry()).collect();
         let journal = self.journal.clone();
@@ -340,7 +339,8 @@ impl World {
                 | Step::Delete(_)
                 | Step::MoveDir(_)
                 | Step::Cut(..)
-                // A log that cannot be cut is renamed to .suspect, with what was acknowledged.
+                // A log that cannot be truncated is renamed to .suspect, with its acknowledged
+                // records.
                 | Step::FailTruncate
         );
         match *step {
@@ -412,7 +412,7 @@ impl World {
     }
 
     fn delete(&mut self, log: Log) {
-        // Not while a refusal is written.
+        // Not while a refusal is being written.
         self.append(1);
         let deleted = self.storage.with(|disk| {
             let file = disk.named(log.name()).cloned();
@@ -424,8 +424,8 @@ impl World {
         }
     }
 
-    /// Somebody takes the commit log away. What only that has durably may be lost until the journal
-    /// sees it, with the next batch or a second later.
+    /// Somebody removes the commit log. Records that are durable only there may be lost until the
+    /// journal notices, with the next batch or a second later.
     fn take_what_is_not_durable(&mut self) {
         let files = |disk: &mut Disk| {
             Log::iter()
@@ -440,15 +440,15 @@ impl World {
         }
     }
 
-    /// A file and what was copied of it may be gone from now on.
+    /// From now on a file and its copies may be missing.
     fn take(&mut self, log: Log, file: &File) {
         let texts = std::iter::once(&file.live).chain(&file.copies);
         let numbers = texts.flat_map(|text| read(log, text).0);
         self.taken[usize::from(log == Log::Access)].extend(numbers);
     }
 
-    /// While a process has the logs at their names no other one gets them, wherever the directory
-    /// was moved.
+    /// While a process has the logs at their names, no other process gets them, wherever the
+    /// directory was moved.
     fn second(&mut self) {
         if !self.append(1) {
             return;
@@ -457,7 +457,7 @@ impl World {
         let (has_dir, is_at_home, open) = self.storage.with(at_first);
         if has_dir {
             let second = self.storage.try_open();
-            // The files of the first one are what is looked at.
+            // Check the files of the first process.
             self.storage.with(|disk| disk.open = open);
             assert!(
                 !is_at_home || second.is_err(),
@@ -466,13 +466,13 @@ impl World {
         }
     }
 
-    /// Old files are deleted by a start, and none but rotated ones.
+    /// A start deletes old files, but only rotated ones.
     fn age(&mut self, count: usize) {
         const OLD: SystemTime = SystemTime::UNIX_EPOCH;
         let rotates = self.settings.rotate_bytes.is_some();
         let (aged, is_newer_left) = self.storage.with(|disk| {
             if !rotates && disk.has_dir() {
-                // Rotated by a process that had another setting.
+                // Rotated by a process with another setting.
                 disk.make("access_log.1", b"");
                 disk.make("access_log.2", b"");
             }
@@ -492,7 +492,8 @@ impl World {
                 .values()
                 .copied()
                 .filter(|file| !rotated.contains(file))
-                // A live file that is left before it is written again is a rotated one as old.
+                // A live file that is replaced before it is written again becomes a rotated file of
+                // the same age.
                 .filter(|file| !rotates || !live.contains(file))
                 .collect();
             for file in aged.iter().map(|(_, file)| *file).chain(others) {
@@ -506,7 +507,7 @@ impl World {
         }
         self.crash = Crash::Kill;
         self.restart();
-        // Old files are deleted after the first batch, and before the second.
+        // Old files are deleted after the first batch and before the second.
         let is_done = self.append(1) && self.append(1);
         if is_done && is_newer_left && self.settings.keep.is_some() {
             let left = self.storage.with(|disk| {
@@ -517,7 +518,7 @@ impl World {
         }
     }
 
-    /// What holds at any time while the process lives.
+    /// The invariants while the process is running.
     fn check_files(&self) {
         self.storage.with(|disk| {
             if disk.is_dead() {
@@ -556,8 +557,8 @@ impl World {
 
     fn cut(&mut self, log: Log, part: usize, copies: bool) {
         if part > 0 {
-            // Not while a refusal is written: docs/design/journal.md says what a cut in that moment
-            // leaves.
+            // Not while a refusal is being written: docs/design/journal.md describes what a
+            // truncation at that time leaves.
             self.append(1);
         }
         let before: Vec<u8> = self.storage.with(|disk| {
@@ -574,7 +575,7 @@ impl World {
         self.storage.with(|disk| disk.cut(log.name(), len, copies));
     }
 
-    /// The process ends and is started again, on what is left.
+    /// The process ends and is restarted on what is left.
     fn restart(&mut self) {
         let disk = self.storage.with(|disk| {
             disk.calls_left = Some(0);
@@ -584,7 +585,7 @@ impl World {
             Crash::PowerCut(seed) if self.settings.sync == SyncMode::Always => {
                 disk.after_power_cut(seed)
             }
-            // What a power cut takes with the other modes is what they say.
+            // In the other modes a power cut may lose more, as documented.
             Crash::PowerCut(_) | Crash::Kill => disk.after_kill(),
         };
         self.storage = FaultyDisk::as_it_is(left);
@@ -593,7 +594,7 @@ impl World {
         self.crash = Crash::Kill;
     }
 
-    /// What stands in all files of a log, the oldest first.
+    /// The contents of all files of a log, the oldest first.
     fn found(&self, log: Log) -> Vec<usize> {
         self.storage.with(|disk| {
             let live = format!("{}.80", log.name());
@@ -616,7 +617,7 @@ impl World {
                 found.extend(file.copies.iter().flat_map(|copy| read(log, copy).0));
                 let (numbers, len) = read(log, &file.live);
                 found.extend(numbers);
-                // Nothing goes on behind a torn end, and the file that is written has none.
+                // Nothing follows a torn end, and the live file has none.
                 let rest = String::from_utf8_lossy(&file.live[len..]).into_owned();
                 assert!(
                     at_home != Some(number) || rest.is_empty(),

@@ -1,7 +1,7 @@
-//! A flood of forged pushes that name ever new certificates: few are fetched, little is logged, and
-//! genuine pushes of the same seconds are all taken.
+//! A flood of forged pushes that keep naming new certificates: few are fetched, little is logged,
+//! and all genuine pushes of the same time are accepted.
 //!
-//! `FLOOD_REQUESTS=` sets how many there are.
+//! `FLOOD_REQUESTS=` sets the number of forged pushes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufReader, Write as _};
@@ -21,21 +21,21 @@ use crate::support::{
     read_answer, records,
 };
 
-/// Connections that the flood comes over.
+/// The number of connections of the flood.
 const SENDERS: usize = 8;
-/// The default of `logs.refused_rate`, a second, and what each may take with the defaults, in
-/// bytes.
+/// The default of `logs.refused_rate`, per second, and the bytes that each refusal may take with
+/// the defaults.
 const REFUSED_RATE: usize = 50;
 const REFUSED_BYTES: usize = (4 + 16) * 1024;
-/// What an access line of these requests takes at most, in bytes.
+/// The maximum size of an access line of these requests, in bytes.
 const ACCESS_LINE_BYTES: usize = 256;
 
-/// What came of a flood.
+/// The result of a flood.
 struct Flood {
     statuses: BTreeMap<u16, usize>,
     /// The ids of genuine pushes that were answered 201.
     acknowledged: Vec<String>,
-    /// New certificates that genuine pushes brought.
+    /// The number of new certificates of genuine pushes.
     new: usize,
     fetches: usize,
     grown: [usize; 2],
@@ -57,11 +57,11 @@ fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Sends one forged request after the other, each under an address of its own, from one peer after
-/// the other.
+/// Sends one forged request after the other, each with a new address, from one peer after the
+/// other.
 ///
-/// It goes on beyond [`requests`] until `is_met`: until the flood has met what it is to be measured
-/// beside.
+/// Continues beyond [`requests`] until `is_met`: until the flood has coincided with what is
+/// measured during it.
 fn send_forged(
     endpoint: &Endpoint,
     host: &CertificateHost,
@@ -101,8 +101,8 @@ fn send_forged(
     }
 }
 
-/// Pushes until the flood has ended: under a known certificate, whose key changes in the middle,
-/// and a few new ones.
+/// Pushes until the flood has ended: with a known certificate, whose key changes in between, and
+/// with a few new ones.
 fn push_genuine(
     endpoint: &Endpoint,
     host: &CertificateHost,
@@ -110,7 +110,7 @@ fn push_genuine(
     next: &AtomicUsize,
     [is_met, ended]: [&AtomicBool; 2],
 ) -> (Vec<String>, usize) {
-    // However this ends, the flood ends too.
+    // However this ends, the flood must end too.
     let _met = SetOnDrop(is_met);
     let mut acknowledged = Vec::new();
     let mut push = |file: &str, signer: &Signer| {
@@ -141,7 +141,7 @@ fn push_genuine(
     (acknowledged, new)
 }
 
-/// Sets a flag at its end, also when a failed assertion unwinds.
+/// Sets a flag when dropped, even while a failed assertion unwinds.
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -164,7 +164,7 @@ fn flood(peers: u8, new_max: usize) -> Flood {
         AtomicBool::new(false),
     );
     let (statuses, (mut acknowledged, new)) = std::thread::scope(|scope| {
-        // A forger that fails ends the pushes too.
+        // If a forger fails, the pushes must end too.
         let _ended = SetOnDrop(&ended);
         let forge = || scope.spawn(|| send_forged(&endpoint, &host, peers, &next, &is_met));
         let forgers: Vec<_> = (0..SENDERS).map(|_| forge()).collect();
@@ -201,7 +201,7 @@ fn flood(peers: u8, new_max: usize) -> Flood {
 }
 
 impl Flood {
-    /// What holds for each: `rate` is the bucket that bounds it.
+    /// The limits for each: `rate` is the bucket that applies.
     #[track_caller]
     #[expect(
         clippy::print_stdout,
@@ -273,19 +273,19 @@ impl Flood {
 }
 
 #[test]
-fn one_peer_floods_and_certificates_that_are_new_and_genuine_are_fetched_all_the_same() {
+fn while_one_peer_floods_new_genuine_certificates_are_still_fetched() {
     let flood = flood(1, 20);
     flood.assert_harmless("one peer", PEER_FETCHES);
     assert!(flood.new > 0, "none was new");
 }
 
 #[test]
-fn many_peers_flood_and_a_known_certificate_is_renewed_all_the_same() {
+fn while_many_peers_flood_a_known_certificate_is_still_renewed() {
     flood(250, 0).assert_harmless("250 peers", ALL_FETCHES);
 }
 
 #[test]
-fn a_start_without_a_kept_certificate_takes_every_push_of_mns_whatever_40_peers_name() {
+fn a_start_without_a_certificate_on_disk_accepts_every_push_of_mns_whatever_40_peers_name() {
     const PEERS: u8 = 40;
     const EACH: usize = 8;
     let pem = key(512).certificate_pem().as_bytes().to_vec();
@@ -300,8 +300,7 @@ fn a_start_without_a_kept_certificate_takes_every_push_of_mns_whatever_40_peers_
         .set("signing.fetch_via", &via)
         .env("SSL_CERT_FILE", "root.pem");
     let endpoint = Endpoint::start_in(dir, &options);
-    // More than all fetches that strangers have, each under an address of its own; none is answered
-    // for 2 s.
+    // More than all fetches of strangers, each with a new address; none is answered for 2 s.
     let forged =
         Draft::new(ContentFormat::Xml, "forged", "").set("Authorization", STANDARD.encode([7; 64]));
     let strangers: Vec<TcpStream> = (0..usize::from(PEERS) * EACH)
@@ -348,7 +347,7 @@ fn a_start_without_a_kept_certificate_takes_every_push_of_mns_whatever_40_peers_
 }
 
 #[test]
-fn a_kept_certificate_that_cannot_be_used_is_logged_now_and_then_whatever_strangers_name() {
+fn warnings_about_unusable_certificates_on_disk_are_limited_whatever_strangers_name() {
     let host = CertificateHost::start(Mode::Hang);
     let options = Options::trusting(host.prefix());
     let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! Every kind of record and line, byte for byte: what scripts grep must not change by accident.
+//! Every kind of record and line, byte for byte: scripts rely on them, so they must not change by
+//! accident.
 //!
-//! The endpoint runs in this process with a clock that stands still and a source of its own, so
-//! that only ports and thread numbers differ between runs. `UPDATE_GOLDEN=1 cargo test --test it
-//! golden` writes the files anew: read the difference before it is committed.
+//! The endpoint runs in this process with a fixed clock and its own source, so that only ports and
+//! thread numbers differ between runs. `UPDATE_GOLDEN=1 cargo test --test it golden` rewrites the
+//! files: read the difference before committing it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ impl Clock for StoppedClock {
     }
 }
 
-/// Has `x.pem`, its successor `z.pem`, and nothing else.
+/// A source with `x.pem`, its successor `z.pem`, and nothing else.
 struct TwoCertificates([Vec<u8>; 2]);
 
 impl CertificateSource for TwoCertificates {
@@ -83,12 +84,12 @@ fn endpoint_with(
     })
     .unwrap();
     let sources = Sources {
-        // Nothing but the built-in defaults, whatever this machine's configuration says.
+        // Only the built-in defaults, whatever this machine's configuration contains.
         file: Some(PathBuf::from("/dev/null")),
         ..Sources::default()
     };
     let config = Config::load(&sources).unwrap();
-    // All formats have one id, so that what they share can be seen.
+    // All formats have the same id, to show what they share.
     let kept = journal::Settings {
         duplicates: Duplicates::Off,
         limits,
@@ -230,7 +231,7 @@ fn logs_of(
     logs_at_the_end_of_the_second(dir, endpoint, requests, |_| {})
 }
 
-/// The same, with what `end` makes of the second in which they came.
+/// The same, followed by what `end` adds at the end of that second.
 fn logs_at_the_end_of_the_second(
     dir: &tempfile::TempDir,
     endpoint: Endpoint,
@@ -266,7 +267,7 @@ fn logs_at_the_end_of_the_second(
     (answers, read("endpoint_log.8080"), read("access_log.8080"))
 }
 
-/// Ports and thread numbers become constants.
+/// Replaces ports and thread numbers by constants.
 fn normalised(text: &str) -> String {
     let text = regex::Regex::new(r"127\.0\.0\.1:\d+")
         .unwrap()
@@ -298,14 +299,14 @@ fn assert_golden(name: &str, found: &str) {
 }
 
 #[test]
-fn the_text_logs_are_as_written_down() {
+fn the_text_logs_match_the_golden_files() {
     let (endpoint_log, access_log) = logs(Format::Text, RequestDetail::Full);
     assert_golden("endpoint_log.txt", &endpoint_log);
     assert_golden("access_log.txt", &access_log);
 }
 
 #[test]
-fn the_json_logs_are_as_written_down() {
+fn the_json_logs_match_the_golden_files() {
     let (endpoint_log, access_log) = logs(Format::Json, RequestDetail::Full);
     for line in endpoint_log.lines().chain(access_log.lines()) {
         serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).unwrap();
@@ -317,7 +318,7 @@ fn the_json_logs_are_as_written_down() {
 #[test]
 fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rate() {
     let dir = tempfile::tempdir().unwrap();
-    // No room for any push; refusals have their own.
+    // No room for any push. Refusals have separate room.
     let limits = Limits {
         bytes_max: 0,
         ..Limits::default()
@@ -331,13 +332,13 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
     );
     let push = push(ContentFormat::Xml, b"m").sign(&signer()).wire();
     let (answers, endpoint_log, access_log) = logs_of(&dir, endpoint, &vec![push; 9]);
-    // The body has come, so that the next push can come on the same connection.
+    // The body has been read, so the next push can use the same connection.
     assert!(
         answers
             .iter()
             .all(|answer| answer.status == 503 && !answer.headers.contains_key("connection"))
     );
-    // Nothing turns the second here, so the rate is all there is.
+    // The second does not end here, so only the rate applies.
     let records = records(&endpoint_log);
     assert_eq!(
         records
@@ -356,12 +357,11 @@ fn a_push_that_the_queue_has_no_room_for_leaves_an_access_line_only_past_the_rat
 }
 
 #[test]
-fn the_summaries_of_what_was_left_out_are_as_written_down() {
+fn the_summaries_of_refusals_left_out_match_the_golden_files() {
     let mut found = String::new();
     for format in [Format::Text, Format::Json] {
         let dir = tempfile::tempdir().unwrap();
-        // Nothing that is refused has room: the summaries are all there is of it, and strangers
-        // cannot forge them.
+        // No refusal has room: the logs only contain the summaries, which strangers cannot forge.
         let endpoint = endpoint_with(
             format,
             RequestDetail::Off,

@@ -1,5 +1,5 @@
-//! Whatever a peer sends, accepted or refused: the logs hold one line and the right records, and
-//! the exact bytes.
+//! Whatever a peer sends, accepted or refused: the logs contain one line and the right records,
+//! with the exact bytes.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::{Bench, Draft, Entry, attribute, key, read_answer, send};
 
-/// A whole record and an access line, as a forger would write them.
+/// A complete record and an access line, as a forger would write them.
 const FORGED: &str = "\n\n[2016-05-17 17:10:56] [root] [INFO] [receive.rs:2] [1096657216] Notify \
     Message Succeed!\n\
     MessageMD5                    : 0\nMessageId                     : forged\n\n\
     [17/May/2016 17:10:56]\"POST\" \"201\" \"/notifications\" \"HTTP/1.1\" \"4\" \"-\" \"-\" \"-\" \
     \"-\"\n";
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Accepted(ContentFormat),
@@ -61,7 +61,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
-/// The same without what no HTTP head can hold.
+/// The same without bytes that no HTTP head can contain.
 fn hostile_value() -> impl Strategy<Value = Vec<u8>> {
     let in_head = |byte: u8| {
         if matches!(byte, b'\t' | b' '..=b'~' | 0x80..) {
@@ -80,7 +80,7 @@ fn hostile_value() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// The same without what the HTTP library takes for a broken target.
+/// The same without bytes that the HTTP library rejects in a target.
 fn hostile_query() -> impl Strategy<Value = String> {
     let in_target =
         |character: &char| !matches!(character, '\0'..=' ' | '"' | '#' | '<' | '>' | '\x7f');
@@ -156,7 +156,7 @@ impl Request {
         }
     }
 
-    /// XML and JSON hold text; a SIMPLIFIED body is any bytes.
+    /// XML and JSON contain text; a SIMPLIFIED body has arbitrary bytes.
     fn message(&self) -> Cow<'_, [u8]> {
         match self.fate {
             Fate::Accepted(ContentFormat::Xml | ContentFormat::Json) => lossy(&self.body),
@@ -271,7 +271,7 @@ fn no_bytes_of_a_peer_forge_a_record_or_a_line() {
             (&fields[2], request.target.as_bytes()),
             (&fields[6], &request.agent),
         ] {
-            // A refused one is cut, and every byte may take four.
+            // A refused body is cut, and each byte may take four.
             let shown = if wanted == 201 {
                 sent.len()
             } else {
@@ -286,7 +286,7 @@ fn no_bytes_of_a_peer_forge_a_record_or_a_line() {
 }
 
 #[test]
-fn no_character_that_a_viewer_obeys_reaches_a_log_and_each_turns_back() {
+fn no_character_that_a_viewer_interprets_reaches_a_log_and_each_can_be_restored() {
     let codes = [
         0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069,
     ];
@@ -313,7 +313,7 @@ fn no_character_that_a_viewer_obeys_reaches_a_log_and_each_turns_back() {
                 "{format}"
             );
         }
-        // Refused, with the same in its headers and body.
+        // Refused, with the same bytes in its headers and body.
         bench.ask(
             &bench
                 .draft()

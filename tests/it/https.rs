@@ -1,5 +1,4 @@
-//! https as it is tried on one machine: what senders are given, and what they say when a
-//! certificate is not right.
+//! https on one machine: the files for senders, and their error messages about a wrong certificate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +13,7 @@ use crate::support::{
     program, records, run, to,
 };
 
-/// Words of the TLS library, which say nothing to a user.
+/// Words of the TLS library that mean nothing to a user.
 const LIBRARY_WORDS: [&str; 9] = [
     "UnknownIssuer",
     "CaUsedAsEndEntity",
@@ -34,7 +33,7 @@ fn assert_readable(told: &str) {
     }
 }
 
-/// What makes a certificate for `localhost` other than it should be.
+/// Makes a certificate for `localhost` wrong.
 type Spoil = fn(&mut CertificateParams);
 
 fn identity(spoil: Spoil) -> Identity {
@@ -155,13 +154,13 @@ fn a_trusted_certificate_is_checked_and_the_push_is_accepted() {
     let endpoint = serving(&identity(|_| {}), &host);
     let push = |url: &str, flags: &[&str]| push(endpoint.path(), url, &host, flags);
     push(&url(&endpoint), &["--ca", "server.pem"]).assert(0, "accepted");
-    // Under another name it is the certificate of somebody else.
+    // With another name it is somebody else's certificate.
     let other = push(
         &format!("https://{}", endpoint.address),
         &["--ca", "server.pem"],
     );
     other.assert(1, " is for localhost and not for 127.0.0.1: ");
-    // Another key under the same issuer's name.
+    // Another key with the same issuer's name.
     fs::write(
         endpoint.path().join("other.pem"),
         identity(|_| {}).certificate_pem,
@@ -182,7 +181,7 @@ fn a_trusted_certificate_is_checked_and_the_push_is_accepted() {
         push(&url(&endpoint), &["--ca", file]).assert(1, told);
     }
     push(&url(&endpoint), &["--ca", "server.pem", "--insecure"]).assert(2, "cannot be used with");
-    // The scheme is wrong in one direction, and in the other.
+    // The wrong scheme, in both directions.
     let plain = Endpoint::start(&Options::default());
     let without = push(&format!("https://{}", plain.address), &[]);
     without.assert(
@@ -266,7 +265,7 @@ fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
         records(&endpoint.endpoint_log()).pop()
     });
     assert_readable(&log.text);
-    // A client of the API says the same.
+    // A client of the API reports the same.
     let identity = identity(|_| {});
     let endpoint = serving(&identity, &CertificateHost::serving(&key(512)));
     let mut command = program();
@@ -337,7 +336,7 @@ fn serve_self_signed_makes_a_pair_once_and_prints_what_senders_need() {
         "{printed}"
     );
     assert!(!printed.contains("It is not for"), "{printed}");
-    // The next start uses the same pair: senders have the file already.
+    // The next start uses the same pair, because senders already have the file.
     let elsewhere = options.set("server.listen", "127.0.0.2:0");
     let (printed, dir) = Endpoint::start_in(dir, &elsewhere).stop();
     assert_eq!(fs::read(&certificate).unwrap(), pem);
@@ -348,7 +347,7 @@ fn serve_self_signed_makes_a_pair_once_and_prints_what_senders_need() {
     let told = "It is not for 127.0.0.2: delete certs/self-signed.pem and certs/self-signed.key, \
         and the next start";
     assert!(printed.contains(told), "{printed}");
-    // A certificate without its key is of no use to anybody.
+    // A certificate without its key cannot be used.
     fs::remove_file(&private_key).unwrap();
     let (printed, _dir) = Endpoint::start_in(dir, &elsewhere).stop();
     assert_ne!(fs::read(&certificate).unwrap(), pem);

@@ -1,4 +1,4 @@
-//! The journal over a disk that fails: what it promises, and what it then refuses to promise.
+//! The journal on a failing disk: what it promises, and when it refuses to.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +39,7 @@ fn entry(name: &str) -> Entry {
     }
 }
 
-/// Waits until the disk is as wanted: the writer is a thread of its own.
+/// Waits until the disk is in the wanted state: the writer is another thread.
 async fn until(storage: &FaultyDisk, wanted: impl Fn(&mut Disk) -> bool) {
     tokio::time::timeout(Duration::from_secs(10), async {
         while !storage.with(|disk| wanted(disk)) {
@@ -50,10 +50,10 @@ async fn until(storage: &FaultyDisk, wanted: impl Fn(&mut Disk) -> bool) {
     .expect("the disk never got there");
 }
 
-/// The time between two looks: a test that spins takes the time of the thread for which it waits.
+/// The time between two checks: a busy loop would take CPU time from the thread that it waits for.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// The system's clock, ahead by as much as a test turns it.
+/// The system's clock, advanced by the test.
 #[derive(Default)]
 struct TurnedClock(AtomicU64);
 
@@ -67,9 +67,9 @@ impl TurnedClock {
         Duration::from_millis(self.0.load(Ordering::Relaxed))
     }
 
-    /// Turns it, a little at a time, until something is as wanted; how long that took by this
-    /// clock. It stands still while `is_held_up`: a writer that has no turn on a busy machine is no
-    /// disk that hangs.
+    /// Advances the clock in small steps until a condition holds. Returns how long that took by
+    /// this clock. The clock does not advance while `is_held_up`: a writer that gets no CPU time on
+    /// a busy machine must not look like a hanging disk.
     async fn turn_until(
         &self,
         wanted: impl Fn() -> bool,
@@ -151,7 +151,7 @@ async fn what_arrives_during_a_sync_is_one_batch() {
             tokio::spawn(async move { journal.append(entry(&number.to_string())).await })
         })
         .collect();
-    // All have been handed over once each task has run up to its wait.
+    // Everything is queued once each task has run until it waits.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
@@ -167,7 +167,7 @@ async fn what_arrives_during_a_sync_is_one_batch() {
     );
 }
 
-/// How often the writer looks at its disk.
+/// How often the writer checks its disk.
 const CHORES_EVERY: Duration = Duration::from_secs(1);
 /// How long refusals are gathered.
 const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
@@ -176,7 +176,7 @@ const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
 async fn refusals_that_come_one_by_one_are_written_together() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
-    // A busy machine gets several tries.
+    // Several attempts, for a busy machine.
     let mut fewest = usize::MAX;
     for _ in 0..20 {
         let appends = storage.with(|disk| disk.appends);
@@ -195,11 +195,11 @@ async fn refusals_that_come_one_by_one_are_written_together() {
 async fn no_push_waits_while_refusals_are_gathered() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
-    // A busy machine gets several tries.
+    // Several attempts, for a busy machine.
     let mut shortest = Duration::MAX;
     for _ in 0..20 {
         journal.offer(entry("refused"));
-        // The writer has taken it, and waits for more.
+        // The writer has taken it and waits for more.
         let taken = Instant::now();
         while taken.elapsed() < REFUSALS_WINDOW / 5 {}
         let begun = Instant::now();
@@ -213,7 +213,7 @@ async fn no_push_waits_while_refusals_are_gathered() {
     );
 }
 
-/// Keeps what is written to it, as stdout would show it.
+/// Stores what is written to it, as stdout would show it.
 #[derive(Clone, Default)]
 struct Copied(Arc<Mutex<Vec<u8>>>);
 
@@ -261,7 +261,7 @@ async fn stdout_shows_what_was_committed_once_nothing_waits_and_at_the_close() {
     });
     until(&storage, |disk| disk.appends > appends).await;
     assert_eq!(copied.text(), "a\n", "what is not committed");
-    // The order to close waits while that is committed, so the writer never has nothing to do.
+    // The request to close waits while that is committed, so the writer is never idle.
     let closing = tokio::spawn(async move { journal.close().await });
     tokio::task::yield_now().await;
     storage.with(|disk| disk.stalled = false);
@@ -280,17 +280,17 @@ async fn a_hundred(journal: &Journal) -> Duration {
 }
 
 #[tokio::test]
-async fn a_commit_of_few_waits_for_more_where_several_send() {
+async fn a_small_commit_waits_for_more_while_several_connections_send() {
     const WINDOW: Duration = Duration::from_micros(800);
     let storage = FaultyDisk::new();
     let journal = Arc::new(start(&storage));
-    // A busy machine gets several tries.
+    // Several attempts, for a busy machine.
     let mut alone = Duration::MAX;
     for _ in 0..10 {
         alone = alone.min(a_hundred(&journal).await);
     }
     assert!(alone < WINDOW * 100, "{alone:?}");
-    // Others come while the first is committed.
+    // Others arrive while the first is committed.
     let mut crowd = Duration::MAX;
     for _ in 0..50 {
         crowd = crowd.min(first_and_others(&journal, &storage, 16).await);
@@ -302,7 +302,7 @@ async fn a_commit_of_few_waits_for_more_where_several_send() {
     assert!(spaced >= WINDOW * 100, "{spaced:?}");
 }
 
-/// How long it takes to commit `others` that came while one was committed, once that is done.
+/// How long it takes to commit `others` that arrived during a commit, from the end of that commit.
 async fn first_and_others(journal: &Arc<Journal>, storage: &FaultyDisk, others: usize) -> Duration {
     storage.with(|disk| disk.stalled = true);
     let appends = storage.with(|disk| disk.appends);
@@ -326,7 +326,7 @@ async fn first_and_others(journal: &Arc<Journal>, storage: &FaultyDisk, others: 
 }
 
 #[tokio::test]
-async fn a_refused_write_is_taken_back_and_heals_when_there_is_room() {
+async fn a_refused_write_is_rolled_back_and_the_journal_recovers_when_there_is_room() {
     for room in 0..8 {
         let storage = FaultyDisk::new();
         let journal = start(&storage);
@@ -366,7 +366,7 @@ async fn a_length_that_cannot_be_read_costs_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
+async fn a_refused_write_is_reported_for_five_seconds_and_then_another_is_attempted() {
     let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = start_by(&clock, &storage, Settings::default());
     assert!(journal.health().is_writable());
@@ -377,7 +377,7 @@ async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
         Some(JournalError::Refused)
     );
     assert!(!journal.health().is_writable());
-    // No push comes meanwhile, as where a balancer has taken the endpoint out.
+    // No push arrives in the meantime, as if a load balancer had removed the endpoint.
     let is_writable = || journal.health().is_writable();
     clock
         .turn_until(is_writable, || journal.health().is_stuck())
@@ -390,7 +390,7 @@ async fn a_refused_write_is_told_for_a_while_and_then_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_commit_that_hangs_in_the_disk_is_told() {
+async fn a_commit_that_hangs_in_the_disk_is_reported() {
     let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = Arc::new(start_by(&clock, &storage, Settings::default()));
     storage.with(|disk| disk.stalled = true);
@@ -420,18 +420,18 @@ async fn a_commit_that_hangs_in_the_disk_is_told() {
 }
 
 #[tokio::test]
-async fn a_journal_without_work_that_hangs_in_the_disk_is_told() {
+async fn an_idle_journal_that_hangs_in_the_disk_is_reported() {
     let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     let journal = start_by(&clock, &storage, Settings::default());
     journal.append(entry("a")).await.unwrap();
-    // It leaves the old file synced for a new one, in its own time.
+    // By itself it syncs the old file and switches to a new one.
     storage.with(|disk| {
         disk.stalled = true;
         disk.free = Some(0);
         disk.rename("endpoint_log", "old");
     });
     clock.turn(CHORES_EVERY);
-    // It looks at the space first.
+    // It measures the space first.
     until(&storage, |_| journal.health().space() < Space::Enough).await;
     let hung_for = clock
         .turn_until(|| !journal.health().is_writable(), || false)
@@ -466,7 +466,7 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
     assert!(!journal.health().is_writable());
     assert_eq!(journal.close().await, Err(JournalError::Failed));
     assert_eq!(storage.with(|disk| disk.syncs), syncs);
-    // What was answered 503 stands in neither file.
+    // Records of pushes that were answered 503 are in neither file.
     storage.with(|disk| {
         assert_eq!(
             (disk.endpoint().live.clone(), disk.access().live.clone()),
@@ -476,7 +476,7 @@ async fn after_a_failed_sync_nothing_is_promised_and_no_sync_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_writer_that_panics_is_a_failure_for_good() {
+async fn a_writer_that_panics_is_a_permanent_failure() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| disk.panics = true);
@@ -492,7 +492,7 @@ async fn a_writer_that_panics_is_a_failure_for_good() {
 }
 
 #[tokio::test]
-async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
+async fn a_write_that_cannot_be_rolled_back_is_a_permanent_failure() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| {
@@ -511,7 +511,7 @@ async fn a_write_that_cannot_be_taken_back_is_a_failure_for_good() {
 }
 
 #[tokio::test]
-async fn a_record_handed_over_survives_its_requester() {
+async fn a_queued_record_survives_its_requester() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| disk.stalled = true);
@@ -529,7 +529,7 @@ async fn a_record_handed_over_survives_its_requester() {
 }
 
 #[tokio::test]
-async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_room_of_their_own() {
+async fn the_queue_is_bounded_by_count_and_bytes_and_refusals_have_separate_room() {
     let storage = FaultyDisk::new();
     let limits = Limits {
         entries_max: 4,
@@ -666,7 +666,7 @@ async fn many_refusals_are_synced_without_a_push_among_them() {
 }
 
 #[tokio::test]
-async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
+async fn refusals_do_not_wait_for_the_disk_and_the_close_writes_them() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     let syncs = storage.with(|disk| disk.syncs);
@@ -681,7 +681,7 @@ async fn refusals_wait_for_no_disk_and_the_close_takes_them_along() {
 }
 
 #[test]
-fn what_is_found_at_the_start_is_synced_before_it_counts() {
+fn existing_records_are_synced_at_the_start_before_they_count() {
     let storage = FaultyDisk::new();
     storage.with(|disk| {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
@@ -701,8 +701,7 @@ fn each_file_is_really_synced_by_the_real_storage() {
     use mns_endpoint::disk::{Disk as _, Open, RealDisk};
     use mns_endpoint::journal::{FileOptions, LogFiles};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
-    // A pipe takes writes and has no disk: the kernel refuses to sync it, and says so to whoever
-    // asks.
+    // A pipe accepts writes but has no disk: the kernel fails to sync it and reports that.
     for (pipe, other) in [
         ("endpoint_log.1", "access_log.1"),
         ("access_log.1", "endpoint_log.1"),
@@ -740,7 +739,7 @@ fn each_file_is_really_synced_by_the_real_storage() {
 }
 
 #[tokio::test]
-async fn a_file_is_put_aside_before_it_grows_too_large() {
+async fn a_file_is_rotated_before_it_grows_too_large() {
     let storage = FaultyDisk::new();
     let journal = start_set(
         &storage,
@@ -767,7 +766,7 @@ async fn a_file_is_put_aside_before_it_grows_too_large() {
 }
 
 #[tokio::test]
-async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
+async fn a_record_larger_than_the_limit_of_a_file_gets_a_file_to_itself() {
     let storage = FaultyDisk::new();
     let journal = start_set(
         &storage,
@@ -792,7 +791,7 @@ async fn a_record_larger_than_a_file_may_be_has_a_file_of_its_own() {
 }
 
 #[tokio::test]
-async fn refusals_are_synced_before_their_file_goes_out_of_sight() {
+async fn refusals_are_synced_before_their_file_is_rotated() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.offer(entry("a"));
@@ -819,7 +818,7 @@ async fn the_old_file_stays_in_use_while_no_new_one_can_be_opened() {
         assert_eq!(disk.named("old").unwrap().durable, b"[a]\n\n[b]\n\n");
         disk.fail_open = false;
     });
-    // A second passes by itself; a signal does not wait for it.
+    // The retry is due after a second; a signal does not wait for that.
     journal.reopen();
     journal.append(entry("c")).await.unwrap();
     storage.with(|disk| assert_eq!(disk.named("endpoint_log").unwrap().durable, b"[c]\n\n"));
@@ -835,7 +834,7 @@ async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() 
             disk.delete(log.name());
             disk.fail_open_of = Some(log);
         });
-        // At the first try, and while the next one is held off.
+        // At the first attempt, and while the next one is delayed.
         for _ in 0..3 {
             assert_eq!(
                 journal.append(entry("b")).await.err(),
@@ -852,7 +851,7 @@ async fn nothing_is_promised_in_a_deleted_file_while_no_new_one_can_be_opened() 
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_opened_anew_holds_up_the_other_one_not() {
+async fn a_log_that_cannot_be_reopened_does_not_delay_the_other() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
@@ -876,7 +875,7 @@ async fn a_new_file_is_never_cut_back_to_the_length_of_the_old_one() {
     journal.append(entry("a")).await.unwrap();
     storage.with(|disk| {
         disk.rename("endpoint_log", "old");
-        // Another process of ours has made it meanwhile, and acknowledged what is in it.
+        // Another process of ours has created it in the meantime and acknowledged its content.
         disk.make("endpoint_log", b"[x]\n\n[y]\n\n[z]\n\n");
         disk.fail_sync_names = true;
     });
@@ -904,7 +903,7 @@ async fn an_idle_journal_lets_go_of_a_renamed_file() {
 }
 
 #[tokio::test]
-async fn a_new_file_whose_name_is_not_durable_is_a_failure_for_good() {
+async fn a_new_file_whose_name_is_not_durable_is_a_permanent_failure() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     journal.append(entry("a")).await.unwrap();
@@ -919,7 +918,7 @@ async fn a_new_file_whose_name_is_not_durable_is_a_failure_for_good() {
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
+async fn a_file_that_somebody_truncated_is_measured_again_and_a_torn_end_removed() {
     for (len, left) in [
         (0, ""),
         (5, "[a]\n\n"),
@@ -933,7 +932,7 @@ async fn a_file_that_somebody_cut_is_measured_anew_and_a_torn_end_closed_off() {
         storage.with(|disk| disk.cut("endpoint_log", len, false));
         journal.append(entry("c")).await.unwrap();
         assert_eq!(storage.text(), format!("{left}[c]\n\n"), "cut to {len}");
-        // And what is refused afterwards is taken back to there, without zeros.
+        // A write that is refused later is rolled back to there, without zeros.
         storage.with(|disk| disk.room = Some(3));
         assert_eq!(
             journal.append(entry("d")).await.err(),
@@ -992,7 +991,7 @@ async fn a_file_that_cannot_be_cut_after_a_failed_sync_is_suspect() {
 }
 
 #[tokio::test]
-async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
+async fn a_start_succeeds_without_room_to_save_a_torn_end() {
     let storage = FaultyDisk::new();
     storage.with(|disk| {
         disk.endpoint().live = b"[a]\n\n[b]\nto".to_vec();
@@ -1004,7 +1003,7 @@ async fn the_start_goes_on_where_a_torn_end_has_no_room_to_be_kept() {
 }
 
 #[tokio::test]
-async fn little_free_space_is_told_and_pushes_are_kept_all_the_same() {
+async fn low_space_is_reported_and_pushes_are_still_written() {
     let (storage, clock) = (FaultyDisk::new(), Arc::<TurnedClock>::default());
     storage.with(|disk| disk.free = Some(99));
     let journal = start_by(
@@ -1057,12 +1056,12 @@ async fn with_an_interval_a_receipt_comes_first_and_the_sync_within_the_interval
     .await;
     assert!(written.elapsed() >= span);
     let syncs = storage.with(|disk| disk.syncs);
-    // Under steady load too, though no wait ever times out then.
+    // Also under steady load, although no wait ever times out then.
     while storage.with(|disk| disk.syncs) == syncs {
         journal.append(entry("b")).await.unwrap();
         assert!(written.elapsed() < Duration::from_secs(10));
     }
-    // What was acknowledged stays even where its sync fails.
+    // Acknowledged records stay even if their sync fails.
     journal.append(entry("c")).await.unwrap();
     storage.with(|disk| disk.fail_sync = true);
     tokio::time::timeout(Duration::from_secs(5), journal.failed())
@@ -1091,7 +1090,7 @@ async fn with_os_nothing_is_synced_before_the_close() {
 }
 
 #[tokio::test]
-async fn a_close_ends_the_thread_whatever_was_asked_before() {
+async fn a_close_ends_the_thread_whatever_was_queued_before() {
     let storage = FaultyDisk::new();
     let limits = Limits {
         entries_max: 1,
@@ -1126,7 +1125,7 @@ fn notification(journal: &Journal, id: &str) -> Entry {
     }
 }
 
-/// What was said of each notification, in order.
+/// The outcomes of all notifications, in order.
 fn told(text: &str) -> Vec<String> {
     let records = text.split_terminator("\n\n").map(|record| {
         let what = if record.contains("[receive.rs:6] [1] Notify Message Duplicate!") {
@@ -1155,7 +1154,7 @@ async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_this_b
     let appends = storage.with(|disk| disk.appends);
     let first = spawn("a");
     until(&storage, |disk| disk.appends > appends).await;
-    // "a" is in the batch that is being synced, "b" twice in the next.
+    // "a" is in the batch that is being synced, "b" is twice in the next.
     let rest = ["a", "b", "b"].map(spawn);
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -1177,7 +1176,7 @@ async fn a_copy_that_arrives_while_the_first_is_written_is_a_duplicate_in_this_b
 }
 
 #[tokio::test]
-async fn what_did_not_become_durable_is_no_duplicate_when_it_comes_again() {
+async fn a_push_that_did_not_become_durable_is_not_a_duplicate_when_it_is_repeated() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     storage.with(|disk| disk.room = Some(10));
@@ -1185,14 +1184,14 @@ async fn what_did_not_become_durable_is_no_duplicate_when_it_comes_again() {
     storage.with(|disk| disk.room = None);
     journal.append(notification(&journal, "a")).await.unwrap();
     assert_eq!(told(&storage.text()), ["first a"]);
-    // Nor is a duplicate counted that is not there.
+    // A duplicate that was not written is not counted either.
     storage.with(|disk| disk.room = Some(10));
     assert!(journal.append(notification(&journal, "a")).await.is_err());
     assert_eq!(journal.duplicates(), 0);
 }
 
 #[tokio::test]
-async fn a_dropped_duplicate_leaves_its_access_line_only_and_off_tells_nothing_apart() {
+async fn a_dropped_duplicate_leaves_only_its_access_line_and_off_marks_none() {
     for (duplicates, expected) in [
         (Duplicates::Drop, vec!["first a"]),
         (Duplicates::Off, vec!["first a", "first a"]),
@@ -1214,7 +1213,7 @@ async fn a_dropped_duplicate_leaves_its_access_line_only_and_off_tells_nothing_a
 }
 
 #[tokio::test]
-async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has() {
+async fn a_start_knows_all_files_and_reads_only_what_the_snapshot_lacks() {
     let settings = Settings {
         rotate_bytes: Some(300),
         ..Settings::default()
@@ -1225,7 +1224,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
     for id in &ids {
         journal.append(notification(&journal, id)).await.unwrap();
     }
-    // The snapshot is saved after the receipt: once something else was written it is there.
+    // The snapshot is saved after the receipt: once something else has been written, it exists.
     let access = storage.with(|disk| disk.access().live.len());
     journal.offer(Entry {
         endpoint: Vec::new(),
@@ -1240,7 +1239,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
         .count();
     assert!(all > 3 && killed.seen().is_some());
     // After a kill: from the snapshot of the last rotation. Without one, as with the logs of an
-    // older build, from all.
+    // older build, from all files.
     let broken = killed.seen().map(|mut seen| {
         seen[40] ^= 1;
         seen
@@ -1256,7 +1255,7 @@ async fn a_start_knows_what_all_files_hold_and_reads_only_what_no_snapshot_has()
         }
         assert_eq!(journal.duplicates(), 9);
     }
-    // After a close nothing at all is left to read but the end of the live file.
+    // After a close nothing is left to read except the end of the live file.
     journal.close().await.unwrap();
     let closed = FaultyDisk::on(storage.with(|disk| disk.after_kill()));
     closed.with(|disk| disk.rename("endpoint_log", "endpoint_log.99"));
@@ -1282,7 +1281,7 @@ async fn a_suspect_file_is_not_read_for_duplicates() {
 }
 
 #[tokio::test]
-async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
+async fn a_snapshot_covers_nothing_that_is_not_synced() {
     let storage = FaultyDisk::new();
     let settings = Settings {
         sync: SyncMode::Os,
@@ -1293,7 +1292,7 @@ async fn a_snapshot_tells_of_nothing_that_is_not_synced() {
     for id in ["a", "b"] {
         journal.append(notification(&journal, id)).await.unwrap();
     }
-    // The rotation before "b" makes a snapshot due, which knows "b" too.
+    // The rotation before "b" makes a snapshot due, which also covers "b".
     until(&storage, |disk| disk.seen().is_some()).await;
     storage.with(|disk| {
         let live = disk.endpoint().clone();
@@ -1326,7 +1325,7 @@ async fn a_log_that_was_replaced_is_read_although_it_is_long_enough_for_the_snap
 }
 
 #[tokio::test]
-async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
+async fn bytes_that_are_known_to_be_durable_are_never_truncated_whatever_happens_to_them() {
     for (damage, added) in [
         (0_u8, &b"x"[..]),
         (0, b"\0\0\0"),
@@ -1354,7 +1353,7 @@ async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
                 "{:?}",
                 String::from_utf8_lossy(&live)
             );
-            // And the next one does not run into it.
+            // And the next record does not run into it.
             let end = if added.is_empty() {
                 &b"[c]\n\n"[..]
             } else {
@@ -1366,7 +1365,7 @@ async fn what_is_known_to_be_durable_is_not_cut_whatever_becomes_of_it() {
 }
 
 #[tokio::test]
-async fn a_nul_with_whole_records_behind_it_is_damage_and_cuts_nothing() {
+async fn a_nul_with_complete_records_after_it_is_damage_and_truncates_nothing() {
     let storage = FaultyDisk::new();
     let (endpoint, access) = (b"[a]\n\n[b]\n\0\n\n[c]\n\n[d]\n\n", b"a\n\0b\nc\nd\n");
     storage.with(|disk| {
@@ -1406,7 +1405,7 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
             disk.files[file].modified = modified;
         });
     };
-    // By the newest the clock is 30 days ahead, or nothing came for 30 days.
+    // From the newest file: the clock is 30 days ahead, or nothing arrived for 30 days.
     let newest = now - day * 30;
     make(1, newest - day - second);
     make(2, newest - day);
@@ -1423,11 +1422,11 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
         |disk: &Disk, number: u64| disk.named(&format!("endpoint_log.{number}")).is_some();
     clock.turn(CHORES_EVERY);
     until(&storage, |disk| !is_there(disk, 1)).await;
-    // What is younger than that stays.
+    // Younger files stay.
     make(4, now - day * 2 - second * 2);
     make(5, now - day * 2 + second * 10);
     storage.with(|disk| assert!((2..=5).all(|number| is_there(disk, number))));
-    // A Date that is too far away proves nothing, and one that is not does.
+    // A Date that is too far away proves nothing; one within the limit does.
     journal.confirm_time(now - day * 30);
     journal.confirm_time(now - day);
     clock.turn(CHORES_EVERY);
@@ -1441,7 +1440,7 @@ async fn old_files_are_deleted_by_the_date_of_a_push_not_by_the_clock_alone() {
 }
 
 #[tokio::test]
-async fn a_start_knows_what_stands_behind_damage_and_not_what_is_damaged() {
+async fn a_start_knows_the_records_after_damage_and_not_the_damaged_ones() {
     let storage = FaultyDisk::new();
     let journal = start(&storage);
     for id in ["a", "b", "c"] {

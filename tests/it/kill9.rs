@@ -1,5 +1,5 @@
-//! kill -9 of a real `serve` at random moments, while a real emulator pushes, retries and is
-//! published to.
+//! kill -9 of a real `serve` at random times, while a real emulator receives messages, pushes and
+//! retries.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,9 +19,9 @@ const FORMATS: [(&str, ContentFormat); 3] = [
     ("J", ContentFormat::Json),
     ("S", ContentFormat::Simplified),
 ];
-/// The publisher waits while so many messages are not delivered.
+/// The publisher waits while this many messages are undelivered.
 const UNDELIVERED_MAX: u64 = 150;
-/// The time between two looks: a test that spins takes the time of the process for which it waits.
+/// The time between two checks: a busy loop would take CPU time from the process that it waits for.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(1);
 const SUCCEED: &str = "] Notify Message Succeed!";
 
@@ -49,7 +49,7 @@ fn message(number: usize) -> String {
     }
 }
 
-/// Message ids and what they are the ids of.
+/// The message ids and their messages.
 async fn publish_until(
     stop: Arc<AtomicBool>,
     mns: Arc<LocalMns>,
@@ -72,8 +72,8 @@ async fn publish_until(
     published
 }
 
-/// Every message is there once for each subscription, and again only as a duplicate of that; gives
-/// how often.
+/// Every message must be there once for each subscription; any repetition must be marked as a
+/// duplicate. Returns the number of repetitions.
 fn assert_each_once(log: &str, published: &[(String, String)], told: &str) -> usize {
     let mut taken = BTreeMap::<(String, String), Vec<String>>::new();
     let mut duplicates = 0;
@@ -151,7 +151,7 @@ async fn nothing_is_lost_to_kill_9_under_load() {
             (accepted() >= enough).then_some(())
         });
         let dir = endpoint.kill();
-        // What MNS counts as delivered has a record of its own by now, whatever the kill tore.
+        // Every message that counts as delivered has its own record by now, whatever the kill tore.
         let delivered = sum(&mns, "delivered");
         let found = String::from_utf8_lossy(&std::fs::read(&path).unwrap())
             .matches(SUCCEED)

@@ -1,5 +1,4 @@
-//! What a peer can take of the endpoint: time, bytes and connections, each up to a bound and no
-//! further.
+//! What a peer can use of the endpoint: time, bytes and connections, each up to a limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -15,7 +14,7 @@ use crate::support::{
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 const HALF: &[u8] = b"POST /notifications HTTP/1.1\r\nHost: x\r\n";
-/// A timeout of the endpoint: timers may be late on a busy machine, but never early.
+/// A timeout of the endpoint. Timers may be late on a busy machine, but never early.
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(4);
 
@@ -28,7 +27,7 @@ fn endpoint(set: &[(&str, &str)]) -> Endpoint {
     )
 }
 
-/// What still comes until the other side closes, in whichever way.
+/// Reads what arrives until the other side closes or resets the connection.
 fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let mut some = [0; 4096];
@@ -42,10 +41,10 @@ fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     }
 }
 
-/// After what `start` does the connection is closed without a byte, not before `SHORT` and well
-/// before any other timer.
+/// After `start` the connection is closed without a byte, not before `SHORT` and well before any
+/// other timer.
 ///
-/// The time runs from before `start`, because the endpoint's timer may have begun long before its
+/// The time runs from before `start`, because the endpoint's timer may have started long before its
 /// answer is read here.
 #[track_caller]
 fn assert_cut(start: impl FnOnce() -> TcpStream) {
@@ -62,7 +61,7 @@ fn ask(stream: &mut TcpStream) {
     assert_eq!(read_answer(stream).status, 200);
 }
 
-/// A new connection on which an answer has come, some time after the last one.
+/// A new connection on which an answer has arrived, some time after the last one.
 #[track_caller]
 fn used(endpoint: &Endpoint) -> TcpStream {
     let mut stream = send(endpoint.address, HEALTH);
@@ -71,7 +70,7 @@ fn used(endpoint: &Endpoint) -> TcpStream {
     stream
 }
 
-/// Lets the clock of the endpoint tick, which counts milliseconds.
+/// Waits until the endpoint's clock, which counts milliseconds, has advanced.
 fn later(stream: &TcpStream) {
     assert!(!answer_within(stream, Duration::from_millis(10)));
 }
@@ -86,7 +85,7 @@ fn busy(endpoint: &Endpoint, draft: &Draft) -> TcpStream {
     stream
 }
 
-/// Nothing is in the logs but what the start left there, and this is what was counted.
+/// The logs contain nothing but the records of the start, and this is what was counted.
 #[track_caller]
 fn assert_only_counted(endpoint: Endpoint, counted: &str) {
     let log = endpoint.log_path("access_log");
@@ -103,7 +102,7 @@ fn assert_only_counted(endpoint: Endpoint, counted: &str) {
 }
 
 #[test]
-fn a_head_that_is_not_complete_in_time_is_cut() {
+fn a_head_that_is_not_complete_in_time_is_rejected() {
     let endpoint = endpoint(&[("server.head_timeout", "300ms")]);
     for begun in [b"P".as_slice(), HALF, &[HALF, b"A: b\r\n\r"].concat()] {
         assert_cut(|| send(endpoint.address, begun));
@@ -113,7 +112,7 @@ fn a_head_that_is_not_complete_in_time_is_cut() {
         kept.write_all(HALF).unwrap();
         kept
     });
-    // A byte now and then buys no time.
+    // Sending a byte occasionally does not extend the time.
     let mut slow = send(endpoint.address, HALF);
     let begun = Instant::now();
     while slow.write_all(b"a").is_ok() && !answer_within(&slow, Duration::from_millis(20)) {
@@ -141,7 +140,7 @@ fn a_connection_that_stays_idle_is_closed() {
         ask(&mut stream);
         stream
     });
-    // After an answer that had to wait for the disk as well.
+    // Also after an answer that had to wait for the disk.
     let bench = Bench::with(|options| options.set("server.idle_timeout", "300ms"));
     let push = bench.draft().sign(&key(512)).wire();
     assert_cut(|| {
@@ -230,18 +229,18 @@ fn the_largest_head_is_served() {
 }
 
 #[test]
-fn at_the_bound_a_new_connection_takes_the_place_of_a_silent_one_or_of_the_longest_idle() {
+fn at_the_limit_a_new_connection_replaces_a_silent_one_or_the_longest_idle() {
     let endpoint = endpoint(&[("server.max_connections", "3")]);
     let (mut first, mut second) = (used(&endpoint), used(&endpoint));
-    // Nothing has ever come on this one.
+    // Nothing is ever sent on this one.
     let mut third = send(endpoint.address, b"");
     later(&third);
     ask(&mut first);
     later(&first);
     let mut fourth = used(&endpoint);
     assert_eq!(until_closed(&mut second), b"");
-    // It has a second to say something; then it goes first, though others have been idle for
-    // longer.
+    // It has a second to send something. Then it is closed first, although others have been idle
+    // for longer.
     assert!(!answer_within(&third, Duration::from_millis(1100)));
     let mut fifth = used(&endpoint);
     assert_eq!(until_closed(&mut third), b"");
@@ -275,7 +274,7 @@ fn assert_turned_away(stream: &mut TcpStream) {
 }
 
 #[test]
-fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
+fn if_all_connections_are_busy_a_new_one_gets_503_and_is_closed() {
     within_body_timeout(|| {
         let bench = Bench::with(|options| options.set("server.max_connections", "2"));
         let known = bench.draft().sign(&key(512));
@@ -297,7 +296,7 @@ fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
         ] {
             assert_turned_away(&mut send(bench.endpoint.address, begun));
         }
-        // The health is true all the same, in one piece or two.
+        // The health check is still answered truthfully, in one piece or two.
         for (method, body) in [("GET", "OK\n"), ("HEAD", "")] {
             let mut stream = send(
                 bench.endpoint.address,
@@ -305,7 +304,7 @@ fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
             );
             later(&stream);
             stream.write_all(b"st: x\r\n\r\n").unwrap();
-            // With a slot to itself it would stay open: the bodies have timed out.
+            // With its own slot it would stay open: the bodies have timed out.
             stream.set_read_timeout(Some(LONG)).unwrap();
             let answer = until_closed(&mut stream);
             let answer = String::from_utf8(answer).unwrap();
@@ -316,21 +315,21 @@ fn where_all_connections_are_busy_a_new_one_is_told_so_and_closed() {
             stream.write_all(&draft.body).unwrap();
             assert_eq!(read_answer(stream).status, 201);
         }
-        // Both are idle now: there is room again.
+        // Both are idle now, so there is room again.
         assert_eq!(bench.endpoint.exchange(HEALTH).status, 200);
         assert_eq!(bench.endpoint.access_log().lines().count(), 3);
     });
 }
 
 #[test]
-fn clients_that_never_read_their_answers_stop_nobody() {
+fn clients_that_never_read_their_answers_block_nobody() {
     let bench = Bench::new();
     let mut deaf: Vec<TcpStream> = (0..3).map(|_| send(bench.endpoint.address, b"")).collect();
     for stream in &mut deaf {
         stream
             .set_write_timeout(Some(Duration::from_millis(200)))
             .unwrap();
-        // Until nothing more is taken: the endpoint stops reading where it cannot write.
+        // Until nothing more is accepted: the endpoint stops reading once it cannot write.
         let requests = HEALTH.repeat(1000);
         let written = (0..4000)
             .take_while(|_| stream.write_all(&requests).is_ok())
@@ -347,7 +346,7 @@ fn clients_that_never_read_their_answers_stop_nobody() {
 }
 
 #[test]
-fn an_answer_is_not_held_back_by_what_comes_after_its_request() {
+fn an_answer_is_not_delayed_by_bytes_after_its_request() {
     let bench = Bench::new();
     for behind in [b"\r\n".as_slice(), b"P", HALF, b"\x16\x03\x01\r\n\r\n"] {
         let wire = [bench.draft().sign(&key(512)).wire(), behind.to_vec()].concat();
@@ -360,7 +359,7 @@ fn an_answer_is_not_held_back_by_what_comes_after_its_request() {
 }
 
 #[test]
-fn a_peer_that_goes_on_sending_can_still_read_why_it_was_refused() {
+fn a_peer_that_keeps_sending_can_still_read_why_it_was_refused() {
     let endpoint = endpoint(&[]);
     let refused = [
         (
@@ -380,7 +379,7 @@ fn a_peer_that_goes_on_sending_can_still_read_why_it_was_refused() {
             &[head.as_bytes(), b"\r\n\r\n", &[b'x'; 100_000]].concat(),
         );
         assert!(answer_within(&stream, LONG));
-        // A close at once would answer this with a reset, which can take the answer away.
+        // An immediate close would answer this with a reset, which can discard the answer.
         stream.write_all(&[b'x'; 800_000]).unwrap();
         assert_eq!(read_answer(&mut stream).status, status);
         assert_eq!(
@@ -435,19 +434,19 @@ fn a_push_whose_peer_leaves_before_its_body_ends_is_never_taken_for_one() {
 }
 
 #[test]
-fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
+fn connections_that_have_sent_a_single_byte_give_way_to_requests() {
     for begun in [&b"P"[..], b"\r\n", b"\r\nP"] {
         let endpoint = endpoint(&[("server.max_connections", "3")]);
         let three: Vec<TcpStream> = (0..3).map(|_| send(endpoint.address, begun)).collect();
-        // Silence, in which the server reads what it was sent.
+        // A silence in which the server reads what it was sent.
         assert!(
             three
                 .iter()
                 .all(|stream| !answer_within(stream, Duration::from_millis(100)))
         );
         let started = Instant::now();
-        // Turned away with 503 at first; long before the three are cut by server.head_timeout it is
-        // served.
+        // Rejected with 503 at first. It is served long before the three are closed by
+        // server.head_timeout.
         for _ in 0..3 {
             eventually("a health check is answered", || {
                 let mut stream = send(endpoint.address, HEALTH);
@@ -455,7 +454,7 @@ fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
             });
         }
         assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
-        // Nor do they hold up a stop.
+        // They do not delay a stop either.
         endpoint.stop();
         assert!(
             started.elapsed() < LONG + Duration::from_secs(6),
@@ -466,7 +465,7 @@ fn connections_that_have_sent_a_byte_and_no_more_give_way_to_those_that_ask() {
 }
 
 #[test]
-fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
+fn a_line_break_after_a_body_is_not_the_beginning_of_a_head() {
     let bench = Bench::with(|options| options.set("server.head_timeout", "300ms"));
     let draft = bench.draft().sign(&key(512));
     let mut stream = send(
@@ -474,7 +473,7 @@ fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
         &[draft.wire(), b"\r\n".to_vec()].concat(),
     );
     assert_eq!(read_answer(&mut stream).status, 201);
-    // Past the time for a head the connection is still there, and serves.
+    // After the time for a head the connection is still open and usable.
     stream
         .set_read_timeout(Some(Duration::from_millis(700)))
         .unwrap();
@@ -491,7 +490,7 @@ fn a_line_break_behind_a_body_is_not_the_beginning_of_a_head() {
     assert_eq!(read_answer(&mut stream).status, 201);
 }
 
-/// A server whose stdout and stderr nobody reads after the first line, until a bound.
+/// A server whose stdout and stderr nobody reads after the first line.
 struct Unread(
     std::process::Child,
     #[expect(dead_code, reason = "it goes with its owner")] tempfile::TempDir,
@@ -518,7 +517,7 @@ impl Unread {
         (Self(child, dir), address)
     }
 
-    /// Asks it to stop, again and again; gives its code.
+    /// Asks it to stop, repeatedly. Returns its exit code.
     fn stop(&mut self, again: bool) -> i32 {
         let pid = rustix::process::Pid::from_child(&self.0);
         let stop = || rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -544,14 +543,14 @@ impl Drop for Unread {
 }
 
 #[test]
-fn a_reader_of_stderr_that_has_stopped_stops_nobody() {
+fn a_stalled_reader_of_stderr_blocks_nobody() {
     let (mut server, address) = Unread::start();
-    // Each broken head makes a line: together far more than the 64 KiB that a pipe holds.
+    // Each broken head is logged: together far more than the 64 KiB of a pipe.
     for _ in 0..1500 {
         drop(until_closed(&mut send(address, b"broken\r\n\r\n")));
     }
     ask(&mut send(address, &[]));
-    // Nor does its last word on stderr keep it.
+    // Its last line on stderr does not block it either.
     let started = Instant::now();
     let _open = send(
         address,
@@ -567,9 +566,9 @@ fn a_reader_of_stderr_that_has_stopped_stops_nobody() {
 }
 
 #[test]
-fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
+fn a_stalled_reader_of_stdout_does_not_delay_the_stop() {
     let (mut server, address) = Unread::start();
-    // More lines than the pipe and the queue before it hold.
+    // More lines than fit into the pipe and the queue before it.
     for _ in 0..3000 {
         let mut stream = send(
             address,
@@ -586,8 +585,7 @@ fn a_reader_of_stdout_that_has_stopped_does_not_keep_the_process() {
     );
 }
 
-/// Bodies of strangers that have come but for their last byte, up to the bound of 32 MiB on all of
-/// them.
+/// Bodies of strangers without their last byte, up to the limit of 32 MiB for all of them together.
 fn fill(bench: &Bench) -> [TcpStream; 3] {
     const HALF: usize = 16 * 1024 * 1024;
     let draft = bench.draft().sign(&key(512));
@@ -604,25 +602,24 @@ fn fill(bench: &Bench) -> [TcpStream; 3] {
         );
         (answer.status == 503).then_some(target)
     };
-    // Each has its 3 s: where this machine is too busy to bring them all in time they are sent
+    // Each has 3 s. If this machine is too busy to receive all of them in time, they are sent
     // again.
     let (held, probe) = eventually("there is no room", || {
         let held = [(HALF, HALF - 1), (HALF, HALF - 1), (10, 2)].map(|(announced, sent)| {
-            // Nobody has asked for its certificate, so its head proves nothing and disproves
-            // nothing.
+            // The certificate is not cached, so the head is neither proven nor disproven.
             let draft = bench
                 .draft()
                 .set("Content-length", announced.to_string())
                 .sign(&key(512));
             let mut stream = send(bench.endpoint.address, &draft.head());
-            // An error is a peer that was given up already.
+            // An error means that the peer was already closed.
             stream.write_all(&vec![b'x'; sent]).ok();
             stream
         });
-        // The last bytes may be on their way: until they have come there is room for a probe.
+        // The last bytes may be in flight: until they have arrived there is room for a probe.
         Some((held, (0..10).find_map(|_| is_full())?))
     });
-    // And so is all that was refused before it.
+    // And everything that was refused before.
     eventually("that is logged", || {
         bench.endpoint.access_log().contains(&probe).then_some(())
     });
@@ -640,7 +637,7 @@ fn past_the_bound_on_bodies_strangers_get_503_before_their_body_and_pushes_201()
             .accept(&Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512)));
     }
     let draft = bench.draft().sign(&key(512));
-    // No body goes over the wire: the answer does not wait for it, or hardly.
+    // No body is sent, and the answer hardly waits for it.
     bench.check_wire(&draft, &draft.head(), unread(503, Reason::TooManyInFlight));
     drop(held);
     eventually("there is room again", || {
@@ -649,7 +646,7 @@ fn past_the_bound_on_bodies_strangers_get_503_before_their_body_and_pushes_201()
 }
 
 #[test]
-fn strangers_below_their_share_and_signed_heads_of_others_block_no_push_even_after_a_restart() {
+fn strangers_below_their_share_and_signed_heads_for_others_block_no_push_even_after_a_restart() {
     let options = |options: Options| options.set("server.max_body", "32MiB");
     let bench = Bench::with(options);
     let known = bench.draft().sign(&key(512));
@@ -678,7 +675,7 @@ fn strangers_below_their_share_and_signed_heads_of_others_block_no_push_even_aft
         host,
         shown,
     };
-    // A body that nobody finishes, of a head that nothing disproves.
+    // An incomplete body after a head that nothing disproves.
     let hold = |draft: Draft, sent: usize| {
         let head = draft.set("Content-length", (sent + 1).to_string()).head();
         let mut stream = send(bench.endpoint.address, &head);
@@ -696,19 +693,19 @@ fn strangers_below_their_share_and_signed_heads_of_others_block_no_push_even_aft
             &[b'x'; 3000],
         ]
         .concat();
-        // Until all of it has come a stranger has room.
+        // Until all of it has arrived a stranger has room.
         let is_full = || (bench.endpoint.exchange(&probe).status == 503).then_some(());
         (0..200).find_map(|_| is_full())?;
         let statuses: Vec<u16> = (0..20)
             .map(|_| bench.endpoint.exchange(&push().wire()).status)
             .collect();
-        // Room is held for 3 s at most.
+        // Room is occupied for 3 s at most.
         (in_time.elapsed() < Duration::from_secs(1)).then(|| assert_eq!(statuses, [201; 20]))
     });
 }
 
 #[test]
-fn a_push_whose_body_comes_late_keeps_its_slot_while_strangers_have_all_their_room() {
+fn a_push_whose_body_is_late_keeps_its_slot_while_strangers_occupy_all_their_room() {
     within_body_timeout(|| {
         let bench = Bench::with(|options| {
             options
@@ -720,7 +717,7 @@ fn a_push_whose_body_comes_late_keeps_its_slot_while_strangers_have_all_their_ro
         let held = fill(&bench);
         let late = Draft::new(ContentFormat::Xml, "m", &known.certificate_url()).sign(&key(512));
         let mut stream = busy(&bench.endpoint, &late);
-        // As many as there are slots: each of the others gives way.
+        // As many as there are slots: all other connections give way.
         let silent: Vec<TcpStream> = (0..6).map(|_| send(bench.endpoint.address, b"")).collect();
         later(&silent[5]);
         stream.write_all(&late.body).unwrap();
@@ -729,10 +726,10 @@ fn a_push_whose_body_comes_late_keeps_its_slot_while_strangers_have_all_their_ro
     });
 }
 
-/// The statuses of requests on one connection that there is no room for, and what each answer says
-/// of the connection.
+/// The statuses of requests on one connection for which there is no room, and the Connection header
+/// of each answer.
 fn refused_for_want_of_room(bench: &Bench, wires: &[Vec<u8>]) -> Vec<Option<String>> {
-    // Room is held for 3 s at most: where this machine is too busy, it is held again.
+    // Room is occupied for 3 s at most: if this machine is too busy, it is occupied again.
     eventually("all are refused", || {
         let held = fill(bench);
         let answers = exchange_all(bench.endpoint.address, wires);
@@ -763,7 +760,7 @@ fn a_connection_outlives_a_push_that_there_is_no_room_for_where_its_body_has_com
         refused_for_want_of_room(&bench, &[push, long(100_000), chunked, long(0)]),
         [const { None }; 4]
     );
-    // More than is swallowed, and one that waits to be asked for it.
+    // One with more than is discarded, and one that waits for 100 Continue.
     for wire in [
         long(200_000),
         announced(5).set("Expect", "100-continue").head(),
@@ -776,15 +773,15 @@ fn a_connection_outlives_a_push_that_there_is_no_room_for_where_its_body_has_com
 }
 
 #[test]
-fn bodies_that_are_announced_and_do_not_come_take_no_room_from_those_that_do() {
+fn bodies_that_are_announced_and_not_sent_take_no_room_from_others() {
     let bench = Bench::new();
     let announced = bench
         .draft()
         .set("Expect", "100-continue")
         .set("Content-length", "524288")
         .head();
-    // The endpoint waits 3 s for a body. On a machine so busy that the first has timed out by then,
-    // all are sent again.
+    // The endpoint waits 3 s for a body. On a machine so busy that the first one has timed out by
+    // then, all are sent again.
     eventually("all were waiting at the same time", || {
         let begun = Instant::now();
         let _silent: Vec<TcpStream> = (0..300)
@@ -794,7 +791,7 @@ fn bodies_that_are_announced_and_do_not_come_take_no_room_from_those_that_do() {
                 stream
             })
             .collect();
-        // 150 MiB are announced, and not one byte has come.
+        // 150 MiB are announced, and not one byte was sent.
         assert_eq!(
             bench
                 .endpoint

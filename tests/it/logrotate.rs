@@ -1,7 +1,7 @@
 //! The recipe of docs/operations.md under the real logrotate.
 //!
-//! Without logrotate this test says so and passes, unless `REQUIRE_LOGROTATE` is set, as it is in
-//! `.ci/run`.
+//! Without logrotate this test prints that and passes, unless `REQUIRE_LOGROTATE` is set, as it is
+//! in `.ci/run`.
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +29,7 @@ fn is_there() -> bool {
     is_there
 }
 
-/// The recipe with the logs of this endpoint in the place of its own.
+/// The recipe with the paths of this endpoint's logs.
 fn recipe(endpoint: &Endpoint) -> String {
     let blocks: Vec<&str> = OPERATIONS.split("```").skip(1).step_by(2).collect();
     let mut blocks = blocks

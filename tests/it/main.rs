@@ -1,4 +1,5 @@
-//! Every test that needs a socket, a process or the repository itself, in one binary: one link.
+//! Every test that needs a socket, a process or the repository itself, in one binary, so that it is
+//! linked once.
 #![expect(
     clippy::arithmetic_side_effects,
     clippy::expect_used,

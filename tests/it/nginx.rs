@@ -1,6 +1,7 @@
 //! The recipes of docs/operations.md under a real nginx.
 //!
-//! Without nginx these tests say so and pass, unless `REQUIRE_NGINX` is set, as it is in `.ci/run`.
+//! Without nginx these tests print that and pass, unless `REQUIRE_NGINX` is set, as it is in
+//! `.ci/run`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -17,7 +18,7 @@ use crate::support::{Bench, Draft, Options, exchange, file, key};
 const NGINX: &str = "/usr/sbin/nginx";
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
-/// An nginx in a directory of its own. Ended where it is dropped.
+/// An nginx in its own directory. Ended when dropped.
 struct Nginx {
     address: SocketAddr,
     child: Child,
@@ -26,7 +27,7 @@ struct Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // It ends its worker with it.
+        // It ends its worker too.
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap();
     }
@@ -48,7 +49,7 @@ fn is_there() -> bool {
     is_there
 }
 
-/// The recipe that holds `mark`, with the address of the endpoint in the place of the usual one.
+/// The recipe that contains `mark`, with the address of this endpoint.
 fn recipe(mark: &str, nginx: SocketAddr, endpoint: SocketAddr) -> String {
     let blocks: Vec<&str> = OPERATIONS
         .split("```")
@@ -88,7 +89,7 @@ impl Nginx {
              http {{\naccess_log off;\n{temporary}{server}\n}}\n"
         );
         std::fs::write(dir.path().join("nginx.conf"), settings).unwrap();
-        // It takes over an open socket as it does when it replaces itself.
+        // It inherits an open socket, as it does when it replaces itself.
         let script = format!("exec 3<&0 </dev/null; NGINX='3;' exec {NGINX} -p . -c nginx.conf");
         let mut command = Command::new("/bin/sh");
         command
@@ -135,7 +136,7 @@ fn pushes_pass_through_and_their_sender_is_known() {
         (ContentFormat::Xml, &large),
     ];
     for (format, message) in messages {
-        // Another proxy stands before nginx and has said where it was asked from.
+        // Another proxy in front of nginx has added the client's address.
         let draft = Draft::new(format, message, &bench.host.url(&file()))
             .set("X-Forwarded-For", "203.0.113.7");
         let lines = bench.endpoint.access_log().lines().count();
@@ -159,13 +160,13 @@ fn pushes_pass_through_and_their_sender_is_known() {
         connections, 1.0,
         "nginx uses one connection for all of them"
     );
-    // Without that word the sender is who asked nginx: this machine, which is not accepted.
+    // Without that header the sender is nginx's client: this machine, which is not accepted.
     let answer = exchange(nginx.address, &bench.draft().sign(&key(512)).wire());
     assert_eq!(answer.status, 403);
 }
 
 #[test]
-fn a_prefix_that_nginx_cuts_off_is_put_back() {
+fn a_prefix_that_nginx_removes_is_restored() {
     if !is_there() {
         return;
     }
@@ -181,7 +182,7 @@ fn a_prefix_that_nginx_cuts_off_is_put_back() {
         );
         assert_eq!(answer.status, 201, "{target}");
     }
-    // Nothing is put back without the key, and then no signature holds.
+    // Without the setting nothing is restored, and no signature matches.
     let (other, _) = self::bench(&[]);
     let nginx = Nginx::start("location /mns/", other.endpoint.address);
     assert_eq!(

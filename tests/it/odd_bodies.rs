@@ -1,5 +1,4 @@
-//! Bodies that MNS signed and that are odd: what can be read in one way only is accepted, and the
-//! rest can be taken back.
+//! Unusual bodies that MNS signed: unambiguous ones are accepted, and the others can be recovered.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,7 +30,7 @@ fn push(host: &CertificateHost, body: impl Into<Vec<u8>>) -> Draft {
 }
 
 #[test]
-fn what_can_be_read_in_one_way_only_is_accepted() {
+fn unambiguous_bodies_are_accepted() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let cesu_8 = b"\xed\xa0\xbd\xed\xb8\x80";
@@ -85,7 +84,7 @@ fn what_can_be_read_in_one_way_only_is_accepted() {
     }
 }
 
-/// Bodies that can be read in two ways or in none, with the key of their refusal.
+/// Bodies that are ambiguous or unreadable, with the key of their refusal.
 fn unreadable() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let json = |message: &[u8]| replaced(OBJECT, "{\"order\":1}", message);
     let xml = |message: &[u8]| replaced(LONE, "&#xd83d;", message);
@@ -198,7 +197,7 @@ impl Site {
 }
 
 #[test]
-fn what_cannot_be_read_is_kept_and_taken_back_as_it_is() {
+fn unreadable_bodies_are_saved_and_recovered_unchanged() {
     let cases = unreadable();
     let count = cases.len();
     let distinct = |place: usize, body: &[u8]| {
@@ -267,11 +266,11 @@ fn what_cannot_be_read_is_kept_and_taken_back_as_it_is() {
 }
 
 #[test]
-fn what_is_taken_back_as_it_is_must_name_an_accepted_owner_in_one_way_only() {
+fn a_body_recovered_as_raw_must_name_an_accepted_owner_unambiguously() {
     let owner = format!("<TopicOwner>{OWNER}</TopicOwner>");
     let bodies = [
         replaced(LONE, &owner, b"<TopicOwner>2</TopicOwner>"),
-        // What would be a way out of the message names the owner a second time.
+        // An attempt to leave the message names the owner a second time.
         replaced(
             LONE,
             "&#xd83d;",
@@ -298,7 +297,7 @@ fn what_is_taken_back_as_it_is_must_name_an_accepted_owner_in_one_way_only() {
         "refused again, owner_not_accepted: the topic's owner \"2\" is not one of \
         accept.topic_owners",
     );
-    // Whoever lifts the restriction takes back even what names nobody, each for itself.
+    // Without the restriction even bodies that name no owner are recovered, each separately.
     let all = site.recover(&["--as-raw", "--set", "accept.topic_owners=[]"]);
     all.assert(
         0,
@@ -313,7 +312,7 @@ fn what_is_taken_back_as_it_is_must_name_an_accepted_owner_in_one_way_only() {
 }
 
 #[test]
-fn a_refused_body_names_what_could_be_read_of_it_and_its_file() {
+fn the_refusal_of_a_body_names_its_readable_attributes_and_its_file() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix()).set("logs.access_fields", "reason,message_id");
     let endpoint = Endpoint::start(&options);

@@ -1,4 +1,4 @@
-//! Logs of versions before `Target` are read like those of today, whatever reads them.
+//! Logs of versions before `Target` are read like today's logs, by every reader.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use mns_endpoint::journal::{
     verify,
 };
 
-/// Both forms of the endpoint log, as they were and as they are.
+/// Both forms of the endpoint log, old and new.
 const LOGS: [[&str; 2]; 2] = [
     ["before_target/endpoint_log.txt", "endpoint_log.txt"],
     ["before_target/endpoint_log.json", "endpoint_log.json"],
@@ -28,7 +28,7 @@ fn keys(log: &[u8]) -> Vec<NotificationKey> {
 }
 
 #[test]
-fn a_log_of_an_old_version_holds_the_same_records_and_notifications() {
+fn a_log_of_an_old_version_has_the_same_records_and_notifications() {
     for [old, new] in LOGS.map(|names| names.map(golden)) {
         let [was, is] = [&old, &new].map(|log| verify(Log::Endpoint, &log[..]).unwrap());
         assert_eq!((&was.problems, &is.problems), (&vec![], &vec![]));
@@ -38,7 +38,7 @@ fn a_log_of_an_old_version_holds_the_same_records_and_notifications() {
         );
         assert!(was.accepted >= 7 && was.accepted == keys(&old).len() as u64);
         assert_eq!(keys(&old), keys(&new));
-        // A file to which both versions have written.
+        // A file written by both versions.
         let both = verify(Log::Endpoint, &[old, new].concat()[..]).unwrap();
         assert_eq!(
             (both.records, both.problems),
@@ -57,7 +57,7 @@ fn a_log_of_an_old_version_holds_the_same_records_and_notifications() {
 }
 
 #[test]
-fn what_is_in_a_log_of_any_version_is_a_duplicate_after_a_start() {
+fn notifications_in_logs_of_any_version_are_duplicates_after_a_start() {
     for name in LOGS.as_flattened() {
         let log = golden(name);
         let key = keys(&log).into_iter().next().unwrap();

@@ -1,7 +1,7 @@
-//! More than a machine can take: slow peers, idle peers, endless peers. Memory stays bounded, and
-//! pushes are taken.
+//! Overload: slow peers, idle peers, endless requests. Memory stays bounded, and pushes are
+//! accepted.
 //!
-//! `OVERLOAD_CONNECTIONS=` sets how many connections there are of each kind.
+//! `OVERLOAD_CONNECTIONS=` sets the number of connections of each kind.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::support::{CertificateHost, Draft, Endpoint, Options, exchange, key, read_answer, send};
 
 const MIB: usize = 1024 * 1024;
-/// What MNS waits for an answer.
+/// How long MNS waits for an answer.
 const MNS_WAITS: Duration = Duration::from_secs(5);
 
 /// An endpoint whose memory is measured.
@@ -29,7 +29,7 @@ impl Loaded {
     fn start() -> Self {
         let connections =
             std::env::var("OVERLOAD_CONNECTIONS").map_or(1000, |count| count.parse().unwrap());
-        // This process has the other end of each.
+        // This process has the other end of each connection.
         let limit = getrlimit(Resource::Nofile);
         setrlimit(
             Resource::Nofile,
@@ -69,7 +69,7 @@ impl Loaded {
             * 1024
     }
 
-    /// A genuine push, which is taken whatever else is going on.
+    /// Sends a genuine push, which must be accepted whatever else happens.
     #[track_caller]
     fn push(&self) {
         let draft = Draft::new(ContentFormat::Xml, "m", &self.host.url("cert.pem")).sign(&key(512));
@@ -84,7 +84,7 @@ impl Loaded {
             .collect()
     }
 
-    /// Memory has grown by so many bytes at most.
+    /// Memory must have grown by at most this many bytes.
     #[track_caller]
     fn assert_grown(&self, what: &str, bytes_max: usize) {
         let (before, now) = (self.before, self.resident());
@@ -107,7 +107,7 @@ fn tell(text: &str) {
 }
 
 #[test]
-fn thousands_of_idle_connections_take_little_and_stop_nobody() {
+fn thousands_of_idle_connections_use_little_memory_and_block_nobody() {
     let loaded = Loaded::start();
     let mut idle = loaded.open(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
     for stream in &mut idle {
@@ -121,9 +121,9 @@ fn thousands_of_idle_connections_take_little_and_stop_nobody() {
 }
 
 #[test]
-fn slow_heads_take_little_and_stop_nobody() {
+fn slow_heads_use_little_memory_and_block_nobody() {
     let loaded = Loaded::start();
-    // All but the end of a head of some KiB.
+    // A head of several KiB without its end.
     let head = format!(
         "POST /notifications HTTP/1.1\r\nHost: x\r\nX-Long: {}",
         "x".repeat(4000)
@@ -145,10 +145,10 @@ fn slow_heads_take_little_and_stop_nobody() {
 }
 
 #[test]
-fn slow_bodies_are_bounded_together_and_stop_nobody() {
+fn slow_bodies_are_bounded_together_and_block_nobody() {
     let loaded = Loaded::start();
     let head = "POST /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n";
-    // All but the last byte; together as many as fit where there are a thousand.
+    // Everything but the last byte. Together as much as fits if there are a thousand.
     let bytes = [head.as_bytes(), &vec![b'x'; 64 * MIB / 1100]].concat();
     let slow = loaded.open(&bytes);
     loaded.push();
@@ -161,7 +161,7 @@ fn slow_bodies_are_bounded_together_and_stop_nobody() {
 }
 
 #[test]
-fn a_body_of_a_gigabyte_is_not_kept() {
+fn a_body_of_a_gigabyte_is_not_stored() {
     let loaded = Loaded::start();
     let announced = send(
         loaded.endpoint.address,
@@ -183,7 +183,7 @@ fn a_body_of_a_gigabyte_is_not_kept() {
 }
 
 #[test]
-fn a_head_without_an_end_is_not_kept() {
+fn an_endless_head_is_not_stored() {
     let loaded = Loaded::start();
     let mut endless = send(loaded.endpoint.address, b"POST /notifications HTTP/1.1\r\n");
     let line = [b"X-", [b'x'; 1000].as_slice(), b": y\r\n"].concat();
@@ -199,7 +199,7 @@ fn a_head_without_an_end_is_not_kept() {
             "{:?}",
             String::from_utf8_lossy(&rest)
         ),
-        // What it sent on after that was answered by the kernel.
+        // The kernel answered what was sent after that.
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
     loaded.push();

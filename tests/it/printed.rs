@@ -1,4 +1,4 @@
-//! What `serve` prints for a container: accepted notifications on stdout, and a diagnostic log of
+//! The output of `serve` for a container: accepted notifications on stdout, and a diagnostic log in
 //! JSON on stderr.
 
 use mns_endpoint::journal::unescape_bytes;
@@ -57,7 +57,7 @@ fn stdout_has_one_object_for_each_accepted_notification_and_nothing_else_after_t
             .iter()
             .map(|object| object["outcome"].as_str().unwrap())
             .collect();
-        // A dropped duplicate leaves an access line and nothing else.
+        // A dropped duplicate only leaves an access line.
         let expected: &[&str] = match duplicates {
             "mark" => &["accepted", "accepted", "duplicate", "accepted"],
             _ => &["accepted"; 3],
@@ -68,7 +68,7 @@ fn stdout_has_one_object_for_each_accepted_notification_and_nothing_else_after_t
         assert_eq!(found.last().unwrap()["Reason"], "date_late");
         assert!(!printed.contains(['\u{1b}', '\u{202e}']));
         if format == "text" {
-            // The log's own names and values.
+            // The names and values of the log.
             let outcomes = records(&log)
                 .into_iter()
                 .filter(|entry| ["receive.rs:2", "receive.rs:6"].contains(&entry.place.as_str()));
@@ -97,7 +97,7 @@ fn stdout_has_one_object_for_each_accepted_notification_and_nothing_else_after_t
 }
 
 #[test]
-fn the_diagnostic_log_is_one_object_a_line_if_it_is_asked_for() {
+fn the_diagnostic_log_is_one_object_per_line_on_demand() {
     let bench = Bench::with(|options| {
         options
             .set("telemetry.format", "json")

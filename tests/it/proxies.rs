@@ -1,5 +1,5 @@
-//! Behind a proxy: whose word is taken on where a request comes from, and what was cut off its
-//! path.
+//! Behind a proxy: which client addresses are trusted, and the restored part of a path that a proxy
+//! removed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -13,12 +13,12 @@ use crate::support::{
     read_answer, secure, secure_after, send,
 };
 
-/// The bound on a PROXY header that has begun.
+/// The time limit of a PROXY header that has begun.
 const SLOW: Duration = Duration::from_secs(5);
-/// The fixed part of a PROXY header of version 2, but for its length.
+/// The fixed part of a PROXY header of version 2, without its length.
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// A PROXY header by the letter of the specification, for a TCP connection from `source`.
+/// A PROXY header according to the specification, for a TCP connection from `source`.
 fn proxied(source: [u8; 4], port: u16) -> Vec<u8> {
     let ports = [port.to_be_bytes(), 8080u16.to_be_bytes()].concat();
     [
@@ -31,7 +31,7 @@ fn proxied(source: [u8; 4], port: u16) -> Vec<u8> {
     .concat()
 }
 
-/// What a proxy sends that asks for itself.
+/// A PROXY header of a proxy that connects on its own behalf.
 fn local() -> Vec<u8> {
     [SIGNATURE, b"\x20\x00\x00\x00"].concat()
 }
@@ -46,7 +46,7 @@ fn bench(set: &[(&str, &str)]) -> Bench {
     })
 }
 
-/// Pushes with something in front of the request; gives the status and the peer that was logged.
+/// Pushes with a prefix before the request. Returns the status and the peer that was logged.
 #[track_caller]
 fn peer_of(bench: &Bench, front: &[u8], draft: &Draft) -> (u16, String) {
     let lines = bench.endpoint.access_log().lines().count();
@@ -68,7 +68,7 @@ fn signed(bench: &Bench) -> Draft {
 }
 
 #[test]
-fn a_trusted_proxy_says_where_a_request_comes_from() {
+fn a_trusted_proxy_names_the_client_of_a_request() {
     let bench = bench(&[("accept.sources", "203.0.113.0/24")]);
     let from = |addresses: &str| signed(&bench).set("X-Forwarded-For", addresses);
     assert_eq!(
@@ -79,7 +79,7 @@ fn a_trusted_proxy_says_where_a_request_comes_from() {
         peer_of(&bench, b"", &from("203.0.113.7, 127.0.0.1")),
         (201, "203.0.113.7:0".to_owned())
     );
-    // What a stranger told the proxy is not believed.
+    // What a stranger wrote into the header is not trusted.
     assert_eq!(
         peer_of(&bench, b"", &from("203.0.113.7, 192.0.2.1")),
         (403, "192.0.2.1:0".to_owned())
@@ -101,7 +101,7 @@ fn a_trusted_proxy_says_where_a_request_comes_from() {
         peer_of(&bench, &header, &signed(&bench)),
         (201, "203.0.113.9:4711".to_owned())
     );
-    // Where that one is no proxy, its own word counts for nothing.
+    // If that peer is not a proxy, its header is ignored.
     assert_eq!(
         peer_of(&bench, &header, &from("192.0.2.1")),
         (201, "203.0.113.9:4711".to_owned())
@@ -113,7 +113,7 @@ fn a_trusted_proxy_says_where_a_request_comes_from() {
 }
 
 #[test]
-fn a_stranger_has_no_word() {
+fn headers_of_a_stranger_are_ignored() {
     let bench = Bench::with(|options| {
         let options = options
             .set("server.trusted_proxies", "192.0.2.0/24")
@@ -129,12 +129,12 @@ fn a_stranger_has_no_word() {
     assert_eq!(read_answer(&mut stream).status, 400);
 }
 
-/// A PROXY header of version 1, of the most bytes that it may have.
+/// The longest possible PROXY header of version 1.
 const LONGEST: &[u8] = b"PROXY UNKNOWN ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
         ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n";
 
 #[test]
-fn a_trusted_proxy_says_it_in_text_too() {
+fn a_trusted_proxy_may_name_the_client_in_text() {
     let bench = bench(&[("accept.sources", "203.0.113.0/24,2001:db8::/32")]);
     assert_eq!(LONGEST.len(), 107);
     for (header, expected) in [
@@ -154,7 +154,7 @@ fn a_trusted_proxy_says_it_in_text_too() {
             b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 8080\r\n",
             (403, "192.0.2.1:4711"),
         ),
-        // The proxy asks for itself, or does not say who does.
+        // The proxy connects on its own behalf, or does not know the client.
         (b"PROXY UNKNOWN\r\n", (403, "own")),
         (LONGEST, (403, "own")),
     ] {
@@ -165,7 +165,7 @@ fn a_trusted_proxy_says_it_in_text_too() {
             "{told}"
         );
     }
-    // Where that one is no proxy, its own word counts for nothing.
+    // If that peer is not a proxy, its header is ignored.
     let header = b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n";
     let told = signed(&bench).set("X-Forwarded-For", "192.0.2.1");
     assert_eq!(
@@ -175,7 +175,7 @@ fn a_trusted_proxy_says_it_in_text_too() {
 }
 
 #[test]
-fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_without_one() {
+fn a_text_header_may_arrive_in_any_packets_and_so_may_a_request_without_one() {
     let bench = bench(&[("accept.sources", "203.0.113.0/24")]);
     for (front, expected) in [
         (&b"PROXY TCP4 203.0.113.9 192.0.2.2 4711 8080\r\n"[..], 201),
@@ -187,7 +187,7 @@ fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_w
         let (slowly, rest) = wire.split_at(front.len() + 6);
         for byte in slowly {
             stream.write_all(&[*byte]).unwrap();
-            // Time for the endpoint to read it alone; it holds for any other split as well.
+            // Time for the endpoint to read it alone. The assertion also holds for any other split.
             let written = Instant::now();
             while written.elapsed() < Duration::from_millis(2) {
                 std::thread::yield_now();
@@ -196,7 +196,7 @@ fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_w
         stream.write_all(rest).unwrap();
         assert_eq!(read_answer(&mut stream).status, expected);
     }
-    // Methods that begin in the same way are refused as methods, not cut.
+    // Methods with the same beginning are refused as methods and not closed.
     for method in ["PROPFIND", "PROXIED", "PRI", "P", "PUT"] {
         let request =
             format!("{method} /notifications HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
@@ -209,7 +209,7 @@ fn a_header_in_text_comes_in_as_many_packets_as_it_likes_and_so_does_a_request_w
 }
 
 #[test]
-fn a_peer_that_ends_within_what_may_become_a_header_in_text_holds_up_nobody() {
+fn a_peer_that_ends_within_a_possible_text_header_blocks_nobody() {
     let bench = bench(&[]);
     // More than there are threads.
     let mut ended: Vec<_> = (0..64)
@@ -221,14 +221,14 @@ fn a_peer_that_ends_within_what_may_become_a_header_in_text_holds_up_nobody() {
     }
     assert_eq!(bench.endpoint.exchange(&signed(&bench).wire()).status, 201);
     for mut stream in ended {
-        // The answer of the HTTP library to half a head, or none.
+        // The HTTP library's answer to half a head, or none.
         stream.read_to_end(&mut Vec::new()).unwrap();
     }
     assert!(begun.elapsed() < SLOW, "{:?}", begun.elapsed());
 }
 
 #[test]
-fn a_stranger_has_no_word_in_text_either() {
+fn text_headers_of_a_stranger_are_ignored() {
     let bench = Bench::with(|options| options.set("server.trusted_proxies", "192.0.2.0/24"));
     for header in [
         &b"PROXY TCP4 203.0.113.9 192.0.2.2 1 2\r\n"[..],
@@ -243,7 +243,7 @@ fn a_stranger_has_no_word_in_text_either() {
 }
 
 #[test]
-fn a_broken_header_in_text_is_cut_and_counted_and_so_is_a_slow_one() {
+fn broken_and_slow_text_headers_are_closed_and_counted() {
     let bench = bench(&[]);
     let longer = LONGEST.strip_suffix(b"\r\n").unwrap();
     let longer = [longer, b"0\r\n"].concat();
@@ -306,7 +306,7 @@ fn an_ipv4_peer_of_a_dual_stack_socket_is_one_of_ipv4() {
 }
 
 #[test]
-fn a_broken_proxy_header_is_cut_and_counted_and_so_is_a_slow_one() {
+fn broken_and_slow_binary_headers_are_closed_and_counted() {
     let bench = bench(&[]);
     let long = [SIGNATURE, b"\x21\x11\xff\xff", &[0; 5000]].concat();
     let broken = [&proxied([1, 2, 3, 4], 5)[..14], b"\x00\x05short"].concat();
@@ -333,7 +333,7 @@ fn a_broken_proxy_header_is_cut_and_counted_and_so_is_a_slow_one() {
 }
 
 #[test]
-fn a_proxy_header_stands_before_the_handshake() {
+fn a_proxy_header_precedes_the_handshake() {
     let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
     identity.write(dir.path());
     let options = Options::default()
@@ -357,12 +357,12 @@ fn a_proxy_header_stands_before_the_handshake() {
             endpoint.access_log().contains(peer).then_some(())
         });
     }
-    // Without one the connection is its own peer's.
+    // Without a header the peer of the connection counts.
     assert!(secure(endpoint.address, &identity).is_ok());
 }
 
 #[test]
-fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
+fn a_proxy_gets_503_after_its_header_if_all_connections_are_busy() {
     let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new());
     identity.write(dir.path());
     let host = CertificateHost::serving(&key(512));
@@ -374,7 +374,7 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
     let header = proxied([203, 0, 113, 9], 4711);
     let mut dir = Some(dir);
     for front in [&header[..], &local(), b"PROXY UNKNOWN\r\n", b""] {
-        // An endpoint for each: a connection that stalls for a second would give way.
+        // A separate endpoint for each: a connection that stalls for a second would give way.
         let endpoint = Endpoint::start_in(dir.take().unwrap(), &options);
         let mut busy = secure_after(endpoint.address, &identity, &header);
         occupy(&mut busy, &host.url("a.pem"));
@@ -385,10 +385,10 @@ fn a_proxy_is_told_that_all_connections_are_busy_after_its_header() {
 }
 
 #[test]
-fn a_proxy_that_does_not_speak_is_told_so_all_the_same() {
+fn a_silent_proxy_gets_503_too_if_all_connections_are_busy() {
     let header = proxied([203, 0, 113, 9], 4711);
     for begun in [b"", &header[..20], &header, b"PRO", b"PROXY TCP4 "] {
-        // An endpoint for each: a connection that stalls for a second would give way.
+        // A separate endpoint for each: a connection that stalls for a second would give way.
         let bench = bench(&[("server.max_connections", "1")]);
         let mut busy = send(bench.endpoint.address, b"");
         occupy(&mut busy, &bench.host.url("a.pem"));
@@ -406,7 +406,7 @@ fn a_proxy_that_does_not_speak_is_told_so_all_the_same() {
 }
 
 #[test]
-fn what_was_cut_off_the_path_is_put_back() {
+fn the_removed_part_of_the_path_is_restored() {
     let bench = bench(&[
         ("server.public_path_prefix", "/a/mns"),
         ("server.paths", "/a/mns/notifications"),
@@ -432,7 +432,7 @@ fn what_was_cut_off_the_path_is_put_back() {
                 .next_line(lines)
                 .contains(&format!("\"POST\" \"201\" \"{whole}\" "))
         );
-        // Signed for the address that the proxy asks.
+        // Signed for the address that the proxy requests.
         assert_eq!(
             bench
                 .endpoint
@@ -441,7 +441,7 @@ fn what_was_cut_off_the_path_is_put_back() {
             403
         );
         assert_eq!(bench.endpoint.exchange(&draft.wire()).status, 404);
-        // Refusals are answered before their lines are there.
+        // Refusals are answered before their lines are written.
         let is_whole = || bench.endpoint.access_log().lines().count() == lines + 3;
         eventually("the refusals are logged", || is_whole().then_some(()));
     }

@@ -1,4 +1,4 @@
-//! The emulator's pusher, against endpoints that fail in every way: schedules, limits, restarts,
+//! The emulator's pusher with endpoints that fail in various ways: schedules, limits, restarts,
 //! chaos.
 
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn accepted(endpoint: &Endpoint) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn backoff_retry_tries_three_times_more_and_gives_up() {
+async fn backoff_retry_retries_three_times_and_gives_up() {
     let subscriber = Subscriber::start(|_| Some(500));
     let mns = LocalMns::start(&["--time-warp", "50"]);
     mns.subscribe(&subscriber.url(), BackoffRetry)
@@ -44,7 +44,7 @@ async fn backoff_retry_tries_three_times_more_and_gives_up() {
     let waits = waits(&subscriber);
     assert_eq!(waits.len(), 3);
     for wait in waits {
-        // 10 to 20 s, fifty times as fast, and what a busy machine adds or takes on the way.
+        // 10 to 20 s, divided by fifty, with a tolerance for a busy machine.
         assert!(
             (Duration::from_millis(180)..Duration::from_millis(1500)).contains(&wait),
             "{wait:?}"
@@ -152,14 +152,14 @@ async fn a_failing_endpoint_slows_its_subscription_down() {
     eventually("it goes on all the same", || {
         (subscriber.pushed().len() >= before + 5).then_some(())
     });
-    // One may be in flight already and one may be due at once; the other three begin 600 ms apart,
-    // however late they arrive.
+    // One push may be in flight already and one may be due at once. The other three begin 600 ms
+    // apart, however late they arrive.
     assert!(
         begun.elapsed() >= Duration::from_millis(1800),
         "{:?}",
         begun.elapsed()
     );
-    // Others are not slowed down.
+    // Other subscriptions are not slowed down.
     let healthy = Subscriber::start(|_| Some(200));
     client.create_topic("U", &Default::default()).await.unwrap();
     client
@@ -173,7 +173,7 @@ async fn a_failing_endpoint_slows_its_subscription_down() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_never_answers_is_given_five_seconds() {
+async fn an_endpoint_that_never_answers_times_out_after_five_seconds() {
     let subscriber = Subscriber::start(|number| (number > 0).then_some(201));
     let mns = LocalMns::start(&["--time-warp", "1000"]);
     mns.subscribe(&subscriber.url(), ExponentialDecayRetry)
@@ -241,7 +241,7 @@ async fn a_kept_connection_that_the_endpoint_closed_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_is_made_anew_goes_to_its_new_endpoint() {
+async fn a_subscription_that_is_created_again_uses_its_new_endpoint() {
     let (old, new) = (
         Subscriber::start(|_| Some(201)),
         Subscriber::start(|_| Some(201)),
@@ -333,7 +333,7 @@ async fn a_restart_after_kill_9_delivers_all_that_was_published() {
                 .message_id,
         );
     }
-    // The endpoint goes away, so that messages pile up and are in the middle of their retries.
+    // The endpoint stops, so that messages accumulate and are in the middle of their retries.
     endpoint.signal(rustix::process::Signal::STOP);
     for number in 0..BEFORE {
         published.push(
@@ -414,7 +414,7 @@ async fn a_change_of_key_loses_nothing_and_old_certificates_are_served() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_each_for_their_own_reason_and_the_message_comes_behind_them() {
+async fn each_forgery_is_refused_for_its_own_reason_and_the_message_follows() {
     for (kind, reason) in [
         ("bad-signature", "signature_wrong"),
         ("bad-md5", "content_md5_mismatch"),
@@ -429,7 +429,7 @@ async fn strangers_are_refused_each_for_their_own_reason_and_the_message_comes_b
         mns.await_count("delivered", 1);
         assert_eq!(accepted(&endpoint), [id]);
         let refused: Vec<_> = eventually("the refusal is logged", || {
-            // What is being written may end within a record.
+            // The record that is being written may be incomplete.
             let all = records(&endpoint.endpoint_log()).into_iter();
             let refused: Vec<_> = all
                 .filter(|entry| entry.text.starts_with("Access Forbidden!"))
@@ -450,7 +450,7 @@ async fn strangers_are_refused_each_for_their_own_reason_and_the_message_comes_b
 }
 
 #[tokio::test]
-async fn an_endpoint_that_believes_strangers_is_told_so() {
+async fn an_endpoint_that_accepts_forgeries_is_reported() {
     let subscriber = Subscriber::start(|_| Some(200));
     let mns = LocalMns::start(&["--chaos", "bad-signature=1,bad-md5=1,foreign-cert=1"]);
     mns.subscribe(&subscriber.url(), BackoffRetry)
@@ -481,8 +481,8 @@ async fn an_endpoint_that_believes_strangers_is_told_so() {
 }
 
 #[tokio::test]
-async fn lost_answers_and_cut_requests_make_a_message_come_again() {
-    // With 1 no message would ever be delivered.
+async fn lost_answers_and_truncated_requests_cause_retries() {
+    // With a rate of 1 no message would ever be delivered.
     let subscriber = Subscriber::start(|_| Some(201));
     let mns = LocalMns::start(&[
         "--time-warp",

@@ -1,5 +1,5 @@
-//! What is refused is kept, so that it can be looked at and taken back; no stranger gains room by
-//! it.
+//! Refused requests are saved, so that they can be inspected and recovered, and strangers cannot
+//! use up the space for it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,7 +20,7 @@ const FORMATS: [ContentFormat; 3] = [
     ContentFormat::Simplified,
 ];
 
-/// The owner that every genuine push is refused for.
+/// An owner for which every genuine push is refused.
 fn wrong(host: &CertificateHost) -> Options {
     Options::listing(&host.prefix())
         .set("accept.topic_owners", "1")
@@ -45,7 +45,8 @@ fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
-/// Ends an endpoint, and so waits for what it keeps; gives its directory and what is in quarantine.
+/// Ends an endpoint, which waits for files being saved. Returns its directory and the files in
+/// quarantine.
 fn stopped(endpoint: Endpoint) -> (tempfile::TempDir, Vec<PathBuf>) {
     let quarantine = dir_of(&endpoint);
     let dir = endpoint.stop().1;
@@ -53,7 +54,7 @@ fn stopped(endpoint: Endpoint) -> (tempfile::TempDir, Vec<PathBuf>) {
 }
 
 #[test]
-fn a_refused_request_is_kept_as_it_came_and_explain_says_what_broke() {
+fn a_refused_request_is_saved_unchanged_and_explain_says_what_is_wrong() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&wrong(&host));
     let quarantine = dir_of(&endpoint);
@@ -100,14 +101,14 @@ fn a_refused_request_is_kept_as_it_came_and_explain_says_what_broke() {
         ended.assert(1, "from 127.0.0.1:");
         ended.assert(1, "\nsignature     ok");
         run(dir.path(), &explain).assert(0, "serve would accept it");
-        // The note knows whom it came from.
+        // The note contains the sender.
         let elsewhere = [&explain[..], &["--set", "accept.sources=10.0.0.0/8"]].concat();
         run(dir.path(), &elsewhere).assert(1, "(source_not_accepted)");
     }
 }
 
 #[test]
-fn what_came_in_chunks_is_kept_with_its_length() {
+fn a_chunked_request_is_saved_with_its_length() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&wrong(&host));
     let draft = push(&host, ContentFormat::Simplified, b"12345");
@@ -135,7 +136,7 @@ fn what_came_in_chunks_is_kept_with_its_length() {
 }
 
 #[test]
-fn only_refusals_whose_body_came_are_kept() {
+fn only_refusals_with_a_complete_body_are_saved() {
     let host = CertificateHost::serving(&key(512));
     let endpoint =
         Endpoint::start(&Options::trusting(host.prefix()).set("logs.refused_rate", "off"));
@@ -163,7 +164,7 @@ fn only_refusals_whose_body_came_are_kept() {
 }
 
 #[test]
-fn nothing_is_kept_without_room_and_while_space_is_low() {
+fn nothing_is_saved_without_room_or_while_space_is_low() {
     let host = CertificateHost::serving(&key(512));
     for (key, value) in [
         ("logs.quarantine_bytes", "0"),
@@ -183,7 +184,7 @@ fn nothing_is_kept_without_room_and_while_space_is_low() {
 }
 
 #[test]
-fn where_space_is_scarce_strangers_give_back_their_room_and_what_mns_signed_stays() {
+fn if_space_is_scarce_files_of_strangers_are_deleted_and_signed_ones_stay() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&wrong(&host));
     let port = endpoint.address.port();
@@ -209,12 +210,12 @@ fn where_space_is_scarce_strangers_give_back_their_room_and_what_mns_signed_stay
     eventually("the genuine one is alone", || {
         (left() == genuine).then_some(())
     });
-    // And it is still there when there was time to delete it as well.
+    // It is still there after the time in which it could have been deleted too.
     assert_eq!(stopped(endpoint).1, genuine);
 }
 
 #[test]
-fn what_strangers_send_takes_no_record_and_no_access_line_from_what_mns_signed() {
+fn requests_of_strangers_take_no_record_and_no_access_line_from_signed_ones() {
     let host = CertificateHost::serving(&key(512));
     for (limit, log) in [
         ("logs.refused_rate", "endpoint_log"),
@@ -245,7 +246,7 @@ fn what_strangers_send_takes_no_record_and_no_access_line_from_what_mns_signed()
 }
 
 #[test]
-fn no_name_is_made_of_what_a_peer_sent_and_the_oldest_strangers_go_first() {
+fn no_file_name_contains_what_a_peer_sent_and_the_oldest_of_strangers_are_deleted_first() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&wrong(&host).set("logs.quarantine_bytes", "64KiB"));
     let hostile = |number: usize| {
@@ -287,7 +288,7 @@ fn no_name_is_made_of_what_a_peer_sent_and_the_oldest_strangers_go_first() {
 }
 
 #[test]
-fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
+fn at_most_as_many_are_saved_as_are_logged_in_full_and_within_a_byte_rate() {
     let host = CertificateHost::serving(&key(512));
     let full = |log: &str| {
         records(log)
@@ -309,7 +310,7 @@ fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
         "{} in {seconds} s",
         kept.len()
     );
-    // 20 × (4 + 16) KiB are 400 KiB: two of these in a second at most.
+    // 20 × (4 + 16) KiB are 400 KiB: at most two of these in a second.
     let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "20/s"));
     let begun = Instant::now();
     for _ in 0..12 {
@@ -328,7 +329,7 @@ fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
         "{} in {seconds} s",
         kept.len()
     );
-    // A record names the file of what is kept, and none for what is not.
+    // A record names the file if the request was saved, and none otherwise.
     let log = records(&fs::read_to_string(log).unwrap());
     let named = log
         .iter()
@@ -346,7 +347,7 @@ fn no_more_is_kept_than_is_logged_in_full_and_not_many_bytes_a_second() {
 }
 
 #[test]
-fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
+fn each_signed_request_is_saved_once_whatever_strangers_send() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(
         &wrong(&host)
@@ -368,7 +369,7 @@ fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
         );
     }
     let (_dir, kept) = stopped(endpoint);
-    // More than the room for them would have been taken by the one that was sent 160 times.
+    // The one that was sent 160 times would have used more than the whole space.
     assert_eq!(
         kept.iter()
             .filter(|path| name(path).contains("genuine"))
@@ -378,7 +379,7 @@ fn what_mns_signed_is_kept_once_each_whatever_strangers_send() {
 }
 
 #[test]
-fn what_mns_signed_and_was_dropped_is_kept_when_it_is_sent_again() {
+fn a_signed_request_that_was_dropped_is_saved_when_it_is_sent_again() {
     let host = CertificateHost::serving(&key(512));
     // One of these fits into the bytes of a second, two do not.
     let endpoint = Endpoint::start(&wrong(&host).set("logs.refused_rate", "20/s"));

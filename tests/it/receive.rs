@@ -1,4 +1,4 @@
-//! What must be accepted: every genuine push, whatever its format, key, size and way of coming.
+//! Accepted pushes: every genuine push, whatever its format, key, size and transport.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -95,7 +95,7 @@ fn real_bodies_go_through_to_their_stated_attributes() {
 }
 
 #[test]
-fn the_attributes_stand_in_the_order_of_the_manual_after_the_request() {
+fn the_attributes_follow_the_request_in_the_order_of_the_manual() {
     let (endpoint, host) = endpoint_for(512);
     let draft = Draft::new(ContentFormat::Simplified, "hello", &host.url("x.pem"))
         .set("x-mns-message-tag", "重要");
@@ -231,7 +231,7 @@ fn a_late_push_is_accepted_with_a_remark() {
     let outcome = last_outcome(&endpoint);
     assert_eq!(attribute(&outcome, "Reason").unwrap(), b"date_late");
     assert_eq!(outcome.level, "WARNING");
-    // Whether a retry has a new date, or a new id, will show here.
+    // Whether a retry has a new Date, or a new id, can be observed here.
     assert_eq!(
         attribute(&outcome, "Date").unwrap(),
         late.header("Date").unwrap()
@@ -276,7 +276,7 @@ fn a_message_md5_of_a_message_with_properties_is_normal_and_hides_no_other_remar
 }
 
 #[test]
-fn several_remarks_stand_in_one_field_of_every_log() {
+fn several_remarks_are_in_one_field_of_every_log() {
     let host = CertificateHost::serving(&key(512));
     for (format, field) in [
         ("text", "\"date_late,message_md5_mismatch\"\n"),
@@ -315,7 +315,7 @@ fn several_remarks_stand_in_one_field_of_every_log() {
 }
 
 #[test]
-fn x_mns_date_takes_the_place_of_date() {
+fn x_mns_date_replaces_date() {
     let (endpoint, host) = endpoint_for(512);
     let draft = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem"));
     let date = draft
@@ -326,15 +326,15 @@ fn x_mns_date_takes_the_place_of_date() {
         .1
         .clone();
     let moved = draft.without("Date").set("x-mns-date", &date);
-    // In the form of the samples the date line is empty.
+    // In the form of the samples the line for Date is empty.
     assert_created(&endpoint.exchange(&moved.clone().sign(&key(512)).wire()));
-    // In the form of the manual it holds x-mns-date: sign that text, then take Date away again.
+    // In the form of the manual it contains x-mns-date: sign that text, then remove Date.
     let documented = moved.set("Date", &date).sign(&key(512)).without("Date");
     assert_created(&endpoint.exchange(&documented.wire()));
 }
 
 #[test]
-fn a_connection_is_kept_and_may_be_pipelined() {
+fn a_connection_is_reused_and_may_be_pipelined() {
     let (endpoint, host) = endpoint_for(512);
     let requests: Vec<Vec<u8>> = (0..20)
         .map(|number| {
@@ -398,7 +398,7 @@ fn chunked_bodies_http_1_0_and_half_closed_connections_are_served() {
 }
 
 #[test]
-fn a_load_balancer_is_told_the_health_on_any_http_and_nothing_is_logged() {
+fn a_load_balancer_gets_the_health_with_any_http_version_and_nothing_is_logged() {
     let endpoint = Endpoint::start(&Options::default());
     for (request, body) in [
         ("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "OK\n"),
@@ -484,7 +484,7 @@ fn what_kubernetes_injects_into_a_pod_does_not_stop_the_start() {
 }
 
 #[test]
-fn every_path_is_served_where_the_star_says_so() {
+fn a_star_serves_every_path() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("server.paths", "*"));
     for target in ["/", "/x/y?z", "//a/../b"] {
@@ -509,13 +509,13 @@ fn one_port_serves_several_addresses() {
 }
 
 #[test]
-fn what_is_being_answered_at_a_signal_is_finished() {
+fn a_request_in_progress_at_a_signal_is_finished() {
     let (endpoint, host) = endpoint_for(512);
     let draft = Draft::new(ContentFormat::Xml, "last", &host.url("x.pem")).sign(&key(512));
     let (early, late) = draft.body.split_at(10);
     let mut stream = send(endpoint.address, &[draft.head(), early.to_vec()].concat());
-    // The request has begun once its connection is refused to no one and its head is read; another
-    // answer on the same server proves that the accept loop has come past it.
+    // The request has begun once its connection is accepted and its head is read. An answer on
+    // another connection proves that the accept loop is past it.
     assert_eq!(
         endpoint.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").status,
         200
@@ -534,7 +534,7 @@ fn what_is_being_answered_at_a_signal_is_finished() {
 }
 
 #[test]
-fn a_stop_that_is_told_twice_at_once_is_one_stop() {
+fn two_stop_signals_at_once_are_one_stop() {
     let (endpoint, host) = endpoint_for(512);
     let draft = Draft::new(ContentFormat::Xml, "last", &host.url("x.pem")).sign(&key(512));
     let (early, late) = draft.body.split_at(10);

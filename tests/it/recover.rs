@@ -1,5 +1,5 @@
-//! `logs recover`: what was refused by mistake is in the endpoint log after all, once, and nothing
-//! else is.
+//! `logs recover`: messages that were refused by mistake are added to the endpoint log, once, and
+//! nothing else is.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -25,7 +25,7 @@ const MESSAGES: [(ContentFormat, &[u8]); 3] = [
     (ContentFormat::Simplified, b"\x00\xff\r\nany bytes"),
 ];
 
-/// An endpoint that has ended, its directory and what it has kept.
+/// An endpoint that has ended, with its directory and the files that it saved.
 struct Site {
     host: CertificateHost,
     dir: tempfile::TempDir,
@@ -33,13 +33,14 @@ struct Site {
 }
 
 impl Site {
-    /// Sends drafts to an endpoint with these settings; each must be refused so. Then it ends.
+    /// Sends drafts to an endpoint with these settings. Each must be refused. Then the endpoint
+    /// ends.
     #[track_caller]
     fn after(set: &[(&str, &str)], drafts: impl FnOnce(&CertificateHost) -> Vec<Draft>) -> Self {
         Self::after_all(set, drafts, |_| {})
     }
 
-    /// The same, once `then` has returned.
+    /// The same, but it ends only after `then` has returned.
     fn after_all(
         set: &[(&str, &str)],
         drafts: impl FnOnce(&CertificateHost) -> Vec<Draft>,
@@ -132,13 +133,13 @@ fn forged(host: &CertificateHost) -> Draft {
 }
 
 #[test]
-fn an_hour_of_wrong_refusals_is_taken_back_once() {
+fn an_hour_of_wrong_refusals_is_recovered_once() {
     let mut drafts = Vec::new();
     let site = Site::after(&[WRONG], |host| {
         drafts = MESSAGES
             .map(|(format, message)| push(host, format, message))
             .to_vec();
-        // MNS sends each again, signed anew, and a stranger comes by.
+        // MNS retries each push with a new signature, and a stranger sends something too.
         let again = drafts
             .iter()
             .map(|draft| draft.clone().set("Date", date(-30)).sign(&key(512)))
@@ -206,7 +207,7 @@ fn an_hour_of_wrong_refusals_is_taken_back_once() {
         &["logs", "verify", "--listen", &site.address],
     )
     .assert(0, ", 3 recovered, all whole");
-    // What MNS sends after that is a duplicate.
+    // When MNS retries after that, the push is a duplicate.
     let options = options(&site.host, &[("server.listen", &site.address)]);
     let endpoint = Endpoint::start_in(site.dir, &options);
     for draft in &drafts {
@@ -224,7 +225,7 @@ fn an_hour_of_wrong_refusals_is_taken_back_once() {
 }
 
 #[test]
-fn recovered_messages_are_duplicates_also_where_the_logs_are_read_again() {
+fn recovered_messages_are_duplicates_even_if_the_logs_are_read_again() {
     for format in ["text", "json"] {
         let mut draft = None;
         let site = Site::after(&[WRONG, ("logs.format", format)], |host| {
@@ -253,7 +254,7 @@ fn recovered_messages_are_duplicates_also_where_the_logs_are_read_again() {
 }
 
 #[test]
-fn what_a_retry_has_brought_is_not_appended_again() {
+fn a_message_that_a_retry_delivered_is_not_appended_again() {
     let mut draft = None;
     let site = Site::after(&[WRONG], |host| {
         vec![draft.insert(push(host, ContentFormat::Xml, b"m")).clone()]
@@ -261,7 +262,7 @@ fn what_a_retry_has_brought_is_not_appended_again() {
     let listen = ("server.listen", site.address.as_str());
     let endpoint = Endpoint::start_in(site.dir, &options(&site.host, &[listen]));
     assert_eq!(endpoint.exchange(&draft.unwrap().wire()).status, 201);
-    // Beside a running one: it can be looked at, and nothing is written.
+    // While serve is running: the files can be read, and nothing is written.
     let dry = recover(endpoint.path(), &site.address, &site.host, &["--dry-run"]);
     dry.assert(
         0,
@@ -282,14 +283,14 @@ fn what_a_retry_has_brought_is_not_appended_again() {
         ..site
     };
     assert_eq!(site.kept().len(), 1);
-    // Also where serve does not tell duplicates.
+    // Even if serve does not mark duplicates.
     site.assert_recovers(&["--set", "accept.duplicates=off"], [0, 1, 0, 0]);
     assert_eq!((site.recovered().len(), site.kept().len()), (0, 0));
     site.assert_recovers(&[], [0, 0, 0, 0]);
 }
 
 #[test]
-fn the_date_is_judged_as_of_when_the_request_came() {
+fn the_date_is_checked_against_the_arrival_of_the_request() {
     #[expect(
         clippy::disallowed_methods,
         reason = "the endpoint under test has the same clock"
@@ -305,7 +306,7 @@ fn the_date_is_judged_as_of_when_the_request_came() {
     });
     let max_age = ["--set", "signing.max_age=1h"];
     site.assert_recovers(&max_age, [0, 0, 1, 0]);
-    // As if this machine had been off since.
+    // As if this machine had been off since then.
     let path = &site.kept()[0];
     let text = fs::read_to_string(path).unwrap();
     let (request, note) = text.split_once("\n\nCame: ").unwrap();
@@ -316,7 +317,7 @@ fn the_date_is_judged_as_of_when_the_request_came() {
 }
 
 #[test]
-fn each_mistake_is_mended_by_its_setting_and_by_no_other() {
+fn each_mistake_is_fixed_by_its_setting_and_by_no_other() {
     let below = |host: &CertificateHost| {
         let draft = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem"));
         draft
@@ -362,7 +363,7 @@ fn each_mistake_is_mended_by_its_setting_and_by_no_other() {
 }
 
 #[test]
-fn a_proxy_that_is_named_later_is_seen_through() {
+fn a_proxy_that_is_configured_later_is_taken_into_account() {
     let set = ["--set", "accept.sources=10.0.0.0/8"];
     let named = [&set[..], &["--set", "server.trusted_proxies=127.0.0.0/8"]].concat();
     for (client, is_ours) in [
@@ -372,7 +373,7 @@ fn a_proxy_that_is_named_later_is_seen_through() {
         let drafts = |host: &CertificateHost| {
             vec![push(host, ContentFormat::Xml, b"m").add("X-Forwarded-For", client)]
         };
-        // No answer and no stop waits for the copy of the certificate, which explain needs.
+        // Neither an answer nor a stop waits for the copy of the certificate, which explain needs.
         let site = Site::after_all(&[("accept.sources", "10.0.0.0/8")], drafts, |endpoint| {
             endpoint.assert_tells("Kept a signing certificate");
         });
@@ -394,8 +395,7 @@ fn a_proxy_that_is_named_later_is_seen_through() {
 fn only_the_owner_of_the_logs_may_append_to_them() {
     let site = Site::after(&[WRONG], |host| vec![push(host, ContentFormat::Xml, b"m")]);
     let logs = site.dir.path().join("logs");
-    // Where the tests run as root any directory can be given away, else there are directories of
-    // root's.
+    // As root the test can give away any directory. Otherwise it uses directories of root.
     let is_root = rustix::process::geteuid().is_root();
     let (foreign, owner) = if is_root {
         (logs.as_path(), 65_534)
@@ -419,7 +419,7 @@ fn only_the_owner_of_the_logs_may_append_to_them() {
 }
 
 #[test]
-fn a_quarantine_that_is_not_there_is_named() {
+fn a_missing_quarantine_is_named() {
     let site = Site::after(&[], |_| Vec::new());
     let told = site.recover(&["--log-dir", "elsewhere"]);
     told.assert(
@@ -433,7 +433,7 @@ fn a_quarantine_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_torn_file_is_left_and_a_disk_that_refuses_takes_nothing_out_of_quarantine() {
+fn a_torn_file_is_skipped_and_a_full_disk_removes_nothing_from_quarantine() {
     let site = Site::after(&[WRONG], |host| {
         (0..3)
             .map(|_| push(host, ContentFormat::Xml, b"m"))
@@ -469,7 +469,7 @@ fn a_torn_file_is_left_and_a_disk_that_refuses_takes_nothing_out_of_quarantine()
 }
 
 #[test]
-fn a_fifo_and_a_device_in_quarantine_are_left_and_hold_nothing_up() {
+fn a_fifo_and_a_device_in_quarantine_are_skipped_and_block_nothing() {
     let site = Site::after(&[WRONG], |host| vec![push(host, ContentFormat::Xml, b"m")]);
     let strange = ["0000000097.genuine.http", "0000000098.unproved.http"]
         .map(|name| site.quarantine().join(name));
@@ -484,7 +484,7 @@ fn a_fifo_and_a_device_in_quarantine_are_left_and_hold_nothing_up() {
 }
 
 #[test]
-fn a_running_endpoint_goes_on_to_keep_what_it_refuses() {
+fn a_running_endpoint_continues_to_save_what_it_refuses() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&options(&host, &[WRONG]));
     let quarantine = endpoint
@@ -504,8 +504,7 @@ fn a_running_endpoint_goes_on_to_keep_what_it_refuses() {
     }
 }
 
-/// As if so many forged requests had come before the first of the others, each with an address that
-/// nobody has.
+/// Adds this many forged requests before the first of the others, each with an unknown address.
 fn forge(site: &Site, count: usize) {
     let (last, rest) = site
         .kept()
@@ -544,7 +543,7 @@ fn forged_elsewhere(host: &CertificateHost) -> Draft {
 }
 
 #[test]
-fn no_number_of_forged_addresses_keeps_a_genuine_one_from_being_fetched() {
+fn no_number_of_forged_addresses_prevents_the_fetch_of_a_genuine_one() {
     // More than serve fetches for one peer.
     const FORGED: usize = 40;
     let site = Site::after(&[], |host| {
@@ -564,7 +563,7 @@ fn no_number_of_forged_addresses_keeps_a_genuine_one_from_being_fetched() {
 }
 
 #[test]
-fn a_silent_certificate_host_is_given_up_and_what_is_on_disk_suffices() {
+fn a_silent_certificate_host_is_given_up_and_the_copy_on_disk_is_used() {
     let site = Site::after(&[WRONG], |host| {
         vec![push(host, ContentFormat::Xml, b"m"), forged_elsewhere(host)]
     });

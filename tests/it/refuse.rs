@@ -1,5 +1,5 @@
-//! What must be refused, and what each refusal leaves: fixed text, one access line, one record, no
-//! fetch too many.
+//! Refused requests, and what each refusal leaves: a fixed text, one access line, one record, no
+//! superfluous fetch.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -20,7 +20,7 @@ use crate::support::{
 type Alter = fn(Draft) -> Draft;
 
 #[test]
-fn every_needed_header_is_there_once_and_decodable() {
+fn every_required_header_must_be_present_once_and_decodable() {
     let bench = Bench::new();
     let cases: [(Reason, &str, Alter); 19] = [
         (Reason::HeaderMissing, "authorization", |push| {
@@ -141,8 +141,8 @@ fn a_body_that_no_signed_digest_ties_to_its_push_is_refused() {
 }
 
 #[test]
-fn an_address_that_is_not_allowed_is_refused_and_leads_to_nobody() {
-    // tests/it/addresses.rs has all of them; these would lead to somebody who listens.
+fn an_address_that_is_not_allowed_is_refused_and_never_fetched() {
+    // tests/it/addresses.rs has all kinds. At these addresses somebody would listen.
     let bench = Bench::new();
     let other = CertificateHost::serving(&key(512));
     let (good, evil) = (bench.host.address, other.address);
@@ -165,7 +165,7 @@ fn an_address_that_is_not_allowed_is_refused_and_leads_to_nobody() {
 }
 
 #[test]
-fn a_peer_that_names_ever_new_certificates_is_told_to_wait_and_nothing_is_fetched_for_it() {
+fn a_peer_that_keeps_naming_new_certificates_gets_503_and_nothing_is_fetched_for_it() {
     let bench = Bench::new();
     let (known, foreign) = (
         bench.draft().sign(&key(512)),
@@ -184,7 +184,7 @@ fn a_peer_that_names_ever_new_certificates_is_told_to_wait_and_nothing_is_fetche
         assert_eq!(bench.ask(&bench.draft().sign(&key(512))).0.status, 503);
     }
     let asked = bench.host.requests();
-    // At an address that is new. The bucket may have got one more meanwhile.
+    // With a new address. The bucket may have gained one fetch in the meantime.
     bench.ask(&bench.draft().sign(&key(512)));
     assert!(bench.host.requests() <= asked + 1);
     bench.check(
@@ -195,7 +195,7 @@ fn a_peer_that_names_ever_new_certificates_is_told_to_wait_and_nothing_is_fetche
 }
 
 #[test]
-fn a_signature_that_is_not_that_of_the_request_is_refused_after_a_second_look_at_its_key() {
+fn a_wrong_signature_is_refused_after_its_certificate_was_fetched_again() {
     let cases: [Alter; 17] = [
         |push| push.sign(&foreign_key(512)),
         |push| push.sign(&foreign_key(1024)),
@@ -244,7 +244,7 @@ fn a_signature_that_is_not_that_of_the_request_is_refused_after_a_second_look_at
         },
         |push| push.set("Authorization", STANDARD.encode([0; 64])),
     ];
-    // One peer has not fetches enough for all of them.
+    // One peer does not have enough fetches for all of them.
     for some in cases.chunks(9) {
         let bench = Bench::new();
         for alter in some {
@@ -281,7 +281,7 @@ fn a_key_below_min_key_bits_is_refused() {
 }
 
 #[test]
-fn a_genuine_push_for_somebody_else_is_refused_and_one_for_us_is_not() {
+fn a_genuine_push_for_somebody_else_is_refused() {
     for (setting, others, ours, reason) in [
         (
             "accept.topic_owners",
@@ -321,7 +321,7 @@ fn a_genuine_push_for_somebody_else_is_refused_and_one_for_us_is_not() {
 }
 
 #[test]
-fn a_refusal_after_the_signature_says_what_was_refused_for_which_value_and_where_it_is_kept() {
+fn a_refusal_after_the_signature_names_the_push_the_value_and_the_file() {
     for (setting, value, hint) in [
         (
             "accept.topic_owners",
@@ -354,7 +354,7 @@ fn a_refusal_after_the_signature_says_what_was_refused_for_which_value_and_where
                 .sign(&key(512));
             let before = bench.log().len();
             let mut files = Vec::new();
-            // A request that is sent again is kept once, and both records name the file.
+            // A repeated request is saved once, and both records name the file.
             for _ in 0..2 {
                 let (answer, line) = bench.ask(&draft);
                 assert_eq!(answer.status, 403);
@@ -380,7 +380,7 @@ fn a_refusal_after_the_signature_says_what_was_refused_for_which_value_and_where
             }
             assert_eq!(files[0], files[1]);
             let path = bench.endpoint.path().join(&files[0]);
-            // Its name is there before all of it is.
+            // The name of the file exists before its complete content.
             let kept = eventually("its head is kept", || {
                 let kept = std::fs::read(&path).ok()?;
                 let has_head = kept.windows(4).any(|bytes| bytes == b"\r\n\r\n");
@@ -391,7 +391,7 @@ fn a_refusal_after_the_signature_says_what_was_refused_for_which_value_and_where
                 draft.header("authorization")
             );
         }
-        // What a stranger sends is named as well, without attributes: nothing of it is proved.
+        // A stranger's request is named as well, but without attributes: none of it is proven.
         let forged = bench.draft().sign(&foreign_key(512));
         assert_eq!(bench.ask(&forged).0.status, 403);
         let entry = eventually("its record is there", || {
@@ -498,7 +498,7 @@ fn a_signed_body_that_is_no_notification_is_refused() {
 }
 
 #[test]
-fn a_source_that_fails_leaves_the_question_open_and_leads_nowhere_else() {
+fn a_failing_source_causes_503_and_no_other_fetch() {
     let bench = Bench::with(|options| {
         let mut options = options.set("signing.fetch_timeout", "1s");
         options.trust.push("http://127.0.0.1:1/".to_owned());
@@ -553,7 +553,7 @@ fn a_source_that_fails_leaves_the_question_open_and_leads_nowhere_else() {
 }
 
 #[test]
-fn while_the_source_cannot_say_whether_its_key_has_changed_nothing_is_called_forged() {
+fn while_the_key_cannot_be_fetched_again_no_push_is_called_forged() {
     let bench = Bench::new();
     let draft = bench.draft().sign(&key(512));
     bench.accept(&draft);
@@ -571,7 +571,7 @@ fn while_the_source_cannot_say_whether_its_key_has_changed_nothing_is_called_for
 }
 
 #[test]
-fn time_that_runs_out_before_the_proof_is_told_as_ours() {
+fn a_timeout_before_the_proof_is_reported_as_ours() {
     let bench = Bench::with(|options| options.set("signing.fetch_timeout", "2900ms"));
     bench.host.set(Mode::Stall);
     let draft = bench.draft().sign(&key(512));
@@ -598,7 +598,7 @@ fn time_that_runs_out_before_the_proof_is_told_as_ours() {
 }
 
 #[test]
-fn another_path_or_method_is_a_warning_only_where_mns_might_have_sent_it() {
+fn another_path_or_method_is_a_warning_only_if_mns_might_have_sent_it() {
     let bench = Bench::new();
     for (method, target, status, reason) in [
         ("POST", "/other?x=1", 404, Reason::PathNotServed),
@@ -643,7 +643,7 @@ fn a_record_shows_the_target_that_is_not_served_and_no_more_of_it_than_512_bytes
     for (sent, shown) in [
         (short, format!("GET {short}")),
         (&long, format!("GET {}", &long[..508])),
-        // A quote has the room that it takes in the access log.
+        // A quote needs as much room as in the access log.
         (&quoted, format!("GET {}", &quoted[..203])),
     ] {
         let draft = Draft {
@@ -667,7 +667,7 @@ fn a_record_shows_the_target_that_is_not_served_and_no_more_of_it_than_512_bytes
 }
 
 #[test]
-fn a_body_that_is_too_large_is_not_read_to_its_end() {
+fn a_body_that_is_too_large_is_not_read_completely() {
     let bench = Bench::with(|options| options.set("server.max_body", "1KiB"));
     let announced = |length: &str| bench.draft().set("Content-length", length).sign(&key(512));
     for length in ["1025", "600000", "9999999999999"] {
@@ -713,13 +713,13 @@ fn an_encoded_body_is_refused_unread() {
 }
 
 #[test]
-fn a_body_that_does_not_come_in_time_is_given_up() {
+fn a_body_that_does_not_arrive_in_time_is_given_up() {
     let bench = Bench::with(|options| options.set("server.body_timeout", "300ms"));
     let draft = bench.draft().sign(&key(512));
     let in_time = |write: &dyn Fn(&mut std::net::TcpStream)| {
         let started = Instant::now();
         bench.check_on(&draft, unread(408, Reason::BodyTooSlow), write);
-        // Well below the 3 s that a whole request has.
+        // Well below the 3 s of a complete request.
         assert!(
             started.elapsed() < Duration::from_millis(2900),
             "{:?}",
@@ -734,7 +734,7 @@ fn a_body_that_does_not_come_in_time_is_given_up() {
     });
     in_time(&|stream| {
         stream.write_all(&draft.head()).unwrap();
-        // A byte now and then buys no time.
+        // Sending a byte occasionally does not extend the time.
         for byte in draft.body.chunks(1) {
             stream.write_all(byte).unwrap();
             if answer_within(stream, Duration::from_millis(20)) {
@@ -745,7 +745,7 @@ fn a_body_that_does_not_come_in_time_is_given_up() {
 }
 
 #[test]
-fn a_body_that_ends_early_or_in_broken_chunks_is_no_notification() {
+fn a_body_that_ends_early_or_in_broken_chunks_is_rejected() {
     let bench = Bench::new();
     let draft = bench.draft().sign(&key(512));
     bench.check_on(&draft, unread(400, Reason::BodyBroken), |stream| {
@@ -771,7 +771,7 @@ fn only_the_beginning_of_a_refused_body_is_logged() {
             shown,
             ..Bench::with(|options| options.set("logs.refused_body", setting))
         };
-        // The cut goes through a character.
+        // The cut is within a character.
         let draft = bench
             .draft()
             .sign(&key(512))
@@ -787,13 +787,13 @@ fn only_the_beginning_of_a_refused_body_is_logged() {
 #[test]
 fn every_reason_that_a_peer_can_cause_has_its_test_here() {
     let others = [
-        // The disk's and our own doing.
+        // Caused by the disk or by us.
         Reason::JournalFull,
         Reason::JournalRefused,
         Reason::JournalFailed,
-        // What peers cause together: see limits.
+        // Caused by several peers together: see limits.
         Reason::TooManyInFlight,
-        // Remarks on what is accepted.
+        // Remarks on accepted pushes.
         Reason::MessageMd5Mismatch,
         Reason::DateLate,
     ];

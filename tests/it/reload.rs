@@ -31,7 +31,7 @@ fn start(prefix: &str, owner: &str, more: &str) -> Endpoint {
     Endpoint::start_in(dir, &Options::default())
 }
 
-/// Asks for a reload and waits until it is told that many times.
+/// Requests a reload and waits until it has been logged that often.
 #[track_caller]
 fn reload(endpoint: &Endpoint, told: &str) {
     let count = || endpoint.stderr().matches(told).count();
@@ -42,7 +42,7 @@ fn reload(endpoint: &Endpoint, told: &str) {
     });
 }
 
-/// Asks for a reload, which changes nothing and tells why.
+/// Requests a reload, which must change nothing and log why.
 #[track_caller]
 fn assert_kept(endpoint: &Endpoint, named: &str) {
     reload(endpoint, KEPT);
@@ -90,7 +90,7 @@ fn accept_and_signing_take_effect_and_a_bad_file_does_not() {
     );
     reload(&endpoint, READ);
     assert_eq!(push(&endpoint, &host), 201);
-    // The certificate is still held: it was not fetched again.
+    // The certificate is still cached: it was not fetched again.
     assert_eq!(host.requests(), 1);
     write(endpoint.path(), &other.prefix(), OWNER, "");
     reload(&endpoint, READ);
@@ -113,7 +113,7 @@ fn accept_and_signing_take_effect_and_a_bad_file_does_not() {
             (403, 201)
         );
     }
-    // The defaults, which take every owner, do not step in for a file that is gone.
+    // The defaults, which accept every owner, do not replace a missing file.
     fs::remove_file(endpoint.path().join("config/endpoint.toml")).unwrap();
     assert_kept(&endpoint, "config/endpoint.toml");
     assert_eq!(
@@ -129,7 +129,7 @@ fn accept_and_signing_take_effect_and_a_bad_file_does_not() {
 }
 
 #[test]
-fn a_file_that_is_found_at_a_reload_has_to_stay_too() {
+fn a_file_that_is_found_at_a_reload_must_exist_at_the_next() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     assert!(
@@ -147,7 +147,7 @@ fn a_file_that_is_found_at_a_reload_has_to_stay_too() {
 }
 
 #[test]
-fn what_is_odd_is_warned_about_again() {
+fn unusual_settings_cause_warnings_again() {
     const OWNERS: &str = "accept.topic_owners is empty";
     const PLAIN: &str = "Signing certificates are fetched without TLS from here";
     const TRUST: &str = "TRUSTING every signing certificate under this address";
@@ -192,8 +192,8 @@ fn keys_that_are_read_at_the_start_only_are_named() {
 }
 
 #[test]
-fn a_request_under_way_ends_under_what_it_began_with() {
-    // A host of certificates that answers when it is told to.
+fn a_request_in_progress_ends_with_the_settings_that_it_began_with() {
+    // A certificate host that answers on command.
     let host = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = host.local_addr().unwrap();
     let endpoint = start(&format!("http://{address}/"), OWNER, "");

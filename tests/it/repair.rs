@@ -1,5 +1,5 @@
-//! `logs repair`, and a start: after a kill and what a power cut takes, every record that was
-//! answered 201 is in the logs again. After a clean stop nothing is left in the commit log.
+//! `logs repair`, and a start: after a kill and after a simulated power cut, every record that was
+//! answered 201 is in the logs again. After a clean stop the commit log contains no messages.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,15 +19,15 @@ use crate::support::{
 };
 
 const MIB: u64 = 1024 * 1024;
-/// So many pushes are on their way at the same time.
+/// The number of concurrent pushes.
 const SENDERS: usize = 4;
-/// A kill comes after so many answers.
+/// The kill comes after this many answers.
 const ANSWERS: usize = 60;
-/// Fewer frames in the commit log are too few for a test: the load had a pause, after which the
-/// logs were synced.
+/// With fewer frames in the commit log the test is not meaningful: the load had a pause, after
+/// which the logs were synced.
 const FRAMES_MIN: usize = 12;
 
-/// The directory of an endpoint, with the pushes that were answered 201.
+/// The directory of an endpoint, and the pushes that were answered 201.
 struct Site {
     host: CertificateHost,
     port: u16,
@@ -36,8 +36,8 @@ struct Site {
 }
 
 impl Site {
-    /// An endpoint that has ended and has left a commit log, so that the next one has it from its
-    /// start on.
+    /// An endpoint that has ended and left a commit log, so that the next one has it from the
+    /// start.
     fn new() -> Self {
         let host = CertificateHost::serving(&key(512));
         let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
@@ -137,8 +137,8 @@ impl Site {
             .map_or(0, |(frames, _)| frames.parse().unwrap())
     }
 
-    /// Takes from the last `frames` pushes of both logs what a power cut may take: the end, and
-    /// what was in the middle of the rest.
+    /// Removes from the last `frames` pushes of both logs what a power cut may remove: the end, and
+    /// parts of the rest.
     fn damage(&self, frames: usize) {
         for (name, start) in [("endpoint_log", "] Headers:"), ("access_log", "]\"POST\"")] {
             let mut log = self.read(name);
@@ -155,7 +155,7 @@ impl Site {
         }
     }
 
-    /// Each that was answered 201 is there, byte for byte as before.
+    /// Every record that was answered 201 must be there, byte for byte as before.
     #[track_caller]
     fn assert_complete(&self, [endpoint, access]: [&[u8]; 2]) {
         let before = String::from_utf8(endpoint.to_vec()).unwrap();
@@ -173,7 +173,7 @@ impl Site {
         assert!(lines >= self.answered.len(), "lines were lost");
     }
 
-    /// No message is in the commit log.
+    /// The commit log must contain no message.
     #[track_caller]
     fn assert_erased(&self) {
         let commit_log = self.read(".commit_log");
@@ -190,7 +190,7 @@ fn wire(host: &CertificateHost, message: &str) -> Vec<u8> {
     draft.sign(&key(512)).wire()
 }
 
-/// Whether the answer is 201; not if the endpoint ends before.
+/// Whether the answer is 201. `false` if the endpoint ends before it answers.
 fn is_answered_201(address: SocketAddr, wire: &[u8]) -> bool {
     let answer = || -> std::io::Result<[u8; 12]> {
         let mut stream = TcpStream::connect(address)?;
@@ -203,7 +203,7 @@ fn is_answered_201(address: SocketAddr, wire: &[u8]) -> bool {
     answer().is_ok_and(|status| status == *b"HTTP/1.1 201")
 }
 
-/// The files of a directory and what is in them.
+/// The files of a directory and their contents.
 fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let all = fs::read_dir(dir)
         .unwrap()
@@ -218,7 +218,7 @@ fn repair_brings_back_what_a_power_cut_takes() {
     let mut site = Site::new();
     let frames = site.kill_under_load();
     let before = [site.read("endpoint_log"), site.read("access_log")];
-    // The logs are whole as long as the machine runs.
+    // The logs are complete as long as the machine runs.
     let told = site.verify();
     told.assert(
         0,
@@ -301,7 +301,7 @@ fn a_commit_log_that_is_off_or_has_another_length_completes_the_logs_first() {
         site.dir = Some(endpoint.stop().1);
         let end = site.read("endpoint_log");
         assert!(has(&end, b"push last;"), "{length}");
-        // The line of the last push is behind all others.
+        // The line of the last push is after all others.
         let lines = site.read("access_log");
         let last = lines[..lines.len() - 1]
             .iter()
@@ -312,14 +312,14 @@ fn a_commit_log_that_is_off_or_has_another_length_completes_the_logs_first() {
 }
 
 #[test]
-fn a_commit_log_that_somebody_deletes_is_made_again_and_nothing_is_lost() {
+fn a_commit_log_that_somebody_deletes_is_created_again_and_nothing_is_lost() {
     let mut site = Site::new();
     let endpoint = site.serve(&[]);
     site.push(&endpoint, "push before;");
     let path = endpoint
         .path()
         .join(format!("logs/.commit_log.{}", site.port));
-    // Held open, so that the new one does not get its number.
+    // Open, so that the new one does not get its inode.
     let held = fs::File::open(&path).unwrap();
     fs::remove_file(&path).unwrap();
     site.push(&endpoint, "push behind;");
@@ -381,18 +381,18 @@ fn every_port_is_completed_unless_one_is_named() {
 }
 
 #[test]
-fn a_place_that_others_have_and_a_damaged_frame_are_told() {
+fn a_frame_that_does_not_fit_and_a_damaged_one_are_reported() {
     let mut site = Site::new();
     let frames = site.kill_under_load();
     let commit_log = site.file(".commit_log");
     let whole = fs::read(&commit_log).unwrap();
-    // Somebody has emptied the log: records are appended then.
+    // Somebody has emptied the log, so the records are appended.
     fs::write(site.file("endpoint_log"), "[2026-11-29 00:00:00] other\n\n").unwrap();
     let told = site.logs("repair", &[]);
     told.assert(0, "of them appended, because their places were taken");
     let log = site.read("endpoint_log");
     assert!(log.starts_with(b"[2026-11-29 00:00:00] other\n\n"));
-    // A frame in the middle is broken: what is in it is missing, and that is said once.
+    // A frame in the middle is damaged: its records are missing, and that is reported once.
     let mut broken = whole.clone();
     let place = whole
         .windows(7)
@@ -414,7 +414,7 @@ fn a_place_that_others_have_and_a_damaged_frame_are_told() {
 }
 
 #[test]
-fn what_cannot_be_repaired_is_told_with_what_to_do() {
+fn failures_of_a_repair_are_reported_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("logs")).unwrap();
     let repair = |more: &[&str]| {
@@ -432,7 +432,7 @@ fn what_cannot_be_repaired_is_told_with_what_to_do() {
         repair(more).assert(78, ".commit_log.80: it is a FIFO, not a regular file");
     }
     fs::remove_file(&fifo).unwrap();
-    // Too short for a frame: taken away, as by a start.
+    // Too short for a frame: removed, as by a start.
     fs::write(&fifo, "x").unwrap();
     repair(&["logs"]).assert(0, "port 80: nothing to do\n");
     assert!(!fifo.exists());
@@ -456,7 +456,7 @@ fn a_volume_that_is_mounted_read_only_is_named() {
     };
     let told = repair(&["--dry-run"]);
     if told.stdout.is_empty() {
-        // Where a process may not mount, only root can try this.
+        // If a process may not mount, only root can test this.
         return;
     }
     told.assert(

@@ -1,4 +1,4 @@
-//! The logs of a running endpoint are rotated, renamed, cut and deleted, and nothing that was
+//! The logs of a running endpoint are rotated, renamed, truncated and deleted, and nothing
 //! acknowledged is lost.
 
 use std::fs;
@@ -31,7 +31,7 @@ fn accepted(log: &str) -> Vec<String> {
         .collect()
 }
 
-/// The files of a log, the oldest first: those with numbers, then the one that is written.
+/// The files of a log, the oldest first: those with numbers, then the live one.
 fn files(endpoint: &Endpoint, log: &str) -> Vec<PathBuf> {
     let live = endpoint.log_path(log);
     let numbered = (1..).map(|number| PathBuf::from(format!("{}.{number}", live.display())));
@@ -41,7 +41,7 @@ fn files(endpoint: &Endpoint, log: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Said also where the test passes, whose prints are kept back.
+/// Prints even if the test passes, whose output is captured.
 fn tell(text: &str) {
     std::io::stderr()
         .write_all(format!("{text}\n").as_bytes())
@@ -53,7 +53,7 @@ fn text(path: &Path) -> String {
 }
 
 #[test]
-fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
+fn a_log_is_rotated_at_its_size_and_no_record_is_split_lost_or_repeated() {
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix())
         .set("logs.rotate_size", "8KiB")
@@ -65,7 +65,7 @@ fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
     }
     let paths = files(&endpoint, "endpoint_log");
     assert!(paths.len() > 5, "{paths:?}");
-    // Each file by itself has whole records only: `records` checks that.
+    // Each file has only complete records: `records` checks that.
     let found: Vec<String> = paths
         .iter()
         .flat_map(|path| accepted(&text(path)))
@@ -84,7 +84,7 @@ fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
         .map(|path| text(path).lines().count())
         .sum();
     assert_eq!(lines, 60);
-    // A restart goes on with the numbers.
+    // A restart continues with the numbers.
     let count = files(&endpoint, "endpoint_log").len();
     let port = endpoint.address.port();
     let (_printed, dir) = endpoint.stop();
@@ -104,7 +104,7 @@ fn a_log_is_put_aside_at_its_size_and_no_record_is_split_lost_or_doubled() {
 }
 
 #[test]
-fn renames_and_signals_under_load_lose_split_and_double_nothing() {
+fn renames_and_signals_under_load_lose_split_and_repeat_nothing() {
     let seconds = std::env::var("ROTATE_SECONDS")
         .ok()
         .map_or(3, |seconds| seconds.parse().unwrap());
@@ -180,13 +180,13 @@ fn a_log_that_is_deleted_comes_back_with_the_next_push() {
 }
 
 #[test]
-fn logs_whose_directory_is_replaced_go_on_in_the_new_one() {
+fn logs_whose_directory_is_replaced_continue_in_the_new_one() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let drafts = [push(&host), push(&host)];
     let (live, old) = (endpoint.path().join("logs"), endpoint.path().join("old"));
     fs::rename(&live, &old).unwrap();
-    // A file that nobody else can find any more is written while it has a name.
+    // A file that nobody else can find is still written while it has a name.
     assert_eq!(endpoint.exchange(&drafts[0].wire()).status, 201);
     let moved = old.join(endpoint.log_path("endpoint_log").file_name().unwrap());
     assert_eq!(accepted(&text(&moved)), [drafts[0].message_id.as_str()]);
@@ -203,7 +203,7 @@ fn logs_whose_directory_is_replaced_go_on_in_the_new_one() {
         accepted(&endpoint.endpoint_log()),
         [drafts[1].message_id.as_str()]
     );
-    // And it is the new one that is locked.
+    // The new directory is the one that is locked.
     let port = endpoint.address.port();
     let locked = FileOptions {
         dir: live.clone(),
@@ -228,7 +228,7 @@ fn logs_whose_directory_is_replaced_go_on_in_the_new_one() {
 }
 
 #[test]
-fn the_old_log_is_kept_where_no_new_one_can_be_opened() {
+fn the_old_log_stays_in_use_if_no_new_one_can_be_opened() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     let drafts = [push(&host), push(&host), push(&host)];
@@ -238,7 +238,7 @@ fn the_old_log_is_kept_where_no_new_one_can_be_opened() {
         endpoint.path().join("old"),
     );
     fs::rename(&live, &old).unwrap();
-    // Not even root opens a directory for writing.
+    // Even root cannot open a directory for writing.
     fs::create_dir(&live).unwrap();
     assert_eq!(endpoint.exchange(&drafts[1].wire()).status, 201);
     assert_eq!(
@@ -295,7 +295,7 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     assert_eq!(endpoint.exchange(health).status, 503);
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
     endpoint.assert_tells("Less space is free than logs.low_water");
-    // A refusal leaves its line and no details, but for the record that says so.
+    // A refusal leaves its line and no details, except for the record that says so.
     assert_eq!(
         endpoint
             .exchange(&push(&host).without("Authorization").wire())
@@ -312,7 +312,7 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
 }
 
 #[test]
-fn where_space_is_scarce_refusals_leave_nothing_and_pushes_are_accepted() {
+fn if_space_is_scarce_refusals_leave_nothing_and_pushes_are_accepted() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()).set("logs.low_water", "1EiB"));
     for _ in 0..3 {
@@ -324,7 +324,7 @@ fn where_space_is_scarce_refusals_leave_nothing_and_pushes_are_accepted() {
         );
     }
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
-    // What was refused stood before it in the same queue.
+    // The refusals were before it in the same queue.
     assert_eq!(endpoint.access_log().lines().count(), 1);
     assert!(
         records(&endpoint.endpoint_log())
@@ -334,9 +334,9 @@ fn where_space_is_scarce_refusals_leave_nothing_and_pushes_are_accepted() {
 }
 
 #[test]
-fn what_a_stranger_sends_fills_no_more_of_the_log_than_it_took_to_send() {
+fn a_stranger_fills_no_more_of_the_log_than_it_took_to_send() {
     let endpoint = Endpoint::start(&Options::default().set("logs.refused_rate", "10/s"));
-    // Each of these bytes is four in the log.
+    // Each of these bytes becomes four in the log.
     let huge = [
         &[b'X'; 8192][..],
         b" /notifications HTTP/1.1\r\nContent-Length: 0\r\nUser-Agent: ",
@@ -353,7 +353,8 @@ fn what_a_stranger_sends_fills_no_more_of_the_log_than_it_took_to_send() {
     });
     let longest = lines.lines().map(str::len).max().unwrap();
     assert!((1000..1400).contains(&longest), "{longest}");
-    // A record that is begun within the bound is written whole; a second has one such.
+    // A record that begins within the limit is written completely. There is one such record in a
+    // second.
     let seconds = usize::try_from(started.elapsed().as_secs()).unwrap() + 2;
     let bytes = endpoint.endpoint_log().len();
     assert!(
@@ -394,11 +395,12 @@ fn a_flood_of_refusals_is_logged_up_to_its_rate_and_counted_beyond() {
 }
 
 #[test]
-fn access_lines_of_strangers_have_a_budget_and_one_line_a_second_has_the_number_of_the_others() {
+fn access_lines_of_strangers_have_a_budget_and_one_line_a_second_counts_the_rest() {
     const BUDGET: usize = 256 * 1024;
     const REQUESTS: usize = 2000;
     let endpoint = Endpoint::start(&Options::default().set("logs.refused_rate", "0/s"));
-    // Each line has more than a kilobyte, so all of them are eight times what a second may have.
+    // Each line has more than a kilobyte, so all of them have eight times the bytes allowed in a
+    // second.
     let agent = "x".repeat(1000);
     let wire = format!(
         "POST /{} HTTP/1.1\r\nContent-Length: 0\r\nUser-Agent: {agent}\r\n\r\n",
@@ -448,7 +450,7 @@ fn access_lines_of_strangers_have_a_budget_and_one_line_a_second_has_the_number_
     assert_eq!(verified.code, 0, "{verified:?}");
 }
 
-/// A file system of its own, as small as a test needs it. Unmounted at the end.
+/// A separate file system, as small as a test needs it. Unmounted at the end.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -505,8 +507,7 @@ fn on_a_full_disk_a_push_gets_the_room_of_what_strangers_have_in_quarantine() {
     eventually("all are in quarantine", || (kept() == 100).then_some(()));
     let mut filler = fs::File::create(disk.0.path().join("filler")).unwrap();
     while filler.write_all(&[0; 4096]).is_ok() {}
-    // The first one may find no room, and MNS sends it again; what it needed is there within
-    // moments.
+    // The first push may find no room, and MNS retries it. Shortly afterwards there is room.
     let statuses = eventually("there is room", || {
         let statuses: Vec<u16> = (0..20)
             .map(|_| endpoint.exchange(&push(&host).wire()).status)
@@ -552,7 +553,7 @@ fn a_full_disk_gets_no_201_and_heals_without_a_restart() {
         status
     };
     assert_eq!(send(), 201);
-    // The rest of the disk but for some pages, which the next pushes take.
+    // The rest of the disk except for some pages, which the next pushes use.
     let mut file = fs::File::create(&filler).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
     file.set_len(file.metadata().unwrap().len() - 16 * 1024)
@@ -576,7 +577,7 @@ fn a_full_disk_gets_no_201_and_heals_without_a_restart() {
     drop(endpoint);
 }
 
-/// What can be in the place of a file: what it is called, and what makes it at a path.
+/// What can be at the path of a file: its description, and a function that creates it.
 type Obstacle = (&'static str, fn(&Path));
 
 fn obstacles() -> Vec<Obstacle> {
@@ -609,7 +610,7 @@ fn obstacles() -> Vec<Obstacle> {
 }
 
 #[test]
-fn what_is_in_the_place_of_a_log_does_not_end_the_process() {
+fn an_obstacle_at_the_path_of_a_log_does_not_end_the_process() {
     let host = CertificateHost::serving(&key(512));
     let endpoint = Endpoint::start(&Options::trusting(host.prefix()));
     for (number, (kind, make)) in obstacles().into_iter().enumerate() {
@@ -652,7 +653,7 @@ fn what_is_in_the_place_of_a_log_does_not_end_the_process() {
 }
 
 #[test]
-fn a_start_names_what_is_in_the_place_of_a_file_and_verify_does_not_wait_for_it() {
+fn a_start_names_an_obstacle_at_the_path_of_a_file_and_verify_does_not_wait_for_it() {
     for (kind, make) in obstacles() {
         let dir = tempfile::tempdir().unwrap();
         let logs = dir.path().join("logs");
@@ -685,7 +686,7 @@ fn a_start_names_what_is_in_the_place_of_a_file_and_verify_does_not_wait_for_it(
             1,
             &format!("endpoint_log.8080: it is {kind}, not a regular file"),
         );
-        // Rotated, and beside the logs: neither a start nor a stop waits for it.
+        // In rotated files and beside the logs: neither a start nor a stop waits for it.
         fs::rename(
             logs.join("endpoint_log.8080"),
             logs.join("endpoint_log.8080.1"),
@@ -710,7 +711,7 @@ fn a_start_names_what_is_in_the_place_of_a_file_and_verify_does_not_wait_for_it(
     }
 }
 
-/// Makes a file look as if it had last been written so long ago.
+/// Sets the time of the last write of a file to this long ago.
 fn age(path: &Path, span: Duration) {
     let file = fs::File::options().append(true).open(path).unwrap();
     let modified = file.metadata().unwrap().modified().unwrap();
@@ -718,7 +719,7 @@ fn age(path: &Path, span: Duration) {
 }
 
 #[test]
-fn a_clock_that_is_ahead_deletes_nothing_and_a_verified_push_lets_logs_keep_go_on() {
+fn a_clock_that_is_ahead_deletes_nothing_until_a_verified_push_proves_the_time() {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let host = CertificateHost::serving(&key(512));
     let options = Options::trusting(host.prefix()).set("logs.rotate_size", "4KiB");
@@ -748,12 +749,12 @@ fn a_clock_that_is_ahead_deletes_nothing_and_a_verified_push_lets_logs_keep_go_o
     fs::write(dir.path().join("logs/diagnostics.2020-01-02"), "").unwrap();
     age(&dir.path().join("logs/diagnostics.2020-01-01"), DAY * 30);
     age(&dir.path().join("logs/diagnostics.2020-01-02"), DAY * 30);
-    // By the clock all is a month old: it may be right, or a month ahead. And what the start itself
-    // writes proves nothing.
+    // By the clock everything is a month old. The clock may be right or a month ahead, and files
+    // written by this start prove nothing.
     let options = options.set("logs.keep", "7d").set("server.listen", &listen);
     let mut endpoint = Endpoint::start_in(dir, &options);
     for _ in 0..2 {
-        // What an idle round does after it has looked for old files.
+        // Idle work that happens after the search for old files.
         let access = endpoint.log_path("access_log");
         fs::rename(&access, endpoint.path().join("moved")).unwrap();
         eventually("a round is over", || access.exists().then_some(()));

@@ -1,4 +1,5 @@
-//! A path that only MNS and the owner know: what is served under it, and that nothing shows it.
+//! A secret path that only MNS and the owner know: what is served under it, and that nothing prints
+//! it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -63,7 +64,7 @@ fn only_the_secret_path_is_served_and_a_restart_keeps_it() {
 }
 
 #[test]
-fn two_segments_are_served_at_once_so_that_one_can_take_the_others_place() {
+fn two_segments_are_served_at_once_so_that_one_can_replace_the_other() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("path"), format!("{ONE}\n{TWO}\n")).unwrap();
     let file = dir.path().join("path").display().to_string();
@@ -75,7 +76,7 @@ fn two_segments_are_served_at_once_so_that_one_can_take_the_others_place() {
 }
 
 #[test]
-fn it_stands_behind_what_a_proxy_cut_off() {
+fn it_follows_the_part_of_the_path_that_a_proxy_removed() {
     let bench = bench(|options| options.set("server.public_path_prefix", "/a"));
     let secret = segment(&bench.endpoint);
     let draft = bench.draft().to(&format!("/a/n/{secret}")).sign(&key(512));
@@ -135,7 +136,7 @@ fn no_output_shows_a_secret_whatever_is_sent() {
                 .parse()
                 .ok()
         });
-        // A proxy may tell what it was asked for.
+        // A proxy may report the requested path.
         let told = |draft: crate::support::Draft| {
             draft
                 .add("X-Original-URI", &path)
@@ -194,8 +195,8 @@ fn no_output_shows_a_secret_whatever_is_sent() {
             "{}",
             text("endpoint_log")
         );
-        // A request in quarantine is whole, so that it can be verified again: for the owner of the
-        // process alone.
+        // A request in quarantine is complete, so that it can be verified again. Only the owner of
+        // the process can read it.
         let (kept, shown): (Vec<_>, Vec<_>) = files
             .iter()
             .partition(|(path, _)| path.contains("/quarantine."));
@@ -220,7 +221,7 @@ fn no_output_shows_a_secret_whatever_is_sent() {
 }
 
 #[test]
-fn what_came_under_a_path_that_is_no_longer_served_is_not_taken_back() {
+fn requests_to_a_path_that_is_no_longer_served_are_not_recovered() {
     let bench = bench(|options| options.set("accept.topic_owners", "1"));
     let path = format!("/n/{}", segment(&bench.endpoint));
     assert_eq!(status(&bench, &path), 403);
@@ -260,7 +261,7 @@ fn what_came_under_a_path_that_is_no_longer_served_is_not_taken_back() {
 }
 
 #[test]
-fn check_prints_the_address_whole_on_demand_only() {
+fn check_prints_the_complete_address_on_demand_only() {
     let dir = tempfile::tempdir().unwrap();
     let set = |more: &[&str]| {
         let base = [
@@ -322,7 +323,7 @@ fn check_prints_the_address_whole_on_demand_only() {
 }
 
 #[test]
-fn a_file_that_holds_no_secret_stops_the_start() {
+fn a_file_without_a_secret_prevents_the_start() {
     let dir = tempfile::tempdir().unwrap();
     for (text, told) in [("short", "line 1 is no segment"), ("", "holds 0 segments")] {
         fs::write(dir.path().join("path"), text).unwrap();

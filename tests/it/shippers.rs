@@ -1,4 +1,5 @@
-//! The settings for log shippers in `deploy/`: their patterns, over every kind of record and line.
+//! The settings for log shippers in `deploy/`: their patterns are applied to every kind of record
+//! and line.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Every record, told by the empty line at its end and by no pattern.
+/// All records, split by the empty line at their end and by no pattern.
 fn golden() -> Vec<String> {
     let text = file("tests/golden/endpoint_log.txt");
     let records: Vec<String> = text
@@ -23,7 +24,7 @@ fn golden() -> Vec<String> {
     records
 }
 
-/// What a shipper makes of a log where a line for which `begins` holds starts an event.
+/// The events of a shipper for a log in which each line that satisfies `begins` starts one.
 fn events(log: &str, begins: impl Fn(&str) -> bool) -> Vec<String> {
     let mut events: Vec<Vec<&str>> = Vec::new();
     for line in log.lines() {
@@ -55,12 +56,12 @@ fn logtail(log: &str) -> Value {
         .unwrap()
 }
 
-/// Logtail's patterns have to fit from end to end.
+/// Logtail's patterns must match from end to end.
 fn whole(detail: &Value, key: &str) -> Regex {
     Regex::new(&format!(r"\A(?:{})\z", detail[key].as_str().unwrap())).unwrap()
 }
 
-/// The fields that Logtail makes of an event, in the order of its keys.
+/// The fields that Logtail extracts from an event, in the order of its keys.
 fn fields(detail: &Value, event: &str) -> Vec<String> {
     let found = whole(detail, "regex")
         .captures(event)
@@ -86,7 +87,7 @@ fn filebeat_takes_each_record_as_one_event() {
     assert_eq!(events(&log, |line| pattern.is_match(line)), golden());
     let lines_max: usize = yaml(&text, "max_lines").parse().unwrap();
     let bytes_max: usize = yaml(&text, "message_max_bytes").parse().unwrap();
-    // A body of 512 KiB: each byte a line that is indented, or each one escaped.
+    // A body of 512 KiB: each byte becomes an indented line, or an escape.
     assert!(
         lines_max > 512 * 1024 && bytes_max > 512 * 1024 * 6,
         "a record could be cut"
@@ -105,7 +106,8 @@ fn filebeat_reads_the_rotated_files_and_nothing_else() {
     };
     let beside = |path: PathBuf, end: &str| PathBuf::from(format!("{}{end}", path.display()));
     for input in &inputs {
-        // By the first 1024 bytes, the default of version 9, a short log would be left alone.
+        // Identified by the first 1024 bytes, the default of version 9, a short log would be
+        // ignored.
         assert_eq!(
             (
                 yaml(input, "prospector.scanner.fingerprint.enabled"),
@@ -125,8 +127,8 @@ fn filebeat_reads_the_rotated_files_and_nothing_else() {
             let readers = inputs.iter().filter(|input| is_read(input, path)).count();
             assert_eq!(readers, 1, "{}", path.display());
         }
-        // Neither what crashes tore nor what was never acknowledged, nothing packed and nothing of
-        // other ports.
+        // Neither torn ends nor unacknowledged records, nothing compressed and nothing of other
+        // ports.
         let not_read = [
             names.torn(log),
             names.suspect(log, 0),
@@ -157,7 +159,7 @@ fn filebeat_reads_the_rotated_files_and_nothing_else() {
     }
 }
 
-/// Whether an input of Filebeat has a glob for this path and excludes it by no pattern.
+/// Whether an input of Filebeat has a glob that matches this path, and no pattern that excludes it.
 fn is_read(input: &str, path: &Path) -> bool {
     let path = path.to_str().unwrap();
     let globs = Regex::new(r"(?m)^ *- (/\S+)$").unwrap();
@@ -174,8 +176,8 @@ fn is_read(input: &str, path: &Path) -> bool {
     globs.any(|glob| glob.is_match(path)) && !excluded.any(|pattern| pattern.is_match(path))
 }
 
-/// A glob of Go as a pattern, as far as these go: `*` for what is within a directory, and classes
-/// of characters.
+/// Converts a glob of Go to a pattern, as far as needed: `*` within a directory, and character
+/// classes.
 fn glob(glob: &str) -> Regex {
     assert!(!glob.contains(['?', '\\', '{']), "{glob}");
     Regex::new(&format!(

@@ -1,7 +1,7 @@
-//! Whose connection gives way when every slot is taken: never that of a genuine push for that of a
+//! Which connection gives way when every slot is taken: never that of a genuine push for that of a
 //! stranger.
 //!
-//! `SLOTS_KEPT=` sets how many genuine connections are kept.
+//! `SLOTS_KEPT=` sets the number of genuine connections.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -20,12 +20,12 @@ use crate::support::{
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 const STALLED: &[u8] = b"POST /notifications ";
-/// After so long a connection without progress is the first to give way.
+/// After this time a connection without progress is the first to give way.
 const GRACE: Duration = Duration::from_secs(1);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 1);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 1);
 
-/// An endpoint with so few slots, which has the certificate at [`url`].
+/// An endpoint with this many slots, which has the certificate at [`url`] in its cache.
 fn bench(slots: usize) -> Bench {
     let bench = Bench::with(|options| options.set("server.max_connections", &slots.to_string()));
     bench.accept(&genuine(&bench));
@@ -34,7 +34,7 @@ fn bench(slots: usize) -> Bench {
 }
 
 /// Waits until the last push is over: its connection is proved and busy until shortly after its
-/// answer was read, and until then another one gets 503 if there is no other slot.
+/// answer was read. Until then another one gets 503 if there is no other slot.
 fn await_free_slot(bench: &Bench) {
     let other = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
     eventually("its slot is free", || {
@@ -78,7 +78,7 @@ fn connect(from: Ipv4Addr, to: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// Whether the other side has closed it by now. It has sent nothing else.
+/// Whether the other side has closed it. It has sent nothing else.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
     let read = stream.read(&mut [0]);
@@ -90,12 +90,12 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Waits for a while in which nothing comes.
+/// Waits for some time in which nothing arrives.
 fn wait(stream: &TcpStream, span: Duration) {
     assert!(!answer_within(stream, span));
 }
 
-/// The first bytes of a request whose body does not come, in each form.
+/// The beginning of a request whose body does not arrive, in each form.
 fn unfinished(bench: &Bench) -> [(&'static str, Vec<u8>); 4] {
     let forged = Draft::new(ContentFormat::Xml, "m", &url(bench))
         .set("Authorization", STANDARD.encode([7; 64]));
@@ -115,7 +115,7 @@ fn unfinished(bench: &Bench) -> [(&'static str, Vec<u8>); 4] {
 }
 
 #[test]
-fn slow_strangers_at_every_slot_keep_no_genuine_push_out() {
+fn slow_strangers_in_every_slot_block_no_genuine_push() {
     for is_apart in [false, true] {
         let bench = bench(20);
         let (strangers, genuine_from) = (
@@ -155,7 +155,7 @@ fn genuine_connections_between_two_pushes_outlive_every_stranger() {
         for begun in [STALLED, b"", HEALTH] {
             strangers.extend((0..20).map(|_| send(bench.endpoint.address, begun)));
         }
-        // A pause, in which some of them turn slow.
+        // A pause in which some of them become slow.
         wait(&kept[0], GRACE / 2);
         for stream in &mut kept {
             push(&bench, stream);
@@ -181,7 +181,8 @@ fn one_genuine_head_on_many_connections_proves_one_of_them() {
     copies[0].write_all(&draft.body).unwrap();
     assert_eq!(read_answer(&mut copies[0]).status, 201);
     assert!(copies[1..].iter_mut().any(is_closed), "none gave way");
-    // Its body has come: the head proves again, which makes it a duplicate and no stranger.
+    // Its body has arrived: the same head proves again, so this is a duplicate and not a
+    // stranger's.
     let mut again = send(bench.endpoint.address, &draft.head());
     assert_eq!(read_answer(&mut again).status, 100);
     again.write_all(&draft.body).unwrap();
@@ -214,7 +215,7 @@ fn copies_of_a_push_and_pushes_of_others_prove_no_connection() {
                 stream
             })
             .collect();
-        // Two that come slowly, and each has a stranger behind it.
+        // Two that arrive slowly, each followed by a stranger.
         for _ in 0..3 {
             let mut slow = [(); 2].map(|()| send(bench.endpoint.address, b""));
             let _strangers: Vec<TcpStream> = (0..4)
@@ -241,7 +242,7 @@ fn a_connection_that_has_carried_a_push_stalls_like_any_other() {
 }
 
 #[test]
-fn answers_that_nobody_reads_and_certificates_that_do_not_come_hold_no_slot() {
+fn unread_answers_and_missing_certificates_occupy_no_slot() {
     let bench = bench(1);
     let mut unread = send(bench.endpoint.address, b"");
     unread
@@ -258,8 +259,8 @@ fn answers_that_nobody_reads_and_certificates_that_do_not_come_hold_no_slot() {
     wait_for_slot(&bench);
 }
 
-/// A push is taken as soon as the only other connection has been without progress for [`GRACE`], or
-/// before.
+/// A push is accepted at the latest when the only other connection has made no progress for
+/// [`GRACE`].
 #[track_caller]
 fn wait_for_slot(bench: &Bench) {
     let begun = Instant::now();
@@ -276,9 +277,9 @@ fn among_strangers_the_peer_with_most_connections_gives_way() {
     });
 }
 
-/// `false` if connecting took so long that the quiet one had to go.
+/// `false` if connecting took so long that the quiet one had to give way.
 fn has_outlived_the_loud(bench: &Bench) -> bool {
-    // It has said nothing, is the oldest, and is not slow yet.
+    // It has sent nothing, is the oldest, and is not slow yet.
     let mut quiet = connect(OTHER, bench.endpoint.address, b"");
     let began = Instant::now();
     let _loud: Vec<TcpStream> = (0..100)
@@ -301,7 +302,7 @@ fn an_address_that_has_sent_a_push_is_never_the_loud_one() {
     let _balancer: Vec<TcpStream> = (0..100)
         .map(|_| connect(STRANGER, bench.endpoint.address, STALLED))
         .collect();
-    // The one that has said nothing for longest went, not those of a balancer.
+    // The one that has been silent for the longest was closed, not those of a balancer.
     eventually("it gives way", || is_closed(&mut quiet).then_some(()));
 }
 
@@ -323,7 +324,7 @@ fn a_stranger_gets_one_403_on_a_connection_and_a_connection_of_pushes_goes_on() 
     let mut stranger = send(bench.endpoint.address, b"");
     assert!(closes(&mut stranger));
     assert_eq!(stranger.read(&mut [0]).unwrap(), 0);
-    // As behind a proxy that sends the requests of many on one connection.
+    // Like a proxy that sends the requests of several clients on one connection.
     let mut shared = proved(&bench);
     assert!(!closes(&mut shared));
     push(&bench, &mut shared);
@@ -369,7 +370,7 @@ fn the_body_of_a_refused_head_is_read_for_a_second_and_no_longer() {
 }
 
 #[test]
-fn what_comes_behind_a_request_has_the_time_of_a_head() {
+fn bytes_after_a_request_have_the_time_limit_of_a_head() {
     let bench = Bench::with(|options| options.set("server.head_timeout", "300ms"));
     for behind in [
         &b"P"[..],
@@ -393,13 +394,13 @@ fn what_comes_behind_a_request_has_the_time_of_a_head() {
             );
         }
     }
-    // With nothing behind it, its silence is that between two requests.
+    // Without further bytes, silence counts as a pause between two requests.
     let mut kept = send(bench.endpoint.address, HEALTH);
     assert_eq!(read_answer(&mut kept).status, 200);
     wait(&kept, Duration::from_millis(600));
     kept.write_all(HEALTH).unwrap();
     assert_eq!(read_answer(&mut kept).status, 200);
-    // One that comes whole has its own time for everything, however late.
+    // A request that arrives completely has its own time for everything, however late.
     let mut stream = send(
         bench.endpoint.address,
         &[HEALTH, &bench.draft().sign(&key(512)).wire()].concat(),
@@ -414,7 +415,7 @@ fn what_comes_behind_a_request_has_the_time_of_a_head() {
 }
 
 #[test]
-fn what_many_requests_have_made_of_a_buffer_counts_while_it_is_kept() {
+fn a_buffer_that_many_requests_have_enlarged_counts_while_it_exists() {
     let bench = Bench::with(|options| options.set("server.heads_max", "256KiB"));
     let large = format!(
         "GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
@@ -434,7 +435,7 @@ fn what_many_requests_have_made_of_a_buffer_counts_while_it_is_kept() {
 }
 
 #[test]
-fn heads_have_a_bound_together_and_the_largest_go_first() {
+fn heads_have_a_common_limit_and_the_largest_give_way_first() {
     let bench = Bench::with(|options| options.set("server.heads_max", "256KiB"));
     let known = Draft::new(ContentFormat::Xml, "m", &url(&bench)).sign(&key(512));
     bench.accept(&known);
@@ -460,7 +461,7 @@ fn heads_have_a_bound_together_and_the_largest_go_first() {
     }
 }
 
-/// Whether it was closed, with an answer or without.
+/// Whether it was closed, with an answer or without one.
 fn is_gone(stream: &mut TcpStream) -> Option<()> {
     stream.set_nonblocking(true).unwrap();
     let read = stream.peek(&mut [0]);

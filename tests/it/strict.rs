@@ -1,5 +1,5 @@
-//! The strictest settings there are: what is genuine passes, and a captured request is good for
-//! itself only.
+//! The strictest possible settings: genuine pushes pass, and a captured request is only valid
+//! unchanged.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::support::{
 const SEGMENT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa1";
 const OWNER: &str = "1269128356620446";
 
-/// Every list is set and every bound is tight.
+/// Every list is set, and every limit is tight.
 fn strict(options: Options, owner: &str, topic: &str) -> Options {
     let keys = [
         ("accept.topic_owners", owner),
@@ -29,7 +29,7 @@ fn strict(options: Options, owner: &str, topic: &str) -> Options {
         .fold(options, |options, (key, value)| options.set(key, value))
 }
 
-/// With a secret path as well.
+/// The same with a secret path.
 fn start(options: Options) -> (Endpoint, String) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("path"), SEGMENT).unwrap();
@@ -114,8 +114,7 @@ async fn every_push_of_the_emulator_is_accepted_in_every_format() {
     for message in messages {
         client.publish("T", message, "tag").await.unwrap();
     }
-    // The last thing written of a push is its access line: what is read before may end within a
-    // record.
+    // The access line of a push is written last: before that the log may end within a record.
     let all = 3 * messages.len();
     eventually("all have come", || {
         (endpoint.access_log().matches('\n').count() >= all).then_some(())
@@ -139,15 +138,15 @@ async fn every_push_of_the_emulator_is_accepted_in_every_format() {
 }
 
 #[test]
-fn no_body_of_a_publisher_speaks_for_an_owner_or_topic_that_is_accepted() {
+fn no_body_of_a_publisher_can_claim_an_accepted_owner_or_topic() {
     let bench = Bench::with(|options| {
         strict(options, OWNER, "MyTopic1").set("server.paths", "/notifications")
     });
     for format in [ContentFormat::Xml, ContentFormat::Json] {
         let envelope = bench.draft_in(format);
         let (id, body) = (envelope.message_id.clone(), envelope.body.clone());
-        // A stranger's topic, a SIMPLIFIED subscription to our address, and a message id that he
-        // guessed. The oldest pushes had no header for the owner.
+        // A stranger's topic, a SIMPLIFIED subscription to our address, and a guessed message id.
+        // The oldest pushes had no header for the owner.
         let simplified = bench
             .draft_in(ContentFormat::Simplified)
             .set("x-mns-message-id", &id);
@@ -180,7 +179,7 @@ fn no_body_of_a_publisher_speaks_for_an_owner_or_topic_that_is_accepted() {
                 told.text
             );
         }
-        // What MNS wrote is taken: its Content-Type says so, or the headers say all of it.
+        // What MNS wrote is accepted: its Content-Type proves it, or the headers repeat all of it.
         bench.accept(
             &envelope
                 .clone()
@@ -192,13 +191,13 @@ fn no_body_of_a_publisher_speaks_for_an_owner_or_topic_that_is_accepted() {
 }
 
 #[test]
-fn a_captured_request_is_good_for_itself_only() {
+fn a_captured_request_is_only_valid_unchanged() {
     let bench = Bench::with(|options| {
         strict(options, OWNER, "MyTopic1").set("server.paths", "/notifications,/other")
     });
     let xml = bench.draft().sign(&key(512));
     bench.accept(&xml);
-    // The key does not hold: its address is looked at once more, and then not for a minute.
+    // The key does not match: the certificate is fetched once more, and then not for a minute.
     bench.check(
         &xml.clone().to("/other"),
         looked_at(403, Reason::SignatureWrong),
@@ -269,7 +268,7 @@ fn a_captured_request_is_good_for_itself_only() {
     ];
     for (replay, status, reason) in replays {
         let lines = bench.endpoint.access_log().lines().count();
-        // The body as it is, with the length of what is sent.
+        // The original body, with the length of what is sent.
         let replay = replay
             .clone()
             .set("Content-Length", replay.body.len().to_string());
@@ -287,7 +286,7 @@ fn a_captured_request_is_good_for_itself_only() {
             told.text
         );
     }
-    // As it is it is accepted again, and told apart.
+    // Unchanged it is accepted again, and marked as a duplicate.
     assert_eq!(bench.endpoint.exchange(&xml.wire()).status, 201);
     assert!(
         records(&bench.endpoint.endpoint_log())

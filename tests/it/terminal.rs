@@ -1,4 +1,5 @@
-//! What services answer and files hold commands no terminal, whichever command shows it.
+//! No answer of a service and no content of a file can control a terminal, whichever command prints
+//! it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,13 +19,13 @@ use crate::support::{
 const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{2066}\u{200b}\
     \u{feff}\u{2028}\r\nForged line\n";
 
-/// Outputs that act on a terminal, or have a line that a stranger began.
+/// Outputs that control a terminal, or contain a line that a stranger began.
 #[derive(Default)]
 struct Harm(Vec<String>);
 
 impl Harm {
     fn look_at(&mut self, command: &[&str], ended: &Ended) {
-        // JSON keeps what nobody sees: it is for programs, and moves nothing on a terminal.
+        // JSON leaves invisible characters unchanged: it is for programs, and they control nothing.
         let is_json = command.contains(&"json");
         let obeyed = |letter: char| {
             (letter.is_control() && letter != '\n')
@@ -127,7 +128,7 @@ fn no_answer_of_a_service_does() {
             harm.look_at(&json, &against(status, body, &json));
         }
     }
-    // A broken answer is asked for again, with waits, so one command stands for all.
+    // A broken answer is requested again, with waits, so only one command is tested.
     harm.look_at(
         &["topic", "show"],
         &against("404 \u{1b}[2J", HOSTILE, &["topic", "show"]),
@@ -316,7 +317,7 @@ fn no_file_does_and_no_name_of_one() {
     let url = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x.pem";
     run(&["certificate", "add", url, "hostile"]);
 
-    // In the names of certificates and logs, and in their text.
+    // In the names of certificates and logs, and in their contents.
     for name in [
         &b"certs/signing/a.example/\x1b[2J.pem"[..],
         b"certs/signing/\xc2\x9bhost\nForged/x.pem",

@@ -115,7 +115,7 @@ const FENCES: [(&str, &[&str]); 23] = [
     ("sd_listen_fds", &["net/activation.rs"]),
 ];
 
-/// What stands in a shipped configuration for an account id.
+/// The placeholder of a shipped configuration for an account id.
 const PLACEHOLDER: &str = "your-account-id";
 
 fn root() -> PathBuf {
@@ -145,7 +145,7 @@ fn sources() -> Vec<(String, String)> {
             .unwrap()
             .to_owned();
         let text = fs::read_to_string(&path).unwrap();
-        // A page goes on after the line that names its tests.
+        // A page continues after the line that names its tests.
         let text = text.replace("\n#[cfg(test)]\nmod tests;\n", "\n");
         let text = text.split("\n#[cfg(test)]\n").next().unwrap().to_owned();
         (name, text)
@@ -266,14 +266,14 @@ fn the_words_of_mns_have_no_clock_disk_network_or_log() {
 }
 
 #[test]
-fn only_the_verified_road_leads_to_a_decoded_notification() {
+fn only_a_verified_request_yields_a_decoded_notification() {
     let callers: Vec<String> = sources()
         .into_iter()
         .filter(|(name, text)| !name.starts_with("mns/") && text.contains("Notification::decode"))
         .map(|(name, _)| name)
         .collect();
-    // explain and the inspector show what a request holds, and a row what a refused one claims: none
-    // of them answers anybody.
+    // explain and the inspector show what a request contains, and a row shows what a refused one
+    // claims. None of them answers a request.
     assert_eq!(
         callers,
         [
@@ -286,7 +286,7 @@ fn only_the_verified_road_leads_to_a_decoded_notification() {
 }
 
 #[test]
-fn every_file_opens_with_what_it_is() {
+fn every_file_begins_with_its_purpose() {
     for (name, text) in sources() {
         let first = text
             .lines()
@@ -296,7 +296,8 @@ fn every_file_opens_with_what_it_is() {
     }
 }
 
-/// What the layers of the map are, from `mns` up. The modules of [`LAYERS`], and the entry above them.
+/// The titles of the layers on the map, from `mns` up: the modules of [`LAYERS`], and the entry
+/// above them.
 const LAYER_TITLES: [&str; 7] = [
     "Words: what MNS says. Pure: no clock, disk, network, async or log.",
     "Floor: what services share.",
@@ -343,7 +344,7 @@ fn map() -> String {
 }
 
 #[test]
-fn the_map_has_every_file_with_the_sentence_that_it_opens_with() {
+fn the_map_has_every_file_with_its_first_sentence() {
     let path = root().join("docs/ARCHITECTURE.md");
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(MAP_BEGINS).unwrap();
@@ -361,7 +362,7 @@ fn the_map_has_every_file_with_the_sentence_that_it_opens_with() {
 }
 
 #[test]
-fn every_file_that_a_page_names_is_there() {
+fn every_file_that_a_page_names_exists() {
     let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     let modules = LAYERS.concat().join("|");
     let named = regex::Regex::new(&format!(r"`((?:{modules})(?:/[\w/]+)?\.rs)`")).unwrap();
@@ -484,7 +485,7 @@ fn the_shipped_configurations_load() {
             assert_eq!(load(path.clone()).err(), None, "{}", path.display());
             continue;
         }
-        // What has to be filled in does not start before it is.
+        // A configuration with placeholders does not start before they are replaced.
         let error = load(path).expect_err("a placeholder is no owner");
         assert!(
             error.starts_with(&format!("accept.topic_owners = {PLACEHOLDER:?}: ")),
@@ -498,7 +499,7 @@ fn the_shipped_configurations_load() {
 }
 
 #[test]
-fn every_section_of_the_protocol_that_is_cited_is_there() {
+fn every_cited_section_of_the_protocol_exists() {
     let page = fs::read_to_string(root().join("docs/protocol.md")).unwrap();
     let cited = regex::Regex::new(r"protocol\.md (\d\.\d)").unwrap();
     for (name, text) in sources() {
@@ -525,7 +526,7 @@ type Segments = Vec<String>;
 
 /// The paths in a text that begins with one: `a::{b, c::D as E}` has two.
 fn paths(text: &str) -> Vec<Segments> {
-    /// Reads a tree of paths, adds them behind `prefix`, and gives the text after it.
+    /// Reads a tree of paths, adds them after `prefix`, and returns the text after it.
     fn read<'a>(mut text: &'a str, prefix: &[String], found: &mut Vec<Segments>) -> &'a str {
         let mut path = prefix.to_vec();
         loop {
@@ -562,7 +563,7 @@ fn paths(text: &str) -> Vec<Segments> {
     found
 }
 
-/// The files of `src` and what each says outside of its tests and comments.
+/// The files of `src`, and the text of each without its tests and comments.
 struct Files(BTreeMap<String, String>);
 
 impl Files {
@@ -583,8 +584,8 @@ impl Files {
         names.into_iter().find(|name| self.0.contains_key(name))
     }
 
-    /// The file that defines what a path from the crate names: the deepest file that it leads into,
-    /// and from a page on to where the page has it from.
+    /// The file that defines what a path from the crate names: the deepest file that the path leads
+    /// into and, from a page, the file that the page re-exports it from.
     fn defining(&self, path: &[String]) -> Option<String> {
         let mut module: Segments = Vec::new();
         let mut rest = path;
@@ -611,7 +612,7 @@ impl Files {
     /// The files that each file imports from.
     fn imports(&self) -> BTreeMap<&str, Vec<String>> {
         let imports = |name: &str, text: &str| {
-            // `pub(in crate::trust)` is no import.
+            // `pub(in crate::trust)` is not an import.
             let text = text.replace("(in crate::", "(in ");
             let paths = text.split("crate::").skip(1).flat_map(paths);
             let files = paths.filter_map(|path| self.defining(&path));
@@ -627,7 +628,7 @@ impl Files {
             .collect()
     }
 
-    /// The circles: groups of files each of which imports every other, directly or through others.
+    /// The circles: groups of files that all import each other, directly or through others.
     fn circles(&self) -> Vec<Vec<String>> {
         let imports = self.imports();
         let reached = |from: &str| {

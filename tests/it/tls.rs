@@ -1,4 +1,4 @@
-//! TLS: who is let in, for how long, and under which certificate.
+//! TLS: which clients are accepted, for how long, and with which certificate.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,9 +15,9 @@ use crate::support::{
 };
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-/// The last of a connection.
+/// The last request of a connection.
 const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-/// The bound on a handshake.
+/// The time limit of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 fn options() -> Options {
@@ -62,7 +62,7 @@ fn a_push_is_taken_over_tls_1_2_and_1_3_and_the_address_says_https() {
             stream.conn.alpn_protocol(),
             alpn.last().map(|name| name.as_bytes())
         );
-        // Two on one connection, and a goodbye at the end of it.
+        // Two on one connection, closed properly at the end.
         for _ in 0..2 {
             let draft = Draft::new(ContentFormat::Xml, "m", &host.url("a.pem")).sign(&key(512));
             stream.write_all(&draft.wire()).unwrap();
@@ -78,7 +78,7 @@ fn a_push_is_taken_over_tls_1_2_and_1_3_and_the_address_says_https() {
 }
 
 #[test]
-fn who_speaks_no_tls_or_another_protocol_is_closed_and_counted() {
+fn clients_without_tls_or_with_another_protocol_are_closed_and_counted() {
     let (endpoint, identity) = start(&options());
     let refused = secure_with(endpoint.address, identity.client(&[&TLS13], &["h2"])).unwrap_err();
     assert!(
@@ -94,10 +94,10 @@ fn who_speaks_no_tls_or_another_protocol_is_closed_and_counted() {
 }
 
 #[test]
-fn a_silent_handshake_is_cut_and_holds_nobody_up() {
+fn a_silent_handshake_is_closed_and_blocks_nobody() {
     let (endpoint, identity) = start(&options());
     let begun = Instant::now();
-    // One says nothing, one the beginning of a record.
+    // One sends nothing, one the beginning of a record.
     let mut silent = [
         send(endpoint.address, b""),
         send(endpoint.address, b"\x16\x03\x01\x02\x00\x01"),
@@ -137,7 +137,7 @@ fn a_handshake_gives_its_slot_to_a_newcomer() {
 }
 
 #[test]
-fn where_every_slot_is_busy_the_503_comes_over_tls() {
+fn if_every_slot_is_busy_the_503_is_sent_over_tls() {
     let host = CertificateHost::serving(&key(512));
     let options = Options {
         trust: vec![host.prefix()],
@@ -156,7 +156,7 @@ fn is_shown(endpoint: &Endpoint, identity: &Identity) -> bool {
 }
 
 #[test]
-fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
+fn a_changed_pair_is_used_and_an_unusable_one_is_reported_and_ignored() {
     let (endpoint, old) = start(&options());
     let mut open = secure(endpoint.address, &old).unwrap();
     let new = Identity::new();
@@ -165,10 +165,10 @@ fn a_changed_pair_is_taken_and_one_that_cannot_be_used_is_told_and_left() {
         is_shown(&endpoint, &new).then_some(())
     });
     endpoint.assert_tells("Certificate and key of server.tls have changed");
-    // A connection that was open goes on.
+    // An open connection continues.
     open.write_all(HEALTH).unwrap();
     assert_eq!(read_answer(&mut open).status, 200);
-    // Each takes the place of the one before.
+    // Each one replaces the previous one.
     for (number, spoil) in [
         spoil_pair,
         spoil_certificate,

@@ -1,5 +1,5 @@
-//! Files of the builds that synced both logs and had no commit log, opened by this one and the
-//! other way round.
+//! Files of builds without a commit log, which synced both logs, opened by this build and vice
+//! versa.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::support::{CertificateHost, Draft, Endpoint, Options, attribute, key, program, records};
 
-/// What such a build left when it was killed: two messages, the first of them twice. The port in
-/// the names is 8080.
+/// The files of such a build after a kill: two messages, the first of them twice. The port in the
+/// names is 8080.
 const KILLED: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/vectors/two-syncs/killed"
@@ -20,7 +20,7 @@ const STOPPED: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/vectors/two-syncs/stopped"
 );
-/// An older build to run in turn with this one.
+/// An older build that alternates with this one.
 const OLDER: &str = "OLDER_BUILD";
 
 /// The ids of a log's messages, and whether each is a duplicate, in order.
@@ -36,7 +36,7 @@ fn messages(log: &str) -> Vec<(String, bool)> {
         .collect()
 }
 
-/// Puts what an older build left where this endpoint had its logs.
+/// Replaces this endpoint's logs with the files of an older build.
 fn replace_logs(logs: &Path, left: &str, port: u16) {
     fs::remove_dir_all(logs).unwrap();
     fs::create_dir(logs).unwrap();
@@ -53,7 +53,7 @@ fn push(host: &CertificateHost, id: &str) -> Draft {
 }
 
 #[test]
-fn logs_without_a_commit_log_are_kept_and_their_messages_known() {
+fn logs_without_a_commit_log_are_preserved_and_their_messages_known() {
     let host = CertificateHost::serving(&key(512));
     for (left, count) in [(KILLED, 3), (STOPPED, 4)] {
         let options = Options::trusting(host.prefix());
@@ -85,8 +85,8 @@ fn logs_without_a_commit_log_are_kept_and_their_messages_known() {
     }
 }
 
-/// With the program of an older build in [`OLDER`]: stops and kills of both, each time with the
-/// files of the other.
+/// With the program of an older build in [`OLDER`]: stops and kills of both, each followed by the
+/// other build on the same files.
 #[test]
 #[ignore = "needs a build without a commit log, which .ci/long makes"]
 fn an_older_build_and_this_one_take_turns_on_the_same_files() {
@@ -109,7 +109,7 @@ fn an_older_build_and_this_one_take_turns_on_the_same_files() {
     }
 }
 
-/// Two builds in turn on one directory.
+/// Two builds that alternate on one directory.
 struct Turns<'a> {
     host: &'a CertificateHost,
     this: Options,
@@ -118,7 +118,7 @@ struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// Sends all that was sent before and something new, then ends the endpoint.
+    /// Sends all earlier pushes again and a new one, then ends the endpoint.
     fn run(&mut self, older: Option<&Options>, is_killed: bool) {
         let options = Options {
             older: older.and_then(|options| options.older.clone()),

@@ -1,5 +1,4 @@
-//! A machine without IPv6: a filter of the kernel refuses its sockets, as a kernel that was built
-//! without them does.
+//! A machine without IPv6: a seccomp filter refuses its sockets, as a kernel without IPv6 does.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -20,7 +19,7 @@ const SOCKET: i64 = if cfg!(target_arch = "x86_64") {
 const AF_INET6: u64 = 10;
 const EAFNOSUPPORT: u32 = 97;
 
-/// Runs `test` on a thread for which, and for whose processes, there is no IPv6.
+/// Runs `test` on a thread without IPv6, which its child processes inherit.
 fn without_ipv6(test: impl FnOnce() + Send + 'static) {
     let is_ipv6 =
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_INET6).unwrap();
@@ -38,7 +37,7 @@ fn without_ipv6(test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn dual_stack_is_ipv4_where_there_is_no_ipv6() {
+fn without_ipv6_dual_stack_is_ipv4() {
     without_ipv6(|| {
         let endpoint = Endpoint::start(
             &Options::default()
@@ -52,7 +51,7 @@ fn dual_stack_is_ipv4_where_there_is_no_ipv6() {
             crate::support::exchange(address.parse().unwrap(), health).status,
             200
         );
-        // The configuration of serve finds it.
+        // With the configuration of serve.
         let listen = format!("[::]:{}", endpoint.address.port());
         run(endpoint.path(), &["health", "--listen", &listen]).assert(0, "healthy: ");
         let found = run(endpoint.path(), &["check", "--listen", &listen]);
@@ -64,7 +63,7 @@ fn dual_stack_is_ipv4_where_there_is_no_ipv6() {
 }
 
 #[test]
-fn an_address_of_ipv6_is_no_address_where_there_is_no_ipv6() {
+fn without_ipv6_an_ipv6_address_cannot_be_used() {
     without_ipv6(|| {
         let dir = tempfile::tempdir().unwrap();
         let flags = ["--log-dir", "logs", "--listen", "[::1]:0"];

@@ -1,4 +1,4 @@
-//! A service that answers what it is told to, and remembers what it was asked.
+//! A service with scripted answers that records its requests.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::Request;
 
-/// Answers one request for each connection, in order, and closes.
+/// Answers one request on each connection, in order, and closes it.
 pub struct ApiHost {
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Request<Bytes>>>>,
 }
 
 impl ApiHost {
-    /// Each answer is a status line without its version, and a body. An empty one breaks the
+    /// Each answer is a status line without the version, and a body. An empty one breaks the
     /// connection.
     pub fn start(answers: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -26,7 +26,7 @@ impl ApiHost {
             .map(|(status, body)| ((*status).to_owned(), (*body).to_owned()))
             .collect();
         let asked = requests.clone();
-        // Ends with its answers.
+        // The thread ends after its last answer.
         std::thread::spawn(move || {
             while let Some((status, body)) = answers.pop_front() {
                 let (mut stream, _) = listener.accept().unwrap();
@@ -51,7 +51,7 @@ impl ApiHost {
     }
 }
 
-/// The next request; `None` where the connection ends before it is whole.
+/// The next request. `None` if the connection ends before it is complete.
 pub fn read(stream: &mut TcpStream) -> Option<Request<Bytes>> {
     let mut head = Vec::new();
     let mut byte = [0];

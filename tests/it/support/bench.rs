@@ -1,4 +1,4 @@
-//! An endpoint beside which every trace of a refusal is looked up: answer, access line, record,
+//! An endpoint with checks of everything that a refusal leaves: answer, access line, record,
 //! fetches.
 
 use std::io::Write;
@@ -17,27 +17,27 @@ use crate::support::{
     read_answer, records, send,
 };
 
-/// The name of a certificate that nobody has asked for.
+/// The name of a certificate that is not cached.
 pub fn file() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     format!("{}.pem", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// What a refusal must look like.
+/// The expected traces of a refusal.
 #[derive(Clone, Copy)]
 pub struct Refusal {
     pub status: u16,
     pub reason: Reason,
     pub level: &'static str,
-    /// How often the certificate host was asked.
+    /// The expected number of requests to the certificate host.
     pub fetches: usize,
-    /// Whether the signature was looked at: then the record says what it should have been that of.
+    /// Whether the signature was compared. The record then contains the expected string to sign.
     pub looked_at: bool,
     /// Whether the body was read.
     pub has_body: bool,
 }
 
-/// Refused before anything was fetched.
+/// Refused before any fetch.
 pub fn cheap(status: u16, reason: Reason) -> Refusal {
     Refusal {
         status,
@@ -49,7 +49,7 @@ pub fn cheap(status: u16, reason: Reason) -> Refusal {
     }
 }
 
-/// Refused with the head, the body unread.
+/// Refused after the head, with the body unread.
 pub fn unread(status: u16, reason: Reason) -> Refusal {
     Refusal {
         has_body: false,
@@ -57,7 +57,7 @@ pub fn unread(status: u16, reason: Reason) -> Refusal {
     }
 }
 
-/// Refused after one fetch and a look at the signature.
+/// Refused after one fetch and a comparison of the signature.
 pub fn looked_at(status: u16, reason: Reason) -> Refusal {
     Refusal {
         fetches: 1,
@@ -66,7 +66,7 @@ pub fn looked_at(status: u16, reason: Reason) -> Refusal {
     }
 }
 
-/// The table of product.md, written down a second time: body, title, place, needed headers.
+/// The contract of refusals, written down independently: body, title, place, required headers.
 type Row = (
     &'static str,
     &'static str,
@@ -135,7 +135,8 @@ fn row(refusal: Refusal) -> Row {
     }
 }
 
-/// Whether it is said of a push that MNS did send: other peers get one 403 on a connection.
+/// Whether the reason applies to pushes that MNS did send. Other peers get only one 403 on a
+/// connection.
 fn is_of_mns(reason: Reason) -> bool {
     let of_mns = [
         Reason::KeyTooSmall,
@@ -164,7 +165,7 @@ impl Bench {
         let endpoint = Endpoint::start(&set(
             Options::listing(&host.prefix()).set("logs.refused_rate", "off")
         ));
-        // The record of the start is not waited for by the program.
+        // The program does not wait for the record of the start.
         eventually("the start is logged", || {
             (!endpoint.endpoint_log().is_empty()).then_some(())
         });
@@ -175,8 +176,7 @@ impl Bench {
         }
     }
 
-    /// A push that is right in every way but for its signature, with a certificate that nobody has
-    /// asked for.
+    /// A push that only lacks its signature, with a certificate that is not cached.
     pub fn draft(&self) -> Draft {
         self.draft_in(ContentFormat::Xml)
     }
@@ -189,7 +189,7 @@ impl Bench {
         records(&self.endpoint.endpoint_log())
     }
 
-    /// The access lines, once there are more than `before`; there must be one more and no others.
+    /// The new access line, once there are more than `before`. There must be exactly one.
     #[track_caller]
     pub fn next_line(&self, before: usize) -> String {
         let log = eventually("the answer is in the access log", || {
@@ -200,13 +200,13 @@ impl Bench {
         log.lines().last().unwrap().to_owned()
     }
 
-    /// Sends a draft as it is; it must be refused so.
+    /// Sends a draft unchanged. It must be refused as given.
     #[track_caller]
     pub fn check(&self, draft: &Draft, refusal: Refusal) -> Entry {
         self.check_wire(draft, &draft.wire(), refusal)
     }
 
-    /// The same where something else than the draft's own bytes goes over the wire.
+    /// The same with other bytes on the wire than the draft's.
     #[track_caller]
     pub fn check_wire(&self, draft: &Draft, wire: &[u8], refusal: Refusal) -> Entry {
         self.check_on(draft, refusal, |stream| stream.write_all(wire).unwrap())
@@ -250,8 +250,8 @@ impl Bench {
         assert!(line.contains("\"POST\" \"201\" "));
     }
 
-    /// The answer and its access line. A refusal is answered first: what follows must not take its
-    /// line for its own.
+    /// The answer and its access line. A refusal is answered before its line is written, so this
+    /// waits for the line.
     #[track_caller]
     pub fn ask(&self, draft: &Draft) -> (Answer, String) {
         let lines = self.endpoint.access_log().lines().count();
@@ -374,7 +374,7 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
     let needed: Vec<&str> = needed
         .filter(|name| !["RequestTime", "RequestId"].contains(name) || request_time.is_some())
         .collect();
-    // Of a body that is no notification all or nothing but the message can be read.
+    // Of an invalid notification either all attributes can be read or only the message.
     let names: Vec<&str> = match refusal.status {
         400 => names
             .into_iter()
@@ -448,7 +448,7 @@ fn assert_record(entry: &Entry, draft: &Draft, refusal: Refusal, peer: &str, sho
     assert_eq!(unescape(body.as_bytes()), &read[..read.len().min(shown)]);
 }
 
-/// The time that many seconds from now, as a header and as it is.
+/// The time this many seconds from now, as a header and as a value.
 fn date_of(seconds: i64) -> (String, SystemTime) {
     #[expect(
         clippy::disallowed_methods,
@@ -468,7 +468,7 @@ pub fn date(seconds: i64) -> String {
     date_of(seconds).0
 }
 
-/// Waits that long for an answer without taking it; says whether one came.
+/// Waits this long for an answer without reading it. Returns whether one arrived.
 pub fn answer_within(stream: &TcpStream, span: Duration) -> bool {
     stream.set_read_timeout(Some(span)).unwrap();
     let came = stream.peek(&mut [0]).is_ok();

@@ -1,4 +1,4 @@
-//! The bucket that certificates lie in, and all the ways in which it can fail.
+//! A host for certificates, and the ways in which it can fail.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -13,17 +13,17 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub enum Mode {
     /// With these bytes.
     Serve(Vec<u8>),
-    /// With this whole answer, head included.
+    /// With this complete answer, including its head.
     Raw(Vec<u8>),
     /// Not at all, while the connection stays open.
     Stall,
     /// By closing the connection.
     Hang,
-    /// To one target with these bytes, to every other one not at all.
+    /// With these bytes for one target, and not at all for others.
     Only(&'static str, Vec<u8>),
 }
 
-/// Serves `http://ADDRESS/anything` on a port of its own and counts the requests.
+/// Serves `http://ADDRESS/anything` on its own port and counts the requests.
 pub struct CertificateHost {
     pub address: SocketAddr,
     mode: Arc<Mutex<Mode>>,
@@ -36,7 +36,7 @@ impl CertificateHost {
         Self::listen(mode, None)
     }
 
-    /// Serves `https://localhost:PORT/anything`; gives the PEM of the root to trust as well.
+    /// Serves `https://localhost:PORT/anything`. Also returns the PEM of the root to trust.
     pub fn start_tls(mode: Mode) -> (Self, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -63,7 +63,7 @@ impl CertificateHost {
         };
         let (mode_of_thread, requests_of_thread) = (host.mode.clone(), host.requests.clone());
         let served_of_thread = host.served.clone();
-        // Ends with the process: it only waits for connections.
+        // Ends with the process, because it only waits for connections.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (mode, requests) = (mode_of_thread.clone(), requests_of_thread.clone());
@@ -93,7 +93,7 @@ impl CertificateHost {
         *self.mode.lock().unwrap() = mode;
     }
 
-    /// How many requests came so far.
+    /// How many requests have arrived.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }

@@ -1,7 +1,7 @@
 //! A disk in memory with faults: files, their names, and what a power cut leaves of both.
 //!
-//! It knows directories, files and names, no logs: what rotates, reopens and deletes them is the
-//! real code.
+//! It knows directories, files and names, but no logs: the real code rotates, reopens and deletes
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -16,38 +16,39 @@ use mns_endpoint::disk::{self, DiskFile, FileId, Open};
 use mns_endpoint::journal::{FileOptions, Log, LogFiles, OpenError};
 use strum::IntoEnumIterator as _;
 
-/// Where the logs are. The tests say `endpoint_log.3` for `endpoint_log.80.3`.
+/// The directory of the logs. The tests write `endpoint_log.3` for `endpoint_log.80.3`.
 const DIR: &str = "/logs";
 const PORT: u16 = 80;
 
 /// The content of a file.
 #[derive(Debug, Clone)]
 pub struct File {
-    /// What a read gives.
+    /// The content that a read returns.
     pub live: Vec<u8>,
-    /// What was there at the last sync.
+    /// The content at the last sync.
     pub durable: Vec<u8>,
-    /// What somebody copied away each time before he cut it.
+    /// Copies that somebody made before truncating it.
     pub copies: Vec<Vec<u8>>,
     /// When it was last written.
     pub modified: SystemTime,
-    /// Which blocks a sync that failed has made the system forget: the next sync is a success, and
-    /// they are not on the disk.
+    /// Blocks that the system dropped after a failed sync: the next sync succeeds, but they are not
+    /// on the disk.
     forgotten: BTreeSet<usize>,
     /// It is overwritten in place, so a power cut may damage any page that was being written.
     is_overwritten: bool,
 }
 
-/// What a power cut takes at once of a log.
+/// The unit of a log that a power cut can lose.
 const BLOCK: usize = 16;
-/// What it takes at once of a file that is overwritten in place.
+/// The unit of a file that is overwritten in place.
 const PAGE: usize = 4096;
 
 impl File {
-    /// What is there of what was written since the last sync: each block by itself, or not.
+    /// What is left of the bytes written since the last sync: each block survives independently or
+    /// not.
     fn after_power_cut(&self, random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
         if !self.is_overwritten && !self.live.starts_with(&self.durable) && random(2) == 0 {
-            // It was cut, and that was not synced.
+            // It was truncated, and that was not synced.
             return self.durable.clone();
         }
         let shortest = self.durable.len().min(self.live.len());
@@ -75,7 +76,7 @@ impl File {
         left
     }
 
-    /// Bytes were written from a place on.
+    /// Records that bytes were written from an offset on.
     fn is_written(&mut self, start: usize, len: usize) {
         for block in start / BLOCK..(start + len).div_ceil(BLOCK) {
             self.forgotten.remove(&block);
@@ -91,7 +92,7 @@ impl File {
         }
     }
 
-    /// A sync fails: the system takes what it could not write for written.
+    /// A sync fails: the system considers what it could not write as written.
     fn forget(&mut self) {
         let old = |place: usize| self.durable.get(place).copied().unwrap_or_default();
         let blocks = self.live.chunks(BLOCK).enumerate();
@@ -111,7 +112,7 @@ impl File {
         self.live == self.durable
     }
 
-    /// Whether a sync that failed made the system forget a part of it.
+    /// Whether a failed sync made the system drop a part of it.
     pub fn is_forgotten(&self) -> bool {
         !self.forgotten.is_empty()
     }
@@ -134,47 +135,47 @@ struct Moved {
     reason = "each is a fault that a test switches on"
 )]
 pub struct Disk {
-    /// In the order in which they were made.
+    /// In the order in which they were created.
     pub files: Vec<File>,
     /// The names in the directory at the path of the logs.
     pub names: Names,
-    /// All states of the names since that directory was last synced, that one first.
+    /// All states of the names since the directory was last synced, the synced one first.
     unsynced_names: Vec<Names>,
-    /// The number of that directory, from 1; 0 if there is none.
+    /// The number of the directory, from 1; 0 if it does not exist.
     dir: u64,
     dirs_made: u64,
-    /// The name of the directory is not synced into the one above it.
+    /// The name of the directory is not synced into its parent.
     is_dir_unsynced: bool,
     moved: Vec<Moved>,
-    /// By log, which file the last process opened that did.
+    /// By log, the file that the last process opened.
     pub open: [usize; 2],
     locks: BTreeMap<usize, usize>,
     handles_made: usize,
-    /// The next writes take only so many bytes and then fail.
+    /// The next writes accept only this many bytes and then fail.
     pub room: Option<usize>,
     pub fail_sync: bool,
-    /// The logs cannot be synced, and other files can.
+    /// Syncs of logs fail, syncs of other files succeed.
     pub fail_sync_of_logs: bool,
-    /// The next look at a length fails.
+    /// The next query of a length fails.
     pub fail_len: bool,
     pub fail_truncate: bool,
-    /// No file can be made or opened for appending.
+    /// No file can be created or opened for appending.
     pub fail_open: bool,
-    /// This log cannot be made or opened.
+    /// This log cannot be created or opened.
     pub fail_open_of: Option<Log>,
     pub fail_sync_names: bool,
     /// Syncs of logs.
     pub syncs: usize,
     /// Appends to logs.
     pub appends: usize,
-    /// Which endpoint logs were read from, by name.
+    /// The names of the endpoint logs that were read.
     pub reads: Vec<String>,
     /// A defect: the next append panics.
     pub panics: bool,
-    /// While set, a sync waits.
+    /// While set, a sync blocks.
     pub stalled: bool,
     pub free: Option<u64>,
-    /// After so many calls the machine stands still: nothing more is done.
+    /// After this many calls the machine stops: nothing more is done.
     pub calls_left: Option<usize>,
 }
 
@@ -197,7 +198,7 @@ struct Handle {
 enum What {
     File(usize),
     Directory(u64),
-    /// What the directory of the logs is in.
+    /// The parent of the directory of the logs.
     Above,
 }
 
@@ -218,7 +219,7 @@ impl FaultyDisk {
         Self::as_it_is(disk)
     }
 
-    /// A disk as a crash left it.
+    /// A disk in the state that a crash left.
     pub fn as_it_is(disk: Disk) -> Self {
         Self {
             disk: Arc::new((Mutex::new(disk), Condvar::new())),
@@ -235,7 +236,7 @@ impl FaultyDisk {
         LogFiles::open_on(Arc::new(self.clone()), options)
     }
 
-    /// The same, where it cannot fail.
+    /// The same, but it must succeed.
     pub fn open(&self) -> LogFiles {
         self.try_open().expect("the logs cannot be opened")
     }
@@ -252,7 +253,7 @@ impl FaultyDisk {
     }
 }
 
-/// The name of a log with its port in it; any other name as it is.
+/// The name of a log with its port; any other name unchanged.
 fn long(name: &str) -> String {
     for log in Log::iter() {
         match name.strip_prefix(log.name()) {
@@ -265,7 +266,7 @@ fn long(name: &str) -> String {
     name.to_owned()
 }
 
-/// The log that a name is that of, while it is written.
+/// The log of which a name is the live file.
 fn log_of(name: &str) -> Option<Log> {
     Log::iter().find(|log| name == long(log.name()))
 }
@@ -290,7 +291,7 @@ impl Disk {
         &mut self.files[open]
     }
 
-    /// Whether both files that are open are those that the names lead to.
+    /// Whether both open files are those that the names lead to.
     pub fn is_at_home(&self) -> bool {
         Log::iter().all(|log| self.names.get(&long(log.name())) == Some(&self.open[index(log)]))
     }
@@ -300,21 +301,20 @@ impl Disk {
         self.names.get(&long(name)).map(|file| &self.files[*file])
     }
 
-    /// The same, to change it.
+    /// The same, mutable.
     pub fn named_mut(&mut self, name: &str) -> &mut File {
         let file = self.names[&long(name)];
         &mut self.files[file]
     }
 
-    /// Somebody else appends to a log, and syncs it.
+    /// Somebody else appends to a log and syncs it.
     pub fn append_durably(&mut self, name: &str, bytes: &[u8]) {
         let file = self.named_mut(name);
         file.live.extend_from_slice(bytes);
         file.durable.clone_from(&file.live);
     }
 
-    /// The files at the name of a log and at those of its rotated ones, which a start reads: the
-    /// oldest first.
+    /// The live file of a log and its rotated ones, which a start reads: the oldest first.
     pub fn readable(&self, log: Log) -> Vec<usize> {
         let mut found = self.rotated(log);
         found.extend(self.names.get(&long(log.name())));
@@ -339,13 +339,13 @@ impl Disk {
         all.map(|(name, file)| (name, *file)).collect()
     }
 
-    /// What is set aside of both logs.
+    /// The torn ends of both logs that were set aside.
     pub fn aside(&self) -> Vec<u8> {
         let torn = Log::iter().filter_map(|log| self.named(&format!("{}.torn", log.name())));
         torn.flat_map(|file| file.live.clone()).collect()
     }
 
-    /// The snapshot of what is known of duplicates.
+    /// The snapshot of the duplicates.
     pub fn seen(&self) -> Option<Vec<u8>> {
         let file = self.names.get(".endpoint_log.80.seen")?;
         Some(self.files[*file].live.clone())
@@ -358,7 +358,7 @@ impl Disk {
         }
     }
 
-    /// Gives a file another name, as somebody else does.
+    /// Somebody else renames a file.
     pub fn rename(&mut self, old: &str, new: &str) {
         self.rename_long(&long(old), &long(new));
     }
@@ -372,18 +372,18 @@ impl Disk {
         true
     }
 
-    /// Takes a name away, as somebody else does.
+    /// Somebody else removes a name.
     pub fn delete(&mut self, name: &str) {
         self.names.remove(&long(name));
         self.unsynced_names.push(self.names.clone());
     }
 
-    /// Makes a file, as somebody else does.
+    /// Somebody else creates a file.
     pub fn make(&mut self, name: &str, content: &[u8]) {
         self.make_exactly(&long(name), content);
     }
 
-    /// The same, with its name as it is on disk.
+    /// The same, with the exact name on disk.
     pub fn make_exactly(&mut self, name: &str, content: &[u8]) {
         let file = self.make_if_missing(name);
         let file = &mut self.files[file];
@@ -392,7 +392,7 @@ impl Disk {
         file.modified = SystemClock.now();
     }
 
-    /// Moves the directory away, as somebody else does.
+    /// Somebody else moves the directory away.
     pub fn move_dir(&mut self) {
         if self.dir > 0 {
             self.moved.push(Moved {
@@ -404,7 +404,7 @@ impl Disk {
         (self.dir, self.is_dir_unsynced) = (0, false);
     }
 
-    /// Makes the directory if there is none, as somebody else does who does not sync it.
+    /// Somebody else creates the directory if it does not exist, without syncing it.
     pub fn make_dir(&mut self) {
         if self.dir == 0 {
             self.dirs_made += 1;
@@ -417,8 +417,7 @@ impl Disk {
         self.dir > 0
     }
 
-    /// Cuts the file that a name leads to, as somebody else does, who copied the rest away first or
-    /// not.
+    /// Somebody else truncates the file that a name leads to, possibly after copying the rest.
     pub fn cut(&mut self, name: &str, len: usize, copies: bool) {
         let Some(file) = self.names.get(&long(name)) else {
             return;
@@ -431,7 +430,7 @@ impl Disk {
         file.durable.clone_from(&file.live);
     }
 
-    /// Makes all names durable, as somebody else's do who made them long ago.
+    /// Makes all names durable, as if they had been created long ago.
     pub fn make_durable(&mut self) {
         self.sync_names(self.dir);
         self.is_dir_unsynced = false;
@@ -463,7 +462,7 @@ impl Disk {
         }
     }
 
-    /// Counts a call; an error once the machine stands still.
+    /// Counts a call. Fails once the machine has stopped.
     fn call(&mut self) -> io::Result<()> {
         match &mut self.calls_left {
             Some(0) => Err(io::Error::other("the machine stands still")),
@@ -475,7 +474,7 @@ impl Disk {
         }
     }
 
-    /// A call that needs the directory to be there.
+    /// A call that requires the directory.
     fn call_below(&mut self) -> io::Result<()> {
         self.call()?;
         if self.dir == 0 {
@@ -484,7 +483,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Whether the machine stands still.
+    /// Whether the machine has stopped.
     pub fn is_dead(&self) -> bool {
         self.calls_left == Some(0)
     }
@@ -704,7 +703,7 @@ impl DiskFile for Handle {
         assert!(!self.appends, "Linux would append this");
         self.disk.with(|disk| {
             disk.call()?;
-            // It may stop in the middle of this.
+            // The machine may stop in the middle of this.
             let taken = if disk.is_dead() {
                 bytes.len() / 2
             } else {
@@ -712,7 +711,7 @@ impl DiskFile for Handle {
             };
             let start = usize::try_from(offset).unwrap();
             let file = &mut disk.files[self.what.file()];
-            // Only what makes a file longer takes room.
+            // Only extending a file needs space.
             let longer = (start + taken).saturating_sub(file.live.len());
             if let Some(room) = &mut disk.room {
                 if longer > *room {
@@ -735,7 +734,7 @@ impl DiskFile for Handle {
             disk.appends += usize::from(self.is_log);
             let mut taken = disk.room.unwrap_or(bytes.len()).min(bytes.len());
             if disk.is_dead() {
-                // It stopped in the middle of this.
+                // The machine stopped in the middle of this.
                 taken /= 2;
             }
             if let Some(room) = &mut disk.room {

@@ -1,6 +1,7 @@
 //! A push made by hand, so that every part of it can be wrong.
 //!
-//! The string to sign is built here a second time, on purpose: as an oracle for the program's own.
+//! The string to sign is deliberately implemented a second time here, as an oracle for the
+//! program's own.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -21,12 +22,12 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A push of `message` whose certificate lies at `certificate_url`, right in every way.
+    /// A valid push of `message` whose certificate is at `certificate_url`.
     pub fn new(format: ContentFormat, message: impl AsRef<[u8]>, certificate_url: &str) -> Self {
         Self::of(&new_message_id(), format, message.as_ref(), certificate_url)
     }
 
-    /// The same with a message id of the caller's.
+    /// The same with a message id that the caller chooses.
     pub fn of(id: &str, format: ContentFormat, message: &[u8], certificate_url: &str) -> Self {
         let text = |text: &str| Cow::Owned(text.as_bytes().to_vec());
         let notification = Notification {
@@ -57,7 +58,7 @@ impl Draft {
         }
     }
 
-    /// A push of a body as it is, with the headers that every push has.
+    /// A push with this body unchanged, and the headers that every push has.
     pub fn with_body(body: impl Into<Vec<u8>>, certificate_url: &str) -> Self {
         #[expect(
             clippy::disallowed_methods,
@@ -83,7 +84,7 @@ impl Draft {
             .set("x-mns-signing-cert-url", STANDARD.encode(certificate_url))
     }
 
-    /// A request as it came, read back.
+    /// Parses a request as it was received.
     pub fn read(wire: &[u8]) -> Self {
         let end = wire
             .windows(4)
@@ -106,7 +107,7 @@ impl Draft {
         }
     }
 
-    /// Where its certificate is.
+    /// The address of its certificate.
     pub fn certificate_url(&self) -> String {
         String::from_utf8(
             STANDARD
@@ -125,13 +126,13 @@ impl Draft {
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// Sets a header in place of those with its name.
+    /// Sets a header, replacing those with its name.
     pub fn set(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self = self.without(name);
         self.add(name, value)
     }
 
-    /// Adds a header, doubled or not.
+    /// Adds a header, even if there is one with its name.
     pub fn add(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers
             .push((name.to_owned(), value.as_ref().to_vec()));
@@ -159,14 +160,14 @@ impl Draft {
         self.set("Content-md5", value)
     }
 
-    /// Another body under the headers that stand there: only its length is told anew.
+    /// Another body with the same headers, except for the updated length.
     pub fn swap_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         let length = self.body.len().to_string();
         self.set("Content-length", length)
     }
 
-    /// What MNS would sign.
+    /// The text that MNS would sign.
     pub fn string_to_sign(&self) -> Vec<u8> {
         let value = |name: &str| self.header(name).unwrap_or_default().to_vec();
         let mut lines = vec![
@@ -196,12 +197,12 @@ impl Draft {
         self.set("Authorization", STANDARD.encode(signature))
     }
 
-    /// As it goes over the wire.
+    /// The bytes on the wire.
     pub fn wire(&self) -> Vec<u8> {
         [self.head(), self.body.clone()].concat()
     }
 
-    /// The head alone, with its empty line.
+    /// Only the head, with its empty line.
     pub fn head(&self) -> Vec<u8> {
         let mut wire = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
         for (name, value) in &self.headers {

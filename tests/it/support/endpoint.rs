@@ -1,4 +1,4 @@
-//! A real `mns-endpoint serve` in a directory of its own.
+//! A real `mns-endpoint serve` in its own directory.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
@@ -12,23 +12,23 @@ use tempfile::TempDir;
 
 use crate::support::{Answer, eventually, exchange, whole};
 
-/// What is off unless a test asks for it: the admin listener, of which all would have one port, and
-/// the fetch of the known certificate, which would leave this machine. The commit log is as small as
-/// it can be.
+/// What is off unless a test needs it: the admin listener, whose port all tests would share, and
+/// the fetch of the known certificate, which would leave this machine. The commit log has the
+/// minimum size.
 pub const OFF: [(&str, &str); 3] = [
     ("MNS_ENDPOINT_ADMIN__LISTEN", "off"),
     ("MNS_ENDPOINT_SIGNING__PREFETCH", "false"),
     ("MNS_ENDPOINT_LOGS__COMMIT_LOG", "8MiB"),
 ];
 
-/// The program, with no configuration from outside but for what is [`OFF`].
+/// The program without any external configuration, except for [`OFF`].
 pub fn program() -> Command {
     let mut command = cleared(Path::new(env!("CARGO_BIN_EXE_mns-endpoint")));
     command.envs(OFF);
     command
 }
 
-/// A program of an older build, which stops at a key that it does not know.
+/// The program of an older build, which rejects keys that it does not know.
 fn older_program(path: &Path) -> Command {
     let mut command = cleared(path);
     command.envs(
@@ -49,10 +49,10 @@ fn cleared(path: &Path) -> Command {
     command
 }
 
-/// The program with a socket that is already open, by the protocol of systemd.
+/// The program with a socket that is already open, by systemd's protocol.
 pub fn activated(socket: &TcpListener) -> Command {
     let mut command = Command::new("/bin/sh");
-    // The number of the process is known only inside of it, and the socket has to be file 3.
+    // The process id is only known inside the process, and the socket has to be file descriptor 3.
     let hand_over = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\"";
     command.env_clear().env("TZ", "UTC").envs(OFF).args([
         "-c",
@@ -63,7 +63,7 @@ pub fn activated(socket: &TcpListener) -> Command {
     command
 }
 
-/// How an endpoint is started.
+/// The options for starting an endpoint.
 #[derive(Default, Clone)]
 pub struct Options {
     /// Keys and values for `--set`.
@@ -74,9 +74,9 @@ pub struct Options {
     pub flags: Vec<String>,
     /// The environment.
     pub environment: Vec<(String, String)>,
-    /// A socket that is handed over as a service manager does.
+    /// A socket to hand over as a service manager does.
     pub socket: Option<Arc<TcpListener>>,
-    /// An older build to start in place of this one.
+    /// An older build to start instead of this one.
     pub older: Option<PathBuf>,
 }
 
@@ -88,8 +88,8 @@ impl Options {
         }
     }
 
-    /// A prefix that the configuration lists beside MNS's: certificates from there are kept, and a
-    /// change of key is told.
+    /// A prefix that the configuration lists beside MNS's: certificates from there are saved, and a
+    /// change of key is reported.
     pub fn listing(prefix: &str) -> Self {
         let of_mns = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/,\
             https://mns-cert.oss-{region}.aliyuncs.com/";
@@ -110,10 +110,10 @@ impl Options {
     }
 }
 
-/// A running endpoint. Killed where a test forgets it.
+/// A running endpoint. Killed when dropped.
 pub struct Endpoint {
     pub address: SocketAddr,
-    /// The lines of the start, as printed.
+    /// The lines that the start printed.
     pub start_lines: Vec<String>,
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -125,7 +125,7 @@ impl Endpoint {
         Self::start_in(tempfile::tempdir().unwrap(), options)
     }
 
-    /// Starts in a directory in which another one may have run.
+    /// Starts in a directory that another endpoint may have used.
     pub fn start_in(dir: TempDir, options: &Options) -> Self {
         let mut command = match (&options.older, &options.socket) {
             (Some(older), _) => older_program(older),
@@ -188,19 +188,19 @@ impl Endpoint {
             .join(format!("{name}.{}", self.address.port()))
     }
 
-    /// The whole records of the endpoint log, without one that is just being written.
+    /// The complete records of the endpoint log, without one that is being written.
     pub fn endpoint_log(&self) -> String {
         let path = self.log_path("endpoint_log");
         let is_json = std::fs::read(&path).unwrap().starts_with(b"{");
         whole(&path, if is_json { "\n" } else { "\n\n" })
     }
 
-    /// The whole lines of the access log, without one that is just being written.
+    /// The complete lines of the access log, without one that is being written.
     pub fn access_log(&self) -> String {
         whole(&self.log_path("access_log"), "\n")
     }
 
-    /// Waits until the diagnostic log has said something: it is written in the background.
+    /// Waits until the diagnostic log contains a text. It is written in the background.
     #[track_caller]
     pub fn assert_tells(&self, text: &str) {
         eventually(&format!("{text:?} is told"), || {
@@ -208,18 +208,18 @@ impl Endpoint {
         });
     }
 
-    /// Ends it, and gives all that the diagnostic log has said.
+    /// Ends it, and returns its complete diagnostic log.
     pub fn told(self) -> String {
         let (_printed, dir) = self.stop();
         std::fs::read_to_string(dir.path().join("stderr")).unwrap()
     }
 
-    /// The whole lines of the diagnostic log so far.
+    /// The complete lines of the diagnostic log so far.
     pub fn stderr(&self) -> String {
         whole(&self.path().join("stderr"), "\n")
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -232,14 +232,14 @@ impl Endpoint {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Ends it as a supervisor does; it must end with 0. Gives the rest of stdout and the
+    /// Ends it as a supervisor does. It must end with 0. Returns the rest of stdout and the
     /// directory.
     pub fn stop(self) -> (String, TempDir) {
         self.signal(Signal::TERM);
         self.end()
     }
 
-    /// Waits until it has ended, as it must with 0.
+    /// Waits until it has ended. It must end with 0.
     pub fn end(mut self) -> (String, TempDir) {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
@@ -249,7 +249,7 @@ impl Endpoint {
         (rest, dir)
     }
 
-    /// The code with which it has ended, if it has.
+    /// Its exit code, if it has ended.
     pub fn ended(&mut self) -> Option<i32> {
         self.child
             .try_wait()
@@ -257,7 +257,7 @@ impl Endpoint {
             .map(|status| status.code().unwrap())
     }
 
-    /// Ends it as a crash does.
+    /// Kills it, to simulate a crash.
     pub fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -9,7 +9,7 @@ use mns_endpoint::mns::ContentFormat;
 
 use crate::support::{Draft, key};
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -17,7 +17,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Opens a connection and writes.
+/// Opens a connection and sends these bytes.
 pub fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -27,13 +27,13 @@ pub fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// One request on a connection of its own.
+/// One request on a new connection.
 pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     read_answer(&mut send(address, bytes))
 }
 
-/// Occupies a connection with a genuine push whose body does not come: after another one, its head
-/// proves it.
+/// Occupies a connection with a genuine push whose body does not arrive. A preceding push makes its
+/// head provable.
 pub fn occupy(stream: &mut (impl Read + Write), certificate_url: &str) {
     let push = || Draft::new(ContentFormat::Xml, "m", certificate_url).sign(&key(512));
     stream.write_all(&push().wire()).unwrap();
@@ -44,7 +44,7 @@ pub fn occupy(stream: &mut (impl Read + Write), certificate_url: &str) {
     assert_eq!(read_answer(stream).status, 100);
 }
 
-/// Several requests on one connection, each after the answer to the one before.
+/// Several requests on one connection, each after the answer to the previous one.
 pub fn exchange_all(address: SocketAddr, requests: &[Vec<u8>]) -> Vec<Answer> {
     let mut stream = send(address, &[]);
     requests
@@ -56,7 +56,7 @@ pub fn exchange_all(address: SocketAddr, requests: &[Vec<u8>]) -> Vec<Answer> {
         .collect()
 }
 
-/// The next request of a connection, as it came.
+/// The next request on a connection, as received.
 pub fn read_request(stream: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut byte = [0];

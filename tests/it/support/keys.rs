@@ -1,4 +1,4 @@
-//! Keys that are made once for each run of the tests.
+//! Keys that are generated once per test run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -10,7 +10,7 @@ type Keys = LazyLock<Mutex<HashMap<usize, Arc<Signer>>>>;
 static OURS: Keys = LazyLock::new(Mutex::default);
 static FOREIGN: Keys = LazyLock::new(Mutex::default);
 
-/// The key of that size with which tests sign.
+/// The key of this size with which tests sign.
 pub fn key(bits: usize) -> Arc<Signer> {
     made(&OURS, bits)
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::support::{eventually, exchange, program, whole};
 
-/// A running emulator. Killed where a test forgets it.
+/// A running emulator. Killed when dropped.
 pub struct LocalMns {
     /// `127.0.0.1:PORT`
     pub address: String,
@@ -58,8 +58,8 @@ impl LocalMns {
         }
     }
 
-    /// Where it listens, whatever address it announces. Once this is known, everything before it is
-    /// in stderr.
+    /// The address on which it listens, whatever address it announces. Once this is known,
+    /// everything before it is in stderr.
     pub fn bound(&self) -> SocketAddr {
         let line = regex::Regex::new(r"Listening.* bound=\S+:(\d+)").unwrap();
         let port = eventually("it says where it listens", || {
@@ -87,7 +87,7 @@ impl LocalMns {
         Client::new(base, key, None, Arc::new(SystemClock)).unwrap()
     }
 
-    /// A topic `T` whose subscription `S` goes to `endpoint`.
+    /// A topic `T` with a subscription `S` of `endpoint`.
     pub async fn subscribe(&self, endpoint: &str, strategy: NotifyStrategy) -> Client {
         let client = self.client();
         client.create_topic("T", &Default::default()).await.unwrap();
@@ -106,7 +106,7 @@ impl LocalMns {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// A number of the subscription `S` of `T`.
+    /// A number in the status of the subscription `S` of `T`.
     pub fn count(&self, name: &str) -> u64 {
         self.status()["subscriptions"][0][name].as_u64().unwrap()
     }
@@ -121,7 +121,7 @@ impl LocalMns {
         whole(self.stderr.path(), "\n")
     }
 
-    /// Waits until it has said a text on stderr, which a thread of its own writes.
+    /// Waits until stderr, which another thread reads, contains a text.
     #[track_caller]
     pub fn assert_tells(&self, text: &str) {
         eventually(&format!("{text:?} is told"), || {
@@ -129,7 +129,7 @@ impl LocalMns {
         });
     }
 
-    /// Ends it as a user does; gives what it printed at the end.
+    /// Ends it as a user does. Returns what it printed at the end.
     pub fn stop(mut self) -> String {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         let mut rest = String::new();
@@ -139,7 +139,7 @@ impl LocalMns {
         rest
     }
 
-    /// Ends it as a crash does.
+    /// Kills it, to simulate a crash.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

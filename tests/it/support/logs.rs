@@ -1,4 +1,4 @@
-//! The endpoint log, read back by the manual's pattern and nothing of the program's own.
+//! A parser of the endpoint log that uses the manual's pattern and none of the program's code.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub struct Entry {
 
 /// Reads a log that a process is writing, up to the last `end` in it.
 ///
-/// A write becomes visible piece by piece, so a reader may see half a record, or half a character.
+/// A write becomes visible in pieces, so a reader may see half a record, or half a character.
 pub fn whole(path: &Path, end: &str) -> String {
     let mut bytes = std::fs::read(path).unwrap();
     let length = bytes
@@ -45,7 +45,7 @@ fn half_a_record_and_half_a_character_of_a_live_log_are_left_out() {
     }
 }
 
-/// Splits a log into its records. It must end with a whole one: a live log is read with [`whole`].
+/// Splits a log into its records. It must end with a complete one: use [`whole`] for a live log.
 pub fn records(log: &str) -> Vec<Entry> {
     let pattern = regex::Regex::new(r"(?m)^\[\d+-\d+-\d+ \d+:\d+:\d+\] \[.*").unwrap();
     let starts: Vec<usize> = pattern.find_iter(log).map(|found| found.start()).collect();
@@ -74,7 +74,7 @@ fn entry(record: &str) -> Entry {
     Entry { level, place, text }
 }
 
-/// The value of an attribute, turned back into bytes; `None` where there is no such line.
+/// The unescaped value of an attribute. `None` if there is no such line.
 pub fn attribute(entry: &Entry, name: &str) -> Option<Vec<u8>> {
     let start = format!("\n{name:<30}: ");
     let (_, rest) = entry.text.split_once(&start)?;

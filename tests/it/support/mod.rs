@@ -1,4 +1,4 @@
-//! What the tests share: a real endpoint process, a certificate host, and requests made by hand.
+//! What the tests share: a real endpoint process, a certificate host, and hand-made requests.
 
 mod api_host;
 mod bench;
@@ -36,8 +36,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs a test whose connections the endpoint closes after [`BODY_TIMEOUT`].
 ///
-/// A failure counts only if it came within that time. On a machine too busy for that the test runs
-/// again.
+/// A failure only counts if it happened within that time. On a machine too busy for that the test
+/// runs again.
 pub fn within_body_timeout(test: impl Fn()) {
     eventually("it ran within the timeout of a body", || {
         let begun = Instant::now();
@@ -49,13 +49,13 @@ pub fn within_body_timeout(test: impl Fn()) {
     });
 }
 
-/// How long something may take that is expected at once. Only a failing test waits so long.
+/// How long an operation may take that is expected at once. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The time between two looks: a test that spins takes the time of the process for which it waits.
+/// The time between two checks: a busy loop would take CPU time from the process that it waits for.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Waits for something that another process or thread does. Bounded; polls, since files cannot be
-/// awaited.
+/// Waits for something that another process or thread does, for a bounded time. Polls, because
+/// files cannot be awaited.
 #[expect(
     clippy::disallowed_methods,
     reason = "files and other processes cannot be awaited"

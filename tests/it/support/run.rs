@@ -1,4 +1,4 @@
-//! The program as a command that ends by itself.
+//! Runs the program as a command that ends by itself.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,10 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::program;
 
-/// No command of the tests needs longer.
+/// No command of the tests takes longer.
 const RUN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a command ended and what it said.
+/// The exit code of a command and its output.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -37,7 +37,7 @@ pub fn run(dir: &Path, args: &[&str]) -> Ended {
     finish(program().current_dir(dir).args(args), b"")
 }
 
-/// Runs a command with `input` as its stdin until it ends. Bounded.
+/// Runs a command with `input` as its stdin until it ends, for a bounded time.
 pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
     let mut child = command
         .stdin(Stdio::piped())
@@ -47,7 +47,7 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
         .unwrap();
     let pid = Pid::from_child(&child);
     let mut stdin = child.stdin.take().unwrap();
-    // Most commands end without a look at it.
+    // Most commands end without reading it.
     stdin.write_all(input).ok();
     drop(stdin);
     let (sender, ended) = mpsc::channel();
@@ -71,7 +71,7 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
 }
 
 impl Ended {
-    /// Ended with `code`, and said `told` on either stream.
+    /// It must have ended with `code` and printed `told` on either stream.
     #[track_caller]
     pub fn assert(&self, code: i32, told: &str) {
         assert_eq!(self.code, code, "{self:#?}");

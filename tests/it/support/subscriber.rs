@@ -1,4 +1,4 @@
-//! An endpoint that answers what it is told to, and remembers what it was pushed and when.
+//! An endpoint with scripted answers that records what was pushed to it and when.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,14 +10,14 @@ use http::Request;
 
 use crate::support::api_host::read;
 
-/// One request as it came.
+/// One request as received.
 #[derive(Clone)]
 pub struct Pushed {
     pub at: Instant,
     pub request: Request<Bytes>,
 }
 
-/// What becomes of a connection after an answer.
+/// What happens to a connection after an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     Open,
@@ -31,13 +31,12 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// `answer` gives the status for the request of that number, from 0; `None` is no answer at
-    /// all.
+    /// `answer` returns the status for the request of that number, from 0. `None` is no answer.
     pub fn start(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
         Self::serving(answer, Kept::Open)
     }
 
-    /// Closes each connection after its first answer, without saying so in it.
+    /// Closes each connection after its first answer, without announcing it.
     pub fn closing(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
         Self::serving(answer, Kept::Closed)
     }
@@ -47,7 +46,7 @@ impl Subscriber {
         let address = listener.local_addr().unwrap();
         let pushed = Arc::new(Mutex::new(Vec::new()));
         let (answer, seen) = (Arc::new(answer), pushed.clone());
-        // Ends with the process: it only waits for connections.
+        // Ends with the process, because it only waits for connections.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, seen) = (answer.clone(), seen.clone());
@@ -61,7 +60,7 @@ impl Subscriber {
         format!("http://{}", self.address)
     }
 
-    /// What came so far, in order.
+    /// The requests so far, in order.
     pub fn pushed(&self) -> Vec<Pushed> {
         self.pushed.lock().unwrap().clone()
     }

@@ -28,7 +28,7 @@ impl Identity {
         }
     }
 
-    /// Another one, self-signed as well.
+    /// Another one, also self-signed.
     pub fn of(params: &rcgen::CertificateParams) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -39,7 +39,7 @@ impl Identity {
         }
     }
 
-    /// Writes both files where the configuration of these tests names them.
+    /// Writes both files to the paths in these tests' configuration.
     pub fn write(&self, dir: &Path) {
         std::fs::write(dir.join("server.pem"), &self.certificate_pem).unwrap();
         std::fs::write(dir.join("server.key"), &self.key_pem).unwrap();
@@ -63,7 +63,7 @@ impl Identity {
     }
 }
 
-/// A connection on which the handshake is done, or why it was not.
+/// A connection after its handshake, or why that failed.
 pub fn secure(
     address: SocketAddr,
     identity: &Identity,
@@ -71,7 +71,7 @@ pub fn secure(
     secure_with(address, identity.client(rustls::ALL_VERSIONS, &[]))
 }
 
-/// The same with a client's own settings.
+/// The same with other client settings.
 pub fn secure_with(
     address: SocketAddr,
     config: ClientConfig,
@@ -79,7 +79,7 @@ pub fn secure_with(
     handshake(send(address, b""), config)
 }
 
-/// The same where something stands before the handshake.
+/// The same with bytes before the handshake.
 pub fn secure_after(
     address: SocketAddr,
     identity: &Identity,
