@@ -1,5 +1,5 @@
-//! Files that are read whole, bounded in size and time: a path that a user gives may name a device
-//! or a pipe.
+//! Reads complete files, bounded in size and time, because a path from a user may name a device or
+//! a pipe.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,14 +8,14 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a pipe or a device may take to end. A regular file has no such limit.
+/// The time limit for a pipe or a device. A regular file has none.
 const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads all of a file of at most `bytes_max` bytes. A pipe, as in `<(command)`, must end within 10
 /// s.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::FileTooLarge`], [`io::ErrorKind::TimedOut`].
+/// The system's; [`io::ErrorKind::FileTooLarge`], [`io::ErrorKind::TimedOut`].
 pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     read_within(path, bytes_max, PIPE_TIMEOUT)
 }
@@ -29,13 +29,13 @@ pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
     text.map_err(|_invalid| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Reads to the end, which must come within `bytes_max` bytes.
+/// Reads to the end, which must be within `bytes_max` bytes.
 ///
 /// # Errors
-/// As [`read`], without the limit on time.
+/// As [`read`], without the time limit.
 pub(crate) fn read_all(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One byte more than the bound, so that a file of just that size is not taken for a larger one.
+    // One byte more than the limit, so that a file of exactly that size is not rejected.
     from.take(bytes_max.saturating_add(1))
         .read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= bytes_max) {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_up_to_its_bound_and_not_a_byte_further() {
+    fn a_file_is_read_up_to_the_limit_and_a_larger_one_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "four").unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_an_end_and_a_pipe_without_a_writer_end() {
+    fn reads_of_an_endless_device_and_of_a_pipe_without_a_writer_end() {
         assert_eq!(
             read(Path::new("/dev/zero"), 1000).unwrap_err().kind(),
             io::ErrorKind::FileTooLarge

@@ -1,10 +1,10 @@
-//! Time, asked in one place so that a test can say what it is.
+//! The clock: all time is read here, so that a test can set it.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Says what time it is. Spans of time are measured between instants, as the time of day may jump.
+/// A clock. Durations are measured between instants, because the time of day may jump.
 pub trait Clock: Send + Sync {
-    /// Now, by this clock.
+    /// The current time of day.
     fn now(&self) -> SystemTime;
 
     /// A monotonic instant.
@@ -12,8 +12,8 @@ pub trait Clock: Send + Sync {
         Instant::now()
     }
 
-    /// How long a thread may sleep that has something to do at `due`. A clock that can be turned
-    /// returns less, so that the thread looks at it again.
+    /// How long a thread may sleep if its next work is at `due`. A clock that a test can advance
+    /// returns less, so that the thread checks it again.
     fn until(&self, due: Instant) -> Duration {
         due.saturating_duration_since(self.instant())
     }

@@ -1,7 +1,7 @@
-//! The name in Host: it keeps browsers out.
+//! The check of the name in Host, which keeps web pages of strangers out.
 //!
-//! A page of a stranger may make its own name point at this machine, and then its scripts may read
-//! what a server here answers. They cannot change the name that the browser puts into Host.
+//! A stranger's web page may point its own DNS name at this machine, so that its scripts can read
+//! the answers of a server here. But they cannot change the name that the browser puts into Host.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http::header::HOST;
 use http::uri::Authority;
 
-/// Whether the request was meant for this server: Host has an address, `localhost`, or a name that
-/// `is_known` takes. A request without Host is from no browser.
+/// Whether the request was meant for this server: Host has an IP address, `localhost`, or a name
+/// that `is_known` accepts. A request without Host does not come from a browser.
 pub(crate) fn is_ours(headers: &HeaderMap, is_known: impl Fn(&str) -> bool) -> bool {
     let Some(host) = headers.get(HOST) else {
         return true;

@@ -1,16 +1,16 @@
-//! How often something took how long, or was how large: counted with atomics, without a lock and
-//! without memory for each.
+//! Histograms of durations and sizes, counted with atomics, without a lock and without storing
+//! single values.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The upper ends of the buckets of [`DurationHistogram`], in microseconds. MNS gives up at 5 s.
+/// The upper bounds of the buckets of [`DurationHistogram`], in microseconds. MNS gives up at 5 s.
 const SPANS_US: [u64; 12] = [
     1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000,
 ];
 
-/// Numbers counted in buckets.
+/// A histogram of numbers.
 #[derive(Debug)]
 pub struct SizeHistogram<const N: usize> {
     bounds: [u64; N],
@@ -19,21 +19,21 @@ pub struct SizeHistogram<const N: usize> {
     sum: AtomicU64,
 }
 
-/// Durations counted in buckets.
+/// A histogram of durations.
 #[derive(Debug)]
 pub struct DurationHistogram(SizeHistogram<12>);
 
-/// What was counted so far.
+/// A snapshot of a histogram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
-    /// The upper end of each bucket and how many fell into it; the last has no end.
+    /// The upper bound of each bucket and how many values are in it. The last bucket has no bound.
     pub buckets: Vec<(Option<u64>, u64)>,
-    /// All together.
+    /// The sum of all values.
     pub sum: u64,
 }
 
 impl<const N: usize> SizeHistogram<N> {
-    /// Buckets up to these bounds, in ascending order, and one past them.
+    /// Buckets with these upper bounds, in ascending order, and one above them.
     #[must_use]
     pub fn up_to(bounds: [u64; N]) -> Self {
         let buckets = std::array::from_fn(|_| AtomicU64::new(0));
@@ -45,7 +45,7 @@ impl<const N: usize> SizeHistogram<N> {
         }
     }
 
-    /// Counts one.
+    /// Counts one value.
     pub fn observe(&self, size: u64) {
         let bucket = self
             .bounds
@@ -58,7 +58,7 @@ impl<const N: usize> SizeHistogram<N> {
         self.sum.fetch_add(size, Ordering::Relaxed);
     }
 
-    /// What was counted so far.
+    /// Takes a snapshot.
     #[must_use]
     pub fn counted(&self) -> Counted {
         let bounds = self.bounds.iter().map(|bound| Some(*bound)).chain([None]);
@@ -75,13 +75,13 @@ impl<const N: usize> SizeHistogram<N> {
 }
 
 impl DurationHistogram {
-    /// Counts one.
+    /// Counts one duration.
     pub fn observe(&self, span: Duration) {
         self.0
             .observe(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// What was counted so far, in microseconds.
+    /// Takes a snapshot, in microseconds.
     #[must_use]
     pub fn counted(&self) -> Counted {
         self.0.counted()
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_falls_into_the_first_bucket_that_holds_it() {
+    fn a_span_is_counted_in_the_first_bucket_with_a_sufficient_bound() {
         let spans = DurationHistogram::default();
         for ms in [0, 1, 2, 3, 5000, 5001] {
             spans.observe(Duration::from_millis(ms));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_falls_into_the_first_bucket_that_holds_it() {
+    fn a_size_is_counted_in_the_first_bucket_with_a_sufficient_bound() {
         let sizes = SizeHistogram::up_to([1, 8]);
         [0, 1, 2, 8, 9]
             .into_iter()

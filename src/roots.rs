@@ -1,4 +1,4 @@
-//! TLS towards others: which servers are believed to be who they are.
+//! TLS for clients: which servers are trusted.
 
 use std::sync::Arc;
 
@@ -8,29 +8,30 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tracing::warn;
 
-/// Whose certificates a TLS client accepts.
+/// The certificates that a TLS client accepts.
 #[derive(Debug, Clone)]
 pub(crate) enum Trust {
-    /// Those issued by the roots of this machine, as `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
+    /// Those issued by the roots of this machine, which `SSL_CERT_FILE` and `SSL_CERT_DIR` may
+    /// name.
     Roots,
-    /// These, and what they issued, too.
+    /// Also these certificates, and those that they issued.
     RootsAnd(Vec<CertificateDer<'static>>),
-    /// All of them: nothing is checked, so whoever is on the way can read and answer.
+    /// All certificates: nothing is verified, so an attacker on the network can read and answer.
     Anyone,
 }
 
 /// A TLS client that trusts this machine's roots.
 ///
-/// A machine without roots gets a client that trusts nobody, and a warning: what needs no TLS still
-/// works.
+/// On a machine without roots the client trusts nobody, and a warning is logged: everything that
+/// needs no TLS still works.
 ///
 /// # Errors
-/// The TLS library refuses its own defaults, which it does not.
+/// The TLS library rejects its own defaults, which does not happen.
 pub(crate) fn tls_client() -> Result<ClientConfig, rustls::Error> {
     tls_client_trusting(Trust::Roots)
 }
 
-/// The same that trusts others.
+/// The same, with another set of trusted certificates.
 ///
 /// # Errors
 /// A certificate in [`Trust::RootsAnd`] cannot be read.

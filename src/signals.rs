@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT: the first asks to stop, the second ends at once. SIGHUP asks to read
-//! everything again. SIGXFSZ does not end the process.
+//! Signals. The first SIGTERM or SIGINT requests a stop, the second ends the process at once.
+//! SIGHUP requests a reload. SIGXFSZ does not end the process.
 
 use std::io;
 use std::time::Duration;
@@ -8,26 +8,27 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-/// Signals within this time of the first are the same request to stop.
+/// Signals within this time after the first count as the same request to stop.
 const ONE_STOP: Duration = Duration::from_millis(200);
 
-/// Makes a write past the limit on file sizes (`RLIMIT_FSIZE`) fail as one to a full disk does:
-/// without a handler the kernel ends the process with SIGXFSZ. Holds until the process ends.
+/// Makes a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fail like one to a full disk.
+/// Without a handler the kernel would end the process with SIGXFSZ. Stays in force until the
+/// process ends.
 pub(crate) fn outlive_file_limit() -> io::Result<()> {
-    // tokio never takes a handler away again.
+    // tokio never removes a handler.
     signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// What a signal asks for.
+/// The request of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// To stop; by the signal of this name.
+    /// To stop. Contains the name of the signal.
     Stop(&'static str),
-    /// To read the configuration again, and to reopen the logs.
+    /// To reload the configuration and to reopen the logs.
     Reload,
 }
 
-/// The signals that ask for something.
+/// The signals with a request.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -36,7 +37,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From now on the signals no longer end the process by themselves.
+    /// Installs the handlers. The signals no longer end the process by themselves.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -45,7 +46,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn asked(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
@@ -54,8 +55,8 @@ impl Signals {
         }
     }
 
-    /// Waits for one that asks to stop again, after the first: some supervisors signal a stop twice
-    /// in a row, to the process and to its group, and mean one.
+    /// Waits for another request to stop after the first. Some supervisors signal a stop twice in a
+    /// row, to the process and to its group, and mean only one.
     pub(crate) async fn again(&mut self) -> &'static str {
         let first = Instant::now();
         let settled = first.checked_add(ONE_STOP).unwrap_or(first);
@@ -63,7 +64,7 @@ impl Signals {
         self.stop().await
     }
 
-    /// Waits for one that asks to stop and returns its name.
+    /// Waits for a request to stop, and returns the name of the signal.
     pub(crate) async fn stop(&mut self) -> &'static str {
         loop {
             match self.asked().await {

@@ -1,9 +1,9 @@
-//! A span of time for a reader: its two largest units, as in `1 h 5 min`.
+//! A duration for a human reader: its two largest units, as in `1 h 5 min`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Units from the largest, each with its length in milliseconds. A year has 365 days.
+/// Units in descending order, each with its length in milliseconds. A year has 365 days.
 const UNITS: [(&str, u128); 6] = [
     ("y", 31_536_000_000),
     ("d", 86_400_000),
@@ -13,7 +13,7 @@ const UNITS: [(&str, u128); 6] = [
     ("ms", 1),
 ];
 
-/// Shows the largest unit of a span and the one below it. The rest is cut off, not rounded.
+/// Shows the largest unit of a duration and the one below it. The rest is truncated, not rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(pub Duration);
 

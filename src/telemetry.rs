@@ -1,7 +1,8 @@
-//! The diagnostic log: what the program reports about itself, on stderr and on demand in a daily
-//! file.
+//! The diagnostic log: what the program reports about itself, on stderr and, if configured, in a
+//! daily file.
 //!
-//! `RUST_LOG` sets what is logged, `info` by default. Notifications are data and never go this way.
+//! `RUST_LOG` sets what is logged, `info` by default. Notifications are data and are never logged
+//! here.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,16 +23,16 @@ use crate::clock::{Clock, SystemClock};
 use crate::disk::regular;
 use crate::journal::{DIAGNOSTICS, Format};
 
-/// How long a writer may take to get rid of what waits, when the process ends.
+/// How long a writer may take to flush its queue when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1200);
-/// Lines of the diagnostic log that may wait for stderr or the disk; more are dropped.
+/// Lines of the diagnostic log that may wait for stderr or the disk. Any more are dropped.
 const LINES_MAX: usize = 10_000;
-/// Access lines that may wait for stdout, in writes of a batch or a few, of 256 KiB at most; more
-/// are dropped and counted.
+/// Writes that may wait for stdout, each with the access lines of one or a few batches and at most
+/// 256 KiB. Any more are dropped and counted.
 const STDOUT_WRITES_MAX: usize = 128;
 
-/// Flushes what waits when dropped, for a bounded time: a reader that has stopped must not keep the
-/// process.
+/// Flushes the queues when dropped, for a limited time: a stalled reader must not keep the process
+/// from ending.
 #[derive(Debug)]
 pub(crate) struct Writers(Vec<WorkerGuard>);
 
@@ -42,12 +43,12 @@ impl Drop for Writers {
     }
 }
 
-/// Does `work` on a thread of its own and waits for it, but no longer than `limit`.
+/// Runs `work` on another thread and waits for it, but no longer than `limit`.
 pub(crate) fn within(limit: Duration, work: impl FnOnce() + Send + 'static) {
     let (done, waiting) = mpsc::channel();
     let spawned = std::thread::Builder::new().spawn(move || {
         work();
-        // Nobody waits any more where this took too long.
+        // Fails if it took too long and nobody waits any more.
         done.send(()).ok()
     });
     if spawned.is_ok() {
@@ -64,11 +65,11 @@ pub(crate) struct TelemetryError {
     cause: io::Error,
 }
 
-/// Starts the diagnostic log in one of its forms. `daily` also puts it in `diagnostics.DATE` in
+/// Starts the diagnostic log in one of its formats. `daily` also writes it to `diagnostics.DATE` in
 /// that directory, in files with those permissions.
 ///
-/// Neither stderr nor the file is ever waited for: a stranger can make a warning, and a reader that
-/// has stopped must not stop us.
+/// Nothing ever waits for stderr or the file: strangers can cause warnings, and a stalled reader
+/// must not stop the program.
 pub(crate) fn start(
     format: Format,
     daily: Option<(&PathBuf, u32)>,
@@ -93,7 +94,7 @@ pub(crate) fn start(
     Ok(Writers(writers))
 }
 
-/// `diagnostics.YYYY-MM-DD`, another file each day (UTC). The journal deletes old ones, by
+/// `diagnostics.YYYY-MM-DD`, a new file each day (UTC). The journal deletes old ones according to
 /// `logs.keep`.
 struct DailyFile {
     dir: PathBuf,
@@ -121,8 +122,7 @@ impl DailyFile {
 impl Write for DailyFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let today = today(self.clock.as_ref());
-        // If the next file cannot be opened the old one takes the lines, and the next line tries
-        // again.
+        // If the next file cannot be opened, the old one gets the line, and the next line retries.
         if today != self.day
             && let Ok(file) = open(&path(&self.dir, today), self.mode)
         {
@@ -156,14 +156,14 @@ fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(format: Format, 
         .with_ansi(false)
         .with_target(false)
         .with_writer(writer);
-    // A second start in one process, as in tests, keeps the first.
+    // A second start in one process, as in tests, keeps the first subscriber.
     drop(match format {
         Format::Text => subscriber.try_init(),
         Format::Json => subscriber.json().flatten_event(true).try_init(),
     });
 }
 
-/// Stdout for access lines: a thread of its own writes them, and nobody waits for it.
+/// Stdout for access lines. Another thread writes them, and nobody waits for it.
 pub(crate) fn lossy_stdout() -> (NonBlocking, Writers) {
     let builder = NonBlockingBuilder::default()
         .lossy(true)
@@ -201,7 +201,8 @@ mod tests {
         log.write_all(b"one\n").unwrap();
         clock.0.store(24, Ordering::Relaxed);
         log.write_all(b"two\n").unwrap();
-        // What is in the place of the next file cannot be written: the lines go on where they were.
+        // A directory at the path of the next file cannot be written: the lines stay in the old
+        // file.
         fs::create_dir(dir.path().join("diagnostics.1970-01-03")).unwrap();
         clock.0.store(48, Ordering::Relaxed);
         log.write_all(b"three\n").unwrap();

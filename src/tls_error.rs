@@ -1,6 +1,6 @@
-//! What an error of the TLS library means, for the person who has to do something about it.
+//! Errors of the TLS library, explained to the person who has to fix them.
 //!
-//! The library's own words (`UnknownIssuer`, `KeyMismatch`) name neither the peer nor what to do.
+//! The library's own texts (`UnknownIssuer`, `KeyMismatch`) name neither the peer nor a remedy.
 
 use std::error::Error;
 use std::io;
@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, InconsistentKeys, OtherError};
 
-/// What to do about an untrusted certificate where only this machine's roots count.
+/// How to make a certificate trusted if only this machine's roots count.
 pub(crate) const INSTALL_ROOT: &str = "add the certificate of its CA to this machine's, or name \
     the file that holds it in SSL_CERT_FILE";
 
-/// Why there is no TLS with `peer`, and what to do. `None` if no part of `error` is of TLS.
+/// Why there is no TLS connection with `peer`, and what to do. `None` if `error` has no TLS cause.
 ///
-/// `trust_it` is what makes its certificate trusted, as an imperative.
+/// `trust_it` says how to make its certificate trusted, as an imperative.
 pub(crate) fn with_peer(
     error: &(dyn Error + 'static),
     peer: &str,
@@ -45,7 +45,7 @@ pub(crate) fn with_peer(
     })
 }
 
-/// Why a certificate and a private key cannot be used by a server, and what to do.
+/// Why a server cannot use a certificate and a private key, and what to do.
 pub(crate) fn of_pair(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -75,7 +75,7 @@ pub(crate) fn of_pair(error: &rustls::Error) -> String {
 const OLD_VERSION: &str =
     "is of X.509 version 1, and TLS needs version 3: make it with a subjectAltName";
 
-/// Continues "the certificate".
+/// The continuation of "the certificate".
 fn refused(error: &CertificateError, trust_it: &str) -> String {
     match error {
         CertificateError::UnknownIssuer => format!(
@@ -139,13 +139,13 @@ fn refused(error: &CertificateError, trust_it: &str) -> String {
     }
 }
 
-/// Whether an error is that variant of the verifier's own enum, which the TLS library hands on as
-/// it is.
+/// Whether an error is this variant of the verifier's own enum, which the TLS library passes on
+/// unchanged.
 fn is(error: &OtherError, variant: &str) -> bool {
     error.0.to_string() == variant
 }
 
-/// `DnsName("localhost")` without what surrounds the name.
+/// The name in `DnsName("localhost")`.
 fn bare(name: &str) -> &str {
     let inside = name
         .split_once('(')
@@ -161,14 +161,14 @@ fn date(time: UnixTime) -> String {
     )
 }
 
-/// The error of the TLS library among the causes of another one.
+/// The TLS library's error among the causes of another error.
 fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        // An io::Error gives the causes of what is in it, and not that itself.
+        // The `source` of an `io::Error` skips the error inside it and returns the causes of that.
         let inside = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);

@@ -1,8 +1,9 @@
-//! Which change on the way explains a signature that does not match.
+//! Searches for the change in transit that explains a signature which does not match.
 //!
-//! Proxies change few things. Each is undone on a copy of the request; if the signature then holds,
-//! that is what happened. A capture is a stranger's text: the number of candidates and the bytes
-//! that are hashed for them are bounded, and the verdict says if a bound left something out.
+//! Proxies change few things. Each change is reverted on a copy of the request. If the signature
+//! then matches, that is the explanation. A capture is a stranger's text, so the number of
+//! candidates and the bytes hashed for them are bounded, and the verdict says whether a bound
+//! excluded any.
 
 use bytes::Bytes;
 use http::Request;
@@ -14,22 +15,22 @@ use crate::explain::undone::{
 use crate::mns::{Form, SignedRequest, string_to_sign};
 use crate::trust::SigningCertificate;
 
-/// The most texts that are hashed in the search for one cause, in bytes together. A usual request
-/// has some hundred candidates of less than 1 KiB each; 64 MiB take SHA-1 a fraction of a second.
+/// The limit on the bytes that are hashed in the search for one cause. A usual request has some
+/// hundred candidates of less than 1 KiB each. SHA-1 takes a fraction of a second for 64 MiB.
 const HASHED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What the search has found.
+/// The result of the search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Search {
     /// The change that explains the signature, as a sentence without its full stop.
     Found(String),
     /// No usual change explains it.
     Nothing,
-    /// None of those that were tried explains it, and some were left out because of a bound.
+    /// None of the candidates explains it, and a bound excluded some.
     LeftOut,
 }
 
-/// Checks candidates until the bound on what is hashed is reached.
+/// Checks candidates until the limit on hashed bytes is reached.
 struct Trial<'a> {
     certificate: &'a SigningCertificate,
     signature: &'a [u8],
@@ -48,16 +49,16 @@ impl Trial<'_> {
         })
     }
 
-    /// The first candidate under which the signature holds. Each is made when it is tried, and
-    /// dropped after that.
+    /// The first candidate with which the signature matches. Each is created when it is checked and
+    /// dropped afterwards.
     fn first(&mut self, mut candidates: impl Iterator<Item = Undone>) -> Option<Undone> {
         candidates.find(|undone| !self.is_over && self.holds(&undone.request))
     }
 }
 
-/// Looks for the change that explains the signature: `prefixes` may have been cut off the path, and
-/// `served` are the paths of the configuration. Bounded in time and memory, whatever the request
-/// holds.
+/// Searches for the change that explains the signature. `prefixes` may have been removed from the
+/// path, and `served` are the configured paths. Bounded in time and memory, whatever the request
+/// contains.
 pub(super) fn find(
     signed: &SignedRequest<'_>,
     certificate: &SigningCertificate,
@@ -89,7 +90,7 @@ pub(super) fn find(
     if let Some(undone) = trial.first(one) {
         return Search::Found(undone.sentence);
     }
-    // Two changes at once: a proxy that rewrites the path may touch the type or the digest as well.
+    // Two changes at once: a proxy that rewrites the path may also change the type or the digest.
     for path in paths() {
         if let Some(undone) =
             trial.first(other_content_types(&path.request).chain(other_digests(&path.request)))
@@ -119,7 +120,7 @@ mod tests {
     const REAL: &[u8] = include_bytes!("../../tests/vectors/simplified-2023/request.http");
     const CERTIFICATE: &[u8] = include_bytes!("../../certs/mns-2015.pem");
 
-    /// The real request of 2023 after a change, and what is found.
+    /// The result for the real request of 2023 after a change.
     fn search(change: impl FnOnce(&mut Request<Bytes>)) -> Search {
         let (mut request, _) = capture::read(REAL).unwrap();
         change(&mut request);
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn more_segments_than_any_proxy_puts_in_front_are_left_out_and_that_is_said() {
+    fn more_segments_than_any_proxy_prepends_are_excluded_and_that_is_reported() {
         let below = |segments: usize| format!("{}/notifications", "/a".repeat(segments));
         let forged = |path: &str| {
             search(|request| {
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hashed_is_bounded_whatever_the_headers_are() {
+    fn the_hashed_bytes_are_bounded_whatever_the_headers_are() {
         // 200 signed headers of 4 KiB: each candidate has a text of 800 KiB, and there are 200 of
         // them.
         let received = |request: &mut Request<Bytes>| {

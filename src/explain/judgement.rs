@@ -1,4 +1,4 @@
-//! What the checks of a request come to: each with its outcome, and what most likely broke.
+//! The outcome of each check of a request, and the most likely cause of a failure.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,35 +20,35 @@ use crate::trust::{
 const NOT_THE_MD5: &str = ", MessageMD5 is not the MD5 of the message, which is normal if the \
     publisher set user properties";
 
-/// By what a request is judged.
+/// The configuration and the facts by which a request is judged.
 #[derive(Clone, Copy)]
 pub(crate) struct Judge<'c> {
     pub(crate) settings: &'c Settings,
     pub(crate) policy: &'c Policy,
     pub(crate) prefixes: &'c Prefixes,
     pub(crate) admission: &'c Admission,
-    /// The time as of which its date is judged.
+    /// The time against which its date is checked.
     pub(crate) now: SystemTime,
-    /// Who sent it, if that is known.
+    /// Its sender, if known.
     pub(crate) client: Option<IpAddr>,
-    /// What a proxy may have cut off the path.
+    /// Prefixes that a proxy may have removed from the path.
     pub(crate) cut_off: &'c [String],
 }
 
-/// A certificate to check under and where it comes from, or why there is none.
+/// A certificate for the check and its origin, or why there is none.
 pub(crate) type Certificate = Result<(Arc<SigningCertificate>, String), String>;
 
-/// A check and what it found.
+/// A check and its outcome.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) name: &'static str,
     pub(crate) outcome: Outcome,
 }
 
-/// What a check found.
+/// The outcome of a check.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// As it should be, and what was found; nothing if that says it all.
+    /// Passed, with what was found; empty if there is nothing to add.
     Ok(String),
     /// Refused: what is wrong, and what to do.
     Refused {
@@ -56,30 +56,30 @@ pub(crate) enum Outcome {
         text: String,
         hint: &'static str,
     },
-    /// It cannot be made, and why.
+    /// The check could not be made, and why.
     Unknown(String),
 }
 
-/// The outcomes of the checks. The first refusal decides, as in serve; the others are there all
-/// the same.
+/// The outcomes of all checks. The first refusal decides, as in serve; the other checks are made
+/// nevertheless.
 #[derive(Debug, Default)]
 pub(crate) struct Judgement {
     pub(crate) checks: Vec<Checked>,
-    /// The key and the status of the refusal that decides.
+    /// The key and the status of the first refusal.
     pub(crate) decisive: Option<(&'static str, u16)>,
-    /// What most likely broke, as sentences without their full stop.
+    /// The most likely causes, as sentences without their full stop.
     pub(crate) causes: Vec<String>,
-    /// The text that was signed, as it was computed here.
+    /// The string to sign, as computed here.
     pub(crate) string_to_sign: Option<Vec<u8>>,
-    /// Whether signature and digest match, so that MNS sent this body.
+    /// Whether signature and digest match, which means that MNS sent this body.
     is_proved: bool,
 }
 
 impl Judgement {
-    /// Makes each check that serve makes. `certificate` is asked for one if it comes to that.
+    /// Makes each check that serve makes. Calls `certificate` if the checks get that far.
     ///
     /// # Errors
-    /// That of `certificate`; what was found before it stays.
+    /// That of `certificate`. The outcomes before it stay.
     pub(crate) async fn judge<E>(
         &mut self,
         judge: Judge<'_>,
@@ -186,7 +186,7 @@ impl Judgement {
         );
     }
 
-    /// Compares the signature. If it is wrong, looks for the change under which it would be right.
+    /// Compares the signature. If it is wrong, searches for the change that explains it.
     fn check_signature(
         &mut self,
         judge: Judge<'_>,

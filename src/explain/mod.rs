@@ -1,4 +1,4 @@
-//! What is wrong with a request, and what most likely broke on its way.
+//! Explains what is wrong with a request, and what most likely changed it in transit.
 
 mod cause;
 mod judgement;

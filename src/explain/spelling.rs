@@ -1,19 +1,19 @@
-//! Other spellings of a target, of which a proxy may have made the one that came.
+//! Other spellings of a target, from which a proxy may have made the received one.
 //!
-//! Proxies decode escapes, encode them, change their case or that of the path, and merge slashes.
-//! Each change is undone on its own. How many candidates there are is bounded, whatever the target
-//! holds.
+//! Proxies decode and encode escapes, change their case or that of the path, and merge slashes.
+//! Each change is reverted separately. The number of candidates is bounded, whatever the target
+//! contains.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// The most places of one kind, such as slashes, that are respelled one by one: the slashes of a
-/// path from which `undone` cuts off the most segments, which is one more than these.
+/// The maximum number of places of one kind, such as slashes, that are respelled one by one: one
+/// more than the most segments that `undone` removes from a path.
 const PLACES_MAX: usize = 65;
-/// The most segments whose case is tried in every combination. With four ways to write each, that
-/// is 256 paths.
+/// The maximum number of segments whose case is tried in every combination. With four variants of
+/// each that is 256 paths.
 const SEGMENTS_MAX: u32 = 4;
 
-/// The unreserved characters of RFC 3986, and what separates the parts of a target.
+/// The unreserved characters of RFC 3986, and those that separate the parts of a target.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -24,19 +24,19 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'&')
     .remove(b'=')
     .remove(b'%');
-/// The same for a proxy that decodes what needs no escape.
+/// The same for a proxy that decodes escapes which are not necessary.
 const UNUSUAL: &AsciiSet = &RESERVED.add(b'~').add(b'-').add(b'_').add(b'.');
 
 /// A target as MNS may have signed it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Spelling {
     pub(super) target: String,
-    /// What a proxy did to it.
+    /// The change that a proxy made.
     pub(super) change: &'static str,
 }
 
-/// Candidates for the target that was signed; `served` has the paths of the configuration. Each is
-/// made when it is asked for.
+/// Candidates for the signed target. `served` has the configured paths. Each candidate is created
+/// when it is requested.
 pub(super) fn spellings<'a>(
     target: &'a str,
     served: &'a [String],
@@ -66,14 +66,14 @@ fn split(target: &str) -> (&str, &str) {
         .unwrap_or((target, ""))
 }
 
-/// The places of the slashes of the path.
+/// The positions of the slashes in the path.
 fn slashes(path: &str) -> impl Iterator<Item = usize> + '_ {
     path.match_indices('/')
         .map(|(place, _)| place)
         .take(PLACES_MAX)
 }
 
-/// The target with `new` in the place of the `length` bytes at `place`.
+/// The target with the `length` bytes at `place` replaced by `new`.
 fn replaced(target: &str, place: usize, length: usize, new: &str) -> Option<String> {
     let (before, rest) = target.split_at_checked(place)?;
     Some([before, new, rest.get(length..)?].concat())
@@ -95,7 +95,7 @@ fn decoded_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     let one = slashes(path)
         .skip(1)
         .flat_map(move |place| escapes.map(|escape| replaced(target, place, 1, escape)));
-    // All from one on, for a value with several slashes at the end of the path.
+    // All slashes from one on, for a value with several slashes at the end of the path.
     let from_one_on = slashes(path).skip(1).flat_map(move |place| {
         escapes.map(|escape| {
             let (before, rest) = path.split_at_checked(place)?;
@@ -181,8 +181,8 @@ fn recased<'a>(target: &'a str, served: &'a [String]) -> impl Iterator<Item = Sp
     }))
 }
 
-/// The path with its segments as they are, in lower case, in upper case or with a capital, by two
-/// bits of `combination` for each; further ones stay as they are.
+/// The path with each segment unchanged, in lower case, in upper case or capitalised, as selected
+/// by two bits of `combination` for each. Further segments stay unchanged.
 fn in_case(segments: &[&str], combination: u32) -> String {
     let mut path = String::new();
     for (number, segment) in (0_u32..).zip(segments) {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_does_to_a_target_is_undone() {
+    fn changes_of_a_target_by_a_proxy_are_reverted() {
         for (signed, received, expected) in [
             ("/hooks//mns", "/hooks/mns", "merged //"),
             ("//hooks/mns", "/hooks/mns", "merged //"),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_candidates_are_bounded_and_what_is_left_out_is_said() {
+    fn the_candidates_are_bounded_and_excluded_ones_are_reported() {
         for target in [
             "/".repeat(3000),
             "/%7E".repeat(1000),

@@ -1,4 +1,5 @@
-//! The sentences of `explain` that depend on more than one check, so that none contradicts another.
+//! The sentences of `explain` that depend on more than one check, so that they never contradict
+//! each other.
 
 use std::time::SystemTime;
 
@@ -7,7 +8,7 @@ use strum::IntoEnumIterator as _;
 use crate::server::Reason;
 use crate::span::Span;
 
-/// What to do about a refused check. `is_proved`: signature and digest are right, so MNS sent this
+/// What to do about a refused check. `is_proved`: signature and digest match, so MNS sent this
 /// body.
 pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     match reason {
@@ -52,8 +53,8 @@ pub(super) fn body_is_another(captured_bytes: usize) -> String {
     }
 }
 
-/// What it means that the capture's note has the key `noted` and the verdict has `found`, `None` if
-/// it would be accepted.
+/// Explains a difference between the key `noted` in the capture's note and the verdict's key
+/// `found`, which is `None` if the request would be accepted.
 pub(crate) fn differs(noted: &str, found: Option<&str>) -> Option<String> {
     if found == Some(noted) {
         return None;
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_that_says_the_same_needs_no_word() {
+    fn a_note_with_the_same_key_needs_no_explanation() {
         assert_eq!(differs("signature_wrong", Some("signature_wrong")), None);
         for (noted, found, why) in [
             ("owner_not_accepted", None, "the configuration"),

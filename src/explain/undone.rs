@@ -1,6 +1,6 @@
-//! The requests that a proxy may have made the received one of, each with one change undone.
+//! The requests from which a proxy may have made the received one, each with one change reverted.
 //!
-//! How many there are is bounded, whatever the request holds. Each is made when it is asked for.
+//! Their number is bounded, whatever the request contains. Each is created when it is requested.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::explain::spelling::{self, spellings};
 use crate::mns::header::{CONTENT_MD5, DATE, MNS_PREFIX, VERSION};
 use crate::mns::{ContentMd5, Notation};
 
-/// What MNS is known or thought to send as Content-Type.
+/// The Content-Types that MNS is known or assumed to send.
 const CONTENT_TYPES: [&str; 5] = [
     "text/xml;charset=utf-8",
     "text/plain;charset=utf-8",
@@ -20,11 +20,11 @@ const CONTENT_TYPES: [&str; 5] = [
     "text/plain",
 ];
 
-/// The most segments that are taken off the front of a path. No proxy is known to put as many
-/// there.
+/// The maximum number of segments that are removed from the front of a path. No proxy is known to
+/// prepend that many.
 const CUTS_MAX: usize = 64;
-/// The longest part of a target that is shown in a sentence, in bytes. The string to sign shows all
-/// of it.
+/// The longest part of a target that a sentence shows, in bytes. The string to sign shows all of
+/// it.
 const SHOWN_BYTES_MAX: usize = 1024;
 
 /// A change that a proxy may have made, and the request without it.
@@ -34,7 +34,7 @@ pub(super) struct Undone {
     pub(super) request: Request<Bytes>,
 }
 
-/// Whether the path has more segments than are cut off, or the target more places than are
+/// Whether the path has more segments than are removed, or the target has more places than are
 /// respelled.
 pub(super) fn is_over_bound(received: &Request<Bytes>) -> bool {
     received
@@ -53,7 +53,7 @@ fn target_of(request: &Request<Bytes>) -> &str {
         .map_or("/", |target| target.as_str())
 }
 
-/// The request with another target; `None` for what is no target.
+/// The request with another target. `None` if the target is invalid.
 fn sent_to(received: &Request<Bytes>, target: &str) -> Option<Request<Bytes>> {
     let mut request = received.clone();
     *request.uri_mut() = target.parse().ok()?;
@@ -96,7 +96,7 @@ pub(super) fn other_paths<'a>(
         path.to_owned(),
         slash,
     ];
-    // Without its first segments, as where a proxy put something in front.
+    // Without its first segments, which a proxy may have prepended.
     let cuts = path
         .match_indices('/')
         .skip(1)
@@ -120,10 +120,9 @@ pub(super) fn other_paths<'a>(
         })
 }
 
-/// The beginning of a target, marked if it is not all.
+/// The beginning of a target, marked if it is incomplete.
 fn shown(target: &str) -> Cow<'_, str> {
-    // A target is ASCII: the `http` crate takes no other here, so every place is one between
-    // characters.
+    // The `http` crate only accepts ASCII targets here, so every position is a character boundary.
     match target.get(..SHOWN_BYTES_MAX) {
         Some(beginning) if target.len() > SHOWN_BYTES_MAX => Cow::Owned(format!("{beginning}...")),
         Some(_) | None => Cow::Borrowed(target),
@@ -158,7 +157,7 @@ pub(super) fn other_content_types(received: &Request<Bytes>) -> impl Iterator<It
     changed.chain(added)
 }
 
-/// The request with the digest of its body in each notation, and without one.
+/// The request with the digest of its body in each notation, and without a digest.
 pub(super) fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
     let now = received.headers().get(CONTENT_MD5);
     let digest = ContentMd5::of(received.body());
@@ -196,8 +195,8 @@ pub(super) fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = U
     changed.chain(added)
 }
 
-/// The request without one of the headers that MNS would have signed, or with the one whose value
-/// is always the same.
+/// The request without one of the headers that MNS would have signed, or with a missing one whose
+/// value is constant.
 pub(super) fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
     let version = (!received.headers().contains_key(VERSION)).then(|| {
         let mut request = received.clone();

@@ -1,4 +1,4 @@
-//! Collects all metrics of an endpoint when somebody asks for them.
+//! Collects all metrics of an endpoint on request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::metrics::{inspector, journal, net, process, quarantine, requests, tra
 use crate::net::{Counters, Tls};
 use crate::server::Endpoint;
 
-/// The first part of every name.
+/// The prefix of every name.
 const PREFIX: &str = "mns_endpoint";
 
-/// Reads the counts where they are kept. They are loaded on demand, so that a push that is counted
+/// Reads the counters where they are updated. They are loaded on request, so that counting a push
 /// costs no more than an atomic addition.
 struct EndpointCollector {
     endpoint: Arc<Endpoint>,
@@ -28,7 +28,7 @@ struct EndpointCollector {
     inspector: Arc<Inspector>,
 }
 
-/// What every process is asked for, under names without our prefix.
+/// The standard metrics of a process, under names without our prefix.
 #[derive(Debug)]
 struct ProcessCollector {
     started: SystemTime,

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::meter::{Counted, DurationHistogram, SizeHistogram};
 
-/// The families that are written so far, in the order of the output.
+/// The metric families written so far, in the order of the output.
 pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
 
 /// The labels of one member of a family.
@@ -40,7 +40,7 @@ impl Families<'_> {
         self.signed_gauge(name, help, signed(value))
     }
 
-    /// A gauge that may be below 0.
+    /// A gauge that may be negative.
     pub(super) fn signed_gauge(&mut self, name: &str, help: &str, value: i64) -> fmt::Result {
         let metric = self.describe(name, help, MetricType::Gauge)?;
         ConstGauge::new(value).encode(metric)
@@ -70,7 +70,7 @@ impl Families<'_> {
         Ok(())
     }
 
-    /// A histogram in seconds, which is the base unit that Prometheus asks for.
+    /// A histogram in seconds, the base unit of Prometheus.
     pub(super) fn durations(
         &mut self,
         name: &str,
@@ -87,7 +87,7 @@ impl Families<'_> {
         help: &str,
         sizes: &SizeHistogram<N>,
     ) -> fmt::Result {
-        // Sizes are far below 2^53, up to which this is exact.
+        // Exact, because sizes are far below 2^53.
         #[expect(
             clippy::cast_precision_loss,
             clippy::as_conversions,
@@ -125,7 +125,7 @@ impl Families<'_> {
     }
 }
 
-/// The library has gauges of `i64` only.
+/// The library only has gauges of `i64`.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

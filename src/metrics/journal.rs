@@ -16,7 +16,7 @@ pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Resu
         "Whether what is handed to the journal can be expected to reach the disk",
         u64::from(journal.health().is_writable()),
     )?;
-    // Unknown until the writer has looked; 0 would say that the disk is full.
+    // Unknown until the writer has measured it; 0 would mean that the disk is full.
     if let Some(bytes) = journal.free_bytes() {
         families.gauge("log_free_bytes", "Free space where the logs are", bytes)?;
     }

@@ -1,6 +1,7 @@
-//! Everything that is counted, under the names of `docs/metrics.md`.
+//! All metrics, under the names in `docs/metrics.md`.
 //!
-//! One file for each part of the program; a metric is one line there and one in `docs/metrics.md`.
+//! There is one file for each part of the program. A metric is one line there and one in
+//! `docs/metrics.md`.
 
 mod collector;
 mod families;

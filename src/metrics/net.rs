@@ -18,7 +18,8 @@ pub(super) fn write(
     families.gauge(
         "open_connections",
         "Connections that have a slot now",
-        // Both are loaded one after the other: one that opens and closes in between is closed only.
+        // The two are loaded one after the other, so a connection that opens and closes in between
+        // is only counted as closed.
         opened.saturating_sub(load(&counters.closed)),
     )?;
     families.counter(
@@ -53,7 +54,7 @@ pub(super) fn write(
     let end = tls
         .and_then(Tls::not_after)
         .and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
-    // Without TLS there is no such certificate; 0 would be one that has expired.
+    // Without TLS there is no certificate; 0 would be one that has expired.
     let Some(end) = end else { return Ok(()) };
     families.gauge(
         "tls_certificate_expiry_timestamp_seconds",

@@ -1,4 +1,4 @@
-//! Metrics of the process itself, under the names that all processes have for them.
+//! Metrics of the process itself, under their standard names.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -10,8 +10,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::metrics::families::Families;
 
-/// What is read of `/proc/self/statm`: the size of the address space and what of it is in memory,
-/// in pages.
+/// How many fields of `/proc/self/statm` are read: the size of the address space and the resident
+/// part of it, in pages.
 const STATM_FIELDS: usize = 2;
 
 pub(super) fn write(families: &mut Families<'_>, started: SystemTime) -> fmt::Result {
@@ -31,7 +31,7 @@ pub(super) fn write(families: &mut Families<'_>, started: SystemTime) -> fmt::Re
         "CPU time that the process has used, user and system",
         used.as_secs_f64(),
     )?;
-    // What the system does not tell is left out.
+    // Values that the system does not provide are left out.
     if let Ok([virtual_bytes, resident_bytes]) = memory() {
         families.gauge(
             "process_virtual_memory_bytes",
@@ -45,7 +45,7 @@ pub(super) fn write(families: &mut Families<'_>, started: SystemTime) -> fmt::Re
         )?;
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        // The directory that is read is one of them.
+        // The directory being read is one of them.
         let open = u64::try_from(open.count()).unwrap_or(u64::MAX);
         families.gauge(
             "process_open_fds",

@@ -40,7 +40,7 @@ pub(super) fn write(families: &mut Families<'_>, quarantine: &Quarantine) -> fmt
     )
 }
 
-/// A count of requests that MNS signed and one of others, named as their files are.
+/// A count for requests that MNS signed and one for others, labelled like their files.
 fn by_provenance(
     count: impl Fn(Provenance) -> u64,
 ) -> impl Iterator<Item = ([(&'static str, &'static str); 1], u64)> {

@@ -38,7 +38,7 @@ pub(super) fn write(families: &mut Families<'_>, endpoint: &Endpoint) -> fmt::Re
         "Refusals that left no access line",
         endpoint.refused.lines_left_out(),
     )?;
-    // Unknown before the first verified push; 0 would say that the clocks agree.
+    // Unknown before the first verified push; 0 would mean that the clocks agree.
     let Some(seconds) = counts.skew_seconds() else {
         return Ok(());
     };
@@ -51,7 +51,7 @@ pub(super) fn write(families: &mut Families<'_>, endpoint: &Endpoint) -> fmt::Re
 
 pub(super) fn write_subscriptions(families: &mut Families<'_>, counts: &Counts) -> fmt::Result {
     let subscriptions = counts.subscriptions();
-    // A family without members has no line below its name and its help.
+    // Without members a family would only have its name and its help.
     if subscriptions.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The answers of a listener that browsers ask: plain text, JSON, and what every answer carries.
+//! The answers of a listener for browsers: plain text, JSON, and the headers of every answer.
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -8,11 +8,11 @@ use http::header::{
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-/// Nothing but this listener's own files, and no way to make a script of a text.
+/// Only this listener's own files are allowed, and no text can become a script.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
-/// What every answer carries, errors too.
+/// The headers of every answer, including errors.
 const EVERYWHERE: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -27,7 +27,7 @@ const EVERYWHERE: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// Why a path that gives JSON gives nothing: a stable key, and a sentence.
+/// Why a JSON path returned an error: a stable key, and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -65,7 +65,7 @@ fn json_with(status: StatusCode, value: &Value) -> Response {
     (status, headers, Body::from(format!("{value}\n"))).into_response()
 }
 
-/// The same answer with what every answer carries.
+/// The same answer with the headers of every answer.
 pub(crate) fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in EVERYWHERE {

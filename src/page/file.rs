@@ -1,4 +1,5 @@
-//! The files of a page: in the binary, its own in one table, and those that the pages share.
+//! The files of a page: embedded in the binary, its own in one table, and those that the pages
+//! share.
 
 use std::sync::OnceLock;
 
@@ -26,12 +27,12 @@ pub(crate) struct File {
 
 /// The files of one page.
 pub(crate) struct Files {
-    /// What the paths of all files but the index begin with.
+    /// The prefix of the paths of all files except the index.
     prefix: &'static str,
     own: &'static [File],
 }
 
-/// A file by its name in the page, its content type, and where it lies.
+/// A file by its name on the page, its content type, and its path in the sources.
 macro_rules! file {
     ($name:literal, $content_type:expr, $path:literal) => {
         $crate::page::File::new($name, $content_type, include_bytes!($path))
@@ -39,7 +40,7 @@ macro_rules! file {
 }
 pub(crate) use file;
 
-/// What every page has.
+/// The files that every page has.
 static SHARED: [File; 5] = [
     file!("app.css", STYLE, "shared/app.css"),
     file!("dom.js", SCRIPT, "shared/dom.js"),
@@ -53,7 +54,7 @@ impl Files {
         Self { prefix, own }
     }
 
-    /// The file at a raw path. The index has one path, which is `/`.
+    /// The file at a raw path. The only path of the index is `/`.
     pub(crate) fn of(&'static self, path: &str) -> Option<&'static File> {
         let name = match path {
             "/" => INDEX,
@@ -80,7 +81,8 @@ impl File {
         }
     }
 
-    /// The digest of the file: what a browser has is asked for again and sent once.
+    /// The digest of the file. A browser revalidates its copy with it and gets the content only
+    /// once.
     fn tag(&self) -> &str {
         self.tag.get_or_init(|| {
             let digest = Sha256::digest(self.bytes);

@@ -1,4 +1,4 @@
-//! What the pages share: the inspector's on the admin listener, and the emulator's.
+//! The parts that the pages share: the inspector's on the admin listener, and the emulator's.
 
 mod answer;
 mod file;

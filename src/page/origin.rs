@@ -1,4 +1,4 @@
-//! Which page made a request: one of another site may not ask.
+//! The origin of a request: pages of other sites are rejected.
 
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
@@ -7,15 +7,15 @@ use http::header::{HOST, ORIGIN};
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
-/// Whether the request was made by no page, or by one of this listener. A link elsewhere may lead
-/// here: whoever follows it brings no token, and changes nothing.
+/// Whether the request was made by no page or by one of this listener. A link on another site may
+/// lead here, because following it sends no token and changes nothing.
 pub(crate) fn is_of_no_other_site(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
     let is_of_site = match text(SEC_FETCH_SITE) {
         None | Some(b"same-origin" | b"none") => true,
         Some(_) => text(SEC_FETCH_MODE) == Some(b"navigate"),
     };
-    // A proxy in front may have taken off TLS: the scheme is the page's.
+    // A proxy may have terminated TLS, so the scheme is that of the page.
     let host = headers.get(HOST).map(http::HeaderValue::as_bytes);
     let is_of_origin = headers.get_all(ORIGIN).iter().all(|origin| {
         let origin = origin.as_bytes();

@@ -1,9 +1,9 @@
-//! A refused request as a file: raw HTTP as `explain` reads it, and behind the body what is known
-//! of it.
+//! A refused request as a file: raw HTTP in the form that `explain` reads, followed by a note on
+//! it.
 //!
-//! The head has one Content-Length, that of the body which was received. So the end of the body is
-//! known, whatever a peer sent, and the note begins there. The note is written last: a file without
-//! a whole one was torn by a crash.
+//! The head has exactly one Content-Length, that of the received body. So the end of the body is
+//! known, whatever a peer sent, and the note begins there. The note is written last: a crash tore a
+//! file without a complete one.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -12,18 +12,18 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Version};
 
-/// What is known of a refused request.
+/// The note on a refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// When it came, by our clock.
+    /// When it arrived, by our clock.
     pub came: SystemTime,
-    /// Who sent it.
+    /// Its sender.
     pub peer: SocketAddr,
-    /// The key of the reason.
+    /// The reason key.
     pub reason: String,
 }
 
-/// The bytes of the file.
+/// Encodes the file.
 #[must_use]
 pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
     let version = if request.version() == Version::HTTP_10 {
@@ -57,7 +57,7 @@ impl std::fmt::Display for Note {
 }
 
 impl Note {
-    /// Reads the note behind the body of a capture; `None` if it is missing or not whole.
+    /// Reads the note after the body of a capture. `None` if it is missing or incomplete.
     #[must_use]
     pub fn parse(rest: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(rest).ok()?.strip_prefix("\n\nCame: ")?;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_read_back_whole_or_not_at_all() {
+    fn a_note_is_read_completely_or_not_at_all() {
         let text = note().to_string();
         assert_eq!(Note::parse(text.as_bytes()), Some(note()));
         for end in 0..text.len() {

@@ -1,9 +1,9 @@
-//! The directory of the quarantine: a file for each request, named by a number, the oldest out
-//! first.
+//! The directory of the quarantine: a file for each request, named by a number; the oldest is
+//! deleted first.
 //!
-//! Requests that were proved to be MNS's have one half of the room, the others the other half; what
-//! one of the two leaves empty the other may use. So whoever has no signatures of MNS pushes no
-//! genuine request out of its half.
+//! Requests that MNS signed have one half of the space, the others have the other half. Each may
+//! use what the other leaves free. So nobody without signatures of MNS can evict a genuine request
+//! from its half.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -11,20 +11,20 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// A file takes whole blocks of a disk, so that is what it counts.
+/// Sizes are rounded up to this, because a file occupies whole blocks of a disk.
 const BLOCK_BYTES: u64 = 4096;
-/// The most that are deleted at once to give their room back, oldest first: the thread must not be
-/// away for long. They have 16 MiB at least.
+/// The maximum number of files deleted at once to free space, the oldest first: the thread must not
+/// be busy for long. They have at least 16 MiB.
 const GIVEN_BACK_MAX: usize = 4096;
-/// Only the owner of the process looks into it.
+/// Only the owner of the process may read it.
 const DIR_MODE: u32 = 0o700;
 
-/// What is known of who sent a refused request, and how the names of its file say it.
+/// What is known of the sender of a refused request, as in the name of its file.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
 )]
 pub enum Provenance {
-    /// MNS: the signature matches.
+    /// MNS sent it: the signature matches.
     #[strum(serialize = "genuine")]
     Signed,
     /// Anybody could have sent it.
@@ -32,7 +32,7 @@ pub enum Provenance {
     Unsigned,
 }
 
-/// The files that are kept, and their room.
+/// The files of the quarantine, and the space they use.
 #[derive(Debug)]
 pub(super) struct Files {
     dir: PathBuf,
@@ -44,7 +44,7 @@ pub(super) struct Files {
     given_back: u64,
 }
 
-/// The files of one [`Provenance`], the oldest first: their numbers and the room they take.
+/// The files of one [`Provenance`], the oldest first: their numbers and sizes.
 #[derive(Debug, Default)]
 struct Half {
     files: VecDeque<(u64, u64)>,
@@ -52,7 +52,7 @@ struct Half {
     pushed_out: u64,
 }
 
-/// The kept requests in a directory, the oldest first. One that is missing has none.
+/// The captures in a directory, the oldest first. Empty if the directory does not exist.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -64,7 +64,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 impl Files {
-    /// Takes up what is there already.
+    /// Opens a directory with the files that it already has.
     pub(super) fn open(dir: PathBuf, mode: u32, bytes_max: u64) -> io::Result<Self> {
         let (signed, unsigned) = (Half::default(), Half::default());
         let mut files = Self {
@@ -89,8 +89,7 @@ impl Files {
         self.next_number
     }
 
-    /// Keeps one more under a number that no file has had, in place of the oldest ones if there is
-    /// no room.
+    /// Saves one more capture under a new number, evicting the oldest ones if there is no room.
     pub(super) fn add(
         &mut self,
         number: u64,
@@ -113,7 +112,7 @@ impl Files {
             .create_new(true)
             .mode(self.mode)
             .open(&path)?;
-        // What is there of it takes room as well, until it can be removed.
+        // What was written counts until it is removed.
         self.kept(provenance).add(number, room);
         file.write_all(capture).inspect_err(|_| {
             if fs::remove_file(&path).is_ok() {
@@ -122,7 +121,7 @@ impl Files {
         })
     }
 
-    /// How many there are.
+    /// The number of files.
     pub(super) fn len(&self) -> usize {
         self.signed
             .files
@@ -130,12 +129,12 @@ impl Files {
             .saturating_add(self.unsigned.files.len())
     }
 
-    /// The room that they take.
+    /// The space that they use, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.signed.bytes.saturating_add(self.unsigned.bytes)
     }
 
-    /// How many of one half have made room for younger ones.
+    /// How many files of one half were evicted by newer ones.
     pub(super) fn pushed_out(&self, provenance: Provenance) -> u64 {
         match provenance {
             Provenance::Signed => self.signed.pushed_out,
@@ -143,13 +142,13 @@ impl Files {
         }
     }
 
-    /// How many were deleted because space was scarce.
+    /// How many files were deleted because space was scarce.
     pub(super) fn given_back(&self) -> u64 {
         self.given_back
     }
 
-    /// Deletes the oldest of those that nobody is proved to have sent, [`GIVEN_BACK_MAX`] at most:
-    /// space is scarce, and a push needs the room. Returns the room that they took.
+    /// Deletes the oldest unsigned captures, at most [`GIVEN_BACK_MAX`] of them: space is scarce,
+    /// and pushes need it. Returns the number of bytes freed.
     pub(super) fn give_back(&mut self) -> io::Result<u64> {
         let before = self.bytes();
         for _ in 0..GIVEN_BACK_MAX {
@@ -178,14 +177,14 @@ impl Files {
         Ok(())
     }
 
-    /// Deletes the oldest file of one half; `false` if it has none.
+    /// Deletes the oldest file of one half. `false` if it has none.
     fn remove_oldest(&mut self, provenance: Provenance) -> io::Result<bool> {
         let Some((number, _)) = self.kept(provenance).files.front().copied() else {
             return Ok(false);
         };
         match fs::remove_file(path(&self.dir, number, provenance)) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            // Somebody may have removed it before.
+            // Somebody may have removed it already.
             Ok(()) | Err(_) => self.kept(provenance).remove_oldest(),
         }
         Ok(true)
@@ -229,13 +228,13 @@ impl Provenance {
     }
 }
 
-/// Nothing of what a peer sent is in a name.
+/// The name contains nothing that a peer sent.
 pub(super) fn path(dir: &Path, number: u64, provenance: Provenance) -> PathBuf {
     let provenance: &'static str = provenance.into();
     dir.join(format!("{number:010}.{provenance}.http"))
 }
 
-/// The kept requests of a directory in the order of their numbers; other files in it are ignored.
+/// The captures of a directory, in the order of their numbers. Other files are ignored.
 fn numbers(dir: &Path) -> io::Result<Vec<(u64, Provenance)>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -333,14 +332,14 @@ mod tests {
             ErrorKind::FileTooLarge
         );
         assert_eq!(kept.len(), 3, "nothing makes room for what does not fit");
-        // A restart with less room.
+        // A restart with less space.
         let mut kept = files(dir.path(), 2);
         kept.add_next(Provenance::Unsigned, BLOCK).unwrap();
         assert_eq!(names(dir.path()), ["5.unproved.http", "6.unproved.http"]);
     }
 
     #[test]
-    fn a_flood_of_the_unproved_leaves_the_genuine_their_half() {
+    fn a_flood_of_unsigned_requests_leaves_the_signed_ones_their_half() {
         let dir = tempfile::tempdir().unwrap();
         let mut kept = files(dir.path(), 4);
         for _ in 0..3 {
@@ -358,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_strangers_are_given_back_a_bounded_number_at_once_and_the_genuine_stay() {
+    fn a_bounded_number_of_the_oldest_unsigned_are_deleted_at_once_and_the_signed_stay() {
         let dir = tempfile::tempdir().unwrap();
         let count = u64::try_from(GIVEN_BACK_MAX).unwrap() + 2;
         let mut kept = files(dir.path(), count * 4);
         kept.add_next(Provenance::Signed, BLOCK).unwrap();
         (0..count).for_each(|_| kept.add_next(Provenance::Unsigned, b"small").unwrap());
         kept.add_next(Provenance::Signed, BLOCK).unwrap();
-        // Somebody else may delete one at any time.
+        // Somebody else may delete a file at any time.
         fs::remove_file(&list(&dir.path().join("q")).unwrap()[1]).unwrap();
         assert_eq!(kept.give_back().unwrap(), (count - 2) * BLOCK_BYTES);
         let left: Vec<String> = names(dir.path());

@@ -1,4 +1,4 @@
-//! The thread that keeps refused requests, and what it shares with the handle.
+//! The thread that saves refused requests, and its state shared with the handle.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::quarantine::files::{Files, Provenance};
 use crate::quarantine::reservation::{Mark, Reserved};
 
-/// What the thread is asked for.
+/// The requests to the thread.
 #[derive(Debug)]
 pub(super) enum Task {
     Keep(Reserved, Vec<u8>),
@@ -20,21 +20,21 @@ pub(super) enum Task {
     Close,
 }
 
-/// What the thread and the handle share.
+/// The state that the thread and the handle share.
 ///
 /// All orderings are relaxed: these are counts and flags, and captures go through the queue.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
-    /// The file of each signature that is marked, by the number of the signature.
+    /// The file number of each remembered signature, by the hash of the signature.
     pub(super) signatures: Mutex<HashMap<u64, u64>>,
-    /// Counts up: a number is not used again before the next start.
+    /// Only increases: a number is not reused before the next start.
     pub(super) next_number: AtomicU64,
     pub(super) waiting_bytes: AtomicUsize,
     pub(super) kept: Counts,
     pub(super) dropped: Counts,
     pub(super) pushed_out: Counts,
     pub(super) given_back: AtomicU64,
-    /// The thread has been asked to and has not done it yet: once is enough.
+    /// The thread was asked to free space and has not done so yet: one request is enough.
     pub(super) is_giving_back: AtomicBool,
     pub(super) files: AtomicUsize,
     pub(super) bytes: AtomicU64,
@@ -82,7 +82,7 @@ impl Keeper {
                         .fetch_sub(capture.len(), Ordering::Relaxed);
                 }
                 Task::GiveBack => {
-                    // First, so that whoever asks from here on is heard.
+                    // Reset first, so that a request from here on is not lost.
                     self.is_giving_back.store(false, Ordering::Relaxed);
                     self.give_back(&mut files);
                 }
@@ -104,7 +104,7 @@ impl Keeper {
             error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         ) {
-            // The next write that the disk refuses would be that of a push.
+            // The next write that the disk refuses could be that of a push.
             self.give_back(files);
         }
         warn_once(

@@ -1,9 +1,10 @@
-//! Refused requests, kept so that what was refused by mistake can be looked at and taken back.
+//! The quarantine: refused requests are saved, so that those refused by mistake can be inspected
+//! and recovered.
 //!
-//! A [`capture()`] is a request as a file, with a [`Note`] behind it: when it came, from whom, and
-//! why it was refused. The handle [`Quarantine`] gives captures to a thread of its own, which keeps
-//! them in a directory of bounded size. Nothing here is promised: whoever hands a capture over does
-//! not wait, and if there is no room, it is dropped and counted.
+//! A [`capture()`] is a request as a file, followed by a [`Note`]: when it arrived, from whom, and
+//! why it was refused. The handle [`Quarantine`] passes captures to a thread, which saves them in a
+//! directory of bounded size. Nothing is guaranteed: the caller does not wait, and if there is no
+//! room the capture is dropped and counted.
 
 mod capture;
 mod files;

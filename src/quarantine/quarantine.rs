@@ -12,28 +12,28 @@ use crate::quarantine::files::{self, Files, Provenance};
 use crate::quarantine::keeper::{Keeper, Task};
 use crate::quarantine::reservation::{Location, Mark, Reserved};
 
-/// The most captures that wait for the thread.
+/// The maximum number of captures that wait for the thread.
 const WAITING_MAX: usize = 64;
-/// How many signatures are remembered, so that a request which is sent again is not kept again.
+/// How many signatures are remembered, so that a repeated request is not saved again.
 const SIGNATURES_MAX: usize = 65_536;
-/// The most bytes of captures that wait; further captures are dropped.
+/// The maximum size of waiting captures in bytes. Any more are dropped.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Where captures are kept.
+/// The settings of a quarantine.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Their directory; made when there is something to keep.
+    /// Their directory. It is created once there is something to save.
     pub dir: PathBuf,
     /// The permissions of the files, before the umask.
     pub mode: u32,
-    /// The most bytes of all files together; 0 keeps none.
+    /// The maximum size of all files together, in bytes; 0 saves nothing.
     pub bytes_max: u64,
 }
 
-/// The handle to the thread that keeps refused requests.
+/// The handle to the thread that saves refused requests.
 #[derive(Debug)]
 pub struct Quarantine {
-    /// `None` if nothing is kept.
+    /// `None` if nothing is saved.
     queue: Option<SyncSender<Task>>,
     dir: PathBuf,
     keeper: Arc<Keeper>,
@@ -42,16 +42,16 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// One that keeps nothing.
+    /// A quarantine that saves nothing.
     #[must_use]
     pub fn off() -> Self {
         Self::new(None, PathBuf::new(), Arc::default(), None)
     }
 
-    /// Takes up what is in the directory and starts the thread.
+    /// Reads the directory and starts the thread.
     ///
     /// # Errors
-    /// The directory is there and cannot be read, or no thread can be started.
+    /// The directory exists and cannot be read, or no thread can be started.
     pub fn start(options: Options) -> io::Result<Self> {
         if options.bytes_max == 0 {
             return Ok(Self::off());
@@ -84,8 +84,9 @@ impl Quarantine {
         }
     }
 
-    /// Reserves a file for a request that MNS signed, and marks its signature. If it is marked
-    /// already the request is kept: whoever has one may send it again and again.
+    /// Reserves a file for a request that MNS signed, and remembers its signature. If the signature
+    /// is known, the request has been saved already: whoever has a signed request can send it any
+    /// number of times.
     pub fn reserve_signed(&self, signature: &[u8]) -> Location {
         let mark = self.numbering.hash_one(signature);
         let mut signatures = self
@@ -96,8 +97,8 @@ impl Quarantine {
         if let Some(number) = signatures.get(&mark) {
             return Location::Known(*number);
         }
-        // All at once, because none of them is likelier than another to be sent again. At worst a
-        // request is kept twice.
+        // All of them, because none is more likely than another to be repeated. At worst a request
+        // is saved twice.
         if signatures.len() >= SIGNATURES_MAX {
             signatures.clear();
         }
@@ -110,7 +111,7 @@ impl Quarantine {
         })
     }
 
-    /// Reserves a file for a request of which nothing is proved.
+    /// Reserves a file for a request of which nothing is proven.
     pub fn reserve_unsigned(&self) -> Location {
         Location::New(Reserved {
             number: self.keeper.take_number(),
@@ -119,7 +120,7 @@ impl Quarantine {
         })
     }
 
-    /// Where a request is kept, or will be.
+    /// The path of a capture, which may not have been written yet.
     #[must_use]
     pub fn path(&self, place: &Location) -> PathBuf {
         match place {
@@ -128,20 +129,21 @@ impl Quarantine {
         }
     }
 
-    /// Whether anything is kept at all.
+    /// Whether anything is saved at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.queue.is_some()
     }
 
-    /// Hands a capture over for the file that is reserved for it. Does not wait. If too many
-    /// captures are waiting already, drops it, counts it and returns `false`.
+    /// Queues a capture for its reserved file, without waiting. If too many captures are queued
+    /// already, drops it, counts it and returns `false`.
     pub fn keep(&self, reserved: Reserved, capture: Vec<u8>) -> bool {
         let Some(queue) = &self.queue else {
             return false;
         };
         let (bytes, provenance, mark) = (capture.len(), reserved.provenance, reserved.mark);
-        // Added before the capture is queued, so that the thread never subtracts what is not added.
+        // Added before the capture is queued, so that the thread never subtracts bytes that were
+        // not added.
         let before = self
             .keeper
             .waiting_bytes
@@ -157,8 +159,7 @@ impl Quarantine {
         is_taken
     }
 
-    /// Counts a request that is not kept and removes its mark, so that it is kept if it is sent
-    /// again.
+    /// Counts a request that is not saved and forgets its signature, so that a repetition is saved.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a file is reserved for one request only"
@@ -167,19 +168,19 @@ impl Quarantine {
         self.keeper.note_dropped(reserved.provenance, reserved.mark);
     }
 
-    /// Requests that were kept.
+    /// Requests that were saved.
     #[must_use]
     pub fn kept(&self, provenance: Provenance) -> u64 {
         self.keeper.kept.of(provenance).load(Ordering::Relaxed)
     }
 
-    /// Requests that were not kept although they could have been.
+    /// Requests that should have been saved and were not.
     #[must_use]
     pub fn dropped(&self, provenance: Provenance) -> u64 {
         self.keeper.dropped.of(provenance).load(Ordering::Relaxed)
     }
 
-    /// Requests that made room for younger ones.
+    /// Requests that were evicted by newer ones.
     #[must_use]
     pub fn pushed_out(&self, provenance: Provenance) -> u64 {
         self.keeper
@@ -188,14 +189,13 @@ impl Quarantine {
             .load(Ordering::Relaxed)
     }
 
-    /// Asks for the room of requests that nobody is proved to have sent: space is scarce. Nobody
-    /// waits for it.
+    /// Asks the thread to delete unsigned captures, because space is scarce. Does not wait.
     pub fn give_back(&self) {
         let Some(queue) = &self.queue else { return };
         if !self.keeper.is_giving_back.swap(true, Ordering::Relaxed)
             && queue.try_send(Task::GiveBack).is_err()
         {
-            // The queue is full. While space stays scarce the next second asks again.
+            // The queue is full. As long as space is scarce, this is asked again every second.
             self.keeper.is_giving_back.store(false, Ordering::Relaxed);
         }
     }
@@ -206,19 +206,19 @@ impl Quarantine {
         self.keeper.given_back.load(Ordering::Relaxed)
     }
 
-    /// Requests that are kept now.
+    /// Requests that are stored now.
     #[must_use]
     pub fn files(&self) -> usize {
         self.keeper.files.load(Ordering::Relaxed)
     }
 
-    /// The room that they take.
+    /// The space that they use, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.keeper.bytes.load(Ordering::Relaxed)
     }
 
-    /// Writes what was handed over, then ends the thread. Takes as long as the disk does.
+    /// Writes what is queued, then ends the thread. Takes as long as the disk does.
     pub async fn close(&self) {
         let thread = self
             .thread
@@ -227,7 +227,7 @@ impl Quarantine {
             .take();
         if let (Some(queue), Some(thread)) = (self.queue.clone(), thread) {
             let close = move || {
-                // An error is a thread that has ended already.
+                // An error means that the thread has already ended.
                 drop(queue.send(Task::Close));
                 drop(thread.join());
             };
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_and_what_is_past_it_is_counted() {
+    fn the_queue_is_bounded_and_dropped_captures_are_counted() {
         let (queue, tasks) = mpsc::sync_channel(WAITING_MAX);
         let quarantine = Quarantine::new(Some(queue), PathBuf::new(), Arc::default(), None);
         let taken = (0..WAITING_MAX + 3)
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_handed_over_is_written_before_the_close() {
+    async fn queued_captures_are_written_before_the_close() {
         let dir = tempfile::tempdir().unwrap();
         let quarantine = dir.path().join("q");
         let options = Options {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_lies_where_its_place_says_also_after_a_restart() {
+    async fn a_request_is_at_its_reserved_path_even_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let options = Options {
             dir: dir.path().join("q"),
@@ -318,7 +318,7 @@ mod tests {
         };
         for run in 0..2 {
             let keeper = Quarantine::start(options.clone()).unwrap();
-            // One number is taken and never used.
+            // One number is reserved and never used.
             keeper.give_up(new(keeper.reserve_signed(b"dropped")).unwrap());
             let places = [
                 keeper.reserve_unsigned(),
@@ -328,7 +328,7 @@ mod tests {
             let again = keeper.path(&keeper.reserve_signed(b"b"));
             let paths: Vec<PathBuf> = places.iter().map(|place| keeper.path(place)).collect();
             assert_eq!(again, paths[2]);
-            // They may be handed over in another order than they were reserved in.
+            // Captures may be queued in another order than that of their reservations.
             for (number, place) in places.into_iter().enumerate().rev() {
                 assert!(keeper.keep(new(place).unwrap(), format!("{run} {number}").into_bytes()));
             }
@@ -355,7 +355,7 @@ mod tests {
         let is_marked = |signature: &[u8]| new(quarantine.reserve_signed(signature)).is_none();
         assert!(keep(b"a", WAITING_BYTES_MAX));
         assert!(is_marked(b"a"));
-        // First the bytes are too many, then the captures.
+        // First there are too many bytes, then too many captures.
         for waiting in [WAITING_BYTES_MAX, 0] {
             quarantine
                 .keeper

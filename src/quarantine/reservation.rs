@@ -1,8 +1,9 @@
-//! The file that a request is to be kept in, reserved before the request is written.
+//! The file for a refused request, reserved before the request is written.
 
 use crate::quarantine::files::Provenance;
 
-/// The file that a request is to be kept in. Its signature is marked until the request is dropped.
+/// A reserved file for a request. The request's signature is remembered until the request is
+/// dropped.
 #[derive(Debug)]
 pub struct Reserved {
     pub(super) number: u64,
@@ -10,15 +11,15 @@ pub struct Reserved {
     pub(super) mark: Option<Mark>,
 }
 
-/// Where a request is kept.
+/// Where a request is saved.
 #[derive(Debug)]
 pub enum Location {
-    /// In a file of its own, once it is handed over.
+    /// In a new file, once it is queued.
     New(Reserved),
-    /// The same request came before, and this is the number of its file.
+    /// The same request arrived before. This is the number of its file.
     Known(u64),
 }
 
-/// The number of a signature, under a key that nobody knows.
+/// The hash of a signature with a secret key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark(pub(super) u64);
