@@ -127,3 +127,111 @@ fn the_page_says_which_key_keeps_a_request_and_when_a_file_is_gone() {
         "document.querySelector('.notices')?.innerText.includes('no longer in the log files')",
     );
 }
+
+#[test]
+fn a_click_on_what_was_not_listed_loads_that_from_the_files_and_nothing_twice() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let site = Site::new(&[]);
+    browser.goto(&format!(
+        "http://{}/#token={}",
+        site.admin,
+        token(&site.bench)
+    ));
+    browser.until("it is live", "document.querySelector('.status.live')");
+    // Of five that came between the first and the last the stream told of none. Memory has one of
+    // them, and the files have all, under other ids and with whole seconds.
+    let script = "
+      const row = (number, more) => ({
+        seq: number, id: `s-${number}`, outcome: 'accepted', status: 201, message_id: `m${number}`,
+        request_id: `r${number}`, peer: 'p:1', came: `2026-11-29T10:00:0${number}.500+00:00`,
+        ...more,
+      });
+      const logged = (number) => row(number, {
+        seq: null, id: `1-${number}-x`, came: `2026-11-29T10:00:0${number}+00:00`, took_us: null,
+      });
+      const asked = [];
+      const pages = {
+        '': { items: [row(7), row(6)], next: 'files.1' },
+        'files.1': { items: [logged(5), logged(4)], next: '1-4-x.1', searched: {} },
+        '1-4-x.1': { items: [logged(3), logged(2), logged(1)], next: '1-1-x.1', searched: {} },
+      };
+      const list = async (parameters) => {
+        asked.push(parameters);
+        return structuredClone(pages[parameters.before]);
+      };
+      import('/inspector/store.js').then(async ({ Store, SEGMENTS }) => {
+        const store = new Store(list);
+        store.add([row(1)], 0, 1);
+        store.add([row(7)], 5, 7);
+        const gap = store.rows.find((one) => one.gap);
+        await store.fill(gap);
+        done({
+          ids: store.of(SEGMENTS.all).map((one) => one.message_id), asked,
+          gaps: store.rows.filter((one) => one.gap).length, count: store.count(SEGMENTS.all),
+        });
+      }, (error) => done(String(error)));
+    ";
+    let found = browser.js_later(script);
+    let all = ["m1", "m2", "m3", "m4", "m5", "m6", "m7"];
+    assert_eq!(found["ids"], json!(all), "{found}");
+    assert_eq!((&found["gaps"], &found["count"]), (&json!(0), &json!(7)));
+    // The time between the two, and no further page than was needed.
+    assert_eq!(found["asked"].as_array().unwrap().len(), 3, "{found}");
+    assert_eq!(found["asked"][0]["since"], "2026-11-29T09:59:56.500Z");
+    assert_eq!(found["asked"][0]["until"], "2026-11-29T10:00:12.500Z");
+    browser.assert_quiet();
+}
+
+#[test]
+fn a_search_that_takes_long_shows_how_far_it_is_and_is_stopped_and_goes_on() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let site = Site::new(&[]);
+    site.push("t0", "needle");
+    browser.goto(&format!(
+        "http://{}/#token={}",
+        site.admin,
+        token(&site.bench)
+    ));
+    browser.until("it is live", "document.querySelector('.status.live')");
+    // Slow files, of which the next page never comes until the one before is asked for again.
+    browser.js(
+        "const real = window.fetch; window.pending = 0; window.slow = true; window.fetch = \
+         async (path, options) => { const text = String(path); \
+         if (!text.includes('/api/notifications?') || !text.includes('before=')) \
+         return real(path, options); \
+         if (!text.includes('before=files')) { window.pending += 1; \
+         if (window.slow) await new Promise((done, failed) => options.signal.addEventListener( \
+         'abort', () => failed(new DOMException('', 'AbortError')))); } \
+         const isLast = !text.includes('before=files'); \
+         return new Response(JSON.stringify({ items: [], next: isLast ? null : '1-1-1.1', \
+         done: isLast, searched: { bytes: isLast ? 1e10 : 3.2e9, total: 1e10, \
+         until: '2026-11-21T09:12:00+00:00' } })); }",
+    );
+    browser.press("/");
+    browser.press("needle");
+    let foot = "document.querySelector('.foot:not([hidden])')?.innerText";
+    browser.until(
+        "it searches",
+        &format!("{foot}?.includes('Searching the log files')"),
+    );
+    let shown = browser.js(&format!("return {foot}"));
+    let shown = shown.as_str().unwrap();
+    assert!(shown.contains("back to 11-21 09:12"), "{shown}");
+    assert!(shown.contains("3.2 GB of 10.0 GB"), "{shown}");
+    assert!(shown.contains("1 found"), "{shown}");
+    browser.shot("searching-light");
+    browser.js("document.querySelector('.foot button').click()");
+    browser.until("it is stopped", &format!("{foot}?.includes('Search on')"));
+    assert_eq!(browser.js("return window.pending"), 1);
+    browser.js("window.slow = false; document.querySelector('.foot button').click()");
+    browser.until(
+        "it is done",
+        &format!("{foot}?.includes('Searched all 10.0 GB')"),
+    );
+    assert_eq!(browser.js("return window.pending"), 2);
+    browser.assert_quiet();
+}

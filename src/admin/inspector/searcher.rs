@@ -163,27 +163,28 @@ impl<T> Wanted<T> {
 /// Gives way to pushes.
 struct Pace {
     accepted: Arc<dyn Fn() -> u64 + Send + Sync>,
-    known: u64,
+    /// How many there were at the last look. At first it is not known whether any came just before.
+    known: Option<u64>,
     risen: Instant,
 }
 
 impl Pace {
     fn new(accepted: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
         Self {
-            known: accepted(),
             accepted,
-            // It is not known whether any came just before.
+            known: None,
             risen: Instant::now(),
         }
     }
 
     /// Returns whether it paused.
     fn give_way(&mut self) -> bool {
-        let accepted = (self.accepted)();
-        if accepted != self.known {
+        let accepted = Some((self.accepted)());
+        let has_risen = accepted != self.known;
+        if has_risen {
             (self.known, self.risen) = (accepted, Instant::now());
         }
-        let is_busy = self.risen.elapsed() < LATELY;
+        let is_busy = has_risen || self.risen.elapsed() < LATELY;
         if is_busy {
             thread::park_timeout(PAUSE);
         }

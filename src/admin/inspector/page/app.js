@@ -88,7 +88,8 @@ const announce = (text) => { announcer.textContent = text; };
 const holds = () => state.paused || state.isOver;
 
 function show() {
-  const items = store.of(outcomes());
+  const held = new Set(state.waiting);
+  const items = store.of(outcomes()).filter((item) => !held.has(item));
   list.set(items);
   const { isDone } = store.progress(outcomes());
   const isEmpty = items.length === 0 && isDone;
