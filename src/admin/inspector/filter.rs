@@ -184,6 +184,7 @@ impl Filter {
 
     /// What the log files are searched for. It finds all that fit, and more.
     pub(super) fn of_files(&self, zone: &TimeZone) -> journal::Filter {
+        // A stranger's request is one that was refused.
         let outcomes = self.outcomes.iter().map(|outcome| match outcome {
             Outcome::Other => Outcome::Refused,
             outcome => *outcome,
@@ -270,7 +271,6 @@ impl Filter {
     }
 }
 
-/// Those of the requests in memory, and one that only the log files have.
 impl Word {
     fn stands_in(&self, text: &[u8]) -> bool {
         let mut windows = text.windows(self.bytes.len());
