@@ -1,5 +1,5 @@
-//! The Chinese pages in `docs/zh/` and the English pages of the same names have the same headings,
-//! keys, commands and examples, so that a change to one is not forgotten in the other.
+//! README.zh.md and the Chinese pages in `docs/zh/` have the same headings, keys, commands and
+//! examples as the English pages, so that a change to one is not forgotten in the other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,10 @@ fn path(name: &str) -> PathBuf {
 
 /// A page in both languages.
 struct Page {
+    /// The path of the English page.
     name: String,
+    /// The path of the Chinese page.
+    translation: String,
     english: String,
     chinese: String,
 }
@@ -40,13 +43,17 @@ fn pages() -> Vec<Page> {
             "docs/zh/{name}.md is missing"
         );
     }
-    let read = |place: String| fs::read_to_string(path(&place)).unwrap();
-    let page = |name: String| Page {
-        english: read(format!("docs/{name}")),
-        chinese: read(format!("docs/zh/{name}")),
+    let read = |place: &str| fs::read_to_string(path(place)).unwrap();
+    let page = |(name, translation): (String, String)| Page {
+        english: read(&name),
+        chinese: read(&translation),
         name,
+        translation,
     };
-    names.into_iter().map(page).collect()
+    let pair = |name: String| (format!("docs/{name}"), format!("docs/zh/{name}"));
+    let readme = ("README.md".to_owned(), "README.zh.md".to_owned());
+    let pages = names.into_iter().map(pair).chain([readme]);
+    pages.map(page).collect()
 }
 
 fn regex(pattern: &str) -> Regex {
@@ -94,8 +101,9 @@ fn headings_have_the_same_order_and_levels() {
         assert_eq!(
             levels(&english),
             levels(&chinese),
-            "docs/{0} has {english:#?}, docs/zh/{0} has {chinese:#?}",
-            page.name
+            "{} has {english:#?}, {} has {chinese:#?}",
+            page.name,
+            page.translation
         );
     }
 }
@@ -119,8 +127,8 @@ fn keys_commands_and_values_are_the_same() {
         let further: Vec<_> = chinese.difference(&english).collect();
         assert!(
             missing.is_empty() && further.is_empty(),
-            "docs/zh/{} lacks {missing:#?} and has {further:#?}",
-            page.name
+            "{} lacks {missing:#?} and has {further:#?}",
+            page.translation
         );
     }
 }
@@ -136,7 +144,10 @@ fn rows(page: &str) -> Vec<(String, String)> {
 #[test]
 fn each_reason_has_its_row_and_its_hint() {
     let pages = pages();
-    let page = pages.iter().find(|page| page.name == "errors.md").unwrap();
+    let page = pages
+        .iter()
+        .find(|page| page.name == "docs/errors.md")
+        .unwrap();
     let rows = rows(&page.chinese);
     assert_eq!(rows, self::rows(&page.english));
     assert_eq!(rows.len(), Reason::iter().count());
@@ -162,13 +173,13 @@ fn anchor(heading: &str) -> String {
 fn links_lead_somewhere() {
     let link = regex(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)");
     for page in pages() {
-        let place = path(&format!("docs/zh/{}", page.name));
+        let place = path(&page.translation);
         for found in link.captures_iter(&prose(&page.chinese)) {
             if found[1].contains("://") {
                 continue;
             }
             let target = target(&place, &found[1]);
-            assert!(target.exists(), "{}: {}", page.name, &found[0]);
+            assert!(target.exists(), "{}: {}", page.translation, &found[0]);
             if let Some(wanted) = found.get(2) {
                 let text = fs::read_to_string(&target).unwrap();
                 let anchors: Vec<_> = headings(&text)
@@ -179,7 +190,7 @@ fn links_lead_somewhere() {
                 assert!(
                     is_there,
                     "{}: {} is none of {anchors:#?}",
-                    page.name, &found[0]
+                    page.translation, &found[0]
                 );
             }
         }
