@@ -1,14 +1,14 @@
-//! A captured request: the raw bytes of one HTTP/1 request, and what may follow it.
+//! A captured request: the raw bytes of one HTTP/1 request, followed by an optional note.
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request};
 
-/// The most headers of a capture.
+/// The maximum number of headers of a capture.
 const HEADERS_MAX: usize = 256;
 
-/// Reads head and body; returns the request and what follows it. Line ends may be CR LF or LF.
-/// A body is as long as Content-Length says, or the rest.
+/// Parses the head and the body. Returns the request and what follows it. Line ends may be CR LF or
+/// LF. The body is as long as Content-Length says or, without one, the rest.
 pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<(Request<Bytes>, &[u8])> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_is_told() {
+    fn an_incomplete_request_is_reported() {
         let cut = read(b"POST / HTTP/1.1\r\nContent-length: 5\r\n\r\nhell").unwrap_err();
         assert!(cut.to_string().contains("the capture was cut"));
         assert!(

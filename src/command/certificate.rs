@@ -1,4 +1,4 @@
-//! `certificate add` and `certificate list`: the certificates kept on disk.
+//! `certificate add` and `certificate list`: the certificates saved on disk.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ fn add(configuration: &Configuration, url: &str, file: &Path) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// An address that is well-formed, though no prefix allows it.
+/// A well-formed address that no prefix allows.
 fn outside_of_prefixes(url: &str) -> Option<SigningCertUrl> {
     let (prefix, _file) = url.rsplit_once('/')?;
     let prefix = Prefix::parse(&format!("{prefix}/")).ok()?;
@@ -109,7 +109,7 @@ fn address(text: &str) -> Result<String, &'static str> {
         .ok_or(NO_ADDRESS)
 }
 
-/// A path for a terminal: whoever can write to the directory chooses names in it.
+/// Escapes a path for a terminal: whoever can write to the directory chooses the names in it.
 fn shown(path: &Path) -> String {
     escaped(path.as_os_str().as_encoded_bytes())
 }

@@ -1,10 +1,10 @@
-//! `--chaos`: how its counts are printed.
+//! `--chaos`: the output of its counts.
 
 use std::io::{self, Write};
 
 use crate::emulator::Status;
 
-/// The counts of chaos, in two lines.
+/// Prints the counts of chaos in two lines.
 pub(super) fn print_counts(out: &mut impl Write, status: &Status) -> io::Result<()> {
     let list = |counts: &mut dyn Iterator<Item = (String, u64)>| {
         counts

@@ -1,4 +1,4 @@
-//! The command line: which command runs, and the exit code that it ends with.
+//! The command line: it selects a command and its exit code.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ use crate::signals;
 use crate::telemetry;
 use crate::trust::StoreError;
 
-/// How long the last line on stderr may take.
+/// How long writing the last line to stderr may take.
 const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A push endpoint for Alibaba Cloud MNS topics: a 201 means verified, meant for you, and on disk.
@@ -49,7 +49,7 @@ pub struct Arguments {
     command: Command,
 }
 
-// The help of each command is at its struct: a comment here would replace all of it.
+// The help text of each command is on its struct: a comment here would replace it.
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Serve),
@@ -68,15 +68,16 @@ enum Command {
 }
 
 impl Arguments {
-    /// Reads the command line; prints help or a mistake and ends where there is nothing to run.
+    /// Parses the command line. Prints help or usage errors and exits if there is nothing to run.
     #[must_use]
     pub fn read() -> Self {
         Self::parse()
     }
 }
 
-/// Runs one command. The code is 0 for done, 1 for failed, 3 if what `create --if-not-exists` found
-/// differs, 78 for a wrong configuration; 2, for wrong usage, comes from [`Arguments::read`].
+/// Runs one command. The exit code is 0 for success, 1 for failure, 3 if `create --if-not-exists`
+/// found a difference, and 78 for a wrong configuration. [`Arguments::read`] exits with 2 for wrong
+/// usage.
 pub async fn run(arguments: Arguments) -> ExitCode {
     if let Err(error) = signals::outlive_file_limit() {
         return failed(&anyhow::Error::from(error).context("cannot handle SIGXFSZ"));
@@ -102,13 +103,14 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 /// Prints an error with its causes on stderr, and returns the code to end with.
 #[must_use]
 pub fn failed(error: &anyhow::Error) -> ExitCode {
-    // An error quotes what services answer and files hold: it must not act on the terminal.
+    // An error may quote answers of services and contents of files, which must not control the
+    // terminal.
     let line = format!(
         "mns-endpoint: {}\n",
         escaped(format!("{error:#}").as_bytes())
     );
-    // If stderr is gone or its reader has stopped, nobody reads the message: the code says it
-    // too.
+    // If stderr is closed or its reader has stalled, nobody reads the message, but the exit code
+    // still reports the failure.
     telemetry::within(LAST_WORD_TIMEOUT, move || {
         drop(std::io::stderr().write_all(line.as_bytes()))
     });

@@ -1,4 +1,5 @@
-//! Where a command's configuration comes from: a file, the environment, the flags of all commands.
+//! The sources of a command's configuration: a file, the environment, and flags that all commands
+//! share.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ impl Configuration {
         flags.extend(self.log_dir.clone().map(|dir| ("logs.dir".to_owned(), dir)));
         Sources {
             file: self.config.clone(),
-            // Names and values that are not text cannot be ours.
+            // Names and values that are not UTF-8 cannot be ours.
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -53,19 +54,20 @@ impl Configuration {
         }
     }
 
-    /// The command for a shell in the same directory that prints the address of the serve with this
-    /// configuration, its secret path written out. `bound` is where it listens.
+    /// The shell command that, in the same directory, prints the address of the serve with this
+    /// configuration, including its secret path. `bound` is the address on which it listens.
     pub(super) fn show_address_command(&self, config: &Config, bound: SocketAddr) -> String {
         let mut command = "mns-endpoint check --show-address".to_owned();
         let mut add = |flag: &str, value: &str| command += &format!(" {flag} {}", word(value));
         if let Some(file) = &self.config {
             add("--config", &file.display().to_string());
         }
-        // A proxy may have a password, and has no part in the address.
+        // The URL of a proxy may contain a password, and has no effect on the address.
         for (key, value) in self.set.iter().filter(|(key, _)| key != "signing.proxy") {
             add("--set", &format!("{key}={value}"));
         }
-        // Port 0 is another one for each start, and a service manager may have opened the socket.
+        // Port 0 means another port at each start, and a service manager may have opened the
+        // socket.
         let is_chosen = config
             .listen
             .first()
@@ -78,8 +80,8 @@ impl Configuration {
         command
     }
 
-    /// What the configuration is read from: the file or the built-in defaults, and what overrides
-    /// them. Names, no values but the addresses that are trusted for this run.
+    /// Describes the sources: the file or the built-in defaults, and what overrides them. Contains
+    /// names and no values, except the addresses that are trusted for this run.
     pub(super) fn described(&self, trust: &[String]) -> String {
         let sources = self.sources(trust);
         let mut variables: Vec<String> = sources.variables().map(str::to_owned).collect();
@@ -93,7 +95,8 @@ impl Configuration {
         parts.join(", ")
     }
 
-    /// The same for judging what was sent to serve: with its secret path, which only serve makes.
+    /// The same, including the secret path that only serve creates, to judge requests that were
+    /// sent to serve.
     pub(super) fn load_revealed(&self, trust: &[String]) -> anyhow::Result<Config> {
         let mut config = self.load(trust)?;
         if let Some(missing) = config.reveal_made_path()? {

@@ -1,4 +1,4 @@
-//! Numbers with their nouns, for lines of text.
+//! Numbers with their nouns in the right form.
 
 /// A number with its noun: "1 error", "2 errors".
 pub(super) fn counted(number: u64, noun: &str) -> String {

@@ -1,4 +1,4 @@
-//! `emulator`: a local MNS until a signal, on one address.
+//! `emulator`: a local MNS on one address, until a signal.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -28,11 +28,11 @@ use crate::net::{self, Counters, Frontend, Limits};
 use crate::signals::Signals;
 use crate::telemetry;
 
-/// The account whose topics these are, where the host of a request names none: that of the manual.
+/// The default account id, if the host of a request names none: the one of the manual.
 pub(super) const OWNER: &str = "1269128356620446";
-/// The bounds on connections to the API.
+/// The limits on connections to the API.
 pub(super) const LIMITS: Limits = Limits::of_connections(1024);
-/// How long open requests may take when it stops.
+/// How long open requests may take after a stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Play MNS on this machine: no account, no network.
@@ -169,7 +169,8 @@ impl EmulatorCommand {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// An emulator signs what its users publish, and pushes to whatever address they name.
+    /// The emulator signs whatever its users publish and pushes to any address, so warns if
+    /// strangers can use it.
     fn warn_of_strangers(&self, bound: SocketAddr) {
         if self.no_auth {
             warn!(%bound, "Other machines reach this address, and --no-auth lets them publish: \
@@ -215,7 +216,7 @@ impl EmulatorCommand {
             key.id, key.secret
         )?;
         writeln!(out, "  {program} topic create")?;
-        // MNS could not reach an address of this machine; this emulator can.
+        // MNS could not reach an address of this machine, but this emulator can.
         let force = if Base::parse(base).is_ok_and(|base| net::is_private_host(base.host())) {
             ""
         } else {
@@ -229,7 +230,7 @@ impl EmulatorCommand {
         out.flush()
     }
 
-    /// What is left, and what went wrong on purpose.
+    /// Prints what is undelivered, and the faults that were injected.
     fn print_end(&self, status: &Status) -> std::io::Result<()> {
         let mut out = printer();
         for subscription in &status.subscriptions {
@@ -242,7 +243,7 @@ impl EmulatorCommand {
                  given up, {failed} pushes failed"
             )?;
         }
-        // The page may have switched it on.
+        // Chaos may have been enabled on the page.
         if self.chaos.is_some() || status.chaos.values().any(|struck| *struck > 0) {
             print_counts(&mut out, status)?;
         }
@@ -250,7 +251,7 @@ impl EmulatorCommand {
     }
 }
 
-/// Signs with another key of the same size.
+/// Switches to another key of the same size.
 async fn change_key(emulator: &Emulator) {
     match key::another(emulator.key_bits()).await {
         Ok(signer) => {
@@ -264,7 +265,7 @@ async fn change_key(emulator: &Emulator) {
     }
 }
 
-/// Waits for the next tick, or for ever.
+/// Waits for the next tick. Without an interval, waits for ever.
 async fn tick(interval: Option<&mut Interval>) {
     match interval {
         Some(interval) => drop(interval.tick().await),
@@ -277,7 +278,7 @@ fn later(by: Duration) -> Instant {
     now.checked_add(by).unwrap_or(now)
 }
 
-/// A span that is not nothing.
+/// A duration greater than zero.
 fn period(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("give a time, as in 30s".to_owned()),

@@ -1,6 +1,6 @@
-//! The exit codes that mean more than success or failure.
+//! The exit codes besides success and failure.
 
 /// A wrong configuration, as in `sysexits.h`.
 pub(super) const EXIT_CONFIG: u8 = 78;
-/// What `create` found differs from what was asked for.
+/// `create` found an object that differs from the requested one.
 pub(super) const EXIT_DIFFERS: u8 = 3;

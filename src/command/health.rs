@@ -1,4 +1,4 @@
-//! `health`: asks a running endpoint, for the container's health check.
+//! `health`: queries a running endpoint, as a container's health check.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,11 +17,11 @@ use crate::command::stdout::printer;
 use crate::config::Config;
 use crate::roots;
 
-/// The largest answer that is read, in bytes: `/readyz` names some dozen owners and topics.
+/// The maximum size of an answer, in bytes: `/readyz` names several dozen owners and topics.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
-/// The most characters of an answer's first line that are shown.
+/// The maximum number of characters shown of an answer's first line.
 const LINE_CHARS_MAX: usize = 200;
-/// How long the endpoint may take to answer, to the last byte of the body.
+/// The time limit for the endpoint's answer, including its body.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Ask a running endpoint for its health.
@@ -38,7 +38,7 @@ pub(super) struct Health {
     configuration: Configuration,
 }
 
-/// The token, if one is needed to ask.
+/// The header with the token, if one is required.
 fn shown(config: &Config) -> HeaderMap {
     let token = config
         .admin
@@ -72,8 +72,8 @@ impl Health {
     }
 }
 
-/// Asks the endpoint that runs under this configuration on this machine. Its TLS certificate is not
-/// verified: it is for the name by which others reach it, and not for loopback.
+/// Queries the endpoint that runs with this configuration on this machine. Its TLS certificate is
+/// not verified, because it is for the public name and not for loopback.
 async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(roots::tls_client_trusting(roots::Trust::Anyone)?)
@@ -95,7 +95,7 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
         })
 }
 
-/// What the body of an answer other than 200 says: the parts of `/readyz` that are not ready, as
+/// The content of an answer other than 200: the parts of `/readyz` that are not ready, as
 /// sentences, or the first line.
 fn why(body: &[u8]) -> String {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -147,14 +147,14 @@ fn sentence(name: &str, part: &Value) -> String {
     }
 }
 
-/// One part of what that endpoint's `/readyz` has, if it can be asked, as it would be in the
+/// One part of `/readyz` of that endpoint, if it can be queried, in the notation of the
 /// configuration.
 pub(super) async fn ready_part(config: &Config, name: &str) -> Option<String> {
     config.admin.as_ref()?;
     let answer = ask(config, &asked_url(config).ok()?).await.ok()?;
     let answer: Value = serde_json::from_slice(&body(answer).await?).ok()?;
     let members = answer.get("parts")?.get(name)?.as_object()?;
-    // JSON writes lists of names as TOML does, but for the blank behind a comma.
+    // JSON writes lists of names like TOML, except for the blank after a comma.
     let list = |value: &Value| {
         Some(
             value
@@ -171,7 +171,7 @@ pub(super) async fn ready_part(config: &Config, name: &str) -> Option<String> {
     Some(keys.collect::<Vec<_>>().join(", "))
 }
 
-/// The body of an answer; `None` if it breaks off, is late or is larger than any of ours.
+/// Reads the body of an answer. `None` if it breaks off, is late, or is larger than any of ours.
 async fn body(mut answer: reqwest::Response) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
@@ -183,7 +183,7 @@ async fn body(mut answer: reqwest::Response) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Readiness on the admin listener, or where that is off, the health path.
+/// The URL of readiness on the admin listener or, if that is off, of the health path.
 fn asked_url(config: &Config) -> anyhow::Result<String> {
     if let Some(admin) = &config.admin {
         return Ok(format!("http://{}/readyz", asked(admin.listen)));
@@ -203,8 +203,8 @@ fn asked_url(config: &Config) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{}{path}", asked(*listen)))
 }
 
-/// The same address of the own port over TLS, which it may speak although the configuration does
-/// not say so: only the command line of serve has --self-signed.
+/// The same address on serve's port with TLS. serve may use TLS although the configuration does not
+/// say so: --self-signed is only on its command line.
 fn over_tls(config: &Config, url: &str) -> Option<String> {
     let rest = url
         .strip_prefix("http://")
@@ -212,10 +212,10 @@ fn over_tls(config: &Config, url: &str) -> Option<String> {
     Some(format!("https://{rest}"))
 }
 
-/// Where a listener is reached from its own machine.
+/// The address at which a listener is reached from its own machine.
 pub(super) fn asked(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
-        // [::] is dual stack, and 0.0.0.0 on a machine without IPv6.
+        // `[::]` is dual stack, and is replaced by 0.0.0.0 on a machine without IPv6.
         ip if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         ip => ip,
     };

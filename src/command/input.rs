@@ -1,4 +1,4 @@
-//! What a command reads: a file, or stdin.
+//! The input of a command: a file, or stdin.
 
 use std::path::Path;
 
@@ -6,21 +6,21 @@ use anyhow::Context as _;
 
 use crate::bounded;
 
-/// The largest message or captured request, in bytes: far above what MNS sends, far below what a
-/// machine has.
+/// The maximum size of a message or a captured request, in bytes: far more than MNS sends, far less
+/// than a machine's memory.
 pub(super) const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The largest certificate, key or sample.cfg, in bytes.
+/// The maximum size of a certificate, a key or a sample.cfg, in bytes.
 const SMALL_BYTES_MAX: u64 = 1024 * 1024;
 
-/// All of a file; `-` is stdin.
+/// Reads a complete file. `-` is stdin.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     read_up_to(file, INPUT_BYTES_MAX)
 }
 
-/// A message as text: all of a file, or stdin without one line end at its end.
+/// Reads a message as text: a complete file, or stdin without one line end at its end.
 ///
-/// That line end is what `echo` and here-documents add; `printf` adds none, and a second one
-/// belongs to the message.
+/// `echo` and here-documents add that line end. `printf` adds none, and a second one belongs to the
+/// message.
 pub(super) fn read_message(file: &Path) -> anyhow::Result<String> {
     let name = || {
         if is_stdin(file) {
@@ -40,7 +40,7 @@ pub(super) fn read_message(file: &Path) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// All of a certificate, a key or a sample.cfg; `-` is stdin.
+/// Reads a complete certificate, key or sample.cfg. `-` is stdin.
 pub(super) fn read_small(file: &Path) -> anyhow::Result<Vec<u8>> {
     read_up_to(file, SMALL_BYTES_MAX)
 }

@@ -1,4 +1,4 @@
-//! `inspect`: the address of the inspector page, its token included.
+//! `inspect`: the address of the inspector page, including its token.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ fn address(config: &Config) -> anyhow::Result<String> {
     Ok(format!("http://{listen}/#token={token}"))
 }
 
-/// The token that a running serve has made.
+/// The token that a running serve has generated.
 fn made(config: &Config) -> anyhow::Result<String> {
     let port = config.listen.first().map_or(0, std::net::SocketAddr::port);
     let path = inspector_token::path(&config.log_dir, port);

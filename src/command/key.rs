@@ -25,7 +25,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key that was asked for.
+    /// The requested key.
     pub(super) async fn signer(&self) -> anyhow::Result<Signer> {
         let Some(file) = &self.key else {
             return another(usize::from(self.bits)).await;
@@ -36,7 +36,7 @@ impl Key {
     }
 }
 
-/// A new key of that size. Large ones take seconds, on a thread of their own.
+/// Generates a key of this size. A large one takes seconds, so another thread does it.
 pub(super) async fn another(bits: usize) -> anyhow::Result<Signer> {
     Ok(tokio::task::spawn_blocking(move || Signer::generate(bits)).await??)
 }

@@ -1,4 +1,4 @@
-//! The commands, a file or a folder each, and how they end.
+//! The commands: each in a file or a folder, with its exit codes.
 
 #![expect(
     clippy::doc_markdown,

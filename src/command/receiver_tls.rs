@@ -1,4 +1,4 @@
-//! `--ca` and `--insecure`: which https endpoints `push` and `emulator` push to.
+//! `--ca` and `--insecure`: which https endpoints `push` and `emulator` trust.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,12 +26,12 @@ pub(super) struct ReceiverTls {
 }
 
 impl ReceiverTls {
-    /// Whether a flag was given, so that https endpoints are meant.
+    /// Whether a flag was given, which means that https endpoints are intended.
     pub(super) fn is_given(&self) -> bool {
         self.insecure || self.ca.is_some()
     }
 
-    /// The client's side of TLS.
+    /// The TLS client configuration.
     pub(super) fn client(&self) -> anyhow::Result<Arc<ClientConfig>> {
         let trust = match &self.ca {
             None if self.insecure => Trust::Anyone,

@@ -1,4 +1,4 @@
-//! Stdout: what a command prints, for as long as somebody reads it, and access lines, which are
+//! Stdout: the output of a command, for as long as somebody reads it, and access lines, which are
 //! dropped and counted if nobody does.
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
@@ -11,8 +11,9 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking};
 use crate::journal::{Copied, Meters, Tee};
 use crate::telemetry;
 
-/// Stdout for what a command prints. Once the reader has left, as `head` does, the rest is dropped
-/// without an error: a command does all of its work and ends with its own code.
+/// Stdout for the output of a command. Once the reader has closed the pipe, as `head` does, further
+/// output is dropped without an error: a command does all of its work and ends with its own exit
+/// code.
 pub(super) struct Printer {
     out: io::Stdout,
     is_left: bool,
@@ -27,7 +28,7 @@ pub(super) fn printer() -> Printer {
 }
 
 impl Printer {
-    /// Whether the reader has left: what was written since is lost.
+    /// Whether the reader has closed the pipe. What was written since is lost.
     pub(super) fn is_left(&self) -> bool {
         self.is_left
     }
@@ -37,13 +38,13 @@ impl Printer {
         self.out.is_terminal()
     }
 
-    /// How many columns the terminal has; `None` if it is none.
+    /// The number of columns of the terminal. `None` if stdout is not a terminal.
     pub(super) fn columns(&self) -> Option<usize> {
         let size = tcgetwinsize(&self.out).ok()?;
         Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 
-    /// The outcome of a write, or `done` if the reader has left.
+    /// The result of a write, or `done` if the reader has closed the pipe.
     fn unless_left<T>(&mut self, outcome: io::Result<T>, done: T) -> io::Result<T> {
         self.is_left |= matches!(&outcome, Err(error) if error.kind() == ErrorKind::BrokenPipe);
         if self.is_left { Ok(done) } else { outcome }
@@ -70,13 +71,13 @@ impl Write for Printer {
     }
 }
 
-/// Stdout for copies of what the journal wrote, if they are wanted.
+/// Stdout for copies of what the journal wrote, if copies are configured.
 pub(super) struct Stdout {
     tee: Option<Tee>,
     _guard: Option<telemetry::Writers>,
 }
 
-/// Refuses a write that there is no room for, so that its lines can be counted.
+/// Rejects a write for which there is no room, so that its lines can be counted.
 struct Refusing {
     out: NonBlocking,
     dropped: ErrorCounter,
@@ -103,7 +104,7 @@ impl Stdout {
     }
 }
 
-/// Says at the stop how much stdout lacks.
+/// Logs at the stop how many lines stdout lacks.
 pub(super) fn log_dropped(meters: &Meters) {
     let lines = meters.lines_not_copied.load(Ordering::Relaxed);
     if lines > 0 {
@@ -116,7 +117,7 @@ pub(super) fn log_dropped(meters: &Meters) {
 
 impl Write for Refusing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Nobody else writes to it, so the count is that of this write.
+        // There is no other writer, so a change of the count is due to this write.
         let before = self.dropped.dropped_lines();
         let taken = self.out.write(bytes)?;
         if self.dropped.dropped_lines() == before {
@@ -139,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// A reader that does not read while somebody holds the lock.
+    /// A reader that does not read while the test has the lock.
     struct Stalled(Arc<Mutex<()>>);
 
     impl Write for Stalled {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_there_is_no_room_for_is_refused_and_no_other() {
+    fn only_a_write_without_room_is_rejected() {
         let gate = Arc::new(Mutex::new(()));
         let held = gate.lock().unwrap();
         let builder = NonBlockingBuilder::default().lossy(true);
@@ -165,7 +166,7 @@ mod tests {
         let mut out = Refusing { out, dropped };
         let taken = (0..9).map(|_| out.write_all(b"x\n").is_ok());
         let taken: Vec<bool> = taken.collect();
-        // Two wait, and the thread behind them may have a third.
+        // Two wait in the queue, and the writing thread may have a third.
         assert!(taken[..2].iter().all(|taken| *taken), "{taken:?}");
         assert!(taken[3..].iter().all(|taken| !*taken), "{taken:?}");
         drop(held);

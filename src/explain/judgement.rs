@@ -35,7 +35,7 @@ pub(crate) struct Judge<'c> {
     pub(crate) cut_off: &'c [String],
 }
 
-/// A certificate for the check and its origin, or why there is none.
+/// A certificate for the check and its origin, or the reason why none was found.
 pub(crate) type Certificate = Result<(Arc<SigningCertificate>, String), String>;
 
 /// A check and its outcome.

@@ -27,7 +27,7 @@ use crate::report::Report;
 use crate::server::SecretPath;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A TLS certificate with fewer days left gets a warning.
+/// A TLS certificate with fewer remaining days than this causes a warning.
 const DAYS_LEFT_MIN: u64 = 21;
 
 /// Say what is wrong with the configuration and its surroundings.
@@ -57,13 +57,13 @@ pub(crate) struct Check {
     show_address: bool,
 }
 
-/// The permissions of all but the owner.
+/// The permission bits of everybody except the owner.
 const OTHERS: u32 = 0o077;
 
 impl Check {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         if self.show_address {
-            // On stderr, so that stdout is the address alone.
+            // To stderr, so that stdout only has the address.
             writeln!(
                 io::stderr(),
                 "Configuration: {}",
@@ -219,7 +219,7 @@ impl Findings {
     }
 }
 
-/// The address for a subscription, with its secret.
+/// The address for a subscription, including its secret.
 fn whole_address(config: &Config) -> anyhow::Result<String> {
     let listen = *config
         .listen
@@ -233,7 +233,7 @@ fn whole_address(config: &Config) -> anyhow::Result<String> {
     Ok(secret_address(config, listen, &path))
 }
 
-/// Whole days from now, or since then.
+/// Whole days from now, or `Err` with those since then.
 fn days_until(then: SystemTime) -> Result<u64, u64> {
     let days = |span: Duration| {
         span.as_secs()

@@ -1,5 +1,4 @@
-//! What `check` finds out about directories: whether they can be written, and what storage they are
-//! on.
+//! The findings of `check` about directories: whether they are writable, and their storage.
 
 use std::io;
 use std::path::Path;
@@ -47,7 +46,7 @@ impl Findings {
             );
             self.0.push(Finding::warning("logs.low_water", text));
         }
-        // With "os" none is made, whatever its length is.
+        // With "os" there is no commit log, whatever its length is.
         let is_used = config.journal.sync != SyncMode::Os;
         if let Some(bytes) = config.journal.commit_log_bytes.filter(|_| is_used)
             && let Ok(free) = free_bytes(existing(dir))
@@ -57,7 +56,7 @@ impl Findings {
     }
 }
 
-/// Whether there is room for a commit log of that length.
+/// Whether there is room for a commit log of this length.
 fn commit_log(dir: &Path, bytes: u64, free: u64) -> Option<Finding> {
     const KEY: &str = "logs.commit_log";
     let (there, dir) = (ByteSize(free), dir.display());
@@ -83,7 +82,7 @@ fn commit_log(dir: &Path, bytes: u64, free: u64) -> Option<Finding> {
     }
 }
 
-/// Whether files can be made there, or the directory itself where it is missing.
+/// Whether files can be created there or, if the directory is missing, the directory itself.
 pub(super) fn writable(dir: &Path) -> io::Result<()> {
     let found = existing(dir);
     if !found.is_dir() {
@@ -92,7 +91,7 @@ pub(super) fn writable(dir: &Path) -> io::Result<()> {
     Ok(access(found, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// The directory, or the nearest above it that there is.
+/// The directory, or its nearest existing ancestor.
 fn existing(dir: &Path) -> &Path {
     let found = dir.ancestors().find(|path| path.exists());
     found
@@ -100,7 +99,7 @@ fn existing(dir: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// How much room is left for this process on the file system of a directory.
+/// The free space for this process on the file system of a directory.
 fn free_bytes(dir: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))

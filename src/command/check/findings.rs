@@ -1,4 +1,4 @@
-//! What `check` has found, and how it is printed.
+//! The findings of `check`, and their output.
 
 use std::io::{self, Write as _};
 
@@ -9,26 +9,26 @@ use crate::command::counted::counted;
 use crate::command::stdout::printer;
 use crate::journal::{escaped, json_text};
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub(super) enum Severity {
-    /// The start fails, or peers turn away.
+    /// The start fails, or clients reject the server.
     Error,
-    /// It works, and may not be what is meant.
+    /// It works, but may not be intended.
     Warning,
-    /// For the one who asked.
+    /// Information.
     Note,
 }
 
-/// One thing that was found.
+/// A finding.
 pub(super) struct Finding {
     pub(super) level: Severity,
     key: &'static str,
     pub(super) text: String,
 }
 
-/// All that was found, in the order of the configuration.
+/// All findings, in the order of the configuration.
 pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Finding {
@@ -64,7 +64,7 @@ impl Findings {
             Output::Text => {
                 for finding in &self.0 {
                     let level: &str = finding.level.into();
-                    // A text may hold what a file, or the serve that runs, says.
+                    // The text may quote a file or the running serve.
                     writeln!(
                         out,
                         "{level:<8} {}: {}",

@@ -1,4 +1,4 @@
-//! `check`, a file for each part of what it looks at.
+//! `check`: a file for each part of what it examines.
 
 mod check;
 mod directories;

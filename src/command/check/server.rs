@@ -1,4 +1,4 @@
-//! What `check` finds out about the server: environment, listeners, address, paths and limits.
+//! The findings of `check` about the server: environment, listeners, address, paths and limits.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::net;
 use crate::server::{self, Paths};
 
-/// After this time Docker kills a container, unless it has another timeout.
+/// The time after which Docker kills a container by default.
 const CONTAINER_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Findings {
@@ -57,9 +57,9 @@ impl Findings {
         }
     }
 
-    /// Pushes that the access log has under a path that this configuration does not serve.
+    /// Finds pushes in the access log to a path that this configuration does not serve.
     pub(super) fn look_at_paths(&mut self, config: &Config) {
-        // The secret path is never in the log, so every path there is another one.
+        // The secret path is never logged, so every logged path is another one.
         let served = match &config.server.paths {
             _ if config.secret_path_file.is_some() => &[][..],
             Paths::These(paths) => paths,

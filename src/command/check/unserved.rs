@@ -1,5 +1,4 @@
-//! Pushes that came for a path that is not served: a subscription has another address than the
-//! configuration.
+//! Pushes to a path that is not served: a subscription has another address than the configuration.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,24 +10,24 @@ use serde_json::Value;
 use crate::disk::regular;
 use crate::journal::{Log, Names, Records, unescape_bytes};
 
-/// How much of the end of the access log is read, in bytes: some thousand requests.
+/// How much of the end of the access log is read, in bytes: several thousand requests.
 const BYTES_MAX: u64 = 1024 * 1024;
-/// The most paths that are named. Anybody can ask for any number of them.
+/// The maximum number of reported paths. Anybody can request any number of them.
 const PATHS_MAX: usize = 3;
-/// How much of a path is shown, in characters.
+/// The maximum length of a reported path, in characters.
 const SHOWN_MAX: usize = 128;
 
 /// Such a path.
 pub(super) struct Unserved {
     pub(super) path: String,
-    /// How many requests came for it.
+    /// The number of requests to it.
     pub(super) pushes: usize,
-    /// When the last one did, as the log writes it.
+    /// The time of the last one, in the log's format.
     pub(super) last: String,
 }
 
-/// Those at the end of the access log that are none of `served`, the most frequent first. A log
-/// that cannot be read has none.
+/// The paths at the end of the access log that are not in `served`, the most frequent first. Empty
+/// if the log cannot be read.
 pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserved> {
     let file = Names {
         dir: log_dir.to_owned(),
@@ -50,7 +49,7 @@ pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserve
         }
     }
     let unserved = found.into_iter().map(|(path, (pushes, last))| Unserved {
-        // The text log escapes it, and so does whoever prints it.
+        // The text log escapes it, and the caller does so again when it prints it.
         path: String::from_utf8_lossy(&unescape_bytes(path.as_bytes()))
             .chars()
             .take(SHOWN_MAX)
@@ -64,7 +63,7 @@ pub(super) fn paths(log_dir: &Path, port: u16, served: &[String]) -> Vec<Unserve
     unserved
 }
 
-/// The end of a log. It may begin within a line, which then does not parse and is skipped.
+/// Opens the end of a log. It may begin within a line, which then cannot be parsed and is skipped.
 fn tail(path: &Path) -> Option<std::io::Take<File>> {
     let mut file = regular::open_to_read(path).ok()?;
     let start = file.metadata().ok()?.len().saturating_sub(BYTES_MAX);
@@ -72,7 +71,7 @@ fn tail(path: &Path) -> Option<std::io::Take<File>> {
     Some(file.take(BYTES_MAX))
 }
 
-/// The path and the time of a line about a POST with an x-mns-version that was answered 404.
+/// The path and the time of an access line about a POST with x-mns-version that was answered 404.
 fn refused_push(line: &str) -> Option<(String, String)> {
     let (method, status, target, version, time) = if line.starts_with('{') {
         let line: Value = serde_json::from_str(line).ok()?;

@@ -1,9 +1,9 @@
-//! Where a client command's endpoint and access key come from: the SDKs' sample.cfg, or the
+//! The endpoint and the access key of a client command: from the SDKs' sample.cfg, or from the
 //! environment.
 //!
-//! Id, secret and token are one identity, so they come from one source: the file if it has a key,
-//! else the environment. Sent with the token of another identity, a key is refused, or worse,
-//! belongs to somebody else.
+//! Id, secret and token belong together, so they come from one source: the file if it has a key, or
+//! else the environment. A key with the token of another identity is refused or, worse, acts for
+//! somebody else.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,18 +19,18 @@ use crate::mns::AccessKey;
 const CONFIG_VARIABLE: &str = "MNS_ENDPOINT_SDK_CONFIG";
 const ENDPOINT_VARIABLE: &str = "MNS_ACCOUNT_ENDPOINT";
 const SECRET_VARIABLE: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
-/// The first that is set counts. The vendor's Python SDK reads the second.
+/// The first one that is set is used. The vendor's Python SDK reads the second.
 const TOKEN_VARIABLES: [&str; 2] = [
     "ALIBABA_CLOUD_SECURITY_TOKEN",
     "ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN",
 ];
 
-/// What the file says and what the environment says, apart.
+/// The file and the environment, separately.
 pub(super) struct CredentialSources {
     file: Option<SdkConfig>,
 }
 
-/// A sample.cfg; empty values count as absent.
+/// A sample.cfg. Empty values count as absent.
 struct SdkConfig {
     path: PathBuf,
     id: Option<String>,
@@ -39,7 +39,7 @@ struct SdkConfig {
     token: Option<String>,
 }
 
-/// An access key, the token that belongs to it, and where both come from.
+/// An access key, its token, and the source of both.
 pub(super) struct Credentials {
     pub(super) key: AccessKey,
     pub(super) token: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct Credentials {
 }
 
 impl CredentialSources {
-    /// Reads the file that `--sdk-config` names, else the one that the environment names.
+    /// Reads the file named by `--sdk-config` or, without the flag, by the environment.
     pub(super) fn read(flag: Option<&Path>) -> anyhow::Result<Self> {
         let named = std::env::var_os(CONFIG_VARIABLE)
             .filter(|path| !path.is_empty())
@@ -62,7 +62,7 @@ impl CredentialSources {
         Ok(Self { file: Some(file) })
     }
 
-    /// The address of the service, unless a flag gives it, and what gave it.
+    /// The address of the service, unless a flag gives it, and its source.
     pub(super) fn endpoint(&self) -> anyhow::Result<(String, String)> {
         if let Some(file) = &self.file
             && let Some(endpoint) = &file.endpoint
@@ -84,8 +84,8 @@ impl CredentialSources {
         Ok((endpoint, ENDPOINT_VARIABLE.to_owned()))
     }
 
-    /// The key of the file if it has one, else that of the environment; each with its own token or
-    /// none.
+    /// The key of the file if it has one, or else that of the environment. Each comes with the
+    /// token of the same source, if there is one.
     pub(super) fn credentials(&self) -> anyhow::Result<Credentials> {
         match &self.file {
             Some(file) if file.id.is_some() || file.secret.is_some() => file.credentials(),
@@ -103,7 +103,7 @@ impl CredentialSources {
         }
     }
 
-    /// What the file does not say, for the end of a message.
+    /// What the file lacks, for the end of a message.
     fn lacking(&self, key: &str) -> String {
         let file = self.file.as_ref();
         file.map(|file| format!("; {} has no {key} under [Base]", file.path.display()))
@@ -116,7 +116,7 @@ impl SdkConfig {
         let shown = path.display();
         let text = String::from_utf8(input::read_small(&path)?)
             .with_context(|| format!("{shown} is not UTF-8"))?;
-        // Editors of Windows write the mark. Python would take it for a part of the first section's
+        // Windows editors write this mark. Python would treat it as a part of the first section's
         // name.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let ini = match Ini::parse(text) {
@@ -153,7 +153,7 @@ impl SdkConfig {
             id: value("Base", "AccessKeyId")?,
             secret: value("Base", "AccessKeySecret")?,
             endpoint: value("Base", "Endpoint")?,
-            // The samples take their own placeholder for no token.
+            // The samples treat their own placeholder as no token.
             token: value("Optional", "SecurityToken")?
                 .filter(|token| !is_placeholder("SecurityToken", token)),
             path,
@@ -189,7 +189,7 @@ impl SdkConfig {
         })
     }
 
-    /// The template of the samples holds `$Endpoint` and the like.
+    /// Rejects placeholders: the template of the samples contains `$Endpoint` and the like.
     fn refuse_placeholder(&self, key: &str, value: &str) -> anyhow::Result<()> {
         if is_placeholder(key, value) {
             bail!(
@@ -239,7 +239,7 @@ fn variable(name: &str) -> anyhow::Result<Option<String>> {
         .map_err(|_not_text| anyhow!("{name} is not UTF-8"))
 }
 
-/// Whether a value is what the template of the samples holds for its key.
+/// Whether a value is the placeholder for its key in the template of the samples.
 fn is_placeholder(key: &str, value: &str) -> bool {
     value
         .strip_prefix('$')

@@ -1,9 +1,8 @@
-//! What `create` does about a topic or subscription that is there already: its attributes are read
-//! back, compared with what was asked for, and changed if that is asked for and the service can do
-//! it.
+//! How `create` treats an existing topic or subscription: it reads the attributes back, compares
+//! them with the requested ones and, on request, changes those that the service can change.
 //!
-//! The service's answer says that there is one with the same or with other attributes, never which.
-//! So nothing is reported as in force that was not read back.
+//! The service's answer only says whether one exists with the same or with other attributes, not
+//! which. So an attribute is only reported as in force after it was read back.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -29,18 +28,18 @@ pub(crate) struct IfThere {
     apply: bool,
 }
 
-/// The same, decided.
+/// The same as one decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It is an error, as for the manual's scripts.
+    /// An error, as for the manual's scripts.
     Refuse,
     /// It is compared.
     Compare,
-    /// It is compared, and changed.
+    /// It is compared and changed.
     Change,
 }
 
-/// An attribute that is not as asked for.
+/// An attribute that differs from the requested one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) attribute: &'static str,
@@ -49,14 +48,14 @@ pub(crate) struct Difference {
     pub(crate) change: Change,
 }
 
-/// Whether the service can change an attribute of what is there.
+/// Whether the service can change an attribute of an existing object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Possible,
     Impossible,
 }
 
-/// What is there differs from what was asked for, and the command leaves it so.
+/// The existing object differs from the requested one, and the command leaves it unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{what} already there, but not as asked for. {place}{}{advice}",
@@ -68,7 +67,7 @@ pub(crate) struct DiffersError {
     /// Which one, as in `TopicName:T`.
     pub(crate) place: String,
     pub(crate) differences: Vec<Difference>,
-    /// What to do, one line for each way, each behind a line feed.
+    /// What to do, one line for each alternative, each after a line feed.
     pub(crate) advice: String,
 }
 
@@ -83,8 +82,8 @@ impl IfThere {
 }
 
 impl Existing {
-    /// Fails because the attributes of what is there could not be read back; `script_line` is the
-    /// manual's for it.
+    /// Fails because the attributes of the existing object could not be read back. `script_line` is
+    /// the manual's line for that.
     pub(crate) fn fail_unread<T>(
         self,
         what: &str,
@@ -103,7 +102,7 @@ impl Existing {
 }
 
 impl Difference {
-    /// `None` if both are the same, byte for byte.
+    /// `None` if the two values are identical.
     pub(crate) fn between(
         attribute: &'static str,
         in_force: &impl ToString,
@@ -119,7 +118,7 @@ impl Difference {
         })
     }
 
-    /// For `--output json`.
+    /// Formats the differences for `--output json`.
     pub(crate) fn json(all: &[Self]) -> Value {
         let all = all.iter().map(|difference| {
             json!({
@@ -131,7 +130,7 @@ impl Difference {
         all.collect()
     }
 
-    /// The names of those that can, or cannot, be changed.
+    /// The names of the attributes that can, or cannot, be changed.
     pub(crate) fn names(all: &[Self], change: Change) -> Vec<&'static str> {
         all.iter()
             .filter(|difference| difference.change == change)
@@ -140,15 +139,15 @@ impl Difference {
     }
 }
 
-/// Those of `before` that are in force now.
+/// The differences of `before` that do not exist any more.
 pub(crate) fn gone(before: Vec<Difference>, now: &[Difference]) -> Vec<Difference> {
     let is_gone =
         |difference: &Difference| now.iter().all(|now| now.attribute != difference.attribute);
     before.into_iter().filter(is_gone).collect()
 }
 
-/// Prints what is in force: as one line and one more for each change, or as JSON. In text a
-/// difference goes to stderr alone.
+/// Prints what is in force: a line and one more for each change, or JSON. In text a difference only
+/// goes to stderr.
 pub(crate) fn print(
     output: Output,
     what: &str,
@@ -180,8 +179,8 @@ pub(crate) fn print(
     service::print_done(output, &line, object)
 }
 
-/// One line for each difference, each behind a line feed: for an error, which is escaped where it
-/// is printed.
+/// One line for each difference, each after a line feed. The error that contains them is escaped
+/// when it is printed.
 pub(crate) fn lines(differences: &[Difference]) -> String {
     let line = |difference: &Difference| {
         let Difference {

@@ -1,4 +1,4 @@
-//! What `topic create` does about a topic that is there already.
+//! How `topic create` treats an existing topic.
 
 use anyhow::bail;
 use serde_json::json;
@@ -8,11 +8,11 @@ use crate::command::client::existing::{self, Change, Difference, DiffersError, E
 use crate::command::client::service::{Output, fail};
 use crate::mns::api::{Topic as TopicShown, TopicAttributes};
 
-/// What the manual's script says.
+/// The line of the manual's script.
 const ALREADY_EXIST: &str =
     "Topic already exist, please delete it before creating or use it directly.";
 
-/// Compares a topic that is there with what was asked for.
+/// Compares an existing topic with the requested one.
 pub(super) async fn settle(
     client: &Client,
     output: Output,
@@ -27,8 +27,8 @@ pub(super) async fn settle(
     }
     let mut changed = Vec::new();
     if existing == Existing::Change && !differing.is_empty() {
-        // All of them, since the service does not say what becomes of those that a request leaves
-        // out.
+        // All of them, because the service does not document what happens to attributes that a
+        // request omits.
         let all = TopicAttributes {
             maximum_message_size: asked
                 .maximum_message_size
@@ -85,7 +85,7 @@ async fn read_back(client: &Client, topic: &str, existing: Existing) -> anyhow::
         .or_else(|error| existing.fail_unread("Topic", ALREADY_EXIST, error))
 }
 
-/// What is asked for and not in force. What is not asked for is the service's.
+/// The requested attributes that are not in force. Others are up to the service.
 fn differences(asked: &TopicAttributes, found: &TopicShown) -> Vec<Difference> {
     let TopicAttributes {
         maximum_message_size,

@@ -1,15 +1,15 @@
-//! INI files as Python 3's `configparser.ConfigParser` reads them with its defaults.
+//! INI files, parsed like Python 3's `configparser.ConfigParser` with its defaults.
 //!
 //! The SDKs' samples read their sample.cfg with it, so the same file must mean the same here.
-//! Python is the reference for what is accepted, too: a doubled key is an error. Leaves out
-//! writing, and every option of the parser. The crate of the same name reads another grammar: it
-//! takes keys without a section, without a value and twice, and leaves `%` as it is.
+//! Python is also the reference for errors: a duplicate key is one. Writing is not supported, and
+//! neither are the parser's options. The crate with the same name parses another grammar: it
+//! accepts keys without a section, without a value and twice, and does not interpret `%`.
 
 use std::collections::BTreeMap;
 
-/// The section whose values all others have as well, unless they set them themselves.
+/// The section whose values apply to all other sections, unless they override them.
 const DEFAULTS: &str = "DEFAULT";
-/// How deep `%(name)s` may refer to values that refer to others: Python's bound.
+/// How many levels of `%(name)s` may refer to further references: Python's limit.
 const REFERENCES_DEPTH_MAX: usize = 10;
 
 /// The values of a file, by section and key.
@@ -19,31 +19,31 @@ pub(super) struct Ini {
     defaults: Section,
 }
 
-/// Keys are in lower case, values as they are written.
+/// Keys are in lower case, values are unchanged.
 type Section = BTreeMap<String, String>;
 
-/// A file or value that Python would not read either.
+/// A file or value that Python rejects too.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum IniError {
     /// A line before the first section.
     #[error("line {0} comes before the first [section]")]
     NoSection(usize),
-    /// A section that is there already.
+    /// A section that already exists.
     #[error("line {0} begins the section [{1}] a second time")]
     SectionDoubled(usize, String),
-    /// A key that its section has already.
+    /// A key that its section already has.
     #[error("line {0} sets {1} a second time")]
     KeyDoubled(usize, String),
     /// Neither a section nor a key with a value.
     #[error("line {0} is neither [section] nor KEY = VALUE")]
     NoKey(usize),
-    /// A `%` that begins no reference.
+    /// A `%` that does not begin a reference.
     #[error("it has a % that is followed by neither % nor (name)s: write a plain % as %%")]
     Percent,
-    /// A reference to a key that is not there.
+    /// A reference to a missing key.
     #[error("it refers to {0}, which is not set: write a plain % as %%")]
     UnknownReference(String),
-    /// References without an end.
+    /// References that refer to each other without an end.
     #[error("its references %(name)s are more than {REFERENCES_DEPTH_MAX} deep")]
     TooDeep,
 }
@@ -51,8 +51,8 @@ pub(super) enum IniError {
 impl Ini {
     /// Reads a file's text, without a byte order mark.
     pub(super) fn parse(text: &str) -> Result<Self, IniError> {
-        // Python reads text with universal newlines; other characters that separate lines for
-        // Unicode do not here.
+        // Python reads text with universal newlines. Here no other Unicode line separator ends a
+        // line.
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut reader = Reader::default();
         for (number, line) in (1..).zip(text.split('\n')) {
@@ -66,7 +66,7 @@ impl Ini {
         self.sections.keys().map(String::as_str)
     }
 
-    /// A value with its references resolved; `None` if the section or the key is not there.
+    /// A value with its references resolved. `None` if the section or the key does not exist.
     pub(super) fn get(&self, section: &str, key: &str) -> Result<Option<String>, IniError> {
         let Some(section) = self.sections.get(section) else {
             return Ok(None);
@@ -126,7 +126,7 @@ impl Ini {
         Ok(())
     }
 
-    /// Without the blank lines at the end of values of several lines.
+    /// Removes the blank lines at the end of multi-line values.
     fn trimmed(mut self) -> Self {
         for section in self.sections.values_mut().chain([&mut self.defaults]) {
             for value in section.values_mut() {
@@ -137,15 +137,15 @@ impl Ini {
     }
 }
 
-/// Reads line by line.
+/// Parses line by line.
 #[derive(Default)]
 struct Reader {
     ini: Ini,
-    /// The section of the last line.
+    /// The current section.
     section: Option<String>,
     /// The key that an indented line continues.
     key: Option<String>,
-    /// The indentation of the last line that was no continuation, in characters.
+    /// The indentation of the last line that was not a continuation, in characters.
     indent: usize,
 }
 
@@ -156,7 +156,7 @@ impl Reader {
             return Ok(());
         }
         if text.is_empty() {
-            // Kept for now: an indented line may still follow.
+            // The blank line is added for now, because an indented line may still follow.
             if let Some(value) = self.value() {
                 value.push('\n');
             }
@@ -191,7 +191,7 @@ impl Reader {
     }
 
     fn begin(&mut self, number: usize, name: &str) -> Result<(), IniError> {
-        // A section does not begin with a continuation.
+        // The first line of a section is never a continuation.
         self.key = None;
         self.section = Some(name.to_owned());
         if name != DEFAULTS
@@ -226,13 +226,13 @@ impl Reader {
     }
 }
 
-/// The name in `[name]`, up to the last bracket; what follows it does not count.
+/// The name in `[name]`, up to the last bracket. Text after it is ignored.
 fn header(text: &str) -> Option<&str> {
     let (name, _) = text.strip_prefix('[')?.rsplit_once(']')?;
     (!name.is_empty()).then_some(name)
 }
 
-/// Python's idea of a blank: that of Unicode, and the four separators of ASCII.
+/// A blank by Python's definition: Unicode whitespace, and the four ASCII separators.
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// What Python read: see ORIGIN.md beside it.
+    /// Python's results: see ORIGIN.md beside it.
     const CASES: &str = include_str!("../../../tests/vectors/sample-cfg/cases.json");
 
     fn check(case: &Value) {

@@ -1,4 +1,4 @@
-//! Where a client command's access key comes from, so that a refusal can name it.
+//! The source of a client command's access key, so that a refusal can name it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The variable of the environment that has the key's id.
 pub(super) const ID_VARIABLE: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
 
-/// Where a key comes from.
+/// The source of a key.
 #[derive(Debug, Clone)]
 pub(super) enum KeySource {
     File { path: PathBuf, has_token: bool },
@@ -14,7 +14,7 @@ pub(super) enum KeySource {
 }
 
 impl KeySource {
-    /// What to check about a key that the service refused, by the word of its answer.
+    /// What to check about a key that the service refused, depending on the error code.
     pub(super) fn hint(&self, code: &str) -> String {
         let check = match (self, code) {
             (Self::File { .. }, "InvalidAccessKeyId") => "check AccessKeyId there; ",

@@ -1,4 +1,4 @@
-//! Which service the client commands speak to, and with which key: read as the vendor's SDKs do.
+//! The service of the client commands, and the key for it, read as the vendor's SDKs do.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -62,15 +62,15 @@ pub(crate) enum Output {
     Json,
 }
 
-/// The service that a command speaks to.
+/// The service for a command.
 pub(crate) struct Session {
     pub(crate) client: Client,
-    /// Whether the service is on this machine, as the emulator is.
+    /// Whether the service is on this machine, like the emulator.
     pub(crate) is_local: bool,
     key_source: KeySource,
 }
 
-/// What the service, or the way to it, said to a command, behind the manual's line for it.
+/// The error of the service or of the connection, after the manual's line for it.
 #[derive(Debug, thiserror::Error)]
 #[error("{line} Exception:{}{}", Report(error), hint(error))]
 struct Failure {
@@ -79,7 +79,7 @@ struct Failure {
 }
 
 impl Service {
-    /// Reads endpoint and key, each file once.
+    /// Reads the endpoint and the key. Reads each file once.
     pub(crate) fn open(&self) -> anyhow::Result<Session> {
         let sources = CredentialSources::read(self.sdk_config.as_deref())?;
         let (endpoint, origin) = match &self.account_endpoint {
@@ -107,8 +107,8 @@ impl Service {
         })
     }
 
-    /// The region to sign for; `None` for version 2. An emulator's address names none, and it takes
-    /// any.
+    /// The region to sign for. `None` for version 2. An emulator's address names no region, and it
+    /// accepts any.
     fn signing_region(&self, host: &str) -> anyhow::Result<Option<String>> {
         match (self.sign_version, self.region.as_deref()) {
             (SignVersion::V2, None) => Ok(None),
@@ -126,7 +126,7 @@ impl Service {
 }
 
 impl Session {
-    /// Adds where the key came from, if the service refused a command because of its key.
+    /// Adds the source of the key if the service refused the command because of the key.
     pub(crate) fn named<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         outcome.map_err(|error| match error.downcast_ref::<Failure>() {
             Some(failure) if is_about_the_key(&failure.error) => {
@@ -137,7 +137,7 @@ impl Session {
     }
 }
 
-/// The code of a refusal, for those that have lines of their own in the manual.
+/// The code of a refusal, for codes that have their own lines in the manual.
 pub(crate) fn code(error: &ClientError) -> &str {
     match error {
         ClientError::Refused { error, .. } => &error.code,
@@ -152,7 +152,7 @@ pub(crate) fn code(error: &ClientError) -> &str {
     }
 }
 
-/// Whether another key might have got another answer.
+/// Whether another key might have led to another answer.
 fn is_about_the_key(error: &ClientError) -> bool {
     match error {
         ClientError::Refused { status, error } => {
@@ -173,7 +173,7 @@ fn is_about_the_key(error: &ClientError) -> bool {
     }
 }
 
-/// What to do about a refusal, beside looking at the key.
+/// What to do about a refusal, besides checking the key.
 fn hint(error: &ClientError) -> &'static str {
     match code(error) {
         "AccessDenied" => {
@@ -189,8 +189,8 @@ fn hint(error: &ClientError) -> &'static str {
     }
 }
 
-/// A name that can be part of a request's path: letters, digits and hyphens, first a letter or
-/// digit.
+/// A name that can be a part of a request's path: letters, digits and hyphens, beginning with a
+/// letter or a digit.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let starts = text
@@ -207,7 +207,7 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Fails with the manual's line for it, to which a hint is added.
+/// Fails with the manual's line, followed by a hint.
 pub(crate) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Result<T> {
     Err(Failure {
         line: line.into(),
@@ -216,7 +216,7 @@ pub(crate) fn fail<T>(line: impl Into<String>, error: ClientError) -> anyhow::Re
     .into())
 }
 
-/// Text of a service for a terminal, on one line whatever it holds.
+/// Escapes a service's text for a terminal, on one line.
 pub(crate) fn one_line(text: &str) -> String {
     text.split('\n')
         .map(|line| escaped(line.as_bytes()))
@@ -224,7 +224,7 @@ pub(crate) fn one_line(text: &str) -> String {
         .join("\\x0a")
 }
 
-/// Prints what was done: as the manual's line, which an empty one follows, or as JSON.
+/// Prints what was done: the manual's line followed by an empty one, or JSON.
 pub(crate) fn print_done(
     output: Output,
     line: &str,
@@ -264,9 +264,9 @@ pub(crate) fn print(output: Output, object: &serde_json::Value) -> anyhow::Resul
     Ok(())
 }
 
-/// A time of the service, in seconds since 1970, for a reader.
+/// Formats a time of the service, in seconds since 1970.
 fn time(number: &serde_json::Number) -> String {
-    // Up to the last second of 9999: RFC 3339 cannot write a later one.
+    // At most the last second of 9999: RFC 3339 cannot express a later one.
     let seconds = number.as_u64().filter(|seconds| *seconds < 253_402_300_800);
     let time = seconds
         .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));

@@ -1,4 +1,4 @@
-//! `subscription create`, also if there is one already.
+//! `subscription create`, also for an existing subscription.
 
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -10,14 +10,14 @@ use crate::emulator::Target;
 use crate::mns::api::{SubscriptionAttributes, SubscriptionChange};
 use crate::net;
 
-/// What the manual's script says.
+/// The line of the manual's script.
 const ALREADY_EXIST: &str = "Subscription already exist, please unsubscribe or use it directly.";
 
-/// Creates a subscription, unless it is there already.
+/// Creates a subscription, unless it exists.
 ///
 /// # Errors
-/// [`DiffersError`] if it is there with other attributes and `existing` lets it be, or the service
-/// cannot change them.
+/// [`DiffersError`] if it exists with other attributes and `existing` does not allow a change, or
+/// the service cannot make it.
 pub(crate) async fn create(
     client: &Client,
     output: Output,
@@ -27,7 +27,7 @@ pub(crate) async fn create(
 ) -> anyhow::Result<()> {
     let created = match (client.subscribe(place.0, place.1, asked).await, existing) {
         (Ok(created @ Created::New), _) => created,
-        // The service says that it has the same attributes.
+        // The service claims that it has the same attributes.
         (Ok(created @ Created::Unchanged), Existing::Refuse) => created,
         (Ok(Created::Unchanged), Existing::Compare | Existing::Change) => {
             return settle(client, output, place, asked, existing).await;
@@ -48,7 +48,7 @@ pub(crate) async fn create(
     service::print_done(output, &line, &json_of(place, asked, created, [&[], &[]]))
 }
 
-/// Compares a subscription that is there with what was asked for.
+/// Compares an existing subscription with the requested one.
 async fn settle(
     client: &Client,
     output: Output,
@@ -153,7 +153,7 @@ fn differences(asked: &SubscriptionAttributes, found: &SubscriptionAttributes) -
     .collect()
 }
 
-/// What the service can change of the differences.
+/// The differences that the service can change.
 fn change(asked: &SubscriptionAttributes, found: &SubscriptionAttributes) -> SubscriptionChange {
     let strategy = asked.notify_strategy;
     let queue = asked.dead_letter_queue.clone();
@@ -163,7 +163,7 @@ fn change(asked: &SubscriptionAttributes, found: &SubscriptionAttributes) -> Sub
     }
 }
 
-/// What to do about differences that are left.
+/// What to do about the remaining differences.
 fn advice(
     (topic, subscription): (&str, &str),
     asked: &SubscriptionAttributes,
@@ -208,7 +208,7 @@ fn advice(
     advice
 }
 
-/// A subscription, what was changed of it, and what differs from what was asked for.
+/// A subscription, what was changed of it, and what still differs from the request.
 fn json_of(
     (topic, subscription): (&str, &str),
     attributes: &SubscriptionAttributes,
@@ -250,9 +250,9 @@ fn line_of((topic, subscription): (&str, &str), attributes: &SubscriptionAttribu
     line
 }
 
-/// MNS pushes over the internet: an address that is not in it gets nothing.
+/// MNS pushes over the internet, so it cannot reach a private address.
 pub(super) fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Result<()> {
-    // Queues, mail and text messages are endpoints too, and none of ours.
+    // Queues, mail and text messages are endpoints too, but not ours.
     let is_other_kind = ["acs:", "mail:", "sms:"]
         .iter()
         .any(|scheme| endpoint.starts_with(scheme));

@@ -127,10 +127,10 @@ impl TopicAction {
     }
 }
 
-/// Creates a topic, unless it is there already.
+/// Creates a topic, unless it exists.
 ///
 /// # Errors
-/// `DiffersError` if it is there with other attributes and `existing` lets it be.
+/// `DiffersError` if it exists with other attributes and `existing` does not allow a change.
 pub(crate) async fn create(
     client: &Client,
     output: Output,
@@ -140,7 +140,7 @@ pub(crate) async fn create(
 ) -> anyhow::Result<()> {
     let created = match (client.create_topic(topic, asked).await, existing) {
         (Ok(Created::New), _) => true,
-        // The service says that it has the same attributes.
+        // The service claims that it has the same attributes.
         (Ok(Created::Unchanged), Existing::Refuse) => false,
         (Ok(Created::Unchanged), Existing::Compare | Existing::Change) => {
             return settle(client, output, topic, asked, existing).await;
@@ -153,7 +153,7 @@ pub(crate) async fn create(
     let line = format!("Create Topic Succeed! TopicName:{topic}");
     let object = json!({
         "TopicName": topic,
-        // Null is what the service chose.
+        // Null means the service's default.
         "MaximumMessageSize": asked.maximum_message_size,
         "LoggingEnabled": asked.logging_enabled,
         "Created": created,

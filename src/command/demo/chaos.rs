@@ -1,4 +1,4 @@
-//! `demo --chaos`: many messages through everything that can go wrong, and none is lost.
+//! `demo --chaos`: many messages with all kinds of faults, and none is lost.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -17,12 +17,12 @@ use crate::emulator::Status;
 use crate::mns::ContentFormat;
 use crate::mns::api::{SubscriptionAttributes, TopicAttributes};
 
-/// The messages of a run with chaos.
+/// The number of messages of a run with chaos.
 pub(super) const MESSAGES: u32 = 2000;
-/// How often a run with chaos says how far it is.
+/// How often a run with chaos reports its progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// A topic and a subscription for each format, and everything that can go wrong with them.
+/// Creates a topic and a subscription for each format, and injects all kinds of faults.
 pub(super) async fn show(stage: &Stage, count: u32, seed: u64) -> anyhow::Result<()> {
     let mut out = printer();
     writeln!(
@@ -66,7 +66,7 @@ async fn publish_and_wait(stage: &Stage, count: u32) -> anyhow::Result<(Vec<Stri
     Ok((published, stage.wait_for_all().await?))
 }
 
-/// Says every second how far it is, until it is dropped.
+/// Reports the progress every second, until it is dropped.
 async fn report_progress(stage: &Stage, count: u32, began: Instant) -> anyhow::Result<Infallible> {
     loop {
         sleep(PROGRESS_EVERY).await;
@@ -85,8 +85,8 @@ async fn report_progress(stage: &Stage, count: u32, began: Instant) -> anyhow::R
     }
 }
 
-/// One topic for each format, each filled in order, so that every message has the same number in
-/// every run.
+/// Publishes to one topic for each format, each in order, so that every message has the same number
+/// in every run.
 async fn publish_in_three_formats(stage: &Stage, count: u32) -> anyhow::Result<Vec<String>> {
     let mut publishers = tokio::task::JoinSet::new();
     for (index, format) in [

@@ -14,7 +14,7 @@ use crate::command::stdout::printer;
 use crate::emulator::{CHAOS_DEFAULT, Chaos};
 use crate::signals::{Asked, Signals};
 
-/// How much faster than MNS a run with chaos tries again.
+/// How much faster than MNS a run with chaos retries.
 const CHAOS_TIME_WARP: u32 = 20;
 
 /// Show the whole manual on this machine: no account, no network, nothing to set up.
@@ -104,7 +104,7 @@ impl Demo {
     }
 }
 
-/// Says what can be done now, and waits for a signal that asks to stop.
+/// Prints what can be done now, and waits for a stop signal.
 async fn stay(stage: &Stage) -> anyhow::Result<()> {
     let mut signals = Signals::install().context("cannot listen to signals")?;
     let (admin, page) = stage.open_page()?;

@@ -1,4 +1,4 @@
-//! `demo` without chaos: the seven steps of the manual, each with the command that does it.
+//! `demo` without chaos: the seven steps of the manual, each with its command.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::command::stdout::printer;
 use crate::mns::ContentFormat;
 use crate::mns::api::TopicAttributes;
 
-/// The manual's messages.
+/// The number of the manual's messages.
 pub(super) const MESSAGES: u32 = 3;
 
-/// With `stays` the topic does, for whoever plays on.
+/// With `stays` the topic is not deleted, so that the user can continue.
 pub(super) async fn show(
     stage: &Stage,
     count: u32,
@@ -53,7 +53,7 @@ pub(super) async fn show(
     Ok(())
 }
 
-/// Step 1. The stage has started it already.
+/// Step 1, which the stage has already carried out.
 fn start_endpoint(stage: &Stage, is_tls: bool) -> anyhow::Result<()> {
     let (mns, endpoint) = (stage.emulator_url(), stage.endpoint_url());
     let self_signed = if is_tls { " --self-signed" } else { "" };

@@ -1,4 +1,4 @@
-//! `demo`, a file for each run and for what is on its stage.
+//! `demo`: a file for each kind of run, and the servers of its stage.
 
 mod chaos;
 mod demo;

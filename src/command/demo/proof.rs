@@ -1,4 +1,4 @@
-//! What the logs say has arrived.
+//! The proof from the logs that the messages have arrived.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use anyhow::{Context as _, bail};
 use crate::command::demo::stage::Stage;
 use crate::emulator::FORGED_MESSAGE;
 
-/// The title of a record of a message that was taken.
+/// The title of the record of an accepted message.
 const SUCCEED: &str = "Notify Message Succeed!";
-/// The title of one that was there already.
+/// The title of the record of a duplicate.
 const DUPLICATE: &str = "Notify Message Duplicate!";
-/// What the access line of an accepted message contains.
+/// The part of an access line that shows an accepted message.
 const CREATED: &str = "\"POST\" \"201\" ";
 
-/// What both logs contain.
+/// The content of both logs.
 pub(super) struct Proof {
-    /// Each message id with the number of its records that do not call it a duplicate.
+    /// For each message id, the number of its records that are not marked as duplicates.
     arrived: BTreeMap<String, usize>,
-    /// Records that do.
+    /// Records that are marked as duplicates.
     duplicates: usize,
     /// Records with a message that MNS never sent.
     forged: usize,
-    /// Access lines that say 201.
+    /// Access lines with 201.
     created: usize,
 }
 
@@ -67,8 +67,8 @@ impl Proof {
         Ok(proof)
     }
 
-    /// Every one of these is in both logs, and in the endpoint log once, but for what is marked as
-    /// a duplicate.
+    /// Checks that every one of these messages is in both logs, and in the endpoint log exactly
+    /// once, not counting duplicates.
     pub(super) fn demand_all(&self, published: &[String]) -> anyhow::Result<()> {
         let missing: Vec<&str> = published
             .iter()
@@ -95,7 +95,7 @@ impl Proof {
         Ok(())
     }
 
-    /// No record holds what a stranger sent.
+    /// Checks that no record contains a stranger's message.
     pub(super) fn demand_nothing_forged(&self) -> anyhow::Result<()> {
         if self.forged > 0 {
             bail!("{} records hold a message that is forged", self.forged);
@@ -103,7 +103,7 @@ impl Proof {
         Ok(())
     }
 
-    /// How many records are marked as duplicates.
+    /// The number of records that are marked as duplicates.
     pub(super) fn duplicates(&self) -> usize {
         self.duplicates
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_in_either_log_is_told() {
+    fn messages_missing_in_either_log_are_reported() {
         let log = [
             record(SUCCEED, "A", "m"),
             record("Access Forbidden!", "C", "m"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forged_is_told() {
+    fn forged_messages_are_reported() {
         assert!(
             Proof::of("", &record(SUCCEED, "A", "m"))
                 .unwrap()

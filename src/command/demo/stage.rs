@@ -31,7 +31,7 @@ use crate::server::Endpoint;
 
 /// How long all messages may take to arrive.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often the status is read until they have.
+/// How often the status is read until then.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Both servers, each on a free port of this machine.
@@ -47,7 +47,7 @@ pub(super) struct Stage {
     serving: [JoinHandle<()>; 2],
 }
 
-/// How pushes reach the endpoint.
+/// The scheme of the endpoint's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 #[strum(serialize_all = "lowercase")]
 pub(super) enum Scheme {
@@ -56,7 +56,7 @@ pub(super) enum Scheme {
 }
 
 impl Stage {
-    /// Starts both; the logs go to `dir`, and a certificate for https too.
+    /// Starts both. The logs go to `dir`, and so does the certificate for https.
     pub(super) async fn set(
         dir: &Path,
         chaos: Chaos,
@@ -142,7 +142,7 @@ impl Stage {
         format!("{}://{}", self.scheme, self.endpoint_address)
     }
 
-    /// One of both logs.
+    /// The path of one of the logs.
     pub(super) fn log(&self, name: &str) -> PathBuf {
         self.config
             .log_dir
@@ -156,7 +156,7 @@ impl Stage {
         Ok(Client::new(base, access_key(), None, clock)?)
     }
 
-    /// Starts the page of the endpoint; returns it with its address, whose token opens it.
+    /// Starts the page of the endpoint. Returns its listener, and its address including the token.
     pub(super) fn open_page(&self) -> anyhow::Result<(AdminListener, String)> {
         let mut started = self.config.clone();
         inspector_token::add(&mut started, self.endpoint_address.port());
@@ -199,7 +199,7 @@ impl Stage {
             .context("the journal failed")
     }
 
-    /// What a subscription of the endpoint asks for.
+    /// The attributes of a subscription of the endpoint.
     pub(super) fn subscription(&self, format: ContentFormat) -> SubscriptionAttributes {
         SubscriptionAttributes {
             endpoint: self.endpoint_url(),
@@ -249,7 +249,7 @@ fn listen() -> anyhow::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// The built-in defaults, whatever this machine's configuration says.
+/// The built-in defaults, whatever this machine's configuration contains.
 fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
     let text = |path: PathBuf| {
         path.into_os_string()
@@ -263,10 +263,10 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
         flags: vec![
             ("logs.dir".to_owned(), text(dir.to_owned())?),
             ("logs.stdout".to_owned(), "off".to_owned()),
-            // The proof reads one file of each.
+            // The proof reads only one file of each log.
             ("logs.rotate_size".to_owned(), "off".to_owned()),
             ("logs.commit_log".to_owned(), "8MiB".to_owned()),
-            // For --stay: the port of a serve stays free.
+            // For --stay: does not take the port of a serve.
             ("admin.listen".to_owned(), "127.0.0.1:0".to_owned()),
             (
                 "signing.certificate_dir".to_owned(),
@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_log_is_one_file_however_much_is_published() {
+    fn each_log_is_one_file_whatever_is_published() {
         let config = config(Path::new("logs"), "http://127.0.0.1:9000").unwrap();
         assert_eq!(config.journal.rotate_bytes, None);
     }

@@ -1,4 +1,4 @@
-//! The command `explain` and the order of its checks.
+//! The command `explain`, and the order of its output.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ impl Explain {
             .at
             .or(note.map(|note| note.came))
             .unwrap_or_else(|| SystemClock.now());
-        // A proxy that was named since is seen through.
+        // Takes a proxy into account that was configured later.
         let client = note.map(|note| config.trusted_proxies.client(note.peer, request.headers()));
         let judge = Judge {
             settings: &config.server,
@@ -104,7 +104,7 @@ impl Explain {
         Ok(conclude(judgement, note, out)?)
     }
 
-    /// Shows what is judged, and by what.
+    /// Prints the request to be judged and the configuration that judges it.
     fn introduce<W: Write>(
         &self,
         request: &Request<Bytes>,
@@ -132,7 +132,7 @@ impl Explain {
         Ok(())
     }
 
-    /// The certificate to check under and where it comes from, or why there is none.
+    /// The certificate for the check and its origin, or the reason why none was found.
     async fn certificate(
         &self,
         config: &Config,

@@ -1,4 +1,4 @@
-//! A judgement as `explain` prints it, and the verdict that it comes to.
+//! The output of `explain`: a judgement and the verdict that follows from it.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use crate::explain::{Checked, Judgement, Outcome, differs};
 use crate::journal::escaped;
 use crate::quarantine::Note;
 
-/// Prints each check, in their order, and the text that was signed.
+/// Prints each check, in order, and the string to sign.
 pub(super) fn print_checks<W: Write>(judgement: &Judgement, out: &mut W) -> io::Result<()> {
     for Checked { name, outcome } in &judgement.checks {
         match outcome {
@@ -36,7 +36,7 @@ pub(super) fn print_checks<W: Write>(judgement: &Judgement, out: &mut W) -> io::
     writeln!(out)
 }
 
-/// Says what serve would answer, and why most likely.
+/// Prints what serve would answer, and the most likely reason.
 pub(super) fn conclude<W: Write>(
     judgement: Judgement,
     note: Option<&Note>,

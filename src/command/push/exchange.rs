@@ -1,4 +1,4 @@
-//! What came of a request, for whoever reads the terminal.
+//! The result of a request, for the user at the terminal.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::emulator::{Answer, DeliveryError};
 use crate::journal::escaped;
 use crate::report::Report;
 
-/// One request and what came of it.
+/// One request and its result.
 pub(super) struct Exchange {
     pub(super) message_id: String,
     pub(super) answer: Result<Answer, DeliveryError>,
@@ -18,12 +18,12 @@ impl Exchange {
         self.answer.as_ref().is_ok_and(Answer::is_success)
     }
 
-    /// The status and what it means, for the one who reads the terminal.
+    /// The status and its meaning, for the user at the terminal.
     pub(super) fn verdict(&self, trust: Option<&str>) -> (String, String) {
         match &self.answer {
             Ok(answer) => (answer.status.to_string(), verdict_of(answer.status, trust)),
             Err(error) => {
-                // A TLS error names what the certificate of the peer holds.
+                // A TLS error may quote the certificate of the peer.
                 let report = escaped(Report(error).to_string().as_bytes());
                 (
                     "---".to_owned(),

@@ -1,4 +1,4 @@
-//! What makes the requests of a run: a recorded one again, or signed ones with an id each.
+//! Makes the requests of a run: repeats a recorded one, or signs new ones with different ids.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub(super) enum Maker {
 /// What all notifications of a run have in common.
 pub(super) struct Plan {
     pub(super) format: ContentFormat,
-    /// How Content-MD5 is written, if not as MNS does for the format.
+    /// The notation of Content-MD5. `None`: that of MNS for the format.
     pub(super) content_md5: Option<Notation>,
     pub(super) path: String,
     pub(super) host: String,
@@ -33,7 +33,7 @@ pub(super) struct Plan {
 }
 
 impl Maker {
-    /// The next request and the id of its message.
+    /// The next request, and the id of its message.
     pub(super) fn make(&self, plan: &Plan, number: usize) -> anyhow::Result<(Vec<u8>, String)> {
         let (signer, certificate_url, message) = match self {
             Self::Recorded(bytes) => return Ok((bytes.clone(), "recorded".to_owned())),

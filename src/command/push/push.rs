@@ -1,4 +1,4 @@
-//! `push`: signs notifications as MNS does, posts them, and says what came of each.
+//! `push`: signs notifications as MNS does, posts them, and prints the result of each.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::net::{self, Counters, Frontend};
 
 /// Answers that may wait to be printed.
 const ANSWERS_WAITING_MAX: usize = 1024;
-/// Connections to the certificate at once.
+/// The maximum number of concurrent connections for the certificate.
 const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
 
 /// Sign test notifications as MNS does and post them.
@@ -147,7 +147,7 @@ impl PushCommand {
         })
     }
 
-    /// What makes the requests, and the task that serves the certificate.
+    /// The maker of the requests, and the task that serves the certificate.
     async fn maker(
         &self,
         stop: &CancellationToken,
@@ -215,7 +215,7 @@ impl PushCommand {
         }
     }
 
-    /// One task for each connection; each takes the next number until all are taken.
+    /// Starts one task for each connection. Each takes the next number until all are taken.
     fn start_senders(
         &self,
         maker: &Arc<Maker>,
@@ -270,7 +270,8 @@ impl PushCommand {
     }
 }
 
-/// An address to serve the certificate on, which is also the one that the endpoint is given.
+/// An address on which to serve the certificate. It must be specific, because the endpoint uses the
+/// same address.
 fn reachable(text: &str) -> Result<SocketAddr, &'static str> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.ip().is_unspecified() => Err(

@@ -7,8 +7,8 @@ use crate::mns::DEFAULT_PATH;
 use crate::net;
 use crate::server::{Paths, SecretPath};
 
-/// The address to give to a subscription, and whether others can reach it, as far as we know. A
-/// secret path is not shown.
+/// The address to give to a subscription, and whether others can reach it, as far as known. Hides a
+/// secret path.
 pub(crate) fn public_address(config: &Config, bound: SocketAddr) -> (String, bool) {
     let hidden = config
         .secret_path_file
@@ -17,7 +17,7 @@ pub(crate) fn public_address(config: &Config, bound: SocketAddr) -> (String, boo
     address_with(config, bound, hidden.as_deref())
 }
 
-/// The same with its secret path.
+/// The same, including its secret path.
 pub(crate) fn secret_address(config: &Config, bound: SocketAddr, secret: &SecretPath) -> String {
     address_with(config, bound, Some(&secret.revealed())).0
 }
@@ -54,12 +54,13 @@ fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (St
     )
 }
 
-/// The address by which others reach us: the one listened on, else that of the default route.
+/// The address by which others reach this machine: the one listened on, or else that of the default
+/// route.
 pub(crate) fn reachable_ip(listening: IpAddr) -> IpAddr {
     if !listening.is_unspecified() {
         return listening;
     }
-    // Connecting a datagram socket sends nothing: it only asks the routing table. The address is
+    // Connecting a datagram socket sends nothing: it only queries the routing table. The address is
     // reserved for documentation.
     let probe = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;

@@ -1,4 +1,4 @@
-//! The admin listener of `serve`: bound with the others, and the last to end.
+//! The admin listener of `serve`: bound with the other listeners, and stopped last.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ use crate::metrics;
 use crate::net::{self, Counters, Frontend, Limits};
 use crate::server::{Endpoint, RequestDetail};
 
-/// The bounds on callers: they are few.
+/// The limits on its connections, which are few.
 const LIMITS: Limits = Limits::of_connections(64);
-/// The part of `/readyz` that says what has come so far.
+/// The part of `/readyz` with the accepted owners and topics.
 pub(crate) const SEEN: &str = "seen";
-/// How long an answer that is being made may take at the end.
+/// How long an answer in progress may take at the end.
 const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A listener that is served, or none.
+/// A running listener, if one is configured.
 pub(crate) struct AdminListener(Option<(JoinHandle<()>, CancellationToken)>);
 
-/// Binds the address, if there is one.
+/// Binds the configured address.
 pub(crate) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(options) = &config.admin else {
         return Ok(None);
@@ -50,7 +50,7 @@ pub(crate) fn bind(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     Ok(Some(listener))
 }
 
-/// Serves it.
+/// Starts to serve it.
 pub(crate) fn start(
     listener: Option<TcpListener>,
     running: &Running,
@@ -140,7 +140,7 @@ fn committed(journal: &Journal, live: &Path, file: FileId) -> u64 {
     }
 }
 
-/// The address of the page with its token, for whoever may see it.
+/// The address of the page with its token, for those who may see the token.
 pub(crate) fn page(listener: &TcpListener, config: &Config) -> Option<String> {
     let token = config.admin.as_ref()?.access.inspector_token.as_ref()?;
     let address = asked(listener.local_addr().ok()?);
@@ -211,10 +211,10 @@ fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> V
         ),
         part("disk", Some(health.space() == Space::Enough), disk),
         part("stop", Some(!draining), vec![("draining", json!(draining))]),
-        // Recent enough: none is under way for longer than a request has.
+        // No sync runs longer than a request may take, so this age is sufficient.
         part("sync", Some(!health.is_stuck()), sync),
-        // Their addresses are known from the first push on only, and a source that is down may be
-        // up for the next.
+        // The addresses are only known after the first push, and a source that is down now may be
+        // up for the next one.
         part("certificates", None, certificates(endpoint)),
         part(SEEN, None, seen(endpoint)),
     ];
@@ -231,7 +231,7 @@ fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> V
     parts
 }
 
-/// What came so far. The names are those of the keys in the configuration.
+/// The accepted owners and topics. The names are those of the configuration keys.
 fn seen(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
     let mut topics: Vec<String> = endpoint
         .counts
@@ -257,11 +257,11 @@ fn certificates(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
 }
 
 impl AdminListener {
-    /// Ends it.
+    /// Stops it.
     pub(crate) async fn stop(self) {
         if let Some((serving, stop)) = self.0 {
             stop.cancel();
-            // A caller that reads slowly is not waited for.
+            // Does not wait for a slow reader.
             drop(timeout(STOP_TIMEOUT, serving).await);
         }
     }

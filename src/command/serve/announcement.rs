@@ -1,4 +1,4 @@
-//! The first lines of `serve`: its address on stdout and in the endpoint log.
+//! The first lines of `serve`: its address, on stdout and in the endpoint log.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use crate::telemetry;
 /// How long a start waits for stdout.
 const PRINT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a start has found out.
+/// The facts that a start announces.
 pub(super) struct Start<'a> {
-    /// Where it listens.
+    /// The address on which it listens.
     pub(super) bound: SocketAddr,
     /// The time zone of the logs.
     pub(super) zone: &'a str,
@@ -26,12 +26,12 @@ pub(super) struct Start<'a> {
     pub(super) show_address: &'a str,
     /// The certificate of `--self-signed`.
     pub(super) pair: Option<&'a SelfSigned>,
-    /// The address of the inspector page with its token. Only a terminal is shown it.
+    /// The address of the inspector page with its token. Only shown on a terminal.
     pub(super) page: Option<String>,
 }
 
-/// Writes the address to give to a subscription to stdout and to the endpoint log. Nobody has to
-/// read stdout.
+/// Writes the address to give to a subscription to stdout and to the endpoint log. Works even if
+/// nobody reads stdout.
 pub(super) fn announce(config: &Config, endpoint: &Endpoint, start: Start<'_>) {
     let Start {
         bound,

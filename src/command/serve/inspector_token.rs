@@ -1,4 +1,4 @@
-//! The token of the inspector, where `admin.token_file` names none: who may read the logs may open
+//! The token of the inspector if `admin.token_file` names none: whoever may read the logs may open
 //! the page.
 
 use std::io;
@@ -13,22 +13,22 @@ use crate::bounded;
 use crate::config::Config;
 use crate::disk::{RealDisk, Replace};
 
-/// The random bytes of a token.
+/// The number of random bytes in a token.
 const RANDOM_BYTES: usize = 24;
 /// The length of such a token.
 const TOKEN_BYTES: usize = 32;
-/// The largest file that is read, in bytes.
+/// The maximum size of the file, in bytes.
 const FILE_BYTES_MAX: u64 = 256;
 
-/// The file that holds it.
+/// The path of the file with the token.
 pub(crate) fn path(log_dir: &Path, port: u16) -> PathBuf {
     log_dir.join(format!(".inspector.{port}.token"))
 }
 
-/// Reads the token that a `serve` has made.
+/// Reads the token that a `serve` has generated.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::InvalidData`] if it is no such token.
+/// The system's. [`io::ErrorKind::InvalidData`] if the file does not contain such a token.
 pub(crate) fn read(path: &Path) -> io::Result<String> {
     let text = bounded::read_text(path, FILE_BYTES_MAX)?;
     let token = text.trim();
@@ -43,9 +43,9 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Adds a token unless the configuration has one: the one of the last start, so that an open page
-/// outlives a restart, else a new one. Without any the page shows nothing, and pushes are served
-/// all the same.
+/// Adds a token unless the configuration has one: that of the last start, so that an open page
+/// survives a restart, or else a new one. If that fails the page shows nothing, but pushes are
+/// served.
 pub(crate) fn add(config: &mut Config, port: u16) {
     let path = path(&config.log_dir, port);
     let mode = config.log_mode;
@@ -70,7 +70,7 @@ pub(crate) fn add(config: &mut Config, port: u16) {
     });
 }
 
-/// Whether nobody may read it who may not read the logs.
+/// Whether the file is readable only for those who may read the logs.
 fn is_kept_well(path: &Path, mode: u32) -> bool {
     let metadata = std::fs::symlink_metadata(path);
     metadata.is_ok_and(|metadata| {
@@ -81,7 +81,7 @@ fn is_kept_well(path: &Path, mode: u32) -> bool {
 fn make(path: &Path, mode: u32) -> io::Result<String> {
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>());
     let draft = path.with_extension("token.new");
-    // One that a crash left may have other permissions.
+    // A draft that a crash left may have other permissions.
     if let Err(error) = std::fs::remove_file(&draft)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_kept_unless_too_many_may_read_it() {
+    fn a_token_is_reused_unless_too_many_may_read_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = path(dir.path(), 8080);
         let token = make(&path, 0o640).unwrap();

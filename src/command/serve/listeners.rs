@@ -1,4 +1,4 @@
-//! Where `serve` listens, and how many connections it may have.
+//! The listeners of `serve`, and the limit on its connections.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::config::Config;
 use crate::net;
 
-/// Binds all addresses before anything else, the first one's port for all.
+/// Binds all addresses before anything else. All use the port of the first one.
 pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut first: Option<SocketAddr> = None;
@@ -44,7 +44,7 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
     first_of(listeners)
 }
 
-/// The listeners, and the address of the first: the logs are named after its port.
+/// The listeners, and the address of the first one, whose port is in the names of the logs.
 pub(super) fn first_of(
     listeners: Vec<TcpListener>,
 ) -> anyhow::Result<(Vec<TcpListener>, SocketAddr)> {
@@ -68,7 +68,7 @@ pub(super) fn warn_without_ipv6(config: &Config, bound: SocketAddr) {
     }
 }
 
-/// The bounds on connections, as far as this process may have files open.
+/// The limits on connections, reduced to the number of files that this process may open.
 pub(super) fn limits(config: &Config) -> net::Limits {
     let mut limits = config.net.clone();
     limits.connections_max = net::raise_file_limit(limits.connections_max);

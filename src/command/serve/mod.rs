@@ -1,4 +1,4 @@
-//! `serve`, and what it shares with the commands that look at an endpoint from outside.
+//! `serve`, and the parts that commands share which examine an endpoint from outside.
 
 pub(super) mod address;
 pub(super) mod admin_listener;

@@ -1,4 +1,4 @@
-//! What of the configuration is in use, and how a part of it changes while requests are answered.
+//! The part of the configuration that is in use, and how it changes while requests are answered.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,28 +21,28 @@ use crate::trust::{self, CertificateCache, CertificateStore, FetchOptions, Https
 /// How long a start waits for the certificates on disk.
 const KEPT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Certificates, and what decides how they are obtained.
+/// The certificates, and the settings that decide how they are obtained.
 pub(crate) struct Certificates {
     cache: Arc<CertificateCache>,
     fetch: FetchOptions,
     dir: PathBuf,
 }
 
-/// What changes at a reload.
+/// The state that a reload changes.
 pub(crate) struct Running {
-    /// The configuration of the start.
+    /// The configuration at the start.
     pub(crate) started: Config,
-    /// The file that is read again: once there is one it has to stay.
+    /// The configuration file. Once there is one it must continue to exist.
     pub(crate) file: Option<PathBuf>,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// The zone of the times in the logs, and its name.
+    /// The time zone of the logs, and its name.
     pub(crate) zone: TimeZone,
     pub(crate) zone_name: String,
     pub(crate) certificates: Certificates,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) tls: Option<Arc<Tls>>,
-    /// Sends traces, if they are recorded.
+    /// Sends traces, if they are enabled.
     pub(crate) exporter: Option<Exporter>,
 }
 
@@ -58,7 +58,8 @@ impl Certificates {
         })
     }
 
-    /// The same if they are obtained in the same way: what is in the cache stays there.
+    /// The same certificates with a new configuration. Keeps the cache if they are obtained in the
+    /// same way.
     fn again(&self, config: &Config) -> anyhow::Result<Self> {
         if self.fetch == config.fetch && self.dir == config.certificate_dir {
             return Ok(Self {
@@ -68,14 +69,14 @@ impl Certificates {
             });
         }
         let again = Self::new(config)?;
-        // A reload does not wait: what is in use answers meanwhile.
+        // A reload does not wait: the current settings answer in the meantime.
         drop(again.read_kept(config));
         Ok(again)
     }
 
-    /// Caches the certificates on disk before the first push needs one, which would else wait for
-    /// a source that may be down. Waits for [`KEPT_TIMEOUT`] at most: a directory that does not
-    /// answer keeps no start away.
+    /// Caches the certificates on disk before the first push needs one. Otherwise it would wait for
+    /// a source that may be down. Waits at most [`KEPT_TIMEOUT`], so that a directory which does
+    /// not respond cannot block the start.
     pub(crate) async fn cache_kept(&self, config: &Config) {
         let read = timeout(KEPT_TIMEOUT, self.read_kept(config)).await;
         if read.is_err() {
@@ -89,7 +90,7 @@ impl Certificates {
         tokio::spawn(self.cache.clone().load_kept(config.prefixes.clone()))
     }
 
-    /// Fetches what the configuration names before a push needs it; ends when that is done.
+    /// Fetches the configured certificate before a push needs it. Completes when that is done.
     pub(crate) fn prefetch(&self, config: &Config) -> impl Future<Output = ()> + Send + 'static {
         let (cache, url) = (Arc::downgrade(&self.cache), config.prefetch.clone());
         async move {
@@ -99,7 +100,7 @@ impl Certificates {
         }
     }
 
-    /// What decides which requests are taken.
+    /// The checks that decide which requests are accepted.
     pub(crate) fn gate(&self, config: &Config, clock: Arc<dyn Clock>) -> Gate {
         let verifier = Verifier::new(
             config.policy.clone(),
@@ -115,8 +116,9 @@ impl Certificates {
 }
 
 impl Running {
-    /// Takes what can change while requests are answered, and returns what it took it from. Those
-    /// under way end under what they began with. If anything in it cannot be used, nothing changes.
+    /// Applies what can change while requests are answered, and returns the configuration. Requests
+    /// in progress end with the settings that they began with. If any setting cannot be used,
+    /// nothing changes.
     pub(crate) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {
             Ok(config) => {

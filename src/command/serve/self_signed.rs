@@ -1,4 +1,4 @@
-//! A certificate that no CA has issued, and its key: made once, so that https can be tried.
+//! A self-signed certificate and its key, created once so that https can be tried.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -19,34 +19,34 @@ use crate::config::{Config, ConfigError};
 use crate::disk::fix_command;
 use crate::net::TlsFiles;
 
-/// Where `serve --self-signed` keeps both files, below the working directory.
+/// The directory of both files, relative to the working directory.
 const DIR: &str = "certs";
-/// The names of both files. No other command and no recipe writes to these.
+/// The names of both files. No other command and no recipe writes to them.
 const CERTIFICATE: &str = "self-signed.pem";
 const PRIVATE_KEY: &str = "self-signed.key";
-/// The permissions of the certificate, which is public. The key is readable by its owner only, as a
-/// temporary file is.
+/// The permissions of the certificate, which is public. Only the owner can read the key, because it
+/// is created as a temporary file.
 const CERTIFICATE_MODE: u32 = 0o644;
-/// The names of every machine for itself.
+/// The names by which a machine reaches itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The pair on disk.
 pub(crate) struct SelfSigned {
     pub(crate) files: TlsFiles,
-    /// Whether it was made now.
+    /// Whether it was created now.
     is_new: bool,
-    /// What it is for, of the names that were asked for.
+    /// The requested names that it is valid for.
     names: Vec<String>,
-    /// What it is not for.
+    /// The requested names that it is not valid for.
     missing: Vec<String>,
 }
 
 impl SelfSigned {
-    /// Reads the pair of `serve --self-signed`, makes it if it is not there yet, and puts it into
+    /// Reads the pair of `serve --self-signed`, creates it if it does not exist, and puts it into
     /// the configuration.
     ///
     /// # Errors
-    /// [`ConfigError`]: the configuration has a pair of its own, or the files cannot be written.
+    /// [`ConfigError`]: the configuration already has a pair, or the files cannot be written.
     pub(crate) fn configure(
         configuration: &mut Configuration,
         trust: &[String],
@@ -70,8 +70,8 @@ impl SelfSigned {
         Ok(pair)
     }
 
-    /// Reads the pair in `dir`, and makes one for `names` if a file of it is missing: neither is of
-    /// use without the other.
+    /// Reads the pair in `dir`. If either file is missing, creates a pair for `names`, because one
+    /// file is useless without the other.
     ///
     /// # Errors
     /// [`ConfigError`]: the files cannot be read or written.
@@ -80,8 +80,8 @@ impl SelfSigned {
             certificate: dir.join(CERTIFICATE),
             private_key: dir.join(PRIVATE_KEY),
         };
-        // Of two that start at once only one makes a pair: a key of one and a certificate of the
-        // other would be of no use.
+        // If two processes start at once, only one creates a pair. The key of one would not match
+        // the certificate of the other.
         let _lock = locked(dir).ok();
         let is_new = !(files.certificate.exists() && files.private_key.exists());
         if is_new {
@@ -115,7 +115,7 @@ impl SelfSigned {
     /// The certificate.
     ///
     /// # Errors
-    /// [`ConfigError`]: the file holds something else.
+    /// [`ConfigError`]: the file contains something else.
     pub(crate) fn certificate(&self) -> anyhow::Result<CertificateDer<'static>> {
         let path = &self.files.certificate;
         CertificateDer::from_pem_file(path).map_err(|error| {
@@ -125,7 +125,7 @@ impl SelfSigned {
         })
     }
 
-    /// What `serve` prints: the file, its names, and how a sender is given it.
+    /// The output of `serve`: the file, its names, and how to give it to a sender.
     pub(crate) fn lines(&self, address: &str) -> String {
         let file = self.files.certificate.display();
         let new = if self.is_new { "new, " } else { "" };
@@ -150,8 +150,8 @@ impl SelfSigned {
     }
 }
 
-/// The names that senders may use: those of this machine, the addresses that are listened on, and
-/// the public one.
+/// The names that senders may use: those of this machine, the addresses listened on, and the public
+/// one.
 fn names(config: &Config) -> Vec<String> {
     let mut names: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
     names.push(
@@ -180,14 +180,14 @@ fn names(config: &Config) -> Vec<String> {
     found
 }
 
-/// The certificate and the key, both in PEM. It never expires: senders keep a copy, and nobody else
-/// trusts it.
+/// Generates the certificate and the key, both in PEM. The certificate never expires: senders have
+/// a copy, and nobody else trusts it.
 fn made_for(names: &[String]) -> Result<(String, String), rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
     params
         .distinguished_name
         .push(DnType::CommonName, "mns-endpoint serve --self-signed");
-    // Some TLS libraries accept no certificate of a CA from a server.
+    // Some TLS libraries reject a CA certificate from a server.
     params.is_ca = IsCa::ExplicitNoCa;
     params
         .extended_key_usages
@@ -196,7 +196,7 @@ fn made_for(names: &[String]) -> Result<(String, String), rcgen::Error> {
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
-/// Waits until nobody else makes a pair in `dir`. A file system may have no locks.
+/// Waits until no other process creates a pair in `dir`. Fails on a file system without locks.
 fn locked(dir: &Path) -> io::Result<File> {
     fs::create_dir_all(dir)?;
     let dir = File::open(dir)?;
@@ -204,8 +204,8 @@ fn locked(dir: &Path) -> io::Result<File> {
     Ok(dir)
 }
 
-/// The key first: a start that is cut off between the two leaves no certificate that senders could
-/// be given.
+/// The key first: a start that is interrupted between the two leaves no certificate that somebody
+/// could give to senders.
 fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let put = |path: &PathBuf, text: &str, mode: Option<u32>| {
@@ -237,7 +237,7 @@ mod tests {
     use crate::config::Sources;
 
     #[test]
-    fn of_many_that_start_at_once_one_makes_the_pair() {
+    fn if_many_start_at_once_only_one_creates_the_pair() {
         for _ in 0..5 {
             let dir = tempfile::tempdir().unwrap();
             let make = || {

@@ -31,8 +31,8 @@ use crate::server::{self, Endpoint};
 use crate::signals::{Asked, Signals};
 use crate::telemetry;
 
-/// How long the last records may take to reach the disk once the connections are closed.
-/// With `server.drain` it stays below the 10 s after which a container is killed.
+/// How long the last records may take to reach the disk after the connections are closed. Together
+/// with `server.drain` it stays below the 10 s after which a container is killed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Receive notifications.
@@ -222,7 +222,7 @@ fn open_files(config: &Config, port: u16) -> anyhow::Result<LogFiles> {
     Ok(LogFiles::open(options)?)
 }
 
-/// Where refused requests are kept. If they cannot be kept, pushes are served all the same.
+/// The quarantine. If it cannot be used, pushes are served nevertheless.
 fn quarantine(config: &Config, port: u16) -> Quarantine {
     let dir = Names {
         dir: config.log_dir.clone(),
@@ -258,8 +258,8 @@ pub(crate) fn assemble(
     })
 }
 
-/// Not healthy, still serving for `server.drain_delay`; then no more connections, the open requests
-/// and the last records, each within its time.
+/// Drains: reports unhealthy and still serves for `server.drain_delay`, then accepts no more
+/// connections and finishes open requests and the last records, each within its time limit.
 async fn drain(
     config: &Config,
     endpoint: &Endpoint,

@@ -1,10 +1,10 @@
-//! The traces of `serve`: the thread that sends them, if they are recorded.
+//! The traces of `serve`: the thread that sends them, if they are enabled.
 
 use crate::config::Config;
 use crate::server::Endpoint;
 use crate::traces::Exporter;
 
-/// Starts the thread, and has the endpoint record traces.
+/// Starts the thread, and lets the endpoint record traces.
 pub(super) fn start(config: &Config, endpoint: &mut Endpoint) -> anyhow::Result<Option<Exporter>> {
     let Some(options) = config.traces.clone() else {
         return Ok(None);
@@ -14,7 +14,7 @@ pub(super) fn start(config: &Config, endpoint: &mut Endpoint) -> anyhow::Result<
     Ok(Some(exporter))
 }
 
-/// Sends what waits, within a bounded time, and ends the thread.
+/// Sends what is queued, within a time limit, and ends the thread.
 pub(super) async fn stop(exporter: Option<Exporter>) {
     if let Some(exporter) = exporter {
         exporter.stop().await;

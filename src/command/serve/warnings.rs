@@ -1,4 +1,4 @@
-//! What a start warns about and does not fail for: each is a line of the diagnostic log.
+//! Warnings of a start that are not fatal: each is a line of the diagnostic log.
 
 use tracing::{error, info, warn};
 
@@ -7,7 +7,7 @@ use crate::disk::Medium;
 use crate::journal::{Recovered, Replayed};
 use crate::trust::CertificateStore;
 
-/// What crashes left of the logs, and what storage they are on.
+/// Warns about what crashes left in the logs, and about their storage.
 pub(super) fn of_the_logs(config: &Config, recovered: &Recovered) {
     for tail in &recovered.torn {
         let log = tail.log.name();
@@ -58,7 +58,7 @@ fn of_the_commit_log(replayed: Replayed) {
     }
 }
 
-/// Of what a start and a reload take over from the configuration.
+/// Warns about settings that a start or a reload applies.
 pub(super) fn of_the_configuration(config: &Config, trust: &[String]) {
     for url in trust {
         warn!(%url, "TRUSTING every signing certificate under this address for this run: never \
