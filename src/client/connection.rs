@@ -136,6 +136,8 @@ impl Connection {
             AUTHORIZATION,
             authorization.try_into().map_err(http::Error::from)?,
         );
+        // Only after signing: the signature covers the path and the query, not the scheme and the
+        // host.
         *request.uri_mut() = format!("{}{target}", self.base.text)
             .try_into()
             .map_err(http::Error::from)?;

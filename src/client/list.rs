@@ -55,6 +55,7 @@ async fn pages(
         }
         match page.text_of("NextMarker").map(str::trim) {
             None | Some("") => return Ok(names),
+            // A repeated marker would return the same pages again, without an end.
             Some(next) if !markers.insert(next.to_owned()) => {
                 return Err(ClientError::Endless(EndlessList::SameMarker(
                     next.to_owned(),

@@ -80,6 +80,7 @@ impl Disk for RealDisk {
 
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
         // Without a sync of its parent a crash may lose a new directory.
+        // Collected before anything is created, because afterwards none of them is missing.
         let missing: Vec<&Path> = dir
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())

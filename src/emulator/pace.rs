@@ -71,6 +71,7 @@ impl Pace {
     /// Pushes that were in flight together carry the same information, so only the first of them
     /// changes the pace.
     fn change(&mut self, step: u32, begun: Instant, now: Instant) {
+        // A push that began before the last change says nothing about the new pace.
         if begun >= self.changed && step != self.step {
             (self.step, self.changed) = (step, now);
         }

@@ -85,6 +85,7 @@ impl Worker {
     pub(super) fn room(&mut self) -> usize {
         if self.progress.is_hurried.swap(false, Ordering::Relaxed) {
             let now = Instant::now();
+            // The user asked for delivery now, so the endpoint gets full speed like a new one.
             (self.pace, self.next_push) = (Pace::new(now), now);
             self.note();
         }
@@ -133,6 +134,7 @@ impl Worker {
             self.next_push = now.checked_add(gap).unwrap_or(now);
         }
         self.note();
+        // Nothing can begin before an attempt ends, which wakes the task.
         if self.in_flight.len() >= self.pace.flights_max() {
             return REST;
         }
@@ -150,6 +152,8 @@ impl Worker {
             subscription,
         } = finished;
         self.in_flight.remove(&delivery.number);
+        // Reused even after a failure: a connection that is broken or in an unknown state has no
+        // stream any more and is opened again.
         self.idle.push(connection);
         let now = Instant::now();
         let outcome = match result {

@@ -122,6 +122,8 @@ impl RecentNotifications {
     /// Reads the snapshot and the logs. Whatever cannot be read is logged and skipped: a start
     /// never fails because of it.
     pub(super) fn load(files: &LogFiles) -> Self {
+        // A snapshot that is missing or damaged costs time and nothing else: the logs are read
+        // instead.
         let snapshot = files
             .load_snapshot()
             .ok()
@@ -131,6 +133,7 @@ impl RecentNotifications {
             Vec::new()
         });
         let mut numbers: Vec<Option<u64>> = rotated.drain(..).map(Some).collect();
+        // `None` is the live file, which is the newest.
         numbers.push(None);
         let (mut seen, landmark) =
             snapshot.map_or_else(|| (Self::new(), None), |(seen, at)| (seen, Some(at)));

@@ -81,6 +81,8 @@ impl<'a> Notification<'a> {
             Some(EnvelopeKind::Json) => json::decode_around_message(&text),
             None => Err(InvalidNotification::NotRecognised),
         };
+        // Invalid UTF-8 was replaced above, so a value with a replacement is not the one that was
+        // sent.
         let is_replaced = |value: &[u8]| {
             value
                 .utf8_chunks()

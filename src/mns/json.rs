@@ -17,6 +17,7 @@ use crate::mns::notification::{ATTRIBUTES, InvalidNotification, Notification};
 /// because some envelopes write `PublishTime` that way. `null` counts as absent. Control characters
 /// in strings may be unescaped.
 pub(super) fn decode(text: &str) -> Result<Notification<'_>, InvalidNotification> {
+    // First as received: escaping copies the text, and hardly any text needs it.
     let error = match read::<true>(text) {
         Err(error @ InvalidNotification::Malformed(_)) => error,
         envelope => return envelope?.into_notification(ContentFormat::Json),

@@ -92,6 +92,7 @@ fn read_root(reader: &mut Reader<&[u8]>) -> Result<Root, InvalidNotification> {
                 {
                     continue;
                 }
+                // The text was decoded as UTF-8, so another declared encoding would be ignored.
                 Some(Ok(_)) => return Err(InvalidNotification::NotUtf8),
                 Some(Err(error)) => return Err(malformed(error)),
             },
@@ -168,6 +169,7 @@ fn read_text<'a>(
 
 fn push<'a>(whole: &mut Cow<'a, str>, part: Cow<'a, str>) {
     if whole.is_empty() {
+        // Most texts have one part, which stays borrowed.
         *whole = part;
     } else {
         whole.to_mut().push_str(&part);

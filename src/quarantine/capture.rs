@@ -33,6 +33,7 @@ pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
     };
     let mut out = format!("{} {} {version}\r\n", request.method(), request.uri()).into_bytes();
     for (name, value) in request.headers() {
+        // Replaced by the length of the body, which is complete and not chunked here.
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 out.extend_from_slice(part);

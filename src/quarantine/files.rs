@@ -162,6 +162,8 @@ impl Files {
 
     fn make_room(&mut self, provenance: Provenance, room: u64) -> io::Result<()> {
         while self.bytes().saturating_add(room) > self.bytes_max {
+            // If this half is not full, the other one uses some of its space and has to give that
+            // up.
             let is_own_half_full = self.kept(provenance).bytes.saturating_add(room) > self.half();
             let victim = if is_own_half_full {
                 provenance

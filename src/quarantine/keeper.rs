@@ -142,6 +142,7 @@ impl Keeper {
 }
 
 fn warn_once(has_warned: &AtomicBool, error: &io::Error, what: &str) {
+    // Only the first failure is logged, because strangers can cause any number of them.
     if !has_warned.swap(true, Ordering::Relaxed) {
         warn!(%error, "{what}");
     }

@@ -136,6 +136,7 @@ impl SigningCertificate {
 fn with_usual_label(bytes: &[u8]) -> Cow<'_, [u8]> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    // DER is not text.
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Cow::Borrowed(bytes);
     };

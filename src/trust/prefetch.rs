@@ -29,6 +29,7 @@ pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
         let Err(error) = fetch(&cache, &url).await else {
             return;
         };
+        // Not across the pause: whoever owns the cache may drop it in the meantime.
         drop(cache);
         if pause == PAUSE_MIN {
             warn!(%url, %error, "Could not fetch the signing certificate of MNS ahead of the first \

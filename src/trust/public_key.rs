@@ -134,6 +134,8 @@ impl ShortKey {
     /// on them.
     fn power(&self, signature: &U512) -> U512 {
         let base = FixedMontyForm::new(signature, &self.modulus);
+        // Square and multiply. `base` accounts for the highest bit, so the loop begins with the
+        // next one.
         let below_the_first = 63_u32.saturating_sub(self.exponent.leading_zeros());
         let power = (0..below_the_first).rev().fold(base, |power, bit| {
             let square = power.square();
@@ -150,6 +152,7 @@ impl ShortKey {
 /// The encoded message for a 512-bit key: EMSA-PKCS1-v1_5 of RFC 8017, 9.2.
 fn encoded(text: &[u8]) -> [u8; SHORT_BYTES] {
     let digest = Sha1::digest(text);
+    // 00 01, then ff as padding, then 00, the DigestInfo and the digest.
     let tail = [0].iter().chain(&DIGEST_INFO).chain(&digest);
     let mut encoded = [0xff; SHORT_BYTES];
     encoded

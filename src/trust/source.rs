@@ -144,6 +144,7 @@ impl HttpsSource {
             return Err(FetchError::Status(response.status().as_u16()));
         }
         let mut bytes = Vec::new();
+        // In chunks, because Content-Length may be absent or wrong.
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > CERTIFICATE_BYTES_MAX {

@@ -126,12 +126,14 @@ impl Account {
             for name in &subscriptions {
                 deliveries.insert((topic.as_str(), name.as_str(), now, number), 0)?;
             }
+            // After the insertion: the error rolls the whole transaction back.
             if redb::ReadableTableMetadata::len(&deliveries)? > DELIVERIES_MAX {
                 let text = format!(
                     "More than {DELIVERIES_MAX} messages are not delivered: nothing more is taken."
                 );
                 return Err(Refusal::InvalidArgument(text).into());
             }
+            // Nobody would ever receive it or delete it otherwise.
             if !subscriptions.is_empty() {
                 let row = (topic.as_str(), number);
                 let copies = u32::try_from(subscriptions.len()).unwrap_or(u32::MAX);
@@ -181,6 +183,7 @@ impl Account {
                 if in_flight.contains(&number) {
                     continue;
                 }
+                // The rows are in the order of their due times, so no later row is due earlier.
                 if due_ms > now || due.deliveries.len() >= limit {
                     due.next = Some(Duration::from_millis(due_ms.saturating_sub(now)));
                     break;

@@ -82,6 +82,8 @@ impl CommitLog {
         let Some(segment) = &mut self.segment else {
             return Ok(());
         };
+        // While the other thread syncs the logs there is nothing to do: a later look writes the
+        // checkpoint.
         if !is_idle || segment.is_checkpointed() || self.checkpointer.is_busy() {
             return Ok(());
         }

@@ -118,6 +118,7 @@ impl Logs {
     ) -> Result<bool, Fault> {
         self.sync_file(log)?;
         if let Err(error) = open(&mut self.files) {
+            // Only the first failure is logged, not every retry.
             if self.switch_after[log].is_none() {
                 warn!(log = log.name(), %error, "Cannot open a new log: the old file stays in use \
                     until that works");

@@ -143,6 +143,7 @@ pub(super) fn close_off(
         places: survey.places,
     });
     if offset > end {
+        // The known part must not be truncated, so an incomplete record at its end is damage.
         let found = damage.get_or_insert(DamagedLog {
             log,
             offset: end,

@@ -56,6 +56,7 @@ impl Fetcher {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 match asker {
                     Asker::Peer(_) => self.warn(url, &error),
+                    // `prefetch` logs the failure.
                     Asker::Nobody => {}
                 }
                 Err(error)
