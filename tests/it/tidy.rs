@@ -765,3 +765,120 @@ fn no_file_has_more_than_three_hundred_lines_before_its_tests() {
     let long: Vec<(String, usize)> = long.filter(|(_, lines)| *lines > 300).collect();
     assert_eq!(long, []);
 }
+
+/// Where a word must not occur.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// In comments.
+    Comments,
+    /// In comments and in the English pages.
+    Everywhere,
+}
+
+/// Words that make a reader read twice, where they must not occur, and what to write instead.
+const PRIVATE_WORDS: [(&str, Scope, &str); 14] = [
+    ("anew", Scope::Comments, "again"),
+    ("are had", Scope::Everywhere, "are obtained, are available"),
+    ("at hand", Scope::Everywhere, "cached, available"),
+    ("be had", Scope::Everywhere, "be obtained, be available"),
+    ("comes in", Scope::Everywhere, "arrives"),
+    ("crowded", Scope::Everywhere, "contended"),
+    ("is had", Scope::Everywhere, "is obtained, is available"),
+    ("standing", Scope::Everywhere, "the precise verb"),
+    ("stood", Scope::Everywhere, "the precise verb"),
+    ("telling", Scope::Everywhere, "reporting, logging"),
+    ("vouch", Scope::Everywhere, "prove"),
+    ("vouched", Scope::Everywhere, "proven"),
+    (
+        "what is held",
+        Scope::Everywhere,
+        "what is cached, what is stored",
+    ),
+    ("who waits", Scope::Everywhere, "a client that waits"),
+];
+
+/// Files in which a private word is the right one, and why.
+const PRIVATE_WORDS_ALLOWED: [(&str, &str, &str); 0] = [];
+
+/// The comments of every Rust file and the text of every English page, each as one line, so that a
+/// phrase is found across a line end. Returns path, text and whether it is a page.
+fn prose() -> Vec<(String, String, bool)> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for dir in ["src", "tests", "benches", "fuzz"] {
+        walk(&root().join(dir), &mut found);
+    }
+    for dir in ["", "docs", "docs/design"] {
+        let pages = fs::read_dir(root().join(dir)).unwrap();
+        found.extend(pages.map(|page| page.unwrap().path()).filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.ends_with(".md") && !name.ends_with(".zh.md")
+        }));
+    }
+    found.sort();
+    let one_line = |lines: Vec<&str>| {
+        let words: Vec<&str> = lines
+            .iter()
+            .flat_map(|line| line.split_whitespace())
+            .collect();
+        words.join(" ").to_lowercase()
+    };
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let is_page = path.extension().is_some_and(|end| end == "md");
+            let lines = text.lines().map(str::trim_start);
+            let comments = lines
+                .clone()
+                .filter(|line| line.starts_with("//"))
+                .map(|line| line.trim_start_matches(['/', '!']));
+            let text = one_line(if is_page {
+                lines.collect()
+            } else {
+                comments.collect()
+            });
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy();
+            (name.into_owned(), text, is_page)
+        })
+        .collect()
+}
+
+#[test]
+fn comments_and_pages_have_no_private_words() {
+    let prose = prose();
+    assert!(prose.iter().any(|(name, ..)| name == "docs/errors.md"));
+    assert!(
+        prose
+            .iter()
+            .any(|(name, ..)| name == "src/journal/writer.rs")
+    );
+    let mut found = BTreeSet::new();
+    for (word, scope, instead) in PRIVATE_WORDS {
+        let pattern = regex::Regex::new(&format!(r"\b{word}\b")).unwrap();
+        for (name, text, is_page) in &prose {
+            if (*is_page && scope == Scope::Comments) || !pattern.is_match(text) {
+                continue;
+            }
+            found.insert((name.as_str(), word, instead));
+        }
+    }
+    for (name, word, reason) in PRIVATE_WORDS_ALLOWED {
+        let count = found.len();
+        found.retain(|(file, found, _)| (*file, *found) != (name, word));
+        assert!(
+            found.len() < count,
+            "{word:?} in {name} ({reason}) is not there any more"
+        );
+    }
+    assert!(found.is_empty(), "write something else: {found:#?}");
+}
