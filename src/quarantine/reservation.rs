@@ -11,7 +11,7 @@ pub struct Reserved {
     pub(super) mark: Option<Mark>,
 }
 
-/// Where a request is saved.
+/// The place of a saved request.
 #[derive(Debug)]
 pub enum Location {
     /// In a new file, once it is queued.

@@ -37,7 +37,7 @@ pub(in crate::journal) struct Head {
     pub synced: u64,
     /// All frames up to this one are durable in both logs.
     pub covered: u64,
-    /// Where the bytes are in each log.
+    /// The places of the bytes in both logs.
     pub places: PerLog<Place>,
 }
 

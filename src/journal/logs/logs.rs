@@ -80,7 +80,7 @@ impl Logs {
         &self.meters
     }
 
-    /// Where the next batch goes.
+    /// The offsets at which the next batch begins.
     pub(in crate::journal) fn written(&self) -> PerLog<u64> {
         self.written
     }

@@ -15,7 +15,7 @@ const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
 /// The beginning of the names of the daily diagnostic logs.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
-/// Where the files of one port are.
+/// The names of the files of one port.
 #[derive(Debug, Clone)]
 pub struct Names {
     /// The directory of all of them.

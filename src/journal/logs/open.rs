@@ -14,7 +14,7 @@ use crate::journal::logs::files::{Directory, LogFiles};
 use crate::journal::logs::names::Names;
 use crate::journal::logs::per_log::PerLog;
 
-/// Where the files are and who may read them.
+/// The paths of the files, and their permissions.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
     /// The directory of both files.

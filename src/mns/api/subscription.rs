@@ -7,7 +7,7 @@ use crate::mns::{ContentFormat, Element};
 /// The attributes with which a subscription is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionAttributes {
-    /// Where messages are pushed to.
+    /// The address to which messages are pushed.
     pub endpoint: String,
     /// Only messages with this tag are pushed. Empty for all messages.
     pub filter_tag: String,
