@@ -1,4 +1,4 @@
-//! The clock: all time is read here, so that a test can set it.
+//! The clock, behind a trait so that a test can set the time.
 
 use std::time::{Duration, Instant, SystemTime};
 
