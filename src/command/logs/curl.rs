@@ -23,7 +23,7 @@ const ARGUMENT_BYTES_MAX: usize = 100 * 1024;
 
 /// What is to be sent.
 pub(super) struct Curl<'a> {
-    /// A peer chose it, from letters, digits and !#$%&'*+-.^_`|~.
+    /// A peer chose it from the characters of an HTTP token, among them `'`, `$` and `|`.
     pub(super) method: &'a str,
     pub(super) url: &'a str,
     pub(super) headers: &'a [(String, Vec<u8>)],
