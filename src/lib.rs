@@ -9,6 +9,7 @@
 //! | words | [`mns`] |
 //! | floor | [`clock`], [`disk`], [`meter`], and small modules that are private |
 //! | services | [`trust`], [`journal`], [`quarantine`], [`net`] |
+//! | forwarding | [`forward`] |
 //! | roles | [`server`], [`client`], [`emulator`] |
 //! | judgement | a small module that is private |
 //! | views | [`admin`] |
@@ -34,6 +35,8 @@ pub mod net;
 pub mod quarantine;
 pub mod traces;
 pub mod trust;
+
+pub mod forward;
 
 pub mod client;
 pub mod emulator;

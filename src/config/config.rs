@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::config::checks::{check_dir, check_networks, positive};
 use crate::config::raw::RawConfig;
 use crate::config::{
-    AdminOptions, ConfigError, Sources, accept, admin, certificates, layers, logs, serving,
-    telemetry,
+    AdminOptions, ConfigError, Sources, accept, admin, certificates, forward as forward_tables,
+    layers, logs, serving, telemetry,
 };
+use crate::forward;
 use crate::journal::{Copied, Format, Settings};
 use crate::mns::{Prefix, Prefixes, SigningCertUrl};
 use crate::net;
@@ -75,6 +76,8 @@ pub struct Config {
     pub traces: Option<traces::Options>,
     /// The admin listener, if there is one.
     pub admin: Option<AdminOptions>,
+    /// Where notifications are handed on.
+    pub forward: Vec<forward::Settings>,
     /// Variables of the environment that look like keys and are not read, each with the name that
     /// would be.
     pub unread_variables: Vec<(String, String)>,
@@ -156,6 +159,7 @@ impl Config {
             file,
             origin,
             keys,
+            set,
             unread_variables,
         } = read;
         let RawConfig {
@@ -165,11 +169,13 @@ impl Config {
             logs,
             admin,
             telemetry,
+            forward,
         } = raw;
         let secret_path_file =
             Some(&server.secret_path_file).filter(|file| !file.as_os_str().is_empty());
         let paths = serving::check_paths(&server.paths.0, secret_path_file.is_some())?;
         let (prefixes, insecure_prefixes) = certificates::check_prefixes(&signing, trust)?;
+        let forward = forward_tables::check(&forward, &set, accept.duplicates)?;
         Ok(Self {
             file,
             origin,
@@ -191,6 +197,7 @@ impl Config {
             insecure_prefixes,
             fetch: certificates::check_fetch(&signing)?,
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
+            forward: forward_tables::demand_sinks(forward)?,
             journal: logs::check_journal(&logs, accept.duplicates)?,
             admission: accept::check(accept)?,
             log_dir: check_dir("logs.dir", logs.dir)?,

@@ -1,5 +1,7 @@
 //! A mistake in the configuration.
 
+use std::borrow::Cow;
+
 /// A mistake in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -10,7 +12,7 @@ pub enum ConfigError {
     #[error("{key} = {value:?}: {problem}{}", shown(place.as_ref()))]
     Impossible {
         /// The path of the key.
-        key: &'static str,
+        key: Cow<'static, str>,
         /// The value.
         value: String,
         /// What is wrong and what is allowed.
@@ -36,9 +38,13 @@ fn shown(place: Option<&String>) -> String {
     place.map_or_else(String::new, |place| format!(" (in {place})"))
 }
 
-pub(super) fn impossible(key: &'static str, value: &str, problem: &str) -> ConfigError {
+pub(super) fn impossible(
+    key: impl Into<Cow<'static, str>>,
+    value: &str,
+    problem: &str,
+) -> ConfigError {
     ConfigError::Impossible {
-        key,
+        key: key.into(),
         value: value.to_owned(),
         problem: problem.to_owned(),
         place: None,

@@ -1,6 +1,6 @@
 //! The layers: built-in defaults, then a file, then the environment, then flags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 
 use crate::bounded;
+use crate::config::forward;
 use crate::config::mistake;
 use crate::config::place::{Place, check_syntax, place_in};
 use crate::config::raw::RawConfig;
@@ -17,6 +18,10 @@ use crate::config::{ConfigError, Sources};
 
 /// Every key with its default: the bottom layer, and the one place where a default is written.
 const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
+/// Every key of a destination with its default: the bottom layer of each `[forward.NAME]`.
+const FORWARD_DEFAULTS: &str = include_str!("forward/defaults.toml");
+/// The section of [`FORWARD_DEFAULTS`].
+const FORWARD_SECTION: &str = "[forward.NAME]";
 /// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16
 /// KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -64,6 +69,28 @@ impl Layers {
         self.0.iter().fold(Figment::new(), Figment::merge)
     }
 
+    fn without_defaults(&self) -> Figment {
+        let is_written = |layer: &&Layer| !matches!(layer.source, Source::Defaults);
+        let written = self.0.iter().filter(is_written);
+        written.fold(Figment::new(), Figment::merge)
+    }
+
+    /// Puts a layer with the defaults of each destination that somebody wrote below the others.
+    fn add_defaults_of_destinations(&mut self, written: &Figment) -> Result<(), ConfigError> {
+        let tables = written
+            .find_value("forward")
+            .ok()
+            .and_then(Value::into_dict);
+        for name in tables.unwrap_or_default().into_keys() {
+            forward::check_name(&name)?;
+            let section = format!("[forward.{name}]");
+            let toml = FORWARD_DEFAULTS.replace(FORWARD_SECTION, &section);
+            let source = Source::Defaults;
+            self.0.insert(0, Layer { source, toml });
+        }
+        Ok(())
+    }
+
     /// The source of a key's value, with its line in a file. `None` for a default: nobody wrote it,
     /// so there is no place to look at.
     pub(super) fn place(&self, key: &[&str]) -> Option<String> {
@@ -87,6 +114,8 @@ pub(super) struct Read {
     pub(super) origin: String,
     /// Every key with its value as text.
     pub(super) keys: BTreeMap<String, String>,
+    /// The keys that somebody set, to whatever value.
+    pub(super) set: BTreeSet<String>,
     /// Variables that look like keys and are not read, each with the name that would be.
     pub(super) unread_variables: Vec<(String, String)>,
 }
@@ -113,6 +142,9 @@ pub(super) fn read(sources: &Sources) -> Result<(Read, Layers), ConfigError> {
             .0
             .push(layer_of(Source::Flag(key.clone()), key, value)?);
     }
+    let written = layers.without_defaults();
+    let set: BTreeSet<String> = flat(&written)?.into_keys().collect();
+    layers.add_defaults_of_destinations(&written)?;
     let figment = layers.merged();
     let raw = figment
         .extract()
@@ -122,6 +154,7 @@ pub(super) fn read(sources: &Sources) -> Result<(Read, Layers), ConfigError> {
         file,
         origin,
         keys: flat(&figment)?,
+        set,
         unread_variables: sources.unread_variables(&defaults),
     };
     Ok((read, layers))

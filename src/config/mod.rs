@@ -10,6 +10,7 @@ mod certificates;
 mod checks;
 mod config;
 mod error;
+mod forward;
 mod layers;
 mod logs;
 mod mistake;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::config::names::Names;
 use crate::config::values::{ByteRate, Mode, OrOff, Rate, Share, Size, Span, SyncModeText};
+use crate::forward;
 use crate::journal::{self, Duplicates};
 use crate::server::RequestDetail;
 
@@ -24,6 +25,63 @@ pub(super) struct RawConfig {
     pub(super) logs: Logs,
     pub(super) admin: Admin,
     pub(super) telemetry: Telemetry,
+    /// By their names. There is none unless somebody writes one, so these have no default.
+    #[serde(default)]
+    pub(super) forward: BTreeMap<String, Forward>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forward {
+    pub(super) to: String,
+    pub(super) ack: AckOf,
+    pub(super) answer_timeout: Span,
+    pub(super) start: forward::StartAt,
+    pub(super) topics: Names,
+    pub(super) in_flight: usize,
+    pub(super) in_flight_bytes: Size,
+    pub(super) max_backlog: OrOff<Size>,
+    pub(super) max_backlog_age: OrOff<Duration>,
+    pub(super) when_full: forward::WhenFull,
+    pub(super) give_up: String,
+    pub(super) dead_letters_max: Size,
+    pub(super) body: forward::Body,
+    pub(super) servers: Names,
+    pub(super) stream: String,
+    pub(super) create: Create,
+    pub(super) replicas: usize,
+    pub(super) max_age: OrOff<Duration>,
+    pub(super) max_bytes: OrOff<Size>,
+    pub(super) duplicate_window: Span,
+    pub(super) subject: String,
+    pub(super) dedupe: forward::Dedupe,
+    pub(super) shards: u32,
+    pub(super) user: String,
+    pub(super) password_file: PathBuf,
+    pub(super) token_file: PathBuf,
+    pub(super) ack_timeout: Span,
+    pub(super) monitors: Names,
+    pub(super) url: String,
+    pub(super) secret_files: Names,
+    pub(super) timeout: Span,
+    pub(super) ca: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) private_key: PathBuf,
+}
+
+/// What a 201 waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AckOf {
+    Journal,
+    Forward,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Create {
+    Off,
+    Missing,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

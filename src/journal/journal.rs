@@ -22,7 +22,8 @@ use crate::journal::storage::Storage;
 use crate::journal::tee::Tee;
 use crate::journal::writer::Writer;
 use crate::journal::{
-    Duplicates, Entry, Health, Identity, JournalError, Limits, LogFiles, Settings, SyncMode, Waits,
+    Duplicates, Entry, Health, HighWaterMark, Identity, JournalError, Limits, LogFiles, Settings,
+    SyncMode, Waits,
 };
 
 /// The handle to the writer thread.
@@ -74,7 +75,8 @@ impl Journal {
         let seen =
             (settings.duplicates != Duplicates::Off).then(|| RecentNotifications::load(&files));
         let fingerprints = seen.as_ref().map(RecentNotifications::key);
-        let mut logs = Logs::new(files, settings.rotate_bytes, shared.meters.clone())?;
+        let (meters, high_water) = (shared.meters.clone(), shared.high_water.clone());
+        let mut logs = Logs::new(files, settings.rotate_bytes, meters, high_water)?;
         let commit_log = match settings.commit_log_bytes.filter(|_| sync != SyncMode::Os) {
             Some(bytes) => Some(CommitLog::start(bytes, left, &mut logs, clock.instant())?),
             None => {
@@ -83,13 +85,8 @@ impl Journal {
                 None
             }
         };
-        let meters = &shared.meters.commit_log;
-        meters
-            .replayed_frames
-            .store(recovered.replayed.frames, Ordering::Relaxed);
-        meters
-            .missing_frames
-            .store(recovered.replayed.missing, Ordering::Relaxed);
+        let commit_log_meters = &shared.meters.commit_log;
+        commit_log_meters.note_replay(&recovered.replayed);
         let storage = Storage::new(logs, commit_log, &settings, shared.meters.clone());
         let writer = Writer::new(
             storage,
@@ -176,6 +173,12 @@ impl Journal {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.shared.meters
+    }
+
+    /// How far the endpoint log is committed, for those who follow it.
+    #[must_use]
+    pub fn high_water_mark(&self) -> HighWaterMark {
+        self.shared.high_water.subscribe()
     }
 
     /// When the files are synced.

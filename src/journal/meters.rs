@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::journal::Replayed;
 use crate::meter::{DurationHistogram, SizeHistogram};
 
 /// The upper bounds of the buckets of [`Meters::batch_entries`].
@@ -73,6 +74,18 @@ pub struct CommitLogMeters {
     pub replayed_frames: AtomicU64,
     /// Frames that had been synced and that the start could not read.
     pub missing_frames: AtomicU64,
+}
+
+impl CommitLogMeters {
+    pub(super) fn note_replay(&self, replayed: &Replayed) {
+        let of_the_start = [
+            (&self.replayed_frames, replayed.frames),
+            (&self.missing_frames, replayed.missing),
+        ];
+        for (meter, frames) in of_the_start {
+            meter.store(frames, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Meters {

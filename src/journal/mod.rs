@@ -36,8 +36,8 @@ pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use logs::torn;
 pub use logs::{
-    DIAGNOSTICS, DamagedLog, FileOptions, Log, LogFiles, LogsSynced, Names, OpenError, Recovered,
-    Replayed, TornTail, torn_ends,
+    DIAGNOSTICS, DamagedLog, FileOptions, HighWaterMark, Log, LogFiles, LogsSynced, Names,
+    OpenError, Recovered, Replayed, TornTail, torn_ends,
 };
 pub use meters::{CommitLogMeters, Meters};
 pub use read::{

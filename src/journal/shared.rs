@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::journal::health::Vitals;
+use crate::journal::logs::HighWater;
 use crate::journal::meters::Meters;
 use crate::journal::room::Room;
 
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     pub(super) reopens: Room,
     pub(super) meters: Arc<Meters>,
     pub(super) vitals: Vitals,
+    pub(super) high_water: Arc<HighWater>,
     /// The Date of the last verified push, in seconds since 1970; 0 before the first one. Relaxed:
     /// it is a single number, and a later one may replace it at any time.
     confirmed_seconds: AtomicU64,
@@ -35,6 +37,7 @@ impl Shared {
             reopens: Room::default(),
             meters: Arc::new(Meters::new()),
             vitals: Vitals::new(clock),
+            high_water: Arc::new(HighWater::new()),
             confirmed_seconds: AtomicU64::new(0),
         }
     }

@@ -42,6 +42,7 @@ mod examples;
 mod faults;
 mod flood;
 mod golden;
+mod high_water;
 mod hostile;
 mod https;
 mod inspector;

@@ -9,7 +9,7 @@ use mns_endpoint::trust::CheckName;
 use strum::IntoEnumIterator as _;
 
 /// The modules in layers: each imports from its own name and from layers above it in this table.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["mns"],
     &[
         "bounded",
@@ -24,6 +24,7 @@ const LAYERS: [&[&str]; 7] = [
         "tls_error",
     ],
     &["trust", "journal", "quarantine", "net", "traces"],
+    &["forward"],
     &["server", "client", "emulator"],
     &["explain"],
     &["admin"],
@@ -298,10 +299,11 @@ fn every_file_begins_with_its_purpose() {
 
 /// The titles of the layers on the map, from `mns` up: the modules of [`LAYERS`], and the entry
 /// above them.
-const LAYER_TITLES: [&str; 7] = [
+const LAYER_TITLES: [&str; 8] = [
     "Words: what MNS says. Pure: no clock, disk, network, async or log.",
     "Floor: what services share.",
     "Services: each owns one resource.",
+    "Forwarding: what is on disk is handed on, and a 201 may wait for that.",
     "Roles: what the program can be.",
     "Judgement: why the endpoint answers as it does.",
     "Views: what operators see of the roles.",

@@ -224,7 +224,7 @@ fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> 
 
 fn impossible(key: &'static str, value: String, problem: String) -> ConfigError {
     ConfigError::Impossible {
-        key,
+        key: key.into(),
         value,
         problem,
         place: None,

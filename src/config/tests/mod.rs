@@ -3,6 +3,7 @@
 mod accept;
 mod certificates;
 mod config;
+mod forward;
 mod layers;
 mod mistakes;
 mod values;

@@ -164,6 +164,7 @@ impl Logs {
         (self.written[log], self.floor[log]) = (len, len);
         self.written_back[log] = len;
         self.publish_len(log);
+        self.publish_floor();
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::journal::entry::Entry;
 use crate::journal::logs::files::LogFiles;
+use crate::journal::logs::high_water::HighWater;
 use crate::journal::logs::per_log::{Log, PerLog};
 use crate::journal::meters::Meters;
 
@@ -43,6 +44,7 @@ pub(in crate::journal) struct Logs {
     /// [`SAVE_AFTER_BYTES`].
     pub(super) unsaved: u64,
     pub(super) meters: Arc<Meters>,
+    high_water: Arc<HighWater>,
 }
 
 impl Logs {
@@ -51,6 +53,7 @@ impl Logs {
         files: LogFiles,
         rotate_bytes: Option<u64>,
         meters: Arc<Meters>,
+        high_water: Arc<HighWater>,
     ) -> io::Result<Self> {
         let written = PerLog::try_from_fn(|log| files.live[log].len())?;
         let logs = Self {
@@ -62,8 +65,10 @@ impl Logs {
             switch_after: PerLog::default(),
             unsaved: 0,
             meters,
+            high_water,
         };
         Log::iter().for_each(|log| logs.publish_len(log));
+        logs.publish_floor();
         Ok(logs)
     }
 
@@ -111,6 +116,7 @@ impl Logs {
     /// Everything written so far may be acknowledged, so no truncation may reach it.
     pub(in crate::journal) fn commit(&mut self) {
         self.floor = self.written;
+        self.publish_floor();
     }
 
     /// Whether it is time for a snapshot of the duplicates.
@@ -162,6 +168,13 @@ impl Logs {
             Log::Access => &self.meters.access_log_bytes,
         };
         meter.store(self.written[log], Ordering::Relaxed);
+    }
+
+    /// Lets followers read so far. Before anything is written to a file that takes over: what is in
+    /// a file other than the published one counts as committed.
+    pub(super) fn publish_floor(&self) {
+        let id = self.files.live[Log::Endpoint].id();
+        self.high_water.publish(id, self.floor[Log::Endpoint]);
     }
 
     /// A failed sync is never retried: the kernel may have dropped the data and would report

@@ -3,6 +3,7 @@
 mod file;
 mod files;
 mod follow;
+mod high_water;
 mod logs;
 mod names;
 mod open;
@@ -12,6 +13,8 @@ mod sync;
 pub(crate) mod torn;
 
 pub use files::LogFiles;
+pub(super) use high_water::HighWater;
+pub use high_water::HighWaterMark;
 pub(super) use logs::{Fault, Logs};
 pub use names::{DIAGNOSTICS, Names};
 pub use open::{FileOptions, OpenError};

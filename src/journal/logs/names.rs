@@ -105,6 +105,19 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))
     }
 
+    /// How far the destination of this name is done.
+    #[must_use]
+    pub fn cursor(&self, name: &str) -> PathBuf {
+        self.dir
+            .join(format!(".forward.{name}.{}.cursor", self.port))
+    }
+
+    /// What the destination of this name cannot take.
+    #[must_use]
+    pub fn dead_letters(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("forward_{name}.{}.dead", self.port))
+    }
+
     /// The numbers of the rotated files, the oldest first.
     ///
     /// # Errors

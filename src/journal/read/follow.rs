@@ -74,6 +74,13 @@ impl Follower {
         }
     }
 
+    /// Reads so many bytes at once, where rows are small.
+    #[must_use]
+    pub fn reading(mut self, bytes: usize) -> Self {
+        (self.chunk_bytes, self.chunk_bytes_min) = (bytes, bytes);
+        self
+    }
+
     /// Where it is and where it was, the newest place first: all rows before the first place have
     /// been given out. Empty before there was one.
     #[must_use]

@@ -9,6 +9,17 @@ use crate::journal::read::position::Position;
 use crate::journal::read::trail::Trail;
 
 impl Follower {
+    /// Goes to where it starts, if it has not yet: what is written after that comes behind it.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn go_to_start(&mut self) -> io::Result<()> {
+        if self.at.is_none() {
+            self.begin()?;
+        }
+        Ok(())
+    }
+
     /// Goes to where it starts. Returns whether there is a file to read.
     pub(super) fn begin(&mut self) -> io::Result<bool> {
         let start = self.start.clone();

@@ -1,0 +1,52 @@
+//! A notification on its way to a destination, as it was read from the endpoint log.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::journal::{NotificationKey, Position};
+
+/// A notification on its way to a destination. All values are as they were published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Owner, topic, subscription and message id: what the id for de-duplication is made of.
+    pub key: NotificationKey,
+    /// The message. Base64 stays base64.
+    pub message: Bytes,
+    /// Upper-case hex MD5 of the message, as MNS states it.
+    pub message_md5: Vec<u8>,
+    /// The tag that the publisher gave, or nothing.
+    pub message_tag: Vec<u8>,
+    /// Milliseconds since 1970, as text.
+    pub publish_time: Vec<u8>,
+    /// Account id of the subscription's owner.
+    pub subscriber: Vec<u8>,
+    /// The `x-mns-request-id` of the push. `None` if it is not logged.
+    pub request_id: Option<Vec<u8>>,
+    /// When it was received, to the second.
+    pub received: Option<Timestamp>,
+    /// Where its row begins in the endpoint log.
+    pub position: Position,
+    /// Counts the notifications of this cursor from 1. A repeat after a restart has the same.
+    pub sequence: u64,
+    /// Which resend this is, if the user asked for one that the destination must not drop as a
+    /// duplicate: it becomes a part of the id.
+    pub again: Option<u64>,
+}
+
+impl Outgoing {
+    /// The memory that it takes while it is in flight, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let parts = self.key.parts().map(<[u8]>::len).into_iter();
+        let values = [
+            self.message.len(),
+            self.message_md5.len(),
+            self.message_tag.len(),
+            self.publish_time.len(),
+            self.subscriber.len(),
+            self.request_id.as_ref().map_or(0, Vec::len),
+            size_of::<Self>(),
+        ];
+        parts.chain(values).fold(0, usize::saturating_add)
+    }
+}

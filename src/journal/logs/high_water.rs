@@ -1,0 +1,60 @@
+//! How far the endpoint log is committed: the writer says so, and followers wait for it.
+
+use tokio::sync::watch;
+
+use crate::disk::FileId;
+
+/// The end of what is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    /// The file that is written; `None` before the journal has opened one.
+    file: Option<FileId>,
+    len: u64,
+}
+
+/// The writer's side.
+#[derive(Debug)]
+pub(in crate::journal) struct HighWater(watch::Sender<End>);
+
+impl HighWater {
+    pub(in crate::journal) fn new() -> Self {
+        let end = End { file: None, len: 0 };
+        Self(watch::Sender::new(end))
+    }
+
+    /// So much of a file is committed. Without a follower it costs two stores under a lock that
+    /// nobody else takes.
+    pub(super) fn publish(&self, file: FileId, len: u64) {
+        let file = Some(file);
+        self.0.send_replace(End { file, len });
+    }
+
+    pub(in crate::journal) fn subscribe(&self) -> HighWaterMark {
+        HighWaterMark(self.0.subscribe())
+    }
+}
+
+/// How far the endpoint log is committed, for one who follows it in the process that writes it.
+#[derive(Debug, Clone)]
+pub struct HighWaterMark(watch::Receiver<End>);
+
+impl HighWaterMark {
+    /// How many bytes of a file are committed: all of one that is no longer written.
+    #[must_use]
+    pub fn of(&self, file: FileId) -> u64 {
+        let end = *self.0.borrow();
+        match end.file {
+            Some(live) if live != file => u64::MAX,
+            Some(_) => end.len,
+            None => 0,
+        }
+    }
+
+    /// Returns when more is committed than when this last returned, at once if that is so already.
+    /// Never returns again once the journal is gone.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
