@@ -96,7 +96,7 @@ impl Chores {
         }
         self.prune_due = later(now, retention.every(PRUNE_EVERY));
         if let Some(before) = retention.before(wall, now) {
-            logs.prune(before);
+            logs.prune(before, &shared.holds);
         }
     }
 }

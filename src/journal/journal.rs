@@ -22,14 +22,13 @@ use crate::journal::storage::Storage;
 use crate::journal::tee::Tee;
 use crate::journal::writer::Writer;
 use crate::journal::{
-    Duplicates, Entry, Health, HighWaterMark, Identity, JournalError, Limits, LogFiles, Settings,
-    SyncMode, Waits,
+    Duplicates, Entry, Health, Identity, JournalError, Limits, LogFiles, Settings, SyncMode, Waits,
 };
 
 /// The handle to the writer thread.
 pub struct Journal {
     queue: mpsc::SyncSender<Command>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     limits: Limits,
     sync: SyncMode,
     /// `None` if duplicates are not marked.
@@ -173,12 +172,6 @@ impl Journal {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.shared.meters
-    }
-
-    /// How far the endpoint log is committed, for those who follow it.
-    #[must_use]
-    pub fn high_water_mark(&self) -> HighWaterMark {
-        self.shared.high_water.subscribe()
     }
 
     /// When the files are synced.

@@ -42,6 +42,8 @@ pub struct Meters {
     pub reopenings: AtomicU64,
     /// Rotated files that were deleted because they were older than `logs.keep`.
     pub deletions: AtomicU64,
+    /// Files that are older than `logs.keep` and are kept, because a reader needs them.
+    pub held_files: AtomicU64,
     /// How many notifications are remembered to recognise duplicates.
     pub remembered: AtomicU64,
     /// Notifications that were already durable when they arrived.
@@ -100,6 +102,7 @@ impl Meters {
             rotations: AtomicU64::new(0),
             reopenings: AtomicU64::new(0),
             deletions: AtomicU64::new(0),
+            held_files: AtomicU64::new(0),
             remembered: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             refusals_dropped: AtomicU64::new(0),

@@ -11,6 +11,7 @@ mod chores;
 mod commit;
 mod duplicates;
 mod entry;
+mod following;
 mod gather;
 mod health;
 mod journal;
@@ -36,15 +37,15 @@ pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use logs::torn;
 pub use logs::{
-    DIAGNOSTICS, DamagedLog, FileOptions, HighWaterMark, Log, LogFiles, LogsSynced, Names,
-    OpenError, Recovered, Replayed, TornTail, torn_ends,
+    DIAGNOSTICS, DamagedLog, FileOptions, HighWaterMark, Hold, Log, LogFiles, LogsSynced, Names,
+    Numbering, OpenError, Recovered, Replayed, TornTail, torn_ends,
 };
 pub use meters::{CommitLogMeters, Meters};
 pub use read::{
     Budget, Chain, Damage, Event, Filter, Follower, Found, Horizon, Labels, Lookup, NoPosition,
-    NotificationKey, Numbering, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress,
-    RecordTime, Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back,
-    look_up, newest, verify,
+    NotificationKey, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress, RecordTime,
+    Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back, look_up, newest,
+    verify,
 };
 pub use record::{
     AccessField, AccessLine, Format, Head, Level, MessageLine, Place, RECOVERED, Record,

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::journal::health::Vitals;
-use crate::journal::logs::HighWater;
+use crate::journal::logs::{HighWater, Holds};
 use crate::journal::meters::Meters;
 use crate::journal::room::Room;
 
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) meters: Arc<Meters>,
     pub(super) vitals: Vitals,
     pub(super) high_water: Arc<HighWater>,
+    /// What readers need of the endpoint log.
+    pub(super) holds: Arc<Holds>,
     /// The Date of the last verified push, in seconds since 1970; 0 before the first one. Relaxed:
     /// it is a single number, and a later one may replace it at any time.
     confirmed_seconds: AtomicU64,
@@ -38,6 +40,7 @@ impl Shared {
             meters: Arc::new(Meters::new()),
             vitals: Vitals::new(clock),
             high_water: Arc::new(HighWater::new()),
+            holds: Arc::new(Holds::default()),
             confirmed_seconds: AtomicU64::new(0),
         }
     }

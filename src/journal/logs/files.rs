@@ -3,8 +3,7 @@
 //! [`Logs`](crate::journal::logs::Logs) decides when.
 
 use std::io::{self, Read as _};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use strum::IntoEnumIterator as _;
@@ -15,7 +14,8 @@ use crate::disk::{
 };
 use crate::journal::Log;
 use crate::journal::logs::file::LiveFile;
-use crate::journal::logs::names::Names;
+use crate::journal::logs::holds::Holds;
+use crate::journal::logs::names::{Names, Numbering};
 use crate::journal::logs::per_log::PerLog;
 
 /// Both files, locked against every other process.
@@ -27,6 +27,14 @@ pub struct LogFiles {
     pub(super) dir: Directory,
     /// Only keeps the lock.
     pub(super) lock: Box<dyn DiskFile>,
+}
+
+/// What became of files that are old.
+pub(super) struct Pruned {
+    pub(super) deleted: usize,
+    /// Those that a reader needs.
+    pub(super) held: usize,
+    pub(super) failure: Option<io::Error>,
 }
 
 /// The directory of the files. It stays open, so that a sync needs no further file descriptor and
@@ -121,31 +129,55 @@ impl LogFiles {
         sync_dir(disk, &self.names.dir)
     }
 
-    /// Deletes rotated files of both logs, and daily diagnostic logs but the newest, if nothing was
-    /// written to them since `before`. Returns their number. Each is also counted in `deletions` at
-    /// once, because an error replaces the number.
-    pub(super) fn prune(&self, before: SystemTime, deletions: &AtomicU64) -> io::Result<usize> {
-        let mut deleted = 0_usize;
-        let mut failure = None;
-        let rotated = self.names.all_rotated(&self.disk)?.into_iter();
-        let old = rotated.chain(self.names.diagnostics(&self.disk)?);
-        for path in old {
-            let modified = self.disk.modified(&path);
-            let is_old = modified.is_some_and(|modified| modified < before);
-            if !is_old {
-                continue;
-            }
-            match self.disk.remove(&path) {
-                Ok(()) => {
-                    deleted = deleted.saturating_add(1);
-                    deletions.fetch_add(1, Ordering::Relaxed);
-                }
+    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to
+    /// which nothing was written since `before`. What a reader needs of the endpoint log stays.
+    pub(super) fn prune(
+        &self,
+        before: SystemTime,
+        holds: &Holds,
+        numbering: Numbering,
+    ) -> io::Result<Pruned> {
+        let modified = |path: &Path| self.disk.modified(path);
+        let is_old = |path: &&PathBuf| modified(path).is_some_and(|modified| modified < before);
+        let (mut free, needed) = self.endpoint_logs_by_need(holds, numbering)?;
+        let access = self.names.rotated_numbers(&self.disk, Log::Access)?;
+        let access = access.into_iter();
+        free.extend(access.map(|number| self.names.rotated(Log::Access, number)));
+        free.extend(self.names.diagnostics(&self.disk)?);
+        let mut pruned = Pruned {
+            deleted: 0,
+            held: needed.iter().filter(is_old).count(),
+            failure: None,
+        };
+        for path in free.iter().filter(is_old) {
+            match self.disk.remove(path) {
+                Ok(()) => pruned.deleted = pruned.deleted.saturating_add(1),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // One failure does not prevent the other deletions.
-                Err(error) => failure = Some(error),
+                // One that cannot be deleted does not keep the others.
+                Err(error) => pruned.failure = Some(error),
             }
         }
-        failure.map_or(Ok(deleted), Err)
+        Ok(pruned)
+    }
+
+    /// The rotated endpoint logs that no reader needs, and those that one does.
+    fn endpoint_logs_by_need(
+        &self,
+        holds: &Holds,
+        numbering: Numbering,
+    ) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+        let mut numbers = self.names.rotated_numbers(&self.disk, Log::Endpoint)?;
+        if numbering == Numbering::Descending {
+            numbers.reverse();
+        }
+        let paths = numbers.into_iter();
+        let paths = paths.map(|number| self.names.rotated(Log::Endpoint, number));
+        // One that is gone by now is none that anybody can need.
+        let files = paths.filter_map(|path| Some((self.disk.identity(&path).ok()?, path)));
+        let (ids, mut free): (Vec<FileId>, Vec<PathBuf>) = files.unzip();
+        let needed = holds.free_of(&ids, self.live[Log::Endpoint].id());
+        let needed = free.split_off(needed.min(free.len()));
+        Ok((free, needed))
     }
 
     /// When the newest rotated file of both logs was last written, if there is one and that is
@@ -267,6 +299,7 @@ impl LogFiles {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -299,14 +332,20 @@ mod tests {
             file.set_modified(now - Duration::from_secs(100)).unwrap();
         }
         std::fs::write(dir.path().join("endpoint_log.1.3"), "x").unwrap();
-        let deletions = AtomicU64::new(0);
+        let holds = Arc::new(Holds::default());
         let prune = |age| {
-            files
-                .prune(now - Duration::from_secs(age), &deletions)
-                .unwrap()
+            let before = now - Duration::from_secs(age);
+            let pruned = files.prune(before, &holds, Numbering::Ascending).unwrap();
+            assert!(pruned.failure.is_none());
+            (pruned.deleted, pruned.held)
         };
-        assert_eq!((prune(101), prune(50)), (0, 2));
-        assert_eq!(deletions.into_inner(), 2);
+        assert_eq!(prune(101), (0, 0));
+        // Its reader has not said how far it is.
+        let hold = holds.hold();
+        assert_eq!(prune(50), (1, 1));
+        assert!(dir.path().join("endpoint_log.1.1").exists());
+        drop(hold);
+        assert_eq!(prune(50), (1, 0));
         let left = old[2..]
             .iter()
             .chain(&["endpoint_log.1.3", "endpoint_log.1", "access_log.1"]);

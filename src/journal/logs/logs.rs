@@ -14,6 +14,8 @@ use tracing::{error, info, warn};
 use crate::journal::entry::Entry;
 use crate::journal::logs::files::LogFiles;
 use crate::journal::logs::high_water::HighWater;
+use crate::journal::logs::holds::Holds;
+use crate::journal::logs::names::Numbering;
 use crate::journal::logs::per_log::{Log, PerLog};
 use crate::journal::meters::Meters;
 
@@ -149,11 +151,29 @@ impl Logs {
     }
 
     /// Deletes rotated files to which nothing was written since `before`.
-    pub(in crate::journal) fn prune(&self, before: SystemTime) {
-        match self.files.prune(before, &self.meters.deletions) {
-            Ok(0) => {}
-            Ok(files) => info!(files, "Deleted rotated logs that were older than logs.keep"),
-            Err(error) => warn!(%error, "Cannot delete rotated logs that are older than logs.keep"),
+    pub(in crate::journal) fn prune(&self, before: SystemTime, holds: &Holds) {
+        // Without a rotation of our own it is logrotate's, which gives the youngest the number 1.
+        let numbering = match self.rotate_bytes {
+            Some(_) => Numbering::Ascending,
+            None => Numbering::Descending,
+        };
+        let pruned = match self.files.prune(before, holds, numbering) {
+            Ok(pruned) => pruned,
+            Err(error) => {
+                warn!(%error, "Cannot look for rotated logs that are older than logs.keep");
+                return;
+            }
+        };
+        let number = |files: usize| u64::try_from(files).unwrap_or(u64::MAX);
+        let (deleted, held) = (number(pruned.deleted), number(pruned.held));
+        self.meters.held_files.store(held, Ordering::Relaxed);
+        self.meters.deletions.fetch_add(deleted, Ordering::Relaxed);
+        if deleted > 0 {
+            let files = deleted;
+            info!(files, "Deleted rotated logs that were older than logs.keep");
+        }
+        if let Some(error) = pruned.failure {
+            warn!(%error, "Cannot delete rotated logs that are older than logs.keep");
         }
     }
 

@@ -15,6 +15,16 @@ const PACKED: [&str; 5] = [".gz", ".bz2", ".xz", ".zst", ".lz4"];
 /// The beginning of the names of the daily diagnostic logs.
 pub const DIAGNOSTICS: &str = "diagnostics";
 
+/// What the numbers of rotated files say of their age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbering {
+    /// By `serve`: of two files the one with the larger number is the younger.
+    Ascending,
+    /// By logrotate (`logs.rotate_size = "off"`), which renames all of them each time: `.1` is the
+    /// youngest.
+    Descending,
+}
+
 /// The names of the files of one port.
 #[derive(Debug, Clone)]
 pub struct Names {

@@ -6,24 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile, FileId, Open};
+use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
-use crate::journal::{Log, Names};
+use crate::journal::{Log, Names, Numbering};
 
 /// A directory that changes while it is listed is listed again so often at most.
 const LISTS_MAX: usize = 10;
 
 /// In place of the number of a file whose name has none.
 const NO_NUMBER: u64 = u64::MAX;
-
-/// What the numbers of rotated files say of their age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbering {
-    /// By `serve`: of two files the one with the larger number is the younger.
-    Ascending,
-    /// By logrotate (`logs.rotate_size = "off"`), which renames all of them each time: `.1` is the
-    /// youngest.
-    Descending,
-}
 
 /// The endpoint log of one port: the live file and the rotated ones.
 #[derive(Clone)]
@@ -84,6 +75,38 @@ impl Chain {
         };
         let name = open.link.path.file_name();
         Ok(name.map(|name| name.to_string_lossy().into_owned()))
+    }
+
+    /// Which file a position is in; `None` if it is gone.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn file_of(&self, position: &Position) -> io::Result<Option<FileId>> {
+        match self.locate(position)? {
+            Located::In(open) => Ok(Some(open.link.id)),
+            Located::Gone => Ok(None),
+        }
+    }
+
+    /// How many bytes are behind a position, up to a horizon; `None` if it is gone.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn bytes_after(&self, position: &Position, horizon: &Horizon) -> io::Result<Option<u64>> {
+        let Located::In(at) = self.locate(position)? else {
+            return Ok(None);
+        };
+        let rest = horizon.readable(at.file.as_ref(), at.link.id)?.len();
+        let mut bytes = rest.saturating_sub(position.offset());
+        let links = self.links()?.into_iter();
+        for link in links.skip_while(|link| link.id != at.link.id).skip(1) {
+            let id = link.id;
+            if let Some(open) = self.open(link)? {
+                let len = horizon.readable(open.file.as_ref(), id)?.len();
+                bytes = bytes.saturating_add(len);
+            }
+        }
+        Ok(Some(bytes))
     }
 
     /// Files that somebody has made of rotated ones, and why no record is read from them.

@@ -29,7 +29,7 @@ mod verdict;
 mod verify;
 
 pub use accepted::{NotificationKey, accepted};
-pub use chain::{Chain, Numbering};
+pub use chain::Chain;
 pub use event::{Event, Polled, Saved, Start};
 pub use filter::Filter;
 pub use follow::{Follower, POLL_INTERVAL};

@@ -15,10 +15,10 @@ use proptest::prelude::*;
 use crate::disk::{Disk as _, Open, RealDisk};
 use crate::journal::read::spans::{Next, split};
 use crate::journal::read::{
-    Budget, Chain, Event, Filter, Follower, Horizon, Lookup, Numbering, Outcome, Position, Saved,
-    Search, SearchStart, Start, look_up, newest,
+    Budget, Chain, Event, Filter, Follower, Horizon, Lookup, Outcome, Position, Saved, Search,
+    SearchStart, Start, look_up, newest,
 };
-use crate::journal::{Log, Names};
+use crate::journal::{Log, Names, Numbering};
 
 const ALL: Budget = Budget::UNBOUNDED;
 
