@@ -4,13 +4,36 @@
 //! a sink makes a [`Delivered`], so nothing counts as taken that no destination has acknowledged.
 //! At least once: what was in flight at a crash is sent again, under the same id.
 
+mod answers;
+mod backoff;
+mod cursor;
+mod dead_letters;
+mod forwarder;
+mod gate;
+mod handover;
+mod meters;
 mod outgoing;
+mod reader;
+mod run;
 mod settings;
 mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+mod watermark;
+mod window;
 
+pub use answers::{Answers, Forwarded, NotForwarded, Waiting};
+pub use cursor::{Counts, CursorError, CursorFile, Gap, Progress};
+pub use dead_letters::{DeadLetters, NotBuried, Verdict};
+pub use forwarder::{Forwarder, Gateway, StartError};
+pub use gate::Gate;
+pub use handover::{Expected, Handover};
+pub use meters::{Meters, Trouble};
 pub use outgoing::Outgoing;
 pub use settings::{
     Ack, Body, Create, Dedupe, Destination, HttpOptions, Login, NatsOptions, NewStream, Settings,
     StartAt, TlsOptions, WhenFull,
 };
 pub use sink::{Delivered, Failure, Reason, Sink};
+pub use source::Source;

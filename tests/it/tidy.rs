@@ -40,6 +40,7 @@ const FENCES: [(&str, &[&str]); 23] = [
         &[
             "mns/json.rs",
             "journal/",
+            "forward/",
             "page/",
             "admin/",
             "config/layers.rs",

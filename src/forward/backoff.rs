@@ -1,0 +1,67 @@
+//! How long to wait before a notification is sent again.
+
+use std::time::Duration;
+
+use crate::forward::Destination;
+
+/// The part of a wait that chance decides, so that many that failed together do not come together.
+const JITTER: f64 = 0.5;
+
+/// Waits that double from the first to the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Backoff {
+    /// The wait after the first failure.
+    pub(super) first: Duration,
+    /// The longest wait.
+    pub(super) longest: Duration,
+}
+
+impl Backoff {
+    /// That of a destination: a cluster elects a leader in seconds, a service is mended by people.
+    #[must_use]
+    pub(super) fn of(destination: &Destination) -> Self {
+        let (first, longest) = match destination {
+            Destination::Nats(_) => (Duration::from_millis(50), Duration::from_secs(2)),
+            Destination::Http(_) => (Duration::from_secs(1), Duration::from_secs(300)),
+        };
+        Self { first, longest }
+    }
+
+    /// The wait after so many failures in a row, without chance.
+    #[must_use]
+    pub(super) fn base(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        self.first.saturating_mul(factor).min(self.longest)
+    }
+
+    /// The wait after so many failures in a row.
+    #[must_use]
+    pub(super) fn wait(&self, failures: u32) -> Duration {
+        let base = self.base(failures);
+        base.mul_f64(rand::random_range((1.0 - JITTER)..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_chance_takes_half_at_most() {
+        let backoff = Backoff {
+            first: Duration::from_millis(50),
+            longest: Duration::from_secs(2),
+        };
+        let bases = (0..9).map(|failures| backoff.base(failures).as_millis());
+        assert_eq!(
+            bases.collect::<Vec<_>>(),
+            [50, 50, 100, 200, 400, 800, 1600, 2000, 2000]
+        );
+        assert_eq!(backoff.base(u32::MAX), backoff.longest);
+        for failures in 0..50 {
+            let (wait, base) = (backoff.wait(failures), backoff.base(failures));
+            assert!(wait <= base && wait >= base / 2, "{wait:?} of {base:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Whether pushes may come as far as a destination goes: its forwarder stores, requests load.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A destination that acknowledges nothing for so long, with something in flight, is away. MNS
+/// waits for 5 s, and a request has 3 s for everything.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// What requests ask of a destination before their body is read.
+///
+/// All orderings are relaxed: no value depends on another, and a request that comes a moment too
+/// early gets its 503 later.
+#[derive(Debug)]
+pub struct Gate {
+    started: Instant,
+    is_full: AtomicBool,
+    has_ended: AtomicBool,
+    /// Milliseconds from `started` to the last acknowledgement, or to when something was in flight
+    /// first since; 0 while nothing is in flight.
+    silent_since_ms: AtomicU64,
+}
+
+impl Gate {
+    /// One that lets everything through, as of `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            is_full: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            silent_since_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether as much waits for the destination as may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Whether the destination is away, or its forwarder has ended.
+    #[must_use]
+    pub fn is_away(&self, now: Instant) -> bool {
+        let since = self.silent_since_ms.load(Ordering::Relaxed);
+        let is_silent =
+            since != 0 && u128::from(self.ms(now).saturating_sub(since)) >= SILENCE.as_millis();
+        is_silent || self.has_ended()
+    }
+
+    /// Whether nothing is forwarded until the next start.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn fill(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Since when it is silent with something in flight.
+    pub(super) fn is_silent_since(&self, since: Option<Instant>) {
+        // At least 1, since 0 means that nothing is in flight.
+        let ms = since.map_or(0, |since| self.ms(since).max(1));
+        self.silent_since_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn ms(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_away_when_it_is_silent_for_three_seconds_with_something_in_flight() {
+        let start = Instant::now();
+        let gate = Gate::new(start);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!gate.is_away(at(100)), "nothing is in flight");
+        gate.is_silent_since(Some(at(100)));
+        assert!(!gate.is_away(at(102)));
+        assert!(gate.is_away(at(103)));
+        gate.is_silent_since(None);
+        assert!(!gate.is_away(at(200)));
+        gate.fill(true);
+        assert!(gate.is_full() && !gate.is_away(at(200)));
+        gate.end();
+        assert!(gate.is_away(at(0)) && gate.has_ended());
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads the endpoint log for a destination, up to what is committed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use jiff::tz::TimeZone;
+
+use crate::forward::cursor::Gap;
+use crate::forward::source::Source;
+use crate::forward::{Ack, Outgoing, Settings};
+use crate::journal::{
+    Event, Follower, Horizon, NotificationKey, Outcome, Position, Row, Saved, Start,
+};
+
+/// How much is read at once: the rows of it wait in memory for their turn.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Reads on and on. It may wait for the disk, so it belongs on a thread of its own.
+pub(super) struct Reader {
+    follower: Follower,
+    topics: Topics,
+    zone: TimeZone,
+}
+
+/// Of which rows something is sent.
+struct Topics {
+    settings: Settings,
+}
+
+/// What was read at once.
+#[derive(Default)]
+pub(super) struct Chunk {
+    /// In the order of the log.
+    pub(super) rows: VecDeque<ReadRow>,
+    /// Places where rows were missing before those of this chunk.
+    pub(super) gaps: Vec<Gap>,
+    /// Bytes that are no record, with their files.
+    pub(super) damaged: Vec<(PathBuf, usize)>,
+    /// Rows that may have come before.
+    pub(super) repeats: usize,
+    /// Where the reader is behind it.
+    pub(super) behind: Saved,
+    /// Whether there was nothing more to read.
+    pub(super) is_at_end: bool,
+}
+
+/// One row.
+pub(super) struct ReadRow {
+    /// The place behind it.
+    pub(super) end: Position,
+    /// Its length in the log.
+    pub(super) bytes: u64,
+    /// What is sent of it, without its number; `None` for nothing.
+    pub(super) outgoing: Option<Outgoing>,
+}
+
+impl Reader {
+    pub(super) fn new(source: &Source, start: Start, settings: Settings) -> Self {
+        let mark = source.mark.clone();
+        let horizon = Horizon::Committed(Box::new(move |file| mark.of(file)));
+        Self {
+            follower: Follower::new(source.chain(), horizon, start).reading(CHUNK_BYTES),
+            topics: Topics { settings },
+            zone: source.zone.clone(),
+        }
+    }
+
+    /// Goes to the end of the log, if it starts there.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.follower.go_to_start()
+    }
+
+    /// Reads a chunk.
+    pub(super) fn read(&mut self) -> io::Result<Chunk> {
+        let polled = self.follower.poll()?;
+        let mut chunk = Chunk {
+            is_at_end: polled.is_at_end,
+            ..Chunk::default()
+        };
+        for event in polled.events {
+            match event {
+                Event::Row {
+                    row,
+                    end,
+                    may_repeat,
+                } => {
+                    chunk.repeats = chunk.repeats.saturating_add(usize::from(may_repeat));
+                    let bytes = u64::try_from(row.raw.len()).unwrap_or(u64::MAX);
+                    let outgoing = self.topics.take(*row, &self.zone);
+                    chunk.rows.push_back(ReadRow {
+                        end,
+                        bytes,
+                        outgoing,
+                    });
+                }
+                Event::Missed { after, before } => chunk.gaps.push(Gap { after, before }),
+                Event::Damaged { path, bytes } => chunk.damaged.push((path, bytes)),
+                Event::Continued { .. } => {}
+            }
+        }
+        chunk.behind = self.place();
+        Ok(chunk)
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> Saved {
+        Saved {
+            trail: self.follower.trail(),
+            delivered: None,
+            time: self.follower.last_time(),
+            unnumbered: self.follower.unnumbered(),
+        }
+    }
+}
+
+impl Topics {
+    fn take(&self, row: Row, zone: &TimeZone) -> Option<Outgoing> {
+        let is_sent = match row.outcome() {
+            Outcome::Accepted | Outcome::Remark | Outcome::Recovered => true,
+            // The first one was sent. But where a push waits, its first copy may never have come to
+            // be acknowledged, and the destination knows a repeat by its id.
+            Outcome::Duplicate => matches!(self.settings.ack, Ack::Forward { .. }),
+            Outcome::Refused | Outcome::Deferred | Outcome::Other => false,
+        };
+        let topic = row.record.attribute("TopicName").unwrap_or_default();
+        if !is_sent || !self.settings.selects(topic) {
+            return None;
+        }
+        outgoing(row, zone)
+    }
+}
+
+/// `None` for a record that identifies no notification: it is not whole.
+fn outgoing(mut row: Row, zone: &TimeZone) -> Option<Outgoing> {
+    let request_id = row.request_id().map(<[u8]>::to_vec);
+    let moments = row.time().and_then(|time| time.moments(zone));
+    let position = row.position;
+    let mut take = |name: &str| {
+        let attributes = &mut row.record.attributes;
+        let found = attributes.iter_mut().find(|(known, _)| known == name);
+        found.map(|(_, value)| std::mem::take(value))
+    };
+    let message_id = take("MessageId")?;
+    let [owner, topic, subscription] =
+        ["TopicOwner", "TopicName", "SubscriptionName"].map(|name| take(name).unwrap_or_default());
+    Some(Outgoing {
+        key: NotificationKey::of([&owner, &topic, &subscription, &message_id]),
+        message: Bytes::from(take("Message").unwrap_or_default()),
+        message_md5: take("MessageMD5").unwrap_or_default(),
+        message_tag: take("MessageTag").unwrap_or_default(),
+        publish_time: take("PublishTime").unwrap_or_default(),
+        subscriber: take("Subscriber").unwrap_or_default(),
+        request_id,
+        received: moments.map(|(first, _)| first),
+        position,
+        sequence: 0,
+        again: None,
+    })
+}

@@ -1,0 +1,10 @@
+//! What a forwarder does, step by step.
+
+mod backlog;
+mod reading;
+mod run;
+mod saving;
+mod sending;
+mod waiting;
+
+pub(super) use run::{Run, Shared};

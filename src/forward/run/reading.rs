@@ -1,0 +1,90 @@
+//! A forwarder reads ahead.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+use crate::forward::Sink;
+use crate::forward::reader::{Chunk, Reader};
+use crate::forward::run::run::{Done, Run, now};
+
+/// A read that failed is made again after this time.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Rows that may be open: those beyond the first one that is not settled.
+const OPEN_ROWS_MAX: usize = 65_536;
+
+impl<S: Sink> Run<S> {
+    /// Reads the next chunk, once less than a window is left of the last one.
+    pub(super) fn read(&mut self, now: Instant) {
+        let is_wanted = self.queue.len() < self.settings.in_flight
+            && self.watermark.open_rows() < OPEN_ROWS_MAX
+            && !self.is_at_end
+            && self.read_after.is_none_or(|after| after <= now);
+        if !is_wanted {
+            return;
+        }
+        let Some(mut reader) = self.reader.take() else {
+            return;
+        };
+        self.read_after = None;
+        self.jobs.spawn_blocking(move || {
+            let chunk = reader.read();
+            Done::Read(reader, chunk)
+        });
+    }
+
+    pub(super) fn was_read(&mut self, reader: Box<Reader>, chunk: io::Result<Chunk>) {
+        self.reader = Some(reader);
+        match chunk {
+            Ok(chunk) => self.enqueue(chunk),
+            Err(error) => {
+                let destination = &self.settings.name;
+                warn!(destination, %error, "Cannot read the endpoint log to forward it: tried \
+                    again");
+                self.read_after = now().checked_add(TRY_AGAIN);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, chunk: Chunk) {
+        let destination = &self.settings.name;
+        for gap in chunk.gaps {
+            let time = |time: Option<_>| time.map_or_else(String::new, |time| format!("{time}"));
+            let (after, before) = (time(gap.after), time(gap.before));
+            error!(
+                destination,
+                after,
+                before,
+                "Notifications between these times may not have \
+                been forwarded: somebody deleted, packed or cut a log"
+            );
+            self.progress.gap = Some(gap);
+            self.progress.counts.gaps = self.progress.counts.gaps.saturating_add(1);
+        }
+        for (path, bytes) in chunk.damaged {
+            let path = path.display();
+            error!(destination, %path, bytes, "A log is damaged, and nothing is forwarded from \
+                that part: see logs verify");
+        }
+        if chunk.repeats > 0 {
+            let rows = chunk.repeats;
+            warn!(
+                destination,
+                rows,
+                "The log ends before the cursor, or was changed before it: \
+                what may have been forwarded is sent again"
+            );
+        }
+        self.is_at_end = chunk.is_at_end;
+        if chunk.rows.is_empty() && chunk.is_at_end {
+            return;
+        }
+        self.chunk = self.chunk.saturating_add(1);
+        let number = self.chunk;
+        self.behind.push_back((number, chunk.behind));
+        self.queue
+            .extend(chunk.rows.into_iter().map(|row| (row, number)));
+        self.rest();
+    }
+}

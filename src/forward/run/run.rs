@@ -1,0 +1,253 @@
+//! The loop of a forwarder: it starts what can be started, and takes what was done.
+//!
+//! It reads ahead by a chunk at most, keeps a window in flight, and moves its cursor over what is
+//! settled. Whatever may wait for the disk is a job on another thread.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::disk::NotReplaced;
+use crate::forward::answers::Answers;
+use crate::forward::backoff::Backoff;
+use crate::forward::cursor::{CursorFile, Progress};
+use crate::forward::dead_letters::{DeadLetters, NotBuried, Verdict};
+use crate::forward::gate::Gate;
+use crate::forward::meters::Meters;
+use crate::forward::reader::{Chunk, ReadRow, Reader};
+use crate::forward::run::waiting::Backlog;
+use crate::forward::source::Source;
+use crate::forward::watermark::{Ticket, Watermark};
+use crate::forward::window::{Limits, Window};
+use crate::forward::{Delivered, Failure, Settings, Sink};
+use crate::journal::{Hold, Position, Saved};
+
+/// How long a stop waits for what is being sent. What is not acknowledged by then is sent again by
+/// the next start.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The state of a forwarder.
+pub(in crate::forward) struct Run<S> {
+    pub(super) source: Source,
+    pub(super) settings: Settings,
+    pub(super) sink: Arc<S>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) answers: Option<Arc<Answers>>,
+    pub(super) gate: Arc<Gate>,
+    /// Keeps the log from the saved place on.
+    pub(super) hold: Arc<Hold>,
+    /// Without one a chunk is being read.
+    pub(super) reader: Option<Box<Reader>>,
+    pub(super) is_at_end: bool,
+    pub(super) read_after: Option<Instant>,
+    /// The number of the last chunk.
+    pub(super) chunk: u64,
+    /// Where the reader was behind each chunk that is not passed.
+    pub(super) behind: VecDeque<(u64, Saved)>,
+    /// Rows that were read and not entered.
+    pub(super) queue: VecDeque<(ReadRow, u64)>,
+    pub(super) watermark: Watermark<Place>,
+    pub(super) window: Window,
+    /// The number of the last notification that was sent.
+    pub(super) sequence: u64,
+    /// Without one the cursor is being saved.
+    pub(super) cursor: Option<CursorFile>,
+    /// What is settled; its place is that behind `base` and `place`.
+    pub(super) progress: Progress,
+    /// Where the reader was behind the last chunk that is passed.
+    pub(super) base: Saved,
+    /// The place behind that, if there is one.
+    pub(super) place: Option<Position>,
+    /// How far the cursor has moved since it was saved.
+    pub(super) moved: Moved,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) jobs: JoinSet<Done>,
+    pub(super) is_over: bool,
+    /// When a failure was logged last.
+    pub(super) reported: Option<Instant>,
+    /// When the destination acknowledged last, or when something was in flight first since.
+    pub(super) silent_since: Option<Instant>,
+    pub(super) backlog: Backlog,
+}
+
+/// The place behind a row, and the number of the chunk that it was read with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) position: Position,
+    pub(super) chunk: u64,
+}
+
+/// How far the cursor has moved since it was saved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moved {
+    pub(super) is_moved: bool,
+    pub(super) notifications: u64,
+    pub(super) saved: Option<Instant>,
+}
+
+/// What a forwarder shares with others.
+pub(in crate::forward) struct Shared {
+    pub(in crate::forward) meters: Arc<Meters>,
+    pub(in crate::forward) answers: Option<Arc<Answers>>,
+    pub(in crate::forward) gate: Arc<Gate>,
+    pub(in crate::forward) hold: Hold,
+}
+
+/// Says that a forwarder has ended, after a panic too.
+struct Ended(Arc<Gate>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A job that was done.
+pub(super) enum Done {
+    Sent(Ticket, Result<Delivered, Failure>, Duration),
+    Read(Box<Reader>, io::Result<Chunk>),
+    Saved(CursorFile, Result<(), NotReplaced>),
+    Buried(Ticket, Verdict, Result<(), NotBuried>),
+    Measured(io::Result<Option<u64>>),
+}
+
+/// Now, by the clock of the runtime.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl<S: Sink> Run<S> {
+    /// One that has done nothing yet, at the place of its cursor.
+    pub(in crate::forward) fn new(
+        source: &Source,
+        settings: Settings,
+        sink: S,
+        (reader, cursor, progress): (Reader, CursorFile, Progress),
+        shared: Shared,
+    ) -> Self {
+        let Shared {
+            meters,
+            answers,
+            gate,
+            hold,
+        } = shared;
+        let window = Window::new(Limits {
+            notifications: settings.in_flight,
+            bytes: settings.in_flight_bytes,
+            give_up: settings.give_up,
+            backoff: Backoff::of(&settings.destination),
+        });
+        Self {
+            dead_letters: source.dead_letters(&settings),
+            source: source.clone(),
+            settings,
+            sink: Arc::new(sink),
+            meters,
+            answers,
+            gate,
+            hold: Arc::new(hold),
+            reader: Some(Box::new(reader)),
+            is_at_end: false,
+            read_after: None,
+            chunk: 0,
+            behind: VecDeque::new(),
+            queue: VecDeque::new(),
+            watermark: Watermark::default(),
+            window,
+            sequence: progress.counts.sequence,
+            cursor: Some(cursor),
+            base: progress.saved.clone(),
+            place: None,
+            progress,
+            moved: Moved::default(),
+            jobs: JoinSet::new(),
+            is_over: false,
+            reported: None,
+            silent_since: None,
+            backlog: Backlog::default(),
+        }
+    }
+
+    /// Forwards until it is stopped, or until the destination wants nothing any more.
+    pub(in crate::forward) async fn until(mut self, stop: CancellationToken) {
+        // However it ends: nobody may wait for it any more.
+        let _ended = Ended(self.gate.clone());
+        let mut mark = self.source.mark.clone();
+        while !self.is_over {
+            let due = self.begin_what_can_be();
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(done) = self.jobs.join_next() => self.take(done),
+                () = mark.changed(), if self.is_at_end => self.is_at_end = false,
+                () = sleep_until(due.into()) => {}
+            }
+            while let Some(done) = self.jobs.try_join_next() {
+                self.take(done);
+            }
+            self.publish();
+        }
+        self.close().await;
+    }
+
+    /// Starts what can be started. Returns when there is something to do at the latest.
+    fn begin_what_can_be(&mut self) -> Instant {
+        let now = now();
+        self.send(now);
+        self.read(now);
+        self.measure(now);
+        let save_due = self.save(now);
+        let dues = [self.window.due(), self.read_after].into_iter().flatten();
+        // What is due and was not begun waits for something else.
+        let later = dues.filter(|due| *due > now);
+        later.fold(save_due, Instant::min)
+    }
+
+    fn take(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Sent(ticket, Ok(delivered), took)) => self.delivered(ticket, delivered, took),
+            Ok(Done::Sent(ticket, Err(failure), _)) => self.failed(ticket, &failure),
+            Ok(Done::Read(reader, chunk)) => self.was_read(reader, chunk),
+            Ok(Done::Saved(cursor, saved)) => self.was_saved(cursor, saved),
+            Ok(Done::Measured(bytes)) => self.was_measured(bytes),
+            Ok(Done::Buried(ticket, verdict, buried)) => self.buried(ticket, &verdict, buried),
+            // What it was about is not known any more: the next start sends it again.
+            Err(error) => {
+                let destination = &self.settings.name;
+                error!(destination, %error, "A step of a forwarder panicked: it ends, and the \
+                    next start goes on from its cursor");
+                self.is_over = true;
+            }
+        }
+    }
+
+    /// Takes the answers to what is being sent, saves the cursor, and lets the sink go.
+    async fn close(mut self) {
+        let answered = async {
+            while self.window.is_sending() || self.cursor.is_none() {
+                let Some(done) = self.jobs.join_next().await else {
+                    break;
+                };
+                self.take(done);
+            }
+        };
+        drop(timeout(CLOSE_TIMEOUT, answered).await);
+        let saved = async {
+            self.save_now();
+            while self.cursor.is_none() {
+                let Some(done) = self.jobs.join_next().await else {
+                    break;
+                };
+                self.take(done);
+            }
+        };
+        drop(timeout(CLOSE_TIMEOUT, saved).await);
+        self.publish();
+        drop(timeout(CLOSE_TIMEOUT, self.sink.close()).await);
+    }
+}

@@ -1,0 +1,115 @@
+//! A forwarder moves its cursor, and saves it.
+
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::disk::NotReplaced;
+use crate::forward::Sink;
+use crate::forward::cursor::CursorFile;
+use crate::forward::run::run::{Done, Moved, Place, Run, now};
+use crate::forward::watermark::Passed;
+
+/// How often the cursor is saved while it moves, and tried again where that failed.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// It is also saved after so many notifications.
+const SAVE_AFTER: u64 = 10_000;
+
+impl<S: Sink> Run<S> {
+    /// The watermark has moved.
+    pub(super) fn pass(&mut self, passed: Option<Passed<Place>>) {
+        let Some(passed) = passed else {
+            return;
+        };
+        let Passed {
+            end,
+            delivered,
+            dead_lettered,
+            skipped,
+        } = passed;
+        let counts = &mut self.progress.counts;
+        let notifications = delivered
+            .saturating_add(dead_lettered)
+            .saturating_add(skipped);
+        counts.sequence = counts.sequence.saturating_add(notifications);
+        counts.delivered = counts.delivered.saturating_add(delivered);
+        counts.dead_lettered = counts.dead_lettered.saturating_add(dead_lettered);
+        counts.skipped = counts.skipped.saturating_add(skipped);
+        self.moved.is_moved = true;
+        self.moved.notifications = self.moved.notifications.saturating_add(notifications);
+        // Chunks before that of the place are passed whole, so where the reader was behind the last
+        // of them is where this one goes back to.
+        while self
+            .behind
+            .front()
+            .is_some_and(|(chunk, _)| *chunk < end.chunk)
+        {
+            if let Some((_, saved)) = self.behind.pop_front() {
+                self.base = saved;
+            }
+        }
+        self.place = Some(end.position);
+        self.rest();
+    }
+
+    /// If all that was read is settled, the cursor is where the reader is.
+    pub(super) fn rest(&mut self) {
+        if !self.queue.is_empty() || self.watermark.open_rows() > 0 {
+            return;
+        }
+        if let Some((_, saved)) = self.behind.pop_back() {
+            self.behind.clear();
+            (self.base, self.place) = (saved, None);
+            self.moved.is_moved = true;
+        }
+    }
+
+    /// Saves the cursor if that is due. Returns when it is due next.
+    pub(super) fn save(&mut self, now: Instant) -> Instant {
+        let next = |from: Instant| from.checked_add(SAVE_EVERY).unwrap_or(from);
+        let due = self.moved.saved.map_or(now, next);
+        if due <= now || self.moved.notifications >= SAVE_AFTER {
+            self.save_now();
+        }
+        if due > now { due } else { next(now) }
+    }
+
+    /// Saves the cursor, unless it is being saved.
+    pub(super) fn save_now(&mut self) {
+        if !self.moved.is_moved {
+            return;
+        }
+        let Some(mut cursor) = self.cursor.take() else {
+            return;
+        };
+        self.moved = Moved {
+            saved: Some(now()),
+            ..Moved::default()
+        };
+        let (chain, hold) = (self.source.chain(), self.hold.clone());
+        let mut progress = self.progress.clone();
+        progress.saved = self.base.clone();
+        progress.saved.trail.splice(0..0, self.place);
+        self.jobs.spawn_blocking(move || {
+            let saved = cursor.save(&progress);
+            // Only what a saved cursor has passed may be deleted.
+            if saved.is_ok()
+                && let Some(place) = progress.saved.trail.first()
+                && let Ok(Some(file)) = chain.file_of(place)
+            {
+                hold.from(file);
+            }
+            Done::Saved(cursor, saved)
+        });
+    }
+
+    pub(super) fn was_saved(&mut self, cursor: CursorFile, saved: Result<(), NotReplaced>) {
+        self.cursor = Some(cursor);
+        if let Err(NotReplaced { doing, path, cause }) = saved {
+            let (destination, path) = (&self.settings.name, path.display());
+            warn!(destination, doing, %path, %cause, "Cannot save a cursor: tried again. After a \
+                kill more is sent again than needed");
+            self.moved.is_moved = true;
+        }
+    }
+}

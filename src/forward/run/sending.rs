@@ -1,0 +1,212 @@
+//! A forwarder sends, takes the answers, and buries what the destination cannot take.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+use crate::forward::dead_letters::{NotBuried, Verdict};
+use crate::forward::run::run::{Done, Place, Run, now};
+use crate::forward::watermark::{Settled, Ticket};
+use crate::forward::window::{Next, ToBury};
+use crate::forward::{Delivered, Failure, Outgoing, Sink};
+
+/// How often failures are logged at most.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+impl<S: Sink> Run<S> {
+    /// Sends what is due again, then what comes next, as far as the window has room.
+    pub(super) fn send(&mut self, now: Instant) {
+        while let Some((ticket, outgoing)) = self.window.send_again(now) {
+            self.send_one(ticket, outgoing);
+        }
+        while let Some((row, _)) = self.queue.front() {
+            let is_sent = row.outgoing.is_some();
+            if is_sent && !self.backlog.is_skipping(row) && !self.window.has_room(now) {
+                return;
+            }
+            let Some((row, chunk)) = self.queue.pop_front() else {
+                return;
+            };
+            let position = row.end;
+            let place = Place { position, chunk };
+            let Some(mut outgoing) = row.outgoing else {
+                let passed = self.watermark.enter_settled(place, Settled::NotSelected);
+                self.pass(passed);
+                continue;
+            };
+            self.sequence = self.sequence.saturating_add(1);
+            if self.is_skipped(&outgoing, row.bytes) {
+                let passed = self.watermark.enter_settled(place, Settled::Skipped);
+                self.pass(passed);
+                continue;
+            }
+            outgoing.sequence = self.sequence;
+            let ticket = self.watermark.enter(place);
+            let outgoing = self.window.send(ticket, (outgoing, row.bytes), now);
+            self.send_one(ticket, outgoing);
+        }
+    }
+
+    fn send_one(&mut self, ticket: Ticket, outgoing: Arc<Outgoing>) {
+        let sink = self.sink.clone();
+        self.jobs.spawn(async move {
+            let begun = now();
+            let sent = sink.send(&outgoing).await;
+            Done::Sent(ticket, sent, now().saturating_duration_since(begun))
+        });
+    }
+
+    pub(super) fn delivered(&mut self, ticket: Ticket, delivered: Delivered, took: Duration) {
+        let time = self.source.clock.now();
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.map_or(0, |since| since.as_secs());
+        self.meters.note_delivered(delivered, took, seconds);
+        self.silent_since = Some(now());
+        if self.reported.take().is_some() {
+            let destination = &self.settings.name;
+            info!(destination, "Notifications are delivered again");
+        }
+        let (outgoing, refused) = self.window.delivered(ticket);
+        if let (Some(answers), Some(outgoing)) = (&self.answers, outgoing) {
+            answers.delivered(&outgoing.key, delivered);
+        }
+        self.settle(ticket, Settled::Delivered(delivered));
+        for ticket in refused {
+            self.bury(ticket);
+        }
+    }
+
+    pub(super) fn failed(&mut self, ticket: Ticket, failure: &Failure) {
+        let now = now();
+        self.meters.note_failure(failure, now);
+        self.report(failure, now);
+        match self.window.failed(ticket, failure, now) {
+            Next::Again => {}
+            Next::Bury => self.bury(ticket),
+            Next::Stop => {
+                let destination = &self.settings.name;
+                let detail = failure.detail();
+                error!(
+                    destination,
+                    detail,
+                    "The destination is gone for good: nothing is \
+                    forwarded to it until the next start"
+                );
+                self.is_over = true;
+            }
+        }
+    }
+
+    /// Whatever is wrong with a destination is wrong with thousands of notifications.
+    fn report(&mut self, failure: &Failure, now: Instant) {
+        let is_due = |last| now.saturating_duration_since(last) >= REPORT_EVERY;
+        if !self.reported.is_none_or(is_due) {
+            return;
+        }
+        self.reported = Some(now);
+        let (destination, detail) = (&self.settings.name, failure.detail());
+        let reason = failure.reason().key();
+        if matches!(failure, Failure::Down { .. }) {
+            error!(
+                destination,
+                reason,
+                detail,
+                "A destination takes nothing: what is accepted \
+                waits in the log"
+            );
+        } else {
+            warn!(
+                destination,
+                reason,
+                detail,
+                "A notification was not delivered: it is sent \
+                again"
+            );
+        }
+    }
+
+    fn bury(&mut self, ticket: Ticket) {
+        let Some(to_bury) = self.window.to_bury(ticket) else {
+            return;
+        };
+        let ToBury {
+            outgoing,
+            reason,
+            attempts,
+            detail,
+        } = to_bury;
+        let at = Timestamp::try_from(self.source.clock.now()).unwrap_or_default();
+        let verdict = Verdict {
+            reason,
+            attempts,
+            detail,
+            at,
+        };
+        let dead_letters = self.dead_letters.clone();
+        self.jobs.spawn_blocking(move || {
+            let buried = dead_letters.bury(&outgoing, &verdict);
+            Done::Buried(ticket, verdict, buried)
+        });
+    }
+
+    pub(super) fn buried(
+        &mut self,
+        ticket: Ticket,
+        verdict: &Verdict,
+        buried: Result<(), NotBuried>,
+    ) {
+        let destination = &self.settings.name;
+        if let Err(error) = buried {
+            error!(destination, %error, "A dead letter cannot be kept: its notification is sent \
+                again");
+            self.window.not_buried(ticket, now());
+            return;
+        }
+        let Some(outgoing) = self.window.take(ticket) else {
+            return;
+        };
+        let [_, topic, _, id] = outgoing.key.parts().map(String::from_utf8_lossy);
+        let (reason, attempts) = (verdict.reason.key(), verdict.attempts);
+        warn!(
+            destination,
+            reason,
+            attempts,
+            ?topic,
+            ?id,
+            "A notification is a dead letter: see \
+            forward dead list"
+        );
+        self.meters.note_dead_letter(verdict.reason);
+        if let Some(answers) = &self.answers {
+            answers.dead_lettered(&outgoing.key);
+        }
+        self.settle(ticket, Settled::DeadLettered);
+    }
+
+    fn settle(&mut self, ticket: Ticket, settled: Settled) {
+        let passed = self.watermark.settle(ticket, settled);
+        self.pass(passed);
+    }
+
+    /// What others see of it.
+    pub(super) fn publish(&mut self) {
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        if self.window.len() == 0 {
+            self.silent_since = None;
+        } else {
+            self.silent_since.get_or_insert_with(now);
+        }
+        self.gate.is_silent_since(self.silent_since);
+        let meters = &self.meters;
+        let (len, bytes) = (self.window.len(), self.window.bytes());
+        meters.in_flight.store(number(len), Ordering::Relaxed);
+        meters
+            .in_flight_bytes
+            .store(number(bytes), Ordering::Relaxed);
+        let is_connected = self.sink.is_connected();
+        meters.is_connected.store(is_connected, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,35 @@
+//! How much waits for a destination, as it was measured last, and what of it is stepped over.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::forward::Outgoing;
+use crate::forward::reader::ReadRow;
+
+/// How much waits for a destination.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    pub(super) measured: Option<Instant>,
+    pub(super) is_measuring: bool,
+    pub(super) bytes: u64,
+    /// Either bound is reached.
+    pub(super) is_full: bool,
+    /// So many bytes of the log are still to be stepped over.
+    pub(super) skip_bytes: u64,
+    /// What was received before this is to be stepped over.
+    pub(super) skip_before: Option<Timestamp>,
+    pub(super) reported: Option<Instant>,
+}
+
+impl Backlog {
+    /// Whether a row is to be stepped over, for which no room is needed.
+    pub(super) fn is_skipping(&self, row: &ReadRow) -> bool {
+        row.outgoing.as_ref().is_some_and(|it| self.skips(it))
+    }
+
+    pub(super) fn skips(&self, outgoing: &Outgoing) -> bool {
+        let both = outgoing.received.zip(self.skip_before);
+        self.skip_bytes > 0 || both.is_some_and(|(received, end)| received < end)
+    }
+}

@@ -1,0 +1,118 @@
+//! What happens at the bounds of a backlog, and what is kept for a destination.
+
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::forward::tests::support::{Act, FakeSink, Log, all, settings, unsynced, until};
+use crate::forward::{Settings, WhenFull};
+use crate::journal;
+
+/// Some five hundred bytes each.
+const MESSAGES: u64 = 60;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_its_bound_a_backlog_closes_the_gate_until_there_is_room_again() {
+    let log = Log::new(unsynced());
+    let sink = FakeSink::new(|_| Act::Down);
+    let bounded = Settings {
+        max_backlog_bytes: Some(5_000),
+        ..settings()
+    };
+    let forwarder = log.start(bounded, &sink);
+    log.accept(1..=5).await;
+    until("it is measured", || {
+        forwarder.meters().backlog_bytes.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    assert!(!forwarder.gate().is_full());
+    log.accept(6..=MESSAGES).await;
+    until("the gate is closed", || forwarder.gate().is_full()).await;
+    assert!(forwarder.meters().backlog_seconds.load(Ordering::Relaxed) > 0);
+    until("the destination is away", || {
+        forwarder
+            .gate()
+            .is_away(tokio::time::Instant::now().into_std())
+    })
+    .await;
+    sink.0.does(|_| Act::Store);
+    until("all is delivered", || sink.0.ids() == all(1..=MESSAGES)).await;
+    until("the gate is open", || !forwarder.gate().is_full()).await;
+    assert!(
+        !forwarder
+            .gate()
+            .is_away(tokio::time::Instant::now().into_std())
+    );
+    let gate = forwarder.gate().clone();
+    forwarder.stop().await;
+    assert!(gate.has_ended());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_oldest_are_skipped_they_are_counted_and_the_newest_are_delivered() {
+    let log = Log::new(unsynced());
+    let sink = FakeSink::new(|_| Act::Down);
+    let skips = Settings {
+        max_backlog_bytes: Some(5_000),
+        when_full: WhenFull::Skip,
+        ..settings()
+    };
+    let forwarder = log.start(skips.clone(), &sink);
+    log.accept(1..=MESSAGES).await;
+    until("there is little enough", || {
+        let bytes = forwarder.meters().backlog_bytes.load(Ordering::Relaxed);
+        forwarder.meters().skipped_bytes.load(Ordering::Relaxed) > 0 && bytes < 5_000
+    })
+    .await;
+    sink.0.does(|_| Act::Store);
+    until("the last is delivered", || {
+        sink.0.ids().contains(&format!("M{MESSAGES}"))
+    })
+    .await;
+    until("nothing is in flight", || {
+        forwarder.meters().in_flight.load(Ordering::Relaxed) == 0
+    })
+    .await;
+    forwarder.stop().await;
+    let counts = log.counts(&skips);
+    assert_eq!(counts.sequence, MESSAGES);
+    assert_eq!(counts.delivered + counts.skipped, MESSAGES);
+    assert!(counts.skipped > 10, "{counts:?}");
+    assert_eq!(sink.0.ids().len() as u64, counts.delivered);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_log_is_deleted_for_its_age_before_a_saved_cursor_has_passed_it() {
+    let keeps = journal::Settings {
+        keep: Some(Duration::from_secs(1)),
+        rotate_bytes: Some(2_000),
+        ..unsynced()
+    };
+    let log = Log::new(keeps);
+    let sink = FakeSink::new(|_| Act::Down);
+    let forwarder = log.start(settings(), &sink);
+    log.accept(1..=20).await;
+    let rotated = |number| log.names().rotated(journal::Log::Endpoint, number);
+    let long_ago = SystemClock.now() - Duration::from_secs(3600);
+    let age = || {
+        for number in (1..).take_while(|number| rotated(*number).exists()) {
+            let file = fs::File::options()
+                .append(true)
+                .open(rotated(number))
+                .unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+    };
+    age();
+    let held = || log.journal.meters().held_files.load(Ordering::Relaxed);
+    until("old files are held", || held() > 2).await;
+    assert!(rotated(1).exists());
+    sink.0.does(|_| Act::Store);
+    until("all is delivered", || sink.0.ids() == all(1..=20)).await;
+    until("old files are deleted", || {
+        !rotated(1).exists() && held() == 0
+    })
+    .await;
+    forwarder.stop().await;
+}
