@@ -88,11 +88,13 @@ impl<'e> Push<'e> {
             settings,
             journal,
             in_flight,
+            handover,
             ..
         } = self.endpoint;
         // The head first: what is wrong with it does not depend on how much room there is.
         settings.check_head(&self.request)?;
         journal.check_room()?;
+        handover.check()?;
         if let Some(permit) = in_flight.check() {
             return Ok(permit);
         }

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::forward::Handover;
 use crate::journal::{Journal, Stamps};
 use crate::quarantine::Quarantine;
 use crate::server::{Counts, InFlight, Recent, RefusedRate, Settings};
@@ -39,6 +40,8 @@ pub struct Endpoint {
     pub recent: Recent,
     /// Where the traces of pushes go.
     pub traces: Traces,
+    /// What pushes ask of the destinations.
+    pub handover: Handover,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The time in the logs, in their zone.
@@ -94,6 +97,7 @@ impl Endpoint {
             counts: Counts::default(),
             recent: Recent::default(),
             traces: Traces::off(),
+            handover: Handover::default(),
             clock,
             stamps: Stamps::new(zone),
             draining: CancellationToken::new(),

@@ -10,6 +10,7 @@
 
 use strum::IntoStaticStr;
 
+use crate::forward::NotForwarded;
 use crate::journal::JournalError;
 use crate::mns::{Defect, InvalidNotification};
 use crate::server::facts::{Facts, signed, signed_if_whole, unchecked, unsigned};
@@ -164,6 +165,21 @@ reasons! {
     JournalFailed, Passing,
         "the disk failed a sync: see the diagnostic log, then restart",
         Journal(JournalError::Failed) => signed(Unavailable).for_want_of_room();
+    ForwardBacklogFull, Passing,
+        "a destination has been away for long: see the diagnostic log; MNS sends the push again",
+        NotForwarded(NotForwarded::BacklogFull)
+            => signed_if_whole(Unavailable).for_want_of_room();
+    ForwardUnavailable, Passing,
+        "the destination that a 201 waits for does not answer: MNS sends the push again",
+        NotForwarded(NotForwarded::Unavailable)
+            => signed_if_whole(Unavailable).for_want_of_room();
+    ForwardLate, Passing,
+        "it is on disk and will be forwarded; the destination was too slow to acknowledge it, and \
+         MNS sends the push again",
+        NotForwarded(NotForwarded::Late) => signed(Unavailable);
+    ForwardRefused, Passing,
+        "it is on disk, and a dead letter: the destination cannot take it",
+        NotForwarded(NotForwarded::DeadLetter) => signed(Unavailable);
     TooManyInFlight, Passing,
         "more comes than this machine can take: MNS sends the push again",
         TooManyInFlight => signed_if_whole(Unavailable).for_want_of_room();

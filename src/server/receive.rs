@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
+use crate::forward::Forwarded;
 use crate::journal::{Health, Receipt, Space};
 use crate::mns::SignedRequest;
 use crate::net::{Arrival, Responder};
@@ -47,7 +48,7 @@ async fn answer_one(endpoint: &Endpoint, arrival: Arrival, request: Request) -> 
     }
     match Head::of(endpoint, arrival, request).read().await {
         Ok((pushed, room)) => match pushed.receive(room).await {
-            Ok(receipt) => pushed.push.created(&receipt),
+            Ok((receipt, forwarded)) => pushed.push.created(&receipt, &forwarded),
             Err(refused) => pushed.refuse(&refused),
         },
         Err(unread) => unread.refuse().await,
@@ -67,8 +68,9 @@ impl Endpoint {
 }
 
 impl Pushed<'_> {
-    /// From a whole request to the proof that it is on disk. The room is given back at the end.
-    async fn receive(&self, mut room: Permit<'_>) -> Result<Receipt, Refused<'_>> {
+    /// From a whole request to the proofs that it is on disk and, if it waits for a destination, is
+    /// with that. The room is given back at the end.
+    async fn receive(&self, mut room: Permit<'_>) -> Result<(Receipt, Forwarded), Refused<'_>> {
         let push = &self.push;
         // Once for the whole request: a reload must not have it verified by one configuration and
         // admitted by another.
@@ -112,11 +114,11 @@ impl Unread<'_> {
 }
 
 impl Push<'_> {
-    fn created(&self, receipt: &Receipt) -> Response {
+    fn created(&self, receipt: &Receipt, forwarded: &Forwarded) -> Response {
         let answer = &self.endpoint.counts.answer;
         answer.observe(self.arrival.first_byte.elapsed());
         self.finish_trace(StatusCode::CREATED.as_u16(), None);
-        respond::created(receipt)
+        respond::created(receipt, forwarded)
     }
 
     fn count(&self, rejection: &Rejection, is_signed: bool) {
@@ -174,7 +176,7 @@ async fn append(
     admission: &Admission,
     room: &mut Permit<'_>,
     verified: &Verified<'_>,
-) -> Result<Receipt, Rejection> {
+) -> Result<(Receipt, Forwarded), Rejection> {
     let endpoint = push.endpoint;
     let notification = admission.admit(verified.notification()?, push.arrival.peer.ip())?;
     push.name_trace(&notification);
@@ -186,6 +188,13 @@ async fn append(
     // From here on an evicted connection may finish: its record is written in any case, and without
     // the 201 MNS pushes it again.
     push.arrival.connection.note_admitted();
+    // Before the hand-over: from then on it may be forwarded, and acknowledged.
+    let expected = endpoint.handover.expect([
+        &notification.topic_owner,
+        &notification.topic_name,
+        &notification.subscription_name,
+        &notification.message_id,
+    ]);
     let begun = Instant::now();
     let appended = endpoint.journal.append(entry).await;
     let took = begun.elapsed();
@@ -200,6 +209,7 @@ async fn append(
             .connection
             .note_accepted(push.arrival.peer.ip());
     }
+    let forwarded = expected.forwarded(push.deadline(BUDGET)).await?;
     remarks
         .reasons()
         .for_each(|reason| endpoint.counts.count(reason));
@@ -207,5 +217,5 @@ async fn append(
         .counts
         .note_accepted(&notification, endpoint.clock.now());
     push.remember_accepted(&notification, receipt.is_duplicate(), remarks);
-    Ok(receipt)
+    Ok((receipt, forwarded))
 }

@@ -111,7 +111,9 @@ impl Pushed<'_> {
             journal,
             ..
         } = self.push.endpoint;
-        if !quarantine.is_on() || journal.health().space() < Space::Enough {
+        // What is on disk needs no other copy, and nothing takes it back.
+        if !quarantine.is_on() || rejection.is_on_disk() || journal.health().space() < Space::Enough
+        {
             return None;
         }
         match rejection.facts().provenance {

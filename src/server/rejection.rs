@@ -2,6 +2,7 @@
 //!
 //! What follows from each is one row of the table in `reason`.
 
+use crate::forward::NotForwarded;
 use crate::journal::JournalError;
 use crate::mns::InvalidNotification;
 use crate::trust::{NotAdmitted, Untrusted};
@@ -21,6 +22,9 @@ pub enum Rejection {
     /// It cannot be kept now.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A destination does not take it now.
+    #[error(transparent)]
+    NotForwarded(#[from] NotForwarded),
     /// Our doing: as many requests are in work as are allowed.
     #[error("too many requests are in work")]
     TooManyInFlight,
@@ -45,4 +49,14 @@ pub enum Rejection {
     /// The peer's doing: the body ended early or its chunks are broken.
     #[error("the body did not come whole")]
     BodyBroken,
+}
+
+impl Rejection {
+    /// Whether its notification is on disk all the same: it was accepted, and has no 201.
+    pub(super) fn is_on_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::NotForwarded(NotForwarded::Late | NotForwarded::DeadLetter)
+        )
+    }
 }

@@ -7,11 +7,12 @@ use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
+use crate::forward::Forwarded;
 use crate::journal::Receipt;
 use crate::server::rejection::Rejection;
 
-/// 201: it is on disk.
-pub(super) fn created(_proof: &Receipt) -> Response {
+/// 201: it is on disk, and with the destination that it waits for, if there is one.
+pub(super) fn created(_on_disk: &Receipt, _forwarded: &Forwarded) -> Response {
     text(StatusCode::CREATED, "Notify Message Succeed!")
 }
 

@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use mns_endpoint::clock::Clock;
 use mns_endpoint::config::{Config, Sources};
 use mns_endpoint::emulator::Signer;
+use mns_endpoint::forward;
 use mns_endpoint::journal::{
     self, AccessField, Duplicates, FileOptions, Format, Journal, Level, Limits, Log, LogFiles,
     Place, Record, Stamps,
@@ -448,4 +449,64 @@ fn the_record_of_the_start_is_as_written_down() {
     record.write(&mut text, Format::Text);
     record.write(&mut text, Format::Json);
     assert_golden("start.txt", &String::from_utf8(text).unwrap());
+}
+
+/// A destination that acknowledges nothing, and that pushes wait for.
+fn silent_destination(topics: &[&str]) -> forward::Settings {
+    forward::Settings {
+        name: "orders".to_owned(),
+        ack: forward::Ack::Forward {
+            timeout: Duration::from_millis(50),
+        },
+        start: forward::StartAt::Now,
+        topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        in_flight: 1,
+        in_flight_bytes: 1,
+        max_backlog_bytes: None,
+        max_backlog_age: None,
+        when_full: forward::WhenFull::Refuse,
+        give_up: None,
+        dead_letters_bytes_max: 1,
+        body: forward::Body::Message,
+        destination: forward::Destination::Http(forward::HttpOptions {
+            url: "http://127.0.0.1:1/".to_owned(),
+            secret_files: Vec::new(),
+            timeout: Duration::from_secs(1),
+            tls: forward::TlsOptions::default(),
+        }),
+    }
+}
+
+#[test]
+fn a_push_that_its_destination_does_not_acknowledge_gets_no_201_although_it_is_on_disk() {
+    let request = push(ContentFormat::Xml, b"I am test message 0.").sign(&signer());
+    let answers_with = |topics: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut endpoint = endpoint(Format::Text, RequestDetail::Full, dir.path());
+        let gate = Arc::new(forward::Gate::new(std::time::Instant::now()));
+        let answers = endpoint.handover.add(&silent_destination(topics), gate);
+        assert!(answers.is_some());
+        logs_of(&dir, endpoint, &[request.wire()])
+    };
+    let (answers, endpoint_log, access_log) = answers_with(&[]);
+    assert_eq!(
+        (answers[0].status, answers[0].body.as_str()),
+        (503, "Service Unavailable")
+    );
+    assert_eq!(answers[0].headers["retry-after"], "5");
+    let records = records(&endpoint_log);
+    let titles = ["Notify Message Succeed!", "Service Unavailable!"];
+    for title in titles {
+        let found = records
+            .iter()
+            .filter(|record| record.text.contains(title))
+            .count();
+        assert_eq!(found, 1, "{title}: {endpoint_log}");
+    }
+    let refused = records.last().unwrap();
+    assert_eq!(attribute(refused, "Reason").unwrap(), b"forward_late");
+    assert_eq!(access_log.lines().count(), 2, "{access_log}");
+    // One that is not forwarded waits for nothing.
+    let (answers, ..) = answers_with(&["elsewhere"]);
+    assert_eq!(answers[0].status, 201);
 }

@@ -791,6 +791,11 @@ fn every_reason_that_a_peer_can_cause_has_its_test_here() {
         Reason::JournalFull,
         Reason::JournalRefused,
         Reason::JournalFailed,
+        // The destinations' doing.
+        Reason::ForwardBacklogFull,
+        Reason::ForwardUnavailable,
+        Reason::ForwardLate,
+        Reason::ForwardRefused,
         // Caused by several peers together: see limits.
         Reason::TooManyInFlight,
         // Remarks on accepted pushes.

@@ -243,6 +243,22 @@ export default {
       'The disk refused the record',
       'The disk is full or failing: make room in logs.dir. MNS sends the push again.',
     ],
+    forward_backlog_full: [
+      'Too much waits for a destination',
+      'The destination is away or too slow. MNS sends the push again.',
+    ],
+    forward_unavailable: [
+      'The destination does not answer',
+      'A 201 waits for it. MNS sends the push again.',
+    ],
+    forward_late: [
+      'The destination was too slow',
+      'It is on disk and will be forwarded. MNS sends the push again.',
+    ],
+    forward_refused: [
+      'The destination cannot take it',
+      'It is on disk, and a dead letter.',
+    ],
     journal_failed: [
       'The disk failed a sync',
       'See the diagnostic log, then restart on a disk that works.',
