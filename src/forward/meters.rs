@@ -29,7 +29,7 @@ pub struct Meters {
     pub skipped_bytes: AtomicU64,
     /// Places where rows were missing.
     pub gaps: AtomicU64,
-    /// Bytes of the log that are committed and not settled.
+    /// Bytes of the log that are committed and not settled, and of the rows between them.
     pub backlog_bytes: AtomicU64,
     /// The age of the oldest notification that is not settled, in seconds.
     pub backlog_seconds: AtomicU64,

@@ -29,7 +29,12 @@ impl<S: Sink> Run<S> {
             return;
         }
         (self.backlog.measured, self.backlog.is_measuring) = (Some(now), true);
-        let place = self.place.or_else(|| self.base.trail.first().copied());
+        // What was read and is settled already counts no more, though the cursor may be before it:
+        // the oldest would be stepped over for the sake of what waits no longer.
+        let queued = self.queue.iter().map(|(row, _)| row.bytes);
+        self.backlog.bytes_read = queued.fold(self.window.row_bytes(), u64::saturating_add);
+        let read = self.behind.back().map_or(&self.base, |(_, read)| read);
+        let place = read.trail.first().copied();
         let (chain, mark) = (self.source.chain(), self.source.mark.clone());
         let horizon = Horizon::Committed(Box::new(move |file| mark.of(file)));
         self.jobs.spawn_blocking(move || {
@@ -42,7 +47,9 @@ impl<S: Sink> Run<S> {
         self.backlog.is_measuring = false;
         // A place that is gone is found again by the next read, or is a gap.
         match bytes {
-            Ok(Some(bytes)) => self.backlog.bytes = bytes,
+            Ok(Some(bytes)) => {
+                self.backlog.bytes = bytes.saturating_add(self.backlog.bytes_read);
+            }
             Ok(None) => {}
             Err(error) => {
                 let destination = &self.settings.name;

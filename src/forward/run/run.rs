@@ -30,7 +30,9 @@ use crate::journal::{Hold, Position, Saved};
 
 /// How long a stop waits for what is being sent. What is not acknowledged by then is sent again by
 /// the next start.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long it waits for the cursor to be saved, as long as for the journal, and for the sink.
+const SAVE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The state of a forwarder.
 pub(in crate::forward) struct Run<S> {
@@ -165,7 +167,11 @@ impl<S: Sink> Run<S> {
             base: progress.saved.clone(),
             place: None,
             progress,
-            moved: Moved::default(),
+            // Saved at once: what precedes a cursor that was loaded need not be kept.
+            moved: Moved {
+                is_moved: true,
+                ..Moved::default()
+            },
             jobs: JoinSet::new(),
             is_over: false,
             reported: None,
@@ -236,7 +242,7 @@ impl<S: Sink> Run<S> {
                 self.take(done);
             }
         };
-        drop(timeout(CLOSE_TIMEOUT, answered).await);
+        drop(timeout(ANSWERS_TIMEOUT, answered).await);
         let saved = async {
             self.save_now();
             while self.cursor.is_none() {
@@ -246,8 +252,8 @@ impl<S: Sink> Run<S> {
                 self.take(done);
             }
         };
-        drop(timeout(CLOSE_TIMEOUT, saved).await);
+        drop(timeout(SAVE_TIMEOUT, saved).await);
         self.publish();
-        drop(timeout(CLOSE_TIMEOUT, self.sink.close()).await);
+        drop(timeout(ANSWERS_TIMEOUT, self.sink.close()).await);
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Backlog {
     pub(super) measured: Option<Instant>,
     pub(super) is_measuring: bool,
     pub(super) bytes: u64,
+    /// Those of rows that were read and were not settled, when it was measured.
+    pub(super) bytes_read: u64,
     /// Either bound is reached.
     pub(super) is_full: bool,
     /// So many bytes of the log are still to be stepped over.

@@ -116,3 +116,25 @@ async fn no_log_is_deleted_for_its_age_before_a_saved_cursor_has_passed_it() {
     .await;
     forwarder.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_has_nothing_to_send_keeps_no_file_that_its_cursor_has_passed() {
+    let keeps = journal::Settings {
+        keep: Some(Duration::from_secs(1)),
+        rotate_bytes: Some(2_000),
+        ..unsynced()
+    };
+    let log = Log::new(keeps);
+    let sink = FakeSink::new(|_| Act::Store);
+    let forwarder = log.start(settings(), &sink);
+    log.accept(1..=20).await;
+    until("all is delivered", || sink.0.ids() == all(1..=20)).await;
+    forwarder.stop().await;
+    let forwarder = log.start(settings(), &sink);
+    let first = log.names().rotated(journal::Log::Endpoint, 1);
+    let file = fs::File::options().append(true).open(&first).unwrap();
+    file.set_modified(SystemClock.now() - Duration::from_secs(3600))
+        .unwrap();
+    until("an old file is deleted", || !first.exists()).await;
+    forwarder.stop().await;
+}

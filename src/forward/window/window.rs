@@ -63,6 +63,12 @@ impl Window {
         self.bytes
     }
 
+    /// The bytes of their rows in the log.
+    pub(in crate::forward) fn row_bytes(&self) -> u64 {
+        let rows = self.entries.values().map(|entry| entry.row_bytes);
+        rows.fold(0, u64::saturating_add)
+    }
+
     /// The first of them in the log.
     pub(in crate::forward) fn oldest(&self) -> Option<&Outgoing> {
         let (_, first) = self.entries.first_key_value()?;
