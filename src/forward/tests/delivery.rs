@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::forward::answers::Answers;
 use crate::forward::cursor::{Counts, CursorError};
 use crate::forward::forwarder::{Forwarder, StartError};
 use crate::forward::tests::support::{
     Act, FakeSink, Log, all, dice, id, record, settings, unsynced, until,
 };
-use crate::forward::{Ack, Reason, Settings, StartAt};
+use crate::forward::{Ack, Forwarders, NotForwarded, Reason, Settings, StartAt};
 use crate::journal::{self, NotificationKey};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_accepted_is_sent_once_in_order_and_the_cursor_ends_behind_it() {
@@ -359,4 +360,45 @@ async fn a_cursor_that_cannot_be_trusted_stops_its_forwarder_and_no_other() {
         "it is left as it is"
     );
     assert!(!path.with_extension("cursor.new").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_start_turns_away_who_waits_for_it_and_keeps_the_log_for_later() {
+    let rotates = journal::Settings {
+        rotate_bytes: Some(2_000),
+        keep: Some(Duration::from_secs(1)),
+        ..unsynced()
+    };
+    let log = Log::new(rotates);
+    let sink = FakeSink::new(|_| Act::Store);
+    fs::write(log.names().cursor("orders"), "torn").unwrap();
+    let waited_for = Settings {
+        ack: Ack::Forward {
+            timeout: Duration::from_secs(2),
+        },
+        ..settings()
+    };
+    let other = Settings {
+        name: "other".to_owned(),
+        ..settings()
+    };
+    let mut forwarders = Forwarders::default();
+    for settings in [waited_for, other] {
+        forwarders.add(&log.source(), settings, sink.clone(), || log.journal.hold());
+    }
+    let running = forwarders.running().iter();
+    let running: Vec<&str> = running.map(|it| it.settings().name.as_str()).collect();
+    assert_eq!(running, ["other"]);
+    let handover = forwarders.take_handover();
+    assert_eq!(handover.check(), Err(NotForwarded::Unavailable));
+    log.accept(1..=20).await;
+    until("the other one goes on", || sink.0.ids() == all(1..=20)).await;
+    let first = log.names().rotated(journal::Log::Endpoint, 1);
+    let file = fs::File::options().append(true).open(&first).unwrap();
+    file.set_modified(SystemClock.now() - Duration::from_secs(3600))
+        .unwrap();
+    let held = || log.journal.meters().held_files.load(Ordering::Relaxed);
+    until("an old file is held", || held() > 0).await;
+    assert!(first.exists());
+    forwarders.stop().await;
 }
