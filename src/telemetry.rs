@@ -30,6 +30,9 @@ const LINES_MAX: usize = 10_000;
 /// Writes that may wait for stdout, each with the access lines of one or a few batches and at most
 /// 256 KiB. Any more are dropped and counted.
 const STDOUT_WRITES_MAX: usize = 128;
+/// The NATS client calls each failed connect an error, also one that is meant to fail. What matters
+/// of that is logged with its consequence.
+const QUIET: &str = "async_nats=off";
 
 /// Flushes the queues when dropped, for a limited time: a stalled reader must not keep the process
 /// from ending.
@@ -151,6 +154,10 @@ fn open(path: &Path, mode: u32) -> io::Result<File> {
 
 fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(format: Format, writer: W) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let filter = match QUIET.parse() {
+        Ok(quiet) if !filter.to_string().contains("async_nats") => filter.add_directive(quiet),
+        Ok(_) | Err(_) => filter,
+    };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

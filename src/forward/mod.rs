@@ -6,19 +6,23 @@
 
 mod answers;
 mod backoff;
+mod content;
 mod cursor;
 mod dead_letters;
 mod forwarder;
 mod forwarders;
 mod gate;
 mod handover;
+mod identity;
 mod meters;
+mod nats;
 mod outgoing;
 mod reader;
 mod run;
 mod settings;
 mod sink;
 mod source;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod watermark;
@@ -32,6 +36,7 @@ pub use forwarders::Forwarders;
 pub use gate::Gate;
 pub use handover::{Expected, Handover};
 pub use meters::{Meters, Trouble};
+pub use nats::{NatsSink, Observation, Weight, examine};
 pub use outgoing::Outgoing;
 pub use settings::{
     Ack, Body, Create, Dedupe, Destination, HttpOptions, Login, NatsOptions, NewStream, Settings,
@@ -39,3 +44,4 @@ pub use settings::{
 };
 pub use sink::{Delivered, Failure, Reason, Sink};
 pub use source::Source;
+pub use subject::{InvalidTemplate, SubjectTemplate};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::forward::SubjectTemplate;
+
 /// One destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -92,12 +94,12 @@ pub enum Destination {
 pub struct NatsOptions {
     /// `nats://HOST:PORT` or `tls://HOST:PORT`, at least one.
     pub servers: Vec<String>,
-    /// The name of the stream.
+    /// The name of the stream, or with `{shard}` in it that of one stream for each.
     pub stream: String,
     /// The stream to make if it is missing.
     pub create: Create,
     /// The template of the subject.
-    pub subject: String,
+    pub subject: SubjectTemplate,
     /// How repeats are dropped.
     pub dedupe: Dedupe,
     /// The number of values of `{shard}`.
@@ -163,7 +165,7 @@ pub enum Login {
 /// The files of TLS towards a destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// Certificates of authorities besides those of this machine.
+    /// Certificates of the only authorities that are believed; those of this machine without it.
     pub ca: Option<PathBuf>,
     /// The client certificate and its private key.
     pub identity: Option<(PathBuf, PathBuf)>,

@@ -41,10 +41,6 @@ pub struct Delivered {
     is_duplicate: bool,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "only sinks make one, and there is none yet")
-)]
 impl Delivered {
     /// The destination has stored it.
     pub(in crate::forward) const fn stored() -> Self {

@@ -41,6 +41,8 @@ mod emulator_wire;
 mod examples;
 mod faults;
 mod flood;
+mod forward_nats;
+mod forward_nats_cluster;
 mod golden;
 mod high_water;
 mod hostile;

@@ -32,7 +32,8 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 23] = [
+const FENCES: [(&str, &[&str]); 24] = [
+    ("async_nats", &["forward/nats/"]),
     ("prost", &["traces/"]),
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     (
@@ -71,6 +72,7 @@ const FENCES: [(&str, &[&str]); 23] = [
             "traces/exporter.rs",
             "client/connection.rs",
             "client/error.rs",
+            "forward/nats/monitor.rs",
             "command/health.rs",
             "admin/inspector/replay.rs",
         ],
@@ -93,6 +95,7 @@ const FENCES: [(&str, &[&str]); 23] = [
         &[
             "trust/certificate.rs",
             "mns/signature_v4.rs",
+            "forward/identity.rs",
             "page/file.rs",
         ],
     ),

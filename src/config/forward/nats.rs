@@ -4,10 +4,13 @@ use crate::config::ConfigError;
 use crate::config::forward::login::{check_login, check_tls};
 use crate::config::forward::table::{HTTP_KEYS, Table, bytes, is_address};
 use crate::config::raw;
-use crate::forward::{Create, NatsOptions, NewStream};
+use crate::forward::{Create, Dedupe, NatsOptions, NewStream, SubjectTemplate};
 
 /// Keys that say what a stream is made like.
 const CREATE_KEYS: [&str; 4] = ["replicas", "max_age", "max_bytes", "duplicate_window"];
+
+/// What stands for the number of a shard.
+const SHARD: &str = "{shard}";
 
 pub(super) fn check_nats(table: Table<'_>) -> Result<NatsOptions, ConfigError> {
     let raw = table.raw;
@@ -25,11 +28,6 @@ pub(super) fn check_nats(table: Table<'_>) -> Result<NatsOptions, ConfigError> {
         let allowed = "write the address of a monitoring port, as in http://127.0.0.1:8222";
         return Err(table.impossible("monitors", monitor, allowed));
     }
-    let is_stream = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    if raw.stream.is_empty() || !raw.stream.bytes().all(is_stream) {
-        let allowed = "the name of a stream has letters, digits, - and _ only";
-        return Err(table.impossible("stream", &raw.stream, allowed));
-    }
     for (key, span) in [
         ("ack_timeout", raw.ack_timeout.0),
         ("duplicate_window", raw.duplicate_window.0),
@@ -39,11 +37,13 @@ pub(super) fn check_nats(table: Table<'_>) -> Result<NatsOptions, ConfigError> {
     if raw.shards == 0 {
         return Err(table.impossible("shards", "0", "must be at least 1"));
     }
+    let subject = check_subject(table)?;
+    check_stream(table, &subject)?;
     Ok(NatsOptions {
         servers: raw.servers.0.clone(),
         stream: raw.stream.clone(),
         create: check_create(table)?,
-        subject: raw.subject.clone(),
+        subject,
         dedupe: raw.dedupe,
         shards: raw.shards,
         login: check_login(table)?,
@@ -51,6 +51,36 @@ pub(super) fn check_nats(table: Table<'_>) -> Result<NatsOptions, ConfigError> {
         ack_timeout: raw.ack_timeout.0,
         monitors: raw.monitors.0.clone(),
     })
+}
+
+fn check_subject(table: Table<'_>) -> Result<SubjectTemplate, ConfigError> {
+    let raw = table.raw;
+    let impossible = |problem: &str| table.impossible("subject", &raw.subject, problem);
+    let subject = SubjectTemplate::parse(&raw.subject);
+    let subject = subject.map_err(|error| impossible(&error.to_string()))?;
+    if raw.dedupe == Dedupe::Subject && !subject.has_id() {
+        let problem = "with dedupe = \"subject\" the second notification with a subject is \
+            dropped: it needs {id}, as in mns.{owner}.{topic}.{id}";
+        return Err(impossible(problem));
+    }
+    Ok(subject)
+}
+
+fn check_stream(table: Table<'_>, subject: &SubjectTemplate) -> Result<(), ConfigError> {
+    let stream = &table.raw.stream;
+    let is_stream = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let name = stream.replace(SHARD, "0");
+    if name.is_empty() || !name.bytes().all(is_stream) {
+        let allowed = "the name of a stream has letters, digits, - and _ only, and {shard} for a \
+            stream for each";
+        return Err(table.impossible("stream", stream, allowed));
+    }
+    if *stream != name && subject.pattern(Some(0)) == subject.pattern(Some(1)) {
+        let problem = "a stream for each shard needs subjects for each: give {shard} a token of \
+            its own in subject";
+        return Err(table.impossible("stream", stream, problem));
+    }
+    Ok(())
 }
 
 fn check_create(table: Table<'_>) -> Result<Create, ConfigError> {

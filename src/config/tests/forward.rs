@@ -163,6 +163,18 @@ fn what_a_destination_cannot_be_stops_the_start() {
             "write the address of a monitoring port",
         ),
         ("stream", "a.b", "the name of a stream has"),
+        (
+            "stream",
+            "a-{shard}",
+            "a stream for each shard needs subjects",
+        ),
+        ("subject", "mns.{name}", "{name} is no field: use {owner}"),
+        ("subject", "mns.>", "'>' cannot be in a subject"),
+        (
+            "dedupe",
+            "subject",
+            "it needs {id}, as in mns.{owner}.{topic}.{id}",
+        ),
         ("ack_timeout", "0s", "must be greater than zero"),
         ("shards", "0", "must be at least 1"),
         ("replicas", "1", "set create = \"missing\" too"),

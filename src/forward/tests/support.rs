@@ -274,7 +274,7 @@ pub(in crate::forward) fn settings() -> Settings {
             servers: vec!["nats://127.0.0.1:4222".to_owned()],
             stream: "MNS".to_owned(),
             create: Create::Off,
-            subject: "mns".to_owned(),
+            subject: crate::forward::SubjectTemplate::parse("mns").unwrap(),
             dedupe: Dedupe::Window,
             shards: 1,
             login: Login::None,

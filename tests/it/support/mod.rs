@@ -10,7 +10,9 @@ mod exchange;
 mod keys;
 mod local_mns;
 mod logs;
+mod nats;
 mod run;
+mod stream;
 mod subscriber;
 mod tls;
 
@@ -24,7 +26,9 @@ pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_req
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records, whole};
+pub use nats::{Nats, NatsSetup};
 pub use run::{Ended, Running, finish, run};
+pub use stream::{Stored, assert_each_once, leader, until};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
 

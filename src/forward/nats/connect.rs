@@ -1,0 +1,180 @@
+//! Makes a connection to one server, with files that are read for each.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::ContextBuilder;
+use async_nats::{
+    Auth, AuthError, Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr,
+};
+use tracing::warn;
+
+use crate::bounded;
+use crate::forward::nats::answer::detail;
+use crate::forward::nats::connection::{Connection, News, NotConnected};
+use crate::forward::{Login, NatsOptions, Reason};
+use crate::report::Report;
+use crate::tls_error;
+
+/// For name look-up, TCP, TLS and login together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often the server has to answer a ping. Two that stay unanswered end the connection, so a
+/// server that hangs costs some three seconds; the library's own interval costs three minutes.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// Commands that wait for the connection, of any size.
+const COMMANDS_MAX: usize = 256;
+/// The largest password or token that is read, in bytes.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
+/// Servers before this one lose acknowledged messages or whole streams.
+pub(super) const VERSION_MIN: &str = "2.10.26";
+
+/// Connects to a server. `name` is how the server lists us.
+pub(super) async fn connect(
+    server: &str,
+    options: &NatsOptions,
+    name: &str,
+    in_flight: usize,
+) -> Result<Connection, NotConnected> {
+    let address: ServerAddr = server.parse().map_err(|error: io::Error| NotConnected {
+        reason: Reason::Disconnected,
+        detail: detail(&format!("{server}: {error}")),
+    })?;
+    let news = Arc::new(News::new());
+    let is_used = Arc::new(AtomicBool::new(false));
+    let login = login(&options.login).await?;
+    let client = connect_options(options, name, login, &news, &is_used)
+        .connect(address)
+        .await
+        .map_err(|error| not_connected(server, &error))?;
+    is_used.store(true, Ordering::Release);
+    warn_of_old(server, &client);
+    let context = ContextBuilder::new()
+        .timeout(options.ack_timeout)
+        .ack_timeout(options.ack_timeout)
+        // The window above bounds what is in flight; this is never reached.
+        .max_ack_inflight(in_flight.saturating_add(COMMANDS_MAX))
+        .build(client.clone());
+    Ok(Connection::new(client, context, news))
+}
+
+fn connect_options(
+    options: &NatsOptions,
+    name: &str,
+    login: Auth,
+    news: &Arc<News>,
+    is_used: &Arc<AtomicBool>,
+) -> ConnectOptions {
+    let is_used = is_used.clone();
+    // The client would connect again by itself, with what it has in its queue and files that it
+    // read long ago. Without a login that fails, and with one try the client then ends.
+    let once = move |_nonce| {
+        let login = match is_used.load(Ordering::Acquire) {
+            true => Err(AuthError::new("this connection is not made again")),
+            false => Ok(login.clone()),
+        };
+        std::future::ready(login)
+    };
+    let news = news.clone();
+    let events = move |event| {
+        news.take(&event);
+        std::future::ready(())
+    };
+    let mut connect = ConnectOptions::with_auth_callback(once)
+        .name(name)
+        .max_reconnects(1)
+        .ignore_discovered_servers()
+        .connection_timeout(CONNECT_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
+        .client_capacity(COMMANDS_MAX)
+        .request_timeout(Some(options.ack_timeout))
+        .event_callback(events);
+    if let Some(authorities) = &options.tls.ca {
+        connect = connect
+            .add_root_certificates(authorities.clone())
+            .require_tls(true);
+    }
+    if let Some((certificate, private_key)) = &options.tls.identity {
+        connect = connect
+            .add_client_certificate(certificate.clone(), private_key.clone())
+            .require_tls(true);
+    }
+    connect
+}
+
+/// Who we are, read again.
+async fn login(login: &Login) -> Result<Auth, NotConnected> {
+    let mut auth = Auth::new();
+    match login {
+        Login::None => {}
+        Login::User {
+            user,
+            password_file,
+        } => {
+            auth.username = Some(user.clone());
+            auth.password = Some(secret(password_file).await?);
+        }
+        Login::Token(file) => auth.token = Some(secret(file).await?),
+    }
+    Ok(auth)
+}
+
+/// The first line of a file.
+async fn secret(path: &Path) -> Result<String, NotConnected> {
+    let file: PathBuf = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || bounded::read_text(&file, SECRET_BYTES_MAX));
+    let text = match read.await {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => return Err(unreadable(path, &error)),
+        Err(ended) => return Err(unreadable(path, &ended)),
+    };
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> NotConnected {
+    NotConnected {
+        reason: Reason::Forbidden,
+        detail: detail(&format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+/// What a failed connection means: whether somebody has to do something about who we are, or
+/// only about the way.
+fn not_connected(server: &str, error: &ConnectError) -> NotConnected {
+    let text = Report(error).to_string();
+    let trust = "name the file with the certificate of its CA in `ca`";
+    let of_tls = tls_error::with_peer(error, server, trust);
+    let is_login = match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => true,
+        ConnectErrorKind::ServerParse
+        | ConnectErrorKind::Dns
+        | ConnectErrorKind::TimedOut
+        | ConnectErrorKind::Tls
+        | ConnectErrorKind::Io
+        | ConnectErrorKind::MaxReconnects => text.to_ascii_lowercase().contains("authentication"),
+    };
+    let reason = match is_login || of_tls.is_some() || error.kind() == ConnectErrorKind::Tls {
+        true => Reason::Forbidden,
+        false => Reason::Disconnected,
+    };
+    let detail = detail(&of_tls.unwrap_or_else(|| format!("{server}: {text}")));
+    NotConnected { reason, detail }
+}
+
+/// Whether a server is older than [`VERSION_MIN`].
+pub(super) fn is_old(client: &Client) -> bool {
+    !client.is_server_compatible(2, 10, 26)
+}
+
+fn warn_of_old(server: &str, client: &Client) {
+    if is_old(client) {
+        let version = detail(&client.server_info().version);
+        warn!(
+            server,
+            version,
+            "The NATS server is older than {VERSION_MIN}: it may lose acknowledged messages"
+        );
+    }
+}

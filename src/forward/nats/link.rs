@@ -1,0 +1,190 @@
+//! Keeps a connection: makes one, waits until it is lost, and makes the next, to each server in
+//! turn.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::forward::nats::connect::connect;
+use crate::forward::nats::connection::{Connection, NotConnected};
+use crate::forward::{Failure, NatsOptions, Reason};
+
+/// The first wait after all servers have failed; the next ones double it.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often a connection is looked at that nobody has reported lost.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A connection, or why there is none.
+type State = Result<Arc<Connection>, NotConnected>;
+
+/// Keeps a connection.
+pub(super) struct Link {
+    state: watch::Receiver<State>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the task has.
+struct Keeper {
+    /// Of the destination.
+    name: String,
+    options: NatsOptions,
+    in_flight: usize,
+    state: watch::Sender<State>,
+    /// The server that is tried next.
+    next: usize,
+}
+
+impl Link {
+    /// Starts to connect. `name` is that of the destination.
+    pub(super) fn start(name: &str, options: NatsOptions, in_flight: usize) -> Self {
+        let (sender, state) = watch::channel(Err(disconnected("not connected yet")));
+        // Replicas that start together do not all go to the first one.
+        let next = rand::random_range(0..options.servers.len().max(1));
+        let keeper = Keeper {
+            name: name.to_owned(),
+            options,
+            in_flight,
+            state: sender,
+            next,
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(keeper.keep(stop.clone()));
+        Self {
+            state,
+            stop,
+            task: Mutex::new(Some(task)),
+        }
+    }
+
+    /// The connection.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn connection(&self) -> Result<Arc<Connection>, Failure> {
+        let state = self.state.borrow().clone();
+        state.map_err(|NotConnected { reason, detail }| Failure::Down { reason, detail })
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_connected(&self) -> bool {
+        self.state.borrow().is_ok()
+    }
+
+    /// Ends the task and the connection.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let task = self
+            .task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            // If it panicked, the runtime has reported it.
+            let _ended = task.await;
+        }
+    }
+}
+
+impl Keeper {
+    async fn keep(mut self, stop: CancellationToken) {
+        let mut wait = FIRST_WAIT;
+        while !stop.is_cancelled() {
+            let step = async {
+                match self.connect().await {
+                    Ok(connection) => {
+                        wait = FIRST_WAIT;
+                        self.stay(connection).await;
+                    }
+                    Err(why) => {
+                        self.publish(&why);
+                        // Between a half and the whole of it.
+                        sleep(wait.mul_f64(rand::random_range(0.5..=1.0))).await;
+                        wait = wait.saturating_mul(2).min(WAIT_MAX);
+                    }
+                }
+            };
+            let _stopped = stop.run_until_cancelled(step).await;
+        }
+        let _before = self.state.send_replace(Err(disconnected("closed")));
+    }
+
+    /// Tries each server once.
+    ///
+    /// # Errors
+    /// What the last one said, or the first that is about who we are: that needs somebody.
+    async fn connect(&mut self) -> Result<Connection, NotConnected> {
+        let mut failed: Option<NotConnected> = None;
+        let servers = self.options.servers.len();
+        for _ in 0..servers {
+            let place = self.next.checked_rem(servers).unwrap_or_default();
+            self.next = place.saturating_add(1);
+            let Some(server) = self.options.servers.get(place) else {
+                continue;
+            };
+            match connect(server, &self.options, &self.name, self.in_flight).await {
+                Ok(connection) => {
+                    info!(to = self.name, server, "Connected to NATS");
+                    return Ok(connection);
+                }
+                Err(why) => {
+                    if failed
+                        .as_ref()
+                        .is_none_or(|it| it.reason != Reason::Forbidden)
+                    {
+                        failed = Some(why);
+                    }
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| disconnected("there is no server to connect to")))
+    }
+
+    /// Offers a connection until it is lost.
+    async fn stay(&self, connection: Connection) {
+        let connection = Arc::new(connection);
+        let _before = self.state.send_replace(Ok(connection.clone()));
+        let mut looks = interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = connection.lost() => break,
+                _now = looks.tick() => {
+                    if connection.is_spent() {
+                        break;
+                    }
+                }
+            }
+        }
+        connection.give_up();
+        let why = connection.farewell();
+        self.publish(&why.unwrap_or_else(|| disconnected("the connection was lost")));
+    }
+
+    /// Publishes why there is no connection, and logs it if that is new.
+    fn publish(&self, why: &NotConnected) {
+        self.state.send_if_modified(|state| {
+            let is_new = !matches!(state, Err(before) if before == why);
+            if is_new {
+                let (reason, detail) = (why.reason.key(), why.detail.as_str());
+                warn!(to = self.name, reason, detail, "Not connected to NATS");
+                *state = Err(why.clone());
+            }
+            is_new
+        });
+    }
+}
+
+fn disconnected(detail: &str) -> NotConnected {
+    NotConnected {
+        reason: Reason::Disconnected,
+        detail: detail.to_owned(),
+    }
+}

@@ -1,0 +1,79 @@
+//! The destination itself: a notification becomes a message, and the answer to it a verdict.
+
+use async_nats::HeaderMap;
+use async_nats::header::{HeaderName, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
+use async_nats::jetstream::message::PublishMessage;
+
+use crate::forward::content::{body, headers};
+use crate::forward::identity::identity;
+use crate::forward::nats::answer::{Meaning, meaning};
+use crate::forward::nats::link::Link;
+use crate::forward::nats::stream::{Streams, is_stored};
+use crate::forward::{
+    Body, Dedupe, Delivered, Failure, NatsOptions, Outgoing, Settings, Sink, SubjectTemplate,
+};
+
+/// A stream of NATS JetStream.
+pub struct NatsSink {
+    link: Link,
+    streams: Streams,
+    subject: SubjectTemplate,
+    shards: u32,
+    dedupe: Dedupe,
+    body: Body,
+    endpoint: String,
+}
+
+impl NatsSink {
+    /// Starts to connect, in the background. `endpoint` is the replica's name in what is sent.
+    #[must_use]
+    pub fn start(settings: &Settings, options: &NatsOptions, endpoint: &str) -> Self {
+        Self {
+            streams: Streams::new(options),
+            subject: options.subject.clone(),
+            shards: options.shards,
+            dedupe: options.dedupe,
+            body: settings.body,
+            endpoint: endpoint.to_owned(),
+            link: Link::start(&settings.name, options.clone(), settings.in_flight),
+        }
+    }
+
+    fn message(&self, outgoing: &Outgoing, id: &str, stream: &str) -> PublishMessage {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers(outgoing, self.body, id, &self.endpoint) {
+            map.insert(HeaderName::from_static(name), value);
+        }
+        map.insert(NATS_MESSAGE_ID, id);
+        // Another stream with the same subjects must not take it.
+        map.insert(NATS_EXPECTED_STREAM, stream);
+        PublishMessage::build()
+            .headers(map)
+            .payload(body(outgoing, self.body))
+    }
+}
+
+impl Sink for NatsSink {
+    async fn send(&self, outgoing: &Outgoing) -> Result<Delivered, Failure> {
+        let connection = self.link.connection()?;
+        let id = identity(outgoing);
+        let subject = self.subject.subject(outgoing, &id, self.shards);
+        let stream = self.streams.name(&id);
+        let message = self.message(outgoing, &id, &stream);
+        let answer = connection.publish(&subject, message).await?;
+        match meaning(answer, self.dedupe) {
+            Meaning::Delivered(delivered) => Ok(delivered),
+            Meaning::SubjectTaken => is_stored(&connection, &stream, &subject).await,
+            Meaning::NoResponders => Err(self.streams.absence(&connection, &id, &subject).await),
+            Meaning::Failed(failure) => Err(failure),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.link.is_connected()
+    }
+
+    async fn close(&self) {
+        self.link.close().await;
+    }
+}

@@ -1,0 +1,105 @@
+//! What a stream of a cluster holds, read from each of its servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use futures_util::StreamExt as _;
+
+/// How long a step may take. Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(180);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Messages that are asked for at the same time.
+const READERS: usize = 64;
+
+/// A message id and the message.
+pub type Stored = (String, Vec<u8>);
+
+/// Waits for something that another process does.
+pub async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check().await {
+        assert!(
+            Instant::now() < deadline,
+            "did not happen within {PATIENCE:?}: {what}"
+        );
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The place of the server that leads a stream.
+pub async fn leader(context: &jetstream::Context, name: &str) -> Option<usize> {
+    let mut stream = context.get_stream(name).await.ok()?;
+    let info = stream.info().await.ok()?;
+    let leader = info.cluster.as_ref()?.leader.as_ref()?;
+    leader.strip_prefix('n')?.parse().ok()
+}
+
+/// All that one server has, by sequence number: it is made the leader, and a leader answers with
+/// what itself has.
+async fn read_from(
+    context: &jetstream::Context,
+    name: &str,
+    place: usize,
+) -> BTreeMap<u64, Stored> {
+    let ask = format!(r#"{{"placement": {{"preferred": "n{place}"}}}}"#);
+    until(&format!("n{place} leads"), async || {
+        if leader(context, name).await == Some(place) {
+            return true;
+        }
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{name}");
+        let client = context.client();
+        // Somebody may be elected at this moment.
+        client.request(subject, ask.clone().into()).await.ok();
+        false
+    })
+    .await;
+    let mut stream = context.get_stream(name).await.unwrap();
+    let state = stream.info().await.unwrap().state.clone();
+    let stream = &stream;
+    let read = async |sequence: u64| loop {
+        match stream.get_raw_message(sequence).await {
+            Ok(message) => {
+                let id = message.headers.get("Mns-Message-Id").unwrap().to_string();
+                return Some((sequence, (id, message.payload.to_vec())));
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return None,
+            Err(_busy) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    };
+    let sequences = futures_util::stream::iter(state.first_sequence..=state.last_sequence);
+    let found = sequences.map(read).buffer_unordered(READERS);
+    found.filter_map(std::future::ready).collect().await
+}
+
+/// Every server of the cluster has these messages, each once, nothing else, and in one order.
+pub async fn assert_each_once(
+    context: &jetstream::Context,
+    name: &str,
+    expected: &BTreeSet<Stored>,
+    told: &str,
+) {
+    let mut first = None;
+    for place in 0..3 {
+        let found = read_from(context, name, place).await;
+        let messages: BTreeSet<Stored> = found.values().cloned().collect();
+        let missing = expected.difference(&messages).count();
+        assert_eq!(missing, 0, "{told}: n{place} lacks messages");
+        assert_eq!(
+            messages.len(),
+            expected.len(),
+            "{told}: n{place} has others"
+        );
+        assert_eq!(
+            found.len(),
+            expected.len(),
+            "{told}: n{place} has some twice"
+        );
+        let before = first.get_or_insert_with(|| found.clone());
+        assert!(
+            *before == found,
+            "{told}: n{place} has another order than n0"
+        );
+    }
+}
