@@ -1,7 +1,8 @@
 //! NATS as a destination, with real servers: what each answer leads to, and what a lost connection,
 //! wrong credentials and a missing stream leave behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
@@ -15,7 +16,7 @@ use mns_endpoint::forward::{
 };
 use mns_endpoint::journal::NotificationKey;
 
-use crate::support::{Identity, Nats, NatsSetup};
+use crate::support::{Identity, Nats, NatsSetup, finish};
 
 /// How long something may take that is expected soon. Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -621,4 +622,49 @@ fn matches_observation(
     text: &str,
 ) -> bool {
     seen.weight == weight && seen.text.contains(text)
+}
+
+/// `cargo test` builds examples before it runs tests, beside the folder of this one; `cargo test
+/// --test it` does not.
+fn built_example(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let example = own.ancestors().nth(2).unwrap().join("examples").join(name);
+    assert!(
+        example.exists(),
+        "first: cargo build --locked --example {name}"
+    );
+    example
+}
+
+/// The consumers of `examples/consume`, one after the other on one stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_consumers_of_a_stream_get_each_notification() {
+    let Some(nats) = Nats::one(&NatsSetup::default()) else {
+        return;
+    };
+    let sink = start(&options(nats.urls()));
+    for id in ["M1", "M2", "M3"] {
+        until(&sink, &message(id, &format!("{id}!")), Result::is_ok)
+            .await
+            .unwrap();
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut python = Command::new(target.join("nats/bin/python"));
+    python.arg(root.join("examples/consume/consume.py"));
+    let rust = Command::new(built_example("consume"));
+    for (name, mut consumer) in [("python", python), ("rust", rust)] {
+        consumer.args([&nats.urls()[0], STREAM, name, "3"]);
+        let ended = tokio::task::spawn_blocking(move || finish(&mut consumer, b""));
+        let ended = ended.await.unwrap();
+        ended.assert(0, "");
+        let lines: Vec<&str> = ended.stdout.lines().collect();
+        let expected = ["M1", "M2", "M3"].map(|id| format!("1269128356620446/T/S/{id} {id}!"));
+        assert_eq!(lines, expected, "{name}");
+        let info = nats.json(0, "/jsz?consumers=true&streams=true");
+        let stream = &info["account_details"][0]["stream_detail"][0];
+        let consumers = stream["consumer_detail"].as_array().unwrap();
+        let of_name = consumers.iter().find(|it| it["name"] == name).unwrap();
+        assert_eq!(of_name["ack_floor"]["stream_seq"], 3, "{name}: {of_name}");
+    }
 }
