@@ -59,6 +59,7 @@ pub(super) struct Forward {
     pub(super) user: String,
     pub(super) password_file: PathBuf,
     pub(super) token_file: PathBuf,
+    pub(super) creds_file: PathBuf,
     pub(super) ack_timeout: Span,
     pub(super) monitors: Names,
     pub(super) url: String,

@@ -36,6 +36,7 @@ pub use forwarders::Forwarders;
 pub use gate::Gate;
 pub use handover::{Expected, Handover};
 pub use meters::{Meters, Trouble};
+pub(crate) use nats::CAN_SIGN;
 pub use nats::{NatsSink, Observation, Weight, examine};
 pub use outgoing::Outgoing;
 pub use settings::{

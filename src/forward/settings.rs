@@ -160,6 +160,8 @@ pub enum Login {
     },
     /// The file with a token.
     Token(PathBuf),
+    /// The file with a JWT and the seed of an nkey.
+    Credentials(PathBuf),
 }
 
 /// The files of TLS towards a destination.

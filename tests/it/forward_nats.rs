@@ -91,7 +91,7 @@ pub fn message(id: &str, text: &str) -> Outgoing {
 
 /// Sends again and again until the outcome is as expected.
 #[track_caller]
-fn until(
+pub fn until(
     sink: &NatsSink,
     outgoing: &Outgoing,
     expected: impl Fn(&Sent) -> bool,
@@ -110,12 +110,12 @@ fn until(
     }
 }
 
-fn is_stored(sent: &Sent) -> bool {
+pub fn is_stored(sent: &Sent) -> bool {
     sent.as_ref()
         .is_ok_and(|delivered| !delivered.is_duplicate())
 }
 
-fn is_down(reason: Reason) -> impl Fn(&Sent) -> bool {
+pub fn is_down(reason: Reason) -> impl Fn(&Sent) -> bool {
     move |sent| matches!(sent, Err(Failure::Down { reason: found, .. }) if *found == reason)
 }
 

@@ -43,6 +43,8 @@ mod faults;
 mod flood;
 mod forward_nats;
 mod forward_nats_cluster;
+#[cfg(feature = "nats-nkeys")]
+mod forward_nats_nkeys;
 mod golden;
 mod high_water;
 mod hostile;

@@ -32,8 +32,9 @@ const LAYERS: [&[&str]; 8] = [
 ];
 
 /// A crate and the files that may name it.
-const FENCES: [(&str, &[&str]); 24] = [
+const FENCES: [(&str, &[&str]); 25] = [
     ("async_nats", &["forward/nats/"]),
+    ("nkeys", &["forward/nats/creds.rs"]),
     ("prost", &["traces/"]),
     ("quick_xml", &["mns/xml.rs", "mns/document.rs"]),
     (

@@ -2,28 +2,33 @@
 
 use crate::config::ConfigError;
 use crate::config::forward::table::{Table, path};
-use crate::forward::{Login, TlsOptions};
+use crate::forward::{CAN_SIGN, Login, TlsOptions};
 
 pub(super) fn check_login(table: Table<'_>) -> Result<Login, ConfigError> {
     let raw = table.raw;
-    match (
-        raw.user.as_str(),
-        path(&raw.password_file),
-        path(&raw.token_file),
-    ) {
-        ("", None, None) => Ok(Login::None),
-        ("", None, Some(token)) => Ok(Login::Token(token)),
-        ("", Some(_), _) => Err(table.impossible("user", "", "password_file needs a user")),
-        (user, _, Some(_)) => Err(table.impossible(
-            "user",
-            user,
-            "a user with password_file, or token_file alone",
+    let files = [&raw.password_file, &raw.token_file, &raw.creds_file].map(|file| path(file));
+    match (raw.user.as_str(), files) {
+        ("", [None, None, None]) => Ok(Login::None),
+        ("", [None, Some(token), None]) => Ok(Login::Token(token)),
+        ("", [None, None, Some(file)]) if CAN_SIGN => Ok(Login::Credentials(file)),
+        ("", [None, None, Some(_)]) => Err(table.impossible(
+            "creds_file",
+            "",
+            "this program cannot sign with an nkey: build it with --features nats-nkeys",
         )),
-        (user, None, None) => Err(table.impossible("user", user, "password_file is needed")),
-        (user, Some(password_file), None) => Ok(Login::User {
+        ("", [Some(_), _, _]) => Err(table.impossible("user", "", "password_file needs a user")),
+        (user, [Some(password_file), None, None]) if !user.is_empty() => Ok(Login::User {
             user: user.to_owned(),
             password_file,
         }),
+        (user, [None, None, None]) => {
+            Err(table.impossible("user", user, "password_file is needed"))
+        }
+        (user, _) => Err(table.impossible(
+            "user",
+            user,
+            "a user with password_file, or token_file alone, or creds_file alone",
+        )),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 
 /// Keys that only a stream has.
-pub(super) const NATS_KEYS: [&str; 15] = [
+pub(super) const NATS_KEYS: [&str; 16] = [
     "servers",
     "stream",
     "create",
@@ -25,6 +25,7 @@ pub(super) const NATS_KEYS: [&str; 15] = [
     "user",
     "password_file",
     "token_file",
+    "creds_file",
     "ack_timeout",
     "monitors",
 ];

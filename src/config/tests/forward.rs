@@ -180,6 +180,8 @@ fn what_a_destination_cannot_be_stops_the_start() {
         ("replicas", "1", "set create = \"missing\" too"),
         ("user", "me", "password_file is needed"),
         ("password_file", "a", "password_file needs a user"),
+        #[cfg(not(feature = "nats-nkeys"))]
+        ("creds_file", "a", "build it with --features nats-nkeys"),
         ("certificate", "a", "certificate needs its private key"),
         ("private_key", "a", "private_key needs its certificate"),
     ]);

@@ -15,6 +15,7 @@ use tracing::warn;
 use crate::bounded;
 use crate::forward::nats::answer::detail;
 use crate::forward::nats::connection::{Connection, News, NotConnected};
+use crate::forward::nats::creds::Credentials;
 use crate::forward::{Login, NatsOptions, Reason};
 use crate::report::Report;
 use crate::tls_error;
@@ -63,19 +64,19 @@ pub(super) async fn connect(
 fn connect_options(
     options: &NatsOptions,
     name: &str,
-    login: Auth,
+    login: Proof,
     news: &Arc<News>,
     is_used: &Arc<AtomicBool>,
 ) -> ConnectOptions {
     let is_used = is_used.clone();
     // The client would connect again by itself, with what it has in its queue and files that it
     // read long ago. Without a login that fails, and with one try the client then ends.
-    let once = move |_nonce| {
+    let once = move |nonce: Vec<u8>| {
         let login = match is_used.load(Ordering::Acquire) {
-            true => Err(AuthError::new("this connection is not made again")),
-            false => Ok(login.clone()),
+            true => Err("this connection is not made again".to_owned()),
+            false => login.answer(&nonce),
         };
-        std::future::ready(login)
+        std::future::ready(login.map_err(AuthError::new))
     };
     let news = news.clone();
     let events = move |event| {
@@ -104,33 +105,63 @@ fn connect_options(
     connect
 }
 
+/// What proves who we are.
+#[derive(Default)]
+struct Proof {
+    auth: Auth,
+    /// Signs what the server asks for.
+    credentials: Option<Credentials>,
+}
+
+impl Proof {
+    fn answer(&self, nonce: &[u8]) -> Result<Auth, String> {
+        let mut auth = self.auth.clone();
+        if let Some(credentials) = &self.credentials {
+            let (public_key, signature) = credentials.sign(nonce)?;
+            auth.signature = Some(signature);
+            auth.jwt.clone_from(&credentials.jwt);
+            // A JWT has the key in it.
+            auth.nkey = credentials.jwt.is_none().then_some(public_key);
+        }
+        Ok(auth)
+    }
+}
+
 /// Who we are, read again.
-async fn login(login: &Login) -> Result<Auth, NotConnected> {
-    let mut auth = Auth::new();
+async fn login(login: &Login) -> Result<Proof, NotConnected> {
+    let mut proof = Proof::default();
     match login {
         Login::None => {}
         Login::User {
             user,
             password_file,
         } => {
-            auth.username = Some(user.clone());
-            auth.password = Some(secret(password_file).await?);
+            proof.auth.username = Some(user.clone());
+            proof.auth.password = Some(first_line(&secret(password_file).await?));
         }
-        Login::Token(file) => auth.token = Some(secret(file).await?),
+        Login::Token(file) => proof.auth.token = Some(first_line(&secret(file).await?)),
+        Login::Credentials(file) => {
+            let credentials = Credentials::parse(&secret(file).await?);
+            let wanted = "it holds no JWT with the seed of an nkey, and no seed alone";
+            proof.credentials = Some(credentials.ok_or_else(|| unreadable(file, &wanted))?);
+        }
     }
-    Ok(auth)
+    Ok(proof)
 }
 
-/// The first line of a file.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A file with a secret.
 async fn secret(path: &Path) -> Result<String, NotConnected> {
     let file: PathBuf = path.to_owned();
     let read = tokio::task::spawn_blocking(move || bounded::read_text(&file, SECRET_BYTES_MAX));
-    let text = match read.await {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => return Err(unreadable(path, &error)),
-        Err(ended) => return Err(unreadable(path, &ended)),
-    };
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    match read.await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(error)) => Err(unreadable(path, &error)),
+        Err(ended) => Err(unreadable(path, &ended)),
+    }
 }
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> NotConnected {

@@ -7,11 +7,13 @@
 mod answer;
 mod connect;
 mod connection;
+mod creds;
 mod examine;
 mod link;
 mod monitor;
 mod sink;
 mod stream;
 
+pub(crate) use creds::CAN_SIGN;
 pub use examine::{Observation, Weight, examine};
 pub use sink::NatsSink;
