@@ -10,6 +10,7 @@ use async_nats::jetstream::ContextBuilder;
 use async_nats::{
     Auth, AuthError, Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr,
 };
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::bounded;
@@ -20,8 +21,10 @@ use crate::forward::{Login, NatsOptions, Reason};
 use crate::report::Report;
 use crate::tls_error;
 
-/// For name look-up, TCP, TLS and login together.
+/// For TCP, TLS and login at one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For name look-up and all addresses of a server together: the client does not bound a look-up.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the server has to answer a ping. Two that stay unanswered end the connection, so a
 /// server that hangs costs some three seconds; the library's own interval costs three minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,17 +42,17 @@ pub(super) async fn connect(
     name: &str,
     in_flight: usize,
 ) -> Result<Connection, NotConnected> {
-    let address: ServerAddr = server.parse().map_err(|error: io::Error| NotConnected {
-        reason: Reason::Disconnected,
-        detail: detail(&format!("{server}: {error}")),
-    })?;
+    let address: ServerAddr = server
+        .parse()
+        .map_err(|error: io::Error| disconnected(server, &error.to_string()))?;
     let news = Arc::new(News::new());
     let is_used = Arc::new(AtomicBool::new(false));
     let login = login(&options.login).await?;
-    let client = connect_options(options, name, login, &news, &is_used)
-        .connect(address)
-        .await
-        .map_err(|error| not_connected(server, &error))?;
+    let connecting = connect_options(options, name, login, &news, &is_used).connect(address);
+    let client = match timeout(SERVER_TIMEOUT, connecting).await {
+        Ok(connected) => connected.map_err(|error| not_connected(server, &error))?,
+        Err(_late) => return Err(disconnected(server, "it did not answer in time")),
+    };
     is_used.store(true, Ordering::Release);
     warn_of_old(server, &client);
     let context = ContextBuilder::new()
@@ -168,6 +171,13 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> NotConnected {
     NotConnected {
         reason: Reason::Forbidden,
         detail: detail(&format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+fn disconnected(server: &str, why: &str) -> NotConnected {
+    NotConnected {
+        reason: Reason::Disconnected,
+        detail: detail(&format!("{server}: {why}")),
     }
 }
 
