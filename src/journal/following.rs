@@ -1,8 +1,31 @@
 //! What a follower in the same process gets of the journal.
 
-use crate::journal::{HighWaterMark, Hold, Journal};
+use std::io;
+use std::sync::Arc;
+
+use crate::clock::SystemClock;
+use crate::journal::shared::Shared;
+use crate::journal::{HighWaterMark, Hold, Journal, LogFiles, Recovered, Settings, Tee};
 
 impl Journal {
+    /// Like [`start`](Self::start), with all that there is kept until the [`Hold`] is dropped. The
+    /// writer deletes old files as soon as it starts: a follower that took its hold afterwards
+    /// could find that its files are gone.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn start_held(
+        files: LogFiles,
+        settings: Settings,
+        tee: Option<Tee>,
+    ) -> io::Result<(Self, Recovered, Hold)> {
+        let clock = Arc::new(SystemClock);
+        let shared = Arc::new(Shared::new(clock.clone()));
+        let hold = shared.holds.hold();
+        let (journal, recovered) = Self::start_with(shared, clock, files, settings, tee)?;
+        Ok((journal, recovered, hold))
+    }
+
     /// How far the endpoint log is committed.
     #[must_use]
     pub fn high_water_mark(&self) -> HighWaterMark {

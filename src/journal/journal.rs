@@ -60,6 +60,17 @@ impl Journal {
     /// Those of [`start`](Self::start).
     pub fn start_by(
         clock: Arc<dyn Clock>,
+        files: LogFiles,
+        settings: Settings,
+        tee: Option<Tee>,
+    ) -> io::Result<(Self, Recovered)> {
+        let shared = Arc::new(Shared::new(clock.clone()));
+        Self::start_with(shared, clock, files, settings, tee)
+    }
+
+    pub(super) fn start_with(
+        shared: Arc<Shared>,
+        clock: Arc<dyn Clock>,
         mut files: LogFiles,
         settings: Settings,
         tee: Option<Tee>,
@@ -70,7 +81,6 @@ impl Journal {
         // Room for as many refusals as pushes, one request to reopen and one close.
         let (queue, commands) =
             mpsc::sync_channel(limits.entries_max.saturating_mul(2).saturating_add(2));
-        let shared = Arc::new(Shared::new(clock.clone()));
         let seen =
             (settings.duplicates != Duplicates::Off).then(|| RecentNotifications::load(&files));
         let fingerprints = seen.as_ref().map(RecentNotifications::key);
@@ -84,8 +94,7 @@ impl Journal {
                 None
             }
         };
-        let commit_log_meters = &shared.meters.commit_log;
-        commit_log_meters.note_replay(&recovered.replayed);
+        shared.meters.commit_log.note_replay(&recovered.replayed);
         let storage = Storage::new(logs, commit_log, &settings, shared.meters.clone());
         let writer = Writer::new(
             storage,

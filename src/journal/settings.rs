@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::journal::Limits;
+use crate::journal::{Limits, Numbering};
 
 /// How the journal writes its files.
 #[derive(Debug, Clone)]
@@ -49,6 +49,18 @@ pub enum SyncMode {
     /// When the kernel writes back: a power cut loses what was acknowledged in the last half minute
     /// or so.
     Os,
+}
+
+impl Settings {
+    /// What the numbers of rotated files say of their age. Without a size for rotation it is left
+    /// to logrotate.
+    #[must_use]
+    pub fn numbering(&self) -> Numbering {
+        match self.rotate_bytes {
+            Some(_) => Numbering::Ascending,
+            None => Numbering::Descending,
+        }
+    }
 }
 
 impl fmt::Display for SyncMode {
