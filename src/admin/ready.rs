@@ -1,5 +1,7 @@
 //! The parts of being ready, and the answer that they make.
 
+use std::borrow::Cow;
+
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -10,7 +12,7 @@ use crate::admin::respond::verdict;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// What it is about.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it is as it should be; `None` for a part that the verdict does not depend on.
     pub is_ready: Option<bool>,
     /// What is known of it: numbers with their unit in the name, booleans, words of the
@@ -24,7 +26,7 @@ pub(super) fn parts_json(parts: &[Part]) -> serde_json::Map<String, serde_json::
         let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));
         let members = verdict.into_iter().chain(part.facts.iter().cloned());
         let members = members.map(|(name, value)| (name.to_owned(), value));
-        (part.name.to_owned(), members.collect())
+        (part.name.clone().into_owned(), members.collect())
     };
     parts.iter().map(json).collect()
 }

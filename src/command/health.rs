@@ -143,6 +143,10 @@ fn sentence(name: &str, part: &Value) -> String {
         },
         "stop" => "stop: serve is stopping, or waits for server.drain_delay".to_owned(),
         "sync" => "sync: one has been under way for too long: see the disk of logs.dir".to_owned(),
+        name if name.starts_with("forward.") => format!(
+            "{name}: the backlog is full: the destination is away, or slower than the pushes; see \
+             the diagnostic log of serve"
+        ),
         other => format!("{other}: not ready"),
     }
 }

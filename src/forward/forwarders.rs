@@ -9,17 +9,41 @@ use tracing::error;
 use crate::forward::forwarder::{Forwarder, Gateway};
 use crate::forward::gate::Gate;
 use crate::forward::handover::Handover;
+use crate::forward::meters::Meters;
 use crate::forward::source::Source;
-use crate::forward::{Settings, Sink};
+use crate::forward::{Settings, Sink, WhenFull};
 use crate::journal::Hold;
 
 /// All forwarders of a process.
 #[derive(Default)]
 pub struct Forwarders {
     running: Vec<Forwarder>,
+    vitals: Vec<Vitals>,
     handover: Handover,
     /// For those that could not start: nothing is deleted that they may need once they are mended.
     held: Vec<Hold>,
+}
+
+/// The state of a forwarder, for metrics and readiness. One that could not start has it too.
+#[derive(Debug, Clone)]
+pub struct Vitals {
+    /// The name of its destination.
+    pub name: String,
+    /// What requests ask of it.
+    pub gate: Arc<Gate>,
+    /// What it has done.
+    pub meters: Arc<Meters>,
+    when_full: WhenFull,
+}
+
+impl Vitals {
+    /// Whether pushes should be sent here as far as this destination goes. Only a full backlog
+    /// says no: a destination that is away is away for every replica, and if all of them were
+    /// unready, MNS would find no open door.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.when_full == WhenFull::Skip || !self.gate.is_full()
+    }
 }
 
 impl Forwarders {
@@ -42,15 +66,33 @@ impl Forwarders {
             hold: hold(),
             answers,
         };
-        match Forwarder::start(source, settings, sink, gateway) {
-            Ok(forwarder) => self.running.push(forwarder),
+        let when_full = settings.when_full;
+        let meters = match Forwarder::start(source, settings, sink, gateway) {
+            Ok(forwarder) => {
+                let meters = forwarder.meters().clone();
+                self.running.push(forwarder);
+                meters
+            }
             Err(error) => {
-                error!(destination = name, %error, "Nothing is forwarded to a destination until \
+                error!(destination = %name, %error, "Nothing is forwarded to a destination until \
                     the next start: what is accepted is kept in the logs for it");
                 gate.end();
                 self.held.push(spare);
+                Arc::default()
             }
-        }
+        };
+        self.vitals.push(Vitals {
+            name,
+            gate,
+            meters,
+            when_full,
+        });
+    }
+
+    /// The state of all of them, those that could not start included.
+    #[must_use]
+    pub fn vitals(&self) -> &[Vitals] {
+        &self.vitals
     }
 
     /// Those that run.

@@ -39,8 +39,6 @@ pub struct Meters {
     pub in_flight_bytes: AtomicU64,
     /// Whether there is a connection.
     pub is_connected: AtomicBool,
-    /// Rotated files that are older than `logs.keep` and are kept for this destination.
-    pub held_files: AtomicU64,
     /// How long the destination took to acknowledge.
     pub ack: DurationHistogram,
     /// When the destination acknowledged last, in seconds since 1970; 0 for never.
@@ -78,7 +76,6 @@ impl Default for Meters {
             in_flight: zero(),
             in_flight_bytes: zero(),
             is_connected: AtomicBool::new(false),
-            held_files: zero(),
             ack: DurationHistogram::default(),
             last_delivery_seconds: zero(),
             state: Mutex::new(None),

@@ -32,7 +32,7 @@ pub use answers::{Answers, Forwarded, NotForwarded, Waiting};
 pub use cursor::{Counts, CursorError, CursorFile, Gap, Progress};
 pub use dead_letters::{DeadLetters, NotBuried, Verdict};
 pub use forwarder::{Forwarder, Gateway, StartError};
-pub use forwarders::Forwarders;
+pub use forwarders::{Forwarders, Vitals};
 pub use gate::Gate;
 pub use handover::{Expected, Handover};
 pub use meters::{Meters, Trouble};

@@ -11,8 +11,11 @@ use tracing::error;
 
 use crate::admin::Inspector;
 use crate::clock::{Clock as _, SystemClock};
+use crate::forward::Vitals;
 use crate::metrics::families::Families;
-use crate::metrics::{inspector, journal, net, process, quarantine, requests, traces, trust};
+use crate::metrics::{
+    forward, inspector, journal, net, process, quarantine, requests, traces, trust,
+};
 use crate::net::{Counters, Tls};
 use crate::server::Endpoint;
 
@@ -26,6 +29,7 @@ struct EndpointCollector {
     connections: Arc<Counters>,
     tls: Option<Arc<Tls>>,
     inspector: Arc<Inspector>,
+    forwarders: Vec<Vitals>,
 }
 
 /// The standard metrics of a process, under names without our prefix.
@@ -40,6 +44,7 @@ pub(crate) fn text_of(
     connections: Arc<Counters>,
     tls: Option<Arc<Tls>>,
     inspector: Arc<Inspector>,
+    forwarders: Vec<Vitals>,
 ) -> impl Fn() -> String + Send + Sync + 'static {
     let mut registry = Registry::default();
     let started = SystemClock.now();
@@ -50,6 +55,7 @@ pub(crate) fn text_of(
         connections,
         tls,
         inspector,
+        forwarders,
     }));
     move || {
         let mut metrics = String::new();
@@ -77,6 +83,7 @@ impl Collector for EndpointCollector {
         trust::write(families, &endpoint.gate.load().verifier.certificates())?;
         journal::write(families, &endpoint.journal)?;
         quarantine::write(families, &endpoint.quarantine)?;
+        forward::write(families, &self.forwarders)?;
         traces::write(families, &endpoint.traces)?;
         inspector::write(families, &self.inspector)?;
         families.gauge(

@@ -77,8 +77,25 @@ impl Families<'_> {
         help: &str,
         durations: &DurationHistogram,
     ) -> fmt::Result {
-        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
         self.histogram(name, help, &durations.counted(), seconds)
+    }
+
+    /// A histogram in seconds for each set of labels.
+    pub(super) fn durations_each<'a, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        members: impl IntoIterator<Item = (Labels<'a, N>, &'a DurationHistogram)>,
+    ) -> fmt::Result {
+        let mut family = self.describe(name, help, MetricType::Histogram)?;
+        for (labels, durations) in members {
+            write_histogram(
+                family.encode_family(&labels)?,
+                &durations.counted(),
+                seconds,
+            )?;
+        }
+        Ok(())
     }
 
     pub(super) fn sizes<const N: usize>(
@@ -104,15 +121,8 @@ impl Families<'_> {
         counted: &Counted,
         unit: impl Fn(u64) -> f64,
     ) -> fmt::Result {
-        let bound = |bound: Option<u64>| bound.map_or(f64::INFINITY, &unit);
-        let buckets: Vec<(f64, u64)> = counted
-            .buckets
-            .iter()
-            .map(|(end, count)| (bound(*end), *count))
-            .collect();
-        let count = counted.buckets.iter().map(|(_, count)| count).sum();
-        let mut metric = self.describe(name, help, MetricType::Histogram)?;
-        metric.encode_histogram::<[(&str, &str); 0]>(unit(counted.sum), count, &buckets, None)
+        let metric = self.describe(name, help, MetricType::Histogram)?;
+        write_histogram(metric, counted, unit)
     }
 
     fn describe<'s>(
@@ -123,6 +133,25 @@ impl Families<'_> {
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
         self.0.encode_descriptor(name, help, None, kind)
     }
+}
+
+fn seconds(us: u64) -> f64 {
+    Duration::from_micros(us).as_secs_f64()
+}
+
+fn write_histogram(
+    mut metric: MetricEncoder<'_>,
+    counted: &Counted,
+    unit: impl Fn(u64) -> f64,
+) -> fmt::Result {
+    let bound = |bound: Option<u64>| bound.map_or(f64::INFINITY, &unit);
+    let buckets: Vec<(f64, u64)> = counted
+        .buckets
+        .iter()
+        .map(|(end, count)| (bound(*end), *count))
+        .collect();
+    let count = counted.buckets.iter().map(|(_, count)| count).sum();
+    metric.encode_histogram::<[(&str, &str); 0]>(unit(counted.sum), count, &buckets, None)
 }
 
 /// The library only has gauges of `i64`.

@@ -103,6 +103,11 @@ fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
         "Files that were deleted because they were older than logs.keep",
         load(&meters.deletions),
     )?;
+    families.gauge(
+        "log_held_files",
+        "Rotated endpoint logs older than logs.keep that a destination still needs",
+        load(&meters.held_files),
+    )?;
     families.counter(
         "duplicates",
         "Notifications that were on disk already when they came again",

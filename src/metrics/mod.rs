@@ -5,6 +5,7 @@
 
 mod collector;
 mod families;
+mod forward;
 mod inspector;
 mod journal;
 mod net;

@@ -30,9 +30,15 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap()
 }
 
-/// All that can be scraped: of an endpoint that has accepted a push, and of one with TLS.
+/// All that can be scraped: of an endpoint that has accepted a push and has a destination, and of
+/// one with TLS.
 pub fn scrape() -> String {
-    let (plain, admin) = bench(|options| options);
+    let (plain, admin) = bench(|options| {
+        options
+            .set("forward.orders.to", "nats")
+            // Nobody listens there.
+            .set("forward.orders.servers", "nats://127.0.0.1:1")
+    });
     plain.accept(&plain.draft().sign(&key(512)));
     let identity = tempfile::tempdir().unwrap();
     Identity::new().write(identity.path());

@@ -45,6 +45,7 @@ mod forward_nats;
 mod forward_nats_cluster;
 #[cfg(feature = "nats-nkeys")]
 mod forward_nats_nkeys;
+mod forward_serve;
 mod golden;
 mod high_water;
 mod hostile;

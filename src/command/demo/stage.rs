@@ -21,6 +21,7 @@ use crate::command::serve::self_signed::SelfSigned;
 use crate::command::serve::{assemble, inspector_token};
 use crate::config::{self, Config, Sources};
 use crate::emulator::{Chaos, Emulator, Options, Signer, Status};
+use crate::forward::Forwarders;
 use crate::journal::{FileOptions, Journal, LogFiles};
 use crate::mns::api::{NotifyStrategy, SubscriptionAttributes};
 use crate::mns::{AccessKey, ContentFormat};
@@ -175,6 +176,7 @@ impl Stage {
             endpoint: self.endpoint.clone(),
             tls: None,
             exporter: None,
+            forwarders: Forwarders::default(),
         };
         let admin = admin_listener::start(listener, &running, &Arc::default());
         Ok((admin, page))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
@@ -20,7 +20,8 @@ use crate::command::serve::address::public_address;
 use crate::command::serve::running::Running;
 use crate::config::Config;
 use crate::disk::{Disk as _, FileId, RealDisk};
-use crate::journal::{Chain, Format, Horizon, Journal, Log, Names, Numbering, Space};
+use crate::forward::Vitals;
+use crate::journal::{Chain, Format, Horizon, Journal, Log, Names, Space};
 use crate::metrics;
 use crate::net::{self, Counters, Frontend, Limits};
 use crate::server::{Endpoint, RequestDetail};
@@ -68,23 +69,26 @@ pub(crate) fn start(
     let low_water_bytes = running.started.journal.low_water_bytes;
     let stop = CancellationToken::new();
     let (shown, shown_tls) = (endpoint.clone(), tls.clone());
+    let forwarders = running.forwarders.vitals().to_vec();
+    let (asked, listed) = (forwarders.clone(), forwarders.clone());
     let inspector = Inspector::new(
         about(running),
         endpoint.clone(),
         log_source(running),
         running.zone.clone(),
-        move || parts(&shown, low_water_bytes, shown_tls.as_deref()),
+        move || parts(&shown, low_water_bytes, shown_tls.as_deref(), &listed),
         stop.clone(),
     );
     tokio::spawn(inspector.clone().watch());
     let sources = Sources {
         is_alive: Box::new(move || !alive.journal.health().is_stuck()),
-        parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref())),
+        parts: Box::new(move || parts(&ready, low_water_bytes, tls.as_deref(), &asked)),
         metrics: Box::new(metrics::text_of(
             endpoint,
             counters.clone(),
             running.tls.clone(),
             inspector.clone(),
+            forwarders,
         )),
         inspector,
     };
@@ -105,11 +109,7 @@ fn log_source(running: &Running) -> LogSource {
         dir: running.started.log_dir.clone(),
         port: running.address.port(),
     };
-    // Who switches rotation off leaves it to logrotate.
-    let numbering = match running.started.journal.rotate_bytes {
-        Some(_) => Numbering::Ascending,
-        None => Numbering::Descending,
-    };
+    let numbering = running.started.journal.numbering();
     let (endpoint, live) = (running.endpoint.clone(), names.live(Log::Endpoint));
     LogSource {
         quarantine: names.quarantine(),
@@ -183,11 +183,16 @@ fn about(running: &Running) -> About {
     }
 }
 
-fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> Vec<Part> {
+fn parts(
+    endpoint: &Endpoint,
+    low_water_bytes: u64,
+    tls: Option<&net::Tls>,
+    forwarders: &[Vitals],
+) -> Vec<Part> {
     let (journal, draining) = (&endpoint.journal, endpoint.draining.is_cancelled());
     let health = journal.health();
-    let part = |name, is_ready, facts| Part {
-        name,
+    let part = |name: &'static str, is_ready, facts| Part {
+        name: name.into(),
         is_ready,
         facts,
     };
@@ -228,7 +233,26 @@ fn parts(endpoint: &Endpoint, low_water_bytes: u64, tls: Option<&net::Tls>) -> V
             vec![("not_after_seconds", json!(end.as_secs()))],
         )
     }));
+    parts.extend(forwarders.iter().map(forward_part));
     parts
+}
+
+fn forward_part(vitals: &Vitals) -> Part {
+    let Vitals {
+        name, gate, meters, ..
+    } = vitals;
+    let load = |count: &AtomicU64| json!(count.load(Ordering::Relaxed));
+    let is_connected = meters.is_connected.load(Ordering::Relaxed);
+    Part {
+        name: format!("forward.{name}").into(),
+        is_ready: Some(vitals.is_ready()),
+        facts: vec![
+            ("connected", json!(is_connected)),
+            ("ended", json!(gate.has_ended())),
+            ("backlog_bytes", load(&meters.backlog_bytes)),
+            ("backlog_seconds", load(&meters.backlog_seconds)),
+        ],
+    }
 }
 
 /// The accepted owners and topics. The names are those of the configuration keys.

@@ -3,6 +3,8 @@
 pub(super) mod address;
 pub(super) mod admin_listener;
 mod announcement;
+mod assembly;
+mod forwarding;
 pub(super) mod inspector_token;
 mod listeners;
 pub(super) mod running;
@@ -11,4 +13,5 @@ mod serve;
 mod traces;
 mod warnings;
 
-pub(super) use serve::{Serve, assemble};
+pub(super) use assembly::assemble;
+pub(super) use serve::Serve;

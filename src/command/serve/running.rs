@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::forward::Forwarders;
 use crate::net::Tls;
 use crate::server::{Endpoint, Gate};
 use crate::traces::Exporter;
@@ -44,6 +45,8 @@ pub(crate) struct Running {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Sends traces, if they are enabled.
     pub(crate) exporter: Option<Exporter>,
+    /// Hands accepted notifications on.
+    pub(crate) forwarders: Forwarders,
 }
 
 impl Certificates {

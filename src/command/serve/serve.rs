@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use jiff::tz::TimeZone;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
@@ -15,18 +14,19 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock::{Clock, SystemClock};
 use crate::command::Configuration;
 use crate::command::serve::announcement::{Start, announce};
+use crate::command::serve::assembly::{assemble, open_files, quarantine, start_journal};
 use crate::command::serve::running::{Certificates, Running};
 use crate::command::serve::self_signed::SelfSigned;
-use crate::command::serve::{admin_listener, inspector_token, listeners, traces, warnings};
+use crate::command::serve::{
+    admin_listener, forwarding, inspector_token, listeners, traces, warnings,
+};
 use crate::command::stdout::{self, Stdout};
 
 use crate::config::{self, Config};
-use crate::journal::{FileOptions, Journal, JournalError, LogFiles, Names};
+use crate::journal::{Journal, JournalError};
 use crate::net::{self, Counters, Frontend, Tls, Workers};
-use crate::quarantine::{self, Quarantine};
 use crate::server::{self, Endpoint};
 use crate::signals::{Asked, Signals};
 use crate::telemetry;
@@ -85,8 +85,7 @@ impl Serve {
                 .then_some((&config.log_dir, config.log_mode)),
         )?;
         let mut stdout = Stdout::new(config.stdout);
-        let (journal, recovered) = Journal::start(files, config.journal.clone(), stdout.take_tee())
-            .with_context(|| format!("cannot recover the logs in {}", config.log_dir.display()))?;
+        let (journal, recovered, held) = start_journal(files, &config, stdout.take_tee())?;
         warnings::of_the_logs(&config, &recovered);
         warnings::of_the_configuration(&config, &self.trust);
         listeners::warn_without_ipv6(&config, address);
@@ -99,6 +98,9 @@ impl Serve {
         let quarantine = quarantine(&config, address.port());
         let mut endpoint = assemble(&config, &certificates, journal, quarantine, zone.clone());
         let exporter = traces::start(&config, &mut endpoint)?;
+        let forwarders = forwarding::start(&config, &mut endpoint, address.port(), &zone);
+        // Each of them has its own by now.
+        drop(held);
         let endpoint = Arc::new(endpoint);
         let show_address = self.configuration.show_address_command(&config, address);
         inspector_token::add(&mut config, address.port());
@@ -122,6 +124,7 @@ impl Serve {
             endpoint,
             tls,
             exporter,
+            forwarders,
         };
         self.serve_until_stopped(running, listeners, admin, &mut signals)
             .await?;
@@ -187,6 +190,8 @@ impl Serve {
             closed = closing => closed,
             signal = signals.again() => bail!("ended at once by a second {signal}"),
         };
+        // After the journal: what it has committed last may still be sent.
+        running.forwarders.stop().await;
         tokio::join!(admin.stop(), traces::stop(running.exporter));
         log_counts(&counters, &endpoint.journal);
         stdout::log_dropped(endpoint.journal.meters());
@@ -210,52 +215,6 @@ impl Serve {
             warnings::of_the_configuration(&config, &self.trust);
         }
     }
-}
-
-fn open_files(config: &Config, port: u16) -> anyhow::Result<LogFiles> {
-    let options = FileOptions {
-        dir: config.log_dir.clone(),
-        port,
-        mode: config.log_mode,
-    };
-    options.demand_files()?;
-    Ok(LogFiles::open(options)?)
-}
-
-/// The quarantine. If it cannot be used, pushes are served nevertheless.
-fn quarantine(config: &Config, port: u16) -> Quarantine {
-    let dir = Names {
-        dir: config.log_dir.clone(),
-        port,
-    }
-    .quarantine();
-    let options = quarantine::Options {
-        dir,
-        mode: config.log_mode,
-        bytes_max: config.quarantine_bytes,
-    };
-    Quarantine::start(options).unwrap_or_else(|error| {
-        warn!(%error, "Refused requests cannot be kept: see logs.quarantine_bytes");
-        Quarantine::off()
-    })
-}
-
-pub(crate) fn assemble(
-    config: &Config,
-    certificates: &Certificates,
-    journal: Journal,
-    quarantine: Quarantine,
-    zone: TimeZone,
-) -> Endpoint {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Endpoint::new(server::Parts {
-        gate: certificates.gate(config, clock.clone()),
-        journal,
-        settings: config.server.clone(),
-        quarantine,
-        clock,
-        zone,
-    })
 }
 
 /// Drains: reports unhealthy and still serves for `server.drain_delay`, then accepts no more

@@ -82,11 +82,13 @@ fn destinations_are_read_from_a_file_the_environment_and_flags_and_have_defaults
 
 #[test]
 fn without_a_sink_no_table_is_obeyed_so_none_is_taken() {
-    let error = load(&[], &[("forward.orders.to", "nats")]).unwrap_err();
+    let error = load(&[], &HTTP).unwrap_err();
     assert!(
-        error.starts_with("forward.orders.to = \"nats\": this version forwards to no such"),
+        error.starts_with("forward.hook.to = \"http\": this version forwards to \"nats\" only"),
         "{error}"
     );
+    let nats = load(&[], &[("forward.orders.to", "nats")]).unwrap();
+    assert_eq!(nats.forward.len(), 1);
     assert!(load(&[], &[]).unwrap().forward.is_empty());
 }
 

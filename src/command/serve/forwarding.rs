@@ -1,0 +1,74 @@
+//! The forwarders of `serve`: they start before the first push and stop after the journal.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::disk::RealDisk;
+use crate::forward::{Destination, Forwarders, NatsSink, Source};
+use crate::journal::Names;
+use crate::server::Endpoint;
+
+/// Starts a forwarder for each destination, and makes pushes ask them.
+pub(super) fn start(
+    config: &Config,
+    endpoint: &mut Endpoint,
+    port: u16,
+    zone: &TimeZone,
+) -> Forwarders {
+    let names = Names {
+        dir: config.log_dir.clone(),
+        port,
+    };
+    warn_of_unused_cursors(config, &names);
+    let source = Source {
+        disk: Arc::new(RealDisk),
+        names,
+        numbering: config.journal.numbering(),
+        mode: config.log_mode,
+        mark: endpoint.journal.high_water_mark(),
+        zone: zone.clone(),
+        clock: endpoint.clock.clone(),
+    };
+    // The name of this replica in what is sent.
+    let host = rustix::system::uname();
+    let replica = format!("{}:{port}", host.nodename().to_string_lossy());
+    let mut forwarders = Forwarders::default();
+    for settings in &config.forward {
+        match &settings.destination {
+            Destination::Nats(options) => {
+                let sink = NatsSink::start(settings, options, &replica);
+                forwarders.add(&source, settings.clone(), sink, || endpoint.journal.hold());
+            }
+            // The configuration rejects it: there is no sink for it.
+            Destination::Http(_) => {}
+        }
+    }
+    endpoint.handover = forwarders.take_handover();
+    forwarders
+}
+
+/// A cursor without a table keeps no files. If the table comes back, its destination lacks what
+/// was deleted in the meantime.
+fn warn_of_unused_cursors(config: &Config, names: &Names) {
+    let Ok(entries) = std::fs::read_dir(&names.dir) else {
+        return;
+    };
+    let end = format!(".{}.cursor", names.port);
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|file| {
+            let rest = file.strip_prefix(".forward.")?;
+            rest.strip_suffix(end.as_str())
+        });
+        let Some(name) = name else { continue };
+        if !config.forward.iter().any(|settings| settings.name == name) {
+            let path = entry.path();
+            warn!(destination = name, path = %path.display(), "Nothing is forwarded to a \
+                destination that has a cursor, because the configuration has no table of its \
+                name: no logs are kept for it. Delete the cursor, or restore the table");
+        }
+    }
+}
