@@ -16,6 +16,7 @@ use crate::command::demo::Demo;
 use crate::command::emulator::EmulatorCommand;
 use crate::command::exit::{EXIT_CONFIG, EXIT_DIFFERS};
 use crate::command::explain::Explain;
+use crate::command::forward::Forward;
 use crate::command::health::Health;
 use crate::command::inspect::Inspect;
 use crate::command::logs::Logs;
@@ -62,6 +63,7 @@ enum Command {
     Publish(Publish),
     Certificate(Certificate),
     Logs(Logs),
+    Forward(Forward),
     Check(Check),
     Health(Health),
     Inspect(Inspect),
@@ -90,6 +92,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
         Command::Logs(logs) => logs.run().await,
+        Command::Forward(forward) => forward.run(),
         Command::Check(check) => check.run().await,
         Command::Topic(topic) => topic.run().await,
         Command::Subscription(subscription) => subscription.run().await,

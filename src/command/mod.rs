@@ -18,6 +18,7 @@ mod emulator;
 mod exit;
 mod explain;
 mod format;
+mod forward;
 mod health;
 mod input;
 mod inspect;

@@ -13,7 +13,7 @@ use mns_endpoint::mns::ContentFormat;
 
 use crate::admin::get;
 use crate::support::{
-    CertificateHost, Draft, Endpoint, Nats, NatsSetup, Options, eventually, key, until,
+    CertificateHost, Draft, Endpoint, Nats, NatsSetup, Options, eventually, key, run, until,
 };
 
 const STREAM: &str = "MNS";
@@ -296,4 +296,51 @@ async fn a_start_deletes_no_old_log_that_a_destination_needs() {
         (!rotated[0].exists()).then_some(())
     });
     endpoint.stop();
+}
+
+/// Nobody listens at the destination.
+#[test]
+fn status_says_how_far_a_stopped_endpoint_is() {
+    let host = CertificateHost::serving(&key(512));
+    let tables = [
+        ("forward.orders.to", "nats"),
+        ("forward.orders.servers", "nats://127.0.0.1:1"),
+    ];
+    let options = Options::trusting(host.prefix());
+    let options = tables
+        .into_iter()
+        .fold(options, |options, (key, value)| options.set(key, value));
+    let endpoint = Endpoint::start(&options);
+    let address = endpoint.address.to_string();
+    let draft = Draft::new(ContentFormat::Xml, "m", &host.url("x.pem"));
+    assert_eq!(endpoint.exchange(&draft.sign(&key(512)).wire()).status, 201);
+    let file = cursor(&endpoint, "orders");
+    let (_printed, dir) = endpoint.stop();
+    let sets = tables.map(|(key, value)| format!("{key}={value}"));
+    let status = |further: &[&str]| {
+        let mut arguments = vec!["forward", "status", "--log-dir", "logs"];
+        arguments.extend(["--listen", address.as_str()]);
+        for set in &sets {
+            arguments.extend(["--set", set.as_str()]);
+        }
+        arguments.extend(further);
+        run(dir.path(), &arguments)
+    };
+    status(&["orders"]).assert(
+        0,
+        "orders (nats MNS): 0 delivered, 0 dead letters, 0 skipped, 0 gaps; ",
+    );
+    let told = status(&["--output", "json"]);
+    let object: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(
+        (&object["name"], &object["state"]),
+        (&"orders".into(), &"saved".into())
+    );
+    assert!(object["backlog_bytes"].as_u64().unwrap() > 0, "{object}");
+    status(&["others"]).assert(1, "the configuration has no table [forward.others]");
+
+    fs::write(&file, "x").unwrap();
+    status(&[]).assert(1, "orders (nats MNS): is not forwarded to: ");
+    fs::remove_file(&file).unwrap();
+    status(&[]).assert(0, "orders (nats MNS): has not started yet");
 }

@@ -1,0 +1,6 @@
+//! `forward`: a file for each command.
+
+mod forward;
+mod status;
+
+pub(super) use forward::Forward;

@@ -1,0 +1,170 @@
+//! `forward status`: the saved state of each destination, also without a running `serve`.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::command::Configuration;
+use crate::command::client::service::Output;
+use crate::command::stdout::printer;
+use crate::config::Config;
+use crate::disk::RealDisk;
+use crate::forward::{CursorFile, Progress, Settings};
+use crate::journal::{Chain, Horizon, Names, json_text};
+
+/// Show how far each destination is.
+///
+/// Reads the cursors of the destinations and the length of the endpoint log in logs.dir; changes
+/// nothing and may run beside serve, which saves a cursor once a second. Ends with 1 if a cursor
+/// cannot be used: nothing is forwarded to its destination then.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint forward status
+  mns-endpoint forward status orders --output json")]
+pub(super) struct Status {
+    /// The destination [default: all].
+    name: Option<String>,
+    #[command(flatten)]
+    configuration: Configuration,
+    /// How it is printed: as lines, or as one JSON object for each destination.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// What is known of a destination.
+enum State {
+    /// It has no cursor yet.
+    New,
+    Saved {
+        progress: Progress,
+        /// `None` if the place of the cursor is not in the log any more.
+        backlog_bytes: Option<u64>,
+    },
+    /// Why its cursor or the log cannot be read.
+    Unusable(String),
+}
+
+impl Status {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let config = self.configuration.load(&[])?;
+        let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
+            bail!("server.listen names no port")
+        };
+        let names = Names {
+            dir: config.log_dir.clone(),
+            port,
+        };
+        let is_wanted = |settings: &&Settings| {
+            let name = self.name.as_ref();
+            name.is_none_or(|name| *name == settings.name)
+        };
+        let wanted: Vec<&Settings> = config.forward.iter().filter(is_wanted).collect();
+        if wanted.is_empty() {
+            match &self.name {
+                Some(name) => bail!("the configuration has no table [forward.{name}]"),
+                None => bail!("the configuration has no table [forward.NAME]"),
+            }
+        }
+        let mut out = printer();
+        let mut code = ExitCode::SUCCESS;
+        for settings in wanted {
+            let state = state(&config, &names, settings);
+            if matches!(state, State::Unusable(_)) {
+                code = ExitCode::FAILURE;
+            }
+            let line = match self.output {
+                Output::Text => text(settings, &state),
+                Output::Json => json_text(&object(settings, &state)),
+            };
+            writeln!(out, "{line}")?;
+        }
+        Ok(code)
+    }
+}
+
+fn state(config: &Config, names: &Names, settings: &Settings) -> State {
+    let disk = Arc::new(RealDisk);
+    let destination = settings.destination.identity();
+    let mode = config.log_mode;
+    let cursor = CursorFile::new(disk.clone(), names, &settings.name, destination, mode);
+    let progress = match cursor.load() {
+        Ok(Some(progress)) => progress,
+        Ok(None) => return State::New,
+        Err(error) => return State::Unusable(error.to_string()),
+    };
+    let chain = Chain::new(disk, names.clone(), config.journal.numbering());
+    let place = progress.saved.trail.first();
+    let behind = place.map(|place| chain.bytes_after(place, &Horizon::FileEnd));
+    match behind.transpose() {
+        Ok(bytes) => State::Saved {
+            progress,
+            backlog_bytes: bytes.flatten(),
+        },
+        Err(error) => State::Unusable(format!("cannot read the log: {error}")),
+    }
+}
+
+fn text(settings: &Settings, state: &State) -> String {
+    let Settings {
+        name, destination, ..
+    } = settings;
+    let destination = destination.identity();
+    let told = match state {
+        State::New => "has not started yet".to_owned(),
+        State::Unusable(error) => format!("is not forwarded to: {error}"),
+        State::Saved {
+            progress,
+            backlog_bytes,
+        } => {
+            let backlog = match backlog_bytes {
+                Some(bytes) => format!("{bytes} bytes of the log behind the cursor"),
+                None => "the place of the cursor is not in the log".to_owned(),
+            };
+            let counts = &progress.counts;
+            format!(
+                "{} delivered, {} dead letters, {} skipped, {} gaps; {backlog}",
+                counts.delivered, counts.dead_lettered, counts.skipped, counts.gaps
+            )
+        }
+    };
+    format!("{name} ({destination}): {told}")
+}
+
+fn object(settings: &Settings, state: &State) -> Value {
+    let mut object = json!({
+        "name": settings.name,
+        "destination": settings.destination.identity(),
+        "state": match state {
+            State::New => "new",
+            State::Saved { .. } => "saved",
+            State::Unusable(_) => "unusable",
+        },
+    });
+    let further = match state {
+        State::New => json!({}),
+        State::Unusable(error) => json!({ "error": error }),
+        State::Saved {
+            progress,
+            backlog_bytes,
+        } => {
+            let counts = &progress.counts;
+            let time = progress.saved.time.as_ref().map(ToString::to_string);
+            json!({
+                "delivered": counts.delivered,
+                "dead_letters": counts.dead_lettered,
+                "skipped": counts.skipped,
+                "gaps": counts.gaps,
+                "backlog_bytes": backlog_bytes,
+                "last_row_at": time,
+            })
+        }
+    };
+    if let (Some(object), Value::Object(further)) = (object.as_object_mut(), further) {
+        object.extend(further);
+    }
+    object
+}
