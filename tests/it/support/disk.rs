@@ -183,6 +183,8 @@ pub struct Disk {
 #[derive(Clone)]
 pub struct FaultyDisk {
     disk: Arc<(Mutex<Disk>, Condvar)>,
+    /// Whether it is that of the process whose open files `Disk::open` names.
+    is_first: bool,
 }
 
 /// An open file or directory of it.
@@ -223,6 +225,15 @@ impl FaultyDisk {
     pub fn as_it_is(disk: Disk) -> Self {
         Self {
             disk: Arc::new((Mutex::new(disk), Condvar::new())),
+            is_first: true,
+        }
+    }
+
+    /// The disk as another process sees it, which opens files beside the first one.
+    pub fn of_another_process(&self) -> Self {
+        Self {
+            is_first: false,
+            ..self.clone()
         }
     }
 
@@ -585,7 +596,7 @@ impl disk::Disk for FaultyDisk {
                     file
                 }
             };
-            if let Some(log) = log.filter(|_| appends) {
+            if let Some(log) = log.filter(|_| appends && self.is_first) {
                 disk.open[index(log)] = file;
             }
             Ok::<_, io::Error>((number, What::File(file)))
