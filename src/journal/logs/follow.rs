@@ -10,7 +10,8 @@ use tracing::{error, info, warn};
 use crate::journal::logs::files::LogFiles;
 use crate::journal::logs::logs::{Fault, Logs, SAVE_AFTER_BYTES};
 use crate::journal::logs::per_log::{Log, PerLog};
-use crate::journal::logs::torn::{self, DamagedLog};
+use crate::journal::logs::recovered::DamagedLog;
+use crate::journal::logs::torn;
 
 /// How long after a failure to retry rotating or reopening a file.
 const SWITCH_RETRY: Duration = Duration::from_secs(1);
