@@ -15,20 +15,8 @@ use crate::admin::inspector::names::Names;
 use crate::admin::inspector::request::{claimed, judged};
 use crate::admin::respond::ApiError;
 use crate::journal::{Position, Row};
+use crate::mns::ATTRIBUTES;
 use crate::server::{Paths, Recorded, SecretPath};
-
-/// The attributes of a notification, as the log names them.
-const ATTRIBUTES: [&str; 9] = [
-    "MessageMD5",
-    "TopicOwner",
-    "PublishTime",
-    "Subscriber",
-    "MessageTag",
-    "SubscriptionName",
-    "MessageId",
-    "Message",
-    "TopicName",
-];
 
 /// One request.
 pub(super) struct Known {
