@@ -94,8 +94,7 @@ def nats_findings(root, nats_server):
 
 def endpoint_findings(root, program):
     found = []
-    files = ["endpoint", "forward"] if program_.forwards(program) else ["endpoint"]
-    for name in files:
+    for name in ["endpoint", "forward"]:
         with tempfile.TemporaryDirectory() as dir:
             arguments = ["check", "--config", root / f"deploy/compose/{name}.toml"]
             ended = program_.run(program, arguments, cwd=dir, env=program_.environment({}))

@@ -40,17 +40,6 @@ def run(program, arguments, **options):
     )
 
 
-def forwards(program):
-    """Whether it can forward to NATS yet, and drain what it has."""
-    if run(program, ["forward", "drain", "--help"]).returncode:
-        return False
-    with tempfile.TemporaryDirectory() as dir:
-        config = Path(dir) / "endpoint.toml"
-        config.write_text('[forward.orders]\nto = "nats"\n')
-        ended = run(program, ["check", "--config", config], cwd=dir, env=environment({}))
-    return ended.returncode == 0
-
-
 class Pod:
     """The files and the environment that the container of a workload gets, below a directory."""
 
