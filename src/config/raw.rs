@@ -25,7 +25,8 @@ pub(super) struct RawConfig {
     pub(super) logs: Logs,
     pub(super) admin: Admin,
     pub(super) telemetry: Telemetry,
-    /// By their names. There is none unless somebody writes one, so these have no default.
+    /// By their names. A configuration without such a table has no destination, so there is no
+    /// default.
     #[serde(default)]
     pub(super) forward: BTreeMap<String, Forward>,
 }

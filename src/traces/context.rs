@@ -110,7 +110,7 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// Any id but 0, which is none.
+/// Returns a random id. 0 is invalid by W3C Trace Context.
 pub(super) fn new_span_id() -> u64 {
     rand::random::<u64>().max(1)
 }

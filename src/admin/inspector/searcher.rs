@@ -44,7 +44,7 @@ pub(super) struct Wanted<T> {
     pub(super) start: SearchStart,
     /// How many.
     pub(super) items: usize,
-    /// What becomes of a row that the filter has found; `None` if it is none of those wanted.
+    /// What becomes of a row that the filter has found; `None` if it is not wanted.
     pub(super) item: Box<dyn FnMut(Row) -> Option<T> + Send>,
 }
 

@@ -18,8 +18,8 @@ use crate::traces::TraceContext;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The longest wait.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-/// What tells a receiver that it may have seen a notification. MNS signs names that begin with
-/// `x-mns-`, so this is none.
+/// What tells a receiver that it may have seen a notification. It does not begin
+/// with `x-mns-`, because MNS signs such headers.
 const REPLAY: (&str, &[u8]) = ("mns-endpoint-replay", b"1");
 /// Names the span of this delivery. One that came with the push is left out: it is not signed.
 const TRACEPARENT: &str = "traceparent";

@@ -14,7 +14,7 @@ const PAGE_ROWS: usize = 1000;
 #[derive(Default)]
 pub(super) struct Counted {
     pub(super) count: u64,
-    /// The oldest, or the end of the log if there is none; `None` if there is no log either.
+    /// The oldest, or the end of the log if no row is left; `None` if there is no log either.
     pub(super) begin: Option<Position>,
     /// When the oldest was logged.
     pub(super) time: Option<RecordTime>,

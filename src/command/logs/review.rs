@@ -49,8 +49,8 @@ pub(super) type Judged<'r> = (&'r Capture, Judgement<'r>);
 pub(super) enum Reading {
     /// As a notification.
     Whole,
-    /// As a notification; a body that is none becomes the message of one, with the attributes that
-    /// can be read in it.
+    /// As a notification; a body that cannot be parsed becomes its message, with the attributes
+    /// that can be read in it.
     Raw,
 }
 

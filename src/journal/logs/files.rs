@@ -172,7 +172,7 @@ impl LogFiles {
         }
         let paths = numbers.into_iter();
         let paths = paths.map(|number| self.names.rotated(Log::Endpoint, number));
-        // One that is gone by now is none that anybody can need.
+        // Nobody can need a file that has been deleted meanwhile.
         let files = paths.filter_map(|path| Some((self.disk.identity(&path).ok()?, path)));
         let (ids, mut free): (Vec<FileId>, Vec<PathBuf>) = files.unzip();
         let needed = holds.free_of(&ids, self.live[Log::Endpoint].id());
