@@ -176,8 +176,8 @@ impl<S: Sink> Run<S> {
             attempts,
             ?topic,
             ?id,
-            "A notification is a dead letter: see \
-            forward dead list"
+            "A notification is a dead letter: it is \
+            in forward_NAME.PORT.dead beside the logs"
         );
         self.meters.note_dead_letter(verdict.reason);
         if let Some(answers) = &self.answers {
