@@ -33,7 +33,9 @@ fn pages() -> Vec<Page> {
     for name in [
         "emulator",
         "errors",
+        "inspector",
         "logging",
+        "logs",
         "migration",
         "operations",
         "security",
