@@ -1,17 +1,17 @@
-//! The bodies that are awaited for heads that MNS signed, one for each head.
+//! Tracks the bodies that are still to arrive for heads that MNS signed, one for each signature.
 //!
-//! Anyone who sees a head can copy it. So the first connection that brings it counts as MNS's until
-//! its body has come; those that bring the same meanwhile count as strangers'.
+//! Anyone who sees a head can copy it. So only the first connection that sends a head is treated as
+//! MNS until its body has arrived; others that send the same head meanwhile are treated as
+//! strangers.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The signatures of heads whose bodies are still to come. As many at most as there are
-/// connections.
+/// The signatures of heads whose bodies are still to arrive. Holds at most one for each connection.
 #[derive(Debug, Default)]
 pub(super) struct AwaitedBodies(Mutex<HashSet<Vec<u8>>>);
 
-/// A body that is awaited. Dropped when it has come, or is given up.
+/// A body that is still to arrive. Dropping it allows another connection to await the same body.
 #[derive(Debug)]
 pub(super) struct Awaited<'a> {
     of: &'a AwaitedBodies,
@@ -19,7 +19,7 @@ pub(super) struct Awaited<'a> {
 }
 
 impl AwaitedBodies {
-    /// `None` if the body of the same head is awaited already.
+    /// Registers a body. Returns `None` if another connection already awaits the body of this head.
     pub(super) fn begin(&self, signature: &[u8]) -> Option<Awaited<'_>> {
         self.lock().insert(signature.to_vec()).then(|| Awaited {
             of: self,

@@ -1,4 +1,4 @@
-//! Reading the body: whether there is room for it, how long it may take, and at whose expense.
+//! Reads the body: whether there is room for it, how long it may take, and whose share it uses.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -14,16 +14,17 @@ use crate::server::push::{Head, HeadVerdict, Push, Pushed, Unread};
 use crate::server::rejection::Rejection;
 use crate::server::{BUDGET, Endpoint};
 
-/// How long the body of a push that there is no room for may take to come. If all of it comes its
-/// connection stays: a new one for each push would cost more than all else that is done for it.
+/// How long to wait for the body of a push that we have no room for. If all of it arrives, the
+/// connection is kept: opening a new one for each push would cost more than everything else done
+/// for it.
 const UNWANTED_TIMEOUT: Duration = Duration::from_millis(100);
-/// How much of it is read, in bytes: more than the largest push of MNS has.
+/// The most of such a body that is read, in bytes: more than the largest push of MNS.
 const UNWANTED_BYTES_MAX: usize = 128 * 1024;
-/// How long the body may take of a request that its head refuses.
+/// How long to wait for the body of a request whose head is already refused.
 const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl<'e> Head<'e> {
-    /// Checks the head, takes room, and reads the body.
+    /// Checks the head, takes a permit, and reads the body.
     pub(super) async fn read(self) -> Result<(Pushed<'e>, Permit<'e>), Unread<'e>> {
         let Self { mut push, body } = self;
         let mut room = match push.make_room() {
@@ -54,8 +55,8 @@ impl<'e> Head<'e> {
 }
 
 impl Unread<'_> {
-    /// Reads a body that there is no room for, so that the next push can come on the connection.
-    /// Returns `false` unless all of it comes soon.
+    /// Reads and drops a body that there is no room for, so that the connection can carry the next
+    /// push. Returns `false` if not all of it arrives within [`UNWANTED_TIMEOUT`].
     pub(super) async fn drain(&mut self) -> bool {
         let Some(body) = self.body.take() else {
             return false;
@@ -81,8 +82,7 @@ impl Unread<'_> {
 }
 
 impl<'e> Push<'e> {
-    /// What is known before the body is read: whether it is worth reading, and whether there is
-    /// room for it.
+    /// Checks what is known before the body is read: the head, and whether there is room.
     fn make_room(&self) -> Result<Permit<'e>, Rejection> {
         let Endpoint {
             settings,
@@ -91,7 +91,7 @@ impl<'e> Push<'e> {
             handover,
             ..
         } = self.endpoint;
-        // The head first: what is wrong with it does not depend on how much room there is.
+        // The head first: a wrong head is refused for the same reason however much room there is.
         settings.check_head(&self.request)?;
         journal.check_room()?;
         handover.check()?;
@@ -101,7 +101,8 @@ impl<'e> Push<'e> {
         if in_flight.is_full() {
             return Err(Rejection::TooManyInFlight);
         }
-        // Strangers have all their share. A push of MNS's that comes whole takes what they cannot.
+        // The strangers' share is used up. A signed push whose body arrives with its head may use
+        // the room that strangers cannot.
         let permit = if self.is_signed() {
             in_flight.check_signed()
         } else {
@@ -110,8 +111,8 @@ impl<'e> Push<'e> {
         permit.ok_or(Rejection::TooManyInFlight)
     }
 
-    /// Reads the body. One that came with its head costs nothing more; while it is awaited, the
-    /// head decides for how long and at whose expense.
+    /// Reads the body. A body that arrives together with its head is read at once. If we have to
+    /// wait for it, the head decides for how long and whose share it uses.
     async fn read_body(&self, body: Body, room: &mut Permit<'e>) -> Result<Bytes, Rejection> {
         let settings = &self.endpoint.settings;
         let mut body = PartialBody {
@@ -136,17 +137,17 @@ impl<'e> Push<'e> {
                 }
                 (after(settings.body_timeout), Rejection::BodyTooSlow)
             }
-            // Whichever limit it meets, it was the peer that was slow.
+            // Either limit, `body_timeout` or the budget, passed because the peer was slow.
             HeadVerdict::Copied | HeadVerdict::Open => {
                 (after(settings.body_timeout), Rejection::BodyTooSlow)
             }
-            // With its body it can be quarantined, and `logs recover` can append it if the refusal
-            // was a mistake.
+            // Read it all the same: with its body the request can be quarantined, and `logs
+            // recover` can append it if the refusal was a mistake.
             HeadVerdict::Refused(rejection) => {
                 (after(settings.body_timeout.min(REFUSED_TIMEOUT)), rejection)
             }
         };
-        // The room for what comes whole is not for waiting.
+        // The room reserved for bodies that arrive with their heads must not be blocked by waiting.
         if room.is_of_a_push() {
             return Err(Rejection::TooManyInFlight);
         }
@@ -156,15 +157,15 @@ impl<'e> Push<'e> {
     }
 }
 
-/// A body of which some has come.
+/// A body that is partly read.
 struct PartialBody {
     rest: Limited<Body>,
     read: BytesMut,
 }
 
 impl PartialBody {
-    /// Reads the whole body. If the future is dropped, the bytes read so far are kept. If there is
-    /// no room, `find_more` may find another share for it.
+    /// Reads the whole body. If the future is dropped, the bytes read so far stay in `self`. If the
+    /// permit's share is full, calls `find_more`, which may move the permit to another share.
     async fn collect<'e>(
         &mut self,
         room: &mut Permit<'e>,
@@ -175,7 +176,7 @@ impl PartialBody {
                 true => Rejection::BodyTooLarge,
                 false => Rejection::BodyBroken,
             })?;
-            // Trailers are no part of it.
+            // The content of a request does not include its trailers.
             let Ok(data) = frame.into_data() else {
                 continue;
             };

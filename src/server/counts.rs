@@ -1,4 +1,4 @@
-//! What is counted of requests: with atomics, so that counting costs next to nothing.
+//! Counts requests with atomics, so that counting costs a push next to nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,52 +13,57 @@ use crate::meter::DurationHistogram;
 use crate::mns::Notification;
 use crate::server::reason::Reason;
 
+// How many subscriptions are counted separately. Later ones are counted together as [`OTHERS`].
+// number of topics: the two limits bound memory and series.
 /// How many subscriptions are counted apart; later ones are counted together.
 const SUBSCRIPTIONS_MAX: usize = 200;
-/// How many owners of topics are listed; later ones are not.
+/// How many owners of topics are listed. Later ones are not.
 const OWNERS_MAX: usize = 50;
-/// The name under which the others are counted.
+/// The name under which the remaining subscriptions are counted.
 const OTHERS: &str = "other";
 
 /// The counts of an endpoint.
+///
+/// Each count is independent and publishes no other memory, so all orderings are relaxed.
 #[derive(Debug)]
 pub struct Counts {
     /// Requests answered 201.
     pub accepted: AtomicU64,
-    /// From a whole request to a verdict on its signature, a fetch of the certificate included.
+    /// From the whole request to the verdict on its signature, including any fetch of the
+    /// certificate.
     pub verify: DurationHistogram,
-    /// From the hand-over to the journal to its answer.
+    /// From the hand-over to the journal to the journal's answer.
     pub commit: DurationHistogram,
     /// From the first byte of an accepted request to its answer.
     pub answer: DurationHistogram,
-    /// Our clock less the Date of the last push that was verified, in seconds; [`NO_SKEW`] before
-    /// the first.
+    /// Our clock minus the Date of the last verified push, in seconds; [`NO_SKEW`] before the
+    /// first.
     skew_seconds: AtomicI64,
-    /// Requests that MNS signed and that were refused.
+    /// Refused requests that MNS signed.
     pub refused_signed: AtomicU64,
-    /// Other requests that were refused.
+    /// Refused requests that are not proved to be signed by MNS.
     pub refused_unsigned: AtomicU64,
     reasons: [AtomicU64; Reason::COUNT],
     subscriptions: ArcSwap<Subscriptions>,
     owners: ArcSwap<BTreeSet<Vec<u8>>>,
 }
 
-/// No push was verified yet.
+/// The value of `skew_seconds` before the first verified push.
 const NO_SKEW: i64 = i64::MIN;
 
 /// By topic, then by subscription.
 type Subscriptions = HashMap<Vec<u8>, HashMap<Vec<u8>, Arc<SubscriptionTotals>>>;
 
-/// What is counted of one subscription.
+/// The counts of one subscription.
 #[derive(Debug, Default)]
 struct SubscriptionTotals {
     accepted: AtomicU64,
     last_second: AtomicU64,
-    /// Its last push was refused: MNS waits before it sends the next.
+    /// Whether its last push was refused, so that MNS waits before it sends the next.
     is_backing_off: AtomicBool,
 }
 
-/// The same, for whoever reads.
+/// A copy of the counts of one subscription, with its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionCount {
     /// The topic.
@@ -67,9 +72,9 @@ pub struct SubscriptionCount {
     pub subscription: String,
     /// Notifications answered 201.
     pub accepted: u64,
-    /// When the last of them came, in seconds of Unix time.
+    /// When the last of them arrived, in seconds of Unix time.
     pub last_second: u64,
-    /// Whether the last push of it was refused, and none was accepted since.
+    /// Whether the last push of this subscription was refused and none was accepted since.
     pub is_backing_off: bool,
 }
 
@@ -91,14 +96,14 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Counts a refusal, or a remark on an accepted request.
+    /// Counts a refusal, or a remark on an accepted request, under its reason.
     pub(super) fn count(&self, reason: Reason) {
         if let Some(count) = self.reasons.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts a refusal.
+    /// Counts a refusal by its reason and by whether MNS signed the request.
     pub(super) fn count_refusal(&self, reason: Reason, is_signed: bool) {
         let (signed, unsigned) = (&self.refused_signed, &self.refused_unsigned);
         let count = if is_signed { signed } else { unsigned };
@@ -106,18 +111,18 @@ impl Counts {
         self.count(reason);
     }
 
-    /// Remembers how far the clock of a verified push is from ours.
+    /// Stores the difference between our clock and the date of a verified push.
     pub(super) fn note_skew(&self, seconds: i64) {
         self.skew_seconds.store(seconds, Ordering::Relaxed);
     }
 
-    /// Our clock less the Date of the last push that was verified, in seconds.
+    /// Our clock minus the Date of the last verified push, in seconds. `None` before the first.
     #[must_use]
     pub fn skew_seconds(&self) -> Option<i64> {
         Some(self.skew_seconds.load(Ordering::Relaxed)).filter(|seconds| *seconds != NO_SKEW)
     }
 
-    /// Counts a notification that is on disk.
+    /// Counts a notification that was committed to disk.
     pub(super) fn note_accepted(&self, notification: &Notification<'_>, now: SystemTime) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.note_owner(&notification.topic_owner);
@@ -131,8 +136,9 @@ impl Counts {
         totals.is_backing_off.store(false, Ordering::Relaxed);
     }
 
-    /// Counts a refusal of a push that MNS signed. Only subscriptions of which something was
-    /// accepted are known: whoever subscribes this address to topics of his own fills no table.
+    /// Counts the refusal of a push that MNS signed. Only a subscription that has had an accepted
+    /// push is in the table: otherwise anyone could fill it by subscribing this address to their
+    /// own topics.
     pub(super) fn note_refused(&self, notification: &Notification<'_>) {
         let all = self.subscriptions.load();
         let totals = all
@@ -149,7 +155,7 @@ impl Counts {
         if is_settled(&self.owners.load()) {
             return;
         }
-        // Once for each owner.
+        // Copying the whole set is cheap enough, because it happens once for each owner.
         self.owners.rcu(|owners| {
             let mut owners = BTreeSet::clone(owners);
             if !is_settled(&owners) {
@@ -159,7 +165,7 @@ impl Counts {
         });
     }
 
-    /// The owners of the topics of which notifications were accepted, in order.
+    /// The owners of the topics whose notifications were accepted, in sorted order.
     #[must_use]
     pub fn owners(&self) -> Vec<String> {
         self.owners
@@ -181,7 +187,7 @@ impl Counts {
         if let Some(others) = self.others() {
             return others;
         }
-        // Once for each subscription.
+        // Copying the whole map is cheap enough, because it happens once for each subscription.
         self.subscriptions.rcu(|all| {
             let mut all = Subscriptions::clone(all);
             let is_full = all.values().map(HashMap::len).sum::<usize>() >= SUBSCRIPTIONS_MAX;
@@ -203,7 +209,7 @@ impl Counts {
             .unwrap_or_default()
     }
 
-    /// What the rest is counted under, once there are too many to count apart.
+    /// The entry that counts the remaining subscriptions, once [`SUBSCRIPTIONS_MAX`] are counted.
     fn others(&self) -> Option<Arc<SubscriptionTotals>> {
         self.subscriptions
             .load()
@@ -212,14 +218,14 @@ impl Counts {
             .cloned()
     }
 
-    /// How often each reason was given.
+    /// How many times each reason was given.
     pub fn reasons(&self) -> impl Iterator<Item = (Reason, u64)> {
         Reason::iter()
             .zip(&self.reasons)
             .map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
     }
 
-    /// What came of each subscription, by name.
+    /// The counts of each subscription, with its names.
     #[must_use]
     pub fn subscriptions(&self) -> Vec<SubscriptionCount> {
         let all = self.subscriptions.load();

@@ -15,50 +15,49 @@ use crate::server::{Counts, InFlight, Recent, RefusedRate, Settings};
 use crate::traces::Traces;
 use crate::trust::{Admission, Verifier};
 
-/// Everything is done within this time of a request's first byte, up to the hand-over to the
-/// journal. MNS gives up at 5 s.
+/// The time from a request's first byte to its hand-over to the journal. MNS gives up after 5 s, so
+/// 2 s are left for the disk and for the way back.
 pub const BUDGET: Duration = Duration::from_secs(3);
 
 /// The parts of a running endpoint.
 pub struct Endpoint {
-    /// Decides which requests are taken; another one may take its place while requests are
-    /// answered.
+    /// Decides which requests are accepted. A reload replaces it while requests are being answered.
     pub gate: ArcSwap<Gate>,
-    /// Keeps them.
+    /// Stores accepted notifications.
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
-    /// How much refusals may write.
+    /// Limits how much refusals may write.
     pub refused: RefusedRate,
-    /// Keeps refused requests.
+    /// Stores refused requests.
     pub quarantine: Quarantine,
-    /// What is in work.
+    /// The requests and bytes in flight.
     pub in_flight: InFlight,
-    /// What is counted.
+    /// The counters and histograms.
     pub counts: Counts,
-    /// The last requests.
+    /// The last requests, in memory.
     pub recent: Recent,
     /// Where the traces of pushes go.
     pub traces: Traces,
-    /// What pushes ask of the destinations.
+    /// Waits for destinations that a 201 depends on.
     pub handover: Handover,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
-    /// The time in the logs, in their zone.
+    /// Formats times in the zone of the logs.
     pub stamps: Stamps,
-    /// Cancelled when no new connections are wanted.
+    /// Cancelled when a stop begins: no new connections are accepted.
     pub draining: CancellationToken,
 }
 
-/// What an endpoint is made of; the rest of it begins empty.
+/// What an endpoint is built from. Its other parts start empty.
 pub struct Parts {
-    /// Decides which requests are taken.
+    /// Decides which requests are accepted.
     pub gate: Gate,
-    /// Keeps them.
+    /// Stores accepted notifications.
     pub journal: Journal,
     /// What is served, and how it is logged.
     pub settings: Settings,
-    /// Keeps refused requests.
+    /// Stores refused requests.
     pub quarantine: Quarantine,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
@@ -66,17 +65,17 @@ pub struct Parts {
     pub zone: TimeZone,
 }
 
-/// What decides which requests are taken. Each request meets one of them from its first check to
-/// its last.
+/// Decides which requests are accepted. Each request loads it once and uses the same one to its
+/// end.
 pub struct Gate {
-    /// Proves who sent a request.
+    /// Verifies who sent a request.
     pub verifier: Verifier,
-    /// Says which genuine ones are meant for us.
+    /// Decides which genuine notifications are meant for us.
     pub admission: Admission,
 }
 
 impl Endpoint {
-    /// An endpoint that has answered nothing yet.
+    /// Creates an endpoint that has not answered any request.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts {

@@ -1,4 +1,5 @@
-//! What a request leaves in the logs: what both kinds of entry share, and that of an accepted one.
+//! Builds what a request leaves in the logs: the parts that both kinds of entry share, and the
+//! entry of an accepted request.
 
 use std::borrow::Cow;
 
@@ -16,21 +17,23 @@ use crate::server::remarks::Remarks;
 use crate::trust::KeyChange;
 
 const STATUS_CREATED: u16 = 201;
-/// How much room a field may take in the access line of a refusal, in bytes.
+/// The most room that a field takes in the access line of a refusal, in bytes.
 const REFUSED_FIELD_BYTES: usize = 512;
-/// What is written of a byte that is escaped: `\xhh`.
+/// The length of an escaped byte, `\xhh`.
 const ESCAPED_BYTES: usize = 4;
-/// What a record has besides the bytes of the request: names, times, separators. In bytes.
+/// An estimate of what a record has besides the bytes of the request (names, times, separators), in
+/// bytes.
 const HEAD_ROOM: usize = 1024;
-/// An access line, in bytes.
+/// An estimate of the length of an access line, in bytes.
 const ACCESS_ROOM: usize = 384;
-/// The attributes that are added to those of a notification.
+/// The number of attributes added to those of the notification.
 const REMARKS_MAX: usize = 3;
 const KEY_HINT: &str = "MNS renews its keys now and then. If it has not: whoever controls the \
     certificate's address or a TLS root can sign pushes; see docs/design/trust.md";
 
 impl Push<'_> {
-    /// The request, its outcome and its access line, as the logs have them once a 201 is sent.
+    /// Builds the entry of an accepted request: the request, its outcome and its access line. The
+    /// journal commits it before the 201 is sent.
     pub(super) fn accepted(&self, notification: &Notification<'_>, remarks: Remarks) -> Entry {
         let settings = &self.endpoint.settings;
         let stamp = self.stamp();
@@ -102,8 +105,8 @@ impl Push<'_> {
         entry
     }
 
-    /// An entry with memory for about what an accepted request leaves: it is then taken once, not
-    /// grown into.
+    /// Creates an entry with about the memory that an accepted request needs, so that it is
+    /// allocated once instead of growing.
     fn room_for_an_entry(&self) -> Entry {
         let headers = self
             .request
@@ -120,7 +123,7 @@ impl Push<'_> {
         }
     }
 
-    /// The date that was signed, as it came.
+    /// The signed date, as received.
     pub(super) fn date(&self) -> &[u8] {
         let headers = self.request.headers();
         let date = headers
@@ -129,7 +132,7 @@ impl Push<'_> {
         date.map(|date| date.as_bytes()).unwrap_or_default()
     }
 
-    /// Method and target as MNS wrote them, without a secret path.
+    /// The method and target as MNS sent them, with a secret path hidden.
     pub(super) fn target(&self) -> Vec<u8> {
         let method = self.request.method().as_str().as_bytes();
         let target = written(self.request.uri());
@@ -137,12 +140,12 @@ impl Push<'_> {
         [method, b" ", &target].concat()
     }
 
-    /// The time in the request's id, in the form of a date.
+    /// The time encoded in the request's id, formatted as an HTTP date.
     pub(super) fn request_time(&self) -> Option<String> {
         mns::request_time(request_id(self.request.headers())?).map(httpdate::fmt_http_date)
     }
 
-    /// A record of a key that was not expected, where what space is left is not for pushes only.
+    /// Logs an unexpected signing key, unless space is scarce and reserved for pushes.
     pub(super) fn log_key_change(&self, change: &KeyChange) {
         if self.endpoint.journal.health().space() == Space::Scarce {
             return;
@@ -215,13 +218,13 @@ impl Push<'_> {
     }
 }
 
-/// A field of the access log: whole if the request was accepted. A stranger's is cut to a bounded
-/// room.
+/// Returns a field as the access log shows it: whole if the request was accepted, otherwise cut to
+/// [`REFUSED_FIELD_BYTES`].
 pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     if status == STATUS_CREATED {
         return field;
     }
-    // What may be escaped counts as if it was.
+    // A byte that may need an escape counts as escaped.
     let room = |byte: &u8| match byte {
         b'"' | b'\\' => ESCAPED_BYTES,
         b' '..=b'~' => 1,
@@ -235,12 +238,12 @@ pub(super) fn shown(field: &[u8], status: u16) -> &[u8] {
     field.get(..fitting).unwrap_or(field)
 }
 
-/// The id that MNS gave to a request.
+/// The id that MNS gave to the request.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(header::REQUEST_ID).map(HeaderValue::as_bytes)
 }
 
-/// A target as the request line had it.
+/// The target as the request line had it.
 pub(super) fn written(uri: &Uri) -> Cow<'_, str> {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(target)) => Cow::Borrowed(target.as_str()),
@@ -252,7 +255,7 @@ fn version(version: Version) -> &'static str {
     match version {
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_11 => "HTTP/1.1",
-        // This server speaks no other.
+        // This server speaks only HTTP/1.0 and 1.1.
         _ => "HTTP/?",
     }
 }

@@ -1,22 +1,23 @@
-//! What follows from a refusal, beside its reason.
+//! The properties of a refusal besides its reason.
 
 use crate::quarantine::Provenance;
 use crate::server::status::RefusalStatus;
 
-/// What follows from a refusal.
+/// The properties of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// The answer.
+    /// The status of the answer.
     pub(super) status: RefusalStatus,
-    /// What is known of the sender, if the request came whole.
+    /// Whether MNS signed the request. Known only if the whole request was read.
     pub(super) provenance: Provenance,
-    /// Whether the signature was compared, so that the string to sign helps to see why.
+    /// Whether the signature was compared, so that showing the string to sign helps to find the
+    /// cause.
     pub(super) was_signature_checked: bool,
-    /// Whether there was no room for it, here or in the journal.
+    /// Whether the cause is missing room, in memory, on the disk or at a destination.
     pub(super) is_for_want_of_room: bool,
 }
 
-/// The signature was not compared.
+/// Facts of a refusal before the signature was compared.
 pub(super) const fn unchecked(status: RefusalStatus) -> Facts {
     Facts {
         status,
@@ -26,7 +27,7 @@ pub(super) const fn unchecked(status: RefusalStatus) -> Facts {
     }
 }
 
-/// The signature was compared and does not match.
+/// Facts of a refusal after a signature that does not match.
 pub(super) const fn unsigned(status: RefusalStatus) -> Facts {
     Facts {
         was_signature_checked: true,
@@ -34,7 +35,7 @@ pub(super) const fn unsigned(status: RefusalStatus) -> Facts {
     }
 }
 
-/// The signature was compared and matches.
+/// Facts of a refusal after a signature that matches.
 pub(super) const fn signed(status: RefusalStatus) -> Facts {
     Facts {
         provenance: Provenance::Signed,
@@ -42,8 +43,9 @@ pub(super) const fn signed(status: RefusalStatus) -> Facts {
     }
 }
 
-/// A whole request gets this refusal only after its signature matched. Others get it before their
-/// body was read, so the string to sign is left out.
+/// Facts of a refusal that a whole request gets only after its signature matched. Requests that are
+/// refused for this reason before their body was read have no signature check, so the string to
+/// sign is left out.
 pub(super) const fn signed_if_whole(status: RefusalStatus) -> Facts {
     Facts {
         was_signature_checked: false,

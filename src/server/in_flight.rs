@@ -1,11 +1,13 @@
-//! How much may be in work at once. Past it a request is answered 503, as a rule before its body is
-//! read.
+//! Bounds the requests and body bytes in flight. Beyond a bound a request is answered 503, usually
+//! before its body is read.
 //!
 //! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A
-//! client that sends nothing, or makes us fetch a bogus certificate, uses up no place. The bytes
-//! have three shares, so that nobody who can make a peer wait takes the room of a push that comes
-//! whole: those of strangers; those of late bodies whose head MNS signed, for one account's heads
-//! can be sent by its owner to anyone; and those of pushes.
+//! client that sends nothing, or makes us fetch a bogus certificate, uses up no slot.
+//!
+//! The bytes are divided into three shares, so that nobody who delays a body can take the room of a
+//! push that arrives whole: the bytes of strangers; the bytes of delayed bodies whose head MNS
+//! signed, because the owner of an account can send its signed heads to anyone; and the bytes of
+//! pushes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,59 +15,62 @@ use strum::EnumCount;
 
 use crate::server::awaited::{Awaited, AwaitedBodies};
 
-/// Requests that wait for the disk. Past this the wait alone is too long.
+/// The most requests that wait for the disk. With more, the wait alone would exceed the budget.
 const REQUESTS_MAX: usize = 4096;
-/// The bytes of all bodies that have come and are not answered.
+/// The most bytes of all bodies that have arrived and are not answered yet.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Those of them that nothing proves to be MNS's.
+/// The part of them that requests not proved to be from MNS may use.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Those of bodies that are awaited for a head of MNS's.
+/// The part of them that bodies still awaited for a signed head may use.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// What is left for pushes, however much strangers hold: with a large `server.max_body` one of them
-/// alone may pass its share.
+/// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
+/// a single stranger can exceed the share.
 const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Whose bytes they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
 enum Share {
     Stranger,
-    /// Of a body that is awaited for a head of MNS's.
+    /// A body that is awaited for a signed head.
     Awaited,
-    /// Of a request that is verified, or whose body comes at once with a head of MNS's.
+    /// A request that is verified, or whose body arrives together with its signed head.
     Push,
 }
 
-/// What is in work.
+/// The requests and bytes in flight.
 ///
-/// All orderings are relaxed: the counts bound memory and publish nothing. Each is exact, as it is
-/// only added to and subtracted from; a sum of several may mix different moments.
+/// All orderings are relaxed: the counts bound memory and publish nothing. Each count is exact,
+/// because it is only added to and subtracted from. A sum of several may mix values of different
+/// times.
 #[derive(Debug, Default)]
 pub struct InFlight {
     requests: AtomicUsize,
     bytes: [AtomicUsize; Share::COUNT],
-    /// The bodies that are to come for heads of MNS's.
+    /// The bodies that are awaited for signed heads.
     pub(super) awaited: AwaitedBodies,
 }
 
-/// The room of one request, given back when dropped.
+/// The room of one request. Dropping it gives the room back.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     of: &'a InFlight,
     bytes: usize,
     requests: usize,
     share: Share,
-    /// Its body is the one that is awaited for a head of MNS's.
+    /// Set while its body is awaited for a signed head.
     awaited: Option<Awaited<'a>>,
 }
 
 impl InFlight {
-    /// Room for one more request of which nothing is proved, if there is.
+    /// Takes a permit for a request that is not proved to be from MNS. Returns `None` if the share
+    /// of strangers or the whole is used up.
     pub(super) fn check(&self) -> Option<Permit<'_>> {
         let fits = self.bytes() < BYTES_MAX && self.bytes_of(Share::Stranger) < STRANGER_BYTES_MAX;
         fits.then(|| self.permit(Share::Stranger))?
     }
 
-    /// Room for one more request whose head MNS signed and whose body comes at once, if there is.
+    /// Takes a permit for a request whose head MNS signed and whose body arrives with it. Returns
+    /// `None` if there is no room.
     pub(super) fn check_signed(&self) -> Option<Permit<'_>> {
         let fits = self.bytes() < BYTES_MAX || self.bytes_of(Share::Push) < RESERVED_BYTES;
         fits.then(|| self.permit(Share::Push))?
@@ -81,18 +86,18 @@ impl InFlight {
         })
     }
 
-    /// Whether [`REQUESTS_MAX`] requests wait for the disk, so that no further one is let in.
+    /// Whether [`REQUESTS_MAX`] requests wait for the disk, so that no further one is admitted.
     pub(super) fn is_full(&self) -> bool {
         self.requests() >= REQUESTS_MAX
     }
 
-    /// Requests that wait for the disk.
+    /// The number of requests that wait for the disk.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The bytes of all bodies that have come and are not answered.
+    /// The bytes of all bodies that have arrived and are not answered yet.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -116,20 +121,21 @@ impl InFlight {
 }
 
 impl<'a> Permit<'a> {
-    /// Whether it takes what is left for pushes.
+    /// Whether it uses the share of pushes.
     pub(super) fn is_of_a_push(&self) -> bool {
         self.share == Share::Push
     }
 
-    /// MNS signed the head, and the body comes at once. `false` if that was known.
+    /// Moves the permit to the share of pushes, because MNS signed the head and the body arrives
+    /// with it. Returns `false` if it was not in the share of strangers.
     pub(super) fn sign(&mut self) -> bool {
         let is_news = self.share == Share::Stranger;
         self.change(Share::Push);
         is_news
     }
 
-    /// MNS signed the head, and its body is to come. `false` if there is no room for such: then
-    /// nothing changes.
+    /// Moves the permit to the share of awaited bodies. Returns `false`, and changes nothing, if
+    /// that share is used up.
     pub(super) fn await_body(&mut self, awaited: Awaited<'a>) -> bool {
         if self.of.bytes_of(Share::Awaited).saturating_add(self.bytes) > AWAITED_BYTES_MAX {
             return false;
@@ -139,12 +145,13 @@ impl<'a> Permit<'a> {
         true
     }
 
-    /// The body has come: another one may be awaited for the same head, as that of a retry.
+    /// Ends the wait for the body, so that another connection may await a body for the same head,
+    /// as with a retry.
     pub(super) fn body_has_come(&mut self) {
         self.awaited = None;
     }
 
-    /// The request is whole and verified: its bytes count as MNS's.
+    /// Moves the permit to the share of pushes, because the whole request is verified.
     pub(super) fn prove(&mut self) {
         self.change(Share::Push);
     }
@@ -152,8 +159,8 @@ impl<'a> Permit<'a> {
     fn change(&mut self, share: Share) {
         let before = std::mem::replace(&mut self.share, share);
         if before != share {
-            // Added first: in between the bytes count twice, so too much is refused, not too
-            // little.
+            // Add before subtracting: in between the bytes count twice, so the bound may refuse too
+            // much but never admit too much.
             self.of
                 .count(share)
                 .fetch_add(self.bytes, Ordering::Relaxed);
@@ -163,15 +170,17 @@ impl<'a> Permit<'a> {
         }
     }
 
-    /// Takes its place among those that wait for the disk, if there is one.
+    /// Counts the request among those that wait for the disk. Returns `false` if there are too
+    /// many.
     pub(super) fn wait_for_disk(&mut self) -> bool {
-        // Taken even if it is one too many: a request that is refused drops the permit, which gives
-        // it back.
+        // Counted even if it is one too many: a refused request drops the permit, which subtracts
+        // it again.
         self.requests = self.requests.saturating_add(1);
         self.of.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX
     }
 
-    /// Takes room for more of its body, if there is. One alone always has it.
+    /// Takes room for more bytes of the body. Returns `false` if there is none. A single request is
+    /// always admitted, whatever its size.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         let count = self.of.count(self.share);
         let share = count
@@ -187,7 +196,7 @@ impl<'a> Permit<'a> {
             self.bytes = own;
             return true;
         }
-        // What is refused takes no room from others.
+        // Refused bytes must not use up the share.
         count.fetch_sub(bytes, Ordering::Relaxed);
         false
     }
@@ -234,7 +243,7 @@ mod tests {
         assert!(in_flight.check().is_none());
         drop(stranger);
         assert!(in_flight.check().unwrap().add(1));
-        // server.max_body may be set past the bound: then one at a time.
+        // server.max_body may exceed the bound: then one such request is admitted at a time.
         let mut huge = in_flight.check().unwrap();
         assert!(huge.add(BYTES_MAX) && huge.add(BYTES_MAX));
         assert!(in_flight.check().is_none());

@@ -1,5 +1,5 @@
-//! What is due once a second: the summaries of the refusals that left nothing in the logs, and room
-//! for pushes while space is scarce.
+//! Runs once a second: logs a summary of the refusals that were not logged, and frees room for
+//! pushes while space is scarce.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,17 @@ const SECOND: Duration = Duration::from_secs(1);
 const HINT: &str = "refusals exceeded logs.refused_rate, or free space is below logs.low_water. \
     The access log has a line for each within logs.refused_bytes, unless free space is below a \
     quarter of logs.low_water";
-/// The status in the summary of access lines: no answer has it, so no peer can make a line that
-/// looks like one.
+/// The status in the summary's access line. No answer has it, so no peer can cause a line that
+/// looks like a summary.
 const NO_STATUS: u16 = 0;
 
 impl Endpoint {
-    /// Begins the next second of [`RefusedRate`](crate::server::RefusedRate), and logs what was
-    /// left out in the last one.
+    /// Starts the next second of [`RefusedRate`](crate::server::RefusedRate), and logs how many
+    /// refusals were left out of the logs in the last one.
     pub fn log_left_out(&self) {
         self.refused.begin_second();
-        // What space is left is for pushes only: the summaries follow once there is more.
+        // The remaining space is reserved for pushes. The counts are kept, and logged once there is
+        // more.
         if self.journal.health().space() == Space::Scarce {
             return;
         }
@@ -44,7 +45,8 @@ impl Endpoint {
             record.write(&mut entry.endpoint, self.settings.format);
         }
         if lines > 0 {
-            // An access line by its form, so that whatever reads those reads this one.
+            // The summary has the form of an access line, so that a parser of the access log
+            // accepts it.
             let target = format!("refusals-left-out={lines}");
             let line = AccessLine {
                 stamp: &stamp,
@@ -73,7 +75,7 @@ impl Endpoint {
         }
     }
 
-    /// Deletes unproved requests from quarantine while space is scarce: pushes need the room.
+    /// Deletes unproved requests from the quarantine while space is scarce, because pushes need it.
     fn give_back_room(&self) {
         if self.journal.health().space() == Space::Scarce {
             self.quarantine.give_back();
@@ -81,8 +83,7 @@ impl Endpoint {
     }
 }
 
-/// What is due once a second, until the stop: [`Endpoint::log_left_out`], and room for pushes
-/// while space is scarce.
+/// Calls [`Endpoint::log_left_out`] and frees room for pushes once a second, until `stop`.
 pub async fn look_after_each_second(endpoint: Arc<Endpoint>, stop: CancellationToken) {
     let mut second = tokio::time::interval(SECOND);
     while stop.run_until_cancelled(second.tick()).await.is_some() {

@@ -1,8 +1,8 @@
-//! The endpoint: the one path from a request to its answer.
+//! The endpoint: takes a request from its head to its answer.
 //!
-//! An [`Endpoint`] is a [`Responder`](crate::net::Responder), which `net` serves. Each request
-//! takes the straight path of `receive`; each answer is made in `respond`; what it leaves in the
-//! logs is made in `entry`, `refused` and `refusal`.
+//! An [`Endpoint`] is a [`Responder`](crate::net::Responder), which `net` calls for each request.
+//! `receive` has the steps in their order, `respond` builds each answer, and `entry`, `refused` and
+//! `refusal` build what the request leaves in the logs.
 
 mod awaited;
 mod body;

@@ -1,4 +1,4 @@
-//! A push being answered: its head before the body is read, and the whole of it after that.
+//! A push being answered: its head, before the body is read, and later the whole request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::server::rejection::Rejection;
 use crate::traces::Trace;
 use crate::trust::HeadProof;
 
-/// A request while it is answered.
+/// A request being answered.
 pub(super) struct Push<'e> {
     pub(super) endpoint: &'e Endpoint,
     pub(super) arrival: Arrival,
     /// The request; its body is empty until it has been read.
     pub(super) request: http::Request<Bytes>,
-    /// `None` if it is not traced, whatever it turns out to be.
+    /// `None` if tracing is off, or if the request is not sampled and names no trace.
     pub(super) trace: Option<Arc<Trace>>,
 }
 
@@ -32,38 +32,38 @@ pub(super) struct Head<'e> {
     pub(super) body: Body,
 }
 
-/// A request that came whole.
+/// A request that was read whole.
 pub(super) struct Pushed<'e> {
     pub(super) push: Push<'e>,
 }
 
-/// A request that was refused before it came whole.
+/// A request that was refused before all of it was read.
 pub(super) struct Unread<'e> {
     pub(super) push: Push<'e>,
     pub(super) rejection: Rejection,
-    /// The body, if nothing of it was read and the connection may carry the next push once it has
-    /// come.
+    /// The body, if none of it was read and the connection can carry the next push after the body
+    /// is drained.
     pub(super) body: Option<Body>,
 }
 
 /// What a head alone proves.
 ///
-/// MNS signs the head, and Content-MD5 in it covers the body. So a head proves that MNS signed it,
-/// which decides who may stay when room is short. It never proves a push: the whole request is
-/// verified again.
+/// MNS signs the head, and the Content-MD5 in it covers the body. A matching head proves that MNS
+/// signed it, which decides who may stay when room is short. It never proves a push: a copied head
+/// may have another body, so the whole request is verified again.
 pub(super) enum HeadVerdict<'e> {
-    /// MNS signed it, and this is the only body that is awaited for it.
+    /// MNS signed it, and no other connection awaits its body.
     Proved(Awaited<'e>),
-    /// MNS signed it, and the body of the same head is awaited on another connection.
+    /// MNS signed it, but another connection already awaits the body of the same head.
     Copied,
-    /// Its certificate is not cached.
+    /// Its certificate is not cached, so the signature is not checked yet.
     Open,
-    /// The request is refused, whatever its body is, unless MNS has changed its key.
+    /// The request will be refused whatever its body is, unless MNS has changed its key.
     Refused(Rejection),
 }
 
 impl<'e> Head<'e> {
-    /// The head of a request, with what a proxy cut off its path put back.
+    /// Splits a request into head and body, and puts back the path prefix that a proxy removed.
     pub(super) fn of(endpoint: &'e Endpoint, arrival: Arrival, request: Request) -> Self {
         let (mut head, body) = request.into_parts();
         head.uri = endpoint.settings.with_prefix(head.uri);
@@ -80,13 +80,13 @@ impl<'e> Head<'e> {
 }
 
 impl<'e> Push<'e> {
-    /// `budget` after the request's first byte.
+    /// The time `budget` after the request's first byte.
     pub(super) fn deadline(&self, budget: Duration) -> Instant {
         let first_byte = self.arrival.first_byte;
         first_byte.checked_add(budget).unwrap_or(first_byte)
     }
 
-    /// Whether the signature of MNS matches the head, under a cached certificate.
+    /// Whether MNS signed the head, as far as a cached certificate shows.
     pub(super) fn is_signed(&self) -> bool {
         match self.judge_head() {
             HeadVerdict::Proved(_) | HeadVerdict::Copied => true,
@@ -94,7 +94,7 @@ impl<'e> Push<'e> {
         }
     }
 
-    /// Judges the head without waiting for anything.
+    /// Judges the head from what is cached, without waiting.
     pub(super) fn judge_head(&self) -> HeadVerdict<'e> {
         let signed = match SignedRequest::of(&self.request) {
             Ok(signed) => signed,

@@ -1,7 +1,7 @@
-//! One row for each reason: its key, its hint, and what follows from the refusals that it names.
+//! One row for each reason: its key, its hint, and the properties of the refusals that it names.
 //!
-//! `docs/errors.md` explains each key; a test keeps it complete. A new reason is a variant of
-//! [`Rejection`] or of what it wraps, a row here, and a row there.
+//! `docs/errors.md` explains each key; a test checks that none is missing. To add a reason, add a
+//! variant to [`Rejection`] or to an error that it wraps, a row here, and a row there.
 
 #![expect(
     unnameable_types,
@@ -21,17 +21,18 @@ use crate::server::status::RefusalStatus::{
 };
 use crate::trust::{FetchError, NotAdmitted, Untrusted};
 
-/// Whether the same request, sent again, is refused again.
+/// Whether the same request would be refused again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Persistence {
-    /// The request or the configuration decides.
+    /// Yes: the request or the configuration causes it.
     Lasting,
-    /// The state of `serve` or of its surroundings decides.
+    /// Not necessarily: the state of `serve` or of its surroundings causes it.
     Passing,
 }
 
-/// Makes [`Reason`] and [`Rejection::row`] of the rows below. A row without a refusal is a
-/// remark. Rows are tried in their order, and all refusals must be there: it is one `match`.
+/// Generates [`Reason`] and [`Rejection::row`] from the rows below. A row without a pattern is a
+/// remark. The patterns become the arms of one `match`, so they are tried in order and the compiler
+/// reports a missing refusal.
 macro_rules! reasons {
     ($(
         $(#[$docs:meta])*
@@ -53,7 +54,7 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// The likely cause and what to do.
+            /// The likely cause and what to do about it.
             #[must_use]
             pub fn hint(self) -> &'static str {
                 match self {
@@ -205,11 +206,11 @@ reasons! {
     BodyBroken, Passing,
         "the peer or a proxy ended the body early",
         BodyBroken => unchecked(Invalid);
-    /// A remark: accepted all the same.
+    /// A remark on an accepted request.
     MessageMd5Mismatch, Lasting,
         "normal if the publisher set user properties: MessageMD5 is then not the MD5 of the \
          message; the body's own digest was signed";
-    /// A remark: accepted all the same.
+    /// A remark on an accepted request.
     DateLate, Lasting,
         "a retry with its first Date, or this machine's clock is wrong";
 }
@@ -222,7 +223,7 @@ impl Reason {
     }
 
     /// Whether the same request may be accepted later, because the state of `serve` or of its
-    /// surroundings decided.
+    /// surroundings caused the refusal.
     #[must_use]
     pub fn is_passing(self) -> bool {
         self.persistence() == Persistence::Passing
@@ -237,7 +238,7 @@ impl Rejection {
         reason
     }
 
-    /// What follows from it.
+    /// Its properties besides the reason.
     pub(super) fn facts(&self) -> Facts {
         let (_, facts) = self.row();
         facts

@@ -1,4 +1,4 @@
-//! The straight path: head, body, proof, notification, admission, disk, 201.
+//! The steps of a request in order: head, body, verification, notification, admission, disk, 201.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ use crate::traces::Stage;
 use crate::trust::{Admission, Untrusted, Verified, Verifier};
 
 impl Responder for Arc<Endpoint> {
-    /// Answers one request, whatever its path and method: what is not served is refused and logged
-    /// like anything else.
+    /// Answers one request of any path and method. A request that is not served is refused and
+    /// logged like any other.
     ///
-    /// If the peer leaves, this future is dropped: before the hand-over to the journal nothing has
-    /// happened, and after it the record is written all the same, so that a retry is a duplicate
-    /// and never a loss.
+    /// If the peer disconnects, this future is dropped. Before the hand-over to the journal nothing
+    /// has happened. After it the record is written all the same, so a retry is logged as a
+    /// duplicate and no push is lost.
     ///
-    /// Once a stop is under way each answer is the last of its connection.
+    /// While the endpoint drains, each answer also closes its connection.
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
         let response = answer_one(self, arrival, request).await;
         if self.draining.is_cancelled() {
@@ -42,7 +42,7 @@ impl Responder for Arc<Endpoint> {
 }
 
 async fn answer_one(endpoint: &Endpoint, arrival: Arrival, request: Request) -> Response {
-    // Neither counted nor logged: balancers ask all the time.
+    // Neither counted nor logged: load balancers send a health check every few seconds.
     if endpoint.is_health_check(&request) {
         return respond::health(endpoint.is_healthy());
     }
@@ -68,12 +68,12 @@ impl Endpoint {
 }
 
 impl Pushed<'_> {
-    /// From a whole request to the proofs that it is on disk and, if it waits for a destination, is
-    /// with that. The room is given back at the end.
+    /// Takes a whole request to the proofs that its notification is on disk and, if the 201 depends
+    /// on a destination, acknowledged by it. Gives the permit back at the end.
     async fn receive(&self, mut room: Permit<'_>) -> Result<(Receipt, Forwarded), Refused<'_>> {
         let push = &self.push;
-        // Once for the whole request: a reload must not have it verified by one configuration and
-        // admitted by another.
+        // Loaded once for the whole request: a reload must not have it verified by one
+        // configuration and admitted by another.
         let gate = push.endpoint.gate.load_full();
         let verified = verify(push, &gate.verifier, &mut room).await?;
         append(push, &gate.admission, &mut room, &verified)
@@ -107,7 +107,7 @@ impl Unread<'_> {
         if let Some(entry) = self.refusal() {
             self.push.endpoint.journal.offer(entry);
         }
-        // After it is logged: the drain waits for the peer.
+        // Logged first, because the drain waits for the peer.
         let is_whole = self.drain().await;
         self.push.refused(&self.rejection, is_whole)
     }
@@ -127,12 +127,13 @@ impl Push<'_> {
             .count_refusal(rejection.reason(), is_signed);
     }
 
-    /// A stranger gets one answer. A connection that has carried a push may be a proxy's, which
-    /// sends others on it.
+    /// Builds the answer. A stranger's connection is closed after it, unless the connection has
+    /// carried an accepted push: then it may be a proxy's, which sends other pushes on it.
     fn refused(&self, rejection: &Rejection, is_whole: bool) -> Response {
         let is_last =
             rejection.facts().is_of_a_stranger() && !self.arrival.connection.has_accepted();
-        // What was not sent to where MNS posts is no push.
+        // A request to a path or method that MNS does not use is no push, so its trace is not
+        // recorded.
         if !matches!(
             rejection,
             Rejection::PathNotServed | Rejection::MethodNotAllowed
@@ -143,7 +144,7 @@ impl Push<'_> {
     }
 }
 
-/// Proves that MNS sent the request.
+/// Verifies that MNS sent the request.
 async fn verify<'v>(
     push: &'v Push<'_>,
     verifier: &Verifier,
@@ -170,7 +171,7 @@ async fn verify<'v>(
     Ok(verified)
 }
 
-/// Puts on disk what is meant for us.
+/// Admits a verified notification and commits it to disk.
 async fn append(
     push: &Push<'_>,
     admission: &Admission,
@@ -186,9 +187,10 @@ async fn append(
         return Err(Rejection::TooManyInFlight);
     }
     // From here on an evicted connection may finish: its record is written in any case, and without
-    // the 201 MNS pushes it again.
+    // the 201 MNS would only push it again.
     push.arrival.connection.note_admitted();
-    // Before the hand-over: from then on it may be forwarded, and acknowledged.
+    // Registered before the hand-over, because the forwarder may have it acknowledged as soon as
+    // the journal has it.
     let expected = endpoint.handover.expect([
         &notification.topic_owner,
         &notification.topic_name,
@@ -203,7 +205,7 @@ async fn append(
         Stage::enter(&trace.commit, begun.into_std(), took);
     }
     let receipt = appended?;
-    // A duplicate proves nothing of the connection: anyone can send a copy of a push again.
+    // A duplicate proves nothing about its connection: anyone can send a copy of a push.
     if !receipt.is_duplicate() {
         push.arrival
             .connection

@@ -1,4 +1,4 @@
-//! The text of a refusal: its record in the endpoint log, and its access line.
+//! Writes the text of a refusal: its record in the endpoint log, and its access line.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::server::rejection::Rejection;
 pub(super) struct RefusalDetails<'v> {
     pub(super) rejection: &'v Rejection,
     pub(super) notification: Option<&'v Notification<'v>>,
-    /// Whose budgets it spends.
+    /// Whose budgets its record and line use.
     pub(super) provenance: Provenance,
     pub(super) headers: &'v HeaderMap,
     pub(super) stamp: &'v Stamp,
@@ -30,7 +30,8 @@ impl Push<'_> {
         paths.hide_in(self.request.headers())
     }
 
-    /// Adds the access line of a refusal, if its budget admits it.
+    /// Adds the access line of a refusal. Returns `None` if the budget for lines is used up or
+    /// space is scarce.
     pub(super) fn with_access_line(
         &self,
         refusal: &RefusalDetails<'_>,
@@ -45,8 +46,8 @@ impl Push<'_> {
         } = self.endpoint;
         if journal.health().space() == Space::Scarce {
             rate.leave_line_out();
-            // The disk had no room for a push: the next one should find some, without the wait for
-            // the next second.
+            // The disk had no room for a push. Free some now, so that the next push need not wait
+            // for the task that does so once a second.
             if matches!(rejection, Rejection::Journal(JournalError::Refused)) {
                 quarantine.give_back();
             }
@@ -107,7 +108,7 @@ impl Push<'_> {
         attributes.extend(request_id.map(|id| ("RequestId", shown(id, rejection.status()))));
         let cut = |value: &'_ [u8]| value.len().min(settings.refused_body_bytes);
         if let Some(notification) = notification {
-            // The body could not be read, and follows below as it is.
+            // A body that could not be parsed is shown as it is, below.
             let is_read = !matches!(rejection, Rejection::Invalid(_));
             let known = notification
                 .attributes()

@@ -1,5 +1,5 @@
-//! What a refused request leaves: a record, an access line and a file in quarantine, each within
-//! its bounds.
+//! Builds what a refused request leaves: a record, an access line and a file in the quarantine,
+//! each limited by its budget.
 
 use crate::journal::{Entry, Space};
 use crate::mns::{Notification, SignedRequest};
@@ -10,20 +10,20 @@ use crate::server::refusal::RefusalDetails;
 use crate::server::rejection::Rejection;
 use crate::trust::{NotAdmitted, Verified};
 
-/// Why a request got no 201, and what MNS signed, as far as that can be read.
+/// Why a request is refused, and the signed notification as far as it could be parsed.
 pub(super) struct Refused<'v> {
     pub(super) rejection: Rejection,
     pub(super) notification: Option<Notification<'v>>,
 }
 
 impl<'v> Refused<'v> {
-    /// A refusal of a request that was verified.
+    /// The refusal of a verified request.
     pub(super) fn verified(rejection: Rejection, verified: &Verified<'v>) -> Self {
         let notification = match rejection {
             Rejection::Invalid(_) => Some(verified.notification_as_raw()),
             _ => verified.notification().ok(),
         };
-        // A body of which nothing can be read has no attributes.
+        // A body that could not be parsed has no attributes.
         Self {
             rejection,
             notification: notification.filter(|known| !known.message_id.is_empty()),
@@ -32,13 +32,13 @@ impl<'v> Refused<'v> {
 }
 
 impl<'v> Refused<'v> {
-    /// What MNS signed, as far as that can be read.
+    /// The signed notification, as far as it could be parsed.
     pub(super) fn notification(&self) -> Option<&Notification<'v>> {
         self.notification.as_ref()
     }
 
-    /// The notification whose subscription MNS will push less often now. Of another owner a
-    /// subscription may have the same name.
+    /// The notification whose subscription MNS will push less often from now on. `None` if the
+    /// topic is another owner's, because that owner may have a subscription of the same name.
     pub(super) fn backs_off(&self) -> Option<&Notification<'v>> {
         let is_of_another = matches!(
             self.rejection,
@@ -58,9 +58,10 @@ impl From<Rejection> for Refused<'_> {
 }
 
 impl Pushed<'_> {
-    /// The access line of a refusal and its record, each if the budgets of
-    /// [`RefusedRate`](crate::server::RefusedRate) admit it; with a record the request is kept as
-    /// well. `None` if neither is admitted, or if what space is left is for pushes only.
+    /// Builds the record and the access line of a refusal, each if
+    /// [`RefusedRate`](crate::server::RefusedRate) admits it, and quarantines the request along
+    /// with its record. Returns `None` if neither is admitted, or if space is scarce and reserved
+    /// for pushes.
     pub(super) fn refusal(&self, refused: &Refused<'_>) -> Option<Entry> {
         let Self { push } = self;
         let Endpoint {
@@ -96,22 +97,24 @@ impl Pushed<'_> {
             Some(Location::Known(_)) | None => true,
         };
         if is_logged && !is_kept {
-            // A record names no file that is not there.
+            // Write it again without the file: a record must not name a file that does not exist.
             entry.endpoint.clear();
             push.write_refusal(&refusal, None, &mut entry);
         }
         push.with_access_line(&refusal, entry)
     }
 
-    /// Where the request will be kept for `explain` and `logs recover`. One of MNS's is kept once,
-    /// and whatever strangers send at the same time; others only if they are logged in full.
+    /// Reserves a file for the request, which `explain` and `logs recover` read. A signed request
+    /// is stored once, whatever strangers send at the same time; others only if they are logged in
+    /// full.
     fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {
         let Endpoint {
             quarantine,
             journal,
             ..
         } = self.push.endpoint;
-        // What is on disk needs no other copy, and nothing takes it back.
+        // A notification that is on disk needs no second copy, and `logs recover` has nothing to
+        // append.
         if !quarantine.is_on() || rejection.is_on_disk() || journal.health().space() < Space::Enough
         {
             return None;
@@ -125,7 +128,7 @@ impl Pushed<'_> {
         }
     }
 
-    /// Hands the request over to the quarantine; `false` if it is not kept.
+    /// Hands the request over to the quarantine. Returns `false` if it is not stored.
     fn keep(&self, rejection: &Rejection, reserved: Reserved, is_logged: bool) -> bool {
         let Endpoint {
             quarantine,
@@ -153,8 +156,8 @@ impl Pushed<'_> {
 }
 
 impl Unread<'_> {
-    /// The same for a request that did not come whole. Nothing is kept of it, and without the body
-    /// nothing was verified, whatever the rejection may mean after it.
+    /// The same for a request that was not read whole. It is not quarantined, and nothing in it is
+    /// verified: the signature covers the body.
     pub(super) fn refusal(&self) -> Option<Entry> {
         let Self {
             push, rejection, ..

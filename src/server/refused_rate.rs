@@ -1,34 +1,33 @@
-//! How much refusals may write in a second, so that no stranger fills the disk or rotates the
+//! Limits how much refusals may write in a second, so that no stranger can fill the disk or rotate
 //! genuine records away.
 //!
-//! Beyond the rate, and while space is low, a refusal leaves its access line only; beyond the
-//! budget of access lines, and while space is scarce, not even that. Once a second one record and
-//! one access line say how many were left out.
+//! Beyond the rate, or while space is low, a refusal leaves only its access line. Beyond the budget
+//! for access lines, or while space is scarce, it leaves nothing. Once a second, one record and one
+//! access line say how many were left out.
 //!
-//! Requests that MNS signed have a budget of their own for each of these: strangers cannot use it
-//! up.
+//! Requests that MNS signed have separate budgets, which strangers cannot use up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::quarantine::Provenance;
 
-/// What a refusal's head may take beside its body, on average over those of a second, in bytes.
+/// What a refusal may write besides its body, averaged over a second, in bytes.
 const HEAD_BYTES: u64 = 16 * 1024;
 
-/// What the refusals of strangers may write in a second. Those that MNS signed may write as much
-/// again.
+/// What the refusals of strangers may write in a second. Refusals of signed requests have the same
+/// limits again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusedLimits {
-    /// How many are logged in full; `None` knows no bound.
+    /// How many are logged in full; `None` for no limit.
     pub records: Option<u64>,
-    /// How much of a body a record has, in bytes.
+    /// How many bytes of each body are logged.
     pub body_bytes: usize,
-    /// The bytes of their access lines; `None` knows no bound.
+    /// The bytes of their access lines; `None` for no limit.
     pub line_bytes: Option<u64>,
 }
 
-/// Counts what refusals have written in the current second. A peer chooses how large its own are,
-/// so bytes count too.
+/// Counts what refusals have written in the current second. A peer chooses how large its requests
+/// are, so bytes count as well as requests.
 #[derive(Debug)]
 pub struct RefusedRate {
     records: Option<u64>,
@@ -49,7 +48,7 @@ struct Spent {
     line_bytes: AtomicU64,
 }
 
-/// How many were left out.
+/// How many refusals were left out, since the last summary and since the start.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     since_summary: AtomicU64,
@@ -57,7 +56,7 @@ pub(super) struct LeftOut {
 }
 
 impl RefusedRate {
-    /// Budgets of which nothing is spent.
+    /// Creates budgets of which nothing is used.
     #[must_use]
     pub fn new(limits: RefusedLimits) -> Self {
         let bytes_each = u64::try_from(limits.body_bytes)
@@ -76,13 +75,13 @@ impl RefusedRate {
         }
     }
 
-    /// Whether one more may be logged in full; if not it is counted.
+    /// Whether one more refusal may be logged in full. Counts it as left out if not.
     pub(super) fn admits(&self, provenance: Provenance, is_space_low: bool) -> bool {
         let is_admitted = spend(&self.spent(provenance).records, 1, self.records) && !is_space_low;
         self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether a record of that size may be logged as well; if not it is counted.
+    /// Whether a record of this size may be logged as well. Counts it as left out if not.
     pub(super) fn admits_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
         let is_admitted = spend(
             &self.spent(provenance).record_bytes,
@@ -92,29 +91,29 @@ impl RefusedRate {
         self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether a request of that size may be kept as well: as many bytes a second as of records.
+    /// Whether a request of this size may be quarantined: the same bytes a second as for records.
     pub(super) fn admits_kept_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
         spend(&self.spent(provenance).kept_bytes, bytes, self.record_bytes)
     }
 
-    /// Whether an access line of that size may be logged; if not it is counted.
+    /// Whether an access line of this size may be logged. Counts it as left out if not.
     pub(super) fn admits_line(&self, provenance: Provenance, bytes: usize) -> bool {
         let is_admitted = spend(&self.spent(provenance).line_bytes, bytes, self.line_bytes);
         self.lines_left_out.count_unless(is_admitted)
     }
 
-    /// Counts an access line that is not even made.
+    /// Counts an access line that is left out without being built.
     pub(super) fn leave_line_out(&self) {
         self.lines_left_out.count_unless(false);
     }
 
-    /// How many left no record.
+    /// How many refusals left no record, since the start.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.records_left_out.since_start.load(Ordering::Relaxed)
     }
 
-    /// How many left no access line.
+    /// How many refusals left no access line, since the start.
     #[must_use]
     pub fn lines_left_out(&self) -> u64 {
         self.lines_left_out.since_start.load(Ordering::Relaxed)
@@ -135,15 +134,17 @@ impl RefusedRate {
                 &spent.kept_bytes,
                 &spent.line_bytes,
             ] {
-                // What is spent meanwhile may count in either second.
+                // Bytes spent at the same time may count in either second, which is close enough
+                // here.
                 count.store(0, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// Takes `amount` from a budget. What is begun within the budget is written whole, so a second has
-/// at most one such more.
+/// Takes `amount` from a budget, and returns whether the budget was not yet used up before. A
+/// record that starts within the budget is written whole, so each second may exceed it by one
+/// record.
 fn spend<T: TryInto<u64>>(spent: &AtomicU64, amount: T, max: Option<u64>) -> bool {
     let before = spent.fetch_add(amount.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     max.is_none_or(|max| before < max)

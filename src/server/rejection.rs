@@ -1,6 +1,6 @@
-//! Why there is no 201.
+//! The reasons why a request gets no 201.
 //!
-//! What follows from each is one row of the table in `reason`.
+//! The table in `reason` has a row with the properties of each.
 
 use crate::forward::NotForwarded;
 use crate::journal::JournalError;
@@ -13,46 +13,46 @@ pub enum Rejection {
     /// It is not proved that MNS sent it.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// It is not meant for us.
+    /// It is genuine but not meant for us.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
     /// Its body is no notification.
     #[error(transparent)]
     Invalid(#[from] InvalidNotification),
-    /// It cannot be kept now.
+    /// The journal cannot store it now.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A destination does not take it now.
+    /// A destination that the 201 depends on does not take it now.
     #[error(transparent)]
     NotForwarded(#[from] NotForwarded),
-    /// Our doing: as many requests are in work as are allowed.
+    /// Too many requests or bytes are in flight.
     #[error("too many requests are in work")]
     TooManyInFlight,
-    /// Our doing: the time for it ran out.
+    /// It was not verified within the budget.
     #[error("the time for one request ran out")]
     OutOfTime,
-    /// The peer's doing: another path than those served.
+    /// Its path is not served.
     #[error("the path is not one of server.paths")]
     PathNotServed,
-    /// The peer's doing: not a POST.
+    /// Its method is not POST.
     #[error("the method is not POST")]
     MethodNotAllowed,
-    /// The peer's doing: MNS never encodes its content.
+    /// It has a Content-Encoding, which MNS never sends.
     #[error("the body has a Content-Encoding")]
     ContentEncoding,
-    /// The peer's doing.
+    /// Its body exceeds `server.max_body`.
     #[error("the body is larger than server.max_body")]
     BodyTooLarge,
-    /// The peer's doing: the body did not come in time.
+    /// Its body did not arrive in time.
     #[error("the body did not come within server.body_timeout")]
     BodyTooSlow,
-    /// The peer's doing: the body ended early or its chunks are broken.
+    /// Its body ended early, or has broken chunks.
     #[error("the body did not come whole")]
     BodyBroken,
 }
 
 impl Rejection {
-    /// Whether its notification is on disk all the same: it was accepted, and has no 201.
+    /// Whether its notification is on disk although it gets no 201.
     pub(super) fn is_on_disk(&self) -> bool {
         matches!(
             self,

@@ -1,14 +1,13 @@
-//! What is odd about an accepted notification.
+//! What is unusual about an accepted notification.
 //!
-//! A push can have several remarks, and none hides another: all are counted, and all are in the
-//! logs, in one field.
+//! A push can have several remarks. All are counted, and all are logged, in one field.
 
 use crate::journal::Level;
 use crate::mns::Notification;
 use crate::server::reason::Reason;
 use crate::trust::Timeliness;
 
-/// What separates the keys of several remarks.
+/// Separates the keys of several remarks.
 const SEPARATOR: &str = ",";
 
 /// The remarks on one notification.
@@ -26,13 +25,13 @@ impl Remarks {
         }
     }
 
-    /// Whether the date is that of an older push.
+    /// Whether the date is that of an earlier attempt.
     pub(super) fn is_late(self) -> bool {
         self.is_late
     }
 
-    /// Their keys, those that warn first: whoever looks at the beginning of the field sees the one
-    /// that matters.
+    /// The remarks, warnings first, so that a reader who looks only at the start of the field sees
+    /// the one that matters.
     pub(super) fn reasons(self) -> impl Iterator<Item = Reason> {
         let late = self.is_late.then_some(Reason::DateLate);
         late.into_iter()
@@ -45,8 +44,8 @@ impl Remarks {
         (!keys.is_empty()).then(|| keys.join(SEPARATOR))
     }
 
-    /// The level of the outcome. Another `MessageMD5` is normal: MNS computes it in another way if
-    /// the message has user properties (protocol.md 1.4).
+    /// The level of the outcome. A `MessageMD5` that differs is normal: MNS computes it differently
+    /// if the message has user properties (protocol.md 1.4).
     pub(super) fn level(self) -> Level {
         if self.is_late {
             Level::Warning

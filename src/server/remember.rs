@@ -1,4 +1,4 @@
-//! What is remembered of a request for the inspector, once its answer is decided.
+//! Stores an answered request for the inspector.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
@@ -11,16 +11,16 @@ use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
 use crate::server::summary::{Said, Summary};
 
-/// The largest body that is kept, in bytes: twice the largest message as JSON of plain text. The
-/// log has the rest.
+/// The largest body that is kept, in bytes: twice the largest message as JSON of plain text. A
+/// larger one is only in the log.
 const BODY_BYTES_MAX: usize = 128 * 1024;
-/// How much of a message a list shows, in bytes.
+/// How many bytes of a message a list shows.
 const PREVIEW_BYTES: usize = 240;
 const STATUS_CREATED: u16 = 201;
 const STATUS_UNAVAILABLE: u16 = 503;
 
 impl Push<'_> {
-    /// Remembers one that is on disk.
+    /// Stores an accepted request.
     pub(super) fn remember_accepted(
         &self,
         notification: &Notification<'_>,
@@ -36,7 +36,7 @@ impl Push<'_> {
         self.remember(outcome, (STATUS_CREATED, reason), true, Some(notification));
     }
 
-    /// Remembers one that was refused. `is_signed` if it came whole and MNS signed it.
+    /// Stores a refused request. `is_signed` if it was read whole and MNS signed it.
     pub(super) fn remember_refused(
         &self,
         rejection: &Rejection,
@@ -85,8 +85,8 @@ impl Push<'_> {
         });
     }
 
-    /// The request as the wire had it, but for the case of its header names, and where its body
-    /// begins.
+    /// The request as it was received, except that header names are in lower case, and the offset
+    /// of its body.
     fn raw(&self) -> (Box<[u8]>, usize) {
         let request = &self.request;
         let headers = request.headers();
@@ -105,7 +105,7 @@ impl Push<'_> {
             raw.extend_from_slice(part.as_bytes());
         }
         for (name, value) in headers {
-            // Both are written where it is sent again.
+            // Whoever sends the request again adds both headers itself.
             if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
                 raw.extend_from_slice(name.as_str().as_bytes());
                 raw.extend_from_slice(b": ");

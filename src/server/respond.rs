@@ -1,6 +1,6 @@
-//! The one place where a receipt or a rejection becomes an answer.
+//! Builds every answer, from a receipt or a rejection.
 //!
-//! What the peer reads is fixed text. There is no redirect: MNS may take a 3xx for a delivery.
+//! The body is fixed text. No answer is a redirect: MNS may count a 3xx as delivered.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -11,13 +11,13 @@ use crate::forward::Forwarded;
 use crate::journal::Receipt;
 use crate::server::rejection::Rejection;
 
-/// 201: it is on disk, and with the destination that it waits for, if there is one.
+/// 201: the notification is on disk and, if the 201 depends on a destination, acknowledged by it.
 pub(super) fn created(_on_disk: &Receipt, _forwarded: &Forwarded) -> Response {
     text(StatusCode::CREATED, "Notify Message Succeed!")
 }
 
-/// The answer to a refused request. If the request did not come whole the connection ends: what is
-/// left of it must not be taken for the next request.
+/// The answer to a refused request. Closes the connection if the request was not read whole: its
+/// rest must not be parsed as the next request.
 pub(super) fn refused(rejection: &Rejection, is_whole: bool) -> Response {
     let status = rejection.facts().status;
     let mut response = text(status.code(), status.body());
@@ -32,7 +32,7 @@ pub(super) fn refused(rejection: &Rejection, is_whole: bool) -> Response {
     response
 }
 
-/// The answer to a load balancer.
+/// The answer to a load balancer's health check.
 pub(super) fn health(is_healthy: bool) -> Response {
     if is_healthy {
         text(StatusCode::OK, "OK\n")
@@ -41,7 +41,7 @@ pub(super) fn health(is_healthy: bool) -> Response {
     }
 }
 
-/// The same answer, and the connection ends with it.
+/// The same answer, with `Connection: close`.
 pub(super) fn last(mut response: Response) -> Response {
     response
         .headers_mut()

@@ -1,8 +1,8 @@
-//! A path that only MNS and the owner know.
+//! A path that only MNS and the operator know.
 //!
-//! The path is part of what MNS signs, and only MNS learns it: over TLS a stranger who has the
-//! signing key still has no path to post to. So it is compared in constant time, and no output
-//! shows it.
+//! The path is part of what MNS signs, and over TLS only MNS learns it, so someone who has stolen
+//! the signing key still has no path to post to. It is therefore compared in constant time and
+//! hidden in every output.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,24 +19,24 @@ use subtle::{Choice, ConstantTimeEq as _};
 use crate::bounded;
 use crate::disk::{NotReplaced, Replace, Unwritable, parent};
 
-/// What precedes the segment.
+/// Precedes the segment.
 const PREFIX: &str = "/n/";
-/// What replaces the segment in every output.
+/// Replaces the segment in every output.
 const HIDDEN: &str = "***";
-/// The same for the one before it, so that the logs show when nothing comes under it any more.
+/// Replaces the previous segment, so that the logs show when nothing uses it any more.
 const HIDDEN_BEFORE: &str = "***2";
-/// The shortest segment that is taken: 128 bits and more, whatever alphabet they were written in.
+/// The shortest valid segment: at least 128 bits in any alphabet of 16 letters or more.
 const SEGMENT_BYTES_MIN: usize = 32;
-/// The longest one.
+/// The longest valid segment.
 const SEGMENT_BYTES_MAX: usize = 256;
-/// The one in use, and the one before it.
+/// The current segment and the previous one.
 const SEGMENTS_MAX: usize = 2;
-/// The random bytes of a segment that is made.
+/// How many random bytes a generated segment has.
 const RANDOM_BYTES: usize = 32;
 /// The largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// The segments that are served: the first is the one to give to a subscription.
+/// The segments that are served. The first is the one to give to a subscription.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretPath {
     segments: Vec<String>,
@@ -45,11 +45,11 @@ pub struct SecretPath {
 /// The file of the secret path cannot be used. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretPathError {
-    /// It cannot be read, or is missing and cannot be made.
+    /// It cannot be read, or it is missing and cannot be created.
     #[error("cannot {} {}, which server.secret_path_file names: {}; \
         {}", .0.doing, .0.path.display(), .0.cause, .0.fix)]
     Unusable(Unwritable),
-    /// What it holds is no secret path.
+    /// A line of it is not a valid segment.
     #[error(
         "{}, which server.secret_path_file names: line {line} is no segment of {SEGMENT_BYTES_MIN} \
          to {SEGMENT_BYTES_MAX} letters, digits, - and _; delete the file and the next start makes \
@@ -58,10 +58,10 @@ pub enum SecretPathError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// From 1.
+        /// The line, from 1.
         line: usize,
     },
-    /// It holds none, or too many.
+    /// It has no segment, or too many.
     #[error(
         "{}, which server.secret_path_file names, holds {count} segments: one is needed, and a \
          second one below it may be the one before", path.display()
@@ -69,16 +69,16 @@ pub enum SecretPathError {
     Miscounted {
         /// The file.
         path: PathBuf,
-        /// How many.
+        /// The number of segments.
         count: usize,
     },
 }
 
 impl SecretPath {
-    /// Reads the file; `None` if it is missing.
+    /// Reads the file. Returns `None` if it is missing.
     ///
     /// # Errors
-    /// [`SecretPathError`]
+    /// [`SecretPathError`] if the file cannot be read or is not valid.
     pub fn read(file: &Path) -> Result<Option<Self>, SecretPathError> {
         match bounded::read_text(file, FILE_BYTES_MAX) {
             Ok(text) => Self::parse(&text, file).map(Some),
@@ -87,18 +87,18 @@ impl SecretPath {
         }
     }
 
-    /// Reads the file, and makes it if it is missing: 256 random bits that are on disk before
-    /// they are served.
+    /// Reads the file, or creates it with 256 random bits. The file is synced before its path is
+    /// served.
     ///
     /// # Errors
-    /// [`SecretPathError`]
+    /// [`SecretPathError`] if the file cannot be read or created, or is not valid.
     pub fn read_or_make(file: &Path) -> Result<Self, SecretPathError> {
         if let Some(found) = Self::read(file)? {
             return Ok(found);
         }
         let segment = URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>());
         let made = match make(file, &segment) {
-            // Another start was faster: the file says what is served.
+            // Another start created it first: that file says what is served.
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Self::read(file)?,
             made => {
                 made.map_err(|cause| unusable("make", file, cause))?;
@@ -137,7 +137,8 @@ impl SecretPath {
         }
     }
 
-    /// The path to give to a subscription, with its secret. For the one who asks for it by name.
+    /// The path to give to a subscription, with its secret. Show it only if somebody asks for it by
+    /// name.
     #[must_use]
     pub fn revealed(&self) -> String {
         format!(
@@ -146,19 +147,20 @@ impl SecretPath {
         )
     }
 
-    /// The same for everyone else.
+    /// The path with its secret hidden, for every other output.
     #[must_use]
     pub fn hidden() -> String {
         format!("{PREFIX}{HIDDEN}")
     }
 
-    /// How many segments are served.
+    /// The number of segments that are served.
     #[must_use]
     pub fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    /// Whether a path is served; how long that takes reveals its length and no more.
+    /// Whether a path is served. The time this takes depends on its length and on nothing else in
+    /// it.
     pub(super) fn serves(&self, path: &str) -> bool {
         let Some(asked) = path.strip_prefix(PREFIX) else {
             return false;
@@ -171,7 +173,7 @@ impl SecretPath {
             .into()
     }
 
-    /// A text without the secret.
+    /// A text with the secret hidden.
     pub(super) fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let hidden = self.segments.iter().zip([HIDDEN, HIDDEN_BEFORE]);
         hidden.fold(
@@ -183,7 +185,7 @@ impl SecretPath {
         )
     }
 
-    /// Headers without the secret: a proxy may repeat the path in one of them.
+    /// Headers with the secret hidden: a proxy may repeat the path in one of them.
     pub(super) fn hide_in<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
         let shows = |value: &HeaderValue| matches!(self.hide(value.as_bytes()), Cow::Owned(_));
         if !headers.values().any(shows) {
@@ -224,20 +226,21 @@ fn replace(text: &[u8], part: &[u8], with: &[u8]) -> Vec<u8> {
     shown
 }
 
-/// Makes the file for its owner alone. One that somebody else made meanwhile stays as it is.
+/// Creates the file, readable by its owner only. Does not replace a file that another process
+/// created meanwhile.
 fn make(file: &Path, segment: &str) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(parent(file))?;
-    // A name of its own: of two first starts each writes one.
+    // A random name, because two first starts at once each write a draft.
     let draft = parent(file).join(format!(".{:016x}.new", rand::random::<u64>()));
     let replace = Replace {
         path: file,
         draft: &draft,
         mode: 0o600,
     };
-    // Durable, because an address that is given to MNS must outlast a power cut.
+    // Synced, because an address that was given to MNS must survive a power failure.
     replace
         .make_new(format!("{segment}\n").as_bytes())
         .map_err(|NotReplaced { cause, .. }| cause)

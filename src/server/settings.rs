@@ -16,9 +16,10 @@ use crate::server::{RefusedLimits, SecretPath};
 pub struct Settings {
     /// Where MNS posts.
     pub paths: Paths,
-    /// What a proxy cuts off the path: put back before a path is compared or a signature checked.
+    /// What a proxy removes from the start of the path. It is put back before a path is compared or
+    /// a signature is checked.
     pub path_prefix: String,
-    /// Where load balancers ask for our health.
+    /// The path of the health check for load balancers.
     pub health_path: Option<String>,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
@@ -26,17 +27,17 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// The form of both logs.
     pub format: Format,
-    /// How much of an accepted request stands before its outcome.
+    /// How much of an accepted request is logged before its outcome.
     pub request_detail: RequestDetail,
     /// How much of a refused body is logged, in bytes.
     pub refused_body_bytes: usize,
-    /// How many refusals a second are logged with their details; `None` knows no bound.
+    /// How many refusals a second are logged in full; `None` for no limit.
     pub refused_per_second: Option<u64>,
-    /// How many bytes of access lines refusals have each second; `None` knows no bound.
+    /// How many bytes of access lines refusals may write each second; `None` for no limit.
     pub refused_line_bytes: Option<u64>,
-    /// Whether a line of JSON is made of each accepted notification, for stdout.
+    /// Whether each accepted notification is printed to stdout as a line of JSON.
     pub prints_messages: bool,
-    /// What stands in the access log after the manual's fields.
+    /// The fields of the access log after those of the manual.
     pub access_fields: Vec<AccessField>,
 }
 
@@ -45,13 +46,13 @@ pub struct Settings {
 pub enum Paths {
     /// Every path.
     Any,
-    /// These, byte for byte.
+    /// These paths, compared byte for byte.
     These(Vec<String>),
-    /// One that is known to MNS and the owner alone, behind what a proxy cut off.
+    /// A path that only MNS and the operator know, after the prefix that a proxy removes.
     Secret(SecretPath),
 }
 
-/// How much of an accepted request stands in the endpoint log.
+/// How much of an accepted request is in the endpoint log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestDetail {
@@ -59,12 +60,12 @@ pub enum RequestDetail {
     Full,
     /// Headers.
     Headers,
-    /// Nothing: the outcome stands alone.
+    /// Nothing but the outcome.
     Off,
 }
 
 impl Settings {
-    /// How much refusals may write.
+    /// The limits on what refusals may write.
     #[must_use]
     pub fn refused_limits(&self) -> RefusedLimits {
         RefusedLimits {
@@ -74,7 +75,7 @@ impl Settings {
         }
     }
 
-    /// The target as MNS wrote it, before a proxy cut off its beginning.
+    /// The target as MNS sent it, with the prefix that a proxy removed.
     #[must_use]
     pub fn with_prefix(&self, uri: Uri) -> Uri {
         let prefix = self.path_prefix.as_str();
@@ -85,13 +86,13 @@ impl Settings {
         let whole = parts
             .path_and_query
             .map(|rest| PathAndQuery::try_from(format!("{prefix}{rest}")));
-        // A target without a path, such as *, has nothing to put it back on.
+        // A target without a path, such as `*`, cannot have a prefix.
         let Some(Ok(whole)) = whole else { return uri };
         parts.path_and_query = Some(whole);
         Uri::from_parts(parts).unwrap_or(uri)
     }
 
-    /// Looks at what can be refused before the body is read.
+    /// Checks what can be refused before the body is read.
     ///
     /// # Errors
     /// The first [`Rejection`] found.
@@ -128,7 +129,7 @@ impl Settings {
 }
 
 impl Paths {
-    /// A text as it may be shown.
+    /// A text with a secret path hidden.
     #[must_use]
     pub fn hide<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         match self {
@@ -137,7 +138,7 @@ impl Paths {
         }
     }
 
-    /// Headers as they may be shown.
+    /// Headers with a secret path hidden.
     pub(super) fn hide_in<'a>(&self, headers: &'a HeaderMap) -> Cow<'a, HeaderMap> {
         match self {
             Self::Any | Self::These(_) => Cow::Borrowed(headers),

@@ -1,11 +1,11 @@
-//! The eight answers that are no success: what the peer reads, and how their records begin.
+//! The eight statuses of a refusal: what the peer reads, and how the record of each begins.
 
 use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::journal::{Level, Place};
 
-/// The status of a refusal. It is 4xx or 5xx by its type: MNS may take a 3xx for a delivery.
+/// The status of a refusal. The type admits only 4xx and 5xx: MNS may count a 3xx as delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RefusalStatus {
     Forbidden,
@@ -46,7 +46,7 @@ impl RefusalStatus {
         }
     }
 
-    /// The header that the answer has beside the usual ones.
+    /// The additional header of the answer, if it has one.
     pub(super) fn header(self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unavailable => Some((RETRY_AFTER, HeaderValue::from_static("5"))),
@@ -88,7 +88,8 @@ impl RefusalStatus {
         }
     }
 
-    /// The level of the record. A stranger on a wrong path is no warning; a push of MNS there is.
+    /// The level of the record. A stranger on a wrong path is not worth a warning; a push of MNS
+    /// is.
     pub(super) fn level(self, has_mns_headers: bool) -> Level {
         match self {
             Self::NotFound | Self::MethodNotAllowed if !has_mns_headers => Level::Info,

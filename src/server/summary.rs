@@ -1,4 +1,4 @@
-//! A request and its answer, as the inspector remembers them.
+//! A request and its answer, as the inspector keeps them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -11,13 +11,13 @@ use crate::server::reason::Reason;
 pub struct Summary {
     /// When its first byte arrived.
     pub came: SystemTime,
-    /// What came of it.
+    /// The kind of its outcome.
     pub outcome: Outcome,
     /// The status of the answer.
     pub status: u16,
-    /// Why it was refused, or what is odd about it.
+    /// Why it was refused, or what is unusual about it.
     pub reason: Option<Reason>,
-    /// Whether MNS signed it, as far as that was looked at.
+    /// Whether MNS signed it, as far as that was checked.
     pub is_signed: bool,
     /// From its first byte to its answer.
     pub took: Duration,
@@ -27,19 +27,20 @@ pub struct Summary {
     pub body_bytes: usize,
     /// What it says, if it was verified.
     pub said: Option<Said>,
-    /// The request as it came, with what a proxy cut off its path put back: request line, headers
-    /// with names in lower case, an empty line, body. Without a body that was too large to keep.
+    /// The request with the path prefix that a proxy removed: request line, headers with names in
+    /// lower case, an empty line, body. A body that is too large to keep is left out.
     pub request: Box<[u8]>,
-    /// Where the body begins in it.
+    /// The offset of the body in it.
     pub body_at: usize,
 }
 
-/// What a verified notification says.
+/// The contents of a verified notification.
 #[derive(Debug)]
 pub struct Said {
-    /// The topic, the subscription, the tag and the id, one behind the other.
+    /// The topic, the subscription, the tag, the message id and the beginning of the message,
+    /// concatenated.
     pub(super) text: Box<[u8]>,
-    /// Where each of them ends, and then the beginning of the message.
+    /// The end offset of each of the five.
     pub(super) ends: [u32; 5],
     /// The length of the message, in bytes.
     pub message_bytes: usize,
@@ -87,7 +88,7 @@ impl Said {
 }
 
 impl Summary {
-    /// Request line and headers.
+    /// The request line and the headers.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         self.request.get(..self.body_at).unwrap_or_default()
@@ -100,7 +101,7 @@ impl Summary {
         (body.len() == self.body_bytes).then_some(body)
     }
 
-    /// What it takes, in bytes.
+    /// The memory that it uses, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let said = self.said.as_ref().map_or(0, |said| said.text.len());
         size_of::<Self>()

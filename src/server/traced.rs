@@ -1,11 +1,11 @@
-//! What the trace of a push records: whose notification it carries, and how it was answered.
+//! Records in the trace of a push whose notification it carries and how it was answered.
 
 use crate::mns::Notification;
 use crate::server::push::Push;
 use crate::traces::{Answered, Subject};
 
 impl Push<'_> {
-    /// Names what was verified in the trace, if there is one.
+    /// Sets the names of the verified notification in the trace, if there is one.
     pub(super) fn name_trace(&self, notification: &Notification<'_>) {
         let Some(trace) = &self.trace else { return };
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
@@ -14,18 +14,18 @@ impl Push<'_> {
             subscription: text(&notification.subscription_name),
             message_id: text(&notification.message_id),
         };
-        // A refusal after the admission names it a second time, by the same values.
+        // A refusal after admission sets them a second time, to the same values, which is ignored.
         trace.subject.set(subject).ok();
     }
 
-    /// Has the trace, if there is one, continue that of the sender, who is known by now.
+    /// Makes the trace, if there is one, continue the sender's, which is trusted from here on.
     pub(super) fn continue_trace(&self) {
         if let Some(trace) = &self.trace {
             trace.trust_parent();
         }
     }
 
-    /// Queues the trace, if there is one. The answer is decided, and waits for nothing here.
+    /// Queues the trace, if there is one. Never blocks, because the answer is already decided.
     pub(super) fn finish_trace(&self, status: u16, reason: Option<&'static str>) {
         let Some(trace) = &self.trace else { return };
         let clock = &self.endpoint.clock;
