@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The length of a value of version 00.
 const LENGTH: usize = 55;
-/// The flag of a trace that its beginner records.
+/// The bit in the flags that says the caller records this trace.
 const SAMPLED: u8 = 1;
 
 /// A span of another process.
@@ -23,7 +23,7 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The beginning of a trace of its own, which is recorded.
+    /// Starts a new trace, which is recorded.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -33,14 +33,14 @@ impl TraceContext {
         }
     }
 
-    /// The span of a request that this process sends: of the trace that the variable
-    /// `TRACEPARENT` names, else of one of its own.
+    /// The span of a request that this process sends: in the trace that the variable `TRACEPARENT`
+    /// names, or in a new one.
     #[must_use]
     pub fn outgoing() -> Self {
         Self::continuing(std::env::var("TRACEPARENT").ok().as_deref())
     }
 
-    /// Another span of the trace that a value names, or of a new one.
+    /// A new span in the trace that `value` names, or in a new trace if it names none.
     fn continuing(value: Option<&str>) -> Self {
         let parent = value.and_then(|value| Self::parse(value.as_bytes()));
         parent.map_or_else(Self::new, |parent| Self {
@@ -49,7 +49,7 @@ impl TraceContext {
         })
     }
 
-    /// The span that a request belongs to, if it names exactly one.
+    /// The span that a request belongs to. `None` unless exactly one header names a valid one.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(&TRACEPARENT).iter();
@@ -59,7 +59,8 @@ impl TraceContext {
         Self::parse(value.as_bytes())
     }
 
-    /// Reads a value. Of a later version only what version 00 has.
+    /// Parses a value. Of a version later than 00, only the fields of version 00 are read, as W3C
+    /// Trace Context 4.3 asks.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (known, rest) = value.split_at_checked(LENGTH)?;
@@ -110,7 +111,7 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// Returns a random id. 0 is invalid by W3C Trace Context.
+/// Returns a random id. W3C Trace Context declares 0 invalid.
 pub(super) fn new_span_id() -> u64 {
     rand::random::<u64>().max(1)
 }

@@ -19,40 +19,41 @@ use crate::traces::Traces;
 use crate::traces::otlp;
 use crate::traces::queue::{Finished, Shared};
 
-/// How many traces are sent at once.
+/// The most traces in one request.
 const BATCH_MAX: usize = 512;
-/// How long a trace waits for others at most.
+/// The longest time that a trace waits for a batch to fill.
 const BATCH_AGE_MAX: Duration = Duration::from_secs(5);
-/// How often the queue is looked at. A push wakes nobody.
+/// How often the thread looks at the queue. It polls, so that a push need not wake it.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
-/// How long a collector may take.
+/// The timeout of one request to the collector.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a batch is sent before it is dropped.
+/// How many times a batch is sent before it is dropped.
 const ATTEMPTS: usize = 2;
-/// How long the last batches may take at the stop.
+/// How long the thread may take to send the last batches when the endpoint stops.
 const STOP_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// Where traces go, and which.
+/// Where traces are sent, and which pushes are traced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The collector's address of `/v1/traces`.
+    /// The collector's URL, which ends in `/v1/traces`.
     pub url: String,
-    /// Headers that it asks for.
+    /// Headers that the collector requires.
     pub headers: HeaderMap,
-    /// The share of pushes that is traced, of those whose verified senders have not decided it.
+    /// The share of pushes that is traced. A verified sender whose request names a trace decides
+    /// for itself.
     pub sample: f64,
 }
 
-/// Traces cannot be sent.
+/// The exporter could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// The TLS library refuses its own defaults.
+    /// The TLS library rejects its own defaults.
     #[error("cannot prepare TLS for telemetry.otlp")]
     Tls(#[from] rustls::Error),
-    /// There is no client.
+    /// The HTTP client could not be created.
     #[error("cannot prepare an HTTP client for telemetry.otlp")]
     Client(#[from] reqwest::Error),
-    /// There is no thread or no runtime.
+    /// The thread or its runtime could not be created.
     #[error("cannot start the thread that sends traces")]
     Thread(#[from] io::Error),
 }
@@ -65,10 +66,10 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Starts the thread. Nothing is sent before there is a trace.
+    /// Starts the thread. Nothing is sent until there is a trace.
     ///
     /// # Errors
-    /// [`TracesError`]
+    /// [`TracesError`] if the client, the thread or its runtime could not be created.
     pub fn start(options: Options) -> Result<(Traces, Self), TracesError> {
         let client = Client::builder()
             .tls_backend_preconfigured(roots::tls_client()?)
@@ -91,11 +92,11 @@ impl Exporter {
         Ok((Traces::to(shared.clone()), Self { shared, thread }))
     }
 
-    /// Sends what waits, within `STOP_TIMEOUT`, and ends the thread.
+    /// Sends the queued traces, for at most `STOP_TIMEOUT`, and ends the thread.
     pub async fn stop(self) {
         self.shared.is_closing.store(true, Ordering::Relaxed);
         let join = tokio::task::spawn_blocking(move || self.thread.join());
-        // What has not been sent by then is lost: nothing that was answered depends on it.
+        // Traces not sent by then are lost, which is acceptable: no answer depends on them.
         drop(timeout(STOP_TIMEOUT, join).await);
     }
 }
@@ -201,7 +202,7 @@ mod tests {
             }
         };
         push(BATCH_MAX);
-        // The first batch is on its way: from now on the thread waits for its answer.
+        // The first batch has been sent: the thread now waits for its answer.
         let (mut stream, _) = silent.accept().unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();
         push(WAITING_MAX + 7);

@@ -1,8 +1,8 @@
-//! Traces of pushes, for a collector that speaks OTLP: one span for each push, made of times that
-//! are taken anyway.
+//! Records traces of pushes and sends them to a collector that speaks OTLP. Each push has one span,
+//! with a child span for each stage, built from times that are measured anyway.
 //!
-//! A push is never held up for its trace: once its answer is decided, the trace is put into a
-//! bounded queue or dropped and counted. A thread of its own sends what is in the queue.
+//! A push never waits for its trace: once its answer is decided, the trace is put into a bounded
+//! queue, or dropped and counted. A separate thread sends the queue.
 
 mod context;
 mod exporter;

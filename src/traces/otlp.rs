@@ -1,7 +1,7 @@
-//! The messages of OTLP that a trace is written in, declared by hand, and how it is written.
+//! The OTLP messages that a trace is sent in, declared by hand, and their construction.
 //!
-//! Their numbers are those of `opentelemetry/proto/trace/v1/trace.proto` and its imports. Only what
-//! is sent is declared: a reader skips what is missing.
+//! The field numbers are those of `opentelemetry/proto/trace/v1/trace.proto` and its imports. Only
+//! the fields that are sent are declared: a reader of protobuf treats a missing field as empty.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,11 +11,11 @@ use crate::traces::context::new_span_id;
 use crate::traces::queue::Finished;
 use crate::traces::trace::{Answered, Stage, Subject, Trace};
 
-/// A part of this process.
+/// `SPAN_KIND_INTERNAL`: a stage within this process.
 const INTERNAL: i32 = 1;
-/// The answer to a request.
+/// `SPAN_KIND_SERVER`: the answer to a request.
 const SERVER: i32 = 2;
-/// The status of a span whose answer is a failure of ours.
+/// `STATUS_CODE_ERROR`: the span ended with a failure of this server.
 const ERROR: i32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
@@ -106,7 +106,7 @@ enum Value {
     Number(i64),
 }
 
-/// The request that carries a batch of traces.
+/// Builds the request that carries a batch of traces.
 pub(super) fn request(batch: &[Finished]) -> ExportRequest {
     let version = env!("CARGO_PKG_VERSION");
     let resource = Resource {
@@ -130,7 +130,7 @@ pub(super) fn request(batch: &[Finished]) -> ExportRequest {
     }
 }
 
-/// The span of a push, and one for each of its stages.
+/// The span of a push, followed by the spans of its stages.
 fn spans(finished: &Finished) -> impl Iterator<Item = Span> {
     let Finished { trace, answered } = finished;
     let stages = [
@@ -164,7 +164,8 @@ fn push_span(trace: &Trace, answered: &Answered) -> Span {
         ]);
     }
     attributes.extend(answered.reason.map(|key| text("error.type", key)));
-    // What a sender did wrong is no failure of this server.
+    // By the conventions of OpenTelemetry for HTTP servers, a 4xx is not an error of the server
+    // span.
     let status = answered.reason.filter(|_| answered.status >= 500);
     Span {
         parent_span_id: trace
@@ -211,8 +212,8 @@ fn id(span_id: u64) -> Vec<u8> {
     span_id.to_be_bytes().to_vec()
 }
 
-/// When something was, in nanoseconds of Unix time: by the time of day at the answer, so that all
-/// spans of a push are of one clock.
+/// Converts an instant to nanoseconds of Unix time, relative to the time of day at the answer, so
+/// that all spans of a push use one clock.
 fn nanoseconds(instant: Instant, answered: &Answered) -> u64 {
     let before = answered.end.saturating_duration_since(instant);
     let time = answered.now.checked_sub(before);

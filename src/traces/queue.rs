@@ -1,4 +1,4 @@
-//! The queue of traces: bounded, and never waited for.
+//! The queue of traces, which is bounded and never blocks a push.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,30 +8,30 @@ use http::HeaderMap;
 use crate::traces::TraceContext;
 use crate::traces::trace::{Answered, Trace};
 
-/// How many traces may wait; more are dropped and counted.
+/// The most traces in the queue. Further ones are dropped and counted.
 pub(super) const WAITING_MAX: usize = 2048;
 
-/// Where the traces of pushes go, or nowhere.
+/// The sender's half of the queue of traces. Records nothing if tracing is off.
 #[derive(Debug, Clone, Default)]
 pub struct Traces {
-    /// `None` if nothing is traced.
+    /// `None` if tracing is off.
     shared: Option<Arc<Shared>>,
 }
 
-/// What pushes and the exporter share.
+/// The state shared by pushes and the exporter.
 #[derive(Debug)]
 pub(super) struct Shared {
     sample: f64,
     waiting: Mutex<Vec<Finished>>,
     pub(super) is_closing: AtomicBool,
     pub(super) sent: AtomicU64,
-    /// Dropped because the queue was full.
+    /// Traces dropped because the queue was full.
     overflowed: AtomicU64,
-    /// Dropped because the collector did not take them.
+    /// Traces dropped because the collector did not accept them.
     pub(super) not_taken: AtomicU64,
 }
 
-/// A push that was answered.
+/// An answered push and its trace.
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) trace: Arc<Trace>,
@@ -39,7 +39,7 @@ pub(super) struct Finished {
 }
 
 impl Traces {
-    /// Records nothing.
+    /// Creates one that records nothing.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
@@ -51,8 +51,8 @@ impl Traces {
         }
     }
 
-    /// A trace for a request, if one may be recorded: by `telemetry.sample`, or because the request
-    /// names a trace, which counts once it is verified.
+    /// Starts the trace of a request if it may be recorded: because `telemetry.sample` selects it,
+    /// or because the request names a trace, which counts once the request is verified.
     #[must_use]
     pub fn begin(&self, headers: &HeaderMap) -> Option<Arc<Trace>> {
         let shared = self.shared.as_ref()?;
@@ -61,7 +61,7 @@ impl Traces {
         (is_sampled || claimed.is_some()).then(|| Arc::new(Trace::new(is_sampled, claimed)))
     }
 
-    /// Queues the trace of a push whose answer is decided, or drops it.
+    /// Queues the trace of a push whose answer is decided, or drops it if the queue is full.
     pub fn finish(&self, trace: Arc<Trace>, answered: Answered) {
         let Some(shared) = self.shared.as_ref().filter(|_| trace.is_recorded()) else {
             return;
@@ -74,19 +74,19 @@ impl Traces {
         }
     }
 
-    /// Traces that a collector took.
+    /// How many traces the collector accepted.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.count(|shared| &shared.sent)
     }
 
-    /// Traces that were dropped because too many waited.
+    /// How many traces were dropped because the queue was full.
     #[must_use]
     pub fn overflowed(&self) -> u64 {
         self.count(|shared| &shared.overflowed)
     }
 
-    /// Traces that were dropped because the collector did not take them.
+    /// How many traces were dropped because the collector did not accept them.
     #[must_use]
     pub fn not_taken(&self) -> u64 {
         self.count(|shared| &shared.not_taken)
@@ -103,7 +103,7 @@ impl Shared {
     pub(super) fn new(sample: f64) -> Self {
         Self {
             sample,
-            // Whole from the start: a push never grows it.
+            // Allocated in full at the start, so that no push reallocates it.
             waiting: Mutex::new(Vec::with_capacity(WAITING_MAX)),
             is_closing: AtomicBool::new(false),
             sent: AtomicU64::new(0),
@@ -116,9 +116,9 @@ impl Shared {
         self.waiting().len()
     }
 
-    /// Takes all that wait.
+    /// Takes all queued traces.
     pub(super) fn take(&self) -> Vec<Finished> {
-        // Made before the lock is taken, so that a push waits for an exchange of pointers at most.
+        // Allocated before the lock is taken, so that a push waits for a swap of pointers at most.
         let empty = Vec::with_capacity(WAITING_MAX);
         std::mem::replace(&mut *self.waiting(), empty)
     }
@@ -174,7 +174,7 @@ mod tests {
         for (traces, is_sampled) in [(&none, false), (&all, true)] {
             for flag in ["00", "01"] {
                 let trace = traces.begin(&with(flag)).unwrap();
-                // Nobody has signed it yet.
+                // The request is not verified yet.
                 assert_eq!(trace.is_recorded(), is_sampled, "{flag}");
                 assert!(trace.parent().is_none() && trace.trace_id() != 7);
                 trace.trust_parent();

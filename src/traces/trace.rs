@@ -1,4 +1,4 @@
-//! What is recorded of one push: when it came, was verified, was committed and was answered.
+//! What is recorded of one push: when it arrived, was verified, was committed and was answered.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,26 +6,27 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::traces::TraceContext;
 
-/// A push while it is answered.
+/// The trace of a push being answered.
 #[derive(Debug)]
 pub struct Trace {
-    /// Its span, in a trace that it begins, and whether `telemetry.sample` records it.
+    /// Its span if it starts a new trace, and whether `telemetry.sample` selected it.
     own: TraceContext,
-    /// The span that the request names. Anyone may name any.
+    /// The span that the request names. Not trusted until the request is verified, because anyone
+    /// can name any span.
     claimed: Option<TraceContext>,
     is_verified: AtomicBool,
-    /// The check of its signature.
+    /// The verification of its signature.
     pub verify: OnceLock<Stage>,
-    /// From the hand-over to the journal to its answer.
+    /// From the hand-over to the journal to the journal's answer.
     pub commit: OnceLock<Stage>,
-    /// What it is about, once that is verified.
+    /// Whose notification it carries, once that is verified.
     pub subject: OnceLock<Subject>,
 }
 
-/// A part of the time that a push took.
+/// A stage of answering a push.
 #[derive(Debug, Clone, Copy)]
 pub struct Stage {
-    /// When it began.
+    /// When it started.
     pub begun: Instant,
     /// How long it took.
     pub took: Duration,
@@ -45,21 +46,21 @@ pub struct Subject {
 /// How a push was answered.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered {
-    /// When its first byte came.
+    /// When its first byte arrived.
     pub first_byte: Instant,
     /// When the answer was decided.
     pub end: Instant,
-    /// The time of day then.
+    /// The time of day at `end`.
     pub now: SystemTime,
-    /// The status.
+    /// The status of the answer.
     pub status: u16,
-    /// The key of a refusal.
+    /// The reason key of a refusal.
     pub reason: Option<&'static str>,
 }
 
 impl Trace {
-    /// A trace of a request that names a span, or none. `is_sampled` decides whether it is
-    /// recorded, unless a verified request has decided that.
+    /// Creates the trace of a request. `is_sampled` decides whether it is recorded, unless a
+    /// verified request names a trace: then that trace's flag decides.
     pub(super) fn new(is_sampled: bool, claimed: Option<TraceContext>) -> Self {
         Self {
             own: TraceContext {
@@ -74,13 +75,13 @@ impl Trace {
         }
     }
 
-    /// Continues the trace that the request names, because its signature was verified. A stranger
-    /// could otherwise have every request of its own recorded, in traces of others.
+    /// Continues the trace that the request names, because its signature was verified. Otherwise a
+    /// stranger could have all its requests recorded, in the traces of others.
     pub fn trust_parent(&self) {
         self.is_verified.store(true, Ordering::Relaxed);
     }
 
-    /// The span of the sender, if it may name one.
+    /// The sender's span, if the request is verified and names one.
     pub(super) fn parent(&self) -> Option<&TraceContext> {
         let claimed = self.claimed.as_ref();
         claimed.filter(|_| self.is_verified.load(Ordering::Relaxed))
@@ -100,9 +101,9 @@ impl Trace {
 }
 
 impl Stage {
-    /// Enters a stage that has ended.
+    /// Records a stage that has ended.
     pub fn enter(stage: &OnceLock<Self>, begun: Instant, took: Duration) {
-        // Each stage is entered once.
+        // `set` fails only on a second call, and each stage ends once.
         stage.set(Self { begun, took }).ok();
     }
 }
