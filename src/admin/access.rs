@@ -1,9 +1,10 @@
-//! Who may ask the admin listener for what.
+//! Decides who may request what from the admin listener.
 //!
-//! Other machines need a token, and so does everybody for what the inspector shows: messages are
-//! in log files that not every local user may read. Browsers are kept out by the name in Host, as
-//! a page of a stranger that makes its own name point here does not get past it, and by Origin.
-//! There are no cookies, so a browser adds nothing of its own that would let a request in.
+//! Requests from other machines need a token. What the inspector shows needs one even from this
+//! machine, because messages are in log files that not every local user may read. A page of another
+//! site is kept out by the checks of Host and Origin: if it points its own name at this address,
+//! the Host header still has that name. There are no cookies, so a browser adds no credential to a
+//! request that a page makes.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -11,16 +12,16 @@ use subtle::ConstantTimeEq as _;
 
 use crate::host_name;
 
-/// Who may ask for what.
+/// Who may request what.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// The token that a caller has to show for what counts and measures, if there is one.
+    /// The token for metrics and health, if one is required.
     pub token: Option<String>,
-    /// The token that a caller has to show for every path below `/api/`. Without one nobody may.
+    /// The token for every path below `/api/`. Without one, nobody may request them.
     pub inspector_token: Option<String>,
     /// Paths that are served without a token.
     pub open: Vec<String>,
-    /// Names that a Host header may carry, besides addresses and `localhost`.
+    /// Names that the Host header may have, besides addresses and `localhost`.
     pub hosts: Vec<String>,
 }
 
@@ -35,17 +36,17 @@ impl std::fmt::Debug for Access {
     }
 }
 
-/// What the caller showed of a token.
+/// The result of comparing the caller's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     Right,
     Wrong,
-    /// Not compared any more: there were too many wrong ones.
+    /// The caller has sent too many wrong tokens, so this one was not compared.
     TooMany,
     Nothing,
 }
 
-/// Compares the shown token in constant time.
+/// Compares the caller's token in constant time.
 pub(super) fn shown(headers: &HeaderMap, token: Option<&str>) -> Shown {
     let Some(shown) = headers.get(AUTHORIZATION) else {
         return Shown::Nothing;
@@ -58,7 +59,7 @@ pub(super) fn shown(headers: &HeaderMap, token: Option<&str>) -> Shown {
 }
 
 impl Access {
-    /// Whether Host has a name of ours.
+    /// Whether the Host header has a name of this listener.
     pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
         host_name::is_ours(headers, |name| {
             self.hosts

@@ -1,4 +1,4 @@
-//! A request to the admin listener, from its first check to its answer.
+//! Answers a request to the admin listener, from its first check on.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 
 /// Where the answers come from.
 pub struct Sources {
-    /// Whether the threads that must move do.
+    /// Whether the threads that must make progress do.
     pub is_alive: Ask<bool>,
-    /// The parts of being ready.
+    /// The parts of readiness.
     pub parts: Ask<Vec<Part>>,
     /// All metrics, as `OpenMetrics` text.
     pub metrics: Ask<String>,
-    /// What the page shows.
+    /// What the inspector's page shows.
     pub inspector: Arc<Inspector>,
 }
 
@@ -42,7 +42,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A service that has answered nobody yet.
+    /// Creates the service.
     #[must_use]
     pub fn new(access: Access, sources: Sources) -> Arc<Self> {
         Arc::new(Self {
@@ -52,8 +52,8 @@ impl Admin {
         })
     }
 
-    /// Every check comes before the path is looked at, but for the token, which not every path
-    /// needs: a check that read the path in another way than the table would be none.
+    /// Checks everything before it looks at the path, except the token, which not every path needs:
+    /// a check that parsed the path differently from the table of routes could be bypassed.
     async fn answer(&self, peer: IpAddr, request: &Parts, body: Body) -> Response {
         if !self.access.knows_host(&request.headers) {
             return text(
@@ -102,7 +102,8 @@ impl Admin {
         }
     }
 
-    /// What the caller shows of the token for a path; without one for it every caller may see it.
+    /// Compares the caller's token for a path. A path without a required token is open to every
+    /// caller.
     fn shown(&self, route: &Route<'_>, peer: IpAddr, headers: &HeaderMap) -> Shown {
         let (token, allowed) = match route {
             Route::Api(_) => (self.access.inspector_token.as_deref(), WRONG_MAX),
@@ -131,7 +132,8 @@ impl Responder for Arc<Admin> {
     }
 }
 
-/// 401. The page asks for the token itself, so the header is no challenge that a browser shows.
+/// Answers 401 with `WWW-Authenticate: Bearer`, for which no browser opens a login window: the page
+/// asks for the token itself.
 fn refused(route: &Route<'_>) -> Response {
     let mut response = match route {
         Route::Api(_) => ApiError::new(

@@ -1,12 +1,12 @@
-//! The metrics as a scraper asks for them: `OpenMetrics`, or the older text.
+//! The metrics in the format that a scraper accepts: `OpenMetrics`, or the older text format.
 
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
-/// The type of `OpenMetrics` text.
+/// The media type of `OpenMetrics` text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The type of the older text that every Prometheus reads.
+/// The media type of the older text format, which every Prometheus reads.
 const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) fn metrics(open_metrics: &str, headers: &HeaderMap) -> Response {
@@ -20,8 +20,8 @@ pub(super) fn metrics(open_metrics: &str, headers: &HeaderMap) -> Response {
     ([(CONTENT_TYPE, PLAIN_METRICS)], in_plain_form(open_metrics)).into_response()
 }
 
-/// The same in the older form: a counter has its `_total` in HELP and TYPE too, and there is no end
-/// mark.
+/// Converts to the older format: there the HELP and TYPE lines of a counter also end in `_total`,
+/// and there is no end mark.
 fn in_plain_form(open_metrics: &str) -> String {
     let mut plain = String::with_capacity(open_metrics.len());
     let mut lines = open_metrics.lines().peekable();

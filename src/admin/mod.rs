@@ -1,4 +1,4 @@
-//! The second listener: is it alive, is it ready, what was counted, and the inspector.
+//! The admin listener: liveness, readiness, metrics and the inspector.
 
 mod access;
 mod admin;

@@ -1,4 +1,4 @@
-//! The parts of being ready, and the answer that they make.
+//! The parts of readiness, and the answer that combines them.
 
 use std::borrow::Cow;
 
@@ -8,19 +8,19 @@ use http::header::CONTENT_TYPE;
 
 use crate::admin::respond::verdict;
 
-/// One part of being ready. It is for machines: `health` has the sentences.
+/// One part of readiness, for machines: `health` prints sentences.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     /// What it is about.
     pub name: Cow<'static, str>,
-    /// Whether it is as it should be; `None` for a part that the verdict does not depend on.
+    /// Whether it is ready. `None` if readiness does not depend on it.
     pub is_ready: Option<bool>,
-    /// What is known of it: numbers with their unit in the name, booleans, words of the
-    /// configuration, lists of names.
+    /// Facts about it: numbers with their unit in the name, booleans, words of the configuration,
+    /// lists of names.
     pub facts: Vec<(&'static str, serde_json::Value)>,
 }
 
-/// The parts as one object.
+/// The parts as one JSON object.
 pub(super) fn parts_json(parts: &[Part]) -> serde_json::Map<String, serde_json::Value> {
     let json = |part: &Part| {
         let verdict = part.is_ready.map(|is_ready| ("ready", is_ready.into()));

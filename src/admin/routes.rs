@@ -1,4 +1,5 @@
-//! The paths of the admin listener: one table of exact bytes, nothing decoded, no prefixes.
+//! The paths of the admin listener. They are matched byte for byte: nothing is decoded, and there
+//! are no prefixes.
 
 use http::Method;
 
@@ -19,7 +20,7 @@ pub(super) enum Route<'a> {
     Api(Api<'a>),
 }
 
-/// What a path below `/api/` leads to. Each needs the token of the inspector.
+/// What a path below `/api/` leads to. Each requires the token of the inspector.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Api<'a> {
     About,
@@ -34,7 +35,7 @@ pub(super) enum Api<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// What the raw path of a request leads to.
+    /// Matches the raw path of a request.
     pub(super) fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/healthz" => Self::Health,
@@ -52,7 +53,7 @@ impl<'a> Route<'a> {
         })
     }
 
-    /// An id, and one word behind it at most.
+    /// Matches an id, optionally followed by one word.
     fn of_notification(rest: &'a str) -> Option<Self> {
         let (id, part) = match rest.split_once('/') {
             Some((id, part)) => (id, Some(part)),
@@ -71,7 +72,7 @@ impl<'a> Route<'a> {
         }))
     }
 
-    /// The methods that it takes, as Allow lists them.
+    /// The methods that the route accepts, as in the Allow header.
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Api(Api::Replay) => "POST",

@@ -1,4 +1,4 @@
-//! How many wrong tokens an address may show, so that nobody finds the right one by trying.
+//! Limits how many wrong tokens an address may try, so that nobody can guess the right one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The wrong tokens of an address in one [`WINDOW`] after which its tokens are not compared, for
-/// what shows messages.
+/// How many wrong tokens an address may try in one [`WINDOW`] on paths that show messages. Beyond
+/// it its tokens are not compared.
 pub(super) const WRONG_MAX: u32 = 5;
-/// The same for what counts and measures. A scraper behind the same address is not to be kept out
-/// by somebody who mistypes.
+/// The same for metrics and health. Higher, so that somebody's mistyped token does not lock out a
+/// scraper behind the same address.
 pub(super) const WRONG_FOR_METRICS_MAX: u32 = 50;
 const WINDOW: Duration = Duration::from_secs(1);
-/// Addresses that are counted apart. Past it all others are counted together, as one address.
+/// The most addresses that are counted separately. Further ones are counted together, as one.
 const ADDRESSES_MAX: usize = 1024;
 
-/// Wrong tokens by address, in this second.
+/// The number of wrong tokens by address in the current second.
 #[derive(Debug, Default)]
 pub(super) struct WrongTokens(Mutex<Wrong>);
 
@@ -29,8 +29,8 @@ struct Wrong {
 }
 
 impl WrongTokens {
-    /// Whether the address has shown too many. Then the right one is refused too: an answer that
-    /// differs would be what the caller is after.
+    /// Whether the address has tried too many. The right token is then refused as well: otherwise a
+    /// different answer would reveal it.
     pub(super) fn are_too_many(&self, peer: IpAddr, allowed: u32) -> bool {
         let mut wrong = self.now();
         *wrong.count(peer) >= allowed
@@ -80,7 +80,7 @@ mod tests {
         assert!(!wrong.are_too_many(other.into(), WRONG_MAX));
         advance(WINDOW).await;
         assert!(!wrong.are_too_many(peer.into(), WRONG_MAX));
-        // However many addresses there are, memory is bounded.
+        // The map must not grow with the number of addresses.
         for address in (0..).take(ADDRESSES_MAX + 5) {
             wrong.note(IpAddr::V4(u32::into(address)));
         }

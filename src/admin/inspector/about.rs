@@ -1,19 +1,19 @@
-//! What an endpoint is: what does not change while it runs.
+//! The facts about an endpoint that do not change while it runs.
 
 use serde_json::{Value, json};
 
-/// What an endpoint is.
+/// The facts about an endpoint that do not change while it runs.
 #[derive(Debug, Clone)]
 pub struct About {
     /// When it started, RFC 3339 with its offset.
     pub started: String,
-    /// The zone of its times, as a reader knows it.
+    /// The name of the zone of its times.
     pub zone: String,
-    /// The address to give to a subscription; a secret path is not shown.
+    /// The address to give to a subscription. A secret path is hidden.
     pub address: String,
-    /// The port that names its files.
+    /// The port, which is part of the names of its files.
     pub port: u16,
-    /// The form of both logs: `text` or `json`.
+    /// The format of both logs: `text` or `json`.
     pub format: &'static str,
     /// `logs.request`: `full`, `headers` or `off`.
     pub request: &'static str,

@@ -1,4 +1,4 @@
-//! What the page asks for, by path.
+//! Routes the requests of the page below `/api/`.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::admin::inspector::subscriptions::subscriptions;
 use crate::admin::respond::{self, ApiError};
 use crate::admin::routes::Api;
 
-/// The answer to a caller who has shown the token.
+/// Answers a caller whose token is right.
 pub(in crate::admin) async fn answer(
     inspector: &Arc<Inspector>,
     api: &Api<'_>,

@@ -1,4 +1,4 @@
-//! A refused request as it was kept in quarantine.
+//! A refused request, read from the quarantine.
 
 use std::path::Path;
 
@@ -11,25 +11,26 @@ use crate::quarantine::{self, Note};
 /// The largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// A refused request as it came.
+/// A refused request as it was received.
 pub(super) struct Captured {
-    /// Request line and headers, with the empty line.
+    /// Request line and headers, including the empty line.
     pub(super) head: Vec<u8>,
     pub(super) body: Vec<u8>,
     pub(super) note: Note,
 }
 
 impl Captured {
-    /// That of a row, if it is still there. Only a file that the quarantine has is read, whatever
-    /// the row says.
+    /// The captured request of a row, if its file still exists. Only files in the quarantine's
+    /// directory are read, whatever path the row has.
     pub(super) fn of(logged: &Logged, dir: &Path) -> Option<Self> {
         let named = logged.row.record.attribute("QuarantineFile")?;
         let name = Path::new(std::str::from_utf8(named).ok()?).file_name()?;
         let kept = quarantine::list(dir).ok()?;
         let path = kept.iter().find(|path| path.file_name() == Some(name))?;
         let captured = Self::parse(&bounded::read(path, FILE_BYTES_MAX).ok()?)?;
-        // Numbers begin again if somebody empties the directory. One that is sent again is kept
-        // once, and has another peer.
+        // File numbers start again if somebody empties the directory, so check that it is the same
+        // request: by its peer, or by its id, because a retry is not stored again and may have come
+        // from another peer.
         let row = &logged.row;
         let peer = captured.note.peer.to_string();
         let is_it = row.peer() == Some(peer.as_bytes())
@@ -48,7 +49,7 @@ impl Captured {
         let end = memmem::find(file, b"\r\n\r\n")?.checked_add(2)?;
         let (head, rest) = file.split_at_checked(end)?;
         let mut lines: Vec<&[u8]> = head.split_inclusive(|byte| *byte == b'\n').collect();
-        // The last one, and it is ours.
+        // The capture appends this header as the last one, so it is ours and not the peer's.
         let length = lines.pop()?.strip_prefix(b"content-length: ")?;
         let length = std::str::from_utf8(length).ok()?.trim_end().parse().ok()?;
         let (body, note) = rest.strip_prefix(b"\r\n")?.split_at_checked(length)?;

@@ -1,5 +1,4 @@
-//! The checks of one request, made again as of its arrival: what `explain` says of it. Nothing is
-//! fetched for them.
+//! Repeats the checks of one request as of its arrival, as `explain` does. Fetches no certificates.
 
 use std::convert::Infallible;
 
@@ -24,7 +23,7 @@ pub(super) async fn checks(inspector: &Inspector, id: &str) -> Result<Response, 
     let decisive = judgement.decisive;
     let is_unknown = |checked: &Checked| matches!(checked.outcome, Outcome::Unknown(_));
     let verdict = match decisive {
-        // What was answered: a check that cannot be made here decides nothing.
+        // Report the original answer: a check that cannot be repeated here proves nothing.
         _ if judgement.checks.iter().any(is_unknown) => answered(&known),
         Some((reason, status)) => json!({ "status": status, "reason": reason }),
         None => json!({ "status": 201, "reason": null }),
@@ -46,8 +45,8 @@ pub(super) async fn checks(inspector: &Inspector, id: &str) -> Result<Response, 
     })))
 }
 
-/// What the log says of a request that it does not have all of: a part of a body would be judged as
-/// another body.
+/// The answer for a request that is only partly logged. It is not judged, because a part of a body
+/// would fail like a wrong body.
 fn not_judged(known: &Known, paths: &Paths) -> Value {
     let left_out: Option<&str> = known.left_out.map(Into::into);
     let string_to_sign = known.string_to_sign.as_deref();
@@ -65,7 +64,7 @@ fn answered(known: &Known) -> Value {
     json!({ "status": status, "reason": reason })
 }
 
-/// `None` if the request is not all there.
+/// Returns `None` if the request is not complete.
 async fn judge(inspector: &Inspector, known: &Known) -> Option<Judgement> {
     let mut judgement = Judgement::default();
     let request = known.request()?;

@@ -1,34 +1,34 @@
-//! Where a list goes on: a place, and the walk that it belongs to.
+//! Where a list continues: a position, and the walk that it belongs to.
 
 use std::fmt::Write as _;
 
 use crate::admin::inspector::row::Rows;
 use crate::journal::Position;
 
-/// What a place is called where memory ends and the log files begin.
+/// The name of the border between memory and the log files.
 const FILES: &str = "files";
 
-/// Where a list goes on.
+/// Where a list continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) place: Place,
-    /// The number of the walk; none of one that somebody has put together.
+    /// The number of the walk. `None` in a cursor that a user wrote.
     pub(super) walk: Option<u64>,
 }
 
-/// A place before which a list goes on.
+/// The position before which a list continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A request in memory, by its number.
+    /// The number of a request in memory.
     Remembered(u64),
-    /// The newest of the log files.
+    /// The newest row of the log files.
     Files,
-    /// A place in them.
+    /// A position in the log files.
     At(Position),
 }
 
 impl Cursor {
-    /// Reads one: a place, and behind a dot the walk in hexadecimal digits.
+    /// Parses a cursor: a position, and after a dot the walk as hexadecimal digits.
     pub(super) fn of(text: &str, rows: &Rows) -> Option<Self> {
         let (place, walk) = match text.split_once('.') {
             Some((place, walk)) => (place, Some(u64::from_str_radix(walk, 16).ok()?)),

@@ -1,4 +1,4 @@
-//! One notification: what it says, and the request that brought it.
+//! Shows one notification: its contents, and the request that carried it.
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -46,7 +46,7 @@ pub(super) async fn detail(inspector: &Inspector, id: &str) -> Result<Response, 
     Ok(respond::json(&item))
 }
 
-/// `GET /api/notifications/ID/request`: as `explain` reads it.
+/// `GET /api/notifications/ID/request`: the request in the form that `explain` reads.
 pub(super) async fn request(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
     let known = Known::find(inspector, id).await?;
     let (head, body) = sent(&known)?;
@@ -57,7 +57,7 @@ pub(super) async fn request(inspector: &Inspector, id: &str) -> Result<Response,
     Ok(download("notification.http", bytes))
 }
 
-/// Head and body of a request that is all there.
+/// Head and body of a request that is complete.
 pub(super) fn sent(known: &Known) -> Result<(&[u8], &[u8]), ApiError> {
     if let Some(left_out) = known.left_out {
         return Err(gone(left_out.why()));
@@ -67,7 +67,7 @@ pub(super) fn sent(known: &Known) -> Result<(&[u8], &[u8]), ApiError> {
     sent.ok_or_else(|| gone("the body was too large to keep"))
 }
 
-/// `GET /api/notifications/ID/message`: its bytes as they were published.
+/// `GET /api/notifications/ID/message`: the bytes of the message as they were published.
 pub(super) async fn message(inspector: &Inspector, id: &str) -> Result<Response, ApiError> {
     let known = Known::find(inspector, id).await?;
     let message = known.message();
@@ -75,7 +75,7 @@ pub(super) async fn message(inspector: &Inspector, id: &str) -> Result<Response,
     Ok(download("notification.message", message))
 }
 
-/// A download under a fixed name: a peer does not choose file names.
+/// A download with a fixed file name, because a peer must not choose it.
 fn download(name: &str, bytes: Vec<u8>) -> Response {
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),

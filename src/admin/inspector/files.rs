@@ -1,4 +1,4 @@
-//! The files of the page: in the binary, in one table. They hold no data, so they need no token.
+//! The files of the page, compiled into the binary. They contain no data, so they need no token.
 
 use crate::page::{File, Files, HTML, SCRIPT, file};
 

@@ -1,4 +1,4 @@
-//! Which rows are asked for: words, names, outcomes and times.
+//! Selects rows by words, names, outcomes and times.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use crate::journal::{self, Outcome};
 use crate::mns::header;
 use crate::server::{Paths, Summary};
 
-/// The parameters that a filter is read from.
+/// The query parameters of a filter.
 pub(super) const PARAMETERS: [&str; 9] = [
     "q",
     "outcome",
@@ -27,21 +27,21 @@ pub(super) const PARAMETERS: [&str; 9] = [
     "since",
     "until",
 ];
-/// The longest search, in words.
+/// The most words in one search.
 const WORDS_MAX: usize = 16;
 
-/// Which rows are asked for. All of it must fit.
+/// Selects rows. All conditions must match.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Filter {
     outcomes: Vec<Outcome>,
-    /// What must be the beginning of a name or key.
+    /// A name or a key must start with one of these.
     names: Vec<(Name, String)>,
     words: Vec<Word>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
 }
 
-/// What a name is of.
+/// What a name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Name {
     Topic,
@@ -54,20 +54,20 @@ enum Name {
     Peer,
 }
 
-/// What names and words are compared with.
+/// The fields that names and words are compared with.
 struct Said<'a> {
     names: &'a Names,
     request_id: &'a [u8],
     peer: &'a [u8],
     status: &'a str,
-    /// Keys, with commas between them.
+    /// The keys, separated by commas.
     reason: &'a [u8],
     target: &'a [u8],
     message: &'a [u8],
     body: &'a [u8],
 }
 
-/// A word that must stand somewhere. One without upper-case letters fits either case.
+/// A word that a row must contain. Without upper-case letters it matches either case.
 #[derive(Debug, Clone)]
 struct Word {
     bytes: Vec<u8>,
@@ -75,7 +75,7 @@ struct Word {
 }
 
 impl Filter {
-    /// Reads the parameters. `now` and the zone are those of times without a date.
+    /// Parses the parameters. `now` and the zone complete times without a date.
     pub(super) fn of(query: &Query, now: SystemTime, zone: &TimeZone) -> Result<Self, ApiError> {
         let mut filter = Self::default();
         let time = |text: &str| {
@@ -147,7 +147,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether a row fits.
+    /// Whether a row matches.
     pub(super) fn fits(&self, summary: &Summary, names: &Names, paths: &Paths) -> bool {
         self.wants(summary.outcome) && self.fits_but_for_outcome(summary, names, paths)
     }
@@ -165,7 +165,7 @@ impl Filter {
         self.fits_time(summary.came) && self.fits_text(summary, names, paths)
     }
 
-    /// Whether a row of the log files fits, of those that the search of them has found.
+    /// Whether a row that the search of the log files has found matches.
     pub(super) fn fits_logged(&self, logged: &Logged, names: &Names) -> bool {
         let row = &logged.row;
         let status = row.status().map(|status| status.as_u16().to_string());
@@ -182,14 +182,15 @@ impl Filter {
             })
     }
 
-    /// What the log files are searched for. It finds all that fit, and more.
+    /// The filter for the search of the log files. It finds all rows that match, and some more.
     pub(super) fn of_files(&self, zone: &TimeZone) -> journal::Filter {
-        // A stranger's request is one that was refused.
+        // In the log files a stranger's request is a refused one.
         let outcomes = self.outcomes.iter().map(|outcome| match outcome {
             Outcome::Other => Outcome::Refused,
             outcome => *outcome,
         });
-        // Letters of other scripts have cases that the search of bytes does not know.
+        // The search compares bytes, so it does not know upper and lower case of non-ASCII letters.
+        // Such names are compared later.
         let names = self.names.iter().filter(|(_, text)| text.is_ascii());
         let names = names.filter(|(name, _)| *name != Name::Status);
         let words = self.words.iter().map(|word| &word.bytes);
@@ -200,7 +201,7 @@ impl Filter {
             since: self.since,
             until: self.until,
             zone: Some(zone.clone()),
-            // Strangers are told apart here, in another way.
+            // `fits_logged` filters strangers, by a different rule.
             all: true,
             ..journal::Filter::default()
         }

@@ -1,5 +1,5 @@
-//! The last hour, minute by minute, and the rate of the last seconds: differences of what is
-//! counted anyway, so that nothing is added to a push.
+//! The requests of the last hour by minute, and the current rate. Both are differences of counters
+//! that exist anyway, so they cost a push nothing.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -9,24 +9,24 @@ use serde_json::{Value, json};
 
 use crate::server::Counts;
 
-/// The minutes that are shown.
+/// The number of minutes that are shown.
 const MINUTES: usize = 60;
-/// The rate is that of so many seconds.
+/// The number of seconds that the rate is averaged over.
 const RATE_SECONDS: usize = 4;
 const SECONDS_A_MINUTE: u32 = 60;
 
-/// What was counted up to a moment.
+/// The counters at one time.
 #[derive(Debug, Clone, Default)]
 struct Counted {
     accepted: u64,
     signed_refused: u64,
     other_refused: u64,
-    /// Of the time from the first byte of an accepted push to its answer: bounds in microseconds,
-    /// and how many.
+    /// The histogram of the time from the first byte of an accepted push to its answer: bounds in
+    /// microseconds, and counts.
     answers: Vec<(Option<u64>, u64)>,
 }
 
-/// One minute.
+/// The counts of one minute.
 #[derive(Debug, Clone, Default)]
 struct Minute {
     accepted: u64,
@@ -36,7 +36,7 @@ struct Minute {
     p99_us: u64,
 }
 
-/// The last hour.
+/// The counts of the last hour.
 #[derive(Debug, Default)]
 pub(super) struct Hour(Mutex<State>);
 
@@ -45,7 +45,7 @@ struct State {
     begun: Counted,
     minutes: VecDeque<Minute>,
     seconds_of_minute: u32,
-    /// How many requests there were, second by second, the latest last.
+    /// The number of requests in each second, oldest first.
     totals: VecDeque<u64>,
 }
 
@@ -84,7 +84,7 @@ impl Counted {
 }
 
 impl Hour {
-    /// Called once a second.
+    /// Takes a sample of the counters. Must be called once a second.
     pub(super) fn tick(&self, counts: &Counts) {
         let now = Counted::of(counts);
         let mut state = self.lock();
@@ -104,7 +104,7 @@ impl Hour {
         }
     }
 
-    /// Requests a second.
+    /// The requests per second.
     pub(super) fn rate(&self) -> f64 {
         let state = self.lock();
         let (Some(first), Some(last)) = (state.totals.front(), state.totals.back()) else {
@@ -116,7 +116,7 @@ impl Hour {
         f64::from(requests) / f64::from(seconds)
     }
 
-    /// Sixty minutes, the oldest first. The last one is still under way.
+    /// Sixty minutes, oldest first. The last one is not complete.
     pub(super) fn minutes(&self, counts: &Counts) -> Vec<Value> {
         let state = self.lock();
         let now = Counted::of(counts).since(&state.begun);
@@ -142,7 +142,7 @@ impl Hour {
     }
 }
 
-/// The value that so many of a hundred stay below, as if those of a bucket were spread evenly.
+/// A percentile of a histogram, with values distributed evenly within a bucket.
 fn percentile(buckets: &[(Option<u64>, u64)], of_hundred: u64) -> u64 {
     let all: u64 = buckets.iter().map(|(_, count)| count).sum();
     let wanted = all.saturating_mul(of_hundred).div_ceil(100);

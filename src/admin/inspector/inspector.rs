@@ -1,4 +1,4 @@
-//! What the page shows of an endpoint: where every answer below `/api/` comes from.
+//! The data that the page shows of an endpoint: the state behind `/api/`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,27 +20,27 @@ use crate::admin::ready::{Part, parts_json};
 use crate::meter::DurationHistogram;
 use crate::server::Endpoint;
 
-/// How often the counts are looked at.
+/// How often the counters are sampled.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Notifications that may be sent again at the same time.
+/// The most replays at the same time.
 const REPLAYS_MAX: usize = 2;
 
-/// Where the answers below `/api/` come from.
+/// The state behind `/api/`.
 pub struct Inspector {
-    /// What the endpoint is.
+    /// The facts that do not change.
     pub(super) about: About,
-    /// The endpoint that is shown.
+    /// The endpoint to show.
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) rows: Rows,
     pub(super) hour: Hour,
     pub(super) streams: Streams,
-    /// Rows that streams did not list.
+    /// Rows that streams skipped.
     pub(super) skipped: AtomicU64,
     pub(super) lookups: Lookups,
     pub(super) searcher: Searcher,
     pub(super) walks: Walks,
-    /// Notifications that are being sent again.
+    /// Limits concurrent replays.
     pub(super) replays: Semaphore,
     parts: Box<dyn Fn() -> Vec<Part> + Send + Sync>,
     /// Ends the streams.
@@ -48,7 +48,7 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// An inspector of an endpoint and its log files, until `stop`.
+    /// Creates the inspector of an endpoint and its log files. Its streams end at `stop`.
     pub fn new(
         about: About,
         endpoint: Arc<Endpoint>,
@@ -81,7 +81,7 @@ impl Inspector {
         })
     }
 
-    /// Looks at the counts once a second, until the stop.
+    /// Samples the counters once a second, until `stop`.
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,25 +93,25 @@ impl Inspector {
         }
     }
 
-    /// How many streams are open.
+    /// The number of open streams.
     #[must_use]
     pub fn streams(&self) -> usize {
         self.streams.open()
     }
 
-    /// Rows that streams did not list, because more came than a page can show.
+    /// The rows that streams skipped, because more arrived than a page can show.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
     }
 
-    /// How long each search of the log files took, a part of a longer one as well.
+    /// How long each search of the log files took. A long search is several requests, each counted.
     #[must_use]
     pub fn search_time(&self) -> &DurationHistogram {
         &self.searcher.seconds
     }
 
-    /// What is true at this moment.
+    /// The current state.
     pub(super) fn state_json(&self) -> serde_json::Value {
         let parts = (self.parts)();
         serde_json::json!({

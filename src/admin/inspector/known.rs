@@ -1,4 +1,5 @@
-//! One request with all that is known of it: from memory, or from the log files and the quarantine.
+//! One request with everything known about it, from memory or from the log files and the
+//! quarantine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
@@ -20,27 +21,27 @@ use crate::server::{Paths, Recorded, SecretPath};
 
 /// One request.
 pub(super) struct Known {
-    /// What the list has of it.
+    /// Its row in the list.
     pub(super) item: Value,
     pub(super) came: SystemTime,
     pub(super) peer: Option<IpAddr>,
-    /// Request line and headers, a secret path included where that is known; `None` if they were
-    /// not logged.
+    /// Request line and headers, including the secret path if it is known. `None` if they were not
+    /// logged.
     pub(super) head: Option<Vec<u8>>,
-    /// The body, if all of it is there.
+    /// The body, if it is complete.
     pub(super) body: Option<Vec<u8>>,
-    /// What of the request is missing, and must be there to judge it or to send it again.
+    /// The missing part without which the request can be neither judged nor replayed.
     pub(super) left_out: Option<LeftOut>,
-    /// What the log says that the notification said.
+    /// The attributes of the notification in the log.
     logged: Vec<(&'static str, Vec<u8>)>,
-    /// The string to sign, as it was logged.
+    /// The string to sign, if it was logged.
     pub(super) string_to_sign: Option<Vec<u8>>,
     /// The status and the reason of the answer.
     pub(super) verdict: (Option<u16>, Option<String>),
 }
 
 impl Known {
-    /// Looks for one by its id: in memory, else at the place in the log files that it names.
+    /// Finds a request by its id, in memory or at the position in the log files that the id has.
     pub(super) async fn find(inspector: &Inspector, id: &str) -> Result<Self, ApiError> {
         let seq = inspector.rows.seq(id);
         if let Some(summary) = seq.and_then(|seq| inspector.endpoint.recent.find(seq)) {
@@ -108,7 +109,7 @@ impl Known {
         known
     }
 
-    /// Puts a secret path back that the log does not show: it is part of what was signed.
+    /// Puts the secret path back, which the log hides: it is part of what was signed.
     fn reveal(&mut self, paths: &Paths) {
         let (Paths::Secret(secret), Some(head)) = (paths, &self.head) else {
             return;
@@ -120,7 +121,7 @@ impl Known {
             return;
         };
         if !behind.starts_with([' ', '?']) {
-            // It is the one before the present one, which is not known by this name.
+            // The path used the previous secret, which the configuration no longer has.
             self.left_out = Some(LeftOut::Target);
             return;
         }
@@ -129,13 +130,14 @@ impl Known {
         self.head = Some([line.as_bytes(), rest].concat());
     }
 
-    /// The request itself, its secret path included; `None` if it is not all there.
+    /// The request, including its secret path. `None` if it is not complete.
     pub(super) fn request(&self) -> Option<Request<Bytes>> {
         let head = self.head.as_ref().filter(|_| self.left_out.is_none())?;
         judged(head, self.body.as_deref().unwrap_or_default())
     }
 
-    /// Names and values, the message with them: as logged if it was accepted, else as claimed.
+    /// Names and values, including the message: logged ones if it was accepted, claimed ones
+    /// otherwise.
     pub(super) fn attributes(&self) -> Vec<(&'static str, Vec<u8>)> {
         let is_logged = self.logged.iter().any(|(name, _)| *name == "TopicName");
         let request = self.request();
@@ -153,7 +155,7 @@ impl Known {
         self.verdict.0.is_some_and(|status| status >= 400)
     }
 
-    /// The message as it was published; `None` if it is not known, or was cut.
+    /// The message as it was published. `None` if it is not known or was truncated.
     pub(super) fn message(&self) -> Option<Vec<u8>> {
         if self.is_refused() && self.left_out.is_some() {
             return None;
@@ -163,12 +165,12 @@ impl Known {
     }
 }
 
-/// Whether the request was logged beside its outcome.
+/// Whether the request was logged along with its outcome.
 fn has_head(row: &Row) -> bool {
     row.target().is_some() || !row.as_sent().headers.is_empty()
 }
 
-/// 410.
+/// Answers 410.
 pub(super) fn gone(text: &'static str) -> ApiError {
     ApiError::new(StatusCode::GONE, "gone", text)
 }

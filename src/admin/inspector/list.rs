@@ -1,4 +1,5 @@
-//! The notifications before a place, newest first: those in memory, and behind them the log files.
+//! Lists notifications before a position, newest first: those in memory, then those in the log
+//! files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use crate::admin::inspector::walks::Walk;
 use crate::admin::respond::{ApiError, json};
 use crate::journal::{Position, SearchStart};
 
-/// Rows of one answer, at most and unless told.
+/// The most rows of one answer, and the default.
 const ROWS_MAX: usize = 200;
 const ROWS: usize = 100;
-/// Requests that were answered while a walk began, and may be in the files before its border.
+/// The most requests answered between the start of a walk and its look at memory. They may be in
+/// the files before the border.
 const NEWER_MAX: usize = 1024;
 
 /// `GET /api/notifications`.
@@ -41,7 +43,8 @@ pub(super) async fn notifications(
     let now = inspector.endpoint.clock.now();
     let filter = Filter::of(&query, now, &inspector.rows.zone)?;
     let Some(before) = query.get("before") else {
-        // Before the look at memory: what is committed meanwhile is in both rather than in neither.
+        // Read the border before memory: a row committed in between is then found in both, and left
+        // out once, rather than in neither.
         let border = inspector.lookups.newest().await;
         let last = inspector.endpoint.recent.last();
         let (number, walk) = inspector.walks.begin(border, last);
@@ -66,7 +69,7 @@ pub(super) async fn notifications(
     }
 }
 
-/// Those in memory, with a number below `before`.
+/// The rows in memory with a number below `before`.
 fn remembered(
     inspector: &Inspector,
     filter: &Filter,
@@ -86,7 +89,7 @@ fn remembered(
         }
         let summary = &recorded.summary;
         let is_wanted = filter.wants(summary.outcome) && items.len() < limit;
-        // The first page counts all that fit, of whichever outcome.
+        // The first page also counts matching rows by outcome, so it must look at all of them.
         if !is_wanted && !is_first && items.len() < limit {
             continue;
         }
@@ -110,7 +113,7 @@ fn remembered(
         }
     }
     let walk = walk.map(|(number, _)| number);
-    // Without a walk nothing tells what of the files the caller has.
+    // Without a walk it is not known which rows of the files the caller already has.
     let next = match (is_all, walk) {
         (false, _) => Some(Place::Remembered(at)),
         (true, Some(_)) => Some(Place::Files),
@@ -126,7 +129,7 @@ fn remembered(
     json(&page)
 }
 
-/// Those in the log files, before a place in them or the one where the walk began.
+/// The rows in the log files before a position, or before the border where the walk began.
 async fn files(
     inspector: &Arc<Inspector>,
     filter: Filter,
@@ -193,7 +196,7 @@ async fn files(
     })))
 }
 
-/// Marks what was answered while the walk began: the stream tells of it.
+/// Marks requests that were answered while the walk began: the stream delivers them.
 fn mark_newer(inspector: &Inspector, walk: &Walk) {
     let newer = inspector.endpoint.recent.after(walk.last);
     for recorded in newer.iter().take(NEWER_MAX) {

@@ -1,4 +1,4 @@
-//! The log files that are searched and read for what is not in memory any more.
+//! Reads the log files for requests that are no longer in memory.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,24 +15,24 @@ use crate::admin::inspector::logged::Logged;
 use crate::admin::respond::ApiError;
 use crate::journal::{Chain, Horizon, Lookup, Position, look_up, newest};
 
-/// Threads that look something up at the same time. A row may be as large as the largest body, and
-/// a disk may hang.
+/// The most threads that read a row at the same time. A row may be as large as the largest body,
+/// and a hung disk blocks its threads.
 const LOOKUPS_MAX: usize = 2;
-/// How long the first page waits for the place behind the newest row. It comes from memory, and is
-/// there if the disk hangs.
+/// How long the first page waits for the position after the newest row. The page itself comes from
+/// memory, so it must appear even if the disk hangs.
 const NEWEST_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Where rows are read from.
+/// The files that rows are read from.
 pub struct LogSource {
     /// The endpoint log with its rotated files.
     pub chain: Chain,
-    /// How far they may be read: what is not committed may be taken back.
+    /// How far they may be read. What is not committed may be cut off again after a crash.
     pub horizon: Box<dyn Fn() -> Horizon + Send + Sync>,
     /// The directory of refused requests.
     pub quarantine: PathBuf,
 }
 
-/// The same, with a bound on readers.
+/// The same, with a limit on concurrent readers.
 pub(super) struct Lookups {
     pub(super) source: LogSource,
     permits: Arc<Semaphore>,
@@ -46,7 +46,7 @@ impl Lookups {
         }
     }
 
-    /// The row at a place, with the request as it was kept in quarantine; `None` if it is gone.
+    /// The row at a position, and the request from the quarantine. `None` if the row is deleted.
     pub(super) async fn find(
         &self,
         position: Position,
@@ -65,13 +65,14 @@ impl Lookups {
         found.await.map_err(|error| cannot_read(&error))
     }
 
-    /// The place behind the newest row, if the disk says so in time.
+    /// The position after the newest row, unless the disk is too slow.
     pub(super) async fn newest(&self) -> Option<Position> {
         let found = self.look(newest);
         timeout(NEWEST_TIMEOUT, found).await.ok()?.ok()?
     }
 
-    /// The thread keeps its permit, whoever waits for it.
+    /// Runs on a thread that keeps its permit until it ends, even if the caller has stopped
+    /// waiting.
     async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Chain, &Horizon) -> io::Result<T> + Send + 'static,
@@ -87,7 +88,7 @@ impl Lookups {
     }
 }
 
-/// 500.
+/// Answers 500.
 pub(super) fn cannot_read(error: &io::Error) -> ApiError {
     let text = format!("the log files cannot be read: {error}");
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "disk", text)

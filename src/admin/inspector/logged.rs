@@ -1,33 +1,33 @@
-//! A row of the log files, as the page shows a request.
+//! A row of the log files in the form in which the page shows a request.
 
 use crate::journal::{Outcome, Row};
 
-/// What begins the names of the headers that MNS sends.
+/// The prefix of the headers that MNS sends.
 const MNS_PREFIX: &str = "x-mns-";
-/// The longest target of a refusal that is certain to be whole: longer ones are cut.
+/// The longest target of a refusal that is certainly complete: longer ones are truncated.
 const TARGET_BYTES_WHOLE: usize = 500;
 
-/// A row of the log files that is an answer to a request.
+/// A row of the log files that answers a request.
 pub(super) struct Logged {
     pub(super) row: Row,
-    /// What came of it, as of the rows in memory.
+    /// The outcome, by the same rules as for rows in memory.
     pub(super) outcome: Outcome,
 }
 
-/// Why the request of a row is not there as it arrived.
+/// Why the request of a row is not available as it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum LeftOut {
     /// Headers, body or both were not logged.
     Request,
-    /// Its body was cut, as those of refusals are.
+    /// The body was truncated, as in records of refusals.
     Body,
-    /// Its target was cut.
+    /// The target was truncated.
     Target,
 }
 
 impl LeftOut {
-    /// Why, and which key keeps more.
+    /// The reason, and the key that logs more.
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Request => "the log does not have all of this request: see logs.request",
@@ -41,7 +41,8 @@ impl LeftOut {
 }
 
 impl Logged {
-    /// `None` if it is no answer to a request: a start, a count of refusals, a new key.
+    /// Returns `None` for a record that answers no request: a start, a count of refusals, a new
+    /// key.
     pub(super) fn of(row: Row) -> Option<Self> {
         let outcome = match row.outcome() {
             Outcome::Other => return None,
@@ -51,7 +52,7 @@ impl Logged {
         Some(Self { row, outcome })
     }
 
-    /// Whether it was refused, now or later.
+    /// Whether it was refused, whether for good or for now.
     fn is_refused(&self) -> bool {
         matches!(
             self.outcome,
@@ -59,19 +60,18 @@ impl Logged {
         )
     }
 
-    /// Whether it was refused before anything of it was verified, which is then no part of its
-    /// record.
+    /// Whether it was refused before anything was verified. Its record then has no attributes.
     pub(super) fn is_unproved(&self) -> bool {
         self.is_refused() && self.row.record.attribute("TopicName").is_none()
     }
 
-    /// Request line and headers as far as they were logged, as of a request in memory. A secret
-    /// path is hidden in it, as it is in the log.
+    /// Request line and headers as far as they were logged, in the form of a request in memory. The
+    /// log hides a secret path, so it is hidden here too.
     pub(super) fn head(&self) -> Vec<u8> {
         let target = self.row.target().unwrap_or_default();
         let mut head = [target, b" HTTP/1.1\r\n"].concat();
         for (name, value) in &self.row.as_sent().headers {
-            // Both are written where it is sent again.
+            // Whoever sends the request again adds both headers itself.
             if name != "content-length" && name != "transfer-encoding" {
                 for part in [name.as_bytes(), b": ", value, b"\r\n"] {
                     head.extend_from_slice(part);
@@ -86,7 +86,8 @@ impl Logged {
         self.row.as_sent().body.as_deref()
     }
 
-    /// The length of the body as the request announced it, else of what was logged.
+    /// The length of the body by the request's Content-Length, otherwise the length that was
+    /// logged.
     pub(super) fn body_bytes(&self) -> Option<usize> {
         self.announced().or_else(|| Some(self.body()?.len()))
     }
@@ -96,7 +97,7 @@ impl Logged {
         std::str::from_utf8(length).ok()?.parse().ok()
     }
 
-    /// What of the request is missing; `None` if it is all there.
+    /// The part of the request that is missing. `None` if it is complete.
     pub(super) fn left_out(&self) -> Option<LeftOut> {
         let sent = self.row.as_sent();
         let body = sent.body.as_ref().map(Vec::len);
@@ -112,7 +113,7 @@ impl Logged {
             if target.len() > TARGET_BYTES_WHOLE {
                 return Some(LeftOut::Target);
             }
-            // Of these no body was read.
+            // These requests were refused before their body was read.
             let is_whole = is_head_alone || self.announced() == body;
             return (!is_whole).then_some(LeftOut::Body);
         }
@@ -121,7 +122,7 @@ impl Logged {
     }
 }
 
-/// Refused for its path or method, and without any header of MNS's.
+/// Whether it was refused for its path or method and had no header of MNS.
 fn is_of_a_stranger(row: &Row) -> bool {
     let is_wrong = matches!(row.status().map(|it| it.as_u16()), Some(404 | 405));
     let mut headers = row.as_sent().headers.iter();

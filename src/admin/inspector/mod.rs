@@ -1,4 +1,4 @@
-//! The inspector: a page that shows what arrives, and the API that it asks (`docs/inspector.md`).
+//! The inspector: a page that shows arriving notifications, and its API (`docs/inspector.md`).
 
 mod about;
 mod api;

@@ -1,4 +1,4 @@
-//! A time as people write it, and as the clock has it.
+//! Converts times between the forms that people write and those of the clock.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
-/// `18:40`, `18:40:36`, a date, both with T between, or RFC 3339. A time
-/// alone is the last one that was.
+/// Parses `18:40`, `18:40:36`, a date, both joined by T, or RFC 3339. A time without a date is its
+/// most recent occurrence.
 pub(super) fn moment(text: &str, now: SystemTime, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp);
@@ -28,7 +28,7 @@ pub(super) fn moment(text: &str, now: SystemTime, zone: &TimeZone) -> Option<Tim
     local(text.parse::<Date>().ok()?.to_datetime(Time::midnight()))
 }
 
-/// The same moment, from 1970 on.
+/// Converts a timestamp. One before 1970 becomes the start of 1970.
 pub(super) fn system_time(moment: Timestamp) -> SystemTime {
     let since = Duration::try_from(moment.as_duration()).unwrap_or_default();
     SystemTime::UNIX_EPOCH

@@ -1,14 +1,14 @@
-//! The names that a request has, proved or claimed, and the beginning of its message.
+//! The names in a request, verified or claimed, and the beginning of its message.
 
 use crate::admin::inspector::logged::Logged;
 use crate::admin::inspector::request::{claimed, judged};
 use crate::mns::Notification;
 use crate::server::Summary;
 
-/// How much of a message a row has, in bytes.
+/// How many bytes of a message a row shows.
 const PREVIEW_BYTES: usize = 240;
 
-/// The names that a request has, proved or claimed.
+/// The names in a request, verified or claimed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names {
     pub(super) topic: Vec<u8>,
@@ -20,7 +20,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// What was verified, else what the request claims.
+    /// The verified names, or those that the request claims if nothing was verified.
     pub(super) fn of(summary: &Summary) -> Self {
         if let Some(said) = &summary.said {
             return Self {
@@ -37,7 +37,7 @@ impl Names {
         claims.map_or_else(Self::default, |claims| Self::claimed(&claims))
     }
 
-    /// The same of a row of the log files.
+    /// The names of a row of the log files.
     pub(super) fn logged(logged: &Logged) -> Self {
         let labels = &logged.row.labels;
         let names = Self {

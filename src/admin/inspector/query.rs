@@ -1,16 +1,16 @@
-//! The parameters of a request to the API: known ones, each once.
+//! The query parameters of an API request. Each must be known and may occur once.
 
 use http::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 
 use crate::admin::respond::ApiError;
 
-/// The parameters behind `?`, decoded.
+/// The query parameters, decoded.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads them; only `known` names are taken.
+    /// Parses the parameters. Refuses names that are not in `known`.
     pub(super) fn of(uri: &Uri, known: &[&str]) -> Result<Self, ApiError> {
         let mut found: Vec<(String, String)> = Vec::new();
         let parts = uri.query().unwrap_or_default().split('&');
@@ -25,7 +25,7 @@ impl Query {
         Ok(Self(found))
     }
 
-    /// A value that is there and not empty.
+    /// The value of a parameter that is present and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found
@@ -33,7 +33,7 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
-    /// A value of a kind that is read from text.
+    /// The value of a parameter, parsed.
     pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let parse = |value: &str| {
             value
@@ -44,7 +44,7 @@ impl Query {
     }
 }
 
-/// 400.
+/// Answers 400.
 pub(super) fn wrong(text: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "parameter_wrong", text)
 }

@@ -1,5 +1,5 @@
-//! A notification is sent again, from the bytes that are here: to this machine, or below a prefix
-//! that the configuration allows.
+//! Replays a notification from its stored bytes, to this machine or to a URL prefix that the
+//! configuration allows.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,15 +24,16 @@ use crate::admin::inspector::request::{Head, text_or_base64};
 use crate::admin::respond::{self, ApiError};
 use crate::roots::{Trust, tls_client_trusting};
 
-/// The largest body of a request for it, in bytes.
+/// The largest body of a replay request, in bytes.
 const ASKED_BYTES_MAX: usize = 4096;
-/// How much of the receiver's answer is shown, in bytes.
+/// How many bytes of the receiver's answer are shown.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
-/// How long all of it may take.
+/// The timeout of a replay.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What tells the receiver that it is no push. No name of MNS's: those are signed.
+/// Tells the receiver that this is a replay. The name does not start with `x-mns-`, because MNS
+/// signs such headers.
 const MARK: HeaderName = HeaderName::from_static("mns-endpoint-replay");
-/// What the HTTP library writes itself.
+/// Headers that the HTTP library writes itself.
 const OWN: [HeaderName; 4] = [HOST, CONTENT_LENGTH, CONNECTION, TRANSFER_ENCODING];
 
 /// `POST /api/replay`.
@@ -86,7 +87,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     serde_json::from_slice(&bytes.to_bytes()).map_err(|_mistake| wrong("the body is no JSON"))
 }
 
-/// The request as it arrived, with its signature. A secret path stays hidden.
+/// The request as it arrived, with its signature. A secret path is hidden.
 fn whole(inspector: &Inspector, known: &Known) -> Result<(HeaderMap, Vec<u8>), ApiError> {
     let odd = || gone("a header of it cannot be sent again");
     let (head, body) = sent(known)?;
@@ -108,7 +109,8 @@ fn message(known: &Known) -> Result<(HeaderMap, Vec<u8>), ApiError> {
     Ok((HeaderMap::from_iter([(CONTENT_TYPE, plain)]), message))
 }
 
-/// The address, and what its name leads to now: what is checked here is what is connected to.
+/// Parses the URL and resolves its host. The connection uses exactly the addresses that were
+/// checked.
 async fn allowed(to: &str, prefixes: &[String]) -> Result<(Url, Vec<SocketAddr>), ApiError> {
     let url = Url::parse(to).map_err(|_mistake| wrong("to is no address"))?;
     let is_plain = url.username().is_empty() && url.password().is_none();
@@ -174,8 +176,8 @@ mod tests {
 
     use super::*;
 
-    /// A name that leads elsewhere when it is asked for again changes nothing: this one leads
-    /// nowhere at all.
+    /// The name resolves to nothing, so the connection succeeds only if it uses the checked
+    /// address: a name that resolves differently later (DNS rebinding) gains nothing.
     #[tokio::test]
     async fn what_was_checked_is_what_is_connected_to() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! The bytes of a request, read again: as it may be shown, and as a request that can be judged.
+//! Parses the stored bytes of a request, to show it or to judge it.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::mns::Notification;
 use crate::server::Paths;
 
-/// The head of a request, its secret path hidden.
+/// The head of a request with its secret path hidden.
 pub(super) struct Head<'a>(Cow<'a, [u8]>);
 
 impl<'a> Head<'a> {
@@ -24,7 +24,7 @@ impl<'a> Head<'a> {
             .filter(|line| !line.is_empty())
     }
 
-    /// Request line and headers, with the empty line behind them.
+    /// Request line and headers, including the empty line.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -38,7 +38,7 @@ impl<'a> Head<'a> {
         (method, words.next().unwrap_or_default())
     }
 
-    /// Names and values, in the order in which they came.
+    /// Names and values, in the order in which they arrived.
     pub(super) fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines().skip(1).filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
@@ -53,7 +53,7 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The request itself, its secret path included: for the checks, and never shown.
+/// The request including its secret path. For the checks only: it must not be shown.
 pub(super) fn judged(head: &[u8], body: &[u8]) -> Option<Request<Bytes>> {
     let head = Head(Cow::Borrowed(head));
     let (method, target) = head.line();
@@ -65,12 +65,12 @@ pub(super) fn judged(head: &[u8], body: &[u8]) -> Option<Request<Bytes>> {
     request.body(Bytes::copy_from_slice(body)).ok()
 }
 
-/// What the request says, whether or not that was proved.
+/// What the request says, whether or not it was verified.
 pub(super) fn claimed(request: &Request<Bytes>) -> Option<Notification<'_>> {
     Notification::decode(request).ok()
 }
 
-/// Bytes of a peer: text if they are UTF-8.
+/// Bytes from a peer: as text if they are UTF-8, otherwise as base64.
 pub(super) fn text_or_base64(bytes: &[u8]) -> Value {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -80,7 +80,7 @@ pub(super) fn text_or_base64(bytes: &[u8]) -> Value {
     }
 }
 
-/// The same for bytes that may be cut within a character, whose part is left out.
+/// The same for bytes that may be truncated within a character, which is then left out.
 pub(super) fn beginning(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => {

@@ -1,5 +1,5 @@
-//! A request as a row of the list: who sent it, what it says and what came of it. It is the same
-//! row whether it was remembered or is read from the log files.
+//! A request as a row of the list: who sent it, what it says and what its outcome is. Requests from
+//! memory and from the log files give the same row.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -14,19 +14,19 @@ use crate::admin::inspector::request::{Head, beginning, text_or_base64};
 use crate::mns::header;
 use crate::server::{Paths, Recorded};
 
-/// What rows are written with.
+/// What is needed to build rows.
 pub(super) struct Rows {
     /// The zone of their times.
     pub(super) zone: TimeZone,
-    /// Tells the ids of this process from those of another start.
+    /// Distinguishes ids of this process from those of an earlier start.
     pub(super) start: u64,
-    /// What of a target may be shown.
+    /// Hides a secret path in a target.
     pub(super) paths: Paths,
 }
 
-/// What a row says.
+/// The columns of a row.
 struct Cells<'a> {
-    /// Only one in memory has a number.
+    /// Only a request in memory has a number.
     seq: Option<u64>,
     id: String,
     came: Value,
@@ -38,19 +38,19 @@ struct Cells<'a> {
     request_id: &'a [u8],
     line: (String, String),
     peer: Cow<'a, str>,
-    /// The length of its body; not known of a request that was not logged.
+    /// The length of its body. Unknown if the request was not logged.
     bytes: Option<usize>,
-    /// Known in memory only.
+    /// Known only in memory.
     took: Option<Duration>,
 }
 
 impl Rows {
-    /// The id under which a request in memory is asked for again.
+    /// The id of a request in memory.
     pub(super) fn id(&self, seq: u64) -> String {
         format!("{:x}-{seq:x}", self.start)
     }
 
-    /// The number in an id; `None` if it is no id of this process.
+    /// The number in an id. `None` if the id is not of this process.
     pub(super) fn seq(&self, id: &str) -> Option<u64> {
         let (start, seq) = id.split_once('-')?;
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
@@ -59,7 +59,7 @@ impl Rows {
             .flatten()
     }
 
-    /// RFC 3339 with milliseconds and the offset of the zone.
+    /// Formats a time as RFC 3339 with milliseconds and the offset of the zone.
     pub(super) fn time(&self, time: SystemTime) -> String {
         let time = Timestamp::try_from(time).unwrap_or_default();
         time.to_zoned_datetime(self.zone.clone())
@@ -100,7 +100,7 @@ impl Rows {
             came: json!(row.time().map(|time| time.rfc3339(&self.zone))),
             outcome: logged.outcome.into(),
             status: row.status().map(|status| status.as_u16()),
-            // The list shows one, as of those in memory.
+            // The list shows one key, as for rows in memory.
             reason: reason.map(|keys| keys.split(',').next().unwrap_or_default().to_owned().into()),
             names,
             is_claimed: row.labels.is_claimed || logged.is_unproved(),

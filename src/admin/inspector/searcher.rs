@@ -1,8 +1,8 @@
-//! Searches of the log files, one at a time, each for a short while on a thread of its own that
-//! gives way to pushes.
+//! Searches the log files, one search at a time, each for a short time on a separate thread that
+//! yields to pushes.
 //!
-//! Measured on two cores at 3,000 pushes a second: a search at full speed takes 25 to 60 % of them,
-//! one at nice 19 that pauses for 3 ms after each MiB less than 1 %.
+//! Measured on two cores at 3,000 pushes a second: a search at full speed costs 25 to 60 % of them;
+//! one at nice 19 that pauses for 3 ms after each MiB costs less than 1 %.
 
 use std::io;
 use std::sync::Arc;
@@ -23,54 +23,54 @@ use crate::journal::{
 };
 use crate::meter::DurationHistogram;
 
-/// How long one request searches. Then it returns what it has found, and the caller asks on.
+/// How long one request searches. It then returns what it has found, and the caller continues.
 const TIME: Duration = Duration::from_secs(2);
-/// How much one request reads, in bytes.
+/// How many bytes one request reads at most.
 const BYTES: u64 = 256 * 1024 * 1024;
-/// How long another search is waited for.
+/// How long to wait for another search to end.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long it pauses after each block while pushes come.
+/// The pause after each block while pushes arrive.
 const PAUSE: Duration = Duration::from_millis(3);
-/// Pushes come if one did so lately.
+/// Pushes are arriving if one was accepted within this time.
 const LATELY: Duration = Duration::from_secs(1);
-/// The lowest priority there is.
+/// The lowest priority that Linux has.
 const NICE: i32 = 19;
 
-/// What is searched for.
+/// A search.
 pub(super) struct Wanted<T> {
     pub(super) chain: Chain,
     pub(super) horizon: Horizon,
     pub(super) filter: Filter,
     pub(super) start: SearchStart,
-    /// How many.
+    /// The most items to find.
     pub(super) items: usize,
-    /// What becomes of a row that the filter has found; `None` if it is not wanted.
+    /// Converts a row that the filter has found. `None` drops it.
     pub(super) item: Box<dyn FnMut(Row) -> Option<T> + Send>,
 }
 
-/// What was found.
+/// The result of a search.
 pub(super) struct Found<T> {
-    /// The newest first.
+    /// The items, newest first.
     pub(super) items: Vec<T>,
-    /// Where the next search begins; `None` if everything was searched.
+    /// Where the next search starts. `None` if everything was searched.
     pub(super) next: Option<Position>,
     pub(super) progress: Progress,
 }
 
-/// Searches, one at a time.
+/// Runs one search at a time.
 pub(super) struct Searcher {
     one: Arc<Semaphore>,
     time: Duration,
     bytes: u64,
     wait: Duration,
-    /// How many pushes were accepted so far.
+    /// The number of pushes accepted so far.
     accepted: Arc<dyn Fn() -> u64 + Send + Sync>,
-    /// How long each of them took.
+    /// How long each search took.
     pub(super) seconds: DurationHistogram,
 }
 
 impl Searcher {
-    /// One that gives way while `accepted` rises.
+    /// Creates one that yields while `accepted` rises.
     pub(super) fn new(accepted: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         Self {
             one: Arc::new(Semaphore::new(1)),
@@ -82,8 +82,8 @@ impl Searcher {
         }
     }
 
-    /// Searches until so many are found, all is searched or the time is up. Ends soon if the future
-    /// is dropped. `None` if the place to begin at is gone.
+    /// Searches until enough items are found, everything is searched or the time is up. Stops soon
+    /// if the future is dropped. Returns `None` if the starting position is deleted.
     pub(super) async fn search<T: Send + 'static>(
         &self,
         wanted: Wanted<T>,
@@ -101,13 +101,13 @@ impl Searcher {
         let (time, bytes) = (self.time, self.bytes);
         let thread = thread::Builder::new().name("search".to_owned());
         let spawned = thread.spawn(move || {
-            // A search that cannot give way so far has its pauses all the same.
+            // If the priority cannot be lowered, the pauses still limit the search.
             setpriority_process(Some(gettid()), NICE).ok();
             let found = wanted.run(time, bytes, || {
                 pace.give_way();
                 cancelled.is_cancelled()
             });
-            // Before the answer: whoever has it may search on at once.
+            // Released before the answer, because the caller may continue the search at once.
             drop(permit);
             sender.send(found).ok();
         });
@@ -160,10 +160,10 @@ impl<T> Wanted<T> {
     }
 }
 
-/// Gives way to pushes.
+/// Yields to pushes.
 struct Pace {
     accepted: Arc<dyn Fn() -> u64 + Send + Sync>,
-    /// How many there were at the last look. At first it is not known whether any came just before.
+    /// The number at the last look. `None` at first: whether pushes have just arrived is unknown.
     known: Option<u64>,
     risen: Instant,
 }
@@ -177,7 +177,7 @@ impl Pace {
         }
     }
 
-    /// Returns whether it paused.
+    /// Pauses if pushes are arriving. Returns whether it paused.
     fn give_way(&mut self) -> bool {
         let accepted = Some((self.accepted)());
         let has_risen = accepted != self.known;
@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
 
-    /// Files with every kind of record.
+    /// Creates log files with every kind of record.
     fn files(count: usize) -> (tempfile::TempDir, Chain) {
         let dir = tempfile::tempdir().unwrap();
         let names = Names {
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(rows, all.items);
         let (_, seconds) = by_bytes.seconds.counted().buckets[11];
         assert_eq!(seconds, 0);
-        // It may have no time for a block, and then begins again where it was.
+        // It may have no time for a single block. It then continues at the same position.
         let found = by_time.search(wanted(&chain, SearchStart::Newest)).await;
         assert!(found.unwrap().unwrap().next.is_some());
     }

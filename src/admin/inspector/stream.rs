@@ -1,5 +1,5 @@
-//! What arrives, as it arrives: server-sent events, made for each stream ten times a second from
-//! what is remembered. There is no queue: a reader that is slow finds more rows skipped.
+//! Streams requests as they arrive, by server-sent events. Ten times a second each stream reads
+//! what is new in memory. There is no queue: a slow reader skips more rows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,11 +20,11 @@ use crate::admin::inspector::query::Query;
 use crate::admin::respond::ApiError;
 use crate::net;
 
-/// How often a stream looks for what is new.
+/// How often a stream looks for new requests.
 const TICK: Duration = Duration::from_millis(100);
-/// The most rows of one event.
+/// The most rows in one event.
 const ROWS_MAX: usize = 200;
-/// How often a stream says what is true at the moment. It also finds out that a reader has left.
+/// How often a stream sends the current state. Sending also detects that the reader has left.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 
 /// `GET /api/stream`.
@@ -33,7 +33,7 @@ pub(super) fn stream(inspector: &Arc<Inspector>, uri: &Uri) -> Result<Response, 
     let endpoint = &inspector.endpoint;
     let filter = Filter::of(&query, endpoint.clock.now(), &inspector.rows.zone)?;
     let last = endpoint.recent.last();
-    // A number of before a restart is no number of this process.
+    // A number from before a restart has no meaning in this process.
     let after = query.parsed::<u64>("after")?.filter(|after| *after <= last);
     let Some(permit) = inspector.streams.take() else {
         let text = "there are as many streams as there may be: close another page";
@@ -49,20 +49,20 @@ pub(super) fn stream(inspector: &Arc<Inspector>, uri: &Uri) -> Result<Response, 
         seq: after.unwrap_or(last),
         _permit: permit,
     };
-    // Room for one event: the next one is made when that is taken.
+    // Room for one event: the next one is built when the reader has taken it.
     let (events, mut taken) = mpsc::channel::<Bytes>(1);
     tokio::spawn(source.run(events));
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
         (CACHE_CONTROL, "no-cache, no-transform"),
-        // nginx would keep events until its buffer is full.
+        // Without this header nginx buffers events until its buffer is full.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     let body: Body = net::streamed(move |cx| taken.poll_recv(cx));
     Ok((headers, body).into_response())
 }
 
-/// What a stream is made of.
+/// The state of a stream.
 struct Source {
     inspector: Arc<Inspector>,
     filter: Filter,
@@ -72,7 +72,7 @@ struct Source {
 }
 
 impl Source {
-    /// Ends when the reader has left, or with `bye` when the listener stops.
+    /// Runs until the reader leaves. If the listener stops, it ends with a `bye` event.
     async fn run(mut self, events: mpsc::Sender<Bytes>) {
         let start = format!("{:x}", self.inspector.rows.start);
         let hello = json!({ "seq": self.seq, "start": start });
@@ -85,7 +85,7 @@ impl Source {
         loop {
             tokio::select! {
                 () = self.inspector.stop.cancelled() => {
-                    // Nobody waits for a reader who is behind.
+                    // The stop must not wait for a slow reader.
                     drop(events.try_send(event("bye", None, &json!({}))));
                     return;
                 }
@@ -109,13 +109,13 @@ impl Source {
         }
     }
 
-    /// The rows that are new and fit; the newest of them if there are too many.
+    /// The new rows that match: the newest of them if there are too many.
     fn rows(&mut self) -> Option<(u64, Value)> {
         let inspector = &self.inspector;
         let new = inspector.endpoint.recent.after(self.seq);
         let newest = new.last()?.seq;
         let looked_at = u64::try_from(new.len()).unwrap_or(u64::MAX);
-        // What was pushed out of memory before this stream came to it.
+        // Rows that were dropped from memory before this stream read them.
         let mut skipped = newest.saturating_sub(self.seq).saturating_sub(looked_at);
         self.seq = newest;
         let mut rows = Vec::new();
@@ -141,7 +141,7 @@ impl Source {
     }
 }
 
-/// JSON on one line: it has no line feed of its own.
+/// Formats an event. The JSON has no line feed, which would end the field.
 fn event(name: &str, id: Option<u64>, data: &Value) -> Bytes {
     let id = id.map_or_else(String::new, |id| format!("id: {id}\n"));
     Bytes::from(format!("event: {name}\n{id}data: {data}\n\n"))

@@ -1,13 +1,13 @@
-//! How many streams there may be.
+//! Limits the number of streams.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Streams at the same time. A page has one, while it is seen.
+/// The most streams at the same time. A page has one while it is visible.
 const STREAMS_MAX: usize = 16;
 
-/// The streams that may be opened.
+/// Limits the number of streams.
 #[derive(Debug)]
 pub(super) struct Streams(Arc<Semaphore>);
 
@@ -18,12 +18,12 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// How many are open.
+    /// The number of open streams.
     pub(super) fn open(&self) -> usize {
         STREAMS_MAX.saturating_sub(self.0.available_permits())
     }
 
-    /// Room for one more, given back when dropped.
+    /// Takes a permit for one more stream. Returns `None` if there are too many.
     pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().try_acquire_owned().ok()
     }

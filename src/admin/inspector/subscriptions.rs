@@ -1,4 +1,5 @@
-//! The subscriptions that have brought something, and those that MNS probably backs off from.
+//! Lists the subscriptions that have delivered a notification, and which of them MNS has probably
+//! slowed down.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -9,11 +10,11 @@ use crate::admin::inspector::names::Names;
 use crate::journal::{Outcome, escaped};
 use crate::server::Endpoint;
 
-/// How many are shown, those with most notifications first.
+/// The most subscriptions that are shown. Those with the most notifications come first.
 const SHOWN_MAX: usize = 50;
 
-/// Each with the time since its last notification. One whose last push got no 201 is probably
-/// being backed off from: MNS waits longer after each failure.
+/// Each subscription with the time since its last notification. If its last push got no 201, MNS
+/// has probably slowed down: it waits longer after each failure.
 pub(super) fn subscriptions(endpoint: &Endpoint) -> Vec<Value> {
     let now = endpoint.clock.now();
     let mut counts = endpoint.counts.subscriptions();
@@ -35,8 +36,8 @@ pub(super) fn subscriptions(endpoint: &Endpoint) -> Vec<Value> {
     counts.into_iter().map(json).collect()
 }
 
-/// Whether the last request of each subscription was answered 201, among those that are
-/// remembered. A refused one is its subscription's by what it claims.
+/// Whether the last request of each subscription in memory was answered 201. A refused request
+/// belongs to the subscription that it claims.
 fn last_answers(endpoint: &Endpoint) -> HashMap<(String, String), bool> {
     let mut last = HashMap::new();
     for recorded in endpoint.recent.after(0) {

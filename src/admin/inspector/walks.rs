@@ -1,9 +1,10 @@
-//! Lists that are being walked back, page by page, from memory into the log files: what of memory a
-//! caller has already, so that the files give nothing twice.
+//! Remembers which rows a caller that pages back through the list has already received from memory,
+//! so that the log files do not return them again.
 //!
-//! Memory and files meet at no one place. A refusal is remembered before its record is written, an
-//! accepted push after it, and what is remembered goes while a caller reads page after page. So
-//! each row that was listed leaves marks, and a record that has one of them is left out.
+//! No single position separates memory from the files. A refusal is added to memory before its
+//! record is written, an accepted push after it; and rows are dropped from memory while the caller
+//! reads page after page. So each listed row leaves keys, and a record with one of these keys is
+//! left out.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -20,39 +21,39 @@ use crate::journal::{Outcome, Position};
 use crate::mns::header;
 use crate::server::{Paths, Summary};
 
-/// How many are remembered. Each has some 100 bytes for each row that was listed from memory.
+/// The most walks that are remembered. Each uses about 100 bytes for each row listed from memory.
 const WALKS_MAX: usize = 8;
-/// A record is made between the arrival of its request and its answer, and a text log has whole
-/// seconds.
+/// A record is timestamped between the arrival of its request and its answer, and a text log has
+/// whole seconds.
 const SLACK: Duration = Duration::from_secs(2);
-/// The longest that a request may have taken, for the same.
+/// The longest time that a request may have taken, for the same comparison.
 const TOOK_MAX: Duration = Duration::from_secs(30);
-/// Times are compared in steps of so many seconds.
+/// Times are compared in steps of this many seconds.
 const STEP_SECONDS: u64 = 8;
-/// How much of an id is compared: that of a refusal is cut in its record.
+/// How many bytes of an id are compared: the record of a refusal truncates it.
 const ID_BYTES: usize = 256;
 const STATUS_CREATED: u16 = 201;
 
-/// A list that is walked back.
+/// A list that is paged back.
 pub(super) struct Walk {
-    /// Behind what was in the files when it began. `None` if the disk did not say so in time.
+    /// The end of the files when it began. `None` if the disk was too slow.
     pub(super) border: Option<Position>,
-    /// The number of the last request then: later ones are told by the stream.
+    /// The number of the last request when it began. The stream delivers later ones.
     pub(super) last: u64,
     keys: RandomState,
     marks: Mutex<HashSet<u64>>,
 }
 
-/// The lists that are walked back now.
+/// The walks that are in use.
 #[derive(Default)]
 pub(super) struct Walks(Mutex<VecDeque<(u64, Arc<Walk>)>>);
 
-/// What tells one request from others.
+/// What identifies a request.
 #[derive(Hash)]
 enum Key<'a> {
-    /// An accepted one of which the log has the request.
+    /// An accepted one whose request is logged.
     Accepted(Message<'a>, Sender<'a>),
-    /// One of which it has the outcome alone.
+    /// One with only its outcome logged.
     Outcome(Message<'a>),
     Refused(u16, &'a [u8], Sender<'a>),
 }
@@ -66,7 +67,7 @@ struct Sender<'a> {
 }
 
 impl Walks {
-    /// Begins one; returns it with its number.
+    /// Starts a walk, and returns it with its number.
     pub(super) fn begin(&self, border: Option<Position>, last: u64) -> (u64, Arc<Walk>) {
         let walk = Arc::new(Walk {
             border,
@@ -74,7 +75,7 @@ impl Walks {
             keys: RandomState::new(),
             marks: Mutex::default(),
         });
-        // Random, so that a number of before a restart is no number of this process.
+        // Random, so that a number from before a restart is not valid in this process.
         let number = rand::random();
         let mut walks = lock(&self.0);
         walks.push_back((number, walk.clone()));
@@ -84,7 +85,7 @@ impl Walks {
         (number, walk)
     }
 
-    /// The one with this number, if it was walked lately.
+    /// The walk with this number, if it was used recently.
     pub(super) fn find(&self, number: u64) -> Option<Arc<Walk>> {
         let mut walks = lock(&self.0);
         let at = walks.iter().position(|(known, _)| *known == number)?;
@@ -96,7 +97,7 @@ impl Walks {
 }
 
 impl Walk {
-    /// Marks a request in memory: the caller has it.
+    /// Records that the caller has received a request from memory.
     pub(super) fn mark(&self, summary: &Summary, names: &Names, paths: &Paths) {
         let head = Head::of(summary.head(), paths);
         let request_id = head.header(header::REQUEST_ID.as_str()).unwrap_or_default();
@@ -118,7 +119,7 @@ impl Walk {
         }
     }
 
-    /// Whether a row of the log files is one that the caller has.
+    /// Whether the caller has already received a row of the log files.
     pub(super) fn has(&self, logged: &Logged, names: &Names, zone: &TimeZone) -> bool {
         let row = &logged.row;
         let request_id = row.request_id().unwrap_or_default();
@@ -132,7 +133,7 @@ impl Walk {
                 let sender = Sender::of(peer.unwrap_or_default(), request_id);
                 Key::Refused(status, row.reason().unwrap_or_default(), sender)
             }
-            // A recovered one is in the files only.
+            // A recovered notification is never in memory.
             (None, _) => return false,
         };
         let Some((first, last)) = row.time().and_then(|time| time.moments(zone)) else {
