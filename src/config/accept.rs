@@ -1,4 +1,4 @@
-//! The keys that say whose pushes are meant for us: account ids and topics.
+//! The keys that decide whose pushes are meant for us: account ids and topics.
 
 use crate::config::checks::{check_networks, is_name};
 use crate::config::error::impossible;
@@ -6,11 +6,11 @@ use crate::config::{ConfigError, raw};
 use crate::trust::Admission;
 
 const OWNERS: &str = "accept.topic_owners";
-/// Ends each message on an owner.
+/// The end of each message about an owner.
 const WANTED: &str = "an owner is an account id, digits only, as in 1269128356620446";
 
-/// Which pushes are meant for us. What is wrong here would refuse every push, each with a 403 that
-/// MNS retries for a day.
+/// Checks which pushes are meant for us. A mistake here would refuse every push, each with a 403
+/// that MNS retries for a day, so it stops the start instead.
 pub(super) fn check(accept: raw::Accept) -> Result<Admission, ConfigError> {
     if accept.require_owner && accept.topic_owners.0.is_empty() {
         let problem =
@@ -24,7 +24,8 @@ pub(super) fn check(accept: raw::Accept) -> Result<Admission, ConfigError> {
             &format!("{}; {WANTED}", likely_cause(owner)),
         ));
     }
-    // The service allows less; what it may allow one day is no reason to refuse a start.
+    // MNS allows fewer characters. Names that it may allow later must not stop a start, so only
+    // what cannot be a name at all is refused.
     match accept.topics.0.iter().find(|topic| !is_name(topic)) {
         Some(topic) => {
             let allowed = "a topic's name has letters, digits, - and _ only, and no topic has \
@@ -44,7 +45,7 @@ fn is_owner(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// How such a text came to be where digits belong.
+/// The likely reason why such a text is written where digits are expected.
 fn likely_cause(text: &str) -> &'static str {
     let is_digit_or = |others: &str| {
         text.chars()

@@ -13,21 +13,22 @@ use crate::config::{ConfigError, raw};
 pub(super) const TOKEN_FILE: &str = "admin.token_file";
 /// The largest file with a token, in bytes.
 const TOKEN_FILE_BYTES_MAX: u64 = 4096;
-/// What the admin listener may serve without a token.
+/// The paths that the admin listener may serve without a token.
 const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The admin listener as it is configured.
+/// The settings of the admin listener.
 #[derive(Debug, Clone)]
 pub struct AdminOptions {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Who may ask for what.
+    /// Who may request what.
     pub access: admin::Access,
-    /// The prefixes of addresses that a notification may be sent to again, besides loopback.
+    /// The URL prefixes to which a notification may be replayed, besides loopback.
     pub replay_to: Vec<String>,
 }
 
-/// Reads the token too: a listener without the token that it should have is not started.
+/// Checks the keys, and reads the token: the listener must not start without a token that it should
+/// have.
 pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError> {
     if raw.listen == "off" {
         return Ok(None);
@@ -57,7 +58,8 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
             "/healthz, /readyz and /metrics are possible",
         ));
     }
-    // Compared with the name in Host, without the port there.
+    // The port in the Host header is removed before it is compared, so a name with a port would
+    // never match.
     if let Some(host) = raw.hosts.0.iter().find(|host| !is_name(host)) {
         let allowed = "write the name alone, as in mns.example.com: no http://, port or *";
         return Err(impossible("admin.hosts", host, allowed));
@@ -79,8 +81,8 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
     }))
 }
 
-/// Whether it is the beginning of addresses: one without / behind the host would be that of other
-/// hosts too.
+/// Whether it is a prefix of URLs that names a whole host. Without a `/` after the host it would
+/// match other hosts as well.
 fn is_prefix(text: &str) -> bool {
     let rest = text
         .strip_prefix("http://")

@@ -1,4 +1,4 @@
-//! The keys of signing: where certificates come from, and how they are fetched.
+//! The keys of signing: which addresses certificates may come from, and how they are fetched.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -39,7 +39,8 @@ pub(super) fn check_prefixes(
                 "write what push prints, as in http://127.0.0.1:9001/",
             )
         })?;
-        // What the configuration lists stays trusted after this run.
+        // A prefix that the configuration lists stays trusted after this run, so it is not
+        // temporary.
         if !all.contains(&prefix) {
             all.push(prefix.temporary());
         }
@@ -52,8 +53,8 @@ pub(super) fn check_prefixes(
     Ok((Prefixes::new(all), insecure))
 }
 
-/// The address of MNS, if it may be fetched at all. With `--trust` the pushes are those of `push`
-/// or of the emulator.
+/// The certificate of MNS to fetch at the start, if its address may be fetched at all. Not with
+/// `--trust`: then `push` or the emulator sends the pushes.
 pub(super) fn check_prefetch(
     is_wanted: bool,
     trust: &[String],
@@ -65,7 +66,7 @@ pub(super) fn check_prefetch(
         .flatten()
 }
 
-/// What is asked of a push.
+/// Checks what a push must satisfy.
 pub(super) fn check_policy(signing: &raw::Signing) -> Result<Policy, ConfigError> {
     Ok(Policy {
         max_clock_skew: signing.max_clock_skew.0,
@@ -75,7 +76,7 @@ pub(super) fn check_policy(signing: &raw::Signing) -> Result<Policy, ConfigError
     })
 }
 
-/// How certificates are fetched.
+/// Checks how certificates are fetched.
 pub(super) fn check_fetch(signing: &raw::Signing) -> Result<FetchOptions, ConfigError> {
     Ok(FetchOptions {
         timeout: check_fetch_timeout(signing.fetch_timeout.0)?,

@@ -1,4 +1,4 @@
-//! The checked configuration: one part for each part of the program.
+//! The checked configuration, with one field for each part of the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -19,42 +19,42 @@ use crate::server::{self, Paths, SecretPath, SecretPathError};
 use crate::traces;
 use crate::trust::{Admission, FetchOptions, Policy};
 
-/// A checked configuration, one part for each part of the program.
+/// The checked configuration, with one field for each part of the program.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The file it was read from, if there was one.
     pub file: Option<PathBuf>,
     /// The name of that file, or of the built-in defaults.
     pub origin: String,
-    /// The addresses to listen on, all with one port.
+    /// The addresses to listen on. All have the same port.
     pub listen: Vec<SocketAddr>,
-    /// The file of the path that replaces [`server::Settings::paths`], if there is one.
+    /// The file of the secret path that replaces [`server::Settings::paths`], if there is one.
     pub secret_path_file: Option<PathBuf>,
-    /// The address to give to a subscription, if it cannot be found.
+    /// The address to give to a subscription, if it cannot be derived.
     pub public_url: Option<String>,
-    /// Whose word on where a request comes from is taken.
+    /// The proxies that are trusted to name a request's source address.
     pub trusted_proxies: net::TrustedProxies,
     /// How long connections are still accepted after a signal to stop.
     pub drain_delay: Duration,
-    /// How long open requests may take after that.
+    /// How long requests in flight may take after that.
     pub drain: Duration,
-    /// Bounds on connections.
+    /// The bounds on connections.
     pub net: net::Limits,
     /// The files of certificate and key; `None` for plain HTTP.
     pub tls: Option<net::TlsFiles>,
-    /// What is served and how it is logged.
+    /// What is served, and how it is logged.
     pub server: server::Settings,
-    /// What is asked of a push.
+    /// What a push must satisfy.
     pub policy: Policy,
-    /// Where certificates may come from.
+    /// The addresses that certificates may come from.
     pub prefixes: Prefixes,
-    /// Those of the prefixes that are fetched without TLS.
+    /// The prefixes among them that are fetched without TLS.
     pub insecure_prefixes: Vec<Prefix>,
     /// How certificates are fetched.
     pub fetch: FetchOptions,
-    /// The certificate that is fetched at the start, before a push names it.
+    /// The certificate to fetch at the start, before a push names it.
     pub prefetch: Option<SigningCertUrl>,
-    /// Where good certificates are kept.
+    /// The directory of cached certificates.
     pub certificate_dir: PathBuf,
     /// Which pushes are meant for us.
     pub admission: Admission,
@@ -62,24 +62,24 @@ pub struct Config {
     pub log_dir: PathBuf,
     /// The permissions of new logs.
     pub log_mode: u32,
-    /// How much room refused requests have; 0 keeps none.
+    /// The most bytes of refused requests that are stored; 0 stores none.
     pub quarantine_bytes: u64,
-    /// How both logs are kept.
+    /// How both logs are written, rotated and deleted.
     pub journal: Settings,
-    /// What is printed of what is written to the logs.
+    /// Which log entries are also printed to stdout.
     pub stdout: Option<Copied>,
-    /// The form of the diagnostic log.
+    /// The format of the diagnostic log.
     pub diagnostics_format: Format,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
-    /// Where traces of pushes go, if they are recorded.
+    /// Where traces are sent, if pushes are traced.
     pub traces: Option<traces::Options>,
     /// The admin listener, if there is one.
     pub admin: Option<AdminOptions>,
-    /// Where notifications are handed on.
+    /// The destinations that notifications are forwarded to.
     pub forward: Vec<forward::Settings>,
-    /// Variables of the environment that look like keys and are not read, each with the name that
-    /// would be.
+    /// Environment variables that look like keys but are not read, each with the name that would be
+    /// read.
     pub unread_variables: Vec<(String, String)>,
     keys: BTreeMap<String, String>,
 }
@@ -94,7 +94,7 @@ impl Config {
         Self::check(read, sources).map_err(|error| error.placed(|key| layers.place(key)))
     }
 
-    /// The keys that `other` has another value for and that are read at the start only.
+    /// The keys whose values differ in `other` and are read only at the start.
     #[must_use]
     pub fn keys_for_restart(&self, other: &Self) -> Vec<String> {
         let is_reloaded = |key: &str| {
@@ -103,7 +103,7 @@ impl Config {
             let is_signing = key.starts_with("signing.") && key != "signing.prefetch";
             is_signing || is_admission || (key.starts_with("server.tls.") && tls_stays)
         };
-        // A file of the same name may hold another token.
+        // The file may have the same name but a different token.
         let is_other_token = match (&self.admin, &other.admin) {
             (Some(ours), Some(theirs)) => ours.access.token != theirs.access.token,
             _ => false,
@@ -124,11 +124,11 @@ impl Config {
             .collect()
     }
 
-    /// Reads the secret path, if there is one, and makes it if it is missing. From then on it is
-    /// served; before, nothing is.
+    /// Reads the secret path if one is configured, and creates it if its file is missing. Until
+    /// then nothing is served.
     ///
     /// # Errors
-    /// [`SecretPathError`]
+    /// [`SecretPathError`] if the file cannot be read or created, or is not valid.
     pub fn reveal_path(&mut self) -> Result<(), SecretPathError> {
         if let Some(file) = &self.secret_path_file {
             self.server.paths = Paths::Secret(SecretPath::read_or_make(file)?);
@@ -136,11 +136,11 @@ impl Config {
         Ok(())
     }
 
-    /// The same without making it, for whoever judges what a `serve` has been sent. Returns the
-    /// file that is not there.
+    /// Reads the secret path without creating it, for commands that examine what a `serve`
+    /// received. Returns the file if it does not exist.
     ///
     /// # Errors
-    /// [`SecretPathError`]
+    /// [`SecretPathError`] if the file cannot be read or is not valid.
     pub fn reveal_made_path(&mut self) -> Result<Option<&Path>, SecretPathError> {
         let Some(file) = &self.secret_path_file else {
             return Ok(None);

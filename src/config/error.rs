@@ -1,31 +1,31 @@
-//! A mistake in the configuration.
+//! The error for a mistake in the configuration.
 
 use std::borrow::Cow;
 
 /// A mistake in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A value that is not of its kind, or a key that does not exist.
+    /// A value of the wrong type, or an unknown key.
     #[error("{0}")]
     Unreadable(String),
-    /// A value that is of its kind but cannot be.
+    /// A value of the right type that is not allowed.
     #[error("{key} = {value:?}: {problem}{}", shown(place.as_ref()))]
     Impossible {
-        /// The path of the key.
+        /// The full name of the key.
         key: Cow<'static, str>,
         /// The value.
         value: String,
         /// What is wrong and what is allowed.
         problem: String,
-        /// The line of a file, the variable or the flag that sets it. `None` for a default, and for
-        /// what is not a key.
+        /// The line of the file, the variable or the flag that sets it. `None` for a default, and
+        /// for a problem that is not about one key.
         place: Option<String>,
     },
 }
 
 impl ConfigError {
-    /// The same with its place, which `place_of` knows for the path of a key. The checks see
-    /// values, which have lost it.
+    /// Adds the place, which `place_of` finds for the path of a key. The checks cannot, because a
+    /// value no longer knows where it was read.
     pub(super) fn placed(mut self, place_of: impl FnOnce(&[&str]) -> Option<String>) -> Self {
         if let Self::Impossible { key, place, .. } = &mut self {
             *place = place_of(&key.split('.').collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! The layers: built-in defaults, then a file, then the environment, then flags.
+//! The layers of the configuration: built-in defaults, a file, the environment, flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,17 +16,17 @@ use crate::config::raw::RawConfig;
 use crate::config::sources::key_of;
 use crate::config::{ConfigError, Sources};
 
-/// Every key with its default: the bottom layer, and the one place where a default is written.
+/// Every key with its default: the lowest layer, and the only place that defines defaults.
 const DEFAULTS: &str = include_str!("../../config/endpoint.toml");
-/// Every key of a destination with its default: the bottom layer of each `[forward.NAME]`.
+/// Every key of a destination with its default: the lowest layer of each `[forward.NAME]`.
 const FORWARD_DEFAULTS: &str = include_str!("forward/defaults.toml");
-/// The section of [`FORWARD_DEFAULTS`].
+/// The section in [`FORWARD_DEFAULTS`].
 const FORWARD_SECTION: &str = "[forward.NAME]";
-/// The largest configuration file, in bytes. The shipped one, with every comment, has less than 16
-/// KiB.
+/// The largest configuration file, in bytes. The one that is shipped, with all its comments, is
+/// below 16 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Who sets the keys of a layer.
+/// Where the keys of a layer come from.
 enum Source {
     Defaults,
     File(PathBuf),
@@ -61,7 +61,7 @@ impl Provider for Layer {
     }
 }
 
-/// All layers, the one that overrides the others last.
+/// All layers. A later one overrides an earlier one.
 pub(super) struct Layers(Vec<Layer>);
 
 impl Layers {
@@ -75,7 +75,7 @@ impl Layers {
         written.fold(Figment::new(), Figment::merge)
     }
 
-    /// Puts a layer with the defaults of each destination that somebody wrote below the others.
+    /// Adds a layer with the defaults of each configured destination, below the others.
     fn add_defaults_of_destinations(&mut self, written: &Figment) -> Result<(), ConfigError> {
         let tables = written
             .find_value("forward")
@@ -91,8 +91,8 @@ impl Layers {
         Ok(())
     }
 
-    /// The source of a key's value, with its line in a file. `None` for a default: nobody wrote it,
-    /// so there is no place to look at.
+    /// The source that sets the value of a key, with the line if it is a file. `None` for a
+    /// default, because the user wrote nothing that could be corrected.
     pub(super) fn place(&self, key: &[&str]) -> Option<String> {
         let mut from_top = self.0.iter().rev();
         let (layer, place) =
@@ -105,22 +105,22 @@ impl Layers {
     }
 }
 
-/// The content of all layers together.
+/// The merged content of all layers.
 pub(super) struct Read {
     pub(super) raw: RawConfig,
-    /// The file, if there is one.
+    /// The file, if one was read.
     pub(super) file: Option<PathBuf>,
-    /// The name of the file, or of the defaults.
+    /// The name of the file, or of the built-in defaults.
     pub(super) origin: String,
     /// Every key with its value as text.
     pub(super) keys: BTreeMap<String, String>,
-    /// The keys that somebody set, to whatever value.
+    /// The keys that a layer above the defaults sets, to any value.
     pub(super) set: BTreeSet<String>,
-    /// Variables that look like keys and are not read, each with the name that would be.
+    /// Variables that look like keys but are not read, each with the name that would be read.
     pub(super) unread_variables: Vec<(String, String)>,
 }
 
-/// Reads all layers.
+/// Reads and merges all layers.
 pub(super) fn read(sources: &Sources) -> Result<(Read, Layers), ConfigError> {
     let (file, origin) = (sources.found_file(), sources.origin());
     let mut layers = Layers(vec![Layer {
@@ -192,7 +192,7 @@ fn flat(figment: &Figment) -> Result<BTreeMap<String, String>, ConfigError> {
     Ok(keys)
 }
 
-/// Puts down the keys below one, each with its value as a bare word.
+/// Adds every key below `key`, each with its value as a bare word.
 fn flatten(key: String, value: Value, keys: &mut BTreeMap<String, String>) {
     match value {
         Value::Dict(_, dict) if !dict.is_empty() => {
@@ -204,7 +204,7 @@ fn flatten(key: String, value: Value, keys: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The same text for a list and for its elements with commas.
+/// A list gives the same text as its elements separated by commas.
 fn bare(value: &Value) -> String {
     match value {
         Value::String(_, text) => text.clone(),
@@ -218,7 +218,8 @@ fn bare(value: &Value) -> String {
     }
 }
 
-/// A value is TOML where it can be, else the bare text.
+/// Builds a layer of one key. The value is parsed as TOML if that is possible, and is the bare text
+/// otherwise.
 fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError> {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if key.is_empty()
@@ -230,7 +231,7 @@ fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError
             "{source}: {key:?} is not a key such as server.listen"
         )));
     }
-    // A variable that was read from a file ends with a line feed.
+    // A variable whose value was read from a file ends with a line feed.
     let value = value.trim();
     let as_toml = format!(
         "{key} = {}",
@@ -249,7 +250,8 @@ fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError
     Ok(Layer { source, toml })
 }
 
-/// Only what cannot be meant as a bare word: 0x10 and 1e3 are names of topics, not numbers.
+/// Whether a text can only be TOML. `0x10` and `1e3` are parsed as bare words, because they may be
+/// names of topics.
 fn is_toml(value: &str) -> bool {
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let is_line = !value.contains('\n');

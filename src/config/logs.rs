@@ -1,12 +1,12 @@
-//! The keys of the logs: how requests are logged, and how the files are kept.
+//! The keys of the logs: how requests are logged, and how files are rotated and deleted.
 
 use crate::config::checks::at_least_one;
 use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 use crate::journal::{AccessField, COMMIT_LOG_BYTES_MIN, Copied, Duplicates, Limits, Settings};
 
-/// A push of 512 KiB leaves some 5 MiB of records if each of its bytes is escaped. With less room
-/// than for one push MNS would send it in vain.
+/// A push of 512 KiB leaves about 5 MiB of records if every byte is escaped. With room for less
+/// than one such push, MNS would retry it in vain.
 const PENDING_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 pub(super) fn check_journal(
@@ -32,7 +32,7 @@ pub(super) fn check_journal(
     })
 }
 
-/// What is copied to stdout.
+/// Converts the key that selects what is printed to stdout.
 pub(super) fn copied(stdout: raw::Stdout) -> Option<Copied> {
     match stdout {
         raw::Stdout::Access => Some(Copied::AccessLines),

@@ -1,4 +1,5 @@
-//! Mistakes in keys and in the kinds of their values, in the words of whoever wrote them.
+//! Messages for unknown keys and values of the wrong type, in the notation of the source that has
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,8 @@ use figment::error::{Actual, Kind};
 
 use crate::config::ConfigError;
 
-/// What is wrong, with the place, which `place_of` knows for the path of a key. `known` has every
-/// key.
+/// Describes the mistake and its place. `place_of` returns the place of a key by its path, and
+/// `known` has every key.
 pub(super) fn explain(
     error: &Error,
     place_of: impl FnOnce(&[&str]) -> Option<String>,
@@ -35,7 +36,7 @@ pub(super) fn explain(
 }
 
 fn unknown_key(name: &str, here: &[&str], known: &BTreeMap<String, String>) -> String {
-    // A good key in the wrong section is likelier than a typing error in that of another.
+    // A correct key in the wrong section is more likely than a misspelled key of another section.
     let is_elsewhere = |key: &&str| key.rsplit('.').next() == Some(name);
     let mut elsewhere = known.keys().map(String::as_str).filter(is_elsewhere);
     let guess = nearest(name, here).or_else(|| elsewhere.next());
@@ -50,8 +51,8 @@ fn did_you_mean(guess: Option<&str>) -> String {
     guess.map_or_else(String::new, |guess| format!(" did you mean {guess}?"))
 }
 
-/// The candidate that a typing error makes into `name`: one letter in three may be wrong, so that
-/// nothing is offered that only has the same length.
+/// The candidate of which `name` is probably a misspelling. At most one letter in three may differ,
+/// so that a key is not suggested only because its length is the same.
 fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
     let allowed = name.chars().count().div_ceil(3);
@@ -63,7 +64,7 @@ fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// A value as it is written in TOML.
+/// A value in the notation of TOML.
 fn written(value: &Actual) -> String {
     match value {
         Actual::Str(text) => format!("{text:?}"),
@@ -77,7 +78,7 @@ fn written(value: &Actual) -> String {
     }
 }
 
-/// The kind of value that serde asks for, which it names as Rust does.
+/// Translates the name of a Rust type in an error of serde into a kind of value.
 fn kind_of(wanted: &str) -> &str {
     match wanted {
         "usize" => "a whole number, 0 or greater",

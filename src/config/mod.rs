@@ -1,8 +1,9 @@
-//! The configuration: a file, the environment and flags become the settings of each part.
+//! Reads the configuration from a file, the environment and flags, and checks it for each part of
+//! the program.
 //!
-//! [`Sources`] says where to look, [`Config::load`] reads and checks everything before a socket is
-//! bound or a file is made. A mistake names the key, the value, what is allowed and the
-//! place: the line of the file, the variable or the flag.
+//! [`Sources`] says what to read. [`Config::load`] reads and checks everything before a socket is
+//! bound or a file is created. A message about a mistake has the key, the value, what is allowed
+//! and the place: the line of the file, the variable or the flag.
 
 mod accept;
 mod admin;

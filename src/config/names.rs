@@ -1,10 +1,10 @@
-//! Lists: names of topics, addresses, paths.
+//! Lists of names of topics, of addresses and of paths.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-/// A list, or one text whose entries are separated by commas, blanks or line feeds.
+/// A list, or a text whose entries are separated by commas, blanks or line feeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Names(pub(super) Vec<String>);
 
@@ -64,7 +64,8 @@ impl<'de> Deserialize<'de> for Names {
     }
 }
 
-/// An input method for Chinese writes these where a comma or a semicolon is meant.
+/// Refuses full-width punctuation, which an input method for Chinese inserts in place of a comma or
+/// a semicolon.
 fn refuse_full_width<E: Error>(text: &str) -> Result<(), E> {
     let found = text.chars().find_map(|letter| match letter {
         '\u{ff0c}' | '\u{3001}' | '\u{fe50}' => Some((letter, "comma")),
@@ -84,7 +85,7 @@ fn float<E: Error>(number: f64) -> E {
     ))
 }
 
-/// One element of a list; an account id may be written without quotes.
+/// An element of a list. An account id may be written without quotes.
 struct Name(String);
 
 struct NameVisitor;

@@ -1,7 +1,7 @@
-//! The configuration as it is written: the keys and their kinds.
+//! The configuration as it is written: the keys and their types.
 //!
-//! No key has a default here: `config/endpoint.toml` is compiled in and is the bottom layer, so a
-//! key that the file lacks stops every start with its name.
+//! No key has a default here. `config/endpoint.toml` is compiled in as the lowest layer, so if a
+//! key is missing from that file, every start fails and names it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ pub(super) struct RawConfig {
     pub(super) logs: Logs,
     pub(super) admin: Admin,
     pub(super) telemetry: Telemetry,
-    /// By their names. A configuration without such a table has no destination, so there is no
-    /// default.
+    /// The destinations by name. There is no default: a configuration without such a table forwards
+    /// nothing.
     #[serde(default)]
     pub(super) forward: BTreeMap<String, Forward>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Forward {
     pub(super) private_key: PathBuf,
 }
 
-/// What a 201 waits for.
+/// What the 201 depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum AckOf {

@@ -1,4 +1,4 @@
-//! The keys of the server: where it listens, what it serves, under which address it is known.
+//! The keys of the server: where it listens, what it serves, and its public address.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -45,7 +45,7 @@ pub(super) fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigErr
     Ok(addresses)
 }
 
-/// `None` where the path that is served is secret: these are not looked at then.
+/// Returns `None` if the path is secret: these paths are then not used.
 pub(super) fn check_paths(list: &[String], is_secret: bool) -> Result<Option<Paths>, ConfigError> {
     const KEY: &str = "server.paths";
     if is_secret {
@@ -83,7 +83,7 @@ fn check_health_path(path: String) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// `paths` as above.
+/// Checks the prefix. `paths` is the result of [`check_paths`].
 fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, ConfigError> {
     const KEY: &str = "server.public_path_prefix";
     if prefix.is_empty() {
@@ -108,7 +108,7 @@ fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, Co
     }
 }
 
-/// What is served, and how requests are logged: `paths` as above.
+/// Builds the settings of the server and its logging. `paths` is the result of [`check_paths`].
 pub(super) fn check_settings(
     server: &raw::Server,
     paths: Option<Paths>,
@@ -116,7 +116,7 @@ pub(super) fn check_settings(
 ) -> Result<server::Settings, ConfigError> {
     Ok(server::Settings {
         path_prefix: check_path_prefix(server.public_path_prefix.clone(), paths.as_ref())?,
-        // A secret path is read from its file later. Until then nothing is served.
+        // A secret path is read from its file later. Until then nothing may be served.
         paths: paths.unwrap_or_else(|| Paths::These(Vec::new())),
         health_path: check_health_path(server.health_path.clone())?,
         body_bytes_max: at_least_one("server.max_body", server.max_body.0)?,
@@ -131,7 +131,7 @@ pub(super) fn check_settings(
     })
 }
 
-/// The bounds on connections.
+/// Checks the bounds on connections.
 pub(super) fn check_limits(server: &raw::Server) -> Result<net::Limits, ConfigError> {
     let heads_max = server.heads_max.0;
     if heads_max < net::HEAD_BYTES_MAX.saturating_mul(2) {
@@ -157,7 +157,7 @@ fn is_path(path: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#')
 }
 
-/// `paths` as above.
+/// Checks the public address. `paths` is the result of [`check_paths`].
 pub(super) fn check_public_url(
     url: &str,
     paths: Option<&Paths>,
@@ -185,7 +185,8 @@ pub(super) fn check_public_url(
             "leave its path out: server.secret_path_file makes it",
         ));
     }
-    // As for MNS: an address without a path has the default one, and http://HOST/ has one.
+    // MNS posts to its default path if the address has no path, but `http://HOST/` has one:
+    // `uri.path()` is `/` for both, so count the slashes.
     let path = if url.matches('/').count() > 2 {
         uri.path()
     } else {

@@ -3,35 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What begins the name of a variable that may hold a key.
+/// The prefix of the variables that may set a key.
 const PREFIX: &str = "MNS_ENDPOINT_";
-/// What separates the levels of a key. A variable without it is not ours: Kubernetes sets
+/// Separates the levels of a key. A variable without it is ignored: Kubernetes sets
 /// `MNS_ENDPOINT_PORT` and others for a service named `mns-endpoint`.
 const LEVEL: &str = "__";
-/// Where a file is looked for, in this order.
+/// The files that are tried, in this order.
 const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    /// `--config`; else the usual places.
+    /// The argument of `--config`, or `None` for the usual places.
     pub file: Option<PathBuf>,
     /// The environment.
     pub environment: Vec<(String, String)>,
-    /// Flags as keys and values: the last word.
+    /// Flags as keys and values. They override everything else.
     pub flags: Vec<(String, String)>,
-    /// `--trust`: prefixes that are trusted for this run.
+    /// The arguments of `--trust`: prefixes that are trusted for this run.
     pub trust: Vec<String>,
 }
 
 impl Sources {
-    /// The file, as it is named or found in the usual places.
+    /// The file that is named, or the first of the usual places that exists.
     pub(super) fn found_file(&self) -> Option<PathBuf> {
         let usual = || FILES.iter().map(PathBuf::from).find(|path| path.is_file());
         self.file.clone().or_else(usual)
     }
 
-    /// The name of the file that is read, or of the defaults if there is none.
+    /// The name of the file that is read, or of the built-in defaults.
     #[must_use]
     pub fn origin(&self) -> String {
         self.found_file().map_or_else(
@@ -48,8 +48,8 @@ impl Sources {
             .filter(|name| key_of(name).is_some())
     }
 
-    /// Variables that are not read but for their underscores or letters name a key, each with the
-    /// name that is read. Those that Kubernetes sets for a service name no key.
+    /// Variables that are not read but would name a key with other underscores or letter case, each
+    /// with the name that would be read. Variables that Kubernetes sets for a service match no key.
     pub(super) fn unread_variables(
         &self,
         keys: &BTreeMap<String, String>,
@@ -74,7 +74,7 @@ impl Sources {
     }
 }
 
-/// The key that a variable sets; `None` for a variable that is not ours.
+/// The key that a variable sets. `None` if the variable sets no key.
 pub(super) fn key_of(variable: &str) -> Option<String> {
     let key = variable
         .strip_prefix(PREFIX)

@@ -1,4 +1,4 @@
-//! The keys of what the program reports about itself: where traces go, and which.
+//! The keys for traces: where they are sent, and which pushes are traced.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
@@ -8,14 +8,15 @@ use crate::config::{ConfigError, raw};
 use crate::traces;
 
 const OTLP: &str = "telemetry.otlp";
-/// Where a collector is, for every program that speaks OTLP: without a path.
+/// The address of the collector, without a path. Every program with an OTLP exporter reads this
+/// variable.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-/// Headers that it asks for: `name=value`, separated by commas, values percent-encoded.
+/// The headers for the collector: `name=value`, separated by commas, with percent-encoded values.
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
-/// What [`ENDPOINT`] is followed by.
+/// Is appended to [`ENDPOINT`].
 const PATH: &str = "/v1/traces";
 
-/// `None` if nothing is traced.
+/// Returns `None` if traces are off.
 pub(super) fn check_traces(
     raw: &raw::Telemetry,
     environment: &[(String, String)],
@@ -52,7 +53,7 @@ fn headers(text: &str) -> Result<HeaderMap, ConfigError> {
         let name = HeaderName::try_from(name.trim()).ok()?;
         let value: Vec<u8> = percent_decode_str(value.trim()).collect();
         let mut value = HeaderValue::from_bytes(&value).ok()?;
-        // It may be a token.
+        // A header may be a token, so keep it out of debug output.
         value.set_sensitive(true);
         Some((name, value))
     };
@@ -61,6 +62,6 @@ fn headers(text: &str) -> Result<HeaderMap, ConfigError> {
         .map(str::trim)
         .filter(|pair| !pair.is_empty());
     let read: Option<HeaderMap> = pairs.map(pair).collect();
-    // The values stay out of messages.
+    // For the same reason the message does not repeat the value.
     read.ok_or_else(|| impossible(HEADERS, "...", "write name=value, separated by commas"))
 }

@@ -1,6 +1,6 @@
-//! The kinds of values: durations, sizes, rates, permissions.
+//! The types of values: durations, sizes, rates, permissions.
 //!
-//! Each reads the text of a file, of the environment and of a flag alike.
+//! Each parses the same text in a file, a variable and a flag.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,11 +11,11 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::journal::SyncMode;
 
-/// A span of time with its unit: `5s`, `15m`, `100ms`.
+/// A duration with its unit: `5s`, `15m`, `100ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
 
-/// A span, or `off`.
+/// A value, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OrOff<T>(pub(super) Option<T>);
 
@@ -23,19 +23,19 @@ pub(super) struct OrOff<T>(pub(super) Option<T>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub(super) usize);
 
-/// When the logs are synced: `always`, `interval:100ms`, `os`.
+/// When the logs are synced: `always`, `interval:100ms` or `os`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SyncModeText(pub(super) SyncMode);
 
-/// So many a second: `50/s`.
+/// A number per second: `50/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rate(pub(super) u64);
 
-/// So many bytes a second: `256KiB/s`.
+/// A number of bytes per second: `256KiB/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ByteRate(pub(super) u64);
 
-/// A share: `0.1`.
+/// A fraction from 0 to 1: `0.1`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Share(pub(super) f64);
 
@@ -181,7 +181,7 @@ impl FromStr for Mode {
     }
 }
 
-/// Reads a text through `FromStr`.
+/// Deserializes a text through `FromStr`.
 struct TextVisitor<T>(PhantomData<T>);
 
 impl<T: FromStr<Err = String>> Visitor<'_> for TextVisitor<T> {
@@ -242,7 +242,7 @@ impl Visitor<'_> for ModeVisitor {
         text.parse().map_err(E::custom)
     }
 
-    /// Refused: a number no longer shows whether 640 or 0o640 was meant.
+    /// A number is refused, because it no longer shows whether 640 or 0o640 was written.
     fn visit_i64<E: Error>(self, _number: i64) -> Result<Mode, E> {
         Err(E::custom(
             "a file mode is not a number: write a text such as \"0640\"",

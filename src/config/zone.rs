@@ -1,4 +1,5 @@
-//! Local time: what `TZ` says, with zone data that is in the binary, or of a file that `TZ` names.
+//! The local time zone: named by `TZ`, with zone data from the binary, or read from a file that
+//! `TZ` names.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,18 +12,18 @@ use crate::config::ConfigError;
 use crate::config::error::impossible;
 use crate::disk::regular;
 
-/// The file of the system's zone.
+/// The zone file of the system.
 const SYSTEM: &str = "/etc/localtime";
-/// The largest zone file, in bytes. Those of tzdata have less than 4 KiB.
+/// The largest zone file, in bytes. The files of tzdata are below 4 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The zone that `TZ` names, or the system's where it is unset or empty; and its name.
+/// The zone that `TZ` names, or the system's zone if `TZ` is unset or empty; and its name.
 ///
-/// As in glibc a colon before the name changes nothing, and a name that begins with `/` is that of
+/// As in glibc, a colon before the name is ignored, and a name that begins with `/` is the path of
 /// a zone file.
 ///
 /// # Errors
-/// An unknown name stops the start: times in a zone that nobody asked for are worse than none.
+/// An unknown name stops the start, because timestamps in an unintended zone would mislead.
 pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
     let Some(name) = tz
         .map(|tz| tz.strip_prefix(':').unwrap_or(tz))
@@ -45,7 +46,7 @@ pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
     }
 }
 
-/// The zone of a file. `system` is the file of the system's zone, which need not be there.
+/// The zone of a file. `system` is the zone file of the system, which may be missing.
 pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), ConfigError> {
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     let name = name_in(&target).unwrap_or(file);
@@ -60,8 +61,8 @@ pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), Co
                 "the file holds no time zone; write a name such as Asia/Shanghai",
             )),
         },
-        // A container without zone files: the system's zone is UTC then, and every other one is in
-        // the binary.
+        // Containers often have no zone files. The system's zone is then UTC, and all named zones
+        // are in the binary.
         Err(error) if error.kind() == ErrorKind::NotFound && file == system => {
             Ok((TimeZone::UTC, "UTC".to_owned()))
         }
@@ -76,7 +77,7 @@ pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), Co
     }
 }
 
-/// The name of a zone by its place in the database: `Asia/Shanghai` of
+/// The name of a zone from the path of its file: `Asia/Shanghai` from
 /// `/usr/share/zoneinfo/Asia/Shanghai`.
 fn name_in(file: &Path) -> Option<&str> {
     let (_, name) = file.to_str()?.split_once("/zoneinfo/")?;

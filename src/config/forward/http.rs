@@ -1,4 +1,4 @@
-//! The keys of a service that takes POST requests.
+//! The keys of an HTTP destination: a service that accepts POST requests.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The keys that say who we are to a destination.
+//! The keys for authentication to a destination.
 
 use crate::config::ConfigError;
 use crate::config::forward::table::{Table, path};

@@ -1,4 +1,4 @@
-//! The keys of a stream of a NATS server.
+//! The keys of a NATS destination: a stream of JetStream.
 
 use crate::config::ConfigError;
 use crate::config::forward::login::{check_login, check_tls};
@@ -6,10 +6,10 @@ use crate::config::forward::table::{HTTP_KEYS, Table, bytes, is_address};
 use crate::config::raw;
 use crate::forward::{Create, Dedupe, NatsOptions, NewStream, SubjectTemplate};
 
-/// Keys that say what a stream is made like.
+/// The keys that describe a stream that may be created.
 const CREATE_KEYS: [&str; 4] = ["replicas", "max_age", "max_bytes", "duplicate_window"];
 
-/// What stands for the number of a shard.
+/// The placeholder for the number of a shard.
 const SHARD: &str = "{shard}";
 
 pub(super) fn check_nats(table: Table<'_>) -> Result<NatsOptions, ConfigError> {
@@ -95,7 +95,7 @@ fn check_create(table: Table<'_>) -> Result<Create, ConfigError> {
             )),
             None => Ok(Create::Off),
         },
-        // The number of servers that hold a stream.
+        // JetStream replicates a stream to at most 5 servers.
         raw::Create::Missing if !(1..=5).contains(&raw.replicas) => {
             Err(table.impossible("replicas", &raw.replicas.to_string(), "must be from 1 to 5"))
         }

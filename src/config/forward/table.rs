@@ -1,4 +1,4 @@
-//! One table: its keys by their whole names, and the checks that several kinds share.
+//! One table: its keys by their full names, and the checks that several kinds share.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use http::Uri;
 use crate::config::error::impossible;
 use crate::config::{ConfigError, raw};
 
-/// Keys that only a stream has.
+/// Keys that only a NATS destination has.
 pub(super) const NATS_KEYS: [&str; 16] = [
     "servers",
     "stream",
@@ -29,15 +29,15 @@ pub(super) const NATS_KEYS: [&str; 16] = [
     "ack_timeout",
     "monitors",
 ];
-/// Keys that only a service has.
+/// Keys that only an HTTP destination has.
 pub(super) const HTTP_KEYS: [&str; 3] = ["url", "secret_files", "timeout"];
 
-/// One table.
+/// A table `[forward.NAME]`.
 #[derive(Clone, Copy)]
 pub(super) struct Table<'a> {
     pub(super) name: &'a str,
     pub(super) raw: &'a raw::Forward,
-    /// The keys that somebody set.
+    /// The keys that a layer above the defaults sets.
     pub(super) set: &'a BTreeSet<String>,
 }
 
@@ -54,7 +54,8 @@ impl Table<'_> {
         self.set.contains(self.key(key).as_ref())
     }
 
-    /// A key of the other kind does nothing, so whoever wrote it meant something else.
+    /// Refuses keys of the other kind. They would have no effect, so whoever wrote one meant
+    /// something else.
     pub(super) fn refuse_others(&self, keys: &[&str]) -> Result<(), ConfigError> {
         match keys.iter().find(|key| self.is_set(key)) {
             Some(key) => Err(self.impossible(
@@ -82,7 +83,8 @@ pub(super) fn bytes(size: usize) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-/// Whether it has one of these schemes and a host, and no user in it, which would be shown with it.
+/// Whether it is a URL with one of these schemes and a host. A user in it is not allowed, because
+/// logs and messages show the URL.
 pub(super) fn is_address(text: &str, schemes: &[&str]) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| {
         uri.scheme_str().is_some_and(|it| schemes.contains(&it))

@@ -1,4 +1,4 @@
-//! All tables: their names, the keys that every destination has, and what only one of them may say.
+//! All tables: their names, the keys that every destination has, and the checks across tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::config::{ConfigError, raw};
 use crate::forward::{Ack, Destination, Settings, WhenFull};
 use crate::journal::Duplicates;
 
-/// The kinds of destinations that there is a sink for.
+/// The kinds of destinations that are implemented.
 const BUILT: [&str; 1] = ["nats"];
-/// The longest name of a destination, in bytes: it is a part of file names.
+/// The longest name of a destination, in bytes. The name is a part of file names.
 const NAME_MAX: usize = 32;
-/// A push waits less than the time in which everything is done.
+/// The budget of a whole push: one that waits for a destination must be answered before it.
 const ANSWER_TIMEOUT_MAX: Duration = Duration::from_secs(3);
-/// A notification of 512 KiB must fit.
+/// The least that fits a notification of 512 KiB.
 const IN_FLIGHT_BYTES_MIN: usize = 1024 * 1024;
-/// Less holds no notification of 512 KiB with what is logged of it.
+/// The least that fits a notification of 512 KiB with its record in the log.
 const BACKLOG_BYTES_MIN: u64 = 1024 * 1024;
-/// For how long an HTTP destination is tried by default.
+/// How long a delivery to an HTTP destination is retried by default.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
-/// The name of a destination is a part of file names, of labels and of variables.
+/// Checks the name of a destination, which becomes a part of file names, labels and variables.
 pub(in crate::config) fn check_name(name: &str) -> Result<(), ConfigError> {
     let is_letter = |byte: u8| byte.is_ascii_lowercase();
     let is_allowed = |byte: u8| is_letter(byte) || byte.is_ascii_digit() || b"-_".contains(&byte);
     let is_good = name.len() <= NAME_MAX
         && name.bytes().next().is_some_and(is_letter)
         && name.bytes().all(is_allowed)
-        // What separates the levels of a key in a variable.
+        // `__` separates the levels of a key in the name of a variable.
         && !name.contains("__");
     if is_good {
         return Ok(());
@@ -42,7 +42,7 @@ pub(in crate::config) fn check_name(name: &str) -> Result<(), ConfigError> {
     Err(impossible("forward", name, allowed))
 }
 
-/// All destinations. `set` has the keys that somebody set.
+/// Checks all destinations. `set` has the keys that a layer above the defaults sets.
 pub(in crate::config) fn check(
     raw: &BTreeMap<String, raw::Forward>,
     set: &BTreeSet<String>,
@@ -57,7 +57,8 @@ pub(in crate::config) fn check(
     Ok(all)
 }
 
-/// Lets through what there is a sink for: a table that nothing obeys stops the start.
+/// Refuses a destination whose kind is not implemented: it would be configured and never receive
+/// anything.
 pub(in crate::config) fn demand_sinks(all: Vec<Settings>) -> Result<Vec<Settings>, ConfigError> {
     let is_built = |settings: &&Settings| BUILT.contains(&settings.destination.kind());
     match all.iter().find(|settings| !is_built(settings)) {
@@ -70,7 +71,7 @@ pub(in crate::config) fn demand_sinks(all: Vec<Settings>) -> Result<Vec<Settings
     }
 }
 
-/// A push can wait for one destination only: two would take the time of both.
+/// At most one destination may delay the 201: two would need the time of both.
 fn check_together(all: &[Settings]) -> Result<(), ConfigError> {
     let is_waited_for = |settings: &&Settings| matches!(settings.ack, Ack::Forward { .. });
     let mut waited_for = all.iter().filter(is_waited_for);
@@ -175,7 +176,7 @@ impl Table<'_> {
 
     fn check_backlog_age(&self) -> Result<Option<Duration>, ConfigError> {
         match self.raw.max_backlog_age.0 {
-            // The log knows seconds.
+            // Records have times in whole seconds, so a shorter age could not be measured.
             Some(age) if age < Duration::from_secs(10) => Err(self.impossible(
                 "max_backlog_age",
                 &format!("{age:?}"),

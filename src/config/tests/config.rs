@@ -5,7 +5,7 @@ fn what_needs_a_restart_is_told_from_what_does_not() {
     let default = load(&[], &[]).unwrap();
     let changed = |flags: &[(&str, &str)]| default.keys_for_restart(&load(&[], flags).unwrap());
     assert_eq!(changed(&[]), Vec::<String>::new());
-    // The same value in another notation.
+    // The same value in another notation is no change.
     assert_eq!(
         changed(&[
             ("server.paths", "/notifications"),
@@ -26,7 +26,7 @@ fn what_needs_a_restart_is_told_from_what_does_not() {
         ("accept.topics", "a"),
     ];
     assert_eq!(changed(&others), ["logs.format", "server.listen"]);
-    // The journal has it, and the journal stays.
+    // The journal uses this key, and a reload keeps the journal.
     assert_eq!(
         changed(&[("accept.duplicates", "drop"), ("accept.topics", "a")]),
         ["accept.duplicates"]
@@ -35,7 +35,7 @@ fn what_needs_a_restart_is_told_from_what_does_not() {
         changed(&[("signing.prefetch", "false"), ("signing.max_age", "1h")]),
         ["signing.prefetch"]
     );
-    // Whether there is TLS at all is decided at the start; its files are not.
+    // Whether there is TLS at all is decided at the start. The names of its files may change later.
     let tls = |certificate| {
         [
             ("server.tls.certificate", certificate),

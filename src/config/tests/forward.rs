@@ -6,7 +6,7 @@ use crate::config::layers::read;
 use crate::config::tests::{load, load_file, sources};
 use crate::forward::{Ack, Create, Destination, Login, Settings, StartAt, WhenFull};
 
-/// The destinations of a configuration, whether there are sinks for them or not.
+/// The destinations of a configuration, including kinds that are not implemented.
 fn destinations(flags: &[(&str, &str)]) -> Result<Vec<Settings>, String> {
     let (read, _) = read(&sources(&[], flags)).map_err(|error| error.to_string())?;
     check(&read.raw.forward, &read.set, read.raw.accept.duplicates)
@@ -121,7 +121,7 @@ fn a_mistake_in_a_table_is_named_with_its_key_and_place() {
     }
 }
 
-/// Each key of a NATS destination with this value fails with a message that begins like this.
+/// Asserts that each key of a NATS destination fails with this value, and how the message begins.
 fn assert_mistakes(cases: &[(&str, &str, &str)]) {
     for (key, value, expected) in cases {
         let key = format!("forward.a.{key}");
@@ -237,6 +237,6 @@ fn a_201_that_waits_for_a_destination_is_not_given_for_what_does_not_go_there() 
             "{error:?} does not begin with {expected:?}"
         );
     }
-    // Another one that no push waits for may do as it likes.
+    // The restriction applies only to the destination that a 201 depends on.
     with(&[("forward.b.to", "nats"), ("forward.b.when_full", "skip")]).unwrap();
 }

@@ -37,7 +37,7 @@ fn a_key_that_the_defaults_lack_stops_every_start_with_its_name() {
     assert!(raw_of(&defaults).is_ok());
 }
 
-/// The keys of one file alone, without the defaults below it.
+/// The keys of a single file, without the defaults.
 fn raw_of(toml: &str) -> Result<RawConfig, String> {
     Figment::new()
         .merge(Toml::string(toml))

@@ -1,6 +1,6 @@
 use crate::config::tests::{load, load_file};
 
-/// Each key with this value fails with a message that has the expected text.
+/// Asserts that each key fails with this value, and what its message contains.
 fn assert_mistakes(cases: &[(&str, &str, &str)]) {
     for (key, value, expected) in cases {
         let error = load(&[], &[(key, value)]).unwrap_err();
@@ -25,14 +25,14 @@ fn an_unknown_key_is_named_with_the_nearest_one_and_those_that_are_possible() {
         ("server.headTimeout", "1s", "did you mean head_timeout?"),
         ("server.TLS.certificate", "a", "did you mean tls?"),
         ("server.tls.privat-key", "a", "did you mean private_key?"),
-        // A key of another section, and a key without its section.
+        // A key of another section, and a key without a section.
         (
             "server.topic_owners",
             "1",
             "did you mean accept.topic_owners?",
         ),
         ("low_water", "1MiB", "did you mean logs.low_water?"),
-        // Nothing is near.
+        // No key is similar enough to be suggested.
         (
             "server.workers",
             "4",
@@ -237,7 +237,7 @@ fn a_value_that_cannot_be_is_named_with_what_is_allowed() {
     ]);
 }
 
-/// Each text fails with a message that begins and ends as expected.
+/// Asserts that each text fails, and how its message begins and ends.
 fn assert_places(cases: &[(&str, &str, &str)]) {
     for (text, beginning, place) in cases {
         let error = load_file(text, &[]).unwrap_err();
@@ -332,7 +332,7 @@ fn a_mistake_in_the_syntax_has_its_line_and_column() {
 fn a_mistake_outside_of_the_file_names_its_variable_or_flag() {
     let good = "[server]\nmax_body = \"1MiB\"\ndrain = \"1s\"\n";
     for (variable, value) in [
-        // The file has the key too, with a value that is right.
+        // The file sets the key too, to a valid value.
         ("MNS_ENDPOINT_SERVER__MAX_BODY", "x"),
         ("MNS_ENDPOINT_SERVER__DRAIN", "0s"),
         ("MNS_ENDPOINT_SERVER__MAX_BODI", "1MiB"),
@@ -342,14 +342,14 @@ fn a_mistake_outside_of_the_file_names_its_variable_or_flag() {
         let place = format!("(in the environment variable {variable})");
         assert!(error.ends_with(&place), "{error:?} has no {place:?}");
     }
-    // A variable that overrides a mistake in the file mends it.
+    // A variable that overrides a mistake in the file makes the start succeed.
     let bad = "[server]\nmax_body = \"x\"\ndrain = \"0s\"\n";
     let mended = [
         ("MNS_ENDPOINT_SERVER__MAX_BODY", "1MiB"),
         ("MNS_ENDPOINT_SERVER__DRAIN", "1s"),
     ];
     assert!(load_file(bad, &mended).is_ok());
-    // Nobody wrote a default.
+    // A default has no place, because nobody wrote it.
     let error = load_file("[server.tls]\nprivate_key = \"a\"\n", &[]).unwrap_err();
     assert!(
         error.ends_with("name both, or none for plain HTTP"),

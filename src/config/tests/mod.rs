@@ -1,4 +1,4 @@
-//! What the tests of the configuration share.
+//! Helpers that the tests of the configuration share.
 
 mod accept;
 mod certificates;
@@ -28,7 +28,7 @@ fn sources(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
     }
 }
 
-/// Loads a file with this text. In an error it is named FILE.
+/// Loads a file with this text. Errors call the file FILE.
 fn load_file(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();

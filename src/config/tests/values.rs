@@ -12,7 +12,7 @@ fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
             "{text}"
         );
     }
-    // What a number could be read into is a name all the same.
+    // A text that could be parsed as a number is still a name.
     for name in [
         "0x10",
         "1_000",
@@ -65,7 +65,7 @@ fn the_entries_of_a_list_are_separated_by_commas_blanks_and_new_lines() {
             "{text:?}"
         );
     }
-    // A value that a file holds ends with a line feed.
+    // A value that was read from a file ends with a line feed.
     assert_eq!(
         load(&[("MNS_ENDPOINT_SERVER__MAX_CONNECTIONS", "5\n")], &[])
             .unwrap()

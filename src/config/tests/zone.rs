@@ -22,8 +22,8 @@ fn an_unknown_time_zone_is_a_mistake() {
     );
 }
 
-/// A zone file of version 2 without transitions, as `zic` writes it: all the time so many seconds
-/// east.
+/// Builds a zone file of version 2 without transitions, as `zic` writes it, for a constant offset
+/// of `seconds` east of UTC.
 fn zone_file(seconds: i32, rule: &str) -> Vec<u8> {
     let letters = b"XYZ\0";
     let counts = [0, 0, 0, 0, 1, u32::try_from(letters.len()).unwrap()];
@@ -37,11 +37,11 @@ fn zone_file(seconds: i32, rule: &str) -> Vec<u8> {
         letters,
     ]
     .concat();
-    // Once for readers of version 1, and once more for all others.
+    // The block is there twice: once for readers of version 1, once for all others (RFC 8536).
     [&block[..], &block, b"\n", rule.as_bytes(), b"\n"].concat()
 }
 
-/// The offset of a zone at a time when none of those here changes, in seconds, and its name.
+/// The offset of a zone in seconds, and its abbreviation, at a time far from any transition.
 fn offset(tz: &str) -> (i32, String) {
     let (zone, name) = local_zone(Some(tz)).unwrap_or_else(|error| panic!("{tz}: {error}"));
     let time = jiff::Timestamp::from_second(1_800_000_000).unwrap();
@@ -61,7 +61,7 @@ fn a_zone_is_read_from_a_file_as_glibc_does() {
         offset(&format!(":{file}")),
         (3 * 3600, "Asia/Here".to_owned())
     );
-    // A link, as /etc/localtime is, has the name of what it leads to.
+    // A symbolic link such as /etc/localtime gives the name of its target.
     let link = dir.path().join("localtime");
     std::os::unix::fs::symlink(file, &link).unwrap();
     assert_eq!(
@@ -86,7 +86,7 @@ fn a_container_without_zone_files_has_those_that_are_built_in() {
         offset(":Asia/Shanghai"),
         (8 * 3600, "Asia/Shanghai".to_owned())
     );
-    // Where its file is not there, the system's zone is UTC.
+    // Without a zone file the system's zone is UTC.
     assert_eq!(
         of_file("/nowhere/localtime", "/nowhere/localtime")
             .unwrap()
