@@ -1,13 +1,13 @@
-//! The identity of an accepted notification, read out of its record.
+//! Reads the identity of an accepted notification from its record.
 
 use serde_json::Value;
 
 use crate::journal::read::records::{split_attribute, title};
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED, unescape, unescape_bytes};
 
-/// What the outcome of an accepted notification begins with.
+/// The events of outcomes that accepted a notification.
 const ACCEPTED: [&str; 3] = [SUCCEED, DUPLICATE, RECOVERED];
-/// What makes two notifications the same: owner, topic, subscription and id.
+/// Identifies a notification: owner, topic, subscription and message id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct NotificationKey {
     owner: Vec<u8>,
@@ -17,7 +17,7 @@ pub struct NotificationKey {
 }
 
 impl NotificationKey {
-    /// That of a notification with these parts.
+    /// Creates the key from these four parts.
     #[must_use]
     pub fn of([owner, topic, subscription, message]: [&[u8]; 4]) -> Self {
         let [owner, topic, subscription, message] =
@@ -30,7 +30,7 @@ impl NotificationKey {
         }
     }
 
-    /// Owner, topic, subscription, message id.
+    /// The owner, topic, subscription and message id.
     #[must_use]
     pub fn parts(&self) -> [&[u8]; 4] {
         [&self.owner, &self.topic, &self.subscription, &self.message]
@@ -47,11 +47,12 @@ impl NotificationKey {
     }
 }
 
-/// The notification that a record of the endpoint log says was accepted, if it says so of one.
+/// The key of the notification that a record of the endpoint log reports as accepted. `None` if it
+/// reports none.
 ///
-/// A log may change its form from one record to the next: text and JSON are distinguished by the
-/// first byte. `None` also if it has no attribute that identifies a notification, not even an empty
-/// one: then the record is not whole.
+/// A log may change its format from one record to the next, so text and JSON are distinguished by
+/// the first byte. Also returns `None` for a record without any of the four attributes, even an
+/// empty one: such a record is not complete.
 #[must_use]
 pub fn accepted(record: &[u8]) -> Option<NotificationKey> {
     if record.starts_with(b"{") {
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(accepted(recovered.as_bytes()).unwrap(), key);
         let refused = text.replace(SUCCEED, "Access Forbidden!");
         assert!(accepted(refused.as_bytes()).is_none());
-        // What a peer wrote into the first header of a request.
+        // A peer may write the text of an outcome into the first header of a request.
         let request = text.replace(
             SUCCEED,
             "Headers:a: [x] [x] [x] [x] [x] Notify Message Succeed!",

@@ -1,4 +1,5 @@
-//! Bisects a file by the times of its records, for where those end that a search can be about.
+//! Bisects a file by the times of its records, to find where a search within a range of times must
+//! begin.
 
 use std::io;
 use std::time::Duration;
@@ -11,17 +12,16 @@ use crate::journal::read::parts::Parts;
 use crate::journal::read::spans::{first_record, row_begin};
 use crate::journal::read::time::RecordTime;
 
-/// How much is looked at around each middle. If no row begins within it, as none may if rows are
-/// larger than that, the later half is not left out.
+/// How many bytes are read around each middle. If no row begins in them, because the rows are
+/// larger, the later half is not excluded.
 const WINDOW_BYTES: usize = 256 * 1024;
-/// Times of records are trusted no further than this when a file or a block is left out for them:
-/// clocks are set, and local time has no offset.
+/// How far the times of records may be wrong when they exclude a file or a block: clocks are set,
+/// and local time has no offset.
 const TIME_MARGIN: Duration = Duration::from_hours(2);
 
-/// Where a row begins that is too late, as all behind it are, up to `end`; `end` if none is.
-///
-/// That times ascend is taken for granted, so `is_too_late` needs a margin for clocks that were
-/// set.
+/// The offset of the first row that is too late, up to `end`; `end` if there is none. All rows
+/// after it are assumed to be too late as well, so `is_too_late` needs a margin for clocks that
+/// were set back.
 pub(super) fn end_of_earlier(
     file: &dyn DiskFile,
     readable: Readable,
@@ -29,7 +29,7 @@ pub(super) fn end_of_earlier(
     is_too_late: impl Fn(&RecordTime) -> bool,
 ) -> io::Result<u64> {
     let window = length(WINDOW_BYTES);
-    // `found` is the answer so far, and what is looked for lies between the other two.
+    // `found` is the best answer so far. The final one is between `low` and `high`.
     let (mut found, mut low, mut high) = (end, 0, end);
     let first = readable.read(file, 0, WINDOW_BYTES.min(size(end)))?;
     if Parts::of(first_record(&first))
@@ -54,14 +54,14 @@ pub(super) fn end_of_earlier(
     Ok(found)
 }
 
-/// The first place where a row begins for certain, and its time.
+/// The first offset at which a row certainly begins, and its time.
 fn first_row(bytes: &[u8]) -> Option<(usize, RecordTime)> {
     let place = row_begin(bytes)?;
     let record = first_record(bytes.get(place..)?);
     Some((place, Parts::of(record)?.time?))
 }
 
-/// Whether a moment is after another one, beyond all doubt.
+/// Whether a time is after another one by more than [`TIME_MARGIN`].
 pub(super) fn is_after(later: Timestamp, earlier: Timestamp) -> bool {
     earlier
         .checked_add(TIME_MARGIN)

@@ -1,5 +1,5 @@
-//! The files of an endpoint log in the order of their age: which of them has a position, and which
-//! one precedes or follows another.
+//! The files of an endpoint log in order of age. Finds the file of a position, and the file before
+//! or after another one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 use crate::journal::{Log, Names, Numbering};
 
-/// A directory that changes while it is listed is listed again so often at most.
+/// How often a directory that changes while it is listed is listed again.
 const LISTS_MAX: usize = 10;
 
-/// In place of the number of a file whose name has none.
+/// The number of a file whose name has none.
 const NO_NUMBER: u64 = u64::MAX;
 
 /// The endpoint log of one port: the live file and the rotated ones.
@@ -24,32 +24,33 @@ pub struct Chain {
     numbering: Numbering,
 }
 
-/// One file of a chain, as it was when the chain was listed.
+/// A file of a chain at the time when the chain was listed.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
     pub path: PathBuf,
     pub id: FileId,
-    /// The number that it has, or gets once it is rotated.
+    /// Its number, or the number that it will have once it is rotated.
     pub number: u64,
     pub is_live: bool,
 }
 
-/// A file of a chain, open for reading. It stays the same file whatever its name becomes.
+/// A file of a chain, open for reading. Renaming it does not change which file is read.
 pub(super) struct OpenLink {
     pub link: Link,
     pub file: Box<dyn DiskFile>,
 }
 
-/// Where a position is.
+/// The result of locating a position.
 pub(super) enum Located {
     /// In this file.
     In(OpenLink),
-    /// In none: its file was deleted or packed, or what was before it was cut.
+    /// In no file: the file was deleted or compressed, or the bytes before the position were cut
+    /// off.
     Gone,
 }
 
 impl Chain {
-    /// The endpoint log of a port.
+    /// Creates the chain of a port.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, names: Names, numbering: Numbering) -> Self {
         Self {
@@ -59,16 +60,16 @@ impl Chain {
         }
     }
 
-    /// The name of the live file.
+    /// The path of the live file.
     #[must_use]
     pub fn live(&self) -> PathBuf {
         self.names.live(Log::Endpoint)
     }
 
-    /// The name of the file that a position is in by now; `None` if it is gone.
+    /// The current name of the file that has a position. `None` if the position is gone.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn file_name(&self, position: &Position) -> io::Result<Option<String>> {
         let Located::In(open) = self.locate(position)? else {
             return Ok(None);
@@ -77,10 +78,10 @@ impl Chain {
         Ok(name.map(|name| name.to_string_lossy().into_owned()))
     }
 
-    /// Which file a position is in; `None` if it is gone.
+    /// The file that has a position. `None` if the position is gone.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn file_of(&self, position: &Position) -> io::Result<Option<FileId>> {
         match self.locate(position)? {
             Located::In(open) => Ok(Some(open.link.id)),
@@ -88,10 +89,10 @@ impl Chain {
         }
     }
 
-    /// How many bytes are behind a position, up to a horizon; `None` if it is gone.
+    /// The number of bytes between a position and a horizon. `None` if the position is gone.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn bytes_after(&self, position: &Position, horizon: &Horizon) -> io::Result<Option<u64>> {
         let Located::In(at) = self.locate(position)? else {
             return Ok(None);
@@ -109,7 +110,7 @@ impl Chain {
         Ok(Some(bytes))
     }
 
-    /// Files that somebody has made of rotated ones, and why no record is read from them.
+    /// Files derived from rotated ones, and why no record is read from them.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -117,15 +118,15 @@ impl Chain {
         self.names.others(self.disk.as_ref(), Log::Endpoint)
     }
 
-    /// Files whose names have no number, and that are not packed: somebody may have moved or copied
-    /// the log there.
+    /// Files whose names have no number and that are not compressed: somebody may have moved or
+    /// copied the log there.
     pub(super) fn unnumbered(&self) -> io::Result<Vec<PathBuf>> {
         let paths = self.left_out()?.into_iter().map(|(path, _why)| path);
         let is_packed = |path: &PathBuf| path.to_str().is_some_and(Names::is_packed);
         Ok(paths.filter(|path| !is_packed(path)).collect())
     }
 
-    /// Which file is live; `None` if there is none at this moment.
+    /// The identity of the live file. `None` if there is none now.
     pub(super) fn live_id(&self) -> io::Result<Option<FileId>> {
         match self.disk.identity(&self.live()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -133,13 +134,13 @@ impl Chain {
         }
     }
 
-    /// All files, the oldest first. A file that is renamed meanwhile is in it once.
+    /// All files, oldest first. A file that is renamed meanwhile occurs once.
     pub(super) fn links(&self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
         for _ in 0..LISTS_MAX {
             let live = self.live_id()?;
             links = self.list(live)?;
-            // A rotation in between would hide the file that was live.
+            // A rotation while listing would hide the file that was live.
             if self.live_id()? == live {
                 break;
             }
@@ -182,8 +183,8 @@ impl Chain {
         Ok(links)
     }
 
-    /// Opens a file; `None` if another one, or none, has its name by now, or if it cannot be one of
-    /// the chain.
+    /// Opens a file. Returns `None` if its name now belongs to another file or to none, or if it is
+    /// not a regular file.
     pub(super) fn open(&self, link: Link) -> io::Result<Option<OpenLink>> {
         let file = match self.disk.open(&link.path, Open::Read) {
             Err(error) if is_no_file(&error) => return Ok(None),
@@ -193,8 +194,8 @@ impl Chain {
         Ok(is_it.then_some(OpenLink { link, file }))
     }
 
-    /// Whether a file has nothing but what one of these begins with. One that cannot be read may
-    /// have anything.
+    /// Whether a file is a prefix of one of these files. A file that cannot be read is assumed not
+    /// to be.
     pub(super) fn is_beginning(
         &self,
         path: &Path,
@@ -202,7 +203,7 @@ impl Chain {
         links: &[Link],
     ) -> io::Result<bool> {
         let opened = match self.disk.open(path, Open::Read) {
-            // It is gone by now, or was no regular file: no row is in it.
+            // It was deleted or is not a regular file, so it has no rows.
             Err(error) if is_no_file(&error) => return Ok(true),
             opened => opened,
         };
@@ -221,14 +222,14 @@ impl Chain {
         Ok(false)
     }
 
-    /// Looks for the file that a position is in: first where its number says, then everywhere.
+    /// Finds the file of a position. Tries the file with its number first, then all others.
     pub(super) fn locate(&self, position: &Position) -> io::Result<Located> {
         let mut links = self.links()?;
         links.reverse();
-        // A stable sort: the others stay in the order of their age, the youngest first.
+        // The sort is stable, so the other files stay in order of age, youngest first.
         links.sort_by_key(|link| link.number != position.number());
         if position.offset() == 0 {
-            // Nothing is before it, so only the number says which file it is.
+            // No bytes before the position identify the file, so only its number does.
             links.retain(|link| link.number == position.number());
         } else {
             links.extend(self.renamed()?);
@@ -243,7 +244,7 @@ impl Chain {
         Ok(Located::Gone)
     }
 
-    /// Files under names that have no number: somebody may have moved or copied the log there.
+    /// Files whose names have no number: somebody may have moved or copied the log there.
     fn renamed(&self) -> io::Result<Vec<Link>> {
         let mut links = Vec::new();
         for path in self.unnumbered()? {
@@ -259,7 +260,7 @@ impl Chain {
         Ok(links)
     }
 
-    /// Whether the second file is the very next one after the first, by their numbers.
+    /// Whether `second` is the number of the file directly after `first`.
     pub(super) fn is_next(&self, first: u64, second: u64) -> bool {
         match self.numbering {
             Numbering::Ascending => first.checked_add(1) == Some(second),
@@ -267,7 +268,7 @@ impl Chain {
         }
     }
 
-    /// Whether the first number is that of an older file than the second.
+    /// Whether `first` is the number of an older file than `second`.
     pub(super) fn is_older(&self, first: u64, second: u64) -> bool {
         match self.numbering {
             Numbering::Ascending => first < second,
@@ -275,8 +276,8 @@ impl Chain {
         }
     }
 
-    /// Whether a file may follow another one, by their numbers. Those of logrotate change with each
-    /// rotation, and say nothing of a file that has lost its own.
+    /// Whether one file may follow another by their numbers. The numbers of logrotate change with
+    /// each rotation, so they exclude nothing for a file that no longer has a number.
     pub(super) fn may_follow(&self, first: &Link, second: &Link) -> bool {
         match self.numbering {
             Numbering::Ascending => {
@@ -287,7 +288,7 @@ impl Chain {
     }
 }
 
-/// Whether there is no regular file.
+/// Whether the error says that no regular file is there.
 fn is_no_file(error: &io::Error) -> bool {
     matches!(
         error.kind(),

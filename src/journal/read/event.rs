@@ -1,4 +1,4 @@
-//! Where a follower starts, and what it meets.
+//! Where a follower starts, and the events that it returns.
 
 use std::path::PathBuf;
 
@@ -9,72 +9,73 @@ use crate::journal::read::time::RecordTime;
 /// Where a follower starts.
 #[derive(Debug, Clone)]
 pub enum Start {
-    /// With the oldest record there is.
+    /// At the oldest record.
     Oldest,
-    /// Behind the newest row.
+    /// After the newest row.
     Newest,
-    /// Where another one was.
+    /// At a saved position.
     Saved(Saved),
 }
 
-/// Where a follower is, to be kept until the next one starts.
+/// The progress of a follower, to be saved for the next one.
 #[derive(Debug, Clone, Default)]
 pub struct Saved {
-    /// Its place, and places before that, the newest first: `Follower::trail`.
+    /// Its position, and earlier positions, newest first: `Follower::trail`.
     pub trail: Vec<Position>,
-    /// Up to here rows may have been delivered that are behind the first place of the trail: they
-    /// come again, and say so.
+    /// The position up to which rows after the trail's first position may already have been
+    /// delivered. They are returned again, marked as such.
     pub delivered: Option<Position>,
-    /// When the last row before its place was logged.
+    /// When the last row before its position was logged.
     pub time: Option<RecordTime>,
-    /// Names of files without a number that were there then: `Follower::unnumbered`. `None` if
-    /// nobody has looked: those that are there at the start then say nothing.
+    /// Files without a number that existed then: `Follower::unnumbered`. `None` if unknown: then
+    /// those that exist at the start prove nothing.
     pub unnumbered: Option<Vec<PathBuf>>,
 }
 
-/// What has been read.
+/// The result of a poll.
 #[derive(Debug)]
 pub struct Polled {
-    /// What happened, in order.
+    /// The events, in order.
     pub events: Vec<Event>,
-    /// Whether there was nothing more to read.
+    /// Whether the end of the log was reached.
     pub is_at_end: bool,
 }
 
-/// What a follower meets.
+/// What a follower can find.
 #[derive(Debug)]
 pub enum Event {
-    /// A row. `may_repeat`: it, or another one in its place, may have come before.
+    /// A row.
     Row {
         /// The row.
         row: Box<Row>,
-        /// The place behind it: whoever is done with it and all before goes on from here.
+        /// The position after it: the progress of a reader that has finished it and all rows
+        /// before.
         end: Position,
-        /// Whether it may have come before.
+        /// Whether it, or another row at the same position, may have been returned before.
         may_repeat: bool,
     },
-    /// Reading goes on in another file.
+    /// Reading continues in another file.
     Continued {
         /// The name under which the file was read.
         was: PathBuf,
-        /// The name that it has by now, if that is known.
+        /// Its current name, if known.
         now: Option<PathBuf>,
-        /// The file that is read from here on.
+        /// The file that is read next.
         next: PathBuf,
     },
-    /// Between the rows of these times others may be missing: somebody deleted, packed or cut a
+    /// Rows may be missing between these times, because somebody deleted, compressed or truncated a
     /// file.
     Missed {
         /// When the last row before the gap was logged.
         after: Option<RecordTime>,
-        /// When the first row behind it was logged.
+        /// When the first row after the gap was logged.
         before: Option<RecordTime>,
     },
-    /// Bytes that are no record.
+    /// Bytes that are not a record.
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How many.
+        /// The number of bytes.
         bytes: usize,
     },
 }

@@ -1,5 +1,4 @@
-//! Which rows are asked for. Different conditions must all hold; of several values of one condition
-//! one is enough.
+//! Selects rows. A row must match every condition, and one of the values of each.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,12 +10,12 @@ use crate::journal::read::needle::{Case, Needle};
 use crate::journal::read::row::{Outcome, Row};
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 
-/// Which rows are asked for. The default asks for all but those that did not come from MNS.
+/// Selects rows. The default selects every row that came from MNS.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Names of topics, claimed ones too.
+    /// Names of topics, including claimed ones.
     pub topics: Vec<String>,
-    /// Names of subscriptions, claimed ones too.
+    /// Names of subscriptions, including claimed ones.
     pub subscriptions: Vec<String>,
     /// Tags.
     pub tags: Vec<String>,
@@ -24,38 +23,38 @@ pub struct Filter {
     pub message_ids: Vec<String>,
     /// Ids of requests.
     pub request_ids: Vec<String>,
-    /// What came of them.
+    /// The outcomes.
     pub outcomes: Vec<Outcome>,
     /// Keys of refusals and remarks.
     pub reasons: Vec<String>,
-    /// Networks of those who sent them.
+    /// Networks of the senders.
     pub peers: Vec<IpNet>,
-    /// Texts in any value: attributes, headers, the body. Without an upper-case letter in it a text
-    /// matches in both cases (of ASCII).
+    /// Texts in any value: attributes, headers, the body. A text without an upper-case letter
+    /// matches ASCII letters of either case.
     pub contains: Vec<String>,
-    /// The same as a condition of its own: what `logs find` is asked for.
+    /// The same, as a separate condition: the argument of `logs find`.
     pub text: Vec<String>,
-    /// Texts that the bytes of a row have, in either case unless one has an upper-case letter. They
-    /// narrow the search before a row is parsed: whoever asks for them decides by the row.
+    /// Texts that the bytes of a row must contain, in either case unless the text has an upper-case
+    /// letter. They narrow the search before rows are parsed, so the caller must check each row.
     pub needles: Vec<String>,
-    /// Not before this moment.
+    /// Not before this time.
     pub since: Option<Timestamp>,
-    /// Before this moment.
+    /// Before this time.
     pub until: Option<Timestamp>,
     /// The zone of times in text logs, which have no offset.
     pub zone: Option<TimeZone>,
-    /// Also what did not come from MNS, and records that are no answer to a push.
+    /// Also select requests that did not come from MNS, and records that answer no push.
     pub all: bool,
 }
 
-/// What the bytes of a row must have for the row to be asked for: of each group one needle.
+/// What the bytes of a row must contain to match: one needle of each group.
 #[derive(Debug, Clone)]
 pub(super) struct Prefilter {
     groups: Vec<Vec<Needle>>,
 }
 
 impl Filter {
-    /// Whether a row is asked for.
+    /// Whether a row matches.
     #[must_use]
     pub fn matches(&self, row: &Row) -> bool {
         let outcome = row.outcome();
@@ -106,7 +105,8 @@ impl Filter {
             return true;
         }
         let zone = self.zone();
-        // An hour that comes twice may be either: rather one row too many.
+        // A local time may occur twice when summer time ends. Include the row if either time
+        // matches.
         row.time()
             .and_then(|time| time.moments(&zone))
             .is_some_and(|(first, last)| {
@@ -147,19 +147,20 @@ impl Filter {
 }
 
 impl Prefilter {
-    /// Whether it excludes nothing.
+    /// Whether it admits everything.
     pub(super) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    /// Whether bytes have one needle of each group.
+    /// Whether the bytes contain a needle of each group.
     pub(super) fn admits(&self, bytes: &[u8]) -> bool {
         let has_one = |group: &Vec<Needle>| group.iter().any(|needle| needle.is_in(bytes));
         self.groups.iter().all(has_one)
     }
 }
 
-/// `None` if nothing is wanted, or if one of what is wanted has no needle.
+/// Returns `None` if nothing is wanted, or if one of the wanted texts has no needle: the group then
+/// cannot exclude any bytes.
 fn group(wanted: &[String], case: impl Fn(&str) -> Case) -> Option<Vec<Needle>> {
     let needles: Option<Vec<Needle>> = wanted
         .iter()
@@ -176,7 +177,7 @@ fn case(text: &str) -> Case {
     }
 }
 
-/// What the record of an outcome begins with, if that is one text.
+/// The text that the record of an outcome begins with, if there is exactly one.
 fn title(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Accepted | Outcome::Remark => Some(SUCCEED),

@@ -1,9 +1,10 @@
-//! Follows an endpoint log from a position on, row by row, from one file to the next.
+//! Follows an endpoint log from a position, row by row and from one file to the next.
 //!
-//! A file is left only for the next one by age, after all of it was read, whoever rotated it. What
-//! cannot be followed is reported: a row may come twice, and then says so, but none is skipped in
-//! silence. Nothing is read that is not whole, or not yet committed where that is known. Nobody
-//! waits in here: whoever calls [`Follower::poll`] waits [`POLL_INTERVAL`] when it is at the end.
+//! A file is left only after it was read to its end, and only for the next one by age, whoever
+//! rotated it. A change that cannot be followed is reported: a row may be returned twice, and is
+//! marked then, but none is skipped silently. Incomplete records are not read, and neither are
+//! uncommitted ones if the commit state is known. Nothing here blocks: at the end of the log, the
+//! caller of [`Follower::poll`] waits for [`POLL_INTERVAL`].
 
 use std::io;
 use std::path::PathBuf;
@@ -20,11 +21,11 @@ use crate::journal::read::successor::Successor;
 use crate::journal::read::time::RecordTime;
 use crate::journal::read::trail::Trail;
 
-/// How long to wait at the end before looking again. A look costs two calls of the system.
+/// How long to wait at the end of the log before the next poll, which costs two system calls.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How much is read at once.
+/// How many bytes are read at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
-/// The largest row that is waited for. More without the beginning of a record is damage.
+/// The largest row, in bytes. More bytes without the beginning of a record are damage.
 const ROW_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Reads rows in the order in which they were written.
@@ -34,30 +35,30 @@ pub struct Follower {
     pub(super) start: Option<Start>,
     pub(super) at: Option<At>,
     pub(super) trail: Trail,
-    /// How much is read at once, and what it is where rows are small.
+    /// How many bytes are read at once. Grows for a large row, and returns to `chunk_bytes_min`.
     chunk_bytes: usize,
     pub(super) chunk_bytes_min: usize,
     pub(super) last_time: Option<RecordTime>,
-    /// Rows are missing behind the one of this time; said with the next row.
+    /// Set if rows are missing after the row of this time. Reported with the next row.
     missed_after: Option<Option<RecordTime>>,
     again: Option<Again>,
 }
 
-/// A place in an open file.
+/// A position in an open file.
 pub(super) struct At {
     open: OpenLink,
     offset: u64,
     pub(super) successor: Successor,
 }
 
-/// Up to this place rows may have come before.
+/// The position up to which rows may have been returned before.
 struct Again {
     id: FileId,
     offset: u64,
 }
 
 impl Follower {
-    /// A follower. Nothing is read before the first poll.
+    /// Creates a follower. Reads nothing before the first poll.
     #[must_use]
     pub fn new(chain: Chain, horizon: Horizon, start: Start) -> Self {
         Self {
@@ -74,21 +75,22 @@ impl Follower {
         }
     }
 
-    /// Reads so many bytes at once, where rows are small.
+    /// Sets how many bytes are read at once.
     #[must_use]
     pub fn reading(mut self, bytes: usize) -> Self {
         (self.chunk_bytes, self.chunk_bytes_min) = (bytes, bytes);
         self
     }
 
-    /// Where it is and where it was, the newest place first: all rows before the first place have
-    /// been given out. Empty before there was one.
+    /// Its current position and earlier ones, newest first. All rows before the first one have been
+    /// returned. Empty until there is a position.
     #[must_use]
     pub fn trail(&self) -> Vec<Position> {
         self.trail.places()
     }
 
-    /// Names without a number in the directory, as it knows them; `None` before it is in a file.
+    /// The files without a number in the directory, as far as known. `None` before it has opened a
+    /// file.
     #[must_use]
     pub fn unnumbered(&self) -> Option<Vec<PathBuf>> {
         let at = self.at.as_ref()?;
@@ -101,17 +103,17 @@ impl Follower {
         self.last_time
     }
 
-    /// Reads on, a chunk at most.
+    /// Reads at most one chunk.
     ///
     /// # Errors
-    /// The disk's. Another poll tries again.
+    /// A file cannot be opened or read. The next poll tries again.
     pub fn poll(&mut self) -> io::Result<Polled> {
         let mut events = Vec::new();
         let is_at_end = !self.read_on(&mut events)?;
         Ok(Polled { events, is_at_end })
     }
 
-    /// Returns whether it came further.
+    /// Reads one chunk. Returns whether the position changed.
     fn read_on(&mut self, events: &mut Vec<Event>) -> io::Result<bool> {
         if self.at.is_none() && !self.begin()? {
             return Ok(false);
@@ -120,14 +122,14 @@ impl Follower {
         let file = at.open.file.as_ref();
         let readable = self.horizon.readable(file, at.open.link.id)?;
         let bytes = readable.read(file, at.offset, self.chunk_bytes)?;
-        // After the bytes were read: whoever cuts the file meanwhile and writes to it changes
-        // what precedes them.
+        // Checked after the bytes were read: if somebody truncates the file and writes to it
+        // meanwhile, the bytes before the position are different.
         if file.len()? < at.offset || (!bytes.is_empty() && !self.is_in_place()?) {
             self.go_back()?;
             return Ok(false);
         }
         let is_all = readable.ends_within(at.offset, bytes.len());
-        // What may go on behind the chunk is read again with the next one.
+        // A record that may continue after the chunk is read again with the next one.
         let known = if is_all {
             bytes.as_slice()
         } else {
@@ -146,16 +148,16 @@ impl Follower {
         self.grow(&bytes, events)
     }
 
-    /// Whether what was read before its place is still there.
+    /// Whether the bytes before its position are still the same.
     fn is_in_place(&self) -> io::Result<bool> {
         match (&self.at, self.trail.newest()) {
-            // At the beginning of a file nothing of it has been read.
+            // At the beginning of a file there are no bytes to compare.
             (Some(at), Some(place)) if at.offset > 0 => place.is_in(at.open.file.as_ref()),
             (Some(_) | None, _) => Ok(true),
         }
     }
 
-    /// Gives out the rows of bytes that begin at its place.
+    /// Returns the rows of bytes that begin at its position.
     fn take(&mut self, bytes: &[u8], split: &Split, events: &mut Vec<Event>) -> io::Result<()> {
         let Some(at) = self.at.as_mut().filter(|_| split.end > 0) else {
             return Ok(());
@@ -163,7 +165,8 @@ impl Follower {
         let file = at.open.file.as_ref();
         let (id, number) = (at.open.link.id, at.open.link.number);
         let place = |offset: usize| at.offset.saturating_add(length(offset));
-        // Places first: should the file be cut meanwhile, nothing has been given out.
+        // Compute the positions first: if the file is truncated meanwhile, no row has been returned
+        // yet.
         let mut rows = Vec::new();
         let mut position = Position::of(file, number, at.offset)?;
         for span in &split.spans {
@@ -201,7 +204,7 @@ impl Follower {
         Ok(())
     }
 
-    /// A chunk without a whole row in it: a larger one is read, or, past the bound, it is left out.
+    /// Handles a chunk without a complete row: reads more next time, or skips it at the limit.
     fn grow(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> io::Result<bool> {
         if self.chunk_bytes < ROW_BYTES_MAX {
             self.chunk_bytes = self.chunk_bytes.saturating_mul(2);
@@ -217,8 +220,7 @@ impl Follower {
         Ok(end > 0)
     }
 
-    /// At the end of a file that is no longer written: goes on with the next one. Returns whether
-    /// it did, or found more to read.
+    /// Moves on to the next file at the end of a finished one. Returns whether it found more.
     fn change_file(&mut self, readable: Readable, events: &mut Vec<Event>) -> io::Result<bool> {
         let Some(at) = &self.at else { return Ok(false) };
         let Some(next) = at.successor.find(&self.chain, &at.open)? else {
@@ -227,7 +229,8 @@ impl Follower {
         let Some(open) = self.chain.open(next.link)? else {
             return Ok(false);
         };
-        // `serve` may write to a file that somebody renamed until it has written to the next one.
+        // After a rename by somebody else, `serve` writes to the old file until it opens the new
+        // one. An empty live file may mean that it has not yet done so.
         if open.link.is_live && open.file.len()? == 0 {
             return Ok(false);
         }
@@ -237,7 +240,7 @@ impl Follower {
             return Ok(true);
         }
         if now_readable.len() < file.len()? {
-            // The journal has not yet said that all of it is committed.
+            // The journal has not published yet that all of it is committed.
             return Ok(false);
         }
         let was = at.open.link.path.clone();
@@ -258,7 +261,7 @@ impl Follower {
         Ok(true)
     }
 
-    /// Reads on in a file, at a place between two rows.
+    /// Continues in a file, at a position between two rows.
     pub(super) fn enter(&mut self, open: OpenLink, offset: u64) -> io::Result<()> {
         self.at = Some(At {
             successor: Successor::of(&self.chain, &open.link)?,
@@ -273,17 +276,17 @@ impl Follower {
         self.horizon.readable(open.file.as_ref(), open.link.id)
     }
 
-    /// The file that it is in.
+    /// The file that it reads.
     pub(super) fn file_id(&self) -> Option<FileId> {
         self.at.as_ref().map(|at| at.open.link.id)
     }
 
-    /// Rows may be missing before the next one.
+    /// Notes that rows may be missing before the next one.
     pub(super) fn miss(&mut self) {
         self.missed_after.get_or_insert(self.last_time);
     }
 
-    /// Rows up to this place may have come before.
+    /// Notes that rows up to this position may have been returned before.
     pub(super) fn mark_until(&mut self, link: &Link, offset: u64) {
         self.again = Some(Again {
             id: link.id,

@@ -1,34 +1,33 @@
-//! How far a file may be read, and the only way to read one.
+//! Limits how far a file may be read. All reading goes through it.
 //!
-//! Another process than `serve` cannot know what is committed: it reads what is there. In `serve`
-//! itself a horizon ends at the high-water mark of the commits, so that nothing is handed on that a
-//! failed sync may still take back.
+//! A process other than `serve` cannot know what is committed, so it reads to the end of the file.
+//! Within `serve`, a horizon ends at the high-water mark of the commits, so that no row is passed
+//! on that a failed sync may still cut off.
 
 use std::io;
 
 use crate::disk::{DiskFile, FileId, read_exact_at};
 use crate::journal::read::spans::{Next, boundaries, split};
 
-/// How much of a file's end is looked at first to find the end of its last row; doubled until that
-/// is found.
+/// How many bytes are read first to find the end of the last row. Doubled until it is found.
 const WINDOW_BYTES: usize = 64 * 1024;
 
 /// How far files may be read.
 pub enum Horizon {
-    /// To the end that they have: beside a `serve`, or without one.
+    /// To their end: for a process beside `serve`, or without one.
     FileEnd,
-    /// To the end of the last batch that was acknowledged, as the journal publishes it: for a file
-    /// how many of its bytes are committed, and `u64::MAX` for one that is no longer written.
+    /// To the end of the last acknowledged batch, as published by the journal: how many bytes of a
+    /// file are committed, or `u64::MAX` if it is no longer written.
     Committed(Box<dyn Fn(FileId) -> u64 + Send>),
 }
 
-/// So many bytes of a file may be read. Made by a [`Horizon`], so nothing beyond it is ever read.
+/// How many bytes of a file may be read. Only a [`Horizon`] creates it, so no code can read beyond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Readable(u64);
 
 impl Horizon {
     pub(super) fn readable(&self, file: &dyn DiskFile, id: FileId) -> io::Result<Readable> {
-        // The mark first: it is never beyond what is in the file.
+        // Read the mark before the length: in this order it can never be beyond the file's end.
         let committed = match self {
             Self::FileEnd => u64::MAX,
             Self::Committed(mark) => mark(id),
@@ -42,14 +41,14 @@ impl Readable {
         self.0
     }
 
-    /// Whether reading from `from` on for so many bytes ends at the horizon.
+    /// Whether a read of `bytes` bytes from `from` ends at the horizon.
     pub(super) fn ends_within(self, from: u64, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         from.saturating_add(bytes) >= self.0
     }
 
-    /// Reads from `from` on, so many bytes at most; fewer if the horizon is nearer, or if somebody
-    /// cuts the file meanwhile.
+    /// Reads up to `bytes` bytes from `from`. Returns fewer if the horizon is nearer, or if
+    /// somebody truncates the file meanwhile.
     pub(super) fn read(
         self,
         file: &dyn DiskFile,
@@ -64,7 +63,8 @@ impl Readable {
         }
     }
 
-    /// Where the last whole row ends: what is behind it may still be being written.
+    /// The end of the last complete row. Bytes after it may still be in the process of being
+    /// written.
     pub(super) fn last_row_end(self, file: &dyn DiskFile) -> io::Result<u64> {
         let mut window = WINDOW_BYTES;
         loop {

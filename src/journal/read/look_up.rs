@@ -1,4 +1,4 @@
-//! The one row at a position.
+//! Looks up the row at a position.
 
 use std::io;
 
@@ -8,24 +8,24 @@ use crate::journal::read::position::Position;
 use crate::journal::read::row::Row;
 use crate::journal::read::spans::{Next, split};
 
-/// How much is read at first; doubled until it holds the row.
+/// How many bytes are read first. Doubled until the row is complete.
 const WINDOW_BYTES: usize = 64 * 1024;
-/// The largest row that is looked for.
+/// The largest row, in bytes.
 const ROW_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What is at a position.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum Lookup {
-    /// The row that begins there.
+    /// The row that begins at the position.
     Found(Box<Row>),
-    /// Nothing any more: its file was deleted or packed, or was cut before it.
+    /// No row: its file was deleted or compressed, or truncated before the position.
     Gone,
 }
 
-/// The row at a position.
+/// Looks up the row at a position.
 ///
 /// # Errors
-/// The disk's.
+/// A file cannot be opened or read.
 pub fn look_up(chain: &Chain, horizon: &Horizon, position: &Position) -> io::Result<Lookup> {
     let Located::In(open) = chain.locate(position)? else {
         return Ok(Lookup::Gone);

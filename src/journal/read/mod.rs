@@ -1,5 +1,5 @@
-//! Reading the logs back: record by record, whose notification it was, whether all is whole; and
-//! row by row, following what is written or searching from the newest back.
+//! Reads the logs back: by record, to identify notifications and to verify a file; and by row, to
+//! follow new rows or to search from the newest back.
 
 mod accepted;
 mod bisect;

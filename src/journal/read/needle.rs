@@ -1,8 +1,8 @@
-//! A text that is searched for in the bytes of a log, before any record is parsed.
+//! A text to search for in the bytes of a log, before any record is parsed.
 //!
-//! What a value holds is escaped in the log, in one way in text and in another in JSON. A needle is
-//! the longest part of the text that both write as it is, so one search over raw bytes finds every
-//! record that may have the text. Whether a record has it is decided by its values.
+//! Text and JSON logs escape values differently. A needle is the longest part of the text that
+//! neither of them escapes, so one search over raw bytes finds every record that may contain the
+//! text. The parsed values then decide.
 
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
@@ -12,19 +12,19 @@ use crate::journal::record::escaped;
 /// How letters are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Case {
-    /// As they are.
+    /// Exactly.
     Kept,
-    /// A letter of ASCII is the same in both cases.
+    /// ASCII letters match in either case.
     Folded,
 }
 
-/// A text that is looked for.
+/// A text to search for.
 #[derive(Debug, Clone)]
 pub(super) struct Needle {
     text: Vec<u8>,
     case: Case,
     finder: Finder<'static>,
-    /// Which byte of a folded text is looked for first.
+    /// The index of the byte that is searched for first, if the text is folded.
     rare: usize,
 }
 
@@ -34,7 +34,8 @@ impl Needle {
             Case::Kept => text.to_vec(),
             Case::Folded => text.to_ascii_lowercase(),
         };
-        // The last of the rarest: the first bytes of a character are those of its whole script.
+        // Prefer the last of equally rare bytes: in UTF-8 the first bytes of a character are shared
+        // by its whole script.
         let rare = (0..text.len())
             .max_by_key(|place| text.get(*place).map(|byte| rarity(*byte)))
             .unwrap_or_default();
@@ -46,7 +47,7 @@ impl Needle {
         }
     }
 
-    /// The needle for values that have this text; `None` if no part of it is written as it is.
+    /// The needle for values that contain this text. `None` if every character of it is escaped.
     pub(super) fn in_log(text: &str, case: Case) -> Option<Self> {
         let mut longest = "";
         let mut start = 0;
@@ -65,7 +66,7 @@ impl Needle {
         (!longest.is_empty()).then(|| Self::new(longest.as_bytes(), case))
     }
 
-    /// Whether it is in `bytes`.
+    /// Whether `bytes` contain it.
     pub(super) fn is_in(&self, bytes: &[u8]) -> bool {
         match self.case {
             Case::Kept => self.finder.find(bytes).is_some(),
@@ -87,14 +88,14 @@ impl Needle {
     }
 }
 
-/// Whether every value has a character as it is, in text and in JSON.
+/// Whether text and JSON logs both write a character without escaping it.
 fn is_verbatim(character: char) -> bool {
     let mut buffer = [0; 4];
     let text: &str = character.encode_utf8(&mut buffer);
     !matches!(character, '\\' | '"') && escaped(text.as_bytes()) == text
 }
 
-/// How rare a byte is in logs, roughly.
+/// An estimate of how rare a byte is in logs.
 fn rarity(byte: u8) -> u8 {
     match byte {
         b' ' | b'0'..=b'9' | b'-' | b':' | b'.' => 0,

@@ -1,4 +1,4 @@
-//! The place behind the newest row.
+//! Finds the position after the newest row.
 
 use std::io;
 
@@ -6,11 +6,11 @@ use crate::journal::read::chain::Chain;
 use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 
-/// The place behind the newest row, before which a search may begin later; `None` if there is no
+/// The position after the newest row, before which a later search may begin. `None` if there is no
 /// file.
 ///
 /// # Errors
-/// The disk's.
+/// A file cannot be opened or read.
 pub fn newest(chain: &Chain, horizon: &Horizon) -> io::Result<Option<Position>> {
     let youngest = chain.links()?.into_iter().next_back();
     let Some(open) = youngest.map(|link| chain.open(link)).transpose()?.flatten() else {

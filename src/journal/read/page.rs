@@ -1,4 +1,4 @@
-//! What a search is asked for, and what it returns.
+//! The parameters and the result of a search.
 
 use std::io;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use crate::journal::read::time::RecordTime;
 /// Where a search begins.
 #[derive(Debug, Clone, Copy)]
 pub enum SearchStart {
-    /// With the newest row.
+    /// At the newest row.
     Newest,
-    /// With the newest row before this place.
+    /// At the newest row before this position.
     Before(Position),
 }
 
-/// How much a search may do before it returns what it has found.
+/// Limits how much a search does before it returns.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Rows.
+    /// The most rows to return.
     pub rows: usize,
-    /// Bytes that are read.
+    /// The most bytes to read.
     pub bytes: u64,
-    /// Time.
+    /// The longest time to take.
     pub time: Duration,
-    /// Whether what was read of rotated files is dropped from the page cache, where it would take
-    /// the place of what a `serve` needs.
+    /// Whether to drop blocks of rotated files from the page cache after reading them, so that they
+    /// do not evict what a `serve` needs.
     pub uncaches: bool,
 }
 
 impl Budget {
-    /// No bound: for a command that somebody can interrupt.
+    /// No limit: for a command that the user can interrupt.
     pub const UNBOUNDED: Self = Self {
         rows: usize::MAX,
         bytes: u64::MAX,
@@ -41,30 +41,30 @@ impl Budget {
     };
 }
 
-/// What a search has found, and where it goes on.
+/// The result of a search.
 #[derive(Debug)]
 pub struct Page {
-    /// Rows, the newest first.
+    /// The rows, newest first.
     pub rows: Vec<Row>,
-    /// Where the next search begins; `None` if everything was searched.
+    /// Where the next search begins. `None` if everything was searched.
     pub next: Option<Position>,
 }
 
 /// How far a search has come.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
-    /// Bytes that were searched.
+    /// The number of bytes that were searched.
     pub bytes: u64,
-    /// Bytes that there were to search when it began, all files together.
+    /// The number of bytes to search when it began, in all files.
     pub bytes_total: u64,
-    /// Bytes of what is newer than the place that it began at.
+    /// The number of bytes that are newer than where it began.
     pub bytes_newer: u64,
-    /// Back to this time everything was searched.
+    /// Everything was searched back to this time.
     pub back_to: Option<RecordTime>,
 }
 
 impl Progress {
-    /// That of a search that begins at `end` of one of the files.
+    /// The progress of a search that begins at offset `end` of one of the files.
     pub(super) fn begun(chain: &Chain, links: &[Link], link: &Link, end: u64) -> io::Result<Self> {
         let (mut older, mut newer) = (end, 0_u64);
         let mut is_older = true;

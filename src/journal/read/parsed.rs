@@ -1,4 +1,4 @@
-//! One record of a log, taken apart: of which kind it is, and its time.
+//! The kind and the time of one record.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -10,15 +10,15 @@ use crate::journal::read::accepted::accepted;
 use crate::journal::read::records::{Damage, is_line_of_a_record, title};
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 
-/// What the record of a start begins with.
+/// The event of a start.
 const STARTED: &str = "Start Endpoint!";
-/// Fields of the manual's access line behind the time.
+/// How many fields the access line has after its time, without optional ones.
 const ACCESS_FIELDS: usize = 9;
 
-/// What a sound record says.
+/// A valid record.
 pub(super) struct Parsed {
     pub(super) kind: Kind,
-    /// Whether it is JSON, whose times have an offset, and its time.
+    /// Whether it is JSON, whose times have an offset, and its time in seconds.
     pub(super) seconds: (bool, i64),
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Kind {
     Duplicate,
     Recovered,
     Start,
-    /// A line of the access log that says 201: it has no request before it.
+    /// A line of the access log with status 201. There is no request record before it.
     Line201,
     Other,
 }
@@ -87,7 +87,7 @@ fn parse_line(line: &str) -> Result<Parsed, &'static str> {
         .and_then(|fields| fields.strip_suffix('"'))
         .unwrap_or_default();
     let fields: Vec<&str> = fields.split("\" \"").collect();
-    // A quote within a field is escaped.
+    // A quote within a field is escaped, so a bare one is damage.
     if fields.len() < ACCESS_FIELDS || fields.iter().any(|field| field.contains('"')) {
         return Err("it has not the fields of an access line");
     }

@@ -1,5 +1,5 @@
-//! A record of the endpoint log taken apart, from text and JSON alike: its values are the bytes
-//! that came.
+//! Splits a record of the endpoint log, in text or JSON, into its parts. The values are the bytes
+//! that arrived, unescaped.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::journal::read::records::title;
 use crate::journal::read::time::RecordTime;
 use crate::journal::record::{unescape, unescape_bytes};
 
-/// What begins the record of a request, in text.
+/// The line before the headers of a request, in text.
 const HEADERS: &str = "Headers:";
 /// The event of a request, in JSON.
 const REQUEST: &str = "Request";
@@ -15,24 +15,24 @@ const REQUEST: &str = "Request";
 /// The parts of one record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parts {
-    /// When it was made.
+    /// When it was written.
     pub time: Option<RecordTime>,
     /// `INFO` or `WARNING`.
     pub level: String,
-    /// Which kind of record it is: `receive.rs:2`.
+    /// The kind of the record, such as `receive.rs:2`.
     pub place: String,
-    /// The text of the first line; `Request` for a record that has none.
+    /// The text of the first line. `Request` for a record that has none.
     pub event: String,
     /// Names and values, in order.
     pub attributes: Vec<(String, Vec<u8>)>,
     /// The headers of the request, in order, each value by itself.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The body of the request, or what of it was logged.
+    /// The body of the request, as far as it was logged.
     pub body: Option<Vec<u8>>,
 }
 
 impl Parts {
-    /// Takes a whole record apart; `None` if it has no form that this program writes.
+    /// Parses a complete record. Returns `None` if this program does not write such a record.
     #[must_use]
     pub fn of(record: &[u8]) -> Option<Self> {
         if record.starts_with(b"{") {
@@ -48,7 +48,7 @@ impl Parts {
         value(&self.attributes, name)
     }
 
-    /// The value of a header, by its name in lower case; the first one.
+    /// The first value of a header. `name` must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         value(&self.headers, name)
@@ -135,7 +135,8 @@ fn value<'a>(values: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
         .map(|(_, value)| value.as_slice())
 }
 
-/// A line at the margin: `Headers:`, `Body:`, or a name, perhaps padded, a colon and a blank.
+/// Splits a line that is not indented: `Headers:`, `Body:`, or a name, which may be padded, a colon
+/// and a blank.
 fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     for part in [HEADERS.as_bytes(), b"Body:"] {
         if let Some(value) = line.strip_prefix(part) {
@@ -151,7 +152,7 @@ fn split_value(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((name, value.strip_prefix(b" ").unwrap_or(value)))
 }
 
-/// A header is one line: no value of one holds a line break.
+/// Each line is a header, because no header value can contain a line break.
 fn headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
     lines
         .split(|byte| *byte == b'\n')
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
     use crate::journal::record::{Format, Level, Place, Record, RecordRequest, Stamps};
 
-    /// What a peer may put anywhere, with a taste for what looks like a record.
+    /// Bytes that a peer may send anywhere, many of which look like records.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
             any::<u8>().prop_map(|byte| vec![byte]),

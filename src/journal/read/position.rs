@@ -1,12 +1,12 @@
-//! A place in the endpoint log that outlives rotation, restarts and copies: the number of a file,
-//! an offset in it, and a landmark of the bytes before.
+//! A position in the endpoint log that survives rotation, restarts and copying: the number of a
+//! file, an offset in it, and a hash of bytes before the offset (its landmark).
 //!
-//! A place alone proves nothing: a write that failed is cut back, somebody cuts the file and other
-//! records are there later, or files get other numbers. The landmark covers the beginning of
-//! the file, which no two files share (it holds the request id or the id of the first
-//! notification), and the last bytes before the place. So it is found again in a copy and under
-//! another name, and in no other file. Device and inode are no part of it: a restored volume has
-//! others.
+//! Number and offset alone prove nothing: a failed write is cut off, somebody truncates the file
+//! and other records take the place, or files are renumbered. The landmark covers the beginning of
+//! the file, which is unique because it contains the id of the first request or notification, and
+//! the last bytes before the offset. So the position is found again in a copy and under another
+//! name, and in no other file. Device and inode are not part of it: on a restored volume they are
+//! different.
 
 use std::fmt;
 use std::hash::Hasher as _;
@@ -17,17 +17,17 @@ use siphasher::sip::SipHasher13;
 
 use crate::disk::{DiskFile, read_exact_at};
 
-/// How much of the beginning of a file a landmark covers.
+/// How many bytes at the beginning of a file the landmark covers.
 const HEAD_BYTES: u64 = 1024;
-/// How many bytes before the place it covers.
+/// How many bytes before the offset it covers.
 const TAIL_BYTES: u64 = 4096;
-/// Digits, then letters: no character needs quoting in a shell, in a URL or in JSON.
+/// Only digits and letters, which need no quoting in a shell, a URL or JSON.
 const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// A place between two records. Written as `1-2ad9ef0-h3Xk29fQ0aB`: number, offset and landmark,
+/// A position between two records. Written as `1-2ad9ef0-h3Xk29fQ0aB`: number, offset and landmark,
 /// each in base 62.
 ///
-/// `Chain::locate` finds the place again, or that it is gone.
+/// `Chain::locate` finds the file that has it, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     number: u64,
@@ -35,13 +35,13 @@ pub struct Position {
     landmark: u64,
 }
 
-/// A text that is no [`Position`].
+/// A text that is not a [`Position`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is no position in a log, which is three parts in base 62, as in 1-2ad9ef0-h3Xk29fQ0aB")]
 pub struct NoPosition;
 
 impl Position {
-    /// The place `offset` bytes into a file that has, or is going to have, a number.
+    /// The position at `offset` of a file that has a number, or will have it once it is rotated.
     pub(super) fn of(file: &dyn DiskFile, number: u64, offset: u64) -> io::Result<Self> {
         Ok(Self {
             number,
@@ -50,34 +50,33 @@ impl Position {
         })
     }
 
-    /// The number that the file has among the rotated ones, or gets once it is rotated. A hint.
+    /// The number that the file has, or will have once it is rotated. It may be outdated.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Bytes from the beginning of the file.
+    /// The offset in the file, in bytes.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Whether a file has what was before the place. Nothing is before the beginning of a file, so
-    /// that is in every one.
+    /// Whether a file has the same bytes before the offset. Offset 0 is in every file.
     pub(super) fn is_in(&self, file: &dyn DiskFile) -> io::Result<bool> {
         if file.len()? < self.offset {
             return Ok(false);
         }
         match landmark(file, self.offset) {
             Ok(landmark) => Ok(landmark == self.landmark),
-            // Somebody cut it at this moment.
+            // Somebody has just truncated the file.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
-/// 64 bits are enough: it tells files apart that nobody made to look alike.
+/// 64 bits are enough to distinguish files that nobody has made to collide.
 fn landmark(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     let mut hasher = SipHasher13::new();
     let tail = offset.saturating_sub(TAIL_BYTES);
@@ -124,7 +123,8 @@ fn base62(mut value: u64) -> String {
     }
 }
 
-/// `None` for what [`base62`] never writes, leading zeros too: a position has one text.
+/// Returns `None` for anything that [`base62`] never writes, including leading zeros, so that a
+/// position has exactly one text.
 fn from_base62(text: &str) -> Option<u64> {
     if text.is_empty() || (text.len() > 1 && text.starts_with('0')) {
         return None;
@@ -182,7 +182,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Position>(), Err(NoPosition), "{text}");
         }
-        // The largest number there is.
+        // The largest `u64`.
         "1-2-lYGhA16ahyf".parse::<Position>().unwrap();
     }
 

@@ -1,4 +1,4 @@
-//! Reads a log record by record, past damage too.
+//! Reads a log record by record, and continues after damage.
 
 use std::io::{self, BufRead};
 
@@ -7,12 +7,12 @@ use serde::de::IgnoredAny;
 use crate::journal::Log;
 use crate::journal::record::NAME_WIDTH;
 
-/// How a record begins; a `0` is any digit, an `a` any letter. Inside a JSON string the quotes
+/// How a record begins; `0` matches any digit and `a` any letter. Within a JSON string the quotes
 /// would be escaped.
 const TEXT_HEAD: &[u8] = b"[0000-00-00 00:00:00] [";
 const LINE_HEAD: &[u8] = b"[00/aaa/0000 00:00:00]\"";
 const JSON_HEAD: &[u8] = b"{\"time\":\"";
-/// What begins a line at the margin of a record, besides the names of attributes.
+/// The beginnings of unindented lines in a record, besides names of attributes.
 const PARTS: [&[u8]; 5] = [
     b"Headers:",
     b"Peer: ",
@@ -21,38 +21,39 @@ const PARTS: [&[u8]; 5] = [
     b"Body:",
 ];
 
-/// The records of one file, one after the other.
+/// The records of one file, in order.
 pub struct Records<R> {
     input: R,
     log: Log,
     record: Vec<u8>,
-    /// The beginning of a record that was found in the middle of a line, to the end of that line.
+    /// The beginning of a record that was found in the middle of a line, up to the end of that
+    /// line.
     rest: Vec<u8>,
 }
 
-/// What comes next in a file. The bytes of all of them, in order, are the file.
+/// The next part of a file. Concatenated, all parts are the file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'a> {
-    /// A record of the endpoint log or a line of the access log, with what ends it.
+    /// A record of the endpoint log or a line of the access log, including its end.
     Whole(&'a [u8]),
     /// Bytes that are not a record. Reading continues after them.
     Damaged(&'a [u8], Damage),
     /// The file ends within a record.
     Torn(&'a [u8]),
-    /// The file ends.
+    /// The end of the file.
     End,
 }
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum Damage {
-    /// NUL or another one.
+    /// A control character, such as NUL.
     #[strum(to_string = "it holds control characters, which no record does")]
     Control,
-    /// A byte that no text has.
+    /// A byte that is not valid UTF-8.
     #[strum(to_string = "it is not UTF-8")]
     NotText,
-    /// What ends a record is missing.
+    /// The end of the record is missing.
     #[strum(
         to_string = "its end is missing: another record begins within it, or its line ends too \
             early"
@@ -61,7 +62,7 @@ pub enum Damage {
 }
 
 impl<R: BufRead> Records<R> {
-    /// Reads on from the position of `input`, which is the beginning of a record.
+    /// Reads from the current position of `input`, which must be the beginning of a record.
     pub fn new(log: Log, input: R) -> Self {
         Self {
             input,
@@ -71,14 +72,14 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// The next record, or what is in its place.
+    /// Reads the next record, or the damage in its place.
     ///
     /// # Errors
-    /// The disk's.
+    /// The file cannot be read.
     pub fn read(&mut self) -> io::Result<Found<'_>> {
         self.record.clear();
         loop {
-            // In text only a record begins so at the margin.
+            // In a text log only the beginning of a record has a bracket at the start of a line.
             if !self.record.is_empty() && matches!(self.peek()?, Some(b'[' | b'{')) {
                 return Ok(self.damaged());
             }
@@ -98,7 +99,7 @@ impl<R: BufRead> Records<R> {
                     Found::Torn(&self.record)
                 });
             }
-            // A line is a record in the access log and in JSON; in text an empty one ends it.
+            // In the access log and in JSON every line is a record. In text an empty line ends it.
             let is_json = self.record.starts_with(b"{");
             if is_json && !self.record.ends_with(b"}\n") {
                 return Ok(self.damaged());
@@ -112,10 +113,10 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// The next whole record, past damage; `None` at the end of the file.
+    /// Reads the next complete record, and skips damage. Returns `None` at the end of the file.
     ///
     /// # Errors
-    /// The disk's.
+    /// The file cannot be read.
     pub fn next_whole(&mut self) -> io::Result<Option<&[u8]>> {
         loop {
             match self.read()? {
@@ -149,22 +150,22 @@ impl<R: BufRead> Records<R> {
         Ok(())
     }
 
-    /// Whether what follows the last line can follow a record that begins at `begin`.
+    /// Whether the bytes after the last line can follow a record that begins at `begin`.
     ///
-    /// In JSON a record is one line, and the next one begins behind it. A peer's text that looks
-    /// like such a line is followed by the rest of its own record: an indented line, another
-    /// attribute, or an empty line.
+    /// In JSON a record is one line, and the next record follows it. A peer's text that looks like
+    /// such a line is followed by the rest of its own record: an indented line, another attribute,
+    /// or an empty line.
     fn is_followed_like_a_record(&mut self, begin: usize) -> io::Result<bool> {
         Ok(self.record.get(begin) != Some(&b'{')
             || matches!(self.peek()?, None | Some(b'[' | b'{')))
     }
 
-    /// The place where a record begins in the middle of the line at `start`, because what ended the
-    /// one before is damaged.
+    /// The offset at which a record begins in the middle of the line at `start`, because the end of
+    /// the previous record is damaged.
     ///
-    /// A peer's text may look like the head of a record. So it counts only where no such text can
-    /// be: behind a control character, and in a line that does not belong in a record or is not
-    /// JSON.
+    /// A peer's text may look like the beginning of a record. So it counts only where a peer's text
+    /// cannot be: after a control character, and in a line that cannot belong to a record or is not
+    /// valid JSON.
     fn begins_within(&self, start: usize) -> Option<usize> {
         let line = self.record.get(start..).unwrap_or_default();
         let head = match self.log {
@@ -179,8 +180,8 @@ impl<R: BufRead> Records<R> {
             line.get(place.wrapping_sub(1)).is_some_and(is_it)
         };
         if line.starts_with(b"{") {
-            // Its quotes distinguish a head in JSON from a message that looks like one; of text
-            // that is not so sure.
+            // The quotes distinguish the beginning of a JSON record from a message that looks like
+            // one. In text there is no such certainty.
             let json = find(line, 1, |place| {
                 line.get(place..)
                     .is_some_and(|rest| rest.starts_with(JSON_HEAD))
@@ -211,7 +212,7 @@ impl<R: BufRead> Records<R> {
     }
 }
 
-/// The first place of a line, from `from` on, that is as asked for.
+/// The first offset in a line, from `from` on, that satisfies a condition.
 fn find(line: &[u8], from: usize, is_it: impl Fn(usize) -> bool) -> Option<usize> {
     (from..line.len()).find(|place| is_it(*place))
 }
@@ -225,7 +226,7 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
     text.len() >= pattern.len() && text.iter().zip(pattern).all(is_alike)
 }
 
-/// Whether a record of text has such a line behind its first.
+/// Whether a text record may have such a line after its first one.
 pub(super) fn is_line_of_a_record(line: &[u8]) -> bool {
     let is_attribute = || {
         let name = split_attribute(line)
@@ -252,8 +253,8 @@ fn damage(record: &[u8]) -> Option<Damage> {
         .then_some(Damage::NotText)
 }
 
-/// The text behind the five bracketed fields of a record's first line. In the record of a
-/// request a peer chose it, so where it ends proves nothing.
+/// The text after the five bracketed fields of a record's first line. In the record of a request a
+/// peer chose it, so its end proves nothing.
 pub(super) fn title(first: &str) -> Option<&str> {
     first.splitn(6, "] ").nth(5)
 }

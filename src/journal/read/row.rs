@@ -1,4 +1,4 @@
-//! A row: what came of one request, with the request as far as it was logged.
+//! A row: the outcome of one request, and the request as far as it was logged.
 
 use http::StatusCode;
 
@@ -8,7 +8,7 @@ use crate::journal::read::time::RecordTime;
 use crate::journal::record::{DUPLICATE, RECOVERED, SUCCEED};
 use crate::mns::Notification;
 
-/// What begins the names of the headers that MNS sends.
+/// The prefix of the headers that MNS sends.
 const MNS_PREFIX: &str = "x-mns-";
 /// The titles of refusals and their statuses.
 const REFUSALS: [(&str, StatusCode); 8] = [
@@ -25,7 +25,7 @@ const REFUSALS: [(&str, StatusCode); 8] = [
     ),
 ];
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(
     Debug,
     Clone,
@@ -40,25 +40,25 @@ const REFUSALS: [(&str, StatusCode); 8] = [
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Outcome {
-    /// Answered 201, on disk for the first time.
+    /// Answered 201, and written to the log for the first time.
     Accepted,
-    /// Answered 201, and on disk already.
+    /// Answered 201, and in the log already.
     Duplicate,
-    /// Answered 201 although something was odd: see the reason.
+    /// Answered 201 although something was unusual: see the reason.
     Remark,
-    /// Answered 4xx: MNS gives it up, or tries again until it does.
+    /// Answered 4xx: MNS retries it for a while, or gives it up.
     Refused,
-    /// Answered 503: MNS tries again.
+    /// Answered 503: MNS retries it.
     Deferred,
-    /// Refused by mistake, and taken back with `logs recover`.
+    /// Refused by mistake, and appended later by `logs recover`.
     Recovered,
-    /// No answer to a push: a start, a count of refusals, a new key, a request that a crash left
-    /// without its outcome. The inspector also files a stranger's request here: a wrong path or
-    /// method, and none of the headers that MNS sends.
+    /// Not an answer to a push: a start, a count of refusals, a new key, a request whose outcome a
+    /// crash has cut off. The inspector also counts a stranger's request here: one with a wrong
+    /// path or method, and without the headers that MNS sends.
     Other,
 }
 
-/// Whose notification it is, and which.
+/// The identity of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Labels {
     /// The name of the topic.
@@ -69,29 +69,28 @@ pub struct Labels {
     pub tag: Vec<u8>,
     /// The id of the message.
     pub message_id: Vec<u8>,
-    /// Whether nobody has checked that they are true: the request was refused before its signature
-    /// was verified.
+    /// Whether they are unverified: the request was refused before its signature was checked.
     pub is_claimed: bool,
 }
 
-/// What came of one request.
+/// The outcome of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Where it begins.
+    /// The position at which it begins.
     pub position: Position,
-    /// The record of the request, if it has one of its own.
+    /// The record of the request, if it was logged separately.
     pub request: Option<Parts>,
-    /// The record of what came of it.
+    /// The record of the outcome.
     pub record: Parts,
     /// The bytes of both records.
     pub raw: Vec<u8>,
-    /// Whose notification it is.
+    /// The identity of its notification.
     pub labels: Labels,
 }
 
 impl Row {
-    /// A row of the bytes of one or two records, of which the last begins at `last`; `None` if they
-    /// have no form that this program writes.
+    /// Builds a row from the bytes of one or two records, of which the last begins at `last`.
+    /// Returns `None` if this program does not write such records.
     pub(super) fn of(position: Position, raw: Vec<u8>, last: usize) -> Option<Self> {
         let (request, record) = raw.split_at_checked(last)?;
         let record = Parts::of(record)?;
@@ -106,7 +105,7 @@ impl Row {
         })
     }
 
-    /// What came of it.
+    /// Its outcome.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.record.event.as_str() {
@@ -122,8 +121,8 @@ impl Row {
         }
     }
 
-    /// The status of the answer, if it was one to a push. Of a recovered notification that is
-    /// `None`: whoever sent it got another answer long before.
+    /// The status of the answer, if it answered a push. `None` for a recovered notification, whose
+    /// sender got a different answer earlier.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self.record.event.as_str() {
@@ -140,13 +139,13 @@ impl Row {
         self.record.time.as_ref()
     }
 
-    /// The key of a refusal, or those of the remarks with commas between them.
+    /// The key of a refusal, or the keys of remarks separated by commas.
     #[must_use]
     pub fn reason(&self) -> Option<&[u8]> {
         self.record.attribute("Reason")
     }
 
-    /// The message, as it was published. `None` if it is not known.
+    /// The message as it was published. `None` if it is not known.
     #[must_use]
     pub fn message(&self) -> Option<&[u8]> {
         self.record.attribute("Message")
@@ -164,7 +163,7 @@ impl Row {
         self.as_sent().header("x-mns-request-id")
     }
 
-    /// Who sent it: address and port.
+    /// The address and port of the sender.
     #[must_use]
     pub fn peer(&self) -> Option<&[u8]> {
         let of_request = self.request.as_ref().and_then(|it| it.attribute("Peer"));
@@ -178,8 +177,8 @@ impl Row {
         of_request.or_else(|| self.record.attribute("Target"))
     }
 
-    /// Whether it was refused and has none of the headers that MNS sends: a scanner, a browser, a
-    /// health check on a wrong path.
+    /// Whether it was refused and has no header that MNS sends: a scanner, a browser, a health
+    /// check on a wrong path.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         let is_refused = matches!(self.outcome(), Outcome::Refused | Outcome::Deferred);
@@ -209,7 +208,8 @@ impl Labels {
         Self::claimed(request.unwrap_or(record))
     }
 
-    /// What the headers of a SIMPLIFIED push say, else what can be read of an envelope.
+    /// The identity that the headers of a SIMPLIFIED push claim, or that an envelope claims as far
+    /// as it can be parsed.
     fn claimed(sent: &Parts) -> Self {
         if !has_mns_header(sent) {
             return Self::default();

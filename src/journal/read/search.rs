@@ -1,10 +1,10 @@
 //! Searches an endpoint log from the newest row back.
 //!
-//! Blocks are read from the end, each cut where a row begins, and scanned for the needles of the
-//! filter; only rows that have them are parsed. There is no index: measured, 1 GiB takes 0.3 to
-//! 0.7 s from memory and 4.3 s from a cold disk, and the newest rows are there after one block.
-//! A range of times is bisected for where it ends. Nobody waits in here: the caller asks again
-//! until it is done, and not asking again cancels it.
+//! Reads blocks from the end, each beginning where a row begins, and scans them for the needles of
+//! the filter; only rows that contain them are parsed. There is no index: measured, 1 GiB takes 0.3
+//! to 0.7 s from memory and 4.3 s from a cold disk, and the newest rows are found in the first
+//! block. The end of a range of times is found by bisection. Nothing here blocks: the caller asks
+//! for the next page until the search is done, and cancels it by not asking again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,10 +20,9 @@ use crate::journal::read::position::Position;
 use crate::journal::read::row::Row;
 use crate::journal::read::spans::{Next, Span, first_record, row_begin, split};
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// The largest row that is looked for. A longer stretch without the beginning of a record is
-/// damage.
+/// The largest row, in bytes. More bytes without the beginning of a record are damage.
 const ROW_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A search, newest row first.
@@ -39,16 +38,18 @@ pub struct Search {
     bytes_read: u64,
 }
 
-/// A file, and up to where it has not been searched.
+/// A file, and the offset up to which it has not been searched.
 struct At {
     open: OpenLink,
     end: u64,
 }
 
 impl Search {
-    /// A search in the files of a chain; `None` if the place to begin at is gone.
+    /// Creates a search in the files of a chain. Returns `None` if the position to begin at is
+    /// gone.
     ///
     /// # Errors
+    /// A file cannot be opened or read.
     /// The disk's.
     pub fn new(
         chain: Chain,
@@ -88,17 +89,18 @@ impl Search {
         self.progress
     }
 
-    /// Bytes that were read so far: less than the progress if a range of times leaves some out.
+    /// The number of bytes that were read. Less than the progress if a range of times excludes
+    /// some.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Searches on until the budget is used up, everything was searched, or `is_cancelled`, which
-    /// is asked before each block.
+    /// Continues until the budget is used up, everything was searched, or `is_cancelled`, which is
+    /// called before each block.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn page(
         &mut self,
         budget: &Budget,
@@ -126,7 +128,7 @@ impl Search {
         Ok(Page { rows, next })
     }
 
-    /// Where it goes on.
+    /// The position at which the search continues.
     fn place(&self, last: Option<&Row>) -> io::Result<Option<Position>> {
         match (&self.at, last) {
             (_, Some(last)) if !self.found.is_empty() => Ok(Some(last.position)),
@@ -179,8 +181,7 @@ impl Search {
         Ok(true)
     }
 
-    /// The bytes from a place where a row begins to the end of what was not searched, about a block
-    /// of them, and where they begin.
+    /// The last block of what was not searched yet, and its offset. It begins where a row begins.
     fn block(&self) -> io::Result<(u64, Vec<u8>)> {
         let Some(at) = &self.at else {
             return Ok((0, Vec::new()));
@@ -207,12 +208,12 @@ impl Search {
         }
     }
 
-    /// The rows in a block that may be asked for.
+    /// The rows in a block that may match.
     fn spans(&self, bytes: &[u8]) -> Vec<Span> {
         if self.prefilter.is_empty() {
             return split(bytes, Next::Other).spans;
         }
-        // Most blocks have none.
+        // Most blocks contain no needle, so do not split them into rows.
         if !self.prefilter.admits(bytes) {
             return Vec::new();
         }
@@ -235,7 +236,7 @@ impl Search {
         Ok(())
     }
 
-    /// Goes to where the rows end that may be asked for, before `end`.
+    /// Continues in a file, at the end of the rows before `end` that may match.
     fn enter(&mut self, open: OpenLink, end: u64) -> io::Result<()> {
         let mut begin = end;
         if let Some(until) = self.filter.until {
@@ -252,12 +253,12 @@ impl Search {
         Ok(())
     }
 
-    /// Goes to the file before. Returns whether there is one.
+    /// Continues in the next older file. Returns whether there is one.
     fn enter_older(&mut self) -> io::Result<bool> {
         let Some(at) = self.at.take() else {
             return Ok(false);
         };
-        // Listed again: the files may have other names by now.
+        // List the files again, because they may have been renamed.
         let mut links = self.chain.links()?;
         let is_before = |link: &Link| self.chain.is_older(link.number, at.open.link.number);
         match links.iter().position(|link| link.id == at.open.link.id) {
@@ -274,7 +275,7 @@ impl Search {
         Ok(false)
     }
 
-    /// Up to where a file has rows.
+    /// The end of the rows of a file.
     fn end(&self, open: &OpenLink) -> io::Result<u64> {
         let readable = self.horizon.readable(open.file.as_ref(), open.link.id)?;
         if open.link.is_live {

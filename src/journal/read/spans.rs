@@ -1,4 +1,5 @@
-//! Which bytes of a log are one row: the record of a request with its outcome, or a record alone.
+//! Splits the bytes of a log into rows: the record of a request with its outcome, or a single
+//! record.
 
 use memchr::memchr_iter;
 
@@ -6,26 +7,26 @@ use crate::journal::Log;
 use crate::journal::read::records::{Found, Records, title};
 use crate::journal::record::{DUPLICATE, SUCCEED};
 
-/// Where the event of a record in JSON is: nothing that a peer chose precedes it.
+/// Precedes the event in a JSON record. Nothing before it was chosen by a peer.
 const JSON_EVENT: &[u8] = b",\"event\":\"";
-/// How far into a record that is at most.
+/// The largest offset of the event in a record.
 const JSON_EVENT_WITHIN: usize = 256;
 
 /// The bytes of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub start: usize,
-    /// Where its last record begins: that of the outcome, or the only one.
+    /// Where its last record begins: the outcome, or the only record.
     pub last: usize,
     pub end: usize,
 }
 
-/// What follows the bytes that are split.
+/// What follows the bytes to split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Perhaps more of the same record, or the outcome of its request.
+    /// Possibly the rest of the same record, or the outcome of its request.
     Unknown,
-    /// Another row, or nothing ever.
+    /// The beginning of another row, or nothing any more.
     Other,
 }
 
@@ -33,13 +34,14 @@ pub(super) enum Next {
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Split {
     pub spans: Vec<Span>,
-    /// Up to here all is known: what is behind waits for what follows.
+    /// The end of what could be split. The bytes after it must be read again together with what
+    /// follows.
     pub end: usize,
-    /// Bytes before that which belong to no record.
+    /// The number of bytes before that which belong to no record.
     pub damaged: usize,
 }
 
-/// The kinds of records that make a row of two.
+/// The kinds of records that can be half of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Half {
     Request,
@@ -49,8 +51,8 @@ enum Half {
 
 /// Splits bytes that begin where a record begins.
 ///
-/// While it is not known what follows, nothing is decided by it: a line that has not ended, as that
-/// of a header named "time" in JSON, may look like damage with a record in the middle.
+/// As long as it is not known what follows, the last line decides nothing: an unfinished line, such
+/// as that of a header named "time" in JSON, may look like damage with a record in its middle.
 pub(super) fn split(bytes: &[u8], next: Next) -> Split {
     let bytes = match next {
         Next::Unknown => whole_lines(bytes),
@@ -60,7 +62,7 @@ pub(super) fn split(bytes: &[u8], next: Next) -> Split {
     let mut split = Split::default();
     let mut request = None;
     let mut at = 0_usize;
-    // Reading memory cannot fail.
+    // Reading from memory cannot fail.
     while let Ok(found) = records.read() {
         let (length, half) = match found {
             Found::Whole(record) => (record.len(), Some(half(record))),
@@ -96,7 +98,7 @@ pub(super) fn split(bytes: &[u8], next: Next) -> Split {
 }
 
 impl Split {
-    /// A request whose outcome is missing: a crash came between, or a write failed.
+    /// Adds a request whose outcome is missing, because of a crash or a failed write.
     fn alone(&mut self, request: &mut Option<usize>, end: usize) {
         self.spans.extend(request.take().map(|start| Span {
             start,
@@ -111,7 +113,7 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or_default()
 }
 
-/// Whether damage ends in the middle of the last line: the line behind it decides whether a record
+/// Whether damage ends in the middle of the last line. The line after it decides whether a record
 /// begins there.
 fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
     let end = at.saturating_add(length);
@@ -121,9 +123,9 @@ fn is_last_line(bytes: &[u8], at: usize, length: usize) -> bool {
         && memchr::memchr(b'\n', rest).is_none_or(|place| place.saturating_add(1) == rest.len())
 }
 
-/// The places where a record is certain to begin, whatever precedes: in text only a record begins
-/// with a bracket at the margin, and in JSON each line is one. `is_begin`: the bytes are those at
-/// the beginning of a file, where reading begins whatever is there.
+/// The offsets at which a record certainly begins, whatever precedes it: in text only a record
+/// begins with a bracket at the start of a line, and in JSON every line is a record. `is_begin`
+/// says that the bytes are the beginning of a file, where reading begins in any case.
 pub(super) fn boundaries(bytes: &[u8], is_begin: bool) -> Vec<usize> {
     let begins = |place: usize| matches!(bytes.get(place), Some(b'[' | b'{'));
     let first = (is_begin && !bytes.is_empty()).then_some(0);
@@ -139,15 +141,15 @@ pub(super) fn first_record(bytes: &[u8]) -> &[u8] {
     next.and_then(|end| bytes.get(..end)).unwrap_or(bytes)
 }
 
-/// The last of [`boundaries`].
+/// The last offset of [`boundaries`].
 pub(super) fn last_boundary(bytes: &[u8]) -> Option<usize> {
     memchr::memrchr_iter(b'\n', bytes)
         .map(|place| place.saturating_add(1))
         .find(|place| matches!(bytes.get(*place), Some(b'[' | b'{')))
 }
 
-/// The first place in a block, but not its beginning, where a row is certain to begin: a record
-/// begins, and it is not the outcome of the request before it.
+/// The first offset in a block, except 0, at which a row certainly begins: where a record begins
+/// that is not the outcome of the request before it.
 pub(super) fn row_begin(bytes: &[u8]) -> Option<usize> {
     let places = boundaries(bytes, false);
     places.windows(2).find_map(|pair| {
@@ -158,8 +160,7 @@ pub(super) fn row_begin(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether these bytes, which begin where a record begins, end with a request whose outcome may
-/// follow.
+/// Whether bytes that begin with a record end with a request whose outcome may follow.
 fn ends_with_request(bytes: &[u8]) -> bool {
     let last = split(bytes, Next::Other).spans.last().copied();
     last.filter(|last| last.end == bytes.len())
@@ -167,7 +168,7 @@ fn ends_with_request(bytes: &[u8]) -> bool {
         .is_some_and(|record| half(record) == Half::Request)
 }
 
-/// Whether a record is the outcome of a request before it.
+/// Whether a record is the outcome of the request before it.
 fn is_outcome(record: &[u8]) -> bool {
     half(record) == Half::Outcome
 }

@@ -1,4 +1,5 @@
-//! Where a follower starts, and where it goes on if what it has read is no longer in the log.
+//! Finds where a follower starts, and where it continues if what it has read is no longer in the
+//! log.
 
 use std::io;
 
@@ -9,10 +10,11 @@ use crate::journal::read::position::Position;
 use crate::journal::read::trail::Trail;
 
 impl Follower {
-    /// Goes to where it starts, if it has not yet: what is written after that comes behind it.
+    /// Goes to its starting position, unless it has one, so that it returns all rows written from
+    /// now on.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn go_to_start(&mut self) -> io::Result<()> {
         if self.at.is_none() {
             self.begin()?;
@@ -20,7 +22,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Goes to where it starts. Returns whether there is a file to read.
+    /// Goes to its starting position. Returns whether there is a file to read.
     pub(super) fn begin(&mut self) -> io::Result<bool> {
         let start = self.start.clone();
         let delivered = match &start {
@@ -54,13 +56,13 @@ impl Follower {
         Ok(is_begun)
     }
 
-    /// What precedes its place is not there any more: goes on at the last place before it that is.
+    /// Goes back to the newest position whose preceding bytes are unchanged.
     pub(super) fn go_back(&mut self) -> io::Result<bool> {
         self.find_again()
     }
 
-    /// Goes to the newest place of the trail that is still in the log, or else to the oldest file
-    /// that has nothing of what was read.
+    /// Goes to the newest position of the trail that is still in the log, or otherwise to the
+    /// oldest file with nothing that was read.
     fn find_again(&mut self) -> io::Result<bool> {
         let left = self.file_id();
         let newest = self.trail.newest();
@@ -69,7 +71,7 @@ impl Follower {
                 continue;
             };
             if left.is_some_and(|left| left != open.link.id) {
-                // Somebody copied the file and cut it. What came into it between the two is lost.
+                // Somebody copied the file and truncated it. Rows written between the two are lost.
                 self.miss();
             }
             if let Some(newest) = newest.filter(|newest| *newest != place) {

@@ -1,5 +1,5 @@
-//! Which file follows one that is no longer written, and whether another one may have been between
-//! them.
+//! Finds the file that follows one that is no longer written, and whether another one may have been
+//! between them.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,28 +7,29 @@ use std::path::PathBuf;
 use crate::disk::FileId;
 use crate::journal::read::chain::{Chain, Link, OpenLink};
 
-/// What was there when a file was opened, to tell what came later.
+/// The files that existed when a file was opened, to recognise those created later.
 pub(super) struct Successor {
     /// The files that are older than it.
     older: Vec<FileId>,
-    /// Names without a number.
+    /// The files without a number.
     unnumbered: Vec<PathBuf>,
 }
 
 /// The file that follows.
 pub(super) struct NextFile {
     pub link: Link,
-    /// The name of the file before it, if that is known.
+    /// The name of the previous file, if it is known.
     pub old_name: Option<PathBuf>,
-    /// Whether no file was between them.
+    /// Whether it is certain that no file was between them.
     pub is_certain: bool,
 }
 
 impl Successor {
-    /// What is there now.
+    /// Records the files that exist now.
     pub(super) fn of(chain: &Chain, link: &Link) -> io::Result<Self> {
         let links = chain.links()?;
-        // One that is not among them is a copy, or was moved away: only the live one follows it.
+        // If the file is not listed, it is a copy or was moved away, and only the live file can
+        // follow it.
         let older = links
             .iter()
             .take_while(|other| other.id != link.id && !other.is_live);
@@ -38,9 +39,9 @@ impl Successor {
         })
     }
 
-    /// Whether a file has come since under a name without a number that may have rows which no
-    /// other file has: it was moved there, or copied before somebody cut it. A mere copy is the
-    /// beginning of a file that is still there, and so is the one that was `left` itself.
+    /// Whether a file without a number was created since and may have rows that no other file has,
+    /// because it was moved there, or copied before somebody truncated it. A mere copy is a prefix
+    /// of a file that still exists, and so is `left` itself.
     fn has_strangers(&self, chain: &Chain, left: &OpenLink, links: &[Link]) -> io::Result<bool> {
         for path in chain.unnumbered()? {
             if !self.unnumbered.contains(&path) && !chain.is_beginning(&path, left, links)? {
@@ -50,7 +51,7 @@ impl Successor {
         Ok(false)
     }
 
-    /// What was there when a consumer saved its state.
+    /// Replaces the files without a number by those that existed when a consumer saved its state.
     pub(super) fn saved(&mut self, unnumbered: Vec<PathBuf>) {
         self.unnumbered = unnumbered;
     }
@@ -59,12 +60,12 @@ impl Successor {
         &self.unnumbered
     }
 
-    /// The file that follows `left`; `None` while that is the one that is written.
+    /// The file that follows `left`. `None` as long as `left` is the live file.
     pub(super) fn find(&self, chain: &Chain, left: &OpenLink) -> io::Result<Option<NextFile>> {
         let link = &left.link;
         match chain.live_id()? {
             Some(live) if live != link.id => {}
-            // Between two steps of a rotation there is none.
+            // Between two steps of a rotation there is no live file.
             Some(_) | None => return Ok(None),
         }
         let links = chain.links()?;
@@ -81,7 +82,7 @@ impl Successor {
         }))
     }
 
-    /// The file was deleted or packed, or has a name without a number.
+    /// Finds the next file after one that was deleted or compressed, or whose name has no number.
     fn after_one_without_number(
         &self,
         chain: &Chain,
@@ -95,8 +96,8 @@ impl Successor {
         let Some(next) = links.into_iter().find(younger) else {
             return Ok(None);
         };
-        // If it never got its number the next file has it, unless another one in between was moved
-        // to a name as well.
+        // If the file never got its number, the next one has it now, unless a third one in between
+        // was moved to a name without a number.
         let is_certain = chain.is_next(link.number, next.number)
             || (link.is_live && link.number == next.number && !has_strangers);
         Ok(Some(NextFile {

@@ -1,4 +1,5 @@
-//! Following and searching against the plain reading of the same files, whatever is in them.
+//! Compares following and searching with a plain forward reading of the same files, for arbitrary
+//! contents.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -22,7 +23,7 @@ use crate::journal::{Log, Names, Numbering};
 
 const ALL: Budget = Budget::UNBOUNDED;
 
-/// The files of a port in a directory of their own.
+/// The files of a port, in a temporary directory.
 struct Dir {
     dir: tempfile::TempDir,
     names: Names,
@@ -81,7 +82,7 @@ impl Dir {
     }
 }
 
-/// Everything, also what is no answer to a push.
+/// A filter that selects everything, including records that answer no push.
 fn all() -> Filter {
     Filter {
         all: true,
@@ -105,7 +106,7 @@ fn attribute(name: &str, value: &str) -> String {
     format!("{name:<30}: {}\n", value.replace('\n', "\n    "))
 }
 
-/// A push as `serve` logs it, in text; `id` is that of the message.
+/// A push as `serve` logs it in text. `id` is the message id.
 fn pushed(id: u32, message: &str) -> String {
     format!(
         "{}{}",
@@ -156,7 +157,7 @@ fn started() -> &'static str {
     "[2026-11-24 18:40:36] [root] [INFO] [serve.rs:1] [1] Start Endpoint! x\n\n"
 }
 
-/// A piece of a log: records of every kind, in both forms, with hostile texts in them, and damage.
+/// A part of a log: records of every kind in both formats, with hostile texts in them, and damage.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let text = prop_oneof![
         "[a-z王é \"\\\\]{0,20}",
@@ -180,7 +181,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Pieces, the last of which may be cut short.
+/// Several parts, the last of which may be truncated.
 fn log() -> impl Strategy<Value = Vec<u8>> {
     (proptest::collection::vec(piece(), 0..12), 0_usize..60).prop_map(|(pieces, cut)| {
         let mut log = pieces.concat();
@@ -222,13 +223,13 @@ proptest! {
             let Lookup::Found(there) = there else { panic!("{:?} is gone", row.position) };
             prop_assert_eq!(&there.raw, &row.raw);
         }
-        // With a needle those of them that have it.
+        // With a needle, only the rows that contain it are found.
         let filter = Filter { contains: vec![needle], ..all() };
         let (with_needle, _) = raw(&mut dir.search(filter.clone(), block_bytes), &ALL);
         let rows_with_it = page.rows.iter().filter(|row| filter.matches(row));
         let wanted: Vec<Vec<u8>> = rows_with_it.map(|row| row.raw.clone()).collect();
         prop_assert_eq!(with_needle, wanted);
-        // Page by page, each from the cursor of the one before.
+        // Search page by page, each page from the position where the previous one ended.
         let mut paged = Vec::new();
         let mut start = SearchStart::Newest;
         loop {
@@ -258,7 +259,7 @@ proptest! {
         let mut turn = 0;
         for (index, log) in logs.iter().enumerate() {
             let is_live = index + 1 == logs.len();
-            // A file is left once there is something in the next one.
+            // A file is left only once the next one has a record.
             let start = started();
             let log = [start.as_bytes(), log].concat();
             let log = &log;
@@ -293,7 +294,7 @@ proptest! {
     }
 }
 
-/// Reads to the end; every row must be new, and none missing.
+/// Reads to the end. Each row must be new, and none may be missing.
 fn drain(follower: &mut Follower, found: &mut Vec<Vec<u8>>) {
     loop {
         let polled = follower.poll().unwrap();
@@ -315,11 +316,11 @@ fn drain(follower: &mut Follower, found: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// What a follower meets until it is at the end: `M1` for a row, `M1?` for one that may have come
-/// before, `missed`, `damaged 4`, and `> NAME` for a file that it goes on in.
+/// What a follower returns until it is at the end: `M1` for a row, `M1?` for one that may be
+/// repeated, `missed`, `damaged 4`, and `> NAME` when it continues in a file.
 fn met(follower: &mut Follower) -> Vec<String> {
     let mut met = Vec::new();
-    // At the end a file may have been found again, so it is asked once more.
+    // A first poll at the end may only have found the file again, so poll once more.
     let mut ends = 0;
     while ends < 2 {
         let polled = follower.poll().unwrap();
@@ -344,7 +345,7 @@ fn name(path: &Path) -> &str {
     name.strip_prefix("endpoint_log.80").unwrap()
 }
 
-/// Follows from where another one was, as after a restart.
+/// Continues from the state of another follower, as after a restart.
 fn resume(dir: &Dir, follower: &Follower) -> Follower {
     let trail = follower.trail();
     dir.follow(Start::Saved(Saved {
@@ -371,7 +372,7 @@ fn a_follower_goes_through_files_that_were_rotated_while_nobody_looked() {
         push(&dir, id..=id);
         dir.rotate();
     }
-    // The live one is empty, so the one before it may still be written.
+    // The live file is empty, so the file before it may still be written to.
     let expected = ["M4", "> .2", "M5", "> .3", "M6"];
     let mut restarted = resume(&dir, &follower);
     assert_eq!(met(&mut restarted), expected);
@@ -393,7 +394,7 @@ fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reporte
     fs::rename(dir.live(), dir.path("endpoint_log.80-a")).unwrap();
     push(&dir, 3..=3);
     assert_eq!(met(&mut follower), ["M2", "> ", "M3"]);
-    // Twice while nobody looked.
+    // Rotated twice without a poll in between.
     let mut restarted = resume(&dir, &follower);
     for (end, id) in [("-b", 4), ("-c", 5)] {
         push(&dir, id..=id);
@@ -402,7 +403,7 @@ fn a_file_that_somebody_renamed_is_read_to_its_end_and_one_in_between_is_reporte
     }
     push(&dir, 6..=6);
     assert_eq!(met(&mut follower), ["M4", "> ", "missed", "M6"]);
-    // One that starts now finds its file by the landmark, and cannot know more either.
+    // A follower started now finds its file by the landmark, and cannot know more either.
     assert_eq!(met(&mut restarted), ["M4", "> ", "missed", "M6"]);
 }
 
@@ -425,7 +426,7 @@ fn a_number_that_is_missing_between_two_files_is_reported() {
     let expected = ["M2", "> .3", "missed", "M4", "> ", "M5"];
     assert_eq!(met(&mut resume(&dir, &follower)), expected);
     assert_eq!(met(&mut follower), expected);
-    // Its own is gone before it starts again: the rest begins with the next one there is.
+    // Its file is deleted before it starts again, so it continues with the next one.
     let dir = Dir::new();
     push(&dir, 1..=1);
     let mut follower = dir.follow(Start::Oldest);
@@ -434,7 +435,7 @@ fn a_number_that_is_missing_between_two_files_is_reported() {
     push(&dir, 2..=2);
     fs::remove_file(dir.names.rotated(Log::Endpoint, 1)).unwrap();
     assert_eq!(met(&mut resume(&dir, &follower)), ["missed", "M2"]);
-    // One that has the deleted file open has lost nothing.
+    // A follower that has the deleted file open has lost nothing.
     assert_eq!(met(&mut follower), ["> ", "M2"]);
 }
 
@@ -449,11 +450,11 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     fs::copy(dir.live(), dir.path("endpoint_log.80.copy")).unwrap();
     fs::write(dir.live(), "").unwrap();
     push(&dir, 8..=8);
-    // What came between the copy and the cut nobody has.
+    // Rows written between the copy and the truncation are lost.
     let expected = ["missed", "M6", "M7", "> ", "missed", "M8"];
     assert_eq!(met(&mut follower), expected);
     drop(restarted);
-    // The file has grown beyond the place since, and only the landmark tells.
+    // The file has grown beyond the position since, so only the landmark shows the change.
     let dir = Dir::new();
     push(&dir, 1..=1);
     let mut follower = dir.follow(Start::Oldest);
@@ -469,7 +470,7 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     };
     assert_eq!(met(&mut restarted), expected(&["> ", "missed"]));
     assert_eq!(met(&mut follower), expected(&["> ", "missed"]));
-    // A copy of a file that goes on is no gap, nor is what was there before.
+    // A copy of a file that continues is no gap, and neither is a file that existed before.
     let dir = Dir::new();
     push(&dir, 1..=1);
     fs::write(dir.path("endpoint_log.80.old"), "of somebody").unwrap();
@@ -492,7 +493,7 @@ fn a_log_that_somebody_copied_and_cut_is_read_on_in_the_copy() {
     for mut follower in [resume(&dir, &follower), follower] {
         assert_eq!(met(&mut follower), ["M2", "M3", "> ", "M4", "M5"]);
     }
-    // A copy of a file that a follower had not begun says that there may have been more in it.
+    // A copy of a file that the follower had not begun to read may have had more rows.
     let dir = Dir::new();
     push(&dir, 1..=1);
     let mut follower = dir.follow(Start::Oldest);
@@ -517,14 +518,14 @@ fn what_was_cut_back_is_read_again_from_the_last_common_row_and_says_so() {
     let delivered = follower.trail()[0];
     push(&dir, 41..=41);
     assert_eq!(met(&mut follower), ["M41"]);
-    // A write that failed is cut back, and another one takes its place.
+    // A failed write is cut off, and another one takes its place.
     for mut follower in [resume(&dir, &follower), follower] {
         let file = fs::OpenOptions::new().write(true).open(dir.live());
         file.unwrap().set_len(len).unwrap();
         push(&dir, 42..=44);
         assert_eq!(met(&mut follower), ["M42?", "M43", "M44"]);
     }
-    // A follower that was killed says of what it may have given out that it did.
+    // A follower that was killed marks the rows that it may have returned.
     let saved = Saved {
         trail: vec![look_up_end(&dir, 38)],
         delivered: Some(delivered),
@@ -534,7 +535,7 @@ fn what_was_cut_back_is_read_again_from_the_last_common_row_and_says_so() {
     assert_eq!(met, ["M39?", "M40?", "M42", "M43", "M44"]);
 }
 
-/// The place behind the row of a push.
+/// The position after the row of a push.
 fn look_up_end(dir: &Dir, id: u32) -> Position {
     let filter = Filter {
         message_ids: vec![format!("M{}", id + 1)],
@@ -617,7 +618,7 @@ fn a_search_stops_where_its_budget_ends_and_a_cursor_that_is_gone_says_so() {
         let start = SearchStart::Before(position);
         Search::new(dir.chain(), Horizon::FileEnd, all(), start).unwrap()
     };
-    // It is the same row under another name.
+    // The same row under another file name.
     dir.rotate();
     let rest = begin(next).unwrap().page(&ALL, |_| false).unwrap();
     assert_eq!(rest.rows.len() + page.rows.len(), 100);
@@ -625,7 +626,7 @@ fn a_search_stops_where_its_budget_ends_and_a_cursor_that_is_gone_says_so() {
     assert!(begin(next).is_none());
     let gone = look_up(&dir.chain(), &Horizon::FileEnd, &next).unwrap();
     assert!(matches!(gone, Lookup::Gone));
-    // Nothing precedes the beginning of a file, so that is in the file of its number alone.
+    // Offset 0 is preceded by no bytes, so only the file's number identifies the file.
     let file = RealDisk
         .open(&dir.names.rotated(Log::Endpoint, 1), Open::Read)
         .unwrap();
@@ -656,7 +657,7 @@ fn every_kind_of_record_is_the_same_row_in_text_and_in_json() {
         };
         assert_eq!(without_time(text), without_time(json));
         assert_eq!(text.labels, json.labels);
-        // A text log has whole seconds.
+        // Times in a text log are whole seconds.
         let local = |row: &crate::journal::Row| {
             let local = row.time().unwrap().local();
             local.strftime("%F %T").to_string()
@@ -708,7 +709,7 @@ fn what_a_refused_request_says_of_itself_is_a_claim() {
     assert_eq!(labels, [claim]);
 }
 
-/// The row of a push at an hour of 2026, the first being 0.
+/// The row of a push in hour `hour` of 2026, counted from 0.
 fn pushed_at(hour: i64, id: u32, message: &str) -> String {
     let begin: jiff::civil::DateTime = "2026-01-01T00:00:00".parse().unwrap();
     let at = begin + jiff::SignedDuration::from_hours(hour);
@@ -719,7 +720,7 @@ fn pushed_at(hour: i64, id: u32, message: &str) -> String {
 #[test]
 fn a_range_of_times_is_found_without_reading_all_that_is_newer() {
     let dir = Dir::new();
-    // An hour each, three files of 500 and one that is written.
+    // One row for each hour, in three files of 500 and a live one.
     let write = |from: u32, to: u32| {
         let rows = (from..to).map(|id| pushed_at(i64::from(id), id, &"m".repeat(3000)));
         dir.append(rows.collect::<String>().as_bytes());
@@ -756,7 +757,7 @@ fn a_range_of_times_is_found_without_reading_all_that_is_newer() {
         let expected = (since..until.min(1600)).rev().map(|id| format!("M{id}"));
         let expected: Vec<_> = expected.collect();
         assert_eq!(found, expected, "{since} to {until}");
-        // The range itself, its margin, and what a bisection is not sure of.
+        // The range, its margin, and the windows of the bisection.
         let most = 700_000 + (until.min(1600) - since.min(1600)).unsigned_abs() * 8000;
         let read = search.bytes_read();
         assert!(read <= most, "{since} to {until}: {read}");
@@ -786,7 +787,7 @@ fn every_needle_must_be_there_and_the_progress_counts_what_is_newer() {
     assert_eq!(find(&["Needle"]), ["M31"]);
     assert_eq!(find(&["needle", "there"]), ["M32"]);
     assert_eq!(find(&["needle", "absent"]), [""; 0]);
-    // A text that no needle can be made of excludes nothing.
+    // A text without a needle excludes nothing.
     assert_eq!(find(&["needle", "\n"]), ["M32", "M31"]);
     let newest = newest(&dir.chain(), &Horizon::FileEnd).unwrap().unwrap();
     dir.append(pushed(33, "later").as_bytes());

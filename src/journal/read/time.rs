@@ -1,4 +1,4 @@
-//! The time of a record: whole seconds and local in text, with an offset in JSON.
+//! The time of a record: whole seconds of local time in text, with an offset in JSON.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
 
-/// When a record was made.
+/// When a record was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordTime {
     local: DateTime,
-    /// Unknown in text: the zone of the reader decides.
+    /// `None` in text logs, where the reader has to know the zone.
     offset: Option<Offset>,
 }
 
 impl RecordTime {
-    /// That of a record in text: `2026-11-24 18:40:36`.
+    /// Parses the time of a text record: `2026-11-24 18:40:36`.
     #[must_use]
     pub fn of_text(text: &str) -> Option<Self> {
         let local = DateTime::strptime("%Y-%m-%d %H:%M:%S", text).ok()?;
@@ -26,7 +26,7 @@ impl RecordTime {
         })
     }
 
-    /// That of a record in JSON: `2026-11-24T18:40:36+08:00`.
+    /// Parses the time of a JSON record: `2026-11-24T18:40:36+08:00`.
     pub(super) fn of_json(text: &str) -> Option<Self> {
         let pieces = Pieces::parse(text).ok()?;
         Some(Self {
@@ -35,8 +35,8 @@ impl RecordTime {
         })
     }
 
-    /// The first and the last moment that this may be: they differ only for a time without an
-    /// offset that comes twice, or not at all, because the clocks of the zone change.
+    /// The first and the last time that this may be. They differ only without an offset, for a
+    /// local time that occurs twice or never because the clocks of the zone change.
     #[must_use]
     pub fn moments(&self, zone: &TimeZone) -> Option<(Timestamp, Timestamp)> {
         if let Some(offset) = self.offset {
@@ -48,13 +48,13 @@ impl RecordTime {
         Some((one.min(other), one.max(other)))
     }
 
-    /// Local time, as a person reads it: that of the record, whatever the zone of the reader.
+    /// The local time of the record, whatever the zone of the reader.
     #[must_use]
     pub fn local(&self) -> DateTime {
         self.local
     }
 
-    /// With the offset of the record or, if it has none, that of a zone.
+    /// Formats it with the offset of the record or, if it has none, of `zone`.
     #[must_use]
     pub fn rfc3339(&self, zone: &TimeZone) -> String {
         let offset = self.offset.or_else(|| {
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(json.to_string(), "2026-11-24 18:40:36");
         let fine = RecordTime::of_json("2026-11-24T18:40:36.512-03:30").unwrap();
         assert_eq!(fine.rfc3339(&zone), "2026-11-24T18:40:36.512-03:30");
-        // Summer time ends: 02:30 comes twice. It begins: 02:30 does not come.
+        // Summer time ends: 02:30 occurs twice. It begins: 02:30 does not occur.
         for twice in ["2026-10-25 02:30:00", "2026-03-29 02:30:00"] {
             let (first, last) = RecordTime::of_text(twice).unwrap().moments(&zone).unwrap();
             assert_eq!(last.as_second() - first.as_second(), 3600, "{twice}");

@@ -1,26 +1,28 @@
-//! The way that a follower came: its place, and places before it, further and further apart.
+//! The positions that a follower has passed: its current one, and earlier ones at increasing
+//! distances.
 //!
-//! If what was read is no longer in the log, because a write that failed was cut back or somebody
-//! cut the file, reading goes on at the last place that still is. So records may come twice and
-//! none is skipped.
+//! If what was read is no longer in the log, because a failed write was cut off or somebody
+//! truncated the file, reading continues at the newest position that still is. So records may be
+//! returned twice, and none is skipped.
 
 use crate::journal::read::position::Position;
 
-/// Places in each span of distances: so that there is one near its beginning, also as they age.
+/// How many positions are kept in each range of distances. With two there is always one near the
+/// beginning of the range, even as they move to the next.
 const PER_SPAN: usize = 2;
-/// How many places are kept.
+/// The most positions that are kept.
 const PLACES_MAX: usize = 40;
 
-/// Places with the number of bytes that were read before each, the newest first.
+/// Positions, each with the number of bytes read before it, newest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trail {
     places: Vec<(u64, Position)>,
 }
 
 impl Trail {
-    /// The trail that was saved, the newest place first.
+    /// The trail from saved positions, newest first.
     pub(super) fn saved(places: &[Position]) -> Self {
-        // How far they are apart is not saved: they thin out as reading goes on.
+        // Their distances are not saved. They thin out as reading continues.
         let places = places.iter().take(PLACES_MAX);
         Self {
             places: places.map(|place| (0, *place)).collect(),
@@ -35,12 +37,12 @@ impl Trail {
         self.places.iter().map(|(_, place)| *place).collect()
     }
 
-    /// Reading has gone on by so many bytes, up to here.
+    /// Adds a position after `bytes` more bytes were read.
     pub(super) fn advance(&mut self, bytes: u64, place: Position) {
         let read = self.places.first().map_or(0, |(read, _)| *read);
         let read = read.saturating_add(bytes);
         self.places.insert(0, (read, place));
-        // Spans of distances, each four times as long as the one before.
+        // Each range of distances is four times as long as the one before.
         let span = |(there, _): &(u64, Position)| {
             let distance = read.saturating_sub(*there);
             distance
@@ -53,7 +55,8 @@ impl Trail {
                 .iter()
                 .filter(|known| span(known) == span(place))
                 .count();
-            // Of a span that is full the oldest stays, which is the next to leave it.
+            // Of a full range keep the oldest, which is the next one to move to the following
+            // range.
             let is_last = self
                 .places
                 .get(index.saturating_add(1))
@@ -66,7 +69,7 @@ impl Trail {
         self.places = kept;
     }
 
-    /// Goes back to a place, which is the newest from now on.
+    /// Goes back to a position, which becomes the newest.
     pub(super) fn go_back(&mut self, place: &Position) {
         if let Some(at) = self.places.iter().position(|(_, known)| known == place) {
             self.places.drain(..at);
@@ -82,7 +85,7 @@ mod tests {
         format!("1-{offset}-0").parse().unwrap()
     }
 
-    /// Offsets without the digits that base 62 has besides ours.
+    /// Offsets that base 62 writes with decimal digits only.
     fn offsets(trail: &Trail) -> Vec<u64> {
         let text = |place: &Position| place.to_string();
         let offset = |text: String| text.split('-').nth(1).unwrap().parse().unwrap();

@@ -1,54 +1,54 @@
-//! What was found in one file: counts, times, and what is wrong.
+//! The result of checking one file: counts, times and problems.
 
 use std::collections::BTreeMap;
 
 use crate::journal::read::parsed::{Kind, Parsed};
 
-/// Records are made up to this long before they are written, side by side: the times of two may be
-/// that much out of order.
+/// Records are built in parallel up to this long before they are written, so the times of two
+/// records may be out of order by that much, in seconds.
 const DISORDER_SECONDS: i64 = 10;
-/// The same in minutes.
+/// The same in whole minutes.
 const DISORDER_MINUTES: i64 = 1;
-/// Problems that are reported of one file.
+/// The most problems that are reported for one file.
 pub(super) const PROBLEMS_MAX: usize = 20;
 
-/// What was found in one file.
+/// The result of checking one file.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Records, or lines, whole or damaged.
+    /// The number of records or lines, complete or damaged.
     pub records: u64,
-    /// Those that say that a notification was accepted; in the access log the lines with 201.
+    /// Records that accept a notification; in the access log, lines with 201.
     pub accepted: u64,
-    /// Those that say that it was on disk already.
+    /// Records of notifications that were on disk already.
     pub duplicates: u64,
-    /// Those that say that it was refused by mistake and taken back.
+    /// Records of notifications that were refused by mistake and recovered.
     pub recovered: u64,
-    /// Requests without their outcome before a start or at the end: a crash cut it off before it
-    /// was acknowledged.
+    /// Requests without an outcome, before a start or at the end: a crash cut it off before the
+    /// request was acknowledged.
     pub without_outcome: u64,
-    /// How often the time goes back: a clock that was set, or the end of summer time.
+    /// How many times the time goes back: a clock was set, or summer time ended.
     pub set_back: u64,
-    /// What is wrong: where it begins, and what it is. The first few.
+    /// The first problems: the offset and the description.
     pub problems: Vec<(u64, String)>,
-    /// All that is wrong.
+    /// The number of all problems.
     pub problems_count: u64,
-    /// Bytes of an unfinished record at the end.
+    /// The number of bytes of an incomplete record at the end.
     pub torn_bytes: u64,
-    /// How long the file was, in bytes.
+    /// The length of the file, in bytes.
     pub len: u64,
-    /// Accepted notifications and duplicates, each answered 201, by the minute of their records:
-    /// minutes since 1970, UTC in JSON and local in text. Both logs give the records of one push
-    /// the same time, so what one lacks shows here.
+    /// The number of 201 answers, for accepted notifications and duplicates, by the minute of their
+    /// records since 1970: UTC in JSON, local time in text. Both logs give the records of a push
+    /// the same time, so a minute shows what one of them lacks.
     pub acknowledged: BTreeMap<i64, u64>,
-    /// The minutes of the first record and of the latest one.
+    /// The minutes of the first and of the latest record.
     pub minutes: Option<(i64, i64)>,
-    /// Whether a minute is earlier than one before it, by more than the disorder of records: a
-    /// clock was set back, summer time ended, or the zone or the format became another one. Records
-    /// of different minutes then look alike.
+    /// Whether a minute is earlier than one before it by more than the disorder of records: a clock
+    /// was set back, summer time ended, or the zone or the format has changed. Records of different
+    /// minutes then cannot be told apart.
     pub goes_back: bool,
-    /// Whether the first record is that of a start.
+    /// Whether the first record is a start.
     pub begins_with_start: bool,
-    /// The offset of a last request whose outcome does not follow before the file ends.
+    /// The offset of the last request, if the file ends before its outcome.
     pub(super) pending_request: Option<u64>,
 }
 
@@ -59,8 +59,8 @@ pub fn goes_back(latest: i64, minute: i64) -> bool {
 }
 
 impl Verdict {
-    /// Takes a file as finished, which a rotated one is: what its end lacks is damage, not a record
-    /// on its way.
+    /// Treats the file as finished, as a rotated one is: an incomplete end is then damage rather
+    /// than a record being written.
     pub fn finish(&mut self) {
         if let Some(request) = self.pending_request.take() {
             self.without_outcome = self.without_outcome.saturating_sub(1);
@@ -107,7 +107,8 @@ impl Verdict {
         *last_time = Some(seen.seconds);
     }
 
-    /// Problems at the end of a run are found after later ones, so more are kept than are reported.
+    /// Keeps more problems than are reported, because those at the end of a run are found after
+    /// later ones.
     pub(super) fn complain(&mut self, offset: u64, problem: String) {
         self.problems_count = self.problems_count.saturating_add(1);
         if self.problems.len() < PROBLEMS_MAX.saturating_mul(2) {

@@ -1,8 +1,8 @@
-//! Whether a log is as it was written: every record whole, and the times in order.
+//! Verifies a log: every record must be complete, and the times in order.
 //!
-//! There are no checksums, so a byte that became another is seen only where it breaks the form: NUL
-//! and other control characters, what is not UTF-8, a missing end, a request without its outcome or
-//! the reverse. A changed letter is not.
+//! There are no checksums, so a changed byte is found only if it breaks the format: NUL and other
+//! control characters, invalid UTF-8, a missing end, a request without its outcome or the reverse.
+//! A changed letter is not found.
 
 use std::io::{self, BufRead};
 
@@ -11,10 +11,10 @@ use crate::journal::read::parsed::{Kind, parse};
 use crate::journal::read::records::{Found, Records};
 use crate::journal::read::verdict::{PROBLEMS_MAX, Verdict};
 
-/// Reads one file from its beginning to its end.
+/// Verifies one file from its beginning to its end.
 ///
 /// # Errors
-/// The disk's.
+/// The file cannot be read.
 pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
     let mut records = Records::new(log, input);
     let mut verdict = Verdict::default();
@@ -55,15 +55,15 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
     Ok(verdict)
 }
 
-/// The two records of a push are next to each other, unless `logs.request` is off. That may change
-/// from one run of `serve` to the next, so an outcome alone counts only if the same run has logged
-/// requests.
+/// Checks that the two records of each push are adjacent, unless `logs.request` is off. That may
+/// change between two runs of `serve`, so an outcome without a request is a problem only if the
+/// same run has logged requests.
 #[derive(Default)]
 struct Pairs {
     last: Before,
     /// Whether this run logs requests.
     has_requests: bool,
-    /// Outcomes of this run without their request.
+    /// The offsets of outcomes of this run without their request.
     alone: Vec<u64>,
 }
 
@@ -72,9 +72,9 @@ struct Pairs {
 enum Before {
     #[default]
     Other,
-    /// A request that begins here.
+    /// A request that begins at this offset.
     Request(u64),
-    /// What may have been anything.
+    /// Damage, which may have been anything.
     Damage,
 }
 
@@ -240,14 +240,14 @@ mod tests {
             ([REQUEST, pair].concat(), 1, 0),
             ([pair, done].concat(), 1, 0),
             ([again, pair, taken].concat(), 1, 0),
-            // A crash, and what comes after it.
+            // A crash, and the records after it.
             ([pair, REQUEST, start, pair].concat(), 0, 1),
             ([pair, REQUEST, taken, start, pair].concat(), 0, 1),
             ([pair, REQUEST].concat(), 0, 1),
-            // logs.request was off, and is not any more.
+            // `logs.request` was off and is on again.
             ([done, again, start, pair].concat(), 0, 0),
             ([start, pair, start, done].concat(), 0, 0),
-            // What is damaged may have been either half, and is reported once.
+            // The damaged record may have been either half, and is reported once.
             (
                 [pair, &REQUEST.replace("Peer", "Pe\0r"), done].concat(),
                 1,
