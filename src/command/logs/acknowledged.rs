@@ -1,4 +1,4 @@
-//! `--ack`: the positions that a consumer sends back on stdin, one a line.
+//! `--ack`: reads the positions that a consumer acknowledges on stdin, one on each line.
 
 use std::io::stdin;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::command::logs::source::say;
 use crate::command::logs::stop::Stop;
 use crate::journal::Position;
 
-/// How many positions may wait to be taken.
+/// The most acknowledgements that may be queued.
 const WAITING_MAX: usize = 1024;
 
-/// Positions that came back.
+/// Positions that the consumer has acknowledged.
 pub(super) struct Acknowledged {
     positions: Receiver<Position>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Acknowledged {
-    /// Reads stdin on a thread, which ends with it or with the process. The end of stdin asks to
-    /// stop: whoever acknowledges is gone.
+    /// Starts a thread that reads stdin. The thread ends with stdin or with the process. The end of
+    /// stdin also asks the command to stop, because the consumer has left.
     pub(super) fn of_stdin(stop: &Arc<Stop>) -> Self {
         let (sender, positions) = mpsc::sync_channel(WAITING_MAX);
         let is_over = Arc::new(AtomicBool::new(false));
@@ -41,12 +41,12 @@ impl Acknowledged {
         Self { positions, is_over }
     }
 
-    /// The next one that has come.
+    /// The next acknowledged position, if one has arrived.
     pub(super) fn next(&self) -> Option<Position> {
         self.positions.try_recv().ok()
     }
 
-    /// Whether no further one comes.
+    /// Whether stdin has ended, so that no further position arrives.
     pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Acquire)
     }

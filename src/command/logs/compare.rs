@@ -1,9 +1,9 @@
-//! Whether both logs have the same pushes: as many lines with 201 in the access log as outcomes in
-//! the endpoint log, minute by minute.
+//! Compares the two logs minute by minute: the access log must have as many lines with 201 as the
+//! endpoint log has outcomes.
 //!
-//! The endpoint log is written before the access line, and both have one time for each
-//! push. So a line without its outcome means that the endpoint log has lost one that was answered
-//! 201; the reverse is what a crash leaves too.
+//! The endpoint log is written before the access line, and both get the same timestamp. So a line
+//! without an outcome means that the endpoint log has lost a push that was answered 201. The
+//! reverse is also what a crash leaves.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use crate::command::counted::counted;
 use crate::journal::{Verdict, goes_back};
 
-/// A file between others was left out or is missing.
+/// A file between two others was left out or is missing.
 const GAP: &str = "a file between others was left out or is missing";
-/// The clock was set back, summer time ended, or the zone or the format is another one.
+/// The clock was set back, summer time ended, or the time zone or the format has changed.
 const GOES_BACK: &str = "the time goes back in them, so one minute of theirs may be two";
 
-/// What is known of one log, all of its files together.
+/// The contents of one log, across all its files.
 #[derive(Default)]
 pub(super) struct History {
     acknowledged: BTreeMap<i64, u64>,
@@ -29,18 +29,18 @@ pub(super) struct History {
     obstacle: Option<&'static str>,
     /// Whether the live file was read.
     has_live: bool,
-    /// Whether records came while the log was read.
+    /// Whether records were written while the log was read.
     pub(super) is_growing: bool,
 }
 
-/// How the logs compare.
+/// The result of the comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Comparison {
-    /// Minutes that both logs cover from beginning to end, and in which something was answered 201.
+    /// Minutes that both logs cover completely and in which something was answered 201.
     pub(super) minutes: u64,
-    /// Lines with 201 that no outcome in the endpoint log belongs to.
+    /// Lines with 201 that have no outcome in the endpoint log.
     pub(super) without_outcome: u64,
-    /// Outcomes that no line in the access log belongs to.
+    /// Outcomes that have no line in the access log.
     pub(super) without_line: u64,
     /// The first minute with a difference, in minutes since 1970.
     pub(super) first: Option<i64>,
@@ -49,7 +49,7 @@ pub(super) struct Comparison {
 }
 
 impl History {
-    /// Adds the next file; `number` is that of a rotated one.
+    /// Adds the next file. `number` is the number of a rotated file, and `None` for the live one.
     pub(super) fn add(&mut self, number: Option<u64>, verdict: &Verdict) {
         if let (Some(last), Some(number)) = (self.last_number, number) {
             self.obstacle = self
@@ -67,8 +67,8 @@ impl History {
         self.begins_with_start |= self.minutes.is_none() && verdict.begins_with_start;
         let before = self.minutes;
         let (begin, end) = before.unwrap_or((first, latest));
-        // What was live when the numbers were listed, and got one since, is read after its
-        // successor.
+        // A file that was live when the numbers were listed and was rotated since is read after its
+        // successor, so its times may go back.
         let goes_back = verdict.goes_back
             || !self.has_live && before.is_some_and(|(_, end)| goes_back(end, first));
         self.obstacle = self.obstacle.or(goes_back.then_some(GOES_BACK));
@@ -76,15 +76,15 @@ impl History {
         self.minutes = Some((begin, end.max(latest)));
     }
 
-    /// Something between its files is missing.
+    /// Notes that a file between two others is missing.
     pub(super) fn note_gap(&mut self) {
         self.obstacle = Some(GAP);
     }
 }
 
-/// Compares both logs in the minutes that both cover. The first one is left out unless the endpoint
-/// log begins with a start, and the last one while records are written: one of the logs may have
-/// only a part of it.
+/// Compares both logs in the minutes that both cover. Leaves out the first minute unless the
+/// endpoint log begins with a start, and the last minute while records are being written, because
+/// one of the logs may have only a part of it.
 pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
     if let Some(obstacle) = endpoint.obstacle.or(access.obstacle) {
         return Comparison::without(obstacle);
@@ -140,7 +140,7 @@ pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
 }
 
 impl Comparison {
-    /// Nothing is compared.
+    /// The result if nothing could be compared.
     pub(super) fn without(obstacle: &'static str) -> Self {
         Self {
             obstacle: Some(obstacle),
@@ -148,7 +148,7 @@ impl Comparison {
         }
     }
 
-    /// Whether no push that was answered 201 is missing from the endpoint log.
+    /// Whether the endpoint log has every push that was answered 201.
     pub(super) fn is_sound(&self) -> bool {
         self.without_outcome == 0
     }
@@ -202,7 +202,7 @@ impl Comparison {
     }
 }
 
-/// A minute as the logs write it.
+/// Formats a minute as in the logs.
 fn clock(minute: i64) -> Option<String> {
     let time = jiff::Timestamp::from_second(minute.checked_mul(60)?).ok()?;
     Some(time.strftime("%Y-%m-%d %H:%M").to_string())
@@ -212,7 +212,7 @@ fn clock(minute: i64) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// A log with as many pushes in each minute from 100 on.
+    /// A log with these counts of pushes, in consecutive minutes from minute 100 on.
     fn history(counts: &[u64], begins_with_start: bool) -> History {
         let minutes = || (100..).zip(counts);
         let acknowledged = minutes()
@@ -242,7 +242,7 @@ mod tests {
             ([3, 4, 0, 2], true, (1, 0)),
             ([3, 5, 1, 2], true, (0, 1)),
             ([3, 4, 1, 1], true, (2, 1)),
-            // The first minute counts only from a start on.
+            // The first minute is compared only if the log begins with a start.
             ([2, 5, 0, 2], false, (0, 0)),
             ([2, 5, 0, 2], true, (1, 0)),
             ([3, 5, 0, 1], false, (1, 0)),
@@ -253,7 +253,7 @@ mod tests {
                 "{counts:?}"
             );
         }
-        // What comes while the files are read is not missing.
+        // A record written while the files are read is not missing.
         let growing = History {
             is_growing: true,
             ..history(&[3, 5, 0, 2, 9], true)
@@ -296,7 +296,7 @@ mod tests {
         for (files, goes_back) in [
             (&[(Some(1), 100, 110), (None, 109, 120)][..], false),
             (&[(Some(1), 100, 110), (None, 108, 120)], true),
-            // Rotated while the first one was read.
+            // Rotated while the first file was read.
             (
                 &[(Some(1), 100, 110), (None, 130, 140), (Some(2), 110, 130)],
                 false,

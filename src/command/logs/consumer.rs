@@ -1,4 +1,4 @@
-//! How far a consumer of rows has come: what its state says before, during and after a delivery.
+//! Tracks how far a consumer of rows has come, and saves it before, during and after each delivery.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,28 +11,29 @@ use crate::command::logs::stop::Stop;
 use crate::command::stdout::Printer;
 use crate::journal::{Follower, Position, Saved};
 
-/// How many rows may wait for their acknowledgement.
+/// The most rows that may be unacknowledged.
 const OPEN_ROWS_MAX: usize = 10_000;
-/// Places behind acknowledged rows that are kept for the case that rows are cut back.
+/// How many positions of acknowledged rows are kept, in case the newest rows are cut off after a
+/// crash.
 const PLACES: usize = 8;
-/// How long to wait before looking for acknowledgements again.
+/// How long to wait before polling for acknowledgements again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// A consumer with a state.
+/// A consumer whose progress is saved.
 pub(super) struct Consumer {
     file: StateFile,
-    /// What is done.
+    /// The saved progress.
     done: Saved,
-    /// What was delivered last.
+    /// The last row that was delivered.
     delivered: Option<Position>,
     acknowledged: Option<Acknowledged>,
-    /// Delivered rows that are not acknowledged: where they begin and end.
+    /// Begin and end of each delivered row that is not acknowledged.
     open: VecDeque<(Position, Position)>,
     stop: Arc<Stop>,
 }
 
 impl Consumer {
-    /// A consumer that has come to `done`.
+    /// Creates a consumer whose progress is `done`.
     pub(super) fn new(
         file: StateFile,
         done: Saved,
@@ -49,20 +50,21 @@ impl Consumer {
         }
     }
 
-    /// Whether what was written counts: to a pipe that nobody reads any more only what was
-    /// acknowledged before does.
+    /// Whether written rows count as delivered. If the reader of the pipe has left, only rows
+    /// acknowledged before do.
     pub(super) fn counts(&self, out: &Printer) -> bool {
         self.acknowledged.is_some() || !out.is_left()
     }
 
-    /// Before rows are written: whoever starts after a kill knows that they may have been.
+    /// Saves, before rows are written, that they may have been delivered: after a kill the next run
+    /// marks them.
     pub(super) fn deliver(&mut self, follower: &Follower) -> anyhow::Result<()> {
         self.take_acknowledgements(OPEN_ROWS_MAX);
         self.delivered = follower.trail().first().copied();
         self.save()
     }
 
-    /// After rows were written and flushed.
+    /// Records rows that were written and flushed.
     pub(super) fn delivered(&mut self, rows: Vec<(Position, Position)>, follower: &Follower) {
         if self.acknowledged.is_some() {
             self.open.extend(rows);
@@ -70,20 +72,21 @@ impl Consumer {
         self.pass(follower);
     }
 
-    /// At the end of the log: there is time to say what is done.
+    /// Saves the progress at the end of the log, while there is nothing else to do.
     pub(super) fn rest(&mut self, follower: &Follower) -> anyhow::Result<()> {
         self.take_acknowledgements(usize::MAX);
         self.pass(follower);
         self.save()
     }
 
-    /// At the end of the run: waits for what was delivered, unless asked to stop.
+    /// Waits at the end of the run for the acknowledgements of delivered rows, unless asked to
+    /// stop.
     pub(super) fn finish(&mut self, follower: &Follower) -> anyhow::Result<()> {
         self.take_acknowledgements(0);
         self.rest(follower)
     }
 
-    /// If nothing is open, all that was read is done.
+    /// Moves the progress to the last row that was read, if all rows are acknowledged.
     fn pass(&mut self, follower: &Follower) {
         if self.open.is_empty() && !follower.trail().is_empty() {
             self.done = Saved {
@@ -96,10 +99,12 @@ impl Consumer {
         }
     }
 
-    /// Takes what has come, and waits for more while more than so many rows are open.
+    /// Takes the acknowledgements that have arrived, and waits while more than `open_max` rows are
+    /// unacknowledged.
     fn take_acknowledgements(&mut self, open_max: usize) {
         loop {
-            // Asked before: what came until then has been sent.
+            // Read before the positions: the reader thread sends its positions before it sets this
+            // flag, so none is missed.
             let is_over = self.acknowledged.as_ref().is_none_or(Acknowledged::is_over);
             while let Some(position) = self.acknowledged.as_ref().and_then(Acknowledged::next) {
                 self.acknowledge(position);
@@ -111,7 +116,7 @@ impl Consumer {
         }
     }
 
-    /// A row is done, and with it all before it: they were delivered in this order.
+    /// Marks a row as done, and all rows before it, because rows are delivered in order.
     fn acknowledge(&mut self, position: Position) {
         let Some(place) = self.open.iter().position(|(begin, _)| *begin == position) else {
             return;

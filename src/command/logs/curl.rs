@@ -1,14 +1,14 @@
-//! A request as a curl command that a shell runs as it is, whatever a peer wrote into it.
+//! Formats a request as a curl command that is safe to run in a shell, whatever bytes a peer sent.
 //!
-//! Text is in single quotes, which nothing but a quote ends. Bytes that are no text, and control
-//! characters, which a terminal would obey while they are pasted, are in `$'…'` as `\xhh` (bash,
-//! zsh, ksh). `--data-raw` reads no file where a body begins with `@`, `name;` sends an empty
-//! header where `name:` would drop it, and `--globoff` keeps brackets in the address from becoming
-//! several requests.
+//! Text is in single quotes, which only a quote ends. Bytes that are not text and control
+//! characters, which a terminal would obey while they are pasted, are written as `\xhh` in `$'…'`
+//! (bash, zsh, ksh). `--data-raw` does not read a file if the body begins with `@`. `name;` sends
+//! an empty header, which `name:` would drop. `--globoff` keeps curl from expanding brackets in the
+//! URL into several requests.
 
 use crate::journal::escaped;
 
-/// Headers that curl makes itself, or that belong to the connection.
+/// Headers that curl adds itself, or that belong to the old connection.
 const LEFT_OUT: [&str; 5] = [
     "host",
     "content-length",
@@ -16,24 +16,25 @@ const LEFT_OUT: [&str; 5] = [
     "transfer-encoding",
     "expect",
 ];
-/// Headers that curl adds unless it is told not to.
+/// Headers that curl adds unless they are suppressed.
 const ADDED: [&str; 4] = ["user-agent", "accept", "content-type", "expect"];
-/// The longest argument that a Linux kernel passes on is 128 KiB, quotes included.
+/// The longest argument, in bytes. Linux allows 128 KiB for one argument (`MAX_ARG_STRLEN`),
+/// including the quoting.
 const ARGUMENT_BYTES_MAX: usize = 100 * 1024;
 
-/// What is to be sent.
+/// The request to send.
 pub(super) struct Curl<'a> {
-    /// A peer chose it from the characters of an HTTP token, among them `'`, `$` and `|`.
+    /// A peer chose it from the characters of an HTTP token, which include `'`, `$` and `|`.
     pub(super) method: &'a str,
     pub(super) url: &'a str,
     pub(super) headers: &'a [(String, Vec<u8>)],
     pub(super) body: &'a [u8],
-    /// The command that writes the body to stdout, if the body can be no argument.
+    /// The command that writes the body to stdout, for a body that cannot be an argument.
     pub(super) body_command: &'a str,
 }
 
 impl Curl<'_> {
-    /// The command, on several lines.
+    /// Formats the command, on several lines.
     pub(super) fn command(&self) -> String {
         let method = quoted(self.method.as_bytes());
         let mut parts = vec![format!("curl --globoff --path-as-is -X {method}")];
@@ -72,7 +73,7 @@ impl Curl<'_> {
     }
 }
 
-/// One word of a shell.
+/// Quotes bytes as one word of a shell.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     let is_plain = |line: &[u8]| escaped(line).as_bytes() == line;
     match std::str::from_utf8(bytes) {
@@ -87,7 +88,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
                 byte if plain(byte) => char::from(*byte).to_string(),
                 byte => format!("\\x{byte:02x}"),
             };
-            // A digit behind an escape would be a part of it in some shells.
+            // Some shells would read a digit after an escape as a part of it.
             let mut word = String::new();
             let mut is_after_escape = false;
             for it in bytes {

@@ -1,4 +1,4 @@
-//! `--decode`: a message as its publisher meant it.
+//! `--decode`: decodes a message.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::ValueEnum;
 
-/// What a message is encoded in.
+/// The encoding of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Decode {
-    /// Base64, as most SDKs publish. A message that is not base64 stays as it is.
+    /// Base64, as most SDKs publish. A message that is not base64 is left unchanged.
     Base64,
 }
 

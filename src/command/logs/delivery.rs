@@ -1,4 +1,5 @@
-//! A notification on its way to a receiver: what is posted, how often, and what counts as done.
+//! Delivers a notification to a receiver: builds the request, retries it, and decides what counts
+//! as delivered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +15,16 @@ use crate::journal::Row;
 use crate::report::Report;
 use crate::traces::TraceContext;
 
-/// The wait before the first retry; doubled with each.
+/// The wait before the first retry. It doubles with each further one.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The longest wait.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-/// What tells a receiver that it may have seen a notification. It does not begin
-/// with `x-mns-`, because MNS signs such headers.
+/// Tells the receiver that this may be a repeated delivery. The name does not start with `x-mns-`,
+/// because MNS signs such headers.
 const REPLAY: (&str, &[u8]) = ("mns-endpoint-replay", b"1");
-/// Names the span of this delivery. One that came with the push is left out: it is not signed.
+/// Names the span of this delivery. The push's own header is left out, because it is not signed.
 const TRACEPARENT: &str = "traceparent";
-/// Headers of the old connection, and those that the new one writes itself.
+/// Headers of the old connection, and headers that the new one writes itself.
 const LEFT_OUT: [&str; 7] = [
     "host",
     "content-length",
@@ -33,7 +34,7 @@ const LEFT_OUT: [&str; 7] = [
     REPLAY.0,
     TRACEPARENT,
 ];
-/// The attributes of a notification and the headers that they are sent in.
+/// The attributes of a notification and the headers that carry them.
 const ATTRIBUTES: [(&str, &str); 8] = [
     ("MessageId", "mns-message-id"),
     ("MessageTag", "mns-message-tag"),
@@ -58,7 +59,7 @@ pub(super) enum Form {
 pub(super) struct Delivery(Vec<u8>);
 
 impl Delivery {
-    /// The request for a row.
+    /// Builds the request for a row.
     pub(super) fn of(row: &Row, form: Form, target: &Target) -> anyhow::Result<Self> {
         let (headers, body) = match form {
             Form::Message => {
@@ -99,7 +100,7 @@ fn request(target: &Target, headers: &[(String, Vec<u8>)], body: &[u8]) -> Vec<u
     out
 }
 
-/// A value of a header: bytes that no header holds are written as in a URL.
+/// Escapes a header value: bytes that a header cannot carry are percent-encoded.
 fn printable(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in value {
@@ -111,12 +112,12 @@ fn printable(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Where notifications are posted.
+/// The address that notifications are posted to.
 pub(super) struct Receiver {
     target: Target,
     tls: Arc<ClientConfig>,
     retries: u32,
-    /// Connections that wait for the next delivery.
+    /// Idle connections, for the next delivery.
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -134,7 +135,7 @@ impl Receiver {
         &self.target
     }
 
-    /// Posts it in a task of its own, until it is answered 2xx or its retries are used up.
+    /// Starts a task that posts the request until it is answered 2xx or its retries are used up.
     pub(super) fn send(&self, delivery: Delivery) -> JoinHandle<Result<(), String>> {
         let (target, tls) = (self.target.clone(), self.tls.clone());
         let (idle, retries) = (self.idle.clone(), self.retries);

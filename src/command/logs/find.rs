@@ -18,21 +18,21 @@ use crate::command::logs::stop::{Stop, until_stopped};
 use crate::command::stdout::{Printer, printer};
 use crate::journal::{Budget, Horizon, Progress, Row, Search, SearchStart};
 
-/// Rows that are printed at once.
+/// How many rows are read before they are printed.
 const PAGE_ROWS: usize = 100;
 
-/// Search the endpoint log, also in rotated files, newest rows first.
+/// Search the endpoint log and its rotated files, newest rows first.
 ///
-/// Reads the files as they are: there is no index, and serve may run beside. 1 GiB takes about a
-/// second from memory. Files that are packed, and those whose names have no number, are left out
-/// and named. Ends with 1 if nothing was found.
+/// Reads the files without an index, and may run beside serve. 1 GiB takes about a second from
+/// memory. Skips and names files that are compressed or whose names have no number. Exits with 1 if
+/// nothing is found.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs find 4711 --since 3d --topic orders
   mns-endpoint logs find --outcome refused --reason signature_wrong --limit 0 --output json")]
 pub(super) struct Find {
-    /// A text in any value of a row: the message, attributes, headers, the body. Without an
-    /// upper-case letter both cases match.
+    /// A text in any value of a row: the message, attributes, headers, the body. Matches either
+    /// case unless it has an upper-case letter.
     text: Option<String>,
     #[command(flatten)]
     configuration: Configuration,
@@ -40,7 +40,7 @@ pub(super) struct Find {
     selection: Selection,
     #[command(flatten)]
     printing: Printing,
-    /// How many rows; 0 is all.
+    /// The most rows to print; 0 prints all.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
 }

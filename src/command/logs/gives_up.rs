@@ -1,8 +1,8 @@
-//! A source of certificates that gives up on a host that brings none.
+//! A source of certificates that gives up on a host which delivers none.
 //!
-//! Whoever sent what is in quarantine may have made up as many addresses as they liked, so what is
-//! fetched for them is bounded by host and not by sender: whoever judges does so once, and has to
-//! come to an end.
+//! A stranger may have put requests with any number of made-up addresses into the quarantine.
+//! `serve` limits fetches by sender, but a command judges all of them in one run that has to end,
+//! so fetches are limited by host.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,19 +10,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::mns::SigningCertUrl;
 use crate::trust::{CertificateSource, FetchError, Fetching};
 
-/// How many fetches at one host may bring no answer: each takes as long as a fetch may take.
+/// How many fetches from one host may time out. Each takes as long as a fetch is allowed to take.
 const SILENCES_MAX: usize = 3;
-/// How many may be answered with something else than a certificate. That is quick, and the next
-/// address may be a true one.
+/// How many fetches from one host may return something other than a certificate. Those are quick,
+/// and the next address may be a genuine one.
 const REFUSALS_MAX: usize = 256;
 
-/// Asks another source, until a host has failed too often.
+/// Wraps a source, and stops asking it about a host that has failed too often.
 pub(super) struct GivesUp<S> {
     source: S,
     hosts: Mutex<HashMap<String, Failed>>,
 }
 
-/// The addresses of one host that brought no certificate.
+/// The addresses of one host that delivered no certificate.
 #[derive(Default)]
 struct Failed(HashMap<SigningCertUrl, FetchError>);
 
@@ -58,8 +58,8 @@ impl<S: CertificateSource> CertificateSource for GivesUp<S> {
 }
 
 impl Failed {
-    /// Counts a fetch as one without an answer: whoever waits for it may stop waiting, and then
-    /// nobody ends it.
+    /// Counts the fetch as timed out from the start: its caller may stop waiting, and then nobody
+    /// reports how it ended.
     fn begin(&mut self, url: &SigningCertUrl) -> Result<(), FetchError> {
         if let Some(error) = self.0.get(url) {
             return Err(error.clone());
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// Asks two hosts for this many addresses each, all of them twice; gives how often the source
+    /// Asks two hosts for this many addresses each, all of them twice. Returns how often the source
     /// was asked.
     async fn asked(answer: Result<Vec<u8>, FetchError>, addresses: usize) -> usize {
         let hosts = ["http://a/", "http://b/"];

@@ -1,16 +1,18 @@
-//! A row as one line for a person: its cells, cut to the width of the terminal, coloured last.
+//! Formats a row as one line of text: its cells, truncated to the width of the terminal, and
+//! coloured at the end.
 
 use crate::command::logs::decode::Decode;
 use crate::journal::{Outcome, Row, escaped};
 
-/// The width of topic and subscription: names as long as most are keep what follows in one column.
+/// The width of topic and subscription together. Most names fit, so that the columns after them
+/// line up.
 const NAMES_WIDTH: usize = 27;
 
-/// How a line looks.
+/// The appearance of a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     pub(super) has_color: bool,
-    /// In columns; `None` is as wide as it gets.
+    /// In columns. `None` for no limit.
     pub(super) width: Option<usize>,
     pub(super) decode: Option<Decode>,
 }
@@ -28,14 +30,14 @@ enum Color {
     Violet,
 }
 
-/// A line that is being made.
+/// A line under construction.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     cells: Vec<(String, Option<Color>)>,
 }
 
 impl Look {
-    /// As `logs tail` shows it: with the time of day.
+    /// The line for `logs tail`, with the time of day.
     pub(super) fn tail(&self, row: &Row, may_repeat: bool) -> String {
         let time = row
             .time()
@@ -54,7 +56,7 @@ impl Look {
         line.finish(self)
     }
 
-    /// As `logs find` shows it: with date and id, and the text around what was looked for.
+    /// The line for `logs find`, with date and id, and the text around what was searched for.
     pub(super) fn find(&self, row: &Row, wanted: &[String]) -> String {
         let time = row.time().map(ToString::to_string).unwrap_or_default();
         let mut line = Line::default();
@@ -71,7 +73,7 @@ impl Look {
         line.finish(self)
     }
 
-    /// What a row says, in a line.
+    /// Describes a row in one line.
     fn describe(&self, row: &Row) -> String {
         let tag = match row.labels.tag.as_slice() {
             [] => String::new(),
@@ -173,20 +175,22 @@ fn names(row: &Row) -> String {
     )
 }
 
-/// What exactly failed: the hint goes on with the likely cause and the remedy.
+/// What exactly failed. The logged hint continues with the likely cause and the remedy, which do
+/// not fit here.
 fn cause(row: &Row) -> String {
     let hint = row.record.attribute("Hint").unwrap_or_default();
     let hint = one_line(hint);
     hint.split("; ").next().unwrap_or_default().to_owned()
 }
 
-/// A value of a peer on one line of a terminal: it moves no cursor and turns no direction.
+/// Escapes a value from a peer for one line of a terminal, so that it cannot move the cursor or
+/// change the direction of text.
 pub(super) fn one_line(value: &[u8]) -> String {
     let lines: Vec<String> = value.split(|byte| *byte == b'\n').map(escaped).collect();
     lines.join("\\x0a")
 }
 
-/// The part of a text from a little before the first of what was looked for.
+/// The text around the first occurrence of a searched word.
 fn around(text: &str, wanted: &[String]) -> Option<String> {
     const BEFORE: usize = 12;
     let folded = text.to_ascii_lowercase();
@@ -209,7 +213,7 @@ fn pad(text: &str, width: usize) -> String {
     text.to_owned() + &" ".repeat(blanks)
 }
 
-/// As much of a text as has room, with an ellipsis if it was cut.
+/// Truncates a text to a width, with an ellipsis. Returns whether it was truncated.
 fn cut(text: &str, width: usize) -> (String, bool) {
     if columns(text) <= width {
         return (text.to_owned(), false);
@@ -233,8 +237,8 @@ fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
-/// How wide a terminal shows a character: East Asian scripts and emoji take two columns, and a
-/// combining mark none.
+/// How many columns a terminal needs for a character: two for East Asian scripts and emoji, none
+/// for a combining mark.
 fn columns_of(character: char) -> usize {
     match u32::from(character) {
         0x300..=0x36f => 0,

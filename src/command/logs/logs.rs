@@ -1,4 +1,4 @@
-//! `logs`: what can be done with the files of an endpoint, beside a running one or without.
+//! `logs`: the commands on the files of an endpoint, whether it runs or not.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::command::logs::show::Show;
 use crate::command::logs::tail::Tail;
 use crate::command::logs::verify::Verify;
 
-/// Follow, search, check and complete the logs of an endpoint.
+/// Follow, search, check, replay and repair the logs of an endpoint.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs tail

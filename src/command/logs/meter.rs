@@ -1,4 +1,4 @@
-//! How far a search has come, in one line of a terminal that is written again and again.
+//! Shows the progress of a search in one line of a terminal, which is overwritten.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Instant;
@@ -7,14 +7,14 @@ use bytesize::ByteSize;
 
 use crate::journal::Progress;
 
-/// The line.
+/// The progress line.
 pub(super) struct ProgressLine {
     is_terminal: bool,
     shown_at: Option<Instant>,
 }
 
 impl ProgressLine {
-    /// Between two of them.
+    /// The shortest time between two updates, in milliseconds.
     const INTERVAL_MS: u128 = 200;
 
     pub(super) fn new() -> Self {

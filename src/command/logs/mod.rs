@@ -1,4 +1,4 @@
-//! `logs`, a file for each command and for what they look at.
+//! `logs`: one file for each command, and for each thing that they share.
 
 mod acknowledged;
 mod compare;

@@ -1,5 +1,5 @@
-//! A row as one JSON object: the names of the log, whichever format it has, with the bytes as they
-//! came.
+//! Formats a row as a JSON object: the names are those of the log in either format, the values are
+//! the original bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::command::logs::decode::Decode;
 use crate::journal::{Outcome, Parts, Row};
 
-/// The object of a row. `may_repeat`: it may have been printed before.
+/// The object of a row. `may_repeat` marks a row that may have been printed before.
 pub(super) fn object(
     row: &Row,
     zone: &TimeZone,
@@ -55,7 +55,7 @@ pub(super) fn object(
     Value::Object(object)
 }
 
-/// Text as text; what is no UTF-8 as base64, and named so.
+/// Text as a string; bytes that are not UTF-8 as base64, with a key that says so.
 pub(super) fn value(bytes: &[u8]) -> Value {
     std::str::from_utf8(bytes).map_or_else(
         |_not_text| json!({ "base64": STANDARD.encode(bytes) }),
@@ -63,7 +63,7 @@ pub(super) fn value(bytes: &[u8]) -> Value {
     )
 }
 
-/// What was decoded and is no text stays as it was published.
+/// A decoded message that is not text is left as it was published.
 fn message(bytes: &[u8], decode: Option<Decode>) -> Value {
     let decoded = Decode::apply(decode, bytes);
     std::str::from_utf8(&decoded).map_or_else(|_not_text| value(bytes), Value::from)

@@ -1,4 +1,4 @@
-//! The logs, open for what goes into them after all.
+//! The logs, open for appending recovered notifications.
 
 use std::fs;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use crate::journal::{
 use crate::mns::Notification;
 use crate::quarantine::Note;
 
-/// The remark on a record whose message is the whole body, because that could not be read.
+/// The remark on a record whose message is the whole body, because the body could not be parsed.
 const AS_RAW: &str = "body_as_message";
 
 /// The logs, open for writing.
@@ -46,8 +46,9 @@ impl OpenLogs {
             | OpenError::NotAFile { .. }
             | OpenError::NotADirectory { .. }) => error.into(),
         })?;
-        // Whatever logs.sync says: what leaves the quarantine is on disk, and nothing is there
-        // twice.
+        // Regardless of `logs.sync`: a file is removed from the quarantine once its record is
+        // appended, so the record must be synced by then. A request that is stored twice must not
+        // be appended twice.
         let settings = Settings {
             sync: SyncMode::Always,
             duplicates: Duplicates::Drop,
@@ -66,7 +67,8 @@ impl OpenLogs {
         })
     }
 
-    /// Appends what passes, and takes it out of the quarantine once it is on disk.
+    /// Appends the notifications that pass, and removes each from the quarantine once it is on
+    /// disk.
     pub(super) async fn take_all(
         &self,
         judged: Vec<Judged<'_>>,
@@ -90,7 +92,7 @@ impl OpenLogs {
         Ok(tally)
     }
 
-    /// Appends a notification, unless the log has it; it is on disk when this returns.
+    /// Appends a notification unless the log has it already. It is on disk when this returns.
     async fn take(
         &self,
         notification: &Notification<'_>,
@@ -112,7 +114,7 @@ impl OpenLogs {
         })
     }
 
-    /// A record and no access line: nobody was answered.
+    /// Builds a record without an access line, because no request was answered.
     fn entry(&self, notification: &Notification<'_>, note: &Note, reading: Reading) -> Entry {
         let (reason, level) = match reading {
             Reading::Whole => (note.reason.clone(), Level::Info),
@@ -146,7 +148,7 @@ impl OpenLogs {
     }
 }
 
-/// Takes a file out of the quarantine, unless a `serve` did so since it was read.
+/// Removes a file from the quarantine, unless a `serve` has removed it since it was read.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

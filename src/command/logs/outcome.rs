@@ -1,4 +1,4 @@
-//! What came of a file in quarantine, and how many files came to what.
+//! The result for each file in the quarantine, and their totals.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,17 +9,17 @@ use crate::mns::Notification;
 use crate::report::Report;
 use crate::server::Rejection;
 
-/// What came of one file.
+/// The result for one file.
 pub(super) enum FileOutcome {
     Recovered(String),
-    /// With --dry-run.
+    /// With `--dry-run`.
     Passes(String),
     Known(String),
     Refused(Rejection),
     NotWhole,
 }
 
-/// How many came to what.
+/// The number of files with each result.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) recovered: usize,
@@ -29,7 +29,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts a file, and prints what came of it.
+    /// Counts the result of a file, and prints it.
     pub(super) fn add(
         &mut self,
         path: &Path,
@@ -72,13 +72,13 @@ impl fmt::Display for FileOutcome {
     }
 }
 
-/// Whether it has the id that distinguishes it from others. A body that cannot be read may name
-/// none.
+/// Whether it has the id that distinguishes it from other notifications. A body that could not be
+/// parsed may have none.
 pub(super) fn has_identity(notification: &Notification<'_>) -> bool {
     !notification.message_id.is_empty()
 }
 
-/// A notification in a few words.
+/// Describes a notification in a few words.
 pub(super) fn describe(notification: &Notification<'_>) -> String {
     if !has_identity(notification) {
         let bytes = notification.message.len();

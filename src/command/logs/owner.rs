@@ -1,4 +1,5 @@
-//! Whose logs they are: a command that writes to them runs as the user who owns their directory.
+//! Checks the owner of the logs: a command that writes to them must run as the user who owns their
+//! directory.
 
 use std::fs;
 use std::io;
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-/// What another user appends and makes, `serve` could not open after.
+/// Refuses any other user: `serve` could not open files that the other user created.
 pub(super) fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
     let owner = match fs::metadata(dir) {
         Ok(found) => found.uid(),

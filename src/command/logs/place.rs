@@ -1,4 +1,4 @@
-//! Where the first of the rows that are asked for is, and how many there are.
+//! Finds the first of the selected rows, and counts them.
 
 use anyhow::Context as _;
 
@@ -7,26 +7,27 @@ use crate::journal::{
     Budget, Filter, Follower, Horizon, Position, RecordTime, Search, SearchStart, Start,
 };
 
-/// Rows that are looked for at once.
+/// How many rows one step of the search returns.
 const PAGE_ROWS: usize = 1000;
 
-/// What was found.
+/// The selected rows.
 #[derive(Default)]
 pub(super) struct Counted {
     pub(super) count: u64,
-    /// The oldest, or the end of the log if no row is left; `None` if there is no log either.
+    /// The oldest one, or the end of the log if no row is left. `None` if there is no log.
     pub(super) begin: Option<Position>,
-    /// When the oldest was logged.
+    /// When the oldest one was logged.
     pub(super) time: Option<RecordTime>,
 }
 
-/// Counts the rows that are asked for, back to the place that a receiver has come to.
+/// Counts the selected rows, back to the position that a receiver has reached.
 pub(super) fn count(
     source: &Source,
     filter: &Filter,
     after: Option<Position>,
 ) -> anyhow::Result<Counted> {
-    // Before the search: a row that comes meanwhile is found by it, or is behind this place.
+    // Read before the search: a row that arrives meanwhile is then found by the search or comes
+    // after this position.
     let mut counted = Counted {
         begin: end(source)?,
         ..Counted::default()
@@ -36,7 +37,8 @@ pub(super) fn count(
     let Some(mut search) = search.with_context(|| source.cannot_read())? else {
         return Ok(counted);
     };
-    // Numbers of files and offsets are those of the same log; renamed files count too much at most.
+    // Comparing file numbers and offsets is enough within one log. If files were renamed, the count
+    // is too high at most.
     let is_done = |row: &Position| {
         after.is_some_and(|after| (row.number(), row.offset()) < (after.number(), after.offset()))
     };
@@ -61,15 +63,16 @@ pub(super) fn count(
     }
 }
 
-/// Where the log ends.
+/// The position of the end of the log.
 fn end(source: &Source) -> anyhow::Result<Option<Position>> {
     let mut newest = Follower::new(source.chain.clone(), Horizon::FileEnd, Start::Newest);
     newest.poll().with_context(|| source.cannot_read())?;
-    // It may have read a row by now: the place where it began is the last of its trail.
+    // It may have read a row already, so use the position where it began, which is the last of its
+    // trail.
     Ok(newest.trail().pop())
 }
 
-/// That rows may be missing.
+/// Says that rows may be missing.
 pub(super) fn missed(after: Option<&RecordTime>, before: Option<&RecordTime>) -> String {
     let time = |time: Option<&RecordTime>, otherwise: &str| {
         time.map_or_else(|| otherwise.to_owned(), ToString::to_string)

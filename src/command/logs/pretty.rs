@@ -1,12 +1,12 @@
-//! A message for a person: JSON with line breaks, token by token, so that a long number and a
-//! doubled key stay as they were published; base64 of a text as that text.
+//! Formats a message for reading: JSON with line breaks, token by token, so that long numbers and
+//! repeated keys stay as they were published; base64 of a text as that text.
 
 use serde::de::IgnoredAny;
 
 use crate::command::logs::decode::Decode;
 use crate::command::logs::line::one_line;
 
-/// What a message is, and its lines, safe for a terminal.
+/// The kind of a message and its lines, safe for a terminal.
 pub(super) struct Pretty {
     pub(super) kind: &'static str,
     pub(super) lines: Vec<String>,
@@ -19,7 +19,8 @@ impl Pretty {
             let mut characters = std::str::from_utf8(bytes).unwrap_or("\0").chars();
             !bytes.is_empty() && characters.all(|it| !it.is_control() || it.is_whitespace())
         };
-        // "test" is base64 too: only what becomes a text with a sign of one is taken for it.
+        // Words such as `test` are valid base64 too. So only a message of 8 bytes or more that
+        // decodes to text is treated as base64.
         let is_encoded = message.len() >= 8 && *decoded != *message && is_text(&decoded);
         let (text, is_encoded) = if is_encoded {
             (&*decoded, true)
@@ -49,7 +50,7 @@ fn lines(text: &[u8]) -> Vec<String> {
     text.split(|byte| *byte == b'\n').map(one_line).collect()
 }
 
-/// Valid JSON, a member or an element a line.
+/// Breaks valid JSON into lines, one for each member or element.
 fn json(text: &[u8]) -> Vec<String> {
     let mut out: Vec<u8> = Vec::new();
     let mut depth = 0_usize;
@@ -96,7 +97,7 @@ fn json(text: &[u8]) -> Vec<String> {
     lines(&out)
 }
 
-/// The bytes of a string behind its first quote, its last one included.
+/// The length of the rest of a string after its opening quote, including the closing one.
 fn string_length(text: &[u8]) -> usize {
     let mut is_escaped = false;
     for (place, byte) in text.iter().enumerate() {

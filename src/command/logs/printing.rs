@@ -1,4 +1,4 @@
-//! How rows are printed: as lines, as JSON, as the bytes of the log, or their messages alone.
+//! Prints rows: as lines, as JSON, as the bytes of the log, or only their messages.
 
 use std::io::{self, Write};
 
@@ -15,19 +15,20 @@ use crate::journal::{Row, json_text};
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Printing {
-    /// How rows are printed.
+    /// The format of the rows.
     #[arg(long, value_enum, default_value_t = Form::Text)]
     pub(super) output: Form,
-    /// Print the messages alone, byte for byte as they were published, with a line feed after each.
+    /// Print only the messages, byte for byte as they were published, each followed by a line feed.
     #[arg(long, conflicts_with = "output")]
     pub(super) message: bool,
-    /// Decode messages.
+    /// Decode the messages.
     #[arg(long, value_enum, value_name = "ENCODING")]
     pub(super) decode: Option<Decode>,
-    /// Whether lines have colours; auto: on a terminal, unless NO_COLOR is set.
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     pub(super) color: When,
-    /// Columns that lines are cut to; 0 is no bound [default: the width of the terminal].
+    /// The width to truncate lines to, in columns; 0 does not truncate [default: the width of the
+    /// terminal].
     #[arg(long, value_name = "COLUMNS")]
     pub(super) width: Option<usize>,
 }
@@ -35,9 +36,9 @@ pub(super) struct Printing {
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
-    /// A line to read.
+    /// One line of text for each row.
     Text,
-    /// A JSON object, on one line.
+    /// One JSON object per line.
     Json,
     /// The bytes of the log.
     Raw,
@@ -74,7 +75,7 @@ impl Printing {
         }
     }
 
-    /// Prints a row; `line` makes the line of it.
+    /// Prints a row. `line` formats it as a line.
     pub(super) fn write(
         &self,
         out: &mut impl Write,

@@ -1,4 +1,4 @@
-//! `logs recover`: what was refused by mistake goes into the endpoint log after all.
+//! `logs recover`: appends notifications that were refused by mistake to the endpoint log.
 
 use std::collections::HashSet;
 use std::io::{self, BufReader, Write};
@@ -19,13 +19,14 @@ use crate::journal::{self, Log, Names, NotificationKey, Records, escaped};
 use crate::mns::Notification;
 use crate::quarantine;
 
-/// Take back what was refused by mistake.
+/// Append notifications that were refused by mistake.
 ///
-/// Judges every request in quarantine again, as serve would with the configuration of today, but
-/// its date as of when it came. What passes is appended to the endpoint log as "Notify Message
-/// Recovered!", unless the log has it already, and leaves the quarantine once that is on disk; what
-/// does not pass stays there. Writes to the logs of the port of server.listen, so serve must not
-/// run: stop it, run this as its user, and start it again. Ends with 0 where all files were judged.
+/// Judges every request in the quarantine again, as serve would with the current configuration, but
+/// its date as of its arrival. If a request passes, its notification is appended to the endpoint
+/// log as "Notify Message Recovered!", unless the log has it already, and the request is deleted
+/// from the quarantine once the record is on disk. The others stay there. Writes to the logs of the
+/// port of server.listen, so serve must not run: stop it, run this command as its user, and start
+/// it again. Exits with 0 if all files were judged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs recover --dry-run    (changes no file of logs.dir, and may run beside serve)
@@ -34,11 +35,11 @@ use crate::quarantine;
 pub(super) struct Recover {
     #[command(flatten)]
     configuration: Configuration,
-    /// Show what would be recovered; leave logs and quarantine as they are.
+    /// Show what would be recovered, without changing logs or quarantine.
     #[arg(long)]
     dry_run: bool,
-    /// Also take back bodies that MNS signed and that cannot be read: Message is then the whole
-    /// body, and Reason says so.
+    /// Also recover signed bodies that cannot be parsed: Message is then the whole body, and Reason
+    /// says so.
     #[arg(long)]
     as_raw: bool,
     /// Trust certificates under URL, as with serve --trust.
@@ -79,7 +80,8 @@ impl Recover {
         };
         let review = Review::new(config.clone(), reading)?;
         let captures = review.read(paths)?;
-        // This may ask for certificates and takes its time, so the logs are not held meanwhile.
+        // Judging may fetch certificates and take time, so the logs are not opened (and locked)
+        // before it ends.
         let judged = review.judge(&captures).await;
         let mut out = printer();
         let is_any_taken = judged
@@ -112,7 +114,7 @@ impl Recover {
     }
 }
 
-/// The same without a change: what passes is looked up in the logs as they are.
+/// Shows the same results without changing anything, by reading the logs.
 fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow::Result<Tally> {
     let identified = |notification: &Notification<'_>| {
         has_identity(notification).then(|| NotificationKey::of(notification.identity()))
@@ -143,7 +145,7 @@ fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow:
     Ok(tally)
 }
 
-/// Which of these notifications the endpoint log has, rotated files included.
+/// Which of these notifications are in the endpoint log, including its rotated files.
 fn in_the_logs(
     names: &Names,
     wanted: &HashSet<NotificationKey>,
@@ -155,7 +157,7 @@ fn in_the_logs(
     let mut known = HashSet::new();
     for path in rotated.chain([names.live(Log::Endpoint)]) {
         let file = match regular::open_to_read(&path) {
-            // Somebody has moved it away, as logrotate does.
+            // Another program, such as logrotate, has moved it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file?,
         };

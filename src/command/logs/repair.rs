@@ -1,4 +1,4 @@
-//! `logs repair`: what a power cut took from the logs is completed from the commit log.
+//! `logs repair`: completes the logs from the commit log after a power failure.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,13 +16,13 @@ use crate::journal::{
     self, FileOptions, LogFiles, Names, OpenError, Recovered, TornTail, Uncovered, escaped,
 };
 
-/// Complete the log files from the commit log, without serving.
+/// Complete the log files from the commit log, without starting serve.
 ///
-/// After a power cut the files may lack the last seconds of what was answered 201. The commit log
-/// has them, and serve completes the files at its start. This does the same for files that somebody
-/// reads before, or whose volume is mounted elsewhere. Does every port found in logs.dir, whatever
-/// server.listen says. Ends with 1 beside a running serve, or if frames of the commit log cannot be
-/// read. A second run has nothing to do.
+/// After a power failure the files may lack the last seconds of notifications that were answered
+/// 201. The commit log has them, and the next start of serve completes the files. This command does
+/// the same for files that are read before that, or whose volume is mounted elsewhere. Repairs
+/// every port found in logs.dir, whatever server.listen says. Exits with 1 if serve is running, or
+/// if frames of the commit log cannot be read. A second run changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs repair --dry-run
@@ -31,15 +31,15 @@ use crate::journal::{
 pub(super) struct Repair {
     #[command(flatten)]
     configuration: Configuration,
-    /// Complete the logs of this port only [default: every port found in logs.dir].
+    /// Complete only the logs of this port [default: every port found in logs.dir].
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Say what would be done; change nothing.
+    /// Show what would be done, without changing anything.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What became of the logs of one port.
+/// The result for the logs of one port.
 enum Outcome {
     InUse,
     WouldBe(Uncovered, Vec<TornTail>),
@@ -62,7 +62,7 @@ impl Repair {
                     let line = format!("port {port}: {}", outcome.parts().join("; "));
                     writeln!(printer(), "{}", escaped(line.as_bytes()))?;
                 }
-                // One port does not keep the others from being completed.
+                // A failure at one port must not keep the others from being completed.
                 Err(error) => {
                     if let Some(earlier) = failure.replace(error) {
                         let line = format!("mns-endpoint: {earlier:#}");
@@ -149,7 +149,7 @@ impl Outcome {
         }
     }
 
-    /// What is said of it.
+    /// The parts of the sentence about it.
     fn parts(&self) -> Vec<String> {
         let mut parts = match self {
             Self::InUse => vec![
@@ -218,7 +218,7 @@ fn done(recovered: &Recovered) -> Vec<String> {
     parts
 }
 
-/// What is to be said if frames of the commit log cannot be read.
+/// What to report if frames of the commit log cannot be read.
 pub(super) fn missing_frames(missing: u64) -> Option<String> {
     let frames = counted(missing, "frame");
     (missing > 0).then(|| {

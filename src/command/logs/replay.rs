@@ -1,4 +1,4 @@
-//! `logs replay`: sends accepted notifications again, the oldest first, each at least once.
+//! `logs replay`: sends accepted notifications again, oldest first, each at least once.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,12 +17,12 @@ use crate::command::receiver_tls::ReceiverTls;
 use crate::emulator::Target;
 use crate::journal::{Outcome, Saved};
 
-/// Send accepted notifications to a receiver again, the oldest first.
+/// Send accepted notifications to a receiver again, oldest first.
 ///
-/// Reads the endpoint log and the rotated files, and may run beside serve. What was accepted or
-/// recovered is sent, duplicates are not. A 2xx is a delivery: any other answer is tried again and
-/// then ends the run with 1, so that nothing is skipped. Each notification comes at least once. The
-/// receiver sees mns-endpoint-replay: 1.
+/// Reads the endpoint log and its rotated files, and may run beside serve. Sends what was accepted
+/// or recovered, but no duplicates. A 2xx counts as delivered. After any other answer the
+/// notification is retried, and then the run ends with exit code 1, so that none is skipped. Each
+/// notification is delivered at least once. The receiver gets the header mns-endpoint-replay: 1.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
@@ -39,38 +39,38 @@ pub(super) struct Replay {
     selection: Selection,
     #[command(flatten)]
     tls: ReceiverTls,
-    /// Where to post them; without it they are printed as JSON, one a line.
+    /// The URL to post them to [default: print them as JSON, one object per line].
     #[arg(long, value_name = "URL", value_parser = Target::parse)]
     to: Option<Target>,
-    /// What is posted: the message, with mns-* headers for its attributes; or the request as MNS
-    /// sent it, signature and all.
+    /// What to post: the message, with mns-* headers for its attributes; or the request as MNS sent
+    /// it, including its signature.
     #[arg(long = "as", value_enum, value_name = "FORM", default_value_t = Form::Message)]
     form: Form,
-    /// Keep how far the receiver has come in FILE, and go on from there at the next start.
+    /// Save the receiver's progress in FILE, and continue from there at the next start.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Start over, whatever the state says.
+    /// Start at the beginning and overwrite the state.
     #[arg(long, requires = "state")]
     restart: bool,
-    /// At most so many a second, as in 100/s.
+    /// The most notifications per second, as in 100/s [default: no limit].
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<u32>,
-    /// How many at once; the order of their arrival is then not that of the log.
+    /// How many to send at the same time. With more than 1, they may arrive out of order.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = at_least_one)]
     concurrency: usize,
-    /// How often one that failed is tried again, with a wait that doubles from half a second on.
+    /// How many times to retry a failed delivery; the wait starts at 0.5 s and doubles.
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     retries: u32,
-    /// Go on after a notification that could not be delivered; ends with 1 all the same.
+    /// Continue after a notification that could not be delivered, and exit with 1 at the end.
     #[arg(long)]
     keep_going: bool,
-    /// Leave duplicates out: so it does anyway.
+    /// Leave out duplicates. This is always done.
     #[arg(long)]
     once: bool,
     /// Count what would be sent, and send nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Go on with what arrives.
+    /// Continue with new notifications as they arrive.
     #[arg(long)]
     follow: bool,
 }
@@ -87,7 +87,7 @@ impl Replay {
             bail!("--outcome {other}: only accepted, remark and recovered ones are sent again");
         }
         let log = source.log_name();
-        // A dry run takes nothing from the one that is under way.
+        // A dry run must not lock the state, which a running replay may have locked.
         let path = self.state.as_ref();
         let taken = path.filter(|_| !self.dry_run);
         let state = taken.map(|path| StateFile::take(path, &log)).transpose()?;
@@ -151,7 +151,7 @@ impl Replay {
     }
 }
 
-/// What was taken for good, so that its receiver may have wanted it.
+/// Whether the notification was accepted, so that its receiver should have it.
 fn is_sent(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Accepted | Outcome::Remark | Outcome::Recovered => true,

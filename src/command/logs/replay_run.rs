@@ -1,4 +1,4 @@
-//! A run of `logs replay`: what is in flight, and how far the receiver has come.
+//! A run of `logs replay`: tracks what is in flight and how far the receiver has come.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -22,18 +22,18 @@ use crate::journal::{
 };
 use crate::signals::Signals;
 
-/// How a run goes.
+/// The options of a run.
 pub(super) struct Terms {
     pub(super) form: Form,
     pub(super) rate: Option<u32>,
     pub(super) concurrency: usize,
     pub(super) keep_going: bool,
     pub(super) follow: bool,
-    /// The name of the state's file, to be shown.
+    /// The name of the state file, for messages.
     pub(super) state: Option<PathBuf>,
 }
 
-/// A notification on its way.
+/// A notification in flight.
 struct InFlight {
     id: String,
     end: Position,
@@ -52,16 +52,16 @@ pub(super) struct Run {
     pub(super) done: Saved,
     delivered: u64,
     failed: u64,
-    /// Without --follow.
+    /// `None` with `--follow`.
     pub(super) total: Option<u64>,
     progress: SendProgress,
     has_missed: bool,
-    /// Before this no other one is sent.
+    /// The time at which `--rate` allows the next one.
     next: Instant,
 }
 
 impl Run {
-    /// A run that has sent nothing yet; `done` is where the receiver is.
+    /// Creates a run. `done` is the receiver's progress.
     pub(super) fn new(
         terms: Terms,
         receiver: Option<Receiver>,
@@ -112,7 +112,7 @@ impl Run {
         })
     }
 
-    /// Returns whether all that was asked for was delivered.
+    /// Sends everything. Returns whether all of it was delivered.
     async fn send_all(&mut self, stop: &CancellationToken) -> anyhow::Result<bool> {
         let start = Start::Saved(self.done.clone());
         let mut follower = Follower::new(self.source.chain.clone(), Horizon::FileEnd, start);
@@ -180,7 +180,7 @@ impl Run {
         Ok(self.terms.follow)
     }
 
-    /// Waits until `--rate` allows another one, or until a stop is asked for.
+    /// Waits until `--rate` allows another one, or a stop is requested.
     async fn keep_rate(&mut self, stop: &CancellationToken) {
         let Some(rate) = self.terms.rate else { return };
         tokio::select! {
@@ -192,8 +192,8 @@ impl Run {
         self.next = now.checked_add(pause).unwrap_or(now);
     }
 
-    /// Waits for the oldest delivery: the state never passes one that is not answered. Returns
-    /// whether to go on.
+    /// Waits for the oldest delivery: the saved progress must never pass one that is unanswered.
+    /// Returns whether to continue.
     async fn settle_oldest(&mut self, follower: &Follower) -> anyhow::Result<bool> {
         let Some(oldest) = self.in_flight.pop_front() else {
             return Ok(true);
@@ -226,7 +226,7 @@ impl Run {
     }
 
     fn advance(&mut self, end: Position, unnumbered: Option<Vec<PathBuf>>) -> anyhow::Result<()> {
-        /// Places that are kept for the case that rows are cut back.
+        /// How many positions are saved, in case the newest rows are cut off after a crash.
         const PLACES: usize = 8;
         self.done.trail.insert(0, end);
         self.done.trail.truncate(PLACES);

@@ -1,4 +1,4 @@
-//! What `logs verify` says of each file, as lines or as one JSON object.
+//! Reports what `logs verify` finds in each file, as lines or as one JSON object.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::command::counted::counted;
 use crate::command::logs::compare::Comparison;
 use crate::journal::{Log, Uncovered, Verdict, escaped, json_text};
 
-/// Takes findings: lines are written at once, JSON at the end.
+/// Collects findings. Lines are printed at once, JSON at the end.
 pub(super) struct Report<'o, W> {
     output: Output,
     out: &'o mut W,
@@ -34,7 +34,8 @@ impl<'o, W: Write> Report<'o, W> {
         }
     }
 
-    /// A file that was read. `is_written`: its end may be a record on its way.
+    /// Reports a file that was read. `is_written` says that a record at its end may still be
+    /// incomplete.
     pub(super) fn file(
         &mut self,
         path: &Path,
@@ -101,7 +102,8 @@ impl<'o, W: Write> Report<'o, W> {
         Ok(())
     }
 
-    /// A file that was not read, and why. `is_fault`: it should have been.
+    /// Reports a file that was not read, and why. `is_fault` says that it should have been
+    /// readable.
     pub(super) fn left_out(&mut self, path: &Path, why: &str, is_fault: bool) -> io::Result<()> {
         self.is_sound &= !is_fault;
         self.left_out
@@ -114,14 +116,14 @@ impl<'o, W: Write> Report<'o, W> {
         self.line(path, &line)
     }
 
-    /// A file that holds what was never acknowledged.
+    /// Reports a file of bytes that were cut off and never acknowledged.
     pub(super) fn aside(&mut self, path: &Path, bytes: u64, what: &str) -> io::Result<()> {
         self.aside
             .push(json!({ "file": path.to_string_lossy(), "bytes": bytes }));
         self.line(path, what)
     }
 
-    /// What the commit log has that the logs may lack.
+    /// Reports what is in the commit log and may be missing in the logs.
     pub(super) fn commit_log(&mut self, path: &Path, uncovered: Uncovered) -> io::Result<()> {
         self.uncovered = uncovered;
         if uncovered == Uncovered::default() {
@@ -135,7 +137,7 @@ impl<'o, W: Write> Report<'o, W> {
         self.line(path, &text)
     }
 
-    /// The sum of all. Returns whether all is sound.
+    /// Prints the summary. Returns whether everything is sound.
     pub(super) fn end(mut self, comparison: &Comparison) -> io::Result<bool> {
         self.is_sound &= comparison.is_sound();
         match self.output {
@@ -172,7 +174,8 @@ impl<'o, W: Write> Report<'o, W> {
     }
 }
 
-/// The end of a file that is being written may be a record on its way, and is no torn one.
+/// The object of a file. In a file that is no longer written, the check has already counted an
+/// incomplete record at its end as broken, so only other files have torn bytes.
 fn to_json(path: &Path, log: Log, verdict: &Verdict, is_written: bool) -> Value {
     let problems = verdict
         .problems

@@ -1,4 +1,4 @@
-//! A request as it was sent, put together from what the logs have of it.
+//! Rebuilds a request from what the logs have of it.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::journal::{Log, Row, unescape_bytes};
 /// The method of a push.
 const METHOD: &str = "POST";
 
-/// A request.
+/// A rebuilt request.
 pub(super) struct AsSent {
     pub(super) method: String,
     pub(super) headers: Vec<(String, Vec<u8>)>,
@@ -24,7 +24,7 @@ pub(super) struct AsSent {
 }
 
 impl AsSent {
-    /// That of a row, if its headers and all of its body were logged.
+    /// The request of a row, if its headers and its whole body were logged.
     pub(super) fn of(row: &Row) -> anyhow::Result<Self> {
         if let Some(missing) = missing(row) {
             let hint = row
@@ -42,7 +42,7 @@ impl AsSent {
         })
     }
 
-    /// The bytes of the request, as `explain` reads them.
+    /// The bytes of the request, in the form that `explain` reads.
     pub(super) fn raw(&self, target: &str) -> Vec<u8> {
         let mut raw = format!("{target} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &self.headers {
@@ -58,7 +58,7 @@ impl AsSent {
     }
 }
 
-/// What of the request of a row is not in the log, and the key that decides it; `None` if all is.
+/// The missing part of a request, and the key that controls its logging. `None` if it is complete.
 pub(super) fn missing(row: &Row) -> Option<String> {
     let sent = row.as_sent();
     let is_accepted = row.status() == Some(StatusCode::CREATED);
@@ -69,7 +69,7 @@ pub(super) fn missing(row: &Row) -> Option<String> {
     match length {
         _ if sent.headers.is_empty() && is_accepted => Some(without("its request", "off")),
         _ if sent.headers.is_empty() => Some("the log has no request of it".to_owned()),
-        // A chunked body has no length.
+        // A chunked body has no Content-Length.
         length if sent.body.is_none() && is_accepted && length != Some(0) => {
             Some(without("the body of its request", "headers"))
         }
@@ -84,8 +84,8 @@ fn without(what: &str, setting: &str) -> String {
     format!("{what} was not logged: logs.request was \"{setting}\", and is \"full\" by default")
 }
 
-/// The request of a row as `explain` reads it: the file in quarantine, which has every byte, else
-/// what the log has.
+/// The request of a row in the form that `explain` reads: from the quarantine, which has every
+/// byte, otherwise from the log.
 pub(super) fn raw_request(row: &Row, source: &Source) -> anyhow::Result<Vec<u8>> {
     if let Some(file) = quarantine_file(row).filter(|file| file.exists()) {
         return input::read(&file);
@@ -93,14 +93,14 @@ pub(super) fn raw_request(row: &Row, source: &Source) -> anyhow::Result<Vec<u8>>
     Ok(AsSent::of(row)?.raw(&target(row, source)?))
 }
 
-/// The file in quarantine that has a request.
+/// The file in the quarantine that has the request.
 pub(super) fn quarantine_file(row: &Row) -> Option<PathBuf> {
     let file = row.record.attribute("QuarantineFile")?;
     Some(PathBuf::from(String::from_utf8_lossy(file).into_owned()))
 }
 
-/// Method and path: from the record, else from the access line of the same request, else from the
-/// configuration.
+/// Method and path: from the record, otherwise from the access line of the same request, otherwise
+/// from the configuration.
 fn target(row: &Row, source: &Source) -> anyhow::Result<String> {
     if let Some(target) = row.target() {
         return Ok(String::from_utf8_lossy(target).into_owned());

@@ -1,4 +1,4 @@
-//! The requests in quarantine, judged again as `serve` would judge them today.
+//! Judges the requests in the quarantine again, by the current configuration of `serve`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::quarantine::{Note, Provenance};
 use crate::server::Rejection;
 use crate::trust::{CertificateCache, CertificateStore, HttpsSource, Verifier};
 
-/// What is asked of a request today.
+/// The current requirements for a request.
 pub(super) struct Review {
     config: Config,
     certificates: Arc<CertificateCache>,
@@ -30,31 +30,32 @@ pub(super) struct Review {
 /// A file in quarantine.
 pub(super) struct Capture {
     pub(super) path: PathBuf,
-    /// `None` where a crash tore it, or somebody else made it.
+    /// `None` if a crash left it incomplete, or another program created it.
     read: Option<(Request<Bytes>, Note)>,
 }
 
-/// What a file is today.
+/// The current verdict on a file.
 pub(super) enum Judgement<'r> {
     Passes(Notification<'r>, &'r Note, Reading),
     Refused(Rejection),
     NotWhole,
 }
 
-/// A file, and what it is today.
+/// A file and the verdict on it.
 pub(super) type Judged<'r> = (&'r Capture, Judgement<'r>);
 
-/// How a body is read.
+/// How to read a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// As a notification.
     Whole,
-    /// As a notification; a body that cannot be parsed becomes its message, with the attributes
-    /// that can be read in it.
+    /// As a notification. A body that cannot be parsed becomes the message itself, with the
+    /// attributes that can be found in it.
     Raw,
 }
 
-/// The time at which a request came: that is what its Date is compared with.
+/// A clock that shows the time at which the request arrived, because its Date is compared with
+/// that.
 struct Then(SystemTime);
 
 impl Clock for Then {
@@ -76,8 +77,8 @@ impl Review {
         })
     }
 
-    /// Reads the files, which are no more than `logs.quarantine_bytes`. A `serve` may push one out
-    /// meanwhile.
+    /// Reads the files, at most `logs.quarantine_bytes` in total. Skips a file that a `serve`
+    /// deletes meanwhile.
     pub(super) fn read(&self, paths: Vec<PathBuf>) -> anyhow::Result<Vec<Capture>> {
         let mut captures = Vec::new();
         for path in paths {
@@ -89,7 +90,7 @@ impl Review {
                     path,
                 }),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // A FIFO, a device, a file without an end: serve made none of these.
+                // A FIFO, a device or an oversized file, none of which `serve` created.
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -108,7 +109,7 @@ impl Review {
 
     fn parse(&self, bytes: &[u8]) -> Option<(Request<Bytes>, Note)> {
         let (mut request, behind) = capture::read(bytes).ok()?;
-        // Where it came before a prefix was configured, that is still to be put back.
+        // A file from before the prefix was configured does not have it yet.
         let prefix = self.config.server.path_prefix.as_str();
         let rest = request.uri().path().strip_prefix(prefix);
         if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
@@ -117,8 +118,8 @@ impl Review {
         Note::parse(behind).map(|note| (request, note))
     }
 
-    /// Judges them, those first that were proved to be from MNS: no stranger's file is in their
-    /// way. Returns a judgement for each, in the order of the files.
+    /// Judges the files, beginning with those proved to be from MNS, so that no stranger's file
+    /// delays them. Returns the verdicts in the order of the files.
     pub(super) async fn judge<'r>(&self, captures: &'r [Capture]) -> Vec<Judged<'r>> {
         let mut waiting: Vec<_> = captures.iter().enumerate().collect();
         waiting.sort_by_key(|(_, capture)| !is_signed(&capture.path));
@@ -140,7 +141,7 @@ impl Review {
             .collect()
     }
 
-    /// The checks of `serve`, in its order.
+    /// Runs the checks of `serve`, in the same order.
     async fn check<'r>(
         &self,
         request: &'r Request<Bytes>,
@@ -157,7 +158,7 @@ impl Review {
             self.certificates.clone(),
             clock,
         );
-        // A proxy that was named since is seen through.
+        // A proxy that was configured since may name the client.
         let client = config
             .trusted_proxies
             .client(note.peer, request.headers())
@@ -165,7 +166,7 @@ impl Review {
         let verified = verifier.verify(&signed, client).await?;
         let (notification, reading) = match verified.notification() {
             Ok(notification) => (notification, Reading::Whole),
-            // Whose topic it is decides all the same, as far as the body says it.
+            // Owner and topic must be accepted even then, as far as the body names them.
             Err(_) if self.reading == Reading::Raw => {
                 (verified.notification_as_raw(), Reading::Raw)
             }

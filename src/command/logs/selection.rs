@@ -1,4 +1,4 @@
-//! The filters that the commands on rows share.
+//! The filters that commands on rows share.
 
 use std::str::FromStr as _;
 
@@ -12,17 +12,17 @@ use strum::VariantNames as _;
 
 use crate::journal::{Filter, Outcome};
 
-/// Which rows. Different filters must all hold; of one that is repeated one value is enough.
+/// Selects rows. A row must match every filter; a repeated filter matches any of its values.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct Selection {
-    /// The name of a topic; may be repeated, as every filter may.
+    /// The name of a topic; may be repeated, like every filter.
     #[arg(long, value_name = "NAME")]
     pub(super) topic: Vec<String>,
     /// The name of a subscription.
     #[arg(long, value_name = "NAME")]
     pub(super) subscription: Vec<String>,
-    /// A tag.
+    /// The tag of a message.
     #[arg(long)]
     pub(super) tag: Vec<String>,
     /// The id of a message.
@@ -31,33 +31,33 @@ pub(super) struct Selection {
     /// The id of a request (x-mns-request-id).
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Vec<String>,
-    /// What came of it: accepted, duplicate, remark, refused, deferred, recovered or other.
+    /// The outcome: accepted, duplicate, remark, refused, deferred, recovered or other.
     #[arg(long, value_parser = outcome)]
     pub(super) outcome: Vec<Outcome>,
     /// The key of a refusal or a remark, as in docs/errors.md.
     #[arg(long, value_name = "KEY")]
     pub(super) reason: Vec<String>,
-    /// A network or an address that it came from.
+    /// The address or network of the sender.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     pub(super) peer: Vec<IpNet>,
-    /// A text in any value, the headers and the body too; without an upper-case letter both cases
-    /// match.
+    /// A text in any value, including headers and body. Matches either case unless it has an
+    /// upper-case letter.
     #[arg(long, value_name = "TEXT")]
     pub(super) contains: Vec<String>,
-    /// Not before: a span back from now (15m, 3d), a time of today (18:40), 2026-11-24,
+    /// Not before this time: a span back from now (15m, 3d), a time of today (18:40), 2026-11-24,
     /// '2026-11-24 18:40', or RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub(super) since: Option<String>,
-    /// Before this time, in the same forms.
+    /// Before this time, in the same formats.
     #[arg(long, value_name = "TIME")]
     pub(super) until: Option<String>,
-    /// Also requests that did not come from MNS, and records that are no answer to a push.
+    /// Include requests that did not come from MNS, and records that answer no push.
     #[arg(long)]
     pub(super) all: bool,
 }
 
 impl Selection {
-    /// The filter, with times in a zone.
+    /// Builds the filter. Times without a zone are in `zone`.
     pub(super) fn filter(&self, zone: &TimeZone, now: Timestamp) -> anyhow::Result<Filter> {
         let moment = |flag: &str, text: &Option<String>| {
             let Some(text) = text else { return Ok(None) };
@@ -84,7 +84,7 @@ impl Selection {
             since: moment("--since", &self.since)?,
             until: moment("--until", &self.until)?,
             zone: Some(zone.clone()),
-            // Whoever asks for an outcome asks for all that have it.
+            // Selecting an outcome selects every row that has it.
             all: self.all || self.outcome.contains(&Outcome::Other),
         })
     }
@@ -105,7 +105,7 @@ fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     if let Some((date, of_day)) = text.split_once([' ', 'T']) {
         return of(date.parse::<Date>().ok()?.to_datetime(time(of_day)?));
     }
-    // After the above: a date is also read from a text that has a time behind it.
+    // Tried last, because `Date` also accepts a text with a time behind it, and ignores the time.
     if let Ok(date) = text.parse::<Date>() {
         return of(date.to_datetime(Time::midnight()));
     }
@@ -115,7 +115,7 @@ fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     if moment <= now {
         return Some(moment);
     }
-    // A time that is still to come today was that of yesterday.
+    // A time that has not come yet today means yesterday's.
     of(today.yesterday().ok()?.to_datetime(time))
 }
 
@@ -145,7 +145,7 @@ mod tests {
             ("3d", Some("2026-11-21T10:40:38Z")),
             ("18:40", Some("2026-11-24T10:40:00Z")),
             ("18:40:38", Some("2026-11-24T10:40:38Z")),
-            // It is still to come.
+            // It has not come yet today.
             ("18:41", Some("2026-11-23T10:41:00Z")),
             ("2026-11-24", Some("2026-11-23T16:00:00Z")),
             ("2026-11-24 18:40", Some("2026-11-24T10:40:00Z")),

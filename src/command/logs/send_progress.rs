@@ -1,12 +1,12 @@
-//! How far a replay has come, in one line of a terminal that is written again and again.
+//! Shows the progress of a replay in one line of a terminal, which is overwritten.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// Between two looks of it.
+/// The shortest time between two updates.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// The line.
+/// The progress line.
 pub(super) struct SendProgress {
     begun: Instant,
     shown: Option<Instant>,
@@ -24,7 +24,7 @@ impl SendProgress {
         self.begun.elapsed()
     }
 
-    /// Without a total it goes on with what arrives.
+    /// Updates the line. Without a total, the replay continues with new rows.
     pub(super) fn show(&mut self, delivered: u64, failed: u64, total: Option<u64>) {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= INTERVAL);
         if std::io::stderr().is_terminal() && is_due {

@@ -1,4 +1,4 @@
-//! `logs show`: the whole story of one message.
+//! `logs show`: shows everything about one message.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -19,10 +19,10 @@ use crate::command::stdout::printer;
 use crate::journal::Row;
 use crate::server::RequestDetail;
 
-/// Show all that the logs know of a message: arrivals, outcomes, duplicates, its request.
+/// Show everything about one message: arrivals, outcomes, duplicates, its request.
 ///
-/// ID is that of a message or of a request, or the position of a row. Rotated files are searched
-/// too. Ends with 1 if nothing is found.
+/// ID is the id of a message or of a request, or the position of a row. Searches rotated files too.
+/// Exits with 1 if nothing is found.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs show 7DD60EDA4B73B7823DD99C962F179006
@@ -34,16 +34,16 @@ pub(super) struct Show {
     id: String,
     #[command(flatten)]
     configuration: Configuration,
-    /// Print the message alone, byte for byte.
+    /// Print only the message, byte for byte.
     #[arg(long, group = "part")]
     message: bool,
     /// Decode the message.
     #[arg(long, value_enum, value_name = "ENCODING", requires = "message")]
     decode: Option<Decode>,
-    /// Print the request as explain reads it.
+    /// Print the request in the form that explain reads.
     #[arg(long, group = "part")]
     request: bool,
-    /// Print the body of the request alone, byte for byte.
+    /// Print only the body of the request, byte for byte.
     #[arg(long, group = "part")]
     body: bool,
     /// Print a curl command that sends the request to URL.
@@ -102,8 +102,8 @@ impl Show {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The row whose request is meant: that of the id if it is one of a request, else the newest
-    /// that has one.
+    /// The row whose request is meant: the one with this request id, otherwise the newest that has
+    /// a request.
     fn row<'a>(&self, story: &'a Story) -> anyhow::Result<&'a Row> {
         let rows = story.rows();
         let is_meant = |row: &&Row| {

@@ -1,4 +1,4 @@
-//! Which endpoint log a command reads, and in which zone its times are.
+//! Opens the endpoint log that a command reads, with the zone of its times.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ pub(super) struct Source {
     pub(super) names: Names,
     pub(super) chain: Chain,
     pub(super) zone: TimeZone,
-    /// A path that is served, for what the logs do not have.
+    /// A served path, for requests whose path is not logged.
     pub(super) first_path: String,
-    /// How much of an accepted request is logged by now.
+    /// How much of an accepted request is logged at present.
     pub(super) request_detail: RequestDetail,
 }
 
@@ -37,7 +37,8 @@ impl Source {
             dir: config.log_dir.clone(),
             port,
         };
-        // Who switches rotation off leaves it to logrotate.
+        // If rotation is off, logrotate is likely to do it, and numbers the files in the other
+        // direction.
         let numbering = match config.journal.rotate_bytes {
             Some(_) => Numbering::Ascending,
             None => Numbering::Descending,
@@ -55,13 +56,13 @@ impl Source {
         })
     }
 
-    /// What is asked for, with times as of now.
+    /// Builds the filter, with relative times as of now.
     pub(super) fn filter(&self, selection: &Selection) -> anyhow::Result<Filter> {
         let now = Timestamp::try_from(SystemClock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
         selection.filter(&self.zone, now)
     }
 
-    /// Says which files are not read, and why.
+    /// Reports which files are not read, and why.
     pub(super) fn report_left_out(&self) -> anyhow::Result<()> {
         let left_out = self.chain.left_out();
         for (path, why) in left_out.with_context(|| self.cannot_read())? {
@@ -70,7 +71,7 @@ impl Source {
         Ok(())
     }
 
-    /// The name of the log, which a state is of.
+    /// The name of the log, which a state file refers to.
     pub(super) fn log_name(&self) -> String {
         let live = self.chain.live();
         let name = live.file_name().unwrap_or(live.as_os_str());
@@ -82,7 +83,7 @@ impl Source {
     }
 }
 
-/// A line on stderr, for people: stdout has the data. Nobody waits for it.
+/// Prints a line for people on stderr; stdout has the data. A failure to print it is ignored.
 pub(super) fn say(line: &str) {
     writeln!(std::io::stderr(), "{}", escaped(line.as_bytes())).ok();
 }

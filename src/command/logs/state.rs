@@ -1,14 +1,14 @@
-//! `--state`: how far a consumer has come, in a small file that is written whole or not at all.
+//! `--state`: saves a consumer's progress in a small file, which is replaced atomically.
 //!
-//! It has the place behind the last row that is done, places before that for the case that rows are
-//! cut back, and the place up to which rows may have been delivered besides: whoever starts after a
-//! kill delivers those again, and marks them. It is written before a delivery with what is about to
-//! be delivered, so nothing comes twice without the mark.
+//! The file has the position after the last row that is done, some positions before it in case rows
+//! are cut off after a crash, and the position up to which further rows may have been delivered.
+//! After a kill the next run delivers those rows again, and marks them. The file is saved before a
+//! delivery with the rows that are about to be delivered, so nothing is repeated without the mark.
 //!
-//! One process at a time has it, by the lock of a file beside it: two consumers would each move it
-//! past what only the other one has delivered. The lock is of another file because the state itself
-//! is replaced with each save. That file stays: a process that removed it could take it from under
-//! one that has just locked it.
+//! Only one process at a time may use it: two consumers would each move the position past rows that
+//! only the other one has delivered. The lock is on a second file, because the state file itself is
+//! replaced at each save. The lock file is never deleted: a process that deleted it could remove it
+//! just after another one has locked it.
 
 use std::fs::TryLockError;
 use std::io;
@@ -21,25 +21,25 @@ use crate::bounded;
 use crate::disk::{Disk as _, DiskFile, NotReplaced, Open, RealDisk, Replace, regular};
 use crate::journal::{Position, RecordTime, Saved, json_text};
 
-/// The largest state, in bytes: far more than the places of a trail take.
+/// The largest state file, in bytes: far more than the positions of a trail need.
 const BYTES_MAX: u64 = 64 * 1024;
-/// Permissions of a new file, before the umask.
+/// The permissions of a new file, before the umask.
 const MODE: u32 = 0o644;
 /// The version of the format.
 const VERSION: u64 = 1;
 
-/// The file of a state, which no other process has until this is dropped.
+/// A state file that this process has locked. Dropping it releases the lock.
 pub(super) struct StateFile {
     path: PathBuf,
     draft: PathBuf,
-    /// Which log it is of.
+    /// The name of the log that it refers to.
     log: String,
     written: Option<Value>,
     _lock: Box<dyn DiskFile>,
 }
 
 impl StateFile {
-    /// Takes the state for this process. `log` is the name of the log that it is of.
+    /// Locks a state file and reads it. `log` is the name of the log that it must refer to.
     pub(super) fn take(path: &Path, log: &str) -> anyhow::Result<Self> {
         let lock = beside(path, ".lock");
         let opened = RealDisk.open(&lock, Open::Append { mode: MODE });
@@ -64,7 +64,7 @@ impl StateFile {
         })
     }
 
-    /// Saves a state, durably, unless it is the one that is there.
+    /// Saves and syncs the state, unless it is unchanged.
     pub(super) fn save(&mut self, saved: &Saved) -> anyhow::Result<()> {
         let state = write(&self.log, saved);
         if self.written.as_ref() == Some(&state) {
@@ -86,7 +86,7 @@ impl StateFile {
     }
 }
 
-/// What was saved of a log; `None` if there is no file yet. Takes nothing.
+/// Reads the saved state for a log without locking it. Returns `None` if the file does not exist.
 pub(super) fn load(path: &Path, log: &str) -> anyhow::Result<Option<Saved>> {
     let shown = path.display();
     let file = match regular::open_to_read(path) {
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(again.trail, saved.trail);
         assert_eq!((again.delivered, again.time), (saved.delivered, saved.time));
         assert_eq!(again.unnumbered, saved.unnumbered);
-        // The same again costs no write.
+        // Saving the same state again writes nothing, so the deleted file stays deleted.
         fs::remove_file(&path).unwrap();
         file.save(&saved).unwrap();
         assert!(!path.exists());

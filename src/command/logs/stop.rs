@@ -1,4 +1,4 @@
-//! Work that goes on until a signal: on a thread of its own, since it waits for disks and pipes.
+//! Runs work until a signal, on a separate thread because it blocks on disks and pipes.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::signals::Signals;
 
-/// Whether somebody asked to stop.
+/// Whether a stop was requested.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     is_asked: AtomicBool,
@@ -24,8 +24,8 @@ impl Stop {
     }
 }
 
-/// Runs `work` to its end. The first SIGINT or SIGTERM asks it to finish what it is at, a second
-/// one does not wait for that.
+/// Runs `work` to its end. The first SIGINT or SIGTERM asks it to finish; a second one does not
+/// wait for it.
 pub(super) async fn until_stopped(
     work: impl FnOnce(&Arc<Stop>) -> anyhow::Result<ExitCode> + Send + 'static,
 ) -> anyhow::Result<ExitCode> {

@@ -1,4 +1,5 @@
-//! What the endpoint log knows of one message: each arrival, what came of it, and the message.
+//! Collects what the endpoint log has about one message: each arrival, its outcome, and the
+//! message.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -17,13 +18,14 @@ use crate::journal::{
 };
 use crate::span::Span;
 
-/// All rows of one message, the oldest first.
+/// All rows about one message, oldest first.
 pub(super) struct Story {
     rows: Vec<Row>,
 }
 
 impl Story {
-    /// That of a message id, a request id or a position; `None` if the log has no row of it.
+    /// Finds the rows by a message id, a request id or a position. Returns `None` if there are
+    /// none.
     pub(super) fn of(
         id: &str,
         source: &Source,
@@ -46,7 +48,7 @@ impl Story {
             return Self::with(&id, source, &mut is_cancelled);
         }
         let story = Self::with(id, source, &mut is_cancelled)?;
-        // The id of a request leads to its message, and so to all other arrivals of that.
+        // A request id leads to its message, and so to the other arrivals of that message.
         let message = story.as_ref().and_then(|story| {
             let row = story.rows.last()?;
             let other = (row.labels.message_id != id.as_bytes()).then_some(row)?;
@@ -83,7 +85,7 @@ impl Story {
         Ok((!rows.is_empty()).then_some(Self { rows }))
     }
 
-    /// The row that says most: the newest with the message, else the newest.
+    /// The most informative row: the newest with the message, otherwise the newest.
     pub(super) fn main(&self) -> Option<&Row> {
         let mut newest = self.rows.iter().rev();
         newest
@@ -159,7 +161,8 @@ impl Story {
         names
     }
 
-    /// When it was published, and how long before the first arrival. Text logs have whole seconds.
+    /// When it was published, and how long before the first arrival. Times in text logs are whole
+    /// seconds.
     fn published(&self, main: &Row, zone: &TimeZone) -> Option<String> {
         let published = main.record.attribute("PublishTime")?;
         let published: i64 = std::str::from_utf8(published).ok()?.parse().ok()?;

@@ -1,5 +1,5 @@
-//! `logs tail`: follows the endpoint log across rotated files, from the last rows or from where a
-//! consumer has come to.
+//! `logs tail`: follows the endpoint log across rotated files, from the last rows or from a saved
+//! position.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,17 +23,17 @@ use crate::journal::{
     Budget, Event, Filter, Follower, Horizon, POLL_INTERVAL, Saved, Search, SearchStart, Start,
 };
 
-/// How many rows are shown first unless told.
+/// How many rows are shown first by default.
 const LINES: usize = 10;
-/// Rows that are looked for at once, on the way back to where to begin.
+/// How many rows one step of the backward search returns.
 const PAGE_ROWS: usize = 1000;
 
-/// Show the last rows of the endpoint log, and each that follows.
+/// Show the last rows of the endpoint log, and follow it.
 ///
 /// Follows the endpoint log of the port of server.listen in logs.dir across rotated files, and may
-/// run beside serve. Rows go to stdout, everything else to stderr. Ends with 0 at Ctrl-C or when
-/// nobody reads any more, and with 1 if rows may have been missed because somebody else moved,
-/// packed or cut a file.
+/// run beside serve. Rows go to stdout, everything else to stderr. Exits with 0 at Ctrl-C or if the
+/// reader of stdout leaves, and with 1 if rows may have been missed because somebody moved,
+/// compressed or truncated a file.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs tail
@@ -47,26 +47,26 @@ pub(super) struct Tail {
     selection: Selection,
     #[command(flatten)]
     printing: Printing,
-    /// Rows that are shown first [default: 10; all with --since or --state].
+    /// How many rows to show first [default: 10; all with --since or --state].
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<usize>,
-    /// Follow: so it does anyway.
+    /// Follow the log. This is the default.
     #[arg(short, long, conflicts_with = "no_follow")]
     follow: bool,
-    /// End at the end of the log.
+    /// Stop at the end of the log.
     #[arg(long)]
     no_follow: bool,
-    /// Keep how far the rows were read in FILE, and go on from there at the next start.
+    /// Save how far the rows were read in FILE, and continue from there at the next start.
     ///
-    /// The file is written after rows were flushed, whole or not at all, so each row comes at least
-    /// once; one that may have come before says so ("may_repeat" in JSON). Without the file it
-    /// begins with the oldest row there is, or with the last COUNT.
+    /// The file is replaced atomically after rows were flushed, so each row is printed at least
+    /// once; a row that may be repeated is marked ("may_repeat" in JSON). If the file does not
+    /// exist, starts at the oldest row, or at the last COUNT.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// With --state: a row is done when its position comes back on stdin, one a line.
+    /// With --state: a row is done when its position comes back on stdin, one per line.
     ///
-    /// Without it a row is done when it was written to stdout: what a reader that is killed has not
-    /// worked off is then not repeated.
+    /// Without it a row is done when it was written to stdout: if its reader is then killed, the
+    /// row is not repeated.
     #[arg(long, requires = "state")]
     ack: bool,
 }
@@ -119,7 +119,7 @@ impl Tail {
         })
     }
 
-    /// Where to begin without a state: so many rows before the end.
+    /// The position to begin at without a state: `lines` rows before the end.
     fn begin(&self, source: &Source, filter: &Filter, stop: &Stop) -> anyhow::Result<Start> {
         let lines = match self.lines {
             Some(lines) => lines,
@@ -146,7 +146,7 @@ impl Tail {
                 search = None;
             }
         }
-        // Forward from the first of them: so no row between the two readings is missed.
+        // Read forward from the first of them, so that no row is missed between the two readers.
         Ok(first.map_or(Start::Newest, |first| {
             Start::Saved(Saved {
                 trail: vec![first],
@@ -252,7 +252,7 @@ impl Run<'_> {
     }
 }
 
-/// That reading goes on in another file.
+/// Says that reading continues in another file.
 fn continued(was: &Path, now: Option<&Path>, next: &Path) -> String {
     let was_shown = was.display();
     let end = |path: &Path| {

@@ -1,4 +1,5 @@
-//! `logs verify`: whether every record is whole and in order, and what crashes cut off.
+//! `logs verify`: checks that every record is complete and in order, and reports what crashes cut
+//! off.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -18,14 +19,14 @@ use crate::command::stdout::printer;
 use crate::disk::{RealDisk, regular};
 use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 
-/// Check that every record of the logs is whole and in order, and tell what crashes cut off.
+/// Check that every record of the logs is complete and in order, and report what crashes cut off.
 ///
 /// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing
-/// and may run beside serve. Ends with 1 if something is wrong. There are no checksums. What breaks
-/// the form of a record is found: NUL and other control characters, what is not UTF-8, a missing
-/// end, a request without its outcome or an outcome without its request. A changed letter is not
-/// found. Both logs are compared: each 201 of the access log has its outcome in the endpoint log.
-/// Files that are left out, such as packed ones, are named with the reason.
+/// and may run beside serve. Exits with 1 if something is wrong. There are no checksums. Finds what
+/// breaks the format of a record: NUL and other control characters, invalid UTF-8, a missing end, a
+/// request without its outcome or an outcome without its request. Does not find a changed letter.
+/// Compares the logs: each 201 in the access log must have its outcome in the endpoint log. Names
+/// files that are left out, such as compressed ones, with the reason.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint logs verify
@@ -34,7 +35,7 @@ use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 pub(super) struct Verify {
     #[command(flatten)]
     configuration: Configuration,
-    /// How findings are printed: as lines, or as one JSON object for all files.
+    /// The format of the findings: lines, or one JSON object for all files.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -53,7 +54,8 @@ impl Verify {
         let mut report = Report::new(self.output, &mut out);
         let mut endpoint = verify_log(&names, Log::Endpoint, &mut report)?;
         let access = verify_log(&names, Log::Access, &mut report)?;
-        // A push that came in between is in the access log only as far as it was read.
+        // A push answered in between is in the access log, so read the end of the endpoint log
+        // again.
         endpoint.look_again(&names.live(Log::Endpoint));
         let uncovered = uncovered(&names);
         report.commit_log(&names.commit_log(), uncovered)?;
@@ -71,12 +73,12 @@ impl Verify {
     }
 }
 
-/// What the commit log has that the logs may lack; nothing beside a running `serve`, which is still
-/// writing, or if the commit log cannot be read.
+/// What the commit log has that the logs may lack. Nothing if a `serve` is running, which has not
+/// written it yet, or if the commit log cannot be read.
 fn uncovered(names: &Names) -> Uncovered {
     let uncovered = || journal::uncovered(&RealDisk, names).unwrap_or_default();
-    // The lock is asked for only if the answer matters. Then once more: a serve that has stopped
-    // meanwhile has left nothing.
+    // Check the lock only if the answer matters: a serve that starts in that instant would find the
+    // logs in use. Then read again: a serve that has stopped meanwhile has completed the logs.
     let is_in_use = || LogFiles::is_in_use(names).unwrap_or(false);
     if uncovered() == Uncovered::default() || is_in_use() {
         Uncovered::default()
@@ -92,9 +94,9 @@ struct FilesRead {
     /// The numbers of rotated files that were left out.
     left_out: HashSet<u64>,
     history: History,
-    /// The smallest number of a rotated file that was read.
+    /// The lowest number of a rotated file that was read.
     first_number: Option<u64>,
-    /// The length of the live file, as far as it was read.
+    /// The length up to which the live file was read.
     live_len: u64,
 }
 
@@ -120,7 +122,7 @@ fn verify_log<W: Write>(
         reading.files.insert(identity(&file)?);
         reading.live_len = verify_file(&live, log, None, &file, &mut reading.history, report)?;
     }
-    // What was live may have got a number since the numbers were listed.
+    // The live file may have been rotated since the numbers were listed.
     verify_rotated(names, log, &mut reading, report)?;
     reading.look_again(&live);
     if names
@@ -173,7 +175,7 @@ fn verify_rotated<W: Write>(
         let opened = match regular::obstacle(&path) {
             Some(kind) => Err(not_regular(kind)),
             None => match regular::open_to_read(&path) {
-                // Deleted for its age since, or packed.
+                // Deleted for its age or compressed since it was listed.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 opened => opened.map_err(|error| format!("cannot read it: {error}")),
             },
@@ -203,7 +205,7 @@ fn verify_rotated<W: Write>(
     Ok(())
 }
 
-/// Checks one file; `number` is that of a rotated one. Returns the length that was read.
+/// Checks one file. `number` is that of a rotated file. Returns how many bytes were read.
 fn verify_file<W: Write>(
     path: &Path,
     log: Log,
@@ -214,7 +216,7 @@ fn verify_file<W: Write>(
 ) -> anyhow::Result<u64> {
     let mut verdict =
         journal::verify(log, BufReader::new(file)).with_context(|| cannot_read(path))?;
-    // One that somebody else renamed is written until that is noticed.
+    // A file that another program renamed is still written to until `serve` notices.
     let is_growing = file.metadata()?.len() > verdict.len;
     let is_written = number.is_none() || is_growing;
     if !is_written {
@@ -230,7 +232,7 @@ fn not_regular(kind: &str) -> String {
     format!("it is {kind}, not a regular file, and was not read: move it away")
 }
 
-/// Which file it is, whatever its name becomes.
+/// The identity of a file, which does not change with its name.
 fn identity(file: &File) -> std::io::Result<(u64, u64)> {
     let found = file.metadata()?;
     Ok((found.dev(), found.ino()))
@@ -244,7 +246,7 @@ fn cannot_read(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    /// Takes what is printed, and does something to the files after each line.
+    /// A writer that changes the files after each printed line.
     struct Beside<F> {
         printed: String,
         act: F,
@@ -264,8 +266,8 @@ mod tests {
         }
     }
 
-    /// The numbers of the files that were read, in order, 0 for the live one, while `act` is done
-    /// after each line.
+    /// The numbers of the files in the order in which they were read, 0 for the live one, while
+    /// `act` runs after each line.
     fn read_beside(names: &Names, act: impl FnMut(&str)) -> Vec<u64> {
         let mut out = Beside {
             printed: String::new(),
@@ -311,7 +313,7 @@ mod tests {
             }
         });
         assert_eq!(read, [1, 3, 0]);
-        // What was live got a number before it was read under its old name.
+        // The live file was rotated before it was read under its old name.
         let read = read_beside(&names, |line| {
             if is_about(line, ".3") {
                 rotate(&names);
@@ -319,7 +321,7 @@ mod tests {
             }
         });
         assert_eq!(read, [1, 3, 0, 4, 5]);
-        // It got one afterwards: it is the same file.
+        // It was rotated after it was read: it is the same file, so it is not read twice.
         let read = read_beside(&names, |line| {
             if is_about(line, "") {
                 rotate(&names);
