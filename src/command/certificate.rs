@@ -16,10 +16,10 @@ use crate::trust::{CertificateStore, Kept, SigningCertificate};
 const NO_ADDRESS: &str = "write the address as https://HOST/FILE, and the file after it; FILE ends \
     in .pem, .crt or .cer, or has no dot";
 
-/// Put signing certificates in place by hand, and list those kept.
+/// Add signing certificates by hand, and list the cached ones.
 ///
-/// For networks from which the certificates' source cannot be reached: fetch the file elsewhere,
-/// and add it under the address that pushes name in x-mns-signing-cert-url.
+/// For networks that cannot reach the source of the certificates: fetch the file elsewhere, and add
+/// it under the address that pushes name in x-mns-signing-cert-url.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint certificate add \\
@@ -32,7 +32,7 @@ pub(super) struct Certificate {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Keep a certificate under the address that pushes name.
+    /// Cache a certificate under the address that pushes name.
     #[command(after_help = "Example:
   mns-endpoint certificate add \\
     https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem mns.pem")]
@@ -42,10 +42,10 @@ enum Action {
         /// The address that pushes name: https://HOST/FILE.
         #[arg(value_parser = address)]
         url: String,
-        /// The certificate, PEM or DER.
+        /// The file with the certificate, PEM or DER.
         file: PathBuf,
     },
-    /// List the certificates that are kept.
+    /// List the cached certificates.
     #[command(after_help = "Example:
   mns-endpoint certificate list")]
     List {

@@ -13,11 +13,11 @@ use crate::disk::word;
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Configuration {
-    /// The configuration file [default: config/endpoint.toml, else
+    /// The configuration file [default: config/endpoint.toml, otherwise
     /// /etc/mns-endpoint/endpoint.toml].
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Addresses to listen on, separated by commas, all with one port (server.listen).
+    /// The addresses to listen on, separated by commas, all with the same port (server.listen).
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// The directory of both logs (logs.dir).

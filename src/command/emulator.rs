@@ -35,11 +35,12 @@ pub(super) const LIMITS: Limits = Limits::of_connections(1024);
 /// How long open requests may take after a stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Play MNS on this machine: no account, no network.
+/// Emulate MNS on this machine: no account, no network.
 ///
-/// Topics, subscriptions, publishing and pushing: the topic half of the REST API of 2015-06-06,
-/// with a key of its own. A page for the browser at /, certificates, and a status document at
-/// /status are served on the same address. docs/emulator.md says what is faithful and what is not.
+/// Supports topics, subscriptions, publishing and pushing: the topic half of the REST API of
+/// 2015-06-06, with a separate access key. Also serves a page for the browser at /, its
+/// certificates, and a status document at /status, all on the same address. docs/emulator.md says
+/// what is faithful and what is not.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
@@ -52,33 +53,34 @@ pub(super) struct EmulatorCommand {
     /// The address of the API, the page, the certificates and the status document.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
     listen: SocketAddr,
-    /// The address by which others reach it [default: http:// and the address that is listened on].
+    /// The URL by which others reach it [default: http:// and the address that it listens on].
     #[arg(long, value_name = "URL", value_parser = Base::parse)]
     public_url: Option<Base>,
-    /// A further name that requests may carry in Host, besides addresses, names without a dot, that
-    /// of --public-url and ID.mns.REGION.aliyuncs.com; may be repeated.
+    /// A further name to accept in the Host header, besides addresses, names without a dot, that of
+    /// --public-url and ID.mns.REGION.aliyuncs.com; may be repeated.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
     /// The access key of the account.
     #[arg(long, value_name = "ID:SECRET", default_value = KNOWN_KEY, value_parser = access_key)]
     access_key: AccessKey,
-    /// Let everyone use the API, with any key or none.
+    /// Accept API requests with any key or none.
     #[arg(long, conflicts_with = "access_key")]
     no_auth: bool,
-    /// The account id, where the host of a request names none as ID.mns.REGION.aliyuncs.com does.
+    /// The account id, for requests whose host names none (ID.mns.REGION.aliyuncs.com).
     #[arg(long, value_name = "ID", default_value = OWNER)]
     account_id: String,
     #[command(flatten)]
     key: Key,
     #[command(flatten)]
     receiver_tls: ReceiverTls,
-    /// How pushes write Content-md5 [default: hex-base64 for XML and JSON, hex for SIMPLIFIED].
+    /// The notation of Content-md5 in pushes [default: hex-base64 for XML and JSON, hex for
+    /// SIMPLIFIED].
     #[arg(long, value_name = "NOTATION", value_enum)]
     content_md5: Option<Md5Notation>,
-    /// Sign with a new key every so often, as in 30s; the certificate's address changes with it.
+    /// Sign with a new key at this interval, as in 30s; the certificate's address changes with it.
     #[arg(long, value_name = "EVERY", value_parser = period)]
     rotate_key: Option<Duration>,
-    /// Divide every waiting time of the pusher: retries, its back-off, the pauses of --chaos.
+    /// Divide every waiting time of the pusher by this: retries, back-off, the pauses of --chaos.
     #[arg(
         long,
         value_name = "N",
@@ -86,13 +88,13 @@ pub(super) struct EmulatorCommand {
         value_parser = clap::value_parser!(u32).range(1..),
     )]
     time_warp: u32,
-    /// Keep topics, subscriptions and undelivered messages in DIR [default: in memory].
+    /// The directory for topics, subscriptions and undelivered messages [default: in memory].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Let things go wrong: a list of KIND=RATE, or nothing for a little of everything.
+    /// Inject faults: a list of KIND=RATE; without a list, a little of everything.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
-    /// The dice of --chaos: the same number gives the same chaos.
+    /// The random seed of --chaos: the same number gives the same faults.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }

@@ -24,11 +24,11 @@ const LINE_CHARS_MAX: usize = 200;
 /// The time limit for the endpoint's answer, including its body.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Ask a running endpoint for its health.
+/// Ask a running endpoint whether it is healthy.
 ///
-/// Reads the same configuration as serve, asks /readyz of admin.listen on this machine, or
-/// server.health_path if that is off, and ends with 0 for a healthy endpoint, else with 1 and what
-/// is not ready.
+/// Reads the same configuration as serve. Requests /readyz of admin.listen on this machine, or
+/// server.health_path if that is off. Exits with 0 if the endpoint is healthy, otherwise with 1,
+/// and prints what is not ready.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint health

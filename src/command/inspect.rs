@@ -12,10 +12,11 @@ use crate::command::serve::inspector_token;
 use crate::command::stdout::printer;
 use crate::config::Config;
 
-/// Print the address of the inspector page.
+/// Print the URL of the inspector page.
 ///
-/// Reads the same configuration as serve. The address holds the token of the page, which serve has
-/// written to logs.dir unless admin.token_file names one: who may read the logs may open the page.
+/// Reads the same configuration as serve. The URL includes the token of the page, which serve has
+/// written to logs.dir unless admin.token_file names one: whoever may read the logs may open the
+/// page.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint inspect

@@ -11,7 +11,7 @@ use crate::emulator::Signer;
 /// A key of a file, or one that is made.
 #[derive(Debug, Args)]
 pub(super) struct Key {
-    /// The size of the key that is made. The real one has 512.
+    /// The size of the generated key, in bits. The real one has 512.
     #[arg(
         long,
         default_value_t = 512,
@@ -19,7 +19,7 @@ pub(super) struct Key {
         value_parser = clap::value_parser!(u16).range(512..=8192),
     )]
     bits: u16,
-    /// A private key in PEM to sign with.
+    /// A file with the private key to sign with, PEM.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }

@@ -15,12 +15,12 @@ use crate::roots::{self, Trust};
 /// Whose certificates are accepted.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ReceiverTls {
-    /// Trust the certificates in this PEM file, and those that they issued, besides this machine's
-    /// CAs. Certificate and name of an https endpoint are checked; what MNS checks is not
-    /// documented.
+    /// Trust the certificates in this PEM file, and those that they issued, in addition to this
+    /// machine's CAs. Certificate and name of an https endpoint are verified; what MNS verifies is
+    /// not documented.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Check no certificate of an https endpoint.
+    /// Do not verify the certificate of an https endpoint.
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
 }

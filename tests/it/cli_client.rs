@@ -445,18 +445,20 @@ fn help_names_every_variable_and_every_exit_code_and_json_as_it_comes() {
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
             "ALIBABA_CLOUD_SECURITY_TOKEN",
             "ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN",
-            "one object a line",
+            "one object per line",
             "lines of the manual",
         ] {
             assert!(help.contains(name), "{args:?} does not say {name}: {help}");
         }
         assert_eq!(
-            help.contains("Ends with 3"),
+            help.contains("exits with 3"),
             args[1..] == ["create"],
             "{args:?}: {help}"
         );
     }
-    assert!(help(&["publish"]).contains("--output json it prints an object for each message"));
+    assert!(
+        help(&["publish"]).contains("--output json, prints one object per line for each message")
+    );
     assert!(
         !help(&["check"]).contains("manual"),
         "check has no lines of the manual"

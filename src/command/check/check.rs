@@ -30,15 +30,15 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A TLS certificate with fewer remaining days than this causes a warning.
 const DAYS_LEFT_MIN: u64 = 21;
 
-/// Say what is wrong with the configuration and its surroundings.
+/// Check the configuration and its surroundings.
 ///
 /// Reads the configuration as serve does and checks the address to give to a subscription, IPv6,
 /// limits, variables that are not read, the TLS certificate, checks and lists that are off, both
 /// directories, free space and TZ. Searches the access log for pushes to a path that is not served,
-/// and asks a serve that runs under this configuration which owners and topics it has accepted.
-/// Makes and changes nothing. Does not check whether an address is free or another process uses the
-/// logs. Exits with 78 if any finding is an error (serve would not start, or its TLS certificate
-/// has expired), else with 0.
+/// and asks a serve that runs with this configuration which owners and topics it has accepted.
+/// Creates and changes nothing. Does not check whether the address is free or another process uses
+/// the logs. Exits with 78 if any finding is an error (serve would not start, or its TLS
+/// certificate has expired), otherwise with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
@@ -48,11 +48,11 @@ const DAYS_LEFT_MIN: u64 = 21;
 pub(crate) struct Check {
     #[command(flatten)]
     configuration: Configuration,
-    /// How the findings are printed.
+    /// The format of the findings.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Print nothing but the address to give to a subscription, its secret path
-    /// (server.secret_path_file) written out.
+    /// Print only the address to give to a subscription, including its secret path
+    /// (server.secret_path_file).
     #[arg(long, conflicts_with = "output")]
     show_address: bool,
 }

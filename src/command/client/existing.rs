@@ -13,17 +13,17 @@ use crate::command::client::service::{self, Output, one_line};
 /// Whether a `create` is content with what is there already.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct IfThere {
-    /// Do not fail if it is there already: read its attributes back, and end with 3 if they differ.
+    /// If it exists, read its attributes back instead of failing, and exit with 3 if they differ.
     ///
-    /// An attribute without a default that is not given is not compared.
+    /// An attribute that has no default and is not given is not compared.
     #[arg(long)]
     if_not_exists: bool,
-    /// Change the attributes that differ, as far as the service can: end with 3 only if others
+    /// Change the attributes that differ, as far as the service can, and exit with 3 only if others
     /// differ too.
     ///
     /// The service can change a topic's attributes, and NotifyStrategy and DlqPolicy of a
-    /// subscription. For Endpoint, FilterTag and NotifyContentFormat the subscription must be
-    /// deleted and created again; messages in between are lost.
+    /// subscription. To change Endpoint, FilterTag or NotifyContentFormat, the subscription must be
+    /// deleted and created again; messages published in between are lost.
     #[arg(long, requires = "if_not_exists")]
     apply: bool,
 }

@@ -17,9 +17,10 @@ use crate::journal::json_text;
 
 /// Publish messages to a topic.
 ///
-/// Publishes the manual's three "I am test message N.", or one message from --body or --body-file.
-/// A message is sent once: after a broken connection it may have arrived all the same, so a second
-/// try could double it. With --output json it prints an object for each message, one a line.
+/// Publishes the three messages "I am test message N." of the manual, or one message from --body or
+/// --body-file. A message is not retried: after a broken connection it may have arrived all the
+/// same, and a second attempt could duplicate it. With --output json, prints one object per line
+/// for each message.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint publish MyTopic1
@@ -29,18 +30,17 @@ pub(crate) struct Publish {
     /// The topic's name.
     #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
     topic: String,
-    /// How many of the manual's messages [default: 3].
+    /// How many of the manual's messages to publish [default: 3].
     #[arg(
         long,
         value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["body", "body_file"],
     )]
     count: Option<u32>,
-    /// The message.
+    /// The text of the message.
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// A file that holds the message, UTF-8; - reads stdin, without the line end that echo puts at
-    /// its end.
+    /// A file with the message, UTF-8; - reads stdin, and drops the line end that echo adds.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The message's tag, at most 16 characters.

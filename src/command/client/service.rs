@@ -21,26 +21,26 @@ use crate::report::Report;
 /// The service and the key.
 #[derive(Debug, Args)]
 pub(crate) struct Service {
-    /// The account's endpoint [default: Endpoint of --sdk-config, else MNS_ACCOUNT_ENDPOINT].
+    /// The account's endpoint [default: Endpoint of --sdk-config, otherwise MNS_ACCOUNT_ENDPOINT].
     #[arg(long = "endpoint", value_name = "URL")]
     account_endpoint: Option<String>,
     /// The SDKs' sample.cfg [default: MNS_ENDPOINT_SDK_CONFIG].
     ///
     /// It has AccessKeyId, AccessKeySecret and Endpoint under Base, and SecurityToken under
-    /// Optional, and is read as Python 3's configparser reads it. Id, secret and token come from
-    /// one source: from this file if it has a key, else from ALIBABA_CLOUD_ACCESS_KEY_ID,
+    /// Optional, and is parsed like Python 3's configparser. Id, secret and token come from one
+    /// source: from this file if it has a key, otherwise from ALIBABA_CLOUD_ACCESS_KEY_ID,
     /// ALIBABA_CLOUD_ACCESS_KEY_SECRET and ALIBABA_CLOUD_SECURITY_TOKEN (or
     /// ALIBABA_CLOUD_ACCESS_SECURITY_TOKEN) in the environment.
     #[arg(long, value_name = "FILE")]
     sdk_config: Option<PathBuf>,
-    /// The version of request signatures: 2, or 4, which is good for one region and one day.
+    /// The version of request signatures: 2, or 4, which is valid for one region and one day.
     #[arg(long, value_name = "VERSION", value_enum, default_value = "2")]
     sign_version: SignVersion,
-    /// The region that version 4 signs for [default: that of the endpoint's host, else
+    /// The region that version 4 signs for [default: that of the endpoint's host, otherwise
     /// cn-hangzhou].
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
-    /// How results are printed; text has the lines of the manual's scripts.
+    /// The format of the results; text prints the lines of the manual's scripts.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
 }
@@ -56,9 +56,9 @@ enum SignVersion {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// Lines to read.
+    /// Lines of text.
     Text,
-    /// JSON, one object a line.
+    /// JSON, one object per line.
     Json,
 }
 

@@ -30,17 +30,17 @@ pub(crate) struct SubscriptionCommand {
 enum SubscriptionAction {
     /// Subscribe an endpoint to a topic.
     ///
-    /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other: MNS then tries
-    /// for a day. With BACKOFF_RETRY, the service's own default, it gives up after three more
-    /// tries, that is after about a minute, and the message is lost.
+    /// The strategy is EXPONENTIAL_DECAY_RETRY unless --strategy names the other one: MNS then
+    /// retries for a day. With BACKOFF_RETRY, the service's default, it gives up after three
+    /// retries, which take about a minute, and the message is lost.
     ///
-    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with
-    /// 1 without that flag.
+    /// If it exists with other attributes, exits with 3 if --if-not-exists is given, otherwise with
+    /// 1.
     #[command(after_help = "Examples:
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --format simplified
   mns-endpoint subscription create http://mns.example.com MyTopic1 Sub1 --if-not-exists --apply")]
     Create {
-        /// Where messages are pushed to: what serve prints as its address.
+        /// The URL that messages are pushed to: the address that serve prints.
         endpoint: String,
         /// The topic's name.
         #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
@@ -48,10 +48,10 @@ enum SubscriptionAction {
         /// The subscription's name.
         #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
         subscription: String,
-        /// NotifyContentFormat.
+        /// The format of pushes (NotifyContentFormat).
         #[arg(long, value_enum, default_value_t = NotifyFormat::Xml, ignore_case = true)]
         format: NotifyFormat,
-        /// NotifyStrategy.
+        /// The retry strategy (NotifyStrategy).
         #[arg(
             long,
             value_enum,
@@ -59,15 +59,15 @@ enum SubscriptionAction {
             ignore_case = true,
         )]
         strategy: Strategy,
-        /// Only messages with this tag.
+        /// Receive only messages with this tag.
         #[arg(long, default_value = "", value_name = "TAG")]
         filter_tag: String,
-        /// The queue that takes what could not be delivered (DlqPolicy).
+        /// The queue for messages that could not be delivered (DlqPolicy).
         #[arg(long, value_name = "QUEUE", value_parser = name)]
         dlq: Option<String>,
         #[command(flatten)]
         if_there: IfThere,
-        /// Subscribe an address that the service cannot reach all the same.
+        /// Subscribe even an address that the service cannot reach.
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -91,13 +91,13 @@ enum SubscriptionAction {
         /// The topic's name.
         #[arg(default_value = DEFAULT_TOPIC, value_parser = name)]
         topic: String,
-        /// Only subscriptions whose names begin so.
+        /// List only subscriptions whose names start with this.
         #[arg(long, default_value = "")]
         prefix: String,
         #[command(flatten)]
         service: Service,
     },
-    /// Change what happens to what cannot be delivered.
+    /// Change the retry strategy or the dead-letter queue of a subscription.
     #[command(after_help = "Example:
   mns-endpoint subscription update MyTopic1 MyTopic1-Sub1 --strategy EXPONENTIAL_DECAY_RETRY")]
     Update {
@@ -107,10 +107,10 @@ enum SubscriptionAction {
         /// The subscription's name.
         #[arg(default_value = DEFAULT_SUBSCRIPTION, value_parser = name)]
         subscription: String,
-        /// NotifyStrategy.
+        /// The retry strategy (NotifyStrategy).
         #[arg(long, value_enum, ignore_case = true, required_unless_present = "dlq")]
         strategy: Option<Strategy>,
-        /// The queue that takes what could not be delivered (DlqPolicy).
+        /// The queue for messages that could not be delivered (DlqPolicy).
         #[arg(long, value_name = "QUEUE", value_parser = name)]
         dlq: Option<String>,
         #[command(flatten)]

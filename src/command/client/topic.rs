@@ -29,8 +29,8 @@ pub(crate) struct TopicCommand {
 enum TopicAction {
     /// Create a topic.
     ///
-    /// Ends with 3 if it is there already with other attributes and --if-not-exists is given; with
-    /// 1 without that flag.
+    /// If it exists with other attributes, exits with 3 if --if-not-exists is given, otherwise with
+    /// 1.
     #[command(after_help = "Examples:
   mns-endpoint topic create MyTopic1 --if-not-exists
   mns-endpoint topic create MyTopic1 --maximum-message-size 1024 --if-not-exists --apply")]
@@ -65,7 +65,7 @@ enum TopicAction {
     /// List topics.
     #[command(after_help = "Example:\n  mns-endpoint topic list --prefix My")]
     List {
-        /// Only topics whose names begin so.
+        /// List only topics whose names start with this.
         #[arg(long, default_value = "")]
         prefix: String,
         #[command(flatten)]

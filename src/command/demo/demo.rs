@@ -17,10 +17,10 @@ use crate::signals::{Asked, Signals};
 /// How much faster than MNS a run with chaos retries.
 const CHAOS_TIME_WARP: u32 = 20;
 
-/// Show the whole manual on this machine: no account, no network, nothing to set up.
+/// Show the whole manual on this machine: no account, no network, no setup.
 ///
 /// Starts a local MNS and an endpoint in this process, creates a topic, subscribes, publishes three
-/// messages, shows both logs, deletes the topic and stops. Ends with 0 only if every message
+/// messages, shows both logs, deletes the topic and stops. Exits with 0 only if every message
 /// arrived in both logs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -29,23 +29,24 @@ const CHAOS_TIME_WARP: u32 = 20;
   mns-endpoint demo --stay    (then open the page that it names)
   mns-endpoint demo --chaos --seed 7    (2,000 messages through everything that can go wrong)")]
 pub(crate) struct Demo {
-    /// Let things go wrong, and prove that nothing is lost: a list of KIND=RATE as for the
-    /// emulator, or nothing for a little of everything.
+    /// Inject faults, and prove that nothing is lost: a list of KIND=RATE as for the emulator;
+    /// without a list, a little of everything.
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = CHAOS_DEFAULT)]
     chaos: Option<Chaos>,
-    /// The dice of --chaos: the same number gives the same chaos.
+    /// The random seed of --chaos: the same number gives the same faults.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "chaos")]
     seed: u64,
-    /// How many messages [default: 3; with --chaos 2000].
+    /// How many messages to publish [default: 3; with --chaos 2000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: Option<u32>,
-    /// Push over https, with a certificate that is made for this run.
+    /// Push over https, with a certificate generated for this run.
     #[arg(long)]
     tls: bool,
-    /// Keep the local MNS, the endpoint and its page up until Ctrl-C, and the topic with them.
+    /// Keep the local MNS, the endpoint and its page running until Ctrl-C, and do not delete the
+    /// topic before.
     #[arg(long, conflicts_with = "chaos")]
     stay: bool,
-    /// Keep both logs in DIR [default: a temporary directory, which goes with the demo].
+    /// The directory for both logs [default: a temporary directory, deleted at the end].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }

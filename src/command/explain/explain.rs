@@ -28,12 +28,12 @@ const NO_CERTIFICATE: &str =
     "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
 const GIVE_ONE: &str = "give the certificate with --certificate";
 
-/// Say what is wrong with a captured request.
+/// Explain why a captured request is accepted or refused.
 ///
-/// Reads the raw bytes of one HTTP request, shows the string to sign that was computed, makes each
-/// check that serve makes, and says what most likely broke. Nothing is sent unless --fetch is
-/// given. Ends with 0 if serve would accept the request. The date of a request in quarantine is
-/// judged as of when it came.
+/// Reads the raw bytes of one HTTP request, shows the computed string to sign, makes each check
+/// that serve makes, and names the most likely cause. Sends nothing unless --fetch is given. Exits
+/// with 0 if serve would accept the request. The date of a request from the quarantine is judged as
+/// of its arrival.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint explain request.http
@@ -42,18 +42,18 @@ const GIVE_ONE: &str = "give the certificate with --certificate";
 pub(in crate::command) struct Explain {
     #[command(flatten)]
     configuration: Configuration,
-    /// The captured request: head, empty line, body.
+    /// The file with the captured request: head, empty line, body.
     file: PathBuf,
-    /// The signing certificate, PEM or DER [default: the one kept in signing.certificate_dir].
+    /// The signing certificate, PEM or DER [default: the one cached in signing.certificate_dir].
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Fetch the certificate from its address, if that is allowed.
+    /// Fetch the certificate from its address, if that address is allowed.
     #[arg(long)]
     fetch: bool,
     /// Judge the Date as of this time instead of now, as in 2023-03-29T08:41:30Z.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<SystemTime>,
-    /// A path that a proxy may have cut off; may be repeated.
+    /// A path prefix that a proxy may have removed; may be repeated.
     #[arg(long, value_name = "PATH", value_parser = path)]
     path_prefix: Vec<String>,
     /// Trust certificates under URL, as with serve --trust.

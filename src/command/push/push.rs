@@ -29,11 +29,11 @@ const ANSWERS_WAITING_MAX: usize = 1024;
 /// The maximum number of concurrent connections for the certificate.
 const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
 
-/// Sign test notifications as MNS does and post them.
+/// Sign test notifications like MNS and post them.
 ///
-/// Makes a key, serves its certificate on --cert-listen while it runs, and prints each answer with
-/// its time and a verdict. The endpoint must trust the certificate: start it with serve --trust.
-/// Ends with 0 if every answer was a 2xx.
+/// Generates a key, serves its certificate on --cert-listen while it runs, and prints each answer
+/// with its time and a verdict. The endpoint must trust the certificate: start it with serve
+/// --trust. Exits with 0 if every answer is a 2xx.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint push http://127.0.0.1:8080/notifications
@@ -42,19 +42,19 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
   mns-endpoint push https://localhost:8080 --ca certs/self-signed.pem    (for serve --self-signed)
   mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
 pub(crate) struct PushCommand {
-    /// The endpoint; without a path it is /notifications, as for MNS.
+    /// The endpoint's URL; without a path, /notifications is used, as by MNS.
     #[arg(value_parser = Target::parse)]
     url: Target,
-    /// NotifyContentFormat.
+    /// The format of the notifications (NotifyContentFormat).
     #[arg(long, value_enum, default_value_t = NotifyFormat::Xml, ignore_case = true)]
     format: NotifyFormat,
-    /// How Content-md5 is written [default: hex-base64 for xml and json, hex for simplified].
+    /// The notation of Content-md5 [default: hex-base64 for xml and json, hex for simplified].
     #[arg(long, value_name = "NOTATION", value_enum)]
     content_md5: Option<Md5Notation>,
-    /// The message [default: the manual's "I am test message N."].
+    /// The text of the message [default: the manual's "I am test message N."].
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// A file that holds the message; - reads stdin. All bytes count, a line end too.
+    /// A file with the message; - reads stdin. A line end at its end is part of the message.
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
     /// The message's tag.
@@ -66,18 +66,18 @@ pub(crate) struct PushCommand {
     /// The account id of the topic's owner and of the subscriber.
     #[arg(long, default_value = "1269128356620446")]
     owner: String,
-    /// How many notifications, each with an id of its own.
+    /// How many notifications to send, each with a different id.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// How many at the same time, each on a connection of its own.
+    /// How many to send at the same time, each on a separate connection.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=4096))]
     concurrency: u16,
     #[command(flatten)]
     key: Key,
-    /// The certificate's address; then it is not served by this command.
+    /// The certificate's address, if something else serves it.
     #[arg(long, value_name = "URL")]
     cert_url: Option<String>,
-    /// Where the certificate is served.
+    /// The address to serve the certificate on.
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -88,7 +88,7 @@ pub(crate) struct PushCommand {
     cert_listen: SocketAddr,
     #[command(flatten)]
     receiver_tls: ReceiverTls,
-    /// Send this recorded request byte for byte, instead of making one.
+    /// Send this recorded request byte for byte.
     #[arg(
         long,
         value_name = "FILE",

@@ -38,8 +38,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Receive notifications.
 ///
 /// Every notification that is answered 201 was signed by MNS, is meant for you, and is on disk in
-/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish what is being answered and end with 0.
-/// SIGHUP reads the configuration again.
+/// logs.dir/endpoint_log.PORT. SIGTERM and SIGINT finish the requests in flight and exit with 0.
+/// SIGHUP reloads the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint serve
@@ -49,11 +49,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 pub(crate) struct Serve {
     #[command(flatten)]
     configuration: Configuration,
-    /// Trust every signing certificate under URL for this run: for push and the emulator only.
+    /// Trust every signing certificate under URL for this run; for push and the emulator only.
     #[arg(long, value_name = "URL")]
     trust: Vec<String>,
-    /// Speak https with certs/self-signed.pem and its key, which are made if they are missing: to
-    /// try https with push or the emulator, which take this file with --ca.
+    /// Serve https with certs/self-signed.pem and its key, which are generated if they are missing:
+    /// to try https with push or the emulator, which accept this file with --ca.
     #[arg(long)]
     self_signed: bool,
 }
