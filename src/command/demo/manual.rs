@@ -1,7 +1,6 @@
 //! `demo` without chaos: the seven steps of the manual, each with its command.
 
 use std::io::Write as _;
-use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -28,17 +27,17 @@ pub(super) async fn show(
     stays: bool,
 ) -> anyhow::Result<()> {
     let client = stage.client()?;
+    prepare(stage)?;
+    create_topic(&client).await?;
     start_endpoint(stage, is_tls)?;
     subscribe_endpoint(&client, stage).await?;
     let published = publish_messages(&client, count).await?;
     stage.wait_for_all().await?;
-    show_log(5, "the access log", &stage.log("access_log"))?;
-    writeln!(printer())?;
-    show_log(6, "the endpoint log", &stage.log("endpoint_log"))?;
+    show_logs(stage)?;
     if !stays {
         step(
             7,
-            "the topic goes",
+            "Delete the topic",
             &format!("mns-endpoint topic delete {DEFAULT_TOPIC}"),
         )?;
         topic::delete(&client, Output::Text, DEFAULT_TOPIC).await?;
@@ -53,28 +52,28 @@ pub(super) async fn show(
     Ok(())
 }
 
-/// Step 1, which the stage has already carried out.
-fn start_endpoint(stage: &Stage, is_tls: bool) -> anyhow::Result<()> {
-    let (mns, endpoint) = (stage.emulator_url(), stage.endpoint_url());
-    let self_signed = if is_tls { " --self-signed" } else { "" };
+/// Step 1, for a user without credentials: the stage has the emulator and its key already.
+fn prepare(stage: &Stage) -> anyhow::Result<()> {
     writeln!(
         printer(),
         "A local MNS and an endpoint, both in this process. Nothing leaves this machine.\n"
     )?;
+    let mns = stage.emulator_url();
     step(
         1,
-        "an endpoint",
-        &format!("mns-endpoint serve --trust {mns}/{self_signed}"),
-    )?;
-    writeln!(printer(), "Start Endpoint! Address: {endpoint}\n")?;
-    Ok(())
+        "Prepare",
+        &format!(
+            "printf '%s\\n' '[Base]' 'AccessKeyId = emulator' 'AccessKeySecret = emulator' \
+             'Endpoint = {mns}' > sample.cfg\n"
+        ),
+    )
 }
 
-/// Steps 2 and 3.
-async fn subscribe_endpoint(client: &Client, stage: &Stage) -> anyhow::Result<()> {
+/// Step 2.
+async fn create_topic(client: &Client) -> anyhow::Result<()> {
     step(
         2,
-        "a topic",
+        "Create a topic",
         &format!("mns-endpoint topic create {DEFAULT_TOPIC}"),
     )?;
     topic::create(
@@ -84,11 +83,28 @@ async fn subscribe_endpoint(client: &Client, stage: &Stage) -> anyhow::Result<()
         &TopicAttributes::default(),
         Existing::Refuse,
     )
-    .await?;
-    let endpoint = stage.endpoint_url();
+    .await
+}
+
+/// Step 3, which the stage has already carried out.
+fn start_endpoint(stage: &Stage, is_tls: bool) -> anyhow::Result<()> {
+    let (mns, endpoint) = (stage.emulator_url(), stage.endpoint_url());
+    let self_signed = if is_tls { " --self-signed" } else { "" };
     step(
         3,
-        "a subscription",
+        "Start the endpoint",
+        &format!("mns-endpoint serve --trust {mns}/{self_signed}"),
+    )?;
+    writeln!(printer(), "Start Endpoint! Address: {endpoint}\n")?;
+    Ok(())
+}
+
+/// Step 4.
+async fn subscribe_endpoint(client: &Client, stage: &Stage) -> anyhow::Result<()> {
+    let endpoint = stage.endpoint_url();
+    step(
+        4,
+        "Subscribe",
         &format!(
             "mns-endpoint subscription create {endpoint} {DEFAULT_TOPIC} {DEFAULT_SUBSCRIPTION}"
         ),
@@ -103,11 +119,11 @@ async fn subscribe_endpoint(client: &Client, stage: &Stage) -> anyhow::Result<()
     .await
 }
 
-/// Step 4. Returns the ids of the messages.
+/// Step 5. Returns the ids of the messages.
 async fn publish_messages(client: &Client, count: u32) -> anyhow::Result<Vec<String>> {
     step(
-        4,
-        "messages",
+        5,
+        "Publish",
         &format!("mns-endpoint publish {DEFAULT_TOPIC}"),
     )?;
     let messages = publish::test_messages(count);
@@ -119,9 +135,13 @@ async fn publish_messages(client: &Client, count: u32) -> anyhow::Result<Vec<Str
         .collect())
 }
 
-fn show_log(number: usize, title: &str, log: &Path) -> anyhow::Result<()> {
-    step(number, title, &format!("cat {}", log.display()))?;
-    printer().write_all(&std::fs::read(log)?)?;
+/// Step 6.
+fn show_logs(stage: &Stage) -> anyhow::Result<()> {
+    let [access, endpoint] = ["access_log", "endpoint_log"].map(|name| stage.log(name));
+    step(6, "Look", &format!("cat {}", access.display()))?;
+    printer().write_all(&std::fs::read(access)?)?;
+    writeln!(printer(), "\n$ cat {}", endpoint.display())?;
+    printer().write_all(&std::fs::read(endpoint)?)?;
     Ok(())
 }
 
