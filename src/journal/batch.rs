@@ -66,8 +66,8 @@ pub(super) struct Batch {
 /// batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Unchanged: it is the first of its notification, it accepts none, or duplicates are not
-    /// marked.
+    /// Unchanged: the entry is the first for its notification, accepts no notification, or
+    /// duplicates are not marked.
     AsItIs,
     /// With the outcome of a duplicate.
     Marked,

@@ -25,7 +25,7 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    /// Everything is due at once.
+    /// Creates the schedule. All work is due immediately.
     pub(super) fn new(settings: &Settings, logs: &Logs, clock: &dyn Clock) -> Self {
         let now = clock.instant();
         let retention = settings
@@ -87,8 +87,8 @@ impl Chores {
         if let Some(date) = shared.confirmed_time()
             && retention.confirm(date, wall, now)
         {
-            // The time of day is proven for the first time. Until now old files may have stayed
-            // because it was not.
+            // The time of day is proven for the first time. Old files may have been kept until now,
+            // because an unproven clock deletes nothing.
             self.prune_due = now;
         }
         if self.prune_due > now {

@@ -1,4 +1,4 @@
-//! What a follower in the same process gets of the journal.
+//! The journal's functions for a follower in the same process.
 
 use std::io;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use crate::journal::shared::Shared;
 use crate::journal::{HighWaterMark, Hold, Journal, LogFiles, Recovered, Settings, Tee};
 
 impl Journal {
-    /// Like [`start`](Self::start), with all that there is kept until the [`Hold`] is dropped. The
-    /// writer deletes old files as soon as it starts: a follower that took its hold afterwards
-    /// could find that its files are gone.
+    /// Like [`start`](Self::start), but keeps all files of the endpoint log until the [`Hold`]
+    /// names the first one that it needs, or is dropped. The writer deletes old files as soon as it
+    /// starts: a follower that took its hold afterwards could find that its files are gone.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
@@ -32,7 +32,8 @@ impl Journal {
         self.shared.high_water.subscribe()
     }
 
-    /// Keeps the endpoint log for a reader, all of it until the reader says how far it is.
+    /// Keeps the files of the endpoint log for a reader: all of them, until the reader reports its
+    /// file with [`Hold::from`].
     #[must_use]
     pub fn hold(&self) -> Hold {
         self.shared.holds.hold()

@@ -20,8 +20,9 @@ const GATHER_WINDOW: Duration = Duration::from_micros(800);
 const REFUSALS_WINDOW: Duration = Duration::from_millis(5);
 /// A batch with this many entries is committed without waiting for more.
 const GATHERED: usize = 16;
-/// How long after two entries waited at once several connections count as sending. A single
-/// connection sends nothing until it is answered, so waiting for it would only delay the answer.
+/// Several connections count as sending for this long after two entries have waited at the same
+/// time. A single connection sends nothing until it is answered, so waiting for it would only delay
+/// the answer.
 const CONTENTION_REMEMBERED: Duration = Duration::from_secs(1);
 
 pub(super) struct Gather {

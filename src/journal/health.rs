@@ -13,8 +13,8 @@ use crate::clock::Clock;
 pub const REFUSAL_COOLDOWN: Duration = Duration::from_secs(5);
 /// How long the disk may take for a commit, or for any other operation of the writer.
 ///
-/// After that the journal accepts no more entries and is [`Health::Stalled`]. A request has no more
-/// time than this either.
+/// After that the journal accepts no more entries and is [`Health::Stalled`]. A longer wait would
+/// not help a push, because MNS gives up after 5 s.
 pub const STALL_LIMIT: Duration = Duration::from_secs(3);
 /// Space is scarce below `low_water` divided by this.
 const SCARCE_PART: u64 = 4;

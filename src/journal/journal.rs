@@ -33,8 +33,8 @@ pub struct Journal {
     sync: SyncMode,
     /// `None` if duplicates are not marked.
     fingerprints: Option<Fingerprints>,
-    /// Unparked for a push: it may be gathering refusals, and whatever else comes has time until
-    /// that is done.
+    /// Unparked for each push, because it may be gathering refusals. All other commands can wait
+    /// until it has gathered them.
     writer: Thread,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -53,8 +53,8 @@ impl Journal {
         Self::start_by(Arc::new(SystemClock), files, settings, tee)
     }
 
-    /// The same by a clock of the caller's, which says when the writer has something to do and how
-    /// long ago something failed.
+    /// Like [`start`](Self::start), with the clock of the caller. The clock decides when periodic
+    /// work is due and how long ago a failure was.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
@@ -75,7 +75,7 @@ impl Journal {
         settings: Settings,
         tee: Option<Tee>,
     ) -> io::Result<(Self, Recovered)> {
-        // First, as it syncs both logs: a duplicate may only be one of a record that is durable.
+        // Recover first, because that syncs both logs: only a durable record can have duplicates.
         let (recovered, left) = commit::recover(&mut files)?;
         let (limits, sync) = (settings.limits.clone(), settings.sync);
         // Room for as many refusals as pushes, one request to reopen and one close.
@@ -142,9 +142,9 @@ impl Journal {
 
     /// Hands an entry over and waits until it is on disk.
     ///
-    /// The first poll hands it over. A future that is dropped after that takes nothing back: the
-    /// entry belongs to the writer, its room is given back with its batch, and it is written all
-    /// the same. A future that was never polled has done nothing.
+    /// The first poll hands it over. Dropping the future after that undoes nothing: the entry
+    /// belongs to the writer, which still writes it and then gives its room back. A future that was
+    /// never polled has done nothing.
     ///
     /// # Errors
     /// [`JournalError`]. The entry is then not in the files.
@@ -157,11 +157,11 @@ impl Journal {
         receipt.answer().await.unwrap_or(Err(JournalError::Failed))
     }
 
-    /// Marks an entry as that of a notification: owner, topic, subscription and message id. `head`
-    /// is that of its outcome, which becomes the head of a duplicate if the notification is one.
-    /// `None` if duplicates are not marked.
+    /// Creates the identity of the notification with this owner, topic, subscription and message
+    /// id. `head` is the head of its outcome record, which the writer rewrites if the notification
+    /// is a duplicate. Returns `None` if duplicates are not marked.
     ///
-    /// Whether it is a duplicate is decided by the writer, when all that was handed over before is
+    /// The writer decides whether it is a duplicate, once every entry that was queued before it is
     /// on disk or refused.
     #[must_use]
     pub fn identify(&self, identity: [&[u8]; 4], head: Option<Head>) -> Option<Identity> {
@@ -171,7 +171,7 @@ impl Journal {
         })
     }
 
-    /// Notifications that were durable already when they came again.
+    /// Notifications that were already durable when they arrived.
     #[must_use]
     pub fn duplicates(&self) -> u64 {
         self.meters().duplicates.load(Ordering::Relaxed)
@@ -208,18 +208,18 @@ impl Journal {
         }
     }
 
-    /// Asks to look at once whether the names of the files lead elsewhere by now, as after a rename
-    /// by logrotate, and to continue with the files that are found or made there. Nothing is cut
-    /// off; where that fails the old files stay in use.
+    /// Asks the writer to check now whether somebody renamed the files, as logrotate does, and to
+    /// continue in the files that have the names now, creating them if necessary. Truncates
+    /// nothing. If a file cannot be opened, the old one stays in use.
     pub fn reopen(&self) {
         if self.shared.reopens.take(0, 1, 0) {
-            // A queue without a receiver has no files either.
+            // If the queue has no receiver, the writer has ended and there is nothing to reopen.
             drop(self.queue.try_send(Command::Reopen));
         }
     }
 
-    /// Takes the signed Date of a push that was verified: the time of day is that or later,
-    /// whatever the clock says. Old files are deleted by it. Waits for nothing.
+    /// Takes the signed Date of a verified push: the time of day is this or later, whatever the
+    /// clock says. The writer measures the age of old files against it. Does not block.
     pub fn confirm_time(&self, date: SystemTime) {
         self.shared.confirm_time(date);
     }
@@ -253,7 +253,7 @@ impl Journal {
     /// # Errors
     /// The journal had failed, or its thread panicked.
     pub async fn close(&self) -> Result<(), JournalError> {
-        // There is room for one; a second one, or a queue without a receiver, changes nothing.
+        // Sending fails only if a close is already queued or the writer has ended.
         drop(self.queue.try_send(Command::Close));
         let thread = self
             .thread

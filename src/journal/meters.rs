@@ -38,7 +38,7 @@ pub struct Meters {
     pub endpoint_log_bytes: AtomicU64,
     /// How often a log was rotated because it was full.
     pub rotations: AtomicU64,
-    /// How often a log was reopened because its name led elsewhere.
+    /// How often a log was reopened because its name belonged to another file or to none.
     pub reopenings: AtomicU64,
     /// Rotated files that were deleted because they were older than `logs.keep`.
     pub deletions: AtomicU64,

@@ -16,8 +16,8 @@ pub struct Limits {
     /// The bytes of refusals that are not yet written. A push waits behind them in the same queue,
     /// so the limit is low enough for the slowest disk.
     pub refused_bytes_max: usize,
-    /// A batch is closed once it has this many bytes. A larger one takes longer to sync than it
-    /// saves.
+    /// A batch is closed once it has this many bytes. In a larger batch, the longer sync costs more
+    /// than the saved commits.
     pub batch_bytes: usize,
 }
 

@@ -52,8 +52,8 @@ pub enum SyncMode {
 }
 
 impl Settings {
-    /// What the numbers of rotated files say of their age. Without a size for rotation it is left
-    /// to logrotate.
+    /// What the numbers of rotated files say of their age. Without `rotate_bytes` logrotate rotates
+    /// and numbers the files.
     #[must_use]
     pub fn numbering(&self) -> Numbering {
         match self.rotate_bytes {

@@ -83,7 +83,8 @@ pub(super) struct Ended(pub(super) Arc<Shared>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // Failed before ended: whoever sees the end after a panic sees the failure too.
+        // Report the failure before the end, so that a thread that sees the end after a panic sees
+        // the failure too.
         if thread::panicking() {
             self.0.vitals.failed.cancel();
         }

@@ -49,7 +49,7 @@ pub(super) struct Storage {
     commit_log: Option<CommitLog>,
     sync: SyncMode,
     meters: Arc<Meters>,
-    /// How many bytes were written since the last sync, and when the first of them was.
+    /// How many bytes were written since the last sync, and when the first of those writes was.
     unsynced: usize,
     unsynced_since: Option<Instant>,
 }
@@ -104,7 +104,7 @@ impl Storage {
 
     fn put(&mut self, entry: &Entry, syncs: bool, now: Instant) -> Result<(), Fault> {
         self.begin(now)?;
-        // Both before the first write: an error here leaves nothing to roll back.
+        // Follow both logs before the first write, so that an error leaves nothing to roll back.
         for log in Log::iter() {
             self.follow(log, entry.of(log).len(), now)?;
         }
@@ -125,8 +125,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Handles what the checkpoint thread has done first, because its result says why a sync
-    /// failed.
+    /// First handles what the checkpoint thread has finished: if a sync failed there, its result
+    /// has the cause.
     fn begin(&mut self, now: Instant) -> Result<(), Fault> {
         if let Some(commit_log) = &mut self.commit_log {
             commit_log.poll(&mut self.logs, now)?;
@@ -166,7 +166,7 @@ impl Storage {
     }
 
     /// Prepares a log for a write: measures it again if somebody changed its length, and switches
-    /// to another file if its name leads elsewhere or if it would grow too large.
+    /// to another file if its name no longer leads to it or if it would grow too large.
     fn follow(&mut self, log: Log, incoming: usize, now: Instant) -> Result<(), Fault> {
         for _change in 0..CHANGES_MAX {
             let Some(change) = self.logs.change_due(log, incoming, now)? else {

@@ -69,8 +69,8 @@ impl Tee {
         if lines.is_empty() {
             return;
         }
-        // Before the lines are added, so that only a batch that alone exceeds the limit is a larger
-        // write.
+        // Check before the lines are added, so that a hand-over exceeds the limit only if a single
+        // batch does.
         if self.held_back.len().saturating_add(lines.len()) > HELD_BACK_BYTES_MAX {
             self.hand_over(meters);
         }

@@ -138,7 +138,8 @@ impl Writer {
         let begun = self.clock.instant();
         let result = self.write(&batch);
         let took = self.clock.instant().saturating_duration_since(begun);
-        // Before room is given back, while the pushes of this batch still count.
+        // Check this before room is given back, so that the pushes of this batch still count: more
+        // than one waiting push means that several connections are sending.
         if self.shared.pushes.waits().entries > 1 {
             self.gather.was_contended(begun);
         }

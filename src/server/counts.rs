@@ -13,9 +13,9 @@ use crate::meter::DurationHistogram;
 use crate::mns::Notification;
 use crate::server::reason::Reason;
 
-// How many subscriptions are counted separately. Later ones are counted together as [`OTHERS`].
-// number of topics: the two limits bound memory and series.
-/// How many subscriptions are counted apart; later ones are counted together.
+/// How many subscriptions are counted separately. Later ones are counted together as [`OTHERS`].
+/// An account can subscribe this address to any number of topics: this limit and that of the
+/// owners bound the memory and the number of metric series.
 const SUBSCRIPTIONS_MAX: usize = 200;
 /// How many owners of topics are listed. Later ones are not.
 const OWNERS_MAX: usize = 50;

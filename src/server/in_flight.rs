@@ -4,10 +4,10 @@
 //! Bytes count as they arrive; a request counts once it is verified and waits for the disk. A
 //! client that sends nothing, or makes us fetch a bogus certificate, uses up no slot.
 //!
-//! The bytes are divided into three shares, so that nobody who delays a body can take the room of a
-//! push that arrives whole: the bytes of strangers; the bytes of delayed bodies whose head MNS
-//! signed, because the owner of an account can send its signed heads to anyone; and the bytes of
-//! pushes.
+//! The bytes are divided into three shares: those of strangers, those of delayed bodies whose head
+//! MNS signed, and those of pushes. So nobody who delays a body can take the room of a push that
+//! arrives whole. Delayed bodies with a signed head do not belong to the share of pushes, because
+//! the owner of an account can hand its signed heads to anyone.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ const REQUESTS_MAX: usize = 4096;
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The part of them that requests not proved to be from MNS may use.
 const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The part of them that bodies still awaited for a signed head may use.
+/// The part of them for bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
 /// a single stranger can exceed the share.
@@ -31,7 +31,7 @@ const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumCount)]
 enum Share {
     Stranger,
-    /// A body that is awaited for a signed head.
+    /// A body that is still to arrive after its signed head.
     Awaited,
     /// A request that is verified, or whose body arrives together with its signed head.
     Push,
@@ -46,7 +46,7 @@ enum Share {
 pub struct InFlight {
     requests: AtomicUsize,
     bytes: [AtomicUsize; Share::COUNT],
-    /// The bodies that are awaited for signed heads.
+    /// The bodies that are still to arrive after their signed heads.
     pub(super) awaited: AwaitedBodies,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Permit<'a> {
     bytes: usize,
     requests: usize,
     share: Share,
-    /// Set while its body is awaited for a signed head.
+    /// Set while the body is still to arrive after its signed head.
     awaited: Option<Awaited<'a>>,
 }
 

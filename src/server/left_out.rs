@@ -22,8 +22,8 @@ impl Endpoint {
     /// refusals were left out of the logs in the last one.
     pub fn log_left_out(&self) {
         self.refused.begin_second();
-        // The remaining space is reserved for pushes. The counts are kept, and logged once there is
-        // more.
+        // The remaining space is reserved for pushes. The counts are kept, and logged once space is
+        // no longer scarce.
         if self.journal.health().space() == Space::Scarce {
             return;
         }

@@ -68,8 +68,9 @@ impl Endpoint {
 }
 
 impl Pushed<'_> {
-    /// Takes a whole request to the proofs that its notification is on disk and, if the 201 depends
-    /// on a destination, acknowledged by it. Gives the permit back at the end.
+    /// Verifies, admits and commits a whole request. Returns the proofs that its notification is on
+    /// disk and, if the 201 depends on a destination, that the destination has acknowledged it.
+    /// Gives the permit back at the end.
     async fn receive(&self, mut room: Permit<'_>) -> Result<(Receipt, Forwarded), Refused<'_>> {
         let push = &self.push;
         // Loaded once for the whole request: a reload must not have it verified by one

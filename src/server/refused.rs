@@ -105,8 +105,8 @@ impl Pushed<'_> {
     }
 
     /// Reserves a file for the request, which `explain` and `logs recover` read. A signed request
-    /// is stored once, whatever strangers send at the same time; others only if they are logged in
-    /// full.
+    /// is stored once, even if it is not logged in full. Other requests are stored only if they are
+    /// logged in full.
     fn reserve(&self, rejection: &Rejection, is_logged: bool) -> Option<Location> {
         let Endpoint {
             quarantine,

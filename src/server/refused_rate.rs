@@ -91,7 +91,8 @@ impl RefusedRate {
         self.records_left_out.count_unless(is_admitted)
     }
 
-    /// Whether a request of this size may be quarantined: the same bytes a second as for records.
+    /// Whether a request of this size may be quarantined. The limit is as many bytes a second as
+    /// for records, counted separately.
     pub(super) fn admits_kept_bytes(&self, provenance: Provenance, bytes: usize) -> bool {
         spend(&self.spent(provenance).kept_bytes, bytes, self.record_bytes)
     }

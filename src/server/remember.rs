@@ -11,8 +11,8 @@ use crate::server::rejection::Rejection;
 use crate::server::remarks::Remarks;
 use crate::server::summary::{Said, Summary};
 
-/// The largest body that is kept, in bytes: twice the largest message as JSON of plain text. A
-/// larger one is only in the log.
+/// The largest body that is kept, in bytes: twice the length of a JSON body that carries the
+/// largest message as plain text. A larger one is only in the log.
 const BODY_BYTES_MAX: usize = 128 * 1024;
 /// How many bytes of a message a list shows.
 const PREVIEW_BYTES: usize = 240;
@@ -85,8 +85,8 @@ impl Push<'_> {
         });
     }
 
-    /// The request as it was received, except that header names are in lower case, and the offset
-    /// of its body.
+    /// Returns the request as it was received, except that header names are in lower case. Also
+    /// returns the offset of its body.
     fn raw(&self) -> (Box<[u8]>, usize) {
         let request = &self.request;
         let headers = request.headers();

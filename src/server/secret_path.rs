@@ -64,7 +64,7 @@ pub enum SecretPathError {
     /// It has no segment, or too many.
     #[error(
         "{}, which server.secret_path_file names, holds {count} segments: one is needed, and a \
-         second one below it may be the one before", path.display()
+         second one below it may be the previous one", path.display()
     )]
     Miscounted {
         /// The file.
@@ -137,8 +137,7 @@ impl SecretPath {
         }
     }
 
-    /// The path to give to a subscription, with its secret. Show it only if somebody asks for it by
-    /// name.
+    /// The path to give to a subscription, with its secret. Print it only on an explicit request.
     #[must_use]
     pub fn revealed(&self) -> String {
         format!(

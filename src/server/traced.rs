@@ -1,4 +1,4 @@
-//! Records in the trace of a push whose notification it carries and how it was answered.
+//! Records in a push's trace which notification it carries and how it was answered.
 
 use crate::mns::Notification;
 use crate::server::push::Push;

@@ -22,7 +22,8 @@ struct KnownKey {
     fingerprint: String,
 }
 
-/// A push was verified with a key that had not verified one before, although another key had.
+/// A push was verified with a key that had not verified a push before, although another key was
+/// expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyChange {
     /// The certificate's address.

@@ -139,7 +139,8 @@ impl Verifier {
     ) -> Result<Proof, Untrusted> {
         let url = signature.address.as_ref().map_err(|refused| *refused)?;
         let certificate = self.matching_certificate(&signature, url, peer).await?;
-        // The key size after the signature, so that the answer says which of them was wrong.
+        // Check the key size after the signature, so that the answer says which of the two was
+        // wrong.
         signature.check_key(&certificate)?;
         let key_change = self.cache.note_verified(url, &certificate, peer);
         Ok(Proof { key_change })

@@ -51,7 +51,8 @@ impl CommitLog {
     }
 
     /// Syncs both logs and says so in a synced frame, so that the next start replays nothing before
-    /// it. After this the files may change their names and lengths.
+    /// it. After this the logs can be rotated, reopened or truncated, because no frame that would
+    /// be replayed refers to them.
     pub(in crate::journal) fn checkpoint(
         &mut self,
         logs: &mut Logs,
@@ -82,7 +83,7 @@ impl CommitLog {
         let Some(segment) = &mut self.segment else {
             return Ok(());
         };
-        // While the other thread syncs the logs there is nothing to do: a later look writes the
+        // While the other thread syncs the logs there is nothing to do: a later call writes the
         // checkpoint.
         if !is_idle || segment.is_checkpointed() || self.checkpointer.is_busy() {
             return Ok(());

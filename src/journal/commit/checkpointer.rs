@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use crate::disk::Blank;
 use crate::journal::logs::{LogsSynced, PendingSync, WriteBack};
 
-/// More jobs than are ever pending. A write-back that finds the queue full is skipped.
+/// More than the syncs and creations that are ever pending. A write-back that finds the queue full
+/// is skipped.
 const JOBS_MAX: usize = 8;
 /// A job for the thread.
 enum Job {
@@ -28,7 +29,8 @@ pub(super) enum Done {
 pub(super) struct Checkpointer {
     jobs: SyncSender<Job>,
     done: Receiver<Done>,
-    /// Jobs that report their end and have not yet done so.
+    /// Submitted jobs that have not reported their end yet. A write-back reports nothing and is not
+    /// counted.
     pending: usize,
 }
 

@@ -74,8 +74,9 @@ impl CommitLog {
     }
 
     /// Asks the checkpoint thread to create a new one; until it is ready each commit syncs both
-    /// logs. It must be in the same directory as the logs: if that was moved away, a power cut may
-    /// lose the directory that has its name now.
+    /// logs. It must be in the same directory as the logs. If that directory was moved away, the
+    /// one that has its name now may not be durable, so a power cut could lose a commit log in it:
+    /// the creation is then retried later.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {

@@ -1,8 +1,9 @@
 //! One frame of the commit log: what a batch added to both logs, and where.
 //!
 //! A frame begins at a block boundary and is padded to whole blocks, so that writing a frame never
-//! rewrites a block of an earlier one. Its checksum covers the life, because a half that is used
-//! again is full of intact frames of an earlier life. The format is in docs/design/journal.md.
+//! rewrites a block of an earlier one. Its checksum covers the life, which counts how often a half
+//! was begun: a half that is used again is full of intact frames of an earlier life. The format is
+//! in docs/design/journal.md.
 
 use std::hash::Hasher as _;
 
@@ -145,8 +146,8 @@ pub(in crate::journal) fn encode(head: &Head, entry: &Entry, out: &mut Vec<u8>) 
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the start of `bytes`, which may continue after it. `None` if the frame is
-    /// not intact.
+    /// Reads the frame at the start of `bytes`. More bytes may follow the frame. `None` if the
+    /// frame is not intact.
     pub(in crate::journal) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let head = Head::decode(bytes)?;
         let content = bytes.get(..head.content_bytes()?)?;

@@ -1,11 +1,12 @@
 //! Replay: a start completes the logs from the frames that they may lack.
 //!
 //! A frame is written to its offset even if the file already has its bytes: after a failed sync the
-//! page cache may have bytes that the disk does not. A frame may be written to its offset if a
-//! record ends just before it, and if each byte there is the frame's own, a zero left by a power
-//! cut, or past the end of the file. The logs contain no zeros, so no other record is ever
-//! overwritten, whatever happened to the files in the meantime. A frame that does not fit its
-//! offset is appended: then a record may be in the log twice, but none is missing.
+//! page cache may have bytes that the disk does not. A frame may be written to its offset under two
+//! conditions. A record must end just before the offset. And each byte at the offset must equal the
+//! new one, be a zero left by a power cut, or be past the end of the file. The logs contain no
+//! zeros, so no other record is ever overwritten, whatever happened to the files in the meantime. A
+//! frame that does not fit its offset is appended: then a record may be in the log twice, but none
+//! is missing.
 
 use std::io;
 
@@ -27,7 +28,7 @@ pub(in crate::journal) struct Found {
     pub life: u64,
     /// The number of the last frame; 0 if no frame was found.
     pub number: u64,
-    /// The end of what is not zeros.
+    /// The end of the last frame or block that is not all zeros.
     pub used: u64,
     /// Frames that had been synced and cannot be read.
     pub missing: u64,
@@ -117,7 +118,7 @@ fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -
     Ok(is_free)
 }
 
-/// The bytes just before an offset: as many as show whether a record ends there.
+/// Reads the bytes just before an offset that show whether a record ends there.
 fn read_before(live: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
     let len = offset.min(torn::END_BYTES);
     let mut before = vec![0; usize::try_from(len).map_err(io::Error::other)?];

@@ -20,7 +20,7 @@ pub(super) struct Segment {
     /// The offset of the next frame within its half.
     place: u64,
     numbers: Numbers,
-    /// For each half, the end of what may not be zeros.
+    /// For each half, the offset in it from which on all bytes are zeros.
     used: [u64; 2],
     buffer: Vec<u8>,
 }
@@ -44,7 +44,8 @@ struct Numbers {
 }
 
 impl Segment {
-    /// Begins a life after the frames that were found, all of which are durable in the logs.
+    /// Starts a new life after the frames in `found`. All of them must already be durable in the
+    /// logs.
     pub(super) fn begin(file: Box<dyn DiskFile>, found: &Found) -> io::Result<Self> {
         // Both halves begin at a block, because a start looks for frames at blocks only.
         let half_bytes = frame::whole_blocks(file.len()? / 2);
@@ -112,8 +113,8 @@ impl Segment {
         self.numbers.checkpoint == self.numbers.written
     }
 
-    /// Whether the frame of an entry takes at most half of a half, and leaves room for the frame
-    /// that begins a half and the checkpoint that ends it.
+    /// Whether the commit log takes the frame of an entry. It must fill at most 50% of a half, and
+    /// leave room for the first frame of the half and for the checkpoint that ends it.
     pub(super) fn fits(&self, entry: &Entry) -> bool {
         let bytes = frame::frame_bytes(entry);
         bytes <= self.half_bytes / 2 && bytes.saturating_add(2 * BLOCK) <= self.half_bytes
@@ -164,8 +165,8 @@ impl Segment {
         self.numbers.covered = self.numbers.covered.max(synced.mark());
     }
 
-    /// Writes and syncs a frame without bytes that says which frames are covered. If all are and
-    /// the half is full, it becomes the first frame of the other half.
+    /// Writes and syncs a frame without bytes that says which frames are covered. If all frames are
+    /// covered and the half is full, the new frame becomes the first one of the other half.
     pub(super) fn write_checkpoint(&mut self) -> io::Result<()> {
         if !self.has_room(&Entry::default()) && self.is_covered() {
             return self.turn();
@@ -186,8 +187,8 @@ impl Segment {
     }
 
     /// Continues in the other half and overwrites its frames. Before that, a synced frame must say
-    /// that the logs have all of them: otherwise a start that finds only some of them would replay
-    /// those.
+    /// that these frames are durable in the logs. Otherwise a start that finds only those not yet
+    /// overwritten would replay them.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         if self.numbers.said_durably < self.numbers.other_half {
             // Each half keeps room for this frame.

@@ -29,17 +29,18 @@ pub struct LogFiles {
     pub(super) lock: Box<dyn DiskFile>,
 }
 
-/// What became of files that are old.
+/// The result of deleting old files.
 pub(super) struct Pruned {
     pub(super) deleted: usize,
-    /// Those that a reader needs.
+    /// Old files that were kept because a reader needs them.
     pub(super) held: usize,
     pub(super) failure: Option<io::Error>,
 }
 
 /// The directory of the files. It stays open, so that a sync needs no further file descriptor and
-/// follows the directory if somebody moves it. Its syncs bypass the latch: a caller whose sync
-/// fails gives up, which closes the latch, and then syncs the directory once more.
+/// follows the directory if somebody moves it. Its syncs bypass the latch of [`Latched`], which
+/// rejects every sync after a failed one. A caller whose sync fails closes the latch itself when it
+/// gives up, and must then sync the directory once more.
 pub(super) struct Directory {
     file: Box<dyn DiskFile>,
     id: FileId,
@@ -85,8 +86,8 @@ impl LogFiles {
             let mode = self.mode;
             let lock = self.disk.open(&self.names.lock(), Open::Append { mode })?;
             lock.try_lock()?;
-            // The directory's creator may not have synced its name. This bypasses the latch: after
-            // a failure the old file stays in use, and nothing that was acknowledged is in doubt.
+            // The directory's creator may not have synced its name. A failed sync must not close
+            // the latch, because the old file then stays in use.
             sync_dir(self.disk.unlatched(), parent(&self.names.dir))?;
             (self.dir, self.lock) = (dir, lock);
         }
@@ -94,7 +95,7 @@ impl LogFiles {
     }
 
     /// Renames a log to the next rotated name and continues with an empty file. After an error the
-    /// old file stays in use, under either name.
+    /// old file stays in use, under its old or its new name.
     pub(super) fn rotate(&mut self, log: Log) -> io::Result<()> {
         let number = self.names.next_number(&self.disk, log)?;
         let (live, rotated) = (self.names.live(log), self.names.rotated(log, number));
@@ -118,8 +119,8 @@ impl LogFiles {
 
     /// Saves a torn end in a separate file, durably.
     ///
-    /// A torn end was never acknowledged. So a failed sync here says nothing about the logs and
-    /// must not close the latch: a start succeeds without room for what a crash left.
+    /// A torn end was never acknowledged. So a failed sync here does not affect the logs and must
+    /// not close the latch: a start must succeed even if there is no room for what a crash left.
     pub(super) fn set_aside(&self, log: Log, torn: &[u8]) -> io::Result<()> {
         let disk = self.disk.unlatched();
         let mode = self.mode;
@@ -129,8 +130,9 @@ impl LogFiles {
         sync_dir(disk, &self.names.dir)
     }
 
-    /// Deletes rotated files of both logs, and daily files of the diagnostic log but the newest, to
-    /// which nothing was written since `before`. What a reader needs of the endpoint log stays.
+    /// Deletes rotated files of both logs and daily files of the diagnostic log to which nothing
+    /// was written since `before`. Keeps the newest diagnostic file, and the files of the endpoint
+    /// log that a reader needs.
     pub(super) fn prune(
         &self,
         before: SystemTime,
@@ -153,14 +155,14 @@ impl LogFiles {
             match self.disk.remove(path) {
                 Ok(()) => pruned.deleted = pruned.deleted.saturating_add(1),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // One that cannot be deleted does not keep the others.
+                // A file that cannot be deleted does not prevent the deletion of the others.
                 Err(error) => pruned.failure = Some(error),
             }
         }
         Ok(pruned)
     }
 
-    /// The rotated endpoint logs that no reader needs, and those that one does.
+    /// Splits the rotated endpoint logs: first those that no reader needs, then the others.
     fn endpoint_logs_by_need(
         &self,
         holds: &Holds,
@@ -180,8 +182,8 @@ impl LogFiles {
         Ok((free, needed))
     }
 
-    /// When the newest rotated file of both logs was last written, if there is one and that is
-    /// known.
+    /// When the newest rotated file of both logs was last written. `None` if there is no such file
+    /// or its time cannot be read.
     pub(super) fn newest_rotated(&self) -> Option<SystemTime> {
         let rotated = self.names.all_rotated(&self.disk).ok()?;
         let modified = rotated.iter().filter_map(|path| self.disk.modified(path));

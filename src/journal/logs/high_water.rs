@@ -22,8 +22,8 @@ impl HighWater {
         Self(watch::Sender::new(end))
     }
 
-    /// So much of a file is committed. Without a follower it costs two stores under a lock that
-    /// nobody else takes.
+    /// Publishes how many bytes of a file are committed. Without a follower this costs two stores
+    /// under a lock that nobody else takes.
     pub(super) fn publish(&self, file: FileId, len: u64) {
         let file = Some(file);
         self.0.send_replace(End { file, len });
@@ -34,12 +34,13 @@ impl HighWater {
     }
 }
 
-/// How far the endpoint log is committed, for one who follows it in the process that writes it.
+/// How far the endpoint log is committed, for a follower in the process that writes it.
 #[derive(Debug, Clone)]
 pub struct HighWaterMark(watch::Receiver<End>);
 
 impl HighWaterMark {
-    /// How many bytes of a file are committed: all of one that is no longer written.
+    /// How many bytes of a file are committed. Returns `u64::MAX` for a file that is no longer
+    /// written, because all of it is committed.
     #[must_use]
     pub fn of(&self, file: FileId) -> u64 {
         let end = *self.0.borrow();
@@ -50,8 +51,8 @@ impl HighWaterMark {
         }
     }
 
-    /// Returns when more is committed than when this last returned, at once if that is so already.
-    /// Never returns again once the journal is gone.
+    /// Waits until more is committed than when this last returned. Does not wait if that has
+    /// already happened. Never returns again once the journal is gone.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await

@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::FileId;
 
-/// What is kept, by reader.
+/// The files that each reader needs.
 #[derive(Debug, Default)]
 pub(in crate::journal) struct Holds {
     readers: Mutex<BTreeMap<u64, Held>>,
     made: AtomicU64,
 }
 
-/// From which file on a reader needs the endpoint log.
+/// The files of the endpoint log that a reader needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
-    /// All that there is.
+    /// All files.
     All,
     /// This file and the younger ones.
     From(FileId),
 }
 
-/// A reader of the endpoint log. While there is one, what it has not read is kept.
+/// A reader of the endpoint log. The files that it has not finished are kept until it is dropped.
 #[derive(Debug)]
 pub struct Hold {
     holds: Arc<Holds>,
@@ -30,7 +30,7 @@ pub struct Hold {
 }
 
 impl Holds {
-    /// A reader who needs all that there is.
+    /// Registers a reader that needs all files.
     pub(in crate::journal) fn hold(self: &Arc<Self>) -> Hold {
         let reader = self.made.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(reader, Held::All);
@@ -38,9 +38,9 @@ impl Holds {
         Hold { holds, reader }
     }
 
-    /// The number of files, the oldest first, that nobody needs. `live` is younger than all of
-    /// them. Where somebody needs a file that is not there, all of them are needed: its name may
-    /// have changed at this moment.
+    /// How many of `files`, which are in order from the oldest, no reader needs. `live` is younger
+    /// than all of them. If a reader needs a file that is not among them, none is free: the file
+    /// may have been renamed while they were listed.
     pub(super) fn free_of(&self, files: &[FileId], live: FileId) -> usize {
         let place = |held: &Held| match held {
             Held::All => 0,
@@ -57,7 +57,7 @@ impl Holds {
 }
 
 impl Hold {
-    /// It needs this file and the younger ones from now on.
+    /// Records that the reader now needs only this file and younger ones.
     pub fn from(&self, file: FileId) {
         self.holds.lock().insert(self.reader, Held::From(file));
     }

@@ -135,8 +135,8 @@ impl Logs {
         // Up to what was written, not to the end of the file: if somebody has just truncated it, a
         // snapshot of the shorter file would match whatever is written there next.
         if let Err(error) = save(&self.files, self.written[Log::Endpoint]) {
-            warn!(%error, "Cannot save what is known of duplicates: the next start reads the logs \
-                for it");
+            warn!(%error, "Cannot save the snapshot of the duplicates: the next start reads \
+                the logs instead");
         }
     }
 
@@ -145,14 +145,15 @@ impl Logs {
         self.files.free_bytes()
     }
 
-    /// When the newest rotated file was written, if there is one and that is known.
+    /// When the newest rotated file was last written. `None` if there is no such file or its time
+    /// cannot be read.
     pub(in crate::journal) fn newest_rotated(&self) -> Option<SystemTime> {
         self.files.newest_rotated()
     }
 
     /// Deletes rotated files to which nothing was written since `before`.
     pub(in crate::journal) fn prune(&self, before: SystemTime, holds: &Holds) {
-        // Without a rotation of our own it is logrotate's, which gives the youngest the number 1.
+        // Without `rotate_bytes` logrotate rotates the files, and its number 1 is the youngest.
         let numbering = match self.rotate_bytes {
             Some(_) => Numbering::Ascending,
             None => Numbering::Descending,
@@ -190,8 +191,9 @@ impl Logs {
         meter.store(self.written[log], Ordering::Relaxed);
     }
 
-    /// Lets followers read so far. Before anything is written to a file that takes over: what is in
-    /// a file other than the published one counts as committed.
+    /// Lets followers read up to the floor. Must be called before anything is written to a file
+    /// that replaces the live one: followers take every file but the published one as committed to
+    /// its end.
     pub(super) fn publish_floor(&self) {
         let id = self.files.live[Log::Endpoint].id();
         self.high_water.publish(id, self.floor[Log::Endpoint]);
@@ -220,7 +222,7 @@ impl Logs {
     }
 
     /// Ends all writing. Truncates what was not acknowledged. A file that cannot be truncated is
-    /// renamed, so that nothing in it ever counts.
+    /// renamed, so that nothing in it is ever taken for acknowledged.
     pub(in crate::journal) fn give_up(&mut self, cause: io::Error) -> Fault {
         error!(%cause, "The disk failed for good: nothing more is written until the next start");
         // A failed sync closes the latch by itself. A failed truncation does not.
@@ -232,12 +234,12 @@ impl Logs {
             error!(log = log.name(), %error, "What was being written cannot be cut off: renaming \
                 the file to .suspect");
             if let Err(error) = self.files.suspect(log) {
-                error!(log = log.name(), %error, "It cannot be renamed: the log may say 201 where \
-                    503 was answered");
+                error!(log = log.name(), %error, "It cannot be renamed: the log may report 201 for \
+                    pushes that were answered 503");
             }
         }
-        // This bypasses the latch: no acknowledgement depends on it, and without it a power cut may
-        // undo the renaming.
+        // This sync bypasses the latch, which is now closed: no acknowledgement depends on it, and
+        // without it a power cut may undo the renaming.
         if let Err(error) = self.files.dir.sync() {
             error!(%error, "The directory of the logs cannot be synced");
         }

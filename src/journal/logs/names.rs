@@ -18,10 +18,10 @@ pub const DIAGNOSTICS: &str = "diagnostics";
 /// What the numbers of rotated files say of their age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbering {
-    /// By `serve`: of two files the one with the larger number is the younger.
+    /// As `serve` numbers files: a larger number is a younger file.
     Ascending,
-    /// By logrotate (`logs.rotate_size = "off"`), which renames all of them each time: `.1` is the
-    /// youngest.
+    /// As logrotate numbers files (with `logs.rotate_size = "off"`): it renames all of them at each
+    /// rotation, and `.1` is the youngest.
     Descending,
 }
 
@@ -115,14 +115,14 @@ impl Names {
         self.dir.join(format!(".endpoint_log.{}.seen", self.port))
     }
 
-    /// How far the destination of this name is done.
+    /// The file with the progress of the destination of this name.
     #[must_use]
     pub fn cursor(&self, name: &str) -> PathBuf {
         self.dir
             .join(format!(".forward.{name}.{}.cursor", self.port))
     }
 
-    /// What the destination of this name cannot take.
+    /// The dead letters of the destination of this name: notifications that it cannot accept.
     #[must_use]
     pub fn dead_letters(&self, name: &str) -> PathBuf {
         self.dir.join(format!("forward_{name}.{}.dead", self.port))

@@ -176,7 +176,7 @@ impl LogFiles {
         // Only with the lock: without it the files may be in use by another process.
         let live = PerLog::try_from_fn(|log| {
             let path = names.live(log);
-            // A FIFO too: it cannot be synced, so no journal starts on it.
+            // This also opens a FIFO, but no journal starts on one, because it cannot be synced.
             disk.open(&path, Open::AppendToAny { mode })
                 .and_then(LiveFile::new)
                 .map_err(|cause| not_opened(&path, cause))

@@ -69,9 +69,9 @@ impl WriteBack {
 }
 
 impl Logs {
-    /// Writes a batch to both logs and syncs each; [`keep`](Self::keep) counts it. Syncs the
-    /// endpoint log before it writes the access log, so that no access line is ever on disk without
-    /// its record.
+    /// Writes a batch to both logs and syncs each. The caller then accepts it with
+    /// [`keep`](Self::keep). Syncs the endpoint log before it writes the access log, so that no
+    /// access line is ever on disk without its record.
     pub(in crate::journal) fn append_synced(
         &mut self,
         entry: &Entry,

@@ -224,7 +224,7 @@ pub(in crate::journal) fn ends_a_record(log: Log, before: &[u8]) -> bool {
     is_end || before.is_empty()
 }
 
-/// How many bytes show whether a record ends.
+/// How many bytes [`ends_a_record`] needs to see whether a record ends.
 pub(in crate::journal) const END_BYTES: u64 = 2;
 
 fn has_end(log: Log, record: &[u8]) -> bool {
@@ -235,8 +235,8 @@ fn has_end(log: Log, record: &[u8]) -> bool {
     }
 }
 
-/// Finds the first record in a tail that starts within one. Also returns whether another record
-/// certainly ends there.
+/// Finds the first record in a tail that starts within one. Also returns whether the bytes before
+/// it certainly end a record.
 fn first_begin(log: Log, tail: &[u8]) -> Option<(usize, bool)> {
     let line_end = match log {
         Log::Access => tail.iter().position(|byte| *byte == b'\n'),

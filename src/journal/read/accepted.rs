@@ -51,8 +51,8 @@ impl NotificationKey {
 /// reports none.
 ///
 /// A log may change its format from one record to the next, so text and JSON are distinguished by
-/// the first byte. Also returns `None` for a record without any of the four attributes, even an
-/// empty one: such a record is not complete.
+/// the first byte. Also returns `None` for a record that has none of the four attributes: such a
+/// record is not complete. An attribute with an empty value counts.
 #[must_use]
 pub fn accepted(record: &[u8]) -> Option<NotificationKey> {
     if record.starts_with(b"{") {

@@ -276,8 +276,8 @@ impl Chain {
         }
     }
 
-    /// Whether one file may follow another by their numbers. The numbers of logrotate change with
-    /// each rotation, so they exclude nothing for a file that no longer has a number.
+    /// Whether one file may follow another by their numbers. With the numbers of logrotate, which
+    /// change at each rotation, any file may follow.
     pub(super) fn may_follow(&self, first: &Link, second: &Link) -> bool {
         match self.numbering {
             Numbering::Ascending => {

@@ -22,13 +22,13 @@ pub enum Start {
 pub struct Saved {
     /// Its position, and earlier positions, newest first: `Follower::trail`.
     pub trail: Vec<Position>,
-    /// The position up to which rows after the trail's first position may already have been
-    /// delivered. They are returned again, marked as such.
+    /// The end of the rows that may already have been delivered. Rows between the trail's first
+    /// position and this one are returned again, marked as such.
     pub delivered: Option<Position>,
     /// When the last row before its position was logged.
     pub time: Option<RecordTime>,
-    /// Files without a number that existed then: `Follower::unnumbered`. `None` if unknown: then
-    /// those that exist at the start prove nothing.
+    /// The files without a number that existed when this was saved: `Follower::unnumbered`. If it
+    /// is `None`, the files that exist at the next start count as old.
     pub unnumbered: Option<Vec<PathBuf>>,
 }
 

@@ -1,10 +1,10 @@
 //! Follows an endpoint log from a position, row by row and from one file to the next.
 //!
-//! A file is left only after it was read to its end, and only for the next one by age, whoever
-//! rotated it. A change that cannot be followed is reported: a row may be returned twice, and is
-//! marked then, but none is skipped silently. Incomplete records are not read, and neither are
-//! uncommitted ones if the commit state is known. Nothing here blocks: at the end of the log, the
-//! caller of [`Follower::poll`] waits for [`POLL_INTERVAL`].
+//! It reads each file to its end and continues in the next one by age, whoever rotated it. A change
+//! that cannot be followed is reported: a row may be returned twice, and is marked then, but none
+//! is skipped silently. Incomplete records are not read, and neither are uncommitted ones if the
+//! commit state is known. Nothing here blocks: at the end of the log, the caller of
+//! [`Follower::poll`] waits for [`POLL_INTERVAL`].
 
 use std::io;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ const WINDOW_BYTES: usize = 64 * 1024;
 
 /// How far files may be read.
 pub enum Horizon {
-    /// To their end: for a process beside `serve`, or without one.
+    /// To the end of the file: for a process other than `serve`.
     FileEnd,
     /// To the end of the last acknowledged batch, as published by the journal: how many bytes of a
     /// file are committed, or `u64::MAX` if it is no longer written.

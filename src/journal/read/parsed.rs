@@ -18,7 +18,8 @@ const ACCESS_FIELDS: usize = 9;
 /// A valid record.
 pub(super) struct Parsed {
     pub(super) kind: Kind,
-    /// Whether it is JSON, whose times have an offset, and its time in seconds.
+    /// Whether it is JSON, and its time in seconds. The time of a text record is local, because it
+    /// has no offset.
     pub(super) seconds: (bool, i64),
 }
 

@@ -191,7 +191,8 @@ impl<R: BufRead> Records<R> {
             };
             let begin =
                 json.or_else(|| find(line, 1, |place| behind_end(place) && is_head(place)))?;
-            // A header may be named "time".
+            // In a valid JSON line this is not the beginning of a record but a member, such as a
+            // header named "time".
             return serde_json::from_slice::<IgnoredAny>(line)
                 .is_err()
                 .then_some(begin);
@@ -226,7 +227,7 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
     text.len() >= pattern.len() && text.iter().zip(pattern).all(is_alike)
 }
 
-/// Whether a text record may have such a line after its first one.
+/// Whether a line may follow the first line of a text record.
 pub(super) fn is_line_of_a_record(line: &[u8]) -> bool {
     let is_attribute = || {
         let name = split_attribute(line)
@@ -253,8 +254,8 @@ fn damage(record: &[u8]) -> Option<Damage> {
         .then_some(Damage::NotText)
 }
 
-/// The text after the five bracketed fields of a record's first line. In the record of a request a
-/// peer chose it, so its end proves nothing.
+/// The text after the five bracketed fields of a record's first line. In the record of a request, a
+/// peer chose most of it, so only its beginning is reliable.
 pub(super) fn title(first: &str) -> Option<&str> {
     first.splitn(6, "] ").nth(5)
 }

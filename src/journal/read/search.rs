@@ -50,7 +50,6 @@ impl Search {
     ///
     /// # Errors
     /// A file cannot be opened or read.
-    /// The disk's.
     pub fn new(
         chain: Chain,
         horizon: Horizon,

@@ -51,8 +51,9 @@ enum Half {
 
 /// Splits bytes that begin where a record begins.
 ///
-/// As long as it is not known what follows, the last line decides nothing: an unfinished line, such
-/// as that of a header named "time" in JSON, may look like damage with a record in its middle.
+/// If it is unknown what follows the bytes, damage in the last line is not reported yet. An
+/// unfinished line may look like damage with a record in its middle: for example a JSON line with a
+/// header named "time".
 pub(super) fn split(bytes: &[u8], next: Next) -> Split {
     let bytes = match next {
         Next::Unknown => whole_lines(bytes),

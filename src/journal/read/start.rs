@@ -10,8 +10,8 @@ use crate::journal::read::position::Position;
 use crate::journal::read::trail::Trail;
 
 impl Follower {
-    /// Goes to its starting position, unless it has one, so that it returns all rows written from
-    /// now on.
+    /// Goes to the starting position if the follower has no position yet. It then returns every row
+    /// that is written from now on.
     ///
     /// # Errors
     /// A file cannot be opened or read.
@@ -61,8 +61,8 @@ impl Follower {
         self.find_again()
     }
 
-    /// Goes to the newest position of the trail that is still in the log, or otherwise to the
-    /// oldest file with nothing that was read.
+    /// Goes to the newest position of the trail that is still in the log. If there is none, goes to
+    /// the beginning of the oldest file that may be unread.
     fn find_again(&mut self) -> io::Result<bool> {
         let left = self.file_id();
         let newest = self.trail.newest();

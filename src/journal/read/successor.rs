@@ -96,8 +96,8 @@ impl Successor {
         let Some(next) = links.into_iter().find(younger) else {
             return Ok(None);
         };
-        // If the file never got its number, the next one has it now, unless a third one in between
-        // was moved to a name without a number.
+        // If the previous file never got its number, the file after it has that number now. Then no
+        // file was between them, unless one was moved to a name without a number.
         let is_certain = chain.is_next(link.number, next.number)
             || (link.is_live && link.number == next.number && !has_strangers);
         Ok(Some(NextFile {

@@ -55,8 +55,8 @@ impl Trail {
                 .iter()
                 .filter(|known| span(known) == span(place))
                 .count();
-            // Of a full range keep the oldest, which is the next one to move to the following
-            // range.
+            // In a full range, keep the oldest position, because it is the next one to enter the
+            // following range.
             let is_last = self
                 .places
                 .get(index.saturating_add(1))

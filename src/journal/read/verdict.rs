@@ -38,7 +38,7 @@ pub struct Verdict {
     pub len: u64,
     /// The number of 201 answers, for accepted notifications and duplicates, by the minute of their
     /// records since 1970: UTC in JSON, local time in text. Both logs give the records of a push
-    /// the same time, so a minute shows what one of them lacks.
+    /// the same time, so if their numbers for a minute differ, one of them lacks records.
     pub acknowledged: BTreeMap<i64, u64>,
     /// The minutes of the first and of the latest record.
     pub minutes: Option<(i64, i64)>,
@@ -52,7 +52,7 @@ pub struct Verdict {
     pub(super) pending_request: Option<u64>,
 }
 
-/// Whether a record of `minute` follows one of `latest` although it is older.
+/// Whether `minute` is earlier than `latest` by more than the disorder of records.
 #[must_use]
 pub fn goes_back(latest: i64, minute: i64) -> bool {
     minute.saturating_add(DISORDER_MINUTES) < latest

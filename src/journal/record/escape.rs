@@ -4,8 +4,9 @@
 //! blanks, so no line inside a value is empty or begins like a record. Other control characters,
 //! characters that a viewer interprets instead of showing ([`is_hidden`]), and invalid UTF-8 become
 //! `\xhh`. A backslash becomes `\x5c` only if it would otherwise read as such an escape.
-//! [`unescape`] restores the exact bytes. In the access log a value is one quoted field. JSON has
-//! `\u2028` for the characters that JSON itself can escape.
+//! [`unescape`] restores the exact bytes. In the access log a value is one quoted field. In JSON,
+//! control characters and the characters of [`is_hidden`] have the escapes of JSON, such as
+//! `\u2028`.
 
 use std::io;
 
@@ -185,7 +186,7 @@ enum Controls {
     Terminal,
 }
 
-/// Escapes a value. Runs of plain ASCII, the usual case, are copied at once.
+/// Escapes a value. Runs of plain ASCII, the usual case, are copied in one step.
 fn escape(out: &mut Vec<u8>, value: &[u8], controls: Controls, also: impl Fn(u8) -> bool) {
     // Below a blank the subtraction wraps around, so one comparison checks both ends of the range.
     // No short circuits, so that `run` can be vectorised.

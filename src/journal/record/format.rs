@@ -3,7 +3,7 @@
 /// The format of the records of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Text, in the manual's form if it is one of both logs.
+    /// Text. The endpoint log and the access log then have the form of the manual.
     Text,
     /// One JSON object per line.
     Json,

@@ -27,7 +27,7 @@ pub struct Record<'a> {
     pub level: Level,
     /// The kind of record.
     pub place: Place,
-    /// The text of the first line; `None` if the request begins there.
+    /// The text of the first line. `None` for a record whose headers begin on that line.
     pub title: Option<&'a str>,
     /// Names and values, in order.
     pub attributes: &'a [(&'a str, &'a [u8])],

@@ -30,8 +30,8 @@ impl Addresses {
         self.slots.load().get(url).cloned()
     }
 
-    /// The slot of an address. A new one must be paid for unless it is MNS's own, and evicts the
-    /// oldest newcomer.
+    /// The slot of an address. A new slot is created only if the address is MNS's own or if `pay`
+    /// takes its first fetch from a budget. It evicts the oldest newcomer if there are too many.
     pub(super) fn get_or_pay(
         &self,
         url: &SigningCertUrl,
@@ -70,9 +70,9 @@ impl Addresses {
         is_proven
     }
 
-    /// Makes an address known, with its certificate: a push was verified with it, in this run or
-    /// before it was saved. Evicts the known address that has been unused the longest. Returns the
-    /// certificate that was proven before.
+    /// Makes an address known, because its certificate has verified a push, in this run or in an
+    /// earlier one that saved it. Evicts the known address that has been unused the longest.
+    /// Returns the certificate that was proven before.
     pub(super) fn mark_proven(
         &self,
         url: &SigningCertUrl,

@@ -95,14 +95,13 @@ impl CertificateCache {
     /// If the future is dropped, the fetch goes on and later requests get its result.
     ///
     /// # Errors
-    /// Neither the source nor the disk has it, or only the disk could be asked and does not have
-    /// it.
+    /// The certificate is not on disk, and the source does not have it or was not asked.
     pub async fn get(self: &Arc<Self>, url: &SigningCertUrl, peer: IpAddr) -> FetchResult {
         self.get_for(url, Asker::Peer(peer)).await
     }
 
-    /// The same before a push needs it. Nobody pays, so only a known address is fetched, and a
-    /// failure is not logged.
+    /// Like [`get`](Self::get), but before a push needs the certificate. Nobody pays, so only a
+    /// known address is fetched, and a failure is not logged.
     pub(in crate::trust) async fn get_ahead(self: &Arc<Self>, url: &SigningCertUrl) -> FetchResult {
         self.get_for(url, Asker::Nobody).await
     }
@@ -191,7 +190,8 @@ impl CertificateCache {
         if self.supply.addresses.note_use(url, certificate) {
             return None;
         }
-        // Before the address becomes known: only for a newcomer was a fetch paid.
+        // Check this before the address becomes known, because a fetch was paid for only if it was
+        // a newcomer.
         if !self
             .supply
             .addresses

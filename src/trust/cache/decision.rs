@@ -9,7 +9,7 @@ use crate::trust::cache::fetch::{Fetch, FetchState};
 use crate::trust::certificate::SigningCertificate;
 use crate::trust::source::FetchError;
 
-/// How long a failed fetch answers later requests.
+/// How long later requests get the error of a failed fetch instead of a new fetch.
 pub(super) const FAILURE_REMEMBERED: Duration = Duration::from_secs(2);
 /// The minimum time between two renewals of an address.
 pub(super) const RENEWAL_PAUSE: Duration = Duration::from_secs(60);

@@ -65,7 +65,7 @@ impl FetchPermits {
         }
     }
 
-    /// The permits that the fetch of an address takes one from.
+    /// The permits from which a fetch for this slot takes one.
     pub(super) fn of(&self, slot: &Slot) -> &Semaphore {
         if slot.is_known() {
             &self.known

@@ -1,11 +1,12 @@
 //! The certificates in use, by address.
 //!
 //! An address identifies one version of a certificate (FAQ 34355 of the vendor: a rotation renames
-//! the file), so a cached certificate never expires. Every cost is bounded: one fetch at a time for
-//! each address; a failure is remembered for two seconds; an address whose key stopped matching is
-//! fetched again at most once a minute; at most 256 known addresses and 256 newcomers; at most 16
-//! concurrent fetches of newcomers, and a budget for them. Known addresses are MNS's own and those
-//! that have verified a push. Strangers use up nothing that known addresses need.
+//! the file), so a cached certificate never expires. Every cost is bounded. Each address has one
+//! fetch at a time. A failure is remembered for two seconds. An address whose key stopped matching
+//! is fetched again at most once a minute. The cache has at most 256 known addresses and 256
+//! newcomers. Newcomers have at most 16 concurrent fetches, and a budget for them. Known addresses
+//! are MNS's own and those that have verified a push. Strangers use up nothing that known addresses
+//! need.
 //!
 //! Only `decision`, which is pure, decides what a request for a certificate leads to. `cache`
 //! carries the decision out.

@@ -14,7 +14,7 @@ pub(super) struct Slot {
     /// The certificate that signatures are checked with. Read without a lock, because nearly every
     /// push only reads it.
     pub(super) cached: ArcSwapOption<SigningCertificate>,
-    /// The last certificate that verified a push, or that was on disk because it had.
+    /// The last certificate that verified a push, or the one that was on disk.
     pub(super) proven: ArcSwapOption<SigningCertificate>,
     /// Whether this is MNS's own address. It is known before a push was verified with it, so
     /// strangers neither pay for it nor evict it.

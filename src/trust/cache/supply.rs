@@ -99,7 +99,7 @@ impl Supply {
         certificate: &Arc<SigningCertificate>,
     ) -> Observation {
         let before = self.addresses.mark_proven(url, certificate);
-        // Once for each key of an address.
+        // Warn once for each key of an address, not for each push.
         if before.is_none_or(|before| before.fingerprint() != certificate.fingerprint()) {
             warn_if_weak(url, certificate);
         }
