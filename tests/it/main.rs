@@ -31,6 +31,7 @@ mod commit_log;
 mod damage;
 mod dashboards;
 mod demo;
+mod docs_commands;
 mod docs_zh;
 mod drain;
 mod duplicates;
