@@ -31,6 +31,7 @@ fn pages() -> Vec<Page> {
         .collect();
     names.sort();
     for name in [
+        "client",
         "emulator",
         "errors",
         "inspector",
