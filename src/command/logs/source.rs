@@ -12,7 +12,7 @@ use crate::command::Configuration;
 use crate::command::logs::selection::Selection;
 use crate::config;
 use crate::disk::RealDisk;
-use crate::journal::{Chain, Filter, Names, Numbering, escaped};
+use crate::journal::{Chain, Filter, Names, escaped};
 use crate::server::{Paths, RequestDetail};
 
 /// The endpoint log of the port of server.listen in logs.dir.
@@ -37,12 +37,7 @@ impl Source {
             dir: config.log_dir.clone(),
             port,
         };
-        // If rotation is off, logrotate is likely to do it, and numbers the files in the other
-        // direction.
-        let numbering = match config.journal.rotate_bytes {
-            Some(_) => Numbering::Ascending,
-            None => Numbering::Descending,
-        };
+        let numbering = config.journal.numbering();
         let first_path = match &config.server.paths {
             Paths::These(paths) => paths.first().cloned(),
             Paths::Any | Paths::Secret(_) => None,
