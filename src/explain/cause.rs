@@ -1,272 +1,209 @@
-//! Searches for the change in transit that explains a signature which does not match.
-//!
-//! Proxies change few things. Each change is reverted on a copy of the request. If the signature
-//! then matches, that is the explanation. A capture is a stranger's text, so the number of
-//! candidates and the bytes hashed for them are bounded, and the verdict says whether a bound
-//! excluded any.
+//! A likely cause of a refusal: a sentence for a terminal, and keys with values for a page that has
+//! sentences of its own.
 
-use bytes::Bytes;
-use http::Request;
+use std::fmt;
 
-use crate::explain::undone::{
-    Undone, is_over_bound, other_content_types, other_digests, other_headers, other_paths,
-    other_spellings,
-};
-use crate::mns::{Form, SignedRequest, string_to_sign};
-use crate::trust::SigningCertificate;
+use crate::explain::spelling::Respelling;
 
-/// The limit on the bytes that are hashed in the search for one cause. A usual request has some
-/// hundred candidates of less than 1 KiB each. SHA-1 takes a fraction of a second for 64 MiB.
-const HASHED_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// The result of the search.
+/// A likely cause. Displayed as a sentence without its full stop.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Search {
-    /// The change that explains the signature, as a sentence without its full stop.
-    Found(String),
-    /// No usual change explains it.
-    Nothing,
-    /// None of the candidates explains it, and a bound excluded some.
-    LeftOut,
+pub(crate) struct Cause {
+    finding: Finding,
+    /// What else was found, if only both together explain the refusal.
+    and: Option<Finding>,
 }
 
-/// Checks candidates until the limit on hashed bytes is reached.
-struct Trial<'a> {
-    certificate: &'a SigningCertificate,
-    signature: &'a [u8],
-    bytes_left: usize,
-    is_over: bool,
+/// What was found. A path that is signed is what MNS sent, and one that came is what arrived.
+#[derive(Debug, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Finding {
+    ClockOff {
+        date: String,
+        now: String,
+        apart: String,
+    },
+    BodyMissing,
+    BodyChanged {
+        bytes: usize,
+    },
+    SignatureLength {
+        came: usize,
+        needed: usize,
+    },
+    PathRewritten {
+        signed: String,
+        came: String,
+    },
+    TargetRespelled {
+        change: Respelling,
+        signed: String,
+        came: String,
+    },
+    ContentTypeChanged {
+        signed: &'static str,
+    },
+    ContentTypeAdded,
+    ContentMd5Changed {
+        signed: String,
+    },
+    ContentMd5Removed {
+        signed: String,
+    },
+    ContentMd5Added,
+    HeaderRemoved {
+        name: String,
+    },
+    HeaderAdded {
+        name: String,
+    },
+    /// No usual change explains the signature.
+    Unexplained {
+        bits: usize,
+        origin: String,
+    },
+    /// The same, and a bound excluded some changes.
+    NotAllTried {
+        bits: usize,
+        origin: String,
+    },
 }
 
-impl Trial<'_> {
-    fn holds(&mut self, request: &Request<Bytes>) -> bool {
-        [Form::Documented, Form::Samples].into_iter().any(|form| {
-            let text = string_to_sign(request, form);
-            let left = self.bytes_left.checked_sub(text.len());
-            self.is_over |= left.is_none();
-            self.bytes_left = left.unwrap_or_default();
-            left.is_some() && self.certificate.verifies(&text, self.signature)
-        })
-    }
-
-    /// The first candidate with which the signature matches. Each is created when it is checked and
-    /// dropped afterwards.
-    fn first(&mut self, mut candidates: impl Iterator<Item = Undone>) -> Option<Undone> {
-        candidates.find(|undone| !self.is_over && self.holds(&undone.request))
-    }
-}
-
-/// Searches for the change that explains the signature. `prefixes` may have been removed from the
-/// path, and `served` are the configured paths. Bounded in time and memory, whatever the request
-/// contains.
-pub(super) fn find(
-    signed: &SignedRequest<'_>,
-    certificate: &SigningCertificate,
-    prefixes: &[String],
-    served: &[String],
-) -> Search {
-    let received = signed.request();
-    let needed = certificate.key_bits().div_ceil(8);
-    if signed.signature().len() != needed {
-        let came = signed.signature().len();
-        return Search::Found(format!(
-            "the signature has {came} bytes, and one under this key has {needed}: Authorization \
-             was cut or replaced, or \
-             another certificate belongs to it"
-        ));
-    }
-    let mut trial = Trial {
-        certificate,
-        signature: signed.signature(),
-        bytes_left: HASHED_BYTES_MAX,
-        is_over: false,
-    };
-    let paths = || other_paths(received, prefixes);
-    let one = paths()
-        .chain(other_digests(received))
-        .chain(other_content_types(received))
-        .chain(other_headers(received))
-        .chain(other_spellings(received, served));
-    if let Some(undone) = trial.first(one) {
-        return Search::Found(undone.sentence);
-    }
-    // Two changes at once: a proxy that rewrites the path may also change the type or the digest.
-    for path in paths() {
-        if let Some(undone) =
-            trial.first(other_content_types(&path.request).chain(other_digests(&path.request)))
-        {
-            return Search::Found(format!("{}, and {}", path.sentence, undone.sentence));
-        }
-        if trial.is_over {
-            break;
-        }
-    }
-    if trial.is_over || is_over_bound(received) {
-        Search::LeftOut
-    } else {
-        Search::Nothing
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use http::{HeaderValue, header};
-
-    use super::*;
-    use crate::command::capture;
-
-    const REAL: &[u8] = include_bytes!("../../tests/vectors/simplified-2023/request.http");
-    const CERTIFICATE: &[u8] = include_bytes!("../../certs/mns-2015.pem");
-
-    /// The result for the real request of 2023 after a change.
-    fn search(change: impl FnOnce(&mut Request<Bytes>)) -> Search {
-        let (mut request, _) = capture::read(REAL).unwrap();
-        change(&mut request);
-        let certificate = SigningCertificate::parse(CERTIFICATE).unwrap();
-        find(
-            &SignedRequest::of(&request).unwrap(),
-            &certificate,
-            &[],
-            &[],
-        )
-    }
-
-    fn found(change: impl FnOnce(&mut Request<Bytes>)) -> Option<String> {
-        match search(change) {
-            Search::Found(sentence) => Some(sentence),
-            Search::Nothing => None,
-            Search::LeftOut => panic!("nothing is left out of a usual request"),
+impl Cause {
+    /// Two findings that explain a refusal together.
+    pub(super) fn both(finding: Finding, other: Finding) -> Self {
+        Self {
+            finding,
+            and: Some(other),
         }
     }
 
-    #[test]
-    fn a_rewritten_path_is_found() {
-        for received in [
-            "/",
-            "/hooks/mns/notifications",
-            "/notifications/",
-            "/notifications?x=1",
-        ] {
-            let sentence = found(|request| *request.uri_mut() = received.parse().unwrap()).unwrap();
-            assert!(sentence.contains("/notifications was signed"), "{sentence}");
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        std::iter::once(&self.finding).chain(&self.and)
+    }
+}
+
+impl From<Finding> for Cause {
+    fn from(finding: Finding) -> Self {
+        Self { finding, and: None }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.finding.fmt(f)?;
+        match &self.and {
+            Some(other) => write!(f, ", and {other}"),
+            None => Ok(()),
         }
     }
+}
 
-    #[test]
-    fn a_changed_content_type_is_found_alone_and_with_a_path() {
-        let html = HeaderValue::from_static("text/html");
-        let sentence = found(|request| {
-            drop(
-                request
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, html.clone()),
-            )
-        })
-        .unwrap();
-        assert!(
-            sentence.starts_with("Content-Type was changed: \"text/plain;charset=utf-8\""),
-            "{sentence}"
-        );
-        let both = |request: &mut Request<Bytes>| {
-            request.headers_mut().remove(header::CONTENT_TYPE);
-            *request.uri_mut() = "/x".parse().unwrap();
-        };
-        let sentence = found(both).unwrap();
-        assert!(
-            sentence.contains("the path was rewritten")
-                && sentence.contains("Content-Type was changed"),
-            "{sentence}"
-        );
+impl Finding {
+    /// Its key: `path_rewritten`.
+    pub(crate) fn key(&self) -> &'static str {
+        self.into()
     }
 
-    #[test]
-    fn an_added_header_is_found_and_a_forgery_is_not_explained() {
-        let added = |request: &mut Request<Bytes>| {
-            drop(
-                request
-                    .headers_mut()
-                    .insert("x-mns-via", HeaderValue::from_static("1")),
-            )
-        };
-        assert_eq!(
-            found(added).as_deref(),
-            Some("the header x-mns-via was added on the way")
-        );
-        let forged = |request: &mut Request<Bytes>| {
-            let signature = HeaderValue::from_str(&STANDARD.encode([7; 64])).unwrap();
-            request
-                .headers_mut()
-                .insert(header::AUTHORIZATION, signature);
-        };
-        assert_eq!(found(forged), None);
-    }
-
-    #[test]
-    fn a_digest_that_was_changed_and_a_header_that_was_dropped_are_found() {
-        let sentence =
-            found(|request| drop(request.headers_mut().remove("x-mns-version"))).unwrap();
-        assert_eq!(sentence, "the header x-mns-version was removed on the way");
-        let short = |request: &mut Request<Bytes>| {
-            request
-                .headers_mut()
-                .insert(header::AUTHORIZATION, HeaderValue::from_static("c2ln"));
-        };
-        assert!(
-            found(short)
-                .unwrap()
-                .starts_with("the signature has 3 bytes, and one under this key has 64")
-        );
-    }
-
-    #[test]
-    fn more_segments_than_any_proxy_prepends_are_excluded_and_that_is_reported() {
-        let below = |segments: usize| format!("{}/notifications", "/a".repeat(segments));
-        let forged = |path: &str| {
-            search(|request| {
-                *request.uri_mut() = path.parse().unwrap();
-                let signature = HeaderValue::from_str(&STANDARD.encode([7; 64])).unwrap();
-                request
-                    .headers_mut()
-                    .insert(header::AUTHORIZATION, signature);
-            })
-        };
-        assert_eq!(forged(&below(64)), Search::Nothing);
-        assert_eq!(forged(&below(65)), Search::LeftOut);
-        assert_eq!(forged(&"/".repeat(30_000)), Search::LeftOut);
-        let request = Request::post(below(64)).body(Bytes::new()).unwrap();
-        assert!(
-            other_paths(&request, &[]).any(|undone| undone.request.uri() == "/a/notifications")
-        );
-        let request = Request::post("/".repeat(30_000))
-            .body(Bytes::new())
-            .unwrap();
-        assert!(other_paths(&request, &[]).count() <= 64 + 5);
-    }
-
-    #[test]
-    fn the_hashed_bytes_are_bounded_whatever_the_headers_are() {
-        // 200 signed headers of 4 KiB: each candidate has a text of 800 KiB, and there are 200 of
-        // them.
-        let received = |request: &mut Request<Bytes>| {
-            for number in 0..200 {
-                let name = http::HeaderName::try_from(format!("x-mns-{number}")).unwrap();
-                request
-                    .headers_mut()
-                    .insert(name, HeaderValue::try_from("v".repeat(4096)).unwrap());
+    /// The values in its sentence, by name.
+    pub(crate) fn values(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::BodyMissing | Self::ContentTypeAdded | Self::ContentMd5Added => Vec::new(),
+            Self::ClockOff { date, now, apart } => vec![
+                ("date", date.clone()),
+                ("now", now.clone()),
+                ("apart", apart.clone()),
+            ],
+            Self::BodyChanged { bytes } => vec![("bytes", bytes.to_string())],
+            Self::SignatureLength { came, needed } => {
+                vec![("came", came.to_string()), ("needed", needed.to_string())]
             }
-        };
-        assert_eq!(search(received), Search::LeftOut);
+            Self::PathRewritten { signed, came } => {
+                vec![("signed", signed.clone()), ("came", came.clone())]
+            }
+            Self::TargetRespelled {
+                change,
+                signed,
+                came,
+            } => vec![
+                ("change", change.key().to_owned()),
+                ("signed", signed.clone()),
+                ("came", came.clone()),
+            ],
+            Self::ContentTypeChanged { signed } => vec![("signed", (*signed).to_owned())],
+            Self::ContentMd5Changed { signed } | Self::ContentMd5Removed { signed } => {
+                vec![("signed", signed.clone())]
+            }
+            Self::HeaderRemoved { name } | Self::HeaderAdded { name } => {
+                vec![("name", name.clone())]
+            }
+            Self::Unexplained { bits, origin } | Self::NotAllTried { bits, origin } => {
+                vec![("bits", bits.to_string()), ("origin", origin.clone())]
+            }
+        }
     }
+}
 
-    #[test]
-    fn a_long_path_is_shown_by_its_beginning() {
-        let long = format!("/{}/notifications", "x".repeat(60_000));
-        let sentence = found(|request| *request.uri_mut() = long.parse().unwrap()).unwrap();
-        assert!(
-            sentence.len() < 2048 && sentence.contains("xxx... was received"),
-            "{sentence}"
-        );
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockOff { date, now, apart } => write!(
+                f,
+                "signed at {date}, judged at {now}, {apart} apart: a clock is wrong, or the \
+                 capture is old; --at {date} leaves its age out"
+            ),
+            Self::BodyMissing => {
+                f.write_str("the body is missing: it was lost on the way or in the capture")
+            }
+            Self::BodyChanged { bytes } => write!(
+                f,
+                "the body was changed on the way: {bytes} bytes came whose digest was not signed"
+            ),
+            Self::SignatureLength { came, needed } => write!(
+                f,
+                "the signature has {came} bytes, and one under this key has {needed}: \
+                 Authorization was cut or replaced, or another certificate belongs to it"
+            ),
+            Self::PathRewritten { signed, came } => write!(
+                f,
+                "the path was rewritten: {signed} was signed, {came} was received; pass the \
+                 original path on"
+            ),
+            Self::TargetRespelled {
+                change,
+                signed,
+                came,
+            } => write!(
+                f,
+                "a proxy {change}: {signed} was signed, {came} was received; pass the target on \
+                 as it comes"
+            ),
+            Self::ContentTypeChanged { signed } => write!(
+                f,
+                "Content-Type was changed: {signed:?} was signed; pass it on as it is"
+            ),
+            Self::ContentTypeAdded => f.write_str("Content-Type was added: none was signed"),
+            Self::ContentMd5Changed { signed } => write!(
+                f,
+                "Content-MD5 was changed: {signed} was signed; pass it on as it is"
+            ),
+            Self::ContentMd5Removed { signed } => write!(
+                f,
+                "Content-MD5 was removed: {signed} was signed; pass it on as it is"
+            ),
+            Self::ContentMd5Added => f.write_str("Content-MD5 was added: none was signed"),
+            Self::HeaderRemoved { name } => write!(f, "the header {name} was removed on the way"),
+            Self::HeaderAdded { name } => write!(f, "the header {name} was added on the way"),
+            Self::Unexplained { bits, origin } => write!(
+                f,
+                "none of the usual changes explains the signature: forged, or not signed under a \
+                 key of {bits} bits from {origin}"
+            ),
+            Self::NotAllTried { bits, origin } => write!(
+                f,
+                "no usual change that was tried explains the signature: forged, or not signed \
+                 under a key of {bits} bits from {origin}; not every one was tried, because the \
+                 request is far larger than one of MNS"
+            ),
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::Request;
 
-use crate::explain::cause::{self, Search};
+use crate::explain::cause::{Cause, Finding};
+use crate::explain::search::{self, Search};
 use crate::explain::story::{body_is_another, clock_is_off, hint};
 use crate::journal::escaped;
 use crate::mns::{ContentMd5, Notification, Prefixes, SignedRequest, SigningCertUrl};
@@ -67,8 +68,8 @@ pub(crate) struct Judgement {
     pub(crate) checks: Vec<Checked>,
     /// The key and the status of the first refusal.
     pub(crate) decisive: Option<(&'static str, u16)>,
-    /// The most likely causes, as sentences without their full stop.
-    pub(crate) causes: Vec<String>,
+    /// The most likely causes.
+    pub(crate) causes: Vec<Cause>,
     /// The string to sign, as computed here.
     pub(crate) string_to_sign: Option<Vec<u8>>,
     /// Whether signature and digest match, which means that MNS sent this body.
@@ -165,7 +166,7 @@ impl Judgement {
         now: SystemTime,
     ) {
         if checked.is_err() {
-            self.causes.push(clock_is_off(date, now));
+            self.causes.push(clock_is_off(date, now).into());
         }
         let shown = checked.map(|timeliness| with_timeliness(date, timeliness));
         self.add(name, shown.map_err(Rejection::from));
@@ -178,7 +179,7 @@ impl Judgement {
         body_bytes: usize,
     ) {
         if checked == Err(Untrusted::ContentMd5Mismatch) {
-            self.causes.push(body_is_another(body_bytes));
+            self.causes.push(body_is_another(body_bytes).into());
         }
         self.add(
             name,
@@ -195,34 +196,24 @@ impl Judgement {
         check: &SignatureCheck<'_, '_>,
         (certificate, origin): &(Arc<SigningCertificate>, String),
     ) {
-        let fits = format!(
-            "under a key of {} bits from {}",
-            certificate.key_bits(),
-            escaped(origin.as_bytes())
-        );
+        let (bits, origin) = (certificate.key_bits(), escaped(origin.as_bytes()));
         if check.matches(certificate) {
             let has_digest = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
             self.is_proved = has_digest;
             let key = check.check_key(certificate);
-            return self.add(name, key.map(|()| fits).map_err(Rejection::from));
+            let fits = key.map(|()| format!("under a key of {bits} bits from {origin}"));
+            return self.add(name, fits.map_err(Rejection::from));
         }
         let served = match &judge.settings.paths {
             Paths::These(paths) => paths.as_slice(),
             Paths::Any | Paths::Secret(_) => &[],
         };
-        self.causes.push(
-            match cause::find(signed, certificate, judge.cut_off, served) {
-                Search::Found(sentence) => sentence,
-                Search::Nothing => format!(
-                    "none of the usual changes explains the signature: forged, or not signed {fits}"
-                ),
-                Search::LeftOut => format!(
-                    "no usual change that was tried explains the signature: forged, or not signed \
-                     {fits}; not every one was tried, because the request is far larger than one \
-                     of MNS"
-                ),
-            },
-        );
+        let cause = match search::find(signed, certificate, judge.cut_off, served) {
+            Search::Found(cause) => cause,
+            Search::Nothing => Finding::Unexplained { bits, origin }.into(),
+            Search::LeftOut => Finding::NotAllTried { bits, origin }.into(),
+        };
+        self.causes.push(cause);
         self.add(name, Err(Untrusted::SignatureWrong.into()));
     }
 

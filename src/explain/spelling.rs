@@ -32,7 +32,38 @@ const UNUSUAL: &AsciiSet = &RESERVED.add(b'~').add(b'-').add(b'_').add(b'.');
 pub(super) struct Spelling {
     pub(super) target: String,
     /// The change that a proxy made.
-    pub(super) change: &'static str,
+    pub(super) change: Respelling,
+}
+
+/// What a proxy did to a target. Displayed as what follows "a proxy".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::Display, strum::EnumIter)]
+pub(crate) enum Respelling {
+    #[default]
+    #[strum(to_string = "merged //")]
+    MergedSlashes,
+    #[strum(to_string = "decoded %2F")]
+    DecodedSlash,
+    #[strum(to_string = "decoded a percent-escape")]
+    DecodedEscape,
+    #[strum(to_string = "percent-encoded a character")]
+    EncodedCharacter,
+    #[strum(to_string = "changed the case of a percent-escape")]
+    EscapeCase,
+    #[strum(to_string = "changed the case of the path")]
+    PathCase,
+}
+
+impl Respelling {
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::MergedSlashes => "merged_slashes",
+            Self::DecodedSlash => "decoded_slash",
+            Self::DecodedEscape => "decoded_escape",
+            Self::EncodedCharacter => "encoded_character",
+            Self::EscapeCase => "escape_case",
+            Self::PathCase => "path_case",
+        }
+    }
 }
 
 /// Candidates for the signed target. `served` has the configured paths. Each candidate is created
@@ -85,7 +116,7 @@ fn merged_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     let all = std::iter::once_with(move || format!("{}{query}", path.replace('/', "//")));
     one.chain(all).map(|target| Spelling {
         target,
-        change: "merged //",
+        change: Respelling::MergedSlashes,
     })
 }
 
@@ -104,7 +135,7 @@ fn decoded_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     });
     one.chain(from_one_on).flatten().map(|target| Spelling {
         target,
-        change: "decoded %2F",
+        change: Respelling::DecodedSlash,
     })
 }
 
@@ -130,7 +161,7 @@ fn decoded_escapes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
         .flatten()
         .map(|target| Spelling {
             target,
-            change: "decoded a percent-escape",
+            change: Respelling::DecodedEscape,
         })
 }
 
@@ -149,7 +180,7 @@ fn encoded(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     let blanks = std::iter::once_with(move || target.replace("%20", "+"));
     one.chain(all).chain(blanks).map(|target| Spelling {
         target,
-        change: "percent-encoded a character",
+        change: Respelling::EncodedCharacter,
     })
 }
 
@@ -160,7 +191,7 @@ fn recased<'a>(target: &'a str, served: &'a [String]) -> impl Iterator<Item = Sp
         .map(|case| respell_escapes(target, case));
     let escapes = escapes.map(|target| Spelling {
         target,
-        change: "changed the case of a percent-escape",
+        change: Respelling::EscapeCase,
     });
     let known = served
         .iter()
@@ -177,7 +208,7 @@ fn recased<'a>(target: &'a str, served: &'a [String]) -> impl Iterator<Item = Sp
         .map(move |path| format!("{path}{query}"));
     escapes.chain(paths.map(|target| Spelling {
         target,
-        change: "changed the case of the path",
+        change: Respelling::PathCase,
     }))
 }
 
@@ -222,11 +253,11 @@ fn respell_escapes(target: &str, case: fn(&str) -> String) -> String {
 mod tests {
     use super::*;
 
-    fn change(signed: &str, received: &str, served: &[&str]) -> Option<&'static str> {
+    fn change(signed: &str, received: &str, served: &[&str]) -> Option<String> {
         let served: Vec<String> = served.iter().map(|path| (*path).to_owned()).collect();
         spellings(received, &served)
             .find(|spelling| spelling.target == signed)
-            .map(|spelling| spelling.change)
+            .map(|spelling| spelling.change.to_string())
     }
 
     #[test]
@@ -257,13 +288,13 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                change(signed, received, &[]),
+                change(signed, received, &[]).as_deref(),
                 Some(expected),
                 "{signed} {received}"
             );
         }
         assert_eq!(
-            change("/hOOks", "/hooks", &["/x", "/hOOks"]),
+            change("/hOOks", "/hooks", &["/x", "/hOOks"]).as_deref(),
             Some("changed the case of the path")
         );
         assert_eq!(change("/hOOks", "/hooks", &[]), None);

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use strum::IntoEnumIterator as _;
 
+use crate::explain::cause::Finding;
 use crate::server::Reason;
 use crate::span::Span;
 
@@ -27,29 +28,21 @@ pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
     }
 }
 
-pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> String {
+pub(super) fn clock_is_off(date: SystemTime, now: SystemTime) -> Finding {
     let apart = now
         .duration_since(date)
         .unwrap_or_else(|ahead| ahead.duration());
-    let (date, now) = (
-        humantime::format_rfc3339_seconds(date),
-        humantime::format_rfc3339_seconds(now),
-    );
-    let apart = Span(apart);
-    format!(
-        "signed at {date}, judged at {now}, {apart} apart: a clock is wrong, or the capture is \
-         old; --at {date} leaves \
-         its age out"
-    )
+    Finding::ClockOff {
+        date: humantime::format_rfc3339_seconds(date).to_string(),
+        now: humantime::format_rfc3339_seconds(now).to_string(),
+        apart: Span(apart).to_string(),
+    }
 }
 
-pub(super) fn body_is_another(captured_bytes: usize) -> String {
+pub(super) fn body_is_another(captured_bytes: usize) -> Finding {
     match captured_bytes {
-        0 => "the body is missing: it was lost on the way or in the capture".to_owned(),
-        _ => format!(
-            "the body was changed on the way: {captured_bytes} bytes came whose digest was not \
-             signed"
-        ),
+        0 => Finding::BodyMissing,
+        bytes => Finding::BodyChanged { bytes },
     }
 }
 

@@ -2,11 +2,10 @@
 //!
 //! Their number is bounded, whatever the request contains. Each is created when it is requested.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 
+use crate::explain::cause::Finding;
 use crate::explain::spelling::{self, spellings};
 use crate::mns::header::{CONTENT_MD5, DATE, MNS_PREFIX, VERSION};
 use crate::mns::{ContentMd5, Notation};
@@ -29,8 +28,8 @@ const SHOWN_BYTES_MAX: usize = 1024;
 
 /// A change that a proxy may have made, and the request without it.
 pub(super) struct Undone {
-    /// The change, as a sentence without its full stop.
-    pub(super) sentence: String,
+    /// The change.
+    pub(super) finding: Finding,
     pub(super) request: Request<Bytes>,
 }
 
@@ -66,13 +65,13 @@ pub(super) fn other_spellings<'a>(
 ) -> impl Iterator<Item = Undone> + 'a {
     let target = target_of(received);
     spellings(target, served).filter_map(move |spelling| {
-        let (signed, came, change) = (shown(&spelling.target), shown(target), spelling.change);
-        let sentence = format!(
-            "a proxy {change}: {signed} was signed, {came} was received; pass the target \
-                on as it comes"
-        );
         let request = sent_to(received, &spelling.target)?;
-        Some(Undone { sentence, request })
+        let finding = Finding::TargetRespelled {
+            change: spelling.change,
+            signed: shown(&spelling.target),
+            came: shown(target),
+        };
+        Some(Undone { finding, request })
     })
 }
 
@@ -112,20 +111,17 @@ pub(super) fn other_paths<'a>(
         .filter_map(move |candidate| {
             let request = sent_to(received, &candidate)?;
             let (signed, came) = (shown(&candidate), shown(target));
-            let sentence = format!(
-                "the path was rewritten: {signed} was signed, {came} was received; pass the \
-                original path on"
-            );
-            Some(Undone { sentence, request })
+            let finding = Finding::PathRewritten { signed, came };
+            Some(Undone { finding, request })
         })
 }
 
 /// The beginning of a target, marked if it is incomplete.
-fn shown(target: &str) -> Cow<'_, str> {
+fn shown(target: &str) -> String {
     // The `http` crate only accepts ASCII targets here, so every position is a character boundary.
     match target.get(..SHOWN_BYTES_MAX) {
-        Some(beginning) if target.len() > SHOWN_BYTES_MAX => Cow::Owned(format!("{beginning}...")),
-        Some(_) | None => Cow::Borrowed(target),
+        Some(beginning) if target.len() > SHOWN_BYTES_MAX => format!("{beginning}..."),
+        Some(_) | None => target.to_owned(),
     }
 }
 
@@ -140,9 +136,7 @@ pub(super) fn other_content_types(received: &Request<Bytes>) -> impl Iterator<It
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
             Undone {
-                sentence: format!(
-                    "Content-Type was changed: {kind:?} was signed; pass it on as it is"
-                ),
+                finding: Finding::ContentTypeChanged { signed: kind },
                 request,
             }
         });
@@ -150,7 +144,7 @@ pub(super) fn other_content_types(received: &Request<Bytes>) -> impl Iterator<It
         let mut request = received.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
         Undone {
-            sentence: "Content-Type was added: none was signed".to_owned(),
+            finding: Finding::ContentTypeAdded,
             request,
         }
     });
@@ -172,23 +166,21 @@ pub(super) fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = U
         .into_iter()
         .filter(move |value| now.is_none_or(|now| now != value))
         .filter_map(move |value| {
-            let what = if now.is_some() { "changed" } else { "removed" };
             let mut request = received.clone();
             request
                 .headers_mut()
                 .insert(CONTENT_MD5, HeaderValue::from_str(&value).ok()?);
-            Some(Undone {
-                sentence: format!(
-                    "Content-MD5 was {what}: {value} was signed; pass it on as it is"
-                ),
-                request,
-            })
+            let finding = match now {
+                Some(_) => Finding::ContentMd5Changed { signed: value },
+                None => Finding::ContentMd5Removed { signed: value },
+            };
+            Some(Undone { finding, request })
         });
     let added = now.map(|_present| {
         let mut request = received.clone();
         request.headers_mut().remove(CONTENT_MD5);
         Undone {
-            sentence: "Content-MD5 was added: none was signed".to_owned(),
+            finding: Finding::ContentMd5Added,
             request,
         }
     });
@@ -204,7 +196,9 @@ pub(super) fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = U
             .headers_mut()
             .insert(VERSION, HeaderValue::from_static("2015-06-06"));
         Undone {
-            sentence: format!("the header {VERSION} was removed on the way"),
+            finding: Finding::HeaderRemoved {
+                name: VERSION.to_string(),
+            },
             request,
         }
     });
@@ -216,7 +210,9 @@ pub(super) fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = U
         let mut request = received.clone();
         request.headers_mut().remove(name);
         Undone {
-            sentence: format!("the header {name} was added on the way"),
+            finding: Finding::HeaderAdded {
+                name: name.to_string(),
+            },
             request,
         }
     });

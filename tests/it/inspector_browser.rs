@@ -550,6 +550,11 @@ fn chinese_is_whole_and_a_phone_has_no_horizontal_scroll() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     browser.shot("zh");
+    browser.press("3");
+    let cause = browser.until("the cause", "document.querySelector('.cause p')?.innerText");
+    let cause = cause.as_str().unwrap();
+    assert!(cause.starts_with("签名为 128 字节"), "{cause}");
+    browser.press("1");
     let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
     browser.devtools("Emulation.setDeviceMetricsOverride", phone);
     for (name, query) in [("phone-zh", "?lang=zh"), ("phone", "?lang=en")] {

@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::inspector::inspector::Inspector;
 use crate::admin::inspector::known::Known;
 use crate::admin::inspector::request::text_or_base64;
 use crate::admin::respond::{self, ApiError};
-use crate::explain::{Checked, Judge, Judgement, Outcome};
+use crate::explain::{Checked, Finding, Judge, Judgement, Outcome};
 use crate::mns::SigningCertUrl;
 use crate::server::Paths;
 
@@ -29,7 +29,8 @@ pub(super) async fn checks(inspector: &Inspector, id: &str) -> Result<Response, 
         None => json!({ "status": 201, "reason": null }),
     };
     let causes = judgement.causes.iter().filter(|_| decisive.is_some());
-    let causes: Vec<Value> = causes.map(|text| shown(paths, text.as_bytes())).collect();
+    let findings = causes.flat_map(|cause| cause.findings());
+    let causes: Vec<Value> = findings.map(|finding| cause(paths, finding)).collect();
     let checks: Vec<Value> = judgement
         .checks
         .iter()
@@ -106,6 +107,55 @@ fn check(paths: &Paths, Checked { name, outcome }: &Checked) -> Value {
     })
 }
 
+/// The page has its own sentence for each key, in each language. The text is for others.
+fn cause(paths: &Paths, finding: &Finding) -> Value {
+    let values = finding.values().into_iter();
+    let params: Map<String, Value> = values
+        .map(|(name, value)| (name.to_owned(), shown(paths, value.as_bytes())))
+        .collect();
+    json!({
+        "key": finding.key(),
+        "params": params,
+        "text": shown(paths, finding.to_string().as_bytes()),
+    })
+}
+
 fn shown(paths: &Paths, text: &[u8]) -> Value {
     text_or_base64(&paths.hide(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator as _;
+
+    use super::*;
+    use crate::explain::Respelling;
+
+    #[test]
+    fn the_page_has_a_sentence_for_each_cause_with_all_of_its_values() {
+        for texts in [
+            include_str!("page/i18n/en.js"),
+            include_str!("page/i18n/zh.js"),
+        ] {
+            let (_, causes) = texts.split_once("\n  causes: {\n").unwrap();
+            let (causes, _) = causes.split_once("\n  },\n").unwrap();
+            for finding in Finding::iter() {
+                let begins = format!("    {}: (", finding.key());
+                let (_, sentence) = causes.split_once(&begins).expect(&begins);
+                let sentence = sentence.split("\n    ").take_while(|line| {
+                    let is_next = !line.starts_with(' ') && line.contains(": (");
+                    !is_next
+                });
+                let sentence: String = sentence.collect();
+                for (name, _) in finding.values() {
+                    assert!(sentence.contains(&format!("p.{name}}}")), "{begins} {name}");
+                }
+            }
+            let (_, respellings) = texts.split_once("\n  respellings: {\n").unwrap();
+            for change in Respelling::iter() {
+                let begins = format!("    {}: '", change.key());
+                assert!(respellings.contains(&begins), "{begins}");
+            }
+        }
+    }
 }

@@ -64,7 +64,11 @@ pub(super) fn conclude<W: Write>(
         return Ok(ExitCode::SUCCESS);
     }
     for cause in judgement.causes {
-        writeln!(out, "Most likely:  {}.", escaped(cause.as_bytes()))?;
+        writeln!(
+            out,
+            "Most likely:  {}.",
+            escaped(cause.to_string().as_bytes())
+        )?;
     }
     Ok(ExitCode::FAILURE)
 }

@@ -169,6 +169,13 @@ const VERDICTS = {
   unknown: ['unknown', 'dash', 'checkUnknown'],
 };
 
+function causeText({ key, params }, say) {
+  const values = Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [name, format.text(value)]),
+  );
+  return say.causes[key]({ ...values, change: say.respellings[values.change] });
+}
+
 function checksTab(item, { say, checks }) {
   const reason = item.reason ? say.reasons[item.reason] : null;
   const known = checks?.causes ?? [];
@@ -179,7 +186,7 @@ function checksTab(item, { say, checks }) {
       el('h3', {}, say.likely),
       known.length
         ? [
-          known.map((text) => el('p', { lang: 'en' }, seen(format.text(text)))),
+          known.map((one) => el('p', {}, seen(causeText(one, say)))),
           el('h3', {}, say.remedy),
         ]
         : null,

@@ -143,6 +143,48 @@ export default {
     notification: 'Body is a notification',
     admission: 'Owner, topic and source',
   },
+  causes: {
+    clock_off: (p) =>
+      `Signed at ${p.date}, checked as of ${p.now}: ${p.apart} apart. A clock is wrong, or the `
+        + 'request is old.',
+    body_missing: () => 'The body is missing: it was lost on the way.',
+    body_changed: (p) =>
+      `The body was changed on the way: ${p.bytes} bytes came, and their digest was not signed.`,
+    signature_length: (p) =>
+      `The signature has ${p.came} bytes, and one under this key has ${p.needed}. Authorization `
+        + 'was cut or replaced, or another certificate belongs to it.',
+    path_rewritten: (p) =>
+      `The path was rewritten: ${p.signed} was signed, ${p.came} was received. Pass the original `
+        + 'path on.',
+    target_respelled: (p) =>
+      `A proxy ${p.change}: ${p.signed} was signed, ${p.came} was received. Pass the target on `
+        + 'unchanged.',
+    content_type_changed: (p) =>
+      `Content-Type was changed: ${p.signed} was signed. Pass it on unchanged.`,
+    content_type_added: () => 'Content-Type was added: none was signed.',
+    content_md5_changed: (p) =>
+      `Content-MD5 was changed: ${p.signed} was signed. Pass it on unchanged.`,
+    content_md5_removed: (p) =>
+      `Content-MD5 was removed: ${p.signed} was signed. Pass it on unchanged.`,
+    content_md5_added: () => 'Content-MD5 was added: none was signed.',
+    header_removed: (p) => `The header ${p.name} was removed on the way.`,
+    header_added: (p) => `The header ${p.name} was added on the way.`,
+    unexplained: (p) =>
+      'None of the usual changes explains the signature: forged, or not signed under a key of '
+        + `${p.bits} bits from ${p.origin}.`,
+    not_all_tried: (p) =>
+      'No usual change that was tried explains the signature: forged, or not signed under a key '
+        + `of ${p.bits} bits from ${p.origin}. Not every one was tried, because the request is `
+        + 'far larger than one of MNS.',
+  },
+  respellings: {
+    merged_slashes: 'merged //',
+    decoded_slash: 'decoded %2F',
+    decoded_escape: 'decoded a percent-escape',
+    encoded_character: 'percent-encoded a character',
+    escape_case: 'changed the case of a percent-escape',
+    path_case: 'changed the case of the path',
+  },
   reasons: {
     header_missing: [
       'A required header is missing',

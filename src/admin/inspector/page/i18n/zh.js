@@ -138,6 +138,40 @@ export default {
     notification: '请求体是通知',
     admission: '所有者、主题与来源',
   },
+  causes: {
+    clock_off: (p) =>
+      `签名时间 ${p.date}，校验时间 ${p.now}，相差 ${p.apart}：时钟不准，或请求已过时。`,
+    body_missing: () => '缺少请求体：已在途中丢失。',
+    body_changed: (p) => `请求体在途中被修改：收到 ${p.bytes} 字节，其摘要并非所签名的摘要。`,
+    signature_length: (p) =>
+      `签名为 ${p.came} 字节，而该密钥的签名应为 ${p.needed} 字节：Authorization 被截断或替换，`
+        + '或应使用另一证书。',
+    path_rewritten: (p) =>
+      `路径被改写：签名的是 ${p.signed}，收到的是 ${p.came}。请原样转发路径。`,
+    target_respelled: (p) =>
+      `代理${p.change}：签名的是 ${p.signed}，收到的是 ${p.came}。请原样转发请求目标。`,
+    content_type_changed: (p) => `Content-Type 被修改：签名的是 ${p.signed}，请原样转发。`,
+    content_type_added: () => 'Content-Type 是在途中添加的：签名时没有。',
+    content_md5_changed: (p) => `Content-MD5 被修改：签名的是 ${p.signed}，请原样转发。`,
+    content_md5_removed: (p) => `Content-MD5 被删除：签名的是 ${p.signed}，请原样转发。`,
+    content_md5_added: () => 'Content-MD5 是在途中添加的：签名时没有。',
+    header_removed: (p) => `请求头 ${p.name} 在途中被删除。`,
+    header_added: (p) => `请求头 ${p.name} 是在途中添加的。`,
+    unexplained: (p) =>
+      '常见的改动都不能解释该签名：请求是伪造的，或不是用该密钥签名的'
+        + `（${p.bits} 位，来自 ${p.origin}）。`,
+    not_all_tried: (p) =>
+      '已尝试的常见改动都不能解释该签名：请求是伪造的，或不是用该密钥签名的'
+        + `（${p.bits} 位，来自 ${p.origin}）。该请求远大于 MNS 推送，未逐一尝试。`,
+  },
+  respellings: {
+    merged_slashes: '合并了 //',
+    decoded_slash: '解码了 %2F',
+    decoded_escape: '解码了百分号编码',
+    encoded_character: '对字符做了百分号编码',
+    escape_case: '改变了百分号编码的大小写',
+    path_case: '改变了路径的大小写',
+  },
   reasons: {
     header_missing: ['缺少必需的请求头', '不是 MNS 推送，或代理删除了该请求头。'],
     header_doubled: ['请求头重复', '不是 MNS 推送，或代理重复添加了该请求头。'],
