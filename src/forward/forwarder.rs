@@ -47,6 +47,20 @@ pub enum StartError {
     Disk(io::Error),
 }
 
+impl StartError {
+    /// Its key, for a page.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Cursor(CursorError::Unreadable { .. }) => "cursor_unreadable",
+            Self::Cursor(CursorError::Broken(_)) => "cursor_broken",
+            Self::Cursor(CursorError::Version { .. }) => "cursor_version",
+            Self::Cursor(CursorError::OtherDestination { .. }) => "cursor_of_another",
+            Self::Disk(_) => "disk",
+        }
+    }
+}
+
 impl Forwarder {
     /// Starts one. A new cursor is on disk when this returns, so that nothing that is committed
     /// from now on is before it. It may wait for the disk.

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::error;
 
-use crate::forward::forwarder::{Forwarder, Gateway};
+use crate::forward::forwarder::{Forwarder, Gateway, StartError};
 use crate::forward::gate::Gate;
 use crate::forward::handover::Handover;
 use crate::forward::meters::Meters;
@@ -24,25 +24,33 @@ pub struct Forwarders {
     held: Vec<Hold>,
 }
 
-/// The state of a forwarder, for metrics and readiness. One that could not start has it too.
+/// The state of a forwarder, for metrics, readiness and the inspector. One that could not start
+/// has it too.
 #[derive(Debug, Clone)]
 pub struct Vitals {
-    /// The name of its destination.
-    pub name: String,
+    /// Its destination.
+    pub settings: Arc<Settings>,
     /// What requests ask of it.
     pub gate: Arc<Gate>,
     /// What it has done.
     pub meters: Arc<Meters>,
-    when_full: WhenFull,
+    /// Why it could not start.
+    pub not_started: Option<Arc<StartError>>,
 }
 
 impl Vitals {
+    /// The name of its destination.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// Whether pushes should be sent here as far as this destination goes. Only a full backlog
     /// says no: a destination that is away is away for every replica, and if all of them were
     /// unready, MNS would find no open door.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.when_full == WhenFull::Skip || !self.gate.is_full()
+        self.settings.when_full == WhenFull::Skip || !self.gate.is_full()
     }
 }
 
@@ -58,7 +66,7 @@ impl Forwarders {
     ) {
         let gate = Arc::new(Gate::new(Instant::now().into_std()));
         let answers = self.handover.add(&settings, gate.clone());
-        let name = settings.name.clone();
+        let shown = Arc::new(settings.clone());
         // Taken before the other one may go.
         let spare = hold();
         let gateway = Gateway {
@@ -66,26 +74,25 @@ impl Forwarders {
             hold: hold(),
             answers,
         };
-        let when_full = settings.when_full;
-        let meters = match Forwarder::start(source, settings, sink, gateway) {
+        let (meters, not_started) = match Forwarder::start(source, settings, sink, gateway) {
             Ok(forwarder) => {
                 let meters = forwarder.meters().clone();
                 self.running.push(forwarder);
-                meters
+                (meters, None)
             }
             Err(error) => {
-                error!(destination = %name, %error, "Nothing is forwarded to a destination until \
-                    the next start: what is accepted is kept in the logs for it");
+                error!(destination = %shown.name, %error, "Nothing is forwarded to a destination \
+                    until the next start: what is accepted is kept in the logs for it");
                 gate.end();
                 self.held.push(spare);
-                Arc::default()
+                (Arc::default(), Some(Arc::new(error)))
             }
         };
         self.vitals.push(Vitals {
-            name,
+            settings: shown,
             gate,
             meters,
-            when_full,
+            not_started,
         });
     }
 

@@ -1,12 +1,12 @@
 //! What a forwarder counts and what state it is in: it stores, others load, and nobody waits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use strum::{EnumCount as _, IntoEnumIterator as _};
 
-use crate::forward::{Delivered, Failure, Reason};
+use crate::forward::{Delivered, Failure, Gap, Reason};
 use crate::meter::DurationHistogram;
 
 /// A stream that answers nobody for longer has no leader for another reason than an election.
@@ -43,7 +43,20 @@ pub struct Meters {
     pub ack: DurationHistogram,
     /// When the destination acknowledged last, in seconds since 1970; 0 for never.
     pub last_delivery_seconds: AtomicU64,
-    state: Mutex<Option<Trouble>>,
+    /// How long what the cursor had passed waited for its last save, in milliseconds.
+    pub saved_after_ms: AtomicU64,
+    /// How long what the cursor has passed and nobody has saved waits; 0 if all of it is saved.
+    pub unsaved_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Of what is sent.
+    trouble: Option<Trouble>,
+    /// Why there is no connection, as far as the sink knows.
+    no_connection: Option<Trouble>,
+    gap: Option<Gap>,
 }
 
 /// A counter for each reason.
@@ -78,7 +91,9 @@ impl Default for Meters {
             is_connected: AtomicBool::new(false),
             ack: DurationHistogram::default(),
             last_delivery_seconds: zero(),
-            state: Mutex::new(None),
+            saved_after_ms: zero(),
+            unsaved_ms: zero(),
+            state: Mutex::default(),
         }
     }
 }
@@ -94,11 +109,43 @@ impl Meters {
         self.dead_letters.counted()
     }
 
-    /// Why nothing is delivered; `None` since the last delivery.
+    /// Why there is no connection, or else why nothing is delivered, `None` since the last
+    /// delivery.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.clone()
+        let state = self.lock();
+        let trouble = state.no_connection.as_ref().or(state.trouble.as_ref());
+        trouble.cloned()
+    }
+
+    /// Between the rows of these times others were missing, the last time that this happened.
+    #[must_use]
+    pub fn gap(&self) -> Option<Gap> {
+        self.lock().gap
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_gap(&self, gap: Option<Gap>) {
+        self.lock().gap = gap;
+    }
+
+    /// Whether there is a connection, and why not if the sink knows it.
+    pub(super) fn note_connection(
+        &self,
+        is_connected: bool,
+        failure: Option<&Failure>,
+        now: Instant,
+    ) {
+        let was_connected = self.is_connected.swap(is_connected, Ordering::Relaxed);
+        if was_connected && is_connected {
+            return;
+        }
+        let state = &mut self.lock().no_connection;
+        let failure = failure.filter(|_| !is_connected);
+        *state = failure.map(|failure| Trouble::after(state.as_ref(), failure, now));
     }
 
     pub(super) fn note_delivered(&self, delivered: Delivered, took: Duration, now_seconds: u64) {
@@ -111,16 +158,29 @@ impl Meters {
         self.ack.observe(took);
         self.last_delivery_seconds
             .store(now_seconds, Ordering::Relaxed);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = None;
+        self.lock().trouble = None;
     }
 
     /// Returns whether the reason is another one than before.
     pub(super) fn note_failure(&self, failure: &Failure, now: Instant) -> bool {
         self.failures.count(failure.reason());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut self.lock().trouble;
         let before = state.as_ref().map(|trouble| trouble.reason);
-        let since = match &*state {
+        let trouble = Trouble::after(state.as_ref(), failure, now);
+        let reason = trouble.reason;
+        *state = Some(trouble);
+        before != Some(reason)
+    }
+
+    pub(super) fn note_dead_letter(&self, reason: Reason) {
+        self.dead_letters.count(reason);
+    }
+}
+
+impl Trouble {
+    /// That of a failure, which may go on with what was before.
+    fn after(before: Option<&Self>, failure: &Failure, now: Instant) -> Self {
+        let since = match before {
             Some(trouble) if trouble.is_for(failure.reason()) => trouble.since,
             Some(_) | None => now,
         };
@@ -131,20 +191,13 @@ impl Meters {
         } else {
             failure.reason()
         };
-        *state = Some(Trouble {
+        Self {
             reason,
             detail: failure.detail().to_owned(),
             since,
-        });
-        before != Some(reason)
+        }
     }
 
-    pub(super) fn note_dead_letter(&self, reason: Reason) {
-        self.dead_letters.count(reason);
-    }
-}
-
-impl Trouble {
     /// Whether a failure for this reason goes on with it.
     fn is_for(&self, reason: Reason) -> bool {
         let is_election = reason == Reason::NoResponders && self.reason == Reason::StreamMissing;
@@ -190,5 +243,32 @@ mod tests {
         assert_eq!(state(), None);
         let counted: Vec<_> = meters.failures().filter(|(_, count)| *count > 0).collect();
         assert_eq!(counted, [(Reason::NoResponders, 4)]);
+    }
+
+    #[test]
+    fn why_there_is_no_connection_is_known_before_anything_is_sent_and_until_there_is_one() {
+        let meters = Meters::default();
+        let start = Instant::now();
+        let failure = |reason| Failure::Down {
+            reason,
+            detail: "as the server said".to_owned(),
+        };
+        let forbidden = failure(Reason::Forbidden);
+        meters.note_connection(false, Some(&forbidden), start);
+        meters.note_connection(false, Some(&forbidden), start + ELECTION);
+        let trouble = meters.trouble().unwrap();
+        assert_eq!(
+            (trouble.reason, trouble.since, trouble.detail.as_str()),
+            (Reason::Forbidden, start, "as the server said")
+        );
+        // What was in flight before says less.
+        meters.note_failure(&failure(Reason::AckTimeout), start);
+        let state = || meters.trouble().map(|trouble| trouble.reason);
+        assert_eq!(state(), Some(Reason::Forbidden));
+        meters.note_connection(true, None, start + ELECTION);
+        assert_eq!(state(), Some(Reason::AckTimeout));
+        meters.note_connection(false, None, start + ELECTION);
+        assert_eq!(state(), Some(Reason::AckTimeout));
+        assert!(!meters.is_connected.load(Ordering::Relaxed));
     }
 }

@@ -19,6 +19,11 @@ pub trait Sink: Send + Sync + 'static {
     /// Whether there is a connection. Always `true` for a sink that has none between two sends.
     fn is_connected(&self) -> bool;
 
+    /// Why there is no connection, if that is known before anything is sent.
+    fn why_not_connected(&self) -> Option<Failure> {
+        None
+    }
+
     /// Ends its connections and tasks. Nothing is sent after this.
     fn close(&self) -> impl Future<Output = ()> + Send;
 }

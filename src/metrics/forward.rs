@@ -27,7 +27,7 @@ pub(super) fn write(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result 
         "forward_ack_seconds",
         "How long the destination took to acknowledge a notification",
         all.iter()
-            .map(|vitals| ([(TO, vitals.name.as_str())], &vitals.meters.ack)),
+            .map(|vitals| ([(TO, vitals.name())], &vitals.meters.ack)),
     )?;
     families.gauges(
         "forward_last_delivery_timestamp_seconds",
@@ -37,11 +37,11 @@ pub(super) fn write(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result 
 }
 
 fn write_counters(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result {
-    let delivered = all.iter().flat_map(|Vitals { name, meters, .. }| {
-        let labels = |result| [(TO, name.as_str()), ("result", result)];
+    let delivered = all.iter().flat_map(|vitals| {
+        let labels = |result| [(TO, vitals.name()), ("result", result)];
         [
-            (labels("stored"), load(&meters.stored)),
-            (labels("duplicate"), load(&meters.duplicates)),
+            (labels("stored"), load(&vitals.meters.stored)),
+            (labels("duplicate"), load(&vitals.meters.duplicates)),
         ]
     });
     families.counters(
@@ -97,7 +97,7 @@ fn write_backlog(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result {
         "Whether nothing is forwarded to the destination until the next start",
         all.iter().map(|vitals| {
             let has_ended = u64::from(vitals.gate.has_ended());
-            ([(TO, vitals.name.as_str())], has_ended)
+            ([(TO, vitals.name())], has_ended)
         }),
     )
 }
@@ -108,7 +108,7 @@ fn each<'a>(
     value: impl Fn(&Meters) -> u64 + 'a,
 ) -> impl Iterator<Item = ([(&'a str, &'a str); 1], u64)> {
     all.iter()
-        .map(move |vitals| ([(TO, vitals.name.as_str())], value(&vitals.meters)))
+        .map(move |vitals| ([(TO, vitals.name())], value(&vitals.meters)))
 }
 
 /// A value for each destination and reason. Those of HTTP destinations stay at 0 for others.
@@ -117,7 +117,7 @@ fn by_reason<'a>(
     counts: impl Fn(&Meters) -> Vec<(Reason, u64)> + 'a,
 ) -> impl Iterator<Item = ([(&'a str, &'a str); 2], u64)> {
     all.iter().flat_map(move |vitals| {
-        let labels = |reason: Reason| [(TO, vitals.name.as_str()), ("reason", reason.key())];
+        let labels = |reason: Reason| [(TO, vitals.name()), ("reason", reason.key())];
         counts(&vitals.meters)
             .into_iter()
             .map(move |(reason, count)| (labels(reason), count))

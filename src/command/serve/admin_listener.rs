@@ -238,13 +238,11 @@ fn parts(
 }
 
 fn forward_part(vitals: &Vitals) -> Part {
-    let Vitals {
-        name, gate, meters, ..
-    } = vitals;
+    let Vitals { gate, meters, .. } = vitals;
     let load = |count: &AtomicU64| json!(count.load(Ordering::Relaxed));
     let is_connected = meters.is_connected.load(Ordering::Relaxed);
     Part {
-        name: format!("forward.{name}").into(),
+        name: format!("forward.{}", vitals.name()).into(),
         is_ready: Some(vitals.is_ready()),
         facts: vec![
             ("connected", json!(is_connected)),

@@ -73,6 +73,10 @@ impl Sink for NatsSink {
         self.link.is_connected()
     }
 
+    fn why_not_connected(&self) -> Option<Failure> {
+        self.link.connection().err()
+    }
+
     async fn close(&self) {
         self.link.close().await;
     }

@@ -1,6 +1,7 @@
 //! A forwarder reads ahead.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
@@ -60,6 +61,8 @@ impl<S: Sink> Run<S> {
                 been forwarded: somebody deleted, packed or cut a log"
             );
             self.progress.gap = Some(gap);
+            self.meters.note_gap(self.progress.gap);
+            self.meters.gaps.fetch_add(1, Ordering::Relaxed);
             self.progress.counts.gaps = self.progress.counts.gaps.saturating_add(1);
         }
         for (path, bytes) in chunk.damaged {

@@ -68,6 +68,8 @@ pub(in crate::forward) struct Run<S> {
     pub(super) place: Option<Position>,
     /// How far the cursor has moved since it was saved.
     pub(super) moved: Moved,
+    /// Since when what is being saved has waited for it.
+    pub(super) saving_since: Option<Instant>,
     pub(super) dead_letters: DeadLetters,
     pub(super) jobs: JoinSet<Done>,
     pub(super) is_over: bool,
@@ -89,6 +91,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Moved {
     pub(super) is_moved: bool,
+    /// Since when, as of the next step of the loop.
+    pub(super) since: Option<Instant>,
     pub(super) notifications: u64,
     pub(super) saved: Option<Instant>,
 }
@@ -119,6 +123,11 @@ pub(super) enum Done {
     Measured(io::Result<Option<u64>>),
 }
 
+/// Whole milliseconds.
+pub(super) fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Now, by the clock of the runtime.
 pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -139,6 +148,7 @@ impl<S: Sink> Run<S> {
             gate,
             hold,
         } = shared;
+        meters.note_gap(progress.gap);
         let window = Window::new(Limits {
             notifications: settings.in_flight,
             bytes: settings.in_flight_bytes,
@@ -172,6 +182,7 @@ impl<S: Sink> Run<S> {
                 is_moved: true,
                 ..Moved::default()
             },
+            saving_since: None,
             jobs: JoinSet::new(),
             is_over: false,
             reported: None,

@@ -1,5 +1,6 @@
 //! A forwarder moves its cursor, and saves it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -7,7 +8,7 @@ use tracing::warn;
 use crate::disk::NotReplaced;
 use crate::forward::Sink;
 use crate::forward::cursor::CursorFile;
-use crate::forward::run::run::{Done, Moved, Place, Run, now};
+use crate::forward::run::run::{Done, Moved, Place, Run, ms, now};
 use crate::forward::watermark::Passed;
 
 /// How often the cursor is saved while it moves, and tried again where that failed.
@@ -66,6 +67,9 @@ impl<S: Sink> Run<S> {
 
     /// Saves the cursor if that is due. Returns when it is due next.
     pub(super) fn save(&mut self, now: Instant) -> Instant {
+        if self.moved.is_moved {
+            self.moved.since.get_or_insert(now);
+        }
         let next = |from: Instant| from.checked_add(SAVE_EVERY).unwrap_or(from);
         let due = self.moved.saved.map_or(now, next);
         if due <= now || self.moved.notifications >= SAVE_AFTER {
@@ -82,6 +86,7 @@ impl<S: Sink> Run<S> {
         let Some(mut cursor) = self.cursor.take() else {
             return;
         };
+        self.saving_since = self.moved.since.or_else(|| Some(now()));
         self.moved = Moved {
             saved: Some(now()),
             ..Moved::default()
@@ -105,11 +110,16 @@ impl<S: Sink> Run<S> {
 
     pub(super) fn was_saved(&mut self, cursor: CursorFile, saved: Result<(), NotReplaced>) {
         self.cursor = Some(cursor);
+        let since = self.saving_since.take();
         if let Err(NotReplaced { doing, path, cause }) = saved {
             let (destination, path) = (&self.settings.name, path.display());
             warn!(destination, doing, %path, %cause, "Cannot save a cursor: tried again. After a \
                 kill more is sent again than needed");
             self.moved.is_moved = true;
+            self.moved.since = since;
+        } else if let Some(since) = since {
+            let waited = ms(now().saturating_duration_since(since));
+            self.meters.saved_after_ms.store(waited, Ordering::Relaxed);
         }
     }
 }

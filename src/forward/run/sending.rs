@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use crate::forward::dead_letters::{NotBuried, Verdict};
-use crate::forward::run::run::{Done, Place, Run, now};
+use crate::forward::run::run::{Done, Place, Run, ms, now};
 use crate::forward::watermark::{Settled, Ticket};
 use crate::forward::window::{Next, ToBury};
 use crate::forward::{Delivered, Failure, Outgoing, Sink};
@@ -194,19 +194,24 @@ impl<S: Sink> Run<S> {
     /// What others see of it.
     pub(super) fn publish(&mut self) {
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let now = now();
         if self.window.len() == 0 {
             self.silent_since = None;
         } else {
-            self.silent_since.get_or_insert_with(now);
+            self.silent_since.get_or_insert(now);
         }
         self.gate.is_silent_since(self.silent_since);
         let meters = &self.meters;
+        let unsaved = self.saving_since.or(self.moved.since);
+        let unsaved = unsaved.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        meters.unsaved_ms.store(ms(unsaved), Ordering::Relaxed);
         let (len, bytes) = (self.window.len(), self.window.bytes());
         meters.in_flight.store(number(len), Ordering::Relaxed);
         meters
             .in_flight_bytes
             .store(number(bytes), Ordering::Relaxed);
         let is_connected = self.sink.is_connected();
-        meters.is_connected.store(is_connected, Ordering::Relaxed);
+        let why_not = (!is_connected).then(|| self.sink.why_not_connected());
+        meters.note_connection(is_connected, why_not.flatten().as_ref(), now);
     }
 }

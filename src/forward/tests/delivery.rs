@@ -293,12 +293,20 @@ async fn a_file_that_somebody_took_away_is_a_gap_and_what_is_left_is_sent() {
     }
     let forwarder = log.start(settings.clone(), &sink);
     until("the last is delivered", || sink.0.ids().contains("M20")).await;
+    let meters = forwarder.meters().clone();
     forwarder.stop().await;
     let counts = log.counts(&settings);
     assert_eq!(counts.gaps, 1);
     assert!(sink.0.ids().len() < 20);
     let progress = log.source().cursor(&settings).load().unwrap().unwrap();
     assert!(progress.gap.unwrap().before.is_some());
+    assert_eq!(meters.gaps.load(Ordering::Relaxed), 1);
+    assert_eq!(meters.gap(), progress.gap);
+    // The next start remembers it, and has found none.
+    let forwarder = log.start(settings.clone(), &sink);
+    assert_eq!(forwarder.meters().gap(), progress.gap);
+    assert_eq!(forwarder.meters().gaps.load(Ordering::Relaxed), 0);
+    forwarder.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
