@@ -19,7 +19,7 @@ const NOWHERE: &str = r#"{ "mnstest.oss-cn-hangzhou.aliyuncs.com" = "127.0.0.1:1
 const REAL_CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/mns-2015.pem");
 
 /// The commands below `path`, as its help lists them.
-fn commands_of(path: &[String]) -> Vec<Vec<String>> {
+pub fn commands_of(path: &[String]) -> Vec<Vec<String>> {
     let help = finish(program().args(path).arg("--help"), b"").stdout;
     let Some((_, list)) = help.split_once("\nCommands:\n") else {
         return Vec::new();

@@ -18,7 +18,7 @@ fn example(file: &str) -> PathBuf {
     clippy::print_stdout,
     reason = "a test that tests nothing has to say so"
 )]
-fn has(program: &str) -> bool {
+pub fn has(program: &str) -> bool {
     let is_there = Command::new(program).arg("--help").output().is_ok();
     if !is_there {
         let required = format!("REQUIRE_{}", program.to_uppercase());

@@ -1,0 +1,195 @@
+//! A directory like a fresh clone, in which commands of the pages run as they are printed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Permissions};
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use regex::{Captures, Regex};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+
+use super::pages::root;
+use crate::support::{Ended, eventually, program};
+
+/// The ports that pages name. Each run has others.
+const PORTS: [&str; 7] = ["3000", "8080", "8081", "8082", "9000", "9001", "9080"];
+
+/// The program, with free ports for the commands that have a port by default.
+const PROGRAM: &str = r#"#!/bin/sh
+command=$1
+shift
+case $command in
+    emulator) set -- --listen 127.0.0.1:9000 "$@" ;;
+    push) set -- --cert-listen 127.0.0.1:9001 "$@" ;;
+esac
+exec "$BINARY" "$command" "$@"
+"#;
+/// Runs as the present user what a page runs as another one.
+const SUDO: &str = "#!/bin/sh\n[ \"$1\" = -u ] && shift 2\nexec \"$@\"\n";
+
+pub struct Stage {
+    dir: TempDir,
+    ports: BTreeMap<&'static str, u16>,
+    /// What later commands take over from earlier ones: variables and functions.
+    kept: Vec<String>,
+    running: Vec<Background>,
+    started: usize,
+}
+
+/// A command that runs until it is stopped, with the processes that it has started.
+struct Background {
+    command: String,
+    child: Child,
+    /// What it prints, on either stream.
+    output: PathBuf,
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // They may have ended.
+        kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let stage = Self {
+            dir: tempfile::tempdir().unwrap(),
+            ports: PORTS.into_iter().zip(free_ports()).collect(),
+            kept: Vec::new(),
+            running: Vec::new(),
+            started: 0,
+        };
+        let dir = stage.dir.path();
+        for name in ["config", "deploy", "examples"] {
+            symlink(root().join(name), dir.join(name)).unwrap();
+        }
+        fs::create_dir(dir.join("certs")).unwrap();
+        fs::copy(
+            root().join("certs/mns-2015.pem"),
+            dir.join("certs/mns-2015.pem"),
+        )
+        .unwrap();
+        let bin = dir.join("target/debug");
+        fs::create_dir_all(&bin).unwrap();
+        for (name, script) in [("mns-endpoint", PROGRAM), ("sudo", SUDO)] {
+            fs::write(bin.join(name), stage.adapted(script)).unwrap();
+            fs::set_permissions(bin.join(name), Permissions::from_mode(0o755)).unwrap();
+        }
+        stage
+    }
+
+    /// A text of a page with the ports and directories of this run.
+    pub fn adapted(&self, text: &str) -> String {
+        let port = Regex::new(r"([:._])(\d{4})\b").unwrap();
+        let text = port.replace_all(text, |found: &Captures<'_>| {
+            let port = self.ports.get(&found[2]);
+            let port = port.map_or(found[2].to_owned(), u16::to_string);
+            format!("{}{port}", &found[1])
+        });
+        let text = text.replace("0.0.0.0:", "127.0.0.1:");
+        let system =
+            Regex::new(r"(/var/log|/var/lib|/etc|/usr/local/bin)/(mns-endpoint|systemd)").unwrap();
+        let dir = self.dir.path().display();
+        let moved = |found: &Captures<'_>| format!("{dir}{}", &found[0]);
+        system.replace_all(&text, moved).into_owned()
+    }
+
+    /// Starts a command, with its output in a file.
+    fn spawn(&mut self, text: &str) -> Background {
+        let text = self.adapted(text);
+        self.started += 1;
+        let output = self.dir.path().join(format!("output.{}", self.started));
+        let file = File::create(&output).unwrap();
+        let mut shell = Command::new("bash");
+        let of_program = program();
+        let variables = of_program.get_envs();
+        shell.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        let child = shell
+            .env("BINARY", env!("CARGO_BIN_EXE_mns-endpoint"))
+            .env(
+                "MNS_ENDPOINT_SERVER__LISTEN",
+                self.adapted("127.0.0.1:8080"),
+            )
+            .env("MNS_ENDPOINT_ADMIN__LISTEN", self.adapted("127.0.0.1:9080"))
+            .current_dir(self.dir.path())
+            .args(["-c", &[self.kept.join("\n"), text.clone()].join("\n")])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        if text.starts_with("export ") || text.contains("() {\n") {
+            self.kept.push(text.clone());
+        }
+        Background {
+            command: text,
+            child,
+            output,
+        }
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&mut self, text: &str) -> Ended {
+        let mut running = self.spawn(text);
+        let status = eventually(&format!("{text:?} ends"), || {
+            running.child.try_wait().unwrap()
+        });
+        Ended {
+            code: status.code().unwrap_or(-1),
+            stdout: running.printed(),
+            stderr: format!("of {}", running.command),
+        }
+    }
+
+    /// Starts a command, and waits until it has printed this.
+    pub fn start(&mut self, text: &str, expected: &str) {
+        let mut started = self.spawn(text);
+        let expected = self.adapted(expected);
+        eventually(&format!("{text:?} prints {expected:?}"), || {
+            let printed = started.printed();
+            let ended = started.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{text:?} ended with {ended:?}: {printed}");
+            printed.contains(&expected).then_some(())
+        });
+        self.running.push(started);
+    }
+
+    /// Ends the command that was started last, as Ctrl-C does. It must have printed this.
+    pub fn stop(&mut self, expected: &str) {
+        let mut last = self.running.pop().unwrap();
+        kill_process_group(Pid::from_child(&last.child), Signal::INT).unwrap();
+        last.child.wait().unwrap();
+        let (expected, printed) = (self.adapted(expected), last.printed());
+        assert!(
+            printed.contains(&expected),
+            "{expected:?} is not in {printed}"
+        );
+    }
+}
+
+impl Background {
+    fn printed(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
+    }
+}
+
+/// Free ports below those that the system gives out, so that no other test gets one of them
+/// between now and its use.
+fn free_ports() -> Vec<u16> {
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let random = RandomState::new();
+    let candidates = (0_u64..).map(|number| 10_000 + (random.hash_one(number) % 20_000) as u16);
+    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let mut taken = TAKEN.lock().unwrap();
+    let free = candidates.filter(|port| is_free(port) && taken.insert(*port));
+    free.take(PORTS.len()).collect()
+}
