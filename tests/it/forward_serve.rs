@@ -16,21 +16,26 @@ use crate::support::{
     CertificateHost, Draft, Endpoint, Nats, NatsSetup, Options, eventually, key, run, until,
 };
 
-const STREAM: &str = "MNS";
+pub const STREAM: &str = "MNS";
 
 /// An endpoint that forwards to a server, on a port that a restart keeps.
-struct Setup {
+pub struct Setup {
     host: CertificateHost,
-    nats: Nats,
-    options: Options,
+    pub nats: Nats,
+    pub options: Options,
 }
 
 impl Setup {
     /// `None`, which is said, without nats-server.
-    fn new(ack: &str) -> Option<Self> {
+    pub fn new(ack: &str) -> Option<Self> {
+        Self::with(ack, "")
+    }
+
+    /// The same with lines in the configuration of the server.
+    pub fn with(ack: &str, lines: &str) -> Option<Self> {
         let nats = Nats::one(&NatsSetup {
             is_synced: true,
-            ..NatsSetup::default()
+            lines: lines.to_owned(),
         })?;
         let host = CertificateHost::serving(&key(512));
         let options = Options::trusting(host.prefix())
@@ -48,29 +53,33 @@ impl Setup {
     }
 
     fn push(&self, number: usize) -> Draft {
-        let (id, message) = (format!("M{number}"), format!("message {number}"));
-        let url = self.host.url("x.pem");
+        self.push_of(number, &format!("message {number}"))
+    }
+
+    /// A push of another message under the id of that number.
+    pub fn push_of(&self, number: usize, message: &str) -> Draft {
+        let (id, url) = (format!("M{number}"), self.host.url("x.pem"));
         Draft::of(&id, ContentFormat::Xml, message.as_bytes(), &url).sign(&key(512))
     }
 
-    fn push_to(&self, endpoint: &Endpoint, number: usize) -> u16 {
+    pub fn push_to(&self, endpoint: &Endpoint, number: usize) -> u16 {
         endpoint.exchange(&self.push(number).wire()).status
     }
 
     #[track_caller]
-    fn accept(&self, endpoint: &Endpoint, numbers: impl IntoIterator<Item = usize>) {
+    pub fn accept(&self, endpoint: &Endpoint, numbers: impl IntoIterator<Item = usize>) {
         for number in numbers {
             assert_eq!(self.push_to(endpoint, number), 201, "M{number}");
         }
     }
 
     /// The same endpoint again, after a stop or a kill.
-    fn restart(&self, dir: tempfile::TempDir, port: u16) -> Endpoint {
+    pub fn restart(&self, dir: tempfile::TempDir, port: u16) -> Endpoint {
         let listen = format!("127.0.0.1:{port}");
         Endpoint::start_in(dir, &self.options.clone().set("server.listen", &listen))
     }
 
-    async fn context(&self) -> jetstream::Context {
+    pub async fn context(&self) -> jetstream::Context {
         let client = ConnectOptions::new()
             .connect(self.nats.urls())
             .await
@@ -79,7 +88,7 @@ impl Setup {
     }
 
     /// The ids and bodies in a stream, each as often as it is there.
-    async fn stored(&self, stream: &str) -> Vec<(String, String)> {
+    pub async fn stored(&self, stream: &str) -> Vec<(String, String)> {
         let context = self.context().await;
         let Ok(mut stream) = context.get_stream(stream).await else {
             return Vec::new();
@@ -96,7 +105,7 @@ impl Setup {
     }
 
     /// Waits until these are in the stream. Each must be there once, and nothing else.
-    async fn assert_each_once(&self, numbers: impl IntoIterator<Item = usize>) {
+    pub async fn assert_each_once(&self, numbers: impl IntoIterator<Item = usize>) {
         let expected: BTreeSet<(String, String)> = numbers
             .into_iter()
             .map(|number| (format!("M{number}"), format!("message {number}")))
@@ -111,7 +120,7 @@ impl Setup {
     }
 }
 
-fn admin(endpoint: &Endpoint) -> SocketAddr {
+pub fn admin(endpoint: &Endpoint) -> SocketAddr {
     eventually("the admin listener is announced", || {
         let told = endpoint.stderr();
         let line = told
@@ -121,13 +130,13 @@ fn admin(endpoint: &Endpoint) -> SocketAddr {
     })
 }
 
-fn ready(endpoint: &Endpoint) -> (u16, serde_json::Value) {
+pub fn ready(endpoint: &Endpoint) -> (u16, serde_json::Value) {
     let answer = get(admin(endpoint), "/readyz", "");
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     (answer.status, body["parts"].clone())
 }
 
-fn cursor(endpoint: &Endpoint, name: &str) -> PathBuf {
+pub fn cursor(endpoint: &Endpoint, name: &str) -> PathBuf {
     let port = endpoint.address.port();
     let file = format!(".forward.{name}.{port}.cursor");
     endpoint.path().join("logs").join(file)

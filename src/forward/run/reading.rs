@@ -64,6 +64,7 @@ impl<S: Sink> Run<S> {
             self.meters.note_gap(self.progress.gap);
             self.meters.gaps.fetch_add(1, Ordering::Relaxed);
             self.progress.counts.gaps = self.progress.counts.gaps.saturating_add(1);
+            self.meters.gaps.fetch_add(1, Ordering::Relaxed);
         }
         for (path, bytes) in chunk.damaged {
             let path = path.display();
