@@ -42,6 +42,7 @@ mod emulator_wire;
 mod examples;
 mod faults;
 mod flood;
+mod forward_away;
 mod forward_failures;
 mod forward_nats;
 mod forward_nats_cluster;

@@ -224,6 +224,14 @@ impl Endpoint {
         self.child.id()
     }
 
+    /// The most memory that it has had so far, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let mut lines = status.lines();
+        let peak = lines.find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    }
+
     pub fn exchange(&self, bytes: &[u8]) -> Answer {
         exchange(self.address, bytes)
     }

@@ -8,6 +8,7 @@ mod draft;
 mod endpoint;
 mod exchange;
 mod keys;
+pub mod load;
 mod local_mns;
 mod logs;
 mod nats;
