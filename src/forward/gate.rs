@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 /// A destination that acknowledges nothing for so long, with something in flight, is away. MNS
 /// waits for 5 s, and a request has 3 s for everything.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How often a push may come while the destination is away. What is in flight may wait minutes
+/// before it is sent again, or be what the destination never takes: then only something new shows
+/// that the destination is back. Longer than a push waits, so that one that comes after the other
+/// is turned away too.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// What requests ask of a destination before their body is read.
 ///
@@ -19,6 +24,8 @@ pub struct Gate {
     /// Milliseconds from `started` to the last acknowledgement, or to when something was in flight
     /// first since; 0 while nothing is in flight.
     silent_since_ms: AtomicU64,
+    /// When a push came last while the destination was away.
+    probed_ms: AtomicU64,
 }
 
 impl Gate {
@@ -30,6 +37,7 @@ impl Gate {
             is_full: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             silent_since_ms: AtomicU64::new(0),
+            probed_ms: AtomicU64::new(0),
         }
     }
 
@@ -46,6 +54,27 @@ impl Gate {
         let is_silent =
             since != 0 && u128::from(self.ms(now).saturating_sub(since)) >= SILENCE.as_millis();
         is_silent || self.has_ended()
+    }
+
+    /// Whether a push must not come: the destination is away, and this is not the one push that
+    /// may come in each [`PROBE_EVERY`] nevertheless.
+    #[must_use]
+    pub fn turns_away(&self, now: Instant) -> bool {
+        if !self.is_away(now) || self.has_ended() {
+            return self.has_ended();
+        }
+        let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let since = self.silent_since_ms.load(Ordering::Relaxed);
+        let away_since = since.saturating_add(ms(SILENCE));
+        let probed = self.probed_ms.load(Ordering::Relaxed);
+        let now = self.ms(now);
+        if now.saturating_sub(probed.max(away_since)) < ms(PROBE_EVERY) {
+            return true;
+        }
+        // Of several that come at this moment, one may.
+        let (relaxed, mark) = (Ordering::Relaxed, &self.probed_ms);
+        mark.compare_exchange(probed, now, relaxed, relaxed)
+            .is_err()
     }
 
     /// Whether nothing is forwarded until the next start.
@@ -94,5 +123,24 @@ mod tests {
         assert!(gate.is_full() && !gate.is_away(at(200)));
         gate.end();
         assert!(gate.is_away(at(0)) && gate.has_ended());
+    }
+
+    #[test]
+    fn now_and_then_a_push_may_show_that_the_destination_is_back() {
+        let start = Instant::now();
+        let gate = Gate::new(start);
+        let at = |ms| start + Duration::from_millis(ms);
+        let may_come = |ms| !gate.turns_away(at(ms));
+        gate.is_silent_since(Some(at(1000)));
+        assert!(may_come(3999) && !may_come(4000) && !may_come(8999));
+        assert!(may_come(9000));
+        assert!(!may_come(9000) && !may_come(13_999));
+        assert!(may_come(15_000));
+        assert!(!may_come(19_999));
+        // It was back, and is away again.
+        gate.is_silent_since(Some(at(20_000)));
+        assert!(may_come(20_001) && !may_come(27_999) && may_come(28_000));
+        gate.end();
+        assert!(!may_come(40_000) && !may_come(50_000));
     }
 }

@@ -64,7 +64,7 @@ impl Handover {
         }
         let now = Instant::now().into_std();
         match &self.awaited {
-            Some(awaited) if awaited.gate.is_away(now) => Err(NotForwarded::Unavailable),
+            Some(awaited) if awaited.gate.turns_away(now) => Err(NotForwarded::Unavailable),
             Some(_) | None => Ok(()),
         }
     }
