@@ -24,6 +24,9 @@ pub struct Forwarder {
     gate: Arc<Gate>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    /// If the task ends before it is stopped, as of a destination that is gone, the log is kept
+    /// for the next start.
+    _hold: Arc<Hold>,
 }
 
 /// How a forwarder is tied to those who answer pushes, and to the journal.
@@ -95,6 +98,7 @@ impl Forwarder {
             let saved = cursor.save(&progress);
             saved.map_err(|failed| StartError::Disk(failed.cause))?;
         }
+        let hold = Arc::new(hold);
         let (meters, stop) = (Arc::new(Meters::default()), CancellationToken::new());
         let run = Run::new(
             source,
@@ -105,7 +109,7 @@ impl Forwarder {
                 meters: meters.clone(),
                 answers,
                 gate: gate.clone(),
-                hold,
+                hold: hold.clone(),
             },
         );
         let task = tokio::spawn(run.until(stop.clone()));
@@ -115,6 +119,7 @@ impl Forwarder {
             gate,
             stop,
             task,
+            _hold: hold,
         })
     }
 

@@ -102,7 +102,7 @@ pub(in crate::forward) struct Shared {
     pub(in crate::forward) meters: Arc<Meters>,
     pub(in crate::forward) answers: Option<Arc<Answers>>,
     pub(in crate::forward) gate: Arc<Gate>,
-    pub(in crate::forward) hold: Hold,
+    pub(in crate::forward) hold: Arc<Hold>,
 }
 
 /// Says that a forwarder has ended, after a panic too.
@@ -163,7 +163,7 @@ impl<S: Sink> Run<S> {
             meters,
             answers,
             gate,
-            hold: Arc::new(hold),
+            hold,
             reader: Some(Box::new(reader)),
             is_at_end: false,
             read_after: None,

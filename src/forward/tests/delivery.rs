@@ -1,6 +1,7 @@
 //! What is delivered, whatever a destination does.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -216,7 +217,11 @@ async fn refusals_are_no_verdict_while_all_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_destination_that_is_gone_stops_its_forwarder_and_nothing_is_lost() {
-    let log = Log::new(unsynced());
+    let log = Log::new(journal::Settings {
+        rotate_bytes: Some(2_000),
+        keep: Some(Duration::from_secs(1)),
+        ..unsynced()
+    });
     let sink = FakeSink::new(|_| Act::Gone);
     let settings = settings();
     let forwarder = log.start(settings.clone(), &sink);
@@ -225,11 +230,18 @@ async fn a_destination_that_is_gone_stops_its_forwarder_and_nothing_is_lost() {
         sink.0.is_closed.load(Ordering::Relaxed)
     })
     .await;
+    // What comes until the next start is kept for it, however old it is by then.
+    log.accept(4..=20).await;
+    let first = log.names().rotated(journal::Log::Endpoint, 1);
+    age(&first);
+    let held = || log.journal.meters().held_files.load(Ordering::Relaxed);
+    until("an old file is held", || held() > 0).await;
+    assert!(first.exists());
     forwarder.stop().await;
     assert_eq!(log.counts(&settings).sequence, 0);
     sink.0.does(|_| Act::Store);
     let forwarder = log.start(settings, &sink);
-    until("all is delivered", || sink.0.ids() == all(1..=3)).await;
+    until("all is delivered", || sink.0.ids() == all(1..=20)).await;
     forwarder.stop().await;
 }
 
@@ -402,11 +414,16 @@ async fn one_that_cannot_start_turns_away_who_waits_for_it_and_keeps_the_log_for
     log.accept(1..=20).await;
     until("the other one goes on", || sink.0.ids() == all(1..=20)).await;
     let first = log.names().rotated(journal::Log::Endpoint, 1);
-    let file = fs::File::options().append(true).open(&first).unwrap();
-    file.set_modified(SystemClock.now() - Duration::from_secs(3600))
-        .unwrap();
+    age(&first);
     let held = || log.journal.meters().held_files.load(Ordering::Relaxed);
     until("an old file is held", || held() > 0).await;
     assert!(first.exists());
     forwarders.stop().await;
+}
+
+/// Makes a file an hour old.
+fn age(path: &Path) {
+    let file = fs::File::options().append(true).open(path).unwrap();
+    let long_ago = SystemClock.now() - Duration::from_secs(3600);
+    file.set_modified(long_ago).unwrap();
 }
