@@ -16,6 +16,8 @@ pub(crate) enum Trust {
     Roots,
     /// Also these certificates, and those that they issued.
     RootsAnd(Vec<CertificateDer<'static>>),
+    /// These certificates, and those that they issued, and no others.
+    Only(Vec<CertificateDer<'static>>),
     /// All certificates: nothing is verified, so an attacker on the network can read and answer.
     Anyone,
 }
@@ -34,7 +36,7 @@ pub(crate) fn tls_client() -> Result<ClientConfig, rustls::Error> {
 /// The same, with another set of trusted certificates.
 ///
 /// # Errors
-/// A certificate in [`Trust::RootsAnd`] cannot be read.
+/// A certificate in [`Trust::RootsAnd`] or [`Trust::Only`] cannot be read.
 pub(crate) fn tls_client_trusting(trust: Trust) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -42,6 +44,13 @@ pub(crate) fn tls_client_trusting(trust: Trust) -> Result<ClientConfig, rustls::
     let roots = match trust {
         Trust::Roots => machine_roots(Vec::new())?,
         Trust::RootsAnd(more) => machine_roots(more)?,
+        Trust::Only(these) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in these {
+                roots.add(certificate)?;
+            }
+            roots
+        }
         Trust::Anyone => {
             let builder = builder
                 .dangerous()

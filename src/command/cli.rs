@@ -23,6 +23,7 @@ use crate::command::logs::Logs;
 use crate::command::push::PushCommand;
 use crate::command::serve::Serve;
 use crate::config::ConfigError;
+use crate::forward::InvalidFile;
 use crate::journal::{OpenError, escaped};
 use crate::net::TlsError;
 use crate::server::SecretPathError;
@@ -121,6 +122,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
         cause.is::<ConfigError>()
             || cause.is::<TlsError>()
             || cause.is::<SecretPathError>()
+            || cause.is::<InvalidFile>()
             || cause.is::<telemetry::TelemetryError>()
             || matches!(
                 cause.downcast_ref(),

@@ -197,7 +197,7 @@ impl Config {
             insecure_prefixes,
             fetch: certificates::check_fetch(&signing)?,
             certificate_dir: check_dir("signing.certificate_dir", signing.certificate_dir)?,
-            forward: forward_tables::demand_sinks(forward)?,
+            forward,
             journal: logs::check_journal(&logs, accept.duplicates)?,
             admission: accept::check(accept)?,
             log_dir: check_dir("logs.dir", logs.dir)?,

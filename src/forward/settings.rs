@@ -178,7 +178,7 @@ pub struct TlsOptions {
 pub struct HttpOptions {
     /// Its address.
     pub url: String,
-    /// The files of the secrets that each request is signed with, at least one.
+    /// The files of the secrets that each request is signed with. None: it is not signed.
     pub secret_files: Vec<PathBuf>,
     /// How long to wait for an answer.
     pub timeout: Duration,

@@ -84,6 +84,8 @@ pub enum Failure {
     Refused {
         /// Why.
         reason: Reason,
+        /// How long the destination asks to wait; otherwise the back-off decides.
+        after: Option<Duration>,
         /// What it said.
         detail: String,
     },
@@ -150,7 +152,7 @@ pub enum Reason {
     NoAnswer,
     /// An answer that sends us elsewhere, which is never followed.
     Redirected,
-    /// The destination asks to be sent less: 429 or 503.
+    /// The destination asks to be sent less: 429, or 503 with a time to wait.
     Throttled,
     /// An answer of 4xx.
     Refused,

@@ -44,6 +44,7 @@ mod faults;
 mod flood;
 mod forward_away;
 mod forward_failures;
+mod forward_http;
 mod forward_nats;
 mod forward_nats_cluster;
 #[cfg(feature = "nats-nkeys")]

@@ -124,6 +124,7 @@ impl Findings {
         }
         findings.look_at_trust(config);
         findings.look_at_logs(config);
+        findings.look_at_destinations(config);
         if let Err(error) = config::local_zone(std::env::var("TZ").ok().as_deref()) {
             findings.0.push(Finding::error("TZ", error.to_string()));
         }

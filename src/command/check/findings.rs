@@ -1,5 +1,6 @@
 //! The findings of `check`, and their output.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 
 use serde_json::json;
@@ -24,7 +25,7 @@ pub(super) enum Severity {
 /// A finding.
 pub(super) struct Finding {
     pub(super) level: Severity,
-    key: &'static str,
+    key: Cow<'static, str>,
     pub(super) text: String,
 }
 
@@ -32,26 +33,26 @@ pub(super) struct Finding {
 pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Finding {
-    pub(super) fn error(key: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn error(key: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self {
             level: Severity::Error,
-            key,
+            key: key.into(),
             text: text.into(),
         }
     }
 
-    pub(super) fn warning(key: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn warning(key: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self {
             level: Severity::Warning,
-            key,
+            key: key.into(),
             text: text.into(),
         }
     }
 
-    pub(super) fn note(key: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn note(key: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self {
             level: Severity::Note,
-            key,
+            key: key.into(),
             text: text.into(),
         }
     }

@@ -1,6 +1,7 @@
 //! `check`: a file for each part of what it examines.
 
 mod check;
+mod destinations;
 mod directories;
 mod findings;
 mod server;

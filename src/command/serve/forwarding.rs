@@ -7,17 +7,20 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::disk::RealDisk;
-use crate::forward::{Destination, Forwarders, NatsSink, Source};
+use crate::forward::{Destination, Forwarders, HttpSink, InvalidFile, NatsSink, Source};
 use crate::journal::Names;
 use crate::server::Endpoint;
 
 /// Starts a forwarder for each destination, and makes pushes ask them.
+///
+/// # Errors
+/// A file that a destination names cannot be used.
 pub(super) fn start(
     config: &Config,
     endpoint: &mut Endpoint,
     port: u16,
     zone: &TimeZone,
-) -> Forwarders {
+) -> Result<Forwarders, InvalidFile> {
     let names = Names {
         dir: config.log_dir.clone(),
         port,
@@ -42,12 +45,15 @@ pub(super) fn start(
                 let sink = NatsSink::start(settings, options, &replica);
                 forwarders.add(&source, settings.clone(), sink, || endpoint.journal.hold());
             }
-            // The configuration rejects it: there is no sink for it.
-            Destination::Http(_) => {}
+            Destination::Http(options) => {
+                let clock = endpoint.clock.clone();
+                let sink = HttpSink::new(settings, options, &replica, clock)?;
+                forwarders.add(&source, settings.clone(), sink, || endpoint.journal.hold());
+            }
         }
     }
     endpoint.handover = forwarders.take_handover();
-    forwarders
+    Ok(forwarders)
 }
 
 /// A cursor without a table keeps no files. If the table comes back, its destination lacks what

@@ -98,7 +98,7 @@ impl Serve {
         let quarantine = quarantine(&config, address.port());
         let mut endpoint = assemble(&config, &certificates, journal, quarantine, zone.clone());
         let exporter = traces::start(&config, &mut endpoint)?;
-        let forwarders = forwarding::start(&config, &mut endpoint, address.port(), &zone);
+        let forwarders = forwarding::start(&config, &mut endpoint, address.port(), &zone)?;
         // Each of them has its own by now.
         drop(held);
         let endpoint = Arc::new(endpoint);

@@ -6,4 +6,4 @@ mod nats;
 mod table;
 mod tables;
 
-pub(super) use tables::{check, check_name, demand_sinks};
+pub(super) use tables::{check, check_name};

@@ -89,6 +89,6 @@ pub(super) fn is_address(text: &str, schemes: &[&str]) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| {
         uri.scheme_str().is_some_and(|it| schemes.contains(&it))
             && uri.host().is_some_and(|host| !host.is_empty())
-            && !text.contains('@')
+            && !uri.authority().is_some_and(|it| it.as_str().contains('@'))
     })
 }

@@ -13,8 +13,6 @@ use crate::config::{ConfigError, raw};
 use crate::forward::{Ack, Destination, Settings, WhenFull};
 use crate::journal::Duplicates;
 
-/// The kinds of destinations that are implemented.
-const BUILT: [&str; 1] = ["nats"];
 /// The longest name of a destination, in bytes. The name is a part of file names.
 const NAME_MAX: usize = 32;
 /// The budget of a whole push: one that waits for a destination must be answered before it.
@@ -55,20 +53,6 @@ pub(in crate::config) fn check(
     let all: Vec<Settings> = all.collect::<Result<_, _>>()?;
     check_together(&all)?;
     Ok(all)
-}
-
-/// Refuses a destination whose kind is not implemented: it would be configured and never receive
-/// anything.
-pub(in crate::config) fn demand_sinks(all: Vec<Settings>) -> Result<Vec<Settings>, ConfigError> {
-    let is_built = |settings: &&Settings| BUILT.contains(&settings.destination.kind());
-    match all.iter().find(|settings| !is_built(settings)) {
-        Some(settings) => Err(impossible(
-            format!("forward.{}.to", settings.name),
-            settings.destination.kind(),
-            "this version forwards to \"nats\" only",
-        )),
-        None => Ok(all),
-    }
 }
 
 /// At most one destination may delay the 201: two would need the time of both.

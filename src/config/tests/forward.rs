@@ -6,7 +6,7 @@ use crate::config::layers::read;
 use crate::config::tests::{load, load_file, sources};
 use crate::forward::{Ack, Create, Destination, Login, Settings, StartAt, WhenFull};
 
-/// The destinations of a configuration, including kinds that are not implemented.
+/// The destinations of a configuration.
 fn destinations(flags: &[(&str, &str)]) -> Result<Vec<Settings>, String> {
     let (read, _) = read(&sources(&[], flags)).map_err(|error| error.to_string())?;
     check(&read.raw.forward, &read.set, read.raw.accept.duplicates)
@@ -81,12 +81,8 @@ fn destinations_are_read_from_a_file_the_environment_and_flags_and_have_defaults
 }
 
 #[test]
-fn without_a_sink_no_table_is_obeyed_so_none_is_taken() {
-    let error = load(&[], &HTTP).unwrap_err();
-    assert!(
-        error.starts_with("forward.hook.to = \"http\": this version forwards to \"nats\" only"),
-        "{error}"
-    );
+fn both_kinds_of_destinations_are_taken() {
+    assert_eq!(load(&[], &HTTP).unwrap().forward.len(), 1);
     let nats = load(&[], &[("forward.orders.to", "nats")]).unwrap();
     assert_eq!(nats.forward.len(), 1);
     assert!(load(&[], &[]).unwrap().forward.is_empty());
@@ -152,6 +148,12 @@ fn what_a_destination_cannot_be_stops_the_start() {
         ("topics", "a b/c", "a topic's name has letters"),
         ("answer_timeout", "1s", "set ack = \"forward\" too"),
         ("url", "http://a/", "there is no such key for to = \"nats\""),
+        (
+            "secret_files",
+            "a",
+            "there is no such key for to = \"nats\"",
+        ),
+        ("timeout", "1s", "there is no such key for to = \"nats\""),
         ("servers", "[]", "at least one"),
         ("servers", "localhost:4222", "write nats://HOST:PORT"),
         (
@@ -187,10 +189,6 @@ fn what_a_destination_cannot_be_stops_the_start() {
         ("certificate", "a", "certificate needs its private key"),
         ("private_key", "a", "private_key needs its certificate"),
     ]);
-    let with = |more: &[(&str, &str)]| destinations(&[&HTTP[..], more].concat()).unwrap_err();
-    assert!(with(&[("forward.hook.url", "svc")]).contains("write the address of the service"));
-    assert!(with(&[("forward.hook.secret_files", "")]).contains("at least one file"));
-    assert!(with(&[("forward.hook.shards", "2")]).contains("no such key for to = \"http\""));
     let made = [("forward.a.to", "nats"), ("forward.a.create", "missing")];
     let error = destinations(&[&made[..], &[("forward.a.replicas", "6")]].concat()).unwrap_err();
     assert!(error.contains("must be from 1 to 5"), "{error}");
@@ -201,6 +199,74 @@ fn what_a_destination_cannot_be_stops_the_start() {
         panic!("{settings:?}");
     };
     assert!(matches!(&options.create, Create::Missing(stream) if stream.replicas == 3));
+}
+
+#[test]
+fn what_a_service_cannot_be_stops_the_start() {
+    let with = |key: &str, value: &str| {
+        let key = format!("forward.hook.{key}");
+        destinations(&[&HTTP[..], &[(key.as_str(), value)]].concat())
+    };
+    for url in [
+        "",
+        "svc",
+        "svc.example/hook",
+        "ftp://svc.example/",
+        "https://",
+        "https:///hook",
+        "https://me:secret@svc.example/",
+        "https://me@svc.example/",
+    ] {
+        let error = with("url", url).unwrap_err();
+        let expected = format!("forward.hook.url = {url:?}: write the address of the service");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    for url in [
+        "http://svc/",
+        "https://svc.example/a@b?c=d",
+        "https://[::1]:8443",
+    ] {
+        with("url", url).unwrap();
+    }
+    let error = with("timeout", "0s").unwrap_err();
+    assert!(error.contains("must be greater than zero"), "{error}");
+    let error = with("certificate", "a").unwrap_err();
+    assert!(
+        error.contains("certificate needs its private key"),
+        "{error}"
+    );
+    // Every key of a stream.
+    for (key, value) in [
+        ("servers", "nats://a"),
+        ("stream", "A"),
+        ("create", "missing"),
+        ("replicas", "3"),
+        ("max_age", "1d"),
+        ("max_bytes", "1MiB"),
+        ("duplicate_window", "1m"),
+        ("subject", "a"),
+        ("dedupe", "subject"),
+        ("shards", "2"),
+        ("user", "me"),
+        ("password_file", "a"),
+        ("token_file", "a"),
+        ("creds_file", "a"),
+        ("ack_timeout", "1s"),
+        ("monitors", "http://a"),
+    ] {
+        let error = with(key, value).unwrap_err();
+        let expected = "there is no such key for to = \"http\"";
+        let expected = format!("forward.hook.{key} = \"\": {expected}");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    // Not signed, of which `check` warns.
+    let [settings] = &with("secret_files", "[]").unwrap()[..] else {
+        panic!("there is one");
+    };
+    let Destination::Http(options) = &settings.destination else {
+        panic!("{settings:?}");
+    };
+    assert!(options.secret_files.is_empty());
 }
 
 #[test]

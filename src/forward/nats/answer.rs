@@ -8,12 +8,10 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::publish::PublishAck;
 
+use crate::forward::detail::detail;
 use crate::forward::{Dedupe, Delivered, Failure, Reason};
-use crate::journal::escaped;
 use crate::report::Report;
 
-/// How much is kept of what a server said, in characters.
-const DETAIL_MAX: usize = 400;
 /// The wait after an acknowledgement that was none.
 const NOT_STORED_WAIT: Duration = Duration::from_secs(1);
 /// What the server says if another message has the subject. Its code is that of a full stream too,
@@ -32,12 +30,6 @@ pub(super) enum Meaning {
     NoResponders,
     /// It is not known to be there.
     Failed(Failure),
-}
-
-/// What the server said, for a log line.
-pub(super) fn detail(text: &str) -> String {
-    let text: String = text.chars().take(DETAIL_MAX).collect();
-    escaped(text.as_bytes())
 }
 
 pub(super) fn retry(reason: Reason, text: &str) -> Failure {
@@ -136,6 +128,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::forward::detail::DETAIL_MAX;
 
     fn ack(sequence: u64, duplicate: bool) -> Result<PublishAck, PublishError> {
         Ok(PublishAck {

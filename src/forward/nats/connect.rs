@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::bounded;
-use crate::forward::nats::answer::detail;
+use crate::forward::detail::detail;
 use crate::forward::nats::connection::{Connection, News, NotConnected};
 use crate::forward::nats::creds::Credentials;
 use crate::forward::{Login, NatsOptions, Reason};

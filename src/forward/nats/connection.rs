@@ -13,7 +13,8 @@ use async_nats::{Client, Event, ServerError, jetstream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::forward::nats::answer::{detail, down};
+use crate::forward::detail::detail;
+use crate::forward::nats::answer::down;
 use crate::forward::{Failure, Reason};
 
 /// How many publications may stay without an answer before the connection is replaced. The client

@@ -123,6 +123,7 @@ impl Sink for FakeSink {
             Act::Fail(reason) => Err(retry(reason)),
             Act::Refuse => Err(Failure::Refused {
                 reason: Reason::Refused,
+                after: None,
                 detail,
             }),
             Act::Poison => Err(Failure::Poison {

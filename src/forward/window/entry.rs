@@ -76,7 +76,8 @@ impl Entry {
         let next = match failure {
             Failure::Gone { .. } => Next::Stop,
             Failure::Poison { .. } => Next::Bury,
-            Failure::Refused { .. } => {
+            Failure::Refused { after, .. } => {
+                wait = after.unwrap_or(wait);
                 self.refusals = self.refusals.saturating_add(1);
                 if self.is_suspect() && self.is_overtaken {
                     Next::Bury

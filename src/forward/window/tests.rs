@@ -80,6 +80,7 @@ fn message() -> Outgoing {
 fn refused() -> Failure {
     Failure::Refused {
         reason: Reason::Refused,
+        after: None,
         detail: "404".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -52,7 +52,7 @@ impl ApiHost {
 }
 
 /// The next request. `None` if the connection ends before it is complete.
-pub fn read(stream: &mut TcpStream) -> Option<Request<Bytes>> {
+pub fn read(stream: &mut impl Read) -> Option<Request<Bytes>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -16,6 +16,7 @@ mod run;
 mod stream;
 mod subscriber;
 mod tls;
+mod webhook;
 
 pub use api_host::{ApiHost, read};
 pub use bench::{Bench, Refusal, answer_within, cheap, date, file, looked_at, unread};
@@ -32,6 +33,7 @@ pub use run::{Ended, Running, finish, run};
 pub use stream::{Stored, assert_each_once, leader, until};
 pub use subscriber::Subscriber;
 pub use tls::{Identity, secure, secure_after, secure_with};
+pub use webhook::{Came, Reply, Webhook};
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};

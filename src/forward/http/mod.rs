@@ -1,0 +1,16 @@
+//! A service that takes POST requests as a destination, with the signature of Standard Webhooks.
+//!
+//! Each notification is a request of its own. Redirects are not followed, the proxy of the
+//! environment is not used, and of an answer only so much is read as explains a failure.
+
+mod answer;
+mod current;
+mod examine;
+mod files;
+mod loaded;
+mod secret;
+mod sink;
+
+pub use examine::{examine_http, look_at_http};
+pub use files::InvalidFile;
+pub use sink::HttpSink;

@@ -1,0 +1,219 @@
+//! The destination itself: a notification becomes a request, and the answer to it a verdict.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::{Request, Response};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use crate::clock::Clock;
+use crate::forward::content::{body, headers};
+use crate::forward::detail::detail;
+use crate::forward::http::answer::{Answer, meaning, retry_after};
+use crate::forward::http::current::Current;
+use crate::forward::http::files::{Files, InvalidFile};
+use crate::forward::http::loaded::Loaded;
+use crate::forward::identity::identity;
+use crate::forward::{Body, Delivered, Failure, HttpOptions, Outgoing, Reason, Settings, Sink};
+use crate::report::Report;
+use crate::tls_error;
+
+/// How many requests are under way at the same time, each on a connection of its own. A service
+/// that comes back after an outage is not met by a whole window at once.
+const REQUESTS_MAX: usize = 64;
+/// How much of an answer is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// How long to wait for the rest of an answer whose status is known. Without its end the connection
+/// cannot be used again.
+const REST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// A service that takes POST requests.
+pub struct HttpSink {
+    options: HttpOptions,
+    body: Body,
+    endpoint: String,
+    clock: Arc<dyn Clock>,
+    current: Current,
+    requests: Semaphore,
+    /// Until when the service asked to be left alone.
+    paused_until: Mutex<Option<Instant>>,
+}
+
+impl HttpSink {
+    /// Reads the files, and sends nothing. `endpoint` is the replica's name in what is sent.
+    ///
+    /// # Errors
+    /// [`InvalidFile`]
+    pub fn new(
+        settings: &Settings,
+        options: &HttpOptions,
+        endpoint: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, InvalidFile> {
+        let files = Files {
+            destination: settings.name.clone(),
+            options: options.clone(),
+        };
+        Ok(Self {
+            options: options.clone(),
+            body: settings.body,
+            endpoint: endpoint.to_owned(),
+            clock,
+            current: Current::new(files)?,
+            requests: Semaphore::new(REQUESTS_MAX),
+            paused_until: Mutex::new(None),
+        })
+    }
+
+    fn request(&self, outgoing: &Outgoing, loaded: &Loaded) -> reqwest::Result<Request> {
+        let (id, body) = (identity(outgoing), body(outgoing, self.body));
+        let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
+        let timestamp = since.map_or(0, |since| since.as_secs()).to_string();
+        let signatures = loaded.secrets.iter();
+        let signatures: Vec<_> = signatures
+            .map(|secret| secret.sign(&id, &timestamp, &body))
+            .collect();
+        let mut request = loaded.client.post(loaded.url.clone());
+        for (name, value) in headers(outgoing, self.body, &id, &self.endpoint) {
+            request = request.header(name, value);
+        }
+        request = request
+            .header(CONTENT_TYPE, content_type(self.body, &body))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp);
+        if !signatures.is_empty() {
+            request = request.header("webhook-signature", signatures.join(" "));
+        }
+        request.body(body).build()
+    }
+
+    /// How long the service is still to be left alone.
+    fn pause(&self) -> Option<Duration> {
+        let until = (*self
+            .paused_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// A service that asks for less gets nothing at all for so long, whichever notification it
+    /// said so of.
+    fn pause_for(&self, wait: Duration) {
+        let until = Instant::now().checked_add(wait);
+        let mut paused = self
+            .paused_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *paused = (*paused).max(until);
+    }
+
+    async fn answer(&self, mut response: Response) -> Answer {
+        let text = |name| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (wait, target) = (text(RETRY_AFTER), text(LOCATION));
+        let status = response.status();
+        let beginning = beginning(&mut response).await;
+        let said = match target {
+            Some(target) if status.is_redirection() => format!("to {target}"),
+            Some(_) | None => String::from_utf8_lossy(&beginning).into_owned(),
+        };
+        Answer {
+            status,
+            retry_after: wait.and_then(|wait| retry_after(&wait, self.clock.now())),
+            said,
+        }
+    }
+
+    /// Why there is no answer.
+    fn unanswered(&self, error: &reqwest::Error) -> Failure {
+        let trust = "name the file with the certificate of its CA in `ca`";
+        let of_tls = tls_error::with_peer(error, &self.options.url, trust);
+        let reason = match &of_tls {
+            Some(_) => Reason::Forbidden,
+            None if error.is_connect() && !error.is_timeout() => Reason::Disconnected,
+            None => Reason::NoAnswer,
+        };
+        let text = match of_tls {
+            Some(text) => text,
+            None if error.is_timeout() => format!("no answer within {:?}", self.options.timeout),
+            None => Report(error).to_string(),
+        };
+        Failure::Retry {
+            reason,
+            after: None,
+            detail: detail(&text),
+        }
+    }
+}
+
+impl Sink for HttpSink {
+    async fn send(&self, outgoing: &Outgoing) -> Result<Delivered, Failure> {
+        let Ok(_request) = self.requests.acquire().await else {
+            let (reason, detail) = (Reason::Disconnected, "closed".to_owned());
+            return Err(Failure::Down { reason, detail });
+        };
+        if let Some(left) = self.pause() {
+            return Err(Failure::Retry {
+                reason: Reason::Throttled,
+                after: Some(left),
+                detail: format!("the service asked to be left alone for {left:.0?} more"),
+            });
+        }
+        let loaded = self.current.get().await;
+        let request = self.request(outgoing, &loaded);
+        let response = match request {
+            Ok(request) => loaded.client.execute(request).await,
+            Err(error) => Err(error),
+        };
+        let response = response.map_err(|error| self.unanswered(&error))?;
+        let met = meaning(&self.answer(response).await);
+        if let Err(Failure::Retry {
+            reason: Reason::Throttled,
+            after: Some(wait),
+            ..
+        }) = &met
+        {
+            self.pause_for(*wait);
+        }
+        met
+    }
+
+    fn is_connected(&self) -> bool {
+        true
+    }
+
+    async fn close(&self) {
+        self.requests.close();
+    }
+}
+
+/// The beginning of an answer's body. What is cut off or comes late is left out: its status counts.
+async fn beginning(response: &mut Response) -> Vec<u8> {
+    let mut beginning = Vec::new();
+    let read = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            beginning.extend_from_slice(&chunk);
+            if beginning.len() >= ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    drop(timeout(REST_TIMEOUT, read).await);
+    beginning
+}
+
+/// What a message is, nobody says: text or bytes is all that can be seen.
+fn content_type(body: Body, bytes: &[u8]) -> &'static str {
+    match body {
+        Body::Json => "application/json",
+        Body::Message | Body::CloudEvent if std::str::from_utf8(bytes).is_ok() => {
+            "text/plain; charset=utf-8"
+        }
+        Body::Message | Body::CloudEvent => "application/octet-stream",
+    }
+}

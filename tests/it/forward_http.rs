@@ -1,0 +1,555 @@
+//! Forwarding by a real `serve` to a service that takes POST requests: what is sent, what each
+//! answer leads to, and what nobody may lose.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use mns_endpoint::mns::ContentFormat;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::admin::{get, metric};
+use crate::forward_serve::{admin, ready};
+use crate::support::{
+    Came, CertificateHost, Draft, Endpoint, Identity, Options, Reply, Webhook, eventually, key, run,
+};
+
+/// Keys of 192 bits, as Standard Webhooks wants them.
+const KEYS: [&[u8]; 2] = [b"the first secret, 24 byt", b"the second secret, 24 by"];
+
+fn secret(key: &[u8]) -> String {
+    format!("whsec_{}\n", STANDARD.encode(key))
+}
+
+fn ok() -> Reply {
+    Reply::Status(200, "")
+}
+
+/// Whether a request has a signature with this key.
+fn is_signed_with(came: &Came, key: &[u8]) -> bool {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    let (id, timestamp) = (came.header("webhook-id"), came.header("webhook-timestamp"));
+    mac.update(format!("{id}.{timestamp}.").as_bytes());
+    mac.update(came.request.body());
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    let signatures = came.header("webhook-signature");
+    signatures.split(' ').any(|signature| signature == expected)
+}
+
+/// An endpoint that forwards to a service.
+struct Setup {
+    host: CertificateHost,
+    options: Options,
+    /// Where the secrets are.
+    dir: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new(url: &str) -> Self {
+        let host = CertificateHost::serving(&key(512));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret");
+        fs::write(&file, secret(KEYS[0])).unwrap();
+        let options = Options::trusting(host.prefix())
+            .set("admin.listen", "127.0.0.1:0")
+            .set("forward.hook.to", "http")
+            .set("forward.hook.url", url)
+            .set("forward.hook.secret_files", &file.display().to_string());
+        Self { host, options, dir }
+    }
+
+    fn with(mut self, key: &str, value: &str) -> Self {
+        self.options = self.options.set(&format!("forward.hook.{key}"), value);
+        self
+    }
+
+    fn start(&self) -> Endpoint {
+        Endpoint::start(&self.options)
+    }
+
+    /// The same endpoint again, after a stop or a kill.
+    fn restart(&self, dir: tempfile::TempDir, port: u16) -> Endpoint {
+        let listen = format!("127.0.0.1:{port}");
+        Endpoint::start_in(dir, &self.options.clone().set("server.listen", &listen))
+    }
+
+    fn push(&self, endpoint: &Endpoint, number: usize) -> u16 {
+        let (id, message) = (format!("M{number}"), format!("message {number}"));
+        let url = self.host.url("x.pem");
+        let draft = Draft::of(&id, ContentFormat::Xml, message.as_bytes(), &url);
+        endpoint.exchange(&draft.sign(&key(512)).wire()).status
+    }
+
+    #[track_caller]
+    fn accept(&self, endpoint: &Endpoint, numbers: impl IntoIterator<Item = usize>) {
+        for number in numbers {
+            assert_eq!(self.push(endpoint, number), 201, "M{number}");
+        }
+    }
+}
+
+fn ids(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+    let ids = numbers.into_iter().map(|number| format!("M{number}"));
+    ids.collect()
+}
+
+fn eventually_delivered(hook: &Webhook, numbers: impl IntoIterator<Item = usize>) {
+    let expected = ids(numbers);
+    eventually(&format!("{expected:?} are delivered"), || {
+        let delivered: BTreeSet<String> = hook.delivered().into_iter().collect();
+        (delivered == expected).then_some(())
+    });
+}
+
+fn cursor(endpoint: &Endpoint) -> PathBuf {
+    let file = format!(".forward.hook.{}.cursor", endpoint.address.port());
+    endpoint.path().join("logs").join(file)
+}
+
+/// Reason and id of each dead letter.
+fn dead_letters(endpoint: &Endpoint) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let text_of = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        (text(&line["reason"]), text(&line["MessageId"]))
+    };
+    let file = format!("forward_hook.{}.dead", endpoint.address.port());
+    let lines = fs::read_to_string(endpoint.path().join("logs").join(file)).unwrap_or_default();
+    lines.lines().map(text_of).collect()
+}
+
+fn failures(endpoint: &Endpoint, reason: &str) -> f64 {
+    let metrics = get(admin(endpoint), "/metrics", "").body;
+    let name = "mns_endpoint_forward_failures_total";
+    metric(
+        &metrics,
+        &format!("{name}{{to=\"hook\",reason=\"{reason}\"}}"),
+    )
+}
+
+#[test]
+fn a_notification_is_a_signed_request_with_its_attributes() {
+    let hook = Webhook::taking();
+    let setup = Setup::new(&hook.url());
+    let endpoint = setup.start();
+    for number in 0..5 {
+        setup.accept(&endpoint, [number]);
+        eventually_delivered(&hook, 0..=number);
+    }
+    let came = hook.came();
+    assert_eq!(came.len(), 5, "each is sent once");
+    assert!(hook.connections() < 5, "a connection is used again");
+    let first = &came[0];
+    assert_eq!(first.request.method(), "POST");
+    assert_eq!(first.request.uri(), "/hook");
+    assert_eq!(first.request.body(), "message 0");
+    for (name, expected) in [
+        ("webhook-id", "1269128356620446/MyTopic1/MyTopic1-Sub1/M0"),
+        ("content-type", "text/plain; charset=utf-8"),
+        ("mns-topic-owner", "1269128356620446"),
+        ("mns-topic-name", "MyTopic1"),
+        ("mns-subscription-name", "MyTopic1-Sub1"),
+        ("mns-subscriber", "1269128356620446"),
+        ("mns-message-id", "M0"),
+        ("mns-message-tag", ""),
+        ("mns-publish-time", "1463476256857"),
+        ("mns-sequence", "1"),
+    ] {
+        assert_eq!(first.header(name), expected, "{name}");
+    }
+    assert!(first.header("user-agent").starts_with("mns-endpoint/"));
+    for came in &came {
+        assert!(is_signed_with(came, KEYS[0]));
+        assert!(!is_signed_with(came, KEYS[1]));
+    }
+    endpoint.stop();
+}
+
+#[test]
+fn the_body_is_the_object_or_the_data_of_a_cloud_event() {
+    let hook = Webhook::taking();
+    for body in ["json", "cloudevent"] {
+        let setup = Setup::new(&hook.url()).with("body", body);
+        let endpoint = setup.start();
+        setup.accept(&endpoint, [0]);
+        let came = eventually("it came", || hook.came().into_iter().next_back());
+        assert!(is_signed_with(&came, KEYS[0]));
+        if body == "json" {
+            assert_eq!(came.header("content-type"), "application/json");
+            let object: Value = serde_json::from_slice(came.request.body()).unwrap();
+            assert_eq!(object["Message"], "message 0");
+            assert_eq!(object["TopicName"], "MyTopic1");
+            hook.answers(|_, _| ok());
+        } else {
+            let came = eventually("the second came", || hook.came().into_iter().nth(1));
+            assert_eq!(came.request.body(), "message 0");
+            assert_eq!(came.header("content-type"), "text/plain; charset=utf-8");
+            assert_eq!(came.header("ce-specversion"), "1.0");
+            assert_eq!(came.header("ce-id"), came.header("webhook-id"));
+            assert_eq!(came.header("ce-type"), "mns:Topic:Notification");
+        }
+        endpoint.stop();
+    }
+}
+
+#[test]
+fn what_fails_is_sent_again_under_the_same_id_and_no_redirect_is_followed() {
+    let elsewhere = Webhook::taking();
+    let target: &'static str = format!("Location: {}\r\n", elsewhere.url()).leak();
+    let hook = Webhook::start(move |came, before| match (came.message(), before) {
+        ("M0", 0) => Reply::Status(500, ""),
+        ("M1", 0) => Reply::Status(307, target),
+        ("M2", 0) => Reply::Status(404, ""),
+        ("M3", 0) => Reply::Cut,
+        ("M4", 0) => Reply::Silent,
+        // The status was there: it has taken it.
+        ("M5", 0) => Reply::CutBody,
+        ("M6", 0) => Reply::Endless(500),
+        _ => ok(),
+    });
+    let setup = Setup::new(&hook.url()).with("timeout", "500ms");
+    let endpoint = setup.start();
+    setup.accept(&endpoint, 0..7);
+    eventually_delivered(&hook, 0..7);
+    for number in 0..7 {
+        let came = hook.came_for(&format!("M{number}"));
+        assert_eq!(came.len(), if number == 5 { 1 } else { 2 }, "M{number}");
+        for came in &came {
+            let id = came.header("webhook-id");
+            assert!(id.ends_with(&format!("/M{number}")), "{id}");
+            assert!(is_signed_with(came, KEYS[0]));
+        }
+    }
+    assert_eq!(elsewhere.came().len(), 0);
+    for (reason, count) in [("server_error", 2.0), ("redirected", 1.0), ("refused", 1.0)] {
+        assert_eq!(failures(&endpoint, reason), count, "{reason}");
+    }
+    assert!(failures(&endpoint, "no_answer") >= 2.0);
+    // What is in the buffers of two sockets, and far from the whole.
+    assert!(hook.written() < 64 << 20, "{} bytes", hook.written());
+    endpoint.stop();
+}
+
+#[test]
+fn a_service_that_asks_for_less_gets_nothing_until_then() {
+    let wait = Duration::from_secs(3);
+    let hook = Webhook::start(|_, before| match before {
+        0 => Reply::Status(429, "Retry-After: 3\r\n"),
+        _ => ok(),
+    });
+    let setup = Setup::new(&hook.url());
+    let endpoint = setup.start();
+    setup.accept(&endpoint, [0]);
+    let first = eventually("the first came", || hook.came().into_iter().next());
+    eventually("it knows", || {
+        (failures(&endpoint, "throttled") > 0.0).then_some(())
+    });
+    // Another one, of which it has said nothing.
+    hook.answers(|_, _| ok());
+    setup.accept(&endpoint, [1]);
+    eventually_delivered(&hook, 0..2);
+    for came in &hook.came()[1..] {
+        let gap = came.at.duration_since(first.at);
+        assert!(gap >= wait, "{gap:?}");
+    }
+    endpoint.stop();
+}
+
+#[test]
+fn refusals_are_a_verdict_on_a_message_only_if_a_later_one_is_taken() {
+    const AGAIN: &str = "Retry-After: 0\r\n";
+    let hook = Webhook::start(|_, _| Reply::Status(404, AGAIN));
+    let setup = Setup::new(&hook.url());
+    let endpoint = setup.start();
+    setup.accept(&endpoint, 0..3);
+    eventually("each was refused more often than it takes", || {
+        let often = |id: &str| hook.came_for(id).len() > 21;
+        ["M0", "M1", "M2"].into_iter().all(often).then_some(())
+    });
+    assert_eq!(dead_letters(&endpoint), []);
+    // Now it is M1 alone.
+    hook.answers(|came, _| match came.message() {
+        "M1" => Reply::Status(404, AGAIN),
+        _ => ok(),
+    });
+    let dead = eventually("M1 is a dead letter", || {
+        let dead = dead_letters(&endpoint);
+        (!dead.is_empty()).then_some(dead)
+    });
+    assert_eq!(dead, [("refused".to_owned(), "M1".to_owned())]);
+    setup.accept(&endpoint, [3]);
+    eventually_delivered(&hook, [0, 2, 3]);
+    let metrics = get(admin(&endpoint), "/metrics", "").body;
+    let name = "mns_endpoint_forward_dead_letters_total{to=\"hook\",reason=\"refused\"}";
+    assert_eq!(metric(&metrics, name), 1.0);
+    endpoint.stop();
+}
+
+#[test]
+fn what_is_never_taken_is_a_dead_letter_after_give_up() {
+    let hook = Webhook::start(|came, _| match came.message() {
+        "M0" => Reply::Status(500, ""),
+        _ => ok(),
+    });
+    let setup = Setup::new(&hook.url()).with("give_up", "1s");
+    let endpoint = setup.start();
+    setup.accept(&endpoint, 0..2);
+    let dead = eventually("M0 is a dead letter", || {
+        let dead = dead_letters(&endpoint);
+        (!dead.is_empty()).then_some(dead)
+    });
+    assert_eq!(dead, [("given_up".to_owned(), "M0".to_owned())]);
+    assert!(hook.came_for("M0").len() > 1);
+    eventually_delivered(&hook, [1]);
+    endpoint.stop();
+}
+
+#[test]
+fn a_service_that_is_gone_stops_its_forwarder_and_a_restart_goes_on() {
+    let hook = Webhook::start(|_, _| Reply::Status(410, ""));
+    let setup = Setup::new(&hook.url()).with("ack", "forward");
+    let endpoint = setup.start();
+    let port = endpoint.address.port();
+    assert_eq!(setup.push(&endpoint, 0), 503);
+    endpoint.assert_tells("The destination is gone for good");
+    eventually("it has ended", || {
+        let (status, parts) = ready(&endpoint);
+        assert_eq!(status, 200, "{parts}");
+        (parts["forward.hook"]["ended"] == true).then_some(())
+    });
+    assert_eq!(failures(&endpoint, "gone"), 1.0);
+    assert_eq!(setup.push(&endpoint, 1), 503);
+    eventually("the refusal is logged", || {
+        let log = endpoint.endpoint_log();
+        log.contains("forward_unavailable").then_some(())
+    });
+    assert_eq!(hook.came().len(), 1);
+    hook.answers(|_, _| ok());
+    let endpoint = setup.restart(endpoint.stop().1, port);
+    eventually_delivered(&hook, [0]);
+    assert_eq!(setup.push(&endpoint, 1), 201);
+    eventually_delivered(&hook, 0..2);
+    endpoint.stop();
+}
+
+#[test]
+fn what_is_accepted_arrives_through_an_outage_and_a_kill() {
+    // A port at which nobody listens yet.
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let setup = Setup::new(&format!("http://{address}/hook"));
+    let endpoint = setup.start();
+    let port = endpoint.address.port();
+    setup.accept(&endpoint, 0..20);
+    eventually("it has failed", || {
+        (failures(&endpoint, "disconnected") > 0.0).then_some(())
+    });
+    let endpoint = setup.restart(endpoint.kill(), port);
+    setup.accept(&endpoint, 20..40);
+    let is_slow = Arc::new(AtomicBool::new(true));
+    let slow = is_slow.clone();
+    let hook = Webhook::bound(&address, None, move |came, before| match came.message() {
+        // In flight when it is killed.
+        "M25" if slow.load(Ordering::Relaxed) && before == 0 => Reply::Silent,
+        _ => ok(),
+    });
+    eventually("some are delivered and one is in flight", || {
+        let is_in_flight = !hook.came_for("M25").is_empty();
+        (is_in_flight && hook.delivered().len() > 5).then_some(())
+    });
+    let endpoint = setup.restart(endpoint.kill(), port);
+    is_slow.store(false, Ordering::Relaxed);
+    setup.accept(&endpoint, 40..50);
+    eventually_delivered(&hook, 0..50);
+    for came in hook.came() {
+        let (id, message) = (came.header("webhook-id"), came.message());
+        assert_eq!(
+            id,
+            format!("1269128356620446/MyTopic1/MyTopic1-Sub1/{message}")
+        );
+    }
+    endpoint.stop();
+}
+
+#[test]
+fn with_ack_forward_a_201_comes_only_after_the_service_has_it() {
+    let hook = Webhook::taking();
+    let setup = Setup::new(&hook.url())
+        .with("ack", "forward")
+        .with("answer_timeout", "2500ms");
+    let endpoint = setup.start();
+    let accept = |number| {
+        eventually("a 201", || {
+            let status = setup.push(&endpoint, number);
+            assert!(status == 201 || status == 503, "{status}");
+            (status == 201).then_some(())
+        });
+    };
+    for number in 0..5 {
+        accept(number);
+        // No waiting: it has to be there by now.
+        assert!(hook.delivered().contains(&format!("M{number}")));
+    }
+    hook.answers(|_, _| Reply::Status(500, ""));
+    assert_eq!(setup.push(&endpoint, 5), 503);
+    eventually("pushes are refused before their body", || {
+        assert_eq!(setup.push(&endpoint, 6), 503);
+        let log = endpoint.endpoint_log();
+        log.contains("forward_unavailable").then_some(())
+    });
+    // What it never takes must not keep the others out for good.
+    hook.answers(|came, _| match came.message() {
+        "M5" | "M6" => Reply::Status(500, ""),
+        _ => ok(),
+    });
+    accept(7);
+    accept(8);
+    hook.answers(|_, _| ok());
+    eventually_delivered(&hook, 0..9);
+    endpoint.stop();
+}
+
+#[test]
+fn a_secret_is_replaced_without_a_restart_and_two_make_two_signatures() {
+    let hook = Webhook::taking();
+    let setup = Setup::new(&hook.url());
+    let [first, second] = ["secret", "second"].map(|name| setup.dir.path().join(name));
+    fs::write(&second, secret(KEYS[1])).unwrap();
+    let both = format!("{},{}", first.display(), second.display());
+    let setup = setup.with("secret_files", &both);
+    let endpoint = setup.start();
+    setup.accept(&endpoint, [0]);
+    let came = eventually("it came", || hook.came().into_iter().next());
+    assert_eq!(came.header("webhook-signature").split(' ').count(), 2);
+    assert!(is_signed_with(&came, KEYS[0]) && is_signed_with(&came, KEYS[1]));
+    // Half of a secret: what it was before counts.
+    fs::write(&first, "whsec_").unwrap();
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        setup.accept(&endpoint, [number]);
+        let id = format!("M{number}");
+        eventually("it came", || hook.came_for(&id).into_iter().next())
+    };
+    eventually("the damaged file is reported", || {
+        assert!(is_signed_with(&next(), KEYS[0]));
+        endpoint
+            .stderr()
+            .contains("what it held before counts")
+            .then_some(())
+    });
+    let third = b"the third secret, 24 byt";
+    fs::write(&first, secret(third)).unwrap();
+    eventually("the new one counts", || {
+        is_signed_with(&next(), third).then_some(())
+    });
+    let came = next();
+    assert!(is_signed_with(&came, third) && is_signed_with(&came, KEYS[1]));
+    assert!(!is_signed_with(&came, KEYS[0]));
+    endpoint.stop();
+}
+
+#[test]
+fn without_secrets_nothing_is_signed_and_check_warns() {
+    let hook = Webhook::taking();
+    let setup = Setup::new(&hook.url()).with("secret_files", "[]");
+    let endpoint = setup.start();
+    setup.accept(&endpoint, [0]);
+    let came = eventually("it came", || hook.came().into_iter().next());
+    let headers = came.request.headers();
+    assert!(headers.contains_key("webhook-id") && !headers.contains_key("webhook-signature"));
+    let dir = endpoint.stop().1;
+    let url = "forward.hook.url=http://svc.example/hook";
+    let checked = run(
+        dir.path(),
+        &["check", "--set", "forward.hook.to=http", "--set", url],
+    );
+    checked.assert(
+        0,
+        "warning  forward.hook.secret_files: empty: requests are not signed",
+    );
+    checked.assert(
+        0,
+        "warning  forward.hook.url: http://svc.example/hook is not https",
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_stops_the_start_with_its_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    let file = file.display().to_string();
+    for (content, expected) in [
+        (None, "No such file"),
+        (
+            Some("whsec_"),
+            "its key has 0 bytes, and at least 16 are needed",
+        ),
+        (
+            Some("my secret"),
+            "it is not base64, with or without whsec_ before it",
+        ),
+    ] {
+        fs::remove_file(&file).ok();
+        if let Some(content) = content {
+            fs::write(&file, content).unwrap();
+        }
+        let files = format!("forward.hook.secret_files={file}");
+        let flags = [
+            ["--set", "forward.hook.to=http"],
+            ["--set", "forward.hook.url=https://127.0.0.1/"],
+            ["--set", files.as_str()],
+            ["--set", "logs.dir=logs"],
+        ];
+        let serve = [&["serve", "--listen", "127.0.0.1:0"], flags.as_flattened()].concat();
+        let ended = run(dir.path(), &serve);
+        ended.assert(78, &format!("forward.hook.secret_files = {file:?}: "));
+        ended.assert(78, expected);
+        let check = [&["check"], flags.as_flattened()].concat();
+        let ended = run(dir.path(), &check);
+        ended.assert(78, "error    forward.hook.secret_files: ");
+        ended.assert(78, expected);
+    }
+}
+
+#[test]
+fn a_service_is_believed_under_the_authority_that_its_table_names() {
+    let (identity, other) = (Identity::new(), Identity::new());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.certificate.clone()], key)
+        .unwrap();
+    let hook = Webhook::bound("127.0.0.1:0", Some(Arc::new(config)), |_, _| ok());
+    let url = format!("https://localhost:{}/hook", hook.address.port());
+    let setup = Setup::new(&url);
+    let ca = setup.dir.path().join("ca.pem");
+    fs::write(&ca, &other.certificate_pem).unwrap();
+    let setup = setup.with("ca", &ca.display().to_string());
+    let endpoint = setup.start();
+    setup.accept(&endpoint, [0]);
+    eventually("the certificate is refused", || {
+        (failures(&endpoint, "forbidden") > 0.0).then_some(())
+    });
+    assert_eq!(hook.came().len(), 0);
+    // Replaced while it runs.
+    fs::write(&ca, &identity.certificate_pem).unwrap();
+    eventually_delivered(&hook, [0]);
+    assert!(cursor(&endpoint).exists());
+    endpoint.stop();
+}
