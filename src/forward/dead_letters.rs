@@ -3,19 +3,22 @@
 //! A line is on disk before the cursor passes its notification, so nothing leaves the log that is
 //! in neither place. It has all that the notification was made of, so that it can be sent again
 //! after the log is gone.
+//!
+//! A command takes lines out while `serve` may append some: each holds a lock on the file for as
+//! long as it writes, and looks whether the name still leads to it once it has the lock.
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fs::TryLockError;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use crate::disk::{Disk, DiskFile, FileReader, Open, Replace, parent, read_exact_at, sync_dir};
+use crate::forward::Outgoing;
+use crate::forward::letter::{DeadLetter, Verdict};
 
-use crate::disk::{Disk, Open, parent, read_exact_at, sync_dir};
-use crate::forward::{Outgoing, Reason};
-use crate::journal::json_text;
+/// How often the file is opened again if another one has taken its place before it was locked.
+const OPENS_MAX: usize = 10;
 
 /// The file of a destination.
 #[derive(Clone)]
@@ -24,30 +27,25 @@ pub struct DeadLetters {
     path: PathBuf,
     mode: u32,
     bytes_max: u64,
+    /// Of this process one thread at a time: for others there is the lock of the file, which does
+    /// not wait.
+    writing: Arc<Mutex<()>>,
 }
 
-/// Why a notification became a dead letter.
-#[derive(Debug, Clone)]
-pub struct Verdict {
-    /// The reason that decided.
-    pub reason: Reason,
-    /// How often it was sent.
-    pub attempts: u32,
-    /// What the destination said last.
-    pub detail: String,
-    /// When that was decided.
-    pub at: Timestamp,
-}
-
-/// A line that was not written.
+/// A line that was not written, or not taken out.
 #[derive(Debug, thiserror::Error)]
 pub enum NotBuried {
     /// There is no room for it.
     #[error("{} would grow beyond dead_letters_max", .0.display())]
     Full(PathBuf),
+    /// Another process writes to it at this moment.
+    #[error("another process writes to {}", .0.display())]
+    InUse(PathBuf),
     /// The disk's.
-    #[error("cannot write {}: {cause}", path.display())]
+    #[error("cannot {doing} {}: {cause}", path.display())]
     Disk {
+        /// The step that failed, as in "write".
+        doing: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -64,7 +62,14 @@ impl DeadLetters {
             path,
             mode,
             bytes_max,
+            writing: Arc::default(),
         }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Appends a notification, durably.
@@ -72,14 +77,10 @@ impl DeadLetters {
     /// # Errors
     /// [`NotBuried`]. Nothing of it is in the file then.
     pub fn bury(&self, outgoing: &Outgoing, verdict: &Verdict) -> Result<(), NotBuried> {
-        let mut text = json_text(&line(outgoing, verdict)) + "\n";
-        let failed = |cause| NotBuried::Disk {
-            path: self.path.clone(),
-            cause,
-        };
-        let mode = self.mode;
-        let opened = self.disk.open(&self.path, Open::Append { mode });
-        let mut file = opened.map_err(failed)?;
+        let mut text = DeadLetter::line(outgoing, verdict) + "\n";
+        let failed = self.failed("write");
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.locked()?;
         let len = file.len().map_err(failed)?;
         // A crash may have torn the last line: this one is not to be lost with it.
         if let Some(last) = len.checked_sub(1) {
@@ -104,41 +105,234 @@ impl DeadLetters {
         }
         Ok(())
     }
+
+    /// All lines, the oldest first, without their line feeds; none if there is no file. What a
+    /// crash tore is one too.
+    ///
+    /// # Errors
+    /// [`NotBuried::Disk`]
+    pub fn lines(&self) -> Result<Vec<Vec<u8>>, NotBuried> {
+        let file = match self.disk.open(&self.path, Open::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file.map_err(self.failed("read"))?,
+        };
+        self.lines_of(file)
+    }
+
+    /// Takes these lines out, durably: the file is replaced as a whole, or removed if nothing is
+    /// left. One that is there twice is taken out as often as it is given. Returns how many.
+    ///
+    /// # Errors
+    /// [`NotBuried`]. The file is then as it was, unless only the sync of its directory failed.
+    pub fn take_out(&self, gone: &[Vec<u8>]) -> Result<usize, NotBuried> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let locked = self.locked()?;
+        let mut counts: HashMap<&[u8], usize> = HashMap::new();
+        for line in gone {
+            let count = counts.entry(line.as_slice()).or_default();
+            *count = count.saturating_add(1);
+        }
+        let mut kept = Vec::new();
+        let mut taken = 0_usize;
+        // What was appended since the lines were read is kept.
+        for line in self.lines()? {
+            match counts.get_mut(line.as_slice()) {
+                Some(count) if *count > 0 => {
+                    *count = count.saturating_sub(1);
+                    taken = taken.saturating_add(1);
+                }
+                Some(_) | None => {
+                    kept.extend_from_slice(&line);
+                    kept.push(b'\n');
+                }
+            }
+        }
+        let disk = self.disk.as_ref();
+        if kept.is_empty() {
+            let removed = disk.remove(&self.path);
+            removed.map_err(self.failed("remove"))?;
+            sync_dir(disk, parent(&self.path)).map_err(self.failed("remove"))?;
+        } else if taken > 0 {
+            let mut draft = self.path.clone().into_os_string();
+            draft.push(".new");
+            let replace = Replace {
+                path: &self.path,
+                draft: Path::new(&draft),
+                mode: self.mode,
+            };
+            let replaced = replace.with(disk, &kept);
+            replaced.map_err(|failed| self.failed(failed.doing)(failed.cause))?;
+        }
+        // Until here: whoever appends waits, and then finds that the name leads elsewhere.
+        drop(locked);
+        Ok(taken)
+    }
+
+    /// The file that the name leads to, locked against other processes.
+    fn locked(&self) -> Result<Box<dyn DiskFile>, NotBuried> {
+        let failed = self.failed("open");
+        let in_use = || NotBuried::InUse(self.path.clone());
+        for _ in 0..OPENS_MAX {
+            let how = Open::Append { mode: self.mode };
+            let file = self.disk.open(&self.path, how).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(in_use()),
+                Err(TryLockError::Error(cause)) => return Err(self.failed("lock")(cause)),
+            }
+            let own = file.identity().map_err(failed)?;
+            match self.disk.identity(&self.path) {
+                Ok(there) if there == own => return Ok(file),
+                // Another process has replaced it.
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(failed(cause)),
+            }
+        }
+        Err(in_use())
+    }
+
+    fn lines_of(&self, file: Box<dyn DiskFile>) -> Result<Vec<Vec<u8>>, NotBuried> {
+        let mut bytes = Vec::new();
+        let read = FileReader::new(file).read_to_end(&mut bytes);
+        read.map_err(self.failed("read"))?;
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let lines = lines.filter(|line| !line.is_empty());
+        Ok(lines.map(<[u8]>::to_vec).collect())
+    }
+
+    fn failed(&self, doing: &'static str) -> impl Fn(io::Error) -> NotBuried + Copy + '_ {
+        move |cause| NotBuried::Disk {
+            doing,
+            path: self.path.clone(),
+            cause,
+        }
+    }
 }
 
-fn line(outgoing: &Outgoing, verdict: &Verdict) -> Value {
-    let [owner, topic, subscription, message_id] = outgoing.key.parts();
-    let mut object = Map::new();
-    object.insert("time".to_owned(), json!(verdict.at.to_string()));
-    object.insert("reason".to_owned(), json!(verdict.reason.key()));
-    object.insert("attempts".to_owned(), json!(verdict.attempts));
-    object.insert("detail".to_owned(), json!(verdict.detail));
-    object.insert("position".to_owned(), json!(outgoing.position.to_string()));
-    object.insert("sequence".to_owned(), json!(outgoing.sequence));
-    let received = outgoing.received.map(|received| received.to_string());
-    object.insert("received".to_owned(), json!(received));
-    let request_id = outgoing.request_id.as_deref();
-    for (name, value) in [
-        ("RequestId", request_id),
-        ("MessageMD5", Some(&*outgoing.message_md5)),
-        ("TopicOwner", Some(owner)),
-        ("PublishTime", Some(&*outgoing.publish_time)),
-        ("Subscriber", Some(&*outgoing.subscriber)),
-        ("MessageTag", Some(&*outgoing.message_tag)),
-        ("SubscriptionName", Some(subscription)),
-        ("MessageId", Some(message_id)),
-        ("Message", Some(&*outgoing.message)),
-        ("TopicName", Some(topic)),
-    ] {
-        let Some(value) = value else { continue };
-        // A value that is no text has another name, so that each name has one meaning.
-        match std::str::from_utf8(value) {
-            Ok(text) => object.insert(name.to_owned(), json!(text)),
-            Err(_) => object.insert(
-                format!("{name}Base64"),
-                json!(BASE64_STANDARD.encode(value)),
-            ),
-        };
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::forward::Reason;
+    use crate::forward::identity::samples::outgoing;
+
+    fn letters(dir: &Path) -> DeadLetters {
+        let path = dir.join("forward_orders.80.dead");
+        DeadLetters::new(Arc::new(RealDisk), path, 0o600, 1_000_000)
     }
-    Value::Object(object)
+
+    fn bury(letters: &DeadLetters, id: &str) -> Result<(), NotBuried> {
+        let verdict = Verdict {
+            reason: Reason::TooLarge,
+            attempts: 1,
+            detail: String::new(),
+            at: "2026-11-24T10:40:36Z".parse().unwrap(),
+        };
+        letters.bury(&outgoing([b"1", b"t", b"s", id.as_bytes()]), &verdict)
+    }
+
+    fn ids(letters: &DeadLetters) -> Vec<String> {
+        let id = |line: &Vec<u8>| {
+            let letter = DeadLetter::of_line(line)?;
+            String::from_utf8(letter.outgoing.key.parts()[3].to_vec()).ok()
+        };
+        let lines = letters.lines().unwrap();
+        let ids = lines.iter().map(|line| id(line).unwrap_or_default());
+        ids.collect()
+    }
+
+    #[test]
+    fn lines_are_taken_out_and_what_came_meanwhile_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let letters = letters(dir.path());
+        assert_eq!(letters.lines().unwrap(), Vec::<Vec<u8>>::new());
+        for id in ["1", "2", "2", "3"] {
+            bury(&letters, id).unwrap();
+        }
+        let lines = letters.lines().unwrap();
+        let mut torn = fs::read(letters.path()).unwrap();
+        torn.extend(b"{\"time\"");
+        fs::write(letters.path(), torn).unwrap();
+        bury(&letters, "4").unwrap();
+        assert_eq!(letters.take_out(&lines[..2]).unwrap(), 2);
+        assert_eq!(ids(&letters), ["2", "3", "", "4"]);
+        let mode = fs::metadata(letters.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(letters.take_out(&lines[..1]).unwrap(), 0);
+        assert_eq!(letters.take_out(&letters.lines().unwrap()).unwrap(), 4);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        bury(&letters, "5").unwrap();
+        assert_eq!(ids(&letters), ["5"]);
+    }
+
+    #[test]
+    fn nobody_appends_while_another_process_takes_lines_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let letters = letters(dir.path());
+        bury(&letters, "1").unwrap();
+        // A lock belongs to the open file, so this is as another process would do it.
+        let other = fs::File::open(letters.path()).unwrap();
+        other.try_lock().unwrap();
+        assert!(matches!(bury(&letters, "2"), Err(NotBuried::InUse(_))));
+        assert!(matches!(letters.take_out(&[]), Err(NotBuried::InUse(_))));
+        drop(other);
+        bury(&letters, "2").unwrap();
+        assert_eq!(ids(&letters), ["1", "2"]);
+    }
+
+    #[test]
+    fn several_threads_bury_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let letters = letters(dir.path());
+        std::thread::scope(|scope| {
+            for id in 0..8 {
+                let letters = letters.clone();
+                scope.spawn(move || bury(&letters, &id.to_string()).unwrap());
+            }
+        });
+        let mut ids = ids(&letters);
+        ids.sort();
+        assert_eq!(ids, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    }
+    /// Each has a lock of its own, as in several processes.
+    #[test]
+    fn nothing_is_lost_between_those_who_append_and_those_who_take_out() {
+        const THREADS: usize = 4;
+        const EACH: usize = 40;
+        let dir = tempfile::tempdir().unwrap();
+        let patient = |write: &dyn Fn() -> Result<usize, NotBuried>| loop {
+            match write() {
+                Err(NotBuried::InUse(_)) => std::thread::yield_now(),
+                written => break written.unwrap(),
+            }
+        };
+        let taken = std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let letters = letters(dir.path());
+                scope.spawn(move || {
+                    for id in 0..EACH {
+                        let id = (thread * EACH + id).to_string();
+                        patient(&|| bury(&letters, &id).map(|()| 1));
+                    }
+                });
+            }
+            let letters = letters(dir.path());
+            let taker = scope.spawn(move || {
+                let mut taken = 0;
+                while taken < THREADS * EACH / 2 {
+                    let lines = letters.lines().unwrap();
+                    // Now all, now some.
+                    let some = lines.len() - (taken % 2) * lines.len() / 2;
+                    taken += patient(&|| letters.take_out(&lines[..some]));
+                }
+                taken
+            });
+            taker.join().unwrap()
+        });
+        assert_eq!(taken + ids(&letters(dir.path())).len(), THREADS * EACH);
+    }
 }

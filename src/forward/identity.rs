@@ -20,8 +20,10 @@ const KEPT_BYTES: usize = 190;
 /// and a tilde announces a digest, so neither stays.
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// The id of a notification. A resend that must not be dropped has `/rN` at the end.
-pub(super) fn identity(outgoing: &Outgoing) -> String {
+/// The id of a notification at its destination. A resend that must not be dropped has `/rN` at the
+/// end.
+#[must_use]
+pub fn identity(outgoing: &Outgoing) -> String {
     let parts = outgoing.key.parts();
     let mut id = parts
         .map(|part| percent_encode(part, ENCODED).to_string())

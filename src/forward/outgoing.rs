@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use crate::journal::{NotificationKey, Position};
+use crate::journal::{NotificationKey, Position, Row};
 
 /// A notification on its way to a destination. All values are as they were published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,36 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// What is sent of a row, without a sequence number. `None` for a record that identifies no
+    /// notification: it is not whole.
+    #[must_use]
+    pub fn of(mut row: Row, zone: &TimeZone) -> Option<Self> {
+        let request_id = row.request_id().map(<[u8]>::to_vec);
+        let moments = row.time().and_then(|time| time.moments(zone));
+        let position = row.position;
+        let mut take = |name: &str| {
+            let attributes = &mut row.record.attributes;
+            let found = attributes.iter_mut().find(|(known, _)| known == name);
+            found.map(|(_, value)| std::mem::take(value))
+        };
+        let message_id = take("MessageId")?;
+        let [owner, topic, subscription] = ["TopicOwner", "TopicName", "SubscriptionName"]
+            .map(|name| take(name).unwrap_or_default());
+        Some(Self {
+            key: NotificationKey::of([&owner, &topic, &subscription, &message_id]),
+            message: Bytes::from(take("Message").unwrap_or_default()),
+            message_md5: take("MessageMD5").unwrap_or_default(),
+            message_tag: take("MessageTag").unwrap_or_default(),
+            publish_time: take("PublishTime").unwrap_or_default(),
+            subscriber: take("Subscriber").unwrap_or_default(),
+            request_id,
+            received: moments.map(|(first, _)| first),
+            position,
+            sequence: 0,
+            again: None,
+        })
+    }
+
     /// The memory that it takes while it is in flight, in bytes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

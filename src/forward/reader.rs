@@ -4,15 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use jiff::tz::TimeZone;
 
 use crate::forward::cursor::Gap;
 use crate::forward::source::Source;
 use crate::forward::{Ack, Outgoing, Settings};
-use crate::journal::{
-    Event, Follower, Horizon, NotificationKey, Outcome, Position, Row, Saved, Start,
-};
+use crate::journal::{Event, Follower, Horizon, Outcome, Position, Row, Saved, Start};
 
 /// How much is read at once: the rows of it wait in memory for their turn.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -128,34 +125,6 @@ impl Topics {
         if !is_sent || !self.settings.selects(topic) {
             return None;
         }
-        outgoing(row, zone)
+        Outgoing::of(row, zone)
     }
-}
-
-/// `None` for a record that identifies no notification: it is not whole.
-fn outgoing(mut row: Row, zone: &TimeZone) -> Option<Outgoing> {
-    let request_id = row.request_id().map(<[u8]>::to_vec);
-    let moments = row.time().and_then(|time| time.moments(zone));
-    let position = row.position;
-    let mut take = |name: &str| {
-        let attributes = &mut row.record.attributes;
-        let found = attributes.iter_mut().find(|(known, _)| known == name);
-        found.map(|(_, value)| std::mem::take(value))
-    };
-    let message_id = take("MessageId")?;
-    let [owner, topic, subscription] =
-        ["TopicOwner", "TopicName", "SubscriptionName"].map(|name| take(name).unwrap_or_default());
-    Some(Outgoing {
-        key: NotificationKey::of([&owner, &topic, &subscription, &message_id]),
-        message: Bytes::from(take("Message").unwrap_or_default()),
-        message_md5: take("MessageMD5").unwrap_or_default(),
-        message_tag: take("MessageTag").unwrap_or_default(),
-        publish_time: take("PublishTime").unwrap_or_default(),
-        subscriber: take("Subscriber").unwrap_or_default(),
-        request_id,
-        received: moments.map(|(first, _)| first),
-        position,
-        sequence: 0,
-        again: None,
-    })
 }

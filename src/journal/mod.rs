@@ -42,10 +42,10 @@ pub use logs::{
 };
 pub use meters::{CommitLogMeters, Meters};
 pub use read::{
-    Budget, Chain, Damage, Event, Filter, Follower, Found, Horizon, Labels, Lookup, NoPosition,
-    NotificationKey, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress, RecordTime,
-    Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back, look_up, newest,
-    verify,
+    Budget, Chain, Damage, Event, Filter, Follower, Found, Horizon, Labels, Lookup, NoPlace,
+    NoPosition, NotificationKey, Outcome, POLL_INTERVAL, Page, Parts, Polled, Position, Progress,
+    RecordTime, Records, Row, Saved, Search, SearchStart, Start, Verdict, accepted, goes_back,
+    look_up, newest, verify,
 };
 pub use record::{
     AccessField, AccessLine, Format, Head, Level, MessageLine, Place, RECOVERED, Record,

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
-use crate::forward::dead_letters::{NotBuried, Verdict};
+use crate::forward::dead_letters::NotBuried;
+use crate::forward::letter::Verdict;
 use crate::forward::run::run::{Done, Place, Run, ms, now};
 use crate::forward::watermark::{Settled, Ticket};
 use crate::forward::window::{Next, ToBury};
