@@ -93,7 +93,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(explain) => explain.run().await,
         Command::Certificate(certificate) => certificate.run(),
         Command::Logs(logs) => logs.run().await,
-        Command::Forward(forward) => forward.run(),
+        Command::Forward(forward) => forward.run().await,
         Command::Check(check) => check.run().await,
         Command::Topic(topic) => topic.run().await,
         Command::Subscription(subscription) => subscription.run().await,

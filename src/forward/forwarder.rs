@@ -43,7 +43,7 @@ pub struct Gateway {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Its cursor says nothing that can be trusted.
-    #[error(transparent)]
+    #[error("{0}: stop serve, and put it elsewhere with forward reset")]
     Cursor(#[from] CursorError),
     /// The disk's.
     #[error("cannot find the end of the log, or save it: {0}")]

@@ -12,9 +12,8 @@ use clap::Args;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::check::directories::writable;
-use crate::command::check::findings::{Finding, Findings, Severity};
+use crate::command::check::findings::{Finding, Findings};
 use crate::command::client::service::Output;
-use crate::command::exit::EXIT_CONFIG;
 use crate::command::serve::address::{public_address, secret_address};
 use crate::command::serve::admin_listener;
 use crate::command::stdout::printer;
@@ -96,15 +95,7 @@ impl Check {
             }
         };
         findings.print(self.output, &origin)?;
-        let is_wrong = findings
-            .0
-            .iter()
-            .any(|finding| finding.level == Severity::Error);
-        Ok(if is_wrong {
-            ExitCode::from(EXIT_CONFIG)
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(findings.code())
     }
 }
 
@@ -125,6 +116,7 @@ impl Findings {
         findings.look_at_trust(config);
         findings.look_at_logs(config);
         findings.look_at_destinations(config);
+        findings.look_at_awaited(config);
         if let Err(error) = config::local_zone(std::env::var("TZ").ok().as_deref()) {
             findings.0.push(Finding::error("TZ", error.to_string()));
         }

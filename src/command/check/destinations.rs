@@ -2,7 +2,7 @@
 
 use crate::command::check::findings::{Finding, Findings};
 use crate::config::Config;
-use crate::forward::{Destination, Weight, look_at_http};
+use crate::forward::{Destination, look_at_http};
 
 impl Findings {
     pub(super) fn look_at_destinations(&mut self, config: &Config) {
@@ -11,12 +11,7 @@ impl Findings {
                 continue;
             };
             for seen in look_at_http(&settings.name, options) {
-                let key = format!("forward.{}.{}", settings.name, seen.key);
-                self.0.push(match seen.weight {
-                    Weight::Error => Finding::error(key, seen.text),
-                    Weight::Warning => Finding::warning(key, seen.text),
-                    Weight::Note => Finding::note(key, seen.text),
-                });
+                self.0.push(Finding::observed(&settings.name, seen));
             }
         }
     }

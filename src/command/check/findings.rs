@@ -2,18 +2,21 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
+use std::process::ExitCode;
 
 use serde_json::json;
 
 use crate::command::client::service::Output;
 use crate::command::counted::counted;
+use crate::command::exit::EXIT_CONFIG;
 use crate::command::stdout::printer;
+use crate::forward::{Observation, Weight};
 use crate::journal::{escaped, json_text};
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
-pub(super) enum Severity {
+pub(in crate::command) enum Severity {
     /// The start fails, or clients reject the server.
     Error,
     /// It works, but may not be intended.
@@ -23,17 +26,20 @@ pub(super) enum Severity {
 }
 
 /// A finding.
-pub(super) struct Finding {
-    pub(super) level: Severity,
+pub(in crate::command) struct Finding {
+    pub(in crate::command) level: Severity,
     key: Cow<'static, str>,
-    pub(super) text: String,
+    pub(in crate::command) text: String,
 }
 
 /// All findings, in the order of the configuration.
-pub(super) struct Findings(pub(super) Vec<Finding>);
+pub(in crate::command) struct Findings(pub(in crate::command) Vec<Finding>);
 
 impl Finding {
-    pub(super) fn error(key: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+    pub(in crate::command) fn error(
+        key: impl Into<Cow<'static, str>>,
+        text: impl Into<String>,
+    ) -> Self {
         Self {
             level: Severity::Error,
             key: key.into(),
@@ -41,7 +47,10 @@ impl Finding {
         }
     }
 
-    pub(super) fn warning(key: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+    pub(in crate::command) fn warning(
+        key: impl Into<Cow<'static, str>>,
+        text: impl Into<String>,
+    ) -> Self {
         Self {
             level: Severity::Warning,
             key: key.into(),
@@ -49,17 +58,40 @@ impl Finding {
         }
     }
 
-    pub(super) fn note(key: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+    pub(in crate::command) fn note(
+        key: impl Into<Cow<'static, str>>,
+        text: impl Into<String>,
+    ) -> Self {
         Self {
             level: Severity::Note,
             key: key.into(),
             text: text.into(),
         }
     }
+
+    /// An observation of the destination of this name.
+    pub(in crate::command) fn observed(destination: &str, seen: Observation) -> Self {
+        let key = format!("forward.{destination}.{}", seen.key);
+        match seen.weight {
+            Weight::Error => Self::error(key, seen.text),
+            Weight::Warning => Self::warning(key, seen.text),
+            Weight::Note => Self::note(key, seen.text),
+        }
+    }
 }
 
 impl Findings {
-    pub(super) fn print(&self, output: Output, origin: &str) -> io::Result<()> {
+    /// The exit code: whether any of them is an error.
+    pub(in crate::command) fn code(&self) -> ExitCode {
+        let is_error = |finding: &Finding| finding.level == Severity::Error;
+        if self.0.iter().any(is_error) {
+            ExitCode::from(EXIT_CONFIG)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+
+    pub(in crate::command) fn print(&self, output: Output, origin: &str) -> io::Result<()> {
         let mut out = printer();
         match output {
             Output::Text => {

@@ -1,5 +1,6 @@
 //! `check`: a file for each part of what it examines.
 
+mod awaited;
 mod check;
 mod destinations;
 mod directories;
@@ -8,3 +9,4 @@ mod server;
 mod unserved;
 
 pub(super) use check::Check;
+pub(super) use findings::{Finding, Findings};

@@ -4,13 +4,22 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::command::forward::check::Check;
+use crate::command::forward::dead::Dead;
+use crate::command::forward::drain::Drain;
+use crate::command::forward::replay::Replay;
+use crate::command::forward::reset::Reset;
 use crate::command::forward::status::Status;
 
-/// Look at the destinations of accepted notifications.
+/// Look at the destinations of accepted notifications, and send again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward status
-  mns-endpoint forward status orders --output json")]
+  mns-endpoint forward check orders
+  mns-endpoint forward drain --timeout 60s
+  mns-endpoint forward dead list orders
+  mns-endpoint forward replay orders --from 2h
+  mns-endpoint forward reset orders --to now")]
 pub(crate) struct Forward {
     #[command(subcommand)]
     command: Command,
@@ -19,12 +28,22 @@ pub(crate) struct Forward {
 #[derive(Debug, Subcommand)]
 enum Command {
     Status(Status),
+    Check(Check),
+    Drain(Drain),
+    Dead(Dead),
+    Replay(Replay),
+    Reset(Reset),
 }
 
 impl Forward {
-    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         match &self.command {
             Command::Status(status) => status.run(),
+            Command::Check(check) => check.run().await,
+            Command::Drain(drain) => drain.run().await,
+            Command::Dead(dead) => dead.run().await,
+            Command::Replay(replay) => replay.run().await,
+            Command::Reset(reset) => reset.run(),
         }
     }
 }

@@ -1,6 +1,15 @@
-//! `forward`: a file for each command.
+//! `forward`: a file for each command, and for what several of them need.
 
+mod check;
+mod dead;
+mod drain;
 mod forward;
+mod log;
+mod replay;
+mod reset;
+mod sending;
+mod sink;
 mod status;
 
 pub(super) use forward::Forward;
+pub(super) use sink::replica;

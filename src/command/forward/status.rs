@@ -2,19 +2,15 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::bail;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::command::Configuration;
 use crate::command::client::service::Output;
+use crate::command::forward::log::{ForwardedLog, LogArguments, bytes_behind};
 use crate::command::stdout::printer;
-use crate::config::Config;
-use crate::disk::RealDisk;
-use crate::forward::{CursorFile, Progress, Settings};
-use crate::journal::{Chain, Horizon, Names, json_text};
+use crate::forward::{Progress, Settings};
+use crate::journal::json_text;
 
 /// Show how far each destination is.
 ///
@@ -29,7 +25,7 @@ pub(super) struct Status {
     /// The destination [default: all].
     name: Option<String>,
     #[command(flatten)]
-    configuration: Configuration,
+    log: LogArguments,
     /// How it is printed: as lines, or as one JSON object for each destination.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -50,29 +46,12 @@ enum State {
 
 impl Status {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let config = self.configuration.load(&[])?;
-        let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
-            bail!("server.listen names no port")
-        };
-        let names = Names {
-            dir: config.log_dir.clone(),
-            port,
-        };
-        let is_wanted = |settings: &&Settings| {
-            let name = self.name.as_ref();
-            name.is_none_or(|name| *name == settings.name)
-        };
-        let wanted: Vec<&Settings> = config.forward.iter().filter(is_wanted).collect();
-        if wanted.is_empty() {
-            match &self.name {
-                Some(name) => bail!("the configuration has no table [forward.{name}]"),
-                None => bail!("the configuration has no table [forward.NAME]"),
-            }
-        }
+        let log = self.log.open()?;
+        let wanted = log.destinations(self.name.as_deref())?;
         let mut out = printer();
         let mut code = ExitCode::SUCCESS;
         for settings in wanted {
-            let state = state(&config, &names, settings);
+            let state = state(&log, settings);
             if matches!(state, State::Unusable(_)) {
                 code = ExitCode::FAILURE;
             }
@@ -86,23 +65,16 @@ impl Status {
     }
 }
 
-fn state(config: &Config, names: &Names, settings: &Settings) -> State {
-    let disk = Arc::new(RealDisk);
-    let destination = settings.destination.identity();
-    let mode = config.log_mode;
-    let cursor = CursorFile::new(disk.clone(), names, &settings.name, destination, mode);
-    let progress = match cursor.load() {
+fn state(log: &ForwardedLog, settings: &Settings) -> State {
+    let progress = match log.cursor(settings).load() {
         Ok(Some(progress)) => progress,
         Ok(None) => return State::New,
         Err(error) => return State::Unusable(error.to_string()),
     };
-    let chain = Chain::new(disk, names.clone(), config.journal.numbering());
-    let place = progress.saved.trail.first();
-    let behind = place.map(|place| chain.bytes_after(place, &Horizon::FileEnd));
-    match behind.transpose() {
-        Ok(bytes) => State::Saved {
+    match bytes_behind(&log.chain(), &progress) {
+        Ok(backlog_bytes) => State::Saved {
             progress,
-            backlog_bytes: bytes.flatten(),
+            backlog_bytes,
         },
         Err(error) => State::Unusable(format!("cannot read the log: {error}")),
     }

@@ -36,3 +36,8 @@ mod tail;
 mod verify;
 
 pub(super) use logs::Logs;
+pub(super) use owner::refuse_other_than_owner;
+pub(super) use place::{count, end, missed};
+pub(super) use selection::moment;
+pub(super) use send_progress::SendProgress;
+pub(super) use source::{Source, say};

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 /// Refuses any other user: `serve` could not open files that the other user created.
-pub(super) fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
+pub(in crate::command) fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
     let owner = match fs::metadata(dir) {
         Ok(found) => found.uid(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -1,10 +1,12 @@
 //! Finds the first of the selected rows, and counts them.
 
+use std::io;
+
 use anyhow::Context as _;
 
 use crate::command::logs::source::Source;
 use crate::journal::{
-    Budget, Filter, Follower, Horizon, Position, RecordTime, Search, SearchStart, Start,
+    Budget, Chain, Filter, Follower, Horizon, Position, RecordTime, Search, SearchStart, Start,
 };
 
 /// How many rows one step of the search returns.
@@ -12,16 +14,16 @@ const PAGE_ROWS: usize = 1000;
 
 /// The selected rows.
 #[derive(Default)]
-pub(super) struct Counted {
-    pub(super) count: u64,
+pub(in crate::command) struct Counted {
+    pub(in crate::command) count: u64,
     /// The oldest one, or the end of the log if no row is left. `None` if there is no log.
-    pub(super) begin: Option<Position>,
+    pub(in crate::command) begin: Option<Position>,
     /// When the oldest one was logged.
-    pub(super) time: Option<RecordTime>,
+    pub(in crate::command) time: Option<RecordTime>,
 }
 
 /// Counts the selected rows, back to the position that a receiver has reached.
-pub(super) fn count(
+pub(in crate::command) fn count(
     source: &Source,
     filter: &Filter,
     after: Option<Position>,
@@ -29,7 +31,7 @@ pub(super) fn count(
     // Read before the search: a row that arrives meanwhile is then found by the search or comes
     // after this position.
     let mut counted = Counted {
-        begin: end(source)?,
+        begin: end(&source.chain).with_context(|| source.cannot_read())?,
         ..Counted::default()
     };
     let chain = source.chain.clone();
@@ -64,16 +66,19 @@ pub(super) fn count(
 }
 
 /// The position of the end of the log.
-fn end(source: &Source) -> anyhow::Result<Option<Position>> {
-    let mut newest = Follower::new(source.chain.clone(), Horizon::FileEnd, Start::Newest);
-    newest.poll().with_context(|| source.cannot_read())?;
+pub(in crate::command) fn end(chain: &Chain) -> io::Result<Option<Position>> {
+    let mut newest = Follower::new(chain.clone(), Horizon::FileEnd, Start::Newest);
+    newest.poll()?;
     // It may have read a row already, so use the position where it began, which is the last of its
     // trail.
     Ok(newest.trail().pop())
 }
 
 /// Says that rows may be missing.
-pub(super) fn missed(after: Option<&RecordTime>, before: Option<&RecordTime>) -> String {
+pub(in crate::command) fn missed(
+    after: Option<&RecordTime>,
+    before: Option<&RecordTime>,
+) -> String {
     let time = |time: Option<&RecordTime>, otherwise: &str| {
         time.map_or_else(|| otherwise.to_owned(), ToString::to_string)
     };

@@ -90,7 +90,8 @@ impl Selection {
     }
 }
 
-fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
+/// A time as people write it: a span back from now, a time of day, a date, or both.
+pub(in crate::command) fn moment(text: &str, zone: &TimeZone, now: Timestamp) -> Option<Timestamp> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Some(moment);
     }

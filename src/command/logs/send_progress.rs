@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// The progress line.
-pub(super) struct SendProgress {
+pub(in crate::command) struct SendProgress {
     begun: Instant,
     shown: Option<Instant>,
 }
 
 impl SendProgress {
-    pub(super) fn new() -> Self {
+    pub(in crate::command) fn new() -> Self {
         Self {
             begun: Instant::now(),
             shown: None,
         }
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(in crate::command) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
     /// Updates the line. Without a total, the replay continues with new rows.
-    pub(super) fn show(&mut self, delivered: u64, failed: u64, total: Option<u64>) {
+    pub(in crate::command) fn show(&mut self, delivered: u64, failed: u64, total: Option<u64>) {
         let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= INTERVAL);
         if std::io::stderr().is_terminal() && is_due {
             self.shown = Some(Instant::now());
@@ -34,7 +34,7 @@ impl SendProgress {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::command) fn clear(&mut self) {
         if self.shown.take().is_some() {
             write!(std::io::stderr(), "\r\x1b[K").ok();
         }

@@ -10,16 +10,16 @@ use jiff::tz::TimeZone;
 use crate::clock::{Clock as _, SystemClock};
 use crate::command::Configuration;
 use crate::command::logs::selection::Selection;
-use crate::config;
+use crate::config::{self, Config};
 use crate::disk::RealDisk;
 use crate::journal::{Chain, Filter, Names, escaped};
 use crate::server::{Paths, RequestDetail};
 
 /// The endpoint log of the port of server.listen in logs.dir.
-pub(super) struct Source {
-    pub(super) names: Names,
-    pub(super) chain: Chain,
-    pub(super) zone: TimeZone,
+pub(in crate::command) struct Source {
+    pub(in crate::command) names: Names,
+    pub(in crate::command) chain: Chain,
+    pub(in crate::command) zone: TimeZone,
     /// A served path, for requests whose path is not logged.
     pub(super) first_path: String,
     /// How much of an accepted request is logged at present.
@@ -27,11 +27,16 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
+    pub(in crate::command) fn open(configuration: &Configuration) -> anyhow::Result<Self> {
         let config = configuration.load(&[])?;
         let Some(port) = config.listen.first().map(std::net::SocketAddr::port) else {
             bail!("server.listen names no port")
         };
+        Self::of(&config, port)
+    }
+
+    /// The endpoint log of a port.
+    pub(in crate::command) fn of(config: &Config, port: u16) -> anyhow::Result<Self> {
         let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         let names = Names {
             dir: config.log_dir.clone(),
@@ -58,7 +63,7 @@ impl Source {
     }
 
     /// Reports which files are not read, and why.
-    pub(super) fn report_left_out(&self) -> anyhow::Result<()> {
+    pub(in crate::command) fn report_left_out(&self) -> anyhow::Result<()> {
         let left_out = self.chain.left_out();
         for (path, why) in left_out.with_context(|| self.cannot_read())? {
             say(&format!("{}: left out: {why}", path.display()));
@@ -73,12 +78,12 @@ impl Source {
         name.to_string_lossy().into_owned()
     }
 
-    pub(super) fn cannot_read(&self) -> String {
+    pub(in crate::command) fn cannot_read(&self) -> String {
         format!("cannot read the logs in {}", self.names.dir.display())
     }
 }
 
 /// Prints a line for people on stderr; stdout has the data. A failure to print it is ignored.
-pub(super) fn say(line: &str) {
+pub(in crate::command) fn say(line: &str) {
     writeln!(std::io::stderr(), "{}", escaped(line.as_bytes())).ok();
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use tracing::warn;
 
+use crate::command::forward::replica;
 use crate::config::Config;
 use crate::disk::RealDisk;
 use crate::forward::{Destination, Forwarders, HttpSink, InvalidFile, NatsSink, Source};
@@ -35,9 +36,7 @@ pub(super) fn start(
         zone: zone.clone(),
         clock: endpoint.clock.clone(),
     };
-    // The name of this replica in what is sent.
-    let host = rustix::system::uname();
-    let replica = format!("{}:{port}", host.nodename().to_string_lossy());
+    let replica = replica(port);
     let mut forwarders = Forwarders::default();
     for settings in &config.forward {
         match &settings.destination {

@@ -1,0 +1,87 @@
+//! `forward check`: asks a destination whether it keeps what forwarding to it promises.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::command::check::{Finding, Findings};
+use crate::command::client::service::Output;
+use crate::command::forward::log::{ForwardedLog, LogArguments};
+use crate::config;
+use crate::forward::{self, Destination, Settings};
+use crate::journal::{Event, Follower, Horizon, Start};
+
+/// How much of the log is read to find the oldest record that waits, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Check a destination.
+///
+/// For a stream of NATS, connects to each server and to each of monitors, and examines versions
+/// (2.10.26 or later), replicas (three or more), subjects, discard policy, size limits, the
+/// duplicate window (at least the time for which the oldest notification has waited), and whether
+/// the servers sync a message before they acknowledge it. For an HTTP service, reads its files and
+/// looks its host name up, but sends nothing. May run beside serve, and changes nothing. Exits as
+/// mns-endpoint check does: with 78 if any finding is an error, otherwise with 0.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint forward check orders
+  mns-endpoint forward check orders --output json")]
+pub(super) struct Check {
+    /// The destination: NAME in [forward.NAME].
+    name: String,
+    #[command(flatten)]
+    log: LogArguments,
+    /// How the findings are printed.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+impl Check {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let log = self.log.open()?;
+        let settings = log.destination(&self.name)?;
+        let mut findings = Findings(Vec::new());
+        let key = |key: &str| format!("forward.{}.{key}", settings.name);
+        let lag = match lag(&log, settings) {
+            Ok(lag) => lag,
+            Err(error) => {
+                let text = format!("nothing is forwarded: {error:#}");
+                findings.0.push(Finding::error(key("cursor"), text));
+                Duration::ZERO
+            }
+        };
+        let seen = match &settings.destination {
+            Destination::Nats(options) => forward::examine(options, lag).await,
+            Destination::Http(options) => forward::examine_http(&settings.name, options).await,
+        };
+        let seen = seen
+            .into_iter()
+            .map(|seen| Finding::observed(&settings.name, seen));
+        findings.0.extend(seen);
+        findings.print(self.output, &log.config.origin)?;
+        Ok(findings.code())
+    }
+}
+
+/// For how long the oldest record behind the cursor has waited.
+fn lag(log: &ForwardedLog, settings: &Settings) -> anyhow::Result<Duration> {
+    let Some(progress) = log.cursor(settings).load()? else {
+        return Ok(Duration::ZERO);
+    };
+    let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
+    let start = Start::Saved(progress.saved);
+    let mut follower = Follower::new(log.chain(), Horizon::FileEnd, start).reading(READ_BYTES);
+    let polled = follower.poll().context("cannot read the log")?;
+    let oldest = polled.events.iter().find_map(|event| match event {
+        Event::Row { row, .. } => row.time()?.moments(&zone),
+        Event::Missed { .. } | Event::Damaged { .. } | Event::Continued { .. } => None,
+    });
+    let now = Timestamp::try_from(SystemClock.now()).unwrap_or_default();
+    Ok(oldest.map_or(Duration::ZERO, |(oldest, _)| {
+        Duration::try_from(now.duration_since(oldest)).unwrap_or_default()
+    }))
+}

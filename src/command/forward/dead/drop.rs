@@ -1,0 +1,100 @@
+//! `forward dead drop`: deletes dead letters.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::command::counted::counted;
+use crate::command::forward::dead::letters::{Letters, take_out};
+use crate::command::stdout::printer;
+use crate::forward::{DeadLetter, identity};
+
+/// Delete dead letters of a destination, for good.
+///
+/// Prints how many there are for each reason, and deletes those that are named or, with --all,
+/// every line, damaged ones too. Ends with 1 if an id is that of none or, without its first parts,
+/// of several.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint forward dead drop orders --all
+  mns-endpoint forward dead drop orders F6EA56633844DBFC-1-154BDFB8059-200000004")]
+pub(super) struct Drop {
+    #[command(flatten)]
+    letters: Letters,
+    /// Ids, as list prints them, or the ids of the messages alone.
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    ids: Vec<String>,
+    /// All of them.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Drop {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let file = self.letters.own_file()?;
+        let lines = file.lines()?;
+        let mut out = printer();
+        for (reason, count) in by_reason(&lines) {
+            writeln!(out, "{reason}: {}", counted(count, "dead letter"))?;
+        }
+        let gone = if self.all {
+            lines
+        } else {
+            let mut gone = Vec::new();
+            for id in &self.ids {
+                gone.extend(named(id, &lines)?);
+            }
+            gone
+        };
+        // Without this an empty file would be made to be locked.
+        let taken = match gone.is_empty() {
+            true => 0,
+            false => take_out(&file, &gone).await?,
+        };
+        let taken = u64::try_from(taken).unwrap_or(u64::MAX);
+        writeln!(out, "{} dropped", counted(taken, "dead letter"))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn by_reason(lines: &[Vec<u8>]) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for line in lines {
+        let letter = DeadLetter::of_line(line);
+        let reason = letter.map_or("damaged", |letter| letter.verdict.reason.key());
+        let count: &mut u64 = counts.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+/// The lines of one notification: it may have become a dead letter more than once.
+fn named(wanted: &str, lines: &[Vec<u8>]) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut found: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+    for line in lines {
+        let Some(letter) = DeadLetter::of_line(line) else {
+            continue;
+        };
+        let id = identity(&letter.outgoing);
+        let [_owner, _topic, _subscription, message_id] = letter.outgoing.key.parts();
+        if id == wanted || message_id == wanted.as_bytes() {
+            found.entry(id).or_default().push(line.clone());
+        }
+    }
+    let ids: Vec<String> = found.keys().cloned().collect();
+    match ids.len() {
+        0 => bail!("{wanted} is no dead letter: nothing was dropped"),
+        1 => Ok(found.into_values().flatten().collect()),
+        _ => bail!(
+            "{wanted} is the id of {}: nothing was dropped",
+            ids.join(" and ")
+        ),
+    }
+}

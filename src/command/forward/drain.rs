@@ -1,0 +1,154 @@
+//! `forward drain`: waits until what is in the log has been forwarded.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::time::{Instant, sleep};
+
+use crate::command::forward::log::{ForwardedLog, LogArguments};
+use crate::command::logs::{self, say};
+use crate::command::stdout::printer;
+use crate::forward::Settings;
+use crate::journal::{LogFiles, Position, escaped};
+
+/// How often it looks. `serve` saves a cursor once a second.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Wait until serve has forwarded what is in the log now.
+///
+/// What arrives after the command was started is not waited for. Reads the saved cursors and the
+/// length of the log, connects to nobody, and changes nothing, so it can be the preStop hook of a
+/// container. Ends with 0 when every cursor has passed the end that the log had, or with 1 after
+/// --timeout, at once if no serve runs or a cursor cannot be used, and prints how much is left.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint forward drain
+  mns-endpoint forward drain orders --timeout 5m")]
+pub(super) struct Drain {
+    /// The destination: NAME in [forward.NAME] [default: all].
+    name: Option<String>,
+    #[command(flatten)]
+    log: LogArguments,
+    /// How long to wait at most, as in 60s or 5m.
+    #[arg(long, value_name = "TIME", default_value = "60s",
+        value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// How far a destination is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Left {
+    /// So many bytes of the log are to be forwarded.
+    Bytes(u64),
+    /// It cannot be known: the place of the cursor is not in the log.
+    Unknown,
+    /// Nothing is forwarded to it, and why.
+    Never(String),
+}
+
+impl Drain {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let log = self.log.open()?;
+        let wanted = log.destinations(self.name.as_deref())?;
+        log.demand_files()?;
+        let chain = log.chain();
+        let mut end = logs::end(&chain).context("cannot read the log")?;
+        let deadline = Instant::now().checked_add(self.timeout);
+        let mut is_running = None;
+        loop {
+            // Somebody deleted or cut the file with the end: then the end is where it is now.
+            if let Some(place) = &end
+                && chain
+                    .file_name(place)
+                    .context("cannot read the log")?
+                    .is_none()
+            {
+                end = logs::end(&chain).context("cannot read the log")?;
+            }
+            let mut left = Vec::new();
+            for settings in &wanted {
+                left.push((
+                    settings.name.clone(),
+                    measure(&log, settings, end.as_ref())?,
+                ));
+            }
+            let may_go_on = |left: &Left| !matches!(left, Left::Never(_) | Left::Bytes(0));
+            let is_over = !left.iter().any(|(_, left)| may_go_on(left));
+            // Asked once, and only if the answer matters: a serve that starts at that moment would
+            // find its logs in use.
+            if !is_over && is_running.is_none() {
+                let in_use = LogFiles::is_in_use(&log.names);
+                is_running = Some(in_use.context("cannot look whether serve runs")?);
+            }
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_over || is_late || is_running == Some(false) {
+                if !is_over && is_running == Some(false) {
+                    say("no serve writes to this log, so nothing is forwarded");
+                }
+                return conclude(&left);
+            }
+            show(&left);
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// How many bytes before `end` a destination has not passed.
+fn measure(
+    log: &ForwardedLog,
+    settings: &Settings,
+    end: Option<&Position>,
+) -> anyhow::Result<Left> {
+    let progress = match log.cursor(settings).load() {
+        Ok(Some(progress)) => progress,
+        // serve makes it when it starts.
+        Ok(None) => return Ok(Left::Unknown),
+        Err(error) => return Ok(Left::Never(error.to_string())),
+    };
+    let Some(end) = end else {
+        return Ok(Left::Bytes(0));
+    };
+    let place = progress.saved.trail.first();
+    let bytes = log.chain().bytes_between(place, end);
+    Ok(match bytes.context("cannot read the log")? {
+        Some(bytes) => Left::Bytes(bytes),
+        None => Left::Unknown,
+    })
+}
+
+fn describe((name, left): &(String, Left)) -> String {
+    match left {
+        Left::Bytes(0) => format!("{name}: forwarded"),
+        Left::Bytes(bytes) => format!("{name}: {bytes} bytes of the log are not forwarded yet"),
+        Left::Unknown => format!("{name}: has no place in the log yet"),
+        Left::Never(why) => format!("{name}: nothing is forwarded: {why}"),
+    }
+}
+
+fn show(left: &[(String, Left)]) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let all: Vec<String> = left.iter().map(describe).collect();
+        // Whether somebody sees it does not matter.
+        write!(stderr, "\r\x1b[K  {}", all.join("; ")).ok();
+    }
+}
+
+fn conclude(left: &[(String, Left)]) -> anyhow::Result<ExitCode> {
+    if std::io::stderr().is_terminal() {
+        write!(std::io::stderr(), "\r\x1b[K").ok();
+    }
+    let mut is_done = true;
+    for one in left {
+        is_done &= one.1 == Left::Bytes(0);
+        writeln!(printer(), "{}", escaped(describe(one).as_bytes()))?;
+    }
+    Ok(if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,158 @@
+//! The endpoint log whose notifications are forwarded, and what each destination has beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+
+use crate::command::Configuration;
+use crate::config::Config;
+use crate::disk::RealDisk;
+use crate::forward::{CursorFile, DeadLetters, Progress, Settings};
+use crate::journal::{self, Chain, FileOptions, Horizon, LogFiles, Names, OpenError, Position};
+
+/// Which log.
+#[derive(Debug, Clone, Args)]
+pub(super) struct LogArguments {
+    #[command(flatten)]
+    configuration: Configuration,
+    /// The port in the names of the logs [default: that of server.listen].
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+/// The log of one port, under a configuration.
+pub(super) struct ForwardedLog {
+    pub(super) config: Config,
+    pub(super) names: Names,
+}
+
+impl LogArguments {
+    pub(super) fn open(&self) -> anyhow::Result<ForwardedLog> {
+        let config = self.configuration.load(&[])?;
+        let listen = config.listen.first().map(std::net::SocketAddr::port);
+        let Some(port) = self.port.or(listen) else {
+            bail!("server.listen names no port")
+        };
+        let names = Names {
+            dir: config.log_dir.clone(),
+            port,
+        };
+        Ok(ForwardedLog { config, names })
+    }
+}
+
+impl ForwardedLog {
+    /// The destination of a name, or all of them.
+    pub(super) fn destinations(&self, name: Option<&str>) -> anyhow::Result<Vec<&Settings>> {
+        let all = self.config.forward.iter();
+        let is_wanted = |settings: &&Settings| name.is_none_or(|name| name == settings.name);
+        let wanted: Vec<&Settings> = all.filter(is_wanted).collect();
+        if wanted.is_empty() {
+            let name = name.unwrap_or("NAME");
+            bail!("the configuration has no table [forward.{name}]");
+        }
+        Ok(wanted)
+    }
+
+    /// The destination of a name.
+    pub(super) fn destination(&self, name: &str) -> anyhow::Result<&Settings> {
+        let wanted = self.destinations(Some(name))?;
+        wanted.first().copied().context("no destination was found")
+    }
+
+    /// Fails if there is no log of this port: a command on files makes none.
+    pub(super) fn demand_files(&self) -> anyhow::Result<()> {
+        let (dir, port) = (self.names.dir.display(), self.names.port);
+        let found = Names::ports(&RealDisk, &self.names.dir).with_context(|| {
+            format!("cannot read {dir}: name the directory of the logs with --log-dir")
+        })?;
+        if found.contains(&port) {
+            return Ok(());
+        }
+        let found: Vec<String> = found.iter().map(u16::to_string).collect();
+        match found.is_empty() {
+            true => bail!("no logs are in {dir}: name the directory of the logs with --log-dir"),
+            false => bail!(
+                "no logs of port {port} are in {dir}, but of {}: name one with --port",
+                found.join(", ")
+            ),
+        }
+    }
+
+    /// Takes the log from every other process, and completes it from the commit log as a start
+    /// does. It is free again when the result is dropped.
+    pub(super) fn lock(&self) -> anyhow::Result<LogFiles> {
+        let (dir, port) = (&self.names.dir, self.names.port);
+        let options = || FileOptions {
+            dir: dir.clone(),
+            port,
+            mode: self.config.log_mode,
+        };
+        options().demand_files()?;
+        let open = || {
+            LogFiles::open(options()).map_err(|error| match error {
+                OpenError::Locked { .. } => anyhow!(
+                    "serve writes to the logs of port {port}, and moves this cursor itself: stop \
+                     it, run this again, and start it; MNS sends again what comes meanwhile"
+                ),
+                error => error.into(),
+            })
+        };
+        let repaired = journal::repair(open()?);
+        repaired.with_context(|| format!("cannot complete the logs of port {port}"))?;
+        open()
+    }
+
+    pub(super) fn chain(&self) -> Chain {
+        let numbering = self.config.journal.numbering();
+        Chain::new(Arc::new(RealDisk), self.names.clone(), numbering)
+    }
+
+    pub(super) fn cursor(&self, settings: &Settings) -> CursorFile {
+        let destination = settings.destination.identity();
+        let mode = self.config.log_mode;
+        CursorFile::new(
+            Arc::new(RealDisk),
+            &self.names,
+            &settings.name,
+            destination,
+            mode,
+        )
+    }
+
+    pub(super) fn dead_letters(&self, settings: &Settings) -> DeadLetters {
+        let path = self.names.dead_letters(&settings.name);
+        let bytes_max = settings.dead_letters_bytes_max;
+        DeadLetters::new(Arc::new(RealDisk), path, self.config.log_mode, bytes_max)
+    }
+}
+
+/// How many bytes of a log are behind a cursor; `None` if its place is not in the log.
+pub(super) fn bytes_behind(chain: &Chain, progress: &Progress) -> std::io::Result<Option<u64>> {
+    match progress.saved.trail.first() {
+        Some(place) => chain.bytes_after(place, &Horizon::FileEnd),
+        // It has passed nothing yet.
+        None => chain.bytes(&Horizon::FileEnd).map(Some),
+    }
+}
+
+/// A place as a person reads it: a file and an offset, as `--to` and `--from` take them.
+pub(super) fn place_text(chain: &Chain, place: &Position) -> String {
+    match chain.file_name(place) {
+        Ok(Some(name)) => format!("{name}:{}", place.offset()),
+        Ok(None) | Err(_) => format!("byte {} of a file that is gone", place.offset()),
+    }
+}
+
+/// The name of a file of the log, whatever directory is before it, and the offset behind it.
+pub(super) fn file_and_offset(text: &str) -> Option<(String, Option<u64>)> {
+    let name = Path::new(text).file_name()?.to_str()?;
+    let (file, offset) = match name.split_once(':') {
+        Some((file, offset)) => (file, Some(offset.parse().ok()?)),
+        None => (name, None),
+    };
+    let is_log = file.starts_with("endpoint_log.");
+    is_log.then(|| (file.to_owned(), offset))
+}

@@ -1,0 +1,256 @@
+//! `forward replay`: sends what is in the log files to a destination again.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::command::forward::log::{LogArguments, file_and_offset, place_text};
+use crate::command::forward::sending::{Outcome, Sending, until_told_twice};
+use crate::command::forward::sink;
+use crate::command::logs::{SendProgress, Source, count, missed, moment, say};
+use crate::forward::{Outgoing, Settings};
+use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Saved, Start};
+
+/// Send what is in the log files to a destination again.
+///
+/// Sends what was accepted or recovered and is in the endpoint log or a rotated file, up to the end
+/// that the log has now, and only topics that the destination selects. The cursor stays where it
+/// is, so this may run beside serve. The destination drops what it has by the id; with --again each
+/// gets a new id and is stored once more. Mns-Sequence is 0. Ends with 1 if anything was not
+/// delivered, and prints where to go on.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mns-endpoint forward replay orders --from 2h
+  mns-endpoint forward replay orders --from 18:40 --until 18:50 --again
+  mns-endpoint forward replay orders --from endpoint_log.8080.3")]
+pub(super) struct Replay {
+    /// The destination: NAME in [forward.NAME].
+    name: String,
+    #[command(flatten)]
+    log: LogArguments,
+    /// Not before: a span back from now (15m, 3d), a time of today (18:40), 2026-11-24,
+    /// '2026-11-24 18:40', RFC 3339, or a file of the log with the byte at which a record begins.
+    #[arg(long, value_name = "TIME|FILE[:OFFSET]")]
+    from: String,
+    /// Before this time, in the same forms [default: now].
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Give each a new id (/rN at the end), so that the destination does not drop it as a repeat.
+    #[arg(long)]
+    again: bool,
+    /// For how long one that is not acknowledged is sent again before the run ends, as in 30s.
+    #[arg(long, value_name = "TIME", default_value = "30s",
+        value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// What is sent, and how far it is.
+struct Run<'a> {
+    source: &'a Source,
+    filter: Filter,
+    again: Option<u64>,
+    stop: CancellationToken,
+    sending: Sending<u64>,
+    /// Where those begin that were not delivered, by their number.
+    open: BTreeMap<u64, Position>,
+    /// Rows that were read and are asked for.
+    read: u64,
+    total: u64,
+    is_whole: bool,
+    is_away: bool,
+    progress: SendProgress,
+}
+
+impl Replay {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let log = self.log.open()?;
+        let settings = log.destination(&self.name)?;
+        log.demand_files()?;
+        let source = Source::of(&log.config, log.names.port)?;
+        source.report_left_out()?;
+        let now = Timestamp::try_from(SystemClock.now()).unwrap_or_default();
+        let (filter, after) = self.selection(settings, &source, now)?;
+        let counted = count(&source, &filter, after)?;
+        let name = &settings.name;
+        say(&match counted.time {
+            Some(time) => format!("Replaying {} from {time} to {name}", counted.count),
+            None => format!("Nothing to replay to {name}"),
+        });
+        let Some(begin) = counted.begin.filter(|_| counted.count > 0) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let stop = CancellationToken::new();
+        let sink = sink::start(settings, &sink::replica(log.names.port))?;
+        let mut run = Run {
+            source: &source,
+            filter,
+            // Another number for each run: an id that was given before would be dropped again.
+            again: self.again.then(|| now.as_second().unsigned_abs()),
+            stop: stop.clone(),
+            sending: Sending::new(sink, settings, self.timeout, stop.clone()),
+            open: BTreeMap::new(),
+            read: 0,
+            total: counted.count,
+            is_whole: true,
+            is_away: false,
+            progress: SendProgress::new(),
+        };
+        let outcome = until_told_twice(&stop, run.send_all(begin)).await;
+        run.progress.clear();
+        outcome?;
+        run.conclude().await
+    }
+
+    fn selection(
+        &self,
+        settings: &Settings,
+        source: &Source,
+        now: Timestamp,
+    ) -> anyhow::Result<(Filter, Option<Position>)> {
+        let time = |flag: &str, text: &str| {
+            moment(text, &source.zone, now).with_context(|| {
+                format!(
+                    "{flag} {text}: write a span as in 15m or 3d, a time as in 18:40, 2026-11-24 \
+                     or '2026-11-24 18:40', or RFC 3339"
+                )
+            })
+        };
+        let (since, after) = match file_and_offset(&self.from) {
+            Some((file, offset)) => {
+                let place = source.chain.place(&file, offset.unwrap_or_default())?;
+                (None, Some(place))
+            }
+            None => (Some(time("--from", &self.from)?), None),
+        };
+        let until = self.until.as_deref().map(|text| time("--until", text));
+        let filter = Filter {
+            topics: settings.topics.clone(),
+            outcomes: vec![
+                journal::Outcome::Accepted,
+                journal::Outcome::Remark,
+                journal::Outcome::Recovered,
+            ],
+            since,
+            until: until.transpose()?,
+            zone: Some(source.zone.clone()),
+            ..Filter::default()
+        };
+        Ok((filter, after))
+    }
+}
+
+impl Run<'_> {
+    async fn send_all(&mut self, begin: Position) -> anyhow::Result<()> {
+        let start = Start::Saved(Saved {
+            trail: vec![begin],
+            ..Saved::default()
+        });
+        let chain = self.source.chain.clone();
+        let mut follower = Follower::new(chain, Horizon::FileEnd, start);
+        let mut is_at_end = false;
+        while !is_at_end && self.goes_on() {
+            let polled = follower.poll();
+            let polled = polled.with_context(|| self.source.cannot_read())?;
+            is_at_end = polled.is_at_end;
+            for event in polled.events {
+                match event {
+                    Event::Row { row, .. } if self.filter.matches(&row) && self.goes_on() => {
+                        self.send(*row).await?;
+                    }
+                    Event::Missed { after, before } => {
+                        self.is_whole = false;
+                        self.progress.clear();
+                        say(&missed(after.as_ref(), before.as_ref()));
+                    }
+                    Event::Row { .. } | Event::Damaged { .. } | Event::Continued { .. } => {}
+                }
+            }
+        }
+        while self.settle().await? {}
+        Ok(())
+    }
+
+    fn goes_on(&self) -> bool {
+        self.read < self.total && !self.is_away && !self.stop.is_cancelled()
+    }
+
+    async fn send(&mut self, row: Row) -> anyhow::Result<()> {
+        let (number, position) = (self.read, row.position);
+        self.read = self.read.saturating_add(1);
+        let Some(mut outgoing) = Outgoing::of(row, &self.source.zone) else {
+            return Ok(());
+        };
+        outgoing.again = self.again;
+        self.open.insert(number, position);
+        while !self.sending.has_room(&outgoing) {
+            self.settle().await?;
+        }
+        self.sending.send(number, outgoing);
+        Ok(())
+    }
+
+    /// Waits for one that is in flight. Returns whether there was one.
+    async fn settle(&mut self) -> anyhow::Result<bool> {
+        let Some((number, outcome)) = self.sending.settled().await? else {
+            return Ok(false);
+        };
+        let failure = match outcome {
+            Outcome::Delivered(_) => {
+                self.open.remove(&number);
+                let tally = self.sending.tally;
+                let total = Some(self.total);
+                self.progress.show(tally.delivered(), tally.failed, total);
+                return Ok(true);
+            }
+            Outcome::Refused(failure) => failure,
+            // The others would only wait as long.
+            Outcome::Away(failure) if !self.is_away => {
+                self.is_away = true;
+                self.stop.cancel();
+                failure
+            }
+            Outcome::Away(_) | Outcome::Stopped => return Ok(true),
+        };
+        self.progress.clear();
+        let place = self.open.get(&number);
+        let place = place.map_or_else(String::new, |place| self.place(place));
+        let (reason, detail) = (failure.reason().key(), failure.detail());
+        say(&format!("{place} was not delivered: {reason}: {detail}"));
+        Ok(true)
+    }
+
+    fn place(&self, place: &Position) -> String {
+        place_text(&self.source.chain, place)
+    }
+
+    async fn conclude(self) -> anyhow::Result<ExitCode> {
+        let tally = self.sending.tally;
+        let seconds = self.progress.elapsed().as_secs_f64();
+        let left = self.total.saturating_sub(tally.delivered());
+        say(&format!(
+            "Replayed {} in {seconds:.1} s: {} stored, {} duplicates, {left} not delivered",
+            tally.delivered(),
+            tally.stored,
+            tally.duplicates
+        ));
+        if tally.duplicates > 0 && self.again.is_none() {
+            say("The destination had the duplicates already: --again has them stored once more");
+        }
+        if let Some(place) = self.open.values().next() {
+            say(&format!("Go on with --from {}", self.place(place)));
+        }
+        let is_good = left == 0 && self.is_whole;
+        self.sending.close().await;
+        Ok(if is_good {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
