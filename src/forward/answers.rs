@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::forward::Delivered;
 use crate::journal::NotificationKey;
+use crate::meter::DurationHistogram;
 
 /// Proof that a 201 may be given as far as destinations go: the one that it waits for has
 /// acknowledged the notification, or it waits for none.
@@ -61,6 +62,8 @@ impl Forwarded {
 #[derive(Debug, Default)]
 pub struct Answers {
     waiting: Mutex<HashMap<NotificationKey, Vec<Sender>>>,
+    /// How long pushes that were acknowledged in time waited for that.
+    waits: DurationHistogram,
 }
 
 type Sender = oneshot::Sender<Result<Forwarded, NotForwarded>>;
@@ -95,6 +98,13 @@ impl Answers {
         self.answer(key, || Err(NotForwarded::DeadLetter));
     }
 
+    /// How long pushes waited between the commit of their entry and the acknowledgement. Those that
+    /// got none in time are not in it: they are counted as refusals.
+    #[must_use]
+    pub fn waits(&self) -> &DurationHistogram {
+        &self.waits
+    }
+
     /// How many pushes wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -120,8 +130,9 @@ impl Waiting<'_> {
     /// # Errors
     /// [`NotForwarded`]
     pub async fn forwarded(mut self, deadline: Instant) -> Result<Forwarded, NotForwarded> {
+        let begun = Instant::now();
         match timeout_at(deadline, &mut self.answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => answer.inspect(|_| self.answers.waits.observe(begun.elapsed())),
             Ok(Err(_)) | Err(_) => Err(NotForwarded::Late),
         }
     }
@@ -177,6 +188,9 @@ mod tests {
             NotForwarded::Late
         );
         assert_eq!(answers.waiting(), 0);
+        // Of the two that were acknowledged, and none of those that were not.
+        let waits = answers.waits().counted();
+        assert_eq!(waits.buckets.iter().map(|(_, count)| count).sum::<u64>(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::error;
 
+use crate::forward::answers::Answers;
 use crate::forward::forwarder::{Forwarder, Gateway, StartError};
 use crate::forward::gate::Gate;
 use crate::forward::handover::Handover;
@@ -36,6 +37,8 @@ pub struct Vitals {
     pub meters: Arc<Meters>,
     /// Why it could not start.
     pub not_started: Option<Arc<StartError>>,
+    /// The pushes that wait for it, if they do.
+    pub answers: Option<Arc<Answers>>,
 }
 
 impl Vitals {
@@ -72,7 +75,7 @@ impl Forwarders {
         let gateway = Gateway {
             gate: gate.clone(),
             hold: hold(),
-            answers,
+            answers: answers.clone(),
         };
         let (meters, not_started) = match Forwarder::start(source, settings, sink, gateway) {
             Ok(forwarder) => {
@@ -93,6 +96,7 @@ impl Forwarders {
             gate,
             meters,
             not_started,
+            answers,
         });
     }
 

@@ -29,6 +29,18 @@ pub(super) fn write(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result 
         all.iter()
             .map(|vitals| ([(TO, vitals.name())], &vitals.meters.ack)),
     )?;
+    let waits = all.iter().filter_map(|vitals| {
+        let answers = vitals.answers.as_ref()?;
+        Some(([(TO, vitals.name.as_str())], answers.waits()))
+    });
+    let waits: Vec<_> = waits.collect();
+    if !waits.is_empty() {
+        families.durations_each(
+            "forward_wait_seconds",
+            "How long an accepted push waited, after its commit, for the acknowledgement",
+            waits,
+        )?;
+    }
     families.gauges(
         "forward_last_delivery_timestamp_seconds",
         "When the destination acknowledged last, in Unix time; 0 for never",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mns_endpoint::forward;
 use mns_endpoint::server::Reason;
 use regex::Regex;
 use serde_json::Value;
@@ -47,6 +48,9 @@ pub fn scrape() -> String {
         options
             .set("server.tls.certificate", &file("server.pem"))
             .set("server.tls.private_key", &file("server.key"))
+            .set("forward.orders.to", "nats")
+            .set("forward.orders.servers", "nats://127.0.0.1:1")
+            .set("forward.orders.ack", "forward")
     });
     [admin, tls_admin]
         .map(|admin| get(admin, "/metrics", "").body)
@@ -99,7 +103,8 @@ fn strangers(text: &str, scrape: &str) -> Vec<String> {
 
 fn is_reason(pattern: &str) -> bool {
     let pattern = Regex::new(&format!("^(?:{pattern})$")).unwrap();
-    Reason::iter().any(|reason| pattern.is_match(reason.key()))
+    let of_forwarding = forward::Reason::iter().any(|reason| pattern.is_match(reason.key()));
+    of_forwarding || Reason::iter().any(|reason| pattern.is_match(reason.key()))
 }
 
 /// The expressions of the dashboard, as Prometheus gets them.
