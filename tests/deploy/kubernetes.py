@@ -225,7 +225,14 @@ class Release:
         seconds = {"drain_delay": "0s", "drain": "8s"} | self.config["server"]
         needed = sum(int(seconds[key].removesuffix("s")) for key in ("drain_delay", "drain")) + 2
         hook = container.get("lifecycle", {}).get("preStop", {})
-        self.demand(not hook, workload, "stops by a hook, and serve stops at SIGTERM")
+        command = hook.get("exec", {}).get("command", [])
+        self.demand(
+            ("forward" in self.config) == ("drain" in command),
+            workload,
+            "forward drain before a stop does not go with whether it forwards",
+        )
+        if command:
+            needed += int(command[-1].removesuffix("s"))
         grace = pod["terminationGracePeriodSeconds"]
         self.demand(grace >= needed, workload, f"has {grace} s to stop and may need {needed} s")
 

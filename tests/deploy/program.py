@@ -59,6 +59,8 @@ class Pod:
         values = {name: self.placed(value) for name, value in (image | own).items()}
         self.environment = environment(values)
         self.config = self.dir / "etc/mns-endpoint/endpoint.toml"
+        hook = container.get("lifecycle", {}).get("preStop", {})
+        self.hook = hook.get("exec", {}).get("command", [])
 
     def placed(self, text):
         """The text with the paths of the pod as they are here."""
@@ -104,7 +106,18 @@ def check_findings(program, release):
         texts = [f"check: {error['key']}: {error['text']}" for error in errors]
         if ended.returncode not in (0, 78) or (ended.returncode == 78) != bool(errors):
             texts.append(f"check ended with {ended.returncode}: {ended.stdout}{ended.stderr}")
-        return texts
+        return texts + hook_findings(program, pod)
+
+
+def hook_findings(program, pod):
+    """Whether the program knows the command before a stop. There are no logs, so it fails with 1."""
+    if not pod.hook:
+        return []
+    arguments = [*pod.hook[1:], "--config", pod.config]
+    ended = run(program, arguments, cwd=pod.dir, env=pod.environment)
+    if ended.returncode == 1:
+        return []
+    return [f"preStop ended with {ended.returncode}: {ended.stdout}{ended.stderr}"]
 
 
 @contextlib.contextmanager

@@ -74,12 +74,9 @@ TEMPLATES = [
     Mistake(HELM_TEST, "Host: localhost", "Host: a.example.com", "helm test: ended with"),
     Mistake(f"{CHART}/templates/_helpers.tpl", "\ntoken_file", "\ntoken_fle", "token_fle"),
     Mistake(
-        WORKLOAD,
-        "          startupProbe:",
-        "          lifecycle: {preStop: {exec: {command: [/mns-endpoint, stop]}}}\n"
-        "          startupProbe:",
-        "stops by a hook",
+        WORKLOAD, "if $forwards }}\n          life", "if true }}\n          life", "forward drain"
     ),
+    Mistake(WORKLOAD, "drain, --timeout", "drain, --timout", "preStop ended with 2"),
     Mistake(f"{CHART}/values.schema.json", "low_water", "low_watr", "lacks config.logs.low_water"),
     Mistake(
         "docs/operations.md", "--set-string 'config", "--set 'config", "got number, want string"
