@@ -31,7 +31,7 @@ pub(super) fn write(families: &mut Families<'_>, all: &[Vitals]) -> fmt::Result 
     )?;
     let waits = all.iter().filter_map(|vitals| {
         let answers = vitals.answers.as_ref()?;
-        Some(([(TO, vitals.name.as_str())], answers.waits()))
+        Some(([(TO, vitals.name())], answers.waits()))
     });
     let waits: Vec<_> = waits.collect();
     if !waits.is_empty() {

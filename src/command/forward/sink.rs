@@ -9,8 +9,8 @@ use crate::forward::{
 
 /// A destination of either kind.
 pub(super) enum AnySink {
-    Nats(NatsSink),
-    Http(HttpSink),
+    Nats(Box<NatsSink>),
+    Http(Box<HttpSink>),
 }
 
 /// Makes the sink of a destination, which connects in the background. `replica` is the name of this
@@ -20,10 +20,12 @@ pub(super) enum AnySink {
 /// A file that the destination names cannot be used.
 pub(super) fn start(settings: &Settings, replica: &str) -> Result<AnySink, InvalidFile> {
     Ok(match &settings.destination {
-        Destination::Nats(options) => AnySink::Nats(NatsSink::start(settings, options, replica)),
+        Destination::Nats(options) => {
+            AnySink::Nats(Box::new(NatsSink::start(settings, options, replica)))
+        }
         Destination::Http(options) => {
             let clock = Arc::new(SystemClock);
-            AnySink::Http(HttpSink::new(settings, options, replica, clock)?)
+            AnySink::Http(Box::new(HttpSink::new(settings, options, replica, clock)?))
         }
     })
 }
