@@ -19,7 +19,7 @@ use crate::command::stdout::printer;
 use crate::disk::{RealDisk, regular};
 use crate::journal::{self, Duplicates, Log, LogFiles, Names, Uncovered};
 
-/// Check that every record of the logs is complete and in order, and report what crashes cut off.
+/// Check that every record is complete and in order, and report what crashes cut off.
 ///
 /// Reads both logs of the port of server.listen in logs.dir, rotated files first; changes nothing
 /// and may run beside serve. Exits with 1 if something is wrong. There are no checksums. Finds what
