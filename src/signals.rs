@@ -69,7 +69,7 @@ impl Signals {
         loop {
             match self.asked().await {
                 Asked::Stop(signal) => return signal,
-                Asked::Reload => warn!("SIGHUP: nothing is read again now"),
+                Asked::Reload => warn!("Ignored SIGHUP: no configuration is reloaded now"),
             }
         }
     }

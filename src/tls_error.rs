@@ -32,7 +32,8 @@ pub(crate) fn with_peer(
             )
         }
         rustls::Error::AlertReceived(alert) => {
-            format!("{peer} refused the handshake with the alert {alert:?}")
+            let alert = in_words(&format!("{alert:?}"));
+            format!("{peer} refused the handshake with this alert: {alert}")
         }
         rustls::Error::PeerIncompatible(_) => {
             format!(
@@ -50,8 +51,7 @@ pub(crate) fn of_pair(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             "the private key is not the key of the first certificate in the file. Name the files \
-             that were made together, \
-             and put the server's certificate before those of its CAs"
+             that were created together, and put the server's certificate before those of its CAs"
                 .to_owned()
         }
         rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => {
@@ -63,9 +63,8 @@ pub(crate) fn of_pair(error: &rustls::Error) -> String {
             format!("the certificate {OLD_VERSION}")
         }
         rustls::Error::General(_) => {
-            "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits, \
-             ECDSA (P-256, P-384, P-521) \
-             and Ed25519 are possible"
+            "the private key is of a kind that TLS does not support here: use RSA of 2048 to 8192 \
+             bits, ECDSA (P-256, P-384, P-521) or Ed25519"
                 .to_owned()
         }
         other => other.to_string(),
@@ -78,10 +77,9 @@ const OLD_VERSION: &str =
 /// The continuation of "the certificate".
 fn refused(error: &CertificateError, trust_it: &str) -> String {
     match error {
-        CertificateError::UnknownIssuer => format!(
-            "was issued by nobody who is trusted here: \
-            {trust_it}"
-        ),
+        CertificateError::UnknownIssuer => {
+            format!("was issued by a CA that is not trusted here: {trust_it}")
+        }
         CertificateError::BadSignature => {
             format!(
                 "was not signed by the trusted CA of that name, which has another key: \
@@ -99,9 +97,7 @@ fn refused(error: &CertificateError, trust_it: &str) -> String {
                 date(*not_before)
             )
         }
-        CertificateError::NotValidForName => "is for other names than that: use one of \
-            these"
-            .to_owned(),
+        CertificateError::NotValidForName => "is for other names: use one of these".to_owned(),
         CertificateError::NotValidForNameContext {
             expected,
             presented,
@@ -127,16 +123,35 @@ fn refused(error: &CertificateError, trust_it: &str) -> String {
             "is not for servers: make one with the extended key usage serverAuth".to_owned()
         }
         CertificateError::Other(error) if is(error, "CaUsedAsEndEntity") => {
-            "is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with \
-             CA:FALSE, as openssl does \
-             with -addext basicConstraints=critical,CA:FALSE"
+            "is that of a CA (basicConstraints CA:TRUE), which a server must not present: create \
+             one with CA:FALSE, as openssl does with -addext basicConstraints=critical,CA:FALSE"
                 .to_owned()
         }
         CertificateError::Other(error) if is(error, "UnsupportedCertVersion") => {
             OLD_VERSION.to_owned()
         }
-        other => format!("cannot be used: {other}"),
+        CertificateError::BadEncoding => "is damaged".to_owned(),
+        CertificateError::UnhandledCriticalExtension => {
+            "has a critical extension that this program does not know".to_owned()
+        }
+        other => format!("cannot be used: {}", in_words(&other.to_string())),
     }
+}
+
+/// Splits the name of a variant, which the TLS library prints for errors without a text:
+/// `HandshakeFailure` becomes `handshake failure`. Leaves other texts as they are.
+fn in_words(text: &str) -> String {
+    if !text.chars().all(char::is_alphanumeric) {
+        return text.to_owned();
+    }
+    let mut words = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 /// Whether an error is this variant of the verifier's own enum, which the TLS library passes on
@@ -193,8 +208,8 @@ mod tests {
         };
         for error in [wrapped(), io::Error::other(wrapped())] {
             let text = with_peer(&error, "a.example:443", "trust it");
-            let expected = "the certificate of a.example:443 was issued by nobody who is trusted \
-                here: trust it";
+            let expected = "the certificate of a.example:443 was issued by a CA that is not \
+                trusted here: trust it";
             assert_eq!(text.as_deref(), Some(expected));
         }
         assert_eq!(with_peer(&io::Error::other("else"), "a", "b"), None);

@@ -58,13 +58,13 @@ impl Admin {
         if !self.access.knows_host(&request.headers) {
             return text(
                 StatusCode::MISDIRECTED_REQUEST,
-                "This name is not one of admin.hosts\n",
+                "The name in Host is not one of admin.hosts\n",
             );
         }
         if !is_of_no_other_site(&request.headers) {
             return text(
                 StatusCode::FORBIDDEN,
-                "A page of another site may not ask\n",
+                "Requests from pages of other sites are refused\n",
             );
         }
         let Some(route) = Route::of(request.uri.path()) else {

@@ -15,7 +15,7 @@ pub struct Base {
 /// Not an address of the API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no endpoint of the API: write http://ACCOUNT.mns.REGION.aliyuncs.com, or \
+    "{0:?} is not an endpoint of the API: write http://ACCOUNT.mns.REGION.aliyuncs.com, or \
      http://127.0.0.1:9000"
 )]
 pub struct BaseError(String);

@@ -18,7 +18,9 @@ pub enum ClientError {
         error: ApiError,
     },
     /// An answer without an error document, as from a proxy.
-    #[error("the answer was {0}, without a word of MNS: is this the endpoint of the API?")]
+    #[error(
+        "the answer was {0}, without an error document of MNS: is this the endpoint of the API?"
+    )]
     Foreign(u16),
     /// No connection, no TLS, or a timeout.
     #[error("{base} cannot be reached: {why}")]
@@ -38,10 +40,10 @@ pub enum ClientError {
     #[error("the answer cannot be read")]
     Malformed(#[from] MalformedDocument),
     /// The answer lacks an element, or has an invalid value.
-    #[error("the answer is not what was asked for")]
+    #[error("the answer does not have the requested content")]
     Unexpected(#[from] UnexpectedDocument),
     /// A name or a message that cannot be put into a request.
-    #[error("the request cannot be made")]
+    #[error("the request cannot be built")]
     Request(#[from] http::Error),
     /// The TLS library cannot be used.
     #[error("cannot prepare TLS")]
@@ -62,7 +64,7 @@ impl ClientError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndlessList {
     /// A page names a marker that an earlier one named.
-    #[error("the marker {0:?} came a second time")]
+    #[error("the marker {0:?} was repeated")]
     SameMarker(String),
     /// There are too many pages.
     #[error("it has more than {PAGES_MAX} pages")]
@@ -71,6 +73,6 @@ pub enum EndlessList {
     #[error("its names have more than {NAMES_BYTES_MAX} bytes")]
     TooManyNames,
     /// The pages take too long.
-    #[error("its pages did not come within {LIST_TIMEOUT:?}")]
+    #[error("its pages did not arrive within {LIST_TIMEOUT:?}")]
     TooLong,
 }

@@ -12,13 +12,13 @@ const HEADERS_MAX: usize = 256;
 pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<(Request<Bytes>, &[u8])> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
-    let status = parsed
-        .parse(bytes)
-        .context("it must begin as in POST /notifications HTTP/1.1, a header a line");
+    let status = parsed.parse(bytes).context(
+        "it must begin like POST /notifications HTTP/1.1, followed by one header per line",
+    );
     let head_bytes = match status? {
         httparse::Status::Complete(length) => length,
         httparse::Status::Partial => {
-            bail!("the head has no end: an empty line must stand between head and body")
+            bail!("an empty line is missing between head and body")
         }
     };
     let mut request = Request::builder()
@@ -45,7 +45,7 @@ pub(crate) fn read(bytes: &[u8]) -> anyhow::Result<(Request<Bytes>, &[u8])> {
     let length = announced.unwrap_or(rest.len());
     let Some((body, behind)) = rest.split_at_checked(length) else {
         bail!(
-            "the body has {} bytes, but Content-Length says {length}: the capture was cut",
+            "the body has {} bytes, but Content-Length says {length}: the capture was truncated",
             rest.len()
         )
     };
@@ -80,12 +80,12 @@ mod tests {
     #[test]
     fn an_incomplete_request_is_reported() {
         let cut = read(b"POST / HTTP/1.1\r\nContent-length: 5\r\n\r\nhell").unwrap_err();
-        assert!(cut.to_string().contains("the capture was cut"));
+        assert!(cut.to_string().contains("the capture was truncated"));
         assert!(
             read(b"POST / HTTP/1.1\r\nHost: a")
                 .unwrap_err()
                 .to_string()
-                .contains("no end")
+                .contains("empty line is missing")
         );
         let chunked =
             read(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").unwrap_err();

@@ -89,7 +89,7 @@ fn add(configuration: &Configuration, url: &str, file: &Path) -> anyhow::Result<
     let path = kept.context("signing.certificate_dir")?;
     writeln!(
         out,
-        "Kept a certificate of {} bits for {address} in {}",
+        "Cached a certificate of {} bits for {address} in {}",
         certificate.key_bits(),
         shown(&path)
     )?;
@@ -123,7 +123,7 @@ fn list(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     if kept.is_empty() {
         writeln!(
             out,
-            "No certificates are kept in {}",
+            "No certificates are cached in {}",
             shown(&config.certificate_dir)
         )?;
     }

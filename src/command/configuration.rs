@@ -101,8 +101,8 @@ impl Configuration {
         let mut config = self.load(trust)?;
         if let Some(missing) = config.reveal_made_path()? {
             bail!(
-                "server.secret_path_file: {} is made by the first serve, and without it no path is \
-                 served",
+                "server.secret_path_file: {} is created by the first serve; until then no path is \
+                    served",
                 missing.display()
             );
         }

@@ -101,7 +101,7 @@ pub(super) struct EmulatorCommand {
 
 impl EmulatorCommand {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let mut signals = Signals::install().context("cannot listen to signals")?;
+        let mut signals = Signals::install().context("cannot handle signals")?;
         let _telemetry =
             telemetry::start(Format::Text, None).context("cannot start the diagnostic log")?;
         let listener = net::bind(self.listen).with_context(|| {
@@ -111,10 +111,7 @@ impl EmulatorCommand {
         let base = match &self.public_url {
             Some(base) => base.to_string(),
             None if bound.ip().is_unspecified() => {
-                bail!(
-                    "{bound} is no address that an endpoint could fetch a certificate from: add \
-                     --public-url URL"
-                )
+                bail!("an endpoint cannot fetch a certificate from {bound}: add --public-url URL")
             }
             None => format!("http://{bound}"),
         };
@@ -194,10 +191,10 @@ impl EmulatorCommand {
         writeln!(out, "Page: {base}/")?;
         writeln!(out, "Certificate: {}", emulator.certificate_url())?;
         match &self.data {
-            Some(dir) => writeln!(out, "Account: {account}, kept in {}", dir.display())?,
+            Some(dir) => writeln!(out, "Account: {account}, stored in {}", dir.display())?,
             None => writeln!(
                 out,
-                "Account: {account}, kept in memory: gone when this ends (see --data)"
+                "Account: {account}, stored in memory: lost when this ends (see --data)"
             )?,
         }
         let (scheme, tls) = if self.receiver_tls.is_given() {
@@ -263,7 +260,7 @@ async fn change_key(emulator: &Emulator) {
                 "Signing with a new key"
             );
         }
-        Err(error) => warn!(%error, "The key stays as it is"),
+        Err(error) => warn!(%error, "Keeping the current key"),
     }
 }
 

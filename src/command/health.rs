@@ -139,10 +139,10 @@ fn sentence(name: &str, part: &Value) -> String {
                     "disk: {free} are free, less than logs.low_water ({low}): make room in logs.dir"
                 )
             }
-            _ => "disk: a write was refused for want of space: make room in logs.dir".to_owned(),
+            _ => "disk: a write failed because the disk is full: make room in logs.dir".to_owned(),
         },
         "stop" => "stop: serve is stopping, or waits for server.drain_delay".to_owned(),
-        "sync" => "sync: one has been under way for too long: see the disk of logs.dir".to_owned(),
+        "sync" => "sync: it has taken too long: see the disk of logs.dir".to_owned(),
         name if name.starts_with("forward.") => format!(
             "{name}: the backlog is full: the destination is away, or slower than the pushes; see \
              the diagnostic log of serve"

@@ -36,7 +36,7 @@ impl Inspect {
 
 fn address(config: &Config) -> anyhow::Result<String> {
     let Some(admin) = &config.admin else {
-        bail!("admin.listen is off, and the page with it");
+        bail!("admin.listen is off, so there is no inspector page");
     };
     if admin.listen.port() == 0 {
         bail!("admin.listen has port 0: its port is in the diagnostic log of serve");

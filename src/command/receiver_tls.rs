@@ -42,7 +42,7 @@ impl ReceiverTls {
                 match found {
                     Ok(certificates) if !certificates.is_empty() => Trust::RootsAnd(certificates),
                     Ok(_) | Err(_) => bail!(
-                        "--ca {}: there is no certificate in PEM in it",
+                        "--ca {}: the file contains no PEM certificate",
                         file.display()
                     ),
                 }

@@ -110,7 +110,7 @@ pub(super) fn log_dropped(meters: &Meters) {
     if lines > 0 {
         warn!(
             lines,
-            "Stdout was too slow: lines were left out there; the log files have all"
+            "Stdout was too slow: lines were dropped there; the log files have them all"
         );
     }
 }

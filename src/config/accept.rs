@@ -28,9 +28,8 @@ pub(super) fn check(accept: raw::Accept) -> Result<Admission, ConfigError> {
     // what cannot be a name at all is refused.
     match accept.topics.0.iter().find(|topic| !is_name(topic)) {
         Some(topic) => {
-            let allowed = "a topic's name has letters, digits, - and _ only, and no topic has \
-                another one; \
-                write an entry for each, and nothing for all topics";
+            let allowed = "a topic's name has only letters, digits, - and _; write an entry for \
+                each topic, or leave the list empty for all topics";
             Err(impossible("accept.topics", topic, allowed))
         }
         None => Ok(Admission::new(

@@ -93,7 +93,7 @@ fn check_path_prefix(prefix: String, paths: Option<&Paths>) -> Result<String, Co
         return Err(impossible(
             KEY,
             &prefix,
-            "it begins with / and does not end with one; \"\" is none",
+            "it begins with / and does not end with one; \"\" for no prefix",
         ));
     }
     match paths {

@@ -38,15 +38,15 @@ pub(crate) fn fix_command(dir: &Path, cause: &io::Error) -> String {
         // systems that do not support locks at all.
         _ if matches!(errno, Some(Errno::NOLCK)) => {
             format!(
-                "the file system of {quoted} gives no locks: start its lock service, or name a \
-                 directory on a local disk"
+                "the file system of {quoted} does not support locks: start its lock service, or \
+                 name a directory on a local disk"
             )
         }
         _ if matches!(errno, Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)) => {
             format!("the file system of {quoted} cannot do that: name a directory on a local disk")
         }
         _ => format!(
-            "ask the system's log what is wrong with the file system of {quoted}, or name another \
+            "see the system log for errors of the file system of {quoted}, or name another \
              directory"
         ),
     }
@@ -119,7 +119,7 @@ mod tests {
             (Errno::PERM, "mend it with: ", true),
             (Errno::NOENT, "mend it with: ", true),
             (Errno::ROFS, "mount a writable volume", false),
-            (Errno::NOLCK, "gives no locks", false),
+            (Errno::NOLCK, "does not support locks", false),
             (Errno::INVAL, "cannot do that", false),
             (Errno::OPNOTSUPP, "cannot do that", false),
             (Errno::NOSYS, "cannot do that", false),
@@ -128,9 +128,9 @@ mod tests {
             (Errno::MFILE, "open files", false),
             (Errno::NAMETOOLONG, "name another directory", false),
             (Errno::LOOP, "name another directory", false),
-            (Errno::IO, "the system's log", false),
+            (Errno::IO, "the system log", false),
             (Errno::ISDIR, "name a file", false),
-            (Errno::STALE, "the system's log", false),
+            (Errno::STALE, "the system log", false),
         ] {
             let text = fix_command(dir.path(), &errno.into());
             assert!(text.contains(expected), "{errno}: {text}");

@@ -67,8 +67,8 @@ pub(super) struct Occasion<'a> {
 
 /// Not a list of faults and their rates.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no trouble: write KIND=RATE, as in slow=0.02; kinds are {kinds}; rates are from \
-    0 to 1", kinds = kinds())]
+#[error("{0:?} is not a fault: write KIND=RATE, as in slow=0.02; kinds are {kinds}; rates are \
+    from 0 to 1", kinds = kinds())]
 pub struct ChaosError(String);
 
 /// How often each fault occurred.

@@ -117,7 +117,8 @@ impl Pusher {
                 Ok(None) => continue,
                 Err(AccountError::Closed) => return,
                 Err(failure @ (AccountError::Database(_) | AccountError::Refused(_))) => {
-                    error!(error = %Report(&failure), "The pusher cannot read what is due");
+                    error!(error = %Report(&failure), "The pusher cannot read the messages that \
+                        are due");
                     ERROR_PAUSE
                 }
             };

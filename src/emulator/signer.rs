@@ -39,10 +39,14 @@ pub struct Signer {
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
     /// The size is not allowed for a signing key.
-    #[error("a key of {0} bits is not possible: {KEY_BITS:?} are")]
+    #[error(
+        "a key of {0} bits is not supported: use {min} to {max} bits",
+        min = KEY_BITS.start(),
+        max = KEY_BITS.end()
+    )]
     Size(usize),
     /// The key cannot be generated or used.
-    #[error("the key cannot be made or used: {0}")]
+    #[error("the key cannot be generated or used: {0}")]
     Key(String),
     /// A value of the push that no header can carry unchanged.
     #[error("the header {name} cannot hold {value:?}")]
@@ -53,7 +57,7 @@ pub enum SignerError {
         value: String,
     },
     /// The key's certificate cannot be generated.
-    #[error("the certificate cannot be made: {0}")]
+    #[error("the certificate cannot be generated: {0}")]
     Certificate(String),
 }
 

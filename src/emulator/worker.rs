@@ -174,8 +174,8 @@ impl Worker {
             .settle(self.key.clone(), &delivery, outcome)
             .await
         {
-            error!(error = %Report(&failure), "The pusher cannot write down what came of a push: \
-                it will come again");
+            error!(error = %Report(&failure), "The pusher cannot save the result of a push: the \
+                message is pushed again");
         }
     }
 

@@ -60,13 +60,12 @@ impl Chores {
             (Space::Enough, Space::Low | Space::Scarce) => warn!(
                 free,
                 low_water,
-                "Less space is free than logs.low_water: refusals lose their details, and health \
-                 is 503"
+                "Free space is below logs.low_water: refusals are logged without details, and \
+                    health is 503"
             ),
-            (Space::Low | Space::Scarce, Space::Enough) => info!(
-                free,
-                low_water, "There is more free space than logs.low_water again"
-            ),
+            (Space::Low | Space::Scarce, Space::Enough) => {
+                info!(free, low_water, "Free space is above logs.low_water again")
+            }
             (Space::Enough, Space::Enough)
             | (Space::Low | Space::Scarce, Space::Low | Space::Scarce) => {}
         }

@@ -129,7 +129,8 @@ impl RecentNotifications {
             .ok()
             .and_then(|bytes| Self::decode(&bytes));
         let mut rotated = files.rotated(Log::Endpoint).unwrap_or_else(|error| {
-            warn!(%error, "Cannot list rotated logs: duplicates of what they hold are not told");
+            warn!(%error, "Cannot list rotated logs: duplicates of notifications in them are not \
+                recognised");
             Vec::new()
         });
         let mut numbers: Vec<Option<u64>> = rotated.drain(..).map(Some).collect();
@@ -144,8 +145,8 @@ impl RecentNotifications {
         let mut distinct = HashSet::<Fingerprint, BuildHasherDefault<AsItIs>>::default();
         for number in numbers.into_iter().rev() {
             let found = read_file(files, number, seen.key, landmark).unwrap_or_else(|error| {
-                warn!(%error, ?number, "Cannot read a log: duplicates of what it holds are not \
-                    told");
+                warn!(%error, ?number, "Cannot read a log: duplicates of notifications in it are \
+                    not recognised");
                 (Vec::new(), false)
             });
             distinct.extend(&found.0);

@@ -242,7 +242,7 @@ impl Journal {
         self.shared.vitals.failed.cancelled().await;
     }
 
-    /// Refusals that were not logged for want of room.
+    /// Refusals that were not logged because there was no room.
     #[must_use]
     pub fn refusals_dropped(&self) -> u64 {
         self.meters().refusals_dropped.load(Ordering::Relaxed)

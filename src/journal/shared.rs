@@ -55,8 +55,8 @@ impl Shared {
         // Only once: refusals come in floods, and serve reports the number when it stops.
         if before == 0 && count > 0 {
             warn!(
-                "Refusals cannot all be logged; those left out are counted, and told when serve \
-                 stops"
+                "Not all refusals can be logged: those left out are counted, and reported when \
+                    serve stops"
             );
         }
     }

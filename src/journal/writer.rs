@@ -246,8 +246,8 @@ impl Writer {
         match fault {
             Fault::Refused(cause) => {
                 if self.shared.vitals.refuse(cause.kind()) {
-                    warn!(%cause, "The disk refuses writes: each is taken back, answered 503, and \
-                        the next one tried");
+                    warn!(%cause, "The disk refuses writes: each is cut off and answered 503, and \
+                        the next one is tried");
                 }
                 JournalError::Refused
             }

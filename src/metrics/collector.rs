@@ -88,7 +88,7 @@ impl Collector for EndpointCollector {
         inspector::write(families, &self.inspector)?;
         families.gauge(
             "draining",
-            "Whether a stop is under way",
+            "Whether serve is stopping",
             u64::from(endpoint.draining.is_cancelled()),
         )?;
         families.gauges(

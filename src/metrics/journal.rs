@@ -13,16 +13,20 @@ pub(super) fn write(families: &mut Families<'_>, journal: &Journal) -> fmt::Resu
     write_commit_log(families, &journal.meters().commit_log)?;
     families.gauge(
         "journal_writable",
-        "Whether what is handed to the journal can be expected to reach the disk",
+        "Whether entries handed to the journal are expected to reach the disk",
         u64::from(journal.health().is_writable()),
     )?;
     // Unknown until the writer has measured it; 0 would mean that the disk is full.
     if let Some(bytes) = journal.free_bytes() {
-        families.gauge("log_free_bytes", "Free space where the logs are", bytes)?;
+        families.gauge(
+            "log_free_bytes",
+            "Free space on the file system of the logs",
+            bytes,
+        )?;
     }
     families.counter(
         "journal_dropped_refusals",
-        "Refusals that were not logged for want of room",
+        "Refusals that were not logged because there was no room",
         journal.refusals_dropped(),
     )?;
     families.counter(
@@ -36,7 +40,7 @@ fn write_queue(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
     let (pushes, refusals) = (journal.waiting_pushes(), journal.waiting_refusals());
     families.gauges(
         "journal_queue_entries",
-        "Entries that wait for the disk, those at hand included",
+        "Entries that wait for the disk, including those being written",
         [
             ([("kind", "push")], number(pushes.entries)),
             ([("kind", "refusal")], number(refusals.entries)),
@@ -56,17 +60,17 @@ fn write_batches(families: &mut Families<'_>, journal: &Journal) -> fmt::Result 
     let meters = journal.meters();
     families.sizes(
         "journal_batch_entries",
-        "Entries written together",
+        "Entries in each batch",
         &meters.batch_entries,
     )?;
     families.sizes(
         "journal_batch_bytes",
-        "Their bytes in both logs",
+        "Bytes of each batch in both logs",
         &meters.batch_bytes,
     )?;
     families.durations(
         "journal_batch_seconds",
-        "How long the disk took for what was written together, syncs included",
+        "How long the disk took for each batch, including syncs",
         &meters.batch_time,
     )
 }
@@ -90,12 +94,12 @@ fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
     )?;
     families.counter(
         "log_rotations",
-        "Logs that were put aside because they were full",
+        "Logs that were rotated because they were full",
         load(&meters.rotations),
     )?;
     families.counter(
         "log_reopenings",
-        "Logs that were opened anew because somebody had moved them",
+        "Logs that were reopened because somebody had moved them",
         load(&meters.reopenings),
     )?;
     families.counter(
@@ -110,12 +114,12 @@ fn write_logs(families: &mut Families<'_>, journal: &Journal) -> fmt::Result {
     )?;
     families.counter(
         "duplicates",
-        "Notifications that were on disk already when they came again",
+        "Notifications that were on disk already when they arrived again",
         meters.duplicates.load(Ordering::Relaxed),
     )?;
     families.gauge(
         "remembered_notifications",
-        "Notifications that are remembered to tell duplicates by",
+        "Notifications in the table that duplicates are recognised by",
         load(&meters.remembered),
     )
 }
@@ -124,7 +128,7 @@ fn write_commit_log(families: &mut Families<'_>, meters: &CommitLogMeters) -> fm
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     families.gauge(
         "commit_log_bytes",
-        "The length of the commit log; 0 while there is none, and each commit syncs both logs",
+        "The length of the commit log; 0 if there is none, so that each commit syncs both logs",
         load(&meters.bytes),
     )?;
     families.gauge(
@@ -139,7 +143,7 @@ fn write_commit_log(families: &mut Families<'_>, meters: &CommitLogMeters) -> fm
     )?;
     families.counter(
         "commit_log_frame_bytes",
-        "Their bytes, padding included",
+        "Bytes of these frames, including padding",
         load(&meters.frame_bytes),
     )?;
     families.durations(

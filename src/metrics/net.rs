@@ -24,7 +24,7 @@ pub(super) fn write(
     )?;
     families.counter(
         "connections_turned_away",
-        "Connections told 503 because every slot was busy",
+        "Connections answered 503 because every slot was busy",
         load(&counters.turned_away),
     )?;
     families.counters(

@@ -40,7 +40,7 @@ pub(super) fn write(families: &mut Families<'_>, started: SystemTime) -> fmt::Re
         )?;
         families.gauge(
             "process_resident_memory_bytes",
-            "What of it is in memory",
+            "The size of the resident memory",
             resident_bytes,
         )?;
     }

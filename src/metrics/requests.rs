@@ -18,7 +18,7 @@ pub(super) fn write(families: &mut Families<'_>, endpoint: &Endpoint) -> fmt::Re
     )?;
     families.gauge(
         "in_flight_bytes",
-        "The bytes of all bodies that have come and are not answered",
+        "The bytes of all bodies that have arrived and are not answered",
         number(in_flight.bytes()),
     )?;
     families.counters(
@@ -44,7 +44,7 @@ pub(super) fn write(families: &mut Families<'_>, endpoint: &Endpoint) -> fmt::Re
     };
     families.signed_gauge(
         "clock_skew_seconds",
-        "Our clock less the Date of the last push that was verified",
+        "Our clock minus the Date of the last verified push",
         seconds,
     )
 }
@@ -68,7 +68,7 @@ pub(super) fn write_subscriptions(families: &mut Families<'_>, counts: &Counts) 
     )?;
     families.gauges(
         "last_notification_timestamp_seconds",
-        "When the last notification of a subscription came, in Unix time",
+        "When the last notification of a subscription arrived, in Unix time",
         subscriptions.iter().map(|count| {
             let labels = [
                 ("topic", count.topic.as_str()),

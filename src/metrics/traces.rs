@@ -8,12 +8,13 @@ use crate::traces::Traces;
 pub(super) fn write(families: &mut Families<'_>, traces: &Traces) -> fmt::Result {
     families.counter(
         "traces_sent",
-        "Traces of pushes that the collector took",
+        "Traces of pushes that the collector accepted",
         traces.sent(),
     )?;
     families.counters(
         "traces_dropped",
-        "Traces of pushes that were dropped: too many waited, or the collector did not take them",
+        "Traces of pushes that were dropped, because the queue was full or the collector did not \
+            accept them",
         [
             ([("cause", "queue_full")], traces.overflowed()),
             ([("cause", "not_taken")], traces.not_taken()),

@@ -26,7 +26,7 @@ pub(super) fn write(families: &mut Families<'_>, counts: &CacheCounts) -> fmt::R
     )?;
     families.counter(
         "certificate_fetches_failed",
-        "Fetches that brought no certificate",
+        "Fetches of signing certificates that failed",
         counts.failures,
     )
 }

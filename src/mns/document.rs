@@ -75,7 +75,7 @@ impl Element {
             match reader.read_event().map_err(malformed)? {
                 Event::Start(start) => {
                     if open.len() >= DEPTH_MAX || root.is_some() {
-                        return Err(malformed("elements stand too deep or behind the root"));
+                        return Err(malformed("elements are nested too deep or follow the root"));
                     }
                     open.push(Self::opened(&start));
                 }
@@ -169,7 +169,7 @@ fn push(open: &mut [Element], text: &str) -> Result<(), MalformedDocument> {
     match open.last_mut() {
         Some(element) => element.text.push_str(text),
         None if text.trim_ascii().is_empty() => {}
-        None => return Err(malformed("text stands outside of the root")),
+        None => return Err(malformed("there is text outside of the root")),
     }
     Ok(())
 }

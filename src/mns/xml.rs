@@ -138,7 +138,7 @@ fn next_element<'a>(
             | Event::Comment(_)
             | Event::PI(_) => {}
             Event::Decl(_) | Event::DocType(_) => {
-                return Err(malformed("a declaration stands inside the root"));
+                return Err(malformed("there is a declaration inside the root"));
             }
         }
     }
@@ -238,7 +238,7 @@ fn refuse_anything_after(reader: &mut Reader<&[u8]>) -> Result<(), InvalidNotifi
             | Event::GeneralRef(_)
             | Event::Decl(_)
             | Event::DocType(_) => {
-                return Err(malformed("something stands after </Notification>"));
+                return Err(malformed("there is something after </Notification>"));
             }
         }
     }

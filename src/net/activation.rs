@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 #[derive(Debug, thiserror::Error)]
 pub enum NotListening {
     /// `LISTEN_PID` or `LISTEN_FDS` is not a number.
-    #[error("LISTEN_PID or LISTEN_FDS in the environment is no number")]
+    #[error("LISTEN_PID or LISTEN_FDS in the environment is not a number")]
     Environment,
     /// One is another kind of socket.
-    #[error("socket {0} of LISTEN_FDS is no TCP socket that listens")]
+    #[error("socket {0} of LISTEN_FDS is not a listening TCP socket")]
     OtherKind(usize),
     /// The system rejects one.
     #[error("socket {number} of LISTEN_FDS cannot be used")]

@@ -118,7 +118,7 @@ pub fn raise_file_limit(connections: usize) -> usize {
         let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
         limit.current = Some(reachable.max(limit.current.unwrap_or_default()));
         if setrlimit(Resource::Nofile, limit).is_err() {
-            tracing::debug!("The limit on open files may not be raised: what there is has to do");
+            tracing::debug!("The limit on open files cannot be raised: the current limit stays");
         }
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

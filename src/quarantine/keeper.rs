@@ -110,7 +110,7 @@ impl Keeper {
         warn_once(
             &self.has_warned,
             &error,
-            "A refused request cannot be kept in quarantine; further ones are only counted",
+            "A refused request cannot be stored in quarantine; further ones are only counted",
         );
     }
 

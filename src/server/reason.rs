@@ -47,7 +47,7 @@ macro_rules! reasons {
         #[strum(serialize_all = "snake_case")]
         #[expect(
             missing_docs,
-            reason = "docs/errors.md tells what each one means; a test keeps it complete"
+            reason = "docs/errors.md explains each; a test keeps it complete"
         )]
         pub enum Reason {
             $($(#[$docs])* $reason,)*
@@ -79,7 +79,7 @@ macro_rules! reasons {
     };
 }
 
-const ODD_BODY: &str = "the signature matches, so MNS sent this body: take it back as it is with: \
+const ODD_BODY: &str = "the signature matches, so MNS sent this body: append it unparsed with: \
     mns-endpoint logs recover --as-raw; and please report it with the bytes";
 
 reasons! {
@@ -112,14 +112,14 @@ reasons! {
          signing.extra_regions; for the emulator and push start serve with --trust",
         Untrusted(Untrusted::AddressNotAllowed(_)) => unchecked(Forbidden);
     CertificateOverBudget, Passing,
-        "a stranger makes up addresses, and MNS sends a genuine push again. Name a proxy in front \
-         in server.trusted_proxies, or put the certificate in place with: mns-endpoint \
-         certificate add URL FILE",
+        "a stranger makes up addresses, and MNS retries a genuine push. Name a proxy in front in \
+         server.trusted_proxies, or put the certificate in place with: mns-endpoint certificate \
+         add URL FILE",
         Untrusted(Untrusted::CertificateUnavailable(FetchError::OverBudget))
             => unchecked(Unavailable),
         Untrusted(Untrusted::RenewalFailed(FetchError::OverBudget)) => unsigned(Unavailable);
     CertificateUnavailable, Passing,
-        "check the way to the address: signing.fetch_via, signing.proxy, DNS; or put the \
+        "check the route to the address: signing.fetch_via, signing.proxy, DNS; or put the \
          certificate in place with: mns-endpoint certificate add URL FILE",
         Untrusted(Untrusted::CertificateUnavailable(_)) => unchecked(Unavailable),
         Untrusted(Untrusted::RenewalFailed(_)) => unsigned(Unavailable);
@@ -158,41 +158,41 @@ reasons! {
         ODD_BODY,
         Invalid(InvalidNotification::ElementDoubled(_)) => signed(Invalid);
     JournalFull, Passing,
-        "the disk is slower than the pushes that come: MNS sends them again",
+        "pushes arrive faster than the disk writes: MNS retries them",
         Journal(JournalError::Full) => signed(Unavailable).for_want_of_room();
     JournalRefused, Passing,
-        "the disk is full or failing: make room in logs.dir; MNS sends the push again",
+        "the disk is full or failing: make room in logs.dir; MNS retries the push",
         Journal(JournalError::Refused) => signed(Unavailable).for_want_of_room();
     JournalFailed, Passing,
         "the disk failed a sync: see the diagnostic log, then restart",
         Journal(JournalError::Failed) => signed(Unavailable).for_want_of_room();
     ForwardBacklogFull, Passing,
-        "a destination has been away for long: see the diagnostic log; MNS sends the push again",
+        "a destination has been unreachable for long: see the diagnostic log; MNS retries the push",
         NotForwarded(NotForwarded::BacklogFull)
             => signed_if_whole(Unavailable).for_want_of_room();
     ForwardUnavailable, Passing,
-        "the destination that a 201 waits for does not answer: MNS sends the push again",
+        "the destination that a 201 waits for does not answer: MNS retries the push",
         NotForwarded(NotForwarded::Unavailable)
             => signed_if_whole(Unavailable).for_want_of_room();
     ForwardLate, Passing,
         "it is on disk and will be forwarded; the destination was too slow to acknowledge it, and \
-         MNS sends the push again",
+         MNS retries the push",
         NotForwarded(NotForwarded::Late) => signed(Unavailable);
     ForwardRefused, Passing,
-        "it is on disk, and a dead letter: the destination cannot take it",
+        "it is on disk, and a dead letter: the destination cannot accept it",
         NotForwarded(NotForwarded::DeadLetter) => signed(Unavailable);
     TooManyInFlight, Passing,
-        "more comes than this machine can take: MNS sends the push again",
+        "more requests arrive than this machine can handle: MNS retries the push",
         TooManyInFlight => signed_if_whole(Unavailable).for_want_of_room();
     OutOfTime, Passing,
-        "the certificate source or this machine is too slow: MNS sends the push again",
+        "the certificate source or this machine is too slow: MNS retries the push",
         OutOfTime => unchecked(Unavailable);
     PathNotServed, Lasting,
         "the subscription's address has another path: add it to server.paths, or see \
          server.secret_path_file",
         PathNotServed => unchecked(NotFound);
     MethodNotAllowed, Lasting,
-        "only POST is answered here",
+        "only POST is accepted here",
         MethodNotAllowed => unchecked(MethodNotAllowed);
     ContentEncoding, Lasting,
         "a proxy compressed the body, or it is not a push of MNS",

@@ -26,7 +26,7 @@ pub enum Rejection {
     #[error(transparent)]
     NotForwarded(#[from] NotForwarded),
     /// Too many requests or bytes are in flight.
-    #[error("too many requests are in work")]
+    #[error("too many requests are in flight")]
     TooManyInFlight,
     /// It was not verified within the budget.
     #[error("the time for one request ran out")]
@@ -44,10 +44,10 @@ pub enum Rejection {
     #[error("the body is larger than server.max_body")]
     BodyTooLarge,
     /// Its body did not arrive in time.
-    #[error("the body did not come within server.body_timeout")]
+    #[error("the body did not arrive within server.body_timeout")]
     BodyTooSlow,
     /// Its body ended early, or has broken chunks.
-    #[error("the body did not come whole")]
+    #[error("the body is incomplete")]
     BodyBroken,
 }
 

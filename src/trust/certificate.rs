@@ -33,7 +33,7 @@ pub struct SigningCertificate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCertificate {
     /// Neither PEM nor DER of an X.509 certificate.
-    #[error("it is no X.509 certificate in PEM or DER: {0}")]
+    #[error("it is not an X.509 certificate in PEM or DER: {0}")]
     Malformed(String),
     /// The key is of another kind.
     #[error("its key is not RSA")]

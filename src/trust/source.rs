@@ -51,12 +51,13 @@ pub enum FetchError {
     #[error("too many certificates are being fetched at the moment")]
     TooMany,
     /// Not fetched: the peer, or all peers together, named too many new addresses.
-    #[error("it is not held, and more addresses of that kind were named lately than are fetched")]
+    #[error(
+        "the certificate is not cached, and the budget for fetching unknown certificates is used up"
+    )]
     OverBudget,
     /// Not fetched: the host has failed too often already.
     #[error(
-        "it is not held, and its host brought no certificate too often in this run to be asked \
-         again"
+        "the certificate is not cached, and its host failed too often in this run to be asked again"
     )]
     GivenUp,
     /// The fetch ended without a result: a defect of ours.

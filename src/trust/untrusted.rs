@@ -31,16 +31,16 @@ pub enum Untrusted {
     #[error("the signing key has {0} bits")]
     KeyTooSmall(usize),
     /// Caused by the peer, or by a proxy that changed a signed part.
-    #[error("the signature is not that of the request under the key at its address")]
+    #[error("the signature does not match the request under the key at its address")]
     SignatureWrong,
     /// Caused by neither side: the signature could not be checked.
-    #[error("the signing certificate cannot be had")]
+    #[error("could not obtain the signing certificate")]
     CertificateUnavailable(#[source] FetchError),
     /// Caused by neither side: the signature does not match the cached certificate, and the
     /// certificate could not be fetched again to see whether MNS has changed its key.
     #[error(
-        "the signature does not hold under the key at hand, and whether it has changed cannot be \
-         told"
+        "the signature does not match the cached certificate, and the certificate could not be \
+            fetched again to see whether MNS has changed its key"
     )]
     RenewalFailed(#[source] FetchError),
 }

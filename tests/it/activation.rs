@@ -157,7 +157,7 @@ fn a_connection_made_while_nothing_runs_is_answered_by_the_next_start() {
     assert!(
         endpoint
             .told()
-            .contains("Listening on what the service manager has opened")
+            .contains("Listening on sockets of the service manager")
     );
 }
 
@@ -175,7 +175,7 @@ fn only_a_listening_tcp_socket_is_accepted() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(
-        told.contains("socket 0 of LISTEN_FDS is no TCP socket that listens"),
+        told.contains("socket 0 of LISTEN_FDS is not a listening TCP socket"),
         "{told}"
     );
     let mut wrong = program();
@@ -186,6 +186,6 @@ fn only_a_listening_tcp_socket_is_accepted() {
         .env("LISTEN_FDS", "1");
     finish(&mut wrong, b"").assert(
         1,
-        "LISTEN_PID or LISTEN_FDS in the environment is no number",
+        "LISTEN_PID or LISTEN_FDS in the environment is not a number",
     );
 }

@@ -441,7 +441,7 @@ fn totals_are_shown_with_the_token_and_to_check() {
     let file = format!("admin.token_file={token}");
     let check = |set: &[&str]| run(dir.path(), &[&["check"], set].concat()).stdout;
     let found = check(&["--set", &address, "--set", &file]);
-    let note = format!("note     accept: what came so far to the serve that runs: {seen}");
+    let note = format!("note     accept: the running serve has accepted so far: {seen}");
     assert!(found.contains(&note), "{found}");
     assert!(
         !check(&["--set", &address]).contains("so far"),

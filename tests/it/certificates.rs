@@ -470,7 +470,7 @@ fn a_certificate_directory_that_cannot_be_written_is_only_a_warning() {
     let options =
         Options::trusting(host.prefix()).set("signing.certificate_dir", "/dev/null/certificates");
     let endpoint = Endpoint::start(&options);
-    endpoint.assert_tells("Certificates cannot be kept");
+    endpoint.assert_tells("Certificates cannot be cached on disk");
     assert_eq!(
         endpoint
             .exchange(&push(&host.url("x.pem")).sign(&key(512)).wire())

@@ -426,7 +426,7 @@ fn only_unusual_settings_cause_warnings_at_the_start() {
     const OWNERS: &str = "accept.topic_owners is empty";
     const TRUST: &str = "TRUSTING every signing certificate under this address";
     const PLAIN: &str = "Signing certificates are fetched without TLS from here";
-    const KEEP: &str = "Certificates cannot be kept";
+    const KEEP: &str = "Certificates cannot be cached on disk";
     let quiet = || Options::default().set("accept.topic_owners", "1269128356620446");
     for (options, expected) in [
         (quiet(), vec![]),
@@ -478,7 +478,7 @@ fn only_unusual_settings_cause_warnings_at_the_start() {
 
 /// Adds a certificate under the official address in `dir`.
 fn add(dir: &Path, url: &str, file: &str, bits: usize) {
-    let told = format!("Kept a certificate of {bits} bits for {OFFICIAL} in certs/signing/");
+    let told = format!("Cached a certificate of {bits} bits for {OFFICIAL} in certs/signing/");
     run(dir, &["certificate", "add", url, file]).assert(0, &told);
 }
 
@@ -503,7 +503,7 @@ fn a_certificate_that_was_added_by_hand_is_used_while_its_source_is_unreachable(
         );
         let told = endpoint.told();
         assert!(
-            told.contains("Using the signing certificate kept on disk"),
+            told.contains("Using the signing certificate cached on disk"),
             "{told}"
         );
         assert!(!told.contains("The signing key is weak"), "{told}");
@@ -535,19 +535,19 @@ fn the_real_certificate_of_512_bits_loads_with_one_warning() {
 fn certificates_are_listed_with_their_size_and_validity_and_garbage_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let list = |code, told: &str| run(dir.path(), &["certificate", "list"]).assert(code, told);
-    list(0, "No certificates are kept in certs/signing");
+    list(0, "No certificates are cached in certs/signing");
     fs::write(dir.path().join("garbage.pem"), "<html>404</html>").unwrap();
     for (file, told) in [
         (
             "garbage.pem",
-            "cannot use garbage.pem: it is no X.509 certificate in PEM or DER",
+            "cannot use garbage.pem: it is not an X.509 certificate in PEM or DER",
         ),
         ("none.pem", "cannot read none.pem: No such file"),
         (".", "cannot read .: Is a directory"),
     ] {
         run(dir.path(), &["certificate", "add", OFFICIAL, file]).assert(1, told);
     }
-    list(0, "No certificates are kept");
+    list(0, "No certificates are cached");
     add(dir.path(), OFFICIAL, REAL_CERTIFICATE, 512);
     let line = "mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem  RSA 512 bits, \
         valid until 2016-07-01";
@@ -617,7 +617,7 @@ fn the_diagnostic_file_is_daily_and_has_no_line_for_a_request() {
     // The last line that a first push causes: the certificate is saved in the background.
     let before = eventually("the certificate is kept", || {
         Some(fs::read_to_string(&file).unwrap())
-            .filter(|text| text.contains("Kept a signing certificate"))
+            .filter(|text| text.contains("Cached a signing certificate on disk"))
     });
     assert!(before.contains("TRUSTING"), "{before}");
     for _ in 0..25 {

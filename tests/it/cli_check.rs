@@ -57,12 +57,12 @@ fn each_finding_is_reported_with_its_level_and_key() {
         (
             "server.trusted_proxies=0.0.0.0/0",
             0,
-            "warning  server.trusted_proxies: it holds every address",
+            "warning  server.trusted_proxies: it contains every address",
         ),
         (
             "accept.sources=10.0.0.0/8",
             0,
-            "warning  accept.sources: compared with the other end",
+            "warning  accept.sources: compared with the peer",
         ),
         (
             "server.public_url=",
@@ -98,7 +98,7 @@ fn each_finding_is_reported_with_its_level_and_key() {
         (
             "signing.certificate_dir=file/x",
             0,
-            "warning  signing.certificate_dir: certificates cannot be kept in file/x",
+            "warning  signing.certificate_dir: certificates cannot be cached in file/x",
         ),
         (
             "logs.dir=file",

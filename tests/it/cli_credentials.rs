@@ -399,7 +399,7 @@ fn a_sample_cfg_is_read_as_the_vendors_samples_read_it_and_what_it_lacks_is_name
             "[Base]\nEndpoint = 127.0.0.1\n",
             "s",
             1,
-            "cannot use Endpoint in a.cfg: \"127.0.0.1\" is no endpoint of the API",
+            "cannot use Endpoint in a.cfg: \"127.0.0.1\" is not an endpoint of the API",
         ),
     ] {
         let (ended, _) = with_file("a.cfg", text.as_bytes(), secret);

@@ -356,7 +356,11 @@ fn attributes_that_cannot_be_read_back_are_not_reported_as_in_force() {
         ),
         (OK, "", "the answer cannot be read"),
         ("204 No Content", "", "the answer cannot be read"),
-        (OK, "<html></html>", "the answer is not what was asked for"),
+        (
+            OK,
+            "<html></html>",
+            "the answer does not have the requested content",
+        ),
         (OK, without_endpoint, "the element Endpoint is missing"),
     ] {
         for flags in [

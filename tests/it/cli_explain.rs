@@ -76,7 +76,7 @@ fn the_real_request_has_a_valid_signature_and_an_unknown_body() {
     assert_eq!(text.collect::<Vec<_>>().join("\n"), REAL_TEXT);
     run(dir.path(), &at).assert(
         1,
-        "signature     UNKNOWN  no certificate at hand: give one with --certificate",
+        "signature     UNKNOWN  no cached certificate: give one with --certificate",
     );
     let official = "https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem";
     run(
@@ -567,17 +567,17 @@ fn an_incomplete_request_is_reported() {
     for (wire, told) in [
         (
             &whole[..cut],
-            "request.http is no HTTP request: the body has ",
+            "request.http is not an HTTP request: the body has ",
         ),
-        (&whole[..cut], ": the capture was cut"),
+        (&whole[..cut], ": the capture was truncated"),
         (
             &whole[..100],
-            "the head has no end: an empty line must stand between head and body",
+            "an empty line is missing between head and body",
         ),
-        (b"", "the head has no end"),
+        (b"", "an empty line is missing"),
         (
             b"-----BEGIN CERTIFICATE-----\n",
-            "it must begin as in POST /notifications HTTP/1.1",
+            "it must begin like POST /notifications HTTP/1.1",
         ),
     ] {
         explain(dir.path(), wire, &TRUST).assert(1, told);
@@ -588,6 +588,6 @@ fn an_incomplete_request_is_reported() {
     fs::write(dir.path().join("request.http"), &whole).unwrap();
     run(dir.path(), &request).assert(
         1,
-        "cannot use request.http: it is no X.509 certificate in PEM or DER",
+        "cannot use request.http: it is not an X.509 certificate in PEM or DER",
     );
 }

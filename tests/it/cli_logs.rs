@@ -47,7 +47,9 @@ fn files_that_are_left_out_are_counted_with_their_reason_and_all_is_there_as_jso
     let told = verify(dir.path(), &address, &[]);
     told.assert(
         0,
-        &format!("endpoint_log.{port}.7.gz: left out: it is packed: unpack it to have it read\n"),
+        &format!(
+            "endpoint_log.{port}.7.gz: left out: it is compressed: decompress it to have it read\n"
+        ),
     );
     told.assert(
         0,
@@ -65,7 +67,7 @@ fn files_that_are_left_out_are_counted_with_their_reason_and_all_is_there_as_jso
     );
     assert_eq!(
         found["left_out"][0]["reason"],
-        "it is packed: unpack it to have it read"
+        "it is compressed: decompress it to have it read"
     );
     let file = |log: &str| {
         let files = found["files"].as_array().unwrap();
@@ -174,8 +176,7 @@ fn logs_that_cannot_be_compared_are_not_called_damaged() {
         format!("{0}{0}", fs::read_to_string(at("access_log")).unwrap()),
     )
     .unwrap();
-    verify(dir.path(), &address, &[])
-        .assert(0, "\nboth logs: not compared: the time goes back in them");
+    verify(dir.path(), &address, &[]).assert(0, "\nboth logs: not compared: their times go back");
     // Of the rotated files only the older one was decompressed.
     fs::write(at("endpoint_log"), "").unwrap();
     fs::write(
@@ -258,7 +259,7 @@ fn verify_reads_all_files_of_a_port_and_reports_damage_and_torn_ends() {
     fs::write(&first, bytes).unwrap();
     let told = verify(dir.path());
     told.assert(1, "NOT all whole");
-    told.assert(1, "is broken: it holds control characters");
+    told.assert(1, "is broken: it has control characters");
     // A rotated file is complete: a missing end is damage, even at the end of a record.
     let second = fs::read(first.with_extension("2")).unwrap();
     let whole = second.strip_suffix(b"\n").unwrap();

@@ -288,7 +288,7 @@ fn an_invalid_key_is_reported() {
     for (file, told) in [
         (
             "certificate.pem",
-            "cannot use certificate.pem: the key cannot be made or used",
+            "cannot use certificate.pem: the key cannot be generated or used",
         ),
         ("binary", "binary is not UTF-8"),
         ("none", "cannot read none: No such file"),
@@ -420,8 +420,12 @@ fn each_answer_has_its_verdict_and_decides_the_exit_code() {
     for (status, code, verdict) in [
         ("200 OK", 0, "accepted"),
         ("204 No Content", 0, "accepted"),
-        ("302 Found", 1, "a redirect: MNS may take it for a delivery"),
-        ("400 Bad Request", 1, "refused: the body is no notification"),
+        ("302 Found", 1, "a redirect: MNS may count it as delivered"),
+        (
+            "400 Bad Request",
+            1,
+            "refused: the body is not a notification",
+        ),
         (
             "404 Not Found",
             1,
@@ -432,7 +436,11 @@ fn each_answer_has_its_verdict_and_decides_the_exit_code() {
             1,
             "refused: the endpoint log has the reason",
         ),
-        ("503 Service Unavailable", 1, "not now: MNS would try again"),
+        (
+            "503 Service Unavailable",
+            1,
+            "not accepted now: MNS would retry",
+        ),
     ] {
         let (address, _thread) = once(move |_| answer(status));
         let ended = run(
@@ -461,11 +469,11 @@ fn each_answer_has_its_verdict_and_decides_the_exit_code() {
         ),
         (
             format!("http://{closing}"),
-            "no answer: the connection broke before an answer came",
+            "no answer: the connection broke before an answer arrived",
         ),
         (
             format!("http://{other}"),
-            "the answer is no HTTP: is this the endpoint's port?",
+            "the answer is not HTTP: is this the endpoint's port?",
         ),
         (
             format!("https://{}", plain.address),

@@ -71,7 +71,7 @@ fn a_second_signal_ends_the_delay_at_once() {
         bench
             .endpoint
             .stderr()
-            .contains("ended at once by a second SIGINT")
+            .contains("stopped immediately by a second SIGINT")
     );
 }
 

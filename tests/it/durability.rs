@@ -209,7 +209,7 @@ fn a_blank_that_became_nul_affects_no_other_record_and_is_reported() {
         [sent, vec![last.message_id]].concat()
     );
     let verify = ["logs", "verify", "--log-dir", "logs", "--listen", &address];
-    run(again.path(), &verify).assert(1, "is broken: it holds control characters");
+    run(again.path(), &verify).assert(1, "is broken: it has control characters");
     // While serve is running; an appended part makes it examine the file again.
     let mut bytes = log.into_bytes();
     let place = bytes.len() - 50;

@@ -691,7 +691,7 @@ fn mistakes_of_the_start_say_what_to_do() {
         "--data",
         broken.path().to_str().unwrap(),
     ];
-    emulator(&args).assert(1, "mend what stands there");
+    emulator(&args).assert(1, "or repair the file");
 }
 
 #[test]

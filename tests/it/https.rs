@@ -87,14 +87,14 @@ fn push_says_what_is_wrong_with_a_certificate_and_what_to_do() {
         (
             |_| {},
             &[],
-            " was issued by nobody who is trusted here: name the file of its CA with --ca, or \
-             check nothing with --insecure",
+            " was issued by a CA that is not trusted here: name the file of its CA with --ca, or \
+                skip verification with --insecure",
         ),
         (
             |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
             with_ca,
-            " is that of a CA (basicConstraints CA:TRUE), which no server may show: make one with \
-             CA:FALSE",
+            " is that of a CA (basicConstraints CA:TRUE), which a server must not present: create \
+                one with CA:FALSE",
         ),
         (
             |params| params.not_after = date_time_ymd(2001, 2, 3),
@@ -175,7 +175,7 @@ fn a_trusted_certificate_is_checked_and_the_push_is_accepted() {
         ("none.pem", "cannot read none.pem: No such file"),
         (
             "server.key",
-            "--ca server.key: there is no certificate in PEM in it",
+            "--ca server.key: the file contains no PEM certificate",
         ),
     ] {
         push(&url(&endpoint), &["--ca", file]).assert(1, told);
@@ -234,7 +234,7 @@ fn the_emulator_pushes_over_https_to_a_certificate_that_it_is_given_or_does_not_
             assert!(endpoint.endpoint_log().contains(": over https\n"));
         } else {
             let told =
-                "was issued by nobody who is trusted here: name the file of its CA with --ca";
+                "was issued by a CA that is not trusted here: name the file of its CA with --ca";
             eventually("the failure is logged", || {
                 mns.stderr().contains(told).then_some(())
             });
@@ -252,9 +252,8 @@ fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
     let draft = Draft::new(ContentFormat::Xml, "m", &format!("{prefix}x.pem")).sign(&key(512));
     assert_eq!(endpoint.exchange(&draft.wire()).status, 503);
     let told = format!(
-        "the certificate of localhost:{} was issued by nobody who is trusted here: add the \
-         certificate of its CA to this \
-         machine's, or name the file that holds it in SSL_CERT_FILE",
+        "the certificate of localhost:{} was issued by a CA that is not trusted here: add the \
+         certificate of its CA to this machine's, or name the file that holds it in SSL_CERT_FILE",
         host.address.port()
     );
     eventually("the failure is logged", || {
@@ -276,7 +275,7 @@ fn a_certificate_source_that_is_not_trusted_is_named_with_what_to_do() {
     let ended = crate::support::finish(command.args(["topic", "create"]), b"");
     ended.assert(
         1,
-        "was issued by nobody who is trusted here: add the certificate of its CA",
+        "was issued by a CA that is not trusted here: add the certificate of its CA",
     );
     assert_readable(&format!("{ended:?}"));
 }
@@ -314,7 +313,7 @@ fn serve_self_signed_makes_a_pair_once_and_prints_what_senders_need() {
         )
         .assert(0, "accepted");
         push(endpoint.path(), &url, &host, &[])
-            .assert(1, "was issued by nobody who is trusted here");
+            .assert(1, "was issued by a CA that is not trusted here");
     }
     let pem = fs::read(&certificate).unwrap();
     let (printed, dir) = endpoint.stop();
@@ -375,8 +374,8 @@ fn self_signed_and_a_pair_of_the_configuration_exclude_each_other() {
     };
     serve(&tls).assert(
         78,
-        "server.tls.certificate = \"server.pem\": serve --self-signed uses a certificate of its \
-         own: leave out either",
+        "server.tls.certificate = \"server.pem\": serve --self-signed generates a certificate: \
+            leave out either",
     );
     assert!(!dir.path().join("certs").exists());
     fs::write(dir.path().join("certs"), "in the way").unwrap();

@@ -255,7 +255,7 @@ fn an_https_receiver_is_checked_by_the_ca_that_is_named() {
     let distrusted = replay(&bench, &args);
     distrusted.assert(
         1,
-        "was issued by nobody who is trusted here: name the file of its CA",
+        "was issued by a CA that is not trusted here: name the file of its CA",
     );
     assert!(!receiver.endpoint_log().contains("Succeed!"));
     let ca = receiver.path().join("server.pem");

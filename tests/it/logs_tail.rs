@@ -479,7 +479,7 @@ fn a_state_has_one_consumer_at_a_time() {
     let mut first = Following::start(&bench, &["--output", "json", "--state", "s"]);
     assert!(first.line().contains("first"));
     let second = ["tail", "--no-follow", "--state", "s"];
-    let in_use = "s is in use: another logs tail or logs replay goes on from it";
+    let in_use = "s is in use: another logs tail or logs replay uses it";
     for args in [&second[..], &["replay", "--state", "s"]] {
         let refused = run(&bench, args);
         refused.assert(1, in_use);
@@ -563,5 +563,5 @@ fn a_search_finds_the_newest_first_and_ends_with_1_if_it_finds_nothing() {
         + ".7.gz";
     fs::write(&packed, "").unwrap();
     let told = run(&bench, &["find", "x"]).stderr;
-    assert!(told.contains(".7.gz: left out: it is packed"), "{told}");
+    assert!(told.contains(".7.gz: left out: it is compressed"), "{told}");
 }

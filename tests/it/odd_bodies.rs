@@ -217,20 +217,20 @@ fn unreadable_bodies_are_saved_and_recovered_unchanged() {
     let refused = site.recover(&[]);
     refused.assert(
         0,
-        &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 not whole\n"),
+        &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 incomplete\n"),
     );
     refused.assert(0, "logs recover --as-raw");
     let dry = site.recover(&["--as-raw", "--dry-run"]);
     dry.assert(
         0,
         &format!(
-            ": {count} would be recovered, 0 in the log already, 0 refused again, 0 not whole\n"
+            ": {count} would be recovered, 0 in the log already, 0 refused again, 0 incomplete\n"
         ),
     );
     let raw = site.recover(&["--as-raw"]);
     raw.assert(
         0,
-        &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 not whole\n"),
+        &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 incomplete\n"),
     );
     assert!(site.kept().is_empty());
     let log = site.log();
@@ -290,7 +290,7 @@ fn a_body_recovered_as_raw_must_name_an_accepted_owner_unambiguously() {
     let told = site.recover(&["--as-raw"]);
     told.assert(
         0,
-        &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 not whole\n"),
+        &format!(": 0 recovered, 0 in the log already, {count} refused again, 0 incomplete\n"),
     );
     told.assert(
         0,
@@ -301,7 +301,7 @@ fn a_body_recovered_as_raw_must_name_an_accepted_owner_unambiguously() {
     let all = site.recover(&["--as-raw", "--set", "accept.topic_owners=[]"]);
     all.assert(
         0,
-        &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 not whole\n"),
+        &format!(": {count} recovered, 0 in the log already, 0 refused again, 0 incomplete\n"),
     );
     let messages: Vec<_> = site
         .log()

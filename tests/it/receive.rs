@@ -576,6 +576,6 @@ fn a_later_signal_ends_at_once_while_a_request_is_open() {
     assert!(
         endpoint
             .stderr()
-            .contains("ended at once by a second SIGTERM")
+            .contains("stopped immediately by a second SIGTERM")
     );
 }

@@ -92,7 +92,7 @@ impl Site {
     fn assert_recovers(&self, more: &[&str], [recovered, known, refused, not_whole]: [usize; 4]) {
         let summary = format!(
             ": {recovered} recovered, {known} in the log already, {refused} refused again, \
-             {not_whole} not whole\n"
+             {not_whole} incomplete\n"
         );
         self.recover(more).assert(0, &summary);
     }
@@ -150,7 +150,7 @@ fn an_hour_of_wrong_refusals_is_recovered_once() {
     let dry = site.recover(&["--dry-run"]);
     dry.assert(
         0,
-        ": 3 would be recovered, 3 in the log already, 1 refused again, 0 not whole\n",
+        ": 3 would be recovered, 3 in the log already, 1 refused again, 0 incomplete\n",
     );
     assert_eq!(
         (site.kept().len(), site.log("endpoint_log")),
@@ -161,7 +161,7 @@ fn an_hour_of_wrong_refusals_is_recovered_once() {
     let told = site.recover(&[]);
     told.assert(
         0,
-        ": 3 recovered, 3 in the log already, 1 refused again, 0 not whole\n",
+        ": 3 recovered, 3 in the log already, 1 refused again, 0 incomplete\n",
     );
     told.assert(
         0,
@@ -266,7 +266,7 @@ fn a_message_that_a_retry_delivered_is_not_appended_again() {
     let dry = recover(endpoint.path(), &site.address, &site.host, &["--dry-run"]);
     dry.assert(
         0,
-        ": 0 would be recovered, 1 in the log already, 0 refused again, 0 not whole\n",
+        ": 0 would be recovered, 1 in the log already, 0 refused again, 0 incomplete\n",
     );
     let log = endpoint.endpoint_log();
     let beside = recover(endpoint.path(), &site.address, &site.host, &[]);
@@ -375,7 +375,7 @@ fn a_proxy_that_is_configured_later_is_taken_into_account() {
         };
         // Neither an answer nor a stop waits for the copy of the certificate, which explain needs.
         let site = Site::after_all(&[("accept.sources", "10.0.0.0/8")], drafts, |endpoint| {
-            endpoint.assert_tells("Kept a signing certificate");
+            endpoint.assert_tells("Cached a signing certificate on disk");
         });
         let kept = site.kept()[0].display().to_string();
         let explain = |more: &[&str]| {
@@ -452,14 +452,14 @@ fn a_torn_file_is_skipped_and_a_full_disk_removes_nothing_from_quarantine() {
         .current_dir(site.dir.path());
     finish(&mut command, b"").assert(
         1,
-        "nothing more can be appended; what was told as recovered is on disk",
+        "nothing more can be appended; everything reported as recovered is on disk",
     );
     assert_eq!(site.kept().len(), 3);
     for cut in [1, 10, 200, whole.len() - 30, whole.len()] {
         fs::write(torn, &whole[..whole.len() - cut]).unwrap();
         site.recover(&["--dry-run"]).assert(
             0,
-            ": 2 would be recovered, 0 in the log already, 0 refused again, 1 not",
+            ": 2 would be recovered, 0 in the log already, 0 refused again, 1 incomplete",
         );
     }
     site.assert_recovers(&[], [2, 0, 0, 1]);
@@ -477,7 +477,7 @@ fn a_fifo_and_a_device_in_quarantine_are_skipped_and_block_nothing() {
     symlink("/dev/zero", &strange[1]).unwrap();
     site.recover(&["--dry-run"]).assert(
         0,
-        ": 1 would be recovered, 0 in the log already, 0 refused again, 2 not whole",
+        ": 1 would be recovered, 0 in the log already, 0 refused again, 2 incomplete",
     );
     site.assert_recovers(&[], [1, 0, 0, 2]);
     assert_eq!(site.kept(), strange);
@@ -573,13 +573,13 @@ fn a_silent_certificate_host_is_given_up_and_the_copy_on_disk_is_used() {
     let told = site.recover(&["--set", "signing.fetch_timeout=200ms"]);
     told.assert(
         0,
-        ": 1 recovered, 0 in the log already, 40 refused again, 0 not whole\n",
+        ": 1 recovered, 0 in the log already, 40 refused again, 0 incomplete\n",
     );
     told.assert(
         0,
         "0000000040.unproved.http: refused again, certificate_unavailable: ",
     );
-    told.assert(0, "its host brought no certificate too often in this run");
+    told.assert(0, "its host failed too often in this run");
     assert_eq!(
         site.host.requests() - before,
         3,

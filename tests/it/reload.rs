@@ -51,8 +51,8 @@ fn assert_kept(endpoint: &Endpoint, named: &str) {
     assert!(line.contains("ERROR") && line.contains(named), "{line}");
 }
 
-const READ: &str = "Configuration read again";
-const KEPT: &str = "cannot be used: what runs stays as it is";
+const READ: &str = "Reloaded the configuration";
+const KEPT: &str = "Could not reload the configuration: the current one stays in use";
 
 fn push(endpoint: &Endpoint, host: &CertificateHost) -> u16 {
     endpoint

@@ -247,11 +247,7 @@ fn repair_brings_back_what_a_power_cut_takes() {
     told.assert(0, "");
     assert!(!told.stdout.contains("commit_log"), "{}", told.stdout);
     let endpoint = site.serve(&[]);
-    assert!(
-        !endpoint
-            .told()
-            .contains("The last stop was not a clean one")
-    );
+    assert!(!endpoint.told().contains("The last stop was not clean"));
 }
 
 #[test]

@@ -294,7 +294,7 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
     let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(endpoint.exchange(health).status, 503);
     assert_eq!(endpoint.exchange(&push(&host).wire()).status, 201);
-    endpoint.assert_tells("Less space is free than logs.low_water");
+    endpoint.assert_tells("Free space is below logs.low_water");
     // A refusal leaves its line and no details, except for the record that says so.
     assert_eq!(
         endpoint
@@ -302,7 +302,7 @@ fn health_is_503_while_space_is_low_and_pushes_are_accepted() {
             .status,
         403
     );
-    let left_out = eventually("what was left out is told", || {
+    let left_out = eventually("what was left out is reported", || {
         Some(records(&endpoint.endpoint_log()))
             .filter(|log| log.last().is_some_and(|last| last.place == "receive.rs:8"))
     });

@@ -162,7 +162,7 @@ fn no_output_shows_a_secret_whatever_is_sent() {
         }
         let port = bench.endpoint.address.port();
         bench.endpoint.signal(Signal::HUP);
-        bench.endpoint.assert_tells("Configuration read again");
+        bench.endpoint.assert_tells("Reloaded the configuration");
         let (printed, dir) = bench.endpoint.stop();
         fs::write(dir.path().join("stdout"), printed).unwrap();
         let files = all_below(dir.path());
@@ -247,7 +247,7 @@ fn requests_to_a_path_that_is_no_longer_served_are_not_recovered() {
     for ended in [recover(), explain()] {
         ended.assert(
             1,
-            "state/path is made by the first serve, and without it no path is served",
+            "state/path is created by the first serve; until then no path is served",
         );
     }
     assert!(!file.exists(), "only serve makes it");
@@ -283,16 +283,16 @@ fn check_prints_the_complete_address_on_demand_only() {
     assert!(
         set(&[])
             .stdout
-            .contains("note     server.secret_path_file: path is not there yet")
+            .contains("note     server.secret_path_file: path does not exist yet")
     );
     fs::write(dir.path().join("path"), format!("{ONE}\n{TWO}\n")).unwrap();
     let found = set(&[]);
     assert!(!found.stdout.contains(ONE), "{}", found.stdout);
     for line in [
         "http://127.0.0.1:8080/n/***",
-        "path holds two segments",
-        "others may read path",
-        "without TLS the path goes over the network",
+        "path has two segments",
+        "other users can read path",
+        "without TLS everyone on the network path can read it",
     ] {
         assert!(
             found.stdout.contains(line),

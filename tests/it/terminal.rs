@@ -260,7 +260,12 @@ fn no_endpoint_does_that_is_pushed_to_or_asked_for_its_health() {
     let admin = format!("admin.listen={}", server(http("200 OK", &parts)));
     for output in ["text", "json"] {
         let ended = run(&["check", "--set", &admin, "--output", output]);
-        assert!(ended.stdout.contains("what came so far"), "{ended:#?}");
+        assert!(
+            ended
+                .stdout
+                .contains("the running serve has accepted so far"),
+            "{ended:#?}"
+        );
     }
     let tls = CertificateHost::start(Mode::Raw(HOSTILE.as_bytes().to_vec()));
     run(&[
@@ -343,7 +348,7 @@ fn no_file_does_and_no_name_of_one() {
         hostile,
     );
     let judged = run(&["logs", "recover", "--dry-run", "--log-dir", odd]);
-    assert!(judged.stdout.contains("not whole"), "{judged:#?}");
+    assert!(judged.stdout.contains("incomplete"), "{judged:#?}");
 
     let note = format!("\n\nCame: 2026-11-24T10:40:38Z\nPeer: 1.2.3.4:5\nReason: {HOSTILE}\n");
     let draft = Draft::new(ContentFormat::Xml, "m", "http://127.0.0.1:1/x.pem")

@@ -183,7 +183,7 @@ fn a_changed_pair_is_used_and_an_unusable_one_is_reported_and_ignored() {
         let told = || {
             endpoint
                 .stderr()
-                .matches("cannot be used: the old pair stays")
+                .matches("cannot be used: the old pair stays in use")
                 .count()
         };
         eventually("the bad pair is told", || (told() > number).then_some(()));
@@ -315,15 +315,14 @@ fn a_pair_that_cannot_be_used_stops_the_start_with_the_name_of_the_key() {
     unfit.assert(
         78,
         "server.tls.certificate = \"server.pem\" cannot be used with server.tls.private_key = \
-         \"other.key\": the private key \
-         is not the key of the first certificate in the file. Name the files that were made \
-         together",
+         \"other.key\": the private key is not the key of the first certificate in the file. Name \
+         the files that were created together",
     );
     assert!(!unfit.stderr.contains("KeyMismatch"), "{unfit:?}");
     for (key, told) in [
         (
             "short.key",
-            "the private key is of a kind that TLS does not use here: RSA of 2048 to 8192 bits",
+            "the private key is of a kind that TLS does not support here: use RSA of 2048 to 8192",
         ),
         (
             "encrypted.key",

@@ -81,7 +81,7 @@ impl Check {
                 if let Some(seen) = health::ready_part(&config, admin_listener::SEEN).await {
                     findings.0.push(Finding::note(
                         "accept",
-                        format!("what came so far to the serve that runs: {seen}"),
+                        format!("the running serve has accepted so far: {seen}"),
                     ));
                 }
                 (config.origin, findings)
@@ -130,11 +130,11 @@ impl Findings {
             Err(error) => Finding::error(KEY, error.to_string()),
             Ok(None) => Finding::note(
                 KEY,
-                format!("{name} is not there yet: the next start makes it"),
+                format!("{name} does not exist yet: the next start creates it"),
             ),
             Ok(Some(path)) if path.segments() > 1 => {
                 let text = format!(
-                    "{name} holds two segments: take the second out once no subscription has it"
+                    "{name} has two segments: remove the second once no subscription uses it"
                 );
                 Finding::note(KEY, text)
             }
@@ -144,11 +144,11 @@ impl Findings {
             ),
         });
         if std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & OTHERS != 0) {
-            let text = format!("others may read {name}; mend it with: chmod 600 {name}");
+            let text = format!("other users can read {name}; fix it with: chmod 600 {name}");
             self.0.push(Finding::warning(KEY, text));
         }
         if config.tls.is_none() && config.trusted_proxies.is_empty() {
-            let text = "without TLS the path goes over the network for all to read: see server.tls";
+            let text = "without TLS everyone on the network path can read it: see server.tls";
             self.0.push(Finding::warning(KEY, text));
         }
     }
@@ -161,7 +161,7 @@ impl Findings {
         };
         let name = files.certificate.display();
         self.0.push(match not_after.map(days_until) {
-            None => Finding::note(KEY, format!("{name}: its end cannot be read")),
+            None => Finding::note(KEY, format!("{name}: its expiry date cannot be read")),
             Some(Err(days)) => Finding::error(KEY, format!("{name} ended {days} days ago")),
             Some(Ok(days)) if days < DAYS_LEFT_MIN => {
                 Finding::warning(KEY, format!("{name} ends in {days} days"))
@@ -172,36 +172,39 @@ impl Findings {
 
     fn look_at_trust(&mut self, config: &Config) {
         for prefix in &config.insecure_prefixes {
-            let text = format!("{prefix} is fetched without TLS: whoever sits on the way can sign");
+            let text = format!(
+                "{prefix} is fetched without TLS: anyone on the network path can replace them and \
+                sign pushes"
+            );
             self.0
                 .push(Finding::warning("signing.certificate_prefixes", text));
         }
         if !config.policy.require_content_md5 {
-            let text = "anyone who has one signed request may put another body under it";
+            let text = "anyone who has one signed request can replace its body";
             self.0
                 .push(Finding::warning("signing.require_content_md5", text));
         }
         if config.policy.max_age.is_none() {
-            let text = "an old request may be sent again at any time";
+            let text = "an old request can be replayed at any time";
             self.0.push(Finding::warning("signing.max_age", text));
         }
         if let Err(error) = writable(&config.certificate_dir) {
             let mending = fix_command(&config.certificate_dir, &error);
             let text = format!(
-                "certificates cannot be kept in {}: {error}; {mending}",
+                "certificates cannot be cached in {}: {error}; {mending}",
                 config.certificate_dir.display()
             );
             self.0
                 .push(Finding::warning("signing.certificate_dir", text));
         }
         if config.trusted_proxies.takes_everyone() {
-            let text = "it holds every address: anyone may say where a request comes from";
+            let text = "it contains every address: anyone can claim any source address";
             self.0
                 .push(Finding::warning("server.trusted_proxies", text));
         }
         if !config.admission.takes_every_source() && config.trusted_proxies.is_empty() {
-            let text = "compared with the other end of the connection: where that is a proxy, name \
-                it in server.trusted_proxies";
+            let text = "compared with the peer of the connection: if that is a proxy, name it in \
+                server.trusted_proxies";
             self.0.push(Finding::warning("accept.sources", text));
         }
         if config.admission.takes_every_owner() {

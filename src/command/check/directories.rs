@@ -29,7 +29,7 @@ impl Findings {
         let medium = Medium::of(existing(dir));
         if medium != Medium::Disk {
             let text = format!(
-                "{} is not on a disk but on {medium}: what is written there may not survive",
+                "{} is not on a disk but on {medium}: what is written there may be lost",
                 dir.display()
             );
             self.0.push(Finding::warning(KEY, text));

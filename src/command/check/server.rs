@@ -52,7 +52,7 @@ impl Findings {
         }
         if config.admin.is_none() && config.server.health_path.is_none() {
             let text = "admin.listen is off too: neither a balancer nor mns-endpoint health can \
-                ask for the health";
+                check the health";
             self.0.push(Finding::warning("server.health_path", text));
         }
     }
@@ -70,9 +70,9 @@ impl Findings {
         };
         for path in unserved::paths(&config.log_dir, port, served) {
             let text = format!(
-                "requests with x-mns headers came for {}, which is not served: {}, the last on {}; \
-                 if a subscription has this path, add it or change the subscription: nobody \
-                 verified who asked",
+                "requests with x-mns headers came for {}, which is not served: {}, the last on \
+                 {}; if a subscription has this path, add it or change the subscription: nobody \
+                 verified who sent them",
                 path.path, path.pushes, path.last
             );
             self.0.push(Finding::warning("server.paths", text));
@@ -129,7 +129,7 @@ impl Findings {
         if body_timeout > server::BUDGET {
             let text = format!(
                 "{body_timeout:?} is more than the {:?} that a request has from its first byte: \
-                 the rest is never waited for",
+                    the rest has no effect",
                 server::BUDGET
             );
             self.0.push(Finding::warning("server.body_timeout", text));
@@ -138,9 +138,9 @@ impl Findings {
         if body > server::AWAITED_BYTES_MAX {
             let bytes = |size: usize| ByteSize(u64::try_from(size).unwrap_or(u64::MAX));
             let text = format!(
-                "{} is more than the {} that are held of bodies of MNS that are still coming: a \
-                 larger one gets 503 unless it is alone. The largest push of MNS has less than 512 \
-                 KiB",
+                "{} is more than the {} that bodies of MNS may use while they arrive: a larger \
+                 one gets 503 unless it is the only one. The largest push of MNS has less than \
+                 512 KiB",
                 bytes(body),
                 bytes(server::AWAITED_BYTES_MAX)
             );
@@ -149,8 +149,8 @@ impl Findings {
         let stop = config.drain_delay.saturating_add(config.drain);
         if stop > CONTAINER_STOP_TIMEOUT {
             let text = format!(
-                "a stop may take {stop:?} with drain_delay: tell the supervisor, containers are \
-                 killed after 10s"
+                "a stop may take {stop:?} with drain_delay: let the supervisor wait as long; \
+                    containers are killed after 10s"
             );
             self.0.push(Finding::note("server.drain", text));
         }

@@ -263,8 +263,7 @@ pub(super) fn refuse_unreachable(endpoint: &str, is_meant: bool) -> anyhow::Resu
     if net::is_private_host(target.host()) {
         bail!(
             "{endpoint} is an address that MNS cannot reach, so nothing would ever arrive: give \
-             the public one, or \
-             --force to subscribe it all the same"
+                the public one, or --force to subscribe it anyway"
         );
     }
     Ok(())

@@ -64,7 +64,7 @@ impl Demo {
         let dir = match (&self.dir, &temporary) {
             (Some(dir), _) => dir.clone(),
             (None, Some(temporary)) => temporary.path().to_owned(),
-            (None, None) => bail!("there is no directory for the logs"),
+            (None, None) => bail!("cannot create a directory for the logs"),
         };
         let time_warp = if self.chaos.is_some() {
             CHAOS_TIME_WARP
@@ -107,12 +107,12 @@ impl Demo {
 
 /// Prints what can be done now, and waits for a stop signal.
 async fn stay(stage: &Stage) -> anyhow::Result<()> {
-    let mut signals = Signals::install().context("cannot listen to signals")?;
+    let mut signals = Signals::install().context("cannot handle signals")?;
     let (admin, page) = stage.open_page()?;
     let (mns, program) = (stage.emulator_url(), program());
     writeln!(
         printer(),
-        "\nAll of it stays up until Ctrl-C. What arrives is shown here:\n\
+        "\nEverything keeps running until Ctrl-C. What arrives is shown here:\n\
          Inspector: {page}\n\
          The local MNS, to publish more and to let things go wrong:\n\
          Emulator: {mns}/\n\

@@ -83,7 +83,7 @@ impl Proof {
             );
         }
         if let Some((id, count)) = self.arrived.iter().find(|(_, count)| **count > 1) {
-            bail!("{id} is in the endpoint log {count} times without being called a duplicate");
+            bail!("{id} is in the endpoint log {count} times without being marked as a duplicate");
         }
         if self.created < published.len() {
             bail!(
@@ -152,7 +152,7 @@ mod tests {
             .to_string();
         assert_eq!(
             twice,
-            "A is in the endpoint log 2 times without being called a duplicate"
+            "A is in the endpoint log 2 times without being marked as a duplicate"
         );
         let missing = proof.demand_all(&ids(&["A", "C"])).unwrap_err().to_string();
         assert_eq!(

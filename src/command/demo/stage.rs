@@ -257,7 +257,7 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
         path.into_os_string()
             .into_string()
             .ok()
-            .context("the directory's name is no text")
+            .context("the directory's name is not UTF-8")
     };
     let sources = Sources {
         file: Some(PathBuf::from("/dev/null")),

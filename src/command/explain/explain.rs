@@ -25,7 +25,7 @@ use crate::report::Report;
 use crate::trust::{CertificateSource as _, CertificateStore, HttpsSource, SigningCertificate};
 
 const NO_CERTIFICATE: &str =
-    "no certificate at hand: give one with --certificate, or let it be fetched with --fetch";
+    "no cached certificate: give one with --certificate, or fetch it with --fetch";
 const GIVE_ONE: &str = "give the certificate with --certificate";
 
 /// Explain why a captured request is accepted or refused.
@@ -66,7 +66,7 @@ impl Explain {
         let config = self.configuration.load_revealed(&self.trust)?;
         let bytes = input::read(&self.file)?;
         let read = capture::read(&bytes)
-            .with_context(|| format!("{} is no HTTP request", self.file.display()));
+            .with_context(|| format!("{} is not an HTTP request", self.file.display()));
         let (request, behind) = read?;
         let mut out = printer();
         self.explain(&config, &request, Note::parse(behind).as_ref(), &mut out)

@@ -15,7 +15,7 @@ use crate::journal::{Verdict, goes_back};
 /// A file between two others was left out or is missing.
 const GAP: &str = "a file between others was left out or is missing";
 /// The clock was set back, summer time ended, or the time zone or the format has changed.
-const GOES_BACK: &str = "the time goes back in them, so one minute of theirs may be two";
+const GOES_BACK: &str = "their times go back, so two different minutes may look the same";
 
 /// The contents of one log, across all its files.
 #[derive(Default)]

@@ -62,7 +62,7 @@ impl Curl<'_> {
             parts.push(format!("--data-raw {body}"));
         } else {
             before = format!(
-                "# the body can be no argument: write it to a file first\n\
+                "# the body cannot be an argument: write it to a file first\n\
                  # {} > notification.body\n",
                 self.body_command
             );

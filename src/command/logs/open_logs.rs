@@ -40,7 +40,7 @@ impl OpenLogs {
         let files = LogFiles::open(options).map_err(|error| match error {
             OpenError::Locked { .. } => anyhow!(
                 "serve writes to the logs of port {port}: stop it, run this again, and start it; \
-                 MNS sends again what comes meanwhile"
+                 MNS retries what arrives meanwhile"
             ),
             error @ (OpenError::Unwritable(_)
             | OpenError::NotAFile { .. }
@@ -104,7 +104,8 @@ impl OpenLogs {
             .journal
             .append(self.entry(notification, note, reading))
             .await;
-        appended.context("nothing more can be appended; what was told as recovered is on disk")?;
+        appended
+            .context("nothing more can be appended; everything reported as recovered is on disk")?;
         let shown = describe(notification);
         let is_new = self.journal.duplicates() == before;
         Ok(if is_new {

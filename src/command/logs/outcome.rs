@@ -62,12 +62,12 @@ impl fmt::Display for FileOutcome {
                 write!(f, "refused again, {}: {report}", rejection.reason().key())?;
                 let is_unreadable = matches!(rejection, Rejection::Invalid(_));
                 f.write_str(if is_unreadable {
-                    "; take it back as it is with logs recover --as-raw"
+                    "; to append it unparsed: mns-endpoint logs recover --as-raw"
                 } else {
                     ""
                 })
             }
-            Self::NotWhole => f.write_str("not whole: left as it is"),
+            Self::NotWhole => f.write_str("incomplete: left unchanged"),
         }
     }
 }

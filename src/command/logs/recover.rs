@@ -94,7 +94,7 @@ impl Recover {
             let taken = logs.take_all(judged, &mut out).await;
             let closed = logs.journal.close().await;
             let tally = taken?;
-            closed.context("the last records are not on disk for sure")?;
+            closed.context("the last records may not be on disk")?;
             tally
         };
         let would = if self.dry_run { "would be " } else { "" };
@@ -107,7 +107,7 @@ impl Recover {
         writeln!(
             out,
             "{}: {recovered} {would}recovered, {known} in the log already, {refused} refused \
-             again, {not_whole} not whole",
+             again, {not_whole} incomplete",
             escaped(dir.as_os_str().as_encoded_bytes())
         )?;
         Ok(ExitCode::SUCCESS)

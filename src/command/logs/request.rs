@@ -68,7 +68,7 @@ pub(super) fn missing(row: &Row) -> Option<String> {
     let logged = sent.body.as_ref().map_or(0, Vec::len);
     match length {
         _ if sent.headers.is_empty() && is_accepted => Some(without("its request", "off")),
-        _ if sent.headers.is_empty() => Some("the log has no request of it".to_owned()),
+        _ if sent.headers.is_empty() => Some("the log has no request for this row".to_owned()),
         // A chunked body has no Content-Length.
         length if sent.body.is_none() && is_accepted && length != Some(0) => {
             Some(without("the body of its request", "headers"))

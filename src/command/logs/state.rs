@@ -47,8 +47,8 @@ impl StateFile {
         match opened.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
-                "{} is in use: another logs tail or logs replay goes on from it; end that one, or \
-                 name another file",
+                "{} is in use: another logs tail or logs replay uses it; stop that one, or name \
+                    another file",
                 path.display()
             ),
             Err(TryLockError::Error(error)) => {
@@ -98,8 +98,8 @@ pub(super) fn load(path: &Path, log: &str) -> anyhow::Result<Option<Saved>> {
     let state: Option<Value> = serde_json::from_slice(&bytes).ok();
     let Some((of, saved)) = state.as_ref().and_then(read) else {
         bail!(
-            "{shown} is no state of logs tail or logs replay: name another file, or remove it to \
-             start over"
+            "{shown} is not a state of logs tail or logs replay: name another file, or remove it \
+             to start over"
         );
     };
     if of != log {
@@ -198,7 +198,7 @@ mod tests {
         ] {
             fs::write(&path, text).unwrap();
             let refused = load(&path, LOG).unwrap_err().to_string();
-            assert!(refused.contains("is no state"), "{refused}");
+            assert!(refused.contains("is not a state"), "{refused}");
         }
     }
 }

@@ -39,6 +39,6 @@ pub(super) async fn until_stopped(
     }
     tokio::select! {
         ended = &mut work => ended.context("the work panicked")?,
-        signal = signals.again() => bail!("{signal}: ended before the work at hand was finished"),
+        signal = signals.again() => bail!("{signal}: stopped before the work was finished"),
     }
 }

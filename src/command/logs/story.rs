@@ -123,11 +123,7 @@ impl Story {
             line(name, &self.delivery(row, source)?)?;
         }
         for file in self.rows.iter().filter_map(quarantine_file) {
-            let gone = if file.exists() {
-                ""
-            } else {
-                " (no longer there)"
-            };
+            let gone = if file.exists() { "" } else { " (deleted)" };
             line(
                 "Quarantine",
                 &format!("{}{gone}", one_line(file.as_os_str().as_encoded_bytes())),

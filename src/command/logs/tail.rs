@@ -244,7 +244,7 @@ impl Run<'_> {
                 say(&missed(after.as_ref(), before.as_ref()));
             }
             Event::Damaged { path, bytes } => say(&format!(
-                "{}: {bytes} bytes are no record: see mns-endpoint logs verify",
+                "{}: {bytes} bytes are not a record: see mns-endpoint logs verify",
                 path.display()
             )),
         }

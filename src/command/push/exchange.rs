@@ -27,7 +27,7 @@ impl Exchange {
                 let report = escaped(Report(error).to_string().as_bytes());
                 (
                     "---".to_owned(),
-                    format!("no answer: {report}; MNS would try again"),
+                    format!("no answer: {report}; MNS would retry"),
                 )
             }
         }
@@ -37,18 +37,16 @@ impl Exchange {
 fn verdict_of(status: u16, trust: Option<&str>) -> String {
     match status {
         200..300 => "accepted".to_owned(),
-        300..400 => {
-            "a redirect: MNS may take it for a delivery, and the message is lost".to_owned()
-        }
+        300..400 => "a redirect: MNS may count it as delivered, and the message is lost".to_owned(),
         403 => {
             let trust = trust.map_or_else(String::new, |url| {
                 format!("; unless it trusts this sender start it with: serve --trust {url}")
             });
             format!("refused: the endpoint log has the reason{trust}")
         }
-        400 => "refused: the body is no notification".to_owned(),
+        400 => "refused: the body is not a notification".to_owned(),
         404 => "refused: the path is not served; see server.paths".to_owned(),
-        500.. => "not now: MNS would try again".to_owned(),
+        500.. => "not accepted now: MNS would retry".to_owned(),
         _ => "refused: the endpoint log has the reason".to_owned(),
     }
 }

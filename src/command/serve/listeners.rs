@@ -22,13 +22,13 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
         let listener = net::bind(address).map_err(|error| {
             let fix = match error.kind() {
                 _ if address.is_ipv6() && !net::has_ipv6() => {
-                    "this machine has no IPv6; 0.0.0.0 stands for all that it has"
+                    "this machine has no IPv6; use 0.0.0.0 for all its addresses"
                 }
                 ErrorKind::AddrInUse => {
                     "stop what uses it, or choose another port with --listen (server.listen)"
                 }
                 ErrorKind::AddrNotAvailable => {
-                    "this machine has no such address; 0.0.0.0 stands for all that it has"
+                    "this machine has no such address; use 0.0.0.0 for all its addresses"
                 }
                 ErrorKind::PermissionDenied => "ports below 1024 need root or CAP_NET_BIND_SERVICE",
                 _ => "see --listen (server.listen)",
@@ -37,7 +37,7 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
         })?;
         let bound = listener
             .local_addr()
-            .context("cannot tell the address that is listened on")?;
+            .context("cannot get the address of the listener")?;
         first.get_or_insert(bound);
         listeners.push(listener);
     }
@@ -53,7 +53,7 @@ pub(super) fn first_of(
         .context("server.listen names no address")?;
     let address = first
         .local_addr()
-        .context("cannot tell the address that is listened on")?;
+        .context("cannot get the address of the listener")?;
     Ok((listeners, address))
 }
 

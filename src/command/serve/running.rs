@@ -133,8 +133,8 @@ impl Running {
                     );
                 }
                 self.file.clone_from(&config.file);
-                info!(configuration = %config.origin, "Configuration read again: signing, accept \
-                    and server.tls are as it says");
+                info!(configuration = %config.origin, "Reloaded the configuration: signing, \
+                    accept and server.tls are in effect");
                 Some(config)
             }
             Err(error) => {
@@ -143,8 +143,7 @@ impl Running {
                     .map(str::trim)
                     .collect::<Vec<_>>()
                     .join(" ");
-                error!(%error, "The configuration that was read again cannot be used: what runs \
-                    stays as it is");
+                error!(%error, "Could not reload the configuration: the current one stays in use");
                 None
             }
         }

@@ -53,7 +53,7 @@ impl SelfSigned {
     ) -> anyhow::Result<Self> {
         let config = configuration.load(trust)?;
         if let Some(files) = &config.tls {
-            let problem = "serve --self-signed uses a certificate of its own: leave out either \
+            let problem = "serve --self-signed generates a certificate: leave out either \
                 --self-signed or server.tls";
             let value = files.certificate.display().to_string();
             return Err(impossible("server.tls.certificate", value, problem.to_owned()).into());
@@ -86,7 +86,7 @@ impl SelfSigned {
         let is_new = !(files.certificate.exists() && files.private_key.exists());
         if is_new {
             let (certificate, private_key) =
-                made_for(&names).context("cannot make a certificate")?;
+                made_for(&names).context("cannot generate a certificate")?;
             write(dir, &files, &certificate, &private_key).map_err(|cause| {
                 let problem = format!("cannot be written: {cause}; {}", fix_command(dir, &cause));
                 impossible(

@@ -67,7 +67,7 @@ impl Serve {
         let mut config = self.configuration.load(&self.trust)?;
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         config.reveal_path()?;
-        let mut signals = Signals::install().context("cannot listen to signals")?;
+        let mut signals = Signals::install().context("cannot handle signals")?;
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let inherited = net::inherited()?;
         let is_inherited = !inherited.is_empty();
@@ -90,8 +90,7 @@ impl Serve {
         warnings::of_the_configuration(&config, &self.trust);
         listeners::warn_without_ipv6(&config, address);
         if is_inherited {
-            info!(%address, "Listening on what the service manager has opened, not on \
-                server.listen");
+            info!(%address, "Listening on sockets of the service manager, not on server.listen");
         }
         let certificates = Certificates::new(&config)?;
         certificates.cache_kept(&config).await;
@@ -176,19 +175,19 @@ impl Serve {
                     }
                     Asked::Stop(signal) => {
                         endpoint.draining.cancel();
-                        info!(signal, "Stopping: finishing what is being answered");
+                        info!(signal, "Stopping: finishing the requests in flight");
                         break false;
                     }
                 },
                 () = endpoint.journal.failed() => break true,
-                _ = &mut serving => bail!("an address accepts no connections any more: see the \
-                    line before, then start again"),
+                _ = &mut serving => bail!("a listener no longer accepts connections: see the line \
+                    before, then start again"),
             }
         };
         let closing = drain(&running.started, &endpoint, (serving, chores), &stop);
         let closed = tokio::select! {
             closed = closing => closed,
-            signal = signals.again() => bail!("ended at once by a second {signal}"),
+            signal = signals.again() => bail!("stopped immediately by a second {signal}"),
         };
         // After the journal: what it has committed last may still be sent.
         running.forwarders.stop().await;
@@ -199,8 +198,8 @@ impl Serve {
             Ok(Ok(())) if !failed => Ok(()),
             Ok(Ok(()) | Err(_)) => {
                 bail!(
-                    "the journal failed: what was answered 201 is on disk; restart on a disk that \
-                     works"
+                    "the journal failed: everything answered 201 is on disk; restart on a working \
+                        disk"
                 )
             }
             Err(_) => bail!("the last records did not reach the disk within {CLOSE_TIMEOUT:?}"),

@@ -25,14 +25,14 @@ pub(super) fn of_the_logs(config: &Config, recovered: &Recovered) {
             offset = damaged.offset,
             places = damaged.places,
             "A log is damaged: the disk or somebody else changed it. Nothing was cut off, and new \
-             records follow behind; mns-endpoint logs verify names each place"
+                records follow the damage; mns-endpoint logs verify lists each place"
         );
     }
     of_the_commit_log(recovered.replayed);
     let medium = Medium::of(&config.log_dir);
     if medium != Medium::Disk {
         warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what \
-            is written there may not survive");
+            is written there may be lost");
     }
 }
 
@@ -52,8 +52,7 @@ fn of_the_commit_log(replayed: Replayed) {
     if frames > 0 {
         info!(
             frames,
-            appended,
-            "The last stop was not a clean one: the logs were completed from the commit log"
+            appended, "The last stop was not clean: the logs were completed from the commit log"
         );
     }
 }
@@ -69,8 +68,8 @@ pub(super) fn of_the_configuration(config: &Config, trust: &[String]) {
             the levels of a key are separated by two underscores");
     }
     for prefix in &config.insecure_prefixes {
-        warn!(%prefix, "Signing certificates are fetched without TLS from here: whoever sits \
-            on the way can sign");
+        warn!(%prefix, "Signing certificates are fetched without TLS from here: anyone on the \
+            network path can replace them and sign pushes");
     }
     if config.admission.takes_every_owner() {
         warn!(
@@ -79,6 +78,7 @@ pub(super) fn of_the_configuration(config: &Config, trust: &[String]) {
         );
     }
     if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
-        warn!(%error, "Certificates cannot be kept: after a restart their source must be up");
+        warn!(%error, "Certificates cannot be cached on disk: after a restart their source must \
+            be reachable");
     }
 }

@@ -6,7 +6,7 @@ use crate::emulator::refusal::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory or the file in it cannot be used.
-    #[error("cannot use {path}: {cause}; choose another --data, or mend what stands there")]
+    #[error("cannot use {path}: {cause}; choose another --data, or repair the file")]
     Unusable {
         /// The file.
         path: String,

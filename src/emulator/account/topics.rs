@@ -165,7 +165,9 @@ fn with(topic: Topic, attributes: TopicAttributes) -> Result<Topic, Refusal> {
         .unwrap_or(topic.maximum_message_size);
     if !MESSAGE_SIZES.contains(&maximum_message_size) {
         return Err(Refusal::InvalidArgument(format!(
-            "MaximumMessageSize is not in {MESSAGE_SIZES:?}."
+            "MaximumMessageSize must be from {} to {}.",
+            MESSAGE_SIZES.start(),
+            MESSAGE_SIZES.end()
         )));
     }
     let logging_enabled = attributes.logging_enabled.unwrap_or(topic.logging_enabled);

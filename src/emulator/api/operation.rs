@@ -72,7 +72,7 @@ impl Operation {
             )),
             (_, ["queues", ..], _) => Err(Refusal::NotSupported("topics only, no queues")),
             _ => Err(Refusal::InvalidRequestURL(format!(
-                "{method} {path} is no operation on topics"
+                "{method} {path} is not an operation on topics"
             ))),
         }
     }

@@ -38,7 +38,7 @@ pub(in crate::emulator) async fn whole(request: Request<Body>) -> Result<Request
         ))
     };
     let late =
-        |_| Refusal::InvalidArgument(format!("The body did not come within {BODY_TIMEOUT:?}."));
+        |_| Refusal::InvalidArgument(format!("The body did not arrive within {BODY_TIMEOUT:?}."));
     Ok(Request::from_parts(
         head,
         body.map_err(late)?.map_err(too_large)?,

@@ -58,7 +58,7 @@ async fn known_hosts_only(
     if emulator.knows_host(request.headers()) {
         return next.run(request).await;
     }
-    warn!("Refused a request whose Host is no name of this emulator: add it with --host");
+    warn!("Refused a request whose Host is not a name of this emulator: add it with --host");
     let text =
         "The emulator does not answer to the name in Host: start it with --host NAME\n".to_owned();
     let refused = plain(StatusCode::MISDIRECTED_REQUEST, "text/plain", text);

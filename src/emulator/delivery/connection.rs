@@ -16,7 +16,7 @@ use crate::emulator::delivery::target::Target;
 use crate::tls_error;
 
 /// How to make an endpoint's certificate trusted.
-const TRUST_IT: &str = "name the file of its CA with --ca, or check nothing with --insecure";
+const TRUST_IT: &str = "name the file of its CA with --ca, or skip verification with --insecure";
 
 /// A connection that is reused for as long as the endpoint keeps it open.
 pub struct Connection {
@@ -178,7 +178,7 @@ fn no_tls(authority: &str, error: &io::Error) -> String {
         return problem;
     }
     format!(
-        "{authority} broke the handshake off: {error}; the address of a port without TLS begins \
+        "{authority} aborted the handshake: {error}; the address of a port without TLS begins \
          with http://"
     )
 }

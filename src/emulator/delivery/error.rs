@@ -24,7 +24,7 @@ pub enum DeliveryError {
         String,
     ),
     /// The connection broke.
-    #[error("the connection broke before an answer came")]
+    #[error("the connection broke before an answer arrived")]
     Broken(#[source] io::Error),
     /// The answer took too long.
     #[error("no answer within {ANSWER_TIMEOUT:?}")]
@@ -33,6 +33,6 @@ pub enum DeliveryError {
     #[error("the endpoint answers with TLS: its address begins with https://")]
     NotPlain,
     /// The endpoint did not answer with HTTP.
-    #[error("the answer is no HTTP: is this the endpoint's port?")]
+    #[error("the answer is not HTTP: is this the endpoint's port?")]
     NotHttp,
 }

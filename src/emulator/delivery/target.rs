@@ -19,7 +19,7 @@ pub struct Target {
 
 /// Not an address of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no endpoint: write http://HOST[:PORT][/PATH] or the same with https")]
+#[error("{0:?} is not an endpoint: write http://HOST[:PORT][/PATH] or the same with https")]
 pub struct TargetError(String);
 
 impl Target {

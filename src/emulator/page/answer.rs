@@ -81,7 +81,7 @@ async fn checked(emulator: &Arc<Emulator>, request: Request<Body>) -> Response {
     if !is_of_no_other_site(request.headers()) {
         return text(
             StatusCode::FORBIDDEN,
-            "A page of another site may not ask\n",
+            "Requests from pages of other sites are refused\n",
         );
     }
     let Some(route) = Route::of(request.uri().path()) else {

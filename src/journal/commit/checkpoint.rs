@@ -99,7 +99,8 @@ impl CommitLog {
         self.checkpoint(logs, now)?;
         let erased = self.segment.as_mut().map_or(Ok(()), Segment::erase);
         if let Err(error) = erased {
-            warn!(%error, "The commit log cannot be overwritten: what messages say stays in it");
+            warn!(%error, "The commit log cannot be overwritten: the contents of messages stay in \
+                it");
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ impl CommitLog {
             }
             Done::Made(Ok(())) => self.adopt(logs, now)?,
             Done::Made(Err(error)) => {
-                warn!(%error, "No commit log can be made: until there is one each commit syncs \
+                warn!(%error, "No commit log can be created: until there is one each commit syncs \
                     both logs, which takes longer");
                 self.retry_later(now);
             }
@@ -192,8 +192,8 @@ impl CommitLog {
             return Ok(());
         }
         warn!(
-            "Somebody took the commit log away or cut it: both logs are synced, and a new one is \
-            made"
+            "Somebody removed or truncated the commit log: both logs are synced, and a new one is \
+                created"
         );
         self.leave(logs, now)?;
         self.make(logs, now);

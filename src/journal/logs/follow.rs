@@ -75,7 +75,7 @@ impl Logs {
                 let expected = self.written[log];
                 warn!(
                     log = log.name(),
-                    expected, len, "Somebody else changed the length of a log: measured anew"
+                    expected, len, "Somebody else changed the length of a log: read it again"
                 );
                 return self.adopt(log, self.floor[log]);
             }

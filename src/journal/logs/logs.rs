@@ -224,7 +224,7 @@ impl Logs {
     /// Ends all writing. Truncates what was not acknowledged. A file that cannot be truncated is
     /// renamed, so that nothing in it is ever taken for acknowledged.
     pub(in crate::journal) fn give_up(&mut self, cause: io::Error) -> Fault {
-        error!(%cause, "The disk failed for good: nothing more is written until the next start");
+        error!(%cause, "The disk failed permanently: nothing more is written until the next start");
         // A failed sync closes the latch by itself. A failed truncation does not.
         self.files.disk.close();
         for log in Log::iter() {

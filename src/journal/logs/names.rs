@@ -186,7 +186,7 @@ impl Names {
             }
             let is_packed = Self::is_packed(rest);
             let why = if is_packed {
-                "it is packed: unpack it to have it read"
+                "it is compressed: decompress it to have it read"
             } else {
                 "its name has no number"
             };
@@ -359,7 +359,7 @@ mod tests {
             others.collect::<Vec<_>>(),
             [
                 named(".007x", "its name has no number"),
-                named(".12.gz", "it is packed"),
+                named(".12.gz", "it is compressed"),
                 named(".x", "its name has no number")
             ]
         );

@@ -53,7 +53,7 @@ pub(super) fn parse(log: Log, record: &[u8]) -> Result<Parsed, String> {
 
 fn parse_json(log: Log, record: &[u8]) -> Result<Parsed, &'static str> {
     let Ok(Value::Object(object)) = serde_json::from_slice(record) else {
-        return Err("it is no JSON object");
+        return Err("it is not a JSON object");
     };
     let time = object
         .get("time")
@@ -90,7 +90,7 @@ fn parse_line(line: &str) -> Result<Parsed, &'static str> {
     let fields: Vec<&str> = fields.split("\" \"").collect();
     // A quote within a field is escaped, so a bare one is damage.
     if fields.len() < ACCESS_FIELDS || fields.iter().any(|field| field.contains('"')) {
-        return Err("it has not the fields of an access line");
+        return Err("it does not have the fields of an access line");
     }
     let status = fields.get(1).copied();
     let kind = if status == Some("201") {
@@ -111,7 +111,7 @@ fn parse_text(record: &[u8], text: &str) -> Result<Parsed, &'static str> {
         .split_once("] ")
         .and_then(|(time, _)| time.strip_prefix('['))
         .ok_or("it has no time")?;
-    let title = title(first).ok_or("its first line has not five fields in brackets")?;
+    let title = title(first).ok_or("its first line does not have five fields in brackets")?;
     if lines.any(|line| !line.is_empty() && !is_line_of_a_record(line.as_bytes())) {
         return Err("one of its lines does not belong in a record");
     }
@@ -140,5 +140,5 @@ fn seconds(format: &str, time: &str) -> Result<i64, &'static str> {
     let time = DateTime::strptime(format, time)
         .ok()
         .and_then(|time| TimeZone::UTC.to_timestamp(time).ok());
-    time.map(Timestamp::as_second).ok_or("its time is none")
+    time.map(Timestamp::as_second).ok_or("its time is invalid")
 }

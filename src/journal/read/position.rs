@@ -37,7 +37,9 @@ pub struct Position {
 
 /// A text that is not a [`Position`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no position in a log, which is three parts in base 62, as in 1-2ad9ef0-h3Xk29fQ0aB")]
+#[error(
+    "it is not a position in a log, which has three parts in base 62, as in 1-2ad9ef0-h3Xk29fQ0aB"
+)]
 pub struct NoPosition;
 
 impl Position {

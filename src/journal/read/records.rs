@@ -48,7 +48,7 @@ pub enum Found<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum Damage {
     /// A control character, such as NUL.
-    #[strum(to_string = "it holds control characters, which no record does")]
+    #[strum(to_string = "it has control characters, which no record has")]
     Control,
     /// A byte that is not valid UTF-8.
     #[strum(to_string = "it is not UTF-8")]

@@ -171,8 +171,8 @@ mod tests {
                 whole.replace("MessageId", "Me\0sageId"),
                 "control characters",
             ),
-            (whole.replace("[root]", "root"), "not five fields"),
-            (whole.replace("10:00:00", "10:00:99"), "its time is none"),
+            (whole.replace("[root]", "root"), "not have five fields"),
+            (whole.replace("10:00:00", "10:00:99"), "its time is invalid"),
             (whole.replace("[2026", "2026"), "it has no time"),
             (whole.replace("MessageId", "MassageId"), "no attribute"),
             (
@@ -188,7 +188,7 @@ mod tests {
                 "one of its lines does not belong in a record",
             ),
             ("{\"event\":1}\n".to_owned(), "it has no time"),
-            ("{no}\n".to_owned(), "no JSON object"),
+            ("{no}\n".to_owned(), "not a JSON object"),
         ] {
             let verdict = of(Log::Endpoint, &[&whole, broken.as_str(), &whole].concat());
             let (offset, problem) = verdict.problems.first().unwrap();

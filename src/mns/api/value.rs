@@ -22,7 +22,7 @@ pub enum UnexpectedDocument {
     #[error("the element {0} has further elements inside")]
     Nested(&'static str),
     /// A value is not of its type.
-    #[error("{value:?} is no {name}")]
+    #[error("{value:?} is not a valid {name}")]
     Value {
         /// The element.
         name: &'static str,

@@ -18,7 +18,7 @@ pub struct Prefix {
 /// A configured prefix that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no certificate prefix: write https://HOST/ or https://HOST:PORT/PATH/, with the \
+    "{0:?} is not a certificate prefix: write https://HOST/ or https://HOST:PORT/PATH/, with the \
      final slash"
 )]
 pub struct PrefixError(String);

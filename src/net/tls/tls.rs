@@ -112,7 +112,7 @@ impl Tls {
             }
             Err(error) => {
                 error!(error = %Report(&error), "The new certificate or key of server.tls cannot \
-                    be used: the old pair stays");
+                    be used: the old pair stays in use");
             }
         }
     }

@@ -37,7 +37,7 @@ pub struct CacheCounts {
     pub missing: usize,
     /// Fetches that were begun.
     pub fetches: u64,
-    /// Fetches that brought no certificate.
+    /// Fetches of signing certificates that failed.
     pub failures: u64,
     /// Pushes that were verified with another key than was expected.
     pub key_changes: u64,

@@ -53,7 +53,7 @@ impl Copies {
         match spawn_blocking(move || store.load(&address)).await {
             Ok(Ok(Some(certificate))) => {
                 let path = self.store.path(url);
-                info!(%url, path = %path.display(), "Using the signing certificate kept on disk");
+                info!(%url, path = %path.display(), "Using the signing certificate cached on disk");
                 Some(Arc::new(certificate))
             }
             Ok(Ok(None)) => None,
@@ -76,9 +76,10 @@ impl Copies {
             slot.keep(
                 |certificate| match certificate.to_pem().map(|pem| store.keep(&url, &pem)) {
                     Ok(Ok(path)) => {
-                        info!(%url, path = %path.display(), "Kept a signing certificate")
+                        info!(%url, path = %path.display(), "Cached a signing certificate on disk")
                     }
-                    Ok(Err(error)) => warn!(%url, %error, "Could not keep a signing certificate"),
+                    Ok(Err(error)) => warn!(%url, %error, "Could not cache a signing certificate \
+                        on disk"),
                     Err(error) => warn!(%url, %error, "Could not encode a signing certificate"),
                 },
             );
