@@ -178,7 +178,7 @@ fn recording(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// On the disk that `target` is on: from the hand-over of so many entries at once to the last
+/// On the disk that `target` is on: from the hand-over of many entries at once to the last
 /// receipt.
 fn committing(criterion: &mut Criterion) {
     let request = push(&Signer::generate(512).unwrap(), ContentFormat::Xml, 200);

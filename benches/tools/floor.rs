@@ -44,8 +44,8 @@ const LINE_BYTES: usize = 160;
 const HALF_BYTES: u64 = 32 * 1024 * 1024;
 /// Frames are padded to this.
 const BLOCK_BYTES: usize = 4096;
-/// After so many bytes the system is asked to write the logs to the disk, which makes the sync of a
-/// checkpoint short.
+/// After this many bytes the system is asked to write the logs to the disk, which makes the sync of
+/// a checkpoint short.
 const WRITE_BACK_BYTES: u64 = 1024 * 1024;
 
 struct Push {

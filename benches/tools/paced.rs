@@ -1,5 +1,5 @@
 //! Sends signed pushes of a file made by `presigned` at a steady rate, alone or in bursts, and
-//! tells how long the answers took, from the moment at which each push was due.
+//! reports how long the answers took, from the moment at which each push was due.
 //!
 //! `paced FILE ADDRESS RATE BURST SECONDS`
 
@@ -102,7 +102,7 @@ fn pace(pushes: &[Bytes], senders: &[mpsc::Sender<Due>], burst: usize, pause: Du
         #[expect(clippy::disallowed_methods, reason = "a thread of its own")]
         thread::sleep(due.saturating_duration_since(Instant::now()));
         for (push, sender) in burst.iter().zip(&mut turns) {
-            // A connection that has ended tells why itself.
+            // A connection that has ended reports why itself.
             drop(sender.blocking_send((due, push.clone())));
         }
         due = due.checked_add(pause).unwrap_or(due);

@@ -1,4 +1,4 @@
-//! A captured request: what is read stands in the capture, and reads the same when it is written
+//! A captured request: what is read occurs in the capture, and reads the same when it is written
 //! again.
 #![no_main]
 

@@ -85,7 +85,7 @@ fn check_forwarded_for(text: &[u8], proxy: SocketAddr) {
     // A stranger has no word.
     let stranger: SocketAddr = "192.0.2.1:5".parse().unwrap();
     assert_eq!(fuzzing::client(&trusted, stranger, &headers), stranger);
-    // What stands before the address that the nearest proxy saw changes nothing.
+    // What precedes the address that the nearest proxy saw changes nothing.
     headers.append(NAME, HeaderValue::from_static("203.0.113.7"));
     assert_eq!(
         fuzzing::client(&trusted, proxy, &headers).to_string(),

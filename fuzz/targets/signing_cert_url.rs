@@ -1,4 +1,4 @@
-//! The address of a signing certificate: what is admitted lies below an allowed prefix, whoever
+//! The address of a signing certificate: what is admitted is below an allowed prefix, whoever
 //! reads it; and a text as a prefix.
 #![no_main]
 
@@ -84,7 +84,7 @@ fn check_prefix(text: &str) {
     check_kept_as(&own.kept_as());
 }
 
-/// A copy lies in a directory of its host, and nowhere else.
+/// A copy is in a directory of its host, and nowhere else.
 fn check_kept_as(path: &str) {
     let (directory, file) = path.split_once('/').unwrap();
     assert!(

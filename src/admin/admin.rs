@@ -22,7 +22,7 @@ use crate::page::is_of_no_other_site;
 
 type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 
-/// Where the answers come from.
+/// Provides the contents of the answers.
 pub struct Sources {
     /// Whether the threads that must make progress do.
     pub is_alive: Ask<bool>,

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::config::{Config, ConfigError, Sources};
 use crate::disk::word;
 
-/// Where the configuration comes from.
+/// The options that say where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Configuration {
     /// The configuration file [default: config/endpoint.toml, otherwise

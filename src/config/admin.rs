@@ -19,7 +19,7 @@ const PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// The settings of the admin listener.
 #[derive(Debug, Clone)]
 pub struct AdminOptions {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: SocketAddr,
     /// Who may request what.
     pub access: admin::Access,

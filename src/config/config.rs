@@ -72,7 +72,7 @@ pub struct Config {
     pub diagnostics_format: Format,
     /// Whether the diagnostic log also goes to a file.
     pub diagnostics: bool,
-    /// Where traces are sent, if pushes are traced.
+    /// The collector that traces are sent to, if pushes are traced.
     pub traces: Option<traces::Options>,
     /// The admin listener, if there is one.
     pub admin: Option<AdminOptions>,

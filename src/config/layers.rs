@@ -26,7 +26,7 @@ const FORWARD_SECTION: &str = "[forward.NAME]";
 /// below 16 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Where the keys of a layer come from.
+/// The origin of the keys in a layer.
 enum Source {
     Defaults,
     File(PathBuf),

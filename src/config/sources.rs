@@ -1,4 +1,4 @@
-//! Where the configuration comes from: a file, variables of the environment and flags.
+//! The sources of the configuration: a file, variables of the environment and flags.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ const LEVEL: &str = "__";
 /// The files that are tried, in this order.
 const FILES: [&str; 2] = ["config/endpoint.toml", "/etc/mns-endpoint/endpoint.toml"];
 
-/// Where the configuration comes from.
+/// The sources of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The argument of `--config`, or `None` for the usual places.

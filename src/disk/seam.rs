@@ -101,7 +101,7 @@ pub trait DiskFile: Send {
     /// sync has less to do. This is a hint: it makes nothing durable, and may do nothing.
     fn begin_write_back(&self, offset: u64, len: u64);
 
-    /// Tells the system that the `len` bytes at `offset`, which are on the disk, are not going to
+    /// Informs the system that the `len` bytes at `offset`, which are on the disk, are not going to
     /// be read again soon. A hint: it may do nothing.
     fn uncache(&self, _offset: u64, _len: u64) {}
 

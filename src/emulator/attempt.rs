@@ -13,7 +13,7 @@ use crate::emulator::chaos::{Occasion, Trouble};
 use crate::emulator::delivery::{Connection, DeliveryError, Target};
 use crate::emulator::keyring::Issued;
 use crate::emulator::push::{Push, SignedPush, new_request_id};
-use crate::emulator::recent::Made;
+use crate::emulator::recent::PastAttempt;
 use crate::emulator::sender::Sender;
 use crate::emulator::signer::SignerError;
 use crate::mns::api::Subscription;
@@ -138,7 +138,7 @@ impl Attempt {
         result: &Result<u16, E>,
         took: Duration,
     ) {
-        self.sender.recent.note(Made {
+        self.sender.recent.add(PastAttempt {
             at,
             topic: self.subscription.topic_name.clone(),
             subscription: self.subscription.name.clone(),

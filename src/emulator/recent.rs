@@ -11,7 +11,7 @@ const ATTEMPTS_KEPT: usize = 200;
 
 /// A finished attempt.
 #[derive(Debug, Clone)]
-pub(super) struct Made {
+pub(super) struct PastAttempt {
     /// When it began.
     pub(super) at: SystemTime,
     pub(super) topic: String,
@@ -34,22 +34,22 @@ pub(super) struct Recent(Mutex<Kept>);
 struct Kept {
     /// How many attempts were ever recorded.
     noted: u64,
-    attempts: VecDeque<Made>,
+    attempts: VecDeque<PastAttempt>,
 }
 
 impl Recent {
     /// Records an attempt. Evicts the oldest one.
-    pub(super) fn note(&self, made: Made) {
+    pub(super) fn add(&self, attempt: PastAttempt) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.attempts.len() >= ATTEMPTS_KEPT {
             kept.attempts.pop_front();
         }
-        kept.attempts.push_back(made);
+        kept.attempts.push_back(attempt);
         kept.noted = kept.noted.saturating_add(1);
     }
 
     /// The remembered attempts, the newest first, each with its number from 1.
-    pub(super) fn attempts(&self) -> Vec<(u64, Made)> {
+    pub(super) fn attempts(&self) -> Vec<(u64, PastAttempt)> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = (1..=kept.noted).rev();
         numbers.zip(kept.attempts.iter().rev().cloned()).collect()
@@ -64,7 +64,7 @@ mod tests {
     fn the_oldest_is_evicted_and_numbers_continue() {
         let recent = Recent::default();
         for attempt in 1..=203 {
-            recent.note(Made {
+            recent.add(PastAttempt {
                 at: SystemTime::UNIX_EPOCH,
                 topic: "T".to_owned(),
                 subscription: "S".to_owned(),
@@ -77,7 +77,7 @@ mod tests {
         }
         let kept = recent.attempts();
         assert_eq!(kept.len(), ATTEMPTS_KEPT);
-        let numbers = |(number, made): &(u64, Made)| (*number, made.attempt);
+        let numbers = |(number, made): &(u64, PastAttempt)| (*number, made.attempt);
         assert_eq!(kept.first().map(numbers), Some((203, 203)));
         assert_eq!(kept.last().map(numbers), Some((4, 4)));
     }

@@ -27,7 +27,7 @@ impl Backoff {
         Self { first, longest }
     }
 
-    /// The wait after so many failures in a row, without chance.
+    /// The wait after this many failures in a row, without its random part.
     #[must_use]
     pub(super) fn base(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
@@ -35,7 +35,7 @@ impl Backoff {
         self.first.saturating_mul(factor).min(self.longest)
     }
 
-    /// The wait after so many failures in a row.
+    /// The wait after this many failures in a row.
     #[must_use]
     pub(super) fn wait(&self, failures: u32) -> Duration {
         let base = self.base(failures);

@@ -103,8 +103,8 @@ pub enum CursorError {
 }
 
 impl CursorFile {
-    /// The file of the destination called `name`, which `destination` tells from another one that
-    /// may get this name.
+    /// The file of the destination called `name`. `destination` distinguishes it from another one
+    /// that may get this name.
     #[must_use]
     pub fn new(
         disk: Arc<dyn Disk>,
@@ -126,7 +126,7 @@ impl CursorFile {
         }
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -14,8 +14,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// What requests ask of a destination before their body is read.
 ///
-/// All orderings are relaxed: no value depends on another, and a request that comes a moment too
-/// early gets its 503 later.
+/// All orderings are relaxed: no value depends on another, and a request that arrives too early
+/// gets its 503 later.
 #[derive(Debug)]
 pub struct Gate {
     started: Instant,

@@ -25,7 +25,7 @@ pub struct Outgoing {
     pub request_id: Option<Vec<u8>>,
     /// When it was received, to the second.
     pub received: Option<Timestamp>,
-    /// Where its row begins in the endpoint log.
+    /// The position of its row in the endpoint log.
     pub position: Position,
     /// Counts the notifications of this cursor from 1. A repeat after a restart has the same.
     pub sequence: u64,

@@ -37,7 +37,7 @@ pub(super) struct Chunk {
     pub(super) damaged: Vec<(PathBuf, usize)>,
     /// Rows that may have come before.
     pub(super) repeats: usize,
-    /// Where the reader is behind it.
+    /// The position of the reader after it.
     pub(super) behind: Saved,
     /// Whether there was nothing more to read.
     pub(super) is_at_end: bool,
@@ -101,7 +101,7 @@ impl Reader {
         Ok(chunk)
     }
 
-    /// Where it is.
+    /// The current position.
     pub(super) fn place(&self) -> Saved {
         Saved {
             trail: self.follower.trail(),

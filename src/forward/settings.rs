@@ -12,7 +12,7 @@ pub struct Settings {
     pub name: String,
     /// What a 201 waits for.
     pub ack: Ack,
-    /// Where a new cursor starts.
+    /// The position at which a new cursor starts.
     pub start: StartAt,
     /// The topics that are forwarded; empty for all.
     pub topics: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Settings {
     pub dead_letters_bytes_max: u64,
     /// What the body of what is sent is.
     pub body: Body,
-    /// Where it goes.
+    /// The destination.
     pub destination: Destination,
 }
 
@@ -48,7 +48,7 @@ pub enum Ack {
     },
 }
 
-/// Where a new cursor starts.
+/// The position at which a new cursor starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartAt {
@@ -80,7 +80,7 @@ pub enum Body {
     CloudEvent,
 }
 
-/// Where notifications go.
+/// The destination of notifications.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// A stream of a NATS server.
@@ -196,8 +196,8 @@ impl Destination {
         }
     }
 
-    /// What tells it from another one of the same name. Servers may come and go, and the files
-    /// with passwords be replaced.
+    /// Distinguishes it from another destination of the same name. Leaves out servers and files
+    /// with passwords, which may be replaced.
     #[must_use]
     pub fn identity(&self) -> String {
         match self {

@@ -11,7 +11,7 @@ use crate::forward::dead_letters::DeadLetters;
 use crate::forward::settings::Settings;
 use crate::journal::{Chain, HighWaterMark, Names, Numbering};
 
-/// Where the log is that is forwarded.
+/// The files of the log that is forwarded, and how to read them.
 #[derive(Clone)]
 pub struct Source {
     /// The disk.

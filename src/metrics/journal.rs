@@ -128,7 +128,7 @@ fn write_commit_log(families: &mut Families<'_>, meters: &CommitLogMeters) -> fm
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     families.gauge(
         "commit_log_bytes",
-        "The length of the commit log; 0 if there is none, so that each commit syncs both logs",
+        "The length of the commit log; 0 if it does not exist, so that each commit syncs both logs",
         load(&meters.bytes),
     )?;
     families.gauge(

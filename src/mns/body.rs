@@ -39,7 +39,7 @@ impl<'a> Notification<'a> {
         match request.headers().get(header::MESSAGE_ID) {
             None => Self::decode_envelope(body),
             Some(_) => match Self::decode_envelope(body) {
-                Ok(envelope) if envelope.is_vouched_for(request.headers()) => Ok(envelope),
+                Ok(envelope) if envelope.is_confirmed_by(request.headers()) => Ok(envelope),
                 Ok(_) | Err(_) => Ok(Self::simplified(request.headers(), body)),
             },
         }
@@ -51,7 +51,7 @@ impl<'a> Notification<'a> {
     /// that MNS wrote an envelope: ids before 2019 contain a time and a counter, so a publisher can
     /// guess one. The proof is either `Content-Type`, which follows from the format of the
     /// subscription, or a header for each attribute.
-    fn is_vouched_for(&self, headers: &HeaderMap) -> bool {
+    fn is_confirmed_by(&self, headers: &HeaderMap) -> bool {
         let origin = [
             (header::MESSAGE_ID, &self.message_id),
             (header::TOPIC_OWNER, &self.topic_owner),

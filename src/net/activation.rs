@@ -26,7 +26,7 @@ pub enum NotListening {
     },
 }
 
-/// Returns the inherited sockets in order; empty if there are none. Call it once: the file
+/// Returns the inherited sockets in order; empty if nothing was inherited. Call it once: the file
 /// descriptors can have only one owner.
 ///
 /// # Errors

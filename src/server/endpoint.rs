@@ -37,7 +37,7 @@ pub struct Endpoint {
     pub counts: Counts,
     /// The last requests, in memory.
     pub recent: Recent,
-    /// Where the traces of pushes go.
+    /// Records traces of pushes and sends them on.
     pub traces: Traces,
     /// Waits for destinations that a 201 depends on.
     pub handover: Handover,

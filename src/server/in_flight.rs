@@ -179,7 +179,7 @@ impl<'a> Permit<'a> {
         self.of.requests.fetch_add(1, Ordering::Relaxed) < REQUESTS_MAX
     }
 
-    /// Takes room for more bytes of the body. Returns `false` if there is none. A single request is
+    /// Takes room for more bytes of the body. Returns `false` if it is full. A single request is
     /// always admitted, whatever its size.
     pub(super) fn add(&mut self, bytes: usize) -> bool {
         let count = self.of.count(self.share);

@@ -14,7 +14,7 @@ use crate::server::{RefusedLimits, SecretPath};
 /// What is served, and how it is logged.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where MNS posts.
+    /// The paths that MNS posts to.
     pub paths: Paths,
     /// What a proxy removes from the start of the path. It is put back before a path is compared or
     /// a signature is checked.

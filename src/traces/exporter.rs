@@ -32,7 +32,7 @@ const ATTEMPTS: usize = 2;
 /// How long the thread may take to send the last batches when the endpoint stops.
 const STOP_TIMEOUT: Duration = Duration::from_millis(400);
 
-/// Where traces are sent, and which pushes are traced.
+/// The collector that traces are sent to, and which pushes are traced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// The collector's URL, which ends in `/v1/traces`.

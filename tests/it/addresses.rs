@@ -161,7 +161,7 @@ const HOSTILE: [(&str, &str); 110] = [
         "https://mnstest.oss-cn-hangzhou.aliyuncs.com:0/x.pem",
     ),
     (
-        "a port that is none",
+        "an invalid port",
         "https://mnstest.oss-cn-hangzhou.aliyuncs.com:evil.example/x.pem",
     ),
     (
@@ -281,7 +281,7 @@ const HOSTILE: [(&str, &str); 110] = [
         "https://mnstest.oss-cn-shanghai.aliyuncs.com/x.pem",
     ),
     (
-        "a region that is none",
+        "an invalid region",
         "https://mns-cert.oss-cn-nowhere.aliyuncs.com/x.pem",
     ),
     (

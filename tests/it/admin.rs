@@ -18,7 +18,7 @@ pub const PROMTOOL: &str = "/usr/bin/promtool";
 
 pub fn bench(set: impl FnOnce(Options) -> Options) -> (Bench, SocketAddr) {
     let bench = Bench::with(|options| set(options.set("admin.listen", "127.0.0.1:0")));
-    let address = eventually("the admin listener is told", || {
+    let address = eventually("the admin listener is reported", || {
         let told = bench.endpoint.stderr();
         let line = told
             .lines()

@@ -276,7 +276,7 @@ fn a_key_changed_at_its_address_is_picked_up_without_a_restart() {
             .status,
         201
     );
-    eventually("two changes are told", || {
+    eventually("two changes are reported", || {
         (changes().len() == 2).then_some(())
     });
     assert_eq!(attribute(&changes()[1], "KeyBits").unwrap(), b"1024");

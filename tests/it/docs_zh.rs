@@ -192,7 +192,7 @@ fn links_lead_somewhere() {
                 let is_there = anchors.iter().any(|known| known == wanted.as_str());
                 assert!(
                     is_there,
-                    "{}: {} is none of {anchors:#?}",
+                    "{}: {} is not one of {anchors:#?}",
                     page.translation, &found[0]
                 );
             }

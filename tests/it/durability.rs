@@ -88,7 +88,7 @@ fn nothing_that_was_answered_201_is_lost_to_kill_9_under_load() {
         found.sort();
         let count = found.len();
         found.dedup();
-        assert_eq!(found.len(), count, "a record stands there twice");
+        assert_eq!(found.len(), count, "a record is there twice");
         for id in acknowledged.lock().unwrap().iter() {
             assert!(
                 found.binary_search(id).is_ok(),

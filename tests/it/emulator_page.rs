@@ -258,7 +258,7 @@ async fn chaos_is_switched_on_and_off_while_it_runs() {
     assert_eq!(subscriber.pushed().len(), 3);
     assert!(
         mns.stop().contains("bad-signature 1"),
-        "what struck is told at the end"
+        "what struck is reported at the end"
     );
 }
 

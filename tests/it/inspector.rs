@@ -210,7 +210,7 @@ fn five_wrong_tokens_a_second_are_enough() {
             .iter()
             .all(|status| matches!(status, 401 | 429))
     );
-    // Neither is the right one told apart, nor is anybody without a token kept out.
+    // Neither is the right one distinguished, nor is anybody without a token kept out.
     assert_eq!(get(admin, "/healthz", "").status, 200);
     eventually("the second is over", || {
         (get(admin, "/api/about", &right).status == 200).then_some(())

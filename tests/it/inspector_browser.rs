@@ -71,7 +71,7 @@ fn port_of(line: &str) -> Option<u16> {
 }
 
 impl Browser {
-    /// `None`, which is said, if there is none on this machine.
+    /// `None`, which is said, if this machine has none.
     #[expect(
         clippy::print_stdout,
         reason = "a test that tests nothing has to say so"
@@ -85,7 +85,7 @@ impl Browser {
             println!("SKIPPED: {CHROMIUM} is missing, so the page is NOT tested");
             return None;
         }
-        // It chooses its port: one that is free now another test may have a moment later.
+        // It chooses its port: one that is free now may be taken by another test soon.
         let mut process = Command::new(DRIVER);
         process.args(["--port=0", "--allowed-ips=127.0.0.1"]);
         process.stdout(Stdio::piped()).stderr(Stdio::null());
@@ -274,7 +274,7 @@ fn shots() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("inspector")
 }
 
-/// The address of the page with its token, and what stands behind it.
+/// The address of the page with its token, and what serves it.
 pub fn page(bench: &Bench, admin: SocketAddr, query: &str) -> String {
     format!("http://{admin}/{query}#token={}", token(bench))
 }

@@ -29,7 +29,7 @@ fn options(bench: &Bench, set: &[(&str, &str)]) -> Options {
 }
 
 fn admin_of(endpoint: &Endpoint) -> SocketAddr {
-    eventually("the admin listener is told", || {
+    eventually("the admin listener is reported", || {
         let told = endpoint.stderr();
         let line = told
             .lines()

@@ -140,7 +140,7 @@ fn a_click_on_what_was_not_listed_loads_that_from_the_files_and_nothing_twice() 
         token(&site.bench)
     ));
     browser.until("it is live", "document.querySelector('.status.live')");
-    // Of five that came between the first and the last the stream told of none. Memory has one of
+    // Of five that came between the first and the last the stream reported none. Memory has one of
     // them, and the files have all, under other ids and with whole seconds.
     let script = "
       const row = (number, more) => ({

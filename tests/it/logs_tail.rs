@@ -322,7 +322,7 @@ impl Appending<'_> {
         let told = fs::OpenOptions::new()
             .append(true)
             .create(true)
-            .open(self.dir.join("told"));
+            .open(self.dir.join("stderr"));
         command.stdout(out.unwrap()).stderr(told.unwrap());
         command
     }
@@ -395,7 +395,7 @@ fn nothing_is_missing_through_rotations_kills_of_both_sides_and_a_copy_that_was_
             });
             push(&endpoint, 7);
             eventually("it has seen a rotation", || {
-                let told = fs::read_to_string(consumer.dir.join("told")).ok()?;
+                let told = fs::read_to_string(consumer.dir.join("stderr")).ok()?;
                 told.contains("was rotated to .").then_some(())
             });
         } else if round % 2 == 0 {
@@ -421,7 +421,7 @@ fn nothing_is_missing_through_rotations_kills_of_both_sides_and_a_copy_that_was_
     assert!(rotations >= 25, "{rotations}");
     let finish = |consumer: &Appending<'_>, code: i32| {
         let status = consumer.command(&["--no-follow"]).status().unwrap();
-        let told = fs::read_to_string(consumer.dir.join("told"));
+        let told = fs::read_to_string(consumer.dir.join("stderr"));
         assert_eq!(status.code(), Some(code), "{told:?}");
     };
     finish(
@@ -446,7 +446,7 @@ fn nothing_is_missing_through_rotations_kills_of_both_sides_and_a_copy_that_was_
     let count = push(&endpoint, 9);
     // Whether something came between the copy and the cut nobody knows.
     finish(&consumer, 1);
-    let told = fs::read_to_string(consumer.dir.join("told")).unwrap();
+    let told = fs::read_to_string(consumer.dir.join("stderr")).unwrap();
     assert!(told.contains("may have been missed"), "{told}");
     let delivered = consumer.delivered();
     let missing: Vec<&String> = accepted

@@ -509,7 +509,7 @@ async fn lost_answers_and_truncated_requests_cause_retries() {
     assert_eq!(
         came,
         60 + count("drop-answer") + count("duplicate"),
-        "a cut request is none"
+        "a cut request is not a request"
     );
     assert_eq!(
         mns.count("failed_pushes"),

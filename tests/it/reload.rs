@@ -37,7 +37,7 @@ fn reload(endpoint: &Endpoint, told: &str) {
     let count = || endpoint.stderr().matches(told).count();
     let before = count();
     endpoint.signal(Signal::HUP);
-    eventually(&format!("{told:?} is told"), || {
+    eventually(&format!("{told:?} is reported"), || {
         (count() > before).then_some(())
     });
 }

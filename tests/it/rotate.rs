@@ -140,7 +140,7 @@ fn renames_and_signals_under_load_lose_split_and_repeat_nothing() {
         }
         endpoint.signal(Signal::HUP);
         let next = started + Duration::from_millis(50) * renames;
-        eventually("both are opened anew", || {
+        eventually("both are reopened", || {
             let are_there = ["endpoint_log", "access_log"]
                 .iter()
                 .all(|log| endpoint.log_path(log).exists());

@@ -124,7 +124,7 @@ fn no_output_shows_a_secret_whatever_is_sent() {
         });
         let secret = segment(&bench.endpoint);
         let path = format!("/n/{secret}");
-        let admin = eventually("the admin listener is told", || {
+        let admin = eventually("the admin listener is reported", || {
             let told = bench.endpoint.stderr();
             let line = told
                 .lines()

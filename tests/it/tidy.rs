@@ -179,7 +179,7 @@ fn imports_point_down_and_never_sideways() {
         if module == "lib" || module == "main" {
             continue;
         }
-        let own = layer(module).unwrap_or_else(|| panic!("{name}: its module stands in no layer"));
+        let own = layer(module).unwrap_or_else(|| panic!("{name}: its module is in no layer"));
         for (number, line) in text
             .lines()
             .enumerate()
@@ -775,7 +775,7 @@ fn no_file_has_more_than_three_hundred_lines_before_its_tests() {
     assert_eq!(long, []);
 }
 
-/// Where a word must not occur.
+/// The texts in which a word must not occur.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// In comments.

@@ -186,7 +186,9 @@ fn a_changed_pair_is_used_and_an_unusable_one_is_reported_and_ignored() {
                 .matches("cannot be used: the old pair stays in use")
                 .count()
         };
-        eventually("the bad pair is told", || (told() > number).then_some(()));
+        eventually("the bad pair is reported", || {
+            (told() > number).then_some(())
+        });
         assert_served(&endpoint, &new);
         assert_eq!(told(), number + 1);
     }

@@ -25,7 +25,7 @@ impl Figures {
         100.0 * self.answered as f64 / (self.answered + self.failed).max(1) as f64
     }
 
-    /// The span that so many of 1000 do not pass. One that failed took as long as MNS waits.
+    /// The span that this many of 1000 do not pass. One that failed took as long as MNS waits.
     pub(crate) fn at(&self, part: usize) -> u64 {
         let mut spans = self.spans_ms.clone();
         spans.sort_unstable();
@@ -37,7 +37,7 @@ impl Figures {
     }
 }
 
-/// What was spent up to a moment.
+/// What was spent up to some time.
 pub(crate) struct Snapshot {
     at: Instant,
     connects: u64,

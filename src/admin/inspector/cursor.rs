@@ -1,4 +1,4 @@
-//! Where a list continues: a position, and the walk that it belongs to.
+//! The point at which a list continues: a position, and the walk that it belongs to.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::journal::Position;
 /// The name of the border between memory and the log files.
 const FILES: &str = "files";
 
-/// Where a list continues.
+/// The point at which a list continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) place: Place,

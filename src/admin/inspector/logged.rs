@@ -52,7 +52,7 @@ impl Logged {
         Some(Self { row, outcome })
     }
 
-    /// Whether it was refused, whether for good or for now.
+    /// Whether it was refused, permanently or temporarily.
     fn is_refused(&self) -> bool {
         matches!(
             self.outcome,

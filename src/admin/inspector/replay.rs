@@ -30,7 +30,7 @@ const ASKED_BYTES_MAX: usize = 4096;
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// The timeout of a replay.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Tells the receiver that this is a replay. The name does not start with `x-mns-`, because MNS
+/// Informs the receiver that this is a replay. The name does not start with `x-mns-`, because MNS
 /// signs such headers.
 const MARK: HeaderName = HeaderName::from_static("mns-endpoint-replay");
 /// Headers that the HTTP library writes itself.

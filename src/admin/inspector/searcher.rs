@@ -52,7 +52,7 @@ pub(super) struct Wanted<T> {
 pub(super) struct Found<T> {
     /// The items, newest first.
     pub(super) items: Vec<T>,
-    /// Where the next search starts. `None` if everything was searched.
+    /// The position at which the next search starts. `None` if everything was searched.
     pub(super) next: Option<Position>,
     pub(super) progress: Progress,
 }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_search_at_a_time_and_the_next_one_is_told_to_wait() {
+    async fn one_search_runs_at_a_time_and_the_next_one_is_refused() {
         let (_dir, chain) = files(1);
         let searcher = Searcher {
             wait: Duration::from_millis(1),

@@ -19,8 +19,8 @@ use crate::traces::TraceContext;
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The longest wait.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
-/// Tells the receiver that this may be a repeated delivery. The name does not start with `x-mns-`,
-/// because MNS signs such headers.
+/// Informs the receiver that this may be a repeated delivery. The name does not start with
+/// `x-mns-`, because MNS signs such headers.
 const REPLAY: (&str, &[u8]) = ("mns-endpoint-replay", b"1");
 /// Names the span of this delivery. The push's own header is left out, because it is not signed.
 const TRACEPARENT: &str = "traceparent";

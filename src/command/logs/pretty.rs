@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_is_is_told_from_its_bytes() {
+    fn the_kind_of_a_message_is_found_from_its_bytes() {
         for (message, kind, first) in [
             (&b"{\"a\":"[..], "text", "{\"a\":"),
             (b"eyJhIjoxfQ==", "base64 of JSON", "{"),

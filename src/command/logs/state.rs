@@ -157,7 +157,7 @@ mod tests {
     const LOG: &str = "endpoint_log.80";
 
     #[test]
-    fn a_state_is_read_back_and_what_is_none_or_of_another_log_is_refused() {
+    fn a_state_is_read_back_and_other_files_and_those_of_other_logs_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let mut file = StateFile::take(&path, LOG).unwrap();

@@ -24,8 +24,8 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Finds the rows by a message id, a request id or a position. Returns `None` if there are
-    /// none.
+    /// Finds the rows by a message id, a request id or a position. Returns `None` if no row
+    /// matches.
     pub(super) fn of(
         id: &str,
         source: &Source,

@@ -1,7 +1,7 @@
 use crate::config::tests::load;
 
 #[test]
-fn what_needs_a_restart_is_told_from_what_does_not() {
+fn keys_that_need_a_restart_are_distinguished_from_those_that_do_not() {
     let default = load(&[], &[]).unwrap();
     let changed = |flags: &[(&str, &str)]| default.keys_for_restart(&load(&[], flags).unwrap());
     assert_eq!(changed(&[]), Vec::<String>::new());

@@ -83,7 +83,7 @@ fn the_bound_on_records_that_wait_reaches_the_journal() {
 }
 
 #[test]
-fn every_list_names_a_separator_that_is_none_and_an_entry_that_cannot_match() {
+fn every_list_names_a_wrong_separator_and_an_entry_that_cannot_match() {
     for (key, one) in [
         ("accept.topics", "a"),
         ("accept.sources", "10.0.0.0/8"),

@@ -96,14 +96,14 @@ async fn checked(emulator: &Arc<Emulator>, request: Request<Body>) -> Response {
     }
     match route {
         Route::File(file) => file.answer(request.headers()),
-        route => told(emulator, &route, request)
+        route => api_answer(emulator, &route, request)
             .await
             .unwrap_or_else(ApiError::response),
     }
 }
 
 /// Answers with JSON.
-async fn told(
+async fn api_answer(
     emulator: &Arc<Emulator>,
     route: &Route,
     request: Request<Body>,

@@ -11,7 +11,7 @@ use crate::emulator::chaos::{CHAOS_DEFAULT, Chaos, Trouble};
 use crate::emulator::delivery::Target;
 use crate::emulator::emulator::Emulator;
 use crate::emulator::progress::Progress;
-use crate::emulator::recent::Made;
+use crate::emulator::recent::PastAttempt;
 
 /// The emulator as the page shows it.
 pub(super) async fn state(emulator: &Arc<Emulator>) -> Result<Value, AccountError> {
@@ -107,7 +107,7 @@ fn chaos(emulator: &Emulator) -> Vec<Value> {
     struck.into_iter().map(trouble).collect()
 }
 
-fn attempt((number, made): &(u64, Made)) -> Value {
+fn attempt((number, made): &(u64, PastAttempt)) -> Value {
     json!({
         "number": number,
         "time_ms": unix_ms(made.at),

@@ -45,7 +45,7 @@ impl Credentials {
     /// The public key and a signature.
     ///
     /// # Errors
-    /// The seed is none, or this program cannot sign.
+    /// The seed is not valid, or this program cannot sign.
     #[cfg(feature = "nats-nkeys")]
     pub(super) fn sign(&self, nonce: &[u8]) -> Result<(String, Vec<u8>), String> {
         let key = nkeys::KeyPair::from_seed(&self.seed).map_err(|error| error.to_string())?;

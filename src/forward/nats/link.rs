@@ -21,7 +21,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often a connection is looked at that nobody has reported lost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection, or why there is none.
+/// A connection, or why it is missing.
 type State = Result<Arc<Connection>, NotConnected>;
 
 /// Keeps a connection.
@@ -67,7 +67,7 @@ impl Link {
     /// The connection.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why it is missing.
     pub(super) fn connection(&self) -> Result<Arc<Connection>, Failure> {
         let state = self.state.borrow().clone();
         state.map_err(|NotConnected { reason, detail }| Failure::Down { reason, detail })

@@ -1,7 +1,7 @@
 //! NATS JetStream as a destination: a stream that has each notification once.
 //!
 //! The only folder that names `async-nats`. A connection is made, used until it is lost, and thrown
-//! away with all that waits in it, so nothing is queued while there is none and every file is read
+//! away with all that waits in it, so nothing is queued without one and every file is read
 //! again for the next one.
 
 mod answer;

@@ -19,7 +19,7 @@ use crate::forward::{
 };
 use crate::report::Report;
 
-/// What stands for the number of a shard in the name of a stream.
+/// The placeholder for the number of a shard in the name of a stream.
 const SHARD: &str = "{shard}";
 /// How long it may take to look at a stream or to make one.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);

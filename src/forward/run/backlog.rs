@@ -16,7 +16,7 @@ use crate::journal::Horizon;
 
 /// How often it is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
-/// Below so many percent of a bound it is no longer reached: pushes are not refused one by one.
+/// Below this many percent of a bound it is no longer reached: pushes are not refused one by one.
 const ENOUGH_PERCENT: u32 = 90;
 /// How often what is stepped over is logged at most.
 const REPORT_EVERY: Duration = Duration::from_secs(60);

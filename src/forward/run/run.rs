@@ -51,7 +51,7 @@ pub(in crate::forward) struct Run<S> {
     pub(super) read_after: Option<Instant>,
     /// The number of the last chunk.
     pub(super) chunk: u64,
-    /// Where the reader was behind each chunk that is not passed.
+    /// The position of the reader after each chunk that is not passed.
     pub(super) behind: VecDeque<(u64, Saved)>,
     /// Rows that were read and not entered.
     pub(super) queue: VecDeque<(ReadRow, u64)>,
@@ -63,7 +63,7 @@ pub(in crate::forward) struct Run<S> {
     pub(super) cursor: Option<CursorFile>,
     /// What is settled; its place is that behind `base` and `place`.
     pub(super) progress: Progress,
-    /// Where the reader was behind the last chunk that is passed.
+    /// The position of the reader after the last chunk that is passed.
     pub(super) base: Saved,
     /// The place behind that, if there is one.
     pub(super) place: Option<Position>,

@@ -13,7 +13,7 @@ use crate::forward::watermark::Passed;
 
 /// How often the cursor is saved while it moves, and tried again where that failed.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// It is also saved after so many notifications.
+/// It is also saved after this many notifications.
 const SAVE_AFTER: u64 = 10_000;
 
 impl<S: Sink> Run<S> {

@@ -93,7 +93,7 @@ impl<S: Sink> Run<S> {
                 error!(
                     destination,
                     detail,
-                    "The destination is gone for good: nothing is \
+                    "The destination ended permanently: nothing is \
                     forwarded to it until the next start"
                 );
                 self.is_over = true;

@@ -17,7 +17,7 @@ pub(super) struct Backlog {
     pub(super) bytes_read: u64,
     /// Either bound is reached.
     pub(super) is_full: bool,
-    /// So many bytes of the log are still to be stepped over.
+    /// How many bytes of the log are still to be skipped.
     pub(super) skip_bytes: u64,
     /// What was received before this is to be stepped over.
     pub(super) skip_before: Option<Timestamp>,

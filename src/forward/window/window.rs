@@ -12,7 +12,7 @@ use crate::forward::watermark::Ticket;
 use crate::forward::window::entry::{Entry, Limits, Next, State, later};
 use crate::forward::{Failure, Outgoing, Reason};
 
-/// So many more are sent while all in the window have been refused so often: one that is delivered
+/// How many more are sent while all in the window have been refused so often: one that is delivered
 /// shows that the destination is not at fault.
 pub(super) const PROBES: usize = 16;
 

@@ -19,7 +19,7 @@ const WINDOW_BYTES: usize = 256 * 1024;
 /// and local time has no offset.
 const TIME_MARGIN: Duration = Duration::from_hours(2);
 
-/// The offset of the first row that is too late, up to `end`; `end` if there is none. All rows
+/// The offset of the first row that is too late, up to `end`; `end` if no row is. All rows
 /// after it are assumed to be too late as well, so `is_too_late` needs a margin for clocks that
 /// were set back.
 pub(super) fn end_of_earlier(

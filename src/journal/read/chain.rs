@@ -126,7 +126,7 @@ impl Chain {
         Ok(paths.filter(|path| !is_packed(path)).collect())
     }
 
-    /// The identity of the live file. `None` if there is none now.
+    /// The identity of the live file. `None` if it does not exist now.
     pub(super) fn live_id(&self) -> io::Result<Option<FileId>> {
         match self.disk.identity(&self.live()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

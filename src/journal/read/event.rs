@@ -1,4 +1,4 @@
-//! Where a follower starts, and the events that it returns.
+//! The starting position of a follower, and the events that it returns.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::journal::read::position::Position;
 use crate::journal::read::row::Row;
 use crate::journal::read::time::RecordTime;
 
-/// Where a follower starts.
+/// The starting position of a follower.
 #[derive(Debug, Clone)]
 pub enum Start {
     /// At the oldest record.

@@ -8,7 +8,7 @@ use crate::journal::read::position::Position;
 use crate::journal::read::row::Row;
 use crate::journal::read::time::RecordTime;
 
-/// Where a search begins.
+/// The position at which a search begins.
 #[derive(Debug, Clone, Copy)]
 pub enum SearchStart {
     /// At the newest row.
@@ -46,7 +46,7 @@ impl Budget {
 pub struct Page {
     /// The rows, newest first.
     pub rows: Vec<Row>,
-    /// Where the next search begins. `None` if everything was searched.
+    /// The position at which the next search begins. `None` if everything was searched.
     pub next: Option<Position>,
 }
 

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_both_forms_are_told_apart_from_a_torn_end() {
+    fn records_of_both_formats_are_distinguished_from_a_torn_end() {
         let found = all(
             Log::Endpoint,
             b"[a]\nx\n\n{\"b\":1}\n{\"c\":2}\n[d]\n\n[e]\ny\n",

@@ -16,7 +16,7 @@ const JSON_EVENT_WITHIN: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub start: usize,
-    /// Where its last record begins: the outcome, or the only record.
+    /// The offset of its last record: the outcome, or the only record.
     pub last: usize,
     pub end: usize,
 }

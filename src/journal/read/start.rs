@@ -61,7 +61,7 @@ impl Follower {
         self.find_again()
     }
 
-    /// Goes to the newest position of the trail that is still in the log. If there is none, goes to
+    /// Goes to the newest position of the trail that is still in the log. Otherwise goes to
     /// the beginning of the oldest file that may be unread.
     fn find_again(&mut self) -> io::Result<bool> {
         let left = self.file_id();

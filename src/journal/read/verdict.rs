@@ -44,7 +44,7 @@ pub struct Verdict {
     pub minutes: Option<(i64, i64)>,
     /// Whether a minute is earlier than one before it by more than the disorder of records: a clock
     /// was set back, summer time ended, or the zone or the format has changed. Records of different
-    /// minutes then cannot be told apart.
+    /// minutes then cannot be distinguished.
     pub goes_back: bool,
     /// Whether the first record is a start.
     pub begins_with_start: bool,

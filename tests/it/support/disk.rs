@@ -476,7 +476,7 @@ impl Disk {
     /// Counts a call. Fails once the machine has stopped.
     fn call(&mut self) -> io::Result<()> {
         match &mut self.calls_left {
-            Some(0) => Err(io::Error::other("the machine stands still")),
+            Some(0) => Err(io::Error::other("the machine is stopped")),
             Some(left) => {
                 *left -= 1;
                 Ok(())

@@ -203,7 +203,7 @@ impl Endpoint {
     /// Waits until the diagnostic log contains a text. It is written in the background.
     #[track_caller]
     pub fn assert_tells(&self, text: &str) {
-        eventually(&format!("{text:?} is told"), || {
+        eventually(&format!("{text:?} is reported"), || {
             self.stderr().contains(text).then_some(())
         });
     }

@@ -124,7 +124,7 @@ impl LocalMns {
     /// Waits until stderr, which another thread reads, contains a text.
     #[track_caller]
     pub fn assert_tells(&self, text: &str) {
-        eventually(&format!("{text:?} is told"), || {
+        eventually(&format!("{text:?} is reported"), || {
             self.stderr().contains(text).then_some(())
         });
     }

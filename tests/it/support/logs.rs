@@ -52,7 +52,7 @@ pub fn records(log: &str) -> Vec<Entry> {
     assert_eq!(
         starts.first().copied().unwrap_or(0),
         0,
-        "something stands before the first record"
+        "something precedes the first record"
     );
     let ends = starts.iter().skip(1).copied().chain([log.len()]);
     starts

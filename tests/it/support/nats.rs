@@ -46,7 +46,7 @@ struct Server {
     monitor: u16,
 }
 
-/// Where the program is. Says so if it is nowhere.
+/// The path of the program. Prints a note if it is not installed.
 #[expect(
     clippy::print_stdout,
     reason = "a test that tests nothing has to say so"

@@ -21,7 +21,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// A command that runs until it is told to end, or until its test fails.
+/// A command that runs until it is asked to end, or until its test fails.
 pub struct Running(pub Child);
 
 impl Drop for Running {
