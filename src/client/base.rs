@@ -56,6 +56,7 @@ impl Base {
     /// The host, without its port.
     #[must_use]
     pub fn host(&self) -> &str {
+        // In an IPv6 address without a port, the last colon is inside the brackets.
         let end = self.authority.rfind(':').filter(|end| {
             !self
                 .authority

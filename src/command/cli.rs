@@ -82,6 +82,7 @@ impl Arguments {
 /// found a difference, and 78 for a wrong configuration. [`Arguments::read`] exits with 2 for wrong
 /// usage.
 pub async fn run(arguments: Arguments) -> ExitCode {
+    // A write beyond the limit on file sizes has to return an error instead of killing the process.
     if let Err(error) = signals::outlive_file_limit() {
         return failed(&anyhow::Error::from(error).context("cannot handle SIGXFSZ"));
     }

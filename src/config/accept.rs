@@ -51,6 +51,7 @@ fn likely_cause(text: &str) -> &'static str {
             .all(|letter| letter.is_ascii_digit() || others.contains(letter))
     };
     let has_point_or_exponent = text.contains(['.', 'e', 'E']);
+    // From the most specific text to the least: the last arm is for everything else.
     match text {
         _ if text.starts_with("LTAI") => {
             "this is the id of an AccessKey; the console shows the id of its account"
@@ -72,6 +73,7 @@ fn likely_cause(text: &str) -> &'static str {
         _ if text.contains(['"', '\'']) => "there are quotes within it; write the digits alone",
         _ if text.starts_with("acs:") => "this is an ARN; the id of its account is enough",
         _ if is_digit_or(";|/: \t\n,") => "write an entry for each account",
+        // For example full-width digits from a Chinese input method.
         _ if text.chars().all(char::is_numeric) => "these are other digits than 0 to 9",
         _ => "this looks like a placeholder",
     }

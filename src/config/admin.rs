@@ -39,6 +39,7 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
         .parse()
         .map_err(|_not_an_address| impossible("admin.listen", &raw.listen, allowed))?;
     let token = check_token(&raw.token_file)?;
+    // Canonical, because an IPv4-mapped address such as ::ffff:127.0.0.1 is loopback as well.
     if token.is_none() && !listen.ip().to_canonical().is_loopback() {
         return Err(impossible(
             "admin.listen",
@@ -72,6 +73,7 @@ pub(super) fn check(raw: raw::Admin) -> Result<Option<AdminOptions>, ConfigError
     Ok(Some(AdminOptions {
         listen,
         access: admin::Access {
+            // Without a file, serve generates a token for the inspector later.
             inspector_token: token.clone(),
             token,
             open: raw.open.0,
@@ -88,6 +90,7 @@ fn is_prefix(text: &str) -> bool {
         .strip_prefix("http://")
         .or_else(|| text.strip_prefix("https://"));
     rest.and_then(|rest| rest.split_once('/'))
+        // Text before an `@` would be a user name, and the host would be another one than it seems.
         .is_some_and(|(host, _)| !host.is_empty() && !host.contains('@') && text.ends_with('/'))
 }
 
@@ -103,8 +106,10 @@ fn check_token(file: &Path) -> Result<Option<String>, ConfigError> {
             &format!("the file cannot be read: {error}"),
         )
     })?;
+    // An editor ends the file with a line feed.
     match text.trim() {
         "" => Err(impossible(TOKEN_FILE, &shown, "there is no token in it")),
+        // The token has to fit into a header value.
         token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(token.to_owned())),
         _ => Err(impossible(
             TOKEN_FILE,

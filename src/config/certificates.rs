@@ -23,11 +23,13 @@ pub(super) fn check_prefixes(
         })?);
     }
     for text in trust {
+        // Accept a prefix without its final slash, too.
         let slashed = if text.ends_with('/') {
             text.clone()
         } else {
             format!("{text}/")
         };
+        // The address of a file is not a prefix: with a slash added, it would match nothing.
         let is_certificate = [".pem", ".crt", ".cer"]
             .iter()
             .any(|ending| text.ends_with(ending));
@@ -123,6 +125,7 @@ fn check_proxy(url: String) -> Result<Option<String>, ConfigError> {
 
 fn check_fetch_timeout(timeout: Duration) -> Result<Duration, ConfigError> {
     const KEY: &str = "signing.fetch_timeout";
+    // A fetch that takes the whole budget leaves no time for its push.
     if timeout >= server::BUDGET {
         let problem = format!(
             "a request has {:?} in all before MNS gives up: less is needed",

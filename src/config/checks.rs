@@ -45,6 +45,7 @@ pub(super) fn check_networks(
     list: &[String],
 ) -> Result<Vec<ipnet::IpNet>, ConfigError> {
     let parse = |text: &String| {
+        // A bare address is a network with one address.
         let address = text.parse::<IpAddr>().map(ipnet::IpNet::from);
         address.or_else(|_| text.parse()).map_err(|_not_a_network| {
             impossible(

@@ -91,6 +91,7 @@ impl Config {
     /// The first [`ConfigError`] found.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let (read, layers) = layers::read(sources)?;
+        // The checks know only the key; the layers know where it was set.
         Self::check(read, sources).map_err(|error| error.placed(|key| layers.place(key)))
     }
 
@@ -98,8 +99,11 @@ impl Config {
     #[must_use]
     pub fn keys_for_restart(&self, other: &Self) -> Vec<String> {
         let is_reloaded = |key: &str| {
+            // Certificates are read again, but a listener cannot change between plain HTTP and TLS.
             let tls_stays = self.tls.is_some() == other.tls.is_some();
+            // The journal uses accept.duplicates, and a reload does not replace the journal.
             let is_admission = key.starts_with("accept.") && key != "accept.duplicates";
+            // The prefetch happens at the start only.
             let is_signing = key.starts_with("signing.") && key != "signing.prefetch";
             is_signing || is_admission || (key.starts_with("server.tls.") && tls_stays)
         };

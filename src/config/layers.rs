@@ -86,6 +86,7 @@ impl Layers {
             let section = format!("[forward.{name}]");
             let toml = FORWARD_DEFAULTS.replace(FORWARD_SECTION, &section);
             let source = Source::Defaults;
+            // Below all other layers, so that whatever is written overrides it.
             self.0.insert(0, Layer { source, toml });
         }
         Ok(())
@@ -127,10 +128,13 @@ pub(super) fn read(sources: &Sources) -> Result<(Read, Layers), ConfigError> {
         source: Source::Defaults,
         toml: DEFAULTS.to_owned(),
     }]);
+    // All keys that exist, to suggest one for a misspelled key or variable.
     let defaults = flat(&layers.merged())?;
     if let Some(file) = &file {
         layers.0.push(file_layer(file.clone())?);
     }
+    // Each later layer overrides the earlier ones: flags override variables, which override the
+    // file.
     for (name, value) in &sources.environment {
         let Some(key) = key_of(name) else { continue };
         layers
@@ -235,6 +239,7 @@ fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError
     let value = value.trim();
     let as_toml = format!(
         "{key} = {}",
+        // A list in a variable may have several lines.
         if value.starts_with('[') {
             value.replace(['\r', '\n'], " ")
         } else {
@@ -245,6 +250,7 @@ fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError
     let toml = if parses {
         as_toml
     } else {
+        // A JSON string is also a valid TOML string.
         format!("{key} = {}", serde_json::Value::from(value))
     };
     Ok(Layer { source, toml })

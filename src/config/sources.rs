@@ -28,6 +28,8 @@ impl Sources {
     /// The file that is named, or the first of the usual places that exists.
     pub(super) fn found_file(&self) -> Option<PathBuf> {
         let usual = || FILES.iter().map(PathBuf::from).find(|path| path.is_file());
+        // A file that is named is used even if it does not exist, so that a typing error is
+        // reported.
         self.file.clone().or_else(usual)
     }
 
@@ -54,6 +56,7 @@ impl Sources {
         &self,
         keys: &BTreeMap<String, String>,
     ) -> Vec<(String, String)> {
+        // Compare without regard to letter case and doubled underscores.
         let plain = |name: &str| name.to_ascii_uppercase().replace(LEVEL, "_");
         let meant = |name: &String| {
             let variables = keys

@@ -28,7 +28,10 @@ pub(super) fn check_traces(
             .filter(|value| !value.is_empty())
     };
     let (key, url) = match (raw.otlp.as_str(), variable(ENDPOINT)) {
+        // "off" also overrides the environment, which other programs may need.
         ("off", _) | ("", None) => return Ok(None),
+        // By the specification of OpenTelemetry the variable has a base URL, without the path for
+        // traces.
         ("", Some(base)) => (ENDPOINT, format!("{}{PATH}", base.trim_end_matches('/'))),
         (url, _) => (OTLP, url.to_owned()),
     };

@@ -175,6 +175,7 @@ impl FromStr for Mode {
     fn from_str(text: &str) -> Result<Self, String> {
         let mode = u32::from_str_radix(text, 8)
             .ok()
+            // No setuid, setgid or sticky bit: these mean nothing for a log.
             .filter(|mode| *mode <= 0o777);
         mode.map(Self)
             .ok_or_else(|| format!("{text:?} is not a file mode such as \"0640\""))
@@ -195,6 +196,7 @@ impl<T: FromStr<Err = String>> Visitor<'_> for TextVisitor<T> {
         text.parse().map_err(E::custom)
     }
 
+    // A number without a unit gets the same message as such a text. A share may be a number.
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
         number.to_string().parse().map_err(E::custom)
     }

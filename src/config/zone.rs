@@ -36,6 +36,7 @@ pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
     if name.starts_with('/') {
         return of_file(name, SYSTEM);
     }
+    // A name of the database, or else a rule such as CST-8.
     match TimeZone::get(name).or_else(|_| TimeZone::posix(name)) {
         Ok(zone) => Ok((zone, name.to_owned())),
         Err(_) => {
@@ -48,6 +49,7 @@ pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
 
 /// The zone of a file. `system` is the zone file of the system, which may be missing.
 pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), ConfigError> {
+    // /etc/localtime is a symbolic link, and its target has the name of the zone.
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     let name = name_in(&target).unwrap_or(file);
     let read = regular::open_to_read(Path::new(file))
@@ -66,6 +68,7 @@ pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), Co
         Err(error) if error.kind() == ErrorKind::NotFound && file == system => {
             Ok((TimeZone::UTC, "UTC".to_owned()))
         }
+        // The data in the binary also has zones whose files are not installed.
         Err(error) => match name_in(&target).map(TimeZone::get) {
             Some(Ok(zone)) if error.kind() == ErrorKind::NotFound => Ok((zone, name.to_owned())),
             _ => {

@@ -89,6 +89,7 @@ impl Attempt {
     }
 
     async fn run(&mut self) -> Result<u16, Failure> {
+        // While this attempt waits, later messages overtake it.
         if self.strikes(Trouble::Reorder) {
             let fraction = self.sender.chaos().fraction("hold", &self.occasion());
             sleep(self.sender.warped(REORDER_HOLD_MAX.mul_f64(fraction))).await;
@@ -106,6 +107,7 @@ impl Attempt {
         }
         let answer = if self.strikes(Trouble::Slow) {
             let pieces: Vec<&[u8]> = request
+                // `chunks` panics at 0.
                 .chunks(request.len().div_ceil(SLOW_PIECES).max(1))
                 .collect();
             self.connection
@@ -124,6 +126,8 @@ impl Attempt {
             // Whatever the answer is, the endpoint has the message.
             drop(self.connection.deliver(&again).await);
         }
+        // The endpoint has accepted the message, but like MNS the pusher does not know it and
+        // pushes it again.
         if self.strikes(Trouble::DropAnswer) {
             return Err(Failure::AnswerDropped);
         }

@@ -124,6 +124,7 @@ impl Chaos {
     /// Whether a fault occurs on this occasion.
     pub(super) fn strikes(&self, trouble: Trouble, occasion: &Occasion<'_>) -> bool {
         let rate = self.rate(trouble);
+        // Without a rate, save the digest.
         rate > 0.0 && self.fraction(trouble.into(), occasion) < rate
     }
 
@@ -135,6 +136,8 @@ impl Chaos {
             number,
             failures,
         } = occasion;
+        // All that identifies the attempt: the same seed then strikes the same attempts, in
+        // whatever order they run.
         let text = format!(
             "{}/{topic}/{subscription}/{number}/{failures}/{what}",
             self.seed
@@ -144,6 +147,7 @@ impl Chaos {
             .iter()
             .take(4)
             .fold(0_u32, |sum, byte| (sum << 8) | u32::from(*byte));
+        // Always below 1, so that a rate of 1 strikes every time.
         f64::from(first) / (f64::from(u32::MAX) + 1.0)
     }
 }

@@ -93,6 +93,7 @@ impl Emulator {
             forgeries: Forgeries::default(),
             recent: Recent::default(),
             tls: options.tls,
+            // It is a divisor.
             time_warp: options.time_warp.max(1),
         });
         let pusher = Arc::new(Pusher::new(account.clone(), sender.clone()));
@@ -100,6 +101,8 @@ impl Emulator {
             .all_subscriptions()
             .await
             .map_err(|error| EmulatorError::Unreadable(error.to_string()))?;
+        // Workers exist in memory only. Each subscription gets one, because it may have undelivered
+        // messages.
         for subscription in kept {
             pusher.wake(Key {
                 topic: subscription.topic_name,
@@ -150,6 +153,7 @@ impl Emulator {
 
     /// Stops pushing and closes the account.
     pub async fn close(&self) {
+        // The pusher first: it still writes results to the account.
         self.pusher.close().await;
         self.account.close().await;
     }
@@ -191,6 +195,7 @@ impl Emulator {
     pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
         host_name::is_ours(headers, |name| {
             let name = name.to_ascii_lowercase();
+            // No public site has a name without a dot, but containers do.
             !name.contains('.')
                 || self
                     .hosts

@@ -40,6 +40,7 @@ impl Attempt {
             &self.notification(FORGED_MESSAGE),
             &self.sender.keyring.current(),
         )?;
+        // One wrong bit is enough.
         push.signature
             .iter_mut()
             .take(1)
@@ -64,6 +65,7 @@ impl Attempt {
 
     /// Sends a forgery on a separate connection.
     async fn send_forged(&self, trouble: Trouble, forged: &SignedPush) {
+        // A stranger does not have the pusher's connection.
         let mut connection = Connection::new(self.target.clone(), self.sender.tls.clone());
         let (begun, at) = (Instant::now(), self.sender.clock.now());
         let answer = connection.deliver(&forged.to_wire()).await;

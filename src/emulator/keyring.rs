@@ -34,6 +34,7 @@ impl Keyring {
     /// A keyring with one key, and with the key of a stranger. `base` is the address, without a
     /// path, under which certificates are served.
     pub(super) fn new(base: &str, signer: Signer) -> Result<Self, SignerError> {
+        // Of the same size, so that a verifier cannot refuse it for its size.
         let stranger = Signer::generate(usize::try_from(signer.bits()).unwrap_or_default())?;
         let certificate_url = format!("{base}/{FOREIGN_DIR}/{}", stranger.certificate_file());
         let foreign = Issued {

@@ -97,6 +97,7 @@ impl<'a> Push<'a> {
         for (name, value) in &headers {
             request = request.header(*name, header_value(name, value)?);
         }
+        // The string to sign does not contain the body: Content-md5 covers it.
         let request = request
             .body(Bytes::new())
             .map_err(|error| SignerError::Key(error.to_string()))?;
@@ -167,6 +168,7 @@ fn header_value(name: &'static str, value: &[u8]) -> Result<HeaderValue, SignerE
         name,
         value: String::from_utf8_lossy(value).into_owned(),
     };
+    // A header value loses blanks at its ends on the wire, and the signature would not match.
     if value.trim_ascii() != value {
         return Err(wrong());
     }
@@ -191,6 +193,7 @@ pub fn new_request_id(now: SystemTime) -> String {
         .as_secs();
     format!(
         "{:08X}{:016X}",
+        // Like MNS: 8 hexadecimal digits of the time, then a random part.
         seconds & 0xffff_ffff,
         rand::random::<u64>()
     )

@@ -128,6 +128,7 @@ impl Judgement {
             Ok(detail) => Outcome::Ok(detail),
             Err(rejection) => {
                 let reason = rejection.reason();
+                // The first refusal decides, as it does in serve.
                 self.decisive
                     .get_or_insert((reason.key(), rejection.status()));
                 Outcome::Refused {
@@ -198,6 +199,7 @@ impl Judgement {
     ) {
         let (bits, origin) = (certificate.key_bits(), escaped(origin.as_bytes()));
         if check.matches(certificate) {
+            // Only a digest that was signed proves the body.
             let has_digest = signed.content_md5() == Some(ContentMd5::of(signed.request().body()));
             self.is_proved = has_digest;
             let key = check.check_key(certificate);

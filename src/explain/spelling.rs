@@ -123,6 +123,7 @@ fn merged_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
 fn decoded_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
     let (path, query) = split(target);
     let escapes = ["%2F", "%2f"];
+    // Not the first slash: every target begins with one.
     let one = slashes(path)
         .skip(1)
         .flat_map(move |place| escapes.map(|escape| replaced(target, place, 1, escape)));

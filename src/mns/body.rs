@@ -37,6 +37,8 @@ impl<'a> Notification<'a> {
     pub fn decode(request: &'a Request<Bytes>) -> Result<Self, InvalidNotification> {
         let body = request.body();
         match request.headers().get(header::MESSAGE_ID) {
+            // Only pushes with the format SIMPLIFIED need this header, so the body must be an
+            // envelope.
             None => Self::decode_envelope(body),
             Some(_) => match Self::decode_envelope(body) {
                 Ok(envelope) if envelope.is_confirmed_by(request.headers()) => Ok(envelope),
@@ -107,6 +109,7 @@ impl<'a> Notification<'a> {
         match std::str::from_utf8(body) {
             Ok(text) => kind.decode(text),
             Err(_) => {
+                // CESU-8 encodes a character beyond U+FFFF as two halves of 3 bytes each.
                 let text = surrogates::from_cesu_8(body).ok_or(InvalidNotification::NotUtf8)?;
                 kind.decode(&text).map(Notification::into_owned)
             }

@@ -74,6 +74,7 @@ impl Element {
         loop {
             match reader.read_event().map_err(malformed)? {
                 Event::Start(start) => {
+                    // Elements are written and dropped recursively, so their depth is bounded.
                     if open.len() >= DEPTH_MAX || root.is_some() {
                         return Err(malformed("elements are nested too deep or follow the root"));
                     }

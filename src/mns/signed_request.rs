@@ -51,6 +51,7 @@ impl<'r> SignedRequest<'r> {
         };
         let authorization = needed(header::AUTHORIZATION)?;
         let address = needed(header::SIGNING_CERT_URL)?;
+        // In the documented form `x-mns-date` replaces `Date`.
         let (date_name, date) = match headers.get(header::MNS_DATE) {
             Some(value) => (header::MNS_DATE, value.as_bytes()),
             None => (header::DATE, needed(header::DATE)?),

@@ -58,6 +58,7 @@ fn read<'a>(
             } else if ATTRIBUTES.contains(&name.as_ref()) {
                 value(&mut reader, &element.start)?
             } else {
+                // MNS may add elements: skip those that are not known.
                 reader
                     .read_to_end(element.start.name())
                     .map_err(malformed)?;

@@ -98,6 +98,7 @@ impl Default for Counts {
 impl Counts {
     /// Counts a refusal, or a remark on an accepted request, under its reason.
     pub(super) fn count(&self, reason: Reason) {
+        // The array has an element for each variant, so the index is always valid.
         if let Some(count) = self.reasons.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -132,6 +133,7 @@ impl Counts {
             .unwrap_or_default()
             .as_secs();
         totals.accepted.fetch_add(1, Ordering::Relaxed);
+        // Pushes finish out of order, so keep the latest time.
         totals.last_second.fetch_max(second, Ordering::Relaxed);
         totals.is_backing_off.store(false, Ordering::Relaxed);
     }
@@ -152,12 +154,14 @@ impl Counts {
     fn note_owner(&self, owner: &[u8]) {
         let is_settled =
             |owners: &BTreeSet<Vec<u8>>| owners.contains(owner) || owners.len() >= OWNERS_MAX;
+        // The usual case: a load without a lock or a copy.
         if is_settled(&self.owners.load()) {
             return;
         }
         // Copying the whole set is cheap enough, because it happens once for each owner.
         self.owners.rcu(|owners| {
             let mut owners = BTreeSet::clone(owners);
+            // Check again: another push may have added it since the load.
             if !is_settled(&owners) {
                 owners.insert(owner.to_vec());
             }
@@ -184,6 +188,7 @@ impl Counts {
         if let Some(totals) = find(&self.subscriptions.load(), topic, subscription) {
             return totals;
         }
+        // Before the map is copied: once it is full, no push must copy it again.
         if let Some(others) = self.others() {
             return others;
         }
@@ -202,8 +207,10 @@ impl Counts {
                 .or_default();
             all
         });
+        // Look it up again, because another push may have filled the map meanwhile.
         let all = self.subscriptions.load();
         let found = find(&all, topic, subscription);
+        // One of the two is always found: entries are never removed.
         found
             .or_else(|| find(&all, OTHERS.as_bytes(), OTHERS.as_bytes()))
             .unwrap_or_default()

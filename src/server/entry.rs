@@ -115,6 +115,8 @@ impl Push<'_> {
             .map(|(name, value)| name.as_str().len().saturating_add(value.len()));
         let head = headers.fold(HEAD_ROOM, usize::saturating_add);
         Entry {
+            // Twice the body: the record of the request has it, and the outcome has it again as
+            // Message.
             endpoint: Vec::with_capacity(
                 head.saturating_add(self.request.body().len().saturating_mul(2)),
             ),
@@ -247,6 +249,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<&[u8]> {
 pub(super) fn written(uri: &Uri) -> Cow<'_, str> {
     match (uri.authority(), uri.path_and_query()) {
         (None, Some(target)) => Cow::Borrowed(target.as_str()),
+        // Only the absolute form of a target (RFC 9112 3.2.2) has an authority.
         (Some(_), _) | (None, None) => Cow::Owned(uri.to_string()),
     }
 }

@@ -192,6 +192,8 @@ impl<'a> Permit<'a> {
             Share::Awaited => all <= BYTES_MAX && share <= AWAITED_BYTES_MAX,
             Share::Push => all <= BYTES_MAX || share <= RESERVED_BYTES,
         };
+        // If nobody else has any bytes, admit it: otherwise a body larger than its share could
+        // never arrive, however often MNS retries it.
         if fits || all == own {
             self.bytes = own;
             return true;

@@ -21,6 +21,7 @@ impl Endpoint {
     /// Starts the next second of [`RefusedRate`](crate::server::RefusedRate), and logs how many
     /// refusals were left out of the logs in the last one.
     pub fn log_left_out(&self) {
+        // First of all: the budgets are renewed even if nothing can be logged now.
         self.refused.begin_second();
         // The remaining space is reserved for pushes. The counts are kept, and logged once space is
         // no longer scarce.

@@ -33,6 +33,7 @@ impl Responder for Arc<Endpoint> {
     /// While the endpoint drains, each answer also closes its connection.
     async fn respond(&self, arrival: Arrival, request: Request) -> Response {
         let response = answer_one(self, arrival, request).await;
+        // Otherwise MNS would send further pushes on this connection, and the drain would not end.
         if self.draining.is_cancelled() {
             respond::last(response)
         } else {
@@ -62,6 +63,8 @@ impl Endpoint {
     }
 
     fn is_healthy(&self) -> bool {
+        // With less than logs.low_water free a balancer should prefer other endpoints, although
+        // pushes are still accepted here.
         let is_well = self.journal.health() == Health::Writable(Space::Enough);
         is_well && !self.draining.is_cancelled()
     }
@@ -157,14 +160,19 @@ async fn verify<'v>(
     let begun = Instant::now();
     let verdict = timeout_at(deadline, verifier.verify(&signed, push.arrival.peer.ip())).await;
     let took = begun.elapsed();
+    // Observed even if the time ran out, so that slow fetches of certificates show in the
+    // histogram.
     endpoint.counts.verify.observe(took);
     if let Some(trace) = &push.trace {
         Stage::enter(&trace.verify, begun.into_std(), took);
     }
+    // The outer error is the deadline, the inner one the verdict.
     let verified = verdict.map_err(|_elapsed| Rejection::OutOfTime)??;
     room.prove();
     push.continue_trace();
     endpoint.counts.note_skew(verified.skew_seconds());
+    // A signed Date proves that this machine's clock is about right. After a jump of the clock, old
+    // logs are not deleted until then.
     endpoint.journal.confirm_time(signed.date());
     if let Some(change) = verified.key_change() {
         push.log_key_change(change);
@@ -180,10 +188,12 @@ async fn append(
     verified: &Verified<'_>,
 ) -> Result<(Receipt, Forwarded), Rejection> {
     let endpoint = push.endpoint;
+    // Only after verification: the owner and the topic in an unverified body prove nothing.
     let notification = admission.admit(verified.notification()?, push.arrival.peer.ip())?;
     push.name_trace(&notification);
     let remarks = Remarks::of(&notification, verified.timeliness());
     let entry = push.accepted(&notification, remarks);
+    // The last step that can refuse the push before its record is written.
     if !room.wait_for_disk() {
         return Err(Rejection::TooManyInFlight);
     }
@@ -216,6 +226,8 @@ async fn append(
     remarks
         .reasons()
         .for_each(|reason| endpoint.counts.count(reason));
+    // Counted after the last step that can fail, because only now it is certain that the answer is
+    // 201.
     endpoint
         .counts
         .note_accepted(&notification, endpoint.clock.now());

@@ -62,6 +62,7 @@ impl Push<'_> {
             ..self.access_line(refusal.headers, refusal.stamp, status)
         };
         self.write_access(&line, &mut entry);
+        // Checked after it is written, because only then the length with all escapes is known.
         if !rate.admits_line(refusal.provenance, entry.access.len()) {
             entry.access.clear();
         }

@@ -29,6 +29,7 @@ impl Push<'_> {
     ) {
         let reason = remarks.reasons().next();
         let outcome = match reason {
+            // A duplicate is shown as one even if it has remarks.
             _ if is_duplicate => Outcome::Duplicate,
             Some(_) => Outcome::Remark,
             None => Outcome::Accepted,
@@ -71,6 +72,8 @@ impl Push<'_> {
         let now = self.endpoint.clock.now();
         let (request, body_at) = self.raw();
         self.endpoint.recent.push(Summary {
+            // The arrival has only a monotonic instant, so compute the time of day of the first
+            // byte.
             came: now.checked_sub(took).unwrap_or(now),
             outcome,
             status,
@@ -94,6 +97,7 @@ impl Push<'_> {
         let method = request.method().as_str();
         let body = Some(request.body().as_ref()).filter(|body| body.len() <= BODY_BYTES_MAX);
         let body = body.unwrap_or_default();
+        // 32 bytes for method, spaces and version; 4 more in each header for `: ` and CRLF.
         let room = headers.iter().fold(32_usize, |room, (name, value)| {
             room.saturating_add(name.as_str().len())
                 .saturating_add(value.len())

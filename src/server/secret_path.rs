@@ -114,6 +114,7 @@ impl SecretPath {
         let mut segments = Vec::new();
         for (line, segment) in (1..)
             .zip(text.lines().map(str::trim))
+            // An editor may leave blank lines.
             .filter(|(_, segment)| !segment.is_empty())
         {
             let is_one = (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment.len())
@@ -164,6 +165,8 @@ impl SecretPath {
         let Some(asked) = path.strip_prefix(PREFIX) else {
             return false;
         };
+        // Compare with every segment, without stopping at a match, so that the time does not show
+        // which one matched.
         let equal = |segment: &String| segment.as_bytes().ct_eq(asked.as_bytes());
         self.segments
             .iter()
@@ -195,6 +198,7 @@ impl SecretPath {
             let Cow::Owned(text) = self.hide(value.as_bytes()) else {
                 continue;
             };
+            // This cannot fail for text that was a header value. If it does, show nothing of it.
             *value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(HIDDEN));
         }
         Cow::Owned(hidden)
@@ -202,6 +206,7 @@ impl SecretPath {
 }
 
 impl fmt::Debug for SecretPath {
+    // A derived `Debug` would print the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretPath")
             .field("segments", &self.segments.len())

@@ -106,12 +106,15 @@ impl Settings {
         if request.headers().contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }
+        // An announced length is refused before anything is read. A body without one is limited
+        // while it is read.
         let announced = request
             .headers()
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         match announced.map(usize::try_from) {
             Some(Ok(length)) if length <= self.body_bytes_max => Ok(()),
+            // A length that does not fit in `usize` is too large as well.
             Some(Ok(_) | Err(_)) => Err(Rejection::BodyTooLarge),
             None => Ok(()),
         }

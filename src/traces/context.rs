@@ -27,6 +27,7 @@ impl TraceContext {
     #[must_use]
     pub fn new() -> Self {
         Self {
+            // 0 is invalid.
             trace_id: rand::random::<u128>().max(1),
             span_id: new_span_id(),
             is_sampled: true,

@@ -94,6 +94,7 @@ impl Exporter {
 
     /// Sends the queued traces, for at most `STOP_TIMEOUT`, and ends the thread.
     pub async fn stop(self) {
+        // Relaxed: the flag publishes nothing, and the queue has its own lock.
         self.shared.is_closing.store(true, Ordering::Relaxed);
         let join = tokio::task::spawn_blocking(move || self.thread.join());
         // Traces not sent by then are lost, which is acceptable: no answer depends on them.
@@ -112,6 +113,8 @@ impl Sender {
     async fn run(&mut self) {
         let mut last = SystemClock.instant();
         loop {
+            // Read before the queue is taken, so that the last round includes every trace queued
+            // before the stop.
             let is_closing = self.shared.is_closing.load(Ordering::Relaxed);
             if is_closing || self.is_due(last) {
                 for batch in self.shared.take().chunks(BATCH_MAX) {

@@ -78,6 +78,8 @@ impl Trace {
     /// Continues the trace that the request names, because its signature was verified. Otherwise a
     /// stranger could have all its requests recorded, in the traces of others.
     pub fn trust_parent(&self) {
+        // Relaxed: this task wrote it, and the exporter reads it after taking the trace out of a
+        // locked queue.
         self.is_verified.store(true, Ordering::Relaxed);
     }
 

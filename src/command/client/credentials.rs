@@ -88,6 +88,7 @@ impl CredentialSources {
     /// token of the same source, if there is one.
     pub(super) fn credentials(&self) -> anyhow::Result<Credentials> {
         match &self.file {
+            // Id and secret come from one source, even if one of them is missing in it.
             Some(file) if file.id.is_some() || file.secret.is_some() => file.credentials(),
             Some(SdkConfig {
                 path,
@@ -147,6 +148,7 @@ impl SdkConfig {
                      key to the margin"
                 );
             }
+            // An empty value counts as missing.
             Ok(value.filter(|value| !value.is_empty()))
         };
         Ok(Self {

@@ -30,6 +30,7 @@ pub(super) async fn show(stage: &Stage, count: u32, seed: u64) -> anyhow::Result
         "{count} messages in three formats through a local MNS whose network is bad, seed {seed}."
     )?;
     let began = Instant::now();
+    // The progress ends only with an error.
     let (published, status) = tokio::select! {
         arrived = publish_and_wait(stage, count) => arrived?,
         failed = report_progress(stage, count, began) => match failed? {},
@@ -99,6 +100,7 @@ async fn publish_in_three_formats(stage: &Stage, count: u32) -> anyhow::Result<V
     {
         let client = stage.client()?;
         let attributes = stage.subscription(format);
+        // Each publisher takes every third message.
         let messages = publish::test_messages(count)
             .into_iter()
             .skip(index)

@@ -96,6 +96,7 @@ impl Demo {
             stay(&stage).await?;
         }
         stage.clear().await?;
+        // After a failure the logs are kept, because they show what went wrong.
         if shown.is_err()
             && let Some(temporary) = temporary
         {
@@ -121,6 +122,7 @@ async fn stay(stage: &Stage) -> anyhow::Result<()> {
          export ALIBABA_CLOUD_ACCESS_KEY_ID=emulator ALIBABA_CLOUD_ACCESS_KEY_SECRET=emulator\n  \
          {program} publish --body hello"
     )?;
+    // There is no configuration to reload.
     while signals.asked().await == Asked::Reload {}
     admin.stop().await;
     Ok(())

@@ -260,6 +260,7 @@ fn config(dir: &Path, base: &str) -> anyhow::Result<Config> {
             .context("the directory's name is not UTF-8")
     };
     let sources = Sources {
+        // An empty file, so that the configuration of this machine is not read.
         file: Some(PathBuf::from("/dev/null")),
         environment: Vec::new(),
         flags: vec![

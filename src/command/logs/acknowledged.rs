@@ -35,6 +35,8 @@ impl Acknowledged {
                     Err(error) => say(&format!("stdin: {}: {error}", line.trim())),
                 }
             }
+            // Release, paired with the Acquire in `is_over`: whoever reads `true` also finds every
+            // position that was sent before.
             over.store(true, Ordering::Release);
             stop.ask();
         });

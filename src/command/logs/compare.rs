@@ -64,6 +64,7 @@ impl History {
         let Some((first, latest)) = verdict.minutes else {
             return;
         };
+        // Only the first file decides: a start in a later one is an ordinary restart.
         self.begins_with_start |= self.minutes.is_none() && verdict.begins_with_start;
         let before = self.minutes;
         let (begin, end) = before.unwrap_or((first, latest));
@@ -150,6 +151,7 @@ impl Comparison {
 
     /// Whether the endpoint log has every push that was answered 201.
     pub(super) fn is_sound(&self) -> bool {
+        // An outcome without a line is what a crash may leave, and no loss.
         self.without_outcome == 0
     }
 

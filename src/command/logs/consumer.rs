@@ -59,6 +59,7 @@ impl Consumer {
     /// Saves, before rows are written, that they may have been delivered: after a kill the next run
     /// marks them.
     pub(super) fn deliver(&mut self, follower: &Follower) -> anyhow::Result<()> {
+        // Waits here, so that a consumer that does not acknowledge stops the reading.
         self.take_acknowledgements(OPEN_ROWS_MAX);
         self.delivered = follower.trail().first().copied();
         self.save()
@@ -112,6 +113,7 @@ impl Consumer {
             if self.open.len() <= open_max || is_over || self.stop.is_asked() {
                 return;
             }
+            // Polls, because an acknowledgement and a stop both have to end this wait.
             thread::park_timeout(LOOK_AGAIN);
         }
     }
@@ -119,6 +121,7 @@ impl Consumer {
     /// Marks a row as done, and all rows before it, because rows are delivered in order.
     fn acknowledge(&mut self, position: Position) {
         let Some(place) = self.open.iter().position(|(begin, _)| *begin == position) else {
+            // Not an open row: acknowledged before, or not a position of this run.
             return;
         };
         for (_, end) in self.open.drain(..=place) {

@@ -56,6 +56,7 @@ impl Curl<'_> {
             }
         }
         let body = quoted(self.body);
+        // A NUL would end the argument.
         let is_argument = !self.body.contains(&0) && body.len() <= ARGUMENT_BYTES_MAX;
         let mut before = String::new();
         if is_argument {

@@ -105,6 +105,7 @@ fn printable(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in value {
         match byte {
+            // Bytes from 0x80 on are allowed in a header value (RFC 9110, 5.5).
             b' '..=b'~' | 0x80.. => out.push(*byte),
             control => out.extend_from_slice(format!("%{control:02X}").as_bytes()),
         }

@@ -61,6 +61,7 @@ impl Failed {
     /// Counts the fetch as timed out from the start: its caller may stop waiting, and then nobody
     /// reports how it ended.
     fn begin(&mut self, url: &SigningCertUrl) -> Result<(), FetchError> {
+        // It failed before in this run, and the next answer would be the same.
         if let Some(error) = self.0.get(url) {
             return Err(error.clone());
         }

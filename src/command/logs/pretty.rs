@@ -16,6 +16,7 @@ impl Pretty {
     pub(super) fn of(message: &[u8]) -> Self {
         let decoded = Decode::apply(Some(Decode::Base64), message);
         let is_text = |bytes: &[u8]| {
+            // For bytes that are not UTF-8 use a control character, which is not text either.
             let mut characters = std::str::from_utf8(bytes).unwrap_or("\0").chars();
             !bytes.is_empty() && characters.all(|it| !it.is_control() || it.is_whitespace())
         };
@@ -27,6 +28,7 @@ impl Pretty {
         } else {
             (message, false)
         };
+        // Validated but not parsed: a parsed number could lose digits.
         let is_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
             && serde_json::from_slice::<IgnoredAny>(text).is_ok();
         let (lines, kinds) = if is_json {

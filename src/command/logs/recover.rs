@@ -87,11 +87,13 @@ impl Recover {
         let is_any_taken = judged
             .iter()
             .any(|(_, judgement)| matches!(judgement, Judgement::Passes(..)));
+        // With nothing to recover, the logs need not be opened for writing.
         let tally = if self.dry_run || !is_any_taken {
             show(judged, &names, &mut out)?
         } else {
             let logs = OpenLogs::open(&config, port, zone)?;
             let taken = logs.take_all(judged, &mut out).await;
+            // Close them even after a failure, so that what was appended is synced.
             let closed = logs.journal.close().await;
             let tally = taken?;
             closed.context("the last records may not be on disk")?;
@@ -131,6 +133,7 @@ fn show(judged: Vec<Judged<'_>>, names: &Names, out: &mut impl Write) -> anyhow:
         .with_context(|| format!("cannot read {}", names.dir.display()))?;
     let mut tally = Tally::default();
     for (capture, judgement) in judged {
+        // `insert` returns `false` also for a second file with the same notification.
         let is_known = key(&judgement).is_some_and(|key| !known.insert(key));
         let outcome = match judgement {
             Judgement::Passes(notification, ..) if is_known => {

@@ -115,6 +115,7 @@ impl Repair {
         };
         options.demand_files()?;
         let commit_log = names.commit_log();
+        // A dry run does not take the lock, so check first that no serve is writing.
         if self.dry_run {
             let cannot_read = || format!("cannot read the logs of port {port}");
             if LogFiles::is_in_use(&names).with_context(cannot_read)? {

@@ -80,6 +80,7 @@ impl Replay {
         let source = Source::open(&self.configuration)?;
         source.report_left_out()?;
         let mut filter = source.filter(&self.selection)?;
+        // A duplicate repeats a notification that another row has accepted.
         if filter.outcomes.is_empty() {
             filter.outcomes = vec![Outcome::Accepted, Outcome::Remark, Outcome::Recovered];
         }

@@ -148,6 +148,7 @@ impl Run {
                 let delivery = Delivery::of(&row, self.terms.form, receiver.target());
                 let sent = match delivery {
                     Ok(delivery) => receiver.send(delivery),
+                    // A row that cannot be sent is settled in its turn, like a failed delivery.
                     Err(error) => tokio::spawn(async move { Err(format!("{error:#}")) }),
                 };
                 self.in_flight.push_back(InFlight { id, end, sent });
@@ -158,6 +159,7 @@ impl Run {
                 }
             }
             if polled.is_at_end {
+                // Settle everything at the end of the log, so that the saved progress includes it.
                 while !self.in_flight.is_empty() {
                     if !self.settle_oldest(&follower).await? {
                         return Ok(false);
@@ -172,11 +174,13 @@ impl Run {
                 }
             }
         }
+        // After a stop too, settle what is in flight, so that the saved progress includes it.
         while !self.in_flight.is_empty() {
             if !self.settle_oldest(&follower).await? {
                 return Ok(false);
             }
         }
+        // Stopped early: without --follow, not all of it was sent.
         Ok(self.terms.follow)
     }
 
@@ -188,6 +192,7 @@ impl Run {
             () = stop.cancelled() => {}
         }
         let pause = Duration::from_secs(1).checked_div(rate).unwrap_or_default();
+        // After a pause, do not catch up with a burst.
         let now = self.next.max(Instant::now());
         self.next = now.checked_add(pause).unwrap_or(now);
     }

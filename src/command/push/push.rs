@@ -136,6 +136,7 @@ impl PushCommand {
             f64::from(self.count) / took,
             summary.join(", ")
         )?;
+        // After the last answer: until then the endpoint may fetch the certificate.
         stop.cancel();
         if let Some(host) = host {
             host.await.context("the certificate's server failed")?;
@@ -231,6 +232,8 @@ impl PushCommand {
                 (maker.clone(), next.clone(), sender.clone(), plan.clone());
             tokio::spawn(async move {
                 loop {
+                    // Each sender takes the next number, so that a slow answer delays only its own
+                    // connection.
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= count {
                         return;
@@ -247,6 +250,7 @@ impl PushCommand {
                         }
                         Err(error) => Err(error),
                     };
+                    // The receiver has ended because of an error.
                     if sender.send(exchange).await.is_err() {
                         return;
                     }

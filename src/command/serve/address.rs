@@ -36,6 +36,7 @@ fn address_with(config: &Config, bound: SocketAddr, secret: Option<&str>) -> (St
     let ip = reachable_ip(bound.ip());
     let path = match (secret, &config.server.paths) {
         (Some(secret), _) => format!("{prefix}{secret}"),
+        // MNS adds the default path itself.
         (None, Paths::These(paths)) => paths
             .first()
             .filter(|path| *path != DEFAULT_PATH)

@@ -130,6 +130,7 @@ fn log_source(running: &Running) -> LogSource {
 fn committed(journal: &Journal, live: &Path, file: FileId) -> u64 {
     let is_live = || RealDisk.identity(live).is_ok_and(|found| found == file);
     loop {
+        // If the log was rotated in between, the length may be another file's: look again.
         let before = is_live();
         let bytes = journal.meters().endpoint_log_bytes.load(Ordering::Relaxed);
         match (before, is_live()) {
@@ -261,6 +262,7 @@ fn seen(endpoint: &Endpoint) -> Vec<(&'static str, Value)> {
         .into_iter()
         .map(|count| count.topic)
         .collect();
+    // They are sorted, so equal names are adjacent.
     topics.dedup();
     vec![
         ("topic_owners", json!(endpoint.counts.owners())),

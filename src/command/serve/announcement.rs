@@ -54,9 +54,11 @@ pub(super) fn announce(config: &Config, endpoint: &Endpoint, start: Start<'_>) {
         lines += &format!("Its path is secret: to print it whole, run: {show_address}\n");
     }
     lines += &pair.map_or_else(String::new, |pair| pair.lines(&address));
+    // Only on a terminal: the URL has the token, which must not get into collected output.
     if let Some(page) = page.filter(|_| std::io::stdout().is_terminal()) {
         lines += &format!("Inspector: {page}\n");
     }
+    // A full pipe must not delay the start.
     telemetry::within(PRINT_TIMEOUT, move || {
         let mut out = std::io::stdout().lock();
         if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {

@@ -45,6 +45,7 @@ pub(super) fn quarantine(config: &Config, port: u16) -> Quarantine {
         mode: config.log_mode,
         bytes_max: config.quarantine_bytes,
     };
+    // Pushes are accepted without a quarantine too, so this does not stop the start.
     Quarantine::start(options).unwrap_or_else(|error| {
         warn!(%error, "Refused requests cannot be kept: see logs.quarantine_bytes");
         Quarantine::off()

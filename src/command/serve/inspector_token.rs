@@ -74,6 +74,7 @@ pub(crate) fn add(config: &mut Config, port: u16) {
 fn is_kept_well(path: &Path, mode: u32) -> bool {
     let metadata = std::fs::symlink_metadata(path);
     metadata.is_ok_and(|metadata| {
+        // No permission beyond those of the logs, because the token shows what is in them.
         metadata.is_file() && metadata.permissions().mode() & 0o777 & !mode == 0
     })
 }
@@ -92,6 +93,7 @@ fn make(path: &Path, mode: u32) -> io::Result<String> {
         draft: &draft,
         mode,
     };
+    // Not synced: if a power failure loses it, the next start makes another one.
     replace
         .unsynced_with(&RealDisk, format!("{token}\n").as_bytes())
         .map_err(|failed| failed.cause)?;

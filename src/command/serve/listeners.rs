@@ -15,6 +15,8 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut first: Option<SocketAddr> = None;
     for address in addresses {
+        // With port 0 the system chooses the port of the first address, and the others get the
+        // same.
         let address = SocketAddr::new(
             address.ip(),
             first.map_or(address.port(), |first| first.port()),

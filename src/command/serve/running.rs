@@ -95,6 +95,7 @@ impl Certificates {
 
     /// Fetches the configured certificate before a push needs it. Completes when that is done.
     pub(crate) fn prefetch(&self, config: &Config) -> impl Future<Output = ()> + Send + 'static {
+        // Weak, so that the prefetch ends if a reload replaces the cache.
         let (cache, url) = (Arc::downgrade(&self.cache), config.prefetch.clone());
         async move {
             if let Some(url) = url {
@@ -138,6 +139,7 @@ impl Running {
                 Some(config)
             }
             Err(error) => {
+                // On one line, because several would look like several messages.
                 let error = format!("{error:#}")
                     .lines()
                     .map(str::trim)
@@ -152,6 +154,7 @@ impl Running {
     fn take(&mut self, config: &Config) -> anyhow::Result<()> {
         let certificates = self.certificates.again(config).context("signing")?;
         let gate = certificates.gate(config, self.endpoint.clock.clone());
+        // The last step that can fail comes before the first one that has an effect.
         if let (Some(tls), Some(files)) = (&self.tls, &config.tls) {
             tls.replace(files.clone())?;
         }

@@ -77,6 +77,7 @@ impl Serve {
         } else {
             listeners::bind(&config.listen)
         }?;
+        // After the port is known, because it is a part of their names.
         let files = open_files(&config, address.port())?;
         let _telemetry = telemetry::start(
             config.diagnostics_format,
@@ -171,6 +172,7 @@ impl Serve {
                 asked = signals.asked() => match asked {
                     Asked::Reload => {
                         self.reload(&mut running);
+                        // SIGHUP also asks for new log files, after a rotation by logrotate.
                         endpoint.journal.reopen();
                     }
                     Asked::Stop(signal) => {
@@ -179,6 +181,7 @@ impl Serve {
                         break false;
                     }
                 },
+                // Without its journal the endpoint can accept nothing.
                 () = endpoint.journal.failed() => break true,
                 _ = &mut serving => bail!("a listener no longer accepts connections: see the line \
                     before, then start again"),
@@ -225,6 +228,7 @@ async fn drain(
     stop: &CancellationToken,
 ) -> Result<Result<(), JournalError>, Elapsed> {
     endpoint.draining.cancel();
+    // Health checks fail from now on. Until the balancers have noticed, pushes are still accepted.
     tokio::select! {
         () = sleep(config.drain_delay) => {}
         () = endpoint.journal.failed() => {}
@@ -234,6 +238,7 @@ async fn drain(
         warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
     }
     drop(chores.await);
+    // The refusals of the last second, before the journal is closed.
     endpoint.log_left_out();
     let closing = timeout(CLOSE_TIMEOUT, endpoint.journal.close());
     let (closed, _) = tokio::join!(closing, timeout(CLOSE_TIMEOUT, endpoint.quarantine.close()));

@@ -75,6 +75,7 @@ fn check_stream(table: Table<'_>, subject: &SubjectTemplate) -> Result<(), Confi
             stream for each";
         return Err(table.impossible("stream", stream, allowed));
     }
+    // Two shards are enough to compare: a pattern has the shard's number, or does not.
     if *stream != name && subject.pattern(Some(0)) == subject.pattern(Some(1)) {
         let problem = "a stream for each shard needs subjects for each: give {shard} a token of \
             its own in subject";

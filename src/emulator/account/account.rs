@@ -44,6 +44,7 @@ impl Account {
         let thread = std::thread::Builder::new()
             .name("account".to_owned())
             .spawn(move || {
+                // `None` asks the thread to end.
                 while let Some(Some(work)) = waiting.blocking_recv() {
                     work(&mut books);
                 }
@@ -91,6 +92,7 @@ impl Account {
         work: impl FnOnce(&mut Books) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, AccountError> {
         let (sender, answer) = oneshot::channel();
+        // Sending fails if the caller has stopped waiting. The work is done all the same.
         let work: Work = Box::new(move |books| drop(sender.send(work(books))));
         self.work
             .send(Some(work))

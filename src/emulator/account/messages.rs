@@ -222,6 +222,7 @@ impl Account {
         self.write(Commit::Lazy, move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             let mut deliveries = transaction.open_table(DELIVERIES)?;
+            // Deleted with its subscription, or its due time was changed meanwhile.
             if deliveries.remove((topic, name, due_ms, number))?.is_none() {
                 return Ok(());
             }

@@ -94,6 +94,7 @@ impl Page {
             pages.entries.push(entry);
             last = Some(name);
         }
+        // One more entry shows that another page follows.
         pages.next_marker = wanted.next().and(last);
         pages
     }

@@ -97,6 +97,7 @@ impl Account {
                 let (_, _, due_ms, number) = at.value();
                 found.push((due_ms, number, failures.value()));
             }
+            // After the loop, because the iterator borrows the table.
             for (due_ms, number, failures) in &found {
                 deliveries.remove((topic, name, *due_ms, *number))?;
                 deliveries.insert((topic, name, now, *number), *failures)?;

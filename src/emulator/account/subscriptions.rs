@@ -35,6 +35,7 @@ impl Account {
         names::check_tag(&attributes.filter_tag)?;
         let now = self.unix_time().as_secs();
         self.write(Commit::Durable, move |transaction| {
+            // Fails if there is no such topic.
             topic_of(&transaction.open_table(TOPICS)?, &key.topic)?;
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let mut count: usize = 0;

@@ -31,6 +31,7 @@ pub(super) fn end_of_earlier(
     let window = length(WINDOW_BYTES);
     // `found` is the best answer so far. The final one is between `low` and `high`.
     let (mut found, mut low, mut high) = (end, 0, end);
+    // If even the first record is too late, so is every row of the file.
     let first = readable.read(file, 0, WINDOW_BYTES.min(size(end)))?;
     if Parts::of(first_record(&first))
         .and_then(|parts| parts.time)
@@ -48,6 +49,8 @@ pub(super) fn end_of_earlier(
                 high = middle;
             }
             Some(_) => low = middle,
+            // No row begins here. Continue below and leave `found` as it is: then too much is read,
+            // but nothing is skipped.
             None => high = middle,
         }
     }

@@ -161,6 +161,7 @@ impl Chain {
         let mut links = Vec::new();
         for number in numbers {
             let path = self.names.rotated(Log::Endpoint, number);
+            // Deleted since the directory was listed.
             let Ok(id) = disk.identity(&path) else {
                 continue;
             };
@@ -172,6 +173,7 @@ impl Chain {
             });
         }
         if let Some(id) = live {
+            // A file that was renamed while listing is among the rotated files as well.
             links.retain(|link| link.id != id);
             links.push(Link {
                 path: self.live(),
@@ -190,6 +192,7 @@ impl Chain {
             Err(error) if is_no_file(&error) => return Ok(None),
             file => file?,
         };
+        // The name may belong to another file by now.
         let is_it = file.identity()? == link.id;
         Ok(is_it.then_some(OpenLink { link, file }))
     }

@@ -81,6 +81,7 @@ impl Filter {
         let Some(reasons) = row.reason().filter(|_| !self.reasons.is_empty()) else {
             return self.reasons.is_empty();
         };
+        // Several remarks are in one field, separated by commas.
         let mut reasons = reasons.split(|byte| *byte == b',');
         reasons.any(|reason| {
             let mut wanted = self.reasons.iter();
@@ -129,6 +130,8 @@ impl Filter {
             &self.reasons,
         ];
         let exact = exact.map(|wanted| group(wanted, |_| Case::Kept));
+        // An outcome without a single title gives an empty text, which has no needle: its group
+        // then excludes nothing.
         let titles: Vec<String> = self
             .outcomes
             .iter()
@@ -139,6 +142,7 @@ impl Filter {
             group(&self.text, case),
             group(&titles, |_| Case::Kept),
         ]);
+        // Each needle is a separate group, because a row must contain all of them.
         let needles = self.needles.chunks(1).map(|one| group(one, case));
         Prefilter {
             groups: groups.chain(needles).flatten().collect(),

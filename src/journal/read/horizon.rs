@@ -57,6 +57,7 @@ impl Readable {
     ) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.0.saturating_sub(from)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; left.min(bytes_max)];
+        // Somebody truncated the file after its length was read.
         match read_exact_at(file, &mut bytes, from) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
             read => read.map(|()| bytes),

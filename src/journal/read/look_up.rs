@@ -36,11 +36,13 @@ pub fn look_up(chain: &Chain, horizon: &Horizon, position: &Position) -> io::Res
     loop {
         let bytes = readable.read(file, position.offset(), wanted)?;
         let is_all = readable.ends_within(position.offset(), bytes.len());
+        // At the end of the live file the outcome of a request may still follow.
         let next = if is_all && !open.link.is_live {
             Next::Other
         } else {
             Next::Unknown
         };
+        // Otherwise the bytes at the position are damaged.
         let begins = bytes.starts_with(b"[") || bytes.starts_with(b"{");
         let first = split(&bytes, next).spans.first().copied();
         if let Some(span) = first.filter(|span| begins && span.start == 0) {

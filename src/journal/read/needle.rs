@@ -75,6 +75,7 @@ impl Needle {
     }
 
     fn is_in_folded(&self, bytes: &[u8]) -> bool {
+        // An empty text is in every value.
         let Some(rare) = self.text.get(self.rare) else {
             return true;
         };

@@ -137,6 +137,7 @@ fn kind(title: &str, is_request: bool, record: &[u8]) -> Result<Kind, &'static s
 }
 
 fn seconds(format: &str, time: &str) -> Result<i64, &'static str> {
+    // Local time without its zone. Counting it as UTC is enough to compare two times of one log.
     let time = DateTime::strptime(format, time)
         .ok()
         .and_then(|time| TimeZone::UTC.to_timestamp(time).ok());

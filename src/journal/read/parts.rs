@@ -58,6 +58,7 @@ impl Parts {
         let mut lines = record.split(|byte| *byte == b'\n');
         let first = std::str::from_utf8(lines.next()?).ok()?;
         let event = title(first)?;
+        // The fields are [time] [logger] [level] [place] [thread], and then the title.
         let mut fields = first
             .splitn(6, "] ")
             .map(|field| field.trim_start_matches('['));
@@ -76,6 +77,7 @@ impl Parts {
             values.push((HEADERS.as_bytes(), header.as_bytes().to_vec()));
         }
         for line in lines {
+            // An indented line continues the value above it.
             if line.starts_with(b"    ") {
                 if let Some((_, value)) = values.last_mut() {
                     value.push(b'\n');
@@ -113,6 +115,7 @@ impl Parts {
             place: take("place").unwrap_or_default(),
             ..Self::default()
         };
+        // Removed, so that they do not become attributes.
         let _logger_and_thread = (take("logger"), take("thread"));
         for (name, value) in record {
             match (name.as_str(), value) {
@@ -172,6 +175,7 @@ fn headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn json_headers(headers: Map<String, Value>) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for (name, value) in headers {
+        // JSON has a header that was repeated as a list.
         let values = match value {
             Value::Array(values) => values,
             one => vec![one],

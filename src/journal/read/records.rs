@@ -135,6 +135,7 @@ impl<R: BufRead> Records<R> {
     fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             match self.input.fill_buf() {
+                // Unlike `read_until`, `fill_buf` does not retry this itself.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 filled => return Ok(filled?.first().copied()),
             }
@@ -177,6 +178,7 @@ impl<R: BufRead> Records<R> {
                 .is_some_and(|rest| is_like(rest, head) || rest.starts_with(JSON_HEAD))
         };
         let before = |place: usize, is_it: fn(&u8) -> bool| {
+            // At place 0 the index wraps around, and `get` returns `None`.
             line.get(place.wrapping_sub(1)).is_some_and(is_it)
         };
         if line.starts_with(b"{") {

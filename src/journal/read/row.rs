@@ -109,6 +109,7 @@ impl Row {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self.record.event.as_str() {
+            // A remark is an accepted record with a reason.
             SUCCEED if self.reason().is_some() => Outcome::Remark,
             SUCCEED => Outcome::Accepted,
             DUPLICATE => Outcome::Duplicate,
@@ -196,6 +197,7 @@ fn has_mns_header(parts: &Parts) -> bool {
 impl Labels {
     fn of(record: &Parts, request: Option<&Parts>) -> Self {
         let known = |name: &str| record.attribute(name).map(<[u8]>::to_vec);
+        // Attributes of a notification are logged only once it was verified.
         if record.attribute("MessageId").is_some() || record.attribute("TopicName").is_some() {
             return Self {
                 topic: known("TopicName").unwrap_or_default(),

@@ -147,6 +147,7 @@ impl Search {
         }
         let end = at.end;
         let (start, bytes) = self.block()?;
+        // The first record of a block is its oldest.
         let oldest = Parts::of(first_record(&bytes)).and_then(|parts| parts.time);
         let moments = oldest.and_then(|time| time.moments(&self.filter.zone()));
         let spans = match (self.filter.until, moments) {
@@ -156,6 +157,7 @@ impl Search {
         let Some(at) = &mut self.at else {
             return Ok(false);
         };
+        // From the end, because newer rows come first.
         for span in spans.iter().rev() {
             let place = start.saturating_add(length(span.start));
             let position = Position::of(at.open.file.as_ref(), at.open.link.number, place)?;
@@ -166,12 +168,14 @@ impl Search {
         }
         at.end = start;
         let read = end.saturating_sub(start);
+        // The live file is still written to and read by others, so it stays in the page cache.
         if uncaches && !at.open.link.is_live {
             at.open.file.uncache(start, read);
         }
         self.bytes_read = self.bytes_read.saturating_add(read);
         self.progress.bytes = self.progress.bytes.saturating_add(read);
         self.progress.back_to = oldest.or(self.progress.back_to);
+        // All blocks before this one are older still, so the search is complete.
         if let (Some(since), Some((_, last))) = (self.filter.since, moments)
             && is_after(since, last)
         {
@@ -200,6 +204,7 @@ impl Search {
                 bytes.drain(..cut);
                 return Ok((start.saturating_add(length(cut)), bytes));
             }
+            // Longer than any row: skip the bytes as damage.
             if block >= ROW_BYTES_MAX {
                 return Ok((start, Vec::new()));
             }
