@@ -1,8 +1,10 @@
 //! Numbers with their nouns in the right form.
 
+use std::fmt::Display;
+
 /// A number with its noun: "1 error", "2 errors".
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
+pub(super) fn counted<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+    let ending = if number == N::from(1) { "" } else { "s" };
     format!("{number} {noun}{ending}")
 }
 

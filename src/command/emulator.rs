@@ -239,7 +239,7 @@ impl EmulatorCommand {
             writeln!(
                 out,
                 "{topic}/{name}: {delivered} delivered, {undelivered} undelivered, {given_up} \
-                 given up, {failed} pushes failed"
+                 given up, {failed} failed pushes"
             )?;
         }
         // Chaos may have been enabled on the page.

@@ -174,14 +174,14 @@ fn the_expiry_of_the_tls_certificate_is_reported_in_days() {
     assert_line(
         &ended,
         78,
-        "error    server.tls.certificate: server.pem ended ",
+        "error    server.tls.certificate: server.pem expired ",
     );
     write(4000);
     let ended = check(dir.path(), &tls);
     assert_line(
         &ended,
         0,
-        "note     server.tls.certificate: server.pem ends in ",
+        "note     server.tls.certificate: server.pem expires in ",
     );
     fs::write(dir.path().join("server.key"), Identity::new().key_pem).unwrap();
     assert_line(

@@ -188,7 +188,7 @@ fn what_was_not_logged_is_named_with_its_key() {
         let story = show(&bench, &[id]);
         story.assert(0, missing);
         assert!(
-            story.stdout.contains("Message       text, 1 bytes"),
+            story.stdout.contains("Message       text, 1 byte\n"),
             "{story:?}"
         );
         for part in [&["--request"][..], &["--body"], &["--curl", "http://x"]] {

@@ -65,7 +65,7 @@ async fn backoff_retry_retries_three_times_and_gives_up() {
     );
     assert!(
         mns.stop()
-            .contains("T/S: 0 delivered, 0 undelivered, 1 given up, 4 pushes failed")
+            .contains("T/S: 0 delivered, 0 undelivered, 1 given up, 4 failed pushes")
     );
 }
 

@@ -14,6 +14,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::command::check::directories::writable;
 use crate::command::check::findings::{Finding, Findings};
 use crate::command::client::service::Output;
+use crate::command::counted::counted;
 use crate::command::serve::address::{public_address, secret_address};
 use crate::command::serve::admin_listener;
 use crate::command::stdout::printer;
@@ -162,11 +163,15 @@ impl Findings {
         let name = files.certificate.display();
         self.0.push(match not_after.map(days_until) {
             None => Finding::note(KEY, format!("{name}: its expiry date cannot be read")),
-            Some(Err(days)) => Finding::error(KEY, format!("{name} ended {days} days ago")),
-            Some(Ok(days)) if days < DAYS_LEFT_MIN => {
-                Finding::warning(KEY, format!("{name} ends in {days} days"))
+            Some(Err(days)) => {
+                Finding::error(KEY, format!("{name} expired {} ago", counted(days, "day")))
             }
-            Some(Ok(days)) => Finding::note(KEY, format!("{name} ends in {days} days")),
+            Some(Ok(days)) if days < DAYS_LEFT_MIN => {
+                Finding::warning(KEY, format!("{name} expires in {}", counted(days, "day")))
+            }
+            Some(Ok(days)) => {
+                Finding::note(KEY, format!("{name} expires in {}", counted(days, "day")))
+            }
         });
     }
 

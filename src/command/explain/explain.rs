@@ -13,6 +13,7 @@ use http::Request;
 
 use crate::clock::{Clock as _, SystemClock};
 
+use crate::command::counted::counted;
 use crate::command::explain::print::{conclude, print_checks};
 use crate::command::stdout::printer;
 use crate::command::{Configuration, capture, input};
@@ -115,8 +116,10 @@ impl Explain {
         let target = escaped(request.uri().to_string().as_bytes());
         writeln!(
             out,
-            "Request: {} {target}, {headers} headers, {body} bytes of body",
-            request.method()
+            "Request: {} {target}, {}, {} of body",
+            request.method(),
+            counted(headers, "header"),
+            counted(body, "byte")
         )?;
         let judge = self.configuration.described(&self.trust);
         writeln!(out, "Configuration: {}", escaped(judge.as_bytes()))?;

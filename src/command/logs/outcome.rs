@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::command::counted::counted;
 use crate::journal::escaped;
 use crate::mns::Notification;
 use crate::report::Report;
@@ -81,8 +82,8 @@ pub(super) fn has_identity(notification: &Notification<'_>) -> bool {
 /// Describes a notification in a few words.
 pub(super) fn describe(notification: &Notification<'_>) -> String {
     if !has_identity(notification) {
-        let bytes = notification.message.len();
-        return format!("a body of {bytes} bytes that names no message");
+        let bytes = counted(notification.message.len(), "byte");
+        return format!("a body of {bytes} that names no message");
     }
     let [topic, subscription, message] = [
         &notification.topic_name,

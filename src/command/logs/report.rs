@@ -50,7 +50,10 @@ impl<'o, W: Write> Report<'o, W> {
         if verdict.torn_bytes > 0 && is_written {
             let what = "of a record that is being written, or that a crash left: the next start \
                 cuts it off";
-            self.line(path, &format!("{} bytes {what}", verdict.torn_bytes))?;
+            self.line(
+                path,
+                &format!("{} {what}", counted(verdict.torn_bytes, "byte")),
+            )?;
         }
         Ok(())
     }
@@ -146,7 +149,8 @@ impl<'o, W: Write> Report<'o, W> {
                     writeln!(self.out, "{line}")?;
                 }
                 let (read, left_out) = (self.files.len(), self.left_out.len());
-                writeln!(self.out, "{read} files read, {left_out} left out")?;
+                let read = counted(read, "file");
+                writeln!(self.out, "{read} read, {left_out} left out")?;
             }
             Output::Json => {
                 let object = json!({

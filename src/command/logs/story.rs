@@ -9,6 +9,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::command::counted::counted;
 use crate::command::logs::line::one_line;
 use crate::command::logs::pretty::Pretty;
 use crate::command::logs::request::{missing, quarantine_file};
@@ -137,7 +138,7 @@ impl Story {
             let pretty = Pretty::of(message);
             line(
                 "Message",
-                &format!("{}, {} bytes", pretty.kind, message.len()),
+                &format!("{}, {}", pretty.kind, counted(message.len(), "byte")),
             )?;
             for shown in pretty.lines {
                 writeln!(out, "  {shown}")?;

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use crate::command::Configuration;
+use crate::command::counted::counted;
 use crate::command::logs::acknowledged::Acknowledged;
 use crate::command::logs::consumer::Consumer;
 use crate::command::logs::place::missed;
@@ -244,8 +245,9 @@ impl Run<'_> {
                 say(&missed(after.as_ref(), before.as_ref()));
             }
             Event::Damaged { path, bytes } => say(&format!(
-                "{}: {bytes} bytes are not a record: see mns-endpoint logs verify",
-                path.display()
+                "{}: damage of {}: see mns-endpoint logs verify",
+                path.display(),
+                counted(*bytes, "byte")
             )),
         }
         Ok(())

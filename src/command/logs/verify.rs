@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::command::Configuration;
 use crate::command::client::service::Output;
+use crate::command::counted::counted;
 use crate::command::logs::compare::{Comparison, History, compare};
 use crate::command::logs::report::Report;
 use crate::command::stdout::printer;
@@ -143,7 +144,7 @@ fn verify_log<W: Write>(
         report.aside(
             &names.torn(log),
             torn,
-            &format!("{torn} bytes that crashes cut off, {doubt}"),
+            &format!("{} that crashes cut off, {doubt}", counted(torn, "byte")),
         )?;
     }
     for path in (0..)

@@ -132,7 +132,7 @@ impl PushCommand {
         writeln!(
             out,
             "{} in {took:.2} s, {:.0}/s; {}",
-            counted(self.count.into(), "request"),
+            counted(self.count, "request"),
             f64::from(self.count) / took,
             summary.join(", ")
         )?;
