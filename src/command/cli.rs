@@ -41,9 +41,9 @@ const LAST_WORD_TIMEOUT: Duration = Duration::from_secs(1);
     version,
     max_term_width = 100,
     after_help = "Examples:
-  mns-endpoint demo                                        (everything at once, in this process)
+  mns-endpoint demo                                        # everything at once, in this process
   mns-endpoint serve --trust http://127.0.0.1:9001/
-  mns-endpoint push http://127.0.0.1:8080/notifications    (in another terminal)
+  mns-endpoint push http://127.0.0.1:8080/notifications    # in another terminal
   mns-endpoint push --help"
 )]
 pub struct Arguments {

@@ -17,10 +17,11 @@ pub(super) struct Configuration {
     /// /etc/mns-endpoint/endpoint.toml].
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The addresses to listen on, separated by commas, all with the same port (server.listen).
+    /// The addresses to listen on, separated by commas, all with the same port [default:
+    /// server.listen].
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The directory of both logs (logs.dir).
+    /// The directory of both logs [default: logs.dir].
     #[arg(long, value_name = "DIR")]
     log_dir: Option<String>,
     /// Set any key, as in --set server.max_body=1MiB; may be repeated.

@@ -44,9 +44,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint emulator
-  mns-endpoint emulator --ca certs/self-signed.pem    (for serve --self-signed)
+  mns-endpoint emulator --ca certs/self-signed.pem    # for serve --self-signed
   mns-endpoint emulator --data /var/lib/emulator --time-warp 60
-  mns-endpoint emulator --listen 0.0.0.0:9000 --public-url http://emulator:9000    (in a container)
+  mns-endpoint emulator --listen 0.0.0.0:9000 --public-url http://emulator:9000    # in a container
   mns-endpoint emulator --chaos --seed 7
   mns-endpoint emulator --chaos drop-answer=0.5,truncate=0.1")]
 pub(super) struct EmulatorCommand {

@@ -42,8 +42,7 @@ const DAYS_LEFT_MIN: u64 = 21;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint check
-  mns-endpoint check --show-address                        (with the \
-   secret path, for subscription create)
+  mns-endpoint check --show-address    # with the secret path, for subscription create
   mns-endpoint check --config /etc/mns-endpoint/endpoint.toml --output json")]
 pub(crate) struct Check {
     #[command(flatten)]

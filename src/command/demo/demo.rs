@@ -26,8 +26,8 @@ const CHAOS_TIME_WARP: u32 = 20;
 #[command(after_help = "Examples:
   mns-endpoint demo
   mns-endpoint demo --tls
-  mns-endpoint demo --stay    (then open the page that it names)
-  mns-endpoint demo --chaos --seed 7    (2,000 messages through everything that can go wrong)")]
+  mns-endpoint demo --stay    # then open the page that it names
+  mns-endpoint demo --chaos --seed 7    # 2,000 messages through everything that can go wrong")]
 pub(crate) struct Demo {
     /// Inject faults, and prove that nothing is lost: a list of KIND=RATE as for the emulator;
     /// without a list, a little of everything.

@@ -36,13 +36,13 @@ pub(super) struct Find {
     text: Option<String>,
     #[command(flatten)]
     configuration: Configuration,
+    /// The most rows to print; 0 prints all.
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
     printing: Printing,
-    /// The most rows to print; 0 prints all.
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: usize,
 }
 
 impl Find {

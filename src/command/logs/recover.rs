@@ -29,9 +29,9 @@ use crate::quarantine;
 /// it again. Exits with 0 if all files were judged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  mns-endpoint logs recover --dry-run    (changes no file of logs.dir, and may run beside serve)
+  mns-endpoint logs recover --dry-run    # changes no file of logs.dir, and may run beside serve
   mns-endpoint logs recover --config /etc/mns-endpoint/endpoint.toml
-  mns-endpoint logs recover --as-raw     (bodies that cannot be read go into the log as they are)")]
+  mns-endpoint logs recover --as-raw     # bodies that cannot be parsed are appended as they are")]
 pub(super) struct Recover {
     #[command(flatten)]
     configuration: Configuration,

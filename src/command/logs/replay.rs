@@ -36,8 +36,6 @@ pub(super) struct Replay {
     #[command(flatten)]
     configuration: Configuration,
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
     tls: ReceiverTls,
     /// The URL to post them to [default: print them as JSON, one object per line].
     #[arg(long, value_name = "URL", value_parser = Target::parse)]
@@ -73,6 +71,8 @@ pub(super) struct Replay {
     /// Continue with new notifications as they arrive.
     #[arg(long)]
     follow: bool,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 impl Replay {

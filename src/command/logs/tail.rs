@@ -44,10 +44,6 @@ const PAGE_ROWS: usize = 1000;
 pub(super) struct Tail {
     #[command(flatten)]
     configuration: Configuration,
-    #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
-    printing: Printing,
     /// How many rows to show first [default: 10; all with --since or --state].
     #[arg(short = 'n', long, value_name = "COUNT")]
     lines: Option<usize>,
@@ -70,6 +66,10 @@ pub(super) struct Tail {
     /// row is not repeated.
     #[arg(long, requires = "state")]
     ack: bool,
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 impl Tail {

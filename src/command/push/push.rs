@@ -39,7 +39,7 @@ const CERTIFICATE_CONNECTIONS_MAX: usize = 64;
   mns-endpoint push http://127.0.0.1:8080/notifications
   mns-endpoint push http://127.0.0.1:8080 --format simplified --body 'hello' --tag important
   mns-endpoint push http://127.0.0.1:8080 --count 1000 --concurrency 32
-  mns-endpoint push https://localhost:8080 --ca certs/self-signed.pem    (for serve --self-signed)
+  mns-endpoint push https://localhost:8080 --ca certs/self-signed.pem    # for serve --self-signed
   mns-endpoint push http://127.0.0.1:8080 --capture request.http")]
 pub(crate) struct PushCommand {
     /// The endpoint's URL; without a path, /notifications is used, as by MNS.

@@ -44,8 +44,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(1500);
 #[command(after_help = "Examples:
   mns-endpoint serve
   mns-endpoint serve --listen '[::]:8080' --set accept.topic_owners=1269128356620446
-  mns-endpoint serve --self-signed --trust http://127.0.0.1:9001/    (https)
-  mns-endpoint serve --listen 127.0.0.1:8080 --trust http://127.0.0.1:9001/    (for push)")]
+  mns-endpoint serve --self-signed --trust http://127.0.0.1:9001/    # https
+  mns-endpoint serve --listen 127.0.0.1:8080 --trust http://127.0.0.1:9001/    # for push")]
 pub(crate) struct Serve {
     #[command(flatten)]
     configuration: Configuration,
