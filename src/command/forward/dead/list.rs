@@ -65,7 +65,7 @@ impl List {
 /// `2026-11-24T10:40:36Z  too_large  1 attempt  1/orders/S/M  message size exceeds …`
 fn text(letter: &DeadLetter) -> String {
     let DeadLetter { outgoing, verdict } = letter;
-    let attempts = counted(verdict.attempts.into(), "attempt");
+    let attempts = counted(verdict.attempts, "attempt");
     let (time, reason) = (verdict.at, verdict.reason.key());
     let (id, detail) = (identity(outgoing), &verdict.detail);
     format!("{time}  {reason}  {attempts}  {id}  {detail}")
