@@ -222,7 +222,7 @@ async fn with_ack_forward_a_push_that_the_stream_never_takes_gets_503() {
     };
     let endpoint = Endpoint::start(&setup.options);
     let large = setup.push_of(0, &"x".repeat(LARGE)).wire();
-    eventually("the push is refused for good", || {
+    eventually("the push is refused permanently", || {
         assert_eq!(endpoint.exchange(&large).status, 503);
         let log = endpoint.endpoint_log();
         log.contains("forward_refused").then_some(())

@@ -51,7 +51,7 @@ fn is_signed_with(came: &Came, key: &[u8]) -> bool {
 struct Setup {
     host: CertificateHost,
     options: Options,
-    /// Where the secrets are.
+    /// The files of the secrets.
     dir: tempfile::TempDir,
 }
 
@@ -317,7 +317,7 @@ fn a_service_that_is_gone_stops_its_forwarder_and_a_restart_goes_on() {
     let endpoint = setup.start();
     let port = endpoint.address.port();
     assert_eq!(setup.push(&endpoint, 0), 503);
-    endpoint.assert_tells("The destination is gone for good");
+    endpoint.assert_tells("The destination ended permanently");
     eventually("it has ended", || {
         let (status, parts) = ready(&endpoint);
         assert_eq!(status, 200, "{parts}");
@@ -405,7 +405,7 @@ fn with_ack_forward_a_201_comes_only_after_the_service_has_it() {
         let log = endpoint.endpoint_log();
         log.contains("forward_unavailable").then_some(())
     });
-    // What it never takes must not keep the others out for good.
+    // What it never takes must not keep the others out permanently.
     hook.answers(|came, _| match came.message() {
         "M5" | "M6" => Reply::Status(500, ""),
         _ => ok(),

@@ -41,7 +41,7 @@ pub(super) struct Drain {
 /// How far a destination is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Left {
-    /// So many bytes of the log are to be forwarded.
+    /// This many bytes of the log have not been forwarded yet.
     Bytes(u64),
     /// It cannot be known: the place of the cursor is not in the log.
     Unknown,

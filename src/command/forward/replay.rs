@@ -57,7 +57,7 @@ struct Run<'a> {
     again: Option<u64>,
     stop: CancellationToken,
     sending: Sending<u64>,
-    /// Where those begin that were not delivered, by their number.
+    /// The positions of the notifications that are not delivered yet, by their number.
     open: BTreeMap<u64, Position>,
     /// Rows that were read and are asked for.
     read: u64,

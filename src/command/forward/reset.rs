@@ -30,8 +30,8 @@ pub(super) struct Reset {
     name: String,
     #[command(flatten)]
     log: LogArguments,
-    /// Where forwarding goes on: now is behind the newest record, oldest is the oldest one, and
-    /// FILE:OFFSET is a file of the log and the byte at which a record of it begins.
+    /// The record at which forwarding continues: now is the next one to arrive, oldest is the
+    /// oldest one, and FILE:OFFSET is a file of the log and the byte at which a record begins.
     #[arg(long, value_name = "now|oldest|FILE:OFFSET", value_parser = target)]
     to: Target,
 }

@@ -17,7 +17,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// How long it asks to wait.
     pub(super) retry_after: Option<Duration>,
-    /// Where it sends us, or the beginning of its body.
+    /// The address of a redirect, or the beginning of the body.
     pub(super) said: String,
 }
 

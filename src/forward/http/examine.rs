@@ -39,8 +39,8 @@ pub fn look_at_http(destination: &str, options: &HttpOptions) -> Vec<Observation
         });
     }
     if options.secret_files.is_empty() {
-        let text = "empty: requests are not signed, so the service cannot tell them from those of \
-            anybody else";
+        let text = "empty: requests are not signed, so the service cannot distinguish them \
+            from those of anybody else";
         seen.push(warning("secret_files", text.to_owned()));
     }
     let url = &options.url;

@@ -28,7 +28,7 @@ pub enum NoPlace {
         name: String,
         /// The offset.
         offset: u64,
-        /// Where a record begins before it.
+        /// The beginning of a record before it.
         before: u64,
     },
     /// The file is shorter.
@@ -132,7 +132,7 @@ impl Chain {
     }
 }
 
-/// Where the record begins that an offset is in the middle of; `None` if one begins or the file
+/// The beginning of the record that an offset is in the middle of; `None` if one begins or the file
 /// ends there.
 fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result<Option<u64>> {
     let file = open.file.as_ref();

@@ -42,7 +42,7 @@ struct Shared {
 }
 
 impl Load {
-    /// Sends so many pushes a second until it is told to stop.
+    /// Sends this many pushes a second until `is_over`.
     pub fn start(
         address: SocketAddr,
         per_second: usize,

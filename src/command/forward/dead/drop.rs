@@ -12,7 +12,7 @@ use crate::command::forward::dead::letters::{Letters, take_out};
 use crate::command::stdout::printer;
 use crate::forward::{DeadLetter, identity};
 
-/// Delete dead letters of a destination, for good.
+/// Delete dead letters of a destination permanently.
 ///
 /// Prints how many there are for each reason, and deletes those that are named or, with --all,
 /// every line, damaged ones too. Ends with 1 if an id is that of none or, without its first parts,

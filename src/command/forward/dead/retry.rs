@@ -15,7 +15,7 @@ use crate::command::logs::{SendProgress, say};
 use crate::command::stdout::printer;
 use crate::forward::{DeadLetter, DeadLetters, identity};
 
-/// Delivered ones are taken out of the file when there are so many, and at the end.
+/// Delivered letters are removed from the file in groups of this many, and at the end.
 const TAKE_OUT_AFTER: usize = 1000;
 
 /// Send the dead letters of a destination again, and take out what is delivered.
