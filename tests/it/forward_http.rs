@@ -51,7 +51,7 @@ fn is_signed_with(came: &Came, key: &[u8]) -> bool {
 struct Setup {
     host: CertificateHost,
     options: Options,
-    /// The files of the secrets.
+    /// The directory of the secrets.
     dir: tempfile::TempDir,
 }
 

@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 ///
 /// What arrives after the command was started is not waited for. Reads the saved cursors and the
 /// length of the log, connects to nobody, and changes nothing, so it can be the preStop hook of a
-/// container. Ends with 0 when every cursor has passed the end that the log had, or with 1 after
+/// container. Exits with 0 when every cursor has passed the end that the log had, or with 1 after
 /// --timeout, at once if no serve runs or a cursor cannot be used, and prints how much is left.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -41,7 +41,7 @@ pub(super) struct Drain {
 /// How far a destination is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Left {
-    /// This many bytes of the log have not been forwarded yet.
+    /// How many bytes of the log are still to be forwarded.
     Bytes(u64),
     /// It cannot be known: the place of the cursor is not in the log.
     Unknown,

@@ -22,7 +22,7 @@ use crate::journal::{self, Event, Filter, Follower, Horizon, Position, Row, Save
 /// Sends what was accepted or recovered and is in the endpoint log or a rotated file, up to the end
 /// that the log has now, and only topics that the destination selects. The cursor stays where it
 /// is, so this may run beside serve. The destination drops what it has by the id; with --again each
-/// gets a new id and is stored once more. Mns-Sequence is 0. Ends with 1 if anything was not
+/// gets a new id and is stored once more. Mns-Sequence is 0. Exits with 1 if anything was not
 /// delivered, and prints where to go on.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -57,7 +57,7 @@ struct Run<'a> {
     again: Option<u64>,
     stop: CancellationToken,
     sending: Sending<u64>,
-    /// The positions of the notifications that are not delivered yet, by their number.
+    /// The positions of those that were not delivered, by their number.
     open: BTreeMap<u64, Position>,
     /// Rows that were read and are asked for.
     read: u64,

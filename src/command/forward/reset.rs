@@ -19,7 +19,7 @@ use crate::journal::{Chain, Follower, Horizon, Saved, Start, escaped};
 /// The next start of serve forwards from there. This is the way out if a cursor is damaged or
 /// belongs to another stream, and it forgets gaps that status shows. What has been delivered and
 /// is before the new place is sent again, under the same id. The sequence numbers go on, unless the
-/// cursor cannot be read. Ends with 1 beside a running serve.
+/// cursor cannot be read. Exits with 1 beside a running serve.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward reset orders --to now
@@ -30,8 +30,8 @@ pub(super) struct Reset {
     name: String,
     #[command(flatten)]
     log: LogArguments,
-    /// The record at which forwarding continues: now is the next one to arrive, oldest is the
-    /// oldest one, and FILE:OFFSET is a file of the log and the byte at which a record begins.
+    /// The position to continue at: now is after the newest record, oldest is the oldest one, and
+    /// FILE:OFFSET is a file of the log and the byte at which a record of it begins.
     #[arg(long, value_name = "now|oldest|FILE:OFFSET", value_parser = target)]
     to: Target,
 }

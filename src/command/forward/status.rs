@@ -15,7 +15,7 @@ use crate::journal::json_text;
 /// Show how far each destination is.
 ///
 /// Reads the cursors of the destinations and the length of the endpoint log in logs.dir; changes
-/// nothing and may run beside serve, which saves a cursor once a second. Ends with 1 if a cursor
+/// nothing and may run beside serve, which saves a cursor once a second. Exits with 1 if a cursor
 /// cannot be used: nothing is forwarded to its destination then.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

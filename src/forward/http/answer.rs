@@ -17,7 +17,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// How long it asks to wait.
     pub(super) retry_after: Option<Duration>,
-    /// The address of a redirect, or the beginning of the body.
+    /// The address that it redirects to, or the beginning of its body.
     pub(super) said: String,
 }
 

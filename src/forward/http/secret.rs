@@ -8,7 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// What precedes the base64.
+/// Precedes the base64.
 const PREFIX: &str = "whsec_";
 /// The shortest key, in bytes. One that can be guessed proves nothing, and an empty file would be a
 /// key of no bytes.

@@ -28,7 +28,7 @@ pub enum NoPlace {
         name: String,
         /// The offset.
         offset: u64,
-        /// The beginning of a record before it.
+        /// The offset of the record before it.
         before: u64,
     },
     /// The file is shorter.
@@ -132,8 +132,8 @@ impl Chain {
     }
 }
 
-/// The beginning of the record that an offset is in the middle of; `None` if one begins or the file
-/// ends there.
+/// The beginning of the record that an offset is in the middle of. `None` if a record begins or the
+/// file ends there.
 fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result<Option<u64>> {
     let file = open.file.as_ref();
     let start = offset.saturating_sub(LOOK_BACK_BYTES);

@@ -173,7 +173,7 @@ fn of_block(block: &Block) -> Vec<(String, String)> {
         let prompt = |raw: &String| raw.strip_prefix("$ ").map(str::to_owned);
         commands = commands.iter().filter_map(prompt).collect();
     } else if !is_tagged && !begins_with_a_command(&block.text) {
-        // Output, which may name the command to run next.
+        // Output, which may name the next command.
         let lines = block.text.lines().map(str::trim);
         let is_next =
             |line: &&str| line.starts_with("mns-endpoint ") || line.starts_with("export ");

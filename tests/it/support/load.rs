@@ -42,7 +42,7 @@ struct Shared {
 }
 
 impl Load {
-    /// Sends this many pushes a second until `is_over`.
+    /// Sends this many pushes a second until it is asked to stop.
     pub fn start(
         address: SocketAddr,
         per_second: usize,

@@ -15,7 +15,7 @@ use crate::forward::{DeadLetter, identity};
 /// Delete dead letters of a destination permanently.
 ///
 /// Prints how many there are for each reason, and deletes those that are named or, with --all,
-/// every line, damaged ones too. Ends with 1 if an id is that of none or, without its first parts,
+/// every line, damaged ones too. Exits with 1 if an id is that of none or, without its first parts,
 /// of several.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

@@ -16,7 +16,7 @@ use crate::journal::{escaped, json_text};
 
 /// List the dead letters of a destination, the oldest first.
 ///
-/// Prints time, reason, attempts, id and what the destination said. Ends with 1 if a line of the
+/// Prints time, reason, attempts, id and what the destination said. Exits with 1 if a line of the
 /// file is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

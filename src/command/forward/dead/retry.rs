@@ -15,14 +15,14 @@ use crate::command::logs::{SendProgress, say};
 use crate::command::stdout::printer;
 use crate::forward::{DeadLetter, DeadLetters, identity};
 
-/// Delivered letters are removed from the file in groups of this many, and at the end.
+/// Delivered ones are removed from the file when there are this many, and at the end.
 const TAKE_OUT_AFTER: usize = 1000;
 
 /// Send the dead letters of a destination again, and take out what is delivered.
 ///
 /// Each is sent under its old id and leaves the file once the destination has acknowledged it, so
 /// a kill in between sends it twice and loses none. What the destination still does not take stays,
-/// and so does a damaged line. Ends with 1 if any is left of those that there were.
+/// and so does a damaged line. Exits with 1 if any is left of those that there were.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   mns-endpoint forward dead retry orders")]
