@@ -34,6 +34,7 @@ fn pages() -> Vec<Page> {
         "client",
         "emulator",
         "errors",
+        "forward",
         "inspector",
         "logging",
         "logs",
