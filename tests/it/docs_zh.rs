@@ -40,6 +40,7 @@ fn pages() -> Vec<Page> {
         "logs",
         "migration",
         "operations",
+        "scale",
         "security",
     ] {
         assert!(
