@@ -43,6 +43,7 @@ mod examples;
 mod faults;
 mod flood;
 mod forward_away;
+mod forward_cluster;
 mod forward_commands;
 mod forward_failures;
 mod forward_http;

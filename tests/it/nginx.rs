@@ -19,8 +19,8 @@ const NGINX: &str = "/usr/sbin/nginx";
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// An nginx in its own directory. Ended when dropped.
-struct Nginx {
-    address: SocketAddr,
+pub struct Nginx {
+    pub address: SocketAddr,
     child: Child,
     _dir: TempDir,
 }
@@ -37,14 +37,14 @@ impl Drop for Nginx {
     clippy::print_stdout,
     reason = "a test that tests nothing has to say so"
 )]
-fn is_there() -> bool {
+pub fn is_there() -> bool {
     let is_there = Path::new(NGINX).exists();
     assert!(
         is_there || std::env::var_os("REQUIRE_NGINX").is_none(),
         "{NGINX} is missing: apt-get install nginx-light"
     );
     if !is_there {
-        println!("SKIPPED: {NGINX} is missing, so the recipes for nginx are NOT tested");
+        println!("SKIPPED: {NGINX} is missing, so what runs behind it is NOT tested");
     }
     is_there
 }
@@ -76,14 +76,19 @@ fn recipe(mark: &str, nginx: SocketAddr, endpoint: SocketAddr) -> String {
 
 impl Nginx {
     fn start(mark: &str, endpoint: SocketAddr) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = recipe(mark, socket.local_addr().unwrap(), endpoint);
+        Self::run(socket, &server)
+    }
+
+    /// One whose block `http` has this in it, with a server that listens on `socket`.
+    pub fn run(socket: TcpListener, server: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let address = socket.local_addr().unwrap();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary = temporary
             .map(|kind| format!("{kind}_temp_path {kind};\n"))
             .concat();
-        let server = recipe(mark, address, endpoint);
         let settings = format!(
             "daemon off; pid nginx.pid; error_log stderr;\nevents {{}}\n\
              http {{\naccess_log off;\n{temporary}{server}\n}}\n"

@@ -1,7 +1,7 @@
 //! Requests over a real socket.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -82,7 +82,11 @@ pub fn read_answer(stream: &mut impl Read) -> Answer {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
-        let read = stream.read(&mut byte).unwrap();
+        let read = match stream.read(&mut byte) {
+            // Somebody has stopped this process for a while.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.unwrap(),
+        };
         assert!(
             read > 0,
             "the connection ended after {:?}",

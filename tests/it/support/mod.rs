@@ -13,6 +13,7 @@ mod local_mns;
 mod logs;
 mod nats;
 mod run;
+pub mod site;
 mod stream;
 mod subscriber;
 mod tls;
@@ -28,7 +29,7 @@ pub use exchange::{Answer, exchange, exchange_all, occupy, read_answer, read_req
 pub use keys::{foreign_key, key};
 pub use local_mns::{LocalMns, data, to};
 pub use logs::{Entry, attribute, records, whole};
-pub use nats::{Nats, NatsSetup};
+pub use nats::{Nats, NatsSetup, free_port};
 pub use run::{Ended, Running, finish, run};
 pub use stream::{Stored, assert_each_once, leader, until};
 pub use subscriber::Subscriber;

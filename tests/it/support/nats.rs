@@ -67,8 +67,9 @@ fn program() -> Option<PathBuf> {
     None
 }
 
-/// A port that nobody has.
-fn free_port() -> u16 {
+/// A port that nobody has, and that the system gives to no client: whoever listens there can be
+/// started again on it.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = LAST_PORT - FIRST_PORT;
     // Processes that run at the same time begin at different places.
@@ -119,7 +120,12 @@ impl Nats {
     fn configure(&self, place: usize) {
         let server = &self.servers[place];
         let NatsSetup { is_synced, lines } = &self.setup;
-        let sync = if *is_synced { "always" } else { "2m" };
+        // Old servers do not know it.
+        let sync = if *is_synced {
+            ", sync_interval: always"
+        } else {
+            ""
+        };
         let routes: Vec<String> = self
             .servers
             .iter()
@@ -135,7 +141,7 @@ impl Nats {
         };
         let text = format!(
             "server_name: n{place}\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\n\
-             jetstream {{ store_dir: \"n{place}\", sync_interval: {sync} }}\n{cluster}{lines}\n",
+             jetstream {{ store_dir: \"n{place}\"{sync} }}\n{cluster}{lines}\n",
             server.clients, server.monitor
         );
         std::fs::write(self.dir.path().join(format!("n{place}.conf")), text).unwrap();

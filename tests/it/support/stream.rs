@@ -45,8 +45,10 @@ async fn read_from(
 ) -> BTreeMap<u64, Stored> {
     let ask = format!(r#"{{"placement": {{"preferred": "n{place}"}}}}"#);
     until(&format!("n{place} leads"), async || {
-        if leader(context, name).await == Some(place) {
-            return true;
+        let leads = leader(context, name).await;
+        // While none does, one is being elected.
+        if leads.is_none() || leads == Some(place) {
+            return leads.is_some();
         }
         let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{name}");
         let client = context.client();
@@ -73,13 +75,14 @@ async fn read_from(
     found.filter_map(std::future::ready).collect().await
 }
 
-/// Every server of the cluster has these messages, each once, nothing else, and in one order.
+/// Every server of the cluster has these messages, each once, nothing else, and in one order, which
+/// is returned.
 pub async fn assert_each_once(
     context: &jetstream::Context,
     name: &str,
     expected: &BTreeSet<Stored>,
     told: &str,
-) {
+) -> BTreeMap<u64, Stored> {
     let mut first = None;
     for place in 0..3 {
         let found = read_from(context, name, place).await;
@@ -102,4 +105,5 @@ pub async fn assert_each_once(
             "{told}: n{place} has another order than n0"
         );
     }
+    first.unwrap_or_default()
 }
