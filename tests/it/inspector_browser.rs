@@ -3,7 +3,6 @@
 //! Without them these tests say so and test nothing, unless `REQUIRE_CHROMIUM` is set. Screenshots
 //! of every view go to `target/tmp/inspector`.
 
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -571,7 +570,7 @@ fn chinese_is_whole_and_a_phone_has_no_horizontal_scroll() {
     browser.assert_quiet();
 }
 
-/// axe-core by npm, once for all tests; `None`, which is said, where there is no npm.
+/// axe-core by npm, once for all tests; `None` where there is no npm.
 pub static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
     let file = dir.join("package/axe.min.js");
@@ -590,93 +589,6 @@ pub static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
     }
     std::fs::read_to_string(file).ok()
 });
-
-#[test]
-#[expect(
-    clippy::print_stdout,
-    reason = "a test that tests nothing has to say so"
-)]
-fn axe_finds_nothing_in_any_view_light_and_dark() {
-    let Some(browser) = Browser::open() else {
-        return;
-    };
-    let Some(axe) = AXE.as_ref() else {
-        println!("SKIPPED: npm cannot fetch axe-core, so accessibility is NOT tested");
-        return;
-    };
-    let (bench, admin) = bench(|options| options);
-    let mut found = String::new();
-    let check = |view: &str, found: &mut String| {
-        for violation in browser.violations(view, axe) {
-            writeln!(found, "{violation}").unwrap();
-        }
-    };
-    let themes = ["light", "dark"];
-    for theme in themes {
-        browser.goto(&format!("http://{admin}/?theme={theme}"));
-        browser.js("sessionStorage.clear()");
-        browser.goto(&format!("http://{admin}/?theme={theme}&"));
-        browser.until("the form", "document.querySelector('.token input')");
-        check(&format!("token-{theme}"), &mut found);
-        browser.goto(&page(&bench, admin, &format!("?theme={theme}")));
-        browser.until("it waits", "document.querySelector('.empty h2')");
-        check(&format!("empty-{theme}"), &mut found);
-    }
-    fill(&bench);
-    for theme in themes {
-        let set = |query: &str| page(&bench, admin, &format!("?theme={theme}{query}"));
-        browser.goto(&set(""));
-        browser.until("the rows", &format!("{ROWS} > 8"));
-        browser.until("the hour", "document.querySelector('.subscriptions li')");
-        check(&format!("list-{theme}"), &mut found);
-        let rows = [
-            ("orders", "accepted"),
-            ("payments", "refused"),
-            ("user-events", "remark"),
-        ];
-        for (topic, name) in rows {
-            browser.goto(&set(&format!("&q=topic:{topic}")));
-            browser.until("a row", &format!("{ROWS} > 0"));
-            browser.press("j");
-            for (number, tab) in (1..).zip(["message", "request", "checks", "deliveries"]) {
-                browser.press(&format!("{number}"));
-                let there = format!(
-                    "document.querySelector('#tab-{tab}[aria-selected=true]') && \
-                     document.querySelector('.panel *') && \
-                     ('{tab}' !== 'checks' || document.querySelector('.checks li'))"
-                );
-                browser.until(tab, &there);
-                check(&format!("{name}-{tab}-{theme}"), &mut found);
-            }
-        }
-        browser.goto(&set("&q=absent"));
-        browser.until(
-            "nothing",
-            "document.querySelector('.nothing:not([hidden])')",
-        );
-        check(&format!("nothing-{theme}"), &mut found);
-        browser.goto(&set(""));
-        browser.until("the rows", &format!("{ROWS} > 8"));
-        browser.press("p");
-        push(&bench, &saying(&bench, "orders", "while paused"));
-        browser.until(
-            "one waits",
-            "document.querySelector('.newer:not([hidden])')",
-        );
-        check(&format!("paused-{theme}"), &mut found);
-        browser.press("?");
-        browser.until("the help", "document.querySelector('dialog .keys')");
-        check(&format!("help-{theme}"), &mut found);
-        browser.press_key(Key::Escape);
-        browser.js("document.querySelector('.health').click()");
-        browser.until(
-            "the health",
-            "document.querySelector('#health:popover-open dt')",
-        );
-        check(&format!("health-{theme}"), &mut found);
-    }
-    assert_eq!(found, "");
-}
 
 /// Something of each kind.
 pub fn fill(bench: &Bench) {

@@ -12,8 +12,6 @@ use crate::inspector::token;
 use crate::inspector_browser::{AXE, Browser, ROWS, fill, page, push, saying};
 use crate::support::{exchange, read_request};
 
-const PHONE: &str = "phone";
-
 /// A receiver that answers everything with 202.
 fn receiver() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -37,13 +35,6 @@ struct Looks<'a> {
 }
 
 impl Looks<'_> {
-    /// A view that is looked at at a desk by a test of `inspector_browser`.
-    fn look_if_phone(&mut self, view: &str) {
-        if self.size == PHONE {
-            self.look(view);
-        }
-    }
-
     /// The view as it is now, in both themes.
     fn look(&mut self, view: &str) {
         for theme in ["light", "dark"] {
@@ -56,8 +47,13 @@ impl Looks<'_> {
 }
 
 /// Goes through every view of the page.
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that tests nothing has to say so"
+)]
 fn tour(size: &str, set: impl FnOnce(&Browser)) {
     let Some(axe) = AXE.as_ref() else {
+        println!("SKIPPED: npm cannot fetch axe-core, so accessibility is NOT tested");
         return;
     };
     let Some(browser) = Browser::open() else {
@@ -74,7 +70,7 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     let address = |query: &str| page(&bench, admin, query);
     browser.goto(&format!("http://{admin}/"));
     browser.until("the form", "document.querySelector('.token input')");
-    looks.look_if_phone("token");
+    looks.look("token");
     browser.press("wrong");
     browser.press_key(Key::Enter);
     browser.until(
@@ -84,10 +80,11 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     looks.look("token-wrong");
     browser.goto(&address("?"));
     browser.until("it waits", "document.querySelector('.empty h2')");
-    looks.look_if_phone("empty");
+    looks.look("empty");
     fill(&bench);
     browser.until("the rows", &format!("{ROWS} > 8"));
-    looks.look_if_phone("list");
+    browser.until("the hour", "document.querySelector('.subscriptions li')");
+    looks.look("list");
     for (topic, name) in [
         ("orders", "accepted"),
         ("inventory", "base64"),
@@ -106,12 +103,7 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
                  ('{tab}' !== 'deliveries' || document.querySelector('.deliveries li'))"
             );
             browser.until(tab, &there);
-            let view = format!("{name}-{tab}");
-            if name == "base64" {
-                looks.look(&view);
-            } else {
-                looks.look_if_phone(&view);
-            }
+            looks.look(&format!("{name}-{tab}"));
         }
     }
     // Nothing is hidden: the signature, and the bytes.
@@ -153,7 +145,7 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     browser.until("no dialog", "!document.querySelector('dialog')");
     browser.press("?");
     browser.until("the help", "document.querySelector('dialog[open] .keys')");
-    looks.look_if_phone("help");
+    looks.look("help");
     browser.press_key(Key::Escape);
     browser.goto(&address("?lang=zh&strangers=1"));
     browser.until("the rows", &format!("{ROWS} > 8"));
@@ -168,19 +160,19 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     browser.goto(&address("?q=absent"));
     let nothing = "document.querySelector('.nothing:not([hidden])')";
     browser.until("nothing", nothing);
-    looks.look_if_phone("nothing");
+    looks.look("nothing");
     browser.goto(&address("?"));
     browser.until("the rows", &format!("{ROWS} > 8"));
     browser.js("document.querySelector('.health').click()");
     let health = "document.querySelector('#health:popover-open dt')";
     browser.until("the health", health);
-    looks.look_if_phone("health");
+    looks.look("health");
     browser.press_key(Key::Escape);
     browser.press("p");
     push(&bench, &saying(&bench, "orders", "while paused"));
     let waits = "document.querySelector('.newer:not([hidden])')";
     browser.until("one waits", waits);
-    looks.look_if_phone("paused");
+    looks.look("paused");
     browser.press("p");
     lag(&browser, &bench.endpoint.address, &mut looks);
     let gone = format!("http://{admin}/?#n=1-1&token={}", token(&bench));
@@ -230,7 +222,34 @@ fn axe_finds_nothing_in_any_view_of_a_desk() {
 
 #[test]
 fn axe_finds_nothing_in_any_view_of_a_phone_and_none_is_wider() {
-    tour(PHONE, Browser::be_a_phone);
+    tour("phone", Browser::be_a_phone);
+}
+
+#[test]
+fn a_theme_that_is_chosen_is_that_of_the_system() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (bench, admin) = bench(|options| options);
+    let colours = "return [...document.querySelectorAll('*')].map((node) => {
+        const { color, backgroundColor, boxShadow, fill, stroke } = getComputedStyle(node);
+        return [color, backgroundColor, boxShadow, fill, stroke].join();
+    })";
+    let seen = |system: &str, chosen: &str| {
+        browser.set_system_theme(system);
+        browser.goto(&page(&bench, admin, &format!("?{chosen}")));
+        browser.until("it waits", "document.querySelector('.empty h2')");
+        // Whatever comes by itself is there, and whatever moves ends.
+        browser.until("it is live", "document.querySelector('.status.live')");
+        browser.until("the hour", "document.querySelector('.strip .cell')");
+        browser.until("the health", "document.querySelector('#health dt')");
+        browser.js("document.getAnimations().forEach((one) => one.cancel())");
+        browser.js(colours)
+    };
+    let [light, dark] = ["light", "dark"].map(|theme| seen(theme, "theme=auto"));
+    assert_ne!(light, dark);
+    assert_eq!(seen("dark", "theme=light"), light);
+    assert_eq!(seen("light", "theme=dark"), dark);
 }
 
 #[test]
