@@ -25,6 +25,7 @@ pub(super) enum Route<'a> {
 pub(super) enum Api<'a> {
     About,
     Hour,
+    Forwarding,
     Stream,
     Notifications,
     Replay,
@@ -43,6 +44,7 @@ impl<'a> Route<'a> {
             "/metrics" => Self::Metrics,
             "/api/about" => Self::Api(Api::About),
             "/api/hour" => Self::Api(Api::Hour),
+            "/api/forwarding" => Self::Api(Api::Forwarding),
             "/api/stream" => Self::Api(Api::Stream),
             "/api/replay" => Self::Api(Api::Replay),
             "/api/notifications" => Self::Api(Api::Notifications),

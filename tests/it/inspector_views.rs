@@ -10,6 +10,7 @@ use thirtyfour::prelude::Key;
 use crate::admin::bench;
 use crate::inspector::token;
 use crate::inspector_browser::{AXE, Browser, ROWS, fill, page, push, saying};
+use crate::inspector_forwarding::forwarding;
 use crate::support::{exchange, read_request};
 
 /// A receiver that answers everything with 202.
@@ -66,7 +67,7 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
         size,
         found: Vec::new(),
     };
-    let (bench, admin) = bench(|options| options);
+    let (bench, admin) = bench(|options| forwarding(options, "nats://127.0.0.1:1"));
     let address = |query: &str| page(&bench, admin, query);
     browser.goto(&format!("http://{admin}/"));
     browser.until("the form", "document.querySelector('.token input')");
@@ -157,6 +158,10 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     browser.press("r");
     browser.until("the dialog", "document.querySelector('dialog[open] input')");
     looks.look("zh-replay");
+    browser.goto(&address("?lang=zh&view=forwarding"));
+    let waits = "document.querySelector('.destination .wrongs .cause')";
+    browser.until("a destination that is away", waits);
+    looks.look("zh-forwarding");
     browser.goto(&address("?q=absent"));
     let nothing = "document.querySelector('.nothing:not([hidden])')";
     browser.until("nothing", nothing);
@@ -168,6 +173,11 @@ fn tour(size: &str, set: impl FnOnce(&Browser)) {
     browser.until("the health", health);
     looks.look("health");
     browser.press_key(Key::Escape);
+    browser.press("f");
+    let waits = "document.querySelector('.destination .wrongs .cause')";
+    browser.until("a destination that is away", waits);
+    looks.look("forwarding");
+    browser.press("f");
     browser.press("p");
     push(&bench, &saying(&bench, "orders", "while paused"));
     let waits = "document.querySelector('.newer:not([hidden])')";
@@ -209,6 +219,11 @@ fn not_ready(looks: &mut Looks<'_>) {
     let red = "document.querySelector('.notice.bad')";
     looks.browser.until("it says so", red);
     looks.look("not-ready");
+    looks.browser.press("f");
+    let how = "document.querySelector('.forwarding pre')";
+    looks.browser.until("how it is switched on", how);
+    looks.look("forwarding-off");
+    looks.browser.press("f");
     // The look itself sees what is too wide.
     let wide = "document.querySelector('.pulse').style.width = '3000px'";
     looks.browser.js(wide);

@@ -58,6 +58,7 @@ mod hostile;
 mod https;
 mod inspector;
 mod inspector_browser;
+mod inspector_forwarding;
 mod inspector_frames;
 mod inspector_search;
 mod inspector_search_browser;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::admin::inspector::checks::checks;
 use crate::admin::inspector::detail::{self, detail, message};
+use crate::admin::inspector::forwarding::forwarding;
 use crate::admin::inspector::inspector::Inspector;
 use crate::admin::inspector::list::notifications;
 use crate::admin::inspector::query::Query;
@@ -42,6 +43,10 @@ pub(in crate::admin) async fn answer(
                 "minutes": inspector.hour.minutes(&inspector.endpoint.counts),
                 "subscriptions": subscriptions(&inspector.endpoint),
             })))
+        }
+        Api::Forwarding => {
+            Query::of(uri, &[])?;
+            Ok(respond::json(&forwarding(inspector)))
         }
         Api::Stream => stream(inspector, uri),
         Api::Notifications => notifications(inspector, uri).await,

@@ -2,13 +2,14 @@
 
 use crate::page::{File, Files, HTML, SCRIPT, file};
 
-static OWN: [File; 12] = [
+static OWN: [File; 13] = [
     file!("index.html", HTML, "page/index.html"),
     file!("api.js", SCRIPT, "page/api.js"),
     file!("app.js", SCRIPT, "page/app.js"),
     file!("curl.js", SCRIPT, "page/curl.js"),
     file!("detail.js", SCRIPT, "page/detail.js"),
     file!("dialogs.js", SCRIPT, "page/dialogs.js"),
+    file!("forwarding.js", SCRIPT, "page/forwarding.js"),
     file!("i18n/en.js", SCRIPT, "page/i18n/en.js"),
     file!("i18n/zh.js", SCRIPT, "page/i18n/zh.js"),
     file!("list.js", SCRIPT, "page/list.js"),

@@ -17,6 +17,7 @@ use crate::admin::inspector::searcher::Searcher;
 use crate::admin::inspector::streams::Streams;
 use crate::admin::inspector::walks::Walks;
 use crate::admin::ready::{Part, parts_json};
+use crate::forward::Vitals;
 use crate::meter::DurationHistogram;
 use crate::server::Endpoint;
 
@@ -43,6 +44,8 @@ pub struct Inspector {
     /// Limits concurrent replays.
     pub(super) replays: Semaphore,
     parts: Box<dyn Fn() -> Vec<Part> + Send + Sync>,
+    /// Where accepted notifications are forwarded to.
+    pub(super) destinations: Vec<Vitals>,
     /// Ends the streams.
     pub(super) stop: CancellationToken,
 }
@@ -55,6 +58,7 @@ impl Inspector {
         source: LogSource,
         zone: TimeZone,
         parts: impl Fn() -> Vec<Part> + Send + Sync + 'static,
+        destinations: Vec<Vitals>,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let since_1970 = endpoint.clock.now().duration_since(SystemTime::UNIX_EPOCH);
@@ -77,6 +81,7 @@ impl Inspector {
             walks: Walks::default(),
             replays: Semaphore::new(REPLAYS_MAX),
             parts: Box::new(parts),
+            destinations,
             stop,
         })
     }

@@ -8,6 +8,7 @@ mod cursor;
 mod detail;
 mod files;
 mod filter;
+mod forwarding;
 mod hour;
 mod inspector;
 mod known;

@@ -77,6 +77,7 @@ pub(crate) fn start(
         log_source(running),
         running.zone.clone(),
         move || parts(&shown, low_water_bytes, shown_tls.as_deref(), &listed),
+        forwarders.clone(),
         stop.clone(),
     );
     tokio::spawn(inspector.clone().watch());

@@ -18,11 +18,11 @@ function setTheme() {
   else document.documentElement.dataset.theme = theme;
 }
 
-/** Sets both, and returns the texts of the language. */
-export function settings({ en, zh }) {
+/** Sets both, and loads the texts of the language, and of no other. */
+export async function settings({ en, zh }) {
   document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
   setTheme();
-  return language === 'zh' ? zh : en;
+  return (await (language === 'zh' ? zh : en)()).default;
 }
 
 export const quiet = (kind, label, onclick, child) => el(

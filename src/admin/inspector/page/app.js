@@ -6,19 +6,21 @@ import { detail, TABS } from './detail.js';
 import { help, replay } from './dialogs.js';
 import { el, icon } from './dom.js';
 import * as format from './format.js';
-import en from './i18n/en.js';
-import zh from './i18n/zh.js';
+import { forwarding } from './forwarding.js';
 import { List, row } from './list.js';
 import { languageLink, quiet, settings, themeButton } from './settings.js';
 import { CUT, ROWS_MAX, SEGMENTS, Store } from './store.js';
 import { strip } from './strip.js';
 
 const query = new URLSearchParams(location.search);
-const say = settings({ en, zh });
+const say = await settings({
+  en: () => import('./i18n/en.js'), zh: () => import('./i18n/zh.js'),
+});
 
 /** How long a lost connection waits before it is tried again, in seconds. */
 const WAITS = [1, 2, 4, 8, 15, 30];
 const HOUR_EVERY_MS = 5_000;
+const FORWARDING_EVERY_MS = 1_000;
 /** How long "not listed" is shown after rows were skipped. */
 const LAG_MS = 10_000;
 
@@ -28,6 +30,7 @@ const state = {
   tab: TABS.includes(query.get('tab')) ? query.get('tab') : 'message',
   view: 'pretty', wrap: narrow.matches, unveiled: null,
   segment: SEGMENTS[query.get('show')] ? query.get('show') : 'all',
+  isForwarding: query.get('view') === 'forwarding',
   strangers: query.has('strangers'), text: query.get('q') ?? '',
   paused: false, isOver: false, waiting: [], rate: 0, link: 'connecting', now: null,
   skipped: [], isStopped: false,
@@ -80,12 +83,20 @@ const picture = strip(say, (one) => {
   search();
 });
 
+const destinations = forwarding(say);
+const tools = el('div', { class: 'tools', role: 'search' });
+const alarm = el('span', { class: 'alarm', hidden: true }, el('span', { class: 'sr' }, say.alarm));
+const views = Object.entries(say.views).map(([name, label]) => el(
+  'button', { type: 'button', onclick: () => turn(name === 'forwarding') }, label,
+  name === 'forwarding' ? alarm : null,
+));
+
 const announce = (text) => { announcer.textContent = text; };
 
 // --- rows --------------------------------------------------------------------
 
-/** Whether the list stands still: paused, under the pointer, or read further down. */
-const holds = () => state.paused || state.isOver;
+/** Whether the list stands still: paused, under the pointer, or not in sight. */
+const holds = () => state.paused || state.isOver || state.isForwarding;
 
 function show() {
   const held = new Set(state.waiting);
@@ -261,6 +272,7 @@ function remember() {
   put('q', state.text);
   put('show', state.segment === 'all' ? '' : state.segment);
   put('strangers', state.strangers ? '1' : '');
+  put('view', state.isForwarding ? 'forwarding' : '');
   const text = parameters.toString();
   history.replaceState(null, '', location.pathname + (text && `?${text}`) + location.hash);
 }
@@ -317,7 +329,11 @@ function showNotices() {
   if (skipped) found.push(['warn', say.skipped(format.count(skipped), LAG_MS / 1000)]);
   if (state.now && !state.now.ready) {
     const parts = Object.entries(state.now.parts).filter(([, part]) => part.ready === false);
-    for (const [name] of parts) found.push(['bad', say.broken[name] ?? say.notReady]);
+    for (const [name] of parts) {
+      const [part, destination] = name.split('.');
+      const text = destination ? say.backlogFull(destination) : say.broken[part];
+      found.push(['bad', text ?? say.notReady]);
+    }
   }
   const key = JSON.stringify(found);
   if (notices.dataset.key === key) return;
@@ -344,6 +360,8 @@ function showHealth() {
       el('dd', { class: 'dim' }, facts(part)),
     ];
   };
+  alarm.hidden = !Object.entries(parts).some(([name, part]) => name.startsWith('forward.')
+    && (part.ended || !part.connected || !part.ready));
   const running = (Date.now() - Date.parse(state.about.started)) / 1000;
   const about = [
     `${say.version} ${state.about.version}`, say.running(format.ago(Math.max(0, running))),
@@ -638,6 +656,47 @@ async function hour() {
   if (!document.hidden) hourTimer = setTimeout(hour, HOUR_EVERY_MS);
 }
 
+let followed = 0;
+/** Asks while it is seen: an endpoint computes nothing for a page that shows something else. */
+async function follow() {
+  followed += 1;
+  const own = followed;
+  while (state.isForwarding && !document.hidden && state.about && own === followed) {
+    try { destinations.show(await api.get('forwarding')); } catch { /* The stream says so. */ }
+    await new Promise((done) => { setTimeout(done, FORWARDING_EVERY_MS); });
+  }
+}
+
+/** Where the list was when it went out of sight. */
+let place = 0;
+function turn(isForwarding) {
+  if (isForwarding === state.isForwarding) return;
+  if (isForwarding) place = list.node.scrollTop;
+  state.isForwarding = isForwarding;
+  remember();
+  arrange();
+  announce(isForwarding ? say.views.forwarding : say.views.notifications);
+  if (!isForwarding) {
+    list.node.scrollTop = place;
+    if (list.atTop && !holds()) release();
+  }
+  if (!views.includes(document.activeElement)) {
+    (isForwarding ? destinations.node : list.node).focus({ preventScroll: true });
+  }
+  top();
+}
+
+function arrange() {
+  const { isForwarding } = state;
+  for (const node of [tools, main]) node.hidden = isForwarding;
+  destinations.node.hidden = !isForwarding;
+  views.forEach((node, at) => {
+    if (Boolean(at) === isForwarding) node.setAttribute('aria-current', 'page');
+    else node.removeAttribute('aria-current');
+  });
+  follow();
+}
+
 document.addEventListener('visibilitychange', () => {
   if (!state.about) return;
   if (document.hidden) {
@@ -648,6 +707,7 @@ document.addEventListener('visibilitychange', () => {
     more();
     connect(store.seen === 0);
     hour();
+    follow();
   }
 });
 
@@ -674,6 +734,7 @@ const KEYS = [
   [['1', '2', '3', '4'], 'tabs', Object.fromEntries(
     TABS.map((tab, at) => [at + 1, () => state.chosen && again({ tab })]),
   )],
+  [['f'], 'forwarding', { f: () => turn(!state.isForwarding) }],
   [['p', 'Space'], 'pause', { p: togglePause, ' ': togglePause }],
   [['g'], 'newest', { g: newest }],
   [['c'], 'curl', { c: copyCurl }],
@@ -693,8 +754,11 @@ document.addEventListener('keydown', (event) => {
   if (document.querySelector('dialog[open]') || document.querySelector('.token')) return;
   const { target, key } = event;
   const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  if (state.isForwarding && !['f', '?', 'Escape'].includes(key)) return;
   if (key === 'Escape') {
-    if (isTyping && input.value) {
+    if (state.isForwarding) {
+      turn(false);
+    } else if (isTyping && input.value) {
       input.value = '';
       search();
     } else if (isTyping) {
@@ -738,7 +802,9 @@ function head(port) {
       el('img', { src: '/inspector/icon.svg', alt: '', width: 22, height: 22 }),
       'mns-endpoint', port ? el('span', { class: 'port num' }, `:${port}`) : null,
     ),
-    port ? status : null, el('span', { class: 'grow' }), port ? [health, healthBox] : null,
+    port ? status : null,
+    port ? el('nav', { class: 'views', 'aria-label': 'mns-endpoint' }, views) : null,
+    el('span', { class: 'grow' }), port ? [health, healthBox] : null,
     languageLink(say), themeButton(say),
     port ? quiet('helper', say.keys, showHelp, icon('help', 17)) : null,
   );
@@ -820,16 +886,14 @@ function page() {
     ),
     aside,
   );
-  document.body.replaceChildren(
-    head(state.about.port), notices, picture.node,
-    el(
-      'div',
-      { class: 'tools', role: 'search' },
-      el('label', { class: 'search' }, icon('search'), input, el('kbd', {}, '/')),
-      segments, strangers, el('span', { class: 'grow' }), pause,
-    ),
-    main, announcer,
+  tools.replaceChildren(
+    el('label', { class: 'search' }, icon('search'), input, el('kbd', {}, '/')),
+    segments, strangers, el('span', { class: 'grow' }), pause,
   );
+  document.body.replaceChildren(
+    head(state.about.port), notices, picture.node, tools, main, destinations.node, announcer,
+  );
+  arrange();
   document.title = `mns-endpoint :${state.about.port}`;
 }
 

@@ -3,14 +3,14 @@
 import { attempts } from './attempts.js';
 import { chaos } from './chaos.js';
 import { el, seen } from './dom.js';
-import en from './i18n/en.js';
-import zh from './i18n/zh.js';
 import { publish } from './publish.js';
 import { languageLink, settings, themeButton } from './settings.js';
 import { topics } from './topics.js';
 
 const EVERY_MS = 1000;
-const say = settings({ en, zh });
+const say = await settings({
+  en: () => import('./i18n/en.js'), zh: () => import('./i18n/zh.js'),
+});
 
 async function call(path, value) {
   const options = value && {

@@ -4,6 +4,11 @@ export default {
   paused: 'Paused',
   reconnecting: 'Connection lost',
   perSecond: '/s',
+  views: {
+    notifications: 'Notifications',
+    forwarding: 'Forwarding',
+  },
+  alarm: 'A destination needs attention',
   ready: 'Ready',
   notReady: 'Not ready',
   arrivals: 'Arrivals',
@@ -377,6 +382,134 @@ export default {
     stop: 'The endpoint is stopping.',
     sync: 'A sync to disk hangs: see the disk of logs.dir.',
   },
+  forwardNone: 'Forwarding is off',
+  forwardHow:
+    'Forwarding hands each accepted notification on to another system, such as a stream of NATS '
+      + 'JetStream, and is switched on by a table [forward.NAME] in the configuration and a '
+      + 'restart:',
+  forwardDocs: 'docs/forward.md explains every key, reason and command.',
+  forwardCounts:
+    'Counts are since the start of serve. mns-endpoint forward status shows what is saved, also '
+      + 'of a stopped endpoint.',
+  forwardStates: {
+    connected: 'Connected',
+    failing: 'Not acknowledged',
+    disconnected: 'Not connected',
+    ended: 'Stopped',
+    not_started: 'Not started',
+  },
+  forwardFacts: {
+    target: 'Destination',
+    ack: 'A 201 means',
+    topics: 'Topics',
+    backlog: 'Waiting',
+    inFlight: 'In flight',
+    delivered: 'Delivered',
+    lastDelivery: 'Last delivery',
+    failures: 'Failed attempts',
+    deadLetters: 'Dead letters',
+    saved: 'Time between saves',
+    skipped: 'Skipped',
+  },
+  ackJournal: 'on this disk',
+  ackForward: (s) => `on this disk and at the destination, within ${s} s`,
+  allTopics: 'all',
+  oldest: (size, t) => `${size}, the oldest for ${t}`,
+  withRepeats: (n, repeats) => `${n}, and ${repeats} repeats`,
+  ago: (t) => `${t} ago`,
+  since: (t) => `for ${t}`,
+  heldFiles: (n) => `Log files older than logs.keep that destinations still need: ${n}.`,
+  forwardFull: 'As much waits as max_backlog or max_backlog_age allows',
+  fullRefuses:
+    'Pushes get 503 forward_backlog_full until less waits, and MNS sends them again. Look at the '
+      + 'destination, or raise the bound.',
+  fullSkips: 'The oldest are skipped: they stay in the logs, and the destination lacks them.',
+  forwardDead: (name) => [
+    'Some notifications cannot be delivered',
+    `They are kept in forward_${name}.PORT.dead beside the logs.`,
+  ],
+  forwardGap: (from, to) => [
+    `Log records are missing between ${from} and ${to}`,
+    'Somebody deleted, packed or cut a log before it was forwarded. Notifications in it may be '
+      + 'missing at the destination.',
+  ],
+  backlogFull: (n) =>
+    `Too much waits for the destination ${n}: pushes get 503, and MNS retries them.`,
+  forwardReasons: {
+    disconnected: [
+      'There is no connection',
+      'Check servers and the network. It connects by itself, and what waits is sent then.',
+    ],
+    no_responders: [
+      'Nobody answers on the subject',
+      'A leader is being elected, which takes seconds, or there is no such stream.',
+    ],
+    stream_missing: [
+      'No stream takes the subject',
+      'Create the stream, or set create = "missing", and check its subjects.',
+    ],
+    ack_timeout: [
+      'No acknowledgement arrived in time',
+      'It is sent again. Check the load and the disks of the servers.',
+    ],
+    in_process: ['The same id is being stored', 'It is sent again: nothing to do.'],
+    not_leader: ['The server does not lead the stream', 'It is sent again: nothing to do.'],
+    not_stored: [
+      'Acknowledged without being stored',
+      'The servers are too old: upgrade them to 2.10.26 or later.',
+    ],
+    destination_full: [
+      'The destination has no room',
+      'Raise the limits of the stream or the account, or let consumers catch up. Nothing is lost.',
+    ],
+    forbidden: [
+      'The destination does not let us in',
+      'Correct the credentials, the certificate or the permissions: files are read at each '
+        + 'connect.',
+    ],
+    too_large: [
+      'Larger than the destination takes',
+      'Raise max_payload or max_msg_size for later ones.',
+    ],
+    no_answer: ['No answer that can be read', 'It is sent again. See the diagnostic log.'],
+    redirected: ['The destination redirects', 'Redirects are not followed: set url to the target.'],
+    throttled: ['The destination asks for less', 'It is sent again, as late as the answer says.'],
+    refused: [
+      'The destination refuses it',
+      'It is sent again. It becomes a dead letter only if later ones are delivered.',
+    ],
+    server_error: ['The destination fails', 'It is sent again. See the log of the destination.'],
+    gone: [
+      'The destination is gone: 410',
+      'Nothing is forwarded until the next start. Correct the url, or remove the table.',
+    ],
+    given_up: ['Sent for give_up without success', 'It is a dead letter.'],
+    panicked: [
+      'The forwarder has failed',
+      'Restart serve: it goes on from the saved cursor. Please report the diagnostic log.',
+    ],
+    cursor_unreadable: [
+      'The cursor cannot be read',
+      'Check the disk and the permissions of logs.dir, then restart serve.',
+    ],
+    cursor_broken: [
+      'The cursor is damaged',
+      'Any guess would lose or repeat notifications. To start at the end of the log, stop serve '
+        + 'and delete the cursor.',
+    ],
+    cursor_version: [
+      'The cursor is of a later version',
+      'Start the version that wrote it, or delete the cursor.',
+    ],
+    cursor_of_another: [
+      'The cursor is that of another destination',
+      'Give the new destination another name, or delete the cursor to start at the end of the log.',
+    ],
+    disk: [
+      'The log or the cursor cannot be used',
+      'Check the disk and the permissions of logs.dir, then restart serve.',
+    ],
+  },
   keys: 'Keyboard',
   keyNames: {
     move: 'next, previous',
@@ -384,6 +517,7 @@ export default {
     back: 'back, close, clear',
     search: 'search',
     tabs: 'message, request, checks, deliveries',
+    forwarding: 'forwarding',
     pause: 'pause, resume',
     newest: 'jump to the newest',
     curl: 'copy as curl',

@@ -1,0 +1,149 @@
+//! The destinations of accepted notifications, as they are at this moment: read from what their
+//! forwarders count anyway, when a page asks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use crate::admin::inspector::inspector::Inspector;
+use crate::admin::inspector::row::Rows;
+use crate::forward::{Ack, Destination, Gap, Reason, Settings, Trouble, Vitals, WhenFull};
+use crate::journal::RecordTime;
+
+/// The reason of a forwarder that has ended without one: a step of it panicked.
+const PANICKED: &str = "panicked";
+
+/// `GET /api/forwarding`.
+pub(super) fn forwarding(inspector: &Inspector) -> Value {
+    let held_files = &inspector.endpoint.journal.meters().held_files;
+    let all = inspector.destinations.iter();
+    let destinations: Vec<Value> = all
+        .map(|vitals| destination(vitals, &inspector.rows))
+        .collect();
+    json!({
+        "now": inspector.rows.time(inspector.endpoint.clock.now()),
+        "destinations": destinations,
+        "held_files": load(held_files),
+    })
+}
+
+fn destination(vitals: &Vitals, rows: &Rows) -> Value {
+    let mut object = Map::new();
+    for part in [
+        configured(&vitals.settings),
+        state(vitals, Instant::now()),
+        counted(vitals, rows),
+    ] {
+        if let Value::Object(part) = part {
+            object.extend(part);
+        }
+    }
+    Value::Object(object)
+}
+
+fn configured(settings: &Settings) -> Value {
+    let (target, servers) = match &settings.destination {
+        Destination::Nats(options) => (options.stream.clone(), options.servers.clone()),
+        Destination::Http(options) => (without_secrets(&options.url), Vec::new()),
+    };
+    let (ack, timeout) = match settings.ack {
+        Ack::Journal => ("journal", None),
+        Ack::Forward { timeout } => ("forward", Some(timeout)),
+    };
+    json!({
+        "name": settings.name,
+        "kind": settings.destination.kind(),
+        "target": target,
+        "servers": servers.iter().map(|url| without_secrets(url)).collect::<Vec<_>>(),
+        "topics": settings.topics,
+        "ack": ack,
+        "answer_timeout_ms": timeout.map(ms),
+        "when_full": match settings.when_full {
+            WhenFull::Refuse => "refuse",
+            WhenFull::Skip => "skip",
+        },
+    })
+}
+
+/// An address without its query, which may have a key in it. The configuration takes no address
+/// with a user.
+fn without_secrets(url: &str) -> String {
+    match url.split_once('?') {
+        Some((address, _)) => format!("{address}?***"),
+        None => url.to_owned(),
+    }
+}
+
+/// Whether it delivers, and why not. What the destination said was escaped and cut by its sink.
+fn state(vitals: &Vitals, now: Instant) -> Value {
+    let Vitals { gate, meters, .. } = vitals;
+    if let Some(error) = &vitals.not_started {
+        return json!({
+            "state": "not_started",
+            "reason": error.key(),
+            "detail": error.to_string(),
+            "since_s": null,
+        });
+    }
+    let trouble = meters.trouble();
+    let (state, trouble, otherwise) = if gate.has_ended() {
+        let is_gone = |trouble: &Trouble| trouble.reason == Reason::Gone;
+        ("ended", trouble.filter(is_gone), Some(PANICKED))
+    } else if !meters.is_connected.load(Ordering::Relaxed) {
+        ("disconnected", trouble, Some(Reason::Disconnected.key()))
+    } else if trouble.is_some() && load(&meters.in_flight) > 0 {
+        ("failing", trouble, None)
+    } else {
+        // The last trouble was about what is a dead letter now.
+        ("connected", None, None)
+    };
+    let since = |trouble: &Trouble| now.saturating_duration_since(trouble.since).as_secs();
+    json!({
+        "state": state,
+        "reason": trouble.as_ref().map(|it| it.reason.key()).or(otherwise),
+        "since_s": trouble.as_ref().map(since),
+        "detail": trouble.map(|it| it.detail),
+    })
+}
+
+/// As of the start of this process.
+fn counted(vitals: &Vitals, rows: &Rows) -> Value {
+    let meters = &vitals.meters;
+    let last = Duration::from_secs(load(&meters.last_delivery_seconds));
+    let last = UNIX_EPOCH.checked_add(last).filter(|_| !last.is_zero());
+    let gap = meters.gap().map(|Gap { after, before }| {
+        let time = |time: Option<RecordTime>| time.map(|time| time.rfc3339(&rows.zone));
+        json!({ "after": time(after), "before": time(before) })
+    });
+    json!({
+        "full": vitals.gate.is_full(),
+        "backlog_bytes": load(&meters.backlog_bytes),
+        "backlog_s": load(&meters.backlog_seconds),
+        "in_flight": load(&meters.in_flight),
+        "stored": load(&meters.stored),
+        "duplicates": load(&meters.duplicates),
+        "failures": by_reason(meters.failures()),
+        "dead_letters": by_reason(meters.dead_letters()),
+        "skipped_bytes": load(&meters.skipped_bytes),
+        "last_delivery": last.map(|last| rows.time(last)),
+        "saved_after_ms": load(&meters.saved_after_ms).max(load(&meters.unsaved_ms)),
+        "gap": gap,
+    })
+}
+
+/// Those that there were.
+fn by_reason(counts: impl Iterator<Item = (Reason, u64)>) -> Map<String, Value> {
+    let counts = counts.filter(|(_, count)| *count > 0);
+    counts
+        .map(|(reason, count)| (reason.key().to_owned(), json!(count)))
+        .collect()
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
