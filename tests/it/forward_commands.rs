@@ -347,7 +347,9 @@ async fn dead_letters_are_listed_sent_again_and_dropped_beside_a_serve_that_make
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drain_waits_for_what_was_there_while_pushes_arrive() {
-    let Some(mut setup) = Setup::with_nats("", &[]) else {
+    // A message that is too large stays in the way: there is no room for a dead letter.
+    let no_room = [("forward.orders.dead_letters_max", "1")];
+    let Some(mut setup) = Setup::with_nats("max_payload: 2048", &no_room) else {
         return;
     };
     let endpoint = setup.start();
@@ -364,18 +366,23 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
     let late = setup.run(&dir, port, &["drain", "orders", "--timeout", "300ms"]);
     late.assert(1, "bytes of the log are not forwarded yet");
     let mut waiting = setup.command(&dir, port, &["drain", "--timeout", "120s"]);
-    let waiting = waiting
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let errors = dir.join("drain.stderr");
+    waiting.stdin(Stdio::null()).stdout(Stdio::null());
+    waiting.stderr(fs::File::create(&errors).unwrap());
     let mut waiting = Running(waiting.spawn().unwrap());
+    eventually("it waits", || {
+        let told = fs::read_to_string(&errors).unwrap();
+        told.contains("bytes of the log are not forwarded")
+            .then_some(())
+    });
+    // This one is never passed, and pushes do not stop: it ends all the same.
+    assert_eq!(setup.push(&endpoint, "L6", &[b'x'; 4000]), 201);
     setup.nats().start(0);
     setup.nats().ready(0);
-    // Pushes do not stop: it ends all the same.
     let (is_over, setup) = (AtomicBool::new(false), &setup);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let ids = (6..).take_while(|_| !is_over.load(Ordering::Relaxed));
+            let ids = (7..).take_while(|_| !is_over.load(Ordering::Relaxed));
             ids.for_each(|id| setup.accept(&endpoint, [id]));
         });
         let status = waiting.0.wait().unwrap();
@@ -386,9 +393,14 @@ async fn drain_waits_for_what_was_there_while_pushes_arrive() {
     for id in ["M3", "M4", "M5"] {
         assert!(stored.iter().any(|stored| stored == id), "{id}: {stored:?}");
     }
-    passed(setup, &dir, port);
+    let left = setup.run(&dir, port, &["drain", "--timeout", "300ms"]);
+    left.assert(1, "bytes of the log are not forwarded yet");
 
     let (_printed, dir) = endpoint.stop();
+    let reset = ["reset", "orders", "--to", "now"];
+    setup
+        .run(dir.path(), port, &reset)
+        .assert(0, "stepped over");
     setup
         .run(dir.path(), port, &["drain"])
         .assert(0, "orders: forwarded");

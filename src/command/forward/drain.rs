@@ -58,6 +58,7 @@ impl Drain {
         let mut end = logs::end(&chain).context("cannot read the log")?;
         let deadline = Instant::now().checked_add(self.timeout);
         let mut is_running = None;
+        let mut progress = Progress::default();
         loop {
             // Somebody deleted or cut the file with the end: then the end is where it is now.
             if let Some(place) = &end
@@ -88,9 +89,10 @@ impl Drain {
                 if !is_over && is_running == Some(false) {
                     say("no serve writes to this log, so nothing is forwarded");
                 }
+                progress.clear();
                 return conclude(&left);
             }
-            show(&left);
+            progress.show(&left);
             sleep(LOOK_EVERY).await;
         }
     }
@@ -128,19 +130,35 @@ fn describe((name, left): &(String, Left)) -> String {
     }
 }
 
-fn show(left: &[(String, Left)]) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
+/// What is left, for whoever waits.
+#[derive(Default)]
+struct Progress {
+    is_shown: bool,
+}
+
+impl Progress {
+    /// On a terminal one line that is written again and again; elsewhere how it begins.
+    fn show(&mut self, left: &[(String, Left)]) {
         let all: Vec<String> = left.iter().map(describe).collect();
-        // Whether somebody sees it does not matter.
-        write!(stderr, "\r\x1b[K  {}", all.join("; ")).ok();
+        let line = all.join("; ");
+        if std::io::stderr().is_terminal() {
+            let line = escaped(line.as_bytes());
+            // Whether somebody sees it does not matter.
+            write!(std::io::stderr(), "\r\x1b[K  {line}").ok();
+        } else if !self.is_shown {
+            say(&line);
+        }
+        self.is_shown = true;
+    }
+
+    fn clear(&self) {
+        if self.is_shown && std::io::stderr().is_terminal() {
+            write!(std::io::stderr(), "\r\x1b[K").ok();
+        }
     }
 }
 
 fn conclude(left: &[(String, Left)]) -> anyhow::Result<ExitCode> {
-    if std::io::stderr().is_terminal() {
-        write!(std::io::stderr(), "\r\x1b[K").ok();
-    }
     let mut is_done = true;
     for one in left {
         is_done &= one.1 == Left::Bytes(0);
