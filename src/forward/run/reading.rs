@@ -12,6 +12,9 @@ use crate::forward::run::run::{Done, Run, now};
 
 /// A read that failed is made again after this time.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// For how long commits are left to add up before they are read, where no push waits for them: a
+/// read, and a write to the destination, cost about the same for one notification as for fifty.
+const GATHER: Duration = Duration::from_millis(10);
 /// Rows that may be open: those beyond the first one that is not settled.
 const OPEN_ROWS_MAX: usize = 65_536;
 
@@ -33,6 +36,14 @@ impl<S: Sink> Run<S> {
             let chunk = reader.read();
             Done::Read(reader, chunk)
         });
+    }
+
+    /// There is more to read than at the end of the last chunk.
+    pub(super) fn more_is_committed(&mut self) {
+        self.is_at_end = false;
+        if self.answers.is_none() {
+            self.read_after = now().checked_add(GATHER);
+        }
     }
 
     pub(super) fn was_read(&mut self, reader: Box<Reader>, chunk: io::Result<Chunk>) {

@@ -202,7 +202,7 @@ impl<S: Sink> Run<S> {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = self.jobs.join_next() => self.take(done),
-                () = mark.changed(), if self.is_at_end => self.is_at_end = false,
+                () = mark.changed(), if self.is_at_end => self.more_is_committed(),
                 () = sleep_until(due.into()) => {}
             }
             while let Some(done) = self.jobs.try_join_next() {
