@@ -89,7 +89,7 @@ fn sum(site: &Site, metric: &str) -> u64 {
     metrics.map(of).sum()
 }
 
-/// Loses one thing after the other while MNS publishes, each once so many percent are delivered.
+/// Loses one thing after the other while MNS publishes, each once a given percentage is delivered.
 /// Returns what was witnessed when something was lost.
 async fn lose(site: &mut Site, form: Form<'_>, total: u64) -> Vec<Witness> {
     let context = site.context().await;
@@ -97,7 +97,7 @@ async fn lose(site: &mut Site, form: Form<'_>, total: u64) -> Vec<Witness> {
     site.delivered(part(10)).await;
     let dir = site.kill(1);
     let mut seen = vec![site.witness()];
-    // For good where a 201 is worth more than this machine.
+    // Permanently, if a 201 promises more than this machine can.
     let dir = match form.ack {
         "forward" => tempfile::tempdir().unwrap(),
         _ => dir,

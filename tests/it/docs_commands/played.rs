@@ -245,7 +245,7 @@ pub const SCENES: &[Scene] = &[
                  https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem \
                  certs/mns-2015.pem",
                 0,
-                "Kept a certificate of 512 bits for \
+                "Cached a certificate of 512 bits for \
                  https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem in ",
             ),
             Prepare("cp certs/mns-2015.pem FILE"),

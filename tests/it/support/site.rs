@@ -40,12 +40,12 @@ pub struct Site {
     endpoints: Vec<Option<Endpoint>>,
     options: Vec<Options>,
     _nginx: Nginx,
-    /// Where nginx logs. An endpoint logs what it has on disk, before it knows the answer.
+    /// The access log of nginx. An endpoint logs what it has on disk, before it knows the answer.
     pushes: NamedTempFile,
 }
 
-/// What a moment can witness: these notifications had their 201, and the stream was that long in
-/// the server that had most.
+/// What can be witnessed at one time: these notifications had their 201, and the stream was that
+/// long in the server that had most.
 pub struct Witness {
     /// The ids, each with the address of the endpoint.
     pub answered: BTreeSet<(String, String)>,
@@ -132,7 +132,7 @@ impl Site {
         self.endpoints.iter().flatten()
     }
 
-    /// Waits until so many messages are delivered as MNS sees it.
+    /// Waits until this many messages are delivered as MNS sees it.
     pub async fn delivered(&self, count: u64) {
         let is_reached = async || self.mns.count("delivered") >= count;
         until(&format!("{count} are delivered"), is_reached).await;
