@@ -89,9 +89,8 @@ fn the_program_understands_its_arguments_wherever_a_page_names_them() {
     let mut found = BTreeMap::new();
     for (page, text) in pages() {
         for span in spans(&text) {
-            // The name of a command alone is not a call, nor is a list of alternatives.
-            let is_call = span.contains(" --") || span.contains("mns-endpoint ");
-            if is_call && !span.contains("|show|") {
+            // The name of a command alone is not a call.
+            if span.contains(" --") || span.contains("mns-endpoint ") {
                 let calls = calls(&span, &ours).into_iter();
                 found.extend(calls.map(|call| (call, page.clone())));
             }
@@ -115,6 +114,8 @@ fn the_program_understands_its_arguments_wherever_a_page_names_them() {
     assert!(found.len() > 25, "this test is blind: {found:#?}");
     for (call, place) in found {
         let filled = call.iter().map(|word| {
+            // The first of several alternatives stands for all.
+            let word = word.split('|').next().unwrap_or(word);
             let word = word.trim_matches(['[', ']']);
             let known = PLACEHOLDERS.iter().find(|(name, _)| *name == word);
             known.map_or(word, |(_, value)| value)

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::pages::Command;
 use super::stage::Stage;
-use crate::support::eventually;
 
 use Step::{Await, Beside, Prepare, Run, Start, Stop};
 
@@ -70,7 +69,8 @@ const DELIVERED: Step = Run(
 );
 const ARRIVED: Step = Await(
     "cat logs/access_log.8080 logs/endpoint_log.8080",
-    "Message                       : I am test message 2.",
+    "\"POST\" \"201\"\n\
+     : I am test message 0.\n: I am test message 1.\n: I am test message 2.",
 );
 
 pub const SCENES: &[Scene] = &[
@@ -106,9 +106,11 @@ pub const SCENES: &[Scene] = &[
             ARRIVED,
             Start(
                 "mns-endpoint logs tail --output json --state my.state --topic MyTopic1",
-                "\"Message\":\"I am test message 2.\"",
+                "\"Message\":\"I am test message 0.\"\n\
+                 \"Message\":\"I am test message 1.\"\n\
+                 \"Message\":\"I am test message 2.\"",
             ),
-            Stop("\"Message\":\"I am test message 0.\""),
+            Stop(""),
             Prepare("mns-endpoint publish MyTopic1 --body again"),
             Start(
                 "python3 examples/consumer.py mns-endpoint logs tail --output json \
@@ -245,7 +247,7 @@ pub const SCENES: &[Scene] = &[
                  https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem \
                  certs/mns-2015.pem",
                 0,
-                "Cached a certificate of 512 bits for \
+                "a certificate of 512 bits for \
                  https://mnstest.oss-cn-hangzhou.aliyuncs.com/x509_public_certificate.pem in ",
             ),
             Prepare("cp certs/mns-2015.pem FILE"),
@@ -276,8 +278,8 @@ pub const SCENES: &[Scene] = &[
             SUBSCRIPTION,
             PUBLISH,
             Prepare(
-                "until mv logs/quarantine.8080/{0000000001,0000000007}.genuine.http; do sleep 0.1; \
-                 done",
+                "kept=logs/quarantine.8080; until mv $kept/0000000001.genuine.http \
+                 $kept/0000000007.genuine.http; do sleep 0.1; done",
             ),
             Await(
                 "mns-endpoint explain logs/quarantine.8080/0000000007.genuine.http",
@@ -380,6 +382,55 @@ pub const SCENES: &[Scene] = &[
             Run("mns-endpoint check", 0, ": 0 errors, "),
         ],
     },
+    Scene {
+        name: "an endpoint that works, and a replay",
+        needs: &["curl", "python3"],
+        steps: &[
+            PATH,
+            EMULATOR,
+            SERVE,
+            ACCOUNT,
+            KEY,
+            Run("curl http://mns.example.com:8080/healthz", 0, "OK"),
+            Prepare("mns-endpoint topic create MyTopic1"),
+            Run(
+                "mns-endpoint subscription create http://mns.example.com:8080 MyTopic1 \
+                 MyTopic1-Sub1",
+                0,
+                "Create Subscription Succeed! TopicName:MyTopic1 SubName:MyTopic1-Sub1",
+            ),
+            Run(
+                "mns-endpoint publish MyTopic1",
+                0,
+                "Publish Message Succeed. MessageBody:I am test message 2.",
+            ),
+            Await(
+                "mns-endpoint logs tail --no-follow",
+                "I am test message 0.\nI am test message 1.\nI am test message 2.",
+            ),
+            Prepare(
+                "mns-endpoint topic create orders && mns-endpoint subscription create \
+                 http://127.0.0.1:8080 orders orders-Sub && mns-endpoint publish orders --body one",
+            ),
+            Await("mns-endpoint logs tail --no-follow", "one"),
+            Beside(
+                "exec python3 -uc '\
+                 from http.server import *\n\
+                 class Handler(BaseHTTPRequestHandler):\n \
+                 def do_POST(self): self.send_response(200); self.end_headers()\n\
+                 server = HTTPServer((\"127.0.0.1\", int(\":3000\"[1:])), Handler)\n\
+                 print(\"ready\")\n\
+                 server.serve_forever()'",
+                "ready",
+            ),
+            Run(
+                "mns-endpoint logs replay --since 2h --topic orders \
+                 --to http://127.0.0.1:3000/hook --state orders.state --rate 100/s",
+                0,
+                "Replayed 1 in ",
+            ),
+        ],
+    },
 ];
 
 impl Scene {
@@ -399,23 +450,11 @@ impl Scene {
         };
         for step in self.steps {
             match step {
-                Run(command, code, expected) => {
-                    let ended = stage.run(&raw(command));
-                    ended.assert(*code, &stage.adapted(expected));
-                }
-                Await(command, expected) => {
-                    let expected = stage.adapted(expected);
-                    eventually(&format!("{command:?} prints {expected:?}"), || {
-                        stage
-                            .run(&raw(command))
-                            .stdout
-                            .contains(&expected)
-                            .then_some(())
-                    });
-                }
+                Run(command, code, expected) => stage.run(&raw(command), *code, expected),
+                Await(command, expected) => stage.await_output(&raw(command), expected),
                 Start(command, expected) => stage.start(&raw(command), expected),
                 Stop(expected) => stage.stop(expected),
-                Prepare(command) => stage.run(command).assert(0, ""),
+                Prepare(command) => stage.run(command, 0, ""),
                 Beside(command, expected) => stage.start(command, expected),
             }
         }

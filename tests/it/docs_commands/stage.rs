@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use super::pages::root;
-use crate::support::{Ended, eventually, program};
+use crate::support::{eventually, program};
 
 /// The ports that pages name. Each run has others.
 const PORTS: [&str; 7] = ["3000", "8080", "8081", "8082", "9000", "9001", "9080"];
@@ -44,9 +44,7 @@ pub struct Stage {
 
 /// A command that runs until it is stopped, with the processes that it has started.
 struct Background {
-    command: String,
     child: Child,
-    /// What it prints, on either stream.
     output: PathBuf,
 }
 
@@ -95,6 +93,7 @@ impl Stage {
             format!("{}{port}", &found[1])
         });
         let text = text.replace("0.0.0.0:", "127.0.0.1:");
+        let text = text.replace("mns.example.com:", "127.0.0.1:");
         let system =
             Regex::new(r"(/var/log|/var/lib|/etc|/usr/local/bin)/(mns-endpoint|systemd)").unwrap();
         let dir = self.dir.path().display();
@@ -108,7 +107,11 @@ impl Stage {
         self.started += 1;
         let output = self.dir.path().join(format!("output.{}", self.started));
         let file = File::create(&output).unwrap();
-        let mut shell = Command::new("bash");
+        let mut shell = Command::new(if text.contains("pipefail") {
+            "bash"
+        } else {
+            "sh"
+        });
         let of_program = program();
         let variables = of_program.get_envs();
         shell.envs(variables.filter_map(|(name, value)| Some((name, value?))));
@@ -120,7 +123,12 @@ impl Stage {
             )
             .env("MNS_ENDPOINT_ADMIN__LISTEN", self.adapted("127.0.0.1:9080"))
             .current_dir(self.dir.path())
-            .args(["-c", &[self.kept.join("\n"), text.clone()].join("\n")])
+            .args([
+                "-c",
+                &[&self.kept.join("\n"), &text]
+                    .map(String::as_str)
+                    .join("\n"),
+            ])
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
@@ -128,26 +136,34 @@ impl Stage {
             .spawn()
             .unwrap();
         if text.starts_with("export ") || text.contains("() {\n") {
-            self.kept.push(text.clone());
+            self.kept.push(text);
         }
-        Background {
-            command: text,
-            child,
-            output,
-        }
+        Background { child, output }
     }
 
-    /// Runs a command to its end.
-    pub fn run(&mut self, text: &str) -> Ended {
+    /// Runs a command to its end, with this exit code.
+    pub fn run(&mut self, text: &str, code: i32, expected: &str) {
         let mut running = self.spawn(text);
         let status = eventually(&format!("{text:?} ends"), || {
             running.child.try_wait().unwrap()
         });
-        Ended {
-            code: status.code().unwrap_or(-1),
-            stdout: running.printed(),
-            stderr: format!("of {}", running.command),
-        }
+        let printed = running.printed();
+        assert_eq!(status.code(), Some(code), "{text:?} printed {printed}");
+        let expected = self.adapted(expected);
+        assert!(
+            has_lines(&printed, &expected),
+            "{text:?} printed {printed} and not {expected}"
+        );
+    }
+
+    /// Runs a command again and again, until it prints this.
+    pub fn await_output(&mut self, text: &str, expected: &str) {
+        let expected = self.adapted(expected);
+        eventually(&format!("{text:?} prints {expected:?}"), || {
+            let mut running = self.spawn(text);
+            running.child.wait().unwrap();
+            has_lines(&running.printed(), &expected).then_some(())
+        });
     }
 
     /// Starts a command, and waits until it has printed this.
@@ -158,7 +174,7 @@ impl Stage {
             let printed = started.printed();
             let ended = started.child.try_wait().unwrap();
             assert!(ended.is_none(), "{text:?} ended with {ended:?}: {printed}");
-            printed.contains(&expected).then_some(())
+            has_lines(&printed, &expected).then_some(())
         });
         self.running.push(started);
     }
@@ -170,13 +186,19 @@ impl Stage {
         last.child.wait().unwrap();
         let (expected, printed) = (self.adapted(expected), last.printed());
         assert!(
-            printed.contains(&expected),
-            "{expected:?} is not in {printed}"
+            has_lines(&printed, &expected),
+            "not {expected}, but {printed}"
         );
     }
 }
 
+/// Whether each of the expected lines is a part of what was printed.
+fn has_lines(printed: &str, expected: &str) -> bool {
+    expected.lines().all(|line| printed.contains(line))
+}
+
 impl Background {
+    /// What it has printed so far, on either stream.
     fn printed(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.output).unwrap()).into_owned()
     }
