@@ -73,6 +73,23 @@ const ARRIVED: Step = Await(
      : I am test message 0.\n: I am test message 1.\n: I am test message 2.",
 );
 
+/// A service that answers 200 to everything.
+const RECEIVER: Step = Beside(
+    "exec python3 -uc '\
+     from http.server import *\n\
+     class Receiver(BaseHTTPRequestHandler):\n \
+     protocol_version = \"HTTP/1.1\"\n \
+     def do_POST(self): \
+     self.rfile.read(int(self.headers[\"content-length\"])); \
+     self.send_response(200); \
+     self.send_header(\"content-length\", \"0\"); \
+     self.end_headers()\n\
+     server = ThreadingHTTPServer((\"127.0.0.1\", int(\":3000\"[1:])), Receiver)\n\
+     print(\"ready\")\n\
+     server.serve_forever()'",
+    "ready",
+);
+
 pub const SCENES: &[Scene] = &[
     Scene {
         name: "the manual's seven steps",
@@ -413,21 +430,51 @@ pub const SCENES: &[Scene] = &[
                  http://127.0.0.1:8080 orders orders-Sub && mns-endpoint publish orders --body one",
             ),
             Await("mns-endpoint logs tail --no-follow", "one"),
-            Beside(
-                "exec python3 -uc '\
-                 from http.server import *\n\
-                 class Handler(BaseHTTPRequestHandler):\n \
-                 def do_POST(self): self.send_response(200); self.end_headers()\n\
-                 server = HTTPServer((\"127.0.0.1\", int(\":3000\"[1:])), Handler)\n\
-                 print(\"ready\")\n\
-                 server.serve_forever()'",
-                "ready",
-            ),
+            RECEIVER,
             Run(
                 "mns-endpoint logs replay --since 2h --topic orders \
                  --to http://127.0.0.1:3000/hook --state orders.state --rate 100/s",
                 0,
                 "Replayed 1 in ",
+            ),
+        ],
+    },
+    Scene {
+        name: "forwarding",
+        needs: &["python3"],
+        steps: &[
+            PATH,
+            Prepare(
+                "rm config && mkdir config && printf '%s\\n' '[forward.orders]' 'to = \"http\"' \
+                 'url = \"http://127.0.0.1:3000/mns\"' > config/endpoint.toml",
+            ),
+            RECEIVER,
+            Beside(
+                "mns-endpoint serve --trust http://127.0.0.1:9001/",
+                "Start Endpoint! ",
+            ),
+            Prepare("mns-endpoint push http://127.0.0.1:8080"),
+            Await(
+                "mns-endpoint forward status",
+                ": 1 delivered, 0 dead letters, ",
+            ),
+            Run(
+                "mns-endpoint forward check NAME",
+                0,
+                ": 0 errors, 1 warning",
+            ),
+            Run("forward drain [NAME] --timeout 60s", 0, "orders: forwarded"),
+            Run(
+                "mns-endpoint forward dead list NAME",
+                0,
+                "orders: 0 dead letters",
+            ),
+            Run("forward dead retry NAME", 0, "orders has no dead letters"),
+            Stop(""),
+            Run(
+                "mns-endpoint forward reset NAME --to now",
+                0,
+                "orders: the next start forwards from ",
             ),
         ],
     },
@@ -444,9 +491,11 @@ impl Scene {
     /// Runs its commands as `printed` on the pages.
     pub fn play(&self, printed: &BTreeMap<String, Command>) {
         let mut stage = Stage::new();
-        let raw = |name: &str| {
-            let command = printed.get(name);
-            command.map_or_else(|| name.to_owned(), |command| command.raw.clone())
+        let raw = |name: &str| match printed.get(name) {
+            Some(command) => command.raw.clone(),
+            // A page about one command need not name the program each time.
+            None if name.starts_with("forward ") => format!("mns-endpoint {name}"),
+            None => name.to_owned(),
         };
         for step in self.steps {
             match step {

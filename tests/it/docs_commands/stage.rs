@@ -84,7 +84,7 @@ impl Stage {
         stage
     }
 
-    /// A text of a page with the ports and directories of this run.
+    /// A text of a page with the ports, the directories and the names of this run.
     pub fn adapted(&self, text: &str) -> String {
         let port = Regex::new(r"([:._])(\d{4})\b").unwrap();
         let text = port.replace_all(text, |found: &Captures<'_>| {
@@ -94,6 +94,8 @@ impl Stage {
         });
         let text = text.replace("0.0.0.0:", "127.0.0.1:");
         let text = text.replace("mns.example.com:", "127.0.0.1:");
+        let name = Regex::new(r"\[?\bNAME\b\]?").unwrap();
+        let text = name.replace_all(&text, "orders");
         let system =
             Regex::new(r"(/var/log|/var/lib|/etc|/usr/local/bin)/(mns-endpoint|systemd)").unwrap();
         let dir = self.dir.path().display();
