@@ -44,7 +44,7 @@ pub struct Inspector {
     /// Limits concurrent replays.
     pub(super) replays: Semaphore,
     parts: Box<dyn Fn() -> Vec<Part> + Send + Sync>,
-    /// Where accepted notifications are forwarded to.
+    /// The destinations of accepted notifications.
     pub(super) destinations: Vec<Vitals>,
     /// Ends the streams.
     pub(super) stop: CancellationToken,

@@ -73,7 +73,6 @@ impl<S: Sink> Run<S> {
             );
             self.progress.gap = Some(gap);
             self.meters.note_gap(self.progress.gap);
-            self.meters.gaps.fetch_add(1, Ordering::Relaxed);
             self.progress.counts.gaps = self.progress.counts.gaps.saturating_add(1);
             self.meters.gaps.fetch_add(1, Ordering::Relaxed);
         }

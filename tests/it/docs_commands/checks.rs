@@ -114,7 +114,7 @@ fn the_program_understands_its_arguments_wherever_a_page_names_them() {
     assert!(found.len() > 25, "this test is blind: {found:#?}");
     for (call, place) in found {
         let filled = call.iter().map(|word| {
-            // The first of several alternatives stands for all.
+            // The first of several alternatives represents all.
             let word = word.split('|').next().unwrap_or(word);
             let word = word.trim_matches(['[', ']']);
             let known = PLACEHOLDERS.iter().find(|(name, _)| *name == word);

@@ -128,19 +128,6 @@ pub const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
         "the_command_of_the_docs_prints_one_whole_record",
         "line.starts_with(\"awk \")",
     ),
-    (
-        "mns-endpoint logs tail --no-follow",
-        "tests/it/logs_tail.rs",
-        "the_last_rows_are_shown_as_lines_as_json_as_messages_and_as_they_are",
-        "&[\"tail\", \"--no-follow\",",
-    ),
-    (
-        "mns-endpoint logs replay --since 2h --topic orders --to http://127.0.0.1:3000/hook \
-         --state orders.state --rate 100/s",
-        "tests/it/logs_replay.rs",
-        "accepted_messages_are_posted_once_and_in_order_and_the_state_goes_on",
-        "[\"--to\", &url, \"--state\", \"s\"]",
-    ),
 ];
 
 const DOCKER: &str = "needs Docker";
@@ -148,7 +135,6 @@ const CLUSTER: &str = "needs a Kubernetes cluster";
 const SYSTEMD: &str = "needs root and systemd";
 const LONG: &str = "takes minutes to hours of a quiet machine: .ci/long runs it";
 const BUILD: &str = "builds for minutes what no test uses";
-const ADDRESS: &str = "needs an address that MNS reaches";
 const MENTION: &str = "the name of a command, not one to type";
 
 /// A command and the reason why no test runs it.
@@ -226,11 +212,6 @@ pub const NOT_RUN: &[(&str, &str)] = &[
         "docker run --read-only --cap-drop ALL --security-opt no-new-privileges \
          -v mns-logs:/logs -v mns-state:/state ...",
         DOCKER,
-    ),
-    ("curl http://mns.example.com:8080/healthz", ADDRESS),
-    (
-        "mns-endpoint subscription create http://mns.example.com:8080 MyTopic1 MyTopic1-Sub1",
-        ADDRESS,
     ),
     ("helm test mns", CLUSTER),
     (
