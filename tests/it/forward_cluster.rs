@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
-use mns_endpoint::forward::{Delivered, Failure, NatsSink, Outgoing, Sink};
+use mns_endpoint::forward::{Dedupe, Delivered, Failure, NatsSink, Outgoing, Sink};
 use mns_endpoint::mns::api::NotifyStrategy;
 
 use crate::admin::get;
 use crate::forward_nats;
+use crate::forward_nats_cluster;
 use crate::forward_serve::admin;
 use crate::support::site::{Form, STREAM, Site, Witness, publish};
 use crate::support::{
@@ -283,7 +284,7 @@ async fn a_sink_that_acknowledges_without_storing_is_noticed() {
         panic!("nothing lacks messages, as there is no server");
     };
     let liar = Liar {
-        real: forward_nats::start(&forward_nats::options(nats.urls())),
+        real: forward_nats::start(&forward_nats_cluster::replica(&nats, Dedupe::Window)),
         proof: Mutex::new(None),
     };
     let mut published = Vec::new();

@@ -47,7 +47,7 @@ async fn deliver(sink: NatsSink, count: usize, delivered: Arc<AtomicUsize>) {
     sink.close().await;
 }
 
-fn replica(nats: &Nats, dedupe: Dedupe) -> NatsOptions {
+pub fn replica(nats: &Nats, dedupe: Dedupe) -> NatsOptions {
     let subject = match dedupe {
         Dedupe::Window => "mns.{owner}.{topic}.{tag}",
         Dedupe::Subject => "mns.{owner}.{topic}.{id}",
