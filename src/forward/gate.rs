@@ -57,7 +57,7 @@ impl Gate {
     }
 
     /// Whether a push must not come: the destination is away, and this is not the one push that
-    /// may come in each [`PROBE_EVERY`] nevertheless.
+    /// may come in each `PROBE_EVERY` nevertheless.
     #[must_use]
     pub fn turns_away(&self, now: Instant) -> bool {
         if !self.is_away(now) || self.has_ended() {

@@ -1,5 +1,6 @@
 //! What a stream of a cluster holds, read from each of its servers.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -59,9 +60,9 @@ async fn read_from_leader(context: &jetstream::Context, name: &str) -> BTreeMap<
     found.filter_map(std::future::ready).collect().await
 }
 
-/// The messages of each server of the cluster, by its place. The servers lead in turn: each that was
-/// read is asked to give up its leadership. Which one is elected next is left to them, because a
-/// server that is named may not be up to date yet, and is then never elected.
+/// The messages of each server of the cluster, by its place. The servers lead in turn: one that was
+/// read is asked to give up its leadership. Any other may be elected next, because a server that is
+/// not up to date yet is never elected.
 async fn read_from_each(
     context: &jetstream::Context,
     name: &str,
@@ -72,11 +73,11 @@ async fn read_from_each(
         let Some(place) = leader(context, name).await else {
             return false;
         };
-        if !found.contains_key(&place) {
+        if let Entry::Vacant(entry) = found.entry(place) {
             let messages = read_from_leader(context, name).await;
             // Otherwise a part of them may be of the next leader.
             if leader(context, name).await == Some(place) {
-                found.insert(place, messages);
+                entry.insert(messages);
             }
         }
         if found.len() < SERVERS && found.contains_key(&place) {
