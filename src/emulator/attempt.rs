@@ -25,6 +25,7 @@ const REORDER_HOLD_MAX: Duration = Duration::from_secs(3);
 /// The number of pieces of a slow request.
 const SLOW_PIECES: usize = 4;
 /// The pause between two pieces.
+// Three pauses take 750 ms, far less than the 5 s after which the push would fail.
 const SLOW_PAUSE: Duration = Duration::from_millis(250);
 
 /// One attempt.
@@ -68,6 +69,8 @@ pub(super) enum Failure {
 impl Attempt {
     /// Makes the attempt. If the future is dropped, the message stays due.
     pub(super) async fn make(mut self) -> Finished {
+        // `Instant` measures the duration, which a clock change must not affect. The page shows the
+        // time of day.
         let (begun, at) = (Instant::now(), self.sender.clock.now());
         let result = self.run().await;
         let took = begun.elapsed();
@@ -94,7 +97,10 @@ impl Attempt {
             let fraction = self.sender.chaos().fraction("hold", &self.occasion());
             sleep(self.sender.warped(REORDER_HOLD_MAX.mul_f64(fraction))).await;
         }
+        // Forgeries have the message id of the genuine push and precede it: an endpoint has to
+        // refuse them and must still accept the push.
         self.send_forgeries().await?;
+        // Signed after the delay above, so that Date is the time of sending.
         let request = self
             .push(&self.message(), &self.sender.keyring.current())?
             .to_wire();
@@ -103,6 +109,7 @@ impl Attempt {
                 .get(..request.len().div_euclid(2))
                 .unwrap_or_default();
             self.connection.send_part(half).await?;
+            // A failure without waiting for an answer: the endpoint has only half of the request.
             return Err(Failure::Truncated);
         }
         let answer = if self.strikes(Trouble::Slow) {
@@ -116,10 +123,12 @@ impl Attempt {
         } else {
             self.connection.deliver(&request).await?
         };
+        // A 3xx is a failure too. Whether MNS counts it as one is not known (protocol.md 1.5).
         if !answer.is_success() {
             return Err(Failure::Answered(answer.status));
         }
         if self.strikes(Trouble::Duplicate) {
+            // Signed again, because each push has its own date and request id.
             let again = self
                 .push(&self.message(), &self.sender.keyring.current())?
                 .to_wire();
@@ -166,6 +175,7 @@ impl Attempt {
         let bytes = |text: &'a str| Cow::Borrowed(text.as_bytes());
         Notification {
             format: subscription.attributes.notify_content_format,
+            // The digest of the given message, so that a forgery is consistent in itself.
             message_md5: Cow::Owned(ContentMd5::of(message.as_bytes()).upper_hex().into_bytes()),
             topic_owner: bytes(&subscription.topic_owner),
             publish_time: Cow::Owned(own.publish_time.to_string().into_bytes()),

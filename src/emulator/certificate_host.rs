@@ -8,6 +8,7 @@ use crate::emulator::signer::Signer;
 
 /// Answers `GET /FILE` with the signer's certificate. Serves nothing else.
 pub fn certificate_host(signer: &Signer) -> Router {
+    // Copied, because the router may outlive the signer.
     let pem = signer.certificate_pem().to_owned();
     let answer = move || {
         let pem = pem.clone();

@@ -49,6 +49,7 @@ pub enum Trouble {
 /// The rate of each fault, and the seed of the hash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chaos {
+    // Indexed by the variant's number.
     rates: [f64; Trouble::COUNT],
     seed: u64,
 }
@@ -117,6 +118,7 @@ impl Chaos {
     fn set(&mut self, kind: &str, rate: f64) -> Option<()> {
         let trouble: Trouble = kind.parse().ok()?;
         let own = self.rates.get_mut(trouble as usize)?;
+        // `contains` is false for NaN, so NaN is refused too.
         *own = Some(rate).filter(|rate| (0.0..=1.0).contains(rate))?;
         Some(())
     }
@@ -143,6 +145,7 @@ impl Chaos {
             self.seed
         );
         let digest = Sha1::digest(text.as_bytes());
+        // An f64 represents every 32-bit number exactly, so all machines compute the same fraction.
         let first = digest
             .iter()
             .take(4)
@@ -170,6 +173,7 @@ impl FromStr for Chaos {
 impl ChaosCounts {
     pub(super) fn count(&self, trouble: Trouble) {
         if let Some(count) = self.0.get(trouble as usize) {
+            // Relaxed, because the counts are only shown.
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -218,9 +222,11 @@ mod tests {
     fn the_same_seed_affects_the_same_attempts_at_about_the_rate() {
         let chaos: Chaos = "slow=0.02,truncate=0.5".parse().unwrap();
         let slow = struck(&chaos, Trouble::Slow);
+        // 200 are expected, with a standard deviation of 14.
         assert!((150..250).contains(&slow.len()), "{}", slow.len());
         assert_eq!(slow, struck(&chaos, Trouble::Slow));
         assert_ne!(slow, struck(&chaos.clone().with_seed(7), Trouble::Slow));
+        // 5,000 are expected, with a standard deviation of 50.
         assert!((4_800..5_200).contains(&struck(&chaos, Trouble::Truncate).len()));
         assert_eq!(struck(&chaos, Trouble::Duplicate), Vec::<u64>::new());
         let always: Chaos = "drop-answer=1".parse().unwrap();

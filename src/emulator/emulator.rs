@@ -116,11 +116,14 @@ impl Emulator {
             base,
             ..
         } = options;
+        // Clients that use the public URL send its name in Host.
         hosts.extend(
             base.parse::<Uri>()
                 .ok()
                 .and_then(|base| base.host().map(str::to_owned)),
         );
+        // The HTTP library supplies spellings only with a request that it has read, so one is read
+        // here.
         let header_case = HeaderCase::of(&TITLE_CASE_NAMES).await;
         Ok(Arc::new(Self {
             account,
@@ -165,6 +168,7 @@ impl Emulator {
         new: NewMessage,
     ) -> Result<Queued, AccountError> {
         let queued = self.account.publish(topic.clone(), new).await?;
+        // After the message is stored: a task that is woken earlier would not find it.
         for name in &queued.subscriptions {
             self.pusher.wake(Key {
                 topic: topic.clone(),
@@ -177,6 +181,7 @@ impl Emulator {
     /// Pushes now what a subscription would push later, at full speed as for a new endpoint.
     /// Returns the number of messages.
     pub(super) async fn deliver_now(&self, key: Key) -> Result<usize, AccountError> {
+        // Before the task is woken, which would otherwise find nothing that is due.
         let hastened = self.account.hasten(key.clone()).await?;
         self.pusher.hurry(key);
         Ok(hastened)
@@ -186,6 +191,7 @@ impl Emulator {
     pub(super) fn is_open(&self) -> bool {
         self.access_key
             .as_ref()
+            // The default key is public, so the page without a key gives nothing away.
             .is_none_or(|key| format!("{}:{}", key.id, key.secret) == KNOWN_KEY)
     }
 
@@ -194,6 +200,7 @@ impl Emulator {
     /// network can resolve.
     pub(super) fn knows_host(&self, headers: &HeaderMap) -> bool {
         host_name::is_ours(headers, |name| {
+            // Host names ignore case (RFC 9110, 4.2.3).
             let name = name.to_ascii_lowercase();
             // No public site has a name without a dot, but containers do.
             !name.contains('.')
@@ -210,6 +217,7 @@ impl Emulator {
     pub(super) fn account_of<'a>(&'a self, base: &'a str) -> &'a str {
         let host = base.strip_prefix("http://").unwrap_or(base);
         match host.split_once(".mns.") {
+            // An account id is a number. Any other text before `.mns.` is just a host name.
             Some((account, _))
                 if !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit()) =>
             {

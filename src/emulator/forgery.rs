@@ -77,6 +77,7 @@ impl Attempt {
                 &forgeries.believed
             }
             Ok(_) => &forgeries.refused,
+            // Counted separately: without an answer the endpoint may have believed or refused it.
             Err(_) => &forgeries.unanswered,
         };
         count.fetch_add(1, Ordering::Relaxed);

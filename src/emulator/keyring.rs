@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crate::emulator::signer::{Signer, SignerError};
 
 /// How many certificates are served. Older ones are evicted.
+// With a new key every 30 s they cover 32 minutes. A push in flight ends within 5 s.
 const CERTIFICATES_MAX: usize = 64;
 /// The directory of certificates that no endpoint may trust: below the trusted address, but not
 /// directly in it.
@@ -19,6 +20,7 @@ const FOREIGN_DIR: &str = "foreign";
 /// The current key and its certificate, and the certificates of earlier keys.
 pub(super) struct Keyring {
     base: String,
+    // Without a lock, because every push reads it and only a change of key replaces it.
     current: ArcSwap<Issued>,
     foreign: Issued,
     certificates: Mutex<VecDeque<(String, String)>>,
@@ -77,6 +79,7 @@ impl Keyring {
     /// The certificate at a path.
     pub(super) fn certificate(&self, path: &str) -> Option<String> {
         let file = path.strip_prefix('/')?;
+        // The file name of a trusted certificate has no slash, so this branch cannot hide one.
         if let Some(file) = file
             .strip_prefix(FOREIGN_DIR)
             .and_then(|file| file.strip_prefix('/'))
@@ -141,6 +144,8 @@ mod tests {
             ring.certificate(&first)
                 .is_some_and(|pem| pem != ring.current().signer.certificate_pem())
         );
+        // One change was made above. With these the first certificate is evicted, and the second is
+        // the oldest one that is served.
         for _ in 1..CERTIFICATES_MAX {
             ring.change(Signer::generate(512).unwrap());
         }

@@ -16,6 +16,7 @@ const GAP_MAX: Duration = Duration::from_secs(60);
 /// The number of the slowest step: its gap would be the first one above the longest.
 const STEPS_MAX: u32 = 8;
 /// Consecutive failures that do not slow the pace yet.
+// The emulator's own choice: an occasional failure must not slow an endpoint that works.
 const FAILURES_FREE: u32 = 2;
 
 /// The pace of one subscription.
@@ -48,6 +49,7 @@ impl Pace {
 
     /// The number of pushes that may be in flight.
     pub(super) fn flights_max(&self) -> usize {
+        // 32 becomes 1 at the fifth step, and the slower steps still need one push in flight.
         FLIGHTS_MAX
             .checked_shr(self.step)
             .unwrap_or_default()

@@ -30,6 +30,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Counts a failed push and stores the reason.
     pub(super) fn note_failure(&self, failure: &Failure) {
+        // Relaxed, because the count is only shown: no other data is published with it.
         self.failed.fetch_add(1, Ordering::Relaxed);
         let text = Report(failure).to_string();
         *self

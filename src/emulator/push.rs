@@ -101,6 +101,8 @@ impl<'a> Push<'a> {
         let request = request
             .body(Bytes::new())
             .map_err(|error| SignerError::Key(error.to_string()))?;
+        // Both forms are the same text: there is no x-mns-date, and no name is the beginning of
+        // another.
         let signature = signer.sign(&string_to_sign(&request, Form::Documented))?;
         let (target, host) = (self.target.to_owned(), self.host.to_owned());
         Ok(SignedPush {
@@ -194,6 +196,7 @@ pub fn new_request_id(now: SystemTime) -> String {
     format!(
         "{:08X}{:016X}",
         // Like MNS: 8 hexadecimal digits of the time, then a random part.
+        // From 2106 on the seconds need nine digits, and the mask drops the first.
         seconds & 0xffff_ffff,
         rand::random::<u64>()
     )

@@ -52,9 +52,11 @@ impl Pusher {
 
     /// Wakes the task of a subscription that has something new to do, or starts it.
     pub(super) fn wake(self: &Arc<Self>, key: Key) {
+        // `close` waits for the tasks that exist. A later one would find a closed account.
         if self.stop.is_cancelled() {
             return;
         }
+        // Held from the look-up to the insertion, so that no subscription gets two tasks.
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(worker) = workers.get(&key) {
             worker.wake.send_replace(());
@@ -91,6 +93,7 @@ impl Pusher {
     /// Ends all tasks. Messages in flight stay due.
     pub(super) async fn close(&self) {
         self.stop.cancel();
+        // A tracker has to be closed, or `wait` never returns.
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -116,6 +119,7 @@ impl Pusher {
                 Ok(None) if self.forget(&key, &changes) => return,
                 Ok(None) => continue,
                 Err(AccountError::Closed) => return,
+                // Not the end of the task: its entry stays, so `wake` would start no other.
                 Err(failure @ (AccountError::Database(_) | AccountError::Refused(_))) => {
                     error!(error = %Report(&failure), "The pusher cannot read the messages that \
                         are due");
@@ -123,6 +127,8 @@ impl Pusher {
                 }
             };
             tokio::select! {
+                // Dropping the worker aborts its attempts. Their messages are still due in the
+                // account.
                 () = self.stop.cancelled() => return,
                 _ = changes.changed() => {}
                 Some(ended) = worker.next_ended() => worker.settle(ended).await,
@@ -135,6 +141,7 @@ impl Pusher {
     /// subscription may exist again. The lock excludes [`wake`](Self::wake) during this check.
     fn forget(&self, key: &Key, changes: &watch::Receiver<()>) -> bool {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        // An error would mean that the entry with the sender has been removed already.
         let is_woken = changes.has_changed().unwrap_or_default();
         if !is_woken {
             workers.remove(key);

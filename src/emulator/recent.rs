@@ -51,6 +51,7 @@ impl Recent {
     /// The remembered attempts, the newest first, each with its number from 1.
     pub(super) fn attempts(&self) -> Vec<(u64, PastAttempt)> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Counts down from the newest. `zip` ends with the shorter one, the kept attempts.
         let numbers = (1..=kept.noted).rev();
         numbers.zip(kept.attempts.iter().rev().cloned()).collect()
     }
@@ -63,6 +64,7 @@ mod tests {
     #[test]
     fn the_oldest_is_evicted_and_numbers_continue() {
         let recent = Recent::default();
+        // Three more than are kept, so that the numbers 1 to 3 are evicted.
         for attempt in 1..=203 {
             recent.add(PastAttempt {
                 at: SystemTime::UNIX_EPOCH,

@@ -42,6 +42,7 @@ pub(super) enum Refusal {
     SubscriptionNameLengthError,
     #[error("The endpoint you provided is invalid: {0}.")]
     EndpointInvalid(String),
+    // The vendor's own grammar.
     #[error("The AccessKey Id you provided is not exist.")]
     InvalidAccessKeyId,
     #[error(
@@ -90,6 +91,7 @@ impl Refusal {
             | Self::EndpointInvalid(_) => StatusCode::BAD_REQUEST,
             Self::InvalidAccessKeyId | Self::SignatureDoesNotMatch => StatusCode::FORBIDDEN,
             Self::TopicNotExist | Self::SubscriptionNotExist => StatusCode::NOT_FOUND,
+            // The sources say 408 or 400 (`docs/emulator.md`).
             Self::TimeExpired => StatusCode::REQUEST_TIMEOUT,
             Self::TopicAlreadyExist | Self::SubscriptionAlreadyExist => StatusCode::CONFLICT,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,

@@ -30,6 +30,7 @@ pub(super) fn wait_after(
             (failures <= BACKOFF_RETRIES).then(|| BACKOFF_WAIT_MIN.saturating_add(spread))
         }
         NotifyStrategy::ExponentialDecayRetry => {
+            // The first retry comes after 1 s, before any doubling.
             let doublings = failures.saturating_sub(1).min(DECAY_DOUBLINGS);
             let wait = Duration::from_secs(1_u64.checked_shl(doublings).unwrap_or(u64::MAX));
             (failures <= DECAY_RETRIES).then_some(wait)

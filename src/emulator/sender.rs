@@ -41,6 +41,8 @@ pub(super) struct Forgeries {
 impl Sender {
     /// The current chaos.
     pub(super) fn chaos(&self) -> Chaos {
+        // A copy, so that no attempt holds the lock while it waits. A poisoned lock is still good:
+        // `set_chaos` replaces the whole value or nothing.
         let chaos = self.chaos.lock().unwrap_or_else(PoisonError::into_inner);
         chaos.clone()
     }
@@ -57,6 +59,7 @@ impl Sender {
 
     /// Divides a waiting time of the service by the time warp.
     pub(super) fn warped(&self, wait: Duration) -> Duration {
+        // `Emulator::start` makes the divisor at least 1, and `/` would panic on 0.
         wait.checked_div(self.time_warp).unwrap_or(wait)
     }
 }

@@ -25,6 +25,7 @@ use crate::trust::KEY_BITS;
 /// How long a generated certificate claims to be valid. Nobody checks it.
 const VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How many hex digits of the key's digest are in the name of the certificate's file.
+// 64 bits, enough that no two keys get the same address.
 const FINGERPRINT_DIGITS: usize = 16;
 
 /// A private key with its self-signed certificate.
@@ -81,11 +82,13 @@ impl Signer {
     /// [`SignerError`]
     pub fn from_pem(pem: &str) -> Result<Self, SignerError> {
         let key = PrivateKey::from_pkcs8_pem(pem);
+        // The error for PKCS#8 is reported, because that is the usual form.
         let key = key.or_else(|error| PrivateKey::from_pkcs1_pem(pem).map_err(|_not_pkcs1| error));
         Self::certify(key.map_err(|error| SignerError::Key(error.to_string()))?)
     }
 
     fn certify(key: PrivateKey) -> Result<Self, SignerError> {
+        // Variable time is harmless, because the modulus is public.
         let bits = key.n().bit_width_vartime();
         let public_key = key.to_public_key();
         let key = SigningKey::new(key);
@@ -183,6 +186,8 @@ impl BuilderProfile for LikeThatOfMns {
 }
 
 fn fingerprint(public_key: &rsa::PublicKey) -> rsa::pkcs8::spki::Result<String> {
+    // Of the key and not of the certificate, which each start issues again: the address must stay
+    // the same as long as the key does.
     let digest = Sha1::digest(public_key.to_public_key_der()?.as_bytes());
     let hex = digest
         .iter()
@@ -205,6 +210,7 @@ fn self_signed(
         Validity::from_now(VALIDITY)?,
         info,
     )?;
+    // With SHA-1, like the certificate of 2015 (protocol.md 2.2).
     let certificate = builder.build::<_, rsa::pkcs1v15::Signature>(key)?;
     Ok(certificate.to_pem(LineEnding::LF)?)
 }
@@ -283,6 +289,7 @@ mod tests {
             assert_eq!(body[6].2, key.as_bytes());
             let (serial_tag, serial, _) = body[1];
             assert!(
+                // RFC 5280, 4.1.2.2: a serial number is positive and has at most 20 bytes.
                 serial_tag == 2 && (8..=20).contains(&serial.len()) && serial[0] < 0x80,
                 "{serial:?}"
             );

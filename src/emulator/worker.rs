@@ -20,6 +20,7 @@ use crate::mns::api::Subscription;
 use crate::report::Report;
 
 /// How long an idle task sleeps if nobody wakes it.
+// Only a safety net: a new message, a deletion and the end of an attempt wake the task.
 const REST: Duration = Duration::from_secs(3600);
 
 /// The inside of the task of one subscription.
@@ -83,6 +84,8 @@ impl Worker {
 
     /// Returns how many pushes may begin now.
     pub(super) fn room(&mut self) -> usize {
+        // Relaxed is enough: `hurry` stores the flag and then wakes this task through a channel,
+        // which orders the two.
         if self.progress.is_hurried.swap(false, Ordering::Relaxed) {
             let now = Instant::now();
             // The user asked for delivery now, so the endpoint gets full speed like a new one.
@@ -93,6 +96,7 @@ impl Worker {
         if Instant::now() < self.next_push {
             0
         } else if self.pace.gap() > Duration::ZERO {
+            // With a gap pushes begin one by one. A batch would begin several pushes in one gap.
             room.min(1)
         } else {
             room
@@ -129,6 +133,8 @@ impl Worker {
             );
         }
         let now = Instant::now();
+        // Only a push begins a gap. Otherwise each wake-up without a push would delay the next
+        // push.
         if has_begun {
             let gap = self.sender.warped(self.pace.gap());
             self.next_push = now.checked_add(gap).unwrap_or(now);
@@ -151,6 +157,7 @@ impl Worker {
             result,
             subscription,
         } = finished;
+        // Removed even if the outcome cannot be stored below. The message is then due again.
         self.in_flight.remove(&delivery.number);
         // Reused even after a failure: a connection that is broken or in an unknown state has no
         // stream any more and is opened again.
@@ -206,12 +213,14 @@ impl Worker {
             number: delivery.number,
             failures: delivery.failures,
         };
+        // From the hash, so that the same seed also gives the same waits.
         let fraction = self.sender.chaos().fraction("wait", &occasion);
         let strategy = subscription.attributes.notify_strategy;
         if let Some(wait) = wait_after(strategy, delivery.failures.saturating_add(1), fraction) {
             return Outcome::Again(self.sender.warped(wait));
         }
         self.progress.given_up.fetch_add(1, Ordering::Relaxed);
+        // Only logged: there are no queues, so the message is dropped (`docs/emulator.md`).
         let dead_letter_queue = subscription
             .attributes
             .dead_letter_queue

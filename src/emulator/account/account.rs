@@ -13,6 +13,7 @@ use crate::emulator::account::books::{Books, Commit};
 use crate::emulator::account::error::{AccountError, OpenError};
 
 /// Requests that may wait for the thread. Any further one waits until it can be queued.
+// Bounded, because each request may contain a message, and clients send faster than a disk syncs.
 const WORK_WAITING_MAX: usize = 1024;
 
 type Work = Box<dyn FnOnce(&mut Books) + Send>;
@@ -41,6 +42,7 @@ impl Account {
     ) -> Result<Self, OpenError> {
         let mut books = Books::open(dir)?;
         let (work, mut waiting) = mpsc::channel::<Option<Work>>(WORK_WAITING_MAX);
+        // A thread of its own, because calls of redb block until the disk answers.
         let thread = std::thread::Builder::new()
             .name("account".to_owned())
             .spawn(move || {
@@ -60,12 +62,15 @@ impl Account {
     pub(in crate::emulator) async fn close(&self) {
         // An error means that the thread has already ended.
         drop(self.work.send(None).await);
+        // Taken out of the lock, which must not be held across the await below.
         let thread = self
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
+            // `join` blocks, so it must not run on a thread of the runtime. A panic has been
+            // reported already.
             drop(tokio::task::spawn_blocking(move || thread.join()).await);
         }
     }
@@ -98,6 +103,7 @@ impl Account {
             .send(Some(work))
             .await
             .map_err(|_closed| AccountError::Closed)?;
+        // If the thread ends first, or panics, the sender is dropped without an answer.
         answer.await.unwrap_or(Err(AccountError::Closed))
     }
 

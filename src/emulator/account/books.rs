@@ -11,10 +11,12 @@ use crate::emulator::account::error::{AccountError, OpenError};
 use crate::emulator::account::tables;
 
 /// The size of the database's cache, in bytes.
+// The default of redb is 1 GiB, too much for a tool on a laptop or in a CI job.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// The file in the account's directory.
 const FILE: &str = "emulator.redb";
 /// The maximum number of lazy commits between two durable ones.
+// The documentation promises that at most this many delivered pushes are repeated after a kill.
 const LAZY_COMMITS_MAX: u32 = 64;
 
 /// The state of the account's thread.
@@ -63,6 +65,7 @@ impl Books {
         if is_lazy {
             transaction.set_durability(Durability::None)?;
         }
+        // On an error the transaction is dropped, which undoes what it has written.
         let done = work(&transaction)?;
         transaction.commit()?;
         self.lazy_commits = if is_lazy {
@@ -77,6 +80,7 @@ impl Books {
 fn open_database(dir: Option<&Path>) -> Result<Database, OpenError> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
+    // The same database in memory, so that tables and transactions behave as they do on disk.
     let Some(dir) = dir else {
         let unusable = |cause: redb::Error| OpenError::Unusable {
             path: "memory".to_owned(),
@@ -93,6 +97,7 @@ fn open_database(dir: Option<&Path>) -> Result<Database, OpenError> {
         cause,
     };
     std::fs::create_dir_all(dir).map_err(|error| unusable(error.to_string()))?;
+    // `create` also opens an existing database.
     let database = builder.create(&path).map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.display().to_string()),
         other => unusable(other.to_string()),
@@ -125,6 +130,8 @@ mod tests {
                 sender.send(count.unwrap()).unwrap();
             });
             assert_eq!(counted.recv_timeout(Duration::from_secs(10)), Ok(0));
+            // Dropped after the count was received, which proves that the reader did not wait for
+            // the writer.
             drop(writing);
         }
     }

@@ -13,6 +13,8 @@ pub(super) fn drop_one(
 ) -> Result<(), AccountError> {
     let row = (topic, number);
     let mut copies = transaction.open_table(COPIES)?;
+    // A missing count is treated as the last copy, so that no message stays in the database for
+    // ever.
     let left = copies
         .get(row)?
         .map_or(0, |copies| copies.value())

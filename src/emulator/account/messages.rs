@@ -98,6 +98,7 @@ impl Account {
         self.write(Commit::Durable, move |transaction| {
             let bytes_max =
                 topic_of(&transaction.open_table(TOPICS)?, &topic)?.maximum_message_size;
+            // A length that does not fit in `u32` is too large as well.
             if u32::try_from(new.body.len()).map_or(true, |bytes| bytes > bytes_max) {
                 return Err(Refusal::InvalidArgument(format!(
                     "The message has more than {bytes_max} bytes."
@@ -105,6 +106,8 @@ impl Account {
                 .into());
             }
             let message_id = new_message_id();
+            // Assigned even if no subscription takes the message, so that the numbers, and with
+            // them chaos, depend only on the order of publishing.
             let number = next_number(transaction, &topic)?;
             let mut subscriptions = Vec::new();
             subscriptions_of(
@@ -180,6 +183,8 @@ impl Account {
             for row in transaction.open_table(DELIVERIES)?.range(all)? {
                 let (at, failures) = row?;
                 let (_, _, due_ms, number) = at.value();
+                // A delivery stays in the table while it is in flight, so that a crash cannot lose
+                // it.
                 if in_flight.contains(&number) {
                     continue;
                 }
@@ -188,6 +193,8 @@ impl Account {
                     due.next = Some(Duration::from_millis(due_ms.saturating_sub(now)));
                     break;
                 }
+                // `copies::drop_one` deletes a message after its last delivery, so it is always
+                // found.
                 let Some(message) = messages.get((topic, number))? else {
                     continue;
                 };
@@ -219,6 +226,8 @@ impl Account {
     ) -> Result<(), AccountError> {
         let (number, due_ms, failures) = (delivery.number, delivery.due_ms, delivery.failures);
         let now = self.unix_time();
+        // Lazy, because delivery is at least once: if a crash loses the outcome, the message is
+        // pushed again.
         self.write(Commit::Lazy, move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             let mut deliveries = transaction.open_table(DELIVERIES)?;
@@ -245,6 +254,8 @@ impl Account {
             let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
             let mut count: u64 = 0;
             for row in transaction.open_table(DELIVERIES)?.range(all)? {
+                // An unreadable row is an error. Skipping it would report an undelivered message as
+                // delivered.
                 row?;
                 count = count.saturating_add(1);
             }

@@ -49,6 +49,7 @@ pub(in crate::emulator) struct Pages<T> {
 /// Checks a name: letters, digits and hyphens, beginning with a letter or a digit.
 pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    // Before the characters, because the service has a separate code for the length.
     if name.len() > NAME_BYTES_MAX {
         return Err(match of {
             Of::Topic => Refusal::TopicNameLengthError,
@@ -66,6 +67,7 @@ pub(super) fn check(name: &str, of: Of) -> Result<(), Refusal> {
 
 /// Checks that a tag is short, and that a header can carry it unchanged.
 pub(super) fn check_tag(tag: &str) -> Result<(), Refusal> {
+    // Characters, not bytes: a tag may be Chinese (protocol.md 1.2).
     if tag.chars().count() > TAG_CHARACTERS_MAX {
         return Err(Refusal::InvalidArgument(format!(
             "A tag has at most {TAG_CHARACTERS_MAX} characters."
@@ -83,6 +85,7 @@ impl Page {
     /// Makes a page of `entries`, which must be in the order of their names.
     pub(super) fn of<T>(&self, entries: impl Iterator<Item = (String, T)>) -> Pages<T> {
         let mut wanted = entries.filter(|(name, _)| {
+            // Strictly after the marker, which is the last name of the page before.
             name.starts_with(&self.prefix) && name.as_str() > self.marker.as_str()
         });
         let mut pages = Pages {

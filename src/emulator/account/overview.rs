@@ -19,6 +19,7 @@ pub(in crate::emulator) const COUNTED_MAX: usize = 1000;
 /// The maximum number of subscriptions in an overview.
 const LISTED_MAX: usize = 200;
 /// The maximum number of messages that one request makes due.
+// Bounded, because all other requests wait for this transaction.
 const HASTENED_MAX: usize = 10_000;
 
 /// A topic and the undelivered messages of its subscriptions.
@@ -56,6 +57,7 @@ impl Account {
                 let name = row?.0.value().to_owned();
                 let mut found = Vec::new();
                 subscriptions_of(&subscriptions, &name, |_, text| {
+                    // The topic itself is listed all the same, so that one can publish to it.
                     if listed >= LISTED_MAX {
                         is_cut = true;
                         return Ok(());
@@ -80,6 +82,7 @@ impl Account {
     /// under the time at which it was due.
     pub(in crate::emulator) async fn hasten(&self, key: Key) -> Result<usize, AccountError> {
         let now = milliseconds(self.unix_time());
+        // Lazy: after a crash these messages wait for their retries again, and none is lost.
         self.write(Commit::Lazy, move |transaction| {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             if transaction
@@ -121,6 +124,7 @@ fn waiting(
         .take(COUNTED_MAX)
     {
         let (at, failures) = row?;
+        // Rows are in the order of their due times, so the first one is due next.
         first = first.or(Some((at.value().2, failures.value())));
         undelivered = undelivered.saturating_add(1);
     }

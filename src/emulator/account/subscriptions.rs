@@ -53,6 +53,7 @@ impl Account {
                     Err(Refusal::SubscriptionAlreadyExist.into())
                 };
             }
+            // After the look-up, so that a full topic still confirms a subscription that exists.
             if count >= SUBSCRIPTIONS_MAX {
                 let text = format!("A topic has at most {SUBSCRIPTIONS_MAX} subscriptions.");
                 return Err(Refusal::InvalidArgument(text).into());
@@ -60,6 +61,7 @@ impl Account {
             let made = Subscription {
                 name: key.name.clone(),
                 topic_name: key.topic.clone(),
+                // There is only one account, so the owner of the topic is the subscriber.
                 topic_owner: owner.clone(),
                 subscriber: owner,
                 attributes,
@@ -82,6 +84,8 @@ impl Account {
         self.write(Commit::Durable, move |transaction| {
             let mut subscriptions = transaction.open_table(SUBSCRIPTIONS)?;
             let row = (key.topic.as_str(), key.name.as_str());
+            // The topic is not looked up: without one this operation answers SubscriptionNotExist
+            // too (`docs/emulator.md`). The text is copied, because the table is written below.
             let found = subscriptions
                 .get(row)?
                 .ok_or(Refusal::SubscriptionNotExist)?
@@ -92,6 +96,7 @@ impl Account {
                 changed.attributes.notify_strategy = strategy;
             }
             if let Some(queue) = change.dead_letter_queue {
+                // An empty name disables the queue.
                 changed.attributes.dead_letter_queue = (!queue.is_empty()).then_some(queue);
             }
             changed.last_modify_time = now;
@@ -160,7 +165,9 @@ impl Account {
             let (topic, name) = (key.topic.as_str(), key.name.as_str());
             transaction
                 .open_table(SUBSCRIPTIONS)?
+                // Whether it existed does not matter: the answer is 204 in both cases.
                 .remove((topic, name))?;
+            // Collected, because the closure of `retain_in` cannot return an error of `drop_one`.
             let mut numbers = Vec::new();
             let all = (topic, name, 0, 0)..=(topic, name, u64::MAX, u64::MAX);
             transaction

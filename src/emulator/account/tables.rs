@@ -18,9 +18,11 @@ pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new(
 pub(super) const MESSAGES: TableDefinition<'_, (&str, u64), (&str, &str, &str, u64)> =
     TableDefinition::new("messages");
 /// Topic, message number → the subscriptions that do not have it yet.
+// A count, because the deliveries of one message are spread over the keys of all subscriptions.
 pub(super) const COPIES: TableDefinition<'_, (&str, u64), u32> = TableDefinition::new("copies");
 /// Topic, subscription, due time of the next push in milliseconds since 1970, message number →
 /// number of failed pushes.
+// The due time precedes the number, so that a range is in the order in which pushes are due.
 pub(super) const DELIVERIES: TableDefinition<'_, (&str, &str, u64, u64), u32> =
     TableDefinition::new("deliveries");
 
@@ -43,6 +45,7 @@ pub(super) fn subscriptions_of(
     topic: &str,
     mut each: impl FnMut(&str, &str) -> Result<(), AccountError>,
 ) -> Result<(), AccountError> {
+    // The empty name sorts before every other one.
     for row in subscriptions.range((topic, "")..)? {
         let (key, document) = row?;
         let (of, name) = key.value();
@@ -59,6 +62,7 @@ pub(super) fn document<T, E: std::fmt::Display>(
     text: &str,
     read: impl FnOnce(&Element) -> Result<T, E>,
 ) -> Result<T, AccountError> {
+    // Only this program writes these texts, so an unreadable one is damage and no client's mistake.
     let corrupted = |what: String| AccountError::Database(redb::Error::Corrupted(what));
     let element = Element::parse(text.as_bytes()).map_err(|error| corrupted(error.to_string()))?;
     read(&element).map_err(|error| corrupted(error.to_string()))

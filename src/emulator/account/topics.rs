@@ -19,6 +19,7 @@ const MESSAGE_SIZES: std::ops::RangeInclusive<u32> = 1024..=65_536;
 /// The largest message of a topic that was created without a size, in bytes.
 const MESSAGE_SIZE_DEFAULT: u32 = 65_536;
 /// How long the service stores a message, in seconds.
+// Only reported. The strategy of the subscription alone ends the retries of a message.
 const RETENTION_SECONDS: u64 = 86_400;
 
 impl Account {
@@ -46,6 +47,7 @@ impl Account {
             let mut topics = transaction.open_table(TOPICS)?;
             if let Some(found) = topics.get(topic.name.as_str())? {
                 let found = document(found.value(), Topic::of_element)?;
+                // Only what a client can set. The times and the count are the service's own.
                 let is_same = found.maximum_message_size == topic.maximum_message_size
                     && found.logging_enabled == topic.logging_enabled;
                 return if is_same {
@@ -54,6 +56,7 @@ impl Account {
                     Err(Refusal::TopicAlreadyExist.into())
                 };
             }
+            // After the look-up, so that a full account still confirms a topic that exists.
             if redb::ReadableTableMetadata::len(&topics)? >= TOPICS_MAX {
                 return Err(Refusal::InvalidArgument(format!(
                     "An account has at most {TOPICS_MAX} topics."
@@ -112,6 +115,7 @@ impl Account {
                 ));
             }
             let page = page.of(found.into_iter());
+            // Counted for this page only, because a count reads every message of the topic.
             let entries = page
                 .entries
                 .into_iter()

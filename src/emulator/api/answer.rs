@@ -96,6 +96,7 @@ impl Answer {
         );
         headers.extend(
             self.location
+                // Host and names are visible ASCII by now, so this never fails.
                 .and_then(|url| HeaderValue::try_from(url).ok())
                 .map(|url| (LOCATION, url)),
         );

@@ -30,6 +30,7 @@ pub(super) fn authenticate(
     {
         return Err(Refusal::InvalidDigest);
     }
+    // Not earlier: `--no-auth` still checks the version and Content-MD5 (`docs/emulator.md`).
     let Some(key) = key else { return Ok(()) };
     let authorization = text(header::AUTHORIZATION).ok_or(Refusal::MissingAuthorizationHeader)?;
     let authorization =
@@ -43,6 +44,7 @@ pub(super) fn authenticate(
     let date = date.ok_or(Refusal::InvalidDateHeader)?;
     let skew = now
         .duration_since(date)
+        // A clock that is ahead is refused like one that is behind.
         .unwrap_or_else(|ahead| ahead.duration());
     if skew > SKEW_MAX {
         return Err(Refusal::TimeExpired);
@@ -76,6 +78,7 @@ mod tests {
         }
     }
 
+    // 2026-11-24: a signature of version 4 names the day.
     const NOW: u64 = 1_795_517_139;
 
     fn at(seconds: u64) -> SystemTime {
@@ -100,6 +103,7 @@ mod tests {
         request
             .headers_mut()
             .entry("authorization")
+            // Some tests set a wrong value, which must stay.
             .or_insert(signed);
         authenticate(&request, Some(&key("emulator")), at(NOW))
     }
@@ -242,6 +246,7 @@ mod tests {
             move |request: &mut Request<Bytes>| *request.uri_mut() = path.parse().unwrap()
         };
         assert_eq!(checked_ours(sent_to("/topics/U")), WRONG);
+        // `%54` is `T`, and version 4 signs the decoded path.
         assert_eq!(checked_ours(sent_to("/topics/%54")), Ok(()));
     }
 

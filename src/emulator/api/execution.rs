@@ -14,6 +14,7 @@ use crate::mns::api::{
 use crate::mns::{ContentMd5, Element};
 
 /// The prefix of addresses in answers.
+// The emulator has no TLS.
 pub(super) const SCHEME: &str = "http://";
 
 /// Executes the operation of a request. `base` is the address that the client used.
@@ -43,7 +44,10 @@ pub(super) async fn carry_out(
             Ok(Answer::found(account.topic(topic).await?.to_element()))
         }
         Operation::DeleteTopic(topic) => {
+            // Whether it existed does not matter: the answer is 204 in both cases
+            // (`docs/emulator.md`).
             account.delete_topic(topic.clone()).await?;
+            // The tasks find that their subscriptions are gone, and end.
             emulator.pusher.wake_all_of(&topic);
             Ok(Answer::done())
         }
@@ -62,6 +66,7 @@ pub(super) async fn carry_out(
             let location = format!("{host}/topics/{}/subscriptions/{}", key.topic, key.name);
             let owner = emulator.account_of(base).to_owned();
             let made = account.subscribe(key.clone(), owner, attributes).await?;
+            // After the account has stored it: a task that finds no subscription ends.
             emulator.pusher.wake(key);
             Ok(Answer::created(made, location))
         }
@@ -98,6 +103,7 @@ async fn publish(
     request: &Request<Bytes>,
 ) -> Result<Answer, AccountError> {
     let new = read(request, |message| {
+        // Without this check any document with a MessageBody would be published.
         if message.name != "Message" {
             return Err(UnexpectedDocument::Root {
                 found: message.name.clone(),
@@ -114,6 +120,7 @@ async fn publish(
                 .to_owned(),
         })
     })?;
+    // Before `publish`, which consumes the message.
     let md5 = ContentMd5::of(new.body.as_bytes()).upper_hex();
     let queued = emulator.publish(topic, new).await?;
     let texts = [("MessageId", queued.message_id), ("MessageBodyMD5", md5)];

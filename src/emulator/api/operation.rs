@@ -24,6 +24,7 @@ pub(super) enum Operation {
 impl Operation {
     /// The operation of a request.
     pub(super) fn of(method: &Method, path: &str, query: Option<&str>) -> Result<Self, Refusal> {
+        // A path begins with a slash, so the first part is always empty.
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match parts.as_slice() {
             ["topics", topic, ..] if !is_sent_as_signed(topic) => {
@@ -39,6 +40,7 @@ impl Operation {
             topic: (*topic).to_owned(),
             name: (*name).to_owned(),
         };
+        // Any other query is ignored (`docs/emulator.md`).
         let changes = query == Some("metaoverride=true");
         match (method.as_str(), parts.as_slice(), changes) {
             ("GET", ["topics"], _) => Ok(Self::ListTopic),
@@ -62,6 +64,7 @@ impl Operation {
             ("DELETE", ["topics", of, "subscriptions", name], _) => {
                 Ok(Self::Unsubscribe(key(of, name)))
             }
+            // Named one by one, so that a user of an SDK learns what the emulator lacks.
             ("GET" | "PUT", [""], _) if query == Some("accountmeta=true") => {
                 Err(Refusal::NotSupported(
                     "no attributes of the account: it delivers no logs to a bucket",

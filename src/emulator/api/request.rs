@@ -31,6 +31,7 @@ pub(super) enum Attributes {
 /// Reads the whole body of a request.
 pub(in crate::emulator) async fn whole(request: Request<Body>) -> Result<Request<Bytes>, Refusal> {
     let (head, body) = request.into_parts();
+    // A client that stops sending must not keep the request open for ever.
     let body = timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await;
     let too_large = |_| {
         Refusal::InvalidArgument(format!(
@@ -59,6 +60,7 @@ pub(super) fn read<T>(
         UnexpectedDocument::Value {
             name: "NotifyContentFormat",
             value,
+            // A format of the service: the request is valid, but the emulator lacks it.
         } if value.trim() == "STREAM" => {
             Refusal::NotSupported("no format STREAM: give XML, JSON or SIMPLIFIED")
         }

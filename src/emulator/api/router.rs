@@ -43,6 +43,8 @@ fn router(emulator: Arc<Emulator>) -> Router {
     });
     let router = Router::new().route("/status", get(status)).fallback(answer);
     router
+        // The layer added last is the outermost, so refusals of the first one get the service's
+        // header names too.
         .layer(known_hosts_only)
         .layer(in_case)
         .with_state(emulator)
@@ -97,6 +99,7 @@ async fn answer(State(emulator): State<Arc<Emulator>>, request: Request<Body>) -
     if page::is_asked(&request) {
         return page::answer(&emulator, request).await;
     }
+    // Without a signature, because an endpoint that fetches a certificate has no access key.
     if let Some(pem) = emulator.sender.keyring.certificate(request.uri().path()) {
         return plain(StatusCode::OK, "application/x-pem-file", pem);
     }

@@ -22,6 +22,7 @@ const TRUST_IT: &str = "name the file of its CA with --ca, or skip verification 
 pub struct Connection {
     target: Target,
     tls: Arc<rustls::ClientConfig>,
+    // Boxed, because a TCP stream and a TLS stream have different types.
     stream: Option<BufReader<Box<dyn Duplex>>>,
 }
 
@@ -69,6 +70,8 @@ impl Connection {
         let answer = timeout(ANSWER_TIMEOUT, exchange)
             .await
             .unwrap_or(Err(DeliveryError::TimedOut));
+        // After a timeout the answer may still arrive, and would be taken for that of the next
+        // push.
         if !answer.as_ref().is_ok_and(|answer| answer.reusable) {
             self.stream = None;
         }
@@ -83,6 +86,8 @@ impl Connection {
         let sent = timeout(ANSWER_TIMEOUT, async {
             let stream = self.connected().await?;
             send(stream, &[part], Duration::ZERO).await?;
+            // Ends the stream cleanly, with TLS by close_notify, so that the endpoint receives the
+            // part and then the end instead of a reset.
             stream.shutdown().await.map_err(DeliveryError::Broken)
         });
         let sent = sent.await.unwrap_or(Err(DeliveryError::TimedOut));
@@ -95,6 +100,7 @@ impl Connection {
         pieces: &[&[u8]],
         pause: Duration,
     ) -> Result<Answer, DeliveryError> {
+        // Read before `connected`, which opens a missing connection.
         let is_kept = self.stream.is_some();
         let stream = self.connected().await?;
         let answer = match send(stream, pieces, pause).await {
@@ -115,6 +121,8 @@ impl Connection {
     }
 
     async fn connected(&mut self) -> Result<&mut BufReader<Box<dyn Duplex>>, DeliveryError> {
+        // Taken and put back: the borrow checker does not accept an early return of a borrow of the
+        // field.
         let stream = match self.stream.take() {
             Some(stream) => stream,
             None => BufReader::new(connect(&self.target, &self.tls).await?),
@@ -136,6 +144,8 @@ async fn send(
             .write_all(piece)
             .await
             .map_err(DeliveryError::Broken)?;
+        // The TLS stream buffers records, so a piece could otherwise remain unsent during the
+        // pause.
         stream.flush().await.map_err(DeliveryError::Broken)?;
     }
     Ok(())
@@ -159,11 +169,13 @@ async fn connect(
     let stream = TcpStream::connect((host.as_str(), *port))
         .await
         .map_err(failed)?;
+    // Nagle's algorithm would delay a piece until the one before it is acknowledged.
     stream.set_nodelay(true).map_err(failed)?;
     if !secure {
         return Ok(Box::new(stream));
     }
     let name =
+        // Accepts an IP address too, but without brackets. `Target` has removed them.
         ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
     let stream = TlsConnector::from(tls.clone())
         .connect(name, stream)

@@ -35,6 +35,7 @@ impl Target {
             Some("https") => true,
             Some(_) | None => return Err(wrong()),
         };
+        // An address of page 27480 has no user name, and Authorization already has the signature.
         let authority = uri
             .authority()
             .filter(|authority| !authority.as_str().contains('@'))
@@ -44,12 +45,15 @@ impl Target {
         if authority.port_u16().is_none() && !authority.as_str().ends_with(authority.host()) {
             return Err(wrong());
         }
+        // `Uri` reports a missing path as `/`, so the slashes are counted. Two belong to the
+        // scheme.
         let has_path = text.matches('/').count() > 2;
         let path = uri
             .path_and_query()
             .filter(|_| has_path)
             .map_or(DEFAULT_PATH, |path| path.as_str());
         Ok(Self {
+            // Brackets are notation of URLs: neither the resolver nor the TLS library accepts them.
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority
                 .port_u16()
@@ -94,6 +98,7 @@ mod tests {
     fn an_address_without_a_path_is_that_of_notifications() {
         for (text, path) in [
             ("http://127.0.0.1:8080", "/notifications"),
+            // A final slash is a path, although `Uri` cannot distinguish it from a missing one.
             ("http://a.example/", "/"),
             ("http://a.example/api/test?x=1", "/api/test?x=1"),
             ("https://[::1]:8443/x", "/x"),

@@ -59,6 +59,7 @@ impl Route {
 pub(in crate::emulator) fn is_asked<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     let is_index = path == "/"
+        // With any other method `/` belongs to the API.
         && matches!(*request.method(), Method::GET | Method::HEAD)
         && !request.headers().contains_key(header::VERSION)
         && !request
@@ -109,7 +110,10 @@ async fn api_answer(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let peer = request.extensions().get::<Arrival>().map(|from| from.peer);
+    // A listener on `[::]` reports an IPv4 peer as `::ffff:127.0.0.1`, which is no loopback address
+    // until it is converted.
     let is_local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    // The page needs no access key, so it must not be a way around a secret one.
     if !is_local && !emulator.is_open() {
         return Err(ApiError::new(
             StatusCode::FORBIDDEN,
@@ -124,6 +128,7 @@ async fn api_answer(
             "Content-Type has to be application/json",
         ));
     }
+    // After the checks above, so that a rejected request costs no body.
     let request = whole(request).await.map_err(|refusal| refused(&refusal))?;
     let body = request.body();
     let done = match route {
@@ -136,6 +141,8 @@ async fn api_answer(
         .map_err(|failure| match failure {
             AccountError::Refused(refusal) => refused(&refusal),
             AccountError::Database(_) | AccountError::Closed => {
+                // Only the log has the cause. The page says that the emulator failed, as the API
+                // does.
                 error!(error = %Report(&failure), "A request failed");
                 refused(&Refusal::InternalError)
             }
@@ -146,6 +153,7 @@ async fn api_answer(
 fn is_json(request: &Request<Body>) -> bool {
     let value = request.headers().get(CONTENT_TYPE);
     value.is_some_and(|value| {
+        // Parameters such as a charset do not matter.
         let kind = value.as_bytes().split(|byte| *byte == b';').next();
         kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(JSON))
     })

@@ -12,6 +12,7 @@ use crate::emulator::emulator::Emulator;
 use crate::emulator::refusal::Refusal;
 
 #[derive(Deserialize)]
+// A misspelt `tag` is an error. Otherwise the message would be published without a tag.
 #[serde(deny_unknown_fields)]
 struct Publish {
     topic: String,

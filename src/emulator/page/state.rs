@@ -49,14 +49,18 @@ fn subscription(emulator: &Emulator, waiting: Waiting, now: u64) -> Value {
         topic: subscription.topic_name,
         name: subscription.name,
     };
+    // The task of a new subscription starts after the subscription is stored. Until then all counts
+    // are 0.
     let progress = emulator.pusher.progress(&key).unwrap_or_default();
     let attributes = subscription.attributes;
     let (in_flight, gap_ms) = (number(&progress.in_flight), number(&progress.gap_ms));
+    // Subscriptions to queues, mail and short messages are stored, but nothing is pushed to them.
     let is_pushed = Target::parse(&attributes.endpoint).is_ok();
     // A message that is due still waits for the pace.
     let next_ms = waiting
         .due_ms
         .map(|due| due.max(number(&progress.next_push_ms)).saturating_sub(now));
+    // The order matters: a slowed subscription whose push is in flight is shown as pushing.
     let state = if !is_pushed {
         "kept"
     } else if in_flight > 0 {
@@ -93,6 +97,7 @@ fn last_failure(progress: &Progress) -> Option<String> {
 
 /// Each fault with its rate, its default rate, and how often it occurred.
 fn chaos(emulator: &Emulator) -> Vec<Value> {
+    // The constant is a valid list: `--chaos` without a value parses the same text.
     let usual: Chaos = CHAOS_DEFAULT.parse().unwrap_or_else(|_| Chaos::none());
     let chaos = emulator.sender.chaos();
     let struck = emulator.sender.chaos_counts.counts();
@@ -123,6 +128,7 @@ fn attempt((number, made): &(u64, PastAttempt)) -> Value {
 }
 
 fn number(count: &AtomicU64) -> u64 {
+    // The counts are shown independently of each other, so they need no order.
     count.load(Ordering::Relaxed)
 }
 
