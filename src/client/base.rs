@@ -31,10 +31,12 @@ impl Base {
             .trim_end_matches('/')
             .parse()
             .map_err(|_not_a_uri| wrong())?;
+        // Credentials in the address would be ignored: the access key signs the requests.
         let authority = uri
             .authority()
             .filter(|authority| !authority.as_str().contains('@'))
             .ok_or_else(wrong)?;
+        // The signature covers the path, and the targets of the operations begin at the root.
         let is_bare = uri.path() == "/" && uri.query().is_none();
         match uri.scheme_str() {
             Some(scheme @ ("http" | "https")) if is_bare => Ok(Self {

@@ -82,6 +82,8 @@ impl Client {
                     &format!("/topics/{topic}"),
                     &[],
                     body,
+                    // Safe to repeat: the service answers 204 if the topic has these attributes
+                    // already.
                     Retries::Some,
                 )
                 .await?,
@@ -124,6 +126,7 @@ impl Client {
     pub async fn delete_topic(&self, topic: &str) -> Result<(), ClientError> {
         let target = format!("/topics/{topic}");
         self.connection
+            // Safe to repeat: deleting something that is gone succeeds too.
             .call(Method::DELETE, &target, &[], String::new(), Retries::Some)
             .await
             .map(drop)
@@ -250,6 +253,7 @@ impl Client {
             .call(
                 Method::POST,
                 &target,
+                // Not signed: a signature covers only Content-MD5, Content-Type, Date and x-mns-*.
                 &[("traceparent", &TraceContext::outgoing().to_string())],
                 body,
                 Retries::None,

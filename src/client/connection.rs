@@ -75,6 +75,7 @@ impl Connection {
         headers: &[(&str, &str)],
     ) -> Result<Element, ClientError> {
         let answer = self
+            // Reading changes nothing, so it may be repeated.
             .call(Method::GET, target, headers, String::new(), Retries::Some)
             .await?;
         Ok(Element::parse(&answer.body)?)
@@ -151,6 +152,7 @@ impl Connection {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            // Counted while it arrives, because Content-Length may be absent.
             body.extend_from_slice(&chunk);
             if body.len() > ANSWER_BYTES_MAX {
                 return Err(ClientError::TooLarge);
@@ -161,6 +163,7 @@ impl Connection {
         }
         match Element::parse(&body).map(|document| ApiError::of_element(&document)) {
             Ok(Ok(error)) => Err(ClientError::Refused { status, error }),
+            // A proxy answers with HTML, or with XML of its own.
             Ok(Err(_)) | Err(_) => Err(ClientError::Foreign(status)),
         }
     }

@@ -46,6 +46,7 @@ async fn pages(
             let url = child
                 .text_of(address)
                 .ok_or(UnexpectedDocument::Missing(address))?;
+            // Without `x-mns-with-meta` an entry has only its address, which ends in the name.
             let name = url.rsplit('/').next().unwrap_or(url).to_owned();
             names_bytes = names_bytes.saturating_add(name.len());
             names.push(name);
@@ -54,6 +55,7 @@ async fn pages(
             return Err(ClientError::Endless(EndlessList::TooManyNames));
         }
         match page.text_of("NextMarker").map(str::trim) {
+            // An empty marker would begin the list again, so it ends the list too.
             None | Some("") => return Ok(names),
             // A repeated marker would return the same pages again, without an end.
             Some(next) if !markers.insert(next.to_owned()) => {

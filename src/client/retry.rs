@@ -11,6 +11,7 @@ use crate::client::error::ClientError;
 /// Attempts after the first one.
 const RETRIES_MAX: u32 = 3;
 /// The first wait. Each further one is twice as long.
+// 200, 400 and 800 ms: a command whose service is down waits at most 1.4 s longer.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// Whether a call may be repeated.
@@ -60,6 +61,7 @@ pub(super) fn is_worth_another_try(error: &ClientError) -> bool {
         ClientError::Refused { status, .. } | ClientError::Foreign(status) => {
             (500..600).contains(status)
         }
+        // The request may have been processed. Calls for which that matters have no retries.
         ClientError::Unreachable { .. } => true,
         ClientError::TooLarge
         | ClientError::Endless(_)
