@@ -107,6 +107,7 @@ impl Finding {
     /// The values in its sentence, by name.
     pub(crate) fn values(&self) -> Vec<(&'static str, String)> {
         match self {
+            // Without a wildcard, so that a new finding has to list its values.
             Self::BodyMissing | Self::ContentTypeAdded | Self::ContentMd5Added => Vec::new(),
             Self::ClockOff { date, now, apart } => vec![
                 ("date", date.clone()),

@@ -91,11 +91,13 @@ impl Judgement {
         let signed = match SignedRequest::of(request) {
             Ok(signed) => signed,
             Err(defect) => {
+                // The other checks need these headers, so none of them can be made.
                 self.add("headers", Err(Rejection::Untrusted(defect.into())));
                 return Ok(());
             }
         };
         self.add("headers", Ok(String::new()));
+        // Taken by the signature check. The compiler cannot see that there is only one.
         let mut certificate = Some(certificate);
         for (name, check) in Checks::new(judge.policy, judge.prefixes, &signed, judge.now) {
             let name = name.into();
@@ -143,6 +145,7 @@ impl Judgement {
 
     fn add_unknown(&mut self, name: &'static str, why: String) {
         self.decisive
+            // In this case serve answers 503, so that MNS pushes again.
             .get_or_insert(("certificate_unavailable", 503));
         let outcome = Outcome::Unknown(why);
         self.checks.push(Checked { name, outcome });
@@ -150,6 +153,7 @@ impl Judgement {
 
     fn check_head(&mut self, settings: &Settings, request: &Request<Bytes>) {
         let checked = settings.check_head(request);
+        // One name for all checks of the head, because `check_head` reports only the first failure.
         let name = match &checked {
             Err(Rejection::MethodNotAllowed) => "method",
             Err(Rejection::ContentEncoding) => "encoding",
@@ -208,6 +212,7 @@ impl Judgement {
         }
         let served = match &judge.settings.paths {
             Paths::These(paths) => paths.as_slice(),
+            // A secret path must not appear in a cause, which the page shows.
             Paths::Any | Paths::Secret(_) => &[],
         };
         let cause = match search::find(signed, certificate, judge.cut_off, served) {
@@ -220,6 +225,7 @@ impl Judgement {
     }
 
     fn check_notification(&mut self, judge: Judge<'_>, request: &Request<Bytes>) {
+        // Decoded without a proof of the signature: the result is shown and acknowledged to nobody.
         let notification = match Notification::decode(request) {
             Ok(notification) => notification,
             Err(error) => return self.add("notification", Err(error.into())),
@@ -241,6 +247,7 @@ impl Judgement {
         );
         let admitted = match judge.client {
             Some(client) => judge.admission.admit(notification, client),
+            // A capture need not name the sender, and its absence is no reason to refuse.
             None => judge.admission.admit_from_anywhere(notification),
         };
         self.add(

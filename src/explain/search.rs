@@ -41,10 +41,12 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn holds(&mut self, request: &Request<Bytes>) -> bool {
+        // Both forms, because a genuine push may have either (protocol.md 2.1).
         [Form::Documented, Form::Samples].into_iter().any(|form| {
             let text = string_to_sign(request, form);
             let left = self.bytes_left.checked_sub(text.len());
             self.is_over |= left.is_none();
+            // Zero from the first text that does not fit, so that nothing more is hashed.
             self.bytes_left = left.unwrap_or_default();
             left.is_some() && self.certificate.verifies(&text, self.signature)
         })
@@ -67,6 +69,8 @@ pub(super) fn find(
     served: &[String],
 ) -> Search {
     let received = signed.request();
+    // A signature of RSASSA-PKCS1-v1_5 is as long as the modulus (RFC 8017, 8.2.1). No change of
+    // the text explains another length.
     let needed = certificate.key_bits().div_ceil(8);
     if signed.signature().len() != needed {
         let came = signed.signature().len();
@@ -79,6 +83,7 @@ pub(super) fn find(
         is_over: false,
     };
     let paths = || other_paths(received, prefixes);
+    // One lazy chain: the kinds share one bound, and what follows the explanation is never made.
     let one = paths()
         .chain(other_digests(received))
         .chain(other_content_types(received))
@@ -192,6 +197,7 @@ mod tests {
             Some("the header x-mns-via was added on the way")
         );
         let forged = |request: &mut Request<Bytes>| {
+            // 64 bytes, as under the real key of 512 bits, so that the length does not explain it.
             let signature = HeaderValue::from_str(&STANDARD.encode([7; 64])).unwrap();
             request
                 .headers_mut()
@@ -229,6 +235,7 @@ mod tests {
                     .insert(header::AUTHORIZATION, signature);
             })
         };
+        // 64 segments can be removed from the front, and `/notifications` remains.
         assert_eq!(forged(&below(64)), Search::Nothing);
         assert_eq!(forged(&below(65)), Search::LeftOut);
         assert_eq!(forged(&"/".repeat(30_000)), Search::LeftOut);
@@ -239,6 +246,7 @@ mod tests {
         let request = Request::post("/".repeat(30_000))
             .body(Bytes::new())
             .unwrap();
+        // 64 shorter paths, and the five candidates that do not depend on the length.
         assert!(other_paths(&request, &[]).count() <= 64 + 5);
     }
 

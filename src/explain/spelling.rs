@@ -14,6 +14,7 @@ const PLACES_MAX: usize = 65;
 const SEGMENTS_MAX: u32 = 4;
 
 /// The unreserved characters of RFC 3986, and those that separate the parts of a target.
+// With `%`: it begins an escape that must not be encoded twice.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -77,6 +78,7 @@ pub(super) fn spellings<'a>(
         .chain(decoded_escapes(target))
         .chain(encoded(target))
         .chain(recased(target, served))
+        // The received target has been checked before the search.
         .filter(move |spelling| spelling.target != target)
 }
 
@@ -111,6 +113,7 @@ fn replaced(target: &str, place: usize, length: usize, new: &str) -> Option<Stri
 }
 
 fn merged_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
+    // Only in the path: proxies do not merge the slashes of a query.
     let (path, query) = split(target);
     let one = slashes(path).filter_map(move |place| replaced(target, place, 1, "//"));
     let all = std::iter::once_with(move || format!("{}{query}", path.replace('/', "//")));
@@ -141,6 +144,7 @@ fn decoded_slashes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
 }
 
 fn decoded_escapes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
+    // A slash has candidates of its own, `?` ends the path, and `%` begins an escape.
     let places = target
         .char_indices()
         .filter(|(_, letter)| !letter.is_ascii_alphanumeric() && !"/?%".contains(*letter));
@@ -150,12 +154,14 @@ fn decoded_escapes(target: &str) -> impl Iterator<Item = Spelling> + '_ {
             .bytes()
             .map(|byte| format!("%{byte:02X}"))
             .collect();
+        // Both cases are valid (RFC 3986, 2.1), but the signed bytes have only one of them.
         let lower = escape.to_ascii_lowercase();
         [escape, lower].map(|escape| replaced(target, place, letter.len_utf8(), &escape))
     });
     let all = [RESERVED, UNUSUAL]
         .into_iter()
         .map(move |set| Some(utf8_percent_encode(target, set).to_string()));
+    // In the query of a form a blank is `+`, elsewhere `%20`.
     let blanks = std::iter::once_with(move || Some(target.replace('+', "%20")));
     one.chain(all)
         .chain(blanks)
@@ -171,6 +177,7 @@ fn encoded(target: &str) -> impl Iterator<Item = Spelling> + '_ {
         .match_indices('%')
         .take(PLACES_MAX)
         .filter_map(move |(place, _)| {
+            // One escape of a longer character is not UTF-8 by itself. `all` decodes those.
             let character = percent_decode_str(target.get(place..place.checked_add(3)?)?)
                 .decode_utf8()
                 .ok()?;
@@ -194,6 +201,7 @@ fn recased<'a>(target: &'a str, served: &'a [String]) -> impl Iterator<Item = Sp
         target,
         change: Respelling::EscapeCase,
     });
+    // A configured path may mix cases within a segment, which no combination below does.
     let known = served
         .iter()
         .filter(move |known| known.eq_ignore_ascii_case(path))

@@ -20,6 +20,7 @@ pub(super) fn hint(reason: Reason, is_proved: bool) -> &'static str {
         | Reason::DocumentType
         | Reason::ElementMissing
         | Reason::ElementDoubled
+            // The usual hints for a body assume that MNS sent it, which a forger can claim.
             if !is_proved =>
         {
             "nothing proves that MNS sent this body: signature and content-md5 must match first"

@@ -15,6 +15,7 @@ const CONTENT_TYPES: [&str; 5] = [
     "text/xml;charset=utf-8",
     "text/plain;charset=utf-8",
     "application/json;charset=utf-8",
+    // These two in case a proxy added the charset.
     "text/xml",
     "text/plain",
 ];
@@ -89,6 +90,8 @@ pub(super) fn other_paths<'a>(
     } else {
         format!("{path}/")
     };
+    // A lost default path, a removed `/notifications`, an added query, an added or lost final
+    // slash.
     let usual = [
         "/notifications".to_owned(),
         format!("/notifications{target}"),
@@ -101,6 +104,7 @@ pub(super) fn other_paths<'a>(
         .skip(1)
         .take(CUTS_MAX)
         .filter_map(move |(place, _)| target.get(place..));
+    // A final slash that was lost in front of the query.
     let query = (!query.is_empty()).then(|| format!("{path}/?{query}"));
     let candidates = put_back
         .chain(usual)
@@ -140,6 +144,7 @@ pub(super) fn other_content_types(received: &Request<Bytes>) -> impl Iterator<It
                 request,
             }
         });
+    // A proxy may add a type, and an absent one is signed as an empty line.
     let added = now.map(|_present| {
         let mut request = received.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
@@ -158,6 +163,7 @@ pub(super) fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = U
     let hex = digest.written(Notation::Hex);
     let notations = [
         digest.written(Notation::Base64Hex),
+        // Not seen in a push, but serve accepts it.
         hex.to_ascii_lowercase(),
         hex,
         digest.written(Notation::Base64),
@@ -190,6 +196,7 @@ pub(super) fn other_digests(received: &Request<Bytes>) -> impl Iterator<Item = U
 /// The request without one of the headers that MNS would have signed, or with a missing one whose
 /// value is constant.
 pub(super) fn other_headers(received: &Request<Bytes>) -> impl Iterator<Item = Undone> + '_ {
+    // The only header of MNS whose value is the same in every push.
     let version = (!received.headers().contains_key(VERSION)).then(|| {
         let mut request = received.clone();
         request
