@@ -95,6 +95,8 @@ impl AccessKey {
         };
         signature_v4::signed_at(request).is_some_and(|time| {
             let text = signature_v4::text(request, time, scope);
+            // The client chooses the scope and derives the key from it, so its day has to be
+            // compared with Date.
             *scope == Scope::of(time, &scope.region)
                 && signature_v4::mac(&scope.key(&self.secret), &text)
                     .verify_slice(&authorization.signature)
@@ -115,6 +117,7 @@ impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessKey")
             .field("id", &self.id)
+            // A derived implementation would write the secret to logs.
             .field("secret", &"***")
             .finish()
     }
@@ -146,6 +149,7 @@ impl Authorization {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
+    // `u8::from_str_radix` would accept a sign.
     let nibble = |digit: u8| {
         char::from(digit)
             .to_digit(16)

@@ -42,6 +42,7 @@ impl<'a> Notification<'a> {
             None => Self::decode_envelope(body),
             Some(_) => match Self::decode_envelope(body) {
                 Ok(envelope) if envelope.is_confirmed_by(request.headers()) => Ok(envelope),
+                // An error refuses nothing: a SIMPLIFIED message may look like broken XML or JSON.
                 Ok(_) | Err(_) => Ok(Self::simplified(request.headers(), body)),
             },
         }
@@ -122,6 +123,7 @@ impl<'a> Notification<'a> {
         };
         Self {
             format: ContentFormat::Simplified,
+            // Computed, because no header states it (protocol.md 1.2).
             message_md5: Cow::Owned(ContentMd5::of(body).upper_hex().into_bytes()),
             topic_owner: value(header::TOPIC_OWNER),
             publish_time: value(header::PUBLISH_TIME),
@@ -170,6 +172,7 @@ enum EnvelopeKind {
 
 impl EnvelopeKind {
     fn of(body: &[u8]) -> Option<Self> {
+        // JSON allows blanks in front (RFC 8259, 2), and so does XML without a declaration.
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'<') => Some(Self::Xml),
             Some(b'{') => Some(Self::Json),

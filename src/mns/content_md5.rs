@@ -58,6 +58,7 @@ impl ContentMd5 {
     pub fn upper_hex(self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let digit =
+            // A nibble is below 16, so the question mark is never written.
             |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
         self.digest
             .iter()
@@ -78,11 +79,13 @@ impl ContentMd5 {
 
 fn from_hex(text: &[u8]) -> Option<[u8; 16]> {
     let mut digest = [0; 16];
+    // 44 characters of base64 may also decode to 31 or 33 bytes.
     if text.len() != 32 {
         return None;
     }
     for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
         let &[high, low] = pair else { return None };
+        // `u8::from_str_radix` would accept a sign.
         let nibble = |digit: u8| {
             char::from(digit)
                 .to_digit(16)

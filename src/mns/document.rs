@@ -67,6 +67,7 @@ impl Element {
     /// [`MalformedDocument`]: not well-formed XML, with a document type, or too deeply nested.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedDocument> {
         let text = std::str::from_utf8(bytes).map_err(malformed)?;
+        // A byte order mark is not part of the document (XML 1.0, 4.3.3).
         let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
         // The open elements, the root first. The end of the root completes the document.
         let mut open: Vec<Self> = Vec::new();
@@ -100,7 +101,9 @@ impl Element {
                         },
                     }
                 }
+                // A declared encoding is ignored: the bytes are UTF-8, or there would be no text.
                 Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
+                // Entity bombs need one (protocol.md 1.4).
                 Event::DocType(_) => return Err(malformed("it has a document type")),
                 Event::Eof if !open.is_empty() => {
                     return Err(malformed("it ends inside an element"));
@@ -146,6 +149,7 @@ impl Element {
 /// A text as written in an element. Carriage returns become references, because a reader takes a
 /// literal one for a line feed (XML 1.0, 2.11).
 pub(super) fn escaped(text: &str) -> String {
+    // The ampersand first, because the other replacements contain one.
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

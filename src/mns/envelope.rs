@@ -20,6 +20,8 @@ impl<'a> Envelope<'a> {
     ) -> Result<(), InvalidNotification> {
         for (known, slot) in ATTRIBUTES.iter().zip(&mut self.values) {
             if *known == name {
+                // Of two values some readers take the first and some the last, so there is no right
+                // one.
                 return match slot.replace(value) {
                     None => Ok(()),
                     Some(_) => Err(InvalidNotification::ElementDoubled(known)),

@@ -23,9 +23,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-mns-request-id");
 pub const VERSION: HeaderName = HeaderName::from_static("x-mns-version");
 /// The message id of a SIMPLIFIED push.
 pub const MESSAGE_ID: HeaderName = HeaderName::from_static("x-mns-message-id");
-/// The tag of a SIMPLIFIED push, where the message has one.
-pub const MESSAGE_TAG: HeaderName = HeaderName::from_static("x-mns-message-tag");
 /// The tag of a SIMPLIFIED push, if the message has one.
+pub const MESSAGE_TAG: HeaderName = HeaderName::from_static("x-mns-message-tag");
+/// When the message of a SIMPLIFIED push was published, in milliseconds since 1970.
 pub const PUBLISH_TIME: HeaderName = HeaderName::from_static("x-mns-publish-time");
 /// The account id of the topic's owner.
 pub const TOPIC_OWNER: HeaderName = HeaderName::from_static("x-mns-topic-owner");

@@ -72,6 +72,8 @@ fn with_controls_escaped(text: &str) -> Option<String> {
     let mut escaped = String::with_capacity(text.len());
     let (mut is_in_string, mut is_after_backslash) = (false, false);
     for character in text.chars() {
+        // After a backslash some readers drop the character, so it stays and is refused
+        // (protocol.md 1.6).
         if is_in_string && !is_after_backslash && character < ' ' {
             #[expect(
                 clippy::let_underscore_must_use,
@@ -121,6 +123,7 @@ impl<'de, const WITH_MESSAGE: bool> Visitor<'de> for MembersVisitor<WITH_MESSAGE
                     let value = if WITH_MESSAGE || *name != "Message" {
                         map.next_value::<Value<'_>>()?
                     } else {
+                        // Skipped, but listed as present, so that a second one is still an error.
                         let IgnoredAny = map.next_value()?;
                         Value(Some(Cow::Borrowed("")))
                     };
@@ -246,6 +249,8 @@ mod tests {
             format!(r#"{{{REST},"Message":{{}},"PublishTime":1}}"#),
             format!(r#"{{{REST},"Message":"","PublishTime":1}} x"#),
             format!(r#"{{{REST},"Message":"\ud800","PublishTime":1}}"#),
+            // Depth must not overflow the stack, neither at the root nor in a member that is
+            // skipped.
             "[".repeat(100_000),
             format!(r#"{{"x":{}"#, "[".repeat(100_000)),
         ] {

@@ -96,6 +96,8 @@ impl<'a> Notification<'a> {
         [
             &self.topic_owner,
             &self.topic_name,
+            // Two subscriptions may push the same message to one endpoint, and neither is a
+            // duplicate.
             &self.subscription_name,
             &self.message_id,
         ]
@@ -117,6 +119,7 @@ impl<'a> Notification<'a> {
         ];
         std::array::from_fn(|place| match (ATTRIBUTES.get(place), values.get(place)) {
             (Some(name), Some(value)) => (*name, *value),
+            // Both arrays have nine places, so this never happens.
             (None, _) | (_, None) => ("", &[][..]),
         })
     }
@@ -124,6 +127,7 @@ impl<'a> Notification<'a> {
     /// Whether `MessageMD5` is the digest of the message, in upper or lower case.
     #[must_use]
     pub fn message_md5_holds(&self) -> bool {
+        // In this format MNS states no digest of the message: ours is computed from the body.
         self.format == ContentFormat::Simplified
             || ContentMd5::of(&self.message)
                 .upper_hex()
@@ -151,6 +155,7 @@ pub(super) mod samples {
             subscriber: owned("1269128356620446"),
             message_tag: owned(tag),
             subscription_name: owned("MyTopic1-Sub1"),
+            // The form used before 2019, with a time and a counter.
             message_id: owned("F6EA56633844DBFC-1-154BDFB8059-200000004"),
             message: owned(message),
             topic_name: owned("MyTopic1"),

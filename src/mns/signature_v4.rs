@@ -96,6 +96,7 @@ pub fn region_of(host: &str) -> Option<&str> {
     let name = host.split_once(':').map_or(host, |(name, _port)| name);
     let region = name.split_once(".mns.")?.1.strip_suffix(".aliyuncs.com")?;
     // The endpoints inside the region's network accept the same signatures.
+    // `-internal-vpc` has both endings, so this one is removed first.
     let region = region.strip_suffix("-vpc").unwrap_or(region);
     Some(region.strip_suffix("-internal").unwrap_or(region))
 }
@@ -110,6 +111,7 @@ pub(super) fn mac(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
 
 /// The time that a request states: `Date`, or else `x-mns-date`.
 pub(super) fn signed_at(request: &Request<Bytes>) -> Option<SystemTime> {
+    // The same order as in the check of the date, so that both use the same header.
     let value = request
         .headers()
         .get(header::DATE)
@@ -121,6 +123,7 @@ pub(super) fn signed_at(request: &Request<Bytes>) -> Option<SystemTime> {
 pub(super) fn text(request: &Request<Bytes>, time: SystemTime, scope: &Scope) -> Vec<u8> {
     let uri = request.uri();
     let path = utf8_percent_encode(&decoded(uri.path()), PATH).to_string();
+    // A client sends `/` for an empty path (RFC 9112, 3.2.1).
     let path = if path.is_empty() { "/" } else { &path };
     let (time, method, query) = (
         timestamp(time),
@@ -139,11 +142,13 @@ pub(super) fn text(request: &Request<Bytes>, time: SystemTime, scope: &Scope) ->
         .iter()
         .filter(|(name, _)| is_signed(name))
         .collect();
+    // A stable sort, so that a header that appears twice keeps its order.
     headers.sort_by_key(|(name, _)| name.as_str());
     for (name, value) in headers {
         for part in [
             name.as_str().as_bytes(),
             b":",
+            // Blanks at the ends are not part of a value (RFC 9110, 5.5).
             value.as_bytes().trim_ascii(),
             b"\n",
         ] {

@@ -43,6 +43,7 @@ impl<'r> SignedRequest<'r> {
     /// # Errors
     /// The first [`Defect`]: duplicated headers, then missing ones, then undecodable ones.
     pub fn of(request: &'r Request<Bytes>) -> Result<Self, Defect> {
+        // First, because `get` returns only one of two values.
         refuse_doubled(request)?;
         let headers = request.headers();
         let needed = |name: HeaderName| match headers.get(&name) {
@@ -155,11 +156,13 @@ fn refuse_doubled(request: &Request<Bytes>) -> Result<(), Defect> {
 fn decode(value: &[u8], name: HeaderName) -> Result<Vec<u8>, Defect> {
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
+        // Missing padding leaves the bytes unambiguous, so it is no reason to refuse a push.
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
     BASE64
         .decode(value)
         .ok()
+        // An empty value decodes without an error, but is neither a signature nor an address.
         .filter(|bytes| !bytes.is_empty())
         .ok_or(Defect::HeaderUndecodable(name))
 }
@@ -232,6 +235,7 @@ mod tests {
             });
             assert_eq!(found, Some(Defect::HeaderDoubled(name)));
         }
+        // Each proxy adds a Via of its own, and none of them is signed.
         let via = defect(|headers| {
             headers.append("via", "one".parse().unwrap());
             headers.append("via", "two".parse().unwrap());

@@ -38,6 +38,7 @@ pub fn string_to_sign(request: &Request<Bytes>, form: Form) -> Vec<u8> {
         Form::Documented if headers.contains_key(header::MNS_DATE) => value(&header::MNS_DATE),
         Form::Documented | Form::Samples => value(&header::DATE),
     };
+    // The text of a usual push has less than 1 KiB.
     let mut text = Vec::with_capacity(1024);
     for line in [
         request.method().as_str().as_bytes(),
@@ -74,7 +75,9 @@ fn sorted_mns_headers(request: &Request<Bytes>, form: Form) -> Vec<(&str, &[u8])
         .filter(|(name, _)| name.starts_with(header::MNS_PREFIX))
         .collect();
     match form {
+        // Unstable is enough: a push in which one of them appears twice is refused.
         Form::Documented => lines.sort_unstable_by_key(|(name, _)| *name),
+        // `-` sorts before `:`, so `x-mns-a-b` precedes `x-mns-a` in this form.
         Form::Samples => lines.sort_unstable_by(|one, other| joined(one).cmp(joined(other))),
     }
     lines

@@ -20,6 +20,7 @@ pub(super) fn is_high(code: u32) -> bool {
 /// Converts CESU-8 to UTF-8: characters may be written as two halves of three bytes each. `None`
 /// for every other encoding.
 pub(super) fn from_cesu_8(bytes: &[u8]) -> Option<String> {
+    // Six bytes become four, so the result is never longer.
     let mut utf_8 = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
@@ -35,6 +36,7 @@ pub(super) fn from_cesu_8(bytes: &[u8]) -> Option<String> {
             rest = after;
         }
     }
+    // A single half was copied unchanged, and is refused here.
     String::from_utf8(utf_8).ok()
 }
 
@@ -105,6 +107,7 @@ mod tests {
             b"\xed\xa0\xbd\xed\xb8",
             b"\xed\xa0\xbd\xf0\x9f\x98\x80",
             b"\xff",
+            // NUL in the modified UTF-8 of Java.
             b"\xc0\x80",
         ] {
             assert_eq!(from_cesu_8(bytes), None, "{}", bytes.escape_ascii());

@@ -53,6 +53,7 @@ fn read<'a>(
     if let Root::Open = root {
         while let Some(element) = next_element(&mut reader)? {
             let name = element.start.local_name();
+            // Of any name: `set` ignores elements that are not attributes.
             let value = if element.empty {
                 Cow::Borrowed("")
             } else if ATTRIBUTES.contains(&name.as_ref()) {

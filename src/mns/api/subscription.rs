@@ -170,6 +170,7 @@ fn dead_letter_queue(element: &Element) -> Result<Option<String>, UnexpectedDocu
     let Some(policy) = element.child("DlqPolicy") else {
         return Ok(None);
     };
+    // Only `false` disables the policy: an absent or empty Enabled does not.
     let is_off = text(policy, "Enabled")?
         .is_some_and(|enabled| enabled.trim().eq_ignore_ascii_case("false"));
     let queue = text(policy, "DeadLetterTargetQueue")?.unwrap_or_default();

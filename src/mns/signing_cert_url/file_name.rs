@@ -1,6 +1,7 @@
 //! The file name of a certificate, and its rules.
 
 /// The maximum length of the file name of a certificate, in bytes.
+// A file system allows 255 bytes, and the path is joined in front (`SigningCertUrl::kept_as`).
 const FILE_BYTES_MAX: usize = 128;
 /// The allowed endings of a certificate's file name; it may also have none. The vendor's rule only
 /// concerns the prefix, and the file is renamed from time to time (protocol.md 2.3).

@@ -53,11 +53,14 @@ impl Prefix {
             (None, None) => return Err(wrong()),
         };
         let (authority, path) = rest.split_once('/').ok_or_else(wrong)?;
+        // Addresses are compared up to their last slash, so a prefix without one would never match.
         if !is_authority(authority) || !(path.is_empty() || path.ends_with('/')) {
             return Err(wrong());
         }
         if !path
             .split_terminator('/')
+            // The rule for files, so that no segment is `..` and none can be spelled in another
+            // way.
             .all(|segment| is_file_name(segment.as_bytes()))
         {
             return Err(wrong());
@@ -103,6 +106,7 @@ pub(super) fn has_port(authority: &str) -> bool {
 
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
+        // The last colon of an IPv6 address without a port is inside the brackets.
         Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
     };
@@ -116,6 +120,8 @@ fn is_authority(text: &str) -> bool {
             labels
                 && host
                     .bytes()
+                    // No upper case, because addresses are compared as bytes and MNS writes lower
+                    // case.
                     .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
         }
     };

@@ -48,6 +48,7 @@ impl Prefixes {
         let url = self
             .admit(format!("{scheme}://{authority}/{}", file.replace('+', "/")).as_bytes())
             .ok()?;
+        // Several names may lead to one address, but only one of them is the name of its copy.
         (url.kept_as() == name).then_some(url)
     }
 
@@ -66,6 +67,7 @@ impl Prefixes {
             .ok_or(NotAllowed::Prefix)?;
         let (prefix, file) = address.split_at(slash.saturating_add(1));
         let prefix = match (self.by_text.get(prefix), prefix.strip_prefix(b"http://")) {
+            // First as sent: an http prefix that is allowed itself, as for an emulator, stays http.
             (Some(prefix), _) => prefix,
             (None, Some(rest)) => self
                 .by_text

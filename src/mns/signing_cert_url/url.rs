@@ -72,6 +72,7 @@ impl SigningCertUrl {
             (true, true) => "+tls",
             (false, false) => ":80",
         };
+        // No segment contains a `+`, so `admit_kept` can separate them again.
         format!("{authority}{port}/{}{}", path.replace('/', "+"), self.file)
     }
 }
