@@ -60,6 +60,7 @@ pub(crate) fn json(value: &Value) -> Response {
 fn json_with(status: StatusCode, value: &Value) -> Response {
     let headers = [
         (CONTENT_TYPE, "application/json"),
+        // The answers contain what the logs contain, and a browser must not store that.
         (CACHE_CONTROL, "no-store"),
     ];
     (status, headers, Body::from(format!("{value}\n"))).into_response()

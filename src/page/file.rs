@@ -77,6 +77,7 @@ impl File {
             name,
             content_type,
             bytes,
+            // Computed on first use, because `Sha256` does not run in a `const fn`.
             tag: OnceLock::new(),
         }
     }
@@ -92,6 +93,8 @@ impl File {
     }
 
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
+        // Browsers send back the tag that they got. For a list or `*` the whole file is correct,
+        // too.
         let known = headers.get(IF_NONE_MATCH).map(http::HeaderValue::as_bytes);
         let is_known = known == Some(self.tag().as_bytes());
         let (status, body) = if is_known {
@@ -101,6 +104,8 @@ impl File {
         };
         let headers = [
             (CONTENT_TYPE, self.content_type),
+            // Revalidated each time, so that after an upgrade the page and its scripts are of one
+            // version.
             (CACHE_CONTROL, "no-cache"),
             (ETAG, self.tag()),
         ];

@@ -12,11 +12,14 @@ const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 pub(crate) fn is_of_no_other_site(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
     let is_of_site = match text(SEC_FETCH_SITE) {
+        // Clients that are not browsers do not send it. `none` is an address that the user has
+        // typed.
         None | Some(b"same-origin" | b"none") => true,
         Some(_) => text(SEC_FETCH_MODE) == Some(b"navigate"),
     };
     // A proxy may have terminated TLS, so the scheme is that of the page.
     let host = headers.get(HOST).map(http::HeaderValue::as_bytes);
+    // The origin `null` of sandboxed frames and local files has no authority, so it is rejected.
     let is_of_origin = headers.get_all(ORIGIN).iter().all(|origin| {
         let origin = origin.as_bytes();
         let authority = origin
