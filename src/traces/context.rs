@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName};
 /// The name of the header.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The length of a value of version 00.
+// 2 + 1 + 32 + 1 + 16 + 1 + 2: version, trace, span and flags in hex, separated by hyphens.
 const LENGTH: usize = 55;
 /// The bit in the flags that says the caller records this trace.
 const SAMPLED: u8 = 1;
@@ -68,6 +69,8 @@ impl TraceContext {
         let mut parts = known.split(|byte| *byte == b'-');
         let mut part = |digits: usize| {
             let part = parts.next().filter(|part| part.len() == digits)?;
+            // `from_str_radix` would also accept a sign and upper-case digits, which are invalid
+            // here (W3C Trace Context 3.2.2).
             let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
             let text = std::str::from_utf8(part).ok()?;
             part.iter()
@@ -77,6 +80,7 @@ impl TraceContext {
         let (version, trace_id, span_id, flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
         let is_length_right = match version {
             0 => rest.is_empty(),
+            // Version ff is invalid (W3C Trace Context 3.2.2.1).
             0xff => false,
             _ => rest.is_empty() || rest.starts_with(b"-"),
         };
@@ -107,6 +111,7 @@ impl fmt::Display for TraceContext {
         write!(
             f,
             "00-{trace_id:032x}-{span_id:016x}-{:02x}",
+            // The other flags have no meaning in version 00, and a sender has to set them to zero.
             u8::from(*is_sampled)
         )
     }

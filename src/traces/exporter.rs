@@ -73,9 +73,12 @@ impl Exporter {
     pub fn start(options: Options) -> Result<(Traces, Self), TracesError> {
         let client = Client::builder()
             .tls_backend_preconfigured(roots::tls_client()?)
+            // reqwest removes the standard headers with credentials when a redirect leaves the
+            // host, but not a header that only a collector knows.
             .redirect(redirect::Policy::none())
             .timeout(SEND_TIMEOUT)
             .build()?;
+        // A separate runtime, so that traces take no time of the workers that answer pushes.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -117,6 +120,8 @@ impl Sender {
             // before the stop.
             let is_closing = self.shared.is_closing.load(Ordering::Relaxed);
             if is_closing || self.is_due(last) {
+                // Takes everything at once, so that the queue has room again while a slow collector
+                // answers.
                 for batch in self.shared.take().chunks(BATCH_MAX) {
                     self.send(batch).await;
                 }
@@ -146,6 +151,8 @@ impl Sender {
             }
         }
         count(&self.shared.not_taken, batch);
+        // Once per process: a collector that is away for days must not fill the log, and the
+        // metrics count the rest.
         if !std::mem::replace(&mut self.has_warned, true) {
             let url = &self.options.url;
             warn!(%url, %failure, "The collector of telemetry.otlp does not take traces: they are \

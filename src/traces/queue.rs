@@ -57,6 +57,7 @@ impl Traces {
     pub fn begin(&self, headers: &HeaderMap) -> Option<Arc<Trace>> {
         let shared = self.shared.as_ref()?;
         let claimed = TraceContext::of(headers);
+        // `random` is below 1.0, so the first condition only saves the random number.
         let is_sampled = shared.sample >= 1.0 || rand::random::<f64>() < shared.sample;
         (is_sampled || claimed.is_some()).then(|| Arc::new(Trace::new(is_sampled, claimed)))
     }
@@ -124,6 +125,8 @@ impl Shared {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Finished>> {
+        // Every change under this lock is a single `push` or swap, so a panic leaves no half of
+        // one.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
