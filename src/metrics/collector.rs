@@ -59,6 +59,7 @@ pub(crate) fn text_of(
     }));
     move || {
         let mut metrics = String::new();
+        // The text then lacks its final `# EOF`, so a scraper rejects it instead of storing a part.
         if let Err(error) = text::encode(&mut metrics, &registry) {
             error!(%error, "Metrics cannot be written");
         }
@@ -80,6 +81,7 @@ impl Collector for EndpointCollector {
         requests::write_subscriptions(families, &endpoint.counts)?;
         requests::write_durations(families, &endpoint.counts)?;
         net::write(families, &self.connections, self.tls.as_deref())?;
+        // Loaded on each scrape, because a reload may replace the gate and its certificates.
         trust::write(families, &endpoint.gate.load().verifier.certificates())?;
         journal::write(families, &endpoint.journal)?;
         quarantine::write(families, &endpoint.quarantine)?;

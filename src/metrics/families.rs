@@ -19,6 +19,7 @@ type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
 impl Families<'_> {
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let metric = self.describe(name, help, MetricType::Counter)?;
+        // The library appends `_total` to the name of a counter.
         ConstCounter::new(value).encode(metric)
     }
 
@@ -131,6 +132,7 @@ impl Families<'_> {
         help: &'s str,
         kind: MetricType,
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        // No unit: the library would append it to the name, which already ends with it.
         self.0.encode_descriptor(name, help, None, kind)
     }
 }
@@ -151,6 +153,7 @@ fn write_histogram(
         .map(|(end, count)| (bound(*end), *count))
         .collect();
     let count = counted.buckets.iter().map(|(_, count)| count).sum();
+    // The library accumulates the buckets, which the format requires, so these are separate counts.
     metric.encode_histogram::<[(&str, &str); 0]>(unit(counted.sum), count, &buckets, None)
 }
 

@@ -59,6 +59,7 @@ pub(super) fn write(families: &mut Families<'_>, started: SystemTime) -> fmt::Re
             "How many file descriptors may be open",
             max,
         ),
+        // `None` means unlimited, for which there is no integer.
         None => Ok(()),
     }
 }
