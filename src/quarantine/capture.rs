@@ -26,6 +26,7 @@ pub struct Note {
 /// Encodes the file.
 #[must_use]
 pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
+    // serve speaks HTTP/1 only, so there is no third version.
     let version = if request.version() == Version::HTTP_10 {
         "HTTP/1.0"
     } else {
@@ -48,6 +49,7 @@ pub fn capture(request: &Request<Bytes>, note: &Note) -> Vec<u8> {
 
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // All nine digits, so that `parse` returns exactly the same note.
         let came = humantime::format_rfc3339_nanos(self.came);
         write!(
             f,
@@ -64,6 +66,7 @@ impl Note {
         let text = std::str::from_utf8(rest).ok()?.strip_prefix("\n\nCame: ")?;
         let (came, text) = text.split_once("\nPeer: ")?;
         let (peer, text) = text.split_once("\nReason: ")?;
+        // The line feed is written last: without it the reason may be truncated.
         let reason = text.strip_suffix('\n')?.to_owned();
         Some(Self {
             came: humantime::parse_rfc3339(came).ok()?,

@@ -97,6 +97,7 @@ impl Files {
         capture: &[u8],
     ) -> io::Result<()> {
         let room = room_of(u64::try_from(capture.len()).unwrap_or(u64::MAX));
+        // Checked before anything is evicted: a capture that cannot fit must not cost others.
         if room > self.half() {
             return Err(io::Error::new(
                 ErrorKind::FileTooLarge,
@@ -104,9 +105,16 @@ impl Files {
             ));
         }
         self.make_room(provenance, room)?;
+        // Here and not in `open`: without refused requests there is no directory, and somebody may
+        // delete it while serve runs.
         make_dir(&self.dir)?;
+        // Captures are queued out of order, because a number is reserved before its request is
+        // encoded.
         self.next_number = self.next_number.max(number.saturating_add(1));
         let path = path(&self.dir, number, provenance);
+        // O_EXCL: a file that somebody else put there is not overwritten, and a link is not
+        // followed. Not synced: a capture is no promise, and a torn one is recognised by its
+        // missing note.
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -170,6 +178,7 @@ impl Files {
             } else {
                 provenance.other()
             };
+            // Not reached while one capture fits into a half, but it bounds the loop.
             if !self.remove_oldest(victim)? {
                 break;
             }
@@ -233,6 +242,7 @@ impl Provenance {
 /// The name contains nothing that a peer sent.
 pub(super) fn path(dir: &Path, number: u64, provenance: Provenance) -> PathBuf {
     let provenance: &'static str = provenance.into();
+    // Ten digits, so that a listing is sorted by age.
     dir.join(format!("{number:010}.{provenance}.http"))
 }
 
@@ -250,6 +260,8 @@ fn numbers(dir: &Path) -> io::Result<Vec<(u64, Provenance)>> {
             .and_then(|name| name.strip_suffix(".http")?.split_once('.'));
         if let Some((number, provenance)) = parts
             && let (Ok(number), Ok(provenance)) = (number.parse(), provenance.parse())
+            // Other spellings of the number, as in `7.genuine.http`, would later be opened at
+            // another path.
             && path(dir, number, provenance).file_name() == Some(&name)
         {
             found.push((number, provenance));
@@ -260,6 +272,7 @@ fn numbers(dir: &Path) -> io::Result<Vec<(u64, Provenance)>> {
 }
 
 fn make_dir(dir: &Path) -> io::Result<()> {
+    // Not recursive: the logs are open by now, so their directory exists.
     match DirBuilder::new().mode(DIR_MODE).create(dir) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -78,6 +78,8 @@ impl Keeper {
             match task {
                 Task::Keep(reserved, capture) => {
                     self.keep(&mut files, &reserved, &capture);
+                    // After the write, so that the bound on bytes includes the capture that is
+                    // being written.
                     self.waiting_bytes
                         .fetch_sub(capture.len(), Ordering::Relaxed);
                 }
@@ -86,6 +88,8 @@ impl Keeper {
                     self.is_giving_back.store(false, Ordering::Relaxed);
                     self.give_back(&mut files);
                 }
+                // A message, because the handle is shared and cannot drop its sender to end this
+                // loop.
                 Task::Close => return,
             }
             self.publish(&files);

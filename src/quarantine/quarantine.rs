@@ -15,6 +15,7 @@ use crate::quarantine::reservation::{Location, Mark, Reserved};
 /// The maximum number of captures that wait for the thread.
 const WAITING_MAX: usize = 64;
 /// How many signatures are remembered, so that a repeated request is not saved again.
+// A full map of two `u64` takes about 2 MiB.
 const SIGNATURES_MAX: usize = 65_536;
 /// The maximum size of waiting captures in bytes. Any more are dropped.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -59,6 +60,7 @@ impl Quarantine {
         let files = Files::open(options.dir.clone(), options.mode, options.bytes_max)?;
         let (queue, tasks) = mpsc::sync_channel(WAITING_MAX);
         let keeper = Arc::new(Keeper::default());
+        // Metrics count the files of earlier runs before the first request is refused.
         keeper.publish(&files);
         keeper
             .next_number
@@ -88,7 +90,11 @@ impl Quarantine {
     /// is known, the request has been saved already: whoever has a signed request can send it any
     /// number of times.
     pub fn reserve_signed(&self, signature: &[u8]) -> Location {
+        // Keyed with random numbers, so that nobody can construct two signatures with the same
+        // mark.
         let mark = self.numbering.hash_one(signature);
+        // One lock for lookup and insertion: two copies of a request that arrive together get one
+        // file.
         let mut signatures = self
             .keeper
             .signatures
@@ -148,6 +154,8 @@ impl Quarantine {
             .keeper
             .waiting_bytes
             .fetch_add(bytes, Ordering::Relaxed);
+        // Compares the bytes without this capture, so that one above the limit is saved if it is
+        // alone.
         let is_taken =
             before < WAITING_BYTES_MAX && queue.try_send(Task::Keep(reserved, capture)).is_ok();
         if !is_taken {
@@ -231,6 +239,7 @@ impl Quarantine {
                 drop(queue.send(Task::Close));
                 drop(thread.join());
             };
+            // `send` waits while the queue is full, and `join` waits for the disk.
             drop(tokio::task::spawn_blocking(close).await);
         }
     }
