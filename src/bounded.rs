@@ -48,6 +48,8 @@ pub(crate) fn read_all(from: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
 }
 
 fn read_within(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u8>> {
+    // A regular file ends, so it needs neither a thread nor a time limit. `metadata` does not open
+    // the file, so it cannot block on a pipe.
     if std::fs::metadata(path)?.is_file() {
         return read_all(File::open(path)?, bytes_max);
     }
@@ -68,6 +70,7 @@ fn read_within(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u
             );
             Err(io::Error::new(io::ErrorKind::TimedOut, why))
         }
+        // The thread always sends before it ends, unless it panics.
         Err(RecvTimeoutError::Disconnected) => {
             Err(io::Error::other("the thread that read it ended early"))
         }
@@ -116,6 +119,7 @@ mod tests {
             io::ErrorKind::FileTooLarge
         );
         let dir = tempfile::tempdir().unwrap();
+        // Nobody ever opens the pipe for writing, so a longer wait would change nothing.
         let late = read_within(&fifo(&dir), 1000, Duration::from_millis(50)).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
     }

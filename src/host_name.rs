@@ -20,7 +20,10 @@ pub(crate) fn is_ours(headers: &HeaderMap, is_known: impl Fn(&str) -> bool) -> b
         .ok()
         .and_then(|host| host.parse::<Authority>().ok());
     authority.is_some_and(|authority| {
+        // `host` keeps the brackets of an IPv6 address, and `IpAddr` does not parse them.
         let name = authority.host().trim_matches(['[', ']']);
+        // DNS rebinding needs a name: a browser that sends an address in Host was given that
+        // address.
         name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost") || is_known(name)
     })
 }

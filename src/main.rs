@@ -13,6 +13,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::read();
+    // Built by hand, because `#[tokio::main]` panics if the system refuses a thread, and waits for
+    // all blocking tasks at the end.
     match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -53,6 +53,7 @@ impl<const N: usize> SizeHistogram<N> {
             .zip(&self.buckets)
             .find(|(bound, _)| size <= **bound);
         bucket
+            // Relaxed: no reader infers anything else from a count.
             .map_or(&self.larger, |(_, bucket)| bucket)
             .fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(size, Ordering::Relaxed);
@@ -61,6 +62,8 @@ impl<const N: usize> SizeHistogram<N> {
     /// Takes a snapshot.
     #[must_use]
     pub fn counted(&self) -> Counted {
+        // Not one atomic snapshot: a value that is counted in the meantime may be missing in the
+        // sum. The next snapshot has it.
         let bounds = self.bounds.iter().map(|bound| Some(*bound)).chain([None]);
         let counts = self
             .buckets

@@ -38,6 +38,8 @@ pub(crate) fn tls_client() -> Result<ClientConfig, rustls::Error> {
 /// # Errors
 /// A certificate in [`Trust::RootsAnd`] or [`Trust::Only`] cannot be read.
 pub(crate) fn tls_client_trusting(trust: Trust) -> Result<ClientConfig, rustls::Error> {
+    // Named here, because the process-wide default panics if no provider is installed, or if a
+    // dependency compiles in a second one.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;
@@ -46,6 +48,8 @@ pub(crate) fn tls_client_trusting(trust: Trust) -> Result<ClientConfig, rustls::
         Trust::RootsAnd(more) => machine_roots(more)?,
         Trust::Only(these) => {
             let mut roots = RootCertStore::empty();
+            // An unreadable certificate is an error here: somebody named it, and without it
+            // handshakes would fail with a less obvious message.
             for certificate in these {
                 roots.add(certificate)?;
             }
@@ -67,6 +71,8 @@ fn machine_roots(more: Vec<CertificateDer<'static>>) -> Result<RootCertStore, ru
     for certificate in more {
         roots.add(certificate)?;
     }
+    // Skips what cannot be read: the bundles of systems contain ancient certificates, and one of
+    // them must not cost all the others.
     let (_usable, _unusable) = roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         warn!(errors = ?found.errors, "No CA certificates found: no https address can be reached; \
@@ -97,6 +103,8 @@ impl ServerCertVerifier for Unchecked {
         _certificate: &CertificateDer<'_>,
         _signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        // The signature only proves possession of the key of a certificate that nobody has
+        // verified.
         Ok(HandshakeSignatureValid::assertion())
     }
 
@@ -110,6 +118,7 @@ impl ServerCertVerifier for Unchecked {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        // The client offers these in its hello, and a server has to choose one of them.
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -48,6 +48,7 @@ impl Signals {
 
     /// Waits for the next signal.
     pub(crate) async fn asked(&mut self) -> Asked {
+        // `recv` is cancel safe: a signal that arrives while another branch completes is not lost.
         tokio::select! {
             _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
@@ -59,6 +60,7 @@ impl Signals {
     /// row, to the process and to its group, and mean only one.
     pub(crate) async fn again(&mut self) -> &'static str {
         let first = Instant::now();
+        // Further signals do not prolong this window, so repeated Ctrl-C always gets through.
         let settled = first.checked_add(ONE_STOP).unwrap_or(first);
         while timeout_at(settled, self.stop()).await.is_ok() {}
         self.stop().await

@@ -36,6 +36,7 @@ impl fmt::Display for Span {
                 rest.checked_rem(*length),
             );
             rest = below.unwrap_or_default();
+            // Omits the second unit if it is zero: `1 h`, not `1 h 0 min`.
             if count > 0 {
                 write!(f, "{blank}{count} {name}")?;
                 blank = " ";

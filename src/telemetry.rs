@@ -140,6 +140,7 @@ impl Write for DailyFile {
 }
 
 fn today(clock: &dyn Clock) -> Date {
+    // A wrong clock, past the year 9999, must not stop the log.
     let now = Timestamp::try_from(clock.now()).unwrap_or(Timestamp::UNIX_EPOCH);
     now.to_zoned_datetime(TimeZone::UTC).date()
 }
@@ -149,17 +150,20 @@ fn path(dir: &Path, day: Date) -> PathBuf {
 }
 
 fn open(path: &Path, mode: u32) -> io::Result<File> {
+    // Appends, because two serves may share the directory, and the name contains no port.
     regular::open(path, File::options().append(true).create(true).mode(mode))
 }
 
 fn subscribe<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(format: Format, writer: W) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
     let filter = match QUIET.parse() {
+        // Somebody who names the client in `RUST_LOG` wants its lines.
         Ok(quiet) if !filter.to_string().contains("async_nats") => filter.add_directive(quiet),
         Ok(_) | Err(_) => filter,
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Collectors and files would store the escape sequences of colors.
         .with_ansi(false)
         .with_target(false)
         .with_writer(writer);

@@ -25,6 +25,7 @@ pub(crate) fn with_peer(
         rustls::Error::InvalidCertificate(error) => {
             format!("the certificate of {peer} {}", refused(error, trust_it))
         }
+        // The answer is not a TLS record. In practice it is HTTP in plain text.
         rustls::Error::InvalidMessage(_) => {
             format!(
                 "{peer} does not answer with TLS: the address of a port without TLS begins with \
@@ -62,6 +63,7 @@ pub(crate) fn of_pair(error: &rustls::Error) -> String {
         {
             format!("the certificate {OLD_VERSION}")
         }
+        // The library has no own variant for a key that its provider cannot load.
         rustls::Error::General(_) => {
             "the private key is of a kind that TLS does not support here: use RSA of 2048 to 8192 \
              bits, ECDSA (P-256, P-384, P-521) or Ed25519"
@@ -102,6 +104,7 @@ fn refused(error: &CertificateError, trust_it: &str) -> String {
             expected,
             presented,
         } if presented.is_empty() => {
+            // A name in the common name alone does not count (RFC 9525).
             format!("has no subjectAltName: make one for {}", expected.to_str())
         }
         CertificateError::NotValidForNameContext {
@@ -157,6 +160,7 @@ fn in_words(text: &str) -> String {
 /// Whether an error is this variant of the verifier's own enum, which the TLS library passes on
 /// unchanged.
 fn is(error: &OtherError, variant: &str) -> bool {
+    // Compared as text, because the type is that of a crate which is not a dependency of ours.
     error.0.to_string() == variant
 }
 
