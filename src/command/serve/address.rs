@@ -67,5 +67,6 @@ pub(crate) fn reachable_ip(listening: IpAddr) -> IpAddr {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
     });
+    // Without a route, as in a container without a network, there is nothing better to show.
     probe.map_or(listening, |address| address.ip())
 }

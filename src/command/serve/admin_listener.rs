@@ -98,6 +98,7 @@ pub(crate) fn start(
         vec![listener],
         admin,
         Frontend::plain(LIMITS),
+        // Separate counts, because the metrics of connections are about pushes.
         Arc::default(),
         stop.clone(),
     );
@@ -146,6 +147,7 @@ fn committed(journal: &Journal, live: &Path, file: FileId) -> u64 {
 pub(crate) fn page(listener: &TcpListener, config: &Config) -> Option<String> {
     let token = config.admin.as_ref()?.access.inspector_token.as_ref()?;
     let address = asked(listener.local_addr().ok()?);
+    // In the fragment, which a browser never sends, so that no proxy sees the token.
     Some(format!("http://{address}/#token={token}"))
 }
 

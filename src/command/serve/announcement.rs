@@ -78,5 +78,6 @@ pub(super) fn announce(config: &Config, endpoint: &Endpoint, start: Start<'_>) {
     };
     let mut entry = Entry::default();
     record.write(&mut entry.endpoint, endpoint.settings.format);
+    // Not awaited, because no answer depends on this record.
     endpoint.journal.offer(entry);
 }

@@ -58,6 +58,7 @@ pub(super) fn start(
 /// A cursor without a table keeps no files. If the table comes back, its destination lacks what
 /// was deleted in the meantime.
 fn warn_of_unused_cursors(config: &Config, names: &Names) {
+    // An error is ignored, because only a warning is lost.
     let Ok(entries) = std::fs::read_dir(&names.dir) else {
         return;
     };

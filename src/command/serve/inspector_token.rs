@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::disk::{RealDisk, Replace};
 
 /// The number of random bytes in a token.
+// 192 bits. A multiple of 3, so that its base64 needs no padding.
 const RANDOM_BYTES: usize = 24;
 /// The length of such a token.
 const TOKEN_BYTES: usize = 32;
@@ -72,6 +73,7 @@ pub(crate) fn add(config: &mut Config, port: u16) {
 
 /// Whether the file is readable only for those who may read the logs.
 fn is_kept_well(path: &Path, mode: u32) -> bool {
+    // Does not follow a link, which somebody else may have put there to a token of their choice.
     let metadata = std::fs::symlink_metadata(path);
     metadata.is_ok_and(|metadata| {
         // No permission beyond those of the logs, because the token shows what is in them.

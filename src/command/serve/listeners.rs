@@ -23,6 +23,8 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<(Vec<TcpListener>
         );
         let listener = net::bind(address).map_err(|error| {
             let fix = match error.kind() {
+                // First, because without IPv6 the system returns EAFNOSUPPORT or EADDRNOTAVAIL,
+                // depending on how it was disabled.
                 _ if address.is_ipv6() && !net::has_ipv6() => {
                     "this machine has no IPv6; use 0.0.0.0 for all its addresses"
                 }

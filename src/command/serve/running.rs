@@ -126,6 +126,8 @@ impl Running {
     pub(crate) fn reload(&mut self, read: anyhow::Result<Config>) -> Option<Config> {
         match read.and_then(|config| self.take(&config).map(|()| config)) {
             Ok(config) => {
+                // Compared with the start and not with the last reload: a restart is needed until
+                // there is one.
                 let keys = self.started.keys_for_restart(&config);
                 if !keys.is_empty() {
                     warn!(

@@ -173,6 +173,7 @@ fn names(config: &Config) -> Vec<String> {
     names.extend(public.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())));
     let mut found = Vec::new();
     for name in names {
+        // The name of a machine need not be a valid DNS name.
         if !found.contains(&name) && ServerName::try_from(name.as_str()).is_ok() {
             found.push(name);
         }
@@ -209,6 +210,7 @@ fn locked(dir: &Path) -> io::Result<File> {
 fn write(dir: &Path, files: &TlsFiles, certificate: &str, private_key: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let put = |path: &PathBuf, text: &str, mode: Option<u32>| {
+        // In the same directory, because a rename cannot cross file systems.
         let mut draft = NamedTempFile::new_in(dir)?;
         draft.write_all(text.as_bytes())?;
         if let Some(mode) = mode {

@@ -65,9 +65,13 @@ impl Serve {
             .then(|| SelfSigned::configure(&mut self.configuration, &self.trust))
             .transpose()?;
         let mut config = self.configuration.load(&self.trust)?;
+        // An unknown zone ends the start before `reveal_path` may create a file.
         let (zone, zone_name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
         config.reveal_path()?;
+        // Before the logs are opened, so that no signal ends the process while they are recovered.
         let mut signals = Signals::install().context("cannot handle signals")?;
+        // The pair is read and both addresses are bound before the logs are opened, so that a
+        // mistake in them changes nothing in the log directory.
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let inherited = net::inherited()?;
         let is_inherited = !inherited.is_empty();
@@ -96,6 +100,7 @@ impl Serve {
         let certificates = Certificates::new(&config)?;
         certificates.cache_kept(&config).await;
         let quarantine = quarantine(&config, address.port());
+        // Mutable until the exporter and the forwarders are part of it. Only then is it shared.
         let mut endpoint = assemble(&config, &certificates, journal, quarantine, zone.clone());
         let exporter = traces::start(&config, &mut endpoint)?;
         let forwarders = forwarding::start(&config, &mut endpoint, address.port(), &zone)?;
@@ -113,6 +118,7 @@ impl Serve {
                 .as_ref()
                 .and_then(|admin| admin_listener::page(admin, &config)),
         };
+        // The sockets are bound: a push that arrives before they are served waits in their backlog.
         announce(&config, &endpoint, start);
         let running = Running {
             file: config.file.clone(),
@@ -227,16 +233,19 @@ async fn drain(
     (serving, chores): (JoinHandle<()>, JoinHandle<()>),
     stop: &CancellationToken,
 ) -> Result<Result<(), JournalError>, Elapsed> {
+    // Again, because a failed journal ends the loop without a signal.
     endpoint.draining.cancel();
     // Health checks fail from now on. Until the balancers have noticed, pushes are still accepted.
     tokio::select! {
         () = sleep(config.drain_delay) => {}
+        // Without its journal the endpoint accepts nothing, so waiting would only delay the end.
         () = endpoint.journal.failed() => {}
     }
     stop.cancel();
     if timeout(config.drain, serving).await.is_err() {
         warn!(drain = ?config.drain, "Some requests were still open at the end of server.drain");
     }
+    // Ends soon, because `stop` cancels both chores.
     drop(chores.await);
     // The refusals of the last second, before the journal is closed.
     endpoint.log_left_out();
