@@ -73,6 +73,7 @@ fn add(configuration: &Configuration, url: &str, file: &Path) -> anyhow::Result<
     let address = match config.prefixes.admit(url.as_bytes()) {
         Ok(address) => address,
         Err(_) => {
+            // Not refused, because a certificate may be cached before its prefix is configured.
             let address = outside_of_prefixes(url).context(NO_ADDRESS)?;
             writeln!(
                 out,

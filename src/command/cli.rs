@@ -119,6 +119,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     telemetry::within(LAST_WORD_TIMEOUT, move || {
         drop(std::io::stderr().write_all(line.as_bytes()))
     });
+    // Searches the whole chain, because callers add context to these errors.
     let is_configuration = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<TlsError>()

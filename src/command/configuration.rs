@@ -36,6 +36,7 @@ impl Configuration {
 
     pub(super) fn sources(&self, trust: &[String]) -> Sources {
         let mut flags = self.set.clone();
+        // After --set, so that the flag of a key overrides --set of the same key.
         flags.extend(
             self.listen
                 .clone()
@@ -86,6 +87,7 @@ impl Configuration {
     pub(super) fn described(&self, trust: &[String]) -> String {
         let sources = self.sources(trust);
         let mut variables: Vec<String> = sources.variables().map(str::to_owned).collect();
+        // The order in the environment is arbitrary, and this text is compared by people.
         variables.sort();
         let mut parts = vec![sources.origin()];
         parts.extend(variables);

@@ -115,6 +115,7 @@ impl EmulatorCommand {
             }
             None => format!("http://{bound}"),
         };
+        // Canonical, because ::ffff:127.0.0.1 is loopback as well.
         if !bound.ip().to_canonical().is_loopback() {
             self.warn_of_strangers(bound);
         }

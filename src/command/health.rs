@@ -58,6 +58,7 @@ impl Health {
         let answer = match (ask(&config, &url).await, over_tls(&config, &url)) {
             (Err(error), Some(secure)) => {
                 url = secure;
+                // The first error is reported, because plain HTTP is what the configuration says.
                 ask(&config, &url).await.map_err(|_also_over_tls| error)?
             }
             (answer, _) => answer?,
@@ -78,6 +79,7 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(roots::tls_client_trusting(roots::Trust::Anyone)?)
         .timeout(TIMEOUT)
+        // serve never redirects, so another program would be asked.
         .redirect(reqwest::redirect::Policy::none())
         // The endpoint is on this machine, whatever proxy the environment names.
         .no_proxy()
@@ -99,6 +101,7 @@ async fn ask(config: &Config, url: &str) -> anyhow::Result<reqwest::Response> {
 /// The content of an answer other than 200: the parts of `/readyz` that are not ready, as
 /// sentences, or the first line.
 fn why(body: &[u8]) -> String {
+    // The health path answers in plain text, which has no parts.
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let parts = answer
         .get("parts")

@@ -39,6 +39,7 @@ fn address(config: &Config) -> anyhow::Result<String> {
         bail!("admin.listen is off, so there is no inspector page");
     };
     if admin.listen.port() == 0 {
+        // Only the running serve knows the port that the system has chosen.
         bail!("admin.listen has port 0: its port is in the diagnostic log of serve");
     }
     let token = match &admin.access.token {
@@ -46,6 +47,7 @@ fn address(config: &Config) -> anyhow::Result<String> {
         None => made(config)?,
     };
     let listen = asked(admin.listen);
+    // In the fragment, which a browser never sends, so that no proxy sees the token.
     Ok(format!("http://{listen}/#token={token}"))
 }
 

@@ -18,6 +18,7 @@ fn called(own: Option<&Path>, path: Option<&OsStr>) -> String {
     let Some(own) = own else {
         return NAME.to_owned();
     };
+    // `current_exe` has its links resolved on Linux, and the path that a shell finds has not.
     let is_own = |found: &Path| found.canonicalize().is_ok_and(|found| found == own);
     let first = path.and_then(|path| {
         std::env::split_paths(path)
@@ -26,6 +27,7 @@ fn called(own: Option<&Path>, path: Option<&OsStr>) -> String {
     });
     match (first, own.to_str()) {
         (Some(first), _) if is_own(&first) => NAME.to_owned(),
+        // A path that is not UTF-8 could not be pasted.
         (_, None) => NAME.to_owned(),
         (_, Some(own)) => word(own),
     }

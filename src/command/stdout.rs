@@ -41,11 +41,13 @@ impl Printer {
     /// The number of columns of the terminal. `None` if stdout is not a terminal.
     pub(super) fn columns(&self) -> Option<usize> {
         let size = tcgetwinsize(&self.out).ok()?;
+        // A serial console reports 0 columns.
         Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 
     /// The result of a write, or `done` if the reader has closed the pipe.
     fn unless_left<T>(&mut self, outcome: io::Result<T>, done: T) -> io::Result<T> {
+        // Rust ignores SIGPIPE, so a pipe without a reader is an error of the write.
         self.is_left |= matches!(&outcome, Err(error) if error.kind() == ErrorKind::BrokenPipe);
         if self.is_left { Ok(done) } else { outcome }
     }
