@@ -26,6 +26,7 @@ impl Acknowledged {
         let (sender, positions) = mpsc::sync_channel(WAITING_MAX);
         let is_over = Arc::new(AtomicBool::new(false));
         let (stop, over) = (stop.clone(), is_over.clone());
+        // Not joined, because a read of stdin cannot be interrupted.
         thread::spawn(move || {
             for line in stdin().lines() {
                 let Ok(line) = line else { break };

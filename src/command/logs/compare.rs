@@ -106,6 +106,8 @@ pub(super) fn compare(endpoint: &History, access: &History) -> Comparison {
     let end = if is_growing {
         end.min(access_end).saturating_sub(1)
     } else {
+        // Nobody writes, so both logs are complete: a line that one of them lacks at its end is
+        // missing.
         end.max(access_end)
     };
     if begin > end {

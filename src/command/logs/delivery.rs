@@ -141,6 +141,8 @@ impl Receiver {
         let (target, tls) = (self.target.clone(), self.tls.clone());
         let (idle, retries) = (self.idle.clone(), self.retries);
         tokio::spawn(async move {
+            // The connection that was used last, because the receiver is least likely to have
+            // closed it.
             let kept = idle.lock().await.pop();
             let mut connection = kept.unwrap_or_else(|| Connection::new(target, tls));
             let mut wait = RETRY_AFTER;

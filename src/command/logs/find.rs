@@ -83,6 +83,7 @@ impl Find {
                 let page = page.with_context(|| source.cannot_read())?;
                 found = found.saturating_add(page.rows.len());
                 is_done = page.next.is_none() || found == self.limit;
+                // Page by page, so that the first rows appear while the search continues.
                 self.print(&mut out, &page.rows, &source)?;
                 progress = search.progress();
             }

@@ -39,6 +39,7 @@ impl<S: CertificateSource> GivesUp<S> {
             .entry(url.authority().to_owned())
             .or_default()
             .begin(url)?;
+        // The lock is released before the fetch, which may take seconds.
         let fetched = self.source.fetch(url).await;
         if let Some(failed) = self.hosts().get_mut(url.authority()) {
             failed.end(url, fetched.as_ref().err());

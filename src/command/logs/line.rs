@@ -60,6 +60,7 @@ impl Look {
     pub(super) fn find(&self, row: &Row, wanted: &[String]) -> String {
         let time = row.time().map(ToString::to_string).unwrap_or_default();
         let mut line = Line::default();
+        // As wide as `2026-11-24 18:40:00`, and below as the 32 digits of a message id.
         line.push(&pad(&time, 19), Color::Faint);
         line.push("  ", Color::Plain);
         line.push_status(row);
@@ -157,6 +158,7 @@ impl Color {
             Self::Blue => "34",
             Self::Yellow => "33",
             Self::Red => "31",
+            // Bright red: the 16 colours that every terminal has do not include orange.
             Self::Orange => "91",
             Self::Violet => "35",
         }
@@ -193,6 +195,7 @@ pub(super) fn one_line(value: &[u8]) -> String {
 /// The text around the first occurrence of a searched word.
 fn around(text: &str, wanted: &[String]) -> Option<String> {
     const BEFORE: usize = 12;
+    // ASCII only, so that an offset in it is an offset in `text`.
     let folded = text.to_ascii_lowercase();
     let place = wanted.iter().find_map(|wanted| {
         let wanted = one_line(wanted.as_bytes());
@@ -219,6 +222,7 @@ fn cut(text: &str, width: usize) -> (String, bool) {
         return (text.to_owned(), false);
     }
     let mut shown = String::new();
+    // One column for the ellipsis.
     let mut left = width.saturating_sub(1);
     for character in text.chars() {
         let Some(rest) = left.checked_sub(columns_of(character)) else {
@@ -240,6 +244,7 @@ fn columns(text: &str) -> usize {
 /// How many columns a terminal needs for a character: two for East Asian scripts and emoji, none
 /// for a combining mark.
 fn columns_of(character: char) -> usize {
+    // The common wide ranges of UAX 11. A rare character outside of them only misaligns its line.
     match u32::from(character) {
         0x300..=0x36f => 0,
         0x1100..=0x115f

@@ -35,6 +35,7 @@ impl ProgressLine {
         let back_to = progress
             .back_to
             .map_or_else(String::new, |time| format!(", back to {time}"));
+        // Ignores errors: progress is not a result.
         write!(std::io::stderr(), "\r\x1b[K  {read} of {total}{back_to}").ok();
     }
 

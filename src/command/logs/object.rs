@@ -74,6 +74,7 @@ fn headers(parts: &Parts) -> Value {
     for (name, bytes) in &parts.headers {
         let value = value(bytes);
         match headers.get_mut(name) {
+            // All values of a repeated header: the repetition may be why the request was refused.
             Some(Value::Array(values)) => values.push(value),
             Some(one) => *one = Value::Array(vec![one.take(), value]),
             None => drop(headers.insert(name.clone(), value)),

@@ -107,6 +107,7 @@ impl OpenLogs {
         appended
             .context("nothing more can be appended; everything reported as recovered is on disk")?;
         let shown = describe(notification);
+        // Appends are made one after another here, so a change of the count is due to this one.
         let is_new = self.journal.duplicates() == before;
         Ok(if is_new {
             FileOutcome::Recovered(shown)

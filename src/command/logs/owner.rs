@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 pub(in crate::command) fn refuse_other_than_owner(dir: &Path) -> anyhow::Result<()> {
     let owner = match fs::metadata(dir) {
         Ok(found) => found.uid(),
+        // The directory does not exist yet, so no file in it can have another owner.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
             return Err(error).with_context(|| format!("cannot look at {}", dir.display()));

@@ -57,6 +57,7 @@ pub(super) enum When {
 
 impl Printing {
     pub(super) fn look(&self, out: &Printer) -> Look {
+        // By the convention of no-color.org an empty value does not count.
         let has_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let has_color = match self.color {
             When::Auto => out.is_terminal() && !has_no_color,

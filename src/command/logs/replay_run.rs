@@ -218,6 +218,8 @@ impl Run {
                     oldest.id
                 ));
                 if self.terms.keep_going {
+                    // Saved as done although it failed: with --keep-going no later run begins with
+                    // it again.
                     self.advance(oldest.end, follower.unnumbered())?;
                 }
                 Ok(self.terms.keep_going)

@@ -46,6 +46,7 @@ impl AsSent {
     pub(super) fn raw(&self, target: &str) -> Vec<u8> {
         let mut raw = format!("{target} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &self.headers {
+            // The logged body is decoded, so its own length replaces the framing of the connection.
             if name != "content-length" && name != "transfer-encoding" {
                 let line = [name.as_bytes(), b": ", value.as_slice(), b"\r\n"].concat();
                 raw.extend_from_slice(&line);
@@ -138,6 +139,7 @@ fn target_in(path: &Path, id: &[u8]) -> io::Result<Option<String>> {
     let mut file = BufReader::new(regular::open_to_read(path)?);
     let mut line = Vec::new();
     while file.read_until(b'\n', &mut line)? > 0 {
+        // Searching the bytes first avoids parsing every line of a large log.
         if needle.find(&line).is_some() {
             found = target_of(&line, id).or(found);
         }
@@ -157,6 +159,8 @@ fn target_of(line: &[u8], id: &[u8]) -> Option<String> {
     }
     let fields: Vec<&str> = line.split_once("]\"")?.1.split("\" \"").collect();
     let field = |number: usize| fields.get(number).map(|field| text(field));
+    // Counted from 0 after the time. In docs/logging.md, method, target and request id are the
+    // fields 2, 4 and 9.
     let is_it = field(7)?.as_bytes() == id;
     is_it.then_some(format!("{} {}", field(0)?, field(2)?))
 }

@@ -69,6 +69,8 @@ impl Review {
         let source = GivesUp::new(HttpsSource::new(config.fetch.clone())?);
         let store = CertificateStore::new(config.certificate_dir.clone());
         let certificates =
+            // The budget limits fetches by sender and time. This run has many senders at once and
+            // has to end, so `GivesUp` limits them by host.
             CertificateCache::without_budget(Arc::new(source), store, config.fetch.timeout);
         Ok(Self {
             config,

@@ -42,6 +42,7 @@ impl StateFile {
     /// Locks a state file and reads it. `log` is the name of the log that it must refer to.
     pub(super) fn take(path: &Path, log: &str) -> anyhow::Result<Self> {
         let lock = beside(path, ".lock");
+        // Append mode creates the file, and changes nothing if another process has locked it.
         let opened = RealDisk.open(&lock, Open::Append { mode: MODE });
         let opened = opened.with_context(|| format!("cannot open {}", lock.display()))?;
         match opened.try_lock() {

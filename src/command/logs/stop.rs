@@ -16,6 +16,7 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn is_asked(&self) -> bool {
+        // Relaxed: nothing else is published with this flag.
         self.is_asked.load(Ordering::Relaxed)
     }
 

@@ -79,6 +79,7 @@ impl Story {
         };
         let page = search.page(&Budget::UNBOUNDED, is_cancelled);
         let mut rows = page.with_context(|| source.cannot_read())?.rows;
+        // The text search also finds rows that only quote the id, as in a message.
         rows.retain(|row| {
             row.labels.message_id == id.as_bytes() || row.request_id() == Some(id.as_bytes())
         });

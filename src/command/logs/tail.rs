@@ -83,6 +83,7 @@ impl Tail {
         let filter = source.filter(&self.selection)?;
         source.report_left_out()?;
         let (path, log) = (self.state.as_ref(), source.log_name());
+        // Locked before it is read, so that no other run saves a position in between.
         let state = path.map(|path| StateFile::take(path, &log)).transpose()?;
         let saved = match path {
             Some(path) => state::load(path, &log)?,
@@ -219,6 +220,7 @@ impl Run<'_> {
             }
             self.show(event)?;
         }
+        // Before the progress is saved: rows in a buffer are not delivered.
         std::io::Write::flush(&mut self.out)?;
         if let Some(consumer) = self.consumer.as_mut().filter(|it| it.counts(&self.out)) {
             consumer.delivered(delivered, follower);
