@@ -100,6 +100,7 @@ impl Explain {
         let mut judgement = Judgement::default();
         let certificate = async |url: Option<&SigningCertUrl>| self.certificate(config, url).await;
         let judged = judgement.judge(judge, request, certificate).await;
+        // Printed before an error is returned, because the checks made so far may explain it.
         print_checks(&judgement, out)?;
         judged?;
         Ok(conclude(judgement, note, out)?)
@@ -152,6 +153,7 @@ impl Explain {
             return Ok(Err(NO_CERTIFICATE.to_owned()));
         };
         let mut why = NO_CERTIFICATE.to_owned();
+        // Tried before the cached copy, which may be out of date.
         if self.fetch {
             match HttpsSource::new(config.fetch.clone())?.fetch(url).await {
                 Ok(bytes) => {

@@ -47,6 +47,7 @@ pub(super) fn conclude<W: Write>(
             out,
             "Verdict: serve would accept it, as far as the request itself goes."
         )?,
+        // The only verdict that also depends on the network and the cache of serve.
         Some((key @ "certificate_unavailable", status)) => {
             let unless = "unless it has the certificate or can fetch it";
             writeln!(

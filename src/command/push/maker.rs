@@ -46,6 +46,7 @@ impl Maker {
         let message = message
             .clone()
             .unwrap_or_else(|| format!("I am test message {number}.").into_bytes());
+        // A body in XML or JSON is text. In SIMPLIFIED the body is the message itself.
         if plan.format != ContentFormat::Simplified && std::str::from_utf8(&message).is_err() {
             bail!("the message is not UTF-8: only --format simplified can carry it");
         }

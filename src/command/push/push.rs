@@ -234,6 +234,7 @@ impl PushCommand {
                 loop {
                     // Each sender takes the next number, so that a slow answer delays only its own
                     // connection.
+                    // Relaxed: each number only has to be taken once.
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= count {
                         return;
@@ -257,6 +258,7 @@ impl PushCommand {
                 }
             });
         }
+        // The original sender is dropped here, so `recv` ends with the last task.
         Ok(exchanges)
     }
 
