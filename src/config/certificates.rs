@@ -47,6 +47,7 @@ pub(super) fn check_prefixes(
             all.push(prefix.temporary());
         }
     }
+    // Includes those of --trust, which are usually http: a start warns of each.
     let insecure = all
         .iter()
         .filter(|prefix| !prefix.is_secure())
@@ -91,6 +92,7 @@ fn check_fetch_via(
     hosts: BTreeMap<String, String>,
 ) -> Result<HashMap<String, String>, ConfigError> {
     let is_host = |text: &&String| {
+        // `Authority` accepts a user name before `@`, but a host to connect to has none.
         text.parse::<http::uri::Authority>()
             .is_ok_and(|host| !host.as_str().contains('@'))
     };

@@ -25,6 +25,7 @@ pub(super) fn at_least_one(key: &'static str, number: usize) -> Result<usize, Co
 
 /// Whether a text can be the name of a topic or of a host.
 pub(super) fn is_name(text: &str) -> bool {
+    // Hosts have dots. Topics have none today, but names that MNS may allow later are accepted.
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !text.is_empty() && text.bytes().all(is_allowed)
 }

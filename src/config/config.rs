@@ -117,6 +117,7 @@ impl Config {
             .keys()
             .chain(other.keys.keys())
             .collect::<BTreeSet<_>>();
+        // Compared as text after merging, because `a,b` and ["a", "b"] are the same list.
         let differs = |key: &&String| {
             self.keys.get(*key) != other.keys.get(*key)
                 || (*key == admin::TOKEN_FILE && is_other_token)

@@ -28,6 +28,8 @@ impl ConfigError {
     /// value no longer knows where it was read.
     pub(super) fn placed(mut self, place_of: impl FnOnce(&[&str]) -> Option<String>) -> Self {
         if let Self::Impossible { key, place, .. } = &mut self {
+            // No part of a key contains a dot: `check_name` refuses one in the name of a
+            // destination.
             *place = place_of(&key.split('.').collect::<Vec<_>>());
         }
         self

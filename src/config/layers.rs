@@ -169,6 +169,7 @@ fn file_layer(file: PathBuf) -> Result<Layer, ConfigError> {
         let name = file.display();
         ConfigError::Unreadable(format!("cannot read the configuration {name}: {error}"))
     })?;
+    // Checked before figment reads it, because figment drops the place of an error.
     check_syntax(&toml).map_err(|(problem, Place { line, column })| {
         ConfigError::Unreadable(format!(
             "the configuration is not valid TOML: {problem}; a text needs quotes, and each key a \
@@ -246,6 +247,7 @@ fn layer_of(source: Source, key: &str, value: &str) -> Result<Layer, ConfigError
             value.to_owned()
         }
     );
+    // Digits with a leading zero, or too many of them, are not a TOML integer and stay a text.
     let parses = is_toml(value) && Toml::string(&as_toml).data().is_ok();
     let toml = if parses {
         as_toml

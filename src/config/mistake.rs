@@ -58,6 +58,7 @@ fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let allowed = name.chars().count().div_ceil(3);
     candidates
         .iter()
+        // This distance counts two swapped letters as one mistake, as `levenshtein` does not.
         .map(|candidate| (strsim::osa_distance(&name, candidate), *candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

@@ -19,6 +19,8 @@ impl<'de> Visitor<'de> for NamesVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Names, E> {
         refuse_full_width(text)?;
+        // Refused and not split, because otherwise the whole text would be one name that never
+        // matches.
         if text.contains(';') {
             return Err(E::custom(format!(
                 "{text:?}: ';' separates nothing in a list; write ','"
@@ -37,6 +39,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
         Err(float(number))
     }
 
+    // A topic may be named `true` or `12`, which TOML reads as values of other kinds.
     fn visit_bool<E>(self, word: bool) -> Result<Names, E> {
         Ok(Names(vec![word.to_string()]))
     }

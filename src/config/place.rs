@@ -44,6 +44,7 @@ pub(super) fn place_in(toml: &str, key: &[&str]) -> Option<Place> {
 pub(super) fn check_syntax(toml: &str) -> Result<(), (String, Place)> {
     ImDocument::parse(toml).map(drop).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
+        // On one line, because several would look like several messages.
         let problem = error.message().trim().replace('\n', ", ");
         (problem, Place::at(toml, offset))
     })

@@ -21,6 +21,8 @@ pub(super) fn check_listen(list: &[String]) -> Result<Vec<SocketAddr>, ConfigErr
     let Some(first) = addresses.first() else {
         return Err(impossible(KEY, "", "at least one address is needed"));
     };
+    // The socket of [::] is dual stack, so a second one for IPv4 on the same port could not be
+    // bound.
     if addresses
         .iter()
         .any(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
@@ -134,6 +136,7 @@ pub(super) fn check_settings(
 /// Checks the bounds on connections.
 pub(super) fn check_limits(server: &raw::Server) -> Result<net::Limits, ConfigError> {
     let heads_max = server.heads_max.0;
+    // A head counts with the memory that it takes, which is twice its length for the largest.
     if heads_max < net::HEAD_BYTES_MAX.saturating_mul(2) {
         let allowed = "at least 64KiB, which is what one head of 32KiB takes";
         return Err(impossible(

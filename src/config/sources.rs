@@ -27,6 +27,7 @@ pub struct Sources {
 impl Sources {
     /// The file that is named, or the first of the usual places that exists.
     pub(super) fn found_file(&self) -> Option<PathBuf> {
+        // `is_file` skips a directory, which Docker mounts if the file on the host is missing.
         let usual = || FILES.iter().map(PathBuf::from).find(|path| path.is_file());
         // A file that is named is used even if it does not exist, so that a typing error is
         // reported.

@@ -25,6 +25,7 @@ pub(super) fn check_traces(
         let found = environment.iter().find(|(found, _)| found == name);
         found
             .map(|(_, value)| value.trim())
+            // By the specification of OpenTelemetry, an empty variable is unset.
             .filter(|value| !value.is_empty())
     };
     let (key, url) = match (raw.otlp.as_str(), variable(ENDPOINT)) {

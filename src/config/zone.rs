@@ -29,6 +29,7 @@ pub fn local_zone(tz: Option<&str>) -> Result<(TimeZone, String), ConfigError> {
         .map(|tz| tz.strip_prefix(':').unwrap_or(tz))
         .filter(|name| !name.is_empty())
     else {
+        // Without a zone file, as in many containers, the C library uses UTC as well.
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
         let name = zone.iana_name().unwrap_or("the system's").to_owned();
         return Ok((zone, name));
@@ -52,6 +53,7 @@ pub(super) fn of_file(file: &str, system: &str) -> Result<(TimeZone, String), Co
     // /etc/localtime is a symbolic link, and its target has the name of the zone.
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     let name = name_in(&target).unwrap_or(file);
+    // Only a regular file, because opening a FIFO would block the start.
     let read = regular::open_to_read(Path::new(file))
         .and_then(|opened| bounded::read_all(opened, FILE_BYTES_MAX));
     match read {

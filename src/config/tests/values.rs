@@ -19,6 +19,7 @@ fn lists_are_written_with_commas_or_as_toml_and_replace_the_default() {
         "1e3",
         "2016-05-17",
         "true",
+        // TOML allows no leading zero, and no integer beyond 64 bits.
         "007",
         "1269128356620446",
         "99999999999999999999",
