@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::forward::{Ack, Create, Destination};
 
 /// Copies that let one server fail without a loss.
+// Two of three are a majority, which JetStream needs to accept a message.
 const REPLICAS: usize = 3;
 
 impl Findings {

@@ -86,6 +86,7 @@ impl Check {
                 }
                 (config.origin, findings)
             }
+            // A finding like any other, so that `--output json` has it as well.
             Err(error) => {
                 let origin = self.configuration.sources(&[]).origin();
                 (

@@ -88,6 +88,7 @@ pub(super) fn writable(dir: &Path) -> io::Result<()> {
     if !found.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
+    // Asks the system instead of creating a file, because `check` promises to change nothing.
     Ok(access(found, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
@@ -102,6 +103,7 @@ fn existing(dir: &Path) -> &Path {
 /// The free space for this process on the file system of a directory.
 fn free_bytes(dir: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
+    // `f_bavail` excludes the blocks that are reserved for root. Its unit is `f_frsize`.
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 

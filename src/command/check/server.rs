@@ -116,6 +116,7 @@ impl Findings {
 
     pub(super) fn look_at_limits(&mut self, config: &Config) {
         let wanted = config.net.connections_max;
+        // Calls what a start calls. It raises the limit of this process only.
         let possible = net::raise_file_limit(wanted);
         if possible < wanted {
             let text = format!(

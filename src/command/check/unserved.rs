@@ -99,6 +99,7 @@ fn refused_push(line: &str) -> Option<(String, String)> {
             owned(time),
         )
     };
+    // Scanners do not send x-mns-version, so their requests are left out.
     let is_push = method == "POST" && status == "404" && version != "-";
     let path = target.split('?').next().unwrap_or_default().to_owned();
     is_push.then_some((path, time))

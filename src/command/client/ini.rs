@@ -93,6 +93,7 @@ impl Ini {
         depth: usize,
         out: &mut String,
     ) -> Result<(), IniError> {
+        // Python recurses only into values that contain a %.
         if depth > REFERENCES_DEPTH_MAX && value.contains('%') {
             return Err(IniError::TooDeep);
         }

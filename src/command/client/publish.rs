@@ -56,6 +56,7 @@ const DEFAULT_COUNT: u32 = 3;
 impl Publish {
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let session = self.service.open()?;
+        // After the key, so that a command that cannot run consumes no stdin.
         let messages = self.messages()?;
         session.named(
             publish(
@@ -86,7 +87,7 @@ pub(crate) fn test_messages(count: u32) -> Vec<String> {
         .collect()
 }
 
-/// Publishes messages one after another and says so of each; returns what became of them.
+/// Publishes messages one after another. Prints and returns the result of each.
 pub(crate) async fn publish(
     client: &Client,
     output: Output,

@@ -176,6 +176,7 @@ impl SubscriptionAction {
                 force,
                 service: _,
             } => {
+                // A service on this machine reaches private addresses, too.
                 subscribe::refuse_unreachable(endpoint, *force || *is_local)?;
                 let attributes = SubscriptionAttributes {
                     endpoint: endpoint.clone(),

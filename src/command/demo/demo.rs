@@ -95,6 +95,7 @@ impl Demo {
         if self.stay && shown.is_ok() {
             stay(&stage).await?;
         }
+        // Before the directory is deleted, because both servers use it.
         stage.clear().await?;
         // After a failure the logs are kept, because they show what went wrong.
         if shown.is_err()

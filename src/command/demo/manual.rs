@@ -139,6 +139,8 @@ async fn publish_messages(client: &Client, count: u32) -> anyhow::Result<Vec<Str
 fn show_logs(stage: &Stage) -> anyhow::Result<()> {
     let [access, endpoint] = ["access_log", "endpoint_log"].map(|name| stage.log(name));
     step(6, "Look", &format!("cat {}", access.display()))?;
+    // Not escaped for the terminal, because the escape sequences of a peer never reach a log as
+    // such.
     printer().write_all(&std::fs::read(access)?)?;
     writeln!(printer(), "\n$ cat {}", endpoint.display())?;
     printer().write_all(&std::fs::read(endpoint)?)?;

@@ -127,8 +127,8 @@ fn log_source(running: &Running) -> LogSource {
 
 /// How much of a file is committed: all, unless it is the one that is written to.
 ///
-/// The length that the journal publishes is of what it has kept, which it does behind the sync. The
-/// file is looked at on both sides of it, as a rotation in between would mix up two of them.
+/// The journal publishes the committed length of the live file. The file is identified before and
+/// after the length is read, because after a rotation in between the length is another file's.
 fn committed(journal: &Journal, live: &Path, file: FileId) -> u64 {
     let is_live = || RealDisk.identity(live).is_ok_and(|found| found == file);
     loop {
