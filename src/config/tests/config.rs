@@ -62,6 +62,7 @@ fn another_token_needs_a_restart_whether_its_file_has_the_same_name_or_not() {
     };
     let started = with_token("one");
     assert_eq!(
+        // An editor may add a line feed, which is not a part of the token.
         started.keys_for_restart(&with_token("one\n")),
         [] as [&str; 0]
     );

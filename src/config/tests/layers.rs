@@ -26,6 +26,7 @@ fn a_key_that_the_defaults_lack_stops_every_start_with_its_name() {
     let defaults = std::fs::read_to_string("config/endpoint.toml").unwrap();
     let is_key = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_lowercase());
     let keys: Vec<&str> = defaults.lines().filter(is_key).collect();
+    // Guards against a pattern that finds no keys, with which the loop would prove nothing.
     assert!(keys.len() > 45, "{keys:?}");
     for line in keys {
         let error = raw_of(&defaults.replace(&format!("\n{line}\n"), "\n")).unwrap_err();

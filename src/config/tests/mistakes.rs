@@ -23,6 +23,7 @@ fn an_unknown_key_is_named_with_the_nearest_one_and_those_that_are_possible() {
              accept, logs",
         ),
         ("server.headTimeout", "1s", "did you mean head_timeout?"),
+        // Case counts in TOML, but not in the search for the nearest key.
         ("server.TLS.certificate", "a", "did you mean tls?"),
         ("server.tls.privat-key", "a", "did you mean private_key?"),
         // A key of another section, and a key without a section.

@@ -44,6 +44,7 @@ fn zone_file(seconds: i32, rule: &str) -> Vec<u8> {
 /// The offset of a zone in seconds, and its abbreviation, at a time far from any transition.
 fn offset(tz: &str) -> (i32, String) {
     let (zone, name) = local_zone(Some(tz)).unwrap_or_else(|error| panic!("{tz}: {error}"));
+    // In January 2027, when neither of the zones changes its clocks.
     let time = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     (zone.to_offset(time).seconds(), name)
 }
