@@ -86,6 +86,7 @@ fn refused_push(line: &str) -> Option<(String, String)> {
         )
     } else {
         let (time, rest) = line.strip_prefix('[')?.split_once(']')?;
+        // A quote within a field is escaped in the log, so this text only separates fields.
         let fields: Vec<&str> = rest.trim().trim_matches('"').split("\" \"").collect();
         let [method, status, target, _, _, _, _, _, version, ..] = fields.as_slice() else {
             return None;

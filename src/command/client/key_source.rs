@@ -25,6 +25,7 @@ impl KeySource {
             (Self::Environment { .. }, "SignatureDoesNotMatch") => {
                 "check ALIBABA_CLOUD_ACCESS_KEY_SECRET; "
             }
+            // Other codes, such as AccessDenied, do not say which part of the key is wrong.
             (Self::File { .. } | Self::Environment { .. }, _) => "",
         };
         format!("{check}{self}")

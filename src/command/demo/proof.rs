@@ -137,6 +137,7 @@ mod tests {
     fn messages_missing_in_either_log_are_reported() {
         let log = [
             record(SUCCEED, "A", "m"),
+            // A refusal may name a message as well, which proves nothing.
             record("Access Forbidden!", "C", "m"),
             record(DUPLICATE, "A", "m"),
         ]
@@ -181,6 +182,7 @@ mod tests {
         assert!(
             Proof::of("", &record("Access Forbidden!", "A", FORGED_MESSAGE))
                 .unwrap()
+                // A refusal also logs the message of a forgery.
                 .demand_nothing_forged()
                 .is_ok()
         );

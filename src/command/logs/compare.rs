@@ -298,6 +298,7 @@ mod tests {
             verdict
         };
         for (files, goes_back) in [
+            // One minute back is within the disorder of records.
             (&[(Some(1), 100, 110), (None, 109, 120)][..], false),
             (&[(Some(1), 100, 110), (None, 108, 120)], true),
             // Rotated while the first file was read.

@@ -125,14 +125,17 @@ mod tests {
     #[tokio::test]
     async fn each_host_is_given_up_after_its_own_failures() {
         assert_eq!(
+            // Two hosts, each with its own limit.
             asked(Err(FetchError::Unreachable("no".to_owned())), 10).await,
             2 * SILENCES_MAX
         );
+        // Each address is asked once, because a failure is remembered for the run.
         assert_eq!(asked(Err(FetchError::Status(404)), 10).await, 20);
         assert_eq!(
             asked(Err(FetchError::Status(404)), 1000).await,
             2 * REFUSALS_MAX
         );
+        // A success is not remembered here: the cache in front of the source has the certificate.
         assert_eq!(asked(Ok(vec![1]), 1000).await, 4000);
     }
 }

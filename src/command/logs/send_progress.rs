@@ -47,6 +47,7 @@ fn progress(delivered: u64, failed: u64, total: Option<u64>, elapsed: Duration) 
     let done = delivered.saturating_add(failed);
     let per_second = u128::from(done)
         .saturating_mul(1000)
+        // In the first millisecond no time has passed.
         .checked_div(elapsed.as_millis())
         .unwrap_or_default();
     let Some(total) = total else {
@@ -59,6 +60,7 @@ fn progress(delivered: u64, failed: u64, total: Option<u64>, elapsed: Duration) 
         .min(WIDTH);
     let bar = |length: u64, sign: &str| sign.repeat(usize::try_from(length).unwrap_or_default());
     let (filled, rest) = (bar(filled, "#"), bar(WIDTH.saturating_sub(filled), "-"));
+    // Omitted while the rate is below one per second, which would divide by zero.
     let left = u128::from(total.saturating_sub(done))
         .checked_div(per_second)
         .map_or_else(String::new, |seconds| format!("  left {seconds} s"));

@@ -77,6 +77,8 @@ impl StateFile {
             draft: &self.draft,
             mode: MODE,
         };
+        // Synced, because after a power failure an older state would repeat rows without their
+        // mark.
         let replaced = replace.with(&RealDisk, text.as_bytes());
         replaced.map_err(|NotReplaced { doing, path, cause }| {
             let path = path.display();
@@ -195,6 +197,7 @@ mod tests {
             "",
             "{}",
             "[1]",
+            // A later version may mean something else by the same keys.
             "{\"version\":2,\"log\":\"x\",\"trail\":[]}",
         ] {
             fs::write(&path, text).unwrap();

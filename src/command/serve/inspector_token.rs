@@ -115,10 +115,12 @@ mod tests {
         let token = make(&path, 0o640).unwrap();
         assert_eq!(read(&path).unwrap(), token);
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        // The umask of the test may remove more.
         assert_eq!(mode() & !0o640, 0);
         assert!(is_kept_well(&path, 0o640));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(!is_kept_well(&path, 0o640));
+        // A draft that a crash left must not stop the next start.
         fs::write(path.with_extension("token.new"), "of a crash").unwrap();
         let again = make(&path, 0o600).unwrap();
         assert_ne!(token, again);

@@ -240,6 +240,7 @@ mod tests {
 
     #[test]
     fn if_many_start_at_once_only_one_creates_the_pair() {
+        // A single round may miss the race.
         for _ in 0..5 {
             let dir = tempfile::tempdir().unwrap();
             let make = || {
@@ -271,6 +272,7 @@ mod tests {
             })
         };
         let found = |listen, public_url| names(&config(listen, public_url).unwrap());
+        // The name of the machine follows, and differs from one machine to the next.
         assert_eq!(found("127.0.0.1:8080", "")[..3], LOOPBACK);
         for (listen, public_url, name) in [
             ("10.1.2.3:8080", "", "10.1.2.3"),

@@ -29,6 +29,7 @@ pub(super) fn of_the_logs(config: &Config, recovered: &Recovered) {
         );
     }
     of_the_commit_log(recovered.replayed);
+    // A container may have its logs in memory or on an overlay that ends with it.
     let medium = Medium::of(&config.log_dir);
     if medium != Medium::Disk {
         warn!(dir = %config.log_dir.display(), %medium, "The log directory is not on a disk: what \
@@ -77,6 +78,7 @@ pub(super) fn of_the_configuration(config: &Config, trust: &[String]) {
              to a topic of theirs"
         );
     }
+    // Not fatal, because the certificates in memory suffice until a restart.
     if let Err(error) = CertificateStore::new(config.certificate_dir.clone()).probe() {
         warn!(%error, "Certificates cannot be cached on disk: after a restart their source must \
             be reachable");
