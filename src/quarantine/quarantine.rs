@@ -283,6 +283,7 @@ mod tests {
         );
         assert_eq!(tasks.try_iter().count(), WAITING_MAX);
         let taken = (0..6)
+            // Four of these reach the limit on bytes long before that on captures.
             .filter(|_| stranger(&quarantine, &vec![0; WAITING_BYTES_MAX / 4]))
             .count();
         assert_eq!(
@@ -314,6 +315,7 @@ mod tests {
         );
         assert!(!stranger(&keeper, b"late"));
         assert_eq!(total(|of| keeper.dropped(of)), 1);
+        // A second close does nothing.
         keeper.close().await;
     }
 
@@ -334,6 +336,7 @@ mod tests {
                 keeper.reserve_signed(b"a"),
                 keeper.reserve_signed(b"b"),
             ];
+            // A known signature has the path of its first capture, even before that is written.
             let again = keeper.path(&keeper.reserve_signed(b"b"));
             let paths: Vec<PathBuf> = places.iter().map(|place| keeper.path(place)).collect();
             assert_eq!(again, paths[2]);
@@ -384,6 +387,7 @@ mod tests {
     async fn a_mark_is_removed_if_the_disk_refuses_its_capture() {
         let dir = tempfile::tempdir().unwrap();
         let options = Options {
+            // The quarantine does not create its parent directory, so every write fails.
             dir: dir.path().join("none/q"),
             mode: 0o640,
             bytes_max: 1024 * 1024,
