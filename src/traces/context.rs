@@ -173,6 +173,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, HeaderValue::from_static(VALUE));
         assert!(TraceContext::of(&headers).is_some());
+        // Two headers, even equal ones, do not name exactly one span.
         headers.append(TRACEPARENT, HeaderValue::from_static(VALUE));
         assert_eq!(TraceContext::of(&headers), None);
     }
