@@ -50,6 +50,7 @@ mod tests {
         for host in [
             "",
             "evil.example",
+            // Names that only begin with a known one belong to whoever owns their end.
             "localhost.evil.example",
             "127.0.0.1.evil.example:9000",
             "a@known.example.b",

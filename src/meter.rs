@@ -104,6 +104,7 @@ mod tests {
     #[test]
     fn a_span_is_counted_in_the_first_bucket_with_a_sufficient_bound() {
         let spans = DurationHistogram::default();
+        // 1, 2 and 5000 are bounds, which belong to the bucket below them.
         for ms in [0, 1, 2, 3, 5000, 5001] {
             spans.observe(Duration::from_millis(ms));
         }

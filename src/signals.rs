@@ -40,6 +40,7 @@ impl Signals {
     /// Installs the handlers. The signals no longer end the process by themselves.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
+            // tokio keeps a handler until the process ends, even after its `Signal` is dropped.
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,

@@ -70,6 +70,7 @@ mod tests {
                 "{millis}"
             );
         }
+        // Only has to end without a panic.
         Span(Duration::MAX).to_string();
     }
 }
