@@ -56,6 +56,8 @@ pub async fn serve<S>(
         tasks: TaskTracker::new(),
         stop,
     };
+    // One watch for all listeners. It is one of the tasks that are waited for below, and ends at
+    // `stop`.
     if let Some(tls) = acceptor.server.frontend.tls.clone() {
         acceptor.tasks.spawn(tls.watch(acceptor.stop.clone()));
     }
@@ -71,6 +73,8 @@ pub async fn serve<S>(
             return;
         }
     }
+    // Only now, after the loops: one that still empties the kernel's queue adds tasks. `wait` never
+    // returns on a tracker that is open.
     acceptor.tasks.close();
     acceptor.tasks.wait().await;
 }
@@ -103,9 +107,11 @@ where
                     if let Err(error) = runtime.block_on(self.run(listener)) {
                         error!(%error, "Cannot accept connections on a listener");
                     }
+                    // Nobody receives it if `serve` has returned because of another listener.
                     ended.send(()).ok();
                 })
         });
+        // `ended` was dropped with the closure, so `serve` sees that this listener has ended.
         if let Err(error) = begun {
             error!(%error, "Cannot start the thread that accepts connections");
         }
@@ -122,6 +128,8 @@ where
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer).await,
+                // No pause: Linux passes a network error of the new connection on through
+                // accept(2), and the listener is sound.
                 Err(error) if is_peers_doing(&error) => {}
                 Err(error) => {
                     warn!(%error, "Cannot accept connections");
@@ -134,6 +142,8 @@ where
         // stop.
         for _ in 0..BACKLOG {
             tokio::select! {
+                // Without this the other branch, which is always ready, could end the loop too
+                // early.
                 biased;
                 Ok((stream, peer)) = listener.accept() => self.admit(stream, peer).await,
                 () = std::future::ready(()) => break,
@@ -145,6 +155,8 @@ where
     async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let peer = canonical(peer);
         let slot = self.slot(peer).await;
+        // Deregistered from the accept thread's runtime and registered below with that of its
+        // worker, so that its events do not go through this thread.
         let stream = stream.into_std();
         let place = self.workers.place();
         let runtime = place.runtime().clone();
@@ -247,6 +259,7 @@ mod tests {
         while counters.opened.load(Ordering::Relaxed) == 0 {
             park_timeout(Duration::from_millis(1));
         }
+        // Longer than the grace, which must not be counted from the accept.
         park_timeout(FIRST_REQUEST_GRACE + Duration::from_millis(100));
         stop.cancel();
         serving.await.unwrap();

@@ -35,10 +35,14 @@ pub fn inherited() -> Result<Vec<TcpListener>, NotListening> {
     let handed_over = sd_listen_fds::get().map_err(|_malformed| NotListening::Environment)?;
     let take = |(number, (_name, socket)): (usize, (Option<String>, sd_listen_fds::OwnedFd))| {
         let socket = Socket::from(socket.into_std());
+        // A unit may also pass Unix sockets, and with `Accept=yes` a connection instead of a
+        // listener.
         let is_tcp = matches!(socket.domain(), Ok(Domain::IPV4 | Domain::IPV6));
         if !is_tcp || !socket.is_listener().unwrap_or_default() {
             return Err(NotListening::OtherKind(number));
         }
+        // The manager passes them without CLOEXEC, as otherwise they would not survive its exec,
+        // and leaves blocking mode to the unit; tokio needs non-blocking sockets.
         let prepared = socket
             .set_cloexec(true)
             .and_then(|()| socket.set_nonblocking(true));

@@ -42,6 +42,7 @@ impl HttpBody for AnswerBody {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
+    // Both are passed on: without the exact length hyper would send a small answer in chunks.
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }

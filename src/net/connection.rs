@@ -108,6 +108,7 @@ where
         let activity = &tracker.activity;
         let io = TimedStream::new(stream, tracker.clone(), &self.frontend.limits);
         let service = service_fn(|request: hyper::Request<Incoming>| {
+            // Before `arrival`, which begins the request and so changes the phase.
             let is_pipelined = activity.phase() != Phase::Head;
             let arrival = self.arrival(peer, &tracker, &request);
             let (service, activity) = (self.service.clone(), activity.clone());
@@ -191,6 +192,7 @@ where
 }
 
 fn is_timeout(error: &hyper::Error) -> bool {
+    // `TimedStream` reports a slow peer as an I/O error, which hyper wraps.
     let cause =
         std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)

@@ -32,12 +32,15 @@ impl HeaderCase {
         let head = format!("GET / HTTP/1.1\r\n{lines}\r\n");
         let (found, mut case) = mpsc::channel(1);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
+            // There is one request, so the channel has room.
             drop(found.try_send(request.extensions().clone()));
             async { Ok::<_, Infallible>(Response::new(String::new())) }
         });
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
             .preserve_header_case(true)
+            // Ends the connection after the answer: otherwise `join` would wait for another
+            // request.
             .keep_alive(false);
         let (written, served) = tokio::join!(
             client.write_all(head.as_bytes()),

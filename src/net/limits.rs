@@ -115,6 +115,7 @@ pub fn raise_file_limit(connections: usize) -> usize {
     // Raising the soft limit up to the hard one needs no privilege.
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
+        // `None` means no limit (RLIM_INFINITY).
         let reachable = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
         limit.current = Some(reachable.max(limit.current.unwrap_or_default()));
         if setrlimit(Resource::Nofile, limit).is_err() {

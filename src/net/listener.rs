@@ -14,6 +14,8 @@ use crate::net::limits::BACKLOG;
 /// The address is in use or does not belong to this machine.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match bind_exactly(address) {
+        // Only for `[::]`, which means every address: whoever names another IPv6 address wants that
+        // one.
         Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED && !has_ipv6() => bind_exactly(
             SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
         ),

@@ -44,6 +44,7 @@ impl TrustedProxies {
     }
 
     pub(super) fn trusts(&self, peer: SocketAddr) -> bool {
+        // On a dual-stack socket an IPv4 peer has an IPv6 address, which is in no IPv4 network.
         let ip = peer.ip().to_canonical();
         self.0.iter().any(|network| network.contains(&ip))
     }
@@ -80,6 +81,7 @@ impl TrustedProxies {
         peer: SocketAddr,
     ) -> io::Result<SocketAddr> {
         let mut first = [0];
+        // The peer has closed. HTTP or TLS reads the end as well, and ends the connection.
         if stream.peek(&mut first).await? == 0 {
             return Ok(peer);
         }
@@ -177,6 +179,7 @@ async fn read_binary(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Re
         *start = first;
         stream.read_exact(rest).await?;
     }
+    // Bytes 15 and 16, in network byte order (PROXY protocol, 2.2).
     let length = header
         .last_chunk::<2>()
         .map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
@@ -192,6 +195,7 @@ async fn read_binary(stream: &mut (impl AsyncRead + Unpin), first: u8) -> io::Re
 
 /// An address as proxies write it: with or without a port, IPv6 with or without brackets.
 fn address(text: &[u8]) -> Option<SocketAddr> {
+    // A list in a header may have white space around its commas (RFC 9110, 5.6.1).
     let text = std::str::from_utf8(text).ok()?.trim();
     let bare = text
         .strip_prefix('[')

@@ -26,6 +26,7 @@ pub fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let [first, second, ..] = ip.octets();
+            // RFC 6598 and RFC 2544. The standard library's methods for both are not stable.
             let is_shared = first == 100 && (64..128).contains(&second);
             let is_for_benchmarks = first == 198 && (18..20).contains(&second);
             ip.is_private()
@@ -39,6 +40,7 @@ pub fn is_private(ip: IpAddr) -> bool {
                 || is_for_benchmarks
         }
         IpAddr::V6(ip) => {
+            // RFC 3849.
             let is_documentation = matches!(ip.segments(), [0x2001, 0xdb8, ..]);
             ip.is_loopback()
                 || ip.is_unspecified()
@@ -56,6 +58,7 @@ pub fn is_private_host(host: &str) -> bool {
     if let Ok(ip) = host.trim_matches(['[', ']']).parse() {
         return is_private(ip);
     }
+    // DNS ignores case, and a fully qualified name may end with a dot.
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let is_below = |domain: &&str| {
         name.strip_suffix(*domain)

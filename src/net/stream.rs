@@ -53,6 +53,7 @@ impl<S> TimedStream<S> {
             tracker,
             head_timeout: limits.head_timeout,
             idle_timeout: limits.idle_timeout,
+            // Has fired already: the first wait resets it to the deadline of its phase.
             reading: Box::pin(sleep_until(Instant::now())),
             untaken: None,
             closing: None,
@@ -150,6 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.stream).poll_write(cx, bytes) {
             Poll::Ready(result) => {
+                // The kernel took bytes, so the peer reads: its time begins again with the next
+                // full buffer.
                 this.untaken = None;
                 Poll::Ready(result)
             }
@@ -209,6 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
                 Poll::Ready(Ok(())) => {
                     closing.swallowed = closing.swallowed.saturating_add(buffer.filled().len())
                 }
+                // The answer is sent, and how the peer ends the connection does not matter.
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
                 // We are closing and nothing is in flight, so do not wait: the slot is needed.
                 Poll::Pending if this.tracker.activity.close.is_cancelled() => {

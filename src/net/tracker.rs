@@ -29,6 +29,7 @@ impl Tracker {
     pub(super) fn detached() -> Self {
         Self {
             activity: Arc::new(Activity::new(0, CancellationToken::new())),
+            // No connection is in these slots, so a report about one changes nothing.
             slots: Slots::new(1, 0, Arc::default()),
         }
     }

@@ -59,6 +59,7 @@ impl TurnedAway {
     where
         S: Responder,
     {
+        // Never waits: the accept loop calls this.
         let permit = self.room.clone().try_acquire_owned().ok()?;
         let (tls, proxies, health_path) = (
             self.tls.clone(),
@@ -139,6 +140,8 @@ async fn read_health_check(
 ) -> bool {
     let mut bounded = stream.take(u64::try_from(TURNED_AWAY_HEAD_BYTES_MAX).unwrap_or_default());
     while let Ok(1..) = bounded.read_buf(head).await {
+        // A health check has few headers. With more than 32 `httparse` fails, and the answer is
+        // 503.
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(head) {

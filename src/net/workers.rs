@@ -94,6 +94,7 @@ impl Worker {
         thread::Builder::new()
             .name("worker".to_owned())
             .spawn(move || {
+                // A runtime of one thread runs its tasks only inside `block_on`.
                 runtime.block_on(stop.cancelled());
                 // A thread that hangs in a disk operation must not keep this one from ending.
                 runtime.shutdown_background();

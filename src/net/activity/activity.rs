@@ -78,6 +78,7 @@ impl Activity {
     }
 
     pub(in crate::net) fn phase(&self) -> Phase {
+        // Only phases are stored, so the default is never used.
         Phase::from_repr(self.phase.load(Ordering::Acquire)).unwrap_or(Phase::Opening)
     }
 
@@ -94,6 +95,7 @@ impl Activity {
     /// The HTTP library reads into a buffer of this size, in bytes.
     pub(in crate::net) fn note_buffer(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        // Not one atomic operation: only the stream of this connection stores here.
         if bytes > self.buffer.load(Ordering::Relaxed) {
             self.buffer.store(bytes, Ordering::Relaxed);
         }
@@ -157,6 +159,8 @@ impl Activity {
             }
         };
         self.wire.announce(body);
+        // Before the phase: a search that reads `Body` must not also read the proof of the previous
+        // request.
         self.is_head_proved.store(false, Ordering::Release);
         self.enter(Phase::Body);
         first_byte

@@ -34,6 +34,7 @@ impl Wire {
     /// that can have been read of it.
     pub(super) fn begin_behind(&self) -> u64 {
         let behind = self.behind();
+        // `begin` sets the counts to 0, so they are read first.
         self.begin();
         self.read.store(behind, Ordering::Relaxed);
         behind
@@ -52,6 +53,7 @@ impl Wire {
             return;
         }
         // The end of the head, up to three bytes of which may be in the previous read.
+        // Four bytes at most are stored, so they always fit.
         let mut last = u32::try_from(self.tail.load(Ordering::Relaxed)).unwrap_or_default();
         for (at, byte) in (1..).zip(bytes) {
             last = (last << 8) | u32::from(*byte);
@@ -70,6 +72,7 @@ impl Wire {
         let [read, head, body] =
             [&self.read, &self.head, &self.body].map(|count| count.load(Ordering::Relaxed));
         if head > 0 {
+            // The sum overflows for a chunked body: its end is not known.
             head.checked_add(body)
                 .map_or(read, |end| read.saturating_sub(end))
         } else {

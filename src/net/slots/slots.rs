@@ -96,6 +96,8 @@ impl Slots {
     pub(in crate::net) fn file(&self, number: u64) {
         let mut table = self.table();
         table.file(number);
+        // This ends: an eviction subtracts the head at once, although its memory is freed only when
+        // the connection ends.
         while table.head_bytes > self.head_bytes_max
             && let Some((_, largest)) = table.first_in(Order::Heads)
         {

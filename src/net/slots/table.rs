@@ -61,6 +61,7 @@ impl Table {
             is_leaving: false,
         };
         self.open.insert(number, entry);
+        // Filed at once, so that a search finds a connection that never sends anything.
         self.file(number);
         activity
     }

@@ -53,6 +53,8 @@ impl Pair {
             };
             empty("server.tls.private_key", &files.private_key, wanted)
         })?;
+        // Only for the expiry: what `x509_cert` cannot parse may still be a pair that rustls
+        // accepts.
         let first = chain
             .first()
             .and_then(|first| Certificate::from_der(first).ok());

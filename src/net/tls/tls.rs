@@ -74,6 +74,7 @@ impl Tls {
                 () = sleep(TLS_LOOK_PERIOD) => {}
             }
             let tls = self.clone();
+            // Reading a file may block for long, and this runtime may serve connections.
             let looked = tokio::task::spawn_blocking(move || {
                 tls.look(&mut last_look);
                 last_look
