@@ -30,6 +30,7 @@ impl Blank {
             disk.rename(&self.draft, &self.path)?;
             sync_dir(disk, parent(&self.path))
         });
+        // The draft takes space, and a full disk may be why this failed.
         made.inspect_err(|_| drop(disk.remove(&self.draft)))
     }
 
@@ -37,6 +38,8 @@ impl Blank {
         let mode = self.mode;
         let disk = self.disk.unlatched();
         let mut file = disk.open(&self.draft, Open::Draft { mode })?;
+        // Written, not only allocated: the first write to a block that was merely allocated changes
+        // metadata.
         let zeros = vec![0; PIECE_BYTES];
         let mut place = 0_u64;
         while place < self.bytes {
@@ -46,6 +49,7 @@ impl Blank {
             file.write_at(piece, place)?;
             place = place.saturating_add(u64::try_from(piece.len()).map_err(io::Error::other)?);
         }
+        // Before the rename, so that after a crash the path never leads to a part of the file.
         file.sync()
     }
 }

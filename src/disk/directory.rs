@@ -18,6 +18,7 @@ pub fn sync_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 pub fn parent(path: &Path) -> &Path {
     let parent = path.parent();
     parent
+        // The parent of a bare file name is the empty path, which cannot be opened.
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }

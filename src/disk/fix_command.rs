@@ -87,6 +87,7 @@ fn sudo() -> &'static str {
 }
 
 fn quoted(path: &Path) -> String {
+    // Nothing is an escape between single quotes of a shell, so a quote ends them first.
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 

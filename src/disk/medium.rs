@@ -32,7 +32,10 @@ impl Medium {
     fn of_magic(magic: FsWord) -> Self {
         match magic {
             0x794c_7630 => Self::Overlay,
+            // tmpfs and ramfs.
             0x0102_1994 | 0x8584_58f6 => Self::Memory,
+            // NFS, SMB, CIFS, SMB2, 9P, Ceph and FUSE. Whether a sync in FUSE reaches a disk
+            // depends on the program behind it.
             0x6969 | 0x517b | 0xff53_4d42 | 0xfe53_4d42 | 0x0102_1997 | 0x00c3_6400
             | 0x6573_5546 => Self::Network,
             _ => Self::Disk,

@@ -34,6 +34,7 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 pub(crate) fn open_any(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Without NONBLOCK, opening a FIFO waits for its other end. With NOCTTY, a terminal does not
     // become the controlling terminal of this process.
+    // NONBLOCK stays set, and has no effect on reads and writes of a regular file.
     options
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
         .open(path)

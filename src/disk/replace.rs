@@ -38,6 +38,7 @@ impl Replace<'_> {
     pub(crate) fn with(self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), NotReplaced> {
         self.write_draft(disk, bytes, true)?;
         self.put_in_place(disk)?;
+        // A rename is durable only once the directory is synced.
         let dir = parent(self.path);
         sync_dir(disk, dir).map_err(failed("sync", dir))
     }
@@ -75,6 +76,7 @@ impl Replace<'_> {
                 if is_durable { draft.sync() } else { Ok(()) }
             });
         written
+            // What is reported is the first error, whether or not the draft can be removed.
             .inspect_err(|_| drop(disk.remove(self.draft)))
             .map_err(failed("write", self.draft))
     }
