@@ -37,6 +37,7 @@ impl Admission {
     /// Accepts the given owners, topics and sources.
     #[must_use]
     pub fn new(owners: Vec<String>, topics: Vec<String>, sources: Vec<IpNet>) -> Self {
+        // As bytes: the names in a push are compared as they were signed, and need not be UTF-8.
         let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
         Self {
             owners: bytes(owners),

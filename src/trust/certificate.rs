@@ -53,6 +53,7 @@ impl SigningCertificate {
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidCertificate> {
         let malformed = |error: &dyn ToString| InvalidCertificate::Malformed(error.to_string());
         let text = with_usual_label(bytes);
+        // What is not PEM may be DER, so this error is not the one to report.
         let from_pem = CertificateDer::from_pem_slice(&text);
         let der = from_pem.as_deref().unwrap_or(bytes);
         let certificate = match text {
@@ -65,12 +66,14 @@ impl SigningCertificate {
         };
         let certificate = certificate.map_err(|error| malformed(&error))?;
         let info = certificate.tbs_certificate().subject_public_key_info();
+        // A key with the OID of RSASSA-PSS must not be used with PKCS #1 v1.5 (RFC 4055, 1.2).
         if info.algorithm.oid != RSA_ENCRYPTION {
             return Err(InvalidCertificate::NotRsa);
         }
         let key = PublicKey::parse(info.subject_public_key.raw_bytes())
             .map_err(|UnusableKey(why)| InvalidCertificate::Key(why))?;
         let info = info.to_der().map_err(|error| malformed(&error))?;
+        // Of the key and not of the certificate: a new certificate for the same key is no change.
         let fingerprint = Sha256::digest(&info)
             .iter()
             .map(|byte| format!("{byte:02x}"))

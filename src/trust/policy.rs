@@ -51,6 +51,7 @@ impl Policy {
             {
                 Err(Untrusted::DateAhead(ahead.duration()))
             }
+            // Ahead, by less than is allowed: the clocks of two machines differ a little.
             Err(_) => Ok(Timeliness::Prompt),
         }
     }
@@ -63,6 +64,7 @@ impl Policy {
         match request.content_md5() {
             Some(signed) if signed == ContentMd5::of(request.request().body()) => Ok(()),
             Some(_) => Err(Untrusted::ContentMd5Mismatch),
+            // Without a digest there is nothing to compare. The policy may allow that.
             None => self.check_content_md5_header(request),
         }
     }

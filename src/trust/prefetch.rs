@@ -23,6 +23,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// push: after a restart each of them counts as known, so a wrong one from a bad day at the source
 /// would be used without a [`KeyChange`](crate::trust::KeyChange). The first push that it verifies
 /// saves it.
+// Weak, because this may run for as long as the process, and must not keep a replaced cache.
 pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
     let mut pause = PAUSE_MIN;
     while let Some(cache) = cache.upgrade() {

@@ -75,6 +75,7 @@ impl PublicKey {
             Some(short) => Implementation::Short(short),
             None => {
                 match ParsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, der) {
+                    // Parsing accepts shorter keys too, but then refuses every signature.
                     Ok(long) if bits >= 1024 => Implementation::Long(long),
                     Ok(_) | Err(_) => Implementation::Generic(VerifyingKey::new(generic)),
                 }
@@ -121,6 +122,7 @@ impl ShortKey {
     }
 
     fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
+        // RFC 8017, 8.2.2: a signature has exactly the length of the modulus.
         if signature.len() != SHORT_BYTES {
             return false;
         }

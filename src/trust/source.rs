@@ -121,6 +121,7 @@ impl HttpsSource {
             .options
             .via
             .get(url.authority())
+            // TLS then checks the other name: whoever configures it trusts that host instead.
             .map_or(url.authority(), String::as_str);
         // A proxy cannot reach this machine's loopback.
         let client = if is_loopback(authority) {
@@ -183,6 +184,7 @@ fn is_loopback(authority: &str) -> bool {
                     .parse::<std::net::IpAddr>()
                     .is_ok_and(|address| address.is_loopback())
         }
+        // Not a loopback address, and the request to it fails by itself.
         Err(_) => false,
     }
 }

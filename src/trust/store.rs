@@ -103,6 +103,7 @@ impl CertificateStore {
     /// The directory cannot be written.
     pub fn keep(&self, url: &SigningCertUrl, pem: &str) -> Result<PathBuf, StoreError> {
         let path = self.path(url);
+        // The directory of the host, which is missing before its first certificate.
         let parent = path.parent().unwrap_or(&self.dir);
         // A unique name, because two copies for one address may be written at the same time.
         let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
@@ -138,6 +139,7 @@ impl CertificateStore {
                         })
                         .map_err(|cause| unusable("use", &path, cause));
                     let below = path.strip_prefix(&self.dir).unwrap_or(&path).to_owned();
+                    // Without a time it still counts, as the oldest.
                     let kept_at = fs::metadata(&path)
                         .and_then(|metadata| metadata.modified())
                         .ok();
@@ -180,6 +182,7 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|cause| unusable("read", dir, cause))?;
+    // `read_dir` returns them in no particular order.
     paths.sort();
     Ok(paths)
 }

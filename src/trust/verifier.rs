@@ -105,6 +105,8 @@ impl Verifier {
         let mut proof = HeadProof::Open;
         for (_, check) in self.checks(request, self.clock.now()).of_head() {
             match check {
+                // Only whether it is refused: the whole request is flagged as late when it is
+                // verified.
                 Check::Date(date) => drop(date?),
                 Check::ContentMd5(header) => header?,
                 Check::Address(address) => address?,

@@ -134,6 +134,7 @@ impl Addresses {
 fn make_room(slots: &mut Slots, is_known: bool) {
     let half = || slots.iter().filter(|(_, slot)| slot.is_known() == is_known);
     if half().count() > ADDRESSES_MAX {
+        // A search through all is cheap enough: it happens only when an address is added.
         let oldest = half().min_by_key(|(_, slot)| slot.used_at.load(Ordering::Relaxed));
         if let Some(oldest) = oldest.map(|(url, _)| url.clone()) {
             slots.remove(&oldest);

@@ -30,6 +30,7 @@ impl Copies {
     /// Whether a certificate of this address is on disk.
     pub(super) async fn has(&self, url: &SigningCertUrl) -> bool {
         let (store, url) = (self.store.clone(), url.clone());
+        // A copy that cannot be read counts as missing, so that the address is fetched.
         spawn_blocking(move || matches!(store.load(&url), Ok(Some(_))))
             .await
             .unwrap_or(false)

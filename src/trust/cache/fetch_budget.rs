@@ -127,12 +127,14 @@ impl Buckets {
         // used up its own bucket takes nothing from the others.
         let networks = networks.collect::<Option<Vec<_>>>()?;
         self.all = Some(ALL_FETCHES.take(self.all, now)?);
+        // Here, where the map grows, so that no task has to clean it up.
         self.networks.retain(|_, full_at| *full_at > now);
         self.networks.extend(networks);
         Some(())
     }
 
     fn give_back(&mut self, peer: IpAddr) {
+        // This may move the time into the past, which `take` treats as a full bucket.
         self.all = self
             .all
             .and_then(|full_at| full_at.checked_sub(ALL_FETCHES.refill));
@@ -150,6 +152,8 @@ impl Buckets {
 impl FetchRate {
     /// When a bucket is full again after one more fetch is taken from it. `None` if it is empty.
     fn take(self, full_at: Option<Instant>, now: Instant) -> Option<Instant> {
+        // A bucket is the time at which it is full: it refills as time passes, without being
+        // touched.
         let full_at = full_at.unwrap_or(now).max(now).checked_add(self.refill)?;
         (full_at.duration_since(now) <= self.refill.saturating_mul(self.burst)).then_some(full_at)
     }
