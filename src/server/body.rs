@@ -41,6 +41,8 @@ impl<'e> Head<'e> {
         match push.read_body(body, &mut room).await {
             Ok(body) => {
                 *push.request.body_mut() = body;
+                // Before the signature is checked, so that a retry of the same push is not taken
+                // for a copy.
                 room.body_has_come();
                 push.arrival.connection.note_whole();
                 Ok((Pushed { push }, room))
@@ -61,6 +63,7 @@ impl Unread<'_> {
         let Some(body) = self.body.take() else {
             return false;
         };
+        // The announced length, or 0 for a chunked body; `Limited` below bounds that one.
         let is_much =
             usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes > UNWANTED_BYTES_MAX);
         // With `Expect: 100-continue` the client has not sent the body, so there is nothing to
@@ -93,6 +96,7 @@ impl<'e> Push<'e> {
         } = self.endpoint;
         // The head first: a wrong head is refused for the same reason however much room there is.
         settings.check_head(&self.request)?;
+        // Also before the body: what cannot be stored or forwarded need not be read.
         journal.check_room()?;
         handover.check()?;
         if let Some(permit) = in_flight.check() {

@@ -106,6 +106,7 @@ impl Counts {
 
     /// Counts a refusal by its reason and by whether MNS signed the request.
     pub(super) fn count_refusal(&self, reason: Reason, is_signed: bool) {
+        // Apart, because strangers can raise the second one at will.
         let (signed, unsigned) = (&self.refused_signed, &self.refused_unsigned);
         let count = if is_signed { signed } else { unsigned };
         count.fetch_add(1, Ordering::Relaxed);

@@ -36,7 +36,10 @@ impl Push<'_> {
     /// journal commits it before the 201 is sent.
     pub(super) fn accepted(&self, notification: &Notification<'_>, remarks: Remarks) -> Entry {
         let settings = &self.endpoint.settings;
+        // One stamp for the records and the access line: `logs verify` compares both logs by
+        // minutes.
         let stamp = self.stamp();
+        // A proxy may repeat the path in a header, such as X-Original-URI.
         let headers = settings.paths.hide_in(self.request.headers());
         let mut entry = self.room_for_an_entry();
         if settings.request_detail != RequestDetail::Off {

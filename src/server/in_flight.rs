@@ -129,6 +129,7 @@ impl<'a> Permit<'a> {
     /// Moves the permit to the share of pushes, because MNS signed the head and the body arrives
     /// with it. Returns `false` if it was not in the share of strangers.
     pub(super) fn sign(&mut self) -> bool {
+        // Only then is there more room to find: `false` ends the search of the caller.
         let is_news = self.share == Share::Stranger;
         self.change(Share::Push);
         is_news

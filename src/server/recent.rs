@@ -54,6 +54,7 @@ impl Recent {
     pub(super) fn push(&self, summary: Summary) {
         let bytes = summary.bytes();
         let is_other = summary.outcome == Outcome::Other;
+        // Allocated before the lock is taken, which other pushes try for a short time only.
         let summary = Arc::new(summary);
         let Some(mut ring) = self.try_lock() else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -101,6 +102,7 @@ impl Recent {
     pub fn after(&self, seq: u64) -> Vec<Recorded> {
         let mut found = self.of_queue(seq, |ring| &ring.kept);
         found.append(&mut self.of_queue(seq, |ring| &ring.others));
+        // The two queues are in order, but not with each other. No number occurs twice.
         found.sort_unstable_by_key(|recorded| recorded.seq);
         found
     }

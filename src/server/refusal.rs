@@ -128,6 +128,7 @@ impl Push<'_> {
         attributes.push(("Hint", hint.as_bytes()));
         let body = self.request.body();
         let shown = body.get(..cut(body)).unwrap_or(body);
+        // A request with such headers may be a push on a wrong path, which is worth a warning.
         let has_mns_headers = headers
             .keys()
             .any(|name| name.as_str().starts_with(header::MNS_PREFIX));

@@ -51,6 +51,7 @@ impl Push<'_> {
                 .any(|name| name.as_str().starts_with(header::MNS_PREFIX))
         };
         let outcome = match rejection {
+            // Scanners and browsers: they have a queue of their own, so that they evict no push.
             Rejection::PathNotServed | Rejection::MethodNotAllowed if !has_mns_headers() => {
                 Outcome::Other
             }

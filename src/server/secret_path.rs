@@ -162,6 +162,7 @@ impl SecretPath {
     /// Whether a path is served. The time this takes depends on its length and on nothing else in
     /// it.
     pub(super) fn serves(&self, path: &str) -> bool {
+        // The prefix is not secret, so it may be compared in variable time.
         let Some(asked) = path.strip_prefix(PREFIX) else {
             return false;
         };

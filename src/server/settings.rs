@@ -97,12 +97,14 @@ impl Settings {
     /// # Errors
     /// The first [`Rejection`] found.
     pub fn check_head<B>(&self, request: &http::Request<B>) -> Result<(), Rejection> {
+        // The path first: a stranger who does not know it learns nothing else.
         if !self.serves(request.uri().path()) {
             return Err(Rejection::PathNotServed);
         }
         if request.method() != Method::POST {
             return Err(Rejection::MethodNotAllowed);
         }
+        // MNS never sends one. A proxy that compresses the body changes what was signed.
         if request.headers().contains_key(CONTENT_ENCODING) {
             return Err(Rejection::ContentEncoding);
         }

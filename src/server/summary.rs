@@ -98,6 +98,7 @@ impl Summary {
     #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         let body = self.request.get(self.body_at..).unwrap_or_default();
+        // A body that is too large to keep is left out, and then the lengths differ.
         (body.len() == self.body_bytes).then_some(body)
     }
 
