@@ -102,6 +102,7 @@ impl Batch {
                 self.entry.message.extend_from_slice(&entry.message);
             }
         }
+        // Also that of a dropped duplicate: each answer has its access line.
         self.entry.access.extend_from_slice(&entry.access);
     }
 

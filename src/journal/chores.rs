@@ -93,6 +93,7 @@ impl Chores {
         if self.prune_due > now {
             return;
         }
+        // Whether or not files are deleted: an error is not repeated each second.
         self.prune_due = later(now, retention.every(PRUNE_EVERY));
         if let Some(before) = retention.before(wall, now) {
             logs.prune(before, &shared.holds);

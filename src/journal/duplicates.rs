@@ -232,6 +232,7 @@ fn read_file(
     key: Fingerprints,
     landmark: Option<Landmark>,
 ) -> io::Result<(Vec<Fingerprint>, bool)> {
+    // Large, because a start may read gigabytes of logs.
     let mut input = BufReader::with_capacity(1024 * 1024, files.read(Log::Endpoint, number)?);
     let is_here = match landmark {
         Some(landmark) => is_at(&mut input, landmark, key)?,

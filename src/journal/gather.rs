@@ -66,6 +66,7 @@ impl Gather {
         };
         let due = later(self.clock.instant(), window);
         while !batch.closing && batch.entry.bytes() < self.batch_bytes {
+            // With enough entries it still drains the queue, but waits for nothing.
             let wait_max = if batch.entries() < GATHERED {
                 self.clock.until(due)
             } else {

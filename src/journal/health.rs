@@ -152,6 +152,7 @@ impl Vitals {
     /// last [`REFUSAL_COOLDOWN`].
     pub(super) fn refuse(&self, cause: io::ErrorKind) -> bool {
         let now_ms = self.elapsed_ms();
+        // Before this refusal is stored, which would hide it.
         let is_news = !self.is_refused(now_ms);
         let is_full = matches!(
             cause,

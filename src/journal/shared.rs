@@ -66,6 +66,7 @@ impl Shared {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs();
+        // Not the maximum: a Date far ahead, which proves nothing, would hide all later ones.
         self.confirmed_seconds.store(seconds, Ordering::Relaxed);
     }
 

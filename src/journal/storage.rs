@@ -129,6 +129,7 @@ impl Storage {
     /// has the cause.
     fn begin(&mut self, now: Instant) -> Result<(), Fault> {
         if let Some(commit_log) = &mut self.commit_log {
+            // In each round, so that the other half is usually covered before it is needed.
             commit_log.poll(&mut self.logs, now)?;
         }
         self.logs.demand_sound()

@@ -75,6 +75,7 @@ impl Tee {
             self.hand_over(meters);
         }
         self.held_back.extend_from_slice(lines);
+        // Counted from the oldest line, so that later batches do not postpone it.
         self.due = self.due.or_else(|| Some(later(now, HELD_BACK_MAX)));
     }
 

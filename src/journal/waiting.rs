@@ -49,6 +49,7 @@ impl<A> Answered<A> {
 pub(super) fn answer_all<A>(answers: impl Iterator<Item = (Waiting<A>, A)>) {
     let mut threads: Vec<(ThreadId, Others<A>)> = Vec::new();
     for (Waiting { sender, thread }, answer) in answers {
+        // One entry for each thread that serves connections, so a search through all is short.
         match threads.iter_mut().find(|(known, _)| *known == thread) {
             Some((_, others)) => others.0.push((sender, answer)),
             None => threads.push((thread, Others(vec![(sender, answer)]))),

@@ -68,6 +68,7 @@ impl Head {
 
     fn content_bytes(&self) -> Option<usize> {
         let [endpoint, access] = [Log::Endpoint, Log::Access].map(|log| self.places[log].len);
+        // Checked, because the lengths of a damaged head may be any numbers.
         let bytes = usize::try_from(endpoint.checked_add(access)?).ok()?;
         HEAD_BYTES.checked_add(bytes)
     }

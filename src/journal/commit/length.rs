@@ -10,6 +10,7 @@ const SPACE_PART: u64 = 16;
 #[must_use]
 pub fn commit_log_bytes(bytes_max: u64, free_bytes: u64) -> Option<u64> {
     let wanted = bytes_max.min(free_bytes / SPACE_PART);
+    // Less only in tests: the configuration does not allow it.
     let least = bytes_max.min(COMMIT_LOG_BYTES_MIN);
     (wanted >= least).then_some(wanted)
 }

@@ -75,6 +75,7 @@ fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered,
         }
     }
     let mut recovered = torn::recover(files)?;
+    // Only after torn ends are cut off, so that each follows a complete record.
     for (at, head, log) in &misplaced {
         let bytes = read_frame(file, *at, head)?;
         let frame = Frame::decode(&bytes).ok_or_else(changed)?;
@@ -90,6 +91,7 @@ fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered,
 }
 
 fn changed() -> io::Error {
+    // `scan` found the frame intact, and the lock excludes another `serve`.
     io::Error::other("somebody else writes to the commit log")
 }
 
@@ -99,6 +101,7 @@ fn put_in_place(log: Log, live: &mut dyn DiskFile, place: Place, bytes: &[u8]) -
     if bytes.is_empty() {
         return Ok(true);
     }
+    // Not beyond the end: the gap would be filled with NULs, which are damage.
     let Some(there) = live.len()?.checked_sub(place.offset) else {
         return Ok(false);
     };

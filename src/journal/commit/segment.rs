@@ -162,6 +162,7 @@ impl Segment {
 
     /// Records that the logs are durable up to the mark of a sync, which is the number of a frame.
     pub(super) fn cover(&mut self, synced: &LogsSynced) {
+        // A sync on the other thread may be reported after a later one on this thread.
         self.numbers.covered = self.numbers.covered.max(synced.mark());
     }
 

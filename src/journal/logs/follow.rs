@@ -117,6 +117,8 @@ impl Logs {
         now: Instant,
         open: impl FnOnce(&mut LogFiles) -> io::Result<()>,
     ) -> Result<bool, Fault> {
+        // Nothing syncs the old file later, and without a commit log a part of it may not be
+        // durable.
         self.sync_file(log)?;
         if let Err(error) = open(&mut self.files) {
             // Only the first failure is logged, not every retry.

@@ -55,6 +55,7 @@ impl HighWaterMark {
     /// already happened. Never returns again once the journal is gone.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
+            // A closed channel returns each time, which would make the loop of the caller spin.
             std::future::pending().await
         }
     }

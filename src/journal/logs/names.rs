@@ -229,6 +229,7 @@ impl Names {
             let day = name
                 .to_str()
                 .and_then(|name| name.strip_prefix(DIAGNOSTICS)?.strip_prefix('.'));
+            // Other forms of a date parse too, but no file of ours has such a name.
             days.extend(day.and_then(|day| {
                 day.parse::<Date>()
                     .ok()

@@ -181,6 +181,7 @@ impl LogFiles {
                 .and_then(LiveFile::new)
                 .map_err(|cause| not_opened(&path, cause))
         })?;
+        // What is written to a new file is durable only if its name is.
         let mut dir_file = Directory::open(disk.unlatched(), dir)
             .map_err(|cause| unwritable("open", dir, cause))?;
         dir_file

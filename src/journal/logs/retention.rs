@@ -73,6 +73,8 @@ impl Retention {
         if distance(date, wall) > DATE_WITHIN
             || self.proved_by(now).is_some_and(|proved| proved >= date)
         {
+            // An earlier Date proves less than what is known already, and one far from the clock
+            // proves nothing.
             return false;
         }
         self.proved = Some((date, now));
@@ -85,6 +87,8 @@ impl Retention {
         let has_agreed =
             now.saturating_duration_since(self.agreed_since) >= AGREE_FOR.min(self.keep);
         let time = match self.proved_by(now) {
+            // The earlier of the two: an error then keeps files for longer, and deletes none too
+            // early.
             Some(proved) => proved.min(wall),
             None if has_agreed => wall,
             None if self.has_jumped => return None,
@@ -96,6 +100,7 @@ impl Retention {
 
     /// The interval between searches for old files: `keep`, but at most `most`.
     pub(in crate::journal) fn every(&self, most: Duration) -> Duration {
+        // At least a second, which is how often the writer looks for due work.
         self.keep.clamp(Duration::from_secs(1), most)
     }
 

@@ -110,6 +110,7 @@ impl Logs {
             return None;
         }
         self.written_back[log] = written;
+        // Without a handle, as when no descriptor is left, the next sync writes this range too.
         let file = self.files.live[log].duplicate().ok()?;
         Some(WriteBack { file, offset, len })
     }

@@ -158,6 +158,7 @@ fn look(live: &LiveFile, log: Log, len: u64) -> io::Result<(u64, Vec<u8>, Survey
         if let Some(survey) = survey(log, &tail, start == 0)? {
             return Ok((start, tail, survey));
         }
+        // This ends: in a whole file the first record begins at 0.
         window = window.saturating_mul(2);
     }
 }

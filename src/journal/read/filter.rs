@@ -78,6 +78,7 @@ impl Filter {
     }
 
     fn has_reason(&self, row: &Row) -> bool {
+        // Without a wanted reason every row matches, also one that has none.
         let Some(reasons) = row.reason().filter(|_| !self.reasons.is_empty()) else {
             return self.reasons.is_empty();
         };

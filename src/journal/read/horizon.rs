@@ -79,6 +79,7 @@ impl Readable {
             match end {
                 Some(end) => return Ok(start.saturating_add(length(end))),
                 None if start == 0 => return Ok(0),
+                // A row may be larger than the window.
                 None => window = window.saturating_mul(2),
             }
         }

@@ -18,6 +18,7 @@ pub fn newest(chain: &Chain, horizon: &Horizon) -> io::Result<Option<Position>> 
     };
     let file = open.file.as_ref();
     let readable = horizon.readable(file, open.link.id)?;
+    // Not the end of the file: the outcome of the last request may still follow it.
     let end = readable.last_row_end(file)?;
     Position::of(file, open.link.number, end).map(Some)
 }

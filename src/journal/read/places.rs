@@ -140,6 +140,7 @@ fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result
     let length = usize::try_from(offset.saturating_sub(start)).map_err(io::Error::other)?;
     // With the first byte of what may be a record.
     let bytes = readable.read(file, start, length.saturating_add(1))?;
+    // Before the first record, behind the last one, or between two.
     let is_between = offset == 0
         || bytes.len() <= length && bytes.last() == Some(&b'\n')
         || boundaries(&bytes, false).contains(&length);

@@ -93,6 +93,7 @@ impl<R: BufRead> Records<R> {
             }
             let line = self.record.get(start..).unwrap_or_default();
             if !line.ends_with(b"\n") {
+                // `read_until` returns a line without its end only at the end of the file.
                 return Ok(if self.record.is_empty() {
                     Found::End
                 } else {

@@ -228,6 +228,7 @@ impl Labels {
             return of_headers;
         }
         let body = sent.body.as_deref().unwrap_or_default();
+        // `decode` would reject the whole envelope for one part that it cannot parse.
         let read = Notification::decode_as_raw(body);
         Self {
             topic: read.topic_name.into_owned(),

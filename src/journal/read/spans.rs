@@ -73,6 +73,7 @@ pub(super) fn split(bytes: &[u8], next: Next) -> Split {
                 break;
             }
             Found::Damaged(record, _) => (record.len(), None),
+            // Nothing of it follows, so it will never be complete.
             Found::Torn(record) if next == Next::Other => (record.len(), None),
             Found::Torn(_) | Found::End => break,
         };

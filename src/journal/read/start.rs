@@ -116,6 +116,7 @@ impl Follower {
         let readable = self.readable(&open)?;
         let end = readable.last_row_end(open.file.as_ref())?;
         let place = Position::of(open.file.as_ref(), open.link.number, end)?;
+        // Without a position to compare, a truncation before the first row would go unnoticed.
         self.trail.advance(0, place);
         self.enter(open, end)?;
         Ok(true)

@@ -99,6 +99,7 @@ impl Verdict {
         self.goes_back |= goes_back(latest, minute);
         self.minutes = Some((first, latest.max(minute)));
         if let Some((was_json, before)) = *last_time
+            // Text has local time and JSON has UTC, so only times of one format can be compared.
             && is_json == was_json
             && seconds.saturating_add(DISORDER_SECONDS) < before
         {

@@ -41,6 +41,8 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
             }
             Err(problem) => {
                 verdict.complain(offset, problem);
+                // So that neither neighbour of the damage is reported too: it may have been their
+                // other half.
                 pairs.last = Before::Damage;
             }
         }
@@ -50,6 +52,7 @@ pub fn verify(log: Log, input: impl BufRead) -> io::Result<Verdict> {
         verdict.pending_request = Some(offset);
     }
     pairs.end_run(&mut verdict);
+    // An outcome without its request is reported only at the end of its run.
     verdict.problems.sort();
     verdict.problems.truncate(PROBLEMS_MAX);
     Ok(verdict)
