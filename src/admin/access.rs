@@ -27,6 +27,7 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A derived `Debug` would print the tokens.
         f.debug_struct("Access")
             .field("has_token", &self.token.is_some())
             .field("has_inspector_token", &self.inspector_token.is_some())

@@ -114,6 +114,7 @@ impl Admin {
             },
         };
         let wrong = &self.wrong_tokens;
+        // Without a token nothing can be guessed, so such a request gets its usual answer.
         if headers.contains_key(AUTHORIZATION) && wrong.are_too_many(peer, allowed) {
             return Shown::TooMany;
         }

@@ -33,6 +33,7 @@ fn in_plain_form(open_metrics: &str) -> String {
             .and_then(|rest| rest.split_once(' '))
         {
             Some(("EOF", _)) | None if line == "# EOF" => continue,
+            // The older format has no such line.
             Some(("UNIT", _)) => continue,
             Some(("HELP", rest)) if types.is_some_and(is_counters) => with_total("HELP", rest),
             Some(("TYPE", rest)) if is_counters(rest) => with_total("TYPE", rest),

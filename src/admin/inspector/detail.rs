@@ -78,6 +78,7 @@ pub(super) async fn message(inspector: &Inspector, id: &str) -> Result<Response,
 /// A download with a fixed file name, because a peer must not choose it.
 fn download(name: &str, bytes: Vec<u8>) -> Response {
     let headers = [
+        // A type that no browser renders, because a peer chose the bytes.
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
         (
             CONTENT_DISPOSITION,

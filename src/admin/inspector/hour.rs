@@ -89,6 +89,7 @@ impl Hour {
         let now = Counted::of(counts);
         let mut state = self.lock();
         state.totals.push_back(now.total());
+        // One more than the seconds: the rate is a difference of two totals.
         if state.totals.len() > RATE_SECONDS.saturating_add(1) {
             state.totals.pop_front();
         }
@@ -97,6 +98,7 @@ impl Hour {
             state.seconds_of_minute = 0;
             let minute = now.since(&state.begun);
             state.minutes.push_back(minute);
+            // One less than is shown: the current minute is added when they are read.
             if state.minutes.len() >= MINUTES {
                 state.minutes.pop_front();
             }
@@ -148,6 +150,7 @@ fn percentile(buckets: &[(Option<u64>, u64)], of_hundred: u64) -> u64 {
     let wanted = all.saturating_mul(of_hundred).div_ceil(100);
     let (mut below, mut from) = (0_u64, 0_u64);
     for (bound, count) in buckets {
+        // The last bucket has no upper bound, so its lower one is shown.
         let to = bound.unwrap_or(from);
         if *count > 0 && below.saturating_add(*count) >= wanted {
             let into = wanted

@@ -89,6 +89,7 @@ impl Inspector {
     /// Samples the counters once a second, until `stop`.
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = interval(TICK);
+        // Late ticks in a burst would look like seconds without any request.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

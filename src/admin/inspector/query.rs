@@ -50,6 +50,7 @@ pub(super) fn wrong(text: impl Into<String>) -> ApiError {
 }
 
 fn decoded(text: &str) -> Result<String, ApiError> {
+    // `URLSearchParams` of the page writes a blank as `+`.
     let text = text.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8();
     decoded

@@ -51,6 +51,7 @@ pub(super) async fn replay(
         "message" => message(&known)?,
         _ => return Err(wrong("as is request or message")),
     };
+    // Not awaited: each may take the whole timeout.
     let Ok(_permit) = inspector.replays.try_acquire() else {
         let text = "two are being sent already";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text));
@@ -74,6 +75,7 @@ pub(super) async fn replay(
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    // A page of another site cannot send this type without a preflight, which is refused here.
     if content_type != Some(b"application/json") {
         let text = "Content-Type has to be application/json";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -145,6 +147,7 @@ async fn send(
     let client = Client::builder()
         .tls_backend_preconfigured(tls_client_trusting(Trust::Roots)?)
         .timeout(TIMEOUT)
+        // Neither a redirect nor a proxy, which could lead to an address that was not checked.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .resolve_to_addrs(&host, addresses)

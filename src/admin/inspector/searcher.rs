@@ -186,6 +186,7 @@ impl Pace {
         }
         let is_busy = has_risen || self.risen.elapsed() < LATELY;
         if is_busy {
+            // It may return early, which only shortens one pause.
             thread::park_timeout(PAUSE);
         }
         is_busy

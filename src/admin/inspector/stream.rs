@@ -92,6 +92,7 @@ impl Source {
                 () = events.closed() => return,
                 _ = ticks.tick() => {}
             }
+            // The reader has not taken the last event: the rows of this tick are in the next one.
             let Ok(room) = events.try_reserve() else {
                 continue;
             };

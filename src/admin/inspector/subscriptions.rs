@@ -40,6 +40,7 @@ pub(super) fn subscriptions(endpoint: &Endpoint) -> Vec<Value> {
 /// belongs to the subscription that it claims.
 fn last_answers(endpoint: &Endpoint) -> HashMap<(String, String), bool> {
     let mut last = HashMap::new();
+    // In the order of the answers, so the last one of each subscription remains.
     for recorded in endpoint.recent.after(0) {
         if recorded.summary.outcome == Outcome::Other {
             continue;
