@@ -237,6 +237,7 @@ mod tests {
             ("10.0.0.1:5", &["203.0.113.7"], "203.0.113.7:0"),
             ("10.0.0.1:5", &["203.0.113.7:99"], "203.0.113.7:99"),
             // A stranger is not trusted.
+            // Whoever connects directly could otherwise pass for any address.
             ("192.0.2.1:5", &["203.0.113.7"], "192.0.2.1:5"),
             // What the client wrote itself is not trusted.
             ("10.0.0.1:5", &["1.1.1.1, 203.0.113.7"], "203.0.113.7:0"),

@@ -314,6 +314,7 @@ mod tests {
         let mut stream = TimedStream::new(ours, tracker(), &Limits::of_connections(1));
         let slow = async {
             for _ in 0..3 {
+                // Each read is in time, and all of them together take longer than the limit.
                 tokio::time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
                 tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut [0; 16])
                     .await
@@ -332,6 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn once_the_connection_has_to_end_an_answer_may_be_unread_for_the_grace_only() {
+        // Within the grace, which is then waited for, and after it.
         for (closed_after_ms, ends_after_ms) in [(300, 1000), (3000, 3000)] {
             let (ours, _theirs) = tokio::io::duplex(16);
             let tracker = tracker();

@@ -93,6 +93,8 @@ mod tests {
     fn a_peer_is_an_address_or_network_and_never_the_loudest_within_an_hour_of_a_push() {
         let mut peers = Peers::default();
         let peer = |text: &str| Some(network(text.parse().unwrap()));
+        // Eleven connections from one network of 64 bits, nine from one IPv4 address, and the
+        // others each from another peer.
         for number in 0..10 {
             peers.add(peer(&format!("2001:db8::{number}")), number);
             peers.add(peer(&format!("2001:db8:0:{number}::1")), 100 + number);

@@ -170,6 +170,8 @@ mod tests {
 
     fn slots(count: usize) -> (Arc<Slots>, Arc<Counters>) {
         let counters: Arc<Counters> = Arc::default();
+        // Four heads of 300, 900, 100 and 900 bytes are more, and less once one of the largest is
+        // gone.
         (Slots::new(count, 2000, counters.clone()), counters)
     }
 
@@ -242,10 +244,13 @@ mod tests {
 
     #[test]
     fn a_push_that_waits_for_the_disk_never_gives_way_however_stale_its_entry_is() {
+        // More than one search examines: all of them are stale, and none may be taken for idle.
         let count = EXAMINED_MAX + 10;
         let (slots, counters) = slots(count);
         let all: Vec<_> = (0..count).map(|_| take(&slots, None)).collect();
         for slot in &all {
+            // The entry becomes stale: it is filed as idle after the first push, and not again for
+            // the second.
             begin_push(slot);
             end_push(slot);
             begin_push(slot);
@@ -329,6 +334,7 @@ mod tests {
                 end_push(&slot);
                 begin_push(&slot);
                 turn.store(round, Ordering::SeqCst);
+                // Another delay in each round, so that the two threads meet at different steps.
                 (0..round % 64).for_each(|_| std::hint::spin_loop());
                 end_push(&slot);
                 wait(&done, round);
