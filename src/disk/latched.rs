@@ -203,6 +203,7 @@ mod tests {
         assert!(log_file.set_len(100).is_err(), "longer");
         let mut later = disk.open(&log, APPEND).unwrap();
         assert!(later.append(b"x").is_err(), "opened since");
+        // The length of `acknowledged`.
         log_file.set_len(12).unwrap();
         disk.rename(&log, &dir.path().join("log.suspect")).unwrap();
         let left = std::fs::read(dir.path().join("log.suspect")).unwrap();

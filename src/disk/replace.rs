@@ -120,6 +120,8 @@ mod tests {
         let taken = replace.make_new(b"other").unwrap_err();
         assert_eq!(taken.cause.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"one");
+        // Longer than the new content, so that its end would remain in a draft that is not
+        // truncated.
         fs::write(&draft, "of a crash, and longer").unwrap();
         replace.with(&RealDisk, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
