@@ -265,6 +265,8 @@ mod tests {
                 ],
             );
             most = most.max(budget.buckets.lock().unwrap().networks.len());
+            // Faster than the shared bucket refills, so that it is always the one that bounds the
+            // map.
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert!(most <= bound, "{most} of {bound}");
