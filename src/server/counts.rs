@@ -266,6 +266,7 @@ mod tests {
         let counts = Counts::default();
         for number in 0..SUBSCRIPTIONS_MAX + 50 {
             let name = number.to_string();
+            // Twice: the first use of a name adds it, and the second finds it.
             for _ in 0..2 {
                 counts
                     .totals(b"t", name.as_bytes())

@@ -196,6 +196,7 @@ mod tests {
         assert!(!rate.admits(stranger, true), "none while space is low");
         assert_eq!(rate.records_left_out.take(), 1);
         assert_eq!(rate.left_out(), 2, "a summary takes nothing away");
+        // Two records, each with its body and `HEAD_BYTES`.
         let bytes_max = 2 * (4096 + 16 * 1024);
         assert!(rate.admits_bytes(stranger, bytes_max) && !rate.admits_bytes(stranger, 1));
         rate.begin_second();
