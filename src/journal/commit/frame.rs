@@ -217,6 +217,7 @@ mod tests {
 
     fn entry() -> Entry {
         Entry {
+            // More than a block, so that cuts at the end of a block are among those that are tried.
             endpoint: b"[a]\n\n".repeat(1000),
             access: b"[b]\n".to_vec(),
             ..Entry::default()

@@ -217,6 +217,7 @@ mod tests {
 
     #[test]
     fn after_a_jump_nothing_is_deleted_for_an_hour_unless_a_date_proves_the_time() {
+        // Far beyond `STEP_MAX`, and just beyond it.
         for jump in [DAY, Duration::from_secs(11)] {
             let mut run = Run::start(WEEK, truth(), Some(truth()));
             run.go_on(HOUR * 3);
@@ -237,6 +238,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_or_slightly_corrected_deletes_nothing_early() {
         let mut run = Run::start(WEEK, truth(), Some(truth()));
+        // Less than `STEP_MAX`: a correction, and not a jump.
         run.wall += Duration::from_secs(9);
         assert_eq!(run.retention.look(run.wall, run.now), None);
         run.wall -= DAY;

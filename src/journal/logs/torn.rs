@@ -267,6 +267,7 @@ mod tests {
     fn the_endpoint_log_is_cut_after_its_last_empty_line() {
         let whole = b"[a] Headers:x\n    y\n\n[b] Notify\nMessage : z\n    \n    \n\n";
         for cut in 0..whole.len() {
+            // The first record has 21 bytes.
             let expected = if cut < 21 { 0 } else { 21 };
             assert_eq!(end(Log::Endpoint, &whole[..cut]), expected, "cut at {cut}");
         }
@@ -319,6 +320,7 @@ mod tests {
             ),
             (Log::Access, line.to_owned(), line.to_owned()),
         ] {
+            // A byte that a power cut lost, and a line feed of which one bit has flipped.
             for other in [0, b'J', 0x8a] {
                 let mut file = first.clone().into_bytes();
                 *file.last_mut().unwrap() = other;
