@@ -107,7 +107,7 @@ fn state(vitals: &Vitals, now: Instant) -> Value {
     })
 }
 
-/// As of the start of this process.
+/// The backlog now, and the counts since the start of this process.
 fn counted(vitals: &Vitals, rows: &Rows) -> Value {
     let meters = &vitals.meters;
     let last = Duration::from_secs(load(&meters.last_delivery_seconds));
@@ -132,7 +132,7 @@ fn counted(vitals: &Vitals, rows: &Rows) -> Value {
     })
 }
 
-/// Those that there were.
+/// The counts above zero, by the key of their reason.
 fn by_reason(counts: impl Iterator<Item = (Reason, u64)>) -> Map<String, Value> {
     let counts = counts.filter(|(_, count)| *count > 0);
     counts
