@@ -230,8 +230,8 @@ impl Journal {
         self.shared.vitals.health()
     }
 
-    /// The space that is free for the logs, in bytes, as of a second ago; `None` before it was
-    /// looked at.
+    /// The free space for the logs, in bytes, measured at most a second ago. `None` before the
+    /// first measurement.
     #[must_use]
     pub fn free_bytes(&self) -> Option<u64> {
         self.shared.vitals.free_bytes()

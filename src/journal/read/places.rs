@@ -47,7 +47,8 @@ pub enum NoPlace {
 }
 
 impl Chain {
-    /// The place `offset` bytes into a file: where a record begins, or the end.
+    /// The position at an offset of a file, which must be the beginning of a record or the end of
+    /// the file.
     ///
     /// # Errors
     /// [`NoPlace`]
@@ -84,8 +85,8 @@ impl Chain {
         }
     }
 
-    /// How many bytes are between two places: from the beginning of the log without a first one, 0
-    /// if the first is behind the second, and `None` if one of them is gone.
+    /// The number of bytes between two positions: from the beginning of the log if `from` is
+    /// `None`, and 0 if `from` is behind `to`. `None` if one of them is gone.
     ///
     /// # Errors
     /// The disk's.
