@@ -1,8 +1,8 @@
 //! The fetch budget: how many certificates strangers may have us fetch, and how many at once.
 //!
 //! Anybody can make up an address that is not cached, and each would cost a fetch. So such a fetch
-//! is paid for from two buckets: that of the peer and the one that all peers share. If either is
-//! empty, nothing is fetched and nothing is deducted.
+//! is paid for from several buckets: that of the peer, for IPv6 also that of its site, and the one
+//! that all peers share. If one is empty, nothing is fetched and nothing is deducted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
