@@ -101,7 +101,7 @@ impl Chores {
     }
 }
 
-/// `now` itself if the sum overflows.
+/// The time `span` after `now`, or `now` itself if the sum overflows.
 pub(super) fn later(now: Instant, span: Duration) -> Instant {
     now.checked_add(span).unwrap_or(now)
 }

@@ -109,7 +109,7 @@ impl Gather {
     /// How long a small batch waits for more entries.
     fn window(&self) -> Duration {
         match self.sync {
-            // Only a sync is worth waiting for: without one, a commit of a single entry is cheap.
+            // Waiting pays only if it saves a sync: without one, a commit of one entry is cheap.
             SyncMode::Always if self.clock.instant() < self.contended_until => GATHER_WINDOW,
             SyncMode::Always | SyncMode::Interval(_) | SyncMode::Os => Duration::ZERO,
         }

@@ -37,7 +37,8 @@ pub enum Health {
     Ended(Space),
 }
 
-/// The free space for the logs, measured at most a second ago, in ascending order.
+/// The free space for the logs, measured at most a second ago. The variants are ordered from the
+/// least space to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Space {
     /// Less than a quarter of [`Settings::low_water_bytes`](crate::journal::Settings) is free, or
@@ -91,7 +92,7 @@ pub(super) struct Vitals {
     working_ms: AtomicU64,
     /// The free space, in bytes.
     free_bytes: AtomicU64,
-    /// The [`Space`] that `free_bytes` amounts to, as its code.
+    /// The code of the [`Space`] that `free_bytes` amounts to.
     space: AtomicU8,
     /// Whether the thread has ended.
     has_ended: AtomicBool,

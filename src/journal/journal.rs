@@ -201,7 +201,7 @@ impl Journal {
         self.shared.refusals.waits()
     }
 
-    /// Hands an entry over that no answer waits for. If there is no room it is dropped and counted.
+    /// Hands over an entry that nobody waits for. If there is no room it is dropped and counted.
     pub fn offer(&self, entry: Entry) {
         if self.send(entry, None).is_err() {
             self.shared.drop_refusals(1);
@@ -284,7 +284,7 @@ impl Journal {
         }
         let is_push = waiting.is_some();
         let sent = self.queue.try_send(Command::Write(entry, waiting));
-        // Sent before the unpark: the writer looks into the queue again after it. Refusals do not
+        // Send before the unpark, because the unparked writer checks the queue. Refusals do not
         // unpark, as each would cost a wake-up of the thread that gathers them.
         if is_push {
             self.writer.unpark();

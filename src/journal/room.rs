@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How much the journal queues before it refuses more.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Entries that requests wait for and that are not yet committed. As many more may be refusals.
+    /// Entries that requests wait for and that are not yet committed. Refusals have a second limit
+    /// of the same size.
     pub entries_max: usize,
     /// Their bytes.
     pub bytes_max: usize,

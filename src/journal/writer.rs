@@ -143,8 +143,8 @@ impl Writer {
         if self.shared.pushes.waits().entries > 1 {
             self.gather.was_contended(begun);
         }
-        // Room and counts before the answers: a client that has its answer may send the next entry,
-        // or read the counts, at once.
+        // Give back room and update the counts before the answers: a client that has its answer may
+        // immediately send the next entry or read the counts.
         self.shared
             .pushes
             .give_back(batch.pushes(), batch.pushed_bytes);
@@ -160,7 +160,7 @@ impl Writer {
                 meters
                     .duplicates
                     .fetch_add(batch.duplicates, Ordering::Relaxed);
-                // A batch of refusals only is not committed, and nobody waits for it.
+                // A batch that contains only refusals is not committed, and nobody waits for it.
                 let batch = match committed {
                     Some(committed) => batch.acknowledge(&committed),
                     None => batch,

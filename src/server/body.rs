@@ -141,7 +141,7 @@ impl<'e> Push<'e> {
                 }
                 (after(settings.body_timeout), Rejection::BodyTooSlow)
             }
-            // Either limit, `body_timeout` or the budget, passed because the peer was slow.
+            // Two limits apply, `body_timeout` and the budget. A slow peer exceeds one of them.
             HeadVerdict::Copied | HeadVerdict::Open => {
                 (after(settings.body_timeout), Rejection::BodyTooSlow)
             }

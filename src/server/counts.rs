@@ -32,7 +32,7 @@ pub struct Counts {
     /// From the whole request to the verdict on its signature, including any fetch of the
     /// certificate.
     pub verify: DurationHistogram,
-    /// From the hand-over to the journal to the journal's answer.
+    /// From the hand-over of the entry until the journal answers.
     pub commit: DurationHistogram,
     /// From the first byte of an accepted request to its answer.
     pub answer: DurationHistogram,
@@ -189,7 +189,7 @@ impl Counts {
         if let Some(totals) = find(&self.subscriptions.load(), topic, subscription) {
             return totals;
         }
-        // Before the map is copied: once it is full, no push must copy it again.
+        // Check this before the map is copied: once it is full, no push must copy it again.
         if let Some(others) = self.others() {
             return others;
         }

@@ -43,9 +43,9 @@ pub(super) const fn signed(status: RefusalStatus) -> Facts {
     }
 }
 
-/// Facts of a refusal that a whole request gets only after its signature matched. Requests that are
-/// refused for this reason before their body was read have no signature check, so the string to
-/// sign is left out.
+/// Facts of a refusal that is possible before or after the signature check. If the whole request
+/// was read, its signature matched. If the body was not read, the signature was not checked, so the
+/// string to sign is left out.
 pub(super) const fn signed_if_whole(status: RefusalStatus) -> Facts {
     Facts {
         was_signature_checked: false,

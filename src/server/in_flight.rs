@@ -24,7 +24,7 @@ const STRANGER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The part of them for bodies that are still to arrive after their signed head.
 pub const AWAITED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Room for pushes beyond [`BYTES_MAX`], however much strangers use: with a large `server.max_body`
-/// a single stranger can exceed the share.
+/// a single stranger can exceed [`STRANGER_BYTES_MAX`].
 const RESERVED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Whose bytes they are.

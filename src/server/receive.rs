@@ -200,8 +200,8 @@ async fn append(
     // From here on an evicted connection may finish: its record is written in any case, and without
     // the 201 MNS would only push it again.
     push.arrival.connection.note_admitted();
-    // Registered before the hand-over, because the forwarder may have it acknowledged as soon as
-    // the journal has it.
+    // Register before the hand-over to the journal: as soon as the journal has the record, the
+    // forwarder may send it and get its acknowledgement.
     let expected = endpoint.handover.expect([
         &notification.topic_owner,
         &notification.topic_name,

@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often the lock is tried. Another push holds it for about 50 ns, and a reader not much
 /// longer.
 const TRIES: usize = 16;
-/// How many requests a reader copies while it holds the lock once.
+/// How many requests a reader copies each time it takes the lock.
 const READ_AT_ONCE: usize = 64;
 
 /// A kept request and its number.

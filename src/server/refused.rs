@@ -158,8 +158,8 @@ impl Pushed<'_> {
 }
 
 impl Unread<'_> {
-    /// The same for a request that was not read whole. It is not quarantined, and nothing in it is
-    /// verified: the signature covers the body.
+    /// Builds the record and the access line of a refused request that was not read whole. The
+    /// request is not quarantined, and nothing in it is verified: the signature covers the body.
     pub(super) fn refusal(&self) -> Option<Entry> {
         let Self {
             push, rejection, ..

@@ -63,8 +63,8 @@ pub enum SecretPathError {
     },
     /// It has no segment, or too many.
     #[error(
-        "{}, which server.secret_path_file names, holds {count} segments: one is needed, and a \
-         second one below it may be the previous one", path.display()
+        "{}, which server.secret_path_file names, holds {count} segments: it needs the current \
+         one, and may have the previous one below it", path.display()
     )]
     Miscounted {
         /// The file.
@@ -238,7 +238,7 @@ fn make(file: &Path, segment: &str) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(parent(file))?;
-    // A random name, because two first starts at once each write a draft.
+    // A random name: two processes may create the file at the same time, each from a draft.
     let draft = parent(file).join(format!(".{:016x}.new", rand::random::<u64>()));
     let replace = Replace {
         path: file,

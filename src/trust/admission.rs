@@ -75,7 +75,7 @@ impl Admission {
         self.admit_from_anywhere(notification)
     }
 
-    /// The same without the check of the source.
+    /// Like [`admit`](Self::admit), but does not check the source.
     ///
     /// # Errors
     /// [`NotAdmitted::Owner`], [`NotAdmitted::Topic`]

@@ -39,7 +39,7 @@ pub enum Check<'c, 'r> {
     Signature(SignatureCheck<'c, 'r>),
 }
 
-/// The checks of one request. The iterator runs each when it returns it.
+/// The checks of one request. The iterator runs a check only when it reaches that check.
 #[derive(Debug)]
 pub struct Checks<'c, 'r> {
     names: CheckNameIter,

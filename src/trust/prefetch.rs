@@ -19,10 +19,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Logs the first failure as a warning. Also ends when the cache is dropped, as after a reload that
 /// changes how certificates are fetched.
 ///
-/// The fetched certificate stays in memory. The store is for certificates that have verified a
-/// push: after a restart each of them counts as known, so a wrong one from a bad day at the source
-/// would be used without a [`KeyChange`](crate::trust::KeyChange). The first push that it verifies
-/// saves it.
+/// The fetched certificate stays in memory. It is saved in the store only when it has verified its
+/// first push. After a restart each certificate in the store counts as known. So if the source ever
+/// returned a wrong certificate and that were saved, the wrong key would be used without a
+/// [`KeyChange`](crate::trust::KeyChange).
 // Weak, because this may run for as long as the process, and must not keep a replaced cache.
 pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
     let mut pause = PAUSE_MIN;
@@ -30,7 +30,7 @@ pub async fn prefetch(cache: Weak<CertificateCache>, url: SigningCertUrl) {
         let Err(error) = fetch(&cache, &url).await else {
             return;
         };
-        // Not across the pause: whoever owns the cache may drop it in the meantime.
+        // Release the cache during the pause, so that its owner can drop it in the meantime.
         drop(cache);
         if pause == PAUSE_MIN {
             warn!(%url, %error, "Could not fetch the signing certificate of MNS ahead of the first \

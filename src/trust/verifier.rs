@@ -164,8 +164,8 @@ impl Verifier {
         if signature.matches(&certificate) {
             return Ok(certificate);
         }
-        // Before a renewal, because it costs no fetch: MNS may replace the file before it signs
-        // with the new key.
+        // Try this before a renewal, because it costs no fetch: MNS may replace the file before it
+        // signs with the new key.
         if let Some(proven) = self.matching_proven(signature, url) {
             return Ok(proven);
         }

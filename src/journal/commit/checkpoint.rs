@@ -13,7 +13,8 @@ use crate::journal::logs::{Fault, Logs};
 const IDLE: Duration = Duration::from_secs(1);
 
 impl CommitLog {
-    /// Switches to the other half, once the logs have all of its frames.
+    /// Continues in the other half of the commit log. First makes sure that the frames in that half
+    /// are durable in the logs, because they are overwritten.
     pub(super) fn turn(&mut self, logs: &mut Logs, now: Instant) -> Result<(), Fault> {
         let is_covered = |segment: &Option<Segment>| {
             let segment = segment.as_ref();

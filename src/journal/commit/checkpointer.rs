@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::disk::Blank;
 use crate::journal::logs::{LogsSynced, PendingSync, WriteBack};
 
-/// More than the syncs and creations that are ever pending. A write-back that finds the queue full
-/// is skipped.
+/// The length of the queue of jobs: more than the syncs and creations that are ever pending. A
+/// write-back is skipped if the queue is full.
 const JOBS_MAX: usize = 8;
 /// A job for the thread.
 enum Job {

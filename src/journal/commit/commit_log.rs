@@ -15,7 +15,7 @@ use crate::journal::commit::segment::Segment;
 use crate::journal::logs::{Fault, Log, Logs, LogsSynced};
 use crate::journal::{CommitLogMeters, Entry, Meters};
 
-/// How long after a failure to retry creating one.
+/// How long after a failure to retry the creation of a commit log.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// The commit log, or none for now: then each commit syncs both logs.
@@ -23,7 +23,7 @@ pub(in crate::journal) struct CommitLog {
     pub(super) segment: Option<Segment>,
     bytes_max: u64,
     pub(super) checkpointer: Checkpointer,
-    /// When to create another one. `None` while there is one or it is being created.
+    /// When to create a commit log. `None` while there is one or one is being created.
     pub(super) retry_at: Option<Instant>,
     /// When the last frame was written.
     pub(super) last_frame: Instant,
@@ -73,10 +73,10 @@ impl CommitLog {
         commit_log_bytes(self.bytes_max, logs.free_bytes().unwrap_or(u64::MAX))
     }
 
-    /// Asks the checkpoint thread to create a new one; until it is ready each commit syncs both
-    /// logs. It must be in the same directory as the logs. If that directory was moved away, the
-    /// one that has its name now may not be durable, so a power cut could lose a commit log in it:
-    /// the creation is then retried later.
+    /// Asks the checkpoint thread to create a new commit log. Until it is ready, each commit syncs
+    /// both logs. If the directory of the logs was moved away, nothing is created now and this is
+    /// retried later: another directory may have its name, and a power cut could lose that
+    /// directory together with the commit log.
     pub(super) fn make(&mut self, logs: &Logs, now: Instant) {
         let is_beside = logs.files().is_dir_in_place();
         if let Some(bytes) = self.wanted_bytes(logs).filter(|_| is_beside) {

@@ -1,9 +1,9 @@
 //! One frame of the commit log: what a batch added to both logs, and where.
 //!
 //! A frame begins at a block boundary and is padded to whole blocks, so that writing a frame never
-//! rewrites a block of an earlier one. Its checksum covers the life, which counts how often a half
-//! was begun: a half that is used again is full of intact frames of an earlier life. The format is
-//! in docs/design/journal.md.
+//! rewrites a block of an earlier one. A half that is used again is still full of intact frames. To
+//! distinguish them from new ones, each frame has a life, which counts how often a half was begun,
+//! and the checksum covers the life. The format is in docs/design/journal.md.
 
 use std::hash::Hasher as _;
 
@@ -138,7 +138,7 @@ pub(in crate::journal) fn encode(head: &Head, entry: &Entry, out: &mut Vec<u8>) 
         .for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     out.extend_from_slice(&entry.endpoint);
     out.extend_from_slice(&entry.access);
-    // Before the padding, which the checksum does not cover.
+    // Compute the checksum before the padding is added, because it does not cover the padding.
     let sum = checksum(out);
     if let Some(place) = out.get_mut(CHECKSUM_AT..WORDS_AT) {
         place.copy_from_slice(&sum);

@@ -61,7 +61,7 @@ fn complete(files: &mut LogFiles, file: &dyn DiskFile) -> io::Result<(Recovered,
         appended: 0,
         missing: found.missing,
     };
-    // Before torn ends are truncated: a frame may complete what looks torn.
+    // Replay before torn ends are truncated, because a frame may complete what looks torn.
     let mut live = PerLog::try_from_fn(|log| files.open_in_place(log))?;
     let mut misplaced = Vec::new();
     for (at, head) in &found.frames {

@@ -113,8 +113,9 @@ impl Segment {
         self.numbers.checkpoint == self.numbers.written
     }
 
-    /// Whether the commit log takes the frame of an entry. It must fill at most 50% of a half, and
-    /// leave room for the first frame of the half and for the checkpoint that ends it.
+    /// Whether the commit log takes the frame of an entry. The frame must fill at most 50% of a
+    /// half. Beside it the half must have room for its own first frame and for the checkpoint at
+    /// its end.
     pub(super) fn fits(&self, entry: &Entry) -> bool {
         let bytes = frame::frame_bytes(entry);
         bytes <= self.half_bytes / 2 && bytes.saturating_add(2 * BLOCK) <= self.half_bytes

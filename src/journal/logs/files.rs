@@ -39,8 +39,8 @@ pub(super) struct Pruned {
 
 /// The directory of the files. It stays open, so that a sync needs no further file descriptor and
 /// follows the directory if somebody moves it. Its syncs bypass the latch of [`Latched`], which
-/// rejects every sync after a failed one. A caller whose sync fails closes the latch itself when it
-/// gives up, and must then sync the directory once more.
+/// rejects every sync after a failed one. `Logs::give_up` closes the latch, may rename a log after
+/// that, and then must still sync the directory.
 pub(super) struct Directory {
     file: Box<dyn DiskFile>,
     id: FileId,

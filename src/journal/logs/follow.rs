@@ -143,8 +143,8 @@ impl Logs {
         self.adopt(log, 0).map(|()| true)
     }
 
-    /// Starts to use a file as it is: truncates a torn end, but nothing before `known`, and makes
-    /// the rest durable before anything is appended.
+    /// Starts to append to a file that may have content. First truncates a torn end, but nothing
+    /// before `known`, and makes the rest durable.
     fn adopt(&mut self, log: Log, known: u64) -> Result<(), Fault> {
         let (torn, damaged) =
             torn::close_off(&mut self.files, log, known).map_err(Fault::Refused)?;

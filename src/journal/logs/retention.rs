@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// How far a Date may be from our clock and still prove anything: MNS retries a push for up to a
 /// day, with its first Date.
 const DATE_WITHIN: Duration = Duration::from_secs(25 * 3600);
-/// How long the clocks must agree without a Date. The time is long enough for a shorter `logs.keep`
-/// too: files from before the agreement are older than `logs.keep` when it ends.
+/// How long the clocks must agree without a Date. This is long enough even if `logs.keep` is
+/// shorter: after this time, all files from before the agreement are older than `logs.keep`.
 const AGREE_FOR: Duration = Duration::from_secs(3600);
 /// How far the clocks may drift apart between two checks, which are a second apart. More is a jump.
 const STEP_MAX: Duration = Duration::from_secs(10);

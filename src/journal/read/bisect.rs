@@ -12,11 +12,11 @@ use crate::journal::read::parts::Parts;
 use crate::journal::read::spans::{first_record, row_begin};
 use crate::journal::read::time::RecordTime;
 
-/// How many bytes are read around each middle. If no row begins in them, because the rows are
-/// larger, the later half is not excluded.
+/// How many bytes are read from the middle of the range that is bisected. If no row begins in them,
+/// because the rows are larger, the later half is not excluded.
 const WINDOW_BYTES: usize = 256 * 1024;
-/// How far the times of records may be wrong when they exclude a file or a block: clocks are set,
-/// and local time has no offset.
+/// Times of records exclude a file or a block from a search only with this margin. They may be
+/// wrong, because clocks are set and local time has no offset.
 const TIME_MARGIN: Duration = Duration::from_hours(2);
 
 /// The offset of the first row that is too late, up to `end`; `end` if no row is. All rows

@@ -10,7 +10,7 @@ use crate::journal::read::horizon::Horizon;
 use crate::journal::read::position::Position;
 use crate::journal::{Log, Names, Numbering};
 
-/// How often a directory that changes while it is listed is listed again.
+/// How many times a directory is listed if it changes each time.
 const LISTS_MAX: usize = 10;
 
 /// The number of a file whose name has none.

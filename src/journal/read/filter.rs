@@ -34,8 +34,9 @@ pub struct Filter {
     pub contains: Vec<String>,
     /// The same, as a separate condition: the argument of `logs find`.
     pub text: Vec<String>,
-    /// Texts that the bytes of a row must contain, in either case unless the text has an upper-case
-    /// letter. They narrow the search before rows are parsed, so the caller must check each row.
+    /// Texts that the bytes of a row must contain. A text without an upper-case letter matches
+    /// ASCII letters of either case, as in `contains`. They narrow the search before rows are
+    /// parsed, so the caller must check each row.
     pub needles: Vec<String>,
     /// Not before this time.
     pub since: Option<Timestamp>,

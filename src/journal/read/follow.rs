@@ -157,7 +157,7 @@ impl Follower {
         }
     }
 
-    /// Returns the rows of bytes that begin at its position.
+    /// Returns the rows in `bytes`, which were read at its position.
     fn take(&mut self, bytes: &[u8], split: &Split, events: &mut Vec<Event>) -> io::Result<()> {
         let Some(at) = self.at.as_mut().filter(|_| split.end > 0) else {
             return Ok(());

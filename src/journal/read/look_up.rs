@@ -42,7 +42,7 @@ pub fn look_up(chain: &Chain, horizon: &Horizon, position: &Position) -> io::Res
         } else {
             Next::Unknown
         };
-        // Otherwise the bytes at the position are damaged.
+        // If the bytes at the position do not begin like a record, they are damaged.
         let begins = bytes.starts_with(b"[") || bytes.starts_with(b"{");
         let first = split(&bytes, next).spans.first().copied();
         if let Some(span) = first.filter(|span| begins && span.start == 0) {

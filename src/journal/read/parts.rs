@@ -175,7 +175,7 @@ fn headers(lines: &[u8]) -> Vec<(String, Vec<u8>)> {
 fn json_headers(headers: Map<String, Value>) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for (name, value) in headers {
-        // JSON has a header that was repeated as a list.
+        // In JSON, a header that was repeated has a list of values.
         let values = match value {
             Value::Array(values) => values,
             one => vec![one],

@@ -7,7 +7,8 @@ use crate::journal::read::horizon::{Horizon, Readable};
 use crate::journal::read::position::Position;
 use crate::journal::read::spans::{boundaries, last_boundary};
 
-/// How far before an offset a record is looked for, in bytes: only to say where one begins.
+/// How many bytes before an offset are searched for the beginning of the record that contains it.
+/// Only an error message needs that.
 const LOOK_BACK_BYTES: u64 = 64 * 1024;
 
 /// A place that is not in the log.
@@ -41,7 +42,7 @@ pub enum NoPlace {
         /// Its length.
         end: u64,
     },
-    /// The disk's.
+    /// A file cannot be listed, opened or read.
     #[error("cannot read the log: {0}")]
     Disk(#[from] io::Error),
 }
@@ -89,7 +90,7 @@ impl Chain {
     /// `None`, and 0 if `from` is behind `to`. `None` if one of them is gone.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn bytes_between(&self, from: Option<&Position>, to: &Position) -> io::Result<Option<u64>> {
         let Located::In(end) = self.locate(to)? else {
             return Ok(None);
@@ -119,7 +120,7 @@ impl Chain {
     /// The bytes of all files, up to a horizon.
     ///
     /// # Errors
-    /// The disk's.
+    /// A file cannot be opened or read.
     pub fn bytes(&self, horizon: &Horizon) -> io::Result<u64> {
         let mut bytes = 0_u64;
         for link in self.links()? {
@@ -139,7 +140,7 @@ fn record_before(open: &OpenLink, readable: Readable, offset: u64) -> io::Result
     let file = open.file.as_ref();
     let start = offset.saturating_sub(LOOK_BACK_BYTES);
     let length = usize::try_from(offset.saturating_sub(start)).map_err(io::Error::other)?;
-    // With the first byte of what may be a record.
+    // Read one byte more: the first byte of what may be a record.
     let bytes = readable.read(file, start, length.saturating_add(1))?;
     // Before the first record, behind the last one, or between two.
     let is_between = offset == 0

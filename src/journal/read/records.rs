@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use crate::journal::Log;
 use crate::journal::record::NAME_WIDTH;
 
-/// How a record begins; `0` matches any digit and `a` any letter. Within a JSON string the quotes
-/// would be escaped.
+/// How a record begins; `0` matches any digit and `a` any letter. `JSON_HEAD` never occurs within a
+/// JSON string, because its quotes would be escaped there.
 const TEXT_HEAD: &[u8] = b"[0000-00-00 00:00:00] [";
 const LINE_HEAD: &[u8] = b"[00/aaa/0000 00:00:00]\"";
 const JSON_HEAD: &[u8] = b"{\"time\":\"";
@@ -166,8 +166,8 @@ impl<R: BufRead> Records<R> {
     /// the previous record is damaged.
     ///
     /// A peer's text may look like the beginning of a record. So it counts only where a peer's text
-    /// cannot be: after a control character, and in a line that cannot belong to a record or is not
-    /// valid JSON.
+    /// cannot be. That is directly after a control character, or in a line that is certainly
+    /// damaged: it cannot belong to a record, or is not valid JSON.
     fn begins_within(&self, start: usize) -> Option<usize> {
         let line = self.record.get(start..).unwrap_or_default();
         let head = match self.log {

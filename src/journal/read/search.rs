@@ -240,7 +240,7 @@ impl Search {
         Ok(())
     }
 
-    /// Continues in a file, at the end of the rows before `end` that may match.
+    /// Continues in a file, before `end` and before the rows that are too late for the filter.
     fn enter(&mut self, open: OpenLink, end: u64) -> io::Result<()> {
         let mut begin = end;
         if let Some(until) = self.filter.until {

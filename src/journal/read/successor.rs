@@ -39,9 +39,9 @@ impl Successor {
         })
     }
 
-    /// Whether a file without a number was created since and may have rows that no other file has,
-    /// because it was moved there, or copied before somebody truncated it. A mere copy is a prefix
-    /// of a file that still exists, and so is `left` itself.
+    /// Whether a file without a number was created since and may have rows that no other file has.
+    /// A log may have been moved to its name, or copied there before somebody truncated the log. A
+    /// mere copy is a prefix of a file that still exists, and so is `left` itself.
     fn has_strangers(&self, chain: &Chain, left: &OpenLink, links: &[Link]) -> io::Result<bool> {
         for path in chain.unnumbered()? {
             if !self.unnumbered.contains(&path) && !chain.is_beginning(&path, left, links)? {

@@ -108,8 +108,8 @@ impl Verdict {
         *last_time = Some(seen.seconds);
     }
 
-    /// Keeps more problems than are reported, because those at the end of a run are found after
-    /// later ones.
+    /// Adds a problem. Keeps more problems than are reported, because the ones with the smallest
+    /// offsets are reported, and some of these are found only at the end of a run of `serve`.
     pub(super) fn complain(&mut self, offset: u64, problem: String) {
         self.problems_count = self.problems_count.saturating_add(1);
         if self.problems.len() < PROBLEMS_MAX.saturating_mul(2) {

@@ -44,7 +44,7 @@ pub(super) fn quote_into(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
-/// A value as JSON text: escaped by the same rule as in text, then as a JSON string.
+/// A value as a JSON string: escaped by the rule for text logs first, then encoded as JSON.
 ///
 /// Control characters below U+0020, and the characters that [`json_text`] escapes, are left to the
 /// JSON encoding.

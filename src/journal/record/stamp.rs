@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 /// The time and the thread of a record.
 #[derive(Debug)]
 pub struct Stamp {
-    // A guard touches no reference count that all threads share, as a clone of the `Arc` would.
+    // A clone of the `Arc` would change a reference count that all threads share. A guard does not.
     second: Guard<Arc<Second>>,
     milliseconds: i32,
     thread: Arc<str>,

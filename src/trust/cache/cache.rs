@@ -66,8 +66,8 @@ impl CertificateCache {
         Self::with_budget(source, store, fetch_timeout, FetchBudget::default())
     }
 
-    /// The same for a fixed set of past requests, to which nobody can add. Every address is
-    /// fetched, so the source itself must be bounded.
+    /// Like [`new`](Self::new), but for a fixed set of past requests, to which nobody can add.
+    /// Every address is fetched, so the source itself must be bounded.
     pub fn without_budget(
         source: Arc<dyn CertificateSource>,
         store: CertificateStore,
@@ -279,7 +279,7 @@ impl CertificateCache {
         tokio::spawn(async move {
             let result = cache.supply.obtain(&url, &slot, asker).await;
             {
-                // Under the lock, so that nobody sees neither the running fetch nor its result.
+                // Update both under one lock: everybody sees the running fetch or its result.
                 let mut fetches = slot.fetches();
                 if let Ok(certificate) = &result {
                     slot.cached.store(Some(certificate.clone()));

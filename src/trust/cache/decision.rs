@@ -103,7 +103,7 @@ pub(super) fn decide(situation: Situation<'_>, purpose: Purpose<'_>, now: Instan
         Decision::Fetch(if is_known || matches!(fetches, FetchState::Paid) {
             Payment::Free
         } else {
-            // The error of the last fetch says more than that the budget is used up.
+            // Prefer the error of the last fetch: it is more specific than a used-up budget.
             let last = failure.map(|(_, error)| error.clone());
             Payment::Due {
                 otherwise: last.unwrap_or(FetchError::OverBudget),

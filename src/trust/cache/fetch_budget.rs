@@ -77,9 +77,9 @@ impl FetchPermits {
 
 /// The buckets.
 ///
-/// A full bucket is dropped from the map, and only granted fetches create one. The bucket that all
-/// share therefore also bounds the map: at most as many entries as it grants in the time one bucket
-/// takes to refill.
+/// Full buckets are dropped from the map, and only a granted fetch adds one. Each granted fetch
+/// also takes from the bucket that all peers share. So the shared bucket bounds the map as well, by
+/// the fetches that it grants while another bucket refills.
 #[derive(Debug, Default)]
 pub(super) struct FetchBudget {
     buckets: Mutex<Buckets>,

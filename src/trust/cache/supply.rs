@@ -44,7 +44,8 @@ impl Supply {
         }
     }
 
-    /// Obtains a certificate from the source, or from disk if nothing else has one.
+    /// Obtains a certificate from the source. If the source fails and no certificate is cached,
+    /// loads it from disk.
     pub(super) async fn obtain(
         &self,
         url: &SigningCertUrl,
