@@ -1,9 +1,9 @@
 //! The pushes whose 201 waits for a destination.
 //!
-//! A push is entered before its entry is handed to the journal, under what identifies its
-//! notification, and answered when a destination has acknowledged that notification: through the
-//! entry of this push, or through an earlier one that was still on its way. It does not wait for
-//! the cursor, which a neighbour may keep back.
+//! A push is registered before its entry goes to the journal, under the key of its notification. It
+//! is answered when a destination has acknowledged that notification, through this push's own entry
+//! or through an earlier one that was still in flight. It does not wait for the cursor, because an
+//! unacknowledged neighbour may keep the cursor back.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,8 @@ use crate::forward::Delivered;
 use crate::journal::NotificationKey;
 use crate::meter::DurationHistogram;
 
-/// Proof that a 201 may be given as far as destinations go: the one that it waits for has
-/// acknowledged the notification, or it waits for none.
+/// Proof that no destination withholds the 201: the one that the push waits for has acknowledged
+/// the notification, or the push waits for no destination.
 ///
 /// Only a wait makes one:
 ///
@@ -34,19 +34,19 @@ pub struct Forwarded {
     _by_a_wait: (),
 }
 
-/// Why a push gets no 201 as far as destinations go.
+/// Why a push gets no 201 because of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotForwarded {
-    /// As much waits for a destination as may.
+    /// The backlog of a destination has reached its bound.
     #[error("as much waits for a destination as max_backlog or max_backlog_age allows")]
     BacklogFull,
-    /// The destination has acknowledged nothing for some time, with something in flight.
+    /// The destination has acknowledged nothing for some time although notifications are in flight.
     #[error("the destination does not answer")]
     Unavailable,
-    /// The destination has not acknowledged it in time. It is sent all the same.
+    /// The destination has not acknowledged the notification in time. It is still forwarded.
     #[error("the destination has not acknowledged it in time")]
     Late,
-    /// It is a dead letter.
+    /// The notification became a dead letter.
     #[error("the destination does not take it: it is a dead letter")]
     DeadLetter,
 }
@@ -58,9 +58,10 @@ impl Forwarded {
     }
 }
 
-/// Pushes that wait, by their notification. Bounded by the pushes that may be in flight.
+/// The waiting pushes, by notification. Bounded by the limit of pushes in flight.
 #[derive(Debug, Default)]
 pub struct Answers {
+    // Several senders for a key: MNS may send a notification again while its first push waits.
     waiting: Mutex<HashMap<NotificationKey, Vec<Sender>>>,
     /// How long pushes that were acknowledged in time waited for that.
     waits: DurationHistogram,
@@ -68,7 +69,7 @@ pub struct Answers {
 
 type Sender = oneshot::Sender<Result<Forwarded, NotForwarded>>;
 
-/// A push that waits. If it is dropped nobody waits any more.
+/// A waiting push. Dropping it removes it from [`Answers`].
 #[derive(Debug)]
 pub struct Waiting<'a> {
     answers: &'a Answers,
@@ -77,7 +78,7 @@ pub struct Waiting<'a> {
 }
 
 impl Answers {
-    /// Enters a push. Whatever becomes of its notification from now on answers it.
+    /// Registers a push. The next outcome of its notification answers it.
     pub fn expect(&self, key: NotificationKey) -> Waiting<'_> {
         let (waiting, answer) = oneshot::channel();
         self.lock().entry(key.clone()).or_default().push(waiting);
@@ -112,9 +113,11 @@ impl Answers {
     }
 
     fn answer(&self, key: &NotificationKey, answer: impl Fn() -> Result<Forwarded, NotForwarded>) {
-        // Outside of the lock: each wakes a task.
+        // The lock is released here, because each send below wakes a task.
         let waiting = self.lock().remove(key);
         for waiting in waiting.into_iter().flatten() {
+            // A push that has given up has dropped its receiver. The answer is a closure because a
+            // proof cannot be cloned.
             drop(waiting.send(answer()));
         }
     }
@@ -133,6 +136,7 @@ impl Waiting<'_> {
         let begun = Instant::now();
         match timeout_at(deadline, &mut self.answer).await {
             Ok(Ok(answer)) => answer.inspect(|_| self.answers.waits.observe(begun.elapsed())),
+            // A sender that is dropped without an answer proves nothing, just as a timeout.
             Ok(Err(_)) | Err(_) => Err(NotForwarded::Late),
         }
     }
@@ -140,7 +144,7 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // So that its own sender counts as one that nobody waits for.
+        // Closed first, so that `is_closed` finds this push's own sender below.
         self.answer.close();
         let mut all = self.answers.lock();
         if let Some(waiting) = all.get_mut(&self.key) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::forward::Destination;
 
-/// The part of a wait that chance decides, so that many that failed together do not come together.
+/// The random part of a wait, so that notifications that failed together are not all sent again
+/// together.
 const JITTER: f64 = 0.5;
 
 /// Waits that double from the first to the longest.
@@ -17,7 +18,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// That of a destination: a cluster elects a leader in seconds, a service is mended by people.
+    /// The back-off of a destination. A cluster elects a leader within seconds, while a service is
+    /// often repaired by people.
     #[must_use]
     pub(super) fn of(destination: &Destination) -> Self {
         let (first, longest) = match destination {
@@ -30,6 +32,7 @@ impl Backoff {
     /// The wait after this many failures in a row, without its random part.
     #[must_use]
     pub(super) fn base(&self, failures: u32) -> Duration {
+        // A `u32` cannot be shifted by 32. After 31 doublings each wait is the longest anyway.
         let doublings = failures.saturating_sub(1).min(31);
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         self.first.saturating_mul(factor).min(self.longest)
@@ -39,6 +42,7 @@ impl Backoff {
     #[must_use]
     pub(super) fn wait(&self, failures: u32) -> Duration {
         let base = self.base(failures);
+        // The random part only shortens a wait, so `longest` is an upper bound.
         base.mul_f64(rand::random_range((1.0 - JITTER)..=1.0))
     }
 }

@@ -16,8 +16,8 @@ const IN_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 const SPEC_VERSION: &str = "1.0";
 const EVENT_TYPE: &str = "mns:Topic:Notification";
 
-/// The headers of a notification whose id is `id`, sent from the replica `endpoint`. Which header
-/// has the id is the destination's custom.
+/// The headers of a notification whose id is `id`, sent from the replica `endpoint`. The sink adds
+/// the header with the id, because its name depends on the protocol.
 pub(super) fn headers(
     outgoing: &Outgoing,
     body: Body,
@@ -65,9 +65,12 @@ fn cloud_event(headers: &mut Vec<(&'static str, String)>, outgoing: &Outgoing, i
         ("ce-id", in_header(id.as_bytes())),
         ("ce-source", in_header(source.as_bytes())),
     ]);
+    // CloudEvents: `time` is optional and must be RFC 3339, so a publish time that is not a number
+    // is left out.
     if let Some(time) = published(outgoing) {
         headers.push(("ce-time", time.to_string()));
     }
+    // CloudEvents: `subject` is optional and must not be empty.
     if !outgoing.message_tag.is_empty() {
         headers.push(("ce-subject", in_header(&outgoing.message_tag)));
     }
@@ -81,12 +84,15 @@ fn published(outgoing: &Outgoing) -> Option<Timestamp> {
 /// The body of a notification.
 pub(super) fn body(outgoing: &Outgoing, body: Body) -> Bytes {
     match body {
+        // The binary mode of CloudEvents leaves the body as it is. A clone of `Bytes` copies
+        // nothing.
         Body::Message | Body::CloudEvent => outgoing.message.clone(),
         Body::Json => json(outgoing),
     }
 }
 
-/// The nine attributes. One that is no text is `NAMEBase64`, so that nothing is lost.
+/// The nine attributes as a JSON object. A value that is not UTF-8 becomes `NAMEBase64`, so that no
+/// byte is lost.
 fn json(outgoing: &Outgoing) -> Bytes {
     let [owner, topic, subscription, message_id] = outgoing.key.parts();
     let attributes: [(&str, &[u8]); 9] = [

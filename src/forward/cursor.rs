@@ -24,12 +24,12 @@ const VERSION: u64 = 1;
 /// How far a destination is done.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    /// The place before which everything is settled, and places before that for the case that the
-    /// log is cut.
+    /// The place before which everything is settled, followed by earlier places in case the log is
+    /// cut.
     pub saved: Saved,
     /// What was settled before that place.
     pub counts: Counts,
-    /// Between the rows of these times others were missing, the last time that this happened.
+    /// The most recent gap.
     pub gap: Option<Gap>,
 }
 
@@ -42,7 +42,7 @@ pub struct Counts {
     pub delivered: u64,
     /// Those in the file of dead letters.
     pub dead_lettered: u64,
-    /// Those that were stepped over.
+    /// Those that were skipped.
     pub skipped: u64,
     /// How often rows were missing.
     pub gaps: u64,
@@ -68,10 +68,10 @@ pub struct CursorFile {
     written: Vec<u8>,
 }
 
-/// A file that is there and says nothing that can be trusted.
+/// Why an existing cursor file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CursorError {
-    /// The disk's.
+    /// An I/O error.
     #[error("cannot read {}: {cause}", path.display())]
     Unreadable {
         /// The file.
@@ -90,7 +90,7 @@ pub enum CursorError {
         /// Its version.
         version: u64,
     },
-    /// It is that of another destination.
+    /// It belongs to another destination.
     #[error("{} is the cursor of {found}, and the destination is {wanted} now", path.display())]
     OtherDestination {
         /// The file.
@@ -132,7 +132,7 @@ impl CursorFile {
         &self.path
     }
 
-    /// What was saved; `None` if there is no file yet.
+    /// Reads what was saved; `None` if there is no file yet.
     ///
     /// # Errors
     /// [`CursorError`]
@@ -150,12 +150,15 @@ impl CursorFile {
         let object = content(&bytes).ok_or_else(broken)?;
         let number = |name: &str| object.get(name).and_then(Value::as_u64);
         let version = number("version").ok_or_else(broken)?;
+        // Before the other fields, whose names and meaning belong to this version.
         if version != VERSION {
             let path = path();
             return Err(CursorError::Version { path, version });
         }
         let found = object.get("destination").and_then(Value::as_str);
         let found = found.ok_or_else(broken)?;
+        // A position fits the log of any destination. Continuing from it would skip what the new
+        // destination does not have.
         if found != self.destination {
             return Err(CursorError::OtherDestination {
                 path: path(),
@@ -166,12 +169,13 @@ impl CursorFile {
         read(&object).map(Some).ok_or_else(broken)
     }
 
-    /// Saves how far it is, durably. What is in the file already costs nothing.
+    /// Saves the progress durably. Writes nothing if the file has it already.
     ///
     /// # Errors
     /// The step that failed. The file is then as it was.
     pub(crate) fn save(&mut self, progress: &Progress) -> Result<(), NotReplaced> {
         let bytes = line(&write(&self.destination, progress));
+        // A replacement syncs the draft and its directory.
         if bytes == self.written {
             return Ok(());
         }
@@ -181,6 +185,7 @@ impl CursorFile {
             mode: self.mode,
         };
         replace.with(self.disk.as_ref(), &bytes)?;
+        // Only after success, so that a failed save is repeated.
         self.written = bytes;
         Ok(())
     }
@@ -194,6 +199,8 @@ fn line(object: &Value) -> Vec<u8> {
 }
 
 fn content(bytes: &[u8]) -> Option<Value> {
+    // The line feed is the last byte that is written: without it the file is torn. The last blank
+    // separates the checksum, since the object may have blanks of its own.
     let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
     let (object, hex) = text.rsplit_once(' ')?;
     let is_whole = hex == format!("{:016x}", checksum(object.as_bytes()));
@@ -201,6 +208,8 @@ fn content(bytes: &[u8]) -> Option<Value> {
 }
 
 fn checksum(bytes: &[u8]) -> u64 {
+    // It detects damage, not forgery, so it needs no key. `DefaultHasher` may change with a version
+    // of Rust, and the checksum outlives the program.
     let mut hasher = SipHasher13::new();
     hasher.write(bytes);
     hasher.finish()

@@ -27,8 +27,8 @@ pub struct DeadLetters {
     path: PathBuf,
     mode: u32,
     bytes_max: u64,
-    /// Of this process one thread at a time: for others there is the lock of the file, which does
-    /// not wait.
+    /// Serializes the threads of this process. The lock of the file is for other processes, and is
+    /// not waited for.
     writing: Arc<Mutex<()>>,
 }
 
@@ -41,7 +41,7 @@ pub enum NotBuried {
     /// Another process writes to it at this moment.
     #[error("another process writes to {}", .0.display())]
     InUse(PathBuf),
-    /// The disk's.
+    /// An I/O error.
     #[error("cannot {doing} {}: {cause}", path.display())]
     Disk {
         /// The step that failed, as in "write".
@@ -79,10 +79,12 @@ impl DeadLetters {
     pub fn bury(&self, outgoing: &Outgoing, verdict: &Verdict) -> Result<(), NotBuried> {
         let mut text = DeadLetter::line(outgoing, verdict) + "\n";
         let failed = self.failed("write");
+        // Two threads must not append at once: cutting off a failed write would also remove what
+        // the other one has written.
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = self.locked()?;
         let len = file.len().map_err(failed)?;
-        // A crash may have torn the last line: this one is not to be lost with it.
+        // A crash may have torn the last line. The new one must not be lost with it.
         if let Some(last) = len.checked_sub(1) {
             let mut byte = [0];
             read_exact_at(file.as_ref(), &mut byte, last).map_err(failed)?;
@@ -91,15 +93,18 @@ impl DeadLetters {
             }
         }
         let added = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        // Under the lock, so that no other append comes between this check and the write.
         if len.saturating_add(added) > self.bytes_max {
             return Err(NotBuried::Full(self.path.clone()));
         }
         let written = file.append(text.as_bytes()).and_then(|()| file.sync());
         if let Err(cause) = written {
-            // A torn line would take the next one along.
+            // The next line would be appended to the torn one and be lost with it. If the cut fails
+            // too, the next append begins with a line feed.
             drop(file.set_len(len));
             return Err(failed(cause));
         }
+        // The file may be new. POSIX makes its name durable only by a sync of the directory.
         if len == 0 {
             sync_dir(self.disk.as_ref(), parent(&self.path)).map_err(failed)?;
         }
@@ -127,6 +132,7 @@ impl DeadLetters {
     pub fn take_out(&self, gone: &[Vec<u8>]) -> Result<usize, NotBuried> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let locked = self.locked()?;
+        // Counts instead of a set: of two equal lines only those that are given are removed.
         let mut counts: HashMap<&[u8], usize> = HashMap::new();
         for line in gone {
             let count = counts.entry(line.as_slice()).or_default();
@@ -151,6 +157,7 @@ impl DeadLetters {
         if kept.is_empty() {
             let removed = disk.remove(&self.path);
             removed.map_err(self.failed("remove"))?;
+            // Otherwise a crash may bring the delivered lines back.
             sync_dir(disk, parent(&self.path)).map_err(self.failed("remove"))?;
         } else if taken > 0 {
             let mut draft = self.path.clone().into_os_string();
@@ -163,7 +170,8 @@ impl DeadLetters {
             let replaced = replace.with(disk, &kept);
             replaced.map_err(|failed| self.failed(failed.doing)(failed.cause))?;
         }
-        // Until here: whoever appends waits, and then finds that the name leads elsewhere.
+        // Released only now that the name leads to the new file: a process that locks the old one
+        // afterwards finds that out and opens again.
         drop(locked);
         Ok(taken)
     }
@@ -180,6 +188,8 @@ impl DeadLetters {
                 Err(TryLockError::WouldBlock) => return Err(in_use()),
                 Err(TryLockError::Error(cause)) => return Err(self.failed("lock")(cause)),
             }
+            // The lock belongs to the open file and not to its name. If the name leads to another
+            // file by now, an append here would be lost.
             let own = file.identity().map_err(failed)?;
             match self.disk.identity(&self.path) {
                 Ok(there) if there == own => return Ok(file),
@@ -197,6 +207,7 @@ impl DeadLetters {
         let read = FileReader::new(file).read_to_end(&mut bytes);
         read.map_err(self.failed("read"))?;
         let lines = bytes.split(|byte| *byte == b'\n');
+        // The split also yields an empty piece after the last line feed.
         let lines = lines.filter(|line| !line.is_empty());
         Ok(lines.map(<[u8]>::to_vec).collect())
     }

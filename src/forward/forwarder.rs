@@ -24,28 +24,28 @@ pub struct Forwarder {
     gate: Arc<Gate>,
     stop: CancellationToken,
     task: JoinHandle<()>,
-    /// If the task ends before it is stopped, as of a destination that is gone, the log is kept
-    /// for the next start.
+    /// Keeps the log for the next start if the task ends early, for example because the destination
+    /// answered 410.
     _hold: Arc<Hold>,
 }
 
-/// How a forwarder is tied to those who answer pushes, and to the journal.
+/// What connects a forwarder with the handlers of pushes and with the journal.
 pub struct Gateway {
-    /// What requests ask before their body is read.
+    /// Checked by each push before its body is read.
     pub gate: Arc<Gate>,
     /// Keeps the log from the saved cursor on.
     pub hold: Hold,
-    /// The pushes that wait for its acknowledgements, if they do.
+    /// The pushes that wait for its acknowledgements. `None` with `ack = "journal"`.
     pub answers: Option<Arc<Answers>>,
 }
 
 /// Why a forwarder cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Its cursor says nothing that can be trusted.
+    /// Its cursor cannot be used.
     #[error("{0}: stop serve, and put it elsewhere with forward reset")]
     Cursor(#[from] CursorError),
-    /// The disk's.
+    /// An I/O error.
     #[error("cannot find the end of the log, or save it: {0}")]
     Disk(io::Error),
 }
@@ -65,8 +65,8 @@ impl StartError {
 }
 
 impl Forwarder {
-    /// Starts one. A new cursor is on disk when this returns, so that nothing that is committed
-    /// from now on is before it. It may wait for the disk.
+    /// Starts a forwarder. A new cursor is on disk when this returns, so that everything committed
+    /// later is forwarded, even after a kill. May block on the disk.
     ///
     /// # Errors
     /// [`StartError`]
@@ -82,6 +82,7 @@ impl Forwarder {
     ) -> Result<Self, StartError> {
         let mut cursor = source.cursor(&settings);
         let loaded = cursor.load()?;
+        // `start` applies to a new destination. A restart continues at its cursor.
         let start = match (&loaded, settings.start) {
             (Some(progress), _) => Start::Saved(progress.saved.clone()),
             (None, StartAt::Oldest) => Start::Oldest,
@@ -91,6 +92,8 @@ impl Forwarder {
         let mut progress = loaded.unwrap_or_default();
         let mut reader = Reader::new(source, start, settings.clone());
         if is_new {
+            // The end of the log is looked up now and not at the first read, because what is
+            // committed in between must be forwarded. The oldest record needs no position.
             if settings.start == StartAt::Now {
                 reader.begin().map_err(StartError::Disk)?;
             }
@@ -129,7 +132,7 @@ impl Forwarder {
         &self.settings
     }
 
-    /// Whether pushes may come as far as it goes.
+    /// Whether pushes are accepted while they depend on this destination.
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
@@ -151,6 +154,7 @@ impl Forwarder {
     /// Waits for what is being sent, for a bounded time, saves the cursor and ends.
     pub async fn stop(self) {
         self.stop.cancel();
+        // Nothing aborts the task outside of tests, so this is a panic.
         if let Err(error) = self.task.await {
             error!(destination = self.settings.name, %error, "A forwarder ended early");
         }

@@ -21,7 +21,8 @@ pub struct Forwarders {
     running: Vec<Forwarder>,
     vitals: Vec<Vitals>,
     handover: Handover,
-    /// For those that could not start: nothing is deleted that they may need once they are mended.
+    /// The holds of forwarders that could not start. They keep the files that are needed once the
+    /// cursor is repaired.
     held: Vec<Hold>,
 }
 
@@ -31,13 +32,13 @@ pub struct Forwarders {
 pub struct Vitals {
     /// Its destination.
     pub settings: Arc<Settings>,
-    /// What requests ask of it.
+    /// Checked by each push before its body is read.
     pub gate: Arc<Gate>,
     /// What it has done.
     pub meters: Arc<Meters>,
     /// Why it could not start.
     pub not_started: Option<Arc<StartError>>,
-    /// The pushes that wait for it, if they do.
+    /// The pushes that wait for it. `None` with `ack = "journal"`.
     pub answers: Option<Arc<Answers>>,
 }
 
@@ -48,9 +49,9 @@ impl Vitals {
         &self.settings.name
     }
 
-    /// Whether pushes should be sent here as far as this destination goes. Only a full backlog
-    /// says no: a destination that is away is away for every replica, and if all of them were
-    /// unready, MNS would find no open door.
+    /// Whether the endpoint is ready for pushes in respect of this destination. Only a full backlog
+    /// makes it unready: a destination that is away is away for every replica, and if all of them
+    /// were unready, MNS would reach no endpoint.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.settings.when_full == WhenFull::Skip || !self.gate.is_full()
@@ -58,8 +59,9 @@ impl Vitals {
 }
 
 impl Forwarders {
-    /// Starts a forwarder. One that cannot start is logged: the others and the pushes go on, but
-    /// for pushes that wait for it. It may wait for the disk; `hold` keeps the log for a reader.
+    /// Starts a forwarder. If it cannot start, that is logged. Other forwarders and pushes
+    /// continue, except pushes that wait for this destination. May block on the disk. `hold` makes
+    /// a hold that keeps the log for a reader.
     pub fn add<S: Sink>(
         &mut self,
         source: &Source,
@@ -68,9 +70,12 @@ impl Forwarders {
         hold: impl Fn() -> Hold,
     ) {
         let gate = Arc::new(Gate::new(Instant::now().into_std()));
+        // Before the start, so that a push never skips the wait for a destination that could not
+        // start.
         let answers = self.handover.add(&settings, gate.clone());
         let shown = Arc::new(settings.clone());
-        // Taken before the other one may go.
+        // Taken first: a failed start drops its own hold, and files could be deleted before another
+        // one is made.
         let spare = hold();
         let gateway = Gateway {
             gate: gate.clone(),
@@ -86,6 +91,8 @@ impl Forwarders {
             Err(error) => {
                 error!(destination = %shown.name, %error, "Nothing is forwarded to a destination \
                     until the next start: what is accepted is kept in the logs for it");
+                // A push that waits for this destination gets 503 at once and not after its
+                // timeout.
                 gate.end();
                 self.held.push(spare);
                 (Arc::default(), Some(Arc::new(error)))
@@ -112,7 +119,7 @@ impl Forwarders {
         &self.running
     }
 
-    /// What those who answer pushes ask of all of them; afterwards there is nothing to ask.
+    /// Takes what the handlers of pushes need of all forwarders, and leaves an empty one.
     pub fn take_handover(&mut self) -> Handover {
         std::mem::take(&mut self.handover)
     }
@@ -120,6 +127,7 @@ impl Forwarders {
     /// Ends all of them at the same time. What is being sent is waited for, for a bounded time, and
     /// the cursors are saved.
     pub async fn stop(self) {
+        // Together, so that a stop takes as long as the slowest of them and not as their sum.
         let mut stops = JoinSet::new();
         for forwarder in self.running {
             stops.spawn(forwarder.stop());

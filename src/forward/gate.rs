@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A destination that acknowledges nothing for so long, with something in flight, is away. MNS
-/// waits for 5 s, and a request has 3 s for everything.
+/// A destination is away if it acknowledges nothing for this long while something is in flight. MNS
+/// waits for 5 s, and a push may take 3 s in all.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How often a push may come while the destination is away. What is in flight may wait minutes
-/// before it is sent again, or be what the destination never takes: then only something new shows
-/// that the destination is back. Longer than a push waits, so that one that comes after the other
-/// is turned away too.
+/// While the destination is away, one push is let through in each such interval. What is in flight
+/// may not be sent again for minutes, or may be what the destination never accepts, so only a new
+/// notification shows that the destination is back. The interval is longer than a push waits, so
+/// that the next push after an unanswered one is turned away.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// What requests ask of a destination before their body is read.
@@ -21,10 +21,10 @@ pub struct Gate {
     started: Instant,
     is_full: AtomicBool,
     has_ended: AtomicBool,
-    /// Milliseconds from `started` to the last acknowledgement, or to when something was in flight
-    /// first since; 0 while nothing is in flight.
+    /// Milliseconds from `started` to the last acknowledgement or, if later, to the time at which
+    /// something was in flight again; 0 while nothing is in flight.
     silent_since_ms: AtomicU64,
-    /// When a push came last while the destination was away.
+    /// Milliseconds from `started` to the last push that was let through while away.
     probed_ms: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl Gate {
         }
     }
 
-    /// Whether as much waits for the destination as may.
+    /// Whether the backlog of the destination has reached a bound.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
@@ -56,10 +56,12 @@ impl Gate {
         is_silent || self.has_ended()
     }
 
-    /// Whether a push must not come: the destination is away, and this is not the one push that
-    /// may come in each `PROBE_EVERY` nevertheless.
+    /// Whether a push is turned away: the destination is away, and this is not the one push that is
+    /// let through in each `PROBE_EVERY`.
     #[must_use]
     pub fn turns_away(&self, now: Instant) -> bool {
+        // A forwarder that has ended does not run again before the next start, so no probe could
+        // find out anything.
         if !self.is_away(now) || self.has_ended() {
             return self.has_ended();
         }
@@ -68,10 +70,11 @@ impl Gate {
         let away_since = since.saturating_add(ms(SILENCE));
         let probed = self.probed_ms.load(Ordering::Relaxed);
         let now = self.ms(now);
+        // The later of the two: a probe of an earlier outage must not shorten or lengthen this one.
         if now.saturating_sub(probed.max(away_since)) < ms(PROBE_EVERY) {
             return true;
         }
-        // Of several that come at this moment, one may.
+        // Of several pushes that arrive together, only the winner of the exchange is let through.
         let (relaxed, mark) = (Ordering::Relaxed, &self.probed_ms);
         mark.compare_exchange(probed, now, relaxed, relaxed)
             .is_err()

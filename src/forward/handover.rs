@@ -10,7 +10,7 @@ use crate::forward::gate::Gate;
 use crate::forward::{Ack, Settings, WhenFull};
 use crate::journal::NotificationKey;
 
-/// All destinations, for those who answer pushes.
+/// All destinations, as the handlers of pushes see them.
 #[derive(Debug, Default)]
 pub struct Handover {
     gates: Vec<(Arc<Gate>, WhenFull)>,
@@ -33,13 +33,14 @@ pub struct Expected<'a> {
 }
 
 impl Handover {
-    /// Adds a destination. Returns who is answered by its acknowledgements, if pushes wait for it.
+    /// Adds a destination. If pushes wait for it, returns the registry of those pushes.
     pub fn add(&mut self, settings: &Settings, gate: Arc<Gate>) -> Option<Arc<Answers>> {
         self.gates.push((gate.clone(), settings.when_full));
         let Ack::Forward { timeout } = settings.ack else {
             return None;
         };
         let answers = Arc::new(Answers::default());
+        // Replaces nothing: the configuration allows `ack = "forward"` in one table only.
         self.awaited = Some(Awaited {
             settings: settings.clone(),
             timeout,
@@ -49,7 +50,7 @@ impl Handover {
         Some(answers)
     }
 
-    /// Whether a push may come, as far as is known before its body is read.
+    /// Checks, before its body is read, whether a push can be accepted.
     ///
     /// # Errors
     /// [`NotForwarded`]
@@ -57,11 +58,15 @@ impl Handover {
         if self.gates.is_empty() {
             return Ok(());
         }
+        // With `when_full = "skip"` the forwarder makes room itself, so no push is refused.
         let is_full =
             |(gate, when_full): &(Arc<Gate>, _)| *when_full == WhenFull::Refuse && gate.is_full();
+        // Before `turns_away`, which counts the push that it lets through: a full backlog would
+        // waste that probe.
         if self.gates.iter().any(is_full) {
             return Err(NotForwarded::BacklogFull);
         }
+        // The clock of the runtime, which tests can pause.
         let now = Instant::now().into_std();
         match &self.awaited {
             Some(awaited) if awaited.gate.turns_away(now) => Err(NotForwarded::Unavailable),
@@ -69,13 +74,14 @@ impl Handover {
         }
     }
 
-    /// Enters a push, before its entry is handed to the journal: from then on its notification may
-    /// be acknowledged at any time. Owner, topic, subscription and message id.
+    /// Registers a push. Must precede the hand-over of its entry to the journal, because its
+    /// notification may be acknowledged at any time afterwards. `notification` is owner, topic,
+    /// subscription and message id.
     #[must_use]
     pub fn expect(&self, notification: [&[u8]; 4]) -> Expected<'_> {
         let [_, topic, ..] = notification;
         let awaited = self.awaited.as_ref();
-        // What is not forwarded waits for nothing.
+        // A topic that is not selected is never acknowledged, so its push must not wait.
         let awaited = awaited.filter(|awaited| awaited.settings.selects(topic));
         Expected {
             waiting: awaited.map(|awaited| {
@@ -87,7 +93,7 @@ impl Handover {
 }
 
 impl Expected<'_> {
-    /// Waits until its destination has acknowledged it, until `deadline` at most.
+    /// Waits until the destination has acknowledged the notification, but not beyond `deadline`.
     ///
     /// # Errors
     /// [`NotForwarded`]
@@ -96,6 +102,8 @@ impl Expected<'_> {
             return Ok(Forwarded::not_asked_for());
         };
         let now = Instant::now();
+        // The request may have spent most of its time before the commit, so the earlier deadline
+        // counts.
         let own = now.checked_add(timeout).unwrap_or(now);
         waiting.forwarded(deadline.min(own)).await
     }

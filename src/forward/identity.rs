@@ -14,10 +14,10 @@ use crate::forward::Outgoing;
 
 /// The longest id, in bytes.
 pub(super) const ID_BYTES_MAX: usize = 255;
-/// How much of a longer id is kept. The digest behind it fits with room to spare.
+/// How many bytes of a longer id are kept. With a tilde and 32 digits of the digest it has 223.
 const KEPT_BYTES: usize = 190;
-/// What stays as it is in a part of an id and in a token of a subject. A slash separates the parts,
-/// and a tilde announces a digest, so neither stays.
+/// What is encoded in a part of an id and in a token of a subject: all but letters, digits, hyphen
+/// and underscore. A slash separates the parts and a tilde precedes a digest, so both are encoded.
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// The id of a notification at its destination. A resend that must not be dropped has `/rN` at the
@@ -28,6 +28,7 @@ pub fn identity(outgoing: &Outgoing) -> String {
     let mut id = parts
         .map(|part| percent_encode(part, ENCODED).to_string())
         .join("/");
+    // After four parts whose own slashes are encoded, so that no message id can look like a resend.
     if let Some(number) = outgoing.again {
         let _always_fits = write!(id, "/r{number}");
     }
@@ -45,7 +46,7 @@ pub(super) fn shortened(mut text: String, max: usize, kept: usize) -> String {
     text
 }
 
-/// 128 bits of SHA-256: enough that nobody makes two texts with one digest, also on purpose.
+/// The first 128 bits of SHA-256, so that nobody can find two texts with one digest.
 pub(super) fn digest(bytes: &[u8]) -> u128 {
     let whole: [u8; 32] = Sha256::digest(bytes).into();
     let (first, _rest) = whole.split_first_chunk().unwrap_or((&[0; 16], &[]));

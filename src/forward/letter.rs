@@ -58,7 +58,7 @@ impl DeadLetter {
             ("TopicName", Some(topic)),
         ] {
             let Some(value) = value else { continue };
-            // A value that is no text has another name, so that each name has one meaning.
+            // A value that is not UTF-8 gets another name, so that each name has one meaning.
             match std::str::from_utf8(value) {
                 Ok(text) => object.insert(name.to_owned(), json!(text)),
                 Err(_) => object.insert(
@@ -100,10 +100,13 @@ impl DeadLetter {
                 message_tag: value("MessageTag")?,
                 publish_time: value("PublishTime")?,
                 subscriber: value("Subscriber")?,
+                // Not an error: a push may have had none that was logged.
                 request_id: value("RequestId"),
                 received: text("received").and_then(|text| text.parse().ok()),
                 position: text("position")?.parse().ok()?,
                 sequence: number("sequence")?,
+                // The old id, so that the destination drops the notification if it has stored it
+                // meanwhile.
                 again: None,
             },
         })

@@ -9,7 +9,7 @@ use strum::{EnumCount as _, IntoEnumIterator as _};
 use crate::forward::{Delivered, Failure, Gap, Reason};
 use crate::meter::DurationHistogram;
 
-/// A stream that answers nobody for longer has no leader for another reason than an election.
+/// An election ends sooner. A stream without a leader for longer is reported as missing.
 const ELECTION: Duration = Duration::from_secs(30);
 
 /// What a forwarder has done.
@@ -25,7 +25,7 @@ pub struct Meters {
     failures: PerReason,
     /// Dead letters, by reason.
     dead_letters: PerReason,
-    /// Bytes of the log that were stepped over, because the backlog was too large or too old.
+    /// Bytes of the log that were skipped, because the backlog was too large or too old.
     pub skipped_bytes: AtomicU64,
     /// Places where rows were missing.
     pub gaps: AtomicU64,
@@ -43,9 +43,9 @@ pub struct Meters {
     pub ack: DurationHistogram,
     /// When the destination acknowledged last, in seconds since 1970; 0 for never.
     pub last_delivery_seconds: AtomicU64,
-    /// How long what the cursor had passed waited for its last save, in milliseconds.
+    /// How long the last saved progress had been unsaved, in milliseconds.
     pub saved_after_ms: AtomicU64,
-    /// How long what the cursor has passed and nobody has saved waits; 0 if all of it is saved.
+    /// How long the present progress has been unsaved, in milliseconds; 0 if all of it is saved.
     pub unsaved_ms: AtomicU64,
     state: Mutex<State>,
 }
@@ -114,11 +114,12 @@ impl Meters {
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         let state = self.lock();
+        // Without a connection, failures of what was in flight before say less.
         let trouble = state.no_connection.as_ref().or(state.trouble.as_ref());
         trouble.cloned()
     }
 
-    /// Between the rows of these times others were missing, the last time that this happened.
+    /// The most recent gap.
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         self.lock().gap
@@ -140,6 +141,7 @@ impl Meters {
         now: Instant,
     ) {
         let was_connected = self.is_connected.swap(is_connected, Ordering::Relaxed);
+        // This runs in every turn of the loop, so the usual case takes no lock.
         if was_connected && is_connected {
             return;
         }
@@ -158,10 +160,11 @@ impl Meters {
         self.ack.observe(took);
         self.last_delivery_seconds
             .store(now_seconds, Ordering::Relaxed);
+        // One acknowledgement shows that the destination works, whatever has failed before.
         self.lock().trouble = None;
     }
 
-    /// Returns whether the reason is another one than before.
+    /// Returns whether the reason has changed.
     pub(super) fn note_failure(&self, failure: &Failure, now: Instant) -> bool {
         self.failures.count(failure.reason());
         let state = &mut self.lock().trouble;
@@ -178,12 +181,14 @@ impl Meters {
 }
 
 impl Trouble {
-    /// That of a failure, which may go on with what was before.
+    /// The trouble after a failure, which may continue the one before.
     fn after(before: Option<&Self>, failure: &Failure, now: Instant) -> Self {
         let since = match before {
             Some(trouble) if trouble.is_for(failure.reason()) => trouble.since,
             Some(_) | None => now,
         };
+        // "No responders" is the answer during an election and for a missing stream. Only the
+        // duration distinguishes them.
         let is_missing = failure.reason() == Reason::NoResponders
             && now.saturating_duration_since(since) >= ELECTION;
         let reason = if is_missing {
@@ -198,8 +203,9 @@ impl Trouble {
         }
     }
 
-    /// Whether a failure for this reason goes on with it.
+    /// Whether a failure for this reason continues it.
     fn is_for(&self, reason: Reason) -> bool {
+        // The failure still says `NoResponders` after the trouble became `StreamMissing`.
         let is_election = reason == Reason::NoResponders && self.reason == Reason::StreamMissing;
         self.reason == reason || is_election
     }

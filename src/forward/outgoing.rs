@@ -29,19 +29,20 @@ pub struct Outgoing {
     pub position: Position,
     /// Counts the notifications of this cursor from 1. A repeat after a restart has the same.
     pub sequence: u64,
-    /// Which resend this is, if the user asked for one that the destination must not drop as a
-    /// duplicate: it becomes a part of the id.
+    /// The number of the resend, if the user asked for one that the destination must not drop as a
+    /// duplicate. It becomes part of the id.
     pub again: Option<u64>,
 }
 
 impl Outgoing {
-    /// What is sent of a row, without a sequence number. `None` for a record that identifies no
-    /// notification: it is not whole.
+    /// Takes what is sent of a row, without a sequence number. `None` for an incomplete record,
+    /// which has no message id.
     #[must_use]
     pub fn of(mut row: Row, zone: &TimeZone) -> Option<Self> {
         let request_id = row.request_id().map(<[u8]>::to_vec);
         let moments = row.time().and_then(|time| time.moments(zone));
         let position = row.position;
+        // Moves the values out of the row, because a message may be large.
         let mut take = |name: &str| {
             let attributes = &mut row.record.attributes;
             let found = attributes.iter_mut().find(|(known, _)| known == name);
@@ -58,8 +59,11 @@ impl Outgoing {
             publish_time: take("PublishTime").unwrap_or_default(),
             subscriber: take("Subscriber").unwrap_or_default(),
             request_id,
+            // When the clocks are set back, a local time has two readings. The first one is used.
             received: moments.map(|(first, _)| first),
             position,
+            // The forwarder numbers it when it is sent. A replay leaves it at 0, since it has no
+            // cursor.
             sequence: 0,
             again: None,
         })

@@ -11,17 +11,17 @@ use crate::forward::source::Source;
 use crate::forward::{Ack, Outgoing, Settings};
 use crate::journal::{Event, Follower, Horizon, Outcome, Position, Row, Saved, Start};
 
-/// How much is read at once: the rows of it wait in memory for their turn.
+/// How much is read at once, in bytes. The rows wait in memory until the window has room.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Reads on and on. It may wait for the disk, so it belongs on a thread of its own.
+/// Reads one chunk after another. May block on the disk, so it runs on a blocking thread.
 pub(super) struct Reader {
     follower: Follower,
     topics: Topics,
     zone: TimeZone,
 }
 
-/// Of which rows something is sent.
+/// Selects the rows that are sent.
 struct Topics {
     settings: Settings,
 }
@@ -33,7 +33,7 @@ pub(super) struct Chunk {
     pub(super) rows: VecDeque<ReadRow>,
     /// Places where rows were missing before those of this chunk.
     pub(super) gaps: Vec<Gap>,
-    /// Bytes that are no record, with their files.
+    /// How many bytes are not a record, with their files.
     pub(super) damaged: Vec<(PathBuf, usize)>,
     /// Rows that may have come before.
     pub(super) repeats: usize,
@@ -49,13 +49,14 @@ pub(super) struct ReadRow {
     pub(super) end: Position,
     /// Its length in the log.
     pub(super) bytes: u64,
-    /// What is sent of it, without its number; `None` for nothing.
+    /// What is sent of it, without its sequence number; `None` if it is not sent.
     pub(super) outgoing: Option<Outgoing>,
 }
 
 impl Reader {
     pub(super) fn new(source: &Source, start: Start, settings: Settings) -> Self {
         let mark = source.mark.clone();
+        // A failed sync may take back what is after the high-water mark.
         let horizon = Horizon::Committed(Box::new(move |file| mark.of(file)));
         Self {
             follower: Follower::new(source.chain(), horizon, start).reading(CHUNK_BYTES),
@@ -116,9 +117,11 @@ impl Topics {
     fn take(&self, row: Row, zone: &TimeZone) -> Option<Outgoing> {
         let is_sent = match row.outcome() {
             Outcome::Accepted | Outcome::Remark | Outcome::Recovered => true,
-            // The first one was sent. But where a push waits, its first copy may never have come to
-            // be acknowledged, and the destination knows a repeat by its id.
+            // The first copy has been sent. With `ack = "forward"` the repeat is sent too, because
+            // its push waits for an acknowledgement and the first copy may never get one. The
+            // destination recognizes the repeat by its id.
             Outcome::Duplicate => matches!(self.settings.ack, Ack::Forward { .. }),
+            // These got no 201, so MNS sends again what is genuine among them.
             Outcome::Refused | Outcome::Deferred | Outcome::Other => false,
         };
         let topic = row.record.attribute("TopicName").unwrap_or_default();

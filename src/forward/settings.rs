@@ -30,7 +30,7 @@ pub struct Settings {
     pub give_up: Option<Duration>,
     /// How large the file of dead letters may become, in bytes.
     pub dead_letters_bytes_max: u64,
-    /// What the body of what is sent is.
+    /// What a message has as its body.
     pub body: Body,
     /// The destination.
     pub destination: Destination,
@@ -52,7 +52,7 @@ pub enum Ack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartAt {
-    /// Behind the newest record.
+    /// After the newest record.
     Now,
     /// With the oldest record there is.
     Oldest,
@@ -68,7 +68,7 @@ pub enum WhenFull {
     Skip,
 }
 
-/// What the body of what is sent is.
+/// What a message has as its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Body {
@@ -119,7 +119,7 @@ pub struct NatsOptions {
 pub enum Create {
     /// Never.
     Off,
-    /// Like this. One that is there is never changed.
+    /// With these settings. An existing stream is never changed.
     Missing(NewStream),
 }
 
@@ -149,7 +149,7 @@ pub enum Dedupe {
 /// Who we are to the servers. Files are read at each connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
-    /// Nobody, or whoever the client certificate says.
+    /// No credentials, other than a client certificate if there is one.
     None,
     /// A user with a password.
     User {
@@ -167,7 +167,7 @@ pub enum Login {
 /// The files of TLS towards a destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// Certificates of the only authorities that are believed; those of this machine without it.
+    /// The only certificate authorities that are trusted; without it, those of this machine.
     pub ca: Option<PathBuf>,
     /// The client certificate and its private key.
     pub identity: Option<(PathBuf, PathBuf)>,

@@ -11,9 +11,8 @@ use crate::forward::Outgoing;
 pub trait Sink: Send + Sync + 'static {
     /// Sends a notification and waits until the destination has acknowledged it, for a bounded
     /// time. A future that is dropped may have sent it.
-    ///
-    /// It sends once: whoever calls it waits and calls again. While the destination is out of reach
-    /// it fails at once instead of queueing.
+    /// Makes one attempt; the caller waits and calls again. While the destination is unreachable it
+    /// fails at once instead of queueing.
     fn send(&self, outgoing: &Outgoing) -> impl Future<Output = Result<Delivered, Failure>> + Send;
 
     /// Whether there is a connection. Always `true` for a sink that has none between two sends.
@@ -70,7 +69,7 @@ impl Delivered {
 /// escaped and bounded by the sink: it goes to the diagnostic log and to `forward status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Says nothing of the notification, which is sent again.
+    /// The failure does not concern the notification itself, which is sent again.
     Retry {
         /// Why.
         reason: Reason,
@@ -79,8 +78,8 @@ pub enum Failure {
         /// What it said.
         detail: String,
     },
-    /// The destination refuses the notification, or everything: only what becomes of later ones
-    /// shows which. It is sent again until then.
+    /// The destination refuses this notification, or everything. Only the outcome of later ones
+    /// shows which, so it is sent again until then.
     Refused {
         /// Why.
         reason: Reason,
@@ -89,21 +88,21 @@ pub enum Failure {
         /// What it said.
         detail: String,
     },
-    /// The destination can never take this notification, whatever becomes of others.
+    /// The destination can never accept this notification, even if it accepts others.
     Poison {
         /// Why.
         reason: Reason,
         /// What it said.
         detail: String,
     },
-    /// The destination takes nothing at the moment. The reason is the state to show.
+    /// The destination accepts nothing at present. The reason is shown as its state.
     Down {
         /// Why.
         reason: Reason,
         /// What it said.
         detail: String,
     },
-    /// The destination wants nothing ever again: the forwarder stops.
+    /// The destination refuses everything permanently: the forwarder stops.
     Gone {
         /// What it said.
         detail: String,
@@ -136,11 +135,11 @@ pub enum Reason {
     StreamMissing,
     /// No acknowledgement came in time.
     AckTimeout,
-    /// The same id is being stored at this moment.
+    /// The same id is being stored now.
     InProcess,
     /// The server that answered does not lead the stream.
     NotLeader,
-    /// It was called a duplicate although it is not stored: the server is too old.
+    /// It was acknowledged without being stored: the server is too old.
     NotStored,
     /// The destination has no room.
     DestinationFull,
@@ -148,15 +147,15 @@ pub enum Reason {
     Forbidden,
     /// The message is larger than the destination takes.
     TooLarge,
-    /// No answer, or none that can be read.
+    /// No answer, or one that cannot be interpreted.
     NoAnswer,
-    /// An answer that sends us elsewhere, which is never followed.
+    /// A redirect, which is never followed.
     Redirected,
     /// The destination asks to be sent less: 429, or 503 with a time to wait.
     Throttled,
     /// An answer of 4xx.
     Refused,
-    /// Any other answer that is no success.
+    /// Any other answer that is not a success.
     ServerError,
     /// 410: the destination is gone.
     Gone,

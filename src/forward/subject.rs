@@ -1,8 +1,8 @@
 //! The subject of a notification: a template whose fields are filled in so that a value is never
 //! more than one token, and never a wildcard.
 //!
-//! What a subject can become at the most is checked with the template, so that no value fails
-//! later.
+//! The longest subject that a template can produce is checked with the template, so that no value
+//! fails later.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ const TOKEN_BYTES_MAX: usize = 255;
 const SUBJECT_BYTES_MAX: usize = 1024;
 /// A digest with its tilde.
 const DIGEST_BYTES: usize = 33;
-/// What a token is that would be empty: a subject cannot have such a token.
+/// Replaces an empty token, which a subject cannot have.
 const EMPTY: &str = "_";
 
 /// A template for subjects, as in `mns.{owner}.{topic}.{tag}`.
@@ -57,7 +57,7 @@ pub enum InvalidTemplate {
     /// Something else in braces.
     #[error("{{{0}}} is no field: use {all}", all = fields())]
     UnknownField(String),
-    /// Blanks, wildcards, control characters, letters outside of ASCII.
+    /// Blanks, wildcards, control characters, characters outside ASCII.
     #[error("{0:?} cannot be in a subject")]
     Character(char),
     /// A subject of the server itself.
@@ -109,8 +109,8 @@ impl Field {
                 let _always_fits = write!(token, "{}", shard(id, shards));
                 return;
             }
-            // It holds nothing that means something in a subject, and as it is a consumer finds it
-            // by the header.
+            // Not encoded again: an id has no character with a meaning in subjects, and a consumer
+            // can compare it with the header.
             Self::Id => {
                 token.push_str(id);
                 return;
@@ -124,6 +124,8 @@ impl Field {
 
 /// Which of `shards` an id belongs to.
 pub(super) fn shard(id: &str, shards: u32) -> u32 {
+    // The same digest on every endpoint and in every version, so that a repeat goes to the same
+    // shard.
     let shard = digest(id.as_bytes()).checked_rem(u128::from(shards));
     shard
         .and_then(|shard| u32::try_from(shard).ok())
@@ -258,6 +260,7 @@ fn parse_token(mut rest: &str) -> Result<Vec<Part>, InvalidTemplate> {
 }
 
 fn may_be_in_subject(letter: char) -> bool {
+    // The last two would be escaped in an error of the server, from which the subject is read.
     letter.is_ascii_graphic() && !['*', '>', '{', '}', '"', '\\'].contains(&letter)
 }
 

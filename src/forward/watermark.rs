@@ -1,26 +1,27 @@
 //! How far a destination is done: the place before which everything is settled.
 //!
-//! Answers come in any order, and rows are entered in that of the log. What is settled beyond a row
-//! that is not yet is remembered, and the place moves once that row is settled too.
+//! Answers arrive in any order; rows are entered in the order of the log. A row that is settled
+//! while an earlier one is open is remembered, and the place moves past both once the earlier one
+//! is settled.
 
 use std::collections::VecDeque;
 
 use crate::forward::Delivered;
 
-/// What became of a row. Only [`Delivered`](Self::Delivered) answers a push that waits.
+/// The outcome of a row. Only [`Delivered`](Self::Delivered) gives a waiting push its 201.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
     /// The destination has it.
     Delivered(Delivered),
     /// It is in the file of dead letters.
     DeadLettered,
-    /// It was stepped over, because the backlog was too large or too old.
+    /// It was skipped, because the backlog was too large or too old.
     Skipped,
     /// Nothing is sent of it: no notification, a duplicate, or of another topic.
     NotSelected,
 }
 
-/// A row that was entered. Of two, the smaller one is that of the row that comes first.
+/// Identifies an entered row. Tickets are ordered as the rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ticket(u64);
 
@@ -48,7 +49,7 @@ pub(super) struct Passed<P> {
     pub(super) delivered: u64,
     /// Those in the file of dead letters.
     pub(super) dead_lettered: u64,
-    /// Those that were stepped over.
+    /// Those that were skipped.
     pub(super) skipped: u64,
 }
 
@@ -73,7 +74,8 @@ impl<P: Copy> Watermark<P> {
 
     /// Enters a row that is settled already. Returns what that passes.
     pub(super) fn enter_settled(&mut self, end: P, settled: Settled) -> Option<Passed<P>> {
-        // Many in a row take no more room than one.
+        // A run of rows that are not sent takes the memory of one. Other outcomes are counted, so
+        // each of them keeps its row.
         if let Some(last) = self.rows.back_mut()
             && (last.settled, settled) == (Some(Settled::NotSelected), Settled::NotSelected)
         {
@@ -87,8 +89,10 @@ impl<P: Copy> Watermark<P> {
     /// Settles a row. Returns what that passes; `None` if rows before it are not settled, or if it
     /// was settled before, which changes nothing.
     pub(super) fn settle(&mut self, ticket: Ticket, settled: Settled) -> Option<Passed<P>> {
+        // A ticket before `first` was passed already.
         let index = usize::try_from(ticket.0.checked_sub(self.first)?).ok()?;
         let row = self.rows.get_mut(index)?;
+        // The first outcome stays, so that a late second answer counts nothing twice.
         row.settled.get_or_insert(settled);
         if index > 0 {
             return None;
