@@ -16,21 +16,22 @@ use crate::journal::Horizon;
 
 /// How often it is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
-/// Below this many percent of a bound it is no longer reached: pushes are not refused one by one.
+/// A full backlog stays full until it is below this many percent of the bound, so that pushes are
+/// not accepted and refused in turn.
 const ENOUGH_PERCENT: u32 = 90;
-/// How often what is stepped over is logged at most.
+/// Skipped notifications are logged at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 impl<S: Sink> Run<S> {
-    /// Measures if that is due.
+    /// Measures the backlog if that is due.
     pub(super) fn measure(&mut self, now: Instant) {
         let is_due = |last: Instant| now.saturating_duration_since(last) >= MEASURE_EVERY;
         if self.backlog.is_measuring || !self.backlog.measured.is_none_or(is_due) {
             return;
         }
         (self.backlog.measured, self.backlog.is_measuring) = (Some(now), true);
-        // What was read and is settled already counts no more, though the cursor may be before it:
-        // the oldest would be stepped over for the sake of what waits no longer.
+        // Rows that were read and settled no longer count, even if an open row keeps the cursor
+        // before them. Otherwise the oldest would be skipped because of rows that do not wait.
         let queued = self.queue.iter().map(|(row, _)| row.bytes);
         self.backlog.bytes_read = queued.fold(self.window.row_bytes(), u64::saturating_add);
         let read = self.behind.back().map_or(&self.base, |(_, read)| read);
@@ -51,6 +52,7 @@ impl<S: Sink> Run<S> {
                 self.backlog.bytes = bytes.saturating_add(self.backlog.bytes_read);
             }
             Ok(None) => {}
+            // The last size stays in effect: a failed measurement must not accept or refuse pushes.
             Err(error) => {
                 let destination = &self.settings.name;
                 warn!(destination, %error, "Cannot measure how much waits for a destination");
@@ -64,7 +66,7 @@ impl<S: Sink> Run<S> {
             .backlog_seconds
             .store(age.as_secs(), Ordering::Relaxed);
         let was_full = self.backlog.is_full;
-        // Once full it stays so until there is some room again.
+        // Once full, it stays full until there is some room again.
         let percent = if was_full { ENOUGH_PERCENT } else { 100 };
         self.backlog.is_full = self.is_beyond(bytes, age, percent);
         self.gate.fill(self.backlog.is_full);
@@ -76,6 +78,8 @@ impl<S: Sink> Run<S> {
     }
 
     fn is_beyond(&self, bytes: u64, age: Duration, percent: u32) -> bool {
+        // Divided first, because a large bound times 100 would overflow. The remainder of under 100
+        // bytes does not matter.
         let is_large = self
             .settings
             .max_backlog_bytes
@@ -89,11 +93,13 @@ impl<S: Sink> Run<S> {
 
     fn age_of_the_oldest(&self) -> Duration {
         let queued = || self.queue.iter().find_map(|(row, _)| row.outgoing.as_ref());
+        // What is in the window was read before what is in the queue.
         let oldest = self.window.oldest().or_else(queued);
         let Some(received) = oldest.and_then(|oldest| oldest.received) else {
             return Duration::ZERO;
         };
         let now = Timestamp::try_from(self.source.clock.now()).unwrap_or_default();
+        // A negative age, after the clock was set back, counts as none.
         Duration::try_from(now.duration_since(received)).unwrap_or_default()
     }
 
@@ -115,8 +121,9 @@ impl<S: Sink> Run<S> {
         }
     }
 
-    /// Steps over the oldest, those that wait to be sent again first.
+    /// Skips the oldest, beginning with those that wait to be sent again.
     fn skip(&mut self, bytes: u64) {
+        // Down to the lower mark, so that the next notification does not reach the bound again.
         if let Some(max) = self.settings.max_backlog_bytes {
             let enough = max
                 .div_euclid(100)
@@ -128,6 +135,7 @@ impl<S: Sink> Run<S> {
             let now = Timestamp::try_from(self.source.clock.now()).unwrap_or_default();
             self.backlog.skip_before = enough.and_then(|age| now.checked_sub(age).ok());
         }
+        // Not what is being sent now, since the destination may still acknowledge it.
         while let Some((ticket, outgoing, bytes)) = self.window.first_waiting()
             && self.backlog.skips(outgoing)
         {
@@ -138,7 +146,7 @@ impl<S: Sink> Run<S> {
         }
     }
 
-    /// Whether a notification is stepped over, which counts the bytes of its row.
+    /// Whether a notification is skipped. Counts the bytes of its row if so.
     pub(super) fn is_skipped(&mut self, outgoing: &Outgoing, bytes: u64) -> bool {
         let is_skipped = self.backlog.skips(outgoing);
         if is_skipped {

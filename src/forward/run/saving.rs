@@ -11,9 +11,9 @@ use crate::forward::cursor::CursorFile;
 use crate::forward::run::run::{Done, Moved, Place, Run, ms, now};
 use crate::forward::watermark::Passed;
 
-/// How often the cursor is saved while it moves, and tried again where that failed.
+/// How often a moving cursor is saved, and a failed save is retried.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// It is also saved after this many notifications.
+/// It is also saved after this many notifications, which bounds the repeats after a kill.
 const SAVE_AFTER: u64 = 10_000;
 
 impl<S: Sink> Run<S> {
@@ -38,8 +38,8 @@ impl<S: Sink> Run<S> {
         counts.skipped = counts.skipped.saturating_add(skipped);
         self.moved.is_moved = true;
         self.moved.notifications = self.moved.notifications.saturating_add(notifications);
-        // Chunks before that of the place are passed whole, so where the reader was behind the last
-        // of them is where this one goes back to.
+        // Chunks before that of `end` are passed as a whole. The position of the reader after the
+        // last of them is the base that `end` is saved with.
         while self
             .behind
             .front()
@@ -53,7 +53,7 @@ impl<S: Sink> Run<S> {
         self.rest();
     }
 
-    /// If all that was read is settled, the cursor is where the reader is.
+    /// Moves the cursor to the reader's position if everything that was read is settled.
     pub(super) fn rest(&mut self) {
         if !self.queue.is_empty() || self.watermark.open_rows() > 0 {
             return;
@@ -75,10 +75,11 @@ impl<S: Sink> Run<S> {
         if due <= now || self.moved.notifications >= SAVE_AFTER {
             self.save_now();
         }
+        // Also if a save is under way. Its end wakes the loop.
         if due > now { due } else { next(now) }
     }
 
-    /// Saves the cursor, unless it is being saved.
+    /// Saves the cursor, unless a save is under way.
     pub(super) fn save_now(&mut self) {
         if !self.moved.is_moved {
             return;
@@ -87,17 +88,22 @@ impl<S: Sink> Run<S> {
             return;
         };
         self.saving_since = self.moved.since.or_else(|| Some(now()));
+        // Reset at the beginning: what moves meanwhile is for the next save. A failed one sets it
+        // again.
         self.moved = Moved {
             saved: Some(now()),
             ..Moved::default()
         };
         let (chain, hold) = (self.source.chain(), self.hold.clone());
+        // A copy, because the loop continues while the job saves it.
         let mut progress = self.progress.clone();
         progress.saved = self.base.clone();
+        // The newest place is the first that a start looks for.
         progress.saved.trail.splice(0..0, self.place);
         self.jobs.spawn_blocking(move || {
             let saved = cursor.save(&progress);
-            // Only what a saved cursor has passed may be deleted.
+            // Only what a saved cursor has passed may be deleted. If its file is not found, the
+            // hold stays and keeps more than needed.
             if saved.is_ok()
                 && let Some(place) = progress.saved.trail.first()
                 && let Ok(Some(file)) = chain.file_of(place)

@@ -14,17 +14,19 @@ use crate::forward::watermark::{Settled, Ticket};
 use crate::forward::window::{Next, ToBury};
 use crate::forward::{Delivered, Failure, Outgoing, Sink};
 
-/// How often failures are logged at most.
+/// Failures are logged at most this often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 impl<S: Sink> Run<S> {
-    /// Sends what is due again, then what comes next, as far as the window has room.
+    /// Sends what is due to be sent again, then the next rows, as far as the window has room.
     pub(super) fn send(&mut self, now: Instant) {
+        // Retries first: they are older, and the cursor cannot pass them.
         while let Some((ticket, outgoing)) = self.window.send_again(now) {
             self.send_one(ticket, outgoing);
         }
         while let Some((row, _)) = self.queue.front() {
             let is_sent = row.outgoing.is_some();
+            // A row that is not sent or is skipped takes no room in the window.
             if is_sent && !self.backlog.is_skipping(row) && !self.window.has_room(now) {
                 return;
             }
@@ -38,6 +40,8 @@ impl<S: Sink> Run<S> {
                 self.pass(passed);
                 continue;
             };
+            // Before the skip: a restart counts what is passed, skipped notifications too, and must
+            // reach the same numbers.
             self.sequence = self.sequence.saturating_add(1);
             if self.is_skipped(&outgoing, row.bytes) {
                 let passed = self.watermark.enter_settled(place, Settled::Skipped);
@@ -72,6 +76,8 @@ impl<S: Sink> Run<S> {
         }
         let (outgoing, refused) = self.window.delivered(ticket);
         if let (Some(answers), Some(outgoing)) = (&self.answers, outgoing) {
+            // Before the cursor moves: a push waits for its own notification only, not for earlier
+            // rows.
             answers.delivered(&outgoing.key, delivered);
         }
         self.settle(ticket, Settled::Delivered(delivered));
@@ -101,7 +107,8 @@ impl<S: Sink> Run<S> {
         }
     }
 
-    /// Whatever is wrong with a destination is wrong with thousands of notifications.
+    /// Logs a failure, at most once in `REPORT_EVERY`: a fault of the destination affects thousands
+    /// of notifications.
     fn report(&mut self, failure: &Failure, now: Instant) {
         let is_due = |last| now.saturating_duration_since(last) >= REPORT_EVERY;
         if !self.reported.is_none_or(is_due) {
@@ -163,6 +170,8 @@ impl<S: Sink> Run<S> {
         if let Err(error) = buried {
             error!(destination, %error, "A dead letter cannot be kept: its notification is sent \
                 again");
+            // The cursor must not pass a notification that neither the destination nor the file
+            // has.
             self.window.not_buried(ticket, now());
             return;
         }
@@ -192,10 +201,11 @@ impl<S: Sink> Run<S> {
         self.pass(passed);
     }
 
-    /// What others see of it.
+    /// Publishes what requests and metrics read.
     pub(super) fn publish(&mut self) {
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let now = now();
+        // Silence means an outage only while something is in flight.
         if self.window.len() == 0 {
             self.silent_since = None;
         } else {

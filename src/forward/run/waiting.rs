@@ -13,24 +13,25 @@ pub(super) struct Backlog {
     pub(super) measured: Option<Instant>,
     pub(super) is_measuring: bool,
     pub(super) bytes: u64,
-    /// Those of rows that were read and were not settled, when it was measured.
+    /// The bytes of rows that were read and not settled when it was measured.
     pub(super) bytes_read: u64,
     /// Either bound is reached.
     pub(super) is_full: bool,
     /// How many bytes of the log are still to be skipped.
     pub(super) skip_bytes: u64,
-    /// What was received before this is to be stepped over.
+    /// What was received before this time is skipped.
     pub(super) skip_before: Option<Timestamp>,
     pub(super) reported: Option<Instant>,
 }
 
 impl Backlog {
-    /// Whether a row is to be stepped over, for which no room is needed.
+    /// Whether a row is skipped, for which no room is needed.
     pub(super) fn is_skipping(&self, row: &ReadRow) -> bool {
         row.outgoing.as_ref().is_some_and(|it| self.skips(it))
     }
 
     pub(super) fn skips(&self, outgoing: &Outgoing) -> bool {
+        // Without a time in its record only the size decides.
         let both = outgoing.received.zip(self.skip_before);
         self.skip_bytes > 0 || both.is_some_and(|(received, end)| received < end)
     }
