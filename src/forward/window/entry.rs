@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::forward::backoff::Backoff;
 use crate::forward::{Failure, Outgoing, Reason};
 
-/// So often a notification is refused before that can be a verdict on it.
+/// How many refusals it takes before a refusal can be a verdict on the notification. With the
+/// back-off of HTTP the 19 waits between them take about 30 to 60 minutes.
 pub(super) const REFUSALS: u32 = 20;
 
 /// The bounds of a window.
@@ -29,35 +30,35 @@ pub(super) struct Entry {
     pub(super) first_sent: Instant,
     pub(super) failures: u32,
     pub(super) refusals: u32,
-    /// A later one was delivered since this one was refused first.
+    /// A later one was delivered after this one was refused for the first time.
     pub(super) is_overtaken: bool,
-    /// Why it failed last, and what the destination said.
+    /// The reason of the last failure, and what the destination said.
     pub(super) last: Option<(Reason, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// `is_probe`: alone, while the destination takes nothing.
+    /// `is_probe`: sent alone, while the destination accepts nothing.
     Sending { is_probe: bool },
-    /// Sent again at this time.
+    /// To be sent again at this time.
     Waiting(Instant),
-    /// On its way to the file of dead letters.
+    /// Being written to the file of dead letters.
     Burying,
 }
 
-/// What becomes of a notification that failed.
+/// What follows for a notification that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::forward) enum Next {
-    /// It is sent again, and the window says when.
+    /// It is sent again, when the window says so.
     Again,
-    /// It is to become a dead letter.
+    /// It becomes a dead letter.
     Bury,
-    /// The destination wants nothing ever again.
+    /// The destination refuses everything permanently.
     Stop,
 }
 
 impl Entry {
-    /// Whether it was refused so often that a later delivery is a verdict on it.
+    /// Whether it was refused often enough for a later delivery to be a verdict on it.
     pub(super) fn is_suspect(&self) -> bool {
         self.refusals >= REFUSALS
     }
@@ -67,7 +68,7 @@ impl Entry {
         give_up.is_some_and(|give_up| tried_for >= give_up)
     }
 
-    /// It failed: what becomes of it.
+    /// Records a failure, and returns what follows.
     pub(super) fn fail(&mut self, failure: &Failure, limits: &Limits, now: Instant) -> Next {
         self.failures = self.failures.saturating_add(1);
         let has_given_up = self.is_over(limits.give_up, now);
@@ -77,6 +78,7 @@ impl Entry {
             Failure::Gone { .. } => Next::Stop,
             Failure::Poison { .. } => Next::Bury,
             Failure::Refused { after, .. } => {
+                // What the destination asks for takes precedence over the back-off.
                 wait = after.unwrap_or(wait);
                 self.refusals = self.refusals.saturating_add(1);
                 if self.is_suspect() && self.is_overtaken {
@@ -90,12 +92,14 @@ impl Entry {
                 given_up(has_given_up, &mut reason)
             }
             Failure::Down { .. } => {
-                // As soon as the destination takes something again.
+                // No wait of its own: it is sent as soon as the window is open again. An outage is
+                // not the fault of the notification, so it is never given up here.
                 wait = Duration::ZERO;
                 Next::Again
             }
         };
         self.state = match next {
+            // After a stop it stays open, so that the next start sends it again.
             Next::Again | Next::Stop => State::Waiting(later(now, wait)),
             Next::Bury => State::Burying,
         };

@@ -1,8 +1,8 @@
 //! What is in flight: notifications that were sent, or wait to be sent again, and what becomes of
 //! one that fails.
 //!
-//! A refusal is no verdict on a notification while everything is refused: it is one only after a
-//! later notification was delivered. Nothing here waits, sends or asks for the time.
+//! A refusal is a verdict on a notification only once a later one was delivered: before that,
+//! everything may be refused. Nothing here waits, sends or reads a clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::forward::watermark::Ticket;
 use crate::forward::window::entry::{Entry, Limits, Next, State, later};
 use crate::forward::{Failure, Outgoing, Reason};
 
-/// How many more are sent while all in the window have been refused so often: one that is delivered
-/// shows that the destination is not at fault.
+/// How many notifications are sent beyond the window while all in it are suspects. If one of them
+/// is delivered, the destination is not at fault.
 pub(super) const PROBES: usize = 16;
 
 /// What is in flight.
@@ -23,19 +23,19 @@ pub(in crate::forward) struct Window {
     entries: BTreeMap<Ticket, Entry>,
     bytes: usize,
     sending: usize,
-    /// Those that have been refused: mostly none, so that nothing is looked through.
+    /// How many entries have been refused. Usually 0, which saves a scan on each delivery.
     refused: usize,
     closed: Option<Closed>,
 }
 
-/// The destination takes nothing.
+/// The destination accepts nothing.
 #[derive(Debug)]
 struct Closed {
     failures: u32,
     until: Instant,
 }
 
-/// One that is to become a dead letter.
+/// A notification that becomes a dead letter.
 pub(in crate::forward) struct ToBury {
     pub(in crate::forward) outgoing: Arc<Outgoing>,
     pub(in crate::forward) reason: Reason,
@@ -82,15 +82,18 @@ impl Window {
 
     /// Whether one more may be sent.
     pub(in crate::forward) fn has_room(&self, now: Instant) -> bool {
+        // An empty window counts as all suspects, which raises a limit that is not reached.
         let limit = if self.entries.values().all(Entry::is_suspect) {
             self.limits.notifications.saturating_add(PROBES)
         } else {
             self.limits.notifications
         };
+        // The size of the next one is not counted: a notification larger than the rest of the
+        // window must be sent some time, so one may exceed the bound.
         self.is_open(now) && self.entries.len() < limit && self.bytes < self.limits.bytes
     }
 
-    /// Enters one that is sent now, with the length of its row.
+    /// Enters a notification that is sent now, with the length of its row.
     pub(in crate::forward) fn send(
         &mut self,
         ticket: Ticket,
@@ -128,14 +131,15 @@ impl Window {
         });
         let first = waits.min()?;
         match &self.closed {
-            // The answer to what is sent opens it, or says until when it stays closed.
+            // The answer to what is being sent opens the window, or sets the time until which it
+            // stays closed.
             Some(_) if self.sending > 0 => None,
             Some(closed) => Some(first.max(closed.until)),
             None => Some(first),
         }
     }
 
-    /// The first one whose time has come, which is sent now.
+    /// Returns the first one that is due, which is sent now.
     pub(in crate::forward) fn send_again(
         &mut self,
         now: Instant,
@@ -145,14 +149,15 @@ impl Window {
         }
         let is_probe = self.closed.is_some();
         let is_due = |entry: &Entry| matches!(entry.state, State::Waiting(until) if until <= now);
+        // In the order of the log, because the first open row keeps the cursor back.
         let (ticket, entry) = self.entries.iter_mut().find(|(_, entry)| is_due(entry))?;
         entry.state = State::Sending { is_probe };
         self.sending = self.sending.saturating_add(1);
         Some((*ticket, entry.outgoing.clone()))
     }
 
-    /// It was delivered. Returns it with those that this shows to be refused for themselves, which
-    /// are to become dead letters.
+    /// Records a delivery. Returns the notification, and the earlier ones whose refusals are now a
+    /// verdict on them: they become dead letters.
     pub(in crate::forward) fn delivered(
         &mut self,
         ticket: Ticket,
@@ -163,8 +168,10 @@ impl Window {
         if self.refused == 0 {
             return (outgoing, refused);
         }
+        // Only earlier ones: the destination accepted something after it had refused them.
         for (earlier, entry) in self.entries.range_mut(..ticket) {
             entry.is_overtaken |= entry.refusals > 0;
+            // One that is being sent may still be delivered.
             if entry.is_suspect() && entry.is_overtaken && matches!(entry.state, State::Waiting(_))
             {
                 entry.state = State::Burying;
@@ -174,7 +181,7 @@ impl Window {
         (outgoing, refused)
     }
 
-    /// It was not delivered.
+    /// Records a failure, and returns what follows.
     pub(in crate::forward) fn failed(
         &mut self,
         ticket: Ticket,
@@ -191,6 +198,8 @@ impl Window {
         self.sending = self.sending.saturating_sub(1);
         let is_refused = entry.refusals > 0 && !was_refused;
         self.refused = self.refused.saturating_add(usize::from(is_refused));
+        // A lost connection fails everything in flight at once. Only the first failure closes the
+        // window, and only each probe after it doubles the wait.
         if was_probe || matches!(failure, Failure::Down { .. }) && self.closed.is_none() {
             let failures = self.closed.as_ref().map_or(0, |closed| closed.failures);
             let failures = failures.saturating_add(1);
@@ -200,7 +209,7 @@ impl Window {
         next
     }
 
-    /// One that is to become a dead letter, and why.
+    /// A notification that becomes a dead letter, and why.
     pub(in crate::forward) fn to_bury(&self, ticket: Ticket) -> Option<ToBury> {
         let entry = self.entries.get(&ticket)?;
         let (reason, detail) = entry.last.clone()?;
@@ -212,15 +221,16 @@ impl Window {
         })
     }
 
-    /// It could not become a dead letter yet: it is sent again.
+    /// The dead letter could not be written: the notification is sent again.
     pub(in crate::forward) fn not_buried(&mut self, ticket: Ticket, now: Instant) {
+        // A full disk or a full file is not repaired within a short wait.
         let longest = self.limits.backoff.longest;
         if let Some(entry) = self.entries.get_mut(&ticket) {
             entry.state = State::Waiting(later(now, longest));
         }
     }
 
-    /// It is settled: it takes no room any more.
+    /// Removes a notification that is settled.
     pub(in crate::forward) fn take(&mut self, ticket: Ticket) -> Option<Arc<Outgoing>> {
         let entry = self.entries.remove(&ticket)?;
         self.bytes = self.bytes.saturating_sub(entry.bytes);
