@@ -12,10 +12,10 @@ use crate::forward::detail::detail;
 use crate::forward::{Dedupe, Delivered, Failure, Reason};
 use crate::report::Report;
 
-/// The wait after an acknowledgement that was none.
+/// The wait after an acknowledgement without a sequence number, which proves nothing.
 const NOT_STORED_WAIT: Duration = Duration::from_secs(1);
-/// What the server says if another message has the subject. Its code is that of a full stream too,
-/// and a full stream has not stored anything.
+/// The error of the server if another message has the subject. A full stream has the same code, but
+/// has not stored the message, so the text decides.
 const SUBJECT_TAKEN: &str = "maximum messages per subject exceeded";
 
 /// What an answer means.
@@ -23,12 +23,12 @@ const SUBJECT_TAKEN: &str = "maximum messages per subject exceeded";
 pub(super) enum Meaning {
     /// The stream has it.
     Delivered(Delivered),
-    /// A message with its subject is stored, or only proposed to the other servers: a leader that
-    /// is lost now takes the proposal with it. It has to be asked for.
+    /// A message with its subject is stored, or only proposed to the other servers. If the leader
+    /// is lost, so is a proposal, so the stream has to be asked.
     SubjectTaken,
-    /// Nobody listens on the subject: there is no such stream, or its leader is being elected.
+    /// Nobody listens on the subject: there is no such stream, or it is electing a leader.
     NoResponders,
-    /// It is not known to be there.
+    /// It is not known to be stored.
     Failed(Failure),
 }
 
@@ -55,6 +55,7 @@ pub(super) fn meaning(answer: Result<PublishAck, PublishError>, dedupe: Dedupe) 
     };
     let text = Report(&error).to_string();
     Meaning::Failed(match error.kind() {
+        // The client's name for the answer "no responders", which an election causes too.
         PublishErrorKind::StreamNotFound => return Meaning::NoResponders,
         PublishErrorKind::TimedOut => retry(Reason::AckTimeout, "no acknowledgement came in time"),
         PublishErrorKind::BrokenPipe => down(Reason::Disconnected, "the connection was lost"),
@@ -79,7 +80,8 @@ fn acknowledged(ack: &PublishAck) -> Meaning {
     match (ack.duplicate, ack.sequence) {
         (false, 1..) => Meaning::Delivered(Delivered::stored()),
         (true, 1..) => Meaning::Delivered(Delivered::duplicate()),
-        // Servers before 2.10.26 said so of an id that a lost leader had staged and never stored.
+        // Servers before 2.10.26 answer this for an id that a lost leader had staged and never
+        // stored.
         (_, 0) => Meaning::Failed(Failure::Retry {
             reason: Reason::NotStored,
             after: Some(NOT_STORED_WAIT),
@@ -107,18 +109,20 @@ fn refused(error: &jetstream::Error, dedupe: Dedupe) -> Meaning {
                 detail: detail(&text),
             }
         }
+        // Another message with this id is being replicated. A later attempt gets its outcome.
         ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => retry(Reason::InProcess, &text),
         ErrorCode::CLUSTER_NOT_LEADER
         | ErrorCode::CLUSTER_NOT_AVAILABLE
         | ErrorCode::CLUSTER_NOT_ACTIVE
         | ErrorCode::RAFT_GENERAL => retry(Reason::NotLeader, &text),
-        // Another stream has taken the subject.
+        // For the first of these, another stream has the subject.
         ErrorCode::STREAM_NOT_MATCH
         | ErrorCode::STREAM_NOT_FOUND
         | ErrorCode::STREAM_OFFLINE
         | ErrorCode::STREAM_OFFLINE_REASON
         | ErrorCode::JETSTREAM_NOT_ENABLED
         | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => down(Reason::StreamMissing, &text),
+        // Newer servers have codes that are not known here. Another attempt loses nothing.
         _ => retry(Reason::ServerError, &text),
     })
 }

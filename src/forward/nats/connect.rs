@@ -28,7 +28,7 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the server has to answer a ping. Two that stay unanswered end the connection, so a
 /// server that hangs costs some three seconds; the library's own interval costs three minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// Commands that wait for the connection, of any size.
+/// How many commands, of any size, may wait in the client's queue.
 const COMMANDS_MAX: usize = 256;
 /// The largest password or token that is read, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -53,12 +53,13 @@ pub(super) async fn connect(
         Ok(connected) => connected.map_err(|error| not_connected(server, &error))?,
         Err(_late) => return Err(disconnected(server, "it did not answer in time")),
     };
+    // After the only login that is wanted: each later one is the client's own reconnect.
     is_used.store(true, Ordering::Release);
     warn_of_old(server, &client);
     let context = ContextBuilder::new()
         .timeout(options.ack_timeout)
         .ack_timeout(options.ack_timeout)
-        // The window above bounds what is in flight; this is never reached.
+        // The window bounds what is in flight; this bound is never reached.
         .max_ack_inflight(in_flight.saturating_add(COMMANDS_MAX))
         .build(client.clone());
     Ok(Connection::new(client, context, news))
@@ -72,8 +73,8 @@ fn connect_options(
     is_used: &Arc<AtomicBool>,
 ) -> ConnectOptions {
     let is_used = is_used.clone();
-    // The client would connect again by itself, with what it has in its queue and files that it
-    // read long ago. Without a login that fails, and with one try the client then ends.
+    // The client would reconnect by itself, and send its old queue with credentials that it read
+    // long ago. This refuses it a second login, and with one try the client then ends.
     let once = move |nonce: Vec<u8>| {
         let login = match is_used.load(Ordering::Acquire) {
             true => Err("this connection is not made again".to_owned()),
@@ -89,12 +90,15 @@ fn connect_options(
     let mut connect = ConnectOptions::with_auth_callback(once)
         .name(name)
         .max_reconnects(1)
+        // The link tries the configured servers in turn, with the files read again.
         .ignore_discovered_servers()
         .connection_timeout(CONNECT_TIMEOUT)
         .ping_interval(PING_INTERVAL)
         .client_capacity(COMMANDS_MAX)
         .request_timeout(Some(options.ack_timeout))
         .event_callback(events);
+    // A `ca` or a client certificate would have no effect without TLS, which is otherwise left to
+    // the server.
     if let Some(authorities) = &options.tls.ca {
         connect = connect
             .add_root_certificates(authorities.clone())
@@ -112,7 +116,7 @@ fn connect_options(
 #[derive(Default)]
 struct Proof {
     auth: Auth,
-    /// Signs what the server asks for.
+    /// Signs the nonce of the server.
     credentials: Option<Credentials>,
 }
 
@@ -123,14 +127,14 @@ impl Proof {
             let (public_key, signature) = credentials.sign(nonce)?;
             auth.signature = Some(signature);
             auth.jwt.clone_from(&credentials.jwt);
-            // A JWT has the key in it.
+            // A JWT contains the public key.
             auth.nkey = credentials.jwt.is_none().then_some(public_key);
         }
         Ok(auth)
     }
 }
 
-/// Who we are, read again.
+/// Reads the credentials, again for each connection.
 async fn login(login: &Login) -> Result<Proof, NotConnected> {
     let mut proof = Proof::default();
     match login {
@@ -153,6 +157,7 @@ async fn login(login: &Login) -> Result<Proof, NotConnected> {
 }
 
 fn first_line(text: &str) -> String {
+    // A file that `echo` or an editor wrote ends in a line feed, which is not part of the secret.
     text.lines().next().unwrap_or_default().to_owned()
 }
 
@@ -181,8 +186,8 @@ fn disconnected(server: &str, why: &str) -> NotConnected {
     }
 }
 
-/// What a failed connection means: whether somebody has to do something about who we are, or
-/// only about the way.
+/// What a failed connection means: whether somebody has to correct the credentials or certificates,
+/// or only the network is at fault.
 fn not_connected(server: &str, error: &ConnectError) -> NotConnected {
     let text = Report(error).to_string();
     let trust = "name the file with the certificate of its CA in `ca`";
@@ -194,6 +199,7 @@ fn not_connected(server: &str, error: &ConnectError) -> NotConnected {
         | ConnectErrorKind::TimedOut
         | ConnectErrorKind::Tls
         | ConnectErrorKind::Io
+        // The client reports some refused logins as errors of another kind, so the text decides.
         | ConnectErrorKind::MaxReconnects => text.to_ascii_lowercase().contains("authentication"),
     };
     let reason = match is_login || of_tls.is_some() || error.kind() == ConnectErrorKind::Tls {

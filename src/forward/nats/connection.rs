@@ -17,13 +17,13 @@ use crate::forward::detail::detail;
 use crate::forward::nats::answer::down;
 use crate::forward::{Failure, Reason};
 
-/// How many publications may stay without an answer before the connection is replaced. The client
-/// keeps a place for the answer of each as long as the connection lasts, some 200 bytes.
+/// How many publications may remain without an answer before the connection is replaced. The client
+/// keeps about 200 bytes for each of them as long as the connection lasts.
 const UNANSWERED_MAX: usize = 10_000;
-/// How many subjects are remembered on which we may not publish.
+/// How many subjects without permission to publish are remembered.
 const REFUSED_MAX: usize = 1024;
-/// What a server says of a subject that we may not use. It is no answer to a publication: that
-/// one gets none.
+/// How a server reports a subject without permission. This is not an answer to the publication,
+/// which gets none.
 const VIOLATION: &str = "permissions violation for ";
 
 /// Why there is no connection.
@@ -41,18 +41,18 @@ pub(super) struct Connection {
     unanswered: AtomicUsize,
 }
 
-/// What a server says beside the answers.
+/// What a server reports apart from answers.
 pub(super) struct News {
     /// Cancelled when the connection is lost.
     lost: CancellationToken,
     refused: watch::Sender<RefusedSubjects>,
 }
 
-/// The subjects on which we may not publish, each with what the server said.
+/// The subjects without permission to publish, each with the error of the server.
 #[derive(Default)]
 struct RefusedSubjects {
     publish: HashMap<String, String>,
-    /// The subject of our answers: without it nothing is ever acknowledged.
+    /// The error for the subject of the answers, without which nothing is ever acknowledged.
     answers: Option<String>,
 }
 
@@ -85,10 +85,12 @@ impl News {
         self.refused.send_modify(|refused| {
             if !is_publish {
                 refused.answers = Some(text.to_owned());
+            // Beyond the bound the late acknowledgement reports the failure instead.
             } else if refused.publish.len() < REFUSED_MAX {
                 refused.publish.insert(subject.to_owned(), text.to_owned());
             }
         });
+        // No acknowledgement can arrive without a subscription to the inbox.
         if !is_publish {
             self.lost.cancel();
         }
@@ -98,18 +100,18 @@ impl News {
     async fn refused(&self, subject: &str) -> String {
         let mut refused = self.refused.subscribe();
         let is_refused = |refused: &RefusedSubjects| refused.of(subject).is_some();
-        // The sender is in `self`, so it does not end before.
+        // The sender is in `self`, so the wait does not end early.
         let said = refused.wait_for(is_refused).await;
         said.ok()
             .and_then(|refused| refused.of(subject).cloned())
             .unwrap_or_default()
     }
 
-    /// Forgets that a subject was refused: it is tried again.
+    /// Forgets that a subject was refused, because it is tried again.
     fn forget(&self, subject: &str) {
         self.refused.send_if_modified(|refused| {
             let _said = refused.publish.remove(subject);
-            // Whoever waits waits for the opposite.
+            // The waiters wait for a refusal, so they need not wake.
             false
         });
     }
@@ -121,8 +123,8 @@ impl RefusedSubjects {
     }
 }
 
-/// Whether a server speaks of publishing, and the subject that it does not permit:
-/// `Permissions Violation for Publish to "mns.x"`.
+/// Whether an error concerns publishing, and the subject that is not permitted: `Permissions
+/// Violation for Publish to "mns.x"`.
 fn violation(text: &str) -> Option<(bool, &str)> {
     let is_violation = text.to_ascii_lowercase().starts_with(VIOLATION);
     let what = is_violation
@@ -162,12 +164,13 @@ impl Connection {
             Err(_lost_or_refused) => false,
         };
         if !is_answered {
+            // Relaxed, because the counter publishes nothing else and its bound is not exact.
             self.unanswered.fetch_add(1, Ordering::Relaxed);
         }
         answer
     }
 
-    /// Waits for the answer to something that is published on `subject`.
+    /// Waits for the answer to what was published on `subject`.
     ///
     /// # Errors
     /// As [`Self::publish`].
@@ -176,6 +179,7 @@ impl Connection {
         subject: &str,
         answer: impl Future<Output = T>,
     ) -> Result<T, Failure> {
+        // The server may have been given the permission since the last attempt.
         self.news.forget(subject);
         tokio::select! {
             answer = answer => Ok(answer),
@@ -192,19 +196,19 @@ impl Connection {
         self.news.lost.cancelled().await;
     }
 
-    /// Whether it should be replaced although nobody said that it is lost: an event may get lost,
-    /// and places for answers add up.
+    /// Whether it should be replaced although no event reported its loss: an event may get lost,
+    /// and the places for missing answers add up.
     pub(super) fn is_spent(&self) -> bool {
         self.client.connection_state() != State::Connected
             || self.unanswered.load(Ordering::Relaxed) > UNANSWERED_MAX
     }
 
-    /// Nobody waits any longer for an answer on it.
+    /// Ends all waits for answers on it.
     pub(super) fn give_up(&self) {
         self.news.lost.cancel();
     }
 
-    /// Why it was lost, if the server said so.
+    /// Why it was lost, if the server gave a reason.
     pub(super) fn farewell(&self) -> Option<NotConnected> {
         let refused = self.news.refused.borrow();
         refused.answers.as_deref().map(|said| NotConnected {

@@ -8,7 +8,7 @@
 pub(crate) const CAN_SIGN: bool = cfg!(feature = "nats-nkeys");
 const BEGIN: &str = "-----BEGIN ";
 
-/// Who a file says that we are, and the secret that proves it.
+/// The identity in a file of credentials, and the secret that proves it.
 #[derive(Clone)]
 pub(super) struct Credentials {
     pub(super) jwt: Option<String>,
@@ -20,6 +20,8 @@ impl Credentials {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let block = |name: &str| {
             let lines = text.lines().map(str::trim);
+            // The tools of NATS end a block with six hyphens and begin it with five, so only its
+            // beginning is looked for.
             let is_title = |line: &&str| {
                 line.strip_prefix(BEGIN)
                     .is_some_and(|it| it.starts_with(name))
@@ -59,6 +61,7 @@ impl Credentials {
     /// This program cannot sign.
     #[cfg(not(feature = "nats-nkeys"))]
     pub(super) fn sign(&self, _nonce: &[u8]) -> Result<(String, Vec<u8>), String> {
+        // Only the length, because an error must not show the seed.
         let of = self.seed.len();
         Err(format!(
             "this program was built without nats-nkeys; the seed has {of} characters"

@@ -14,7 +14,7 @@ use crate::forward::nats::stream::{Streams, covers};
 use crate::forward::{Create, Dedupe, NatsOptions};
 use crate::report::Report;
 
-/// Copies that let one server fail without a loss.
+/// The least number of copies with which one server may fail without a loss.
 const REPLICAS: usize = 3;
 /// The largest notification, with its headers.
 const MESSAGE_BYTES: usize = 512 * 1024;
@@ -23,18 +23,18 @@ const WINDOW_RESERVE: Duration = Duration::from_secs(120);
 /// How long a server may take to answer one question.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How much something matters.
+/// The severity of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
-    /// Nothing is forwarded, or it is not as it was promised.
+    /// Nothing is forwarded, or a promise is not kept.
     Error,
-    /// It works, and may not be what is meant.
+    /// It works, but may not be intended.
     Warning,
-    /// For the one who asked.
+    /// For information.
     Note,
 }
 
-/// One thing that was seen.
+/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     /// How much it matters.
@@ -69,6 +69,7 @@ pub async fn examine(options: &NatsOptions, lag: Duration) -> Vec<Observation> {
         match connect(server, options, "check", 1).await {
             Ok(connection) => {
                 of_server(server, &connection, &mut seen);
+                // Each server answers for the whole cluster, so one is asked about the streams.
                 first = first.or(Some(connection));
             }
             Err(why) => seen.push(error("servers", why.detail)),
@@ -207,6 +208,7 @@ fn of_config(
             format!("{name} grows until its disk is full"),
         ));
     }
+    // A stream without a limit has -1, which does not convert.
     let largest = usize::try_from(config.max_message_size).unwrap_or(usize::MAX);
     if (1..MESSAGE_BYTES).contains(&largest) {
         let text = format!(

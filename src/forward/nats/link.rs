@@ -18,7 +18,7 @@ use crate::forward::{Failure, NatsOptions, Reason};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// How often a connection is looked at that nobody has reported lost.
+/// How often a connection without a reported loss is examined.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A connection, or why it is missing.
@@ -31,7 +31,7 @@ pub(super) struct Link {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the task has.
+/// The state of the task.
 struct Keeper {
     /// Of the destination.
     name: String,
@@ -46,7 +46,7 @@ impl Link {
     /// Starts to connect. `name` is that of the destination.
     pub(super) fn start(name: &str, options: NatsOptions, in_flight: usize) -> Self {
         let (sender, state) = watch::channel(Err(disconnected("not connected yet")));
-        // Replicas that start together do not all go to the first one.
+        // Random, so that replicas that start together do not all connect to the first one.
         let next = rand::random_range(0..options.servers.len().max(1));
         let keeper = Keeper {
             name: name.to_owned(),
@@ -105,7 +105,8 @@ impl Keeper {
                     }
                     Err(why) => {
                         self.publish(&why);
-                        // Between a half and the whole of it.
+                        // Between half of it and all of it, so that replicas do not reconnect
+                        // together.
                         sleep(wait.mul_f64(rand::random_range(0.5..=1.0))).await;
                         wait = wait.saturating_mul(2).min(WAIT_MAX);
                     }
@@ -119,12 +120,14 @@ impl Keeper {
     /// Tries each server once.
     ///
     /// # Errors
-    /// What the last one said, or the first that is about who we are: that needs somebody.
+    /// The failure of the last server, or the first one about credentials, which somebody has to
+    /// correct.
     async fn connect(&mut self) -> Result<Connection, NotConnected> {
         let mut failed: Option<NotConnected> = None;
         let servers = self.options.servers.len();
         for _ in 0..servers {
             let place = self.next.checked_rem(servers).unwrap_or_default();
+            // Also if this one connects: when it is lost, the next server is tried first.
             self.next = place.saturating_add(1);
             let Some(server) = self.options.servers.get(place) else {
                 continue;
@@ -152,6 +155,7 @@ impl Keeper {
         let connection = Arc::new(connection);
         let _before = self.state.send_replace(Ok(connection.clone()));
         let mut looks = interval(LOOK_INTERVAL);
+        // After a stall one look is enough; the missed ones are not made up for.
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -163,6 +167,7 @@ impl Keeper {
                 }
             }
         }
+        // What waits for an answer on it fails now, and is sent on the next connection.
         connection.give_up();
         let why = connection.farewell();
         self.publish(&why.unwrap_or_else(|| disconnected("the connection was lost")));

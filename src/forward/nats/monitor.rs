@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// What is asked.
+/// What a monitoring port reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Monitored {
     /// Whether a message is on disk before it is acknowledged.
@@ -41,11 +41,13 @@ pub(super) async fn ask(address: &str) -> Result<Monitored, String> {
     read(&body).ok_or_else(|| format!("{} and no state of JetStream", answer.status()))
 }
 
-/// A server without JetStream has none of these fields; one that does not sync leaves the second
-/// one out.
+/// Reads `/jsz`. A server without JetStream has neither field; one that does not sync each write
+/// omits `sync_always`.
 fn read(body: &[u8]) -> Option<Monitored> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let config = answer.get("config")?;
+    // A server without JetStream has an empty `config`, which must not read as one that does not
+    // sync.
     config.get("sync_interval")?;
     let is_synced = config.get("sync_always").and_then(Value::as_bool) == Some(true);
     Some(Monitored { is_synced })

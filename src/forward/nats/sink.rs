@@ -45,7 +45,7 @@ impl NatsSink {
             map.insert(HeaderName::from_static(name), value);
         }
         map.insert(NATS_MESSAGE_ID, id);
-        // Another stream with the same subjects must not take it.
+        // The server rejects the message if another stream has its subject.
         map.insert(NATS_EXPECTED_STREAM, stream);
         PublishMessage::build()
             .headers(map)
@@ -55,6 +55,7 @@ impl NatsSink {
 
 impl Sink for NatsSink {
     async fn send(&self, outgoing: &Outgoing) -> Result<Delivered, Failure> {
+        // First, so that no message is built while there is no connection.
         let connection = self.link.connection()?;
         let id = identity(outgoing);
         let subject = self.subject.subject(outgoing, &id, self.shards);
@@ -63,6 +64,8 @@ impl Sink for NatsSink {
         let answer = connection.publish(&subject, message).await?;
         match meaning(answer, self.dedupe) {
             Meaning::Delivered(delivered) => Ok(delivered),
+            // The subject may be taken by a proposal that a lost leader never stored. Only the
+            // stream proves that it has the message.
             Meaning::SubjectTaken => is_stored(&connection, &stream, &subject).await,
             Meaning::NoResponders => Err(self.streams.absence(&connection, &id, &subject).await),
             Meaning::Failed(failure) => Err(failure),

@@ -23,7 +23,7 @@ use crate::report::Report;
 const SHARD: &str = "{shard}";
 /// How long it may take to look at a stream or to make one.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
-/// A stream is looked at no more often than this, however many messages find nobody.
+/// The least time between two looks at a stream, however many messages get no answer.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The streams of a destination: one, or one for each shard.
@@ -76,8 +76,8 @@ impl Streams {
         shards.map(|shard| (self.name_of(shard), self.subject.pattern(shard)))
     }
 
-    /// Finds out why nobody answered on a subject, and makes the stream if it is missing and that
-    /// is asked for.
+    /// Finds out why nobody answered on a subject. Creates the stream if it is missing and `create`
+    /// says so.
     pub(super) async fn absence(
         &self,
         connection: &Connection,
@@ -85,7 +85,8 @@ impl Streams {
         subject: &str,
     ) -> Failure {
         let name = self.name(id);
-        // Whoever waits here finds what the one before has found.
+        // Held during the look, so that messages that wait here find its result instead of asking
+        // too.
         let mut looks = self.looks.lock().await;
         if let Some((at, failure)) = looks.get(&name)
             && at.elapsed() < LOOK_INTERVAL
@@ -109,7 +110,7 @@ impl Streams {
         let error = match connection.unless_refused(&asked, found).await {
             Ok(Ok(stream)) => return of_stream(stream.cached_info(), subject),
             Ok(Err(error)) => error,
-            // The subject may still be permitted, so this says nothing of a message.
+            // Only the permission to ask is missing. Publishing may still be permitted.
             Err(failure) => return retry(Reason::NoResponders, failure.detail()),
         };
         match error.kind() {
@@ -133,7 +134,7 @@ impl Streams {
         }
     }
 
-    /// Makes a stream. What is returned says that the message is worth another try at once.
+    /// Creates a stream. On success the returned failure has the message sent again at once.
     async fn make(
         &self,
         connection: &Connection,
@@ -152,7 +153,7 @@ impl Streams {
             Err(failure) => return failure,
         };
         match error.kind() {
-            // Another replica was faster, and it may have other settings: they stay.
+            // Another replica was faster. If it has other settings, they stay in effect.
             CreateStreamErrorKind::JetStream(said)
                 if said.error_code() == ErrorCode::STREAM_NAME_EXIST =>
             {
@@ -183,9 +184,11 @@ impl Streams {
             subjects: vec![self.subject.pattern(self.shard(id))],
             num_replicas: new.replicas,
             max_age: new.max_age.unwrap_or_default(),
+            // -1 is JetStream's value for no limit.
             max_bytes: bytes.unwrap_or(-1),
             duplicate_window: new.duplicate_window,
-            // A full stream pushes back. The other policy deletes what nobody has read.
+            // A full stream rejects messages, which then wait in the log. The other policy deletes
+            // messages that nobody has read.
             discard: DiscardPolicy::New,
             max_messages_per_subject: if is_by_subject { 1 } else { -1 },
             discard_new_per_subject: is_by_subject,
@@ -236,19 +239,21 @@ pub(super) fn covers(pattern: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
-/// Asks whether a message with a subject is stored. Whatever the stream's leader returns, a
-/// majority has.
+/// Asks whether a message with a subject is stored. What the leader of the stream returns is stored
+/// on a majority.
 ///
 /// # Errors
-/// It is not, or nobody knows.
+/// It is not stored, or that cannot be determined.
 pub(super) async fn is_stored(
     connection: &Connection,
     name: &str,
     subject: &str,
 ) -> Result<Delivered, Failure> {
     let asked = format!("$JS.API.STREAM.MSG.GET.{name}");
+    // Without a look at the stream, which needs one more answer and another permission.
     let stream = connection.context.get_stream_no_info(name).await;
     let stream = stream.map_err(|error| retry(Reason::NoAnswer, &Report(&error).to_string()))?;
+    // Not a direct get, which any replica answers, perhaps before it has the message.
     let found = stream.get_last_raw_message_by_subject(subject);
     let error = match connection.unless_refused(&asked, found).await? {
         Ok(_message) => return Ok(Delivered::duplicate()),
