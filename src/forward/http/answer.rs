@@ -7,9 +7,9 @@ use http::StatusCode;
 use crate::forward::detail::detail;
 use crate::forward::{Delivered, Failure, Reason};
 
-/// The longest wait that a service may ask for. More of them follow if it asks again.
+/// The longest wait that a service may ask for. If it needs longer, it asks again.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
-/// The shortest one: a service that asks for none at all is not sent the same in a loop.
+/// The shortest wait, so that `Retry-After: 0` does not cause a tight loop.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(250);
 
 /// The part of an answer that says what becomes of a notification.
@@ -17,7 +17,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// How long it asks to wait.
     pub(super) retry_after: Option<Duration>,
-    /// The address that it redirects to, or the beginning of its body.
+    /// The target of a redirect, or the beginning of the body.
     pub(super) said: String,
 }
 
@@ -40,18 +40,21 @@ pub(super) fn meaning(answer: &Answer) -> Result<Delivered, Failure> {
     };
     Err(match *status {
         status if status.is_success() => return Ok(Delivered::stored()),
+        // Standard Webhooks: with 410 a receiver asks the sender to stop.
         StatusCode::GONE => Failure::Gone { detail },
         StatusCode::TOO_MANY_REQUESTS => retry(Reason::Throttled, detail),
-        // Without a time to wait it is one of many failures, mostly of a proxy before the service.
+        // Without a time to wait it is a failure like others, usually of a proxy in front of the
+        // service.
         StatusCode::SERVICE_UNAVAILABLE if after.is_some() => retry(Reason::Throttled, detail),
         status if status.is_redirection() => retry(Reason::Redirected, detail),
-        // They are about the connection, and say nothing of the notification.
+        // 408 and 425 concern the connection and not the notification.
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => retry(Reason::Refused, detail),
         status if status.is_client_error() => Failure::Refused {
             reason: Reason::Refused,
             after,
             detail,
         },
+        // 5xx, and statuses that HTTP does not define. None blames the notification.
         _ => retry(Reason::ServerError, detail),
     })
 }
@@ -59,11 +62,13 @@ pub(super) fn meaning(answer: &Answer) -> Result<Delivered, Failure> {
 /// The wait in a `Retry-After`: a number of seconds, or a date. `None` if it is neither.
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
+    // `parse` alone would accept a leading plus sign, which the grammar does not.
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that is too large for its type is longer than the longest wait.
         value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
     } else {
         let date = httpdate::parse_http_date(value).ok()?;
+        // A date in the past asks for no wait.
         date.duration_since(now).unwrap_or_default()
     };
     Some(wait.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::forward::http::files::{Contents, Files, InvalidFile};
 use crate::forward::http::loaded::Loaded;
 
-/// How old what was read may be when a request is made with it.
+/// How old the contents of the files may be when a request uses them.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
 /// What requests are made with at the moment.
@@ -25,7 +25,7 @@ struct State {
     loaded: Arc<Loaded>,
     contents: Arc<Contents>,
     read: Instant,
-    /// Why what is in the files now is not used.
+    /// Why the present contents of the files are not used.
     problem: Option<InvalidFile>,
 }
 
@@ -48,12 +48,14 @@ impl Current {
         })
     }
 
-    /// What to make a request with. If the files cannot be used any more, this is what they held
-    /// before: whoever replaces one may be in the middle of it.
+    /// Returns what to make a request with. If the files have become invalid, their last valid
+    /// contents remain in use, because somebody may be in the middle of replacing them.
     pub(super) async fn get(&self) -> Arc<Loaded> {
+        // Held while the files are read: other requests wait for the result instead of reading too.
         let mut state = self.state.lock().await;
         if state.read.elapsed() >= READ_EVERY {
             let problem = self.read_again(&mut state).await.err();
+            // Logged when the problem changes, not once a second.
             if let Some(new) = &problem
                 && state.problem != problem
             {
@@ -65,6 +67,7 @@ impl Current {
                     what it held before counts"
                 );
             }
+            // After a failure too, so that invalid files are read no more often than valid ones.
             (state.problem, state.read) = (problem, Instant::now());
         }
         state.loaded.clone()
@@ -74,6 +77,7 @@ impl Current {
         let (files, before) = (self.files.clone(), state.contents.clone());
         let read = spawn_blocking(move || {
             let contents = files.read()?;
+            // A new client would start without the idle connections of the old one.
             if contents == *before {
                 return Ok(None);
             }

@@ -57,6 +57,7 @@ pub fn look_at_http(destination: &str, options: &HttpOptions) -> Vec<Observation
 pub async fn examine_http(destination: &str, options: &HttpOptions) -> Vec<Observation> {
     let mut seen = look_at_http(destination, options);
     let uri: Uri = options.url.parse().unwrap_or_default();
+    // A look-up takes an IPv6 address without the brackets of a URL.
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = match (uri.port_u16(), uri.scheme_str()) {
         (Some(port), _) => port,
@@ -80,6 +81,7 @@ pub async fn examine_http(destination: &str, options: &HttpOptions) -> Vec<Obser
 fn is_plain(url: &str) -> bool {
     let uri: Uri = url.parse().unwrap_or_default();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    // Traffic to a loopback address does not leave this machine.
     let is_here = host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<IpAddr>()

@@ -17,7 +17,7 @@ pub(super) struct Files {
     pub(super) options: HttpOptions,
 }
 
-/// What was in them. Two that are equal make the same signatures and connections.
+/// Their contents. Equal contents make the same signatures and connections.
 #[derive(PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) secrets: Vec<Vec<u8>>,
@@ -63,7 +63,7 @@ impl Files {
         })
     }
 
-    /// A pipe can be read once only, so it is rejected.
+    /// Reads one file. A pipe is rejected, because it can be read only once.
     fn read_one(&self, key: &'static str, path: &Path) -> Result<Vec<u8>, InvalidFile> {
         let read = regular::open_to_read(path);
         let read = read.and_then(|file| bounded::read_all(file, FILE_BYTES_MAX));

@@ -16,8 +16,8 @@ use crate::report::Report;
 use crate::roots::{Trust, tls_client_trusting};
 use crate::tls_error;
 
-/// How long a connection that is not in use is kept. Many servers close theirs after 5 s, and a
-/// request that is sent at that moment has no answer.
+/// How long an idle connection is kept. Many servers close theirs after 5 s, and a request that is
+/// sent at the same time gets no answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What requests are made with.
@@ -28,8 +28,8 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Makes it of the contents of the files. It may wait for the disk, where this machine's roots
-    /// are.
+    /// Builds it from the contents of the files. May block on the disk, to read the root
+    /// certificates of this machine.
     pub(super) fn new(files: &Files, contents: &Contents) -> Result<Self, InvalidFile> {
         let secrets = files.options.secret_files.iter().zip(&contents.secrets);
         let secrets = secrets.map(|(path, bytes)| {
@@ -55,6 +55,7 @@ fn client(files: &Files, contents: &Contents) -> Result<Client, InvalidFile> {
     let options = &files.options;
     let client = Client::builder()
         .tls_backend_preconfigured(tls(files, contents)?)
+        // From the connect to the end of the answer's body.
         .timeout(options.timeout)
         // What is signed is meant for this service, and must not be sent to another one.
         .redirect(redirect::Policy::none())

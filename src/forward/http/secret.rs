@@ -10,10 +10,10 @@ use sha2::Sha256;
 
 /// Precedes the base64.
 const PREFIX: &str = "whsec_";
-/// The shortest key, in bytes. One that can be guessed proves nothing, and an empty file would be a
-/// key of no bytes.
+/// The shortest key, in bytes. A key that can be guessed proves nothing, and an empty file would be
+/// an empty key.
 const KEY_BYTES_MIN: usize = 16;
-/// Receivers take base64 without padding too.
+/// Base64 without padding is accepted too, as receivers do.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -24,7 +24,7 @@ pub(super) struct Secret {
     key: Vec<u8>,
 }
 
-/// Why a text is no secret. It does not say what the text is.
+/// Why a text is not a secret. It does not contain the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidSecret {
     /// It is something else.
@@ -38,6 +38,7 @@ pub(super) enum InvalidSecret {
 impl Secret {
     /// Reads a secret. White space around it does not count.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        // A file that `echo` or an editor wrote ends in a line feed.
         let text = text.trim();
         let encoded = text.strip_prefix(PREFIX).unwrap_or(text);
         let key = ENGINE.decode(encoded);
@@ -52,6 +53,7 @@ impl Secret {
     pub(super) fn sign(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length");
+        // Unambiguous, because neither the encoded id nor the time has a dot.
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }

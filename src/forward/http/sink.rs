@@ -20,13 +20,13 @@ use crate::forward::{Body, Delivered, Failure, HttpOptions, Outgoing, Reason, Se
 use crate::report::Report;
 use crate::tls_error;
 
-/// How many requests are under way at the same time, each on a connection of its own. A service
-/// that comes back after an outage is not met by a whole window at once.
+/// How many requests are in flight at once, each on its own connection. Less than a window, so that
+/// a service that is back after an outage does not get everything at once.
 const REQUESTS_MAX: usize = 64;
 /// How much of an answer is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
-/// How long to wait for the rest of an answer whose status is known. Without its end the connection
-/// cannot be used again.
+/// How long to wait for the rest of an answer whose status is known. The connection can be reused
+/// only after the end of the answer.
 const REST_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A service that takes POST requests.
@@ -37,7 +37,7 @@ pub struct HttpSink {
     clock: Arc<dyn Clock>,
     current: Current,
     requests: Semaphore,
-    /// Until when the service asked to be left alone.
+    /// Until when the service asked for no requests.
     paused_until: Mutex<Option<Instant>>,
 }
 
@@ -69,6 +69,8 @@ impl HttpSink {
 
     fn request(&self, outgoing: &Outgoing, loaded: &Loaded) -> reqwest::Result<Request> {
         let (id, body) = (identity(outgoing), body(outgoing, self.body));
+        // The time of this attempt and not of the first one: receivers refuse a timestamp that is
+        // off by five minutes.
         let since = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
         let timestamp = since.map_or(0, |since| since.as_secs()).to_string();
         let signatures = loaded.secrets.iter();
@@ -84,12 +86,14 @@ impl HttpSink {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp);
         if !signatures.is_empty() {
+            // One for each secret. A receiver accepts the request if one of them matches, so a
+            // secret can be replaced without a gap.
             request = request.header("webhook-signature", signatures.join(" "));
         }
         request.body(body).build()
     }
 
-    /// How long the service is still to be left alone.
+    /// How long the service still asks for no requests.
     fn pause(&self) -> Option<Duration> {
         let until = (*self
             .paused_until
@@ -99,14 +103,15 @@ impl HttpSink {
         (!left.is_zero()).then_some(left)
     }
 
-    /// A service that asks for less gets nothing at all for so long, whichever notification it
-    /// said so of.
+    /// Stops all requests for this time, whichever notification the service answered that way.
     fn pause_for(&self, wait: Duration) {
         let until = Instant::now().checked_add(wait);
         let mut paused = self
             .paused_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // Answers to parallel requests arrive in any order. A shorter wait must not end a longer
+        // one.
         *paused = (*paused).max(until);
     }
 
@@ -135,6 +140,7 @@ impl HttpSink {
         let of_tls = tls_error::with_peer(error, &self.options.url, trust);
         let reason = match &of_tls {
             Some(_) => Reason::Forbidden,
+            // A connect that timed out is reported as no answer within `timeout`.
             None if error.is_connect() && !error.is_timeout() => Reason::Disconnected,
             None => Reason::NoAnswer,
         };
@@ -153,10 +159,12 @@ impl HttpSink {
 
 impl Sink for HttpSink {
     async fn send(&self, outgoing: &Outgoing) -> Result<Delivered, Failure> {
+        // It fails only after `close`.
         let Ok(_request) = self.requests.acquire().await else {
             let (reason, detail) = (Reason::Disconnected, "closed".to_owned());
             return Err(Failure::Down { reason, detail });
         };
+        // After the permit, because a pause may have begun while this waited for it.
         if let Some(left) = self.pause() {
             return Err(Failure::Retry {
                 reason: Reason::Throttled,
@@ -192,7 +200,8 @@ impl Sink for HttpSink {
     }
 }
 
-/// The beginning of an answer's body. What is cut off or comes late is left out: its status counts.
+/// The beginning of an answer's body. What is cut off or late is left out, because only the status
+/// decides.
 async fn beginning(response: &mut Response) -> Vec<u8> {
     let mut beginning = Vec::new();
     let read = async {
@@ -207,7 +216,7 @@ async fn beginning(response: &mut Response) -> Vec<u8> {
     beginning
 }
 
-/// What a message is, nobody says: text or bytes is all that can be seen.
+/// MNS does not say what a message contains, so only text and other bytes are distinguished.
 fn content_type(body: Body, bytes: &[u8]) -> &'static str {
     match body {
         Body::Json => "application/json",
