@@ -8,9 +8,11 @@ pub(super) fn check_login(table: Table<'_>) -> Result<Login, ConfigError> {
     let raw = table.raw;
     let files = [&raw.password_file, &raw.token_file, &raw.creds_file].map(|file| path(file));
     match (raw.user.as_str(), files) {
+        // Also with a client certificate, which may be the login.
         ("", [None, None, None]) => Ok(Login::None),
         ("", [None, Some(token), None]) => Ok(Login::Token(token)),
         ("", [None, None, Some(file)]) if CAN_SIGN => Ok(Login::Credentials(file)),
+        // Refused now, because the forwarder could never connect.
         ("", [None, None, Some(_)]) => Err(table.impossible(
             "creds_file",
             "",

@@ -69,6 +69,7 @@ fn check_subject(table: Table<'_>) -> Result<SubjectTemplate, ConfigError> {
 fn check_stream(table: Table<'_>, subject: &SubjectTemplate) -> Result<(), ConfigError> {
     let stream = &table.raw.stream;
     let is_stream = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    // A shard's number is digits only, so one shard shows whether all names are allowed.
     let name = stream.replace(SHARD, "0");
     if name.is_empty() || !name.bytes().all(is_stream) {
         let allowed = "the name of a stream has letters, digits, - and _ only, and {shard} for a \
@@ -87,6 +88,8 @@ fn check_stream(table: Table<'_>, subject: &SubjectTemplate) -> Result<(), Confi
 fn check_create(table: Table<'_>) -> Result<Create, ConfigError> {
     let raw = table.raw;
     match raw.create {
+        // They would have no effect, so whoever wrote one expects a stream to be created or
+        // changed.
         raw::Create::Off => match CREATE_KEYS.iter().find(|key| table.is_set(key)) {
             Some(key) => Err(table.impossible(
                 key,

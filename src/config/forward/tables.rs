@@ -76,6 +76,8 @@ impl Table<'_> {
     fn check(&self, duplicates: Duplicates) -> Result<Settings, ConfigError> {
         let raw = self.raw;
         let (destination, give_up) = match raw.to.as_str() {
+            // JetStream says if it can never store a notification, so time decides nothing. A 4xx
+            // of a service does not say so.
             "nats" => (Destination::Nats(check_nats(*self)?), None),
             "http" => (Destination::Http(check_http(*self)?), Some(GIVE_UP)),
             other => return Err(self.impossible("to", other, "nats and http are possible")),
