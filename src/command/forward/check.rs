@@ -48,6 +48,8 @@ impl Check {
         let key = |key: &str| format!("forward.{}.{key}", settings.name);
         let lag = match lag(&log, settings) {
             Ok(lag) => lag,
+            // A cursor that cannot be read is one finding. The destination is examined
+            // nevertheless.
             Err(error) => {
                 let text = format!("nothing is forwarded: {error:#}");
                 findings.0.push(Finding::error(key("cursor"), text));
@@ -72,8 +74,10 @@ fn lag(log: &ForwardedLog, settings: &Settings) -> anyhow::Result<Duration> {
     let Some(progress) = log.cursor(settings).load()? else {
         return Ok(Duration::ZERO);
     };
+    // The times of the log are local times.
     let (zone, _name) = config::local_zone(std::env::var("TZ").ok().as_deref())?;
     let start = Start::Saved(progress.saved);
+    // To the end of the file: the high-water mark of a running serve is known only in its process.
     let mut follower = Follower::new(log.chain(), Horizon::FileEnd, start).reading(READ_BYTES);
     let polled = follower.poll().context("cannot read the log")?;
     let oldest = polled.events.iter().find_map(|event| match event {

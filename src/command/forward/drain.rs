@@ -38,12 +38,12 @@ pub(super) struct Drain {
     timeout: Duration,
 }
 
-/// How far a destination is.
+/// How much of the log a destination still lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Left {
     /// How many bytes of the log are still to be forwarded.
     Bytes(u64),
-    /// It cannot be known: the place of the cursor is not in the log.
+    /// Unknown: the place of the cursor is not in the log.
     Unknown,
     /// Nothing is forwarded to it, and why.
     Never(String),
@@ -55,12 +55,13 @@ impl Drain {
         let wanted = log.destinations(self.name.as_deref())?;
         log.demand_files()?;
         let chain = log.chain();
+        // Fixed at the start, so that the command ends although pushes still arrive.
         let mut end = logs::end(&chain).context("cannot read the log")?;
         let deadline = Instant::now().checked_add(self.timeout);
         let mut is_running = None;
         let mut progress = Progress::default();
         loop {
-            // Somebody deleted or cut the file with the end: then the end is where it is now.
+            // Somebody deleted or cut the file with the end, so the end is determined again.
             if let Some(place) = &end
                 && chain
                     .file_name(place)
@@ -84,6 +85,8 @@ impl Drain {
                 let in_use = LogFiles::is_in_use(&log.names);
                 is_running = Some(in_use.context("cannot look whether serve runs")?);
             }
+            // After the measurement, so that it has looked at least once however short the timeout
+            // is.
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if is_over || is_late || is_running == Some(false) {
                 if !is_over && is_running == Some(false) {
@@ -130,20 +133,20 @@ fn describe((name, left): &(String, Left)) -> String {
     }
 }
 
-/// What is left, for whoever waits.
+/// Shows what is left while the command waits.
 #[derive(Default)]
 struct Progress {
     is_shown: bool,
 }
 
 impl Progress {
-    /// On a terminal one line that is written again and again; elsewhere how it begins.
+    /// On a terminal, rewrites one line. Elsewhere, prints only the first state.
     fn show(&mut self, left: &[(String, Left)]) {
         let all: Vec<String> = left.iter().map(describe).collect();
         let line = all.join("; ");
         if std::io::stderr().is_terminal() {
             let line = escaped(line.as_bytes());
-            // Whether somebody sees it does not matter.
+            // The drain continues even if nobody can see its progress.
             write!(std::io::stderr(), "\r\x1b[K  {line}").ok();
         } else if !self.is_shown {
             say(&line);

@@ -81,8 +81,8 @@ impl ForwardedLog {
         }
     }
 
-    /// Takes the log from every other process, and completes it from the commit log as a start
-    /// does. It is free again when the result is dropped.
+    /// Locks the log against other processes, and completes it from the commit log as a start does.
+    /// Dropping the result unlocks it.
     pub(super) fn lock(&self) -> anyhow::Result<LogFiles> {
         let (dir, port) = (&self.names.dir, self.names.port);
         let options = || FileOptions {
@@ -90,6 +90,8 @@ impl ForwardedLog {
             port,
             mode: self.config.log_mode,
         };
+        // POSIX: opening a pipe waits for its other end, so anything but a regular file is refused
+        // first.
         options().demand_files()?;
         let open = || {
             LogFiles::open(options()).map_err(|error| match error {
@@ -100,6 +102,7 @@ impl ForwardedLog {
                 error => error.into(),
             })
         };
+        // A cursor at the end of the log must be after what only the commit log has yet.
         let repaired = journal::repair(open()?);
         repaired.with_context(|| format!("cannot complete the logs of port {port}"))?;
         open()
@@ -129,7 +132,7 @@ impl ForwardedLog {
     }
 }
 
-/// How many bytes of a log are behind a cursor; `None` if its place is not in the log.
+/// How many bytes of a log follow a cursor; `None` if its place is not in the log.
 pub(super) fn bytes_behind(chain: &Chain, progress: &Progress) -> std::io::Result<Option<u64>> {
     match progress.saved.trail.first() {
         Some(place) => chain.bytes_after(place, &Horizon::FileEnd),
@@ -138,7 +141,7 @@ pub(super) fn bytes_behind(chain: &Chain, progress: &Progress) -> std::io::Resul
     }
 }
 
-/// A place as a person reads it: a file and an offset, as `--to` and `--from` take them.
+/// A place as text: a file and an offset, in the form that `--to` and `--from` accept.
 pub(super) fn place_text(chain: &Chain, place: &Position) -> String {
     match chain.file_name(place) {
         Ok(Some(name)) => format!("{name}:{}", place.offset()),

@@ -57,9 +57,9 @@ struct Run<'a> {
     again: Option<u64>,
     stop: CancellationToken,
     sending: Sending<u64>,
-    /// The positions of those that were not delivered, by their number.
+    /// The positions of those that are not delivered, by their number.
     open: BTreeMap<u64, Position>,
-    /// Rows that were read and are asked for.
+    /// Rows that were read and match the filter.
     read: u64,
     total: u64,
     is_whole: bool,
@@ -76,6 +76,8 @@ impl Replay {
         source.report_left_out()?;
         let now = Timestamp::try_from(SystemClock.now()).unwrap_or_default();
         let (filter, after) = self.selection(settings, &source, now)?;
+        // Counted first: it shows what will be sent, and it sets the end, so that nothing that
+        // arrives meanwhile is replayed.
         let counted = count(&source, &filter, after)?;
         let name = &settings.name;
         say(&match counted.time {
@@ -90,7 +92,7 @@ impl Replay {
         let mut run = Run {
             source: &source,
             filter,
-            // Another number for each run: an id that was given before would be dropped again.
+            // Another number for each run, because the destination would drop an id that it has.
             again: self.again.then(|| now.as_second().unsigned_abs()),
             stop: stop.clone(),
             sending: Sending::new(sink, settings, self.timeout, stop.clone()),
@@ -172,6 +174,7 @@ impl Run<'_> {
                 }
             }
         }
+        // After a stop too: what is in flight may still be delivered, and need not be sent again.
         while self.settle().await? {}
         Ok(())
     }
@@ -187,6 +190,7 @@ impl Run<'_> {
             return Ok(());
         };
         outgoing.again = self.again;
+        // Before the wait for room, so that a stop there still counts it as not delivered.
         self.open.insert(number, position);
         while !self.sending.has_room(&outgoing) {
             self.settle().await?;
@@ -209,7 +213,7 @@ impl Run<'_> {
                 return Ok(true);
             }
             Outcome::Refused(failure) => failure,
-            // The others would only wait as long.
+            // The others would wait just as long for nothing.
             Outcome::Away(failure) if !self.is_away => {
                 self.is_away = true;
                 self.stop.cancel();
@@ -242,6 +246,7 @@ impl Run<'_> {
         if tally.duplicates > 0 && self.again.is_none() {
             say("The destination had the duplicates already: --again has them stored once more");
         }
+        // The first in the order of the log: everything before it is delivered.
         if let Some(place) = self.open.values().next() {
             say(&format!("Go on with --from {}", self.place(place)));
         }

@@ -49,10 +49,12 @@ impl Reset {
         let settings = log.destination(&self.name)?;
         log.demand_files()?;
         refuse_other_than_owner(&log.config.log_dir)?;
+        // Before the cursor is read: a running serve would save its own over the new one.
         let _locked = log.lock()?;
         let chain = log.chain();
         let mut cursor = log.cursor(settings);
         let before = cursor.load();
+        // The counts go on if they can be read, so that sequence numbers do not repeat.
         let old = before.as_ref().ok().and_then(Option::as_ref);
         let progress = Progress {
             saved: self.to.saved(&chain)?,
@@ -77,7 +79,8 @@ impl Reset {
 impl Target {
     fn saved(&self, chain: &Chain) -> anyhow::Result<Saved> {
         let start = match self {
-            // Nothing is passed: what comes first is the oldest when the next start reads.
+            // An empty position has passed nothing: the next start begins with the record that is
+            // the oldest then.
             Self::Oldest => return Ok(Saved::default()),
             Self::Now => Start::Newest,
             Self::At { file, offset } => Start::Saved(Saved {

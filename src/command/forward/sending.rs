@@ -17,7 +17,7 @@ use crate::signals::Signals;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Notifications on their way, each with what it is called by whoever sends it.
+/// Notifications in flight, each with a tag of the caller.
 pub(super) struct Sending<T> {
     sink: Arc<AnySink>,
     in_flight: usize,
@@ -26,11 +26,11 @@ pub(super) struct Sending<T> {
     patience: Duration,
     stop: CancellationToken,
     jobs: JoinSet<(T, usize, Outcome)>,
-    /// What came of those that are settled.
+    /// The outcomes so far.
     pub(super) tally: Tally,
 }
 
-/// What came of all.
+/// How many had which outcome.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Tally {
     pub(super) stored: u64,
@@ -38,12 +38,12 @@ pub(super) struct Tally {
     pub(super) failed: u64,
 }
 
-/// What came of one.
+/// The outcome of one notification.
 pub(super) enum Outcome {
     Delivered(Delivered),
-    /// The destination does not take this one.
+    /// The destination does not accept this one.
     Refused(Failure),
-    /// The destination takes nothing: it makes no sense to go on.
+    /// The destination accepts nothing, so it is useless to continue.
     Away(Failure),
     /// Somebody asked to stop before it was delivered.
     Stopped,
@@ -56,7 +56,8 @@ impl Tally {
 }
 
 impl<T: Send + 'static> Sending<T> {
-    /// Each is sent again for `patience` at most. `stop` ends the wait for the next attempt.
+    /// Each notification is retried for at most `patience`. `stop` ends the wait for the next
+    /// attempt.
     pub(super) fn new(
         sink: AnySink,
         settings: &Settings,
@@ -128,6 +129,8 @@ async fn deliver(
         };
         let pause = match &failure {
             Failure::Poison { .. } | Failure::Refused { .. } => {
+                // serve waits until a later one is delivered, which shows that the fault is not the
+                // destination's. A command reports the refusal.
                 return Outcome::Refused(failure);
             }
             Failure::Gone { .. } => return Outcome::Away(failure),
@@ -135,9 +138,11 @@ async fn deliver(
             Failure::Down { .. } => wait,
         };
         let left = patience.saturating_sub(begun.elapsed());
+        // After the attempt, so that each is sent at least once.
         if left.is_zero() {
             return Outcome::Away(failure);
         }
+        // The last wait is cut short, so that there is one more attempt at the end.
         let paused = stop.run_until_cancelled(sleep(pause.min(left)));
         if paused.await.is_none() {
             return Outcome::Stopped;
@@ -146,8 +151,8 @@ async fn deliver(
     }
 }
 
-/// Runs `work` to its end. The first SIGINT or SIGTERM asks it to stop, a second one does not wait
-/// for that.
+/// Runs `work` to its end. The first SIGINT or SIGTERM asks it to stop, a second one ends it at
+/// once.
 pub(super) async fn until_told_twice<T>(
     stop: &CancellationToken,
     work: impl Future<Output = anyhow::Result<T>>,

@@ -66,6 +66,7 @@ impl Status {
 }
 
 fn state(log: &ForwardedLog, settings: &Settings) -> State {
+    // No lock is needed: a cursor is replaced as a whole, so it is read as it was at some time.
     let progress = match log.cursor(settings).load() {
         Ok(Some(progress)) => progress,
         Ok(None) => return State::New,

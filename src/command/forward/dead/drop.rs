@@ -53,7 +53,7 @@ impl Drop {
             }
             gone
         };
-        // Without this an empty file would be made to be locked.
+        // Otherwise an empty file would be created to be locked.
         let taken = match gone.is_empty() {
             true => 0,
             false => take_out(&file, &gone).await?,
@@ -75,7 +75,7 @@ fn by_reason(lines: &[Vec<u8>]) -> BTreeMap<&'static str, u64> {
     counts
 }
 
-/// The lines of one notification: it may have become a dead letter more than once.
+/// The lines of one notification, which may have become a dead letter more than once.
 fn named(wanted: &str, lines: &[Vec<u8>]) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut found: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
     for line in lines {
@@ -90,6 +90,7 @@ fn named(wanted: &str, lines: &[Vec<u8>]) -> anyhow::Result<Vec<Vec<u8>>> {
     }
     let ids: Vec<String> = found.keys().cloned().collect();
     match ids.len() {
+        // Nothing is dropped if one of several ids is wrong: all are resolved first.
         0 => bail!("{wanted} is no dead letter: nothing was dropped"),
         1 => Ok(found.into_values().flatten().collect()),
         _ => bail!(

@@ -9,8 +9,8 @@ use crate::command::forward::log::LogArguments;
 use crate::command::logs::refuse_other_than_owner;
 use crate::forward::{DeadLetters, NotBuried};
 
-/// How often, and how many times, a file is tried that serve is writing to: it does so for an
-/// instant.
+/// The wait between two tries and the number of tries if serve is writing to the file, which takes
+/// it an instant.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 const TRIES: usize = 50;
 

@@ -15,7 +15,8 @@ use crate::command::logs::{SendProgress, say};
 use crate::command::stdout::printer;
 use crate::forward::{DeadLetter, DeadLetters, identity};
 
-/// Delivered ones are removed from the file when there are this many, and at the end.
+/// Delivered ones are removed from the file when there are this many, and at the end. Each removal
+/// rewrites the file.
 const TAKE_OUT_AFTER: usize = 1000;
 
 /// Send the dead letters of a destination again, and take out what is delivered.
@@ -66,8 +67,8 @@ impl Retry {
     }
 }
 
-/// Sends each, and takes out what is delivered. What is taken out is a whole number of times behind
-/// what was acknowledged, never ahead of it.
+/// Sends each, and takes out what is delivered, in batches. Nothing is taken out before it is
+/// acknowledged.
 async fn retry(
     file: &DeadLetters,
     lines: &[Vec<u8>],
@@ -96,6 +97,7 @@ async fn retry(
             }
             sending.send(number, letter.outgoing);
         }
+        // Also after a stop: what is in flight may still be delivered and can then be taken out.
         while is_last && settle(sending, lines, &mut delivered, stop, &mut progress).await? {}
         if delivered.len() >= TAKE_OUT_AFTER || (is_last && !delivered.is_empty()) {
             take_out(file, &delivered).await?;
@@ -128,7 +130,7 @@ async fn settle(
         }
         Outcome::Refused(failure) => failure,
         Outcome::Away(failure) if !stop.is_cancelled() => {
-            // The others would only wait as long.
+            // The others would wait just as long for nothing.
             stop.cancel();
             failure
         }
