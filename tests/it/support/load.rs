@@ -12,7 +12,7 @@ use crate::support::{read_answer, send};
 
 /// Connections, each with one push at a time.
 const CONNECTIONS: usize = 32;
-/// How long a push that was refused waits.
+/// How long a refused push waits before it is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// One answer.
@@ -20,11 +20,12 @@ const AGAIN_AFTER: Duration = Duration::from_millis(200);
 pub struct Answered {
     pub number: usize,
     pub status: u16,
-    /// Since it was due, or since it was sent again.
+    /// From the time at which the push, or its retry, was due. A stalled endpoint thus delays the
+    /// figures of the pushes behind it too.
     pub took: Duration,
 }
 
-/// Pushes that are under way.
+/// A running load.
 pub struct Load {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<Vec<Answered>>>,
@@ -65,12 +66,12 @@ impl Load {
         Self { shared, workers }
     }
 
-    /// How many answers were no 201.
+    /// How many answers were not 201.
     pub fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
-    /// Sends no new push any more, and returns all answers once each push has its 201.
+    /// Sends no new push, and returns all answers once each push has its 201.
     pub fn finish(self) -> Vec<Answered> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         let answers = self.workers.into_iter().flat_map(|it| it.join().unwrap());
@@ -92,6 +93,7 @@ impl Shared {
                     let span = Duration::from_micros(u64::try_from(micros).unwrap());
                     (self.begun + span, number)
                 }
+                // At the end only retries are left, and each waits for its time below.
                 Some(_) => again.pop_front().unwrap(),
                 None => return answers,
             };
@@ -113,7 +115,7 @@ impl Shared {
         let mut stream = kept.take().unwrap_or_else(|| send(self.address, &[]));
         stream.write_all(&(self.push)(number)).unwrap();
         let status = read_answer(&mut stream).status;
-        // One that was refused before its body was read may end the connection.
+        // A refusal before the body was read may end the connection.
         *kept = (status == 201).then_some(stream);
         status
     }

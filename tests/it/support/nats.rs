@@ -1,9 +1,9 @@
 //! Real NATS servers: one, or three that are a cluster, on loopback, each with a store that
 //! outlives a kill.
 //!
-//! Without nats-server the tests that need one say so and pass, unless `REQUIRE_NATS` is set, as it
-//! is in `.ci/run`. `tests/nats/install` puts it where it is looked for; `NATS_SERVER` names
-//! another.
+//! Without nats-server the tests that need it print a note and pass, unless `REQUIRE_NATS` is set,
+//! as in `.ci/run`. `tests/nats/install` installs it at the expected path; `NATS_SERVER` names
+//! another path.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,15 +18,16 @@ use tempfile::TempDir;
 
 use crate::support::eventually;
 
-/// Ports are taken from here on, below those that the system gives to clients: a server that is
-/// started again needs the port that it had.
+/// The range of ports for servers, below the ephemeral ports of the system: a restarted server
+/// needs its old port, which no client connection may have taken meanwhile.
 const FIRST_PORT: u16 = 12_000;
 const LAST_PORT: u16 = 32_000;
 
 /// How servers are set up.
 #[derive(Default, Clone)]
 pub struct NatsSetup {
-    /// Whether a write is on disk before it is acknowledged. Otherwise it is synced after minutes.
+    /// Whether a server syncs a write before it acknowledges it. Otherwise it syncs every two
+    /// minutes.
     pub is_synced: bool,
     /// Lines of the configuration of each server: `authorization`, `tls`, `max_payload`.
     pub lines: String,
@@ -67,12 +68,11 @@ fn program() -> Option<PathBuf> {
     None
 }
 
-/// A port that nobody has, and that the system gives to no client: whoever listens there can be
-/// started again on it.
+/// A free port outside the ephemeral range, so that a server can be restarted on it.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = LAST_PORT - FIRST_PORT;
-    // Processes that run at the same time begin at different places.
+    // Test processes that run at the same time begin at different ports.
     let begin = u16::try_from(std::process::id() * 97 % u32::from(span)).unwrap();
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -84,12 +84,13 @@ pub fn free_port() -> u16 {
 }
 
 impl Nats {
-    /// One server; `None`, which is said, if there is no program.
+    /// Starts one server. Prints a note and returns `None` if nats-server is missing.
     pub fn one(setup: &NatsSetup) -> Option<Self> {
         Self::start_all(setup, 1)
     }
 
-    /// Three servers that are a cluster; `None`, which is said, if there is no program.
+    /// Starts a cluster of three servers. Prints a note and returns `None` if nats-server is
+    /// missing.
     pub fn cluster(setup: &NatsSetup) -> Option<Self> {
         Self::start_all(setup, 3)
     }
@@ -120,7 +121,7 @@ impl Nats {
     fn configure(&self, place: usize) {
         let server = &self.servers[place];
         let NatsSetup { is_synced, lines } = &self.setup;
-        // Old servers do not know it.
+        // Left out otherwise, because old servers do not know the key.
         let sync = if *is_synced {
             ", sync_interval: always"
         } else {
@@ -147,7 +148,7 @@ impl Nats {
         std::fs::write(self.dir.path().join(format!("n{place}.conf")), text).unwrap();
     }
 
-    /// Starts a server on the store that it had.
+    /// Starts a server with its old store.
     pub fn start(&mut self, place: usize) {
         let log = self.dir.path().join(format!("n{place}.log"));
         let log = std::fs::File::options()
@@ -165,7 +166,7 @@ impl Nats {
         self.servers[place].child = Some(command.spawn().unwrap());
     }
 
-    /// Waits until a server says that it can be used, its streams included.
+    /// Waits until a server reports that it and its streams are healthy.
     pub fn ready(&self, place: usize) {
         eventually(&format!("n{place} is ready"), || {
             let (status, _body) = self.monitor(place, "/healthz")?;
@@ -177,6 +178,7 @@ impl Nats {
     pub fn reload(&mut self, lines: &str) {
         lines.clone_into(&mut self.setup.lines);
         for place in 0..self.servers.len() {
+            // SIGHUP has no answer, so the time of the last load shows that it took effect.
             let loaded = |nats: &Self| nats.json(place, "/varz")["config_load_time"].clone();
             let before = loaded(self);
             self.configure(place);
@@ -194,10 +196,11 @@ impl Nats {
         child.wait().unwrap();
     }
 
-    /// Makes a server hang, and waits until each of its threads does.
+    /// Stops a server, so that it hangs, and waits until each of its threads is stopped.
     pub fn pause(&self, place: usize) {
         self.signal(place, Signal::STOP);
         let id = self.servers[place].child.as_ref().unwrap().id();
+        // SIGSTOP is asynchronous: a thread that still runs could acknowledge one more message.
         eventually("every thread is stopped", || {
             let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
             let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
@@ -208,7 +211,7 @@ impl Nats {
         });
     }
 
-    /// Ends that.
+    /// Continues a server after [`Self::pause`].
     pub fn resume(&self, place: usize) {
         self.signal(place, Signal::CONT);
     }
@@ -234,7 +237,7 @@ impl Nats {
         self.servers[place].clients
     }
 
-    /// What the monitoring port of a server says of a path.
+    /// The answer of the monitoring port of a server for a path.
     pub fn json(&self, place: usize, path: &str) -> Value {
         let (_status, body) = self.monitor(place, path).unwrap();
         serde_json::from_str(&body).unwrap()
@@ -269,7 +272,7 @@ impl Drop for Nats {
             .iter_mut()
             .filter_map(|server| server.child.as_mut())
         {
-            // A stopped one ends as well.
+            // SIGKILL also ends a stopped process.
             child.kill().ok();
             child.wait().ok();
         }
@@ -281,7 +284,7 @@ impl Drop for Nats {
     }
 }
 
-/// The end of a log, for whoever looks at a test that failed.
+/// Prints the end of a log, to explain a failed test.
 #[expect(clippy::print_stderr, reason = "the harness shows it with the failure")]
 fn eprint_tail(place: usize, log: &str) {
     let lines: Vec<&str> = log.lines().rev().take(20).collect();

@@ -15,14 +15,14 @@ use crate::nginx::{self, Nginx};
 use crate::support::{Endpoint, LocalMns, Nats, NatsSetup, Options, free_port, until, whole};
 
 pub const STREAM: &str = "MNS";
-/// Every waiting time of the emulator's pusher is divided by this.
+/// All waits of the emulator's pusher are divided by this.
 const TIME_WARP: &str = "200";
 /// The share of pushes that are made twice, and of answers that are lost.
 const CHAOS: &str = "duplicate=0.05,drop-answer=0.05";
-/// What nginx logs of each push: its status, its endpoint and its message.
+/// The access log of nginx: status, endpoint and message of each push.
 const LOG_FORMAT: &str = "'$status $upstream_addr $http_x_mns_message_id'";
 
-/// How endpoints forward, and to what.
+/// The variant under test: how endpoints forward, and how the servers store.
 #[derive(Clone, Copy)]
 pub struct Form<'a> {
     pub ack: &'a str,
@@ -35,24 +35,25 @@ pub struct Form<'a> {
 pub struct Site {
     pub nats: Nats,
     pub mns: Arc<LocalMns>,
-    /// What pushes are sent to.
+    /// The URL to which pushes are sent.
     pub url: String,
     endpoints: Vec<Option<Endpoint>>,
     options: Vec<Options>,
     _nginx: Nginx,
-    /// The access log of nginx. An endpoint logs what it has on disk, before it knows the answer.
+    /// The access log of nginx, which has the answers. An endpoint writes its access line with the
+    /// record, before the answer is known.
     pushes: NamedTempFile,
 }
 
-/// What can be witnessed at one time: these notifications had their 201, and the stream was that
-/// long in the server that had most.
+/// A snapshot: the notifications that had their 201, and the length of the stream on the server
+/// that had most of it.
 pub struct Witness {
     /// The ids, each with the address of the endpoint.
     pub answered: BTreeSet<(String, String)>,
     pub last_sequence: u64,
 }
 
-/// Hands each push to the next endpoint, and hides no failure: a retry is the business of MNS.
+/// Sends each push to the next endpoint. Hides no failure, because MNS is to retry.
 fn balancer(endpoints: &[SocketAddr], socket: TcpListener, log: &Path) -> Nginx {
     let servers: String = endpoints
         .iter()
@@ -96,7 +97,7 @@ fn options(form: Form<'_>, nats: &Nats, trusted: &str) -> Options {
 }
 
 impl Site {
-    /// `None`, which is said, if a program is missing.
+    /// Starts everything. Prints a note and returns `None` if a program is missing.
     pub fn start(form: Form<'_>, seed: usize) -> Option<Self> {
         if !nginx::is_there() {
             return None;
@@ -132,7 +133,7 @@ impl Site {
         self.endpoints.iter().flatten()
     }
 
-    /// Waits until this many messages are delivered as MNS sees it.
+    /// Waits until MNS counts this many messages as delivered.
     pub async fn delivered(&self, count: u64) {
         let is_reached = async || self.mns.count("delivered") >= count;
         until(&format!("{count} are delivered"), is_reached).await;
@@ -143,13 +144,15 @@ impl Site {
         self.endpoints[place].take().unwrap().kill()
     }
 
-    /// Starts an endpoint again, in the directory that it had or in another one.
+    /// Starts an endpoint again, in its old directory or in a new one.
     pub fn restart(&mut self, place: usize, dir: TempDir) {
         self.endpoints[place] = Some(Endpoint::start_in(dir, &self.options[place]));
     }
 
-    /// What was answered 201, and the length of the stream after that.
+    /// Reads what was answered 201, and then the length of the stream.
     pub fn witness(&self) -> Witness {
+        // The answers first: what was answered 201 before must be in a stream that is measured
+        // later.
         let log = whole(self.pushes.path(), "\n");
         let of = |line: &str| {
             let [status, endpoint, id] = line.split(' ').collect::<Vec<_>>()[..] else {
@@ -158,8 +161,9 @@ impl Site {
             (status == "201").then(|| (id.to_owned(), endpoint.to_owned()))
         };
         let answered = log.lines().filter_map(of).collect();
-        // The one that has acknowledged has stored. Which one leads is no help: on a busy machine
-        // one that has lost an election says for seconds that it leads, and how long its copy is.
+        // The longest copy: a server that has acknowledged a message has it. The leader is no help,
+        // because on a busy machine a server that has lost an election reports itself as leader,
+        // with its own length, for seconds.
         let lengths = (0..3).map(|place| {
             let info = self.nats.json(place, "/jsz?streams=true");
             let stream = &info["account_details"][0]["stream_detail"][0];

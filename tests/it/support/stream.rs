@@ -8,13 +8,14 @@ use async_nats::jetstream;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::StreamExt as _;
 
-/// How long a step may take. Only a failing test waits so long.
+/// The deadline of a step. Only a failing test reaches it.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Between two elections. A leader that is asked to go at once again may not have caught up.
+/// The wait between two elections. A new leader that has to step down at once may not have caught
+/// up.
 const ELECTION: Duration = Duration::from_millis(500);
 const SERVERS: usize = 3;
-/// Messages that are asked for at the same time.
+/// How many messages are requested at once.
 const READERS: usize = 64;
 
 /// A message id and the message.
@@ -32,7 +33,7 @@ pub async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// The place of the server that leads a stream.
+/// The index of the server that leads a stream.
 pub async fn leader(context: &jetstream::Context, name: &str) -> Option<usize> {
     let mut stream = context.get_stream(name).await.ok()?;
     let info = stream.info().await.ok()?;
@@ -40,7 +41,7 @@ pub async fn leader(context: &jetstream::Context, name: &str) -> Option<usize> {
     leader.strip_prefix('n')?.parse().ok()
 }
 
-/// All that the leading server has, by sequence number: a leader answers with what itself has.
+/// Everything that the leader has, by sequence number. A leader answers from its own copy.
 async fn read_from_leader(context: &jetstream::Context, name: &str) -> BTreeMap<u64, Stored> {
     let mut stream = context.get_stream(name).await.unwrap();
     let state = stream.info().await.unwrap().state.clone();
@@ -60,29 +61,30 @@ async fn read_from_leader(context: &jetstream::Context, name: &str) -> BTreeMap<
     found.filter_map(std::future::ready).collect().await
 }
 
-/// The messages of each server of the cluster, by its place. The servers lead in turn: one that was
-/// read is asked to give up its leadership. Any other may be elected next, because a server that is
-/// not up to date yet is never elected.
+/// The messages of each server of the cluster, by its index. Each server is read while it leads,
+/// and is then asked to step down. It does not matter which one is elected next, because a server
+/// that is not up to date is never elected.
 async fn read_from_each(
     context: &jetstream::Context,
     name: &str,
 ) -> BTreeMap<usize, BTreeMap<u64, Stored>> {
     let mut found = BTreeMap::new();
     until("each server leads once", async || {
-        // While none does, one is being elected.
+        // Without a leader an election is under way.
         let Some(place) = leader(context, name).await else {
             return false;
         };
         if let Entry::Vacant(entry) = found.entry(place) {
             let messages = read_from_leader(context, name).await;
-            // Otherwise a part of them may be of the next leader.
+            // If the leader has changed, some of the messages may be from another server.
             if leader(context, name).await == Some(place) {
                 entry.insert(messages);
             }
         }
         if found.len() < SERVERS && found.contains_key(&place) {
             let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{name}");
-            // Somebody may be elected at this moment.
+            // The request fails during an election, which is fine: the next look finds the new
+            // leader.
             context.client().request(subject, "".into()).await.ok();
             tokio::time::sleep(ELECTION).await;
         }
@@ -92,8 +94,8 @@ async fn read_from_each(
     found
 }
 
-/// Every server of the cluster has these messages, each once, nothing else, and in one order, which
-/// is returned.
+/// Asserts that every server of the cluster has exactly these messages, each once and in the same
+/// order. Returns them in that order.
 pub async fn assert_each_once(
     context: &jetstream::Context,
     name: &str,

@@ -15,7 +15,7 @@ use crate::support::api_host::read;
 /// What the service does with a request.
 #[derive(Clone)]
 pub enum Reply {
-    /// Its answer has this status, these lines of its head, and an empty body.
+    /// It answers with this status, these header lines and an empty body.
     Status(u16, &'static str),
     /// It ends the connection without an answer.
     Cut,
@@ -27,7 +27,7 @@ pub enum Reply {
     Endless(u16),
 }
 
-/// A request that came.
+/// A request that arrived.
 #[derive(Clone)]
 pub struct Came {
     pub at: Instant,
@@ -47,7 +47,7 @@ struct Inner {
     came: Mutex<Vec<Came>>,
     delivered: Mutex<Vec<String>>,
     connections: AtomicUsize,
-    /// What was written of bodies that never end, in bytes.
+    /// How many bytes of endless bodies were written.
     written: AtomicUsize,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -69,17 +69,17 @@ impl Came {
 }
 
 impl Webhook {
-    /// `rule` is given a request and how many there were for its message before.
+    /// Starts a service. `rule` gets a request and the number of earlier requests for its message.
     pub fn start(rule: impl Fn(&Came, usize) -> Reply + Send + Sync + 'static) -> Self {
         Self::bound("127.0.0.1:0", None, rule)
     }
 
-    /// One that takes everything.
+    /// Starts a service that accepts everything.
     pub fn taking() -> Self {
         Self::start(|_, _| Reply::Status(200, ""))
     }
 
-    /// The same at an address, with TLS if it is configured.
+    /// Starts a service at an address, with TLS if it is configured.
     pub fn bound(
         address: &str,
         tls: Option<Arc<ServerConfig>>,
@@ -124,7 +124,7 @@ impl Webhook {
         came.filter(|came| came.message() == message).collect()
     }
 
-    /// The ids of messages that were answered 2xx, each as often as it was.
+    /// The ids of messages that were answered 2xx, once for each answer.
     pub fn delivered(&self) -> Vec<String> {
         self.inner.delivered.lock().unwrap().clone()
     }
@@ -165,6 +165,7 @@ impl Inner {
             };
             let rule = self.rule.lock().unwrap().clone();
             let reply = rule(&came, before);
+            // Before the answer, so that a client that has its answer finds the message here.
             if matches!(reply, Reply::Status(200..=299, _) | Reply::CutBody) {
                 let message = came.message().to_owned();
                 self.delivered.lock().unwrap().push(message);
@@ -191,11 +192,12 @@ impl Inner {
                 None
             }
             Reply::Silent => {
-                // Until the other side has given up.
+                // Returns when the client closes the connection.
                 stream.read_exact(&mut [0]).ok();
                 None
             }
             Reply::Endless(status) => {
+                // Far more than a test lasts, so that only the client ends it.
                 let length = (1_u64 << 40).to_string();
                 stream
                     .write_all(head(*status, "", &length).as_bytes())
